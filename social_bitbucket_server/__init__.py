@@ -1,0 +1,1 @@
+"""Log in with Bitbucket Server / Data Center, for python-social-auth."""
