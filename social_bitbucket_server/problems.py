@@ -250,6 +250,16 @@ _TABLE = (
         "invalid_setting",
     ),
     Problem(
+        "public_key_invalid",
+        "The public key cannot be used.",
+        "Bitbucket accepts an RSA public key of at least 2048 bits: PEM that begins with BEGIN PUBLIC KEY, its bare "
+        "base64, or a certificate.",
+        "Show the public key again with 'social-bitbucket-server public FILE', and give all of it.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
         "key_ring_invalid",
         "The key ring cannot be used.",
         "Private keys are stored encrypted with the keys of a ring; the configured ring is not a list of "
@@ -465,6 +475,15 @@ _TABLE = (
         Who.BITBUCKET_ADMIN,
         AuthResponseError,
         "missing_claim",
+    ),
+    Problem(
+        "callback_confirmation_invalid",
+        "Bitbucket did not confirm the callback in the way that OAuth 1.0a asks for.",
+        "Without the confirmation the login would be an OAuth 1.0 one, which others can hijack; it is never continued.",
+        _ASK_SERVER,
+        Who.BITBUCKET_ADMIN,
+        AuthResponseError,
+        "invalid_claim",
     ),
     Problem(
         "token_invalid",

@@ -1,0 +1,134 @@
+"""What an answer says: a form, a JSON object, or the problem that stands in for it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Never
+from urllib.parse import parse_qsl, unquote_plus
+
+from .problems import PROBLEMS, BitbucketServerError
+
+if TYPE_CHECKING:
+    from .transport import Answer
+
+OAUTH_PROBLEMS = frozenset(
+    {
+        "consumer_key_unknown",
+        "nonce_used",
+        "parameter_absent",
+        "parameter_rejected",
+        "permission_denied",
+        "permission_unknown",
+        "signature_invalid",
+        "signature_method_rejected",
+        "timestamp_refused",
+        "token_expired",
+        "token_rejected",
+        "token_used",
+        "version_rejected",
+    }
+)
+"""The ``oauth_problem`` values that Bitbucket is known to answer with."""
+
+_TOKEN_PROBLEMS = {"token_used": "token_rejected"}
+_HEADER_PROBLEM = re.compile(r'\boauth_problem="?([^",\s]*)"?')
+
+
+def read_form(answer: Answer) -> dict[str, str]:
+    """The fields of a token endpoint's answer, none of them twice. The declared character set plays no part.
+
+    Raises the problem that the answer reports, and ``malformed_answer``, ``intercepted``, ``empty_answer``.
+    """
+    _raise_for_status(answer)
+    if not answer.body.strip():
+        raise BitbucketServerError("empty_answer", claim="oauth_token")
+    text = read_text(answer)
+    pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=32) if text.count("&") < 32 else []
+    fields = dict(pairs)
+    if "oauth_token" not in fields:
+        raise BitbucketServerError("intercepted", claim="oauth_token")
+    if len(fields) != len(pairs):
+        raise BitbucketServerError("malformed_answer", "A field stands in it twice.")
+    return fields
+
+
+def read_json(answer: Answer) -> dict[str, Any]:
+    """The JSON object that the answer is, without repeated keys and without numbers that JSON does not have.
+
+    Raises the problem that the answer reports, ``intercepted`` and ``malformed_answer``.
+    """
+    _raise_for_status(answer)
+    if answer.is_html:
+        raise BitbucketServerError("intercepted", claim="profile")
+    try:
+        document = json.loads(read_text(answer), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise BitbucketServerError("malformed_answer", "It is not JSON.") from None
+    if not isinstance(document, dict):
+        raise BitbucketServerError("malformed_answer", "It is not a JSON object.")
+    return document
+
+
+def read_text(answer: Answer) -> str:
+    """The text that the answer is, without white space around it. Raises ``malformed_answer`` if it is not UTF-8."""
+    try:
+        return answer.body.decode().strip()
+    except UnicodeDecodeError:
+        raise BitbucketServerError("malformed_answer", "It is not UTF-8.") from None
+
+
+def _raise_for_status(answer: Answer) -> None:
+    status = answer.status
+    if status == 200:
+        return
+    if status == 429:
+        raise BitbucketServerError("rate_limited", status_code=status)
+    if 300 <= status < 400:
+        raise BitbucketServerError("redirected", status_code=status)
+    if status in {400, 401, 403}:
+        _raise_oauth_problem(answer)
+        if status == 401 and not answer.body:
+            raise BitbucketServerError("account_not_admitted", status_code=status)
+    if 500 <= status < 600:
+        raise BitbucketServerError("server_error", f"It answered with status {status}.", status_code=status)
+    raise BitbucketServerError("request_refused", f"It answered with status {status}.", status_code=status)
+
+
+def _raise_oauth_problem(answer: Answer) -> None:
+    """Bitbucket writes the problem into the body as a form, and into one of two ``WWW-Authenticate`` headers."""
+    body = answer.body.decode("ascii", "replace")
+    reported = dict(parse_qsl(body)).get("oauth_problem") if body.count("&") < 32 else None
+    for header in answer.headers.getlist("WWW-Authenticate"):
+        match = _HEADER_PROBLEM.search(header)
+        reported = reported or (unquote_plus(match[1]) if match else None)
+    if not reported:
+        return
+    provider_code = reported if reported in OAUTH_PROBLEMS else "other"
+    code = _TOKEN_PROBLEMS.get(provider_code, provider_code)
+    raise BitbucketServerError(
+        code if code in PROBLEMS else "oauth_problem",
+        f"It reported {provider_code}." if code not in PROBLEMS else "",
+        parameter=_CONFIGURED.get(code),
+        provider_code=provider_code,
+        status_code=answer.status,
+    )
+
+
+_CONFIGURED = {
+    "consumer_key_unknown": "consumer_key",
+    "signature_invalid": "public_key",
+    "signature_method_rejected": "public_key",
+    "timestamp_refused": "clock",
+}
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key stands in an object twice")
+    return document
+
+
+def _refuse_constant(constant: str) -> Never:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,0 +1,246 @@
+"""Log in with Bitbucket Server in Flask: a strategy that social-core 7 works with, two routes, and error pages.
+
+social-auth-app-flask 1.0.0 fails with core 7 when a login comes back, and its routes begin logins by GET without
+CSRF protection. Use these instead of its blueprint.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import TYPE_CHECKING, Any, cast
+
+import flask_login
+from flask import Blueprint, current_app, redirect, render_template_string, request, session, url_for
+from flask_wtf.csrf import generate_csrf, validate_csrf
+from markupsafe import Markup
+from social_core.actions import do_auth, do_complete
+from social_core.backends.utils import get_backend
+from social_core.exceptions import AuthCanceled, SocialAuthBaseException
+from social_core.strategy import BaseStrategy
+from social_core.utils import module_member, setting_name
+from social_flask.strategy import FlaskStrategy as StockFlaskStrategy
+from werkzeug.datastructures import MultiDict
+from wtforms.validators import ValidationError
+
+from .backends import BitbucketServerOAuth1
+from .problems import PROBLEMS, BitbucketServerError, http_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+    from flask.typing import ResponseReturnValue
+    from social_core.storage import BaseStorage
+    from werkzeug.wrappers import Response
+
+__all__ = [
+    "BitbucketServer",
+    "FlaskStrategy",
+    "begin",
+    "button",
+    "check_csrf",
+    "complete",
+    "configure",
+    "log_in",
+    "reference",
+    "show_error",
+]
+
+_LOG = logging.getLogger(__name__)
+_BACKEND = f"{BitbucketServerOAuth1.__module__}.{BitbucketServerOAuth1.__qualname__}"
+
+
+class FlaskStrategy(StockFlaskStrategy):  # type: ignore[misc]  # untyped
+    """The stock strategy with what core 7 asks of it. The route variable ``integration`` counts as a parameter that
+    no query or form field of the same name can override."""
+
+    request_data = BaseStrategy.request_data
+
+    def get_request_data(self, merge: bool = True) -> MultiDict[str, str]:
+        """Form and query of the current request; without *merge* those of its method alone."""
+        data: MultiDict[str, str] = MultiDict()
+        if merge or request.method == "POST":
+            data.update(request.form)
+        if merge or request.method != "POST":
+            data.update(request.args)
+        chosen = (request.view_args or {}).get("integration")
+        if chosen is not None:
+            data["integration"] = chosen
+        return data
+
+    def redirect(self, url: str) -> Response:
+        """Send the browser to *url* by GET, also after a POST."""
+        return redirect(url, 303)
+
+
+def begin(callback_path: str) -> Response:
+    """Begin a login and send the browser to the Bitbucket Server. Call it for a POST whose CSRF token was checked.
+
+    *callback_path* is where this application calls :func:`complete`. Which integration is read from the route
+    variable, form field or query field ``integration``. Raises ``SocialAuthBaseException``.
+    """
+    return do_auth(_backend(callback_path))
+
+
+def log_in(backend: BitbucketServerOAuth1[Response], user: Any, identity: Any) -> None:  # noqa: ARG001  # core's call
+    """Log *user* in by Flask-Login, in a new session."""
+    regenerate = getattr(current_app.session_interface, "regenerate", None)
+    if regenerate is not None:
+        regenerate(session)
+    else:
+        session.clear()
+    flask_login.login_user(user)
+
+
+def complete(callback_path: str, login: Callable[[Any, Any, Any], None] = log_in) -> Response:
+    """Finish the login that came back to *callback_path*, and redirect to where it was meant to go.
+
+    *login* is called with the backend, the user and their identity. Whoever was logged in before stays out of it: an
+    identity is never attached to the account that happens to be open. Raises ``SocialAuthBaseException``.
+    """
+    return do_complete(_backend(callback_path), login=login, user=None)
+
+
+def check_csrf() -> None:
+    """Refuse a request whose form field ``csrf_token`` is not this session's. Raises ``SocialAuthBaseException``."""
+    try:
+        validate_csrf(request.form.get("csrf_token"))
+    except ValidationError as error:
+        raise BitbucketServerError("form_expired", parameter="csrf_token").as_social_error(None, "begin") from error
+
+
+def _backend(callback_path: str) -> BitbucketServerOAuth1[Response]:
+    config = current_app.config
+    strategy = _member(config[setting_name("STRATEGY")])(_member(config[setting_name("STORAGE")]))
+    backend_class = get_backend(config[setting_name("AUTHENTICATION_BACKENDS")], BitbucketServerOAuth1.name)
+    return cast("BitbucketServerOAuth1[Response]", backend_class(strategy, callback_path))
+
+
+def _member(configured: Any) -> Any:
+    return module_member(configured) if isinstance(configured, str) else configured
+
+
+_ROUTES = Blueprint("bitbucket_server", __name__)
+
+
+@_ROUTES.post("/login/bitbucket-server/", defaults={"integration": None}, endpoint="begin")
+@_ROUTES.post("/login/bitbucket-server/<integration>/", endpoint="begin")
+def _begin(integration: str | None) -> Response:
+    check_csrf()
+    return begin(_callback_path(integration or request.form.get("integration")))
+
+
+@_ROUTES.get("/complete/bitbucket-server/", defaults={"integration": None}, endpoint="complete")
+@_ROUTES.get("/complete/bitbucket-server/<integration>/", endpoint="complete")
+def _complete(integration: str | None) -> Response:
+    return complete(_callback_path(integration))
+
+
+def _callback_path(integration: str | None) -> str:
+    return url_for("bitbucket_server.complete", integration=integration)
+
+
+class BitbucketServer:
+    """Adds "Log in with Bitbucket Server" to *app*.
+
+    *storage* is social-core's storage, such as
+    :func:`~social_bitbucket_server.sqlalchemy_storage.make_storage` returns.
+
+    - ``POST /login/bitbucket-server/`` and ``…/<integration>/`` begin (endpoint ``bitbucket_server.begin``); the form
+      needs a ``csrf_token`` and may say in ``next`` where to go afterwards.
+    - ``GET /complete/bitbucket-server/`` and ``…/<integration>/`` is where a login comes back to.
+
+    In templates ``bitbucket_server_button()`` is a form with a button. Every failure of a login becomes a page with
+    what happened, what to do and a reference number; an application that registers its own error handler for
+    ``SocialAuthBaseException`` afterwards shows its own.
+    """
+
+    def __init__(self, app: Flask | None = None, storage: type[BaseStorage] | None = None) -> None:
+        if app is not None and storage is not None:
+            self.init_app(app, storage)
+
+    def init_app(self, app: Flask, storage: type[BaseStorage]) -> None:
+        """Register settings, routes, error pages and the button."""
+        configure(app, storage)
+        app.config.setdefault(setting_name("LOGIN_REDIRECT_URL"), "/")
+        app.register_blueprint(_ROUTES)
+        app.register_error_handler(SocialAuthBaseException, show_error)
+        app.jinja_env.globals["bitbucket_server_button"] = button
+
+
+def configure(app: Flask, storage: type[BaseStorage]) -> None:
+    """The settings alone, for an application with routes of its own around :func:`begin` and :func:`complete`."""
+    app.config.setdefault(setting_name("STRATEGY"), FlaskStrategy)
+    app.config.setdefault(setting_name("AUTHENTICATION_BACKENDS"), [_BACKEND])
+    app.config[setting_name("STORAGE")] = storage
+
+
+def button(label: str = "Log in with Bitbucket", integration: str | None = None, next: str | None = None) -> Markup:  # noqa: A002  # the field's name
+    """A form with a button that begins a login, at *integration* where there are many, and goes to the path *next*
+    afterwards."""
+    return Markup(  # noqa: S704  # the template escapes
+        render_template_string(
+            _BUTTON,
+            action=url_for("bitbucket_server.begin", integration=integration),
+            label=label,
+            next=next,
+            csrf=generate_csrf,
+        )
+    )
+
+
+def reference(error: SocialAuthBaseException) -> str:
+    """A number for the person to quote, written to the log together with what happened, which names no person and
+    holds no secret."""
+    number = secrets.token_hex(4)
+    _LOG.warning(
+        "login failed: reference=%s problem=%s code=%s stage=%s",
+        number,
+        error.context.get("problem", "-"),
+        error.code,
+        error.stage,
+    )
+    return number
+
+
+def show_error(error: SocialAuthBaseException) -> ResponseReturnValue:
+    """The page for a login that failed; a declined one goes to ``SOCIAL_AUTH_LOGIN_ERROR_URL`` where it is set."""
+    login_page = current_app.config.get(setting_name("LOGIN_ERROR_URL"))
+    if isinstance(error, AuthCanceled) and login_page:
+        return redirect(login_page, 303)
+    problem = PROBLEMS.get(error.context.get("problem", ""))
+    page = render_template_string(
+        _ERROR_PAGE,
+        title=problem.title if problem else str(error),
+        meaning=problem.meaning if problem else "",
+        remedy=problem.remedy if problem else "Go back to the login page and begin again.",
+        who=problem.who if problem else "",
+        reference=reference(error),
+        login_page=login_page or "/",
+    )
+    return page, http_status(error), {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+
+
+_BUTTON = """\
+<form method="post" action="{{ action }}">
+<input type="hidden" name="csrf_token" value="{{ csrf() }}">
+{% if next %}<input type="hidden" name="next" value="{{ next }}">{% endif %}
+<button type="submit">{{ label }}</button>
+</form>"""
+
+_ERROR_PAGE = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>{{ title }}</title>
+<main>
+<h1>{{ title }}</h1>
+{% if meaning %}<p>{{ meaning }}</p>{% endif %}
+<p><strong>What to do:</strong> {{ remedy }}{% if who and who != "you" %} This is for {{ who }}.{% endif %}</p>
+<p><a href="{{ login_page }}">Back to the login</a></p>
+<p><small>Reference {{ reference }}</small></p>
+</main>
+</html>"""

@@ -1,0 +1,199 @@
+"""Who logged in? From the name in a header, by way of the user list, to one checked profile.
+
+Bitbucket has no resource that says who the signed-in person is. Its answers name them in the header ``X-AUSERNAME``;
+a user's *name* is not the *slug* that addresses are made of, and slugs are looked up, never computed.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from .answers import read_json, read_text
+from .problems import BitbucketServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .client import AccessToken, Client
+    from .server_url import ServerURL
+
+AVATAR_SIZE = 48
+"""Pixels, as social-core's own Bitbucket backend asks for."""
+
+NAME_LIMIT = 255
+"""Characters kept of a name; also what Bitbucket allows."""
+
+_MOST_PAGES = 40
+_LARGEST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A person's account on the server, every field checked.
+
+    *id* never changes and is never given to another account; *name* and *slug* may change. *email* was verified by
+    nobody and may be missing. *avatar_url* and *url* are web addresses or ``None``.
+    """
+
+    id: int
+    name: str
+    slug: str | None
+    display_name: str
+    email: str | None
+    avatar_url: str | None
+    url: str | None
+
+
+def fetch_profile(client: Client, access_token: AccessToken) -> Profile:
+    """Find out whose *access_token* this is.
+
+    Raises ``identity_missing``, ``identity_invalid``, ``user_not_found``, ``profile_incomplete``, ``profile_invalid``,
+    ``account_inactive``, ``account_not_a_person``, and the problems of the conversation.
+    """
+    name = _authenticated_name(client, access_token)
+    return _profile(_record(client, access_token, name), client.integration.server_url)
+
+
+def _authenticated_name(client: Client, access_token: AccessToken) -> str:
+    server_url = client.integration.server_url
+    answer = client.get(server_url.application_properties, access_token)
+    read_json(answer)
+    names = answer.headers.getlist("X-AUSERNAME")
+    if len(names) > 1:
+        raise _identity_invalid("It named more than one person.")
+    if names:
+        return _user_name(_percent_decoded(names[0]))
+    answer = client.get(server_url.whoami, access_token, accept="text/plain")
+    name = read_text(answer) if answer.status == 200 and not answer.is_html else ""
+    if not name:
+        raise BitbucketServerError("identity_missing", claim="X-AUSERNAME")
+    return _user_name(name)
+
+
+def _percent_decoded(text: str) -> str:
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise _identity_invalid("The name is not encoded as UTF-8.") from None
+
+
+def _user_name(name: str) -> str:
+    if not 0 < len(name) <= NAME_LIMIT:
+        raise _identity_invalid("The name is empty or too long.")
+    if name.strip(".") == "" or "/" in name or "\\" in name:
+        raise _identity_invalid("The name is a path.")
+    if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in name):
+        raise _identity_invalid("The name contains a control character.")
+    return name
+
+
+def _record(client: Client, access_token: AccessToken, name: str) -> Mapping[str, Any]:
+    """The user record whose name is exactly *name*; the one with the equal slug may be somebody else's."""
+    answer = client.get(client.integration.server_url.user(name, avatar_size=AVATAR_SIZE), access_token)
+    if answer.status != 404:
+        record = read_json(answer)
+        if record.get("name") == name:
+            return record
+    matches = [record for record in _search(client, access_token, name) if record.get("name") == name]
+    if len(matches) != 1:
+        raise BitbucketServerError(
+            "user_not_found", f"{len(matches) or 'No'} users have exactly this name.", claim="name"
+        )
+    return matches[0]
+
+
+def _search(client: Client, access_token: AccessToken, name: str) -> Iterator[Mapping[str, Any]]:
+    start = 0
+    for _ in range(_MOST_PAGES):
+        url = client.integration.server_url.users(name, start=start, avatar_size=AVATAR_SIZE)
+        page = read_json(client.get(url, access_token))
+        values = page.get("values")
+        if not isinstance(values, list):
+            raise BitbucketServerError("malformed_answer", "The user list is not a list.")
+        yield from (record for record in values if isinstance(record, dict))
+        following = page.get("nextPageStart")
+        if page.get("isLastPage") is not False or type(following) is not int or following <= start:
+            return
+        start = following
+
+
+def _profile(record: Mapping[str, Any], server_url: ServerURL) -> Profile:
+    user_id = _required(record, "id")
+    if type(user_id) is not int or not 0 < user_id <= _LARGEST_ID:
+        raise _invalid("id")
+    active = _required(record, "active")
+    if type(active) is not bool:
+        raise _invalid("active")
+    kind = _required(record, "type")
+    if type(kind) is not str:
+        raise _invalid("type")
+    if not active:
+        raise BitbucketServerError("account_inactive")
+    if kind != "NORMAL":
+        raise BitbucketServerError("account_not_a_person")
+    name = _readable(record, "name") or ""
+    return Profile(
+        id=user_id,
+        name=name,
+        slug=_readable(record, "slug"),
+        display_name=_readable(record, "displayName") or name,
+        email=_email(record),
+        avatar_url=_web_address(record.get("avatarUrl"), server_url),
+        url=_web_address(_own_link(record), server_url),
+    )
+
+
+def _required(record: Mapping[str, Any], field: str) -> Any:
+    value = record.get(field)
+    if value is None:
+        raise BitbucketServerError("profile_incomplete", f"The field {field} is missing.", claim=field)
+    return value
+
+
+def _readable(record: Mapping[str, Any], field: str) -> str | None:
+    """A text for people to read, without control and formatting characters, at most ``NAME_LIMIT`` long."""
+    value = record.get(field)
+    if value is None:
+        return None
+    if type(value) is not str:
+        raise _invalid(field)
+    if any(unicodedata.category(character) == "Cs" for character in value):
+        raise BitbucketServerError("malformed_answer", f"The field {field} is not Unicode text.")
+    readable = "".join(character for character in value if unicodedata.category(character) not in {"Cc", "Cf"})
+    return readable.strip()[:NAME_LIMIT] or None
+
+
+def _email(record: Mapping[str, Any]) -> str | None:
+    email = _readable(record, "emailAddress")
+    return email if email and "@" in email and " " not in email and len(email) <= 254 else None
+
+
+def _own_link(record: Mapping[str, Any]) -> Any:
+    match record.get("links"):
+        case {"self": [{"href": href}, *_]}:
+            return href
+    return None
+
+
+def _web_address(value: Any, server_url: ServerURL) -> str | None:
+    """An address of the web; a path is one on the server itself."""
+    if type(value) is not str or len(value) > 2048 or not value.isascii() or not value.isprintable() or " " in value:
+        return None
+    if value.startswith("/") and not value.startswith(("//", "/\\")):
+        return server_url.origin + value
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return None
+    return value if parts.scheme in {"https", "http"} and parts.hostname else None
+
+
+def _identity_invalid(reason: str) -> BitbucketServerError:
+    return BitbucketServerError("identity_invalid", reason, claim="X-AUSERNAME")
+
+
+def _invalid(field: str) -> BitbucketServerError:
+    return BitbucketServerError("profile_invalid", f"The field {field} is not what it should be.", claim=field)

@@ -1,0 +1,39 @@
+"""A stand-in for Atlassian Bitbucket Server, for demos and tests. It speaks OAuth 1.0a, the user part of REST, and pages.
+
+It imports nothing of the client side, so that a mistake cannot hide in both.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .browser import BrowserError as BrowserError
+    from .faults import Faults as Faults
+    from .links import Consumer as Consumer
+    from .links import Link as Link
+    from .links import LinkRefused as LinkRefused
+    from .records import RequestRecord as RequestRecord
+    from .server import Sandbox as Sandbox
+    from .users import User as User
+
+_HOMES = {
+    "BrowserError": "browser",
+    "Consumer": "links",
+    "Faults": "faults",
+    "Link": "links",
+    "LinkRefused": "links",
+    "RequestRecord": "records",
+    "Sandbox": "server",
+    "User": "users",
+}
+
+__all__ = ["BrowserError", "Consumer", "Faults", "Link", "LinkRefused", "RequestRecord", "Sandbox", "User"]
+
+
+def __getattr__(name: str) -> object:
+    # pytest imports this package for its plugin wherever it is installed; Flask is loaded when a sandbox is wanted.
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

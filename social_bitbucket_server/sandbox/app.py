@@ -1,0 +1,124 @@
+"""The Flask application of one sandbox."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from flask import Flask, Response, abort, g, render_template, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.http import http_date
+
+from . import application_links, faults_page, pages, rest, token_calls
+from .calls import json_error
+from .context import EXTENSION, message, raw_target, signed_in, state
+from .forms import form_token
+from .records import Answer, RequestRecord
+
+if TYPE_CHECKING:
+    from .state import State
+
+MOST_BODY_BYTES = 1_000_000
+_OUTSIDE = "bitbucket_sandbox.outside_of_context"
+_OWN_PAGES = "/sandbox/"
+
+
+def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | None = None) -> Flask:
+    """An application that serves *state* below its context path; *on_answer* hears of every answer."""
+    app = Flask(__name__, static_url_path="/sandbox/static")
+    app.secret_key = secrets.token_bytes(32)
+    app.config.update(
+        MAX_CONTENT_LENGTH=MOST_BODY_BYTES,
+        # Cookies belong to a host, not to a port: two sandboxes on one host must not sign each other out.
+        SESSION_COOKIE_NAME=f"bitbucket_sandbox_{port}",
+        SESSION_COOKIE_PATH=state.context or "/",
+        SESSION_COOKIE_SAMESITE="Lax",
+    )
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]  # the default provider has it, its base class not
+    app.extensions[EXTENSION] = state
+    app.before_request(_record)
+    app.after_request(_add_headers)
+    app.register_error_handler(HTTPException, _error_page)
+    app.context_processor(_for_templates)
+    for module in (token_calls, rest, pages, application_links, faults_page):
+        app.register_blueprint(module.blueprint)
+    app.register_blueprint(faults_page.programs)
+    if on_answer is not None:
+        app.after_request(_reporter(on_answer))
+    app.wsgi_app = _below_context(app.wsgi_app, state.context)  # type: ignore[method-assign]  # Flask's documented way
+    return app
+
+
+Application = Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]]
+
+
+def _below_context(application: Application, context: str) -> Application:
+    def shifted(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == context or path.startswith(f"{context}/"):
+            environ["SCRIPT_NAME"], environ["PATH_INFO"] = context, path[len(context) :] or "/"
+        else:
+            environ[_OUTSIDE] = True
+        return application(environ, start_response)
+
+    return shifted
+
+
+def _record() -> None:
+    path, query = raw_target()
+    if not request.path.startswith(_OWN_PAGES):
+        headers = MappingProxyType({name.lower(): value for name, value in request.headers})
+        oauth_parameters = MappingProxyType(message().oauth_parameters)
+        state().requests.add(RequestRecord(request.method, path, query, headers, oauth_parameters))
+    if request.environ.get(_OUTSIDE):
+        abort(404)
+
+
+def _add_headers(response: Response) -> Response:
+    response.headers["Date"] = http_date(state().wall_time())
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if response.mimetype == "text/html":
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+        )
+    return response
+
+
+def _reporter(on_answer: Callable[[Answer], None]) -> Callable[[Response], Response]:
+    def report(response: Response) -> Response:
+        user = g.get("user") or signed_in()
+        on_answer(
+            Answer(request.method, raw_target()[0], response.status_code, user and user.name, g.get("consumer_key"))
+        )
+        return response
+
+    return report
+
+
+def _error_page(error: HTTPException) -> Response:
+    status = error.code or 500
+    if request.environ.get(_OUTSIDE):
+        text = f"Nothing is here. This sandbox is at {state().base_url}\n"
+        return Response(text, status, content_type="text/plain; charset=utf-8")
+    if request.path.startswith("/rest/"):
+        return json_error(status, error.name, "RequestException")
+    title, text = _PAGES.get(status, (error.name, error.description or ""))
+    return Response(render_template("message.html", title=title, text=text), status, _headers(error))
+
+
+def _headers(error: HTTPException) -> dict[str, str]:
+    return {name: value for name, value in error.get_headers() if name == "Allow"}
+
+
+_PAGES = {
+    403: ("For admins only", "Only an administrator can open this page. Log out, and log in again as admin."),
+    404: ("No such page", "The sandbox has the pages that a login needs, and no others."),
+}
+
+
+def _for_templates() -> dict[str, object]:
+    return {"sandbox": state(), "signed_in": signed_in(), "form_token": form_token}

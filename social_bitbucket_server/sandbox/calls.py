@@ -1,0 +1,81 @@
+"""What all calls that programs make have in common: the faults, and how a refusal is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from flask import Blueprint, Response, g, jsonify, render_template
+
+from .context import message, raw_target, state
+from .oauth import AccountNotAdmitted, OAuthProblem, SignatureUncheckable, realm
+
+if TYPE_CHECKING:
+    from .faults import Faults
+
+
+def prepare(blueprint: Blueprint) -> None:
+    """Give a blueprint of such calls the faults and the refusals."""
+    blueprint.before_request(_fail_on_purpose)
+    blueprint.after_request(_challenge)
+    blueprint.register_error_handler(OAuthProblem, _refusal)
+    blueprint.register_error_handler(SignatureUncheckable, _server_error)
+    blueprint.register_error_handler(AccountNotAdmitted, _account_refusal)
+
+
+def json_error(status: int, text: str, exception: str) -> Response:
+    """A REST error in Bitbucket's shape."""
+    name = f"com.atlassian.bitbucket.{exception}"
+    response = jsonify({"errors": [{"context": None, "message": text, "exceptionName": name}]})
+    response.status_code = status
+    return response
+
+
+def _fail_on_purpose() -> Response | None:
+    faults = state().faults
+    g.consumer_key = message().get("oauth_consumer_key")
+    if faults.only_path not in raw_target()[0]:
+        return None
+    if faults.delay:
+        state().closing.wait(faults.delay)
+    if faults.interception == "redirect":
+        return Response(status=302, headers={"Location": f"{state().base_url}/login"})
+    if faults.interception == "page":
+        return Response(render_template("intercepted.html"))
+    if faults.rate_limited:
+        return _rate_limit(faults)
+    return _server_error() if faults.server_error else None
+
+
+def _rate_limit(faults: Faults) -> Response:
+    response = json_error(429, "You have made too many requests.", "ratelimit.RateLimitExceededException")
+    response.headers["Retry-After"] = str(faults.retry_after)
+    response.headers["X-RateLimit-Limit"] = "60"
+    response.headers["X-RateLimit-Remaining"] = "0"
+    response.headers["X-RateLimit-FillRate"] = "1"
+    response.headers["X-RateLimit-Interval-Seconds"] = "1"
+    return response
+
+
+def _refusal(problem: OAuthProblem) -> Response:
+    body = urlencode(problem.parameters, quote_via=quote, safe="")
+    response = Response(body, problem.status, content_type="application/x-www-form-urlencoded;charset=UTF-8")
+    parameters = "".join(f', {name}="{quote(value, safe="")}"' for name, value in problem.parameters.items())
+    response.headers.add("WWW-Authenticate", realm(state()) + parameters)
+    return response
+
+
+def _account_refusal(_: AccountNotAdmitted) -> Response:
+    response = Response(status=401)
+    del response.headers["Content-Type"]
+    return response
+
+
+def _server_error(_: object = None) -> Response:
+    return Response(render_template("server_error.html"), 500)
+
+
+def _challenge(response: Response) -> Response:
+    if response.status_code == 401:
+        response.headers.add("WWW-Authenticate", realm(state()))
+    return response

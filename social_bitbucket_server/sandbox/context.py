@@ -1,0 +1,59 @@
+"""What a view knows: the sandbox's state, the OAuth message, who is signed in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+
+from flask import current_app, g, request, session
+
+from .messages import Message
+
+if TYPE_CHECKING:
+    from .state import State
+    from .users import User
+
+EXTENSION = "bitbucket_sandbox"
+
+
+def state() -> State:
+    """The state of the sandbox that serves this request."""
+    return cast("State", current_app.extensions[EXTENSION])
+
+
+def message() -> Message:
+    """This request as OAuth sees it."""
+    if "message" not in g:
+        is_form = request.method == "POST" and request.mimetype == "application/x-www-form-urlencoded"
+        g.message = Message.read(
+            request.method,
+            _seen_url(),
+            authorization=request.headers.get("Authorization", ""),
+            query=raw_target()[1],
+            body=request.get_data(as_text=True) if is_form else "",
+        )
+    return cast("Message", g.message)
+
+
+def raw_target() -> tuple[str, str]:
+    """Path and query exactly as they were sent."""
+    path, _, query = request.environ["REQUEST_URI"].partition("?")
+    return path, query
+
+
+def signed_in() -> User | None:
+    """Who is signed in to the pages in this browser."""
+    user = state().users.by_id(session.get("user_id"))
+    return user if user is not None and user.active else None
+
+
+def _seen_url() -> str:
+    """The address as the server saw it, which is what a signature is checked over: not the configured base URL."""
+    faults, context = state().faults, state().context
+    seen = urlsplit(f"//{request.headers.get('Host', '')}")
+    host = faults.seen_host or (f"[{seen.hostname}]" if ":" in (seen.hostname or "") else seen.hostname or "")
+    port = str(faults.seen_port) if faults.seen_port else seen.netloc.rpartition("]")[2].rpartition(":")[2]
+    has_port = bool(faults.seen_port) or ":" in seen.netloc.rpartition("]")[2]
+    authority = f"{host}:{port}" if has_port else host
+    path = (context if faults.seen_context_twice else "") + raw_target()[0]
+    return f"{faults.seen_scheme or request.scheme}://{authority}{path}"

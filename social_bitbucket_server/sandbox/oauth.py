@@ -1,0 +1,244 @@
+"""The rules of the three calls and of signed requests: what is checked, in which order, and how it is refused."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode, urlsplit
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA1
+
+from .public_keys import UnreadablePublicKey, read_public_key
+from .tokens import ACCESS_TOKEN_LIFETIME, REQUEST_TOKEN_LIFETIME, SESSION_LIFETIME, Decision
+
+if TYPE_CHECKING:
+    from .links import Consumer
+    from .messages import Message
+    from .state import State
+    from .tokens import AccessToken, RequestToken
+    from .users import User
+
+TIMESTAMP_WINDOW = 300
+"""Seconds by which a timestamp may differ from the server's clock, either way."""
+
+_SIGNED_REQUEST = (
+    "oauth_consumer_key",
+    "oauth_token",
+    "oauth_signature_method",
+    "oauth_signature",
+    "oauth_timestamp",
+    "oauth_nonce",
+)
+
+
+class OAuthProblem(Exception):
+    """A refusal with an ``oauth_problem``; *companions* are the parameters that go with it."""
+
+    def __init__(self, problem: str, **companions: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.parameters = {"oauth_problem": problem, **companions}
+
+    @property
+    def status(self) -> int:
+        """400 where the request is malformed, 401 where it is not admitted."""
+        return 400 if self.problem in _MALFORMED else 401
+
+
+_MALFORMED = {
+    "version_rejected",
+    "parameter_absent",
+    "parameter_rejected",
+    "timestamp_refused",
+    "signature_method_rejected",
+}
+
+
+class SignatureUncheckable(Exception):
+    """The signature or the public key is such that the server fails over it, instead of refusing."""
+
+
+class AccountNotAdmitted(Exception):
+    """The token's user is disabled or gone."""
+
+
+def request_token(message: Message, state: State) -> RequestToken:
+    """The first call. Raises :class:`OAuthProblem` or :class:`SignatureUncheckable`."""
+    _require(message, "oauth_consumer_key")
+    consumer = state.links.consumer(message.get("oauth_consumer_key") or "")
+    if consumer is None:
+        raise OAuthProblem("consumer_key_unknown")
+    if not consumer.three_legged_allowed:
+        raise OAuthProblem("permission_denied")
+    callback = message.get("oauth_callback")
+    if callback is not None and not _is_callback(callback):
+        raise OAuthProblem(
+            "parameter_rejected",
+            oauth_parameters_rejected="oauth_callback",
+            oauth_problem_advice="oauth_callback must be oob or an absolute http or https URL.",
+        )
+    _verify(message, consumer, state)
+    return state.tokens.begin(consumer.key, callback, state.clock.now())
+
+
+def access_token(message: Message, state: State) -> AccessToken:
+    """The third call: an allowed request token is exchanged, or an access token is renewed.
+
+    Raises :class:`OAuthProblem` or :class:`SignatureUncheckable`.
+    """
+    _require(message, "oauth_token")
+    value = message.get("oauth_token") or ""
+    begun, granted = state.tokens.request_token(value), state.tokens.access_token(value)
+    if begun is not None:
+        _check_exchange(message, begun, state)
+        _verify(message, _consumer(message, begun.consumer_key, state), state)
+        exchanged = state.tokens.exchange(value, state.clock.now())
+    elif granted is not None:
+        _check_renewal(message, granted, state)
+        _verify(message, _consumer(message, granted.consumer_key, state), state)
+        exchanged = state.tokens.renew(value, state.clock.now())
+    else:
+        exchanged = None
+    if exchanged is None:
+        raise OAuthProblem("token_rejected")
+    return exchanged
+
+
+def signed_user(message: Message, state: State) -> User | None:
+    """Who signed a request, or nobody where it is not an OAuth request at all.
+
+    Raises :class:`OAuthProblem`, :class:`SignatureUncheckable` or :class:`AccountNotAdmitted`.
+    """
+    if message.missing(*_SIGNED_REQUEST):
+        return None
+    token = state.tokens.access_token(message.get("oauth_token") or "")
+    if token is None:
+        raise OAuthProblem("token_rejected")
+    consumer = _consumer(message, token.consumer_key, state)
+    if state.clock.now() > token.created + ACCESS_TOKEN_LIFETIME:
+        raise OAuthProblem("token_expired")
+    _verify(message, consumer, state)
+    user = state.users.by_id(token.user_id)
+    if user is None or not user.active:
+        raise AccountNotAdmitted
+    return user
+
+
+def callback_address(token: RequestToken, consumer: Consumer, requested: str) -> str | None:
+    """Where the browser goes after Allow or Deny, or nothing where the verifier is to be shown instead.
+
+    *requested* is the ``oauth_callback`` of the authorize address, which counts for OAuth 1.0 tokens alone.
+    """
+    answer = {"oauth_token": token.value}
+    if token.callback is None:
+        target = requested if _is_callback(requested) else consumer.callback_url
+    else:
+        target = token.callback
+        answer["oauth_verifier"] = token.verifier if token.decision is Decision.ALLOWED else "denied"
+    if target in {"", "oob"}:
+        return None
+    parts = urlsplit(target)
+    return parts._replace(query="&".join(filter(None, (parts.query, urlencode(answer))))).geturl()
+
+
+def undecided(value: str, state: State) -> RequestToken | None:
+    """The request token with this value, where a person may still decide about it."""
+    token = state.tokens.request_token(value)
+    if token is None or token.decision is not Decision.NONE or _is_expired(token, state):
+        return None
+    return token
+
+
+def realm(state: State) -> str:
+    """The challenge that stands in every 401: ``OAuth realm="…"``."""
+    return f'OAuth realm="{quote(state.base_url, safe="")}"'
+
+
+def _check_exchange(message: Message, token: RequestToken, state: State) -> None:
+    if _is_expired(token, state):
+        raise OAuthProblem("token_expired")
+    if token.decision is Decision.NONE:
+        raise OAuthProblem("permission_unknown")
+    if token.decision is Decision.DENIED:
+        raise OAuthProblem("permission_denied")
+    _consumer(message, token.consumer_key, state)
+    if token.callback is not None and message.get("oauth_verifier") != token.verifier:
+        raise OAuthProblem("token_rejected")
+
+
+def _check_renewal(message: Message, token: AccessToken, state: State) -> None:
+    if message.get("oauth_session_handle") != token.session_handle:
+        raise OAuthProblem("token_rejected")
+    if state.clock.now() > token.created + SESSION_LIFETIME:
+        raise OAuthProblem("token_expired")
+    _consumer(message, token.consumer_key, state)
+
+
+def _is_expired(token: RequestToken, state: State) -> bool:
+    return state.clock.now() > token.created + REQUEST_TOKEN_LIFETIME
+
+
+def _consumer(message: Message, key: str, state: State) -> Consumer:
+    consumer = state.links.consumer(key)
+    if consumer is None or message.get("oauth_consumer_key") != key:
+        raise OAuthProblem("token_rejected")
+    return consumer
+
+
+def _is_callback(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return text == "oob" or (parts.scheme in {"http", "https"} and bool(parts.netloc))
+
+
+def _require(message: Message, *names: str) -> None:
+    missing = message.missing(*names)
+    if missing:
+        raise OAuthProblem("parameter_absent", oauth_parameters_absent="&".join(missing))
+
+
+def _verify(message: Message, consumer: Consumer, state: State) -> None:
+    if message.get("oauth_version") not in {None, "1.0"}:
+        raise OAuthProblem("version_rejected", oauth_acceptable_versions="1.0-1.0")
+    _require(message, "oauth_timestamp", "oauth_nonce")
+    _check_timestamp(message.get("oauth_timestamp") or "", int(state.wall_time()))
+    if not state.tokens.use_nonce(
+        consumer.key,
+        message.get("oauth_token") or "",
+        message.get("oauth_timestamp") or "",
+        message.get("oauth_nonce") or "",
+    ):
+        raise OAuthProblem("nonce_used")
+    _require(message, "oauth_consumer_key", "oauth_signature_method", "oauth_signature")
+    if message.get("oauth_signature_method") != "RSA-SHA1":
+        raise OAuthProblem("signature_method_rejected", oauth_acceptable_signature_methods="RSA-SHA1")
+    _check_signature(message, consumer)
+
+
+def _check_timestamp(timestamp: str, now: int) -> None:
+    if not timestamp.isascii() or not timestamp.isdecimal():
+        raise OAuthProblem("parameter_rejected", oauth_parameters_rejected="oauth_timestamp")
+    earliest, latest = now - TIMESTAMP_WINDOW, now + TIMESTAMP_WINDOW
+    if not earliest <= int(timestamp[:20]) <= latest:
+        raise OAuthProblem("timestamp_refused", oauth_acceptable_timestamps=f"{earliest}-{latest}")
+
+
+def _check_signature(message: Message, consumer: Consumer) -> None:
+    base_string = message.base_string
+    try:
+        key = read_public_key(consumer.public_key)
+        signature = base64.b64decode(message.get("oauth_signature") or "")
+    except (UnreadablePublicKey, binascii.Error, ValueError) as error:
+        raise SignatureUncheckable from error
+    if len(signature) * 8 != -(-key.key_size // 8) * 8:
+        raise SignatureUncheckable
+    try:
+        # RFC 5849 knows no other hash for RSA signatures, and Bitbucket takes no other method.
+        key.verify(signature, base_string.encode(), PKCS1v15(), SHA1())  # noqa: S303 - prescribed by the protocol
+    except InvalidSignature:
+        raise OAuthProblem("signature_invalid", oauth_signature_base_string=base_string) from None

@@ -1,0 +1,92 @@
+"""The pages that people use on the way through a login: log in, allow access, look at what was allowed."""
+
+from __future__ import annotations
+
+import hmac
+
+from flask import Blueprint, Response, redirect, render_template, request, session
+from werkzeug.wrappers import Response as AnyResponse
+
+from .context import signed_in, state
+from .forms import log_in_first, log_in_page, protect, safe_next
+from .oauth import callback_address, undecided
+
+blueprint = Blueprint("pages", __name__)
+protect(blueprint)
+
+_SHOWN_USERS = 7
+
+
+@blueprint.get("/")
+def home() -> str:
+    """What there is to see."""
+    return render_template("home.html", users=state().users.all(), links=state().links.all())
+
+
+@blueprint.route("/login", methods=["GET", "POST"])
+def log_in() -> AnyResponse | str:
+    """Sign in with a name and its password."""
+    target = safe_next(request.values.get("next", ""))
+    refusal = ""
+    if request.method == "POST":
+        user = state().users.by_name(request.form.get("j_username", ""))
+        password = request.form.get("j_password", "")
+        if user is None or not hmac.compare_digest(user.password.encode(), password.encode()):
+            refusal = "Name or password is not right. In the sandbox the password is the same as the name."
+        elif not user.active:
+            refusal = f"The account {user.name} is disabled, so it cannot log in."
+        else:
+            session.clear()
+            session["user_id"] = user.id
+            return redirect(target, 303)
+    users = state().users.all()
+    page = render_template(
+        "log_in.html", target=target, refusal=refusal, users=users[:_SHOWN_USERS], more=users[_SHOWN_USERS:]
+    )
+    return Response(page, 401 if refusal else 200)
+
+
+@blueprint.post("/logout")
+def log_out() -> AnyResponse:
+    """Sign out."""
+    session.clear()
+    return redirect(f"{state().context}/", 303)
+
+
+@blueprint.route("/plugins/servlet/oauth/authorize", methods=["GET", "POST"])
+def authorize() -> AnyResponse | str:
+    """*Allow access?*"""
+    token = undecided(request.values.get("oauth_token", ""), state())
+    consumer = token and state().links.consumer(token.consumer_key)
+    if token is None or consumer is None:
+        return Response(render_template("bad_token.html"), 401)
+    user = signed_in()
+    if user is None:
+        return log_in_page()
+    requested = request.values.get("oauth_callback", "")
+    if request.method == "GET":
+        return render_template("authorize.html", token=token, consumer=consumer, user=user, requested=requested)
+    allow = "approve" in request.form
+    decided = state().tokens.decide(token.value, user.id, allow=allow)
+    if decided is None:
+        return Response(render_template("bad_token.html"), 401)
+    target = callback_address(decided, consumer, requested)
+    if target is None:
+        return render_template("decided.html", token=decided, consumer=consumer, allow=allow)
+    return Response(status=302, headers={"Location": target})
+
+
+@blueprint.route("/plugins/servlet/oauth/users/access-tokens", methods=["GET", "POST"])
+@log_in_first
+def granted_tokens() -> AnyResponse | str:
+    """Which applications may act for the person, and taking that back."""
+    user = signed_in()
+    assert user is not None  # noqa: S101 - log_in_first saw to it
+    if request.method == "POST":
+        state().tokens.revoke(user_id=user.id, consumer_key=request.form.get("consumer_key", ""))
+        return redirect(request.path if not state().context else state().context + request.path, 303)
+    counts: dict[str, int] = {}
+    for token in state().tokens.granted(user_id=user.id):
+        counts[token.consumer_key] = counts.get(token.consumer_key, 0) + 1
+    granted = [(state().links.consumer(key), count) for key, count in counts.items()]
+    return render_template("access_tokens.html", granted=granted)

@@ -1,0 +1,21 @@
+"""The pytest fixture for applications that want to test their logins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from . import Sandbox
+
+
+@pytest.fixture
+def bitbucket_sandbox() -> Iterator[Sandbox]:
+    """A Bitbucket Server stand-in below the context path ``/bitbucket``, started for one test."""
+    # Here, because pytest loads this file in every project: Flask is loaded where the fixture is used.
+    from . import Sandbox
+
+    with Sandbox(context="/bitbucket") as sandbox:
+        yield sandbox

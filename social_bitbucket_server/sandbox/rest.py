@@ -1,0 +1,140 @@
+"""The part of Bitbucket's REST that says who somebody is, and ``whoami``."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from flask import Blueprint, Response, g, jsonify, request
+
+from .avatars import avatar
+from .calls import json_error, prepare
+from .context import message, signed_in, state
+from .oauth import signed_user
+from .state import version_numbers
+
+if TYPE_CHECKING:
+    from .users import User
+
+MOST_USERS = 1000
+"""What *limit* is cut to."""
+
+blueprint = Blueprint("rest", __name__)
+prepare(blueprint)
+
+
+@blueprint.before_request
+def find_out_who() -> None:
+    """By the signature; in a browser, by the sign-in to the pages."""
+    g.user = signed_user(message(), state()) or signed_in()
+
+
+@blueprint.after_request
+def add_headers(response: Response) -> Response:
+    """Name the user, and set a session cookie that nobody needs."""
+    if "BITBUCKETSESSIONID" not in request.cookies:
+        response.set_cookie("BITBUCKETSESSIONID", secrets.token_hex(16).upper(), path="/", httponly=True)
+    user: User | None = g.get("user")
+    if user is not None and not state().faults.user_headers_removed:
+        response.headers["X-AUSERNAME"] = quote(user.name, safe="")
+        response.headers["X-AUSERID"] = str(user.id)
+    return response
+
+
+@blueprint.get('/rest/api/<any("latest", "1.0"):_>/application-properties')
+def application_properties(_: str) -> Response:
+    """The server's version; anonymous people may ask."""
+    major, minor, patch = version_numbers(state().version)
+    return jsonify(
+        version=state().version,
+        buildNumber=f"{major}{minor:03}{patch:03}",
+        buildDate="1672975062662",
+        displayName="Bitbucket",
+    )
+
+
+@blueprint.get('/rest/api/<any("latest", "1.0"):_>/users')
+def users(_: str) -> Response:
+    """One page of the users that *filter* finds."""
+    if g.user is None:
+        return _not_permitted()
+    try:
+        start, limit = int(request.args.get("start", 0)), int(request.args.get("limit", 25))
+    except ValueError:
+        start, limit = -1, 0
+    if start < 0 or limit < 1:
+        return json_error(400, "start and limit must be whole numbers, from 0 and from 1.", "BadRequestException")
+    limit = min(limit, MOST_USERS)
+    found = state().users.search(request.args.get("filter", ""))
+    values, is_last = found[start : start + limit], start + limit >= len(found)
+    return jsonify(
+        size=len(values),
+        limit=limit,
+        isLastPage=is_last,
+        values=[_user_json(user) for user in values],
+        start=start,
+        nextPageStart=None if is_last else start + limit,
+    )
+
+
+@blueprint.get('/rest/api/<any("latest", "1.0"):_>/users/<slug>')
+def one_user(_: str, slug: str) -> Response:
+    """The user with this slug."""
+    if g.user is None:
+        return _not_permitted()
+    user = state().users.by_slug(slug)
+    if user is None:
+        return json_error(404, f"User {slug} does not exist.", "user.NoSuchUserException")
+    return jsonify(_user_json(user))
+
+
+@blueprint.route("/rest/", defaults={"_": ""})
+@blueprint.route("/rest/<path:_>")
+def nothing_else(_: str) -> Response:
+    """What the sandbox does not have."""
+    return json_error(404, "The sandbox has no such resource.", "NoSuchResourceException")
+
+
+@blueprint.get("/plugins/servlet/applinks/whoami")
+def whoami() -> Response:
+    """The user's name as text; empty for anonymous people."""
+    if state().faults.whoami_closed:
+        response = Response(status=401)
+        del response.headers["Content-Type"]
+        return response
+    return Response(g.user.name if g.user else "", content_type="text/plain")
+
+
+@blueprint.get("/users/<slug>/avatar.png")
+def picture(slug: str) -> Response:
+    """A plain square in a colour of the user's own."""
+    user = state().users.by_slug(slug)
+    if user is None:
+        return Response(status=404)
+    return Response(avatar(user.id, request.args.get("s", 48, type=int)), content_type="image/png")
+
+
+def _not_permitted() -> Response:
+    return json_error(401, "You are not permitted to access this resource", "AuthorisationException")
+
+
+def _user_json(user: User) -> dict[str, object]:
+    page = f"/users/{quote(user.slug, safe='')}"
+    answer: dict[str, object] = {"name": user.name}
+    if user.email is not None:
+        answer["emailAddress"] = user.email
+    answer |= {
+        "id": user.id,
+        "displayName": user.display_name,
+        "active": user.active,
+        "slug": user.slug,
+        "type": user.type,
+        "links": {"self": [{"href": state().base_url + page}]},
+    }
+    size = request.args.get("avatarSize", type=int)
+    if size is not None:
+        # Bitbucket gives absolute and relative addresses; both occur here.
+        root = state().context if user.email is None else state().base_url
+        answer["avatarUrl"] = f"{root}{page}/avatar.png?s={size}"
+    return answer

@@ -1,0 +1,157 @@
+"""The sandbox as a server: started and stopped from Python."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Self
+
+from .app import create_app
+from .browser import Browser
+from .links import Consumer
+from .state import State, version_numbers
+from .users import SANDBOX_USERS, User, Users
+
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .faults import Faults
+    from .links import Link, Links
+    from .records import Answer, Records
+
+_CONTEXT = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+
+
+class Sandbox:
+    """A Bitbucket Server stand-in that answers on *host*, in threads of its own.
+
+    *context*: the context path, as in ``/bitbucket``, or empty. *version*: which Bitbucket it is; 7.20 brought the
+    new dialog. *port*: 0 for a free one. *users*: who has an account. *on_answer* is called with every answer.
+    Use it as a context manager, or call :meth:`start` and :meth:`stop`. Raises ``ValueError`` for a context path or
+    version that is none; :meth:`start` raises ``OSError`` where the port cannot be had.
+    """
+
+    def __init__(
+        self,
+        *,
+        context: str = "",
+        version: str = "8.19.0",
+        port: int = 0,
+        host: str = "127.0.0.1",
+        users: Iterable[User] = SANDBOX_USERS,
+        on_answer: Callable[[Answer], None] | None = None,
+    ) -> None:
+        context = context.rstrip("/")
+        if not _CONTEXT.fullmatch(context):
+            raise ValueError(f"{context} is not a context path like /bitbucket.")
+        version_numbers(version)
+        self._state = State(base_url="", context=context, own_version=version, users=Users(users))
+        self._address = (host, port)
+        self._on_answer = on_answer
+        self._server: Any = None  # waitress has no types
+        self._sockets: dict[int, Any] = {}
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The base URL with the context path; empty until the sandbox was started."""
+        return self._state.base_url
+
+    @property
+    def users(self) -> Users:
+        """The accounts: disable, rename, add."""
+        return self._state.users
+
+    @property
+    def links(self) -> Links:
+        """The application links."""
+        return self._state.links
+
+    @property
+    def faults(self) -> Faults:
+        """The switches for what goes wrong."""
+        return self._state.faults
+
+    @property
+    def clock(self) -> Clock:
+        """Makes tokens older: ``sandbox.clock.advance(601)``."""
+        return self._state.clock
+
+    @property
+    def requests(self) -> Records:
+        """What was asked so far."""
+        return self._state.requests
+
+    def start(self) -> None:
+        """Listen and serve. Returns when requests are answered."""
+        # Here, because nothing else of the sandbox needs it.
+        from waitress import create_server  # type: ignore[import-untyped]  # waitress has no types
+
+        if self._thread is not None:
+            raise RuntimeError("The sandbox is running already.")
+        listener = socket.create_server(self._address)
+        host, port = self._address[0], listener.getsockname()[1]
+        self._address = (host, port)
+        self._state.base_url = f"http://{host}:{port}{self._state.context}"
+        self._state.closing.clear()
+        app = create_app(self._state, port, self._on_answer)
+        self._server = create_server(app, map=self._sockets, sockets=[listener], threads=8, ident="Bitbucket sandbox")
+        self._thread = threading.Thread(target=self._server.run, name=f"bitbucket-sandbox-{port}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop serving; slow answers end at once. Does nothing where the sandbox is not running."""
+        from waitress.wasyncore import close_all  # type: ignore[import-untyped]  # waitress has no types
+
+        if self._thread is None:
+            return
+        self._state.closing.set()
+        self._server.task_dispatcher.shutdown()
+        self._server.trigger.pull_trigger(lambda: close_all(self._sockets))
+        self._thread.join()
+        self._thread = None
+
+    def link(
+        self,
+        *,
+        consumer_key: str,
+        public_key: str,
+        name: str = "",
+        application_url: str = "",
+        three_legged_allowed: bool = True,
+    ) -> Link:
+        """Make an application link with incoming authentication, without the pages.
+
+        *public_key* is taken as it is: what the form would refuse makes the calls fail. *name* is the consumer key
+        unless given, *application_url* an address of its own. Raises :class:`LinkRefused` where *consumer_key* or
+        *application_url* is taken.
+        """
+        name = name or consumer_key
+        consumer = Consumer(consumer_key, name, public_key, three_legged_allowed=three_legged_allowed)
+        return self.links.add(name, application_url or f"https://{consumer_key}.example", consumer)
+
+    def authorize(self, authorize_url: str, *, user: str, allow: bool = True) -> str:
+        """Do over HTTP what the browser of *user* does: open *authorize_url*, log in, press Allow or Deny.
+
+        Returns the address of the callback that the browser is sent to. Raises :class:`BrowserError` where a page
+        says no, ``KeyError`` where nobody is called *user*.
+        """
+        person = self.users.by_name(user)
+        if person is None:
+            raise KeyError(user)
+        return Browser(self.url).authorize(authorize_url, person.name, person.password, allow=allow)
+
+    def revoke(self, user: str) -> int:
+        """Take back every access token of *user*, as the person can on a page; says how many."""
+        person = self.users.by_name(user)
+        if person is None:
+            raise KeyError(user)
+        return self._state.tokens.revoke(user_id=person.id)

@@ -1,0 +1,56 @@
+"""Everything that one sandbox knows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from .clock import Clock
+from .faults import Faults
+from .links import Links
+from .records import Records
+from .tokens import Tokens
+from .users import Users
+
+
+@dataclass(slots=True)
+class State:
+    """*base_url* is the configured base URL with the context path, *own_version* the version number as started.
+
+    *closing* is set when the server stops, so that slow answers end at once.
+    """
+
+    base_url: str
+    context: str
+    own_version: str
+    users: Users
+    links: Links = field(default_factory=Links)
+    tokens: Tokens = field(default_factory=Tokens)
+    clock: Clock = field(default_factory=Clock)
+    faults: Faults = field(default_factory=Faults)
+    requests: Records = field(default_factory=Records)
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def version(self) -> str:
+        """The version number that the server gives."""
+        return self.faults.version or self.own_version
+
+    @property
+    def new_dialog(self) -> bool:
+        """Whether links are created in the dialog that came with 7.20."""
+        return version_numbers(self.version)[:2] >= (7, 20)
+
+    def wall_time(self) -> float:
+        """Seconds since the epoch by the server's own clock, which may be wrong."""
+        return time.time() + self.faults.clock_skew
+
+
+def version_numbers(version: str) -> tuple[int, int, int]:
+    """``7.6`` is ``(7, 6, 0)``. Raises ``ValueError`` for what is no version number."""
+    numbers = [int(number) for number in version.split(".")]
+    if not 2 <= len(numbers) <= 3 or min(numbers) < 0:
+        raise ValueError(f"{version} is not a version number like 7.6.0.")
+    major, minor, patch = (*numbers, 0)[:3]
+    return major, minor, patch

@@ -1,0 +1,329 @@
+"""social-core's storage on SQLAlchemy 2: identities, nonces and what else core 7 asks of a storage.
+
+The storage packages that exist for SQLAlchemy cannot log anyone in with social-core 7, and let two parallel first
+logins make two accounts for one person.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from social_core.storage import (
+    AssociationMixin,
+    BaseStorage,
+    CodeMixin,
+    NonceMixin,
+    PartialMixin,
+    UserMixin,
+    UserProtocol,
+)
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    ForeignKey,
+    Integer,
+    String,
+    UniqueConstraint,
+    delete,
+    func,
+    inspect,
+    select,
+)
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.mutable import MutableDict
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, scoped_session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from openid.association import Association as OpenIdAssociation
+
+__all__ = ["make_storage"]
+
+
+def make_storage(
+    base: type[DeclarativeBase], user_class: type[Any], session: scoped_session[Session]
+) -> type[BaseStorage]:
+    """Map social-core's five tables on *base* and return the storage that uses them through *session*.
+
+    *user_class* is the application's own mapped class of users, with an integer or text primary key and a
+    ``username``; ``email`` and ``is_active`` are used where it has them. Call it once, before
+    ``base.metadata.create_all`` or a migration.
+
+    A new user is committed together with the first identity, never alone. Nonces are committed at once: what was
+    used stays used, whatever becomes of the rest of the request.
+    """
+    user_table = cast("Any", inspect(user_class)).local_table
+    user_key = user_table.primary_key.columns[0]
+
+    # The declarative base comes first: after one of core's mixins, whose methods would win, ``save`` does nothing.
+    class Stored(base):  # type: ignore[valid-type, misc]  # a base class that only the caller knows
+        __abstract__ = True
+
+        def save(self) -> None:
+            session.add(self)
+            session.commit()
+
+    class SocialIdentity(Stored, UserMixin):
+        __tablename__ = "social_auth_identities"
+        __table_args__ = (UniqueConstraint("provider", "uid", name="uq_social_auth_identities_provider_uid"),)
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        provider: Mapped[str] = mapped_column(String(32))
+        id_key: Mapped[str] = mapped_column(String(255), default="")
+        uid: Mapped[str] = mapped_column(String(255))
+        user_id: Mapped[Any] = mapped_column(user_key.type, ForeignKey(user_key, ondelete="CASCADE"), index=True)
+        extra_data: Mapped[dict[str, Any]] = mapped_column(MutableDict.as_mutable(JSON), default=dict)
+        created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))
+        user: Mapped[Any] = relationship(user_class, lazy="joined")
+
+        def set_extra_data(self, extra_data: dict[str, Any] | None = None) -> bool:
+            changed = super().set_extra_data(extra_data)
+            if changed:
+                self.save()
+            return changed
+
+        @classmethod
+        def changed(cls, user: UserProtocol) -> None:
+            session.add(user)
+            session.commit()
+
+        @classmethod
+        def get_username(cls, user: UserProtocol) -> str:
+            return user.username
+
+        @classmethod
+        def user_model(cls) -> type[Any]:
+            return user_class
+
+        @classmethod
+        def username_max_length(cls) -> int:
+            return cast("int", getattr(user_table.c.username.type, "length", None) or 255)
+
+        @classmethod
+        def allowed_to_disconnect(
+            cls, user: UserProtocol, backend_name: str, association_id: int | None = None
+        ) -> bool:
+            """Whether *user* keeps another identity to log in with."""
+            others = select(cls.id).where(cls.user_id == user.id)
+            others = (
+                others.where(cls.id != association_id)
+                if association_id is not None
+                else others.where(cls.provider != backend_name)
+            )
+            return session.scalars(others.limit(1)).first() is not None
+
+        @classmethod
+        def disconnect(cls, entry: UserMixin) -> None:
+            session.delete(entry)
+            session.commit()
+
+        @classmethod
+        def user_exists(cls, *args: object, **kwargs: object) -> bool:  # noqa: ARG003  # core's signature
+            return session.scalars(select(user_class).filter_by(**kwargs).limit(1)).first() is not None
+
+        @classmethod
+        def create_user(cls, *args: object, **kwargs: object) -> Any:  # noqa: ARG003  # core's signature
+            known = {name: value for name, value in kwargs.items() if name in inspect(user_class).attrs}
+            user = user_class(**known)
+            with session.begin_nested():
+                session.add(user)
+            return user
+
+        @classmethod
+        def get_user(cls, pk: object) -> Any:
+            return session.get(user_class, pk)
+
+        @classmethod
+        def get_users_by_email(cls, email: str) -> Sequence[Any]:
+            return session.scalars(select(user_class).where(func.lower(user_class.email) == email.lower())).all()
+
+        @classmethod
+        def get_social_auth(cls, provider: str, uid: str, id_key: str | None = None) -> SocialIdentity | None:
+            query = select(cls).where(cls.provider == provider, cls.uid == str(uid))
+            if id_key is not None:
+                query = query.where(cls.id_key == id_key)
+            return session.scalars(query).first()
+
+        @classmethod
+        def get_social_auth_by_extra_data(
+            cls, provider: str, key: str, value: str, id_key: str = ""
+        ) -> SocialIdentity | None:
+            rows = session.scalars(select(cls).where(cls.provider == provider, cls.id_key == id_key))
+            matches = [row for row in rows if key in row.extra_data and str(row.extra_data[key]) == str(value)]
+            if len(matches) > 1:
+                raise ValueError("Several identities have this value in their extra data.")
+            return matches[0] if matches else None
+
+        @classmethod
+        def get_social_auth_for_user(
+            cls,
+            user: UserProtocol,
+            provider: str | None = None,
+            id: int | None = None,  # noqa: A002  # core's name
+        ) -> Sequence[SocialIdentity]:
+            query = select(cls).where(cls.user_id == user.id)
+            if provider:
+                query = query.where(cls.provider == provider)
+            if id is not None:
+                query = query.where(cls.id == id)
+            return session.scalars(query).all()
+
+        @classmethod
+        def create_social_auth(cls, user: UserProtocol, uid: str, provider: str, id_key: str = "") -> SocialIdentity:
+            identity = cls(user=user, uid=str(uid), provider=provider, id_key=id_key, extra_data={})
+            # The savepoint leaves the session usable for whoever lost the race for this identity.
+            with session.begin_nested():
+                session.add(identity)
+            session.commit()
+            return identity
+
+        @classmethod
+        def migrate_social_auth(
+            cls,
+            social: SocialIdentity,
+            uid: str,
+            id_key: str,
+            *,
+            evidence_key: str | None = None,
+        ) -> SocialIdentity:
+            locked = session.get_one(cls, social.id, with_for_update=True, populate_existing=True)
+            if evidence_key is not None and str(locked.extra_data.get(evidence_key)) != str(uid):
+                raise ValueError("The stored identifier is not the one of this person.")
+            with session.begin_nested():
+                locked.uid = str(uid)
+                locked.id_key = id_key
+            session.commit()
+            return locked
+
+    class SocialNonce(Stored, NonceMixin):
+        __tablename__ = "social_auth_nonces"
+        __table_args__ = (
+            UniqueConstraint("server_url", "timestamp", "salt", name="uq_social_auth_nonces_server_url_timestamp_salt"),
+        )
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        server_url: Mapped[str] = mapped_column(String(255))
+        timestamp: Mapped[int] = mapped_column(Integer, index=True)
+        salt: Mapped[str] = mapped_column(String(65))
+
+        @classmethod
+        def use(cls, server_url: str, timestamp: int, salt: str) -> bool:
+            """Record a nonce; false where it was recorded before."""
+            try:
+                with session.begin_nested():
+                    session.add(cls(server_url=server_url, timestamp=timestamp, salt=salt))
+            except IntegrityError:
+                return False
+            session.commit()
+            return True
+
+        @classmethod
+        def get(cls, server_url: str, salt: str) -> SocialNonce | None:
+            return session.scalars(select(cls).where(cls.server_url == server_url, cls.salt == salt)).first()
+
+        @classmethod
+        def delete(cls, nonce: SocialNonce) -> None:
+            session.delete(nonce)
+            session.commit()
+
+        @classmethod
+        def consume(cls, server_url: str, timestamp: int, salt: str) -> bool:
+            """Remove a nonce; true for exactly one caller, also when many try at once."""
+            result = session.execute(
+                delete(cls).where(cls.server_url == server_url, cls.timestamp == timestamp, cls.salt == salt)
+            )
+            session.commit()
+            return bool(cast("Any", result).rowcount == 1)
+
+        @classmethod
+        def prune(cls, older_than: int) -> int:
+            """Remove the nonces of logins that were never finished: those recorded *older_than* seconds ago or
+            longer. Returns how many."""
+            limit = int(time.time()) - older_than
+            result = session.execute(delete(cls).where(cls.timestamp < limit))
+            session.commit()
+            return cast("int", cast("Any", result).rowcount)
+
+    class SocialAssociation(Stored, AssociationMixin):
+        __tablename__ = "social_auth_associations"
+        __table_args__ = (
+            UniqueConstraint("server_url", "handle", name="uq_social_auth_associations_server_url_handle"),
+        )
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        server_url: Mapped[str] = mapped_column(String(255))
+        handle: Mapped[str] = mapped_column(String(255))
+        secret: Mapped[str] = mapped_column(String(255))
+        issued: Mapped[int] = mapped_column(Integer)
+        lifetime: Mapped[int] = mapped_column(Integer)
+        assoc_type: Mapped[str] = mapped_column(String(64))
+
+        @classmethod
+        def store(cls, server_url: str, association: OpenIdAssociation) -> None:
+            row = session.scalars(select(cls).filter_by(server_url=server_url, handle=association.handle)).first()
+            row = row or cls(server_url=server_url, handle=association.handle)
+            row.secret = base64.encodebytes(association.secret).decode()
+            row.issued = association.issued
+            row.lifetime = association.lifetime
+            row.assoc_type = association.assoc_type
+            row.save()
+
+        @classmethod
+        def get(cls, server_url: str | None = None, handle: str | None = None) -> Sequence[SocialAssociation]:
+            wanted = {"server_url": server_url, "handle": handle}
+            given = {name: value for name, value in wanted.items() if value is not None}
+            return session.scalars(select(cls).filter_by(**given)).all()
+
+        @classmethod
+        def remove(cls, ids_to_delete: Sequence[int]) -> None:
+            session.execute(delete(cls).where(cls.id.in_(ids_to_delete)))
+            session.commit()
+
+    class SocialCode(Stored, CodeMixin):
+        __tablename__ = "social_auth_codes"
+        __table_args__ = (UniqueConstraint("code", "email", name="uq_social_auth_codes_code_email"),)
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        email: Mapped[str] = mapped_column(String(254))
+        code: Mapped[str] = mapped_column(String(32), index=True)
+        verified: Mapped[bool] = mapped_column(default=False)
+        timestamp: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+        @classmethod
+        def get_code(cls, code: str) -> SocialCode | None:
+            return session.scalars(select(cls).where(cls.code == code)).first()
+
+    class SocialPartial(Stored, PartialMixin):
+        __tablename__ = "social_auth_partials"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        token: Mapped[str] = mapped_column(String(32), index=True)
+        next_step: Mapped[int] = mapped_column(Integer)
+        backend: Mapped[str] = mapped_column(String(32))
+        data: Mapped[dict[str, Any]] = mapped_column(MutableDict.as_mutable(JSON), default=dict)
+
+        @classmethod
+        def load(cls, token: str) -> SocialPartial | None:
+            return session.scalars(select(cls).where(cls.token == token)).first()
+
+        @classmethod
+        def destroy(cls, token: str) -> None:
+            session.execute(delete(cls).where(cls.token == token))
+            session.commit()
+
+    class SQLAlchemyStorage(BaseStorage):
+        user = SocialIdentity
+        nonce = SocialNonce
+        association = SocialAssociation
+        code = SocialCode
+        partial = SocialPartial
+
+        @classmethod
+        def is_integrity_error(cls, exception: BaseException) -> bool:
+            return isinstance(exception, IntegrityError)
+
+    return SQLAlchemyStorage

@@ -1,0 +1,213 @@
+"""The worksheet: what to enter where in Bitbucket, in the order and the words of Bitbucket's own pages."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .keys import PublicKey
+    from .server_url import ServerURL
+
+
+class Dialog(StrEnum):
+    """The two generations of the dialog in which Bitbucket creates an application link, by Bitbucket's version."""
+
+    UP_TO_7_19 = "7.19"
+    FROM_7_20 = "7.20"
+
+
+class Action(StrEnum):
+    """What to do with a part of a page."""
+
+    OPEN = "open"
+    TYPE = "type"
+    CHOOSE = "choose"
+    TICK = "tick"
+    LEAVE_EMPTY = "leave empty"
+    LEAVE_OFF = "leave off"
+    PRESS = "press"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One part of a page: a field, a switch or a button.
+
+    *label*: exactly Bitbucket's. *value*: the address to open, or what to type or choose; empty for the other
+    actions. *hint*: a sentence or two, or nothing.
+    """
+
+    label: str
+    value: str
+    action: Action
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is done on one page or in one dialog, from top to bottom. *note*: what to know before, or nothing."""
+
+    title: str
+    entries: tuple[Entry, ...]
+    note: str = ""
+
+
+TWO_FACTOR_STEP = Step(
+    "Only if the plugin U2F & TOTP is installed: let OAuth pass",
+    (Entry("Enable OAuth whitelist", "", Action.TICK),),
+    "This plugin for two-factor authentication answers our requests with a page of its own, and every login fails, "
+    "until this switch in its settings is on.",
+)
+
+_CREATE_INCOMING_LINK_HINT = (
+    "If you tick it, Bitbucket asks for Consumer Key, Consumer Name and Public Key on the next page: the values are "
+    "those of the step Incoming Authentication."
+)
+_CALLBACK_HINT = (
+    "Bitbucket appends a slash to whatever is entered here, and the login would not find its way back. Every login "
+    "brings its own callback address."
+)
+
+
+def worksheet(
+    *,
+    server_url: ServerURL,
+    application_url: str,
+    application_name: str,
+    consumer_key: str,
+    public_key: PublicKey,
+    dialog: Dialog,
+    consumer_name: str = "",
+) -> tuple[Step, ...]:
+    """The steps by which a Bitbucket admin makes the application link.
+
+    *application_url* must be another one for every organization, because Bitbucket refuses a second link with the
+    same. *consumer_name*, by default *application_name*, is what people see when Bitbucket asks for their permission.
+    """
+    return (
+        Step(
+            "Open Application Links in Bitbucket's Administration",
+            (Entry("Application Links", server_url.application_links, Action.OPEN),),
+            "Log in as a Bitbucket admin.",
+        ),
+        _create_link(application_url, dialog),
+        Step(
+            "Only if Bitbucket shows Configure Application URL: continue",
+            (
+                Entry("Use this URL", "", Action.TICK, "Where Bitbucket suggests another address than the one above."),
+                _press("Continue"),
+            ),
+            'The warning "No response was received from the URL you entered" is harmless: Bitbucket need not reach '
+            "this application.",
+        ),
+        Step(
+            "Fill in Link applications",
+            (
+                Entry("Application Name", application_name, Action.TYPE, "You may choose another name."),
+                Entry("Application Type", "Generic Application", Action.CHOOSE),
+                _leave_empty("Service Provider Name"),
+                _leave_empty("Consumer key"),
+                _leave_empty("Shared secret"),
+                _leave_empty("Request Token URL"),
+                _leave_empty("Access token URL"),
+                _leave_empty("Authorize URL"),
+                Entry("Create incoming link", "", Action.LEAVE_OFF, _CREATE_INCOMING_LINK_HINT),
+                _press("Continue"),
+            ),
+        ),
+        Step(
+            "Open the new link's Incoming Authentication",
+            (
+                _press("Edit", f"The pencil in the row of {application_name}."),
+                _press("Incoming Authentication"),
+            ),
+        ),
+        Step(
+            "Fill in Incoming Authentication",
+            (
+                Entry("Consumer Key", consumer_key, Action.TYPE),
+                Entry(
+                    "Consumer Name",
+                    consumer_name or application_name,
+                    Action.TYPE,
+                    "People see it when Bitbucket asks whether they allow the login.",
+                ),
+                _leave_empty("Description"),
+                Entry(
+                    "Public Key",
+                    public_key.pem,
+                    Action.TYPE,
+                    "From the BEGIN line to the END line, with nothing before it.",
+                ),
+                _leave_empty("Consumer Callback URL", _CALLBACK_HINT),
+                _leave_off("Allow 2-Legged OAuth"),
+                _leave_empty("Execute as"),
+                _leave_off("Allow user impersonation through 2-Legged OAuth"),
+                _press("Save"),
+            ),
+        ),
+        TWO_FACTOR_STEP,
+    )
+
+
+def render_text(steps: Iterable[Step]) -> str:
+    """*steps* as plain text for a terminal. Values are never wrapped or indented within, so that they can be copied."""
+    return "\n".join(
+        "\n".join([f"{number}. {step.title}", *_lines(step)]) + "\n" for number, step in enumerate(steps, start=1)
+    )
+
+
+def _create_link(application_url: str, dialog: Dialog) -> Step:
+    url = Entry(
+        "Application URL",
+        application_url,
+        Action.TYPE,
+        "It belongs to your organization alone: Bitbucket refuses a second link with the same address.",
+    )
+    if dialog is Dialog.UP_TO_7_19:
+        return Step("Create the link", (url, _press("Create new link")))
+    return Step(
+        "Create the link",
+        (
+            _press("Create link"),
+            Entry(
+                "Application type",
+                "Atlassian product",
+                Action.CHOOSE,
+                "Newer versions call it Atlassian product via OAuth 1.0. External application would be OAuth 2.",
+            ),
+            url,
+            _press("Continue"),
+        ),
+    )
+
+
+def _press(label: str, hint: str = "") -> Entry:
+    return Entry(label, "", Action.PRESS, hint)
+
+
+def _leave_empty(label: str, hint: str = "") -> Entry:
+    return Entry(label, "", Action.LEAVE_EMPTY, hint)
+
+
+def _leave_off(label: str) -> Entry:
+    return Entry(label, "", Action.LEAVE_OFF)
+
+
+def _lines(step: Step) -> Iterator[str]:
+    if step.note:
+        yield textwrap.indent(textwrap.fill(step.note, 76), "   ")
+    for entry in step.entries:
+        heading = f"   - {entry.action.capitalize()}: {entry.label}"
+        if "\n" in entry.value:
+            yield f"{heading}\n\n{entry.value}"
+        elif entry.value:
+            yield f"{heading} = {entry.value}"
+        else:
+            yield heading
+        if entry.hint:
+            yield textwrap.indent(textwrap.fill(entry.hint, 74), "     ")

@@ -1,0 +1,41 @@
+"""Fixtures for every room. Keys are made once: making one takes longer than most tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from social_bitbucket_server.keys import PrivateKey
+from tests.scripted_server import ScriptedServer
+
+
+@pytest.fixture(scope="session")
+def private_key() -> PrivateKey:
+    return PrivateKey.generate(2048)
+
+
+@pytest.fixture(scope="session")
+def other_private_key() -> PrivateKey:
+    return PrivateKey.generate(2048)
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as server:
+        yield server
+
+
+@pytest.fixture
+def must_be_there() -> Callable[[bool, str], None]:
+    """Skip a test whose tool this machine lacks, and say so; in CI its absence is a failure."""
+
+    def check(present: bool, what: str) -> None:
+        if present:
+            return
+        if os.environ.get("CI"):
+            pytest.fail(f"{what} is not installed.")
+        pytest.skip(f"{what} is not installed.")
+
+    return check

@@ -1,0 +1,99 @@
+"""A server that answers what a test tells it to, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it came in."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    connection: tuple[str, int]
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        return parse_qs(urlsplit(self.target).query)
+
+    @property
+    def oauth(self) -> dict[str, str]:
+        """The parameters of the Authorization header, decoded."""
+        header = self.headers.get("Authorization", "").removeprefix("OAuth ")
+        pairs = (part.strip().partition("=") for part in header.split(",") if part.strip())
+        return {name: unquote(value.strip('"')) for name, _, value in pairs}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What to answer."""
+
+    body: bytes | str = b""
+    status: int = 200
+    headers: Iterable[tuple[str, str]] = (("Content-Type", "text/plain"),)
+
+
+Script = Callable[[Received], Reply] | Reply
+
+
+@dataclass
+class ScriptedServer:
+    """Answers the script registered for a path; 404 for other paths. Use it as a context manager."""
+
+    scripts: dict[str, Script] = field(default_factory=dict)
+    received: list[Received] = field(default_factory=list)
+
+    def __enter__(self) -> ScriptedServer:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def paths(self) -> list[str]:
+        return [request.path for request in self.received]
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        scripted = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                received = Received(self.command, self.path, dict(self.headers.items()), self.client_address)
+                scripted.received.append(received)
+                script = scripted.scripts.get(received.path, Reply("not here", 404))
+                reply = script if isinstance(script, Reply) else script(received)
+                body = reply.body.encode() if isinstance(reply.body, str) else reply.body
+                self.send_response(reply.status)
+                for name, value in reply.headers:
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if reply.status not in {204, 304}:
+                    self.wfile.write(body)
+
+            do_GET = do_POST = answer  # noqa: N815  # the base class calls these
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler

@@ -1,0 +1,150 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.server_url import OPERATOR_RULES, ORGANIZATION_RULES, BaseURLRules, ServerURL
+
+
+@pytest.mark.parametrize(
+    ("typed", "canonical"),
+    [
+        ("https://bitbucket.example.com", "https://bitbucket.example.com"),
+        ("https://bitbucket.example.com/", "https://bitbucket.example.com"),
+        ("HTTPS://BB.Acme.Test:443/bitbucket/", "https://bb.acme.test/bitbucket"),
+        ("https://example.com/a/Bitbucket", "https://example.com/a/Bitbucket"),
+        ("https://example.com:8443/bitbucket", "https://example.com:8443/bitbucket"),
+        ("https://git", "https://git"),
+        ("http://localhost:7990/bitbucket", "http://localhost:7990/bitbucket"),
+        ("http://127.0.0.1:80", "http://127.0.0.1"),
+        ("https://[2001:DB8::1]:8443", "https://[2001:db8::1]:8443"),
+    ],
+)
+def test_a_base_url_gets_its_canonical_form(typed, canonical):
+    assert str(ServerURL.parse(typed)) == canonical
+
+
+@pytest.mark.parametrize("base", ["https://h.example", "https://h.example/bitbucket", "http://localhost:7990/a/b"])
+def test_every_address_stands_below_the_base_url(base):
+    url = ServerURL.parse(base + "/")
+    addresses = [
+        url.request_token,
+        url.authorize("T"),
+        url.access_token,
+        url.whoami,
+        url.application_links,
+        url.application_properties,
+        url.user("jane"),
+        url.users("jane"),
+    ]
+    assert all(address.startswith(base + "/") for address in addresses)
+
+
+def test_names_are_percent_encoded_in_addresses():
+    url = ServerURL.parse("https://h.example")
+    assert url.user("a b/c?d").endswith("/users/a%20b%2Fc%3Fd")
+    assert "filter=a%20%26%2B" in url.users("a &+")
+    assert url.authorize("a+b&c").endswith("?oauth_token=a%2Bb%26c")
+
+
+def test_the_origin_has_no_path():
+    assert ServerURL.parse("https://h.example:8443/bitbucket").origin == "https://h.example:8443"
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("", "empty"),
+        ("https://" + "a" * 250 + ".example", "longer than 255"),
+        ("https://bücher.example", "xn--"),
+        ("https://h.example/ a", "white space"),
+        ("https://h.example\n", "white space"),
+        ("https://h.example\\@evil", "backslash"),
+        ("https://u:p@h.example", "user name"),
+        ("https://h.example?x=1", "question mark"),
+        ("https://h.example#x", "#"),
+        ("https://h.example/%2e%2e/", "percent sign"),
+        ("https://h.example;x", "semicolon"),
+        ("h.example", "https://"),
+        ("//h.example", "https://"),
+        ("https:h.example", "https://"),
+        ("https:///h.example", "no host name"),
+        ("ftp://h.example", "ftp"),
+        ("javascript://h.example/alert(1)", "javascript"),
+        ("http://h.example", "http://"),
+        ("https://h.example:", "port number"),
+        ("https://h.example:0", "port number"),
+        ("https://h.example:65536", "port number"),
+        ("https://h.example:+443", "port number"),
+        ("https://h.example.", "ends with a dot"),
+        ("https://h..example", "not a valid one"),
+        ("https://-h.example", "not a valid one"),
+        ("https://h_h.example", "not a valid one"),
+        ("https://2130706433", "looks like a number"),
+        ("https://0x7f.1", "looks like a number"),
+        ("https://h.0xaf", "looks like a number"),
+        ("https://[::1", "IPv6"),
+        ("https://[zz]", "IPv6"),
+        ("https://h.example/a/../b", "context path"),
+        ("https://h.example/a//b", "context path"),
+        ("https://h.example/a$b", "context path"),
+    ],
+)
+def test_a_bad_base_url_is_refused_with_what_is_wrong(typed, words):
+    with pytest.raises(BitbucketServerError) as caught:
+        ServerURL.parse(typed)
+    assert caught.value.code == "invalid_base_url"
+    assert caught.value.parameter == "base_url"
+    assert words in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("https://bitbucket", "no dot"),
+        ("https://localhost", "no dot"),
+        ("https://127.0.0.1", "IP address"),
+        ("http://127.0.0.1:7990", "IP address"),
+        ("https://[::1]", "IP address"),
+        ("https://[::ffff:127.0.0.1]", "IP address"),
+        ("https://h.example:22", "Port 22"),
+        ("https://127.1", "looks like a number"),
+    ],
+)
+def test_what_organizations_enter_is_held_to_stricter_rules(typed, words):
+    with pytest.raises(BitbucketServerError, match="base URL") as caught:
+        ServerURL.parse(typed, ORGANIZATION_RULES)
+    assert words in caught.value.reason
+
+
+@pytest.mark.parametrize("typed", ["https://h.example", "https://h.example:7990/x", "https://h.example:8443"])
+def test_ordinary_servers_satisfy_the_stricter_rules(typed):
+    assert str(ServerURL.parse(typed, ORGANIZATION_RULES)) == typed
+
+
+def test_an_operator_may_list_a_loopback_address_with_any_port():
+    rules = BaseURLRules(ports=frozenset({443}), literal_hosts=frozenset({"127.0.0.1"}), single_label_hosts=False)
+    assert str(ServerURL.parse("http://127.0.0.1:7990/bitbucket", rules)) == "http://127.0.0.1:7990/bitbucket"
+
+
+def test_an_operator_may_allow_plain_http():
+    assert ServerURL.parse("http://h.example", BaseURLRules(plain_http_hosts=None)).scheme == "http"
+
+
+@given(st.text(max_size=300))
+def test_no_text_raises_anything_but_our_error(text):
+    try:
+        url = ServerURL.parse(text)
+    except BitbucketServerError:
+        return
+    assert ServerURL.parse(str(url)) == url
+
+
+@given(st.from_regex(r"https://[a-z0-9.:\[\]-]{1,40}(/[a-zA-Z0-9._~-]{1,10}){0,3}", fullmatch=True))
+def test_the_canonical_form_is_stable(text):
+    for rules in (OPERATOR_RULES, ORGANIZATION_RULES):
+        try:
+            url = ServerURL.parse(text, rules)
+        except BitbucketServerError:
+            continue
+        assert ServerURL.parse(str(url), rules) == url
