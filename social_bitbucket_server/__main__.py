@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
+from cryptography.x509 import load_pem_x509_certificate
+
 from .keys import BITS, DEFAULT_BITS, PrivateKey, PublicKey, new_consumer_key
 from .problems import BitbucketServerError
 from .server_url import ServerURL
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        status: int = arguments.run(arguments)
         sys.stdout.flush()
     except BitbucketServerError as error:
         return _fail(f"{error}\n{error.problem.remedy}")
@@ -51,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
+    return status
 
 
 def _fail(message: str) -> int:
@@ -104,6 +106,7 @@ def _add_public_options(parser: argparse.ArgumentParser) -> None:
     formats.add_argument(
         "--certificate",
         metavar="NAME",
+        type=_common_name,
         help="show a self-signed certificate with this common name instead of the public key",
     )
 
@@ -136,17 +139,17 @@ examples:
     parser.set_defaults(run=_keygen)
 
 
-def _keygen(arguments: argparse.Namespace) -> None:
+def _keygen(arguments: argparse.Namespace) -> int:
     key = PrivateKey.generate(arguments.bits)
-    # Asked for before anything is written, because the certificate's name may be refused.
     shown = _show(key, arguments)
     if arguments.out is None:
         print(key.pem(), end="")
         _print_public(shown, key.public, to=sys.stderr)
-        return
+        return 0
     _write_private_key(arguments.out, key.pem(), replace=arguments.force)
     print(f"The private key is in {arguments.out}, which only you can read.", file=sys.stderr)
     _print_public(shown, key.public, to=sys.stdout)
+    return 0
 
 
 def _write_private_key(path: Path, pem: str, *, replace: bool) -> None:
@@ -189,9 +192,16 @@ examples:
     parser.set_defaults(run=_public)
 
 
-def _public(arguments: argparse.Namespace) -> None:
+def _public(arguments: argparse.Namespace) -> int:
     key = _read_private_key(arguments.file)
     _print_public(_show(key, arguments), key.public, to=sys.stdout)
+    return 0
+
+
+def _common_name(text: str) -> str:
+    if not (text.isprintable() and 0 < len(text.encode()) <= 64):
+        raise argparse.ArgumentTypeError("it must have 1 to 64 bytes, and no control characters")
+    return text
 
 
 def _show(key: PrivateKey, arguments: argparse.Namespace) -> str:
@@ -203,6 +213,9 @@ def _show(key: PrivateKey, arguments: argparse.Namespace) -> str:
 def _print_public(shown: str, public: PublicKey, to: TextIO) -> None:
     print(shown, end="", file=to, flush=True)
     print(f"{public.bits} bits, fingerprint {public.fingerprint}", file=sys.stderr)
+    if shown.startswith("-----BEGIN CERTIFICATE"):
+        end = load_pem_x509_certificate(shown.encode()).not_valid_after_utc
+        print(f"The certificate is valid until {end:%Y-%m-%d} (UTC).", file=sys.stderr)
 
 
 def _read(path: str) -> bytes:
@@ -233,9 +246,10 @@ def _add_worksheet(commands: Any) -> None:
     parser = _add_command(
         commands,
         "worksheet",
-        "Say what to enter where in Bitbucket, in the order and the words of its own pages.",
+        "Say what to enter where in Bitbucket.",
         """\
-Give the worksheet to a Bitbucket admin: it holds no secret.
+The worksheet follows the order and the words of Bitbucket's own pages. Give it to a Bitbucket admin: it holds no
+secret.
 
 example:
   PROGRAM worksheet --url https://bitbucket.example.com \\
@@ -282,7 +296,7 @@ example:
     parser.set_defaults(run=_worksheet)
 
 
-def _worksheet(arguments: argparse.Namespace) -> None:
+def _worksheet(arguments: argparse.Namespace) -> int:
     server_url = ServerURL.parse(arguments.url)
     if arguments.private_key_file is None:
         public_key = PublicKey.read(_read(arguments.public_key_file))
@@ -308,6 +322,7 @@ def _worksheet(arguments: argparse.Namespace) -> None:
         print(render_text(steps), end="", flush=True)
     if not arguments.consumer_key:
         print(f"The consumer key {consumer_key} is new: configure it in this application too.", file=sys.stderr)
+    return 0
 
 
 def _application_url(text: str) -> str:
@@ -347,45 +362,25 @@ It is for this machine alone, and forgets everything when it ends (Ctrl-C).
 example:
   PROGRAM sandbox --version 8.19.0""",
     )
-    parser.add_argument("--port", type=_port, default=7990, help="the port to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=7990, help="the port to listen on (default: %(default)s)")
     parser.add_argument(
         "--context",
         metavar="PATH",
-        type=_context,
         default="/bitbucket",
         help="the context path, or '' for none (default: %(default)s)",
     )
     parser.add_argument(
         "--version",
-        type=_bitbucket_version,
         default="7.6.0",
         help="the version of Bitbucket that it resembles (default: %(default)s)",
     )
     parser.set_defaults(run=_sandbox)
 
 
-def _port(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
-        raise argparse.ArgumentTypeError("it must be a number from 0 to 65535")
-    return int(text)
-
-
-def _context(text: str) -> str:
-    if not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)*", text):
-        raise argparse.ArgumentTypeError("it must be like /bitbucket, without a slash at the end")
-    return text
-
-
-def _bitbucket_version(text: str) -> str:
-    if not re.fullmatch(r"[0-9]{1,4}(?:\.[0-9]{1,4}){1,3}", text):
-        raise argparse.ArgumentTypeError("it must be like 7.6.0")
-    return text
-
-
-def _sandbox(arguments: argparse.Namespace) -> None:
+def _sandbox(arguments: argparse.Namespace) -> int:
     try:
         # Here, because it needs packages that only the extra installs.
-        from .sandbox import command
+        from .sandbox.command import run
     except ModuleNotFoundError as error:
         if error.name not in _SANDBOX_PACKAGES:
             raise
@@ -393,10 +388,7 @@ def _sandbox(arguments: argparse.Namespace) -> None:
             f"The sandbox needs {error.name}, which is not installed.\n"
             "Install it with: pip install 'social-auth-bitbucket-server[sandbox]'"
         ) from None
-    try:
-        command.run(port=arguments.port, context=arguments.context, version=arguments.version)
-    except OSError as error:
-        raise _CommandError(f"The sandbox cannot listen on port {arguments.port}: {error.strerror}.") from None
+    return run(port=arguments.port, context=arguments.context, version=arguments.version)
 
 
 if __name__ == "__main__":

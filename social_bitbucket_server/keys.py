@@ -181,7 +181,7 @@ class _Block:
 # no text makes the search slow.
 _DASHES = "[-\u2010-\u2015\u2212]{2,8}"
 _MARKER = re.compile(rf"{_DASHES} ?(?P<edge>BEGIN|END) (?P<label>[A-Z0-9 ]{{1,40}}?) ?{_DASHES}")
-_LITERAL_NEWLINE = re.compile(r"\\+[rn]")
+_LITERAL_NEWLINE = re.compile(r"\\{1,4}[rn]")
 # Backslashes, quotes straight and typographic, and characters without width.
 _NOISE = dict.fromkeys(
     map(ord, "\\\"'`\u00ab\u00b4\u00bb\u2018\u2019\u201a\u201c\u201d\u201e\u200b\u200c\u200d\u2060\ufeff")

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from social_core.exceptions import (
+    AuthAssociationError,
     AuthCanceled,
     AuthConfigurationError,
     AuthInputError,
@@ -112,6 +113,7 @@ _STATUS_BY_FAMILY: dict[type[SocialAuthBaseException], int] = {
     AuthSessionError: 400,
     AuthResponseError: 502,
     AuthPolicyError: 403,
+    AuthAssociationError: 409,
 }
 
 _PASTE_AGAIN = "Paste the whole private key, from its BEGIN line to its END line."

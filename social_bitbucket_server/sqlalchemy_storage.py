@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from social_core.exceptions import AuthAssociationError
 from social_core.storage import (
     AssociationMixin,
     BaseStorage,
@@ -129,8 +130,12 @@ def make_storage(
         def create_user(cls, *args: object, **kwargs: object) -> Any:  # noqa: ARG003  # core's signature
             known = {name: value for name, value in kwargs.items() if name in inspect(user_class).attrs}
             user = user_class(**known)
-            with session.begin_nested():
-                session.add(user)
+            session.add(user)
+            try:
+                session.flush()
+            except IntegrityError as error:
+                session.rollback()
+                raise AuthAssociationError(code="username_in_use", stage="pipeline") from error
             return user
 
         @classmethod

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.keys import PrivateKey
+from social_bitbucket_server.server_url import ServerURL
 from tests.scripted_server import ScriptedServer
 
 
@@ -39,3 +41,16 @@ def must_be_there() -> Callable[[bool, str], None]:
         pytest.skip(f"{what} is not installed.")
 
     return check
+
+
+@pytest.fixture
+def integration(server: ScriptedServer, private_key: PrivateKey) -> Integration:
+    """An integration with the scripted server, below a context path."""
+    return Integration(
+        id="acme-1",
+        server_url=ServerURL.parse(f"{server.url}/bitbucket"),
+        consumer_key="the-consumer",
+        private_key=private_key,
+        namespace="ns",
+        timeout=5,
+    )

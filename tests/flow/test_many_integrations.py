@@ -1,0 +1,303 @@
+"""Many integrations in a plain Flask application: each person with their own server, nobody mixed up."""
+
+import dataclasses
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import flask_login
+import pytest
+from flask import Flask, render_template_string
+from social_core.exceptions import SocialAuthBaseException
+from sqlalchemy import create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
+
+from social_bitbucket_server import pending
+from social_bitbucket_server.client import Client
+from social_bitbucket_server.flask import BitbucketServer
+from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.sandbox import Sandbox
+from social_bitbucket_server.server_url import ServerURL
+from social_bitbucket_server.sqlalchemy_storage import make_storage
+
+ORIGIN = "https://app.example"
+
+
+class Host:
+    """A Flask application with a database, and what a test wants to know about it."""
+
+    def __init__(self, path, integrations, **config):
+        class Base(DeclarativeBase): ...
+
+        class User(Base, flask_login.UserMixin):
+            __tablename__ = "users"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            username: Mapped[str] = mapped_column(unique=True)
+            email: Mapped[str | None]
+
+        self.engine = create_engine(f"sqlite:///{path}")
+        self.session = scoped_session(sessionmaker(self.engine))
+        self.storage = make_storage(Base, User, self.session)
+        Base.metadata.create_all(self.engine)
+        self.errors = []
+        self.integrations = integrations
+        self.flask = Flask(__name__)
+        self.flask.config.update(
+            SECRET_KEY="x" * 32,
+            SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS=self.integrations.get,
+            SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN=ORIGIN,
+            **config,
+        )
+        BitbucketServer(self.flask, self.storage)
+        flask_login.LoginManager(self.flask).user_loader(lambda user_id: self.session.get(User, int(user_id)))
+        self.flask.teardown_appcontext(lambda _: self.session.remove())
+        self.flask.add_url_rule("/", "home", self.home)
+        self.flask.add_url_rule("/report", "report", self.home)
+        shown = self.flask.error_handler_spec[None][None][SocialAuthBaseException]
+        self.flask.register_error_handler(
+            SocialAuthBaseException, lambda error: self.errors.append(error) or shown(error)
+        )
+
+    def home(self):
+        return render_template_string(
+            "{{ current_user.username or 'nobody' }} {{ bitbucket_server_button('Log in', 'one', '/report') }}"
+        )
+
+    def identities(self):
+        with self.flask.app_context():
+            query = self.session.query(self.storage.user).order_by(self.storage.user.id)
+            return [(identity.uid, identity.user_id) for identity in query]
+
+    @property
+    def problem(self):
+        return self.errors[-1].context["problem"]
+
+
+class Browser:
+    """One person's browser."""
+
+    def __init__(self, host):
+        self._client = host.flask.test_client()
+
+    def begin(self, path, headers=None, **fields):
+        token = re.search(r'name="csrf_token" value="([^"]+)"', self._client.get("/").text)[1]
+        return self._client.post(path, data={"csrf_token": token, **fields}, headers=headers)
+
+    def open(self, address):
+        parts = urlsplit(address)
+        return self._client.get(f"{parts.path}?{parts.query}")
+
+    def log_in(self, integration, sandbox, user="jane"):
+        begun = self.begin(f"/login/bitbucket-server/{integration}/")
+        return self.open(sandbox.authorize(begun.location, user=user))
+
+    @property
+    def name(self):
+        return self._client.get("/").text.split()[0]
+
+
+@pytest.fixture
+def sandboxes(private_key, other_private_key):
+    with Sandbox(context="/bitbucket") as first, Sandbox() as second:
+        first.link(consumer_key="c1", public_key=private_key.public.pem)
+        first.link(consumer_key="c3", public_key=other_private_key.public.pem)
+        second.link(consumer_key="c2", public_key=other_private_key.public.pem)
+        yield first, second
+
+
+@pytest.fixture
+def integrations(sandboxes, private_key, other_private_key):
+    def make(name, sandbox, consumer_key, key):
+        url = ServerURL.parse(sandbox.url)
+        return Integration(id=name, server_url=url, consumer_key=consumer_key, private_key=key, namespace=f"ns-{name}")
+
+    return {
+        "one": make("one", sandboxes[0], "c1", private_key),
+        "two": make("two", sandboxes[1], "c2", other_private_key),
+        "three": make("three", sandboxes[0], "c3", other_private_key),
+    }
+
+
+@pytest.fixture
+def host(tmp_path, integrations):
+    host = Host(tmp_path / "app.db", integrations)
+    yield host
+    host.engine.dispose()
+
+
+@pytest.fixture
+def browser(host):
+    return Browser(host)
+
+
+def test_equal_user_ids_of_two_servers_are_two_people(host, sandboxes):
+    Browser(host).log_in("one", sandboxes[0])
+    Browser(host).log_in("two", sandboxes[1])
+    (first, first_user), (second, second_user) = host.identities()
+    assert first.startswith("ns-one:")
+    assert second.startswith("ns-two:")
+    assert first.split(":")[1] == second.split(":")[1]
+    assert first_user != second_user
+
+
+def test_one_person_through_two_integrations_with_one_server_is_two_accounts(host, sandboxes):
+    Browser(host).log_in("one", sandboxes[0])
+    Browser(host).log_in("three", sandboxes[0])
+    assert len({user for _, user in host.identities()}) == 2
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Forwarded-Host": "evil.example"}, {"Forwarded": "host=evil.example"}])
+def test_the_callback_is_the_integrations_own_and_from_the_configured_origin(browser, sandboxes, headers):
+    browser.begin("/login/bitbucket-server/one/", headers)
+    (asked,) = sandboxes[0].requests.to("/request-token")
+    assert asked.oauth_parameters["oauth_callback"] == f"{ORIGIN}/complete/bitbucket-server/one/"
+
+
+def test_the_form_may_say_which_integration(browser, sandboxes):
+    begun = browser.begin("/login/bitbucket-server/", integration="two")
+    assert begun.location.startswith(sandboxes[1].url)
+    browser.open(sandboxes[1].authorize(begun.location, user="jane"))
+    assert browser.name == "jane"
+
+
+def test_the_address_wins_over_the_form(browser, sandboxes):
+    begun = browser.begin("/login/bitbucket-server/one/", integration="two")
+    assert begun.location.startswith(sandboxes[0].url)
+
+
+def test_an_integration_must_be_chosen(host, browser):
+    assert browser.begin("/login/bitbucket-server/").status_code == 400
+    assert host.problem == "integration_missing"
+
+
+def test_an_unknown_integration_is_refused(host, browser):
+    assert browser.begin("/login/bitbucket-server/none/").status_code == 400
+    assert host.problem == "integration_unknown"
+
+
+def test_the_login_goes_where_it_was_meant_to_go(browser, sandboxes):
+    begun = browser.begin("/login/bitbucket-server/one/", next="/report")
+    assert browser.open(sandboxes[0].authorize(begun.location, user="jane")).location == "/report"
+
+
+def test_an_answer_at_another_integrations_address_is_refused_before_anything_is_asked(host, browser, sandboxes):
+    begun = browser.begin("/login/bitbucket-server/one/")
+    browser.begin("/login/bitbucket-server/two/")
+    callback = sandboxes[0].authorize(begun.location, user="jane")
+    assert browser.open(callback.replace("/one/", "/two/")).status_code == 400
+    assert host.problem == "login_mixed_up"
+    assert not sandboxes[0].requests.to("/access-token")
+    assert not sandboxes[1].requests.to("/access-token")
+
+
+def test_an_integration_that_changed_meanwhile_is_refused(host, browser, sandboxes, integrations):
+    begun = browser.begin("/login/bitbucket-server/one/")
+    callback = sandboxes[0].authorize(begun.location, user="jane")
+    integrations["one"] = dataclasses.replace(integrations["three"], id="one", namespace="ns-one")
+    assert browser.open(callback).status_code == 400
+    assert host.problem == "login_mixed_up"
+
+
+def test_an_integration_that_is_gone_meanwhile_is_refused(host, browser, sandboxes, integrations):
+    begun = browser.begin("/login/bitbucket-server/one/")
+    callback = sandboxes[0].authorize(begun.location, user="jane")
+    del integrations["one"]
+    assert browser.open(callback).status_code == 400
+    assert host.problem == "integration_unknown"
+    assert not sandboxes[0].requests.to("/access-token")
+
+
+def test_several_tabs_log_in_side_by_side(browser, sandboxes):
+    first = browser.begin("/login/bitbucket-server/one/")
+    second = browser.begin("/login/bitbucket-server/one/")
+    assert browser.open(sandboxes[0].authorize(second.location, user="jane")).status_code == 303
+
+
+def test_the_oldest_of_six_logins_falls_out(host, browser, sandboxes):
+    begun = [browser.begin("/login/bitbucket-server/one/") for _ in range(6)]
+    assert browser.open(sandboxes[0].authorize(begun[0].location, user="jane")).status_code == 400
+    assert host.problem == "login_not_pending"
+    assert browser.open(sandboxes[0].authorize(begun[1].location, user="jane")).status_code == 303
+
+
+def test_a_login_that_took_too_long_is_refused(host, browser, sandboxes, monkeypatch):
+    begun = browser.begin("/login/bitbucket-server/one/")
+    callback = sandboxes[0].authorize(begun.location, user="jane")
+    now = pending.time.time
+    monkeypatch.setattr(pending.time, "time", lambda: now() + 601)
+    assert browser.open(callback).status_code == 400
+    assert host.problem == "login_expired"
+    assert not sandboxes[0].requests.to("/access-token")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda query: query.replace("oauth_token=", "x="), "callback_parameter_missing"),
+        (lambda query: query.replace("oauth_verifier=", "x="), "callback_parameter_missing"),
+        (lambda query: re.sub("oauth_verifier=[^&]*", "oauth_verifier=", query), "callback_parameter_missing"),
+        (lambda query: re.sub("oauth_verifier=", "oauth_verifier=a%00b", query), "callback_parameter_invalid"),
+        (lambda query: re.sub("oauth_verifier=", f"oauth_verifier={'x' * 300}", query), "callback_parameter_invalid"),
+        (lambda query: query + "&oauth_token=T", "callback_parameter_invalid"),
+        (lambda query: re.sub("oauth_token=", "oauth_token=x", query), "login_not_pending"),
+        (lambda query: "oauth_problem=user_refused", "login_not_pending"),
+    ],
+)
+def test_a_damaged_callback_is_refused_before_anything_is_asked(host, browser, sandboxes, change, problem):
+    begun = browser.begin("/login/bitbucket-server/one/")
+    callback = urlsplit(sandboxes[0].authorize(begun.location, user="jane"))
+    assert browser.open(callback._replace(query=change(callback.query)).geturl()).status_code == 400
+    assert host.problem == problem
+    assert not sandboxes[0].requests.to("/access-token")
+
+
+@pytest.mark.parametrize(("reported", "problem"), [("user_refused", "login_declined"), ("other", "oauth_problem")])
+def test_a_problem_in_the_callback_counts_only_for_a_login_under_way(host, browser, reported, problem):
+    begun = browser.begin("/login/bitbucket-server/one/")
+    (token,) = parse_qs(urlsplit(begun.location).query)["oauth_token"]
+    browser.open(f"/complete/bitbucket-server/one/?oauth_problem={reported}&oauth_token={token}")
+    assert host.problem == problem
+
+
+def test_denying_in_bitbucket_goes_to_the_login_page_where_there_is_one(host, browser, sandboxes):
+    host.flask.config["SOCIAL_AUTH_LOGIN_ERROR_URL"] = "/log-in"
+    begun = browser.begin("/login/bitbucket-server/one/")
+    answer = browser.open(sandboxes[0].authorize(begun.location, user="jane", allow=False))
+    assert (answer.status_code, answer.location) == (303, "/log-in")
+
+
+def test_a_token_that_is_pending_in_another_browser_is_not_taken(host, browser, sandboxes, monkeypatch):
+    monkeypatch.setattr(Client, "request_token", lambda *_: "the-same-token")
+    browser.begin("/login/bitbucket-server/one/")
+    assert Browser(host).begin("/login/bitbucket-server/two/").status_code == 502
+    assert host.problem == "token_invalid"
+
+
+def test_logging_in_as_somebody_else_switches_the_account_and_attaches_nothing(host, browser, sandboxes):
+    browser.log_in("one", sandboxes[0], "jane")
+    before = host.identities()
+    browser.log_in("two", sandboxes[1], "admin")
+    assert browser.name == "admin"
+    assert host.identities()[:1] == before
+    assert len({user for _, user in host.identities()}) == 2
+
+
+def test_a_disabled_account_is_not_logged_in(host, browser, sandboxes):
+    begun = browser.begin("/login/bitbucket-server/one/")
+    callback = sandboxes[0].authorize(begun.location, user="jane")
+    sandboxes[0].users.disable("jane")
+    assert browser.open(callback).status_code == 403
+    assert host.problem == "account_not_admitted"
+    assert host.identities() == []
+
+
+def test_a_missing_callback_origin_is_the_operators_problem(host, browser):
+    host.flask.config["SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN"] = None
+    assert browser.begin("/login/bitbucket-server/one/").status_code == 503
+    assert host.problem == "setting_missing"
+
+
+@pytest.mark.parametrize("origin", ["app.example", "https://app.example/path", "https://u@app.example"])
+def test_a_callback_origin_is_scheme_and_host_alone(host, browser, origin):
+    host.flask.config["SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN"] = origin
+    assert browser.begin("/login/bitbucket-server/one/").status_code == 503
+    assert host.problem == "setting_invalid"

@@ -1,0 +1,125 @@
+"""What social-core 7 asks of a backend."""
+
+import pytest
+from social_core.backends.bitbucket_datacenter import BitbucketDataCenterOAuth2
+from social_core.backends.oauth import BaseOAuth1
+from social_core.backends.utils import get_backend
+from social_core.exceptions import AuthConfigurationError, AuthInputError
+from social_core.strategy import BaseStrategy
+
+from social_bitbucket_server.backends import BitbucketServerOAuth1
+
+PATH = "social_bitbucket_server.backends.BitbucketServerOAuth1"
+
+
+class Strategy(BaseStrategy):
+    """A framework's strategy with nothing configured, for a request without parameters."""
+
+    def __init__(self, **settings):
+        super().__init__()
+        self.settings = settings
+        self.asked = []
+
+    def get_setting(self, name):
+        self.asked.append(name)
+        return self.settings[name]
+
+    def get_request_data(self, merge=True):
+        return {}
+
+    def build_absolute_uri(self, path=None):
+        return f"http://testserver{path or ''}"
+
+
+RESPONSE = {
+    "id": 42,
+    "uid": "ns:42",
+    "name": "jane@example",
+    "slug": "jane_example",
+    "username": "jane_example",
+    "display_name": "Jane Doe",
+    "email": None,
+    "type": "NORMAL",
+    "active": True,
+    "url": None,
+    "avatar_url": None,
+}
+
+
+@pytest.fixture
+def backend():
+    return BitbucketServerOAuth1(Strategy(), "/complete/bitbucket-server/")
+
+
+def test_core_finds_it_by_its_name():
+    assert get_backend([PATH], "bitbucket-server") is BitbucketServerOAuth1
+    assert issubclass(BitbucketServerOAuth1, BaseOAuth1)
+    assert len(BitbucketServerOAuth1.name) <= 32
+
+
+def test_it_is_generic_in_the_response():
+    assert BitbucketServerOAuth1[str]
+
+
+def test_making_one_reads_no_setting_of_a_server():
+    strategy = Strategy()
+    BitbucketServerOAuth1(strategy, "/complete/bitbucket-server/")
+    assert not [name for name in strategy.asked if "BITBUCKET" in name]
+
+
+def test_the_uid_is_the_namespaced_id(backend):
+    assert backend.get_user_id({"id": 7, "username": "x"}, RESPONSE) == "ns:42"
+
+
+@pytest.mark.parametrize("configured", ["name", "email", "slug"])
+def test_nothing_but_the_id_identifies_whatever_is_configured(configured):
+    strategy = Strategy(SOCIAL_AUTH_BITBUCKET_SERVER_ID_KEY=configured)
+    backend = BitbucketServerOAuth1(strategy, "/")
+    assert backend.id_key() == "id"
+    assert backend.get_user_id({}, RESPONSE) == "ns:42"
+
+
+def test_the_details_are_cores_and_unknown_names_are_none(backend):
+    assert backend.get_user_details(RESPONSE) == {
+        "username": "jane_example",
+        "email": None,
+        "fullname": "Jane Doe",
+        "first_name": None,
+        "last_name": None,
+    }
+
+
+def test_extra_data_has_the_field_names_of_cores_own_backend_and_no_token(backend):
+    extra = backend.extra_data(None, "ns:42", RESPONSE | {"access_token": "T"}, {}, {"access_token": "T"})
+    core_names = {alias for _, alias in BitbucketDataCenterOAuth2.EXTRA_DATA}
+    assert extra.keys() - {"auth_time"} <= core_names
+    assert "access_token" not in extra
+    assert extra["name"] == "jane@example"
+    assert extra["username"] == "jane_example"
+
+
+@pytest.mark.parametrize("call", ["unauthorized_token", "oauth_auth", "request"])
+def test_cores_own_ways_of_asking_are_closed(backend, call):
+    with pytest.raises(AuthConfigurationError) as caught:
+        getattr(backend, call)()
+    assert caught.value.code == "unsupported_feature"
+
+
+def test_nothing_configured_says_what_is_missing(backend):
+    with pytest.raises(AuthInputError) as caught:
+        backend.auth_url()
+    assert caught.value.context["problem"] == "integration_missing"
+    assert caught.value.stage == "begin"
+
+
+def test_the_callback_names_its_integration_in_the_query_where_the_route_does_not(integration):
+    strategy = Strategy(SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN="https://app.example/")
+    backend = BitbucketServerOAuth1(strategy, "/complete/bitbucket-server/")
+    address = "https://app.example/complete/bitbucket-server/?integration=acme-1"
+    assert backend.callback_url(integration) == address
+
+
+def test_one_server_may_use_the_frameworks_own_address(integration):
+    strategy = Strategy(SOCIAL_AUTH_BITBUCKET_SERVER_URL="https://h.example")
+    backend = BitbucketServerOAuth1(strategy, "/complete/bitbucket-server/")
+    assert backend.callback_url(integration) == "http://testserver/complete/bitbucket-server/"

@@ -1,0 +1,153 @@
+import dataclasses
+import os
+
+import pytest
+
+from social_bitbucket_server.configuration import find_integration, integration_from_fields, single_integration
+from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.keys import PrivateKey
+from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.server_url import ServerURL
+
+
+@pytest.fixture
+def fields(private_key):
+    return {"url": "https://h.example/b", "consumer_key": "c", "private_key": private_key.pem()}
+
+
+def problem(call, *arguments):
+    with pytest.raises(BitbucketServerError) as caught:
+        call(*arguments)
+    return caught.value
+
+
+def settings(**values):
+    return lambda name, default=None: values.get(name, default)
+
+
+def test_the_uid_carries_the_namespace(integration):
+    assert integration.uid(42) == "ns:42"
+    assert dataclasses.replace(integration, namespace="").uid(42) == "42"
+
+
+@pytest.mark.parametrize(
+    ("change", "parameter"),
+    [
+        ({"id": ""}, "id"),
+        ({"id": "a b"}, "id"),
+        ({"id": "a/b"}, "id"),
+        ({"namespace": "a:b"}, "namespace"),
+        ({"consumer_key": ""}, "consumer_key"),
+        ({"consumer_key": "a b"}, "consumer_key"),
+        ({"verify": False}, "verify"),
+        ({"verify": ""}, "verify"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(integration, change, parameter):
+    with pytest.raises(BitbucketServerError) as caught:
+        dataclasses.replace(integration, **change)
+    assert (caught.value.code, caught.value.parameter) == ("setting_invalid", parameter)
+
+
+def test_the_fingerprint_changes_with_what_a_login_depends_on(integration, other_private_key):
+    changes = [
+        {"id": "other"},
+        {"server_url": ServerURL.parse("https://other.example")},
+        {"consumer_key": "other"},
+        {"private_key": other_private_key},
+        {"namespace": "other"},
+    ]
+    changed = [dataclasses.replace(integration, **change).fingerprint for change in changes]
+    assert len({integration.fingerprint, *changed}) == 6
+    assert dataclasses.replace(integration, name="New name").fingerprint == integration.fingerprint
+
+
+def test_an_integration_does_not_show_its_private_key(integration, private_key):
+    line = private_key.pem().splitlines()[1]
+    assert line not in repr(integration)
+
+
+def test_one_server_comes_from_plain_settings(private_key):
+    found = single_integration(
+        settings(URL="https://h.example", KEY="c", PRIVATE_KEY=private_key.pem(), VERIFY_SSL="/ca")
+    )
+    assert str(found.server_url) == "https://h.example"
+    assert (found.namespace, found.verify, found.timeout) == ("", "/ca", 10.0)
+
+
+def test_the_key_may_stand_in_a_file_and_a_changed_file_is_read_again(private_key, other_private_key, tmp_path):
+    path = tmp_path / "key.pem"
+    chosen = settings(URL="https://h.example", KEY="c", PRIVATE_KEY_FILE=path)
+    fingerprints = []
+    for number, key in enumerate([private_key, other_private_key]):
+        path.write_text(key.pem())
+        os.utime(path, ns=(0, number))
+        fingerprints.append(single_integration(chosen).private_key.public.fingerprint)
+    assert fingerprints == [private_key.public.fingerprint, other_private_key.public.fingerprint]
+
+
+def test_a_configured_key_is_parsed_once(fields, monkeypatch):
+    parsed = []
+    monkeypatch.setattr(PrivateKey, "read", classmethod(lambda cls, text: parsed.append(text) or cls.generate(2048)))
+    fields["private_key"] += "\n "
+    for _ in range(3):
+        integration_from_fields("a", fields)
+    assert len(parsed) == 1
+
+
+@pytest.mark.parametrize(
+    ("missing", "code", "parameter"),
+    [
+        ("url", "setting_missing", "url"),
+        ("consumer_key", "setting_missing", "consumer_key"),
+        ("private_key", "private_key_missing", "private_key"),
+    ],
+)
+def test_what_is_missing_is_named(fields, missing, code, parameter):
+    del fields[missing]
+    caught = problem(integration_from_fields, "a", fields)
+    assert (caught.code, caught.parameter) == (code, parameter)
+
+
+@pytest.mark.parametrize("name", ["base_url", "secret"])
+def test_a_misspelt_field_is_named(fields, name):
+    caught = problem(integration_from_fields, "a", fields | {name: "x"})
+    assert (caught.code, caught.parameter) == ("setting_invalid", name)
+
+
+def test_a_key_file_that_is_not_there_is_named(fields, tmp_path):
+    fields["private_key"] = ""
+    caught = problem(integration_from_fields, "a", fields | {"private_key_file": str(tmp_path / "none.pem")})
+    assert (caught.code, caught.parameter) == ("setting_invalid", "private_key_file")
+    assert "No such file" in caught.reason
+
+
+def test_plain_http_needs_the_operators_word(fields):
+    fields["url"] = "http://h.example"
+    assert problem(integration_from_fields, "a", fields).code == "invalid_base_url"
+    assert integration_from_fields("a", fields | {"allow_http": True}).server_url.scheme == "http"
+
+
+def test_verification_cannot_be_switched_off(private_key):
+    chosen = settings(URL="https://h.example", KEY="c", PRIVATE_KEY=private_key.pem(), VERIFY_SSL=False)
+    caught = problem(single_integration, chosen)
+    assert (caught.code, caught.parameter) == ("setting_invalid", "verify")
+
+
+def by_id(integration_id):
+    """A callable as an application configures it by its dotted path."""
+    return integration_id if integration_id is None else None
+
+
+def test_integrations_are_found_in_a_mapping_by_a_callable_or_by_its_path(fields, integration):
+    assert find_integration({"a": fields}, "a").namespace == "a"
+    assert find_integration({"a": fields | {"namespace": "n"}}, "a").namespace == "n"
+    assert find_integration({"a": integration}, "a") is integration
+    assert find_integration({"a": fields}, "b") is None
+    assert find_integration(lambda integration_id: integration if integration_id == "a" else None, "a") is integration
+    assert find_integration(f"{__name__}.by_id", "a") is None
+
+
+def test_an_integration_is_a_value(integration):
+    assert dataclasses.replace(integration) == integration
+    assert isinstance(integration, Integration)

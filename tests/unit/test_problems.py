@@ -1,0 +1,72 @@
+import re
+from pathlib import Path
+
+import pytest
+from social_core.exceptions import (
+    REASONS,
+    AuthAssociationError,
+    AuthCanceled,
+    AuthConfigurationError,
+    AuthInputError,
+    AuthPolicyError,
+    AuthProviderError,
+    AuthResponseError,
+    AuthSessionError,
+)
+
+import social_bitbucket_server
+from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError, http_status
+
+SOURCE = "\n".join(
+    path.read_text()
+    for path in Path(social_bitbucket_server.__file__).parent.glob("*.py")
+    if path.name != "problems.py"
+)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+def test_every_problem_says_what_it_means_and_what_to_do(problem):
+    assert problem.title.endswith(".")
+    assert problem.meaning.endswith(".")
+    assert problem.remedy.endswith(".")
+    assert problem.who
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+def test_every_problem_has_a_code_that_social_core_knows(problem):
+    assert problem.social_code in REASONS
+    assert re.fullmatch(r"[a-z_]+", problem.code)
+
+
+@pytest.mark.parametrize("code", PROBLEMS)
+def test_every_problem_is_raised_somewhere(code):
+    assert re.search(rf'"{code}"', SOURCE)
+
+
+def test_a_problem_becomes_an_error_of_social_core():
+    error = BitbucketServerError("timeout", "After 10 s.", status_code=200).as_social_error(None, "user_info")
+    assert isinstance(error, AuthProviderError)
+    assert (error.code, error.stage, error.status_code) == ("timeout", "user_info", 200)
+    assert error.context["problem"] == "timeout"
+    assert error.context["remedy"] == PROBLEMS["timeout"].remedy
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (AuthInputError(), 400),
+        (AuthSessionError(), 400),
+        (AuthCanceled(), 400),
+        (AuthResponseError(), 502),
+        (AuthProviderError(code="connection_failed"), 502),
+        (AuthProviderError(code="tls_error"), 502),
+        (AuthProviderError(code="timeout"), 504),
+        (AuthProviderError(code="rate_limited"), 503),
+        (AuthConfigurationError(parameter="base_url"), 502),
+        (AuthConfigurationError(parameter="private_key"), 503),
+        (AuthPolicyError(), 403),
+        (AuthAssociationError(), 409),
+    ],
+)
+def test_every_family_has_its_http_status(error, status):
+    assert http_status(error) == status

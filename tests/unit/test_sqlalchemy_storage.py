@@ -1,0 +1,193 @@
+import threading
+import time
+
+import pytest
+from openid.association import Association
+from social_core.exceptions import AuthAssociationError
+from sqlalchemy import create_engine
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
+
+from social_bitbucket_server.sqlalchemy_storage import make_storage
+
+
+class Application:
+    """An application's database with its own users."""
+
+    def __init__(self, path):
+        class Base(DeclarativeBase): ...
+
+        class User(Base):
+            __tablename__ = "users"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            username: Mapped[str] = mapped_column(unique=True)
+            email: Mapped[str | None]
+
+        self.engine = create_engine(f"sqlite:///{path}")
+        self.session = scoped_session(sessionmaker(self.engine))
+        self.User = User
+        self.storage = make_storage(Base, User, self.session)
+        Base.metadata.create_all(self.engine)
+
+
+@pytest.fixture
+def app(tmp_path):
+    app = Application(tmp_path / "app.db")
+    yield app
+    app.session.remove()
+    app.engine.dispose()
+
+
+@pytest.fixture
+def storage(app):
+    return app.storage
+
+
+@pytest.fixture
+def jane(app, storage):
+    return storage.user.create_user(username="jane", email="jane@example.com", fullname="not a column")
+
+
+def test_a_user_and_their_first_identity_are_committed_together(app, storage, jane):
+    app.session.rollback()
+    assert not storage.user.user_exists(username="jane")
+    jane = storage.user.create_user(username="jane")
+    storage.user.create_social_auth(jane, "ns:42", "bitbucket-server", id_key="id")
+    app.session.rollback()
+    assert storage.user.user_exists(username="jane")
+
+
+def test_an_identity_is_found_by_provider_and_uid(storage, jane):
+    identity = storage.user.create_social_auth(jane, "ns:42", "bitbucket-server", id_key="id")
+    assert storage.user.get_social_auth("bitbucket-server", "ns:42") == identity
+    assert storage.user.get_social_auth("bitbucket-server", "ns:42", id_key="id") == identity
+    assert storage.user.get_social_auth("bitbucket-server", "ns:42", id_key="name") is None
+    assert storage.user.get_social_auth("bitbucket-server", "ns:43") is None
+    assert list(storage.user.get_social_auth_for_user(jane)) == [identity]
+    assert list(storage.user.get_social_auth_for_user(jane, "other", identity.id)) == []
+
+
+def test_the_same_identity_cannot_exist_twice_and_the_session_stays_usable(app, storage, jane):
+    storage.user.create_social_auth(jane, "ns:42", "bitbucket-server")
+    other = storage.user.create_user(username="other")
+    with pytest.raises(IntegrityError) as caught:
+        storage.user.create_social_auth(other, "ns:42", "bitbucket-server")
+    assert storage.is_integrity_error(caught.value)
+    assert storage.user.get_social_auth("bitbucket-server", "ns:42").user == jane
+
+
+def test_a_user_name_that_is_taken_leaves_the_session_usable(storage, jane):
+    storage.user.changed(jane)
+    with pytest.raises(AuthAssociationError) as caught:
+        storage.user.create_user(username="jane")
+    assert caught.value.code == "username_in_use"
+    assert storage.user.user_exists(username="jane")
+
+
+def test_users_are_found_and_changed(app, storage, jane):
+    storage.user.changed(jane)
+    assert storage.user.get_user(jane.id) == jane
+    assert storage.user.get_username(jane) == "jane"
+    assert list(storage.user.get_users_by_email("JANE@example.com")) == [jane]
+    assert storage.user.user_model() is app.User
+    assert storage.user.username_max_length() == 255
+
+
+def test_extra_data_is_stored(app, storage, jane):
+    identity = storage.user.create_social_auth(jane, "ns:42", "bitbucket-server")
+    assert identity.set_extra_data({"slug": "jane"})
+    assert not identity.set_extra_data({"slug": "jane"})
+    app.session.remove()
+    assert storage.user.get_social_auth("bitbucket-server", "ns:42").extra_data == {"slug": "jane"}
+    assert storage.user.get_social_auth_by_extra_data("bitbucket-server", "slug", "jane").uid == "ns:42"
+    assert storage.user.get_social_auth_by_extra_data("bitbucket-server", "slug", "other") is None
+
+
+def test_extra_data_that_two_share_identifies_nobody(storage, jane):
+    for uid in ("1", "2"):
+        storage.user.create_social_auth(jane, uid, "bitbucket-server").set_extra_data({"slug": "jane"})
+    with pytest.raises(ValueError, match="Several"):
+        storage.user.get_social_auth_by_extra_data("bitbucket-server", "slug", "jane")
+
+
+def test_the_last_identity_cannot_be_disconnected(storage, jane):
+    first = storage.user.create_social_auth(jane, "ns:1", "bitbucket-server")
+    assert not storage.user.allowed_to_disconnect(jane, "bitbucket-server", first.id)
+    storage.user.create_social_auth(jane, "ns:2", "bitbucket-server")
+    assert storage.user.allowed_to_disconnect(jane, "bitbucket-server", first.id)
+    assert not storage.user.allowed_to_disconnect(jane, "bitbucket-server")
+    storage.user.disconnect(first)
+    assert storage.user.get_social_auth("bitbucket-server", "ns:1") is None
+
+
+def test_an_identifier_migrates_with_its_evidence(storage, jane):
+    identity = storage.user.create_social_auth(jane, "old", "bitbucket-server")
+    identity.set_extra_data({"id": 42})
+    with pytest.raises(ValueError, match="not the one"):
+        storage.user.migrate_social_auth(identity, "43", "id", evidence_key="id")
+    assert storage.user.migrate_social_auth(identity, "42", "id", evidence_key="id").uid == "42"
+
+
+def test_a_nonce_is_used_once_and_consumed_once(app, storage):
+    assert storage.nonce.use("scope", 600, "value")
+    assert not storage.nonce.use("scope", 600, "value")
+    app.session.rollback()
+    assert storage.nonce.get("scope", "value").timestamp == 600
+    assert not storage.nonce.consume("scope", 600, "other")
+    assert storage.nonce.consume("scope", 600, "value")
+    app.session.rollback()
+    assert not storage.nonce.consume("scope", 600, "value")
+    assert storage.nonce.get("scope", "value") is None
+
+
+def test_one_of_many_parallel_callers_consumes_a_nonce(app, storage):
+    storage.nonce.use("scope", 600, "value")
+    barrier = threading.Barrier(8)
+    outcomes = []
+
+    def consume():
+        barrier.wait()
+        outcomes.append(storage.nonce.consume("scope", 600, "value"))
+        app.session.remove()
+
+    threads = [threading.Thread(target=consume) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == [False] * 7 + [True]
+
+
+def test_old_nonces_are_pruned(storage):
+    storage.nonce.use("scope", int(time.time()) - 5000, "old")
+    storage.nonce.use("scope", int(time.time()), "new")
+    assert storage.nonce.prune(older_than=1200) == 1
+    assert storage.nonce.get("scope", "new") is not None
+    storage.nonce.delete(storage.nonce.get("scope", "new"))
+    assert storage.nonce.get("scope", "new") is None
+
+
+def test_openid_associations_are_stored(storage):
+    for secret in (b"first", b"second"):
+        storage.association.store("https://p.example", Association("handle", secret, 1, 2, "HMAC-SHA1"))
+    (identifier, association), *others = storage.association.oids("https://p.example", "handle")
+    assert association.secret == b"second"
+    assert others == []
+    storage.association.remove([identifier])
+    assert storage.association.oids("https://p.example") == []
+
+
+def test_email_codes_are_stored(storage):
+    code = storage.code.make_code("jane@example.com")
+    found = storage.code.get_code(code.code)
+    assert not found.is_expired(60)
+    found.verify()
+    assert storage.code.get_code(code.code).verified
+    assert storage.code.get_code("other") is None
+
+
+def test_halted_pipelines_are_stored(storage):
+    partial = storage.partial.store(storage.partial.prepare("bitbucket-server", 3, {"args": [], "kwargs": {}}))
+    assert storage.partial.load(partial.token).next_step == 3
+    storage.partial.destroy(partial.token)
+    assert storage.partial.load(partial.token) is None

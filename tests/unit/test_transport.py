@@ -1,0 +1,119 @@
+import socket
+import threading
+
+import pytest
+
+from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.transport import send
+from tests.scripted_server import Reply
+
+
+def problem(*arguments, **options):
+    with pytest.raises(BitbucketServerError) as caught:
+        send(*arguments, **options)
+    return caught.value.code
+
+
+def test_an_answer_has_status_every_header_line_and_body(server):
+    server.scripts["/x"] = Reply("hello", 401, [("WWW-Authenticate", "Basic"), ("WWW-Authenticate", "OAuth")])
+    answer = send("GET", f"{server.url}/x")
+    assert answer.status == 401
+    assert answer.headers.getlist("WWW-Authenticate") == ["Basic", "OAuth"]
+    assert answer.body == b"hello"
+
+
+def test_an_answer_does_not_show_its_body(server):
+    server.scripts["/x"] = Reply("oauth_token=secret")
+    assert "secret" not in repr(send("GET", f"{server.url}/x"))
+
+
+def test_redirects_are_not_followed(server):
+    server.scripts["/x"] = Reply("", 302, [("Location", f"{server.url}/y")])
+    assert send("GET", f"{server.url}/x").status == 302
+    assert server.paths() == ["/x"]
+
+
+def test_cookies_are_not_kept(server):
+    server.scripts["/x"] = Reply("", 200, [("Set-Cookie", "BITBUCKETSESSIONID=abc; Path=/")])
+    send("GET", f"{server.url}/x")
+    send("GET", f"{server.url}/x")
+    assert "Cookie" not in server.received[1].headers
+
+
+def test_the_connection_is_used_again(server):
+    server.scripts["/x"] = Reply("hello")
+    for _ in range(3):
+        send("GET", f"{server.url}/x")
+    assert len({request.connection for request in server.received}) == 1
+
+
+def test_the_environment_plays_no_part(server, monkeypatch, tmp_path):
+    for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password something\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    server.scripts["/x"] = Reply("hello")
+    assert send("GET", f"{server.url}/x").body == b"hello"
+    assert "Authorization" not in server.received[0].headers
+
+
+def test_a_compressed_answer_is_refused(server):
+    server.scripts["/x"] = Reply("x", 200, [("Content-Encoding", "gzip")])
+    assert problem("GET", f"{server.url}/x") == "malformed_answer"
+    assert server.received[0].headers["Accept-Encoding"] == "identity"
+
+
+def test_a_long_answer_is_refused(server):
+    server.scripts["/x"] = Reply("x" * 1001)
+    assert problem("GET", f"{server.url}/x", limit=1000) == "malformed_answer"
+    server.scripts["/x"] = Reply("x" * 1000)
+    assert len(send("GET", f"{server.url}/x", limit=1000).body) == 1000
+
+
+def test_silence_is_a_timeout():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        assert problem("GET", address, timeout=0.2) == "timeout"
+
+
+def test_a_body_that_drips_is_a_timeout():
+    done = threading.Event()
+
+    def drip(listener):
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while not done.wait(0.05):
+                try:
+                    connection.sendall(b"x" * 20000)
+                except OSError:
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=drip, args=(listener,), daemon=True).start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        assert problem("GET", address, timeout=0.15, limit=10**6) == "timeout"
+        done.set()
+
+
+def test_another_protocol_is_a_failed_connection():
+    def greet(listener):
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=greet, args=(listener,))
+        thread.start()
+        assert problem("GET", f"http://127.0.0.1:{listener.getsockname()[1]}/") == "connection_failed"
+        thread.join()
+
+
+def test_a_server_without_tls_is_a_tls_error(server):
+    assert problem("GET", server.url.replace("http:", "https:") + "/x") == "tls_error"
+
+
+def test_a_name_that_cannot_be_one_is_a_failed_connection():
+    assert problem("GET", f"http://{'a' * 70}.invalid/") == "connection_failed"
