@@ -207,9 +207,9 @@ def test_an_integration_that_is_gone_meanwhile_is_refused(host, browser, sandbox
 
 
 def test_several_tabs_log_in_side_by_side(browser, sandboxes):
-    first = browser.begin("/login/bitbucket-server/one/")
-    second = browser.begin("/login/bitbucket-server/one/")
-    assert browser.open(sandboxes[0].authorize(second.location, user="jane")).status_code == 303
+    tabs = [browser.begin("/login/bitbucket-server/one/") for _ in range(3)]
+    assert browser.open(sandboxes[0].authorize(tabs[1].location, user="jane")).status_code == 303
+    assert browser.name == "jane"
 
 
 def test_the_oldest_of_six_logins_falls_out(host, browser, sandboxes):

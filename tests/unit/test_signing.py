@@ -28,8 +28,7 @@ AWKWARD = [
 
 def signed(url, private_key, *, method="GET", body=None, **options):
     data = {"data": body} if body is not None else {}
-    request = requests.Request(method, url, auth=Signature("the-consumer", private_key, **options), **data).prepare()
-    return request
+    return requests.Request(method, url, auth=Signature("the-consumer", private_key, **options), **data).prepare()
 
 
 def header_parameters(request):
