@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from .answers import read_form
 from .problems import BitbucketServerError
-from .signing import Signature
-from .transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, send
+from .signing import authorization
+from .transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Route, send
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,12 @@ class Client:
 
     def __init__(self, integration: Integration) -> None:
         self.integration = integration
+        self._route = Route(
+            verify=integration.verify,
+            ca_certificates=integration.ca_certificates,
+            policy=integration.address_policy,
+            proxy=integration.proxies.get(integration.server_url.scheme),
+        )
 
     def request_token(self, callback: str) -> str:
         """Begin a login whose answer comes back to the absolute address *callback*; returns the request token.
@@ -89,19 +95,24 @@ class Client:
         limit: int = TOKEN_LIMIT,
     ) -> Answer:
         integration = self.integration
-        signature = Signature(
-            integration.consumer_key, integration.private_key, token=token, callback=callback, verifier=verifier
-        )
-        return send(
-            method,
-            url,
-            auth=signature,
-            accept=accept,
-            verify=integration.verify,
-            proxies=integration.proxies,
-            timeout=integration.timeout,
-            limit=limit,
-        )
+
+        def attempt() -> Answer:
+            signature = authorization(
+                method,
+                url,
+                integration.consumer_key,
+                integration.private_key,
+                token=token,
+                callback=callback,
+                verifier=verifier,
+            )
+            headers = {"Accept": accept, "Authorization": signature}
+            return send(method, url, headers, route=self._route, timeout=integration.timeout, limit=limit)
+
+        try:
+            return attempt()
+        except ConnectionWentStale:
+            return attempt()
 
 
 def _token(fields: Mapping[str, str], name: str) -> str:

@@ -12,6 +12,7 @@ from .integration import Integration
 from .keys import PrivateKey
 from .problems import BitbucketServerError
 from .server_url import BaseURLRules, ServerURL
+from .trust import read_ca_certificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ SINGLE_INTEGRATION_ID = "default"
 _FIELDS = frozenset(
     {
         "allow_http",
+        "ca_certificates",
         "consumer_key",
         "name",
         "namespace",
@@ -69,8 +71,8 @@ def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> I
     """An integration from plain values.
 
     ``url`` and ``consumer_key`` are required, and ``private_key`` (text) or ``private_key_file`` (path). Optional:
-    ``namespace`` (the id by default), ``name``, ``verify`` (``True`` or the path of a CA bundle), ``proxies``,
-    ``timeout`` (seconds), ``allow_http``.
+    ``namespace`` (the id by default), ``name``, ``verify`` (``True`` or the path of a CA bundle),
+    ``ca_certificates`` (PEM text), ``proxies``, ``timeout`` (seconds), ``allow_http``.
     """
     unknown = fields.keys() - _FIELDS
     if unknown:
@@ -89,6 +91,7 @@ def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> I
         namespace=fields.get("namespace", integration_id),
         name=fields.get("name", ""),
         verify=fields.get("verify", True),
+        ca_certificates=read_ca_certificates(fields["ca_certificates"]) if fields.get("ca_certificates") else "",
         proxies=fields.get("proxies") or {},
         timeout=fields.get("timeout") or 10.0,
     )
@@ -109,7 +112,13 @@ def _private_key(text: str | None, path: str | os.PathLike[str] | None) -> Priva
 
 @lru_cache(maxsize=256)
 def _read_key(text: str) -> PrivateKey:
-    return PrivateKey.read(text)
+    try:
+        return PrivateKey.read(text)
+    except BitbucketServerError as error:
+        problem = error
+    # Raised anew without the text among the locals of its traceback.
+    del text
+    raise problem.with_traceback(None)
 
 
 @lru_cache(maxsize=256)

@@ -12,6 +12,7 @@ from .problems import BitbucketServerError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .addresses import AddressPolicy
     from .keys import PrivateKey
     from .server_url import ServerURL
 
@@ -27,7 +28,9 @@ class Integration:
     *id*: immutable, opaque and safe in addresses. *namespace*: what the numeric user ids of this server are prefixed
     with in an account's uid; give each integration one of its own, random, and never use it again. Empty only where
     there is a single server. *name*: for people. *verify*: ``True``, or the path of a bundle of CA certificates.
-    *proxies*: as requests takes them, used for this server alone. *timeout*: seconds for one answer.
+    *ca_certificates*: or the CA certificates themselves, as PEM text. *proxies*: scheme to address, used for this
+    server alone. *timeout*: seconds for one answer. *address_policy*: which addresses may be reached; ``None`` is for
+    servers that the operator chose, :data:`~social_bitbucket_server.addresses.PUBLIC_ONLY` for all others.
 
     Raises ``setting_invalid`` for an id, namespace or consumer key with other characters, and for ``verify=False``.
     """
@@ -39,8 +42,10 @@ class Integration:
     namespace: str
     name: str = ""
     verify: bool | str = True
-    proxies: Mapping[str, str] = field(default_factory=dict)
+    ca_certificates: str = field(default="", repr=False)
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 10.0
+    address_policy: AddressPolicy | None = None
 
     def __post_init__(self) -> None:
         for parameter, value, pattern in (

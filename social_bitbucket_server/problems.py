@@ -20,6 +20,8 @@ from social_core.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from social_core.backends.base import BaseAuth
 
 
@@ -55,7 +57,7 @@ class BitbucketServerError(ValueError):
     *code* is a key of :data:`PROBLEMS`. *reason* says what exactly is wrong, in words safe to show to an admin:
     never a key, token, verifier or text from the other side. *parameter* or *claim* names the setting, request
     parameter or response field concerned; *provider_code* is an ``oauth_problem`` from the known list;
-    *status_code* the HTTP status that was answered.
+    *status_code* the HTTP status that was answered; *facts* are for the operator's log.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class BitbucketServerError(ValueError):
         claim: str | None = None,
         provider_code: str | None = None,
         status_code: int | None = None,
+        facts: Mapping[str, str] | None = None,
     ) -> None:
         self.problem = PROBLEMS[code]
         self.reason = reason
@@ -74,6 +77,7 @@ class BitbucketServerError(ValueError):
         self.claim = claim
         self.provider_code = provider_code
         self.status_code = status_code
+        self.facts = dict(facts or {})
         super().__init__(f"{self.problem.title} {reason}".strip())
 
     @property
@@ -92,7 +96,12 @@ class BitbucketServerError(ValueError):
             claim=self.claim,
             provider_code=self.provider_code,
             status_code=self.status_code,
-            context={"problem": self.code, "remedy": self.problem.remedy, "who": self.problem.who.value},
+            context={
+                "problem": self.code,
+                "remedy": self.problem.remedy,
+                "who": self.problem.who.value,
+                "facts": self.facts,
+            },
         )
 
 
@@ -119,6 +128,12 @@ _STATUS_BY_FAMILY: dict[type[SocialAuthBaseException], int] = {
 _PASTE_AGAIN = "Paste the whole private key, from its BEGIN line to its END line."
 _START_AGAIN = "Go back to the login page and begin again."
 _ASK_SERVER = "Open the base URL in a browser from this machine's network and check that Bitbucket answers there."
+_UNREACHABLE = (
+    "The Bitbucket Server could not be reached.",
+    "Its name does not resolve, nothing listens there, or the connection broke before an answer came.",
+    _ASK_SERVER,
+    Who.ORGANIZATION_ADMIN,
+)
 
 _TABLE = (
     # What an operator or an admin configures.
@@ -283,12 +298,34 @@ _TABLE = (
     # Reaching the server.
     Problem(
         "connection_failed",
-        "The Bitbucket Server could not be reached.",
-        "Its name does not resolve, nothing listens there, or the connection broke before an answer came.",
-        _ASK_SERVER,
-        Who.ORGANIZATION_ADMIN,
+        *_UNREACHABLE,
         AuthProviderError,
         "connection_failed",
+    ),
+    # In the same words, so that nobody can find out by it what exists in the networks around this application.
+    Problem(
+        "address_blocked",
+        *_UNREACHABLE,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "server_overloaded",
+        "The Bitbucket Server is not answering at the moment.",
+        "Several requests to it failed or are still waiting, so this one was not sent.",
+        "Try again in a minute.",
+        Who.PERSON,
+        AuthProviderError,
+        "rate_limited",
+    ),
+    Problem(
+        "ca_certificate_invalid",
+        "This cannot be used as CA certificate.",
+        "To trust a server's certificate, this application needs the certificate of the CA that issued it.",
+        "Paste the CA's certificate in PEM, from BEGIN CERTIFICATE to END CERTIFICATE; several may follow each other.",
+        Who.ORGANIZATION_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
     ),
     Problem(
         "tls_error",

@@ -7,18 +7,16 @@ own ``SIGNATURE_METHODS`` is the place to say how to sign instead.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from oauthlib.oauth1 import SIGNATURE_RSA_SHA1, Client
-from oauthlib.oauth1.rfc5849 import signature
-from requests.auth import AuthBase
+from oauthlib.oauth1.rfc5849 import CONTENT_TYPE_FORM_URLENCODED, signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from oauthlib.common import Request
-    from requests import PreparedRequest
 
     from .keys import PrivateKey
 
@@ -51,35 +49,24 @@ class RSAClient(Client):  # type: ignore[misc]  # untyped
         return self.SIGNATURE_METHODS[self.signature_method](base_string, self)
 
 
-class Signature(AuthBase):
-    """Signs one request: pass it as ``auth`` to requests.
+def authorization(
+    method: Literal["GET", "POST", "PUT", "DELETE"],
+    url: str,
+    consumer_key: str,
+    private_key: PrivateKey,
+    *,
+    token: str | None = None,
+    callback: str | None = None,
+    verifier: str | None = None,
+    form: str | None = None,
+) -> str:
+    """The ``Authorization`` header that signs one request, with a nonce of its own: never send it twice.
 
     *token* is the request or access token that the call is made with. *callback* belongs to the call for a request
-    token alone, *verifier* to the one for an access token.
+    token alone, *verifier* to the one for an access token. *form* is the body where it is form-encoded; bodies of
+    other kinds are not part of the signature.
     """
-
-    def __init__(
-        self,
-        consumer_key: str,
-        private_key: PrivateKey,
-        *,
-        token: str | None = None,
-        callback: str | None = None,
-        verifier: str | None = None,
-    ) -> None:
-        self._client = RSAClient(
-            consumer_key,
-            private_key,
-            resource_owner_key=token,
-            callback_uri=callback,
-            verifier=verifier,
-        )
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Add the ``Authorization`` header. A body that is not a form is not part of the signature."""
-        is_form = request.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded")
-        _, headers, _ = self._client.sign(
-            str(request.url), str(request.method), request.body if is_form else None, dict(request.headers)
-        )
-        request.headers["Authorization"] = headers["Authorization"]
-        return request
+    client = RSAClient(consumer_key, private_key, resource_owner_key=token, callback_uri=callback, verifier=verifier)
+    headers = {"Content-Type": CONTENT_TYPE_FORM_URLENCODED} if form is not None else {}
+    _, signed, _ = client.sign(url, method, form, headers)
+    return str(signed["Authorization"])

@@ -1,29 +1,34 @@
-"""HTTP with one Bitbucket Server: the only place that speaks it.
+"""HTTP with Bitbucket Servers: the only place that speaks it.
 
-No redirects, no cookies, nothing from the environment, no retries, limits in time and size.
+Every name is resolved once, all its addresses are checked, and the connection goes to one of those very addresses. No
+redirects, no cookies, nothing from the environment, no retries; limits in bytes, and one deadline for everything.
+Connections are kept and used again, a few for each server.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import queue
+import socket
+import threading
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import lru_cache
-from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
-import requests
 import urllib3
-from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from .addresses import Address, AddressPolicy, classify
 from .problems import BitbucketServerError
+from .trust import ssl_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from requests.auth import AuthBase
-
-__all__ = ["TOKEN_LIMIT", "Answer", "send"]
 
 DOCUMENT_LIMIT = 64 * 1024
 """Bytes that a JSON document may have."""
@@ -31,7 +36,27 @@ DOCUMENT_LIMIT = 64 * 1024
 TOKEN_LIMIT = 8 * 1024
 """Bytes that the answer of a token endpoint may have."""
 
+CONNECTIONS = 4
+"""Connections to one server at the same time."""
+
+RESOLVER_SECONDS = 3.0
+"""What looking up a name may take."""
+
+_WAIT_FOR_CONNECTION = 0.25
+_FAILURES_UNTIL_OPEN = 3
+_SECONDS_OPEN = 5.0
 _CHUNK = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a server is reached: *verify* and *ca_certificates* as in :mod:`.trust`; *policy* says which addresses may be
+    reached, ``None`` for all; *proxy* is the address of a proxy to go through."""
+
+    verify: bool | str = True
+    ca_certificates: str = field(default="", repr=False)
+    policy: AddressPolicy | None = None
+    proxy: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,64 +76,314 @@ class Answer:
         return "html" in self.headers.get("Content-Type", "").lower()
 
 
+class ConnectionWentStale(BitbucketServerError):
+    """A kept connection turned out to be closed by the server; nothing was answered. Sign again, and send again."""
+
+    def __init__(self) -> None:
+        super().__init__("connection_failed")
+
+
 def send(
     method: Literal["GET", "POST"],
     url: str,
+    headers: Mapping[str, str],
     *,
-    auth: AuthBase | None = None,
-    accept: str = "*/*",
-    verify: bool | str = True,
-    proxies: Mapping[str, str] | None = None,
+    route: Route,
     timeout: float = 10.0,
     limit: int = DOCUMENT_LIMIT,
 ) -> Answer:
     """Send one request and read its whole answer, of whatever status.
 
-    *verify* is ``True`` or the path of a bundle of CA certificates; *timeout* is in seconds, *limit* in bytes. Raises
-    ``connection_failed``, ``tls_error``, ``timeout`` and ``malformed_answer``.
+    *timeout* is for everything, in seconds; *limit* in bytes. Raises ``connection_failed``, ``tls_error``, ``timeout``,
+    ``malformed_answer``, ``address_blocked``, ``server_overloaded``, and :class:`ConnectionWentStale`.
     """
-    deadline = time.monotonic() + timeout
+    breaker = _breaker(os.getpid(), _origin(url))
+    breaker.check()
+    exchange = _Exchange(route.policy, timeout)
+    token = _CURRENT.set(exchange)
     try:
-        response = _session(os.getpid()).request(
-            method,
-            url,
-            auth=auth,
-            headers={"Accept": accept, "Accept-Encoding": "identity"},
-            verify=verify,
-            proxies=dict(proxies or {}),
-            timeout=timeout,
-            allow_redirects=False,
-            stream=True,
-        )
-        with response:
-            return Answer(response.status_code, response.raw.headers, _body(response, deadline, limit))
-    except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as error:
-        raise BitbucketServerError("tls_error") from error
-    except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
-        raise BitbucketServerError("timeout") from error
-    except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError, OSError) as error:
-        raise BitbucketServerError("connection_failed") from error
+        if route.proxy is not None and route.policy is not None:
+            _check_for_proxy(url, exchange)
+        answer = _exchange(method, url, headers, route, exchange, limit)
+    except urllib3.exceptions.EmptyPoolError:
+        raise BitbucketServerError("server_overloaded") from None
+    except BitbucketServerError:
+        raise
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        breaker.count(failed=True)
+        raise _problem(error, exchange) from error
+    finally:
+        exchange.end()
+        _CURRENT.reset(token)
+    breaker.count(failed=False)
+    return answer
 
 
-def _body(response: requests.Response, deadline: float, limit: int) -> bytes:
-    if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        raise BitbucketServerError("malformed_answer", "It is compressed, though nobody asked for that.")
-    body = bytearray()
-    for chunk in response.raw.stream(_CHUNK, decode_content=False):
-        body += chunk
-        if len(body) > limit:
-            raise BitbucketServerError("malformed_answer", f"It is longer than {limit} bytes.")
-        if time.monotonic() > deadline:
-            raise BitbucketServerError("timeout")
-    return bytes(body)
+def _exchange(
+    method: str, url: str, headers: Mapping[str, str], route: Route, exchange: _Exchange, limit: int
+) -> Answer:
+    response = _manager(os.getpid(), route).urlopen(
+        method,
+        url,
+        headers={"User-Agent": "social-auth-bitbucket-server", "Accept-Encoding": "identity", **headers},
+        redirect=False,
+        retries=False,
+        timeout=urllib3.Timeout(exchange.remaining()),
+        pool_timeout=_WAIT_FOR_CONNECTION,
+        preload_content=False,
+        decode_content=False,
+    )
+    drained = False
+    try:
+        if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            raise BitbucketServerError("malformed_answer", "It is compressed, though nobody asked for that.")
+        body = bytearray()
+        for chunk in response.stream(_CHUNK, decode_content=False):
+            body += chunk
+            if len(body) > limit:
+                raise BitbucketServerError("malformed_answer", f"It is longer than {limit} bytes.")
+        drained = True
+        return Answer(response.status, response.headers, bytes(body))
+    finally:
+        if not drained:
+            response.close()
+        response.release_conn()
 
 
-@lru_cache(maxsize=1)
-def _session(process: int) -> requests.Session:  # noqa: ARG001  # a forked process must not share its parent's sockets
-    session = requests.Session()
-    session.trust_env = False
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.headers["User-Agent"] = "social-auth-bitbucket-server"
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(pool_connections=100, pool_maxsize=4, max_retries=0))
-    return session
+def _problem(error: Exception, exchange: _Exchange) -> BitbucketServerError:
+    if exchange.is_over or isinstance(error, (urllib3.exceptions.TimeoutError, TimeoutError)):
+        return BitbucketServerError("timeout")
+    if isinstance(error, urllib3.exceptions.SSLError):
+        return BitbucketServerError("tls_error")
+    if isinstance(error, urllib3.exceptions.ProxyError):
+        return BitbucketServerError("connection_failed", "The proxy did not let the connection through.")
+    if exchange.on_kept_connection and not exchange.answered:
+        return ConnectionWentStale()
+    return BitbucketServerError("connection_failed")
+
+
+# Connections: to a checked address, and shut down when time is up
+
+
+class _Exchange:
+    """One request and its answer, with a deadline that also ends a stalled handshake and dripping headers."""
+
+    def __init__(self, policy: AddressPolicy | None, seconds: float) -> None:
+        self.policy = policy
+        self.on_kept_connection = False
+        self.answered = False
+        self._deadline = time.monotonic() + seconds
+        self._lifelines: list[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._shut_down)
+        self._timer.daemon = True
+        self._timer.start()
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._deadline
+
+    def remaining(self) -> float:
+        return max(self._deadline - time.monotonic(), 0.001)
+
+    def watch(self, lifeline: socket.socket) -> None:
+        self._lifelines.append(lifeline)
+        if self.is_over:
+            self._shut_down()
+
+    def end(self) -> None:
+        self._timer.cancel()
+        self._lifelines.clear()
+
+    def _shut_down(self) -> None:
+        for lifeline in self._lifelines:
+            with suppress(OSError):  # the connection may have ended by itself
+                lifeline.shutdown(socket.SHUT_RDWR)
+
+
+_CURRENT: ContextVar[_Exchange] = ContextVar("_CURRENT")
+
+
+class _CheckedConnection:
+    """Mixed into urllib3's connections."""
+
+    _lifeline: socket.socket | None = None
+    host: str
+    port: int
+    proxy: Any
+    sock: Any
+
+    def _new_conn(self) -> socket.socket:
+        exchange = _CURRENT.get()
+        policy = exchange.policy if self.proxy is None else None
+        connection = _connect(_resolve(self.host, exchange, fully_qualified=policy is not None), self, policy, exchange)
+        # A second handle, because TLS takes the first one over.
+        self._lifeline = connection.dup()
+        exchange.watch(self._lifeline)
+        return connection
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        exchange = _CURRENT.get()
+        exchange.on_kept_connection = self.sock is not None and self._lifeline is not None
+        if exchange.on_kept_connection and self._lifeline is not None:
+            exchange.watch(self._lifeline)
+        super().request(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
+
+    def getresponse(self) -> Any:
+        response = super().getresponse()  # type: ignore[misc]  # of the class it is mixed into
+        _CURRENT.get().answered = True
+        return response
+
+    def close(self) -> None:
+        super().close()  # type: ignore[misc]  # of the class it is mixed into
+        if self._lifeline is not None:
+            self._lifeline.close()
+            self._lifeline = None
+
+
+class _HTTPConnection(_CheckedConnection, HTTPConnection):
+    pass
+
+
+class _HTTPSConnection(_CheckedConnection, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+def _connect(
+    addresses: list[Address], to: _CheckedConnection, policy: AddressPolicy | None, exchange: _Exchange
+) -> socket.socket:
+    if policy is not None:
+        _check(addresses, to.host, policy)
+    failure: OSError = OSError("no address")
+    for address in addresses:
+        try:
+            connection = socket.create_connection((str(address), to.port), exchange.remaining())
+        except OSError as error:
+            failure = error
+            continue
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        itself = connection.getsockname()[0] == connection.getpeername()[0]
+        if policy is not None and itself and address not in policy.test_addresses:
+            connection.close()
+            raise _blocked(to.host, "this machine")
+        return connection
+    raise failure
+
+
+def _check(addresses: list[Address], host: str, policy: AddressPolicy) -> None:
+    """One address that is not permitted is enough to refuse them all: the next look-up could give it first."""
+    for address in addresses:
+        if not policy.permits(address):
+            raise _blocked(host, classify(address))
+
+
+def _check_for_proxy(url: str, exchange: _Exchange) -> None:
+    """The proxy looks the name up itself, so this is what can be checked: the addresses that are known here."""
+    host = urlsplit(url).hostname or ""
+    try:
+        addresses = _resolve(host, exchange, fully_qualified=True)
+    except OSError:
+        return
+    if exchange.policy is not None:
+        _check(addresses, host, exchange.policy)
+
+
+def _blocked(host: str, address_class: str) -> BitbucketServerError:
+    return BitbucketServerError(
+        "address_blocked", parameter="base_url", facts={"host": host, "address_class": str(address_class)}
+    )
+
+
+def _resolve(host: str, exchange: _Exchange, *, fully_qualified: bool) -> list[Address]:
+    """All addresses of *host*, an IP address or a name; *fully_qualified* names are not looked up in search domains.
+
+    Looking up cannot be interrupted, so it happens in a thread that is left behind when it takes too long.
+    """
+    try:
+        return [ipaddress.ip_address(host.strip("[]"))]
+    except ValueError:
+        name = f"{host}." if fully_qualified else host
+    answers: queue.SimpleQueue[list[Address] | BaseException] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            answers.put(resolver(name))
+        except BaseException as error:  # noqa: BLE001  # it is raised below, in the thread that waits
+            answers.put(error)
+
+    threading.Thread(target=look_up, daemon=True).start()
+    try:
+        answer = answers.get(timeout=min(RESOLVER_SECONDS, exchange.remaining()))
+    except queue.Empty:
+        raise OSError("looking up the name took too long") from None
+    if isinstance(answer, BaseException):
+        raise OSError("the name does not resolve") from answer
+    if not answer:
+        raise OSError("the name has no address")
+    return answer
+
+
+def system_resolver(name: str) -> list[Address]:
+    """The addresses of *name* by the machine's resolver, in its order."""
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return [ipaddress.ip_address(entry[4][0].partition("%")[0]) for entry in found]  # type: ignore[union-attr]  # always text
+
+
+resolver = system_resolver
+
+
+# What is kept between requests, for each process its own: a forked process must not share its parent's sockets
+
+
+@lru_cache(maxsize=256)
+def _manager(process: int, route: Route) -> urllib3.PoolManager:  # noqa: ARG001  # see above
+    options: dict[str, Any] = {
+        "num_pools": 256,
+        "maxsize": CONNECTIONS,
+        "block": True,
+        "ssl_context": ssl_context(route.verify, route.ca_certificates),
+    }
+    manager = urllib3.PoolManager(**options) if route.proxy is None else urllib3.ProxyManager(route.proxy, **options)
+    manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+    return manager
+
+
+@lru_cache(maxsize=1024)
+def _breaker(process: int, origin: str) -> _Breaker:  # noqa: ARG001  # see above
+    return _Breaker()
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+class _Breaker:
+    """After a few failures in a row a server is left alone for a moment, so that it does not occupy everybody."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._closed_again = 0.0
+
+    def check(self) -> None:
+        """Raises ``server_overloaded`` while the server is left alone; lets one request try afterwards."""
+        if self._failures < _FAILURES_UNTIL_OPEN:
+            return
+        if time.monotonic() < self._closed_again:
+            raise BitbucketServerError("server_overloaded")
+        self._closed_again = time.monotonic() + _SECONDS_OPEN
+
+    def count(self, failed: bool) -> None:
+        """Note how a request ended."""
+        if not failed:
+            self._failures = 0
+            return
+        self._failures += 1
+        self._closed_again = time.monotonic() + _SECONDS_OPEN

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from social_bitbucket_server import transport
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.server_url import ServerURL
@@ -54,3 +55,10 @@ def integration(server: ScriptedServer, private_key: PrivateKey) -> Integration:
         namespace="ns",
         timeout=5,
     )
+
+
+@pytest.fixture(autouse=True)
+def fresh_connections() -> None:
+    """A port may serve another test again: nothing that was learnt about it is kept."""
+    transport._manager.cache_clear()
+    transport._breaker.cache_clear()

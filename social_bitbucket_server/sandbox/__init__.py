@@ -1,4 +1,4 @@
-"""A stand-in for Atlassian Bitbucket Server, for demos and tests. It speaks OAuth 1.0a, the user part of REST, and pages.
+"""A stand-in for Atlassian Bitbucket Server, for demos and tests: OAuth 1.0a, the user part of REST, and pages.
 
 It imports nothing of the client side, so that a mistake cannot hide in both.
 """
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .faults import Faults as Faults
     from .links import Consumer as Consumer
     from .links import Link as Link
-    from .links import LinkRefused as LinkRefused
+    from .links import LinkRefusedError as LinkRefusedError
     from .records import RequestRecord as RequestRecord
     from .server import Sandbox as Sandbox
     from .users import User as User
@@ -23,13 +23,13 @@ _HOMES = {
     "Consumer": "links",
     "Faults": "faults",
     "Link": "links",
-    "LinkRefused": "links",
+    "LinkRefusedError": "links",
     "RequestRecord": "records",
     "Sandbox": "server",
     "User": "users",
 }
 
-__all__ = ["BrowserError", "Consumer", "Faults", "Link", "LinkRefused", "RequestRecord", "Sandbox", "User"]
+__all__ = ["BrowserError", "Consumer", "Faults", "Link", "LinkRefusedError", "RequestRecord", "Sandbox", "User"]
 
 
 def __getattr__(name: str) -> object:

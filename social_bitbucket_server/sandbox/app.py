@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask, Response, abort, g, render_template, request
+from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 
@@ -20,14 +21,17 @@ from .records import Answer, RequestRecord
 
 if TYPE_CHECKING:
     from .state import State
+    from .users import User
+
+Application = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
 
 MOST_BODY_BYTES = 1_000_000
 _OUTSIDE = "bitbucket_sandbox.outside_of_context"
 _OWN_PAGES = "/sandbox/"
 
 
-def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | None = None) -> Flask:
-    """An application that serves *state* below its context path; *on_answer* hears of every answer."""
+def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | None = None) -> Application:
+    """An application that serves *state* below its context path; *on_answer* hears of every answer but style sheets."""
     app = Flask(__name__, static_url_path="/sandbox/static")
     app.secret_key = secrets.token_bytes(32)
     app.config.update(
@@ -37,7 +41,7 @@ def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | No
         SESSION_COOKIE_PATH=state.context or "/",
         SESSION_COOKIE_SAMESITE="Lax",
     )
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]  # the default provider has it, its base class not
+    app.json = _JSON(app)
     app.extensions[EXTENSION] = state
     app.before_request(_record)
     app.after_request(_add_headers)
@@ -48,11 +52,12 @@ def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | No
     app.register_blueprint(faults_page.programs)
     if on_answer is not None:
         app.after_request(_reporter(on_answer))
-    app.wsgi_app = _below_context(app.wsgi_app, state.context)  # type: ignore[method-assign]  # Flask's documented way
-    return app
+    return _below_context(app, state.context)
 
 
-Application = Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]]
+class _JSON(DefaultJSONProvider):
+    ensure_ascii = False
+    mimetype = "application/json;charset=UTF-8"
 
 
 def _below_context(application: Application, context: str) -> Application:
@@ -90,10 +95,11 @@ def _add_headers(response: Response) -> Response:
 
 def _reporter(on_answer: Callable[[Answer], None]) -> Callable[[Response], Response]:
     def report(response: Response) -> Response:
-        user = g.get("user") or signed_in()
-        on_answer(
-            Answer(request.method, raw_target()[0], response.status_code, user and user.name, g.get("consumer_key"))
-        )
+        if request.endpoint == "static":
+            return response
+        user: User | None = g.get("user") or signed_in()
+        name = None if user is None else user.name
+        on_answer(Answer(request.method, raw_target()[0], response.status_code, name, g.get("consumer_key")))
         return response
 
     return report

@@ -12,8 +12,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from .context import state
 from .forms import admin_only, protect
-from .links import Consumer, Link, LinkRefused
-from .public_keys import UnreadablePublicKey, read_public_key
+from .links import Consumer, Link, LinkRefusedError
+from .public_keys import UnreadablePublicKeyError, read_public_key
 
 LIST = "/plugins/servlet/applinks/listApplicationLinks"
 
@@ -37,15 +37,12 @@ def create() -> AnyResponse | str:
     if state().new_dialog and request.form.get("application_type") == "external":
         return render_template("links/external.html")
     address = request.form.get("application_url", "").strip()
+    if state().new_dialog and request.form.get("application_type") != "atlassian":
+        return _create_again("Choose an Application type.")
     try:
-        if state().new_dialog and request.form.get("application_type") != "atlassian":
-            raise LinkRefused("Choose an Application type.")
         state().links.check_application_url(address)
-    except LinkRefused as refusal:
-        if state().new_dialog:
-            page = render_template("links/create.html", refusal=str(refusal), typed=request.form)
-            return Response(page, 400)
-        return Response(_listing(str(refusal), address), 400)
+    except LinkRefusedError as refusal:
+        return _create_again(str(refusal)) if state().new_dialog else Response(_listing(str(refusal), address), 400)
     return render_template("links/no_response.html", entered=address, typed=address, refusal="")
 
 
@@ -56,7 +53,7 @@ def confirm_address() -> AnyResponse | str:
     address = request.form.get("new_url", "").strip()
     try:
         state().links.check_application_url(address)
-    except LinkRefused as refusal:
+    except LinkRefusedError as refusal:
         entered = request.form.get("entered_url", "")
         page = render_template("links/no_response.html", entered=entered, typed=address, refusal=str(refusal))
         return Response(page, 400)
@@ -69,13 +66,11 @@ def link_applications() -> AnyResponse | str:
     """The third step: *Link applications*. Makes the link, or asks for the consumer first."""
     address, name = request.form.get("application_url", "").strip(), request.form.get("name", "").strip()
     try:
-        state().links.check_application_url(address)
-        if not name:
-            raise LinkRefused("Enter an Application Name.")
+        state().links.check(name, address)
         if "create_incoming" in request.form:
             return _incoming_step(address, name)
         state().links.add(name, address)
-    except LinkRefused as refusal:
+    except LinkRefusedError as refusal:
         return Response(_link_form(address, str(refusal)), 400)
     return _to_list()
 
@@ -87,7 +82,7 @@ def incoming_step() -> AnyResponse | str:
     address, name = request.form.get("application_url", "").strip(), request.form.get("name", "").strip()
     try:
         state().links.add(name, address, _typed_consumer())
-    except LinkRefused as refusal:
+    except LinkRefusedError as refusal:
         return Response(_incoming_step(address, name, str(refusal)), 400)
     return _to_list()
 
@@ -100,9 +95,9 @@ def incoming_authentication(link_id: str) -> AnyResponse | str:
     if request.method == "GET":
         return _incoming_form(link)
     try:
-        consumer = _typed_consumer()
+        consumer = _typed_consumer(link.consumer)
         state().links.set_consumer(link_id, consumer)
-    except LinkRefused as refusal:
+    except LinkRefusedError as refusal:
         return Response(_incoming_form(link, str(refusal)), 400)
     if link.consumer is not None and link.consumer.key != consumer.key:
         state().tokens.forget_consumer(link.consumer.key)
@@ -151,6 +146,10 @@ def _listing(refusal: str = "", typed: str = "") -> str:
     return render_template("links/list.html", links=state().links.all(), refusal=refusal, typed=typed)
 
 
+def _create_again(refusal: str) -> AnyResponse:
+    return Response(render_template("links/create.html", refusal=refusal, typed=request.form), 400)
+
+
 def _link_form(address: str, refusal: str = "") -> str:
     return render_template("links/link.html", application_url=address, typed=request.form, refusal=refusal)
 
@@ -163,8 +162,11 @@ def _incoming_step(address: str, name: str, refusal: str = "") -> str:
 
 def _incoming_form(link: Link, refusal: str = "", *, saved: bool = False) -> str:
     return render_template(
-        "links/incoming.html", link=link, consumer=_unchecked_consumer() if refusal else link.consumer,
-        refusal=refusal, saved=saved,
+        "links/incoming.html",
+        link=link,
+        consumer=_unchecked_consumer() if refusal else link.consumer,
+        refusal=refusal,
+        saved=saved,
     )
 
 
@@ -183,24 +185,22 @@ def _unchecked_consumer() -> Consumer:
     )
 
 
-def _typed_consumer() -> Consumer:
+def _typed_consumer(stored: Consumer | None = None) -> Consumer:
     consumer = _unchecked_consumer()
     try:
         read_public_key(consumer.public_key)
-    except UnreadablePublicKey as reason:
-        raise LinkRefused(f"The Public Key cannot be used. {reason}") from None
+    except UnreadablePublicKeyError as reason:
+        raise LinkRefusedError(f"The Public Key cannot be used. {reason}") from None
     if consumer.execute_as and state().users.by_name(consumer.execute_as) is None:
-        raise LinkRefused(f"Execute as: there is no user called {consumer.execute_as}.")
-    return consumer if not consumer.callback_url else _with_slash(consumer)
-
-
-def _with_slash(consumer: Consumer) -> Consumer:
+        raise LinkRefusedError(f"Execute as: there is no user called {consumer.execute_as}.")
+    if not consumer.callback_url or (stored is not None and consumer.callback_url == stored.callback_url):
+        return consumer
     # Bitbucket does this to whatever is typed, which spoils a callback address.
     return replace(consumer, callback_url=consumer.callback_url + "/")
 
 
 def _unconfirmed(link: Link) -> str | None:
-    """Why a question must still be asked: empty at first, a sentence after a wrong answer, nothing after a right one."""
+    """Why a question must still be asked: empty at first, a sentence after a wrong answer, None after the right one."""
     if request.method == "GET":
         return ""
     if request.form.get("confirmed_name", "").strip() != link.name:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
 from html.parser import HTMLParser
-from http.client import HTTPResponse, HTTPMessage
 from http.cookiejar import CookieJar
-from typing import IO
 from urllib.parse import urlencode, urljoin
+from urllib.request import HTTPCookieProcessor, HTTPHandler, OpenerDirector
 
 
 class BrowserError(Exception):
@@ -20,16 +17,13 @@ class BrowserError(Exception):
 
 
 class Browser:
-    """Opens the pages of the sandbox at *base_url* and keeps its cookies."""
+    """Opens pages and keeps their cookies."""
 
-    def __init__(self, base_url: str) -> None:
-        self._base_url = base_url
-        self._opener = urllib.request.build_opener(
-            # The sandbox is on this machine: a proxy from the environment would not find it.
-            urllib.request.ProxyHandler({}),
-            urllib.request.HTTPCookieProcessor(CookieJar()),
-            _NoRedirects(),
-        )
+    def __init__(self) -> None:
+        # Put together by hand: no proxy from the environment, and no redirect followed unseen.
+        self._opener = OpenerDirector()
+        self._opener.add_handler(HTTPHandler())
+        self._opener.add_handler(HTTPCookieProcessor(CookieJar()))
 
     def authorize(self, authorize_url: str, name: str, password: str, *, allow: bool) -> str:
         """Open *authorize_url*, log in, press Allow or Deny; returns where the browser is sent then."""
@@ -37,7 +31,7 @@ class Browser:
         if not location:
             raise BrowserError("The authorize page did not ask to log in.", 200)
         _, page = self._open(urljoin(authorize_url, location))
-        location, _ = self._submit(location, page, {"j_username": name, "j_password": password})
+        location, _ = self._submit(urljoin(authorize_url, location), page, {"j_username": name, "j_password": password})
         _, page = self._open(urljoin(authorize_url, location))
         location, _ = self._submit(authorize_url, page, {"approve" if allow else "deny": "1"})
         if not location:
@@ -48,24 +42,14 @@ class Browser:
         hidden = _HiddenFields()
         hidden.feed(page)
         body = urlencode({**hidden.fields, **fields}).encode()
-        return self._open(urljoin(self._base_url, address.partition("?")[0]), body)
+        return self._open(address.partition("?")[0], body)
 
     def _open(self, address: str, body: bytes | None = None) -> tuple[str, str]:
-        try:
-            with self._opener.open(address, body, timeout=30) as response:
-                return "", response.read().decode()
-        except urllib.error.HTTPError as answer:
-            with answer:
-                if answer.code in {302, 303}:
-                    return answer.headers["Location"], ""
-                raise BrowserError(f"The page {address.partition('?')[0]} answered {answer.code}.", answer.code) from None
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> None:
-        return None
+        with self._opener.open(address, body, timeout=30) as response:
+            if response.status >= 400:
+                page = address.partition("?")[0]
+                raise BrowserError(f"The page {page} answered {response.status}.", response.status)
+            return response.headers.get("Location", ""), response.read().decode()
 
 
 class _HiddenFields(HTMLParser):

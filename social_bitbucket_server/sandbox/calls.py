@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from flask import Blueprint, Response, g, jsonify, render_template
 
 from .context import message, raw_target, state
-from .oauth import AccountNotAdmitted, OAuthProblem, SignatureUncheckable, realm
+from .oauth import AccountNotAdmittedError, OAuthProblemError, SignatureUncheckableError, realm
 
 if TYPE_CHECKING:
     from .faults import Faults
@@ -18,9 +18,9 @@ def prepare(blueprint: Blueprint) -> None:
     """Give a blueprint of such calls the faults and the refusals."""
     blueprint.before_request(_fail_on_purpose)
     blueprint.after_request(_challenge)
-    blueprint.register_error_handler(OAuthProblem, _refusal)
-    blueprint.register_error_handler(SignatureUncheckable, _server_error)
-    blueprint.register_error_handler(AccountNotAdmitted, _account_refusal)
+    blueprint.register_error_handler(OAuthProblemError, _refusal)
+    blueprint.register_error_handler(SignatureUncheckableError, _server_error)
+    blueprint.register_error_handler(AccountNotAdmittedError, _account_refusal)
 
 
 def json_error(status: int, text: str, exception: str) -> Response:
@@ -57,7 +57,7 @@ def _rate_limit(faults: Faults) -> Response:
     return response
 
 
-def _refusal(problem: OAuthProblem) -> Response:
+def _refusal(problem: OAuthProblemError) -> Response:
     body = urlencode(problem.parameters, quote_via=quote, safe="")
     response = Response(body, problem.status, content_type="application/x-www-form-urlencoded;charset=UTF-8")
     parameters = "".join(f', {name}="{quote(value, safe="")}"' for name, value in problem.parameters.items())
@@ -65,7 +65,7 @@ def _refusal(problem: OAuthProblem) -> Response:
     return response
 
 
-def _account_refusal(_: AccountNotAdmitted) -> Response:
+def _account_refusal(_: AccountNotAdmittedError) -> Response:
     response = Response(status=401)
     del response.headers["Content-Type"]
     return response

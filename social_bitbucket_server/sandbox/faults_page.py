@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, request
@@ -18,7 +19,7 @@ protect(blueprint)
 
 @blueprint.route("", methods=["GET", "POST"])
 def page() -> AnyResponse | str:
-    """The switches. Everybody may throw them: it is a sandbox, and the person trying it out is logged in as somebody."""
+    """The switches, for everybody: whoever tries a login out is logged in as somebody, not as an administrator."""
     if request.method == "GET":
         return _page(state().faults.as_dict(), "")
     if "reset" in request.form:
@@ -27,7 +28,7 @@ def page() -> AnyResponse | str:
     try:
         state().faults.update(_typed())
     except ValueError as refusal:
-        return Response(_page(dict(request.form), str(refusal)), 400)
+        return Response(_page(request.form, str(refusal)), 400)
     return redirect(f"{state().context}/sandbox/faults", 303)
 
 
@@ -56,18 +57,20 @@ def _typed() -> dict[str, object]:
         elif isinstance(field.default, str):
             values[field.name] = text
         else:
-            values[field.name] = _number(text, type(field.default))
+            values[field.name] = _number(text)
     return values
 
 
-def _number(text: str, kind: type[int] | type[float]) -> object:
-    try:
-        return kind(text or 0)
-    except ValueError:
-        return text
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text or 0)
+        except ValueError:
+            continue
+    return text
 
 
-def _page(values: dict[str, object] | dict[str, int | float | bool | str], refusal: str) -> str:
+def _page(values: Mapping[str, object], refusal: str) -> str:
     return render_template("faults.html", values=values, refusal=refusal)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 
-class LinkRefused(ValueError):
+class LinkRefusedError(ValueError):
     """A link or consumer that the server does not take; the text says why."""
 
 
@@ -49,30 +49,34 @@ class Links:
         self._by_id: dict[str, Link] = {}
 
     def add(self, name: str, application_url: str, consumer: Consumer | None = None) -> Link:
-        """Make a link. Raises :class:`LinkRefused` where the address or the consumer key is taken or unusable."""
+        """Make a link. Raises :class:`LinkRefusedError` where the address or the consumer key is taken or unusable."""
         with self._lock:
-            self.check_application_url(application_url)
-            if not name:
-                raise LinkRefused("Enter an Application Name.")
+            self.check(name, application_url)
             if consumer is not None:
                 self._check_consumer(None, consumer)
             link = Link(str(uuid.uuid4()), name, application_url, consumer)
             self._by_id[link.id] = link
             return link
 
+    def check(self, name: str, application_url: str) -> None:
+        """Raises :class:`LinkRefusedError` where no link can be made with this name and address."""
+        self.check_application_url(application_url)
+        if not name:
+            raise LinkRefusedError("Enter an Application Name.")
+
     def check_application_url(self, application_url: str) -> None:
-        """Raises :class:`LinkRefused` where no link can be made to this address."""
+        """Raises :class:`LinkRefusedError` where no link can be made to this address."""
         parts = urlsplit(application_url)
         if parts.scheme.lower() not in {"http", "https"} or not parts.netloc:
-            raise LinkRefused("Enter the whole address of the application, beginning with https:// or http://.")
+            raise LinkRefusedError("Enter the whole address of the application, beginning with https:// or http://.")
         taken = next((link for link in self.all() if _same_address(link.application_url, application_url)), None)
         if taken is not None:
-            raise LinkRefused(f"There is a link with this Application URL already: {taken.name}.")
+            raise LinkRefusedError(f"There is a link with this Application URL already: {taken.name}.")
 
     def set_consumer(self, link_id: str, consumer: Consumer | None) -> None:
         """Fill in, replace or empty a link's incoming authentication.
 
-        Raises :class:`LinkRefused` where the key is taken or a field is missing, ``KeyError`` without such a link.
+        Raises :class:`LinkRefusedError` where the key is taken or a field is missing, ``KeyError`` without such a link.
         """
         with self._lock:
             if consumer is not None:
@@ -100,12 +104,12 @@ class Links:
 
     def _check_consumer(self, link_id: str | None, consumer: Consumer) -> None:
         if not consumer.key:
-            raise LinkRefused("Enter a Consumer Key.")
+            raise LinkRefusedError("Enter a Consumer Key.")
         if not consumer.name:
-            raise LinkRefused("Enter a Consumer Name.")
+            raise LinkRefusedError("Enter a Consumer Name.")
         for link in self._by_id.values():
             if link.id != link_id and link.consumer is not None and link.consumer.key == consumer.key:
-                raise LinkRefused(f"The Consumer Key is taken: the link {link.name} has it.")
+                raise LinkRefusedError(f"The Consumer Key is taken: the link {link.name} has it.")
 
 
 def _same_address(one: str, other: str) -> bool:

@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA1
 
-from .public_keys import UnreadablePublicKey, read_public_key
+from .public_keys import UnreadablePublicKeyError, read_public_key
 from .tokens import ACCESS_TOKEN_LIFETIME, REQUEST_TOKEN_LIFETIME, SESSION_LIFETIME, Decision
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _SIGNED_REQUEST = (
 )
 
 
-class OAuthProblem(Exception):
+class OAuthProblemError(Exception):
     """A refusal with an ``oauth_problem``; *companions* are the parameters that go with it."""
 
     def __init__(self, problem: str, **companions: str) -> None:
@@ -57,25 +57,25 @@ _MALFORMED = {
 }
 
 
-class SignatureUncheckable(Exception):
+class SignatureUncheckableError(Exception):
     """The signature or the public key is such that the server fails over it, instead of refusing."""
 
 
-class AccountNotAdmitted(Exception):
+class AccountNotAdmittedError(Exception):
     """The token's user is disabled or gone."""
 
 
 def request_token(message: Message, state: State) -> RequestToken:
-    """The first call. Raises :class:`OAuthProblem` or :class:`SignatureUncheckable`."""
+    """The first call. Raises :class:`OAuthProblemError` or :class:`SignatureUncheckableError`."""
     _require(message, "oauth_consumer_key")
     consumer = state.links.consumer(message.get("oauth_consumer_key") or "")
     if consumer is None:
-        raise OAuthProblem("consumer_key_unknown")
+        raise OAuthProblemError("consumer_key_unknown")
     if not consumer.three_legged_allowed:
-        raise OAuthProblem("permission_denied")
+        raise OAuthProblemError("permission_denied")
     callback = message.get("oauth_callback")
     if callback is not None and not _is_callback(callback):
-        raise OAuthProblem(
+        raise OAuthProblemError(
             "parameter_rejected",
             oauth_parameters_rejected="oauth_callback",
             oauth_problem_advice="oauth_callback must be oob or an absolute http or https URL.",
@@ -87,7 +87,7 @@ def request_token(message: Message, state: State) -> RequestToken:
 def access_token(message: Message, state: State) -> AccessToken:
     """The third call: an allowed request token is exchanged, or an access token is renewed.
 
-    Raises :class:`OAuthProblem` or :class:`SignatureUncheckable`.
+    Raises :class:`OAuthProblemError` or :class:`SignatureUncheckableError`.
     """
     _require(message, "oauth_token")
     value = message.get("oauth_token") or ""
@@ -103,27 +103,27 @@ def access_token(message: Message, state: State) -> AccessToken:
     else:
         exchanged = None
     if exchanged is None:
-        raise OAuthProblem("token_rejected")
+        raise OAuthProblemError("token_rejected")
     return exchanged
 
 
 def signed_user(message: Message, state: State) -> User | None:
     """Who signed a request, or nobody where it is not an OAuth request at all.
 
-    Raises :class:`OAuthProblem`, :class:`SignatureUncheckable` or :class:`AccountNotAdmitted`.
+    Raises :class:`OAuthProblemError`, :class:`SignatureUncheckableError` or :class:`AccountNotAdmittedError`.
     """
     if message.missing(*_SIGNED_REQUEST):
         return None
     token = state.tokens.access_token(message.get("oauth_token") or "")
     if token is None:
-        raise OAuthProblem("token_rejected")
+        raise OAuthProblemError("token_rejected")
     consumer = _consumer(message, token.consumer_key, state)
     if state.clock.now() > token.created + ACCESS_TOKEN_LIFETIME:
-        raise OAuthProblem("token_expired")
+        raise OAuthProblemError("token_expired")
     _verify(message, consumer, state)
     user = state.users.by_id(token.user_id)
     if user is None or not user.active:
-        raise AccountNotAdmitted
+        raise AccountNotAdmittedError
     return user
 
 
@@ -159,21 +159,21 @@ def realm(state: State) -> str:
 
 def _check_exchange(message: Message, token: RequestToken, state: State) -> None:
     if _is_expired(token, state):
-        raise OAuthProblem("token_expired")
+        raise OAuthProblemError("token_expired")
     if token.decision is Decision.NONE:
-        raise OAuthProblem("permission_unknown")
+        raise OAuthProblemError("permission_unknown")
     if token.decision is Decision.DENIED:
-        raise OAuthProblem("permission_denied")
+        raise OAuthProblemError("permission_denied")
     _consumer(message, token.consumer_key, state)
     if token.callback is not None and message.get("oauth_verifier") != token.verifier:
-        raise OAuthProblem("token_rejected")
+        raise OAuthProblemError("token_rejected")
 
 
 def _check_renewal(message: Message, token: AccessToken, state: State) -> None:
     if message.get("oauth_session_handle") != token.session_handle:
-        raise OAuthProblem("token_rejected")
+        raise OAuthProblemError("token_rejected")
     if state.clock.now() > token.created + SESSION_LIFETIME:
-        raise OAuthProblem("token_expired")
+        raise OAuthProblemError("token_expired")
     _consumer(message, token.consumer_key, state)
 
 
@@ -184,7 +184,7 @@ def _is_expired(token: RequestToken, state: State) -> bool:
 def _consumer(message: Message, key: str, state: State) -> Consumer:
     consumer = state.links.consumer(key)
     if consumer is None or message.get("oauth_consumer_key") != key:
-        raise OAuthProblem("token_rejected")
+        raise OAuthProblemError("token_rejected")
     return consumer
 
 
@@ -199,12 +199,12 @@ def _is_callback(text: str) -> bool:
 def _require(message: Message, *names: str) -> None:
     missing = message.missing(*names)
     if missing:
-        raise OAuthProblem("parameter_absent", oauth_parameters_absent="&".join(missing))
+        raise OAuthProblemError("parameter_absent", oauth_parameters_absent="&".join(missing))
 
 
 def _verify(message: Message, consumer: Consumer, state: State) -> None:
     if message.get("oauth_version") not in {None, "1.0"}:
-        raise OAuthProblem("version_rejected", oauth_acceptable_versions="1.0-1.0")
+        raise OAuthProblemError("version_rejected", oauth_acceptable_versions="1.0-1.0")
     _require(message, "oauth_timestamp", "oauth_nonce")
     _check_timestamp(message.get("oauth_timestamp") or "", int(state.wall_time()))
     if not state.tokens.use_nonce(
@@ -213,19 +213,19 @@ def _verify(message: Message, consumer: Consumer, state: State) -> None:
         message.get("oauth_timestamp") or "",
         message.get("oauth_nonce") or "",
     ):
-        raise OAuthProblem("nonce_used")
+        raise OAuthProblemError("nonce_used")
     _require(message, "oauth_consumer_key", "oauth_signature_method", "oauth_signature")
     if message.get("oauth_signature_method") != "RSA-SHA1":
-        raise OAuthProblem("signature_method_rejected", oauth_acceptable_signature_methods="RSA-SHA1")
+        raise OAuthProblemError("signature_method_rejected", oauth_acceptable_signature_methods="RSA-SHA1")
     _check_signature(message, consumer)
 
 
 def _check_timestamp(timestamp: str, now: int) -> None:
     if not timestamp.isascii() or not timestamp.isdecimal():
-        raise OAuthProblem("parameter_rejected", oauth_parameters_rejected="oauth_timestamp")
+        raise OAuthProblemError("parameter_rejected", oauth_parameters_rejected="oauth_timestamp")
     earliest, latest = now - TIMESTAMP_WINDOW, now + TIMESTAMP_WINDOW
     if not earliest <= int(timestamp[:20]) <= latest:
-        raise OAuthProblem("timestamp_refused", oauth_acceptable_timestamps=f"{earliest}-{latest}")
+        raise OAuthProblemError("timestamp_refused", oauth_acceptable_timestamps=f"{earliest}-{latest}")
 
 
 def _check_signature(message: Message, consumer: Consumer) -> None:
@@ -233,12 +233,12 @@ def _check_signature(message: Message, consumer: Consumer) -> None:
     try:
         key = read_public_key(consumer.public_key)
         signature = base64.b64decode(message.get("oauth_signature") or "")
-    except (UnreadablePublicKey, binascii.Error, ValueError) as error:
-        raise SignatureUncheckable from error
+    except (UnreadablePublicKeyError, binascii.Error, ValueError) as error:
+        raise SignatureUncheckableError from error
     if len(signature) * 8 != -(-key.key_size // 8) * 8:
-        raise SignatureUncheckable
+        raise SignatureUncheckableError
     try:
         # RFC 5849 knows no other hash for RSA signatures, and Bitbucket takes no other method.
         key.verify(signature, base_string.encode(), PKCS1v15(), SHA1())  # noqa: S303 - prescribed by the protocol
     except InvalidSignature:
-        raise OAuthProblem("signature_invalid", oauth_signature_base_string=base_string) from None
+        raise OAuthProblemError("signature_invalid", oauth_signature_base_string=base_string) from None

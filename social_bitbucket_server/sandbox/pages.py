@@ -57,7 +57,7 @@ def log_out() -> AnyResponse:
 def authorize() -> AnyResponse | str:
     """*Allow access?*"""
     token = undecided(request.values.get("oauth_token", ""), state())
-    consumer = token and state().links.consumer(token.consumer_key)
+    consumer = None if token is None else state().links.consumer(token.consumer_key)
     if token is None or consumer is None:
         return Response(render_template("bad_token.html"), 401)
     user = signed_in()
@@ -84,7 +84,7 @@ def granted_tokens() -> AnyResponse | str:
     assert user is not None  # noqa: S101 - log_in_first saw to it
     if request.method == "POST":
         state().tokens.revoke(user_id=user.id, consumer_key=request.form.get("consumer_key", ""))
-        return redirect(request.path if not state().context else state().context + request.path, 303)
+        return redirect(state().context + request.path, 303)
     counts: dict[str, int] = {}
     for token in state().tokens.granted(user_id=user.id):
         counts[token.consumer_key] = counts.get(token.consumer_key, 0) + 1

@@ -15,27 +15,27 @@ _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 _MARKED = re.compile(r"\s*-----BEGIN PUBLIC KEY-----(.*)-----END PUBLIC KEY-----\s*", re.DOTALL)
 
 
-class UnreadablePublicKey(ValueError):
+class UnreadablePublicKeyError(ValueError):
     """What was given is no public key that the server could use; the text says why."""
 
 
 def read_public_key(text: str) -> RSAPublicKey:
     """Read a PEM certificate, a PEM ``PUBLIC KEY`` or its bare base64.
 
-    Raises :class:`UnreadablePublicKey` for everything else.
+    Raises :class:`UnreadablePublicKeyError` for everything else.
     """
     if not text.strip():
-        raise UnreadablePublicKey("It is empty.")
+        raise UnreadablePublicKeyError("It is empty.")
     if text.startswith(_CERTIFICATE):
         return _of_certificate(text)
     for marker, name in _OTHERS.items():
         if marker in text:
-            raise UnreadablePublicKey(name)
+            raise UnreadablePublicKeyError(name)
     marked = _MARKED.fullmatch(text)
     try:
         key = load_der_public_key(base64.b64decode("".join((marked[1] if marked else text).split()), validate=True))
     except (binascii.Error, ValueError, UnsupportedAlgorithm):
-        raise UnreadablePublicKey("It is neither a certificate nor a public key.") from None
+        raise UnreadablePublicKeyError("It is neither a certificate nor a public key.") from None
     return _rsa(key)
 
 
@@ -51,12 +51,12 @@ def _of_certificate(text: str) -> RSAPublicKey:
     try:
         return _rsa(x509.load_pem_x509_certificate(text.encode()).public_key())
     except (ValueError, UnsupportedAlgorithm) as error:
-        if isinstance(error, UnreadablePublicKey):
+        if isinstance(error, UnreadablePublicKeyError):
             raise
-        raise UnreadablePublicKey("It begins like a certificate, but cannot be read as one.") from None
+        raise UnreadablePublicKeyError("It begins like a certificate, but cannot be read as one.") from None
 
 
 def _rsa(key: object) -> RSAPublicKey:
     if not isinstance(key, RSAPublicKey):
-        raise UnreadablePublicKey("It is not an RSA key.")
+        raise UnreadablePublicKeyError("It is not an RSA key.")
     return key

@@ -8,6 +8,9 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
+from waitress import create_server  # type: ignore[import-untyped]  # waitress has no types
+from waitress.wasyncore import close_all  # type: ignore[import-untyped]  # waitress has no types
+
 from .app import create_app
 from .browser import Browser
 from .links import Consumer
@@ -92,9 +95,6 @@ class Sandbox:
 
     def start(self) -> None:
         """Listen and serve. Returns when requests are answered."""
-        # Here, because nothing else of the sandbox needs it.
-        from waitress import create_server  # type: ignore[import-untyped]  # waitress has no types
-
         if self._thread is not None:
             raise RuntimeError("The sandbox is running already.")
         listener = socket.create_server(self._address)
@@ -109,8 +109,6 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stop serving; slow answers end at once. Does nothing where the sandbox is not running."""
-        from waitress.wasyncore import close_all  # type: ignore[import-untyped]  # waitress has no types
-
         if self._thread is None:
             return
         self._state.closing.set()
@@ -131,7 +129,7 @@ class Sandbox:
         """Make an application link with incoming authentication, without the pages.
 
         *public_key* is taken as it is: what the form would refuse makes the calls fail. *name* is the consumer key
-        unless given, *application_url* an address of its own. Raises :class:`LinkRefused` where *consumer_key* or
+        unless given, *application_url* an address of its own. Raises :class:`LinkRefusedError` where *consumer_key* or
         *application_url* is taken.
         """
         name = name or consumer_key
@@ -147,7 +145,7 @@ class Sandbox:
         person = self.users.by_name(user)
         if person is None:
             raise KeyError(user)
-        return Browser(self.url).authorize(authorize_url, person.name, person.password, allow=allow)
+        return Browser().authorize(authorize_url, person.name, person.password, allow=allow)
 
     def revoke(self, user: str) -> int:
         """Take back every access token of *user*, as the person can on a page; says how many."""

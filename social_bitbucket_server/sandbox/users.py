@@ -113,10 +113,10 @@ class Users:
             self.put(replace(self._named(name), active=active))
 
 
-_CROWD = (
+_SURNAMES = (
     "Abbott Adams Allen Anderson Andrews Archer Armstrong Atkins Austin Bailey Baker Barnes Bell Bennett Berry "
     "Bishop Black Boyd Bradley Brooks Brown Burke Burns Butler Byrne Carter Chapman Clark Cole Cooper"
-).split()
+)
 
 SANDBOX_USERS = (
     User(1, "admin", "Ada Admin", "admin@example.com", admin=True),
@@ -129,7 +129,7 @@ SANDBOX_USERS = (
     # A search for "jane" finds these first: the Jane whose name is exactly that stands on the second page.
     *(
         User(number, f"jane.{surname.lower()}", f"Jane {surname}", f"jane.{surname.lower()}@example.com")
-        for number, surname in enumerate(_CROWD, start=8)
+        for number, surname in enumerate(_SURNAMES.split(), start=8)
     ),
 )
 """The users of a sandbox that is not given others."""

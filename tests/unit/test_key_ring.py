@@ -68,7 +68,7 @@ def test_every_generated_ring_is_another_one():
         (f"-1:{key(1)}", "before the colon of entry 1"),
         (f"01:{key(1)}", "before the colon of entry 1"),
         (f"1.5:{key(1)}", "before the colon of entry 1"),
-        (f"２:{key(1)}", "before the colon of entry 1"),
+        (f"\uff12:{key(1)}", "before the colon of entry 1"),
         (f"one:{key(1)}", "before the colon of entry 1"),
         (f"{OLD},{key(2)}:2", "before the colon of entry 2"),
         ("1:", "Key 1 is not the base64 of 32 bytes"),

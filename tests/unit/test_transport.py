@@ -4,8 +4,13 @@ import threading
 import pytest
 
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import send
+from social_bitbucket_server.transport import Route
+from social_bitbucket_server.transport import send as send_on
 from tests.scripted_server import Reply
+
+
+def send(method, url, **options):
+    return send_on(method, url, {}, route=Route(), **options)
 
 
 def problem(*arguments, **options):

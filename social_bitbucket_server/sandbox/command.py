@@ -1,0 +1,82 @@
+"""The sandbox from the command line: serves until Ctrl-C and prints one line for each request."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from .application_links import LIST
+from .server import Sandbox
+
+if TYPE_CHECKING:
+    from .records import Answer
+    from .users import User
+
+
+def run(
+    *, port: int, context: str, version: str, host: str = "127.0.0.1", stopped: threading.Event | None = None
+) -> int:
+    """Serve until Ctrl-C, or until *stopped* is set. Returns the exit status: 0, or 1 where serving cannot begin."""
+    try:
+        sandbox = Sandbox(port=port, context=context, version=version, host=host, on_answer=_print_answer)
+        sandbox.start()
+    except ValueError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(_why_not(error, host, port))
+    except OverflowError:
+        return _fail(f"{port} is not a port number; choose one with --port.")
+    try:
+        _print(_introduction(sandbox))
+        (stopped or threading.Event()).wait()
+    except KeyboardInterrupt:
+        _print("")
+    finally:
+        sandbox.stop()
+    return 0
+
+
+def _introduction(sandbox: Sandbox) -> str:
+    people = "\n".join(f"  {user.name:<12} {user.display_name}{_remark(user)}" for user in sandbox.users.all()[:7])
+    more = len(sandbox.users.all()) - 7
+    return (
+        f"A stand-in for Bitbucket is at  {sandbox.url}\n"
+        f"Application links:              {sandbox.url}{LIST}\n"
+        f"Faults to switch on:            {sandbox.url}/sandbox/faults\n\n"
+        f"Users; the password is the same as the name:\n{people}\n"
+        f"  and {more} more, shown on the log-in page.\n\n"
+        "Press Ctrl-C to stop."
+    )
+
+
+def _remark(user: User) -> str:
+    return " (administrator)" if user.admin else "" if user.active else " (disabled)"
+
+
+def _print_answer(answer: Answer) -> None:
+    who = "".join(
+        f" {name}={ascii(value)[1:-1]}"
+        for name, value in (("user", answer.user), ("consumer", answer.consumer_key))
+        if value
+    )
+    _print(f"{answer.method} {answer.path} {answer.status}{who}")
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} on {host} is in use; choose another with --port."
+    if error.errno == errno.EACCES:
+        return f"Port {port} may not be used without special rights; choose another with --port."
+    return f"The sandbox cannot listen on {host}: {error.strerror}."
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _fail(text: str) -> int:
+    sys.stderr.write(f"{text}\n")
+    return 1

@@ -1,0 +1,130 @@
+"""A person in front of the demo application: opens pages, and sends forms with the token that the page holds."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+
+PLATFORM = "Bitbucket Server / Data Center"
+PASSWORD = "correct horse battery"
+
+
+@dataclass
+class Page:
+    """What the visitor got. *location*: where a redirect goes, without scheme and host of the application."""
+
+    status: int
+    text: str
+    headers: dict[str, str]
+    location: str = ""
+
+    @property
+    def csrf_token(self) -> str:
+        found = re.search(r'name="csrf_token"[^>]*? value="([^"]+)"', self.text)
+        return found[1] if found else ""
+
+    @property
+    def words(self) -> str:
+        """The text of the page, as a person reads it."""
+        plain = html.unescape(re.sub(r"<[^>]+>", " ", self.text))
+        return " ".join(plain.split())
+
+    def value_of(self, label: str) -> str:
+        """What the field with this *label* holds."""
+        identifier = re.search(rf'<label for="([^"]+)">{re.escape(label)}</label>', self.text)
+        assert identifier, label
+        tag = re.search(rf'<(input|textarea)([^>]* id="{identifier[1]}"[^>]*)>([^<]*)', self.text)
+        if tag is None:
+            tag = re.search(rf'<(input|textarea)( id="{identifier[1]}"[^>]*)>([^<]*)', self.text)
+        assert tag, label
+        if tag[1] == "textarea":
+            return html.unescape(tag[3])
+        value = re.search(r' value="([^"]*)"', tag[2])
+        return html.unescape(value[1]) if value else ""
+
+
+class Transport(Protocol):
+    def send(self, method: str, path: str, form: dict[str, str] | None, headers: dict[str, str]) -> Page: ...
+
+
+@dataclass
+class InProcess:
+    """Flask's own test client."""
+
+    app: Flask
+    client: FlaskClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = self.app.test_client()
+        self.origin: str = self.app.extensions["settings"].public_base_url
+
+    def send(self, method: str, path: str, form: dict[str, str] | None, headers: dict[str, str]) -> Page:
+        response = self.client.open(path, method=method, data=form, headers=headers, base_url=self.origin)
+        location = response.headers.get("Location", "").removeprefix(self.origin)
+        return Page(response.status_code, response.text, dict(response.headers), location)
+
+
+class OverHTTP:
+    """A session of requests, with its cookies."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self.session = requests.Session()
+        self.session.trust_env = False
+
+    def send(self, method: str, path: str, form: dict[str, str] | None, headers: dict[str, str]) -> Page:
+        response = self.session.request(
+            method, self.origin + path, data=form, headers=headers, allow_redirects=False, timeout=30
+        )
+        location = response.headers.get("Location", "").removeprefix(self.origin)
+        return Page(response.status_code, response.text, dict(response.headers), location)
+
+
+class Visitor:
+    """One browser with its cookies."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+
+    def get(self, path: str, **headers: str) -> Page:
+        """Open *path*, which may be a redirect's location; redirects are not followed."""
+        parts = urlsplit(path)
+        return self.transport.send("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path, None, headers)
+
+    def post(self, path: str, form_page: str | None = None, /, **fields: str) -> Page:
+        """Open *form_page* (*path* itself if there is none), and send its form to *path*."""
+        token = self.get(form_page or path).csrf_token
+        return self.send(path, csrf_token=token, **fields)
+
+    def send(self, path: str, /, headers: dict[str, str] | None = None, **fields: str) -> Page:
+        """Send exactly these fields."""
+        return self.transport.send("POST", path, fields, headers or {})
+
+    def create_organization(self, slug: str, name: str = "") -> None:
+        """Become the owner of a new organization."""
+        page = self.post(
+            "/organizations/new", name=name or slug.title(), slug=slug, email=f"owner@{slug}.example", password=PASSWORD
+        )
+        assert page.status == 303, page.words
+
+    def log_owner_in(self, slug: str) -> Page:
+        """Log in by password."""
+        return self.post(f"/o/{slug}/login/owner", email=f"owner@{slug}.example", password=PASSWORD)
+
+    def add_integration(self, slug: str, base_url: str, name: str = "Bitbucket") -> str:
+        """Add an integration; returns its page's path."""
+        page = self.post(f"/o/{slug}/settings/integrations/add", name=name, platform=PLATFORM, base_url=base_url)
+        assert page.status == 303, page.words
+        return page.location
+
+    def begin(self, integration_path: str, **fields: str) -> Page:
+        """Press the button "Log in with …"; returns the redirect to Bitbucket."""
+        _, _, slug, *_, integration = integration_path.split("/")
+        return self.post(f"/o/{slug}/login/{integration}/begin", f"/o/{slug}/login", **fields)

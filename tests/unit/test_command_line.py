@@ -1,0 +1,531 @@
+"""The command line: what goes to which stream, into which file, and how it fails."""
+
+import io
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from social_bitbucket_server import __main__ as command_line
+from social_bitbucket_server.keys import PrivateKey, PublicKey
+
+WORKSHEET = (
+    "worksheet",
+    "--url",
+    "https://bitbucket.example.com",
+    "--application-url",
+    "https://app.example.com/o/acme/",
+)
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs a command and returns its exit status, standard output and standard error."""
+
+    def run(*argv):
+        try:
+            status = command_line.main([str(argument) for argument in argv])
+        except SystemExit as end:
+            status = end.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def key_file(tmp_path, private_key):
+    path = tmp_path / "acme.pem"
+    path.write_text(private_key.pem())
+    return path
+
+
+@pytest.fixture
+def public_key_file(tmp_path, private_key):
+    path = tmp_path / "acme.pub"
+    path.write_text(private_key.public.pem)
+    return path
+
+
+@pytest.fixture
+def encrypted_key_file(tmp_path, private_key):
+    key = serialization.load_pem_private_key(private_key.pem().encode(), None)
+    path = tmp_path / "encrypted.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"correct horse"),
+        )
+    )
+    return path
+
+
+@pytest.fixture
+def type_on_standard_input(monkeypatch):
+    def type_on_standard_input(data, *, at_a_terminal=False):
+        standard_input = io.TextIOWrapper(io.BytesIO(data))
+        standard_input.isatty = lambda: at_a_terminal
+        monkeypatch.setattr(sys, "stdin", standard_input)
+
+    return type_on_standard_input
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# keygen
+
+
+def test_keygen_writes_a_private_key_in_pkcs8(run, tmp_path):
+    run("keygen", "--bits", 2048, "--out", tmp_path / "key.pem")
+
+    assert (tmp_path / "key.pem").read_text().startswith("-----BEGIN PRIVATE KEY-----\n")
+
+
+def test_keygen_prints_the_public_half_of_what_it_writes_and_nothing_else(run, tmp_path):
+    status, output, _ = run("keygen", "--bits", 2048, "--out", tmp_path / "key.pem")
+
+    assert status == 0
+    assert output == PrivateKey.read((tmp_path / "key.pem").read_bytes()).public.pem
+
+
+def test_keygen_says_where_the_key_is_and_which_one(run, tmp_path):
+    _, output, words = run("keygen", "--bits", 2048, "--out", tmp_path / "key.pem")
+
+    assert str(tmp_path / "key.pem") in words
+    assert f"2048 bits, fingerprint {PublicKey.read(output).fingerprint}" in words
+
+
+def test_keygen_makes_3072_bits_by_default(run, tmp_path):
+    _, output, _ = run("keygen", "--out", tmp_path / "key.pem")
+
+    assert PublicKey.read(output).bits == 3072
+
+
+def test_the_private_key_file_is_for_its_owner_only(run, tmp_path):
+    before = os.umask(0)
+    try:
+        run("keygen", "--bits", 2048, "--out", tmp_path / "key.pem")
+    finally:
+        os.umask(before)
+
+    assert mode(tmp_path / "key.pem") == 0o600
+
+
+def test_without_a_file_the_private_key_alone_is_on_standard_output(run):
+    _, output, words = run("keygen", "--bits", 2048)
+
+    key = PrivateKey.read(output)
+    assert output == key.pem()
+    assert key.public.pem in words
+
+
+def test_keygen_shows_the_public_key_as_base64(run, tmp_path):
+    _, output, _ = run("keygen", "--bits", 2048, "--out", tmp_path / "key.pem", "--format", "base64")
+
+    assert output == PrivateKey.read((tmp_path / "key.pem").read_bytes()).public.base64 + "\n"
+
+
+def test_keygen_shows_a_certificate_and_until_when_it_is_valid(run, tmp_path):
+    _, output, words = run("keygen", "--bits", 2048, "--out", tmp_path / "key.pem", "--certificate", "Acme")
+
+    certificate = x509.load_pem_x509_certificate(output.encode())
+    assert certificate.subject.rfc4514_string() == "CN=Acme"
+    assert f"valid until {certificate.not_valid_after_utc:%Y-%m-%d}" in words
+
+
+def test_keygen_never_overwrites_a_key(run, key_file, private_key):
+    status, output, words = run("keygen", "--bits", 2048, "--out", key_file)
+
+    assert (status, output) == (1, "")
+    assert f"{key_file} exists already" in words
+    assert "--force" in words
+    assert PrivateKey.read(key_file.read_bytes()) == private_key
+
+
+def test_keygen_does_not_follow_a_link_that_leads_nowhere(run, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+
+    status, _, _ = run("keygen", "--bits", 2048, "--out", tmp_path / "link")
+
+    assert status == 1
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_forced_keygen_puts_a_new_file_in_the_place_of_the_old_one(run, tmp_path, key_file, private_key):
+    key_file.chmod(0o644)
+    (tmp_path / "same").hardlink_to(key_file)
+
+    status, output, _ = run("keygen", "--bits", 2048, "--out", key_file, "--force")
+
+    assert status == 0
+    assert PrivateKey.read(key_file.read_bytes()).public == PublicKey.read(output)
+    assert mode(key_file) == 0o600
+    assert PrivateKey.read((tmp_path / "same").read_bytes()) == private_key
+
+
+def test_forced_keygen_needs_no_old_file(run, tmp_path):
+    run("keygen", "--bits", 2048, "--out", tmp_path / "key.pem", "--force")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["key.pem"]
+
+
+def test_a_file_that_cannot_be_made_is_named(run, tmp_path):
+    status, output, words = run("keygen", "--bits", 2048, "--out", tmp_path / "missing" / "key.pem")
+
+    assert (status, output) == (1, "")
+    assert f"{tmp_path / 'missing' / 'key.pem'} cannot be written: No such file or directory." in words
+
+
+def test_a_failed_replacement_leaves_nothing_behind(run, tmp_path):
+    (tmp_path / "directory").mkdir()
+
+    status, _, words = run("keygen", "--bits", 2048, "--out", tmp_path / "directory", "--force")
+
+    assert status == 1
+    assert "directory cannot be written: Is a directory." in words
+    assert [path.name for path in tmp_path.iterdir()] == ["directory"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--bits", "1024"),
+        ("--format", "jwk"),
+        ("--certificate", ""),
+        ("--certificate", "x" * 65),
+        ("--certificate", "Acme", "--format", "base64"),
+    ],
+)
+def test_keygen_with_wrong_options_is_wrong_usage(run, wrong):
+    status, output, words = run("keygen", *wrong)
+
+    assert (status, output) == (2, "")
+    assert "usage: social-bitbucket-server keygen" in words
+
+
+# public
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ((), lambda public: public.pem),
+        (("--format", "pem"), lambda public: public.pem),
+        (("--format", "base64"), lambda public: public.base64 + "\n"),
+    ],
+)
+def test_public_shows_the_public_half_again(run, key_file, private_key, options, shown):
+    status, output, words = run("public", key_file, *options)
+
+    assert (status, output) == (0, shown(private_key.public))
+    assert private_key.public.fingerprint in words
+
+
+def test_public_shows_a_certificate_of_the_same_key(run, key_file, private_key):
+    _, output, _ = run("public", key_file, "--certificate", "Acme")
+
+    assert PublicKey.read(output) == private_key.public
+
+
+def test_public_reads_standard_input(run, private_key, type_on_standard_input):
+    type_on_standard_input(private_key.pem().encode())
+
+    assert run("public", "-")[1] == private_key.public.pem
+
+
+def test_public_asks_for_the_passphrase_at_a_terminal(
+    run, encrypted_key_file, private_key, type_on_standard_input, monkeypatch
+):
+    type_on_standard_input(b"", at_a_terminal=True)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: "correct horse")
+
+    assert run("public", encrypted_key_file)[1] == private_key.public.pem
+
+
+def test_a_wrong_passphrase_is_said_to_be_wrong(run, encrypted_key_file, type_on_standard_input, monkeypatch):
+    type_on_standard_input(b"", at_a_terminal=True)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: "battery staple")
+
+    status, _, words = run("public", encrypted_key_file)
+
+    assert status == 1
+    assert "not the right one" in words
+
+
+def test_no_passphrase_is_asked_for_where_nobody_can_type_it(run, encrypted_key_file, type_on_standard_input):
+    type_on_standard_input(b"")
+
+    status, _, words = run("public", encrypted_key_file)
+
+    assert status == 1
+    assert "The private key is encrypted." in words
+
+
+def test_an_encrypted_key_on_standard_input_is_refused(run, encrypted_key_file, type_on_standard_input):
+    type_on_standard_input(encrypted_key_file.read_bytes(), at_a_terminal=True)
+
+    assert run("public", "-")[0] == 1
+
+
+def test_a_problem_is_told_with_its_remedy(run, public_key_file):
+    status, output, words = run("public", public_key_file)
+
+    assert (status, output) == (1, "")
+    assert words == (
+        "social-bitbucket-server: This is the public key.\n"
+        "Give the other half of the key pair; its first line contains PRIVATE KEY.\n"
+    )
+
+
+def test_a_file_that_cannot_be_read_is_named(run, tmp_path):
+    status, _, words = run("public", tmp_path / "missing.pem")
+
+    assert status == 1
+    assert words == (
+        f"social-bitbucket-server: {tmp_path / 'missing.pem'} cannot be read: No such file or directory.\n"
+    )
+
+
+def test_no_more_is_read_of_a_file_than_a_key_can_have(run):
+    status, _, words = run("public", "/dev/zero")
+
+    assert status == 1
+    assert "longer than 64 KiB" in words
+
+
+# worksheet
+
+
+@pytest.mark.parametrize("key", [("--private-key-file", "acme.pem"), ("--public-key-file", "acme.pub")])
+def test_the_worksheet_has_the_public_key(run, tmp_path, private_key, key_file, public_key_file, key):
+    status, output, _ = run(*WORKSHEET, "--consumer-key", "acme", key[0], tmp_path / key[1])
+
+    assert status == 0
+    assert private_key.public.pem in output
+    assert "PRIVATE" not in output
+
+
+def test_the_worksheet_has_the_values_that_were_given(run, key_file):
+    _, output, words = run(
+        *WORKSHEET, "--private-key-file", key_file, "--consumer-key", "acme", "--application-name", " Acme Packages "
+    )
+
+    assert "Open: Application Links = https://bitbucket.example.com/plugins/servlet/applinks/listAp" in output
+    assert "Type: Application URL = https://app.example.com/o/acme/\n" in output
+    assert "Type: Application Name = Acme Packages\n" in output
+    assert "Type: Consumer Key = acme\n" in output
+    assert words == ""
+
+
+def test_without_a_consumer_key_a_new_one_is_made_and_said_to_be_new(run, key_file):
+    _, output, words = run(*WORKSHEET, "--private-key-file", key_file)
+
+    consumer_key = re.search("Type: Consumer Key = ([0-9a-f]{40})\n", output)[1]
+    assert f"The consumer key {consumer_key} is new: configure it in this application too." in words
+
+
+def test_without_a_name_the_application_is_called_by_its_host(run, key_file):
+    _, output, _ = run(*WORKSHEET, "--private-key-file", key_file)
+
+    assert "Type: Application Name = app.example.com\n" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "button"),
+    [((), "Create link"), (("--dialog", "7.20"), "Create link"), (("--dialog", "7.19"), "Create new link")],
+)
+def test_the_worksheet_is_for_the_chosen_dialog(run, key_file, options, button):
+    _, output, _ = run(*WORKSHEET, "--private-key-file", key_file, *options)
+
+    assert f"Press: {button}\n" in output
+
+
+def test_the_worksheet_is_json_where_asked_for(run, key_file, private_key):
+    _, output, _ = run(*WORKSHEET, "--private-key-file", key_file, "--consumer-key", "acme", "--json")
+
+    fields = json.loads(output)
+    assert fields["consumer_key"] == "acme"
+    assert fields["fingerprint"] == private_key.public.fingerprint
+    assert fields["steps"][0]["entries"][0]["action"] == "open"
+
+
+def test_a_base_url_that_cannot_be_used_is_a_problem(run, key_file):
+    status, output, words = run(
+        "worksheet", "--url", "http://x.example", "--application-url", "https://a.b", "--private-key-file", key_file
+    )
+
+    assert (status, output) == (1, "")
+    assert "it must begin with https://" in words
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--application-url", "app.example.com"),
+        ("--application-url", "ftp://app.example.com"),
+        ("--application-url", "https://app.example.com/o acme"),
+        ("--application-url", "https://[app"),
+        ("--application-url", "https://app.example.com/" + "x" * 255),
+        ("--application-name", " "),
+        ("--application-name", "a\x1b[2J"),
+        ("--consumer-key", "a b"),
+        ("--consumer-key", "a" * 65),
+        ("--consumer-key", ""),
+        ("--dialog", "8"),
+        ("--public-key-file", "acme.pub"),
+    ],
+)
+def test_a_worksheet_with_wrong_options_is_wrong_usage(run, key_file, wrong):
+    status, output, words = run(*WORKSHEET, "--private-key-file", key_file, *wrong)
+
+    assert (status, output) == (2, "")
+    assert f"argument {wrong[0]}" in words
+
+
+def test_a_worksheet_needs_a_key(run):
+    status, _, words = run(*WORKSHEET)
+
+    assert status == 2
+    assert "one of the arguments --private-key-file --public-key-file is required" in words
+
+
+# sandbox
+
+
+def test_the_sandbox_runs_as_it_is_told(run, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "social_bitbucket_server.sandbox.command.run", lambda **options: calls.append(options) or len(calls)
+    )
+
+    statuses = [
+        run("sandbox")[0],
+        run("sandbox", "--port", 8080, "--context", "", "--version", "8.19.0")[0],
+    ]
+
+    assert calls == [
+        {"port": 7990, "context": "/bitbucket", "version": "7.6.0"},
+        {"port": 8080, "context": "", "version": "8.19.0"},
+    ]
+    assert statuses == [1, 2]
+
+
+def test_without_its_packages_the_sandbox_says_how_to_install_them():
+    program = (
+        "import sys; sys.modules['flask'] = None\n"
+        "from social_bitbucket_server.__main__ import main\n"
+        "sys.exit(main(['sandbox']))"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "social-bitbucket-server: The sandbox needs flask, which is not installed.\n"
+        "Install it with: pip install 'social-auth-bitbucket-server[sandbox]'\n"
+    )
+
+
+class _Lacking:
+    """A module that fails when something is imported from it, because another module is missing."""
+
+    __path__ = ()
+
+    def __init__(self, name):
+        self._name = name
+
+    def __getattr__(self, attribute):
+        raise ModuleNotFoundError(name=self._name)
+
+
+def test_a_missing_package_of_the_extra_is_a_problem(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "social_bitbucket_server.sandbox.command", _Lacking("waitress"))
+
+    status, _, words = run("sandbox")
+
+    assert status == 1
+    assert "needs waitress" in words
+
+
+def test_a_missing_module_that_no_extra_brings_is_not_explained_away(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "social_bitbucket_server.sandbox.command", _Lacking("something"))
+
+    with pytest.raises(ModuleNotFoundError):
+        run("sandbox")
+
+
+# The whole
+
+
+def test_the_version_is_the_package_s(run):
+    assert run("--version")[:2] == (0, f"social-bitbucket-server {version('social-auth-bitbucket-server')}\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ((), ["keygen", "public", "worksheet", "sandbox", "--application-url"]),
+        (("keygen",), ["default: 3072", "--out acme.pem", "vault kv put"]),
+        (("public",), ["default: pem", "public acme.pem"]),
+        (("worksheet",), ["default: 7.20", "--private-key-file acme.pem"]),
+        (("sandbox",), ["default: 7990", "default: /bitbucket", "default: 7.6.0"]),
+    ],
+)
+def test_help_shows_examples_and_defaults(run, command, words):
+    status, output, _ = run(*command, "--help")
+
+    assert status == 0
+    assert [word for word in words if word not in " ".join(output.split())] == []
+
+
+def test_no_command_is_wrong_usage(run):
+    assert run()[0] == 2
+
+
+def test_it_runs_as_a_module():
+    ended = subprocess.run(
+        [sys.executable, "-m", "social_bitbucket_server", "--version"], capture_output=True, text=True, check=False
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("social-bitbucket-server ")
+
+
+def test_ctrl_c_ends_it_quietly(run, monkeypatch):
+    def interrupted(bits):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PrivateKey, "generate", interrupted)
+
+    assert run("keygen") == (130, "", "")
+
+
+def test_an_interrupted_writing_leaves_no_half_key_behind(run, tmp_path, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fdopen", interrupted)
+
+    status, _, _ = run("keygen", "--bits", 2048, "--out", tmp_path / "key.pem")
+
+    assert status == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_has_gone_ends_it_quietly(monkeypatch, capsys, key_file):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        status = command_line.main([*WORKSHEET, "--consumer-key", "acme", "--private-key-file", str(key_file)])
+
+    assert (status, capsys.readouterr().err) == (1, "")
