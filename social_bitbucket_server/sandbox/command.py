@@ -26,8 +26,6 @@ def run(
         return _fail(str(error))
     except OSError as error:
         return _fail(_why_not(error, host, port))
-    except OverflowError:
-        return _fail(f"{port} is not a port number; choose one with --port.")
     try:
         _print(_introduction(sandbox))
         (stopped or threading.Event()).wait()
@@ -69,11 +67,13 @@ def _why_not(error: OSError, host: str, port: int) -> str:
         return f"Port {port} on {host} is in use; choose another with --port."
     if error.errno == errno.EACCES:
         return f"Port {port} may not be used without special rights; choose another with --port."
-    return f"The sandbox cannot listen on {host}: {error.strerror}."
+    return f"The sandbox cannot listen on {host}."
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    # Names have letters of many scripts, and not every terminal has them.
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     sys.stdout.flush()
 
 

@@ -59,7 +59,7 @@ class Faults:
         return asdict(self)
 
     @property
-    def any(self) -> bool:
+    def are_on(self) -> bool:
         """Whether anything differs from a server in order."""
         return self != Faults()
 
@@ -75,7 +75,7 @@ def _checked(name: str, value: object, kind: type | None) -> object:
         raise ValueError("interception must be empty, redirect or page.")
     if name == "seen_scheme" and value not in {"", "http", "https"}:
         raise ValueError("seen_scheme must be empty, http or https.")
-    if name == "version" and value and not re.fullmatch(r"\d{1,3}(\.\d{1,3}){1,2}", str(value)):
+    if name == "version" and value and not re.fullmatch(r"\d{1,3}(\.\d{1,3}){1,2}", str(value), re.ASCII):
         raise ValueError("version must be like 7.6.0.")
     limits = _LIMITS.get(name)
     if limits and not limits[0] <= float(str(value)) <= limits[1]:

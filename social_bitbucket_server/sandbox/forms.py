@@ -38,16 +38,6 @@ def protect(blueprint: Blueprint) -> None:
         return Response(render_template("message.html", title="The form is too old", text=text), 400)
 
 
-def log_in_first(view: View[Parameters]) -> View[Parameters]:
-    """For pages of people who are signed in."""
-
-    @wraps(view)
-    def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> AnyResponse | str:
-        return log_in_page() if signed_in() is None else view(*args, **kwargs)
-
-    return guarded
-
-
 def admin_only(view: View[Parameters]) -> View[Parameters]:
     """For pages of administrators."""
 

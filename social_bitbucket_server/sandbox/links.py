@@ -66,8 +66,7 @@ class Links:
 
     def check_application_url(self, application_url: str) -> None:
         """Raises :class:`LinkRefusedError` where no link can be made to this address."""
-        parts = urlsplit(application_url)
-        if parts.scheme.lower() not in {"http", "https"} or not parts.netloc:
+        if not _is_web_address(application_url):
             raise LinkRefusedError("Enter the whole address of the application, beginning with https:// or http://.")
         taken = next((link for link in self.all() if _same_address(link.application_url, application_url)), None)
         if taken is not None:
@@ -110,6 +109,14 @@ class Links:
         for link in self._by_id.values():
             if link.id != link_id and link.consumer is not None and link.consumer.key == consumer.key:
                 raise LinkRefusedError(f"The Consumer Key is taken: the link {link.name} has it.")
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc)
 
 
 def _same_address(one: str, other: str) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hmac
+from collections import Counter
 
 from flask import Blueprint, Response, redirect, render_template, request, session
 from werkzeug.wrappers import Response as AnyResponse
 
 from .context import signed_in, state
-from .forms import log_in_first, log_in_page, protect, safe_next
+from .forms import log_in_page, protect, safe_next
 from .oauth import callback_address, undecided
 
 blueprint = Blueprint("pages", __name__)
@@ -77,16 +78,14 @@ def authorize() -> AnyResponse | str:
 
 
 @blueprint.route("/plugins/servlet/oauth/users/access-tokens", methods=["GET", "POST"])
-@log_in_first
 def granted_tokens() -> AnyResponse | str:
     """Which applications may act for the person, and taking that back."""
     user = signed_in()
-    assert user is not None  # noqa: S101 - log_in_first saw to it
+    if user is None:
+        return log_in_page()
     if request.method == "POST":
         state().tokens.revoke(user_id=user.id, consumer_key=request.form.get("consumer_key", ""))
         return redirect(state().context + request.path, 303)
-    counts: dict[str, int] = {}
-    for token in state().tokens.granted(user_id=user.id):
-        counts[token.consumer_key] = counts.get(token.consumer_key, 0) + 1
-    granted = [(state().links.consumer(key), count) for key, count in counts.items()]
+    counts = Counter(token.consumer_key for token in state().tokens.granted(user_id=user.id))
+    granted = [(consumer, counts[consumer.key]) for key in counts if (consumer := state().links.consumer(key))]
     return render_template("access_tokens.html", granted=granted)

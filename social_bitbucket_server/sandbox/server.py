@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 import threading
@@ -31,8 +32,8 @@ class Sandbox:
 
     *context*: the context path, as in ``/bitbucket``, or empty. *version*: which Bitbucket it is; 7.20 brought the
     new dialog. *port*: 0 for a free one. *users*: who has an account. *on_answer* is called with every answer.
-    Use it as a context manager, or call :meth:`start` and :meth:`stop`. Raises ``ValueError`` for a context path or
-    version that is none; :meth:`start` raises ``OSError`` where the port cannot be had.
+    Use it as a context manager, or call :meth:`start` and :meth:`stop`. Raises ``ValueError`` for a context path,
+    version or port that is none; :meth:`start` raises ``OSError`` where the port cannot be had.
     """
 
     def __init__(
@@ -49,6 +50,8 @@ class Sandbox:
         if not _CONTEXT.fullmatch(context):
             raise ValueError(f"{context} is not a context path like /bitbucket.")
         version_numbers(version)
+        if not 0 <= port <= 65535:
+            raise ValueError(f"{port} is not a port number.")
         self._state = State(base_url="", context=context, own_version=version, users=Users(users))
         self._address = (host, port)
         self._on_answer = on_answer
@@ -104,6 +107,8 @@ class Sandbox:
         self._state.closing.clear()
         app = create_app(self._state, port, self._on_answer)
         self._server = create_server(app, map=self._sockets, sockets=[listener], threads=8, ident="Bitbucket sandbox")
+        # Its own would tell standard error about every burst of requests.
+        self._server.task_dispatcher.queue_logger = logging.Logger("quiet", logging.ERROR)
         self._thread = threading.Thread(target=self._server.run, name=f"bitbucket-sandbox-{port}", daemon=True)
         self._thread.start()
 
@@ -113,8 +118,12 @@ class Sandbox:
             return
         self._state.closing.set()
         self._server.task_dispatcher.shutdown()
-        self._server.trigger.pull_trigger(lambda: close_all(self._sockets))
+        # Emptying the map ends waitress' loop. What was in it is closed afterwards: closed earlier, the trigger that
+        # is being pulled might be gone, and its number might be another file's.
+        left: dict[int, Any] = {}
+        self._server.trigger.pull_trigger(lambda: _move(self._sockets, left))
         self._thread.join()
+        close_all(left)
         self._thread = None
 
     def link(
@@ -136,7 +145,7 @@ class Sandbox:
         consumer = Consumer(consumer_key, name, public_key, three_legged_allowed=three_legged_allowed)
         return self.links.add(name, application_url or f"https://{consumer_key}.example", consumer)
 
-    def authorize(self, authorize_url: str, *, user: str, allow: bool = True) -> str:
+    def authorize(self, authorize_url: str, *, user: str = "jane", allow: bool = True) -> str:
         """Do over HTTP what the browser of *user* does: open *authorize_url*, log in, press Allow or Deny.
 
         Returns the address of the callback that the browser is sent to. Raises :class:`BrowserError` where a page
@@ -153,3 +162,8 @@ class Sandbox:
         if person is None:
             raise KeyError(user)
         return self._state.tokens.revoke(user_id=person.id)
+
+
+def _move(source: dict[int, Any], target: dict[int, Any]) -> None:
+    target.update(source)
+    source.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from dataclasses import dataclass, field
@@ -49,8 +50,7 @@ class State:
 
 def version_numbers(version: str) -> tuple[int, int, int]:
     """``7.6`` is ``(7, 6, 0)``. Raises ``ValueError`` for what is no version number."""
-    numbers = [int(number) for number in version.split(".")]
-    if not 2 <= len(numbers) <= 3 or min(numbers) < 0:
-        raise ValueError(f"{version} is not a version number like 7.6.0.")
-    major, minor, patch = (*numbers, 0)[:3]
-    return major, minor, patch
+    match = re.fullmatch(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?", version, re.ASCII)
+    if match is None:
+        raise ValueError(f"{version or 'An empty text'} is not a version number like 7.6.0.")
+    return int(match[1]), int(match[2]), int(match[3] or 0)

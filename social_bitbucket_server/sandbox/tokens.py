@@ -90,7 +90,7 @@ class Tokens:
         """Turn an allowed request token into an access token, once; nothing the second time."""
         with self._lock:
             token = self._request_tokens.pop(value, None)
-            if token is None or token.user_id is None:
+            if token is None or token.user_id is None or token.decision is not Decision.ALLOWED:
                 return None
             return self._grant(token.consumer_key, token.user_id, now)
 

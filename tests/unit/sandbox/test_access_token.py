@@ -1,4 +1,5 @@
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -127,3 +128,17 @@ def test_after_the_end_of_its_session_a_token_cannot_be_renewed(caller, sandbox)
     granted = caller.granted(sandbox)
     sandbox.clock.advance(160_272_001)
     assert problem(renew(caller, granted)) == (401, "token_expired")
+
+
+def test_of_many_exchanges_at_once_one_succeeds(caller, sandbox):
+    token, verifier = caller.allowed_token(sandbox)
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda _: exchange(caller, token, verifier).status_code, range(8)))
+    assert sorted(statuses) == [200] + [401] * 7
+
+
+def test_of_many_renewals_at_once_one_succeeds(caller, sandbox):
+    granted = caller.granted(sandbox)
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda _: renew(caller, granted).status_code, range(8)))
+    assert sorted(statuses) == [200] + [401] * 7

@@ -16,6 +16,12 @@ def test_allow_leads_to_the_callback_with_token_and_verifier_behind_its_own_quer
     assert len(callback.rpartition("=")[2]) == 6
 
 
+def test_a_callback_with_letters_of_other_scripts_is_encoded(caller, sandbox):
+    token = caller.request_token(oauth_callback="https://app.example/日本?x=ü")
+    callback = sandbox.authorize(caller.authorize_url(token), user="jane")
+    assert callback.startswith(f"https://app.example/%E6%97%A5%E6%9C%AC?x=%C3%BC&oauth_token={token}")
+
+
 def test_deny_leads_to_the_callback_with_denied_and_no_problem(caller, sandbox):
     token = caller.request_token(oauth_callback="https://app.example/")
     callback = sandbox.authorize(caller.authorize_url(token), user="jane", allow=False)

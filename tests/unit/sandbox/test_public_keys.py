@@ -1,4 +1,4 @@
-import datetime
+import datetime as dt
 
 import pytest
 from cryptography import x509
@@ -13,8 +13,8 @@ from .conftest import pem, public_pem
 
 def certificate(key):
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Acme")])
-    made = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, made, made + datetime.timedelta(days=3650))
+    made = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, made, made + dt.timedelta(days=3650))
     return builder.sign(key, SHA256()).public_bytes(Encoding.PEM).decode()
 
 

@@ -166,10 +166,11 @@ def test_a_problem_comes_form_encoded_with_two_challenges_on_401(caller, sandbox
 
 def test_a_problem_comes_with_one_challenge_on_400(caller, sandbox):
     response = ask(caller, oauth_version="2.0")
-    assert response.raw.headers.getlist("WWW-Authenticate") == [
+    (challenge,) = response.raw.headers.getlist("WWW-Authenticate")
+    assert challenge == (
         f'OAuth realm="{quote(sandbox.url, safe="")}", oauth_problem="version_rejected", '
         'oauth_acceptable_versions="1.0-1.0"'
-    ]
+    )
 
 
 def test_another_host_name_is_signed_as_the_client_sent_it_while_the_realm_stays(caller, sandbox):

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -22,15 +23,15 @@ def test_the_address_has_the_context_path(context, path):
         assert send("GET", sandbox.url + PROPERTIES).ok
 
 
-@pytest.mark.parametrize("context", ["bitbucket", "//", "/a b", "/a//b", "/%41"])
+@pytest.mark.parametrize("context", ["bitbucket", "/a b", "/a//b", "/%41"])
 def test_a_context_path_that_is_none_is_refused(context):
     with pytest.raises(ValueError, match="context path"):
         Sandbox(context=context)
 
 
-@pytest.mark.parametrize("version", ["", "7", "seven", "7.x", "7.6.0.1", "7.-6"])
+@pytest.mark.parametrize("version", ["", "7", "seven", "7.x", "7.6.0.1", "7.-6", "7.²"])
 def test_a_version_that_is_none_is_refused(version):
-    with pytest.raises(ValueError, match=r"version number|invalid literal"):
+    with pytest.raises(ValueError, match="version number"):
         Sandbox(version=version)
 
 
@@ -123,7 +124,7 @@ def test_a_bounded_dictionary_forgets_the_oldest():
     bounded = BoundedDict(2)
     for key in "abac":
         bounded[key] = None
-    assert list(bounded) == ["a", "c"] or list(bounded) == ["b", "c"]
+    assert list(bounded) == ["b", "c"]
 
 
 def test_ids_begin_with_1_and_slugs_are_bitbuckets():
@@ -154,9 +155,17 @@ def test_the_plugin_of_pytest_loads_nothing_heavy():
         "sys.exit(' '.join({'flask', 'waitress', 'cryptography', 'social_core'} & set(sys.modules)))"
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (finished.stderr, finished.returncode) == ("\n", 1) or finished.returncode == 0
+    assert finished.stderr.strip() == ""
 
 
 def test_the_fixture_is_a_started_sandbox(bitbucket_sandbox):
     assert bitbucket_sandbox.url.endswith("/bitbucket")
     assert send("POST", bitbucket_sandbox.url + REQUEST_TOKEN).status_code == 400
+
+
+def test_a_burst_of_requests_is_served_quietly(sandbox, caplog, capfd):
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: send("GET", sandbox.url + WHOAMI).status_code, range(60)))
+    assert answers == [200] * 60
+    assert caplog.records == []
+    assert capfd.readouterr() == ("", "")
