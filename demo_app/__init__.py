@@ -1,1 +1,73 @@
+"""A Flask application in which organizations let their people log in with their own Bitbucket Server."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flask import Flask
+from flask_wtf import CSRFProtect
+
+from social_bitbucket_server import flask as bitbucket
+
+from . import (
+    account,
+    audit,
+    database,
+    errors,
+    integrations,
+    login,
+    operation,
+    organization,
+    pipeline,
+    security_headers,
+    settings,
+    start,
+    templating,
+)
+from .access import login_manager
+from .config import SETTINGS, Settings
+from .models import SocialStorage
+from .sessions import DatabaseSessions
+
+__all__ = ["create_app"]
+
+
+def create_app(config: Mapping[str, object] | None = None) -> Flask:
+    """The application, with its database up to date.
+
+    *config* overrides the environment; :data:`demo_app.config.SETTINGS` names the settings, everything else goes to
+    Flask's own configuration. Raises :class:`~demo_app.instance_files.UnsafeSettingError` where the settings cannot be
+    used together.
+    """
+    app_settings = Settings.read(config)
+    app = Flask(__name__, instance_path=str(app_settings.instance.path))
+    app.config.update(
+        SECRET_KEY=app_settings.secret_key,
+        MAX_CONTENT_LENGTH=256 * 1024,
+        WTF_CSRF_TIME_LIMIT=None,  # a token lives as long as its session
+        WTF_CSRF_SSL_STRICT=False,  # it wants a Referer, and the pages' policy sends none
+        SOCIAL_AUTH_PIPELINE=pipeline.STEPS,
+        SOCIAL_AUTH_LOGIN_REDIRECT_URL="/",
+        SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS=integrations.for_login,
+        SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN=app_settings.public_base_url,
+    )
+    app.config.update({name: value for name, value in (config or {}).items() if name not in SETTINGS})
+    app.extensions["settings"] = app_settings
+    app.session_interface = DatabaseSessions(secure=app_settings.is_https)
+    templating.set_up(app, app_settings)
+
+    audit.set_up()
+    security_headers.protect(app, app_settings)
+    CSRFProtect(app)
+    login_manager.init_app(app)
+    bitbucket.configure(app, SocialStorage)
+    errors.handle_errors(app)
+    for module in (start, organization, login, account, settings, operation):
+        app.register_blueprint(module.blueprint)
+
+    database.connect(app, app_settings.database_url)
+    with app.app_context():
+        database.upgrade(app.extensions["engine"])
+        app.extensions["sealed_keys"] = integrations.SealedKeys.load(app_settings)
+
+    return app

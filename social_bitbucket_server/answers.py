@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Never
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -32,7 +33,8 @@ OAUTH_PROBLEMS = frozenset(
 """The ``oauth_problem`` values that Bitbucket is known to answer with."""
 
 _TOKEN_PROBLEMS = {"token_used": "token_rejected"}
-_HEADER_PROBLEM = re.compile(r'\boauth_problem="?([^",\s]*)"?')
+_HEADER_PARAMETER = re.compile(r'\b(oauth_[a-z_]{1,40})="?([^",\s]*)"?')
+_MOST_PARAMETERS = 32
 
 
 def read_form(answer: Answer) -> dict[str, str]:
@@ -59,15 +61,19 @@ def read_json(answer: Answer) -> dict[str, Any]:
     Raises the problem that the answer reports, ``intercepted`` and ``malformed_answer``.
     """
     _raise_for_status(answer)
-    if answer.is_html:
-        raise BitbucketServerError("intercepted", claim="profile")
-    try:
-        document = json.loads(read_text(answer), object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise BitbucketServerError("malformed_answer", "It is not JSON.") from None
+    document = _json(answer)
     if not isinstance(document, dict):
         raise BitbucketServerError("malformed_answer", "It is not a JSON object.")
     return document
+
+
+def read_document(answer: Answer) -> Any:
+    """The JSON that the answer to a request of REST's is, of any kind; ``None`` where it is empty.
+
+    Raises the problem that the answer reports, ``intercepted`` and ``malformed_answer``.
+    """
+    _raise_for_status(answer, successes=range(200, 300))
+    return _json(answer) if answer.body.strip() else None
 
 
 def read_text(answer: Answer) -> str:
@@ -78,9 +84,18 @@ def read_text(answer: Answer) -> str:
         raise BitbucketServerError("malformed_answer", "It is not UTF-8.") from None
 
 
-def _raise_for_status(answer: Answer) -> None:
+def _json(answer: Answer) -> Any:
+    if answer.is_html:
+        raise BitbucketServerError("intercepted", claim="profile")
+    try:
+        return json.loads(read_text(answer), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise BitbucketServerError("malformed_answer", "It is not JSON.") from None
+
+
+def _raise_for_status(answer: Answer, successes: range = range(200, 201)) -> None:
     status = answer.status
-    if status == 200:
+    if status in successes:
         return
     if status == 429:
         raise BitbucketServerError("rate_limited", status_code=status)
@@ -95,13 +110,23 @@ def _raise_for_status(answer: Answer) -> None:
     raise BitbucketServerError("request_refused", f"It answered with status {status}.", status_code=status)
 
 
-def _raise_oauth_problem(answer: Answer) -> None:
-    """Bitbucket writes the problem into the body as a form, and into one of two ``WWW-Authenticate`` headers."""
-    body = answer.body.decode("ascii", "replace")
-    reported = dict(parse_qsl(body)).get("oauth_problem") if body.count("&") < 32 else None
+def oauth_problem(answer: Answer) -> dict[str, str]:
+    """What *answer* says of a problem of OAuth's: ``oauth_problem`` and the parameters that go with it, or nothing.
+
+    Bitbucket writes them into the body as a form, and into one of two ``WWW-Authenticate`` headers.
+    """
+    reported: dict[str, str] = {}
     for header in answer.headers.getlist("WWW-Authenticate"):
-        match = _HEADER_PROBLEM.search(header)
-        reported = reported or (unquote_plus(match[1]) if match else None)
+        for name, value in islice(_HEADER_PARAMETER.findall(header), _MOST_PARAMETERS):
+            reported.setdefault(name, unquote_plus(value))
+    body = answer.body.decode("ascii", "replace")
+    if body.count("&") < _MOST_PARAMETERS:
+        reported.update((name, value) for name, value in parse_qsl(body) if name.startswith("oauth_"))
+    return reported if reported.get("oauth_problem") else {}
+
+
+def _raise_oauth_problem(answer: Answer) -> None:
+    reported = oauth_problem(answer).get("oauth_problem")
     if not reported:
         return
     provider_code = reported if reported in OAUTH_PROBLEMS else "other"

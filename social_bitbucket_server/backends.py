@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Never, cast
 from urllib.parse import urlencode, urlsplit
@@ -14,15 +15,19 @@ from social_core.exceptions import AuthConfigurationError, ErrorStage
 from social_core.utils import user_is_authenticated
 
 from .client import DENIED, AccessToken, Client
-from .configuration import find_integration, single_integration
+from .configuration import SINGLE_INTEGRATION_ID, find_integration, single_integration
+from .key_ring import KeyRing
 from .pending import PendingLogins
 from .problems import BitbucketServerError
 from .profile import Profile, fetch_profile
+from .rest import RestClient
+from .secret import Secret
+from .tokens import EXTRA_DATA_KEY, IdentityTokens, StoredToken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from social_core.storage import UserProtocol
+    from social_core.storage import UserMixin, UserProtocol
 
     from .integration import Integration
 
@@ -121,6 +126,8 @@ class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
         with self._problems("begin"):
             integration = self.chosen_integration()
             callback = self.callback_url(integration)
+            if self._keeps_tokens:
+                self._key_ring()
             client = Client(integration)
             request_token = client.request_token(callback)
             PendingLogins(self.strategy).begin(request_token, integration.id, _binding(integration, callback))
@@ -142,16 +149,20 @@ class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
             integration = integration or self.chosen_integration()
             profile = fetch_profile(Client(integration), access_token)
             self._refuse_another_person(kwargs.get("user"), integration.uid(profile.id))
-        kwargs.update(response=_response(profile, integration), integration_id=integration.id)
+            response = _response(profile, integration)
+            if self._keeps_tokens:
+                stored = StoredToken.granted(access_token, integration)
+                response[EXTRA_DATA_KEY] = stored.seal(self._key_ring(), integration, response["uid"])
+        kwargs.update(response=response, integration_id=integration.id)
         return self.strategy.authenticate(self, *args, **kwargs)
 
-    def _callback(self) -> tuple[Integration, str, str]:
+    def _callback(self) -> tuple[Integration, Secret, Secret]:
         """Everything is compared before any call goes out, and the login is consumed whatever the outcome."""
         refusal = self.data.get("oauth_problem")
         request_token = self._parameter(
             "oauth_token", absent="login_not_pending" if refusal else "callback_parameter_missing"
         )
-        verifier = "" if refusal else self._parameter("oauth_verifier")
+        verifier = Secret() if refusal else self._parameter("oauth_verifier")
         pending = PendingLogins(self.strategy).finish(request_token)
         integration = self.chosen_integration()
         binding = _binding(integration, self.callback_url(integration))
@@ -163,7 +174,7 @@ class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
             raise BitbucketServerError("oauth_problem", provider_code="other")
         return integration, request_token, verifier
 
-    def _parameter(self, name: str, *, absent: str = "callback_parameter_missing") -> str:
+    def _parameter(self, name: str, *, absent: str = "callback_parameter_missing") -> Secret:
         """One value of the request, given once, of the characters that tokens are made of."""
         values = self.data.getlist(name) if hasattr(self.data, "getlist") else [self.data.get(name)]
         if len(values) > 1:
@@ -173,7 +184,7 @@ class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
             raise BitbucketServerError(absent, parameter=name)
         if not isinstance(value, str) or not _TOKEN.fullmatch(value):
             raise BitbucketServerError("callback_parameter_invalid", parameter=name)
-        return value
+        return Secret(value)
 
     def _refuse_another_person(self, user: UserProtocol | None, uid: str) -> None:
         """A login never attaches an identity to whoever happens to be logged in."""
@@ -210,10 +221,49 @@ class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
         details: dict[str, Any],
         pipeline_kwargs: dict[str, Any],
     ) -> dict[str, Any]:
-        """The profile, without the token: it is not kept after the login."""
+        """The profile. Of the access token nothing is kept, or with ``…_STORE_ACCESS_TOKEN`` a sealed record, together
+        with the integration that it belongs to."""
         data = super().extra_data(user, uid, response, details, pipeline_kwargs)
         data.pop("access_token", None)
+        if EXTRA_DATA_KEY in response:
+            data.update({EXTRA_DATA_KEY: response[EXTRA_DATA_KEY], "integration": response["integration"]})
         return data
+
+    # Calling Bitbucket after the login
+
+    def rest_client(self, identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep) -> RestClient:
+        """Signed calls as the person whose *identity* it is, with the access token kept at their last login.
+
+        Raises ``token_missing``, ``token_unopenable``, ``integration_unknown``, ``setting_missing`` and
+        ``key_ring_invalid``.
+        """
+        integration_id = identity.extra_data.get("integration", "")
+        if self._has_single_server:
+            integration = single_integration(self.setting) if integration_id == SINGLE_INTEGRATION_ID else None
+        else:
+            integration = self.get_integration(integration_id)
+        if EXTRA_DATA_KEY not in identity.extra_data:
+            raise BitbucketServerError("token_missing")
+        if integration is None:
+            raise BitbucketServerError("integration_unknown", parameter="integration")
+        uid = identity.uid
+
+        def find() -> UserMixin | None:
+            return cast("UserMixin | None", self.strategy.storage.user.get_social_auth(self.name, uid))
+
+        return RestClient(integration, IdentityTokens(find, self._key_ring(), integration, uid), sleep=sleep)
+
+    @property
+    def _keeps_tokens(self) -> bool:
+        return bool(self.setting("STORE_ACCESS_TOKEN", False))
+
+    def _key_ring(self) -> KeyRing:
+        text = self.setting("KEY_RING")
+        if not text:
+            raise BitbucketServerError(
+                "setting_missing", "Access tokens are kept sealed, and need a key ring.", parameter="KEY_RING"
+            )
+        return KeyRing.parse(text)
 
     def unauthorized_token(self) -> Never:
         """Core's own way of asking signs with HMAC; begin with :meth:`auth_url`."""
@@ -235,7 +285,8 @@ class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
         try:
             yield
         except BitbucketServerError as error:
-            raise error.as_social_error(self, stage) from error
+            # Without the way it came: the variables of the functions on it hold tokens.
+            raise error.as_social_error(self, stage) from None
 
 
 def _binding(integration: Integration, callback: str) -> str:

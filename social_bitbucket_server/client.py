@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
+from . import clock
 from .answers import read_form
 from .problems import BitbucketServerError
+from .secret import Secret
 from .signing import authorization
-from .transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Route, send
+from .transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, Route, send
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .integration import Integration
+
+FORM = "application/x-www-form-urlencoded"
+"""The content type of bodies that are part of the signature."""
 
 _TOKEN = re.compile(r"[!-~]{1,255}")
 
@@ -36,7 +42,11 @@ class AccessToken:
 
 
 class Client:
-    """Speaks with the server of one *integration*. Keeps nothing between calls."""
+    """Speaks with the server of one *integration*. Keeps nothing between calls.
+
+    Where the server refuses a timestamp, the request is signed once more with the server's own time, which
+    :mod:`.clock` then remembers.
+    """
 
     def __init__(self, integration: Integration) -> None:
         self.integration = integration
@@ -44,7 +54,7 @@ class Client:
             verify=integration.verify,
             ca_certificates=integration.ca_certificates,
             policy=integration.address_policy,
-            proxy=integration.proxies.get(integration.server_url.scheme),
+            proxy=_proxy(integration),
         )
 
     def request_token(self, callback: str) -> str:
@@ -71,32 +81,53 @@ class Client:
         if verifier == DENIED:
             raise BitbucketServerError("login_declined")
         url = self.integration.server_url.access_token
-        fields = read_form(self._send("POST", url, token=request_token, verifier=verifier))
-        return AccessToken(
-            _token(fields, "oauth_token"),
-            fields.get("oauth_session_handle", ""),
-            _seconds(fields, "oauth_expires_in"),
-            _seconds(fields, "oauth_authorization_expires_in"),
-        )
+        return _access_token(self._send("POST", url, token=request_token, verifier=verifier))
+
+    def renew(self, access_token: AccessToken) -> AccessToken:
+        """Exchange an access token for a new one by its session handle; the old one is worth nothing afterwards."""
+        form = Secret(urlencode({"oauth_session_handle": access_token.session_handle}))
+        url = self.integration.server_url.access_token
+        return _access_token(self._send("POST", url, token=access_token.value, body=form, content_type=FORM))
 
     def get(self, url: str, access_token: AccessToken, *, accept: str = "application/json") -> Answer:
         """Ask for *url*, an address below the base URL, as the person whose access token it is."""
         return self._send("GET", url, token=access_token.value, accept=accept, limit=DOCUMENT_LIMIT)
 
+    def request(
+        self, method: Method, url: str, access_token: AccessToken, *, body: str | None = None, limit: int
+    ) -> Answer:
+        """Send a request, with a *body* of JSON where there is one, as the person whose access token it is.
+
+        Raises ``connection_failed`` for a POST on a kept connection that breaks: it may have been carried out, and is
+        not sent again.
+        """
+        return self._send(
+            method,
+            url,
+            token=access_token.value,
+            accept="application/json",
+            body=body,
+            limit=limit,
+            is_repeatable=method != "POST",
+        )
+
     def _send(
         self,
-        method: Literal["GET", "POST"],
+        method: Method,
         url: str,
         *,
         token: str | None = None,
         callback: str | None = None,
         verifier: str | None = None,
         accept: str = "*/*",
+        body: str | None = None,
+        content_type: str = "application/json",
         limit: int = TOKEN_LIMIT,
+        is_repeatable: bool = True,
     ) -> Answer:
         integration = self.integration
 
-        def attempt() -> Answer:
+        def attempt(*, fresh: bool = False) -> Answer:
             signature = authorization(
                 method,
                 url,
@@ -105,21 +136,72 @@ class Client:
                 token=token,
                 callback=callback,
                 verifier=verifier,
+                form=body if content_type == FORM else None,
+                timestamp=clock.timestamp(integration.server_url),
             )
             headers = {"Accept": accept, "Authorization": signature}
-            return send(method, url, headers, route=self._route, timeout=integration.timeout, limit=limit)
+            if body is not None:
+                headers["Content-Type"] = content_type
+            return send(
+                method,
+                url,
+                headers,
+                body=body,
+                route=self._route,
+                timeout=integration.timeout,
+                limit=limit,
+                fresh=fresh,
+            )
 
-        try:
-            return attempt()
-        except ConnectionWentStale:
-            return attempt()
+        def attempt_on_open_connection() -> Answer:
+            try:
+                return attempt()
+            except ConnectionWentStale:
+                if not is_repeatable:
+                    raise
+            return attempt(fresh=True)
+
+        answer = attempt_on_open_connection()
+        if not (clock.is_refusal(answer) and clock.learn(integration.server_url, answer)):
+            return answer
+        answer = attempt_on_open_connection()
+        if clock.is_refusal(answer):
+            facts = {"clock_difference": f"{clock.difference(integration.server_url):+d} s"}
+            clock.forget(integration.server_url)
+            raise BitbucketServerError(
+                "timestamp_refused",
+                parameter="clock",
+                provider_code="timestamp_refused",
+                status_code=answer.status,
+                facts=facts,
+            )
+        return answer
 
 
-def _token(fields: Mapping[str, str], name: str) -> str:
+def _proxy(integration: Integration) -> str | None:
+    """The most exact one, by the keys that requests knows."""
+    server = integration.server_url
+    for key in (f"{server.scheme}://{server.host}", server.scheme, f"all://{server.host}", "all"):
+        if integration.proxies.get(key):
+            return integration.proxies[key]
+    return None
+
+
+def _access_token(answer: Answer) -> AccessToken:
+    fields = read_form(answer)
+    return AccessToken(
+        _token(fields, "oauth_token"),
+        Secret(fields.get("oauth_session_handle", "")),
+        _seconds(fields, "oauth_expires_in"),
+        _seconds(fields, "oauth_authorization_expires_in"),
+    )
+
+
+def _token(fields: Mapping[str, str], name: str) -> Secret:
     value = fields[name]
     if not _TOKEN.fullmatch(value):
         raise BitbucketServerError("token_invalid", claim=name)
-    return value
+    return Secret(value)
 
 
 def _seconds(fields: Mapping[str, str], name: str) -> int | None:

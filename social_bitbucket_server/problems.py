@@ -453,6 +453,15 @@ _TABLE = (
         "invalid_setting",
     ),
     Problem(
+        "clock_too_far_off",
+        "The clocks differ by more than a day.",
+        "Smaller differences are corrected by the server's own time; so large a one means that a clock was never set.",
+        "Set both machines' clocks and synchronize them (NTP).",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
         "nonce_used",
         "Bitbucket saw the same request twice.",
         "A proxy or a network device between the two sent a request again.",
@@ -490,12 +499,42 @@ _TABLE = (
     ),
     Problem(
         "token_expired",
-        "The login took longer than Bitbucket allows.",
-        "Ten minutes after a login begins Bitbucket forgets it.",
-        _START_AGAIN,
+        "Bitbucket's token is too old.",
+        "A login that was begun is forgotten after ten minutes; the permission to act for a person ends after the time "
+        "that Bitbucket gave it, five years by default.",
+        "Go back to the login page and log in with Bitbucket again.",
         Who.PERSON,
         AuthProviderError,
         "http_error",
+    ),
+    Problem(
+        "token_revoked",
+        "The permission to act for this person was taken back.",
+        "The person revoked it in Bitbucket, or the application link was deleted.",
+        "Log in with Bitbucket again.",
+        Who.PERSON,
+        AuthProviderError,
+        "token_revoked",
+    ),
+    Problem(
+        "token_missing",
+        "There is no permission to act for this person.",
+        "Access tokens were not kept when this person logged in last, or the one that was kept belongs to another "
+        "server.",
+        "Log in with Bitbucket again.",
+        Who.PERSON,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "token_unopenable",
+        "The stored access token cannot be opened.",
+        "It was stored with another key ring than the one configured now, or the stored record was changed or belongs "
+        "to another person.",
+        "Put the ring's missing key back. If it is lost, have the person log in with Bitbucket again.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
     ),
     Problem(
         "oauth_problem",

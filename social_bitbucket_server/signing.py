@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from oauthlib.oauth1 import SIGNATURE_RSA_SHA1, Client
 from oauthlib.oauth1.rfc5849 import CONTENT_TYPE_FORM_URLENCODED, signature
 
+from .secret import Secret
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -59,14 +61,23 @@ def authorization(
     callback: str | None = None,
     verifier: str | None = None,
     form: str | None = None,
-) -> str:
+    timestamp: int | None = None,
+) -> Secret:
     """The ``Authorization`` header that signs one request, with a nonce of its own: never send it twice.
 
     *token* is the request or access token that the call is made with. *callback* belongs to the call for a request
     token alone, *verifier* to the one for an access token. *form* is the body where it is form-encoded; bodies of
-    other kinds are not part of the signature.
+    other kinds are not part of the signature. *timestamp*: seconds since 1970 by the server's clock, where it is not
+    this machine's.
     """
-    client = RSAClient(consumer_key, private_key, resource_owner_key=token, callback_uri=callback, verifier=verifier)
+    client = RSAClient(
+        consumer_key,
+        private_key,
+        resource_owner_key=token,
+        callback_uri=callback,
+        verifier=verifier,
+        timestamp=None if timestamp is None else str(timestamp),
+    )
     headers = {"Content-Type": CONTENT_TYPE_FORM_URLENCODED} if form is not None else {}
     _, signed, _ = client.sign(url, method, form, headers)
-    return str(signed["Authorization"])
+    return Secret(signed["Authorization"])

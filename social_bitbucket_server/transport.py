@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -28,7 +28,10 @@ from .problems import BitbucketServerError
 from .trust import ssl_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
 
 DOCUMENT_LIMIT = 64 * 1024
 """Bytes that a JSON document may have."""
@@ -84,47 +87,63 @@ class ConnectionWentStale(BitbucketServerError):
 
 
 def send(
-    method: Literal["GET", "POST"],
+    method: Method,
     url: str,
     headers: Mapping[str, str],
     *,
     route: Route,
+    body: str | None = None,
     timeout: float = 10.0,
     limit: int = DOCUMENT_LIMIT,
+    fresh: bool = False,
 ) -> Answer:
     """Send one request and read its whole answer, of whatever status.
 
-    *timeout* is for everything, in seconds; *limit* in bytes. Raises ``connection_failed``, ``tls_error``, ``timeout``,
-    ``malformed_answer``, ``address_blocked``, ``server_overloaded``, and :class:`ConnectionWentStale`.
+    *timeout* is for everything, in seconds; *limit* in bytes. *fresh* opens a new connection, so that it cannot have
+    gone stale. Raises ``connection_failed``, ``tls_error``, ``timeout``, ``malformed_answer``, ``address_blocked``,
+    ``server_overloaded``, and :class:`ConnectionWentStale`.
     """
-    breaker = _breaker(os.getpid(), _origin(url))
+    breaker = _breaker(os.getpid(), _origin(url), route)
     breaker.check()
-    exchange = _Exchange(route.policy, timeout)
+    exchange = _Exchange(route.policy, timeout, fresh)
     token = _CURRENT.set(exchange)
     try:
         if route.proxy is not None and route.policy is not None:
             _check_for_proxy(url, exchange)
-        answer = _exchange(method, url, headers, route, exchange, limit)
+        answer = _exchange(method, url, headers, body, route, exchange, limit)
     except urllib3.exceptions.EmptyPoolError:
-        raise BitbucketServerError("server_overloaded") from None
-    except BitbucketServerError:
-        raise
+        problem = BitbucketServerError("server_overloaded")
+    except BitbucketServerError as error:
+        problem = error
+        if exchange.answered:
+            breaker.count(failed=False)
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        breaker.count(failed=True)
-        raise _problem(error, exchange) from error
+        problem = _problem(error, exchange)
+        if not isinstance(problem, ConnectionWentStale):
+            breaker.count(failed=True)
+    else:
+        breaker.count(failed=False)
+        return answer
     finally:
         exchange.end()
         _CURRENT.reset(token)
-    breaker.count(failed=False)
-    return answer
+    # Without the way it came: the variables of the functions on it hold the signature.
+    raise problem.with_traceback(None)
 
 
 def _exchange(
-    method: str, url: str, headers: Mapping[str, str], route: Route, exchange: _Exchange, limit: int
+    method: Method,
+    url: str,
+    headers: Mapping[str, str],
+    body: str | None,
+    route: Route,
+    exchange: _Exchange,
+    limit: int,
 ) -> Answer:
-    response = _manager(os.getpid(), route).urlopen(
+    response = _manager(os.getpid(), route, ssl_context(route.verify, route.ca_certificates)).urlopen(
         method,
         url,
+        body=None if body is None else body.encode(),
         headers={"User-Agent": "social-auth-bitbucket-server", "Accept-Encoding": "identity", **headers},
         redirect=False,
         retries=False,
@@ -137,13 +156,20 @@ def _exchange(
     try:
         if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
             raise BitbucketServerError("malformed_answer", "It is compressed, though nobody asked for that.")
-        body = bytearray()
-        for chunk in response.stream(_CHUNK, decode_content=False):
-            body += chunk
-            if len(body) > limit:
+        received = bytearray()
+        # Not stream(): older versions of urllib3 read a chunk's first line however long it is.
+        while chunk := response.read(_CHUNK, decode_content=False):
+            received += chunk
+            if len(received) > limit:
                 raise BitbucketServerError("malformed_answer", f"It is longer than {limit} bytes.")
+        if exchange.is_over:
+            # The end that was reached may be the one that the deadline made.
+            raise TimeoutError
+        if response.status == 200 and response.length_remaining is None and not response.chunked:
+            # Whoever can cut the connection could cut the answer short, TLS or not.
+            raise BitbucketServerError("malformed_answer", "It does not say how long it is.")
         drained = True
-        return Answer(response.status, response.headers, bytes(body))
+        return Answer(response.status, response.headers, bytes(received))
     finally:
         if not drained:
             response.close()
@@ -151,15 +177,25 @@ def _exchange(
 
 
 def _problem(error: Exception, exchange: _Exchange) -> BitbucketServerError:
+    facts = {"cause": _cause(error)}
     if exchange.is_over or isinstance(error, (urllib3.exceptions.TimeoutError, TimeoutError)):
-        return BitbucketServerError("timeout")
+        return BitbucketServerError("timeout", facts=facts)
     if isinstance(error, urllib3.exceptions.SSLError):
-        return BitbucketServerError("tls_error")
+        return BitbucketServerError("tls_error", facts=facts)
     if isinstance(error, urllib3.exceptions.ProxyError):
-        return BitbucketServerError("connection_failed", "The proxy did not let the connection through.")
+        return BitbucketServerError("connection_failed", "The proxy did not let the connection through.", facts=facts)
     if exchange.on_kept_connection and not exchange.answered:
         return ConnectionWentStale()
-    return BitbucketServerError("connection_failed")
+    return BitbucketServerError("connection_failed", facts=facts)
+
+
+def _cause(error: BaseException) -> str:
+    """What lies at the bottom of *error*, in words of Python's or OpenSSL's own, never of the server's."""
+    for inner in (*reversed(error.args), error.__cause__, error.__context__):
+        if isinstance(inner, BaseException):
+            return _cause(inner)
+    detail = getattr(error, "verify_message", "") or getattr(error, "strerror", "")
+    return f"{type(error).__name__}: {detail}" if isinstance(detail, str) and detail else type(error).__name__
 
 
 # Connections: to a checked address, and shut down when time is up
@@ -168,8 +204,10 @@ def _problem(error: Exception, exchange: _Exchange) -> BitbucketServerError:
 class _Exchange:
     """One request and its answer, with a deadline that also ends a stalled handshake and dripping headers."""
 
-    def __init__(self, policy: AddressPolicy | None, seconds: float) -> None:
+    def __init__(self, policy: AddressPolicy | None, seconds: float, fresh: bool) -> None:
         self.policy = policy
+        self.fresh = fresh
+        self.has_connected = False
         self.on_kept_connection = False
         self.answered = False
         self._deadline = time.monotonic() + seconds
@@ -214,6 +252,7 @@ class _CheckedConnection:
 
     def _new_conn(self) -> socket.socket:
         exchange = _CURRENT.get()
+        exchange.has_connected = True
         policy = exchange.policy if self.proxy is None else None
         connection = _connect(_resolve(self.host, exchange, fully_qualified=policy is not None), self, policy, exchange)
         # A second handle, because TLS takes the first one over.
@@ -223,8 +262,8 @@ class _CheckedConnection:
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         exchange = _CURRENT.get()
-        exchange.on_kept_connection = self.sock is not None and self._lifeline is not None
-        if exchange.on_kept_connection and self._lifeline is not None:
+        if self._lifeline is not None and not exchange.has_connected:
+            exchange.on_kept_connection = True
             exchange.watch(self._lifeline)
         super().request(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
 
@@ -248,11 +287,21 @@ class _HTTPSConnection(_CheckedConnection, HTTPSConnection):
     pass
 
 
-class _HTTPPool(urllib3.HTTPConnectionPool):
+class _CheckedPool:
+    """Mixed into urllib3's pools."""
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        connection = super()._get_conn(timeout)  # type: ignore[misc]  # of the class it is mixed into
+        if _CURRENT.get().fresh:
+            connection.close()
+        return connection
+
+
+class _HTTPPool(_CheckedPool, urllib3.HTTPConnectionPool):
     ConnectionCls = _HTTPConnection
 
 
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
+class _HTTPSPool(_CheckedPool, urllib3.HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
 
 
@@ -262,17 +311,15 @@ def _connect(
     if policy is not None:
         _check(addresses, to.host, policy)
     failure: OSError = OSError("no address")
-    for address in addresses:
+    for position, address in enumerate(addresses):
+        # Each gets its share of the time: one address that swallows everything must not hide the next.
+        seconds = exchange.remaining() / (len(addresses) - position)
         try:
-            connection = socket.create_connection((str(address), to.port), exchange.remaining())
+            connection = socket.create_connection((str(address), to.port), seconds)
         except OSError as error:
             failure = error
             continue
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        itself = connection.getsockname()[0] == connection.getpeername()[0]
-        if policy is not None and itself and address not in policy.test_addresses:
-            connection.close()
-            raise _blocked(to.host, "this machine")
         return connection
     raise failure
 
@@ -282,6 +329,19 @@ def _check(addresses: list[Address], host: str, policy: AddressPolicy) -> None:
     for address in addresses:
         if not policy.permits(address):
             raise _blocked(host, classify(address))
+        if address not in policy.test_addresses and _is_this_machine(address):
+            raise _blocked(host, "this machine")
+
+
+def _is_this_machine(address: Address) -> bool:
+    """Whether *address* is one of this machine's own. Asks the routing table; nothing is sent."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(address), 9))
+            return ipaddress.ip_address(probe.getsockname()[0].partition("%")[0]) == address
+    except OSError:  # no way leads there
+        return False
 
 
 def _check_for_proxy(url: str, exchange: _Exchange) -> None:
@@ -343,20 +403,31 @@ resolver = system_resolver
 
 
 @lru_cache(maxsize=256)
-def _manager(process: int, route: Route) -> urllib3.PoolManager:  # noqa: ARG001  # see above
-    options: dict[str, Any] = {
-        "num_pools": 256,
-        "maxsize": CONNECTIONS,
-        "block": True,
-        "ssl_context": ssl_context(route.verify, route.ca_certificates),
-    }
-    manager = urllib3.PoolManager(**options) if route.proxy is None else urllib3.ProxyManager(route.proxy, **options)
+def _manager(process: int, route: Route, context: ssl.SSLContext) -> urllib3.PoolManager:  # noqa: ARG001  # see above
+    options: dict[str, Any] = {"num_pools": 256, "maxsize": CONNECTIONS, "block": True, "ssl_context": context}
+    manager = urllib3.PoolManager(**options) if route.proxy is None else _proxy_manager(route.proxy, options)
     manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
     return manager
 
 
+def _proxy_manager(proxy: str, options: Mapping[str, Any]) -> urllib3.ProxyManager:
+    """*proxy* as requests takes it: ``http://`` may be left out, a user name and password may be in it."""
+    address = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        credentials = urllib3.util.parse_url(address).auth
+        headers = urllib3.make_headers(proxy_basic_auth=unquote(credentials)) if credentials else None
+        return urllib3.ProxyManager(
+            address, proxy_headers=headers, proxy_ssl_context=ssl_context(verify=True), **options
+        )
+    except (urllib3.exceptions.LocationValueError, UnicodeError):
+        problem = BitbucketServerError(
+            "setting_invalid", "A proxy's address begins with http:// or https://.", parameter="proxies"
+        )
+    raise problem
+
+
 @lru_cache(maxsize=1024)
-def _breaker(process: int, origin: str) -> _Breaker:  # noqa: ARG001  # see above
+def _breaker(process: int, origin: str, route: Route) -> _Breaker:  # noqa: ARG001  # see above
     return _Breaker()
 
 
@@ -366,24 +437,27 @@ def _origin(url: str) -> str:
 
 
 class _Breaker:
-    """After a few failures in a row a server is left alone for a moment, so that it does not occupy everybody."""
+    """After a few failures in a row a server is left alone for a moment, so that it does not occupy everybody.
+
+    It belongs to one route: what fails with the certificates of one integration says nothing about another's.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._failures = 0
-        self._closed_again = 0.0
+        self._next_try = 0.0
 
     def check(self) -> None:
         """Raises ``server_overloaded`` while the server is left alone; lets one request try afterwards."""
-        if self._failures < _FAILURES_UNTIL_OPEN:
-            return
-        if time.monotonic() < self._closed_again:
-            raise BitbucketServerError("server_overloaded")
-        self._closed_again = time.monotonic() + _SECONDS_OPEN
+        with self._lock:
+            if self._failures < _FAILURES_UNTIL_OPEN:
+                return
+            if time.monotonic() < self._next_try:
+                raise BitbucketServerError("server_overloaded")
+            self._next_try = time.monotonic() + _SECONDS_OPEN
 
     def count(self, failed: bool) -> None:
         """Note how a request ended."""
-        if not failed:
-            self._failures = 0
-            return
-        self._failures += 1
-        self._closed_again = time.monotonic() + _SECONDS_OPEN
+        with self._lock:
+            self._failures = self._failures + 1 if failed else 0
+            self._next_try = time.monotonic() + _SECONDS_OPEN

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from social_bitbucket_server import transport
+from social_bitbucket_server import clock, transport
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.server_url import ServerURL
@@ -62,3 +62,4 @@ def fresh_connections() -> None:
     """A port may serve another test again: nothing that was learnt about it is kept."""
     transport._manager.cache_clear()
     transport._breaker.cache_clear()
+    clock.forget()

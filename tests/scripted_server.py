@@ -67,6 +67,9 @@ class ScriptedServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    def script_for(self, received: Received) -> Script:
+        return self.scripts.get(received.path, Reply("not here", 404))
+
     def paths(self) -> list[str]:
         return [request.path for request in self.received]
 
@@ -80,7 +83,7 @@ class ScriptedServer:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 received = Received(self.command, self.path, dict(self.headers.items()), self.client_address)
                 scripted.received.append(received)
-                script = scripted.scripts.get(received.path, Reply("not here", 404))
+                script = scripted.script_for(received)
                 reply = script if isinstance(script, Reply) else script(received)
                 body = reply.body.encode() if isinstance(reply.body, str) else reply.body
                 self.send_response(reply.status)

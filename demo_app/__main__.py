@@ -1,0 +1,158 @@
+"""The whole demo in one process: the application, a sandbox Bitbucket, and an organization that is connected to it.
+
+``python -m demo_app`` serves until Ctrl-C. DEMO_PORT and SANDBOX_PORT choose other ports.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import signal
+import socket
+import sys
+from types import FrameType
+
+from flask import Flask, url_for
+from sqlalchemy import select
+from waitress import create_server  # type: ignore[import-untyped]  # it has no types
+
+from social_bitbucket_server.sandbox import Sandbox
+from social_bitbucket_server.server_url import ServerURL
+
+from . import create_app, database, integrations, navigation, people
+from .config import OutboundMode, Settings
+from .instance_files import UnsafeSettingError
+from .models import IntegrationRecord, Organization
+
+_HOST = "127.0.0.1"
+_OWNER = "owner@acme.example"
+_INTEGRATION = "Sandbox"
+_PERSON = "jane"
+# On one's own machine one's own servers may be connected, wherever they are.
+_PRIVATE_NETWORKS = "*=10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
+
+
+class CannotStartError(Exception):
+    """One sentence says why, and which variable to set."""
+
+
+def main() -> int:
+    """Serve until Ctrl-C or SIGTERM. Returns the exit status."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        _serve()
+    except (CannotStartError, UnsafeSettingError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _serve() -> None:
+    demo_port, sandbox_port = _port("DEMO_PORT", 8000), _port("SANDBOX_PORT", 7990)
+    with _listen(demo_port) as listener:
+        sandbox = Sandbox(context="/bitbucket", host=_HOST, port=sandbox_port)
+        try:
+            sandbox.start()
+        except OSError as error:
+            raise _why_not(error, sandbox_port, "SANDBOX_PORT") from error
+        try:
+            app = create_app(
+                {
+                    "ALLOWED_PRIVATE_NETWORKS": _PRIVATE_NETWORKS,
+                    "OUTBOUND_MODE": OutboundMode.TEST.value,
+                    "PUBLIC_BASE_URL": f"http://{_HOST}:{demo_port}",
+                }
+            )
+            with app.test_request_context(base_url=f"http://{_HOST}:{demo_port}"):
+                introduction = prepare(app, sandbox)
+            server = create_server(app, sockets=[listener], threads=8, ident=None)
+            try:
+                print(introduction, flush=True)
+                server.run()
+            finally:
+                server.close()
+        finally:
+            sandbox.stop()
+
+
+def prepare(app: Flask, sandbox: Sandbox) -> str:
+    """Make or find the organization Acme, connect it to *sandbox*, and say how to go on."""
+    settings: Settings = app.extensions["settings"]
+    password = settings.instance.read_or_make("owner_password", lambda: secrets.token_urlsafe(12))
+    organization = _organization(password)
+    record = _integration(organization, ServerURL.parse(sandbox.url, settings.base_url_rules))
+    sandbox.link(
+        name=f"{settings.application_name} ({organization.name})",
+        application_url=navigation.absolute(integrations.application_path(record)),
+        consumer_key=record.consumer_key,
+        public_key=record.active_key_pair.public_key,
+    )
+    login_link = navigation.absolute(url_for("organization.login", slug=organization.slug))
+    owner_login = navigation.absolute(url_for("organization.owner_login", slug=organization.slug))
+    return f"""
+{settings.application_name} is at {settings.public_base_url}
+
+1. An organization that is ready
+   Login link    {login_link}
+   In Bitbucket  user {_PERSON}, password {_PERSON}
+   Owner's login {owner_login}
+                 {_OWNER}, password {password}
+
+2. Connect a Bitbucket Server of your own, or the sandbox once more
+   a. Create an organization:  {navigation.absolute(url_for("start.new"))}
+   b. Add Integration, with your server's base URL or the sandbox's:  {sandbox.url}
+   c. Enter its worksheet in Bitbucket under Application Links (in the sandbox as admin, password admin:
+      {ServerURL.parse(sandbox.url).application_links}), then open the login link.
+
+The sandbox forgets its application links when it ends; Acme's is made again.
+Press Ctrl-C to end both.
+"""
+
+
+def _organization(password: str) -> Organization:
+    organization = database.session.scalar(select(Organization).where(Organization.slug == "acme"))
+    if organization is None:
+        return people.create_organization(slug="acme", name="Acme", email=_OWNER, password=password).organization
+    people.keep_owner(organization, email=_OWNER, password=password)
+    return organization
+
+
+def _integration(organization: Organization, server_url: ServerURL) -> IntegrationRecord:
+    """The integration with the sandbox, which may have moved to another port."""
+    for record in integrations.of(organization):
+        if record.name == _INTEGRATION:
+            if record.base_url != str(server_url) or record.disabled_at:
+                integrations.change(record, name=_INTEGRATION, server_url=server_url, enabled=True)
+            return record
+    return integrations.make(organization, _INTEGRATION, server_url)
+
+
+def _port(variable: str, otherwise: int) -> int:
+    text = os.environ.get(variable, str(otherwise))
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
+        raise CannotStartError(f"{variable} must be a port number from 1 to 65535.")
+    return int(text)
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server((_HOST, port))
+    except OSError as error:
+        raise _why_not(error, port, "DEMO_PORT") from error
+
+
+def _why_not(error: OSError, port: int, variable: str) -> CannotStartError:
+    if error.errno == errno.EADDRINUSE:
+        return CannotStartError(f"Port {port} is in use; choose another one with {variable}.")
+    return CannotStartError(f"Port {port} cannot be used ({error.strerror}); choose another one with {variable}.")
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,10 @@
+"""What time it is: one place to ask, so that a test can answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The present moment, with its time zone (UTC)."""
+    return datetime.now(UTC)

@@ -1,0 +1,182 @@
+"""The application's settings: read once, checked once, refused where they are unsafe together."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from ipaddress import IPv4Address, ip_network
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from social_bitbucket_server.addresses import AddressPolicy, Network
+from social_bitbucket_server.server_url import ORGANIZATION_RULES, BaseURLRules, is_loopback
+
+from .instance_files import InstanceFolder, UnsafeSettingError
+
+SETTINGS = {
+    "PUBLIC_BASE_URL": "http://127.0.0.1:8000",
+    "INSTANCE_PATH": "instance",
+    "DATABASE_URL": "",
+    "SECRET_KEY": "",
+    "KEY_RING": "",
+    "APPLICATION_NAME": "Demo App",
+    "OUTBOUND_MODE": "public",
+    "ALLOWED_PRIVATE_NETWORKS": "",
+    "ALLOW_INSECURE_HTTP": "",
+    "CA_BUNDLE": "",
+    "FLASK_DEBUG": "",
+}
+"""Every setting with its default; the environment overrides it."""
+
+
+_PORTS = frozenset(ORGANIZATION_RULES.ports or ())
+_SANDBOX_ADDRESS = IPv4Address("127.0.0.1")
+_ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?P<port>:[0-9]{1,5})?")
+
+
+class OutboundMode(StrEnum):
+    """Which servers an organization may connect."""
+
+    PUBLIC = "public"
+    """Those with a public address."""
+    LISTED = "listed"
+    """Also those in the private networks that ALLOWED_PRIVATE_NETWORKS lists for the organization."""
+    TEST = "test"
+    """Also this machine's own 127.0.0.1, for the sandbox."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How this installation is set up.
+
+    *public_base_url* is scheme, host and port as browsers see them, without a trailing slash. *key_ring* is None where
+    the environment gives none: then the one in *instance* is used.
+
+    Which servers organizations may connect is the operator's choice alone: *outbound_mode*; *private_networks* by an
+    organization's slug, with ``*`` for all (``acme=10.20.0.0/16,10.21.0.0/16; *=192.168.7.0/24``); *insecure_hosts*,
+    which may be used without TLS; *ca_bundle_path* with the CA certificates that are trusted besides an integration's
+    own, or empty for the machine's.
+    """
+
+    public_base_url: str
+    instance: InstanceFolder
+    database_url: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    key_ring: str | None = field(repr=False)
+    application_name: str
+    outbound_mode: OutboundMode
+    private_networks: Mapping[str, tuple[Network, ...]]
+    insecure_hosts: frozenset[str]
+    ca_bundle_path: str
+
+    @classmethod
+    def read(cls, given: Mapping[str, object] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Settings from *given*, else from *environment*, else the defaults. Raises UnsafeSettingError."""
+        chosen = {
+            name: str((given or {}).get(name, environment.get(name, default))).strip()
+            for name, default in SETTINGS.items()
+        }
+        instance = InstanceFolder(Path(chosen["INSTANCE_PATH"]).resolve())
+        settings = cls(
+            public_base_url=_public_base_url(chosen["PUBLIC_BASE_URL"]),
+            instance=instance,
+            database_url=chosen["DATABASE_URL"] or f"sqlite:///{instance.path / 'demo.sqlite'}",
+            secret_key=chosen["SECRET_KEY"] or instance.read_or_make("secret_key", lambda: secrets.token_hex(32)),
+            key_ring=chosen["KEY_RING"] or None,
+            application_name=chosen["APPLICATION_NAME"],
+            outbound_mode=_outbound_mode(chosen["OUTBOUND_MODE"]),
+            private_networks=_private_networks(chosen["ALLOWED_PRIVATE_NETWORKS"]),
+            insecure_hosts=frozenset(chosen["ALLOW_INSECURE_HTTP"].lower().replace(",", " ").split()),
+            ca_bundle_path=chosen["CA_BUNDLE"],
+        )
+        settings._refuse_unsafe_combinations(debug=chosen["FLASK_DEBUG"].lower() not in {"", "0", "false", "no"})
+        return settings
+
+    def _refuse_unsafe_combinations(self, *, debug: bool) -> None:
+        if len(self.secret_key.encode()) < 32:
+            raise UnsafeSettingError("SECRET_KEY has fewer than 32 bytes; remove it, and the first run makes one.")
+        if self.private_networks and self.outbound_mode is OutboundMode.PUBLIC:
+            raise UnsafeSettingError("ALLOWED_PRIVATE_NETWORKS works with OUTBOUND_MODE=listed only.")
+        if self.ca_bundle_path and not Path(self.ca_bundle_path).is_file():
+            raise UnsafeSettingError("CA_BUNDLE must be the path of a file with CA certificates.")
+        if self.is_local:
+            return
+        if not self.is_https:
+            raise UnsafeSettingError("PUBLIC_BASE_URL must begin with https://, except on this machine itself.")
+        if self.outbound_mode is OutboundMode.TEST:
+            raise UnsafeSettingError("OUTBOUND_MODE=test is for a PUBLIC_BASE_URL on this machine itself.")
+        if debug:
+            raise UnsafeSettingError("FLASK_DEBUG is for a PUBLIC_BASE_URL on this machine itself.")
+
+    @property
+    def host(self) -> str:
+        """The host, with the port where there is one, that requests must be addressed to."""
+        return urlsplit(self.public_base_url).netloc
+
+    @property
+    def is_https(self) -> bool:
+        """Whether browsers reach the application through TLS."""
+        return self.public_base_url.startswith("https://")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only browsers on this machine reach the application."""
+        return is_loopback(urlsplit(self.public_base_url).hostname or "")
+
+    @property
+    def ca_bundle(self) -> str | None:
+        """The path of the operator's CA certificates, if there are any."""
+        return self.ca_bundle_path or None
+
+    @property
+    def base_url_rules(self) -> BaseURLRules:
+        """Which base URLs organizations may enter."""
+        is_test = self.outbound_mode is OutboundMode.TEST
+        return replace(
+            ORGANIZATION_RULES,
+            ports=_PORTS | {80} if self.insecure_hosts else _PORTS,
+            plain_http_hosts=self.insecure_hosts,
+            literal_hosts=frozenset({str(_SANDBOX_ADDRESS)}) if is_test else frozenset(),
+        )
+
+    def address_policy(self, slug: str) -> AddressPolicy:
+        """Which addresses the servers of the organization *slug* may have."""
+        return AddressPolicy(
+            private_networks=(*self.private_networks.get(slug, ()), *self.private_networks.get("*", ())),
+            test_addresses=frozenset({_SANDBOX_ADDRESS} if self.outbound_mode is OutboundMode.TEST else ()),
+        )
+
+
+def _private_networks(text: str) -> dict[str, tuple[Network, ...]]:
+    """Networks by slug. Raises UnsafeSettingError that names what is no private network."""
+    networks: dict[str, tuple[Network, ...]] = {}
+    for entry in filter(None, (part.strip() for part in text.split(";"))):
+        slug, _, listed = entry.partition("=")
+        try:
+            found = tuple(ip_network(network.strip()) for network in listed.split(","))
+            AddressPolicy(private_networks=found)
+        except ValueError as error:
+            raise UnsafeSettingError(f"ALLOWED_PRIVATE_NETWORKS for {slug.strip()}: {error}") from error
+        networks[slug.strip()] = found
+    return networks
+
+
+def _public_base_url(text: str) -> str:
+    """Scheme and host, as browsers write them: without the port that the scheme has by itself."""
+    shape = _ORIGIN.fullmatch(text.rstrip("/").lower())
+    if shape is None:
+        raise UnsafeSettingError("PUBLIC_BASE_URL must be a scheme and a host, such as https://app.example.com")
+    has_own_port = (shape["scheme"], shape["port"]) in {("https", ":443"), ("http", ":80")}
+    return f"{shape['scheme']}://{shape['host']}" + ("" if has_own_port else shape["port"] or "")
+
+
+def _outbound_mode(text: str) -> OutboundMode:
+    try:
+        return OutboundMode(text)
+    except ValueError:
+        modes = ", ".join(OutboundMode)
+        raise UnsafeSettingError(f"OUTBOUND_MODE must be one of: {modes}.") from None

@@ -1,0 +1,124 @@
+"""The database: one engine for each application, one session for each request.
+
+A view commits what it wants to keep; whatever is left at the end of a request is rolled back.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from flask import Flask, current_app
+from flask.globals import app_ctx
+from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy.orm import DeclarativeBase, Session, scoped_session, sessionmaker
+from sqlalchemy.types import TypeDecorator
+
+from .instance_files import make_private_file
+
+_SECONDS_TO_WAIT_FOR_A_LOCK = 10
+_MIGRATIONS_LOCK = 0x6269745F  # any number that nothing else on the same PostgreSQL database locks
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC, with its time zone on every database."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """SQLite forgets the time zone."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+class Base(DeclarativeBase):
+    """What all tables have in common: constraints with names, so that later migrations can change them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class _SessionOfTheApplication(Session):
+    """Finds the engine of the application that handles the request."""
+
+    def get_bind(self, *_arguments: Any, **_options: Any) -> Engine:
+        engine: Engine = current_app.extensions["engine"]
+        return engine
+
+
+def _application_context() -> object:
+    return app_ctx._get_current_object()  # type: ignore[attr-defined]  # a proxy's method
+
+
+session: scoped_session[Session] = scoped_session(
+    sessionmaker(class_=_SessionOfTheApplication), scopefunc=_application_context
+)
+
+
+def connect(app: Flask, url: str) -> None:
+    """Give *app* an engine for the database at *url*."""
+    app.extensions["engine"] = make_engine(url)
+
+    @app.teardown_appcontext
+    def end_session(_error: BaseException | None) -> None:
+        session.remove()
+
+
+def make_engine(url: str) -> Engine:
+    """An engine with the driver and the connection settings that the application relies on."""
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite":
+        return _make_sqlite_engine(url)
+    return create_engine(address.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+
+
+def _make_sqlite_engine(url: str) -> Engine:
+    """SQLite takes its write lock when the first writing statement begins, never in the middle of a transaction that
+    has read already: that one could not wait for others, and reading would block others while Bitbucket is asked."""
+    path = make_url(url).database
+    if path and path != ":memory:":
+        make_private_file(Path(path))
+    engine = create_engine(url, connect_args={"timeout": _SECONDS_TO_WAIT_FOR_A_LOCK, "isolation_level": "IMMEDIATE"})
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.close()
+
+    @event.listens_for(engine, "savepoint")
+    def begin_before_the_first_savepoint(connection: Connection, _name: str) -> None:
+        """The driver begins a transaction before INSERT, UPDATE and DELETE, but not before SAVEPOINT."""
+        driver = connection.connection.dbapi_connection
+        if driver is not None and not driver.in_transaction:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the tables up to date; processes that start together wait for one another."""
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATIONS_LOCK})
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "head")
+        connection.commit()

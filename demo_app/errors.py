@@ -1,0 +1,190 @@
+"""Every failure as a page: what happened, what to do, who can do it, and a number to quote."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass
+
+from flask import Flask, current_app, g, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from social_core.exceptions import (
+    AuthCanceled,
+    AuthConfigurationError,
+    AuthSessionError,
+    SocialAuthBaseException,
+)
+from werkzeug.exceptions import HTTPException
+
+from social_bitbucket_server.problems import PROBLEMS, Problem, Who, http_status
+
+from . import audit, database
+from .config import Settings
+from .security_headers import ForeignFormError, WrongHostError
+
+_LOG = logging.getLogger(__name__)
+_SECONDS_TO_WAIT = 60
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a page says about a failure: what happened (*title*, *meaning*), what to do (*remedy*) and *who* can."""
+
+    title: str
+    meaning: str
+    remedy: str
+    who: str = Who.PERSON
+
+    @classmethod
+    def of(cls, problem: Problem) -> Words:
+        """The words of one of the library's problems."""
+        return cls(problem.title, problem.meaning, problem.remedy, problem.who)
+
+
+_NOT_UNDER_WAY = Words(
+    "This login is not under way in this browser.",
+    "It was finished or cancelled before, took longer than ten minutes, or began in another browser.",
+    "Go back to the login page and begin again.",
+)
+_PERSON_DISABLED = Words(
+    "You cannot log in here at the moment.",
+    "Bitbucket knows you, but your account in this organization was disabled.",
+    "Enable the account under Settings → People.",
+    "your organization's owner",
+)
+_UNKNOWN = Words(
+    "The login could not be completed.",
+    "Something came back from the Bitbucket Server that this application does not expect.",
+    "Look the reference number up in the log.",
+    Who.OPERATOR,
+)
+_FORM_TOO_OLD = Words(
+    "This form is too old to be sent.",
+    "The page was open for more than an hour, the browser keeps no cookies, or another site opened the form.",
+    "Go back, reload the page, and send the form again.",
+)
+_WRONG_METHOD = Words(
+    "This address cannot be opened directly.",
+    "It belongs to a button on another page.",
+    "Go back and use the button.",
+)
+_CRASH = Words(
+    "This page could not be made.",
+    "The mistake is the application's, not yours. It is written down with the reference number.",
+    "Look the reference number up in the log.",
+    Who.OPERATOR,
+)
+
+
+def handle_errors(app: Flask) -> None:
+    """Register the pages for everything that can go wrong."""
+    app.register_error_handler(SocialAuthBaseException, login_failed)
+    app.register_error_handler(CSRFError, form_refused)
+    app.register_error_handler(ForeignFormError, form_refused)
+    app.register_error_handler(WrongHostError, wrong_host)
+    app.register_error_handler(404, not_found)
+    app.register_error_handler(405, wrong_method)
+    app.register_error_handler(HTTPException, refused)
+    app.register_error_handler(Exception, crashed)
+
+
+def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
+    """A login that did not succeed. Nothing that Bitbucket or the browser sent is shown."""
+    database.session.rollback()
+    _make_reference()
+    problem = error.context.get("problem", "")
+    audit.record(
+        "login.mixup" if problem in {"login_mixed_up", "token_invalid"} else "login.failure",
+        outcome="failure",
+        code=error.code,
+        problem=problem or None,
+        stage=error.stage,
+        integration_id=g.get("integration_id"),
+    )
+    if problem == "address_blocked":
+        audit.record("outbound.blocked", outcome="failure", **error.context.get("facts", {}))
+    organization = g.get("organization")
+    if isinstance(error, AuthCanceled) and organization is not None:
+        return redirect(url_for("organization.login", slug=organization.slug, e="declined"), 303)
+    status = http_status(error)
+    return _page(_words_for(error), status, {"Retry-After": str(_SECONDS_TO_WAIT)} if status == 503 else {})
+
+
+def form_refused(_error: Exception) -> ResponseReturnValue:
+    """A form without this session's token, or of another site."""
+    _make_reference()
+    audit.record("request.failure", outcome="failure", code="form_refused")
+    return _page(_FORM_TOO_OLD, 400)
+
+
+def wrong_host(_error: Exception) -> ResponseReturnValue:
+    """A request for another host; the page says which one is right."""
+    _make_reference()
+    audit.record("request.failure", outcome="failure", code="wrong_host")
+    settings: Settings = current_app.extensions["settings"]
+    words = Words(
+        "This is not the application's address.",
+        "The request was addressed to another host than the one this application answers for.",
+        f"Open {settings.public_base_url}",
+    )
+    return _page(words, 400, start_page=settings.public_base_url)
+
+
+def not_found(_error: Exception) -> ResponseReturnValue:
+    """The same page for what never was, what is disabled, and what belongs to others."""
+    return render_template("not_found.html"), 404
+
+
+def wrong_method(_error: Exception) -> ResponseReturnValue:
+    """A page opened where a form was expected."""
+    _make_reference()
+    return _page(_WRONG_METHOD, 405)
+
+
+def refused(error: HTTPException) -> ResponseReturnValue:
+    """Any other answer that is not a page, a redirect among them."""
+    if error.code is None or error.code < 400:
+        return error
+    _make_reference()
+    audit.record("request.failure", outcome="failure", code=str(error.code))
+    words = Words(
+        "The request could not be read.", "It is damaged, or larger than any page sends.", "Go back and try again."
+    )
+    return _page(words, error.code)
+
+
+def crashed(error: Exception) -> ResponseReturnValue:
+    """A mistake of ours: the traceback goes to the log alone."""
+    database.session.rollback()
+    _make_reference()
+    _LOG.error("Reference %s: %s", g.reference, type(error).__name__, exc_info=error)
+    return _page(_CRASH, 500)
+
+
+def _words_for(error: SocialAuthBaseException) -> Words:
+    if isinstance(error, AuthSessionError):
+        return _NOT_UNDER_WAY
+    problem = error.context.get("problem", "")
+    if problem == "person_disabled":
+        return _PERSON_DISABLED
+    if isinstance(error, AuthConfigurationError) and error.parameter == "base_url":
+        problem = "connection_failed"  # says nothing about networks that the application may not reach
+    return Words.of(PROBLEMS[problem]) if problem in PROBLEMS else _UNKNOWN
+
+
+def _make_reference() -> None:
+    g.reference = secrets.token_hex(4).upper()
+
+
+def _page(
+    words: Words, status: int, headers: dict[str, str] | None = None, *, start_page: str = "/"
+) -> ResponseReturnValue:
+    page = render_template(
+        "error.html",
+        words=words,
+        organization=g.get("organization"),
+        reference=g.reference,
+        start_page=start_page,
+    )
+    return page, status, headers or {}

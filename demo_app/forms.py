@@ -1,0 +1,156 @@
+"""What people type into the pages, checked where it enters."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+from flask_wtf import FlaskForm
+from wtforms import (
+    BooleanField,
+    EmailField,
+    HiddenField,
+    PasswordField,
+    SelectField,
+    StringField,
+    TextAreaField,
+    URLField,
+)
+from wtforms.validators import InputRequired, Length, Optional, Regexp, ValidationError
+
+from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.server_url import BaseURLRules, ServerURL
+from social_bitbucket_server.trust import read_ca_certificates
+
+SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+LEAST_PASSWORD_LENGTH = 10
+PLATFORM = "Bitbucket Server / Data Center"
+
+
+def _strip(text: str | None) -> str:
+    return (text or "").strip()
+
+
+def _one_line(_form: FlaskForm, field: StringField) -> None:
+    if any(unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp"} for character in field.data or ""):
+        raise ValidationError("Leave out invisible characters.")
+
+
+class OrganizationForm(FlaskForm):  # type: ignore[misc]  # untyped
+    """A new organization and its owner."""
+
+    name = StringField(
+        "Name of the organization",
+        filters=[_strip],
+        validators=[InputRequired("Enter the organization's name."), Length(max=80), _one_line],
+    )
+    slug = StringField(
+        "Address",
+        filters=[_strip],
+        validators=[
+            Optional(),
+            Regexp(
+                SLUG.pattern + r"\Z",
+                message="Use 1 to 40 lower-case letters, digits and hyphens; begin and end with a letter or digit.",
+            ),
+        ],
+    )
+    email = EmailField(
+        "Your e-mail address",
+        filters=[_strip],
+        validators=[
+            InputRequired("Enter your e-mail address."),
+            Length(max=254),
+            Regexp(r"[^\s@]+@[^\s@]+\Z", message="Enter an e-mail address, such as you@example.com."),
+        ],
+    )
+    password = PasswordField(
+        "Password",
+        validators=[
+            InputRequired("Choose a password."),
+            Length(min=LEAST_PASSWORD_LENGTH, message=f"Use at least {LEAST_PASSWORD_LENGTH} characters."),
+            Length(max=200, message="Use at most 200 characters."),
+        ],
+    )
+
+    def proposed_slug(self) -> str:
+        """The slug that was typed, or one made of the name; empty where the name gives none."""
+        if self.slug.data:
+            return str(self.slug.data)
+        plain = unicodedata.normalize("NFKD", self.name.data or "").encode("ascii", "ignore").decode().lower()
+        return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")
+
+
+class FindOrganizationForm(FlaskForm):  # type: ignore[misc]  # untyped
+    """Which organization somebody belongs to."""
+
+    slug = StringField(
+        "Your organization's address",
+        filters=[_strip, str.lower],
+        validators=[InputRequired("Enter the last part of your organization's address, such as acme.")],
+    )
+
+
+class OwnerLoginForm(FlaskForm):  # type: ignore[misc]  # untyped
+    """The owner's way in, which works without any Bitbucket."""
+
+    email = EmailField("E-mail address", filters=[_strip], validators=[InputRequired("Enter your e-mail address.")])
+    password = PasswordField(
+        "Password", validators=[InputRequired("Enter your password."), Length(max=200, message="This is too long.")]
+    )
+    next = HiddenField()
+
+
+class IntegrationForm(FlaskForm):  # type: ignore[misc]  # untyped
+    """A new integration. *rules* say which base URLs are accepted."""
+
+    name = StringField(
+        "Name", filters=[_strip], validators=[InputRequired("Give the integration a name."), Length(max=80), _one_line]
+    )
+    platform = SelectField("Platform", choices=[PLATFORM])
+    base_url = URLField("Base URL", filters=[_strip], validators=[InputRequired("Enter the server's base URL.")])
+    ca_certificates = TextAreaField("CA certificate (optional)", filters=[_strip])
+
+    def __init__(self, rules: BaseURLRules, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._rules = rules
+        self.server_url: ServerURL | None = None
+
+    def validate_base_url(self, field: URLField) -> None:
+        """Reads the address; says what is wrong with it."""
+        try:
+            self.server_url = ServerURL.parse(field.data or "", self._rules)
+        except BitbucketServerError as error:
+            raise ValidationError(f"This base URL cannot be used. {error.reason}") from error
+
+    def validate_ca_certificates(self, field: TextAreaField) -> None:
+        """Keeps clean PEM; says why something else is none. What holds a private key is not shown again."""
+        try:
+            field.data = read_ca_certificates(field.data) if field.data else ""
+        except BitbucketServerError as error:
+            if "PRIVATE KEY" in field.data:
+                field.data = ""
+            raise ValidationError(f"{error.problem.title} {error.reason}") from error
+
+
+class EditIntegrationForm(IntegrationForm):
+    """Changes to an integration that people may log in through already."""
+
+    same_server = BooleanField("This is the same Bitbucket Server under a new address")
+    enabled = BooleanField("People can log in through this integration")
+
+
+class DeleteForm(FlaskForm):  # type: ignore[misc]  # untyped
+    """Asks for the name of what is deleted."""
+
+    name = StringField("Name of the integration", filters=[_strip])
+
+    def __init__(self, expected: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._expected = expected
+
+    def validate_name(self, field: StringField) -> None:
+        """The name must be typed exactly."""
+        if field.data != self._expected:
+            raise ValidationError(f"Type the name exactly as it is: {self._expected}")

@@ -1,0 +1,203 @@
+"""The first tables."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "organizations",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("slug", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("integrations_made", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_organizations")),
+        sa.UniqueConstraint("slug", name=op.f("uq_organizations_slug")),
+    )
+    op.create_table(
+        "social_auth_associations",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("server_url", sa.String(length=255), nullable=False),
+        sa.Column("handle", sa.String(length=255), nullable=False),
+        sa.Column("secret", sa.String(length=255), nullable=False),
+        sa.Column("issued", sa.Integer(), nullable=False),
+        sa.Column("lifetime", sa.Integer(), nullable=False),
+        sa.Column("assoc_type", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_social_auth_associations")),
+        sa.UniqueConstraint("server_url", "handle", name="uq_social_auth_associations_server_url_handle"),
+    )
+    op.create_table(
+        "social_auth_codes",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("code", sa.String(length=32), nullable=False),
+        sa.Column("verified", sa.Boolean(), nullable=False),
+        sa.Column("timestamp", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_social_auth_codes")),
+        sa.UniqueConstraint("code", "email", name="uq_social_auth_codes_code_email"),
+    )
+    op.create_index(op.f("ix_social_auth_codes_code"), "social_auth_codes", ["code"], unique=False)
+    op.create_table(
+        "social_auth_nonces",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("server_url", sa.String(length=255), nullable=False),
+        sa.Column("timestamp", sa.Integer(), nullable=False),
+        sa.Column("salt", sa.String(length=65), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_social_auth_nonces")),
+        sa.UniqueConstraint("server_url", "timestamp", "salt", name="uq_social_auth_nonces_server_url_timestamp_salt"),
+    )
+    op.create_index(op.f("ix_social_auth_nonces_timestamp"), "social_auth_nonces", ["timestamp"], unique=False)
+    op.create_table(
+        "social_auth_partials",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("token", sa.String(length=32), nullable=False),
+        sa.Column("next_step", sa.Integer(), nullable=False),
+        sa.Column("backend", sa.String(length=32), nullable=False),
+        sa.Column("data", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_social_auth_partials")),
+    )
+    op.create_index(op.f("ix_social_auth_partials_token"), "social_auth_partials", ["token"], unique=False)
+    op.create_table(
+        "integrations",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("organization_id", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("base_url", sa.String(length=255), nullable=False),
+        sa.Column("consumer_key", sa.String(length=64), nullable=False),
+        sa.Column("namespace", sa.String(length=32), nullable=False),
+        sa.Column("ca_certificates", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_login_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk_integrations_organization_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_integrations")),
+        sa.UniqueConstraint("consumer_key", name=op.f("uq_integrations_consumer_key")),
+        sa.UniqueConstraint("namespace", name=op.f("uq_integrations_namespace")),
+        sa.UniqueConstraint("organization_id", "number", name=op.f("uq_integrations_organization_id_number")),
+    )
+    op.create_table(
+        "key_pairs",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("integration_id", sa.String(length=32), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("public_key", sa.Text(), nullable=False),
+        sa.Column("sealed_private_key", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["integration_id"], ["integrations.id"], name=op.f("fk_key_pairs_integration_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_key_pairs")),
+    )
+    op.create_index(op.f("ix_key_pairs_integration_id"), "key_pairs", ["integration_id"], unique=False)
+    op.create_index(
+        "one_active_key_pair",
+        "key_pairs",
+        ["integration_id"],
+        unique=True,
+        sqlite_where=sa.text("state = 'active'"),
+        postgresql_where=sa.text("state = 'active'"),
+    )
+    op.create_table(
+        "users",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("organization_id", sa.Integer(), nullable=False),
+        sa.Column("integration_id", sa.String(length=32), nullable=True),
+        sa.Column("username", sa.String(length=255), nullable=False),
+        sa.Column("display_name", sa.String(length=255), nullable=False),
+        sa.Column("email", sa.String(length=255), nullable=True),
+        sa.Column("is_owner", sa.Boolean(), nullable=False),
+        sa.Column("password_hash", sa.String(length=255), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_login_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["integration_id"], ["integrations.id"], name=op.f("fk_users_integration_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["organizations.id"], name=op.f("fk_users_organization_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+        sa.UniqueConstraint("organization_id", "username", name=op.f("uq_users_organization_id_username")),
+    )
+    op.create_index(op.f("ix_users_integration_id"), "users", ["integration_id"], unique=False)
+    op.create_table(
+        "login_sessions",
+        sa.Column("id_sha256", sa.String(length=64), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=True),
+        sa.Column("organization_id", sa.Integer(), nullable=True),
+        sa.Column("integration_id", sa.String(length=32), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["integration_id"], ["integrations.id"], name=op.f("fk_login_sessions_integration_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"],
+            ["organizations.id"],
+            name=op.f("fk_login_sessions_organization_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_login_sessions_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id_sha256", name=op.f("pk_login_sessions")),
+    )
+    op.create_index(op.f("ix_login_sessions_integration_id"), "login_sessions", ["integration_id"], unique=False)
+    op.create_index(op.f("ix_login_sessions_last_seen_at"), "login_sessions", ["last_seen_at"], unique=False)
+    op.create_index(op.f("ix_login_sessions_organization_id"), "login_sessions", ["organization_id"], unique=False)
+    op.create_index(op.f("ix_login_sessions_user_id"), "login_sessions", ["user_id"], unique=False)
+    op.create_table(
+        "social_auth_identities",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("provider", sa.String(length=32), nullable=False),
+        sa.Column("id_key", sa.String(length=255), nullable=False),
+        sa.Column("uid", sa.String(length=255), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("extra_data", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_social_auth_identities_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_social_auth_identities")),
+        sa.UniqueConstraint("provider", "uid", name="uq_social_auth_identities_provider_uid"),
+    )
+    op.create_index(op.f("ix_social_auth_identities_user_id"), "social_auth_identities", ["user_id"], unique=False)
+
+
+def downgrade() -> None:
+    op.drop_index(op.f("ix_social_auth_identities_user_id"), table_name="social_auth_identities")
+    op.drop_table("social_auth_identities")
+    op.drop_index(op.f("ix_login_sessions_user_id"), table_name="login_sessions")
+    op.drop_index(op.f("ix_login_sessions_organization_id"), table_name="login_sessions")
+    op.drop_index(op.f("ix_login_sessions_last_seen_at"), table_name="login_sessions")
+    op.drop_index(op.f("ix_login_sessions_integration_id"), table_name="login_sessions")
+    op.drop_table("login_sessions")
+    op.drop_index(op.f("ix_users_integration_id"), table_name="users")
+    op.drop_table("users")
+    op.drop_index(
+        "one_active_key_pair",
+        table_name="key_pairs",
+        sqlite_where=sa.text("state = 'active'"),
+        postgresql_where=sa.text("state = 'active'"),
+    )
+    op.drop_index(op.f("ix_key_pairs_integration_id"), table_name="key_pairs")
+    op.drop_table("key_pairs")
+    op.drop_table("integrations")
+    op.drop_index(op.f("ix_social_auth_partials_token"), table_name="social_auth_partials")
+    op.drop_table("social_auth_partials")
+    op.drop_index(op.f("ix_social_auth_nonces_timestamp"), table_name="social_auth_nonces")
+    op.drop_table("social_auth_nonces")
+    op.drop_index(op.f("ix_social_auth_codes_code"), table_name="social_auth_codes")
+    op.drop_table("social_auth_codes")
+    op.drop_table("social_auth_associations")
+    op.drop_table("organizations")

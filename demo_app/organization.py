@@ -1,0 +1,84 @@
+"""An organization's own pages: its address, its login link, its owner's password, and the way out."""
+
+from __future__ import annotations
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from sqlalchemy import select
+
+from . import access, audit, database, integrations, navigation, people, security_headers, sessions
+from .forms import OwnerLoginForm
+from .models import IntegrationRecord, Organization
+
+blueprint = Blueprint("organization", __name__, url_prefix="/o/<slug>")
+
+
+@blueprint.get("/")
+@access.for_everybody
+def page(organization: Organization) -> ResponseReturnValue:
+    """The organization's page; its address is an Application URL in Bitbucket."""
+    return render_template("organization/page.html", organization=organization)
+
+
+@blueprint.get("/i/<int:number>/")
+@access.for_everybody
+def page_of_integration(organization: Organization, number: int) -> ResponseReturnValue:
+    """The same page under another address, for the Application URLs of further integrations."""
+    known = select(IntegrationRecord.id).where(
+        IntegrationRecord.organization_id == organization.id, IntegrationRecord.number == number
+    )
+    if database.session.scalar(known) is None:
+        abort(404)
+    return render_template("organization/page.html", organization=organization)
+
+
+@blueprint.get("/login")
+@access.for_everybody
+def login(organization: Organization) -> ResponseReturnValue:
+    """The login link: a button for each integration."""
+    enabled = [(record, integrations.server_url(record)) for record in integrations.enabled_of(organization)]
+    security_headers.allow_forms_to_reach({server_url.origin for _record, server_url in enabled})
+    return render_template(
+        "organization/login.html",
+        organization=organization,
+        enabled=enabled,
+        declined=request.args.get("e") == "declined",
+        next=request.args.get("next", ""),
+    )
+
+
+@blueprint.get("/login/owner")
+@access.for_everybody
+def owner_login(organization: Organization) -> ResponseReturnValue:
+    """The owner's way in, which works without any Bitbucket."""
+    form = OwnerLoginForm(next=request.args.get("next", ""))
+    return render_template("organization/owner_login.html", organization=organization, form=form)
+
+
+@blueprint.post("/login/owner")
+@access.for_everybody
+def log_owner_in(organization: Organization) -> ResponseReturnValue:
+    """Log the owner in by password."""
+    form = OwnerLoginForm()
+    if form.validate():
+        owner = people.owner_by_password(organization, form.email.data, form.password.data)
+        if owner is not None:
+            sessions.log_in(owner)
+            audit.record("login.success", user_id=owner.id)
+            wanted = form.next.data or url_for("settings.integrations_list", slug=organization.slug)
+            return redirect(navigation.after_login(organization, wanted), 303)
+        audit.record("login.failure", outcome="failure", code="password_wrong")
+        form.password.errors = ["E-mail address and password do not belong together."]
+    return render_template("organization/owner_login.html", organization=organization, form=form), 422
+
+
+@blueprint.post("/logout")
+@access.for_everybody
+def logout(organization: Organization) -> ResponseReturnValue:
+    """End this browser's session, for every copy of its cookie."""
+    if current_user.is_authenticated and current_user.organization_id != organization.id:
+        abort(404)
+    sessions.log_out()
+    flash("You are logged out.")
+    return redirect(url_for("organization.login", slug=organization.slug), 303)

@@ -1,0 +1,86 @@
+"""People: owners with a password, and who is let in at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from sqlalchemy import func, select
+from werkzeug.security import check_password_hash, generate_password_hash
+
+from . import audit, clock, database, sessions
+from .models import Organization, User
+
+
+def create_organization(*, slug: str, name: str, email: str, password: str) -> User:
+    """A new organization; returns its owner. Raises IntegrityError where another one has this *slug*."""
+    organization = Organization(slug=slug, name=name)
+    owner = User(
+        organization=organization,
+        username="owner",
+        display_name="Owner",
+        email=email,
+        is_owner=True,
+        password_hash=generate_password_hash(password),
+    )
+    database.session.add(owner)
+    database.session.flush()
+    audit.record("user.created", user_id=owner.id)
+    database.session.commit()
+    return owner
+
+
+def keep_owner(organization: Organization, *, email: str, password: str) -> None:
+    """See to it that *organization*'s owner can log in with *email* and *password*."""
+    owner = database.session.scalars(select(User).where(User.organization_id == organization.id, User.is_owner)).one()
+    owner.email = email
+    if not check_password_hash(owner.password_hash or "", password):
+        owner.password_hash = generate_password_hash(password)
+    database.session.commit()
+
+
+def owner_by_password(organization: Organization, email: str, password: str) -> User | None:
+    """The owner of *organization* with this *email* and *password*, unless disabled."""
+    owner = database.session.scalar(
+        select(User).where(
+            User.organization_id == organization.id, User.is_owner, func.lower(User.email) == email.lower()
+        )
+    )
+    stored = owner.password_hash if owner is not None else None
+    is_right = check_password_hash(stored or _hash_of_nothing(), password)
+    return owner if stored and is_right and owner is not None and owner.is_active else None
+
+
+def of(organization: Organization) -> Sequence[User]:
+    """Everybody in *organization*, the owner first, then by name."""
+    return database.session.scalars(
+        select(User)
+        .where(User.organization_id == organization.id)
+        .order_by(User.is_owner.desc(), func.lower(User.display_name), User.id)
+    ).all()
+
+
+def find(organization: Organization, user_id: int) -> User | None:
+    """The person *user_id* of *organization*, never another organization's."""
+    return database.session.scalar(select(User).where(User.id == user_id, User.organization_id == organization.id))
+
+
+def disable(user: User) -> None:
+    """Let *user* in no more, and end their sessions."""
+    user.disabled_at = clock.now()
+    sessions.end_sessions_of_person(user)
+    audit.record("user.disabled", user_id=user.id)
+    database.session.commit()
+
+
+def enable(user: User) -> None:
+    """Let *user* in again."""
+    user.disabled_at = None
+    audit.record("user.enabled", user_id=user.id)
+    database.session.commit()
+
+
+@cache
+def _hash_of_nothing() -> str:
+    """What a password is compared with where there is no owner, so that both take the same time."""
+    return generate_password_hash("nobody's password")

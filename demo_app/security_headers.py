@@ -1,0 +1,56 @@
+"""What browsers are told about every page, and which requests are refused before any page is made."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, g, request
+
+from .config import Settings
+
+_UNSAFE_METHODS = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+class WrongHostError(Exception):
+    """The request was addressed to another host than this application's."""
+
+
+class ForeignFormError(Exception):
+    """A form was sent by a page of another site."""
+
+
+def protect(app: Flask, settings: Settings) -> None:
+    """Refuse requests for other hosts and forms of other sites, and send the security headers with every answer."""
+
+    @app.before_request
+    def refuse_other_hosts() -> None:
+        """The pages' looks are for everybody, so that the page that says so is readable."""
+        if request.endpoint != "static" and request.headers.get("Host", "").lower() != settings.host:
+            raise WrongHostError
+
+    @app.before_request
+    def refuse_forms_of_other_sites() -> None:
+        """Browsers say where a request comes from; those that do not are left to the CSRF token."""
+        if request.method in _UNSAFE_METHODS and request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}:
+            raise ForeignFormError
+
+    @app.after_request
+    def send_security_headers(response: Response) -> Response:
+        form_targets = " ".join(["'self'", *sorted(g.get("form_targets", ()))])
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+            f"form-action {form_targets}; frame-ancestors 'none'; base-uri 'none'"
+        )
+        response.headers["X-Frame-Options"] = "DENY"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        if request.endpoint != "static":
+            response.headers["Cache-Control"] = "no-store"
+            response.vary.add("Cookie")
+        if settings.is_https:
+            response.headers["Strict-Transport-Security"] = "max-age=31536000"
+        return response
+
+
+def allow_forms_to_reach(origins: set[str]) -> None:
+    """Let this page's forms be redirected to *origins*; without it browsers stop the way to Bitbucket."""
+    g.form_targets = origins

@@ -1,0 +1,194 @@
+"""Server-side sessions: the cookie holds a random identifier, the database everything else.
+
+So logging out ends a session for every copy of its cookie, and disabling a person or an integration ends theirs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import flask
+from flask import Flask, Request, Response
+from flask.sessions import SessionInterface, SessionMixin
+from sqlalchemy import ColumnElement, delete, update
+from werkzeug.datastructures import CallbackDict
+
+from . import audit, clock, database
+from .models import IntegrationRecord, LoginSession, User
+
+IDLE_LIMIT = timedelta(minutes=60)
+ABSOLUTE_LIMIT = timedelta(hours=12)
+_RECORD_USE_EVERY = timedelta(minutes=1)
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+class BrowserSession(CallbackDict[str, Any], SessionMixin):
+    """What one browser's session holds: JSON values, and besides them who is logged in, where, and through what.
+
+    *identifier* is the cookie's value; *stored* says whether the database knows it.
+    """
+
+    def __init__(self, identifier: str, initial: Mapping[str, Any] | None = None, *, stored: bool) -> None:
+        def note_the_change(changed: BrowserSession) -> None:
+            changed.modified = True
+
+        super().__init__(initial, note_the_change)
+        self.identifier = identifier
+        self.stored = stored
+        self.new = not stored
+        self.modified = False
+        self.user_id: int | None = None
+        self.organization_id: int | None = None
+        self.integration_id: str | None = None
+
+    @classmethod
+    def begin(cls) -> BrowserSession:
+        """A session that nobody knows yet."""
+        return cls(_new_identifier(), stored=False)
+
+
+class DatabaseSessions(SessionInterface):
+    """Keeps Flask's sessions in the table ``login_sessions``. *secure*: whether browsers come through TLS."""
+
+    def __init__(self, *, secure: bool) -> None:
+        self.secure = secure
+        self.cookie_name = "__Host-demo_session" if secure else "demo_session"
+
+    def open_session(self, _app: Flask, request: Request) -> BrowserSession:
+        """The session of the browser's cookie. An identifier that is unknown, revoked or too old is never adopted."""
+        row = _live_row(request.cookies.get(self.cookie_name, ""))
+        if row is None:
+            return BrowserSession.begin()
+        opened = BrowserSession(request.cookies[self.cookie_name], json.loads(row.data), stored=True)
+        opened.user_id, opened.organization_id, opened.integration_id = (
+            row.user_id,
+            row.organization_id,
+            row.integration_id,
+        )
+        now = clock.now()
+        if now - row.last_seen_at > _RECORD_USE_EVERY:
+            row.last_seen_at = now
+            database.session.commit()
+        return opened
+
+    def save_session(self, _app: Flask, session: SessionMixin, response: Response) -> None:
+        """Keep what changed. What a view left uncommitted in the database is not kept."""
+        database.session.rollback()
+        opened = cast("BrowserSession", session)
+        if not opened.modified:
+            return
+        now = clock.now()
+        if opened.stored:
+            database.session.execute(
+                update(LoginSession)
+                .where(LoginSession.id_sha256 == _digest(opened.identifier), LoginSession.revoked_at.is_(None))
+                .values(data=json.dumps(dict(opened)))
+            )
+        else:
+            _prune(now)
+            database.session.add(
+                LoginSession(
+                    id_sha256=_digest(opened.identifier),
+                    data=json.dumps(dict(opened)),
+                    user_id=opened.user_id,
+                    organization_id=opened.organization_id,
+                    integration_id=opened.integration_id,
+                    created_at=now,
+                    last_seen_at=now,
+                )
+            )
+            response.set_cookie(
+                self.cookie_name, opened.identifier, path="/", secure=self.secure, httponly=True, samesite="Lax"
+            )
+        database.session.commit()
+
+    def regenerate(self, session: SessionMixin) -> None:
+        """Give the session a new identifier and end the old one; its values stay."""
+        opened = cast("BrowserSession", session)
+        if opened.stored:
+            _revoke(LoginSession.id_sha256 == _digest(opened.identifier))
+            database.session.commit()
+        opened.identifier = _new_identifier()
+        opened.stored = False
+        opened.modified = True
+
+
+def log_in(user: User) -> None:
+    """Make this browser *user*'s, with a renewed session that holds nothing of the one before."""
+    session = _this_session()
+    _interface().regenerate(session)
+    session.clear()
+    session.user_id = user.id
+    session.organization_id = user.organization_id
+    session.integration_id = user.integration_id
+    user.last_login_at = clock.now()
+    database.session.commit()
+
+
+def log_out() -> None:
+    """End this browser's session on the server and begin an empty one."""
+    session = _this_session()
+    _interface().regenerate(session)
+    session.clear()
+    session.user_id = session.organization_id = session.integration_id = None
+
+
+def end_sessions_of_person(user: User) -> None:
+    """End every session of *user*. The caller commits."""
+    _revoke(LoginSession.user_id == user.id)
+
+
+def end_sessions_of_integration(integration: IntegrationRecord) -> None:
+    """End every session of people who logged in through *integration*. The caller commits."""
+    _revoke(LoginSession.integration_id == integration.id)
+
+
+def _this_session() -> BrowserSession:
+    return cast("BrowserSession", flask.session._get_current_object())  # type: ignore[attr-defined]  # a proxy's method
+
+
+def _interface() -> DatabaseSessions:
+    return cast("DatabaseSessions", flask.current_app.session_interface)
+
+
+def _new_identifier() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def _digest(identifier: str) -> str:
+    return hashlib.sha256(identifier.encode()).hexdigest()
+
+
+def _live_row(identifier: str) -> LoginSession | None:
+    if not _IDENTIFIER.fullmatch(identifier):
+        return None
+    row = database.session.get(LoginSession, _digest(identifier))
+    if row is None or row.revoked_at is not None:
+        return None
+    now = clock.now()
+    if now - row.last_seen_at > IDLE_LIMIT or now - row.created_at > ABSOLUTE_LIMIT:
+        return None
+    return row
+
+
+def _revoke(which: ColumnElement[bool]) -> None:
+    ended = database.session.scalars(
+        update(LoginSession)
+        .where(which, LoginSession.revoked_at.is_(None))
+        .values(revoked_at=clock.now(), data="{}")
+        .returning(LoginSession.user_id)
+    ).all()
+    for user_id in ended:
+        if user_id is not None:
+            audit.record("session.revoked", user_id=user_id)
+
+
+def _prune(now: datetime) -> None:
+    """Forget sessions that nobody can use any more."""
+    database.session.execute(delete(LoginSession).where(LoginSession.last_seen_at < now - ABSOLUTE_LIMIT))

@@ -1,0 +1,61 @@
+"""The start page: create an organization, or find one's own."""
+
+from __future__ import annotations
+
+from flask import Blueprint, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from . import database, people, sessions
+from .forms import FindOrganizationForm, OrganizationForm
+from .models import Organization
+
+blueprint = Blueprint("start", __name__)
+
+
+@blueprint.get("/")
+def home() -> ResponseReturnValue:
+    """What this application is, and the way to one's organization."""
+    return render_template("start/home.html", form=FindOrganizationForm())
+
+
+@blueprint.post("/")
+def find() -> ResponseReturnValue:
+    """Go to the login page of the organization that was typed."""
+    form = FindOrganizationForm()
+    if form.validate():
+        known = select(Organization.slug).where(Organization.slug == form.slug.data, Organization.disabled_at.is_(None))
+        slug = database.session.scalar(known)
+        if slug is not None:
+            return redirect(url_for("organization.login", slug=slug), 303)
+        form.slug.errors = ["There is no organization with this address. Ask a colleague for your login link."]
+    return render_template("start/home.html", form=form), 422
+
+
+@blueprint.get("/organizations/new")
+def new() -> ResponseReturnValue:
+    """The form for a new organization."""
+    return render_template("start/new.html", form=OrganizationForm())
+
+
+@blueprint.post("/organizations/new")
+def create() -> ResponseReturnValue:
+    """Create the organization and log its owner in."""
+    form = OrganizationForm()
+    if form.validate():
+        slug = form.proposed_slug()
+        if not slug:
+            form.slug.errors = ["Choose an address: the name has no letters that an address can be made of."]
+        else:
+            try:
+                owner = people.create_organization(
+                    slug=slug, name=form.name.data, email=form.email.data, password=form.password.data
+                )
+            except IntegrityError:
+                database.session.rollback()
+                form.slug.errors = [f"Another organization has the address “{slug}”. Choose a different one."]
+            else:
+                sessions.log_in(owner)
+                return redirect(url_for("settings.integrations_list", slug=slug), 303)
+    return render_template("start/new.html", form=form), 422

@@ -1,0 +1,50 @@
+"""What the templates use besides Jinja's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from flask import Flask
+from wtforms import Field
+
+from social_bitbucket_server.worksheet import Action, Entry
+
+from . import words
+from .config import Settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """Entries of a worksheet that follow one another and ask for the same *action*; *position* counts runs."""
+
+    position: int
+    action: Action
+    entries: tuple[Entry, ...]
+
+
+def runs(entries: Iterable[Entry]) -> Iterator[Run]:
+    """*entries* in runs of the same action."""
+    for position, (action, run) in enumerate(groupby(entries, key=lambda entry: entry.action)):
+        yield Run(position, action, tuple(run))
+
+
+def described(field: Field, hint: str | None, attributes: dict[str, str | bool | None]) -> dict[str, str | bool]:
+    """The attributes of a field's element, with the ids of its *hint* and error, so that screen readers say them."""
+    chosen: dict[str, str | bool] = {name: value for name, value in attributes.items() if value}
+    ids = [f"{field.id}-hint"] if hint else []
+    if field.errors:
+        ids.append(f"{field.id}-error")
+        chosen["aria-invalid"] = "true"
+        chosen["autofocus"] = True
+    if ids:
+        chosen["aria-describedby"] = " ".join(ids)
+    return chosen
+
+
+def set_up(app: Flask, settings: Settings) -> None:
+    """Give *app*'s templates their filters and functions."""
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals.update(application_name=settings.application_name, described=described)
+    app.jinja_env.filters.update(ago=words.ago, in_full=words.in_full, runs=runs)

@@ -1,0 +1,28 @@
+"""How moments are written on the pages: durations in words, dates with their time zone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from . import clock
+
+_UNITS = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
+
+
+def ago(moment: datetime) -> str:
+    """How long *moment* is past, in words: "3 minutes ago"."""
+    seconds = int((clock.now() - moment).total_seconds())
+    for length, unit in _UNITS:
+        if seconds >= length:
+            return f"{count(seconds // length, unit)} ago"
+    return "just now"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun: "1 person", "2 people"."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def in_full(moment: datetime) -> str:
+    """A date and time with its time zone: "23 November 2026, 20:08 UTC"."""
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"

@@ -1,0 +1,156 @@
+"""Bitbucket's REST API for one person: JSON, signed with the access token that this person granted."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from .answers import read_document
+from .client import Client
+from .problems import BitbucketServerError
+from .tokens import StoredToken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .integration import Integration
+    from .tokens import TokenStore
+    from .transport import Answer, Method
+
+LIMIT = 4 * 1024 * 1024
+"""Bytes that an answer may have."""
+
+TRIES = 3
+"""How often a request is sent where the server limits requests."""
+
+LONGEST_WAIT = 30
+"""Seconds to wait at the server's wish before another try; where it wishes more, ``rate_limited`` is raised instead."""
+
+_USUAL_WAIT = 5
+# Percent-encoding in capitals, as it is sent and signed.
+_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-F]{2})+)+/?")
+
+
+class RestClient:
+    """Signed calls as one person. Every *path* is below the base URL, such as ``/rest/api/latest/projects``, and
+    percent-encoded; keyword arguments become its query.
+
+    The token is the one in *store*, where it is renewed when it has ended. Where the server limits requests, they wait
+    as long as it asks, up to :data:`LONGEST_WAIT`, with *sleep*.
+
+    Raises ``token_revoked``, ``token_expired``, ``account_not_admitted``, ``rate_limited``, ``request_refused`` with
+    the ``status_code``, and the problems of the conversation.
+    """
+
+    def __init__(
+        self, integration: Integration, store: TokenStore, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._client = Client(integration)
+        self._store = store
+        self._token = store.load()
+        self._sleep = sleep
+
+    def get(self, path: str, **query: str | int) -> Any:
+        """The JSON at *path*; ``None`` where the answer is empty."""
+        return self._call("GET", path, query)
+
+    def post(self, path: str, document: Any = None, **query: str | int) -> Any:
+        """Send the JSON *document* by POST, or nothing where it is ``None``; returns the answer's JSON."""
+        return self._call("POST", path, query, document)
+
+    def put(self, path: str, document: Any = None, **query: str | int) -> Any:
+        """Send the JSON *document* by PUT, or nothing where it is ``None``; returns the answer's JSON."""
+        return self._call("PUT", path, query, document)
+
+    def delete(self, path: str, document: Any = None, **query: str | int) -> Any:
+        """Ask by DELETE; returns the answer's JSON."""
+        return self._call("DELETE", path, query, document)
+
+    def pages(self, path: str, **query: str | int) -> Iterator[Any]:
+        """The values of a paged resource, one by one; each page is asked for when it is needed.
+
+        *limit* in the query is the size of a page. Raises ``malformed_answer`` where a page is not one.
+        """
+        while True:
+            page = self.get(path, **query)
+            if not isinstance(page, dict) or not isinstance(page.get("values"), list):
+                raise BitbucketServerError("malformed_answer", "It is not a page of values.")
+            yield from page["values"]
+            if page.get("isLastPage") is not False:
+                return
+            start = page.get("nextPageStart")
+            if type(start) is not int or start <= int(query.get("start", 0)):
+                raise BitbucketServerError("malformed_answer", "It does not say where the next page begins.")
+            query["start"] = start
+
+    def __repr__(self) -> str:
+        return f"<RestClient {self._client.integration.server_url}>"
+
+    def _call(self, method: Method, path: str, query: dict[str, str | int], document: Any = None) -> Any:
+        if not _PATH.fullmatch(path):
+            raise ValueError("A path begins with a slash, is percent-encoded in capitals, and has no query or dots.")
+        url = self._client.integration.server_url.join(path, **query)
+        body = None if document is None else json.dumps(document)
+        if self._token.is_over:
+            self._renew()
+        try:
+            return self._document(method, url, body)
+        except BitbucketServerError as error:
+            if error.code == "token_rejected" and self._is_replaced():
+                return self._document(method, url, body)
+            if error.code != "token_expired":
+                raise _named(error) from None
+        self._renew()
+        try:
+            return self._document(method, url, body)
+        except BitbucketServerError as error:
+            raise _named(error) from None
+
+    def _document(self, method: Method, url: str, body: str | None) -> Any:
+        return read_document(self._unlimited(method, url, body))
+
+    def _unlimited(self, method: Method, url: str, body: str | None) -> Answer:
+        """The answer, after the waiting that the server asked for."""
+        for _ in range(TRIES - 1):
+            answer = self._request(method, url, body)
+            if answer.status != 429:
+                return answer
+            wait = _seconds_to_wait(answer)
+            if wait > LONGEST_WAIT:
+                return answer
+            self._sleep(wait)
+        return self._request(method, url, body)
+
+    def _request(self, method: Method, url: str, body: str | None) -> Answer:
+        return self._client.request(method, url, self._token.access_token(), body=body, limit=LIMIT)
+
+    def _renew(self) -> None:
+        if not self._token.is_renewable:
+            raise BitbucketServerError("token_expired")
+        try:
+            renewed = self._client.renew(self._token.access_token())
+        except BitbucketServerError as error:
+            if error.code == "token_rejected" and self._is_replaced():
+                return
+            raise _named(error) from None
+        self._token = StoredToken.granted(renewed, self._client.integration)
+        self._store.keep(self._token)
+
+    def _is_replaced(self) -> bool:
+        """Whether somebody else has renewed the token meanwhile; then theirs is taken."""
+        known, self._token = self._token, self._store.load()
+        return self._token != known
+
+
+def _named(error: BitbucketServerError) -> BitbucketServerError:
+    """A token that was accepted once and is rejected now was revoked."""
+    if error.code != "token_rejected":
+        return error
+    return BitbucketServerError("token_revoked", provider_code=error.provider_code, status_code=error.status_code)
+
+
+def _seconds_to_wait(answer: Answer) -> int:
+    text = answer.headers.get("Retry-After", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else _USUAL_WAIT

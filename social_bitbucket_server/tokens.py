@@ -1,0 +1,131 @@
+"""Access tokens at rest: sealed for one person of one integration, and good for the server that issued them alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .client import AccessToken
+from .problems import BitbucketServerError
+from .secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .integration import Integration
+    from .key_ring import KeyRing
+
+PURPOSE = "access-token"
+"""What the key ring seals these records for."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredToken:
+    """An access token with the times, in seconds since 1970, at which it ends and after which it cannot be renewed;
+    ``None`` where the server did not say. *server*: the base URL of the server that issued it."""
+
+    value: str = field(repr=False)
+    session_handle: str = field(repr=False)
+    expires_at: int | None
+    renewable_until: int | None
+    server: str
+
+    @classmethod
+    def granted(cls, token: AccessToken, integration: Integration) -> StoredToken:
+        """*token*, which the server of *integration* has just issued."""
+        now = int(time.time())
+        return cls(
+            Secret(token.value),
+            Secret(token.session_handle),
+            None if token.expires_in is None else now + token.expires_in,
+            None if token.authorization_expires_in is None else now + token.authorization_expires_in,
+            str(integration.server_url),
+        )
+
+    @classmethod
+    def open(cls, record: str, key_ring: KeyRing, integration: Integration, uid: str) -> StoredToken:
+        """The token in a *record* that :meth:`seal` made for the same integration and *uid*.
+
+        Raises ``token_unopenable``, and ``token_missing`` where the integration has another server now.
+        """
+        try:
+            text = key_ring.open(record, purpose=PURPOSE, integration_id=integration.id, key_id=uid)
+        except BitbucketServerError as error:
+            raise BitbucketServerError("token_unopenable", error.reason, parameter="KEY_RING") from None
+        fields = json.loads(text)
+        if fields["server"] != str(integration.server_url):
+            raise BitbucketServerError("token_missing", "The integration's base URL was changed.")
+        return cls(
+            Secret(fields["token"]),
+            Secret(fields["session_handle"]),
+            fields["expires_at"],
+            fields["renewable_until"],
+            fields["server"],
+        )
+
+    def seal(self, key_ring: KeyRing, integration: Integration, uid: str) -> str:
+        """A record for the database, which opens for *integration* and *uid* only."""
+        fields = {
+            "token": self.value,
+            "session_handle": self.session_handle,
+            "expires_at": self.expires_at,
+            "renewable_until": self.renewable_until,
+            "server": self.server,
+        }
+        text = Secret(json.dumps(fields))
+        return key_ring.seal(text.encode(), purpose=PURPOSE, integration_id=integration.id, key_id=uid)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, or will within the next minute."""
+        return self.expires_at is not None and self.expires_at - 60 <= time.time()
+
+    @property
+    def is_renewable(self) -> bool:
+        """Whether the server promised to exchange it for a new one."""
+        return bool(self.session_handle) and (self.renewable_until is None or time.time() < self.renewable_until)
+
+    def access_token(self) -> AccessToken:
+        """As :class:`~.client.Client` takes it."""
+        return AccessToken(self.value, self.session_handle, None, None)
+
+
+class TokenStore(Protocol):
+    """Where one person's access token is kept."""
+
+    def load(self) -> StoredToken:
+        """The token as it is stored now. Raises ``token_missing`` and ``token_unopenable``."""
+
+    def keep(self, token: StoredToken) -> None:
+        """Put *token* in place of the one before."""
+
+
+EXTRA_DATA_KEY = "sealed_access_token"
+"""What the record is called in the ``extra_data`` of a person's identity."""
+
+
+class IdentityTokens:
+    """The access token in the ``extra_data`` of one of social-core's identities, which *find* looks up anew."""
+
+    def __init__(self, find: Callable[[], Any], key_ring: KeyRing, integration: Integration, uid: str) -> None:
+        self._find = find
+        self._key_ring = key_ring
+        self._integration = integration
+        self._uid = uid
+
+    def load(self) -> StoredToken:
+        """The token as it is stored now. Raises ``token_missing`` and ``token_unopenable``."""
+        identity = self._find()
+        record = identity.extra_data.get(EXTRA_DATA_KEY) if identity is not None else None
+        if not isinstance(record, str):
+            raise BitbucketServerError("token_missing")
+        return StoredToken.open(record, self._key_ring, self._integration, self._uid)
+
+    def keep(self, token: StoredToken) -> None:
+        """Put *token* in place of the one before; nothing where the identity is gone."""
+        identity = self._find()
+        record = token.seal(self._key_ring, self._integration, self._uid)
+        if identity is not None and identity.set_extra_data({EXTRA_DATA_KEY: record}):
+            identity.save()

@@ -1,0 +1,369 @@
+"""Logins through the demo application, over HTTP, with sandboxes as the organizations' Bitbucket Servers."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from waitress import create_server
+from waitress.wasyncore import close_all
+
+from demo_app import create_app, database
+from demo_app.models import SocialStorage, User
+from social_bitbucket_server.sandbox import Sandbox
+from tests.demo_visitor import PLATFORM, OverHTTP, Page, Visitor
+from tests.postgresql import PostgreSQL, programs
+
+
+@dataclass
+class Demo:
+    """The application while it serves."""
+
+    app: Flask
+    origin: str
+
+    def visitor(self) -> Visitor:
+        return Visitor(OverHTTP(self.origin))
+
+    def rows(self, *columns: Any) -> list[tuple[Any, ...]]:
+        with self.app.app_context():
+            return [tuple(row) for row in database.session.query(*columns).order_by(*columns)]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    folder = programs()
+    assert folder is not None
+    with PostgreSQL(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, must_be_there: Callable[[bool, str], None]) -> str:
+    """SQLite's default, or an empty database of what the test is parametrized with."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return ""
+    must_be_there(programs() is not None, "PostgreSQL")
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.new_database()
+
+
+on_every_database = pytest.mark.parametrize(
+    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+
+
+@pytest.fixture
+def demo(tmp_path: Path, database_url: str) -> Iterator[Demo]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    app = create_app(
+        {
+            "INSTANCE_PATH": tmp_path / "instance",
+            "PUBLIC_BASE_URL": origin,
+            "OUTBOUND_MODE": "test",
+            "DATABASE_URL": database_url,
+        }
+    )
+    sockets: dict[int, Any] = {}
+    server = create_server(app, map=sockets, sockets=[listener], threads=8)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield Demo(app, origin)
+    server.task_dispatcher.shutdown()
+    server.trigger.pull_trigger(lambda: close_all(sockets))
+    thread.join()
+    app.extensions["engine"].dispose()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(context="/bitbucket", version="7.6.0") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def other_sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+def connect(owner: Visitor, slug: str, sandbox: Sandbox, name: str = "Bitbucket") -> str:
+    """Add an integration, and enter its worksheet's values in the sandbox; returns the integration's page."""
+    path = owner.add_integration(slug, sandbox.url, name)
+    page = owner.get(path)
+    sandbox.link(
+        name=page.value_of("Application Name"),
+        application_url=page.value_of("Application URL"),
+        consumer_key=page.value_of("Consumer Key"),
+        public_key=page.value_of("Public Key"),
+    )
+    return path
+
+
+@pytest.fixture
+def acme(demo: Demo, sandbox: Sandbox) -> str:
+    """An organization that is connected to the sandbox; the path of its integration's page."""
+    owner = demo.visitor()
+    owner.create_organization("acme")
+    return connect(owner, "acme", sandbox)
+
+
+def log_in(visitor: Visitor, integration: str, sandbox: Sandbox, user: str = "jane", **fields: str) -> Page:
+    """The whole way through Bitbucket and back; returns the callback's answer."""
+    return visitor.get(sandbox.authorize(visitor.begin(integration, **fields).location, user=user))
+
+
+@on_every_database
+def test_a_person_logs_in_with_the_login_link_and_sees_who_they_are(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    jane = demo.visitor()
+    answer = log_in(jane, acme, sandbox)
+    assert (answer.status, answer.location) == (303, "/o/acme/account")
+    account = jane.get("/o/acme/account")
+    for shown in ("Jane Doe", "jane@example.com", "Acme", sandbox.url):
+        assert shown in account.words
+
+
+def test_logging_out_ends_the_session_for_every_copy_of_its_cookie(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    jane, copy = demo.visitor(), demo.visitor()
+    log_in(jane, acme, sandbox)
+    copy.transport.session.cookies.update(jane.transport.session.cookies)
+    assert copy.get("/o/acme/account").status == 200
+    assert jane.post("/o/acme/logout", "/o/acme/account").location == "/o/acme/login"
+    assert copy.get("/o/acme/account").location.startswith("/o/acme/login")
+
+
+def test_the_same_person_comes_back_to_the_same_account(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    log_in(demo.visitor(), acme, sandbox)
+    sandbox.users.rename("jane", "jane.doe")
+    assert log_in(demo.visitor(), acme, sandbox, user="jane.doe").status == 303
+    assert demo.rows(User.username) == [("jane",), ("owner",)]
+
+
+def test_a_login_begun_on_a_page_returns_to_it(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    answer = log_in(demo.visitor(), acme, sandbox, next="/o/acme/settings/people?x=1")
+    assert answer.location == "/o/acme/settings/people?x=1"
+
+
+@pytest.mark.parametrize(
+    "next_page", ["//evil.example", "https://evil.example/", "/o/other/account", "/organizations/new"]
+)
+def test_a_login_returns_to_pages_of_the_organization_only(
+    demo: Demo, sandbox: Sandbox, acme: str, next_page: str
+) -> None:
+    assert log_in(demo.visitor(), acme, sandbox, next=next_page).location == "/o/acme/account"
+
+
+def test_the_status_says_when_the_last_login_was(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    owner = demo.visitor()
+    owner.log_owner_in("acme")
+    assert "Never used" in owner.get("/o/acme/settings/integrations").words
+    log_in(demo.visitor(), acme, sandbox)
+    assert "Last login just now" in owner.get("/o/acme/settings/integrations").words
+
+
+def test_two_organizations_on_one_server_stay_apart(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    owner = demo.visitor()
+    owner.create_organization("globex")
+    globex = connect(owner, "globex", sandbox)
+    at_acme, at_globex = demo.visitor(), demo.visitor()
+    log_in(at_acme, acme, sandbox)
+    log_in(at_globex, globex, sandbox)
+    assert len(demo.rows(User.id)) == 4, "two owners, and one Jane in each organization"
+    assert at_acme.get("/o/globex/account").status == 404
+    assert at_globex.get("/o/acme/account").status == 404
+
+
+def test_equal_user_ids_on_two_servers_are_two_people(
+    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, acme: str
+) -> None:
+    owner = demo.visitor()
+    owner.create_organization("globex")
+    globex = connect(owner, "globex", other_sandbox)
+    log_in(demo.visitor(), acme, sandbox)
+    log_in(demo.visitor(), globex, other_sandbox)
+    identities = demo.rows(SocialStorage.user.uid, SocialStorage.user.user_id)
+    assert len({user_id for _uid, user_id in identities}) == 2
+    assert {uid.rpartition(":")[2] for uid, _user_id in identities} == {"2"}
+
+
+@on_every_database
+def test_two_integrations_of_one_organization_work_on_one_server(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    owner = demo.visitor()
+    owner.log_owner_in("acme")
+    second = connect(owner, "acme", sandbox, name="Second")
+    log_in(demo.visitor(), acme, sandbox)
+    assert log_in(demo.visitor(), second, sandbox).status == 303
+    assert demo.rows(User.username) == [("jane",), ("jane-2",), ("owner",)]
+
+
+def test_declining_leads_back_to_the_login_page_with_a_notice(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    jane = demo.visitor()
+    answer = jane.get(sandbox.authorize(jane.begin(acme).location, user="jane", allow=False))
+    assert (answer.status, answer.location) == (303, "/o/acme/login?e=declined")
+    assert "Nobody was logged in." in jane.get(answer.location).words
+
+
+def test_a_callback_works_once(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    jane = demo.visitor()
+    callback = sandbox.authorize(jane.begin(acme).location, user="jane")
+    assert jane.get(callback).status == 303
+    asked = len(sandbox.requests)
+    assert jane.get(callback).status == 400
+    assert len(sandbox.requests) == asked
+
+
+@on_every_database
+def test_a_callback_works_once_when_it_comes_many_times_at_once(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    jane = demo.visitor()
+    callback = sandbox.authorize(jane.begin(acme).location, user="jane")
+    copies = [demo.visitor() for _ in range(6)]
+    for copy in copies:
+        copy.transport.session.cookies.update(jane.transport.session.cookies)
+    with ThreadPoolExecutor(6) as threads:
+        statuses = sorted(threads.map(lambda copy: copy.get(callback).status, copies))
+    assert statuses == [303, 400, 400, 400, 400, 400]
+
+
+@on_every_database
+def test_first_logins_at_once_make_one_person(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    browsers = [demo.visitor() for _ in range(4)]
+    callbacks = [sandbox.authorize(browser.begin(acme).location, user="jane") for browser in browsers]
+    with ThreadPoolExecutor(4) as threads:
+        statuses = list(threads.map(lambda pair: pair[0].get(pair[1]).status, zip(browsers, callbacks, strict=True)))
+    assert statuses == [303] * 4
+    assert demo.rows(User.username) == [("jane",), ("owner",)]
+
+
+def test_a_callback_in_another_browser_logs_nobody_in(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    jane, other = demo.visitor(), demo.visitor()
+    callback = sandbox.authorize(jane.begin(acme).location, user="jane")
+    answer = other.get(callback)
+    assert answer.status == 400
+    assert "This login is not under way in this browser" in answer.words
+    assert other.get("/o/acme/account").status == 303
+    assert jane.get(callback).status == 303, "Jane's own login is not harmed"
+
+
+def test_an_error_page_repeats_nothing_of_the_address(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    callback = sandbox.authorize(demo.visitor().begin(acme).location, user="jane")
+    token, verifier = (part.partition("=")[2] for part in callback.partition("?")[2].split("&"))
+    page = demo.visitor().get(callback)
+    assert token not in page.text
+    assert verifier not in page.text
+
+
+def test_a_login_attaches_nothing_to_whoever_was_logged_in(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    browser = demo.visitor()
+    log_in(browser, acme, sandbox, user="jane")
+    log_in(browser, acme, sandbox, user="kim")
+    assert "Kim Without E-mail" in browser.get("/o/acme/account").words
+    users = [user_id for (user_id,) in demo.rows(SocialStorage.user.user_id)]
+    assert len(set(users)) == len(users) == 2
+
+
+def test_the_session_of_whoever_was_logged_in_ends(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    browser, copy = demo.visitor(), demo.visitor()
+    log_in(browser, acme, sandbox, user="jane")
+    copy.transport.session.cookies.update(browser.transport.session.cookies)
+    log_in(browser, acme, sandbox, user="kim")
+    assert copy.get("/o/acme/account").status == 303
+
+
+def test_the_session_is_renewed_at_login(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    jane = demo.visitor()
+    callback = sandbox.authorize(jane.begin(acme).location, user="jane")
+    before = jane.transport.session.cookies["demo_session"]
+    jane.get(callback)
+    assert jane.transport.session.cookies["demo_session"] != before
+
+
+@on_every_database
+def test_a_disabled_person_is_logged_out_and_not_let_in(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    jane, owner = demo.visitor(), demo.visitor()
+    log_in(jane, acme, sandbox)
+    owner.log_owner_in("acme")
+    ((user_id,),) = demo.rows(SocialStorage.user.user_id)
+    owner.post(f"/o/acme/settings/people/{user_id}/disable", "/o/acme/settings/people")
+    assert jane.get("/o/acme/account").status == 303
+    answer = log_in(jane, acme, sandbox)
+    assert answer.status == 403
+    assert "This is for your organization's owner" in answer.words
+
+
+@on_every_database
+def test_disabling_an_integration_ends_logins_through_it(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    jane, late, owner = demo.visitor(), demo.visitor(), demo.visitor()
+    log_in(jane, acme, sandbox)
+    callback = sandbox.authorize(late.begin(acme).location, user="jane")
+    owner.log_owner_in("acme")
+    owner.post(f"{acme}/edit", name="Bitbucket", platform=PLATFORM, base_url=sandbox.url)
+    assert jane.get("/o/acme/account").status == 303
+    assert late.get(callback).status == 404
+    assert "No Bitbucket Server can be used here yet" in jane.get("/o/acme/login").words
+
+
+@on_every_database
+def test_deleting_an_integration_deletes_its_people(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    jane, owner = demo.visitor(), demo.visitor()
+    log_in(jane, acme, sandbox)
+    owner.log_owner_in("acme")
+    question = owner.get(f"{acme}/delete").words
+    assert "1 person who logged in through it" in question
+    assert "1 Bitbucket account " in question
+    assert owner.post(f"{acme}/delete", name="Bitbucket").status == 303
+    assert jane.get("/o/acme/account").status == 303
+    assert demo.rows(User.username) == [("owner",)]
+    assert demo.rows(SocialStorage.user.uid) == []
+
+
+def test_nothing_but_the_identity_is_kept_of_a_login(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    log_in(demo.visitor(), acme, sandbox)
+    assert demo.rows(SocialStorage.user.extra_data) == [({},)]
+
+
+def test_a_new_key_pair_works_once_bitbucket_has_it(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    owner = demo.visitor()
+    owner.log_owner_in("acme")
+    owner.post(f"{acme}/key-pair", f"{acme}/edit")
+    answer = demo.visitor().begin(acme)
+    assert answer.status == 503
+    assert "Bitbucket could not verify the signature" in answer.words
+    page = owner.get(acme)
+    for link in list(sandbox.links.all()):
+        sandbox.links.remove(link.id)
+    sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=page.value_of("Public Key"))
+    assert log_in(demo.visitor(), acme, sandbox).status == 303
+
+
+def test_another_organizations_integration_cannot_begin_here(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    owner = demo.visitor()
+    owner.create_organization("globex")
+    integration = acme.rpartition("/")[2]
+    asked = len(sandbox.requests)
+    answer = demo.visitor().post(f"/o/globex/login/{integration}/begin", "/o/acme/login")
+    assert answer.status == 404
+    assert len(sandbox.requests) == asked
+
+
+def test_an_unreachable_server_is_explained_with_a_reference(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    sandbox.stop()
+    answer = demo.visitor().begin(acme)
+    assert answer.status == 502
+    for words in ("Acme", "The Bitbucket Server could not be reached", "Reference", "Back to Acme's login"):
+        assert words in answer.words
+
+
+def test_people_who_are_not_the_owner_find_no_settings(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    jane = demo.visitor()
+    log_in(jane, acme, sandbox)
+    for path in (acme, f"{acme}/edit", "/o/acme/settings/people", "/o/acme/settings/integrations"):
+        assert jane.get(path).status == 404
+    assert "Settings" not in jane.get("/o/acme/account").words

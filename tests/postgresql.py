@@ -1,0 +1,59 @@
+"""A PostgreSQL server for tests: it lives in a temporary folder and listens on a socket file there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+import psycopg
+
+
+def programs() -> Path | None:
+    """The folder with PostgreSQL's programs, ``initdb`` among them, if there is one."""
+    found = shutil.which("initdb") or shutil.which("pg_ctl")
+    return Path(found).resolve().parent if found else None
+
+
+class PostgreSQL:
+    """Starts with the first ``with`` and is gone after it."""
+
+    def __init__(self, folder_of_programs: Path) -> None:
+        self._programs = folder_of_programs
+        # The path of a socket file may have no more than about 100 characters: pytest's own folders are too deep.
+        self._folder = Path(tempfile.mkdtemp(prefix="pg-"))
+        # PostgreSQL refuses to run as root.
+        self._user = "postgres" if os.geteuid() == 0 else None
+
+    def __enter__(self) -> Self:
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        self._run("initdb", "--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8")
+        self._run("pg_ctl", "--wait", f"--options=-F -c listen_addresses='' -k {self._folder}", "start")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run("pg_ctl", "--wait", "--mode=immediate", "stop")
+        shutil.rmtree(self._folder)
+
+    def new_database(self) -> str:
+        """The address of an empty database."""
+        name = f"test_{secrets.token_hex(6)}"
+        with psycopg.connect(f"host={self._folder} user=postgres dbname=postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"postgresql://postgres@/{name}?host={quote(str(self._folder), safe='')}"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self._programs / program, f"--pgdata={self._folder / 'data'}", *arguments],
+            user=self._user,
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )

@@ -1,0 +1,151 @@
+"""Settings: where they come from, and which combinations are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from demo_app.config import Settings
+from demo_app.instance_files import UnsafeSettingError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "instance"
+
+
+def read(folder: Path, environment: Mapping[str, str] | None = None, **given: object) -> Settings:
+    return Settings.read({"INSTANCE_PATH": folder, **given}, environment or {})
+
+
+def test_what_is_given_goes_before_the_environment(folder: Path) -> None:
+    settings = read(folder, {"APPLICATION_NAME": "From outside"}, APPLICATION_NAME="Given")
+    assert settings.application_name == "Given"
+
+
+def test_the_environment_goes_before_the_defaults(folder: Path) -> None:
+    assert read(folder, {"APPLICATION_NAME": "From outside"}).application_name == "From outside"
+
+
+def test_the_secret_key_survives_a_restart(folder: Path) -> None:
+    assert read(folder).secret_key == read(folder).secret_key
+
+
+def test_the_database_is_a_file_in_the_instance_folder_by_default(folder: Path) -> None:
+    assert read(folder).database_url == f"sqlite:///{folder}/demo.sqlite"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("https://App.example/", "https://app.example"),
+        ("https://app.example:443", "https://app.example"),
+        ("https://app.example:8443", "https://app.example:8443"),
+        ("http://127.0.0.1:80", "http://127.0.0.1"),
+    ],
+)
+def test_the_public_base_url_is_written_as_browsers_write_it(folder: Path, text: str, address: str) -> None:
+    assert read(folder, PUBLIC_BASE_URL=text).public_base_url == address
+
+
+@pytest.mark.parametrize("text", ["", "app.example", "ftp://app.example", "https://app.example/demo", "https://u@a.b"])
+def test_a_public_base_url_is_scheme_and_host_alone(folder: Path, text: str) -> None:
+    with pytest.raises(UnsafeSettingError, match="PUBLIC_BASE_URL"):
+        read(folder, PUBLIC_BASE_URL=text)
+
+
+def test_a_public_base_url_on_another_machine_needs_https(folder: Path) -> None:
+    with pytest.raises(UnsafeSettingError, match="https"):
+        read(folder, PUBLIC_BASE_URL="http://app.example")
+
+
+@pytest.mark.parametrize("setting", [{"OUTBOUND_MODE": "test"}, {"FLASK_DEBUG": "1"}])
+def test_what_is_for_this_machine_is_refused_elsewhere(folder: Path, setting: dict[str, str]) -> None:
+    with pytest.raises(UnsafeSettingError, match=next(iter(setting))):
+        read(folder, PUBLIC_BASE_URL="https://app.example", **setting)
+
+
+def test_an_unknown_outbound_mode_is_refused(folder: Path) -> None:
+    with pytest.raises(UnsafeSettingError, match="public, listed, test"):
+        read(folder, OUTBOUND_MODE="everything")
+
+
+@pytest.mark.parametrize("key", ["dev", "x" * 31])
+def test_a_short_secret_key_is_refused(folder: Path, key: str) -> None:
+    with pytest.raises(UnsafeSettingError, match="SECRET_KEY"):
+        read(folder, SECRET_KEY=key)
+
+
+def test_loopback_servers_are_accepted_in_test_mode_only(folder: Path) -> None:
+    assert read(folder, OUTBOUND_MODE="test").base_url_rules.literal_hosts == {"127.0.0.1"}
+    assert read(folder).base_url_rules.literal_hosts == frozenset()
+
+
+def test_secrets_are_not_shown_with_the_settings(folder: Path) -> None:
+    settings = read(folder, SECRET_KEY="s" * 32, KEY_RING="k", DATABASE_URL="postgresql://u:p@h/d")
+    for secret in ("s" * 32, "'k'", "u:p"):
+        assert secret not in repr(settings)
+
+
+LISTED = {"OUTBOUND_MODE": "listed", "ALLOWED_PRIVATE_NETWORKS": "acme=10.20.0.0/16, 10.30.0.0/16; *=192.168.7.0/24"}
+
+
+@pytest.mark.parametrize(
+    ("slug", "address", "permitted"),
+    [
+        ("acme", "10.20.1.5", True),
+        ("acme", "10.30.1.5", True),
+        ("acme", "192.168.7.1", True),
+        ("globex", "192.168.7.1", True),
+        ("globex", "10.20.1.5", False),
+        ("acme", "10.40.1.5", False),
+        ("acme", "127.0.0.1", False),
+        ("acme", "93.184.216.34", True),
+    ],
+)
+def test_private_networks_are_listed_for_each_organization(
+    folder: Path, slug: str, address: str, permitted: bool
+) -> None:
+    assert read(folder, **LISTED).address_policy(slug).permits(ip_address(address)) is permitted
+
+
+def test_private_networks_are_closed_by_default(folder: Path) -> None:
+    assert not read(folder).address_policy("acme").permits(ip_address("10.20.1.5"))
+
+
+def test_the_sandboxs_address_is_open_in_test_mode_only(folder: Path) -> None:
+    assert read(folder, OUTBOUND_MODE="test").address_policy("acme").permits(ip_address("127.0.0.1"))
+    assert not read(folder).address_policy("acme").permits(ip_address("127.0.0.1"))
+
+
+@pytest.mark.parametrize("network", ["127.0.0.0/8", "169.254.0.0/16", "0.0.0.0/0", "::/0", "8.8.8.0/24", "acme"])
+def test_a_network_that_is_never_allowed_is_refused_by_name(folder: Path, network: str) -> None:
+    with pytest.raises(UnsafeSettingError) as caught:
+        read(folder, OUTBOUND_MODE="listed", ALLOWED_PRIVATE_NETWORKS=f"*={network}")
+    assert network in str(caught.value)
+
+
+def test_listing_networks_without_the_mode_is_refused(folder: Path) -> None:
+    with pytest.raises(UnsafeSettingError, match="OUTBOUND_MODE=listed"):
+        read(folder, ALLOWED_PRIVATE_NETWORKS="*=10.0.0.0/8")
+
+
+def test_a_ca_bundle_that_is_not_there_is_refused(folder: Path) -> None:
+    with pytest.raises(UnsafeSettingError, match="CA_BUNDLE"):
+        read(folder, CA_BUNDLE="/nowhere/ca.pem")
+
+
+def test_a_ca_bundle_is_trusted_for_every_integration(folder: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("certificates")
+    assert read(folder, CA_BUNDLE=bundle).ca_bundle == str(bundle)
+    assert read(folder).ca_bundle is None
+
+
+def test_only_listed_hosts_may_do_without_tls(folder: Path) -> None:
+    rules = read(folder, ALLOW_INSECURE_HTTP="BB.acme.test, other.test").base_url_rules
+    assert rules.plain_http_hosts == {"bb.acme.test", "other.test"}
+    assert read(folder).base_url_rules.plain_http_hosts == frozenset()

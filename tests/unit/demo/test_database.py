@@ -1,0 +1,124 @@
+"""The database: its tables, its file, and how connections behave."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from flask import Flask
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
+
+from demo_app import database
+from demo_app.instance_files import UnsafeSettingError
+from demo_app.models import KeyPair, Organization
+from tests.demo_visitor import InProcess, Visitor
+from tests.unit.demo.conftest import AppMaker
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_models(app: Flask) -> None:
+    with app.extensions["engine"].connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        assert compare_metadata(context, database.Base.metadata) == []
+
+
+def test_upgrading_twice_changes_nothing(app: Flask) -> None:
+    database.upgrade(app.extensions["engine"])
+
+
+def test_the_migrations_can_be_taken_back(app: Flask) -> None:
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(database.__file__).with_name("migrations")))
+    with app.extensions["engine"].connect() as connection:
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, "base")
+        assert inspect(connection).get_table_names() == ["alembic_version"]
+
+
+def test_processes_that_start_at_once_wait_for_one_another(tmp_path: Path) -> None:
+    environment = {**os.environ, "INSTANCE_PATH": str(tmp_path / "instance")}
+    start = [sys.executable, "-c", "from demo_app import create_app; create_app()"]
+    processes = [subprocess.Popen(start, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [process.communicate(timeout=60)[1] for process in processes] == ["", "", ""]
+
+
+def test_the_command_upgrades_the_database(app: Flask) -> None:
+    assert app.test_cli_runner().invoke(args=["db-upgrade"]).exit_code == 0
+
+
+def test_only_their_owner_can_read_the_database_files(app: Flask, visitor: Visitor) -> None:
+    visitor.get("/")
+    folder = app.extensions["settings"].instance.path
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.glob("demo.sqlite*")}
+    assert set(modes.values()) == {0o600}
+    assert len(modes) == 3, "the file, its write-ahead log and its index"
+
+
+def test_a_database_file_that_others_can_read_is_refused(make_app: AppMaker, tmp_path: Path) -> None:
+    make_app()
+    (tmp_path / "instance" / "demo.sqlite").chmod(0o644)
+    with pytest.raises(UnsafeSettingError, match="chmod 600"):
+        make_app()
+
+
+def test_sqlite_keeps_foreign_keys_and_a_write_ahead_log(app: Flask) -> None:
+    with app.extensions["engine"].connect() as connection:
+        assert connection.scalar(text("PRAGMA foreign_keys")) == 1
+        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+
+
+def test_the_address_of_a_postgresql_database_gets_its_driver() -> None:
+    assert database.make_engine("postgresql://localhost/demo").url.drivername == "postgresql+psycopg"
+
+
+def test_a_moment_keeps_its_time_zone(app: Flask) -> None:
+    noon_elsewhere = datetime(2026, 3, 1, 12, tzinfo=timezone(timedelta(hours=5)))
+    with app.app_context():
+        database.session.add(Organization(slug="acme", name="Acme", created_at=noon_elsewhere))
+        database.session.commit()
+    with app.app_context():
+        moment = database.session.query(Organization).one().created_at
+    assert moment == noon_elsewhere
+    assert moment.tzinfo is UTC
+
+
+def test_what_a_savepoint_undoes_leaves_the_rest(app: Flask) -> None:
+    with app.app_context():
+        database.session.add(Organization(slug="acme", name="Acme"))
+        database.session.flush()
+        with pytest.raises(IntegrityError), database.session.begin_nested():
+            database.session.add(Organization(slug="acme", name="Again"))
+        database.session.commit()
+        assert database.session.query(Organization).count() == 1
+
+
+def test_a_savepoint_alone_is_undone_with_its_transaction(app: Flask) -> None:
+    with app.app_context():
+        with database.session.begin_nested():
+            database.session.add(Organization(slug="acme", name="Acme"))
+        database.session.rollback()
+        assert database.session.query(Organization).count() == 0
+
+
+def test_an_integration_has_one_active_key_pair(app: Flask, owner: Visitor) -> None:
+    path = owner.add_integration("acme", "https://bitbucket.acme.example")
+    with app.app_context():
+        integration_id = path.rpartition("/")[2]
+        database.session.add(KeyPair(id="x", integration_id=integration_id, stored_state="active", public_key=""))
+        with pytest.raises(IntegrityError):
+            database.session.commit()
+
+
+def test_two_applications_in_one_process_have_their_own_databases(make_app: AppMaker, tmp_path: Path) -> None:
+    one, other = make_app(INSTANCE_PATH=tmp_path / "one"), make_app(INSTANCE_PATH=tmp_path / "other")
+    Visitor(InProcess(one)).create_organization("acme")
+    assert Visitor(InProcess(one)).get("/o/acme/login").status == 200
+    assert Visitor(InProcess(other)).get("/o/acme/login").status == 404

@@ -1,0 +1,146 @@
+"""Integrations: what is random, what is unique, and how private keys rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from demo_app import database, integrations
+from demo_app.instance_files import UnsafeSettingError
+from demo_app.models import IntegrationRecord, KeyPair, KeyState
+from social_bitbucket_server.key_ring import KeyRing
+from social_bitbucket_server.keys import PrivateKey
+from social_bitbucket_server.problems import BitbucketServerError
+from tests.demo_visitor import Visitor
+from tests.unit.demo.conftest import AppMaker
+
+BASE_URL = "https://bitbucket.acme.example/bitbucket"
+
+
+@pytest.fixture
+def integration_id(owner: Visitor) -> str:
+    return owner.add_integration("acme", BASE_URL).rpartition("/")[2]
+
+
+def record(integration_id: str) -> IntegrationRecord:
+    return database.session.get_one(IntegrationRecord, integration_id)
+
+
+def test_the_login_gets_the_integration_as_the_library_wants_it(app: Flask, integration_id: str) -> None:
+    with app.app_context():
+        integration = integrations.for_login(integration_id)
+        assert integration is not None
+        assert str(integration.server_url) == BASE_URL
+        assert integration.private_key.public.pem == record(integration_id).active_key_pair.public_key
+        assert integration.namespace == record(integration_id).namespace
+
+
+def test_an_unknown_integration_is_nothing(app: Flask) -> None:
+    with app.app_context():
+        assert integrations.for_login("unknown") is None
+
+
+def test_the_private_key_rests_sealed(app: Flask, integration_id: str) -> None:
+    with app.app_context():
+        sealed = record(integration_id).active_key_pair.sealed_private_key
+    assert sealed is not None
+    assert sealed.startswith("v1.1.")
+    assert "PRIVATE" not in sealed
+
+
+def test_a_key_of_another_integration_does_not_open(app: Flask, owner: Visitor, integration_id: str) -> None:
+    other_id = owner.add_integration("acme", BASE_URL).rpartition("/")[2]
+    with app.app_context():
+        record(integration_id).active_key_pair.sealed_private_key = record(other_id).active_key_pair.sealed_private_key
+        database.session.commit()
+        with pytest.raises(BitbucketServerError) as caught:
+            integrations.for_login(integration_id)
+    assert caught.value.code == "sealed_key_unopenable"
+
+
+def test_another_ring_opens_no_key_and_changes_none(make_app: AppMaker, integration_id: str) -> None:
+    restarted = make_app(KEY_RING=KeyRing.generate())
+    with restarted.app_context():
+        before = record(integration_id).active_key_pair.sealed_private_key
+        with pytest.raises(BitbucketServerError) as caught:
+            integrations.for_login(integration_id)
+        database.session.expire_all()
+        assert record(integration_id).active_key_pair.sealed_private_key == before
+    assert caught.value.code == "sealed_key_unopenable"
+
+
+def test_a_lost_ring_is_not_replaced(make_app: AppMaker, integration_id: str, tmp_path: Path) -> None:
+    (tmp_path / "instance" / "key_ring").unlink()
+    with pytest.raises(UnsafeSettingError, match="key ring is missing"):
+        make_app()
+    assert not (tmp_path / "instance" / "key_ring").exists()
+
+
+def test_the_ring_survives_a_restart(make_app: AppMaker, integration_id: str) -> None:
+    with make_app().app_context():
+        assert integrations.for_login(integration_id) is not None
+
+
+def test_a_private_key_is_parsed_once(app: Flask, integration_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with app.app_context():
+        integrations.for_login(integration_id)
+        monkeypatch.setattr(PrivateKey, "read", None)
+        assert integrations.for_login(integration_id) is not None
+
+
+def test_two_integrations_share_nothing(app: Flask, owner: Visitor) -> None:
+    owner.add_integration("acme", BASE_URL)
+    owner.add_integration("acme", BASE_URL)
+    with app.app_context():
+        one, other = database.session.query(IntegrationRecord)
+        for name in ("id", "namespace", "consumer_key", "number"):
+            assert getattr(one, name) != getattr(other, name), name
+        assert one.active_key_pair.public_key != other.active_key_pair.public_key
+        assert integrations.application_path(one) != integrations.application_path(other)
+
+
+def test_the_first_integration_has_the_organizations_own_address(app: Flask, integration_id: str) -> None:
+    with app.app_context():
+        assert integrations.application_path(record(integration_id)) == "/o/acme/"
+
+
+def test_an_application_url_is_never_given_again(app: Flask, owner: Visitor) -> None:
+    first = owner.add_integration("acme", BASE_URL)
+    owner.post(f"{first}/delete", name="Bitbucket")
+    second = owner.add_integration("acme", BASE_URL).rpartition("/")[2]
+    with app.app_context():
+        assert integrations.application_path(record(second)) == "/o/acme/i/2/"
+
+
+def test_every_application_url_shows_the_organization(owner: Visitor, visitor: Visitor) -> None:
+    owner.add_integration("acme", BASE_URL)
+    owner.add_integration("acme", BASE_URL)
+    assert visitor.get("/o/acme/").text == visitor.get("/o/acme/i/2/").text
+    assert visitor.get("/o/acme/i/3/").status == 404
+
+
+def test_a_new_key_pair_erases_the_old_private_key(app: Flask, owner: Visitor, integration_id: str) -> None:
+    path = f"/o/acme/settings/integrations/{integration_id}"
+    owner.post(f"{path}/key-pair", f"{path}/edit")
+    with app.app_context():
+        pairs = database.session.query(KeyPair).all()
+        assert {pair.state: pair.sealed_private_key is None for pair in pairs} == {
+            KeyState.ACTIVE: False,
+            KeyState.RETIRED: True,
+        }
+
+
+def test_a_server_that_is_allowed_no_more_is_not_asked(make_app: AppMaker) -> None:
+    app = make_app(OUTBOUND_MODE="test")
+    with app.app_context():
+        from demo_app import people
+        from social_bitbucket_server.server_url import ServerURL
+
+        owner = people.create_organization(slug="acme", name="Acme", email="o@acme.example", password="x" * 10)
+        made = integrations.make(owner.organization, "Sandbox", ServerURL.parse("http://127.0.0.1:7990"))
+        integration_id = made.id
+    with make_app(OUTBOUND_MODE="public").app_context(), pytest.raises(BitbucketServerError) as caught:
+        integrations.for_login(integration_id)
+    assert caught.value.code == "invalid_base_url"

@@ -1,0 +1,116 @@
+"""``python -m demo_app``: one command, and one sentence where it cannot start."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from demo_app.__main__ import prepare
+from social_bitbucket_server.sandbox import Sandbox
+from tests.demo_visitor import InProcess, OverHTTP, Visitor
+from tests.unit.demo.conftest import AppMaker
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def busy_port() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield str(listener.getsockname()[1])
+
+
+def launch(tmp_path: Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "demo_app"],
+        env={**os.environ, "INSTANCE_PATH": str(tmp_path / "instance"), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("variable", ["DEMO_PORT", "SANDBOX_PORT"])
+def test_a_busy_port_gets_one_sentence_that_names_the_variable(tmp_path: Path, busy_port: str, variable: str) -> None:
+    ports = {"DEMO_PORT": str(free_port()), "SANDBOX_PORT": str(free_port()), variable: busy_port}
+    process = launch(tmp_path, **ports)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert errors == f"Port {busy_port} is in use; choose another one with {variable}.\n"
+    assert output == ""
+
+
+def test_a_port_that_is_none_gets_one_sentence(tmp_path: Path) -> None:
+    process = launch(tmp_path, DEMO_PORT="eight")
+    assert process.communicate(timeout=30) == ("", "DEMO_PORT must be a port number from 1 to 65535.\n")
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_ready_organization_works_and_everything_ends_together(tmp_path: Path, ending: signal.Signals) -> None:
+    demo_port, sandbox_port = free_port(), free_port()
+    process = launch(tmp_path, DEMO_PORT=str(demo_port), SANDBOX_PORT=str(sandbox_port))
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "")
+    said = "".join(iter(lambda: next(lines), "Press Ctrl-C to end both.\n"))
+    visitor = Visitor(OverHTTP(f"http://127.0.0.1:{demo_port}"))
+    page = visitor.get("/o/acme/login")
+    process.send_signal(ending)
+    process.communicate(timeout=30)
+    assert f"http://127.0.0.1:{demo_port}/o/acme/login" in said
+    assert "Log in with Sandbox" in page.words
+    assert process.returncode == 0
+    for port in (demo_port, sandbox_port):
+        socket.create_server(("127.0.0.1", port)).close()
+
+
+@pytest.fixture
+def prepared(make_app: AppMaker) -> Callable[[], tuple[Visitor, str]]:
+    """Starts the demo with a sandbox that forgot everything; returns a visitor and what is printed."""
+
+    def start() -> tuple[Visitor, str]:
+        app = make_app(OUTBOUND_MODE="test")
+        sandbox = Sandbox(context="/bitbucket")
+        sandbox.start()
+        try:
+            with app.test_request_context():
+                return Visitor(InProcess(app)), prepare(app, sandbox)
+        finally:
+            sandbox.stop()
+
+    return start
+
+
+def test_the_owners_password_survives_a_restart(prepared: Callable[[], tuple[Visitor, str]]) -> None:
+    passwords = [re.findall(r"password (\S+)$", prepared()[1], re.MULTILINE) for _ in range(2)]
+    assert passwords[0] == passwords[1]
+
+
+def test_the_owner_logs_in_with_the_printed_password(prepared: Callable[[], tuple[Visitor, str]]) -> None:
+    prepared()
+    visitor, said = prepared()
+    found = re.search(r"owner@acme.example, password (\S+)", said)
+    assert found
+    page = visitor.post("/o/acme/login/owner", email="owner@acme.example", password=found[1])
+    assert page.status == 303
+
+
+def test_the_integration_follows_the_sandbox_to_another_port(prepared: Callable[[], tuple[Visitor, str]]) -> None:
+    prepared()
+    visitor, said = prepared()
+    login = visitor.get("/o/acme/login").words
+    address = re.search(r"sandbox's:\s+http://(\S+)/bitbucket", said)
+    assert address
+    assert login.count("Log in with Sandbox") == 1
+    assert address[1] in login

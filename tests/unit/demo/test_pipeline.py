@@ -1,0 +1,132 @@
+"""Which person a login is, and who is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from social_core.exceptions import AuthAssociationError, AuthPolicyError
+
+from demo_app import clock, database, integrations, people, pipeline
+from demo_app.models import IntegrationRecord, SocialStorage, User
+from social_bitbucket_server.server_url import ServerURL
+
+
+class Backend:
+    name = "bitbucket-server"
+
+
+BACKEND: Any = Backend()
+
+
+@pytest.fixture
+def record(app: Flask) -> Iterator[IntegrationRecord]:
+    with app.app_context():
+        owner = people.create_organization(slug="acme", name="Acme", email="o@acme.example", password="x" * 10)
+        yield integrations.make(owner.organization, "Bitbucket", ServerURL.parse("https://bitbucket.acme.example"))
+
+
+def log_in(record: IntegrationRecord, user_id: int, username: str = "jane", **known: object) -> dict[str, Any]:
+    return pipeline.find_or_create_person(
+        BACKEND,
+        uid=f"{record.namespace}:{user_id}",
+        details={"username": username, "fullname": "Jane Doe", "email": "jane@acme.example"},
+        integration_id=record.id,
+        id_key="id",
+        **known,
+    )
+
+
+def test_somebody_new_becomes_a_person_of_the_integrations_organization(record: IntegrationRecord) -> None:
+    made = log_in(record, 2)
+    assert made["is_new"]
+    assert made["user"].organization_id == record.organization_id
+    assert made["user"].integration_id == record.id
+    assert not made["user"].is_owner
+
+
+def test_somebody_known_stays_who_they_are(record: IntegrationRecord) -> None:
+    assert log_in(record, 2, social=log_in(record, 2)["social"]) == {}
+    assert database.session.query(User).count() == 2
+
+
+def test_whoever_loses_the_race_for_an_identity_finds_the_winner(record: IntegrationRecord) -> None:
+    first, second = log_in(record, 2), log_in(record, 2)
+    assert second["user"] is first["user"]
+    assert database.session.query(User).count() == 2
+
+
+def test_nobody_is_recognized_by_name_or_address(record: IntegrationRecord) -> None:
+    one, other = log_in(record, 2), log_in(record, 3)
+    assert one["user"].id != other["user"].id
+
+
+def test_a_username_that_is_taken_gets_a_number(record: IntegrationRecord) -> None:
+    names = [log_in(record, number)["user"].username for number in (2, 3, 4)]
+    assert names == ["jane", "jane-2", "jane-3"]
+
+
+def test_nobody_gets_the_owners_username(record: IntegrationRecord) -> None:
+    assert log_in(record, 2, username="owner")["user"].username == "owner-2"
+
+
+def test_the_longest_username_fits(record: IntegrationRecord) -> None:
+    longest = [log_in(record, number, username="x" * 255)["user"].username for number in (2, 3)]
+    assert len(set(longest)) == 2
+    assert max(map(len, longest)) <= 255
+
+
+def test_a_username_with_wildcards_is_taken_literally(record: IntegrationRecord) -> None:
+    log_in(record, 2, username="a_b")
+    assert log_in(record, 3, username="a%")["user"].username == "a%"
+
+
+def test_nobody_comes_in_through_a_disabled_integration(record: IntegrationRecord) -> None:
+    record.disabled_at = clock.now()
+    database.session.commit()
+    with pytest.raises(AuthPolicyError):
+        log_in(record, 2)
+
+
+def test_a_disabled_person_is_refused(record: IntegrationRecord) -> None:
+    user = log_in(record, 2)["user"]
+    people.disable(user)
+    with pytest.raises(AuthPolicyError) as caught:
+        pipeline.refuse_disabled_person(BACKEND, user, record.id)
+    assert caught.value.context["problem"] == "person_disabled"
+
+
+def test_a_person_of_another_integration_is_refused(record: IntegrationRecord) -> None:
+    user = log_in(record, 2)["user"]
+    with pytest.raises(AuthAssociationError):
+        pipeline.refuse_disabled_person(BACKEND, user, "another")
+
+
+def test_a_login_changes_display_name_and_address_alone(record: IntegrationRecord) -> None:
+    user = log_in(record, 2)["user"]
+    before = {column.key: getattr(user, column.key) for column in User.__table__.columns}
+    pipeline.update_person(
+        user, {"username": "renamed", "fullname": "New Name", "email": None, "is_owner": True, "organization_id": 99}
+    )
+    after = {column.key: getattr(user, column.key) for column in User.__table__.columns}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed <= {"display_name", "email"}
+    assert after["display_name"] == "New Name"
+
+
+def test_a_person_without_a_display_name_is_shown_by_username(record: IntegrationRecord) -> None:
+    user = log_in(record, 2)["user"]
+    pipeline.update_person(user, {"username": "jane", "fullname": None, "email": None})
+    assert user.display_name == "jane"
+
+
+def test_nothing_is_ever_associated_by_address() -> None:
+    assert not [step for step in pipeline.STEPS if "email" in step]
+
+
+def test_identities_are_unique_in_the_database() -> None:
+    identities: Any = SocialStorage.user
+    unique = [set(constraint.columns.keys()) for constraint in identities.__table__.constraints]
+    assert {"provider", "uid"} in unique

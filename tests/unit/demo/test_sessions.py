@@ -1,0 +1,144 @@
+"""Server-side sessions: what the cookie is worth, and when it ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+
+import pytest
+from flask import Flask
+
+from demo_app import clock, database
+from demo_app.models import LoginSession, User
+from tests.demo_visitor import InProcess, Visitor
+from tests.unit.demo.conftest import AppMaker, Clock
+
+
+def is_logged_in(visitor: Visitor) -> bool:
+    return visitor.get("/o/acme/account").status == 200
+
+
+def cookie(visitor: Visitor) -> str:
+    assert isinstance(visitor.transport, InProcess)
+    found = visitor.transport.client.get_cookie("demo_session", domain="127.0.0.1")
+    assert found is not None
+    return found.value
+
+
+def give_cookie(visitor: Visitor, value: str) -> None:
+    assert isinstance(visitor.transport, InProcess)
+    visitor.transport.client.set_cookie("demo_session", value, domain="127.0.0.1")
+
+
+def rows(app: Flask) -> list[LoginSession]:
+    with app.app_context():
+        return list(database.session.query(LoginSession).order_by(LoginSession.created_at))
+
+
+def test_the_database_knows_the_hash_of_the_cookie_only(app: Flask, owner: Visitor) -> None:
+    stored = {row.id_sha256 for row in rows(app)}
+    assert hashlib.sha256(cookie(owner).encode()).hexdigest() in stored
+    assert cookie(owner) not in stored
+
+
+def test_the_cookie_holds_256_random_bits(owner: Visitor) -> None:
+    assert len(cookie(owner)) == 43
+
+
+def test_nobody_gets_a_cookie_for_a_page_without_a_form(app: Flask, visitor: Visitor) -> None:
+    assert "Set-Cookie" not in visitor.get("/nowhere").headers
+    assert rows(app) == []
+
+
+def test_an_identifier_that_a_visitor_brings_is_not_adopted(visitor: Visitor) -> None:
+    brought = "A" * 43
+    give_cookie(visitor, brought)
+    visitor.get("/")
+    assert cookie(visitor) != brought
+
+
+@pytest.mark.parametrize("value", ["", "short", "x" * 3000, "../../etc/passwd", "%00"])
+def test_a_cookie_of_another_shape_is_nobody(visitor: Visitor, value: str) -> None:
+    give_cookie(visitor, value)
+    assert visitor.get("/").status == 200
+
+
+def test_an_idle_session_ends_after_an_hour(owner: Visitor, standing_clock: Clock) -> None:
+    owner.log_owner_in("acme")
+    standing_clock.advance(minutes=59)
+    assert is_logged_in(owner)
+    standing_clock.advance(minutes=61)
+    assert not is_logged_in(owner)
+
+
+def test_a_session_in_use_ends_after_twelve_hours(owner: Visitor, standing_clock: Clock) -> None:
+    owner.log_owner_in("acme")
+    for _ in range(24):
+        standing_clock.advance(minutes=30)
+        assert is_logged_in(owner)
+    standing_clock.advance(minutes=1)
+    assert not is_logged_in(owner)
+
+
+def test_logging_in_renews_the_session_and_ends_the_old_one(app: Flask, owner: Visitor) -> None:
+    before = cookie(owner)
+    owner.log_owner_in("acme")
+    assert cookie(owner) != before
+    other = Visitor(InProcess(app))
+    give_cookie(other, before)
+    assert not is_logged_in(other)
+
+
+def test_logging_out_is_for_every_copy_of_the_cookie(app: Flask, owner: Visitor) -> None:
+    before = cookie(owner)
+    owner.post("/o/acme/logout", "/o/acme/account")
+    other = Visitor(InProcess(app))
+    give_cookie(other, before)
+    assert not is_logged_in(other)
+
+
+def test_an_ended_session_keeps_nothing(app: Flask, owner: Visitor) -> None:
+    owner.post("/o/acme/logout", "/o/acme/account")
+    ended = [row for row in rows(app) if row.revoked_at is not None]
+    assert ended
+    assert {row.data for row in ended} == {"{}"}
+
+
+def test_a_session_says_whose_it_is_in_its_columns(app: Flask, owner: Visitor) -> None:
+    (row,) = [row for row in rows(app) if row.user_id is not None]
+    assert row.organization_id == 1
+    assert set(json.loads(row.data)) <= {"csrf_token"}
+
+
+def test_a_disabled_person_is_logged_in_nowhere(app: Flask, owner: Visitor) -> None:
+    with app.app_context():
+        database.session.query(User).one().disabled_at = clock.now()
+        database.session.commit()
+    assert not is_logged_in(owner)
+
+
+def test_sessions_that_nobody_can_use_are_forgotten(app: Flask, visitor: Visitor, standing_clock: Clock) -> None:
+    visitor.get("/")
+    standing_clock.advance(hours=13)
+    Visitor(InProcess(app)).get("/")
+    assert len(rows(app)) == 1
+
+
+def test_the_end_of_a_session_is_in_the_audit_log(owner: Visitor, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "demo_app.audit")
+    owner.post("/o/acme/logout", "/o/acme/account")
+    assert [json.loads(line)["event"] for line in caplog.messages] == ["session.revoked"]
+
+
+def test_the_cookie_is_bound_to_the_host_where_there_is_https(make_app: AppMaker) -> None:
+    visitor = Visitor(InProcess(make_app(PUBLIC_BASE_URL="https://app.example")))
+    set_cookie = visitor.get("/").headers["Set-Cookie"]
+    name, *attributes = set_cookie.split("; ")
+    assert name.startswith("__Host-demo_session=")
+    assert set(attributes) == {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"}
+
+
+def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(visitor: Visitor) -> None:
+    attributes = visitor.get("/").headers["Set-Cookie"].split("; ")[1:]
+    assert set(attributes) == {"HttpOnly", "Path=/", "SameSite=Lax"}
