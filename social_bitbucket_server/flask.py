@@ -70,8 +70,11 @@ class FlaskStrategy(StockFlaskStrategy):  # type: ignore[misc]  # untyped
         return data
 
     def redirect(self, url: str) -> Response:
-        """Send the browser to *url* by GET, also after a POST."""
-        return redirect(url, 303)
+        """Send the browser to *url* by GET, also after a POST, with a body that does not repeat the address: there
+        may be a token in it."""
+        response = redirect(url, 303)
+        response.set_data(b"")
+        return response
 
 
 def begin(callback_path: str) -> Response:

@@ -1,0 +1,498 @@
+"""The demo application on a socket, two Bitbucket Servers that a test scripts, browsers, and what must hold after all.
+
+Organization A logs in by FA, organization B by FB. FB is the hostile one; a third address must never be reached.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import logging
+import os
+import re
+import secrets
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPResponse
+from http.cookies import SimpleCookie
+from http.server import ThreadingHTTPServer
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
+
+import trustme
+from flask import Flask
+from sqlalchemy import func, select, text
+from waitress import create_server
+
+from demo_app import database, integrations, people
+from demo_app.models import IntegrationRecord, LoginSession, Organization, SocialStorage, User
+from social_bitbucket_server.server_url import ServerURL
+from tests.scripted_server import Received, Reply, ScriptedServer
+
+HOST = "app.example"
+ORIGIN = f"https://{HOST}"
+PASSWORD = "correct horse battery staple"
+PORT = 8443
+JSON = ("Content-Type", "application/json;charset=UTF-8")
+REQUEST_TOKEN = "/plugins/servlet/oauth/request-token"
+ACCESS_TOKEN = "/plugins/servlet/oauth/access-token"
+PROPERTIES = "/rest/api/latest/application-properties"
+WHOAMI = "/plugins/servlet/applinks/whoami"
+USERS = "/rest/api/latest/users"
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=",
+}
+
+
+_networks = itertools.count()
+
+
+def loopback_addresses() -> tuple[str, str, str]:
+    """Three addresses of this machine that no other test, in whatever process, uses at the same time."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    network = f"127.{10 + int(worker)}.{next(_networks) % 250}"
+    return f"{network}.2", f"{network}.3", f"{network}.4"
+
+
+def person(user_id: int, name: str, **fields: Any) -> dict[str, Any]:
+    """A user record in Bitbucket's form."""
+    record = {
+        "id": user_id,
+        "name": name,
+        "slug": name.lower(),
+        "displayName": name.title(),
+        "emailAddress": f"{name}@corp.example",
+        "active": True,
+        "type": "NORMAL",
+    }
+    return {field: value for field, value in (record | fields).items() if value is not ...}
+
+
+ALICE = person(42, "alice")
+MALLORY = person(42, "mallory")
+
+
+class Canaries:
+    """Random strings that must never show up where they do not belong."""
+
+    def __init__(self) -> None:
+        self.values: set[str] = set()
+
+    def new(self, kind: str, length: int = 32) -> str:
+        value = f"{kind}{secrets.token_hex(length // 2)}"
+        self.values.add(value)
+        return value
+
+
+class FakeBitbucket(ScriptedServer):
+    """An honest server until a test scripts an answer of its own: ``scripts[path] = Reply(…)``."""
+
+    def __init__(self, address: str, host: str, ca: trustme.CA, canaries: Canaries) -> None:
+        super().__init__()
+        self.address, self.host, self._canaries = address, host, canaries
+        self.people: dict[str, dict[str, Any]] = {}
+        self._approved: dict[str, tuple[str, str]] = {}
+        self._tokens: dict[str, str] = {}
+        self._ca = ca
+        self.honest = {
+            REQUEST_TOKEN: self._request_token,
+            ACCESS_TOKEN: self._access_token,
+            PROPERTIES: self._properties,
+            USERS: self._search,
+        }
+
+    def __enter__(self) -> FakeBitbucket:
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 128
+
+            def handle_error(self, *_: object) -> None:
+                pass  # a client that refuses the certificate is what some tests are about
+
+        self._server = Server((self.address, PORT), self._handler())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._ca.issue_cert(self.host).configure_cert(context)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.host}:{PORT}"
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.people
+
+    def knows(self, record: dict[str, Any]) -> str:
+        """Add a person; returns their name."""
+        self.people[record["name"]] = record
+        return str(record["name"])
+
+    def authorize(self, location: str, name: str) -> tuple[str, str]:
+        """The person presses Allow: the request token of *location*, and its verifier."""
+        (token,) = parse_qs(urlsplit(location).query)["oauth_token"]
+        verifier = self._canaries.new("VERIFIER")
+        self._approved[token] = (verifier, name)
+        return token, verifier
+
+    def count(self, path: str) -> int:
+        return self.paths().count(path)
+
+    def script_for(self, received: Received) -> Any:
+        if received.path in self.scripts:
+            return self.scripts[received.path]
+        if received.path.startswith(f"{USERS}/"):
+            return self._user
+        return self.honest.get(received.path, Reply("not here", 404))
+
+    def _request_token(self, _: Received) -> Reply:
+        token, secret = self._canaries.new("REQUEST"), self._canaries.new("SECRET")
+        return Reply(f"oauth_token={token}&oauth_token_secret={secret}&oauth_callback_confirmed=true")
+
+    def _access_token(self, received: Received) -> Reply:
+        verifier, name = self._approved.pop(received.oauth.get("oauth_token", ""), ("", ""))
+        if not verifier or verifier != received.oauth.get("oauth_verifier"):
+            return Reply("oauth_problem=token_rejected", 401)
+        token, secret = self._canaries.new("ACCESS"), self._canaries.new("SECRET")
+        self._tokens[token] = name
+        return Reply(
+            f"oauth_token={token}&oauth_token_secret={secret}&oauth_expires_in=157680000"
+            f"&oauth_session_handle={self._canaries.new('HANDLE')}&oauth_authorization_expires_in=160272000"
+        )
+
+    def _name(self, received: Received) -> str:
+        return self._tokens.get(received.oauth.get("oauth_token", ""), "")
+
+    def _properties(self, received: Received) -> Reply:
+        name = self._name(received)
+        signed_in = [("X-AUSERNAME", quote(name)), ("X-AUSERID", "1")] if name else []
+        return Reply('{"version":"8.7.0","displayName":"Bitbucket"}', headers=[JSON, *signed_in])
+
+    def _user(self, received: Received) -> Reply:
+        slug = unquote(received.path.removeprefix(f"{USERS}/"))
+        for record in self.people.values():
+            if record.get("slug") == slug:
+                return Reply(json.dumps(record), headers=[JSON])
+        return Reply('{"errors":[{"context":null,"message":"no such user","exceptionName":null}]}', 404, [JSON])
+
+    def _search(self, received: Received) -> Reply:
+        wanted = received.query["filter"][0].lower()
+        found = [record for record in self.people.values() if wanted in record["name"].lower()]
+        return Reply(json.dumps({"values": found, "isLastPage": True}), headers=[JSON])
+
+
+class Counting:
+    """A listener that must never be reached, and counts who tries."""
+
+    def __init__(self, address: str) -> None:
+        self.count = 0
+        self._listener = socket.create_server((address, PORT))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.count += 1
+                connection.close()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@dataclass
+class Page:
+    """An answer of the application."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    def header(self, name: str) -> str:
+        return ", ".join(value for header, value in self.headers if header.lower() == name.lower())
+
+    @property
+    def location(self) -> str:
+        return self.header("Location")
+
+    @property
+    def cookies(self) -> list[str]:
+        return [value for header, value in self.headers if header.lower() == "set-cookie"]
+
+    @property
+    def csrf_token(self) -> str:
+        match = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', self.text)
+        assert match, self.text
+        return match[1]
+
+    @property
+    def without_reference(self) -> str:
+        """The text, without what differs from one failure to the next."""
+        return re.sub(r"\b[0-9A-F]{8}\b", "REFERENCE", re.sub(r'value="[^"]{60,}"', "", self.text))
+
+
+class Browser:
+    """One person's browser: cookies, and no redirect followed unless told to."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.cookies: dict[str, str] = {}
+
+    def request(
+        self, method: str, target: str, form: dict[str, str] | None = None, headers: dict[str, str] | None = None
+    ) -> Page:
+        connection = HTTPConnection("127.0.0.1", self._world.port, timeout=60)
+        sent = {"Host": HOST, "User-Agent": "a browser", **(headers or {})}
+        if self.cookies:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        body = None
+        if form is not None:
+            body = urlencode(form)
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        target = target.removeprefix(ORIGIN)
+        try:
+            connection.request(method, target, body, sent)
+            return self._page(connection.getresponse())
+        finally:
+            connection.close()
+
+    def _page(self, response: HTTPResponse) -> Page:
+        page = Page(response.status, response.getheaders(), response.read())
+        for line in page.cookies:
+            for name, morsel in SimpleCookie(line).items():
+                self.cookies[name] = morsel.value
+                self._world.canaries.values.add(morsel.value)
+        self._world.pages.append(page)
+        return page
+
+    def get(self, target: str, **options: Any) -> Page:
+        return self.request("GET", target, **options)
+
+    def post(self, target: str, form: dict[str, str] | None = None, *, token_from: str = "", **options: Any) -> Page:
+        """Send *form* with the CSRF token of the page at *token_from*, where one is named."""
+        token = {"csrf_token": self.get(token_from).csrf_token} if token_from else {}
+        return self.request("POST", target, {**token, **(form or {})}, **options)
+
+    def begin(self, place: Place, **fields: str) -> Page:
+        """Press the button on the organization's login page."""
+        return self.post(place.begin_path, fields, token_from=place.login_path)
+
+    def finish(self, place: Place, begun: Page, name: str) -> Page:
+        """Allow it in Bitbucket, and come back."""
+        token, verifier = place.server.authorize(begun.location, name)
+        return self.get(place.callback(oauth_token=token, oauth_verifier=verifier))
+
+    def log_in(self, place: Place, name: str) -> Page:
+        return self.finish(place, self.begin(place), name)
+
+    def log_owner_in(self, place: Place) -> Page:
+        path = f"/o/{place.slug}/login/owner"
+        return self.post(path, {"email": place.owner_email, "password": PASSWORD}, token_from=path)
+
+    @property
+    def session_cookie(self) -> str:
+        (value,) = [value for name, value in self.cookies.items() if "session" in name]
+        return value
+
+
+@dataclass(frozen=True)
+class Place:
+    """An organization with its one integration."""
+
+    slug: str
+    organization_id: int
+    integration_id: str
+    namespace: str
+    owner_email: str
+    server: FakeBitbucket
+
+    @property
+    def login_path(self) -> str:
+        return f"/o/{self.slug}/login"
+
+    @property
+    def begin_path(self) -> str:
+        return f"{self.login_path}/{self.integration_id}/begin"
+
+    @property
+    def account_path(self) -> str:
+        return f"/o/{self.slug}/account"
+
+    @property
+    def settings_path(self) -> str:
+        return f"/o/{self.slug}/settings/integrations/{self.integration_id}"
+
+    def callback(self, **query: str) -> str:
+        path = f"/complete/bitbucket-server/{self.integration_id}/"
+        return f"{path}?{urlencode(query)}" if query else path
+
+
+@dataclass
+class World:
+    """Everything that a row needs."""
+
+    app: Flask
+    port: int
+    canaries: Canaries
+    fa: FakeBitbucket
+    fb: FakeBitbucket
+    deny: Counting
+    addresses: dict[str, list[str]]
+    pages: list[Page] = field(default_factory=list)
+    a: Place = field(init=False)
+    b: Place = field(init=False)
+    audit: list[dict[str, Any]] = field(default_factory=list)
+    looked_up: list[str] = field(default_factory=list)
+
+    def browser(self) -> Browser:
+        return Browser(self)
+
+    def make_place(self, slug: str, server: FakeBitbucket) -> Place:
+        with self.context():
+            owner = people.create_organization(
+                slug=slug, name=f"Organization {slug.upper()}", email=f"owner-{slug}@corp.example", password=PASSWORD
+            )
+            record = integrations.make(owner.organization, f"Bitbucket {slug.upper()}", ServerURL.parse(server.url))
+            return Place(slug, owner.organization_id, record.id, record.namespace, f"owner-{slug}@corp.example", server)
+
+    @contextlib.contextmanager
+    def context(self) -> Iterator[None]:
+        with self.app.test_request_context(base_url=ORIGIN):
+            yield
+
+    def resolve(self, name: str) -> list[Any]:
+        """The stub resolver."""
+        self.looked_up.append(name)
+        found = self.addresses.get(name.rstrip("."))
+        if found is None:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [ip_address(address) for address in found]
+
+    # What is in the database
+
+    def users(self) -> list[User]:
+        with self.context():
+            found = list(database.session.scalars(select(User).where(~User.is_owner).order_by(User.id)))
+            database.session.expunge_all()
+            return found
+
+    def identities(self) -> dict[str, int]:
+        identity: Any = SocialStorage.user
+        with self.context():
+            return {row.uid: row.user_id for row in database.session.scalars(select(identity))}
+
+    def live_sessions(self) -> list[LoginSession]:
+        with self.context():
+            rows = select(LoginSession).where(LoginSession.user_id.is_not(None), LoginSession.revoked_at.is_(None))
+            found = list(database.session.scalars(rows))
+            database.session.expunge_all()
+            return found
+
+    def counts(self) -> tuple[int, int, int]:
+        """Users, identities, and sessions of people."""
+        identity: Any = SocialStorage.user
+        with self.context():
+            counted = [
+                database.session.scalar(select(func.count()).select_from(table)) or 0 for table in (User, identity)
+            ]
+            sessions = database.session.scalar(
+                select(func.count()).select_from(LoginSession).where(LoginSession.user_id.is_not(None))
+            )
+        return counted[0], counted[1], sessions or 0
+
+    @contextlib.contextmanager
+    def nothing_new(self) -> Iterator[None]:
+        """NONE: no new row in users, identities and sessions."""
+        before = self.counts()
+        yield
+        assert self.counts() == before
+
+    def change_integration(self, place: Place, **columns: Any) -> None:
+        with self.context():
+            record = database.session.get_one(IntegrationRecord, place.integration_id)
+            for name, value in columns.items():
+                setattr(record, name, value)
+            database.session.commit()
+
+    def change_organization(self, place: Place, **columns: Any) -> None:
+        with self.context():
+            organization = database.session.get_one(Organization, place.organization_id)
+            for name, value in columns.items():
+                setattr(organization, name, value)
+            database.session.commit()
+
+    def everything_stored(self) -> str:
+        """Every row of every table, as text."""
+        rows = []
+        with self.context():
+            for table in database.Base.metadata.sorted_tables:
+                rows += [str(tuple(row)) for row in database.session.execute(select(table))]
+            rows += [str(row) for row in database.session.execute(text("SELECT 1"))]
+        return "\n".join(rows)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        return [line for line in self.audit if line["event"] == name]
+
+    # What must hold after every row
+
+    def check(self, logged: str) -> None:
+        """G1 to G5; G6 is :meth:`nothing_new`."""
+        bodies = "\n".join(page.text for page in self.pages if "charset" in page.header("Content-Type"))
+        shown = {
+            "a log": logged,
+            "a page": bodies,
+            "the audit log": json.dumps(self.audit),
+        }
+        for page in self.pages:
+            assert page.status != 500, page.text
+            for name, value in SECURITY_HEADERS.items():
+                assert value in page.header(name), f"{name} is missing: {page.status} {page.headers}"
+            assert all(len(cookie) < 4096 for cookie in page.cookies)
+        for canary in self.canaries.values:
+            for where, contents in shown.items():
+                assert canary not in contents, f"{canary} is in {where}"
+        assert self.deny.count == 0
+
+
+class Serving:
+    """The application behind waitress, in threads."""
+
+    def __init__(self, app: Flask) -> None:
+        self._map: dict[int, Any] = {}
+        self._server = create_server(app, map=self._map, host="127.0.0.1", port=0, threads=16)
+        self.port = int(self._server.effective_port)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        from waitress.wasyncore import close_all
+
+        self._server.task_dispatcher.shutdown()
+        self._server.trigger.pull_trigger(lambda: close_all(self._map))
+        self._thread.join()
+
+
+class AuditLines(logging.Handler):
+    """Collects the audit log."""
+
+    def __init__(self, lines: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(json.loads(record.getMessage()))
