@@ -2,13 +2,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test fuzz lint clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python -m demo_app
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Every parser of what others wrote, with ten thousand examples each; says how many there were.
+fuzz: $(VENV)/.installed
+	FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest tests/fuzz -n auto --hypothesis-show-statistics $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -21,6 +25,9 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	@touch $@
+
+docs/problems.md: social_bitbucket_server/problems.py $(VENV)/.installed
+	$(BIN)/social-bitbucket-server explain --markdown > $@
 
 clean:
 	rm -rf $(VENV) build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

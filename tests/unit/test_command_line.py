@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 
 from social_bitbucket_server import __main__ as command_line
 from social_bitbucket_server.keys import PrivateKey, PublicKey
+from social_bitbucket_server.problems import PROBLEMS
 
 WORKSHEET = (
     "worksheet",
@@ -461,6 +463,36 @@ def test_a_missing_module_that_no_extra_brings_is_not_explained_away(run, monkey
 
     with pytest.raises(ModuleNotFoundError):
         run("sandbox")
+
+
+# explain
+
+
+def test_explain_says_what_a_problem_means_and_what_to_do(run):
+    status, output, _ = run("explain", "signature_invalid")
+    assert status == 0
+    for words in (PROBLEMS["signature_invalid"].title, PROBLEMS["signature_invalid"].remedy, "your Bitbucket admin"):
+        assert words in output
+
+
+def test_explain_without_a_code_lists_all_problems(run):
+    output = run("explain")[1]
+    assert [line.split()[0] for line in output.splitlines()] == list(PROBLEMS)
+
+
+def test_a_misspelt_code_is_answered_with_the_ones_that_could_be_meant(run):
+    status, _, words = run("explain", "signature-invalit")
+    assert status == 1
+    assert "signature_invalid" in words
+
+
+def test_a_code_may_be_written_with_hyphens(run):
+    assert run("explain", "Signature-Invalid")[0] == 0
+
+
+def test_the_documentation_of_problems_is_the_one_made_of_the_table(run):
+    page = Path(__file__).parents[2] / "docs" / "problems.md"
+    assert page.read_text() == run("explain", "--markdown")[1]
 
 
 # The whole

@@ -1,0 +1,178 @@
+"""Why is a signature invalid? Our base string and the server's, part by part, and what the difference means.
+
+Bitbucket answers a failed signature with the base string that it made of the request (RFC 5849, section 3.4.1), over
+the address that its container saw. Where both agree, the key is another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+_LONGEST = 64 * 1024
+_SHOWN = frozenset({"oauth_consumer_key", "oauth_signature_method", "oauth_timestamp", "oauth_version"})
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+class Cause(StrEnum):
+    """What makes a signature invalid."""
+
+    SCHEME = "scheme"
+    HOST = "host"
+    PORT = "port"
+    CONTEXT_PATH_TWICE = "context path twice"
+    PATH = "path"
+    METHOD = "method"
+    PARAMETERS = "parameters"
+    KEY = "key"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the two base strings: its *name*, and what each side made of it, secrets masked."""
+
+    name: str
+    ours: str
+    theirs: str
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both sides see the same."""
+        return self.ours == self.theirs
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The *cause*, the *conclusion* in one or two sentences, and all *parts* side by side."""
+
+    cause: Cause
+    conclusion: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class BaseString:
+    """A signature base string, taken apart."""
+
+    method: str
+    scheme: str
+    host: str
+    port: int
+    path: str
+    parameters: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> BaseString | None:
+        """Take *text* apart; ``None`` if it is not a base string."""
+        pieces = text.split("&") if len(text) <= _LONGEST else []
+        if len(pieces) != 3:
+            return None
+        method, address, parameters = (unquote(piece) for piece in pieces)
+        try:
+            parts = urlsplit(address)
+            port = parts.port
+        except ValueError:
+            return None
+        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+            return None
+        pairs = parse_qsl(parameters.replace("+", "%2B"), keep_blank_values=True)
+        return cls(
+            method.upper(),
+            parts.scheme,
+            parts.hostname,
+            port or _DEFAULT_PORTS[parts.scheme],
+            parts.path or "/",
+            tuple(sorted(pairs)),
+        )
+
+    def _values(self) -> dict[str, str]:
+        """Parameters by name, the values of repeated ones side by side."""
+        values: dict[str, list[str]] = {}
+        for name, value in self.parameters:
+            values.setdefault(name, []).append(value)
+        return {name: ", ".join(found) for name, found in values.items()}
+
+
+def explain(ours: str, theirs: str, *, key_fingerprint: str) -> Explanation:
+    """Compare the base string that we signed with the one that the server answered with.
+
+    *key_fingerprint*: of our public key, for the case that both agree.
+    """
+    mine, other = BaseString.parse(ours), BaseString.parse(theirs)
+    if mine is None or other is None:
+        return Explanation(
+            Cause.UNKNOWN, "The server did not say what it made of the request, so only guesses are possible.", ()
+        )
+    parts = _parts(mine, other)
+    cause, conclusion = _conclude(mine, other, [part for part in parts if not part.agrees], key_fingerprint)
+    return Explanation(cause, conclusion, parts)
+
+
+def _parts(ours: BaseString, theirs: BaseString) -> tuple[Part, ...]:
+    address = [
+        Part("method", ours.method, theirs.method),
+        Part("scheme", ours.scheme, theirs.scheme),
+        Part("host", ours.host, theirs.host),
+        Part("port", str(ours.port), str(theirs.port)),
+        Part("path", ours.path, theirs.path),
+    ]
+    mine, other = ours._values(), theirs._values()
+    names = sorted(mine.keys() | other.keys())
+    return (*address, *(_masked(name, mine, other) for name in names))
+
+
+def _masked(name: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> Part:
+    mine, other = ours.get(name), theirs.get(name)
+    if name in _SHOWN or not name.startswith("oauth_"):
+        return Part(name, "(missing)" if mine is None else mine, "(missing)" if other is None else other)
+    if mine == other:
+        return Part(name, "(the same)", "(the same)")
+    return Part(
+        name,
+        "(missing)" if mine is None else f"({len(mine)} characters)",
+        "(missing)" if other is None else f"({len(other)} other characters)",
+    )
+
+
+def _conclude(ours: BaseString, theirs: BaseString, differing: list[Part], key_fingerprint: str) -> tuple[Cause, str]:
+    names = {part.name for part in differing}
+    if not differing:
+        return Cause.KEY, (
+            "Both sides signed the same text: the public key in the application link is not this one, whose "
+            f"fingerprint is {key_fingerprint}."
+        )
+    if "scheme" in names:
+        return Cause.SCHEME, (
+            f"The server sees {theirs.scheme}:// instead of {ours.scheme}://: its proxy settings lack server.scheme "
+            "and server.secure (in older versions scheme and secure of the connector)."
+        )
+    if "host" in names:
+        return Cause.HOST, (
+            f"The server sees the host {theirs.host} instead of {ours.host}: use that one in the base URL, or set "
+            "server.proxy-name (proxyName) to the right one."
+        )
+    if "port" in names:
+        return Cause.PORT, (
+            f"The server sees port {theirs.port} instead of {ours.port}: set server.proxy-port (proxyPort) to "
+            f"{ours.port}."
+        )
+    if "path" in names and _is_doubled(ours.path, theirs.path):
+        return Cause.CONTEXT_PATH_TWICE, (
+            "The server sees the context path twice: the proxy in front of it adds it although the server has it "
+            "in its own settings (server.context-path) too."
+        )
+    if "path" in names:
+        return Cause.PATH, f"The server sees the path {theirs.path} instead of {ours.path}: a proxy rewrites it."
+    if "method" in names:
+        return Cause.METHOD, f"The server sees the method {theirs.method} instead of {ours.method}."
+    listed = ", ".join(sorted(names))
+    return Cause.PARAMETERS, f"Something between the two changed, added or lost parameters of the request: {listed}."
+
+
+def _is_doubled(ours: str, theirs: str) -> bool:
+    """Whether *theirs* is *ours* with the segments it begins with once more in front."""
+    extra = theirs.removesuffix(ours) if theirs.endswith(ours) else ""
+    return bool(extra) and ours.startswith(f"{extra}/")

@@ -1,0 +1,24 @@
+"""The commands, one module each: ``add`` says how a command is called, and what runs it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+PROGRAM = "social-bitbucket-server"
+
+
+class CommandError(Exception):
+    """What stops a command, and what to do about it, as sentences."""
+
+
+def add_command(commands: Any, name: str, summary: str, epilog: str) -> argparse.ArgumentParser:
+    """A parser for the command *name*; PROGRAM in *epilog* becomes the program's name."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary[0].lower() + summary[1:].rstrip("."),
+        description=summary,
+        epilog=epilog.replace("PROGRAM", PROGRAM),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
