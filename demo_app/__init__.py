@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from flask import Flask
 from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from social_bitbucket_server import flask as bitbucket
 
@@ -19,6 +20,7 @@ from . import (
     operation,
     organization,
     pipeline,
+    rate_limits,
     security_headers,
     settings,
     start,
@@ -56,7 +58,12 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     app.session_interface = DatabaseSessions(secure=app_settings.is_https)
     templating.set_up(app, app_settings)
 
-    audit.set_up()
+    audit.set_up(app)
+    rate_limits.set_up(app, app_settings)
+    if app_settings.trusted_proxy_hops:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # Flask's documented way to add a middleware
+            app.wsgi_app, x_for=app_settings.trusted_proxy_hops, x_proto=0, x_host=0, x_port=0, x_prefix=0
+        )
     security_headers.protect(app, app_settings)
     CSRFProtect(app)
     login_manager.init_app(app)
@@ -69,5 +76,6 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     with app.app_context():
         database.upgrade(app.extensions["engine"])
         app.extensions["sealed_keys"] = integrations.SealedKeys.load(app_settings)
+        operation.check_key_ring()
 
     return app

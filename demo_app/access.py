@@ -5,6 +5,7 @@ Each decorator turns the address's *slug* into the view's *organization*. What s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, NoReturn, cast
@@ -15,9 +16,11 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user
 from sqlalchemy import select
 
-from . import audit, database
+from . import audit, database, identities
 from .models import Organization, User
 from .sessions import BrowserSession
+
+_SETTINGS = re.compile(r"/o/(?P<slug>[^/]+)/settings(?:/|\Z)")
 
 View = Callable[..., ResponseReturnValue]
 
@@ -27,15 +30,17 @@ login_manager.session_protection = None  # the session is the database's, bound 
 
 @login_manager.request_loader  # type: ignore[untyped-decorator]
 def person_of_the_session(_request: Request) -> User | None:
-    """Whose session this is; nobody's as soon as the person, integration or organization is disabled."""
+    """Whose session this is; nobody's as soon as the person or the organization is disabled, or the way in which they
+    logged in: the integration, or their identity there."""
     session = cast("BrowserSession", flask.session._get_current_object())  # type: ignore[attr-defined]  # a proxy's method
     if session.user_id is None:
         return None
     user = database.session.get(User, session.user_id)
-    if user is None or not user.is_active:
+    if user is None or not user.is_active or user.organization_id != session.organization_id:
         return None
-    is_the_same = (user.organization_id, user.integration_id) == (session.organization_id, session.integration_id)
-    return user if is_the_same else None
+    if session.integration_id is None:
+        return user if user.is_owner else None
+    return user if identities.lets_in(user, session.integration_id) else None
 
 
 def for_everybody(view: View) -> View:
@@ -76,9 +81,22 @@ def for_owner(view: View) -> View:
     return for_members(checked)
 
 
+def belongs_to_others(path: str) -> bool:
+    """Whether *path* is among the settings of an organization that the person who is logged in does not own."""
+    settings = _SETTINGS.match(path)
+    if settings is None or not current_user.is_authenticated:
+        return False
+    return not current_user.is_owner or current_user.organization.slug != settings["slug"]
+
+
+def note_denial() -> None:
+    """Write down that somebody asked for what only another organization's owner may see or do."""
+    audit.record("admin.denied", outcome="failure", user_id=current_user.id)
+
+
 def _deny() -> NoReturn:
     if request.blueprint == "settings":
-        audit.record("admin.denied", outcome="failure", user_id=current_user.id)
+        note_denial()
     abort(404)
 
 

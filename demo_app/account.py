@@ -1,18 +1,93 @@
-"""The page after the login: who one is here."""
+"""One's own account: who one is here, in which browsers one is logged in, and with which Bitbucket accounts."""
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from werkzeug.wrappers import Response
 
-from . import access, integrations
-from .models import Organization
+from . import access, identities, integrations, security_headers, sessions
+from .models import LoginSession, Organization
 
-blueprint = Blueprint("account", __name__, url_prefix="/o/<slug>")
+blueprint = Blueprint("account", __name__, url_prefix="/o/<slug>/account")
 
 
-@blueprint.get("/account")
+@blueprint.get("")
 @access.for_members
 def account(organization: Organization) -> ResponseReturnValue:
-    """Who is logged in, where, and since when."""
-    return render_template("account.html", organization=organization, server_url=integrations.server_url)
+    """Who is logged in, in which browsers, and how else they can log in."""
+    return render_template(
+        "account/account.html",
+        organization=organization,
+        server_url=integrations.server_url,
+        sessions=[(row, sessions.is_this(row)) for row in sessions.of_person(current_user)],
+        can_connect=bool(identities.to_connect(current_user)),
+        can_be_disconnected=identities.can_be_disconnected(current_user),
+    )
+
+
+@blueprint.post("/sessions/<handle>/end")
+@access.for_members
+def end_session(organization: Organization, handle: str) -> ResponseReturnValue:
+    """Log out one browser; this one, too."""
+    row = next((row for row in sessions.of_person(current_user) if row.handle == handle), None)
+    if row is None:
+        abort(404)
+    if sessions.is_this(row):
+        sessions.log_out()
+        flash("You are logged out.")
+        return redirect(url_for("organization.login", slug=organization.slug), 303)
+    sessions.end_session(row)
+    flash(f"{_name(row)} is logged out.")
+    return _to_account(organization)
+
+
+@blueprint.post("/sessions/end-others")
+@access.for_members
+def end_other_sessions(organization: Organization) -> ResponseReturnValue:
+    """Log out every browser but this one."""
+    sessions.end_other_sessions(current_user)
+    flash("You are logged out in all other browsers.")
+    return _to_account(organization)
+
+
+@blueprint.get("/connect")
+@access.for_members
+def connect_page(organization: Organization) -> ResponseReturnValue:
+    """What connecting means, and a button for each integration that is not connected yet."""
+    choices = [(record, integrations.server_url(record)) for record in identities.to_connect(current_user)]
+    security_headers.allow_forms_to_reach({server_url.origin for _record, server_url in choices})
+    return render_template(
+        "account/connect.html",
+        organization=organization,
+        choices=choices,
+        declined=request.args.get("e") == "declined",
+    )
+
+
+@blueprint.post("/identities/<int:identity_id>/disconnect")
+@access.for_members
+def disconnect(organization: Organization, identity_id: int) -> ResponseReturnValue:
+    """Take a way to log in away; sessions that began with it end. The last way in stays."""
+    identity = identities.find(current_user, identity_id)
+    if identity is None:
+        abort(404)
+    name, is_of_this_session = identity.integration.name, sessions.began_with(identity)
+    if not identities.disconnect(current_user, identity):
+        flash(f"{name} stays connected: it is your only way to log in.")
+        return _to_account(organization)
+    if is_of_this_session:
+        sessions.log_out()
+        flash(f"Your account at {name} is disconnected. Log in with the one that you kept.")
+        return redirect(url_for("organization.login", slug=organization.slug), 303)
+    flash(f"Your account at {name} is disconnected.")
+    return _to_account(organization)
+
+
+def _name(row: LoginSession) -> str:
+    return row.browser or "The browser"
+
+
+def _to_account(organization: Organization) -> Response:
+    return redirect(url_for("account.account", slug=organization.slug), 303)

@@ -1,6 +1,7 @@
-"""The audit log: one line of JSON for each event, with numbers and identifiers only.
+"""The audit log: what happened, with numbers and identifiers only; one line of JSON for each event, and one row.
 
-Never tokens, verifiers, keys, cookies, addresses, names of people, or text from the other side.
+Never tokens, verifiers, keys, cookies, addresses, names of people, or text from the other side. Rows are only added:
+the database itself refuses to change or delete them.
 """
 
 from __future__ import annotations
@@ -8,26 +9,38 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from typing import Literal
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, cast
 
-from flask import g, has_request_context, request
+from flask import Flask, g, has_app_context, has_request_context, request
+from sqlalchemy import Engine, insert, inspect, select
+from sqlalchemy.exc import SQLAlchemyError
 
-from . import clock
+from social_bitbucket_server.problems import PROBLEMS
+
+from . import clock, database
+from .models import AuditEntry, Organization
 
 logger = logging.getLogger("demo_app.audit")
 
 Event = Literal[
     "admin.denied",
+    "identity.connected",
+    "identity.disconnected",
     "integration.created",
     "integration.deleted",
     "integration.disabled",
+    "integration.tested",
     "integration.updated",
     "key.created",
     "key.decrypt_failed",
+    "key.promoted",
     "key.retired",
     "login.begin",
     "login.failure",
     "login.mixup",
+    "login.replay",
     "login.success",
     "outbound.blocked",
     "request.failure",
@@ -35,27 +48,159 @@ Event = Literal[
     "user.created",
     "user.disabled",
     "user.enabled",
+    "user.renamed",
 ]
 
+SENTENCES: dict[str, str] = {
+    "admin.denied": "Somebody who does not own this organization tried to open its settings.",
+    "identity.connected": "A person connected another Bitbucket account.",
+    "identity.disconnected": "A person disconnected a Bitbucket account.",
+    "integration.created": "An integration was added.",
+    "integration.deleted": "An integration was deleted.",
+    "integration.disabled": "An integration was disabled.",
+    "integration.tested": "An integration's connection was tested.",
+    "integration.updated": "An integration was changed.",
+    "key.created": "A key pair was made.",
+    "key.decrypt_failed": "A private key could not be opened.",
+    "key.promoted": "A new key pair is in use.",
+    "key.retired": "A key pair was retired, and its private key erased.",
+    "login.begin": "A login was begun.",
+    "login.failure": "A login failed.",
+    "login.mixup": "The answer to another login was refused.",
+    "login.replay": "A login that was over already was tried again, and refused.",
+    "login.success": "Somebody logged in.",
+    "request.failure": "A request was refused.",
+    "session.revoked": "A session was ended.",
+    "user.created": "A person was added.",
+    "user.disabled": "A person was disabled.",
+    "user.enabled": "A person was enabled.",
+    "user.renamed": "A person has a new name in Bitbucket.",
+}
+"""What the organization's owner reads. Which addresses were blocked is for the operator alone, who has the log."""
 
-def set_up() -> None:
-    """Write the log to the standard error stream where the server's configuration sends it nowhere else."""
+_REASONS = {
+    "already_connected": "The person has another account with this integration.",
+    "form_refused": "Its form was too old, or another site sent it.",
+    "password_wrong": "The owner's e-mail address or password was wrong.",
+    "person_disabled": "The person is disabled here.",
+    "too_often": "It was tried too often.",
+}
+"""For what only this application can refuse."""
+
+PAGE_LENGTH = 50
+_DIGEST_LENGTH = 12
+_NEVER_FINISHED = ("login_not_pending", "callback_parameter_missing", "callback_parameter_invalid")
+_LOG = logging.getLogger("demo_app")  # not the audit log itself, whose lines are JSON
+
+
+def set_up(app: Flask) -> None:
+    """Keep the entries of each request in the database when it is over.
+
+    The log goes to the standard error stream where the server's configuration sends it nowhere else. Call it before
+    :func:`demo_app.database.connect`, so that the request's own transaction is over first.
+    """
     logger.setLevel(logging.INFO)
     if not logger.hasHandlers():
         logger.addHandler(logging.StreamHandler())
 
+    @app.teardown_appcontext
+    def keep(_error: BaseException | None) -> None:
+        rows = g.pop("audit_rows", None)
+        if rows:
+            engine: Engine = app.extensions["engine"]
+            try:
+                with engine.begin() as connection:
+                    connection.execute(insert(AuditEntry), rows)
+            except SQLAlchemyError as error:
+                _LOG.critical("%s audit entries are in the log alone: %s", len(rows), type(error).__name__)
+
 
 def record(event: Event, *, outcome: str = "success", **details: str | int | bool | None) -> None:
-    """Write down *event* with *details* that are not None; the request adds who asked and its reference number."""
-    line: dict[str, str | int | bool | None] = {
-        "ts": clock.now().isoformat(),
-        "event": event,
-        "outcome": outcome,
-        **details,
-    }
+    """Write down *event* with *details* that are not None; the request adds who asked and its reference number.
+
+    ``org_id`` says whose event it is where that is not the organization whose page was asked for.
+    """
+    now = clock.now()
+    line: dict[str, str | int | bool | None] = {"ts": now.isoformat(), "event": event, "outcome": outcome, **details}
     if has_request_context():
-        line["org_id"] = g.organization.id if g.get("organization") else None
+        line.setdefault("org_id", _organization_of_the_page())
+        line["tx"] = g.get("transaction")
         line["src_ip"] = request.remote_addr
-        line["ua_hash"] = hashlib.sha256(request.user_agent.string.encode()).hexdigest()[:12]
+        line["ua_hash"] = _digest(request.user_agent.string)
         line["corr_id"] = g.get("reference")
-    logger.info(json.dumps({name: value for name, value in line.items() if value is not None}))
+    line = {name: value for name, value in line.items() if value is not None}
+    logger.info(json.dumps(line))
+    if has_app_context():
+        if "audit_rows" not in g:
+            g.audit_rows = []
+        g.audit_rows.append(_row(now, line))
+
+
+def note_transaction(request_token: str) -> None:
+    """Which login this request is about: every event names it, by a digest of its *request_token*."""
+    g.transaction = _digest(request_token) if request_token else None
+
+
+def was_finished() -> bool:
+    """Whether the login that this request is about was finished before, in whatever way."""
+    known = (
+        select(AuditEntry.id)
+        .where(
+            AuditEntry.transaction == g.get("transaction"),
+            AuditEntry.event.in_(("login.success", "login.failure", "login.mixup", "identity.connected")),
+            AuditEntry.problem.is_(None) | AuditEntry.problem.not_in(_NEVER_FINISHED),
+        )
+        .limit(1)
+    )
+    return database.session.scalar(known) is not None
+
+
+def entries(
+    organization: Organization, *, reference: str = "", before: int | None = None
+) -> tuple[Sequence[AuditEntry], bool]:
+    """A page of *organization*'s entries, newest first: those with this *reference* number, older than the entry with
+    the id *before*. Also returns whether there are older ones."""
+    wanted = select(AuditEntry).where(AuditEntry.organization_id == organization.id, AuditEntry.event.in_(SENTENCES))
+    if reference:
+        wanted = wanted.where(AuditEntry.reference == reference)
+    if before is not None:
+        wanted = wanted.where(AuditEntry.id < before)
+    found = database.session.scalars(wanted.order_by(AuditEntry.id.desc()).limit(PAGE_LENGTH + 1)).all()
+    return found[:PAGE_LENGTH], len(found) > PAGE_LENGTH
+
+
+def reason(entry: AuditEntry) -> str:
+    """Why it failed, in a sentence for the owner; empty where there is nothing to say."""
+    if entry.problem in PROBLEMS:
+        return PROBLEMS[entry.problem].title
+    return _REASONS.get(entry.problem or entry.details.get("code", ""), "")
+
+
+def _row(now: datetime, line: dict[str, Any]) -> dict[str, Any]:
+    columns = {
+        "organization_id": "org_id",
+        "integration_id": "integration_id",
+        "user_id": "user_id",
+        "problem": "problem",
+        "transaction": "tx",
+        "reference": "corr_id",
+        "address": "src_ip",
+    }
+    known = {"ts", "event", "outcome", *columns.values()}
+    return {
+        "at": now,
+        "event": line["event"],
+        "outcome": line["outcome"],
+        "details": {name: value for name, value in line.items() if name not in known},
+        **{column: line.get(name) for column, name in columns.items()},
+    }
+
+
+def _organization_of_the_page() -> int | None:
+    """Its id, without asking the database for what may be deleted already."""
+    organization = g.get("organization")
+    return cast("int", inspect(organization).identity[0]) if organization is not None else None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]

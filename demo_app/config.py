@@ -6,13 +6,14 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from social_bitbucket_server.addresses import AddressPolicy, Network
+from social_bitbucket_server.secret import Secret
 from social_bitbucket_server.server_url import ORGANIZATION_RULES, BaseURLRules, is_loopback
 
 from .instance_files import InstanceFolder, UnsafeSettingError
@@ -28,6 +29,9 @@ SETTINGS = {
     "ALLOWED_PRIVATE_NETWORKS": "",
     "ALLOW_INSECURE_HTTP": "",
     "CA_BUNDLE": "",
+    "TRUSTED_PROXY_HOPS": "0",
+    "RATE_LIMIT_STORAGE": "memory://",
+    "LOGINS_PER_MINUTE": "10",
     "FLASK_DEBUG": "",
 }
 """Every setting with its default; the environment overrides it."""
@@ -60,18 +64,25 @@ class Settings:
     organization's slug, with ``*`` for all (``acme=10.20.0.0/16,10.21.0.0/16; *=192.168.7.0/24``); *insecure_hosts*,
     which may be used without TLS; *ca_bundle_path* with the CA certificates that are trusted besides an integration's
     own, or empty for the machine's.
+
+    *trusted_proxy_hops*: how many proxies of the operator's own stand in front and add the address they saw to
+    ``X-Forwarded-For``; scheme and host never come from a header. *rate_limit_storage* counts for all processes where
+    it is the address of a Redis. *logins_per_minute* is for each address and integration.
     """
 
     public_base_url: str
     instance: InstanceFolder
-    database_url: str = field(repr=False)
-    secret_key: str = field(repr=False)
-    key_ring: str | None = field(repr=False)
+    database_url: Secret
+    secret_key: Secret
+    key_ring: Secret | None
     application_name: str
     outbound_mode: OutboundMode
     private_networks: Mapping[str, tuple[Network, ...]]
     insecure_hosts: frozenset[str]
     ca_bundle_path: str
+    trusted_proxy_hops: int
+    rate_limit_storage: Secret
+    logins_per_minute: int
 
     @classmethod
     def read(cls, given: Mapping[str, object] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -80,25 +91,39 @@ class Settings:
             name: str((given or {}).get(name, environment.get(name, default))).strip()
             for name, default in SETTINGS.items()
         }
+        public_base_url = _public_base_url(chosen["PUBLIC_BASE_URL"])
+        if not chosen["SECRET_KEY"] and not _is_local(public_base_url):
+            raise UnsafeSettingError(
+                "SECRET_KEY is missing; set it to the output of: "
+                "python -c 'import secrets; print(secrets.token_hex(32))'"
+            )
         instance = InstanceFolder(Path(chosen["INSTANCE_PATH"]).resolve())
         settings = cls(
-            public_base_url=_public_base_url(chosen["PUBLIC_BASE_URL"]),
+            public_base_url=public_base_url,
             instance=instance,
-            database_url=chosen["DATABASE_URL"] or f"sqlite:///{instance.path / 'demo.sqlite'}",
-            secret_key=chosen["SECRET_KEY"] or instance.read_or_make("secret_key", lambda: secrets.token_hex(32)),
-            key_ring=chosen["KEY_RING"] or None,
+            database_url=Secret(chosen["DATABASE_URL"] or f"sqlite:///{instance.path / 'demo.sqlite'}"),
+            secret_key=Secret(
+                chosen["SECRET_KEY"] or instance.read_or_make("secret_key", lambda: secrets.token_hex(32))
+            ),
+            key_ring=Secret(chosen["KEY_RING"]) or None,
             application_name=chosen["APPLICATION_NAME"],
             outbound_mode=_outbound_mode(chosen["OUTBOUND_MODE"]),
             private_networks=_private_networks(chosen["ALLOWED_PRIVATE_NETWORKS"]),
             insecure_hosts=frozenset(chosen["ALLOW_INSECURE_HTTP"].lower().replace(",", " ").split()),
             ca_bundle_path=chosen["CA_BUNDLE"],
+            trusted_proxy_hops=_number("TRUSTED_PROXY_HOPS", chosen["TRUSTED_PROXY_HOPS"], least=0),
+            rate_limit_storage=Secret(chosen["RATE_LIMIT_STORAGE"]),
+            logins_per_minute=_number("LOGINS_PER_MINUTE", chosen["LOGINS_PER_MINUTE"], least=1),
         )
         settings._refuse_unsafe_combinations(debug=chosen["FLASK_DEBUG"].lower() not in {"", "0", "false", "no"})
         return settings
 
     def _refuse_unsafe_combinations(self, *, debug: bool) -> None:
         if len(self.secret_key.encode()) < 32:
-            raise UnsafeSettingError("SECRET_KEY has fewer than 32 bytes; remove it, and the first run makes one.")
+            raise UnsafeSettingError(
+                "SECRET_KEY has fewer than 32 bytes; set it to the output of: "
+                "python -c 'import secrets; print(secrets.token_hex(32))'"
+            )
         if self.private_networks and self.outbound_mode is OutboundMode.PUBLIC:
             raise UnsafeSettingError("ALLOWED_PRIVATE_NETWORKS works with OUTBOUND_MODE=listed only.")
         if self.ca_bundle_path and not Path(self.ca_bundle_path).is_file():
@@ -125,7 +150,7 @@ class Settings:
     @property
     def is_local(self) -> bool:
         """Whether only browsers on this machine reach the application."""
-        return is_loopback(urlsplit(self.public_base_url).hostname or "")
+        return _is_local(self.public_base_url)
 
     @property
     def ca_bundle(self) -> str | None:
@@ -172,6 +197,16 @@ def _public_base_url(text: str) -> str:
         raise UnsafeSettingError("PUBLIC_BASE_URL must be a scheme and a host, such as https://app.example.com")
     has_own_port = (shape["scheme"], shape["port"]) in {("https", ":443"), ("http", ":80")}
     return f"{shape['scheme']}://{shape['host']}" + ("" if has_own_port else shape["port"] or "")
+
+
+def _is_local(public_base_url: str) -> bool:
+    return is_loopback(urlsplit(public_base_url).hostname or "")
+
+
+def _number(name: str, text: str, *, least: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 7 and int(text) >= least):
+        raise UnsafeSettingError(f"{name} must be a whole number, at least {least}.")
+    return int(text)
 
 
 def _outbound_mode(text: str) -> OutboundMode:

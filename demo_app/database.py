@@ -5,6 +5,9 @@ A view commits what it wants to keep; whatever is left at the end of a request i
 
 from __future__ import annotations
 
+import os
+import sqlite3
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_e
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
-from .instance_files import make_private_file
+from .instance_files import make_private_file, refuse_if_others_can_read
 
 _SECONDS_TO_WAIT_FOR_A_LOCK = 10
 _MIGRATIONS_LOCK = 0x6269745F  # any number that nothing else on the same PostgreSQL database locks
@@ -90,6 +93,9 @@ def _make_sqlite_engine(url: str) -> Engine:
     path = make_url(url).database
     if path and path != ":memory:":
         make_private_file(Path(path))
+        for companion in (Path(f"{path}-wal"), Path(f"{path}-shm")):
+            with suppress(FileNotFoundError):  # the last one to close the database removes them
+                refuse_if_others_can_read(companion)
     engine = create_engine(url, connect_args={"timeout": _SECONDS_TO_WAIT_FOR_A_LOCK, "isolation_level": "IMMEDIATE"})
 
     @event.listens_for(engine, "connect")
@@ -108,6 +114,19 @@ def _make_sqlite_engine(url: str) -> Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def back_up(engine: Engine, file: Path) -> None:
+    """Copy the database behind *engine* to the new *file*, which only its owner can read.
+
+    Raises FileExistsError where there is one already, and ValueError for a database that is not SQLite's.
+    """
+    if engine.dialect.name != "sqlite":
+        raise ValueError("This is for SQLite; for PostgreSQL use pg_dump.")
+    os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    with engine.connect() as connection, closing(sqlite3.connect(file)) as copy:
+        driver: Any = connection.connection.dbapi_connection
+        driver.backup(copy)
 
 
 def upgrade(engine: Engine) -> None:

@@ -6,7 +6,7 @@ import logging
 import secrets
 from dataclasses import dataclass
 
-from flask import Flask, current_app, g, redirect, render_template, url_for
+from flask import Flask, current_app, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from social_core.exceptions import (
@@ -19,9 +19,11 @@ from werkzeug.exceptions import HTTPException
 
 from social_bitbucket_server.problems import PROBLEMS, Problem, Who, http_status
 
-from . import audit, database
+from . import access, audit, database, people
 from .config import Settings
+from .rate_limits import TooOftenError
 from .security_headers import ForeignFormError, WrongHostError
+from .words import duration
 
 _LOG = logging.getLogger(__name__)
 _SECONDS_TO_WAIT = 60
@@ -53,6 +55,11 @@ _PERSON_DISABLED = Words(
     "Enable the account under Settings → People.",
     "your organization's owner",
 )
+_ALREADY_CONNECTED = Words(
+    "You log in through this integration already.",
+    "Each person has one Bitbucket account for each integration here, and yours is another one.",
+    "Disconnect the one that you have on your account's page, or log in to Bitbucket as yourself, and connect again.",
+)
 _UNKNOWN = Words(
     "The login could not be completed.",
     "Something came back from the Bitbucket Server that this application does not expect.",
@@ -77,12 +84,17 @@ _CRASH = Words(
 )
 
 
+_WORDS = {"person_disabled": _PERSON_DISABLED, "already_connected": _ALREADY_CONNECTED}
+"""For the problems that only this application has."""
+
+
 def handle_errors(app: Flask) -> None:
     """Register the pages for everything that can go wrong."""
     app.register_error_handler(SocialAuthBaseException, login_failed)
     app.register_error_handler(CSRFError, form_refused)
     app.register_error_handler(ForeignFormError, form_refused)
     app.register_error_handler(WrongHostError, wrong_host)
+    app.register_error_handler(TooOftenError, too_often)
     app.register_error_handler(404, not_found)
     app.register_error_handler(405, wrong_method)
     app.register_error_handler(HTTPException, refused)
@@ -95,18 +107,25 @@ def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
     _make_reference()
     problem = error.context.get("problem", "")
     audit.record(
-        "login.mixup" if problem in {"login_mixed_up", "token_invalid"} else "login.failure",
+        _event(problem),
         outcome="failure",
         code=error.code,
         problem=problem or None,
         stage=error.stage,
+        parameter=error.parameter,
+        claim=error.claim,
+        provider_code=error.provider_code,
         integration_id=g.get("integration_id"),
     )
+    facts = error.context.get("facts", {})
     if problem == "address_blocked":
-        audit.record("outbound.blocked", outcome="failure", **error.context.get("facts", {}))
+        audit.record("outbound.blocked", outcome="failure", **facts)
+    if problem == "account_inactive":
+        people.disable_whom_bitbucket_disabled(facts["uid"])
     organization = g.get("organization")
     if isinstance(error, AuthCanceled) and organization is not None:
-        return redirect(url_for("organization.login", slug=organization.slug, e="declined"), 303)
+        page = "account.connect_page" if facts.get("purpose") == "connect" else "organization.login"
+        return redirect(url_for(page, slug=organization.slug, e="declined"), 303)
     status = http_status(error)
     return _page(_words_for(error), status, {"Retry-After": str(_SECONDS_TO_WAIT)} if status == 503 else {})
 
@@ -131,13 +150,30 @@ def wrong_host(_error: Exception) -> ResponseReturnValue:
     return _page(words, 400, start_page=settings.public_base_url)
 
 
+def too_often(error: TooOftenError) -> ResponseReturnValue:
+    """More than the rate limit allows; says how long to wait. A flood of them does not fill the log."""
+    database.session.rollback()
+    _make_reference()
+    if error.is_news:
+        audit.record("request.failure", outcome="failure", code="too_often", limit=error.what)
+    words = Words(
+        str(error),
+        "Nothing was done. A limit protects everybody's logins from those who try them by the thousand.",
+        f"Wait {duration(error.seconds)}, then go back and try again.",
+    )
+    return _page(words, 429, {"Retry-After": str(error.seconds)})
+
+
 def not_found(_error: Exception) -> ResponseReturnValue:
     """The same page for what never was, what is disabled, and what belongs to others."""
     return render_template("not_found.html"), 404
 
 
-def wrong_method(_error: Exception) -> ResponseReturnValue:
-    """A page opened where a form was expected."""
+def wrong_method(error: Exception) -> ResponseReturnValue:
+    """A page opened where a form was expected. In settings of others there is no such address at all."""
+    if access.belongs_to_others(request.path):
+        access.note_denial()
+        return not_found(error)
     _make_reference()
     return _page(_WRONG_METHOD, 405)
 
@@ -162,12 +198,18 @@ def crashed(error: Exception) -> ResponseReturnValue:
     return _page(_CRASH, 500)
 
 
+def _event(problem: str) -> audit.Event:
+    if problem in {"login_mixed_up", "token_of_another_login"}:
+        return "login.mixup"
+    return "login.replay" if problem == "login_not_pending" and audit.was_finished() else "login.failure"
+
+
 def _words_for(error: SocialAuthBaseException) -> Words:
-    if isinstance(error, AuthSessionError):
-        return _NOT_UNDER_WAY
     problem = error.context.get("problem", "")
-    if problem == "person_disabled":
-        return _PERSON_DISABLED
+    if isinstance(error, AuthSessionError) and problem != "person_changed":
+        return _NOT_UNDER_WAY
+    if problem in _WORDS:
+        return _WORDS[problem]
     if isinstance(error, AuthConfigurationError) and error.parameter == "base_url":
         problem = "connection_failed"  # says nothing about networks that the application may not reach
     return Words.of(PROBLEMS[problem]) if problem in PROBLEMS else _UNKNOWN

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from typing import Any
 
 from flask import current_app
-from sqlalchemy import func, select
+from sqlalchemy import select, update
 
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.key_ring import KeyRing
@@ -15,10 +14,10 @@ from social_bitbucket_server.keys import PrivateKey, new_consumer_key
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import BaseURLRules, ServerURL
 
-from . import audit, clock, database, sessions
+from . import audit, clock, database, identities, sessions
 from .config import Settings
 from .instance_files import UnsafeSettingError
-from .models import IntegrationRecord, KeyPair, KeyState, Organization, SocialStorage, User
+from .models import IntegrationRecord, KeyPair, KeyState, Organization
 
 _PURPOSE = "integration-private-key"
 _ANY_BASE_URL = BaseURLRules(plain_http_hosts=None)
@@ -29,7 +28,7 @@ class SealedKeys:
 
     def __init__(self, ring: KeyRing) -> None:
         self._ring = ring
-        self._opened: dict[str, PrivateKey] = {}
+        self._opened: dict[tuple[str, str, str], PrivateKey] = {}
 
     @classmethod
     def load(cls, settings: Settings) -> SealedKeys:
@@ -48,18 +47,20 @@ class SealedKeys:
         """*key* as a record that opens for this integration and this key id only."""
         return self._ring.seal(key.pem().encode(), purpose=_PURPOSE, integration_id=integration_id, key_id=key_id)
 
-    def reseal(self, pair: KeyPair) -> None:
-        """Seal the private key of *pair* again, with the newest key of the ring."""
-        pair.sealed_private_key = self._ring.reseal(
+    def reseal(self, pair: KeyPair) -> str:
+        """The record of *pair*'s private key, sealed with the newest key of the ring."""
+        return self._ring.reseal(
             pair.sealed_private_key or "", purpose=_PURPOSE, integration_id=pair.integration_id, key_id=pair.id
         )
 
     def open(self, pair: KeyPair) -> PrivateKey:
         """The private key of *pair*. Raises ``sealed_key_unopenable``."""
-        sealed = pair.sealed_private_key or ""
+        # Whose it is belongs to what is known: a record that was copied to another row must not open there.
+        sealed = (pair.integration_id, pair.id, pair.sealed_private_key or "")
         if sealed not in self._opened:
-            pem = self._ring.open(sealed, purpose=_PURPOSE, integration_id=pair.integration_id, key_id=pair.id)
-            self._opened[sealed] = PrivateKey.read(pem)
+            self._opened[sealed] = PrivateKey.read(
+                self._ring.open(sealed[2], purpose=_PURPOSE, integration_id=pair.integration_id, key_id=pair.id)
+            )
         return self._opened[sealed]
 
 
@@ -81,22 +82,30 @@ def make(
     )
     database.session.add(record)
     database.session.flush()
-    _add_key_pair(record)
-    audit.record("integration.created", integration_id=record.id, insecure=server_url.scheme == "http")
+    add_key_pair(record, make_private_key(), KeyState.ACTIVE)
+    audit.record(
+        "integration.created",
+        org_id=organization.id,
+        integration_id=record.id,
+        insecure=server_url.scheme == "http",
+    )
     database.session.commit()
     return record
 
 
-def replace_key_pair(record: IntegrationRecord) -> None:
-    """Give *record* a new key pair at once. The old private key is erased; the caller says what that means."""
-    for pair in record.key_pairs:
-        if pair.state is KeyState.ACTIVE:
-            pair.stored_state = KeyState.RETIRED.value
-            pair.sealed_private_key = None
-            audit.record("key.retired", integration_id=record.id)
-    database.session.flush()
-    _add_key_pair(record)
-    database.session.commit()
+def add_key_pair(record: IntegrationRecord, key: PrivateKey, state: KeyState) -> None:
+    """Give *record* a key pair, with its private key sealed. The caller commits."""
+    key_id = secrets.token_hex(12)
+    database.session.add(
+        KeyPair(
+            id=key_id,
+            integration_id=record.id,
+            stored_state=state.value,
+            public_key=key.public.pem,
+            sealed_private_key=sealed_keys().seal(key, integration_id=record.id, key_id=key_id),
+        )
+    )
+    audit.record("key.created", org_id=record.organization_id, integration_id=record.id)
 
 
 def change(
@@ -117,47 +126,58 @@ def change(
 
 
 def delete(record: IntegrationRecord) -> None:
-    """Delete *record* and everybody who logs in through it, with their identities and sessions."""
+    """Delete *record* with the identities and sessions of everybody who logs in through it. Who has no other way in is
+    deleted with it."""
+    database.session.refresh(record, with_for_update=True)  # nobody new comes in meanwhile
+    identities.delete_people_without_another(record)
     audit.record("integration.deleted", integration_id=record.id)
     database.session.delete(record)
     database.session.commit()
 
 
-def reseal_keys() -> int:
-    """Seal every private key with the ring's newest key, so that the older ones can be taken out of it. Returns how
-    many; one that cannot be opened stops it, and those before it stay done."""
-    pairs = database.session.scalars(select(KeyPair).where(KeyPair.sealed_private_key.is_not(None))).all()
-    for pair in pairs:
-        sealed_keys().reseal(pair)
-        database.session.commit()
-    return len(pairs)
+def reseal_keys() -> tuple[int, int]:
+    """Seal every private key with the ring's newest key, so that the older ones can be taken out of it.
+
+    Each is kept before the next is touched, so it can be interrupted and run again. Returns how many are sealed with
+    the newest key now, and how many could not be opened and stay as they are.
+    """
+    done = failed = 0
+    for key_id in database.session.scalars(select(KeyPair.id).where(KeyPair.sealed_private_key.is_not(None))).all():
+        try:
+            done += _reseal(key_id)
+        except BitbucketServerError:
+            failed += 1
+    return done, failed
 
 
-def newest_key_opens() -> bool:
-    """Whether the configured ring opens what was sealed last; true where nothing was."""
-    pair = database.session.scalar(
-        select(KeyPair)
-        .where(KeyPair.sealed_private_key.is_not(None))
-        .order_by(KeyPair.created_at.desc(), KeyPair.id)
-        .limit(1)
+def _reseal(key_id: str) -> bool:
+    """Whether the key pair still had a private key. One that was changed meanwhile is left to the next run."""
+    pair = database.session.get(KeyPair, key_id)
+    if pair is None or pair.sealed_private_key is None:
+        return False
+    database.session.execute(
+        update(KeyPair)
+        .where(KeyPair.id == key_id, KeyPair.sealed_private_key == pair.sealed_private_key)
+        .values(sealed_private_key=sealed_keys().reseal(pair))
     )
+    database.session.commit()
+    return True
+
+
+def ring_opens_keys() -> bool:
+    """Whether the configured ring opens the oldest and the newest private key; true where there are none.
+
+    A ring is lost at one moment: of the keys that were sealed before it, the oldest does not open.
+    """
+    sealed = select(KeyPair).where(KeyPair.sealed_private_key.is_not(None))
+    oldest = sealed.order_by(KeyPair.created_at, KeyPair.id).limit(1)
+    newest = sealed.order_by(KeyPair.created_at.desc(), KeyPair.id.desc()).limit(1)
     try:
-        return pair is None or sealed_keys().open(pair) is not None
+        for pair in filter(None, map(database.session.scalar, (oldest, newest))):
+            sealed_keys().open(pair)
     except BitbucketServerError:
         return False
-
-
-def count_people(record: IntegrationRecord) -> int:
-    """How many people log in through *record*."""
-    count = select(func.count()).select_from(User).where(User.integration_id == record.id)
-    return database.session.scalar(count) or 0
-
-
-def count_identities(record: IntegrationRecord) -> int:
-    """How many Bitbucket accounts *record* has recognized."""
-    identity: Any = SocialStorage.user  # the columns are the storage's own
-    count = select(func.count()).select_from(identity).join(User, User.id == identity.user_id)
-    return database.session.scalar(count.where(User.integration_id == record.id)) or 0
+    return True
 
 
 def of(organization: Organization) -> Sequence[IntegrationRecord]:
@@ -201,9 +221,17 @@ def for_login(integration_id: str) -> Integration | None:
     record = find_enabled(integration_id)
     if record is None:
         return None
+    return signing_with(record, record.active_key_pair)
+
+
+def signing_with(record: IntegrationRecord, pair: KeyPair) -> Integration:
+    """*record* as the library wants it, with requests signed by *pair*'s private key.
+
+    Raises ``sealed_key_unopenable``, and ``invalid_base_url`` where the operator does not allow the server any more.
+    """
     settings: Settings = current_app.extensions["settings"]
     try:
-        private_key = sealed_keys().open(record.active_key_pair)
+        private_key = sealed_keys().open(pair)
     except BitbucketServerError:
         audit.record("key.decrypt_failed", outcome="failure", integration_id=record.id)
         raise
@@ -241,16 +269,3 @@ def sealed_keys() -> SealedKeys:
     """The application's private keys."""
     keys: SealedKeys = current_app.extensions["sealed_keys"]
     return keys
-
-
-def _add_key_pair(record: IntegrationRecord) -> None:
-    key, key_id = make_private_key(), secrets.token_hex(12)
-    record.key_pairs.append(
-        KeyPair(
-            id=key_id,
-            stored_state=KeyState.ACTIVE.value,
-            public_key=key.public.pem,
-            sealed_private_key=sealed_keys().seal(key, integration_id=record.id, key_id=key_id),
-        )
-    )
-    audit.record("key.created", integration_id=record.id)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
-from flask import Blueprint, abort, g, redirect, session, url_for
+from flask import Blueprint, abort, flash, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 from social_core.backends.base import BaseAuth
+from werkzeug.wrappers import Response
 
 from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.secret import Secret
 
-from . import access, audit, database, integrations, navigation, sessions
+from . import access, audit, database, identities, integrations, navigation, rate_limits, sessions
 from .models import IntegrationRecord, Organization, SocialStorage, User
 
 blueprint = Blueprint("login", __name__)
@@ -25,13 +30,17 @@ def begin(organization: Organization, integration: str) -> ResponseReturnValue:
     record = integrations.find(organization, integration)
     if record is None or record.disabled_at is not None:
         abort(404)
-    g.integration_id = record.id
-    nonces: Any = SocialStorage.nonce
-    nonces.prune(_SECONDS_TO_REMEMBER_LOGINS)
-    session.pop("next", None)
-    response = bitbucket.begin(_callback_path(record))
-    audit.record("login.begin", integration_id=record.id)
-    return response
+    return _begin(record, bitbucket.begin)
+
+
+@blueprint.post("/o/<slug>/account/connect/<integration>")
+@access.for_members
+def connect(organization: Organization, integration: str) -> ResponseReturnValue:  # noqa: ARG001  # the decorator's call
+    """Send the browser to another Bitbucket Server of the organization, to connect the account there to this one."""
+    record = next((record for record in identities.to_connect(current_user) if record.id == integration), None)
+    if record is None:
+        abort(404)
+    return _begin(record, bitbucket.connect, purpose="connect")
 
 
 @blueprint.get("/complete/bitbucket-server/<integration>/")
@@ -41,18 +50,35 @@ def complete(integration: str) -> ResponseReturnValue:
     if record is None:
         abort(404)
     g.integration_id, g.organization = record.id, record.organization
+    rate_limits.count(rate_limits.CALLBACKS, rate_limits.visitor(), record.id)
+    audit.note_transaction(Secret(request.args.get("oauth_token", "")))
     wanted = session.get("next")
-    bitbucket.complete(_callback_path(record), login=_log_in)
+    bitbucket.complete(_callback_path(record), login=_log_in, connected=_say_connected)
     return redirect(navigation.after_login(g.organization, wanted), 303)
 
 
-def _log_in(_backend: BaseAuth[object], user: User, _identity: Any) -> None:
+def _begin(record: IntegrationRecord, begin: Callable[[str], Response], purpose: str | None = None) -> Response:
+    g.integration_id = record.id
+    rate_limits.count(rate_limits.LOGINS, rate_limits.visitor(), record.id)
+    nonces: Any = SocialStorage.nonce
+    nonces.prune(_SECONDS_TO_REMEMBER_LOGINS)
+    session.pop("next", None)
+    response = begin(_callback_path(record))
+    audit.note_transaction(Secret(parse_qs(urlsplit(response.location or "").query)["oauth_token"][0]))
+    audit.record("login.begin", integration_id=record.id, purpose=purpose)
+    return response
+
+
+def _log_in(_backend: BaseAuth[object], user: User, identity: Any) -> None:
     """This browser is *user*'s now, whoever was logged in before."""
-    sessions.log_in(user)
-    if user.integration is not None:
-        user.integration.last_login_at = user.last_login_at
+    sessions.log_in(user, identity.integration)
+    identity.last_login_at = identity.integration.last_login_at = user.last_login_at
     database.session.commit()
     audit.record("login.success", user_id=user.id, integration_id=g.integration_id)
+
+
+def _say_connected(_backend: BaseAuth[object], _user: User, identity: Any) -> None:
+    flash(f"Your account at {identity.integration.name} is connected. You can log in with it from now on.")
 
 
 def _callback_path(record: IntegrationRecord) -> str:

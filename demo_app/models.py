@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from flask_login import UserMixin
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
 from social_bitbucket_server.sqlalchemy_storage import make_storage
 
@@ -63,30 +64,38 @@ class IntegrationRecord(Base):
     key_pairs: Mapped[list[KeyPair]] = relationship(
         back_populates="integration", order_by="KeyPair.created_at", cascade="all, delete-orphan", passive_deletes=True
     )
-    people: Mapped[list[User]] = relationship(back_populates="integration", passive_deletes=True)
 
     @property
     def active_key_pair(self) -> KeyPair:
         """The key pair that logins are signed with; there is always exactly one."""
         return next(pair for pair in self.key_pairs if pair.state is KeyState.ACTIVE)
 
+    @property
+    def pending_key_pair(self) -> KeyPair | None:
+        """The key pair that waits for Bitbucket to have its public key, if there is one."""
+        return next((pair for pair in self.key_pairs if pair.state is KeyState.PENDING), None)
+
 
 class KeyState(StrEnum):
     """What a key pair is used for."""
 
+    PENDING = "pending"
+    """Nothing yet: it waits for Bitbucket to have its public key."""
     ACTIVE = "active"
+    """Logins are signed with it."""
     RETIRED = "retired"
+    """Nothing any more; its private key is erased."""
 
 
 class KeyPair(Base):
-    """An integration's keys: the public one as text, the private one sealed; retired ones have no private key."""
+    """An integration's keys: the public one as text, which no other has, and the private one sealed."""
 
     __tablename__ = "key_pairs"
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     integration_id: Mapped[str] = mapped_column(ForeignKey("integrations.id", ondelete="CASCADE"), index=True)
     stored_state: Mapped[str] = mapped_column("state", String(16))
-    public_key: Mapped[str] = mapped_column(Text)
+    public_key: Mapped[str] = mapped_column(Text, unique=True)
     sealed_private_key: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment, default=clock.now)
 
@@ -98,24 +107,24 @@ class KeyPair(Base):
         return KeyState(self.stored_state)
 
 
-Index(
-    "one_active_key_pair",
-    KeyPair.integration_id,
-    unique=True,
-    sqlite_where=KeyPair.stored_state == KeyState.ACTIVE.value,
-    postgresql_where=KeyPair.stored_state == KeyState.ACTIVE.value,
-)
+for _state in (KeyState.ACTIVE, KeyState.PENDING):
+    Index(
+        f"one_{_state.value}_key_pair",
+        KeyPair.integration_id,
+        unique=True,
+        sqlite_where=KeyPair.stored_state == _state.value,
+        postgresql_where=KeyPair.stored_state == _state.value,
+    )
 
 
 class User(Base, UserMixin):  # type: ignore[misc]  # untyped
-    """A person in one organization: an owner with a password, or somebody who logs in through *integration*."""
+    """A person in one organization: an owner with a password, or somebody with *identities* to log in with."""
 
     __tablename__ = "users"
     __table_args__ = (UniqueConstraint("organization_id", "username"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     organization_id: Mapped[int] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"))
-    integration_id: Mapped[str | None] = mapped_column(ForeignKey("integrations.id", ondelete="CASCADE"), index=True)
     username: Mapped[str] = mapped_column(String(255))
     display_name: Mapped[str] = mapped_column(String(255))
     email: Mapped[str | None] = mapped_column(String(255))
@@ -126,20 +135,33 @@ class User(Base, UserMixin):  # type: ignore[misc]  # untyped
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
 
     organization: Mapped[Organization] = relationship(back_populates="people")
-    integration: Mapped[IntegrationRecord | None] = relationship(back_populates="people")
+    identities: Mapped[list[Any]] = relationship("SocialIdentity", viewonly=True, order_by="SocialIdentity.id")
 
     @property
     def is_active(self) -> bool:
-        """Whether the person may be logged in: neither they, nor what they log in through, is disabled."""
-        return not (
-            self.disabled_at
-            or self.organization.disabled_at
-            or (self.integration is not None and self.integration.disabled_at)
-        )
+        """Whether the person may be logged in: neither they nor their organization is disabled."""
+        return not (self.disabled_at or self.organization.disabled_at)
+
+
+class IdentityColumns:
+    """What is kept of an identity besides social-core's columns: the integration that it logs in through, the username
+    that Bitbucket gave last, and when it was used last."""
+
+    integration_id: Mapped[str] = mapped_column(ForeignKey("integrations.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(255))
+    last_login_at: Mapped[datetime | None] = mapped_column(Moment)
+
+    @declared_attr
+    def integration(self) -> Mapped[IntegrationRecord]:
+        """The integration that the identity logs in through."""
+        return relationship(IntegrationRecord)
 
 
 class LoginSession(Base):
-    """One browser's session. The cookie holds a random identifier, this table its SHA-256."""
+    """One browser's session. The cookie holds a random identifier, this table its SHA-256.
+
+    *integration_id* is what the person logged in through, and empty for a password; *browser* its name in words.
+    """
 
     __tablename__ = "login_sessions"
 
@@ -151,7 +173,36 @@ class LoginSession(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     last_seen_at: Mapped[datetime] = mapped_column(Moment, index=True)
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+    browser: Mapped[str] = mapped_column(String(80), default="")
+
+    @property
+    def handle(self) -> str:
+        """What the person calls it by to end it; it opens nothing."""
+        return self.id_sha256[:16]
 
 
-SocialStorage = make_storage(Base, User, session)
+class AuditEntry(Base):
+    """One event of the audit log. There are no foreign keys: an entry outlives what it is about.
+
+    The migration's triggers let the database refuse every change and deletion.
+    """
+
+    __tablename__ = "audit_entries"
+    __table_args__ = (Index("audit_entries_of_organization", "organization_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(Moment)
+    event: Mapped[str] = mapped_column(String(40))
+    outcome: Mapped[str] = mapped_column(String(16))
+    organization_id: Mapped[int | None]
+    integration_id: Mapped[str | None] = mapped_column(String(64))
+    user_id: Mapped[int | None]
+    problem: Mapped[str | None] = mapped_column(String(64))
+    transaction: Mapped[str | None] = mapped_column(String(12), index=True)
+    reference: Mapped[str | None] = mapped_column(String(16), index=True)
+    address: Mapped[str | None] = mapped_column(Text)
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+SocialStorage = make_storage(Base, User, session, IdentityColumns)
 """social-core's tables, the identities of people among them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 from flask import Blueprint, current_app
 from flask.cli import AppGroup
@@ -16,11 +18,16 @@ blueprint.cli.add_command(keys)
 
 @blueprint.get("/healthz")
 def health() -> ResponseReturnValue:
-    """Whether the database answers, and the key ring opens the newest private key."""
-    if integrations.newest_key_opens():
+    """Whether the database answers, and the key ring opens the private keys."""
+    if integrations.ring_opens_keys():
         return "ok\n", {"Content-Type": "text/plain; charset=utf-8"}
-    audit.record("key.decrypt_failed", outcome="failure")
     return "The key ring does not open the private keys.\n", 503, {"Content-Type": "text/plain; charset=utf-8"}
+
+
+def check_key_ring() -> None:
+    """Write down where the key ring does not open the private keys. Everything but logins works nevertheless."""
+    if not integrations.ring_opens_keys():
+        audit.record("key.decrypt_failed", outcome="failure", code="key_ring")
 
 
 @blueprint.cli.command("db-upgrade")
@@ -29,7 +36,23 @@ def upgrade_database() -> None:
     database.upgrade(current_app.extensions["engine"])
 
 
+@blueprint.cli.command("db-backup")
+@click.argument("file", type=click.Path(path_type=Path))
+def back_up_database(file: Path) -> None:
+    """Copy SQLite's database to the new FILE while the application runs. Keep the key ring elsewhere."""
+    try:
+        database.back_up(current_app.extensions["engine"], file)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"The database is copied to {file}.")
+
+
 @keys.command("rewrap")
 def rewrap() -> None:
-    """Seal every private key with the newest key of KEY_RING."""
-    click.echo(f"{integrations.reseal_keys()} private keys are sealed with the newest key of the ring.")
+    """Seal every private key with the newest key of KEY_RING. It can be interrupted and run again."""
+    done, failed = integrations.reseal_keys()
+    click.echo(f"{done} private keys are sealed with the newest key of the ring.")
+    if failed:
+        raise click.ClickException(
+            f"{failed} could not be opened and stay as they are. Keep the older keys in the ring; see docs/security.md."
+        )

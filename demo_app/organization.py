@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import select
 
-from . import access, audit, database, integrations, navigation, people, security_headers, sessions
+from . import access, audit, database, integrations, navigation, people, rate_limits, security_headers, sessions
 from .forms import OwnerLoginForm
 from .models import IntegrationRecord, Organization
 
@@ -62,6 +62,7 @@ def log_owner_in(organization: Organization) -> ResponseReturnValue:
     """Log the owner in by password."""
     form = OwnerLoginForm()
     if form.validate():
+        rate_limits.count(rate_limits.OWNER_PASSWORDS, rate_limits.visitor(), str(organization.id))
         owner = people.owner_by_password(organization, form.email.data, form.password.data)
         if owner is not None:
             sessions.log_in(owner)

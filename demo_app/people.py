@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from functools import cache
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import selectinload
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from . import audit, clock, database, sessions
+from . import audit, clock, database, identities, sessions
 from .models import Organization, User
 
 
@@ -25,7 +26,7 @@ def create_organization(*, slug: str, name: str, email: str, password: str) -> U
     )
     database.session.add(owner)
     database.session.flush()
-    audit.record("user.created", user_id=owner.id)
+    audit.record("user.created", user_id=owner.id, org_id=organization.id)
     database.session.commit()
     return owner
 
@@ -56,6 +57,7 @@ def of(organization: Organization) -> Sequence[User]:
     return database.session.scalars(
         select(User)
         .where(User.organization_id == organization.id)
+        .options(selectinload(User.identities).joinedload(identities.Identity.integration))
         .order_by(User.is_owner.desc(), func.lower(User.display_name), User.id)
     ).all()
 
@@ -71,6 +73,16 @@ def disable(user: User) -> None:
     sessions.end_sessions_of_person(user)
     audit.record("user.disabled", user_id=user.id)
     database.session.commit()
+
+
+def disable_whom_bitbucket_disabled(uid: str) -> None:
+    """Disable the person with the identity *uid*, whose account Bitbucket says is disabled; it says so of no one else.
+
+    It stays so until the owner enables them again.
+    """
+    user = identities.person_with(uid)
+    if user is not None and user.disabled_at is None:
+        disable(user)
 
 
 def enable(user: User) -> None:

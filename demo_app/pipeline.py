@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from social_core.backends.base import BaseAuth
@@ -9,7 +10,9 @@ from social_core.exceptions import AuthAssociationError, AuthPolicyError
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from . import audit, database, integrations
+from social_bitbucket_server.problems import BitbucketServerError
+
+from . import audit, database, identities, integrations
 from .models import IntegrationRecord, SocialStorage, User
 
 STEPS = (
@@ -28,41 +31,51 @@ _ROOM_FOR_A_NUMBER = 10
 
 
 def find_or_create_person(
-    backend: BaseAuth[object], uid: str, details: dict[str, Any], integration_id: str, **kwargs: Any
+    backend: BaseAuth[object],
+    uid: str,
+    details: dict[str, Any],
+    integration_id: str,
+    user: User | None = None,
+    social: Any = None,
+    id_key: str = "",
+    **_kwargs: Any,
 ) -> dict[str, Any]:
-    """The person with the identity *uid*; if there is none, a new one in the integration's organization.
+    """The person with the identity *uid*. If there is none: *user*, who connects it, or a new one in the integration's
+    organization.
 
     Of two first logins at once, one creates the person and the other one finds it.
     """
-    if kwargs.get("social"):
+    if social is not None:
         return {}
-    record = integrations.find_enabled(integration_id)
-    if record is None:
-        raise AuthPolicyError(backend, code="authentication_disallowed", stage="pipeline")
-    id_key = kwargs.get("id_key", "")
     for _attempt in range(_ATTEMPTS):
+        record = integrations.find_enabled(integration_id)
+        if record is None:
+            raise AuthPolicyError(backend, code="authentication_disallowed", stage="pipeline")
+        if user is not None:
+            _refuse_to_connect(backend, user, record)
         try:
-            user = User(
-                organization_id=record.organization_id,
-                integration_id=record.id,
-                username=_free_username(record, details["username"]),
-                display_name=details["fullname"] or details["username"],
+            social = _add_identity(
+                user or _new_person(record, details), record, details, provider=backend.name, uid=uid, id_key=id_key
             )
-            social = SocialStorage.user.create_social_auth(user, uid, backend.name, id_key=id_key)
         except IntegrityError:
             database.session.rollback()
             social = SocialStorage.user.get_social_auth(backend.name, uid, id_key=id_key)
-            if social is not None:
-                return {"social": social, "user": social.user, "is_new": False, "new_association": False}
-        else:
-            audit.record("user.created", user_id=user.id, integration_id=record.id)
-            return {"social": social, "user": user, "is_new": True, "new_association": True}
+            if social is None:
+                continue
+            if user is not None and social.user != user:
+                raise BitbucketServerError("identity_in_use").as_social_error(backend, "pipeline") from None
+            return {"social": social, "user": social.user, "is_new": False, "new_association": False}
+        event: audit.Event = "user.created" if user is None else "identity.connected"
+        audit.record(event, user_id=social.user_id, integration_id=record.id)
+        return {"social": social, "user": social.user, "is_new": user is None, "new_association": True}
     raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline")
 
 
-def refuse_disabled_person(backend: BaseAuth[object], user: User, integration_id: str, **_kwargs: Any) -> None:
-    """Stop the login of somebody whom the organization's owner disabled."""
-    if user.integration_id != integration_id:
+def refuse_disabled_person(
+    backend: BaseAuth[object], user: User, social: Any, integration_id: str, **_kwargs: Any
+) -> None:
+    """Stop the login of somebody who was disabled."""
+    if social.integration_id != integration_id:
         raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline")
     if user.disabled_at is not None:
         raise AuthPolicyError(
@@ -74,20 +87,79 @@ def refuse_disabled_person(backend: BaseAuth[object], user: User, integration_id
         )
 
 
-def update_person(user: User, details: dict[str, Any], **_kwargs: Any) -> None:
-    """Take over the display name and the e-mail address, and nothing else, from Bitbucket."""
+def update_person(
+    user: User,
+    social: Any,
+    details: dict[str, Any],
+    *,
+    is_new: bool = False,
+    new_association: bool = False,
+    **_kwargs: Any,
+) -> None:
+    """Take over names and the e-mail address, and nothing else, from the Bitbucket that the person logged in with.
+    Connecting another one takes over nothing."""
+    if new_association and not is_new:
+        return
+    if social.name != details["username"]:
+        _rename(user, social, details["username"])
     user.display_name = details["fullname"] or details["username"]
     user.email = details.get("email")
     database.session.commit()
 
 
-def _free_username(record: IntegrationRecord, wanted: str) -> str:
+def _new_person(record: IntegrationRecord, details: dict[str, Any]) -> User:
+    return User(
+        organization_id=record.organization_id,
+        username=_free_username(record.organization_id, details["username"]),
+        display_name=details["fullname"] or details["username"],
+    )
+
+
+def _add_identity(user: User, record: IntegrationRecord, details: dict[str, Any], **key: str) -> Any:
+    """Raises IntegrityError where somebody has it already, or took the new person's username meanwhile."""
+    social = identities.Identity(user=user, integration_id=record.id, name=details["username"], extra_data={}, **key)
+    with database.session.begin_nested():
+        database.session.add(social)
+    database.session.commit()
+    return social
+
+
+def _refuse_to_connect(backend: BaseAuth[object], user: User, record: IntegrationRecord) -> None:
+    """Only people of the integration's own organization connect, and everybody one account for each integration."""
+    if record.organization_id != user.organization_id or user.is_owner:
+        raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline")
+    database.session.refresh(user, with_for_update=True)  # two at once wait for each other
+    if identities.lets_in(user, record.id):
+        raise AuthAssociationError(
+            backend,
+            code="identity_in_use",
+            stage="pipeline",
+            context={"problem": "already_connected"},
+        )
+
+
+def _rename(user: User, social: Any, name: str) -> None:
+    """Bitbucket calls the person *name* now. Their username here follows where it came from this very account."""
+    before, social.name = social.name, name
+    audit.record("user.renamed", user_id=user.id, integration_id=social.integration_id)
+    if not re.fullmatch(re.escape(_shortened(before)) + r"(-[0-9]+)?", user.username):
+        return
+    for _attempt in range(_ATTEMPTS):
+        try:
+            with database.session.begin_nested():
+                user.username = _free_username(user.organization_id, name)
+        except IntegrityError:  # somebody else took it meanwhile
+            continue
+        return
+
+
+def _free_username(organization_id: int, wanted: str) -> str:
     """*wanted*, or with a number where somebody else of the organization has it: it identifies nobody."""
-    wanted = wanted[: SocialStorage.user.username_max_length() - _ROOM_FOR_A_NUMBER]
+    wanted = _shortened(wanted)
     taken = set(
         database.session.scalars(
             select(User.username).where(
-                User.organization_id == record.organization_id, User.username.startswith(wanted, autoescape=True)
+                User.organization_id == organization_id, User.username.startswith(wanted, autoescape=True)
             )
         )
     )
@@ -96,3 +168,7 @@ def _free_username(record: IntegrationRecord, wanted: str) -> str:
         number += 1
         username = f"{wanted}-{number}"
     return username
+
+
+def _shortened(name: str) -> str:
+    return name[: SocialStorage.user.username_max_length() - _ROOM_FOR_A_NUMBER]

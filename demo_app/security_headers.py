@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 
 from .config import Settings
 
@@ -17,8 +17,16 @@ class ForeignFormError(Exception):
     """A form was sent by a page of another site."""
 
 
+class QuietRequest(Request):
+    """A request that does not show its query, which may hold a verifier, wherever errors and logs print it."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.method} {self.path!r}>"
+
+
 def protect(app: Flask, settings: Settings) -> None:
     """Refuse requests for other hosts and forms of other sites, and send the security headers with every answer."""
+    app.request_class = QuietRequest
 
     @app.before_request
     def refuse_other_hosts() -> None:

@@ -9,17 +9,18 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 import flask
 from flask import Flask, Request, Response
 from flask.sessions import SessionInterface, SessionMixin
-from sqlalchemy import ColumnElement, delete, update
+from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import CallbackDict
 
-from . import audit, clock, database
+from . import audit, browsers, clock, database
 from .models import IntegrationRecord, LoginSession, User
 
 IDLE_LIMIT = timedelta(minutes=60)
@@ -101,8 +102,14 @@ class DatabaseSessions(SessionInterface):
                     integration_id=opened.integration_id,
                     created_at=now,
                     last_seen_at=now,
+                    browser=browsers.in_words(flask.request.user_agent.string),
                 )
             )
+            try:
+                database.session.commit()
+            except IntegrityError:  # the person or the integration was deleted while they logged in
+                database.session.rollback()
+                return
             response.set_cookie(
                 self.cookie_name, opened.identifier, path="/", secure=self.secure, httponly=True, samesite="Lax"
             )
@@ -119,14 +126,15 @@ class DatabaseSessions(SessionInterface):
         opened.modified = True
 
 
-def log_in(user: User) -> None:
-    """Make this browser *user*'s, with a renewed session that holds nothing of the one before."""
+def log_in(user: User, through: IntegrationRecord | None = None) -> None:
+    """Make this browser *user*'s, with a renewed session that holds nothing of the one before. It ends with the
+    integration *through* which they logged in, where it was not by password."""
     session = _this_session()
     _interface().regenerate(session)
     session.clear()
     session.user_id = user.id
     session.organization_id = user.organization_id
-    session.integration_id = user.integration_id
+    session.integration_id = through.id if through is not None else None
     user.last_login_at = clock.now()
     database.session.commit()
 
@@ -147,6 +155,49 @@ def end_sessions_of_person(user: User) -> None:
 def end_sessions_of_integration(integration: IntegrationRecord) -> None:
     """End every session of people who logged in through *integration*. The caller commits."""
     _revoke(LoginSession.integration_id == integration.id)
+
+
+def end_sessions_of_identity(user: User, integration_id: str) -> None:
+    """End every session of *user* that began through the integration *integration_id*. The caller commits."""
+    _revoke((LoginSession.user_id == user.id) & (LoginSession.integration_id == integration_id))
+
+
+def of_person(user: User) -> Sequence[LoginSession]:
+    """The sessions in which *user* is logged in, the one seen last first."""
+    now = clock.now()
+    return database.session.scalars(
+        select(LoginSession)
+        .where(
+            LoginSession.user_id == user.id,
+            LoginSession.revoked_at.is_(None),
+            LoginSession.last_seen_at >= now - IDLE_LIMIT,
+            LoginSession.created_at >= now - ABSOLUTE_LIMIT,
+        )
+        .order_by(LoginSession.last_seen_at.desc(), LoginSession.created_at.desc())
+    ).all()
+
+
+def is_this(row: LoginSession) -> bool:
+    """Whether *row* is this browser's session."""
+    return row.id_sha256 == _digest(_this_session().identifier)
+
+
+def began_with(identity: Any) -> bool:
+    """Whether this browser's session began with a login through *identity*."""
+    session = _this_session()
+    return (session.user_id, session.integration_id) == (identity.user_id, identity.integration_id)
+
+
+def end_session(row: LoginSession) -> None:
+    """End the session *row*."""
+    _revoke(LoginSession.id_sha256 == row.id_sha256)
+    database.session.commit()
+
+
+def end_other_sessions(user: User) -> None:
+    """End every session of *user* but this browser's."""
+    _revoke((LoginSession.user_id == user.id) & (LoginSession.id_sha256 != _digest(_this_session().identifier)))
+    database.session.commit()
 
 
 def _this_session() -> BrowserSession:
@@ -178,15 +229,15 @@ def _live_row(identifier: str) -> LoginSession | None:
 
 
 def _revoke(which: ColumnElement[bool]) -> None:
-    ended = database.session.scalars(
+    ended = database.session.execute(
         update(LoginSession)
         .where(which, LoginSession.revoked_at.is_(None))
         .values(revoked_at=clock.now(), data="{}")
-        .returning(LoginSession.user_id)
+        .returning(LoginSession.user_id, LoginSession.organization_id)
     ).all()
-    for user_id in ended:
+    for user_id, organization_id in ended:
         if user_id is not None:
-            audit.record("session.revoked", user_id=user_id)
+            audit.record("session.revoked", user_id=user_id, org_id=organization_id)
 
 
 def _prune(now: datetime) -> None:

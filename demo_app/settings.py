@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import re
+
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from social_bitbucket_server.keys import PublicKey
+from social_bitbucket_server.problems import BitbucketServerError, Problem
 from social_bitbucket_server.worksheet import Dialog, Step, render_text, worksheet
 
-from . import access, integrations, navigation, people, words
+from . import (
+    access,
+    audit,
+    connection,
+    database,
+    identities,
+    integrations,
+    key_rotation,
+    navigation,
+    people,
+    rate_limits,
+    words,
+)
 from .config import Settings
 from .forms import DeleteForm, EditIntegrationForm, IntegrationForm
 from .models import IntegrationRecord, Organization
 
 blueprint = Blueprint("settings", __name__, url_prefix="/o/<slug>/settings")
+
+_LONGEST_REFERENCE = 16
 
 
 @blueprint.get("/")
@@ -51,6 +68,7 @@ def create(organization: Organization) -> ResponseReturnValue:
     form = IntegrationForm(_settings().base_url_rules)
     if not form.validate() or form.server_url is None:
         return render_template("settings/add.html", organization=organization, form=form), 422
+    rate_limits.count(rate_limits.KEY_PAIRS, str(organization.id))
     record = integrations.make(organization, form.name.data, form.server_url, ca_certificates=form.ca_certificates.data)
     flash("The integration is added. Now let Bitbucket know it.")
     return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
@@ -60,20 +78,7 @@ def create(organization: Organization) -> ResponseReturnValue:
 @access.for_owner
 def integration(organization: Organization, integration: str) -> ResponseReturnValue:
     """The state of one integration, and what to type into Bitbucket."""
-    record = _integration_or_404(organization, integration)
-    dialog = _dialog()
-    return render_template(
-        "settings/integration.html",
-        organization=organization,
-        record=record,
-        dialog=dialog,
-        dialogs=Dialog,
-        public_key=PublicKey.read(record.active_key_pair.public_key),
-        login_link=_login_link(organization),
-        people=words.count(integrations.count_people(record), "person has", "people have"),
-        server_url=integrations.server_url(record),
-        steps=_worksheet(record, dialog),
-    )
+    return _integration_page(organization, _integration_or_404(organization, integration))
 
 
 @blueprint.get("/integrations/<integration>/worksheet.txt")
@@ -108,7 +113,7 @@ def change(organization: Organization, integration: str) -> ResponseReturnValue:
     if not form.validate() or form.server_url is None:
         return _edit_page(organization, record, form), 422
     has_moved = str(form.server_url) != record.base_url
-    if has_moved and integrations.count_identities(record) and not form.same_server.data:
+    if has_moved and identities.count(record) and not form.same_server.data:
         form.same_server.errors = [
             "Tick this if the server only moved. For another server add another integration instead."
         ]
@@ -126,12 +131,44 @@ def change(organization: Organization, integration: str) -> ResponseReturnValue:
 
 @blueprint.post("/integrations/<integration>/key-pair")
 @access.for_owner
-def replace_key_pair(organization: Organization, integration: str) -> ResponseReturnValue:
-    """Make a new key pair; logins fail until Bitbucket has its public key."""
+def make_key_pair(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Make a key pair that waits until Bitbucket has its public key; the old one stays in use."""
     record = _integration_or_404(organization, integration)
-    integrations.replace_key_pair(record)
-    flash("The integration has a new key pair. Paste the new public key into the application link.")
+    rate_limits.count(rate_limits.KEY_PAIRS, str(organization.id))
+    key_rotation.begin(record)
+    flash("The new key pair is made. The old one stays in use until Bitbucket has the new public key.")
     return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
+
+
+@blueprint.post("/integrations/<integration>/key-pair/verify")
+@access.for_owner
+def verify_key_pair(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Use the new key pair from now on, if Bitbucket accepts it."""
+    record = _integration_or_404(organization, integration)
+    rate_limits.count(rate_limits.LOGINS, rate_limits.visitor(), record.id)
+    try:
+        is_in_use = key_rotation.verify(record)
+    except BitbucketServerError as error:
+        database.session.rollback()
+        audit.record("integration.tested", outcome="failure", integration_id=record.id, problem=error.code)
+        if error.code == "address_blocked":
+            audit.record("outbound.blocked", outcome="failure", **error.facts)
+        return _integration_page(organization, record, refusal=error.problem), 422
+    if is_in_use:
+        flash("Bitbucket accepts the new key pair. Logins are signed with it, and the old private key is erased.")
+    else:
+        flash("There is no new key pair to verify.")
+    return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
+
+
+@blueprint.post("/integrations/<integration>/test")
+@access.for_owner
+def test_connection(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Test the connection, and show what each stage found."""
+    record = _integration_or_404(organization, integration)
+    rate_limits.count(rate_limits.LOGINS, rate_limits.visitor(), record.id)
+    results = connection.test(record)
+    return render_template("settings/connection.html", organization=organization, record=record, results=results)
 
 
 @blueprint.get("/integrations/<integration>/delete")
@@ -179,6 +216,35 @@ def let_in_or_not(organization: Organization, user_id: int, action: str) -> Resp
     return redirect(url_for("settings.people_list", slug=organization.slug), 303)
 
 
+@blueprint.get("/audit")
+@access.for_owner
+def audit_list(organization: Organization) -> ResponseReturnValue:
+    """What happened, newest first; all that belongs to one reference number where somebody quotes it."""
+    reference = re.sub(r"[^0-9A-F]", "", request.args.get("reference", "").upper())[:_LONGEST_REFERENCE]
+    entries, has_older = audit.entries(
+        organization, reference=reference, before=request.args.get("before", type=_entry_number)
+    )
+    return render_template(
+        "settings/audit.html",
+        organization=organization,
+        entries=entries,
+        has_older=has_older,
+        reference=reference,
+        sentences=audit.SENTENCES,
+        reason=audit.reason,
+        people={person.id: person.display_name for person in people.of(organization)},
+        names={record.id: record.name for record in integrations.of(organization)},
+    )
+
+
+def _entry_number(text: str) -> int:
+    """Raises ValueError for what is no entry's number."""
+    number = int(text)
+    if not 0 < number < 2**31:
+        raise ValueError(text)
+    return number
+
+
 def _dialog() -> Dialog:
     """Which of Bitbucket's two dialogs the page is about."""
     return Dialog.UP_TO_7_19 if request.args.get("bitbucket") == Dialog.UP_TO_7_19 else Dialog.FROM_7_20
@@ -198,13 +264,32 @@ def _worksheet(record: IntegrationRecord, dialog: Dialog) -> tuple[Step, ...]:
     )
 
 
+def _integration_page(organization: Organization, record: IntegrationRecord, refusal: Problem | None = None) -> str:
+    """*refusal*: why the new key pair cannot be used yet."""
+    dialog = _dialog()
+    return render_template(
+        "settings/integration.html",
+        organization=organization,
+        record=record,
+        dialog=dialog,
+        dialogs=Dialog,
+        public_key=PublicKey.read(record.active_key_pair.public_key),
+        new_public_key=PublicKey.read(record.pending_key_pair.public_key) if record.pending_key_pair else None,
+        refusal=refusal,
+        login_link=_login_link(organization),
+        people=words.count(identities.count(record), "person has", "people have"),
+        server_url=integrations.server_url(record),
+        steps=_worksheet(record, dialog),
+    )
+
+
 def _edit_page(organization: Organization, record: IntegrationRecord, form: EditIntegrationForm) -> str:
     return render_template(
         "settings/edit.html",
         organization=organization,
         record=record,
         form=form,
-        people_count=integrations.count_people(record),
+        people_count=identities.count(record),
     )
 
 
@@ -214,14 +299,15 @@ def _delete_page(organization: Organization, record: IntegrationRecord, form: De
         organization=organization,
         record=record,
         form=form,
-        people=words.count(integrations.count_people(record), "person", "people"),
-        identities=words.count(integrations.count_identities(record), "Bitbucket account"),
+        people=words.count(identities.count_people_without_another(record), "person", "people"),
+        identities=words.count(identities.count(record), "Bitbucket account"),
     )
 
 
 def _integration_or_404(organization: Organization, integration_id: str) -> IntegrationRecord:
     record = integrations.find(organization, integration_id)
     if record is None:
+        access.note_denial()
         abort(404)
     return record
 

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from . import database, people, sessions
+from . import database, people, rate_limits, sessions
 from .forms import FindOrganizationForm, OrganizationForm
 from .models import Organization
 
@@ -48,6 +48,7 @@ def create() -> ResponseReturnValue:
         if not slug:
             form.slug.errors = ["Choose an address: the name has no letters that an address can be made of."]
         else:
+            rate_limits.count(rate_limits.ORGANIZATIONS, rate_limits.visitor())
             try:
                 owner = people.create_organization(
                     slug=slug, name=form.name.data, email=form.email.data, password=form.password.data

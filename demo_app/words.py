@@ -18,6 +18,11 @@ def ago(moment: datetime) -> str:
     return "just now"
 
 
+def duration(seconds: int) -> str:
+    """A duration to wait, rounded up: "40 seconds", "12 minutes"."""
+    return count(seconds, "second") if seconds <= 90 else count(-(-seconds // 60), "minute")
+
+
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """A number with its noun: "1 person", "2 people"."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"

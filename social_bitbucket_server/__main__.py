@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from .commands import PROGRAM, CommandError, explain, keygen, sandbox, worksheet
+from .commands import PROGRAM, CommandError, check, explain, keygen, link, sandbox, worksheet
 from .problems import BitbucketServerError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ To set up an integration:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('social-auth-bitbucket-server')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (keygen, worksheet, explain, sandbox):
+    for command in (keygen, worksheet, link, check, explain, sandbox):
         command.add(commands)
     return parser
 

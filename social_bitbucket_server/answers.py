@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Never
 from urllib.parse import parse_qsl, unquote_plus
 
 from .problems import PROBLEMS, BitbucketServerError
+from .secret import Secret, opaque
 
 if TYPE_CHECKING:
     from .transport import Answer
@@ -37,7 +38,8 @@ _HEADER_PARAMETER = re.compile(r'\b(oauth_[a-z_]{1,40})="?([^",\s]*)"?')
 _MOST_PARAMETERS = 32
 
 
-def read_form(answer: Answer) -> dict[str, str]:
+@opaque
+def read_form(answer: Answer) -> dict[str, Secret]:
     """The fields of a token endpoint's answer, none of them twice. The declared character set plays no part.
 
     Raises the problem that the answer reports, and ``malformed_answer``, ``intercepted``, ``empty_answer``.
@@ -45,14 +47,19 @@ def read_form(answer: Answer) -> dict[str, str]:
     _raise_for_status(answer)
     if not answer.body.strip():
         raise BitbucketServerError("empty_answer", claim="oauth_token")
-    text = read_text(answer)
-    pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=32) if text.count("&") < 32 else []
+    pairs = _pairs(read_text(answer))
     fields = dict(pairs)
     if "oauth_token" not in fields:
         raise BitbucketServerError("intercepted", claim="oauth_token")
     if len(fields) != len(pairs):
         raise BitbucketServerError("malformed_answer", "A field stands in it twice.")
     return fields
+
+
+def _pairs(text: str) -> list[tuple[str, Secret]]:
+    if text.count("&") >= _MOST_PARAMETERS:
+        return []
+    return [(name, Secret(value)) for name, value in parse_qsl(text, keep_blank_values=True)]
 
 
 def read_json(answer: Answer) -> dict[str, Any]:

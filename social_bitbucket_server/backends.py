@@ -15,14 +15,14 @@ from social_core.exceptions import AuthConfigurationError, ErrorStage
 from social_core.utils import user_is_authenticated
 
 from .client import DENIED, AccessToken, Client
-from .configuration import SINGLE_INTEGRATION_ID, find_integration, single_integration
+from .configuration import SINGLE_INTEGRATION_ID, callback_origin, find_integration, single_integration
 from .key_ring import KeyRing
 from .pending import PendingLogins
 from .problems import BitbucketServerError
 from .profile import Profile, fetch_profile
 from .rest import RestClient
-from .secret import Secret
-from .tokens import EXTRA_DATA_KEY, IdentityTokens, StoredToken
+from .secret import Secret, opaque
+from .tokens import EXTRA_DATA_KEY, IdentityToken, StoredToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from .integration import Integration
 
 _TOKEN = re.compile(r"[!-~]{1,255}")
-_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 
 
 class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
@@ -62,6 +61,8 @@ class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
         "url",
         "avatar_url",
     ]
+
+    _connects_to = ""
 
     # Which server
 
@@ -96,7 +97,7 @@ class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
         uri = cast("str", self.redirect_uri)
         origin = self.setting("CALLBACK_ORIGIN")
         if origin:
-            uri = self._origin(origin) + urlsplit(uri).path
+            uri = callback_origin(origin) + urlsplit(uri).path
         if self._has_single_server:
             return uri
         if not origin:
@@ -109,17 +110,28 @@ class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
             return uri
         return f"{uri}?{urlencode({'integration': integration.id})}"
 
-    def _origin(self, origin: str) -> str:
-        origin = origin.rstrip("/")
-        if not _ORIGIN.fullmatch(origin):
-            raise BitbucketServerError(
-                "setting_invalid",
-                "The callback's origin is scheme and host alone, such as https://app.example.com.",
-                parameter="CALLBACK_ORIGIN",
-            )
-        return origin
-
     # The way of a login
+
+    def connect_to(self, user: UserProtocol | None) -> None:
+        """Make the login that :meth:`auth_url` begins one whose account is connected to *user*, who is logged in and
+        asked for it. Whoever it comes back to must be this very user.
+
+        Raises the social error of ``person_changed`` where nobody is logged in.
+        """
+        with self._problems("begin"):
+            self._connects_to = _user_id(user)
+            if not self._connects_to:
+                raise BitbucketServerError("person_changed")
+
+    @property
+    def is_connecting(self) -> bool:
+        """Whether the login that comes back began with :meth:`connect_to`. Only then may a framework hand the user who
+        is logged in to :meth:`auth_complete` in order to connect the account."""
+        request_token = self.data.get("oauth_token")
+        if not isinstance(request_token, str) or not _TOKEN.fullmatch(request_token):
+            return False
+        pending = PendingLogins(self.strategy).find(request_token)
+        return pending is not None and bool(pending.connects_to)
 
     def auth_url(self) -> str:
         """Begin a login; returns the address on the Bitbucket Server to send the browser to."""
@@ -130,25 +142,27 @@ class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
                 self._key_ring()
             client = Client(integration)
             request_token = client.request_token(callback)
-            PendingLogins(self.strategy).begin(request_token, integration.id, _binding(integration, callback))
-            return client.authorize_url(request_token)
+            PendingLogins(self.strategy).begin(
+                request_token, integration.id, _binding(integration, callback), self._connects_to
+            )
+            return Secret(client.authorize_url(request_token))
 
     def auth_complete(self, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Finish the login that the browser came back from; returns what core's pipeline returns."""
         with self._problems("callback"):
-            integration, request_token, verifier = self._callback()
+            integration, request_token, verifier, connects = self._callback(kwargs.get("user"))
         with self._problems("token_exchange"):
             access_token = Client(integration).access_token(request_token, verifier)
-        return self.do_auth(access_token, *args, integration=integration, **kwargs)
+        return self.do_auth(access_token, *args, integration=integration, connects=connects, **kwargs)
 
     def do_auth(self, access_token: AccessToken, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Log in the person whose *access_token* it is, issued by the server of *integration*, or of the one that
-        the request names."""
-        integration = kwargs.pop("integration", None)
+        the request names; with *connects*, connect their account to the *user* who is logged in and asked for it."""
+        integration, connects = kwargs.pop("integration", None), kwargs.pop("connects", False)
         with self._problems("user_info"):
             integration = integration or self.chosen_integration()
             profile = fetch_profile(Client(integration), access_token)
-            self._refuse_another_person(kwargs.get("user"), integration.uid(profile.id))
+            self._refuse_another_person(kwargs.get("user"), integration.uid(profile.id), connects=connects)
             response = _response(profile, integration)
             if self._keeps_tokens:
                 stored = StoredToken.granted(access_token, integration)
@@ -156,7 +170,7 @@ class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
         kwargs.update(response=response, integration_id=integration.id)
         return self.strategy.authenticate(self, *args, **kwargs)
 
-    def _callback(self) -> tuple[Integration, Secret, Secret]:
+    def _callback(self, user: UserProtocol | None) -> tuple[Integration, Secret, Secret, bool]:
         """Everything is compared before any call goes out, and the login is consumed whatever the outcome."""
         refusal = self.data.get("oauth_problem")
         request_token = self._parameter(
@@ -166,14 +180,20 @@ class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
         pending = PendingLogins(self.strategy).finish(request_token)
         integration = self.chosen_integration()
         binding = _binding(integration, self.callback_url(integration))
-        if pending.integration_id != integration.id or pending.binding != binding:
+        if pending.integration_id != integration.id:
             raise BitbucketServerError("login_mixed_up")
+        if pending.binding != binding:
+            raise BitbucketServerError("integration_changed")
+        connects = bool(pending.connects_to)
+        if connects and _user_id(user) != pending.connects_to:
+            raise BitbucketServerError("person_changed")
         if verifier == DENIED or refusal == "user_refused":
-            raise BitbucketServerError("login_declined")
+            raise BitbucketServerError("login_declined", facts={"purpose": "connect"} if connects else None)
         if refusal:
             raise BitbucketServerError("oauth_problem", provider_code="other")
-        return integration, request_token, verifier
+        return integration, request_token, verifier, connects
 
+    @opaque
     def _parameter(self, name: str, *, absent: str = "callback_parameter_missing") -> Secret:
         """One value of the request, given once, of the characters that tokens are made of."""
         values = self.data.getlist(name) if hasattr(self.data, "getlist") else [self.data.get(name)]
@@ -186,12 +206,17 @@ class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
             raise BitbucketServerError("callback_parameter_invalid", parameter=name)
         return Secret(value)
 
-    def _refuse_another_person(self, user: UserProtocol | None, uid: str) -> None:
-        """A login never attaches an identity to whoever happens to be logged in."""
-        if user_is_authenticated(user):
-            identity = self.strategy.storage.user.get_social_auth(self.name, uid)
-            if identity is None or identity.user != user:
-                raise BitbucketServerError("another_person")
+    def _refuse_another_person(self, user: UserProtocol | None, uid: str, *, connects: bool) -> None:
+        """A login never attaches an identity to whoever happens to be logged in, and connecting takes none away."""
+        if not user_is_authenticated(user):
+            return
+        identity = self.strategy.storage.user.get_social_auth(self.name, uid)
+        if identity is not None and identity.user == user:
+            return
+        if not connects:
+            raise BitbucketServerError("another_person")
+        if identity is not None:
+            raise BitbucketServerError("identity_in_use")
 
     # What core asks for
 
@@ -237,21 +262,35 @@ class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
         Raises ``token_missing``, ``token_unopenable``, ``integration_unknown``, ``setting_missing`` and
         ``key_ring_invalid``.
         """
-        integration_id = identity.extra_data.get("integration", "")
-        if self._has_single_server:
-            integration = single_integration(self.setting) if integration_id == SINGLE_INTEGRATION_ID else None
-        else:
-            integration = self.get_integration(integration_id)
+        integration = self._integration_of(identity)
+        return RestClient(integration, self._stored_token(identity, integration), sleep=sleep)
+
+    def reseal_access_token(self, identity: UserMixin) -> bool:
+        """Seal the access token of *identity* with the ring's newest key, so that an older one can be taken off.
+
+        Returns whether anything was to do. Raises what :meth:`rest_client` raises.
+        """
+        return self._stored_token(identity, self._integration_of(identity)).reseal()
+
+    def _integration_of(self, identity: UserMixin) -> Integration:
         if EXTRA_DATA_KEY not in identity.extra_data:
             raise BitbucketServerError("token_missing")
+        integration_id = identity.extra_data.get("integration", "")
+        if not self._has_single_server:
+            integration = self.get_integration(integration_id)
+        else:
+            integration = single_integration(self.setting) if integration_id == SINGLE_INTEGRATION_ID else None
         if integration is None:
             raise BitbucketServerError("integration_unknown", parameter="integration")
+        return integration
+
+    def _stored_token(self, identity: UserMixin, integration: Integration) -> IdentityToken:
         uid = identity.uid
 
         def find() -> UserMixin | None:
             return cast("UserMixin | None", self.strategy.storage.user.get_social_auth(self.name, uid))
 
-        return RestClient(integration, IdentityTokens(find, self._key_ring(), integration, uid), sleep=sleep)
+        return IdentityToken(find, self._key_ring(), integration, uid)
 
     @property
     def _keeps_tokens(self) -> bool:
@@ -287,6 +326,11 @@ class BitbucketServerOAuth1(BaseOAuth1[ResponseT_co]):
         except BitbucketServerError as error:
             # Without the way it came: the variables of the functions on it hold tokens.
             raise error.as_social_error(self, stage) from None
+
+
+def _user_id(user: UserProtocol | None) -> str:
+    """The id of a user who is logged in, and nothing for nobody."""
+    return str(user.id) if user is not None and user_is_authenticated(user) else ""
 
 
 def _binding(integration: Integration, callback: str) -> str:

@@ -50,12 +50,7 @@ class Client:
 
     def __init__(self, integration: Integration) -> None:
         self.integration = integration
-        self._route = Route(
-            verify=integration.verify,
-            ca_certificates=integration.ca_certificates,
-            policy=integration.address_policy,
-            proxy=_proxy(integration),
-        )
+        self._route = route_to(integration)
 
     def request_token(self, callback: str) -> str:
         """Begin a login whose answer comes back to the absolute address *callback*; returns the request token.
@@ -178,6 +173,16 @@ class Client:
         return answer
 
 
+def route_to(integration: Integration) -> Route:
+    """How the server of *integration* is reached."""
+    return Route(
+        verify=integration.verify,
+        ca_certificates=integration.ca_certificates,
+        policy=integration.address_policy,
+        proxy=_proxy(integration),
+    )
+
+
 def _proxy(integration: Integration) -> str | None:
     """The most exact one, by the keys that requests knows."""
     server = integration.server_url
@@ -191,17 +196,17 @@ def _access_token(answer: Answer) -> AccessToken:
     fields = read_form(answer)
     return AccessToken(
         _token(fields, "oauth_token"),
-        Secret(fields.get("oauth_session_handle", "")),
+        fields.get("oauth_session_handle", Secret()),
         _seconds(fields, "oauth_expires_in"),
         _seconds(fields, "oauth_authorization_expires_in"),
     )
 
 
-def _token(fields: Mapping[str, str], name: str) -> Secret:
+def _token(fields: Mapping[str, Secret], name: str) -> Secret:
     value = fields[name]
     if not _TOKEN.fullmatch(value):
         raise BitbucketServerError("token_invalid", claim=name)
-    return Secret(value)
+    return value
 
 
 def _seconds(fields: Mapping[str, str], name: str) -> int | None:

@@ -26,21 +26,19 @@ _MOST_SERVERS = 1024
 _NEGLIGIBLE = 30
 _ACCEPTABLE = re.compile(r"([0-9]{1,12})-([0-9]{1,12})")
 
-_lock = threading.Lock()
+_changing = threading.Lock()
 _differences: OrderedDict[ServerURL, int] = OrderedDict()
 
 
 def difference(server_url: ServerURL) -> int:
     """Seconds by which the server's clock is ahead of this machine's, negative where it is behind; 0 where the server
     never complained."""
-    with _lock:
-        return _differences.get(server_url, 0)
+    return _differences.get(server_url, 0)
 
 
-def timestamp(server_url: ServerURL) -> int | None:
-    """The server's time, in seconds since 1970; ``None`` where it is this machine's."""
-    known = difference(server_url)
-    return int(time.time()) + known if known else None
+def timestamp(server_url: ServerURL) -> int:
+    """The server's time, in seconds since 1970."""
+    return int(time.time()) + difference(server_url)
 
 
 def learn(server_url: ServerURL, refusal: Answer) -> bool:
@@ -61,7 +59,7 @@ def learn(server_url: ServerURL, refusal: Answer) -> bool:
         forget(server_url)
         return was_corrected
     _LOG.warning("the clock of %s is %+d s off; its requests are signed with its own time", server_url, seconds)
-    with _lock:
+    with _changing:
         _differences[server_url] = seconds
         _differences.move_to_end(server_url)
         if len(_differences) > _MOST_SERVERS:
@@ -71,7 +69,7 @@ def learn(server_url: ServerURL, refusal: Answer) -> bool:
 
 def forget(server_url: ServerURL | None = None) -> None:
     """Take the server's clock, or every server's, for right again."""
-    with _lock:
+    with _changing:
         if server_url is None:
             _differences.clear()
         else:

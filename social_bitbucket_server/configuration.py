@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from social_core.utils import module_member
 from .integration import Integration
 from .keys import PrivateKey
 from .problems import BitbucketServerError
+from .secret import opaque
 from .server_url import BaseURLRules, ServerURL
 from .trust import read_ca_certificates
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 SINGLE_INTEGRATION_ID = "default"
 """The id of the integration where there is one server, by plain settings."""
 
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 _FIELDS = frozenset(
     {
         "allow_http",
@@ -37,6 +40,19 @@ _FIELDS = frozenset(
 )
 
 
+def callback_origin(text: str) -> str:
+    """Scheme and host of the callback, as they are configured. Raises ``setting_invalid``."""
+    origin = text.rstrip("/")
+    if not _ORIGIN.fullmatch(origin):
+        raise BitbucketServerError(
+            "setting_invalid",
+            "The callback's origin is scheme and host alone, such as https://app.example.com.",
+            parameter="CALLBACK_ORIGIN",
+        )
+    return origin
+
+
+@opaque
 def single_integration(setting: Callable[..., Any]) -> Integration:
     """The one server of plain settings; *setting* looks one up by its name without prefix.
 
@@ -56,6 +72,7 @@ def single_integration(setting: Callable[..., Any]) -> Integration:
     return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
 
 
+@opaque
 def find_integration(configured: Any, integration_id: str) -> Integration | None:
     """The integration *integration_id* among those *configured*: a mapping of id to :class:`Integration` or to its
     fields, or a callable that returns one, or the dotted path of such a callable."""
@@ -67,6 +84,7 @@ def find_integration(configured: Any, integration_id: str) -> Integration | None
     return integration_from_fields(integration_id, found)
 
 
+@opaque
 def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> Integration:
     """An integration from plain values.
 
@@ -112,13 +130,7 @@ def _private_key(text: str | None, path: str | os.PathLike[str] | None) -> Priva
 
 @lru_cache(maxsize=256)
 def _read_key(text: str) -> PrivateKey:
-    try:
-        return PrivateKey.read(text)
-    except BitbucketServerError as error:
-        problem = error
-    # Raised anew without the text among the locals of its traceback.
-    del text
-    raise problem.with_traceback(None)
+    return PrivateKey.read(text)
 
 
 @lru_cache(maxsize=256)

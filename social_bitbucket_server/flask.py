@@ -8,10 +8,20 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import flask_login
-from flask import Blueprint, current_app, redirect, render_template_string, request, session, url_for
+from flask import (
+    Blueprint,
+    current_app,
+    has_request_context,
+    redirect,
+    render_template_string,
+    request,
+    session,
+    url_for,
+)
 from flask_wtf.csrf import generate_csrf, validate_csrf
 from markupsafe import Markup
 from social_core.actions import do_auth, do_complete
@@ -19,20 +29,25 @@ from social_core.backends.utils import get_backend
 from social_core.exceptions import AuthCanceled, SocialAuthBaseException
 from social_core.strategy import BaseStrategy
 from social_core.utils import module_member, setting_name
+from social_flask.routes import social_auth as stock_blueprint
 from social_flask.strategy import FlaskStrategy as StockFlaskStrategy
 from werkzeug.datastructures import MultiDict
 from wtforms.validators import ValidationError
 
 from .backends import BitbucketServerOAuth1
+from .checks import UnsafeConfigurationError, refuse_unsafe_settings
 from .problems import PROBLEMS, BitbucketServerError, http_status
+from .secret import Secret, opaque
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask import Flask
     from flask.typing import ResponseReturnValue
-    from social_core.storage import BaseStorage
+    from social_core.storage import BaseStorage, UserMixin
     from werkzeug.wrappers import Response
+
+    from .rest import RestClient
 
 __all__ = [
     "BitbucketServer",
@@ -42,8 +57,11 @@ __all__ = [
     "check_csrf",
     "complete",
     "configure",
+    "connect",
     "log_in",
     "reference",
+    "reseal_access_token",
+    "rest_client",
     "show_error",
 ]
 
@@ -57,17 +75,25 @@ class FlaskStrategy(StockFlaskStrategy):  # type: ignore[misc]  # untyped
 
     request_data = BaseStrategy.request_data
 
+    @opaque
     def get_request_data(self, merge: bool = True) -> MultiDict[str, str]:
-        """Form and query of the current request; without *merge* those of its method alone."""
+        """Form and query of the current request; without *merge* those of its method alone. A form that is sent with
+        a GET counts for nothing."""
         data: MultiDict[str, str] = MultiDict()
-        if merge or request.method == "POST":
-            data.update(request.form)
+        if not has_request_context():
+            return data
+        if request.method == "POST":
+            data.update(_hidden(request.form))
         if merge or request.method != "POST":
-            data.update(request.args)
+            data.update(_hidden(request.args))
         chosen = (request.view_args or {}).get("integration")
         if chosen is not None:
             data["integration"] = chosen
         return data
+
+    def build_absolute_uri(self, path: str | None = None) -> str:
+        """*path* on this application's host; itself where there is no request, such as in a background job."""
+        return super().build_absolute_uri(path) if has_request_context() else path or ""
 
     def redirect(self, url: str) -> Response:
         """Send the browser to *url* by GET, also after a POST, with a body that does not repeat the address: there
@@ -77,6 +103,11 @@ class FlaskStrategy(StockFlaskStrategy):  # type: ignore[misc]  # untyped
         return response
 
 
+def _hidden(values: MultiDict[str, str]) -> MultiDict[str, str]:
+    """The same, in texts that do not show themselves: a callback's address holds the verifier."""
+    return MultiDict((name, Secret(value)) for name, value in values.items(multi=True))
+
+
 def begin(callback_path: str) -> Response:
     """Begin a login and send the browser to the Bitbucket Server. Call it for a POST whose CSRF token was checked.
 
@@ -84,6 +115,18 @@ def begin(callback_path: str) -> Response:
     variable, form field or query field ``integration``. Raises ``SocialAuthBaseException``.
     """
     return do_auth(_backend(callback_path))
+
+
+def connect(callback_path: str) -> Response:
+    """Begin a login whose account is connected to whoever is logged in by Flask-Login, as another way to log in. Call
+    it for a POST whose CSRF token was checked.
+
+    It comes back to *callback_path* like any login. The account is connected if the same person is still logged in
+    then, and if it is nobody else's. Raises ``SocialAuthBaseException``.
+    """
+    backend = _backend(callback_path)
+    backend.connect_to(_person())
+    return do_auth(backend)
 
 
 def log_in(backend: BitbucketServerOAuth1[Response], user: Any, identity: Any) -> None:  # noqa: ARG001  # core's call
@@ -96,13 +139,44 @@ def log_in(backend: BitbucketServerOAuth1[Response], user: Any, identity: Any) -
     flask_login.login_user(user)
 
 
-def complete(callback_path: str, login: Callable[[Any, Any, Any], None] = log_in) -> Response:
+def complete(
+    callback_path: str,
+    login: Callable[[Any, Any, Any], None] = log_in,
+    connected: Callable[[Any, Any, Any], None] | None = None,
+) -> Response:
     """Finish the login that came back to *callback_path*, and redirect to where it was meant to go.
 
     *login* is called with the backend, the user and their identity. Whoever was logged in before stays out of it: an
-    identity is never attached to the account that happens to be open. Raises ``SocialAuthBaseException``.
+    identity is never attached to the account that happens to be open. Only where :func:`connect` began it, it is
+    attached to the person who did, and *connected* is called instead of *login*. Raises ``SocialAuthBaseException``.
     """
-    return do_complete(_backend(callback_path), login=login, user=None)
+    backend = _backend(callback_path)
+    if not backend.is_connecting:
+        return do_complete(backend, login=login, user=None)
+    person = _person()
+    response = do_complete(backend, login=login, user=person)
+    if connected is not None:
+        connected(backend, person, person.social_user)
+    return response
+
+
+def rest_client(identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep) -> RestClient:
+    """Signed calls as the person whose *identity* it is; in a background job, too, within an application context.
+
+    Needs ``SOCIAL_AUTH_BITBUCKET_SERVER_STORE_ACCESS_TOKEN``. Waits with *sleep* where the server limits requests.
+    Raises what :meth:`~social_bitbucket_server.backends.BitbucketServerOAuth1.rest_client` raises.
+    """
+    return _backend("").rest_client(identity, sleep=sleep)
+
+
+def reseal_access_token(identity: UserMixin) -> bool:
+    """Seal the access token of *identity* with the ring's newest key; returns whether anything was to do."""
+    return _backend("").reseal_access_token(identity)
+
+
+def _person() -> Any:
+    """Whoever is logged in by Flask-Login, or its anonymous user; never the proxy for them."""
+    return flask_login.current_user._get_current_object()
 
 
 def check_csrf() -> None:
@@ -173,10 +247,32 @@ class BitbucketServer:
 
 
 def configure(app: Flask, storage: type[BaseStorage]) -> None:
-    """The settings alone, for an application with routes of its own around :func:`begin` and :func:`complete`."""
+    """The settings alone, for an application with routes of its own around :func:`begin` and :func:`complete`.
+
+    Raises :class:`~social_bitbucket_server.checks.UnsafeConfigurationError`, now or with the first request.
+    """
     app.config.setdefault(setting_name("STRATEGY"), FlaskStrategy)
     app.config.setdefault(setting_name("AUTHENTICATION_BACKENDS"), [_BACKEND])
     app.config[setting_name("STORAGE")] = storage
+    _refuse_unsafe_application(app)
+    unchecked = [app]
+
+    @app.before_request
+    def check_what_was_configured_later() -> None:
+        """Once: a refusal is repeated, so that no request is answered."""
+        if unchecked:
+            _refuse_unsafe_application(app)
+            unchecked.clear()
+
+
+def _refuse_unsafe_application(app: Flask) -> None:
+    refuse_unsafe_settings(app.config)
+    for name, blueprint in app.blueprints.items():
+        if blueprint is stock_blueprint:
+            raise UnsafeConfigurationError(
+                f"Do not register social_flask's blueprint ({name}) but the routes of social_bitbucket_server.flask, "
+                "because with the stock ones another site can begin a login and connect an account."
+            )
 
 
 def button(label: str = "Log in with Bitbucket", integration: str | None = None, next: str | None = None) -> Markup:  # noqa: A002  # the field's name

@@ -29,8 +29,9 @@ class Integration:
     with in an account's uid; give each integration one of its own, random, and never use it again. Empty only where
     there is a single server. *name*: for people. *verify*: ``True``, or the path of a bundle of CA certificates.
     *ca_certificates*: or the CA certificates themselves, as PEM text. *proxies*: scheme to address, used for this
-    server alone. *timeout*: seconds for one answer. *address_policy*: which addresses may be reached; ``None`` is for
-    servers that the operator chose, :data:`~social_bitbucket_server.addresses.PUBLIC_ONLY` for all others.
+    server alone; with an *address_policy* they are asked for the address that was checked, not for the name.
+    *timeout*: seconds for one answer. *address_policy*: which addresses may be reached; ``None`` is for servers that
+    the operator chose, :data:`~social_bitbucket_server.addresses.PUBLIC_ONLY` for all others.
 
     Raises ``setting_invalid`` for an id, namespace or consumer key with other characters, and for ``verify=False``.
     """

@@ -12,6 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .problems import BitbucketServerError
+from .secret import opaque
 
 _VERSION = "v1"
 _KEY_BYTES = 32
@@ -32,6 +33,7 @@ class KeyRing:
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
 
     @classmethod
+    @opaque
     def parse(cls, text: str) -> KeyRing:
         """Read a ring as it is configured: ``2:<base64>,1:<base64>``, each key 32 bytes.
 
@@ -40,16 +42,14 @@ class KeyRing:
         try:
             return cls(_keys(text))
         except BitbucketServerError as error:
-            code, reason = error.code, error.reason
-        # Raised anew and without the text: a traceback can show local variables.
-        del text
-        raise BitbucketServerError(code, reason, parameter="key_ring")
+            raise BitbucketServerError(error.code, error.reason, parameter="key_ring") from None
 
     @staticmethod
     def generate() -> str:
         """The text of a new ring with one random key, whose id is 1."""
         return "1:" + _encode(os.urandom(_KEY_BYTES))
 
+    @opaque
     def seal(self, plaintext: bytes, *, purpose: str, integration_id: str, key_id: str) -> str:
         """Encrypt *plaintext* with the newest key.
 
@@ -61,6 +61,7 @@ class KeyRing:
         sealed = cipher.encrypt(nonce, plaintext, _context(purpose, integration_id, key_id))
         return f"{_VERSION}.{newest}.{_encode(nonce)}.{_encode(sealed)}"
 
+    @opaque
     def open(self, record: str, *, purpose: str, integration_id: str, key_id: str) -> bytes:
         """Decrypt a *record* that :meth:`seal` made. Raises ``sealed_key_unopenable``."""
         cipher_id, nonce, sealed = _parts(record)
@@ -74,15 +75,20 @@ class KeyRing:
                 f"The ring's key {cipher_id} is another one, or the record was changed or belongs elsewhere."
             ) from None
 
+    @opaque
     def reseal(self, record: str, *, purpose: str, integration_id: str, key_id: str) -> str:
         """*record* sealed with the newest key: itself where it is so already, otherwise a new one.
 
         Raises ``sealed_key_unopenable``.
         """
         plaintext = self.open(record, purpose=purpose, integration_id=integration_id, key_id=key_id)
-        if _parts(record)[0] == next(iter(self._ciphers)):
+        if self.is_newest(record):
             return record
         return self.seal(plaintext, purpose=purpose, integration_id=integration_id, key_id=key_id)
+
+    def is_newest(self, record: str) -> bool:
+        """Whether *record* was sealed with the newest key. Raises ``sealed_key_unopenable`` where it is not one."""
+        return _parts(record)[0] == next(iter(self._ciphers))
 
     def __repr__(self) -> str:
         return f"<KeyRing {', '.join(map(str, self._ciphers))}>"

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, p
 from cryptography.x509.oid import NameOID
 
 from .problems import BitbucketServerError
+from .secret import opaque
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ class PublicKey:
     der: bytes = field(repr=False)
 
     @classmethod
+    @opaque
     def read(cls, text: str | bytes) -> PublicKey:
         """Read an RSA public key: PEM, its bare base64, or a certificate.
 
@@ -52,10 +54,7 @@ class PublicKey:
         try:
             return _public_half(_read_public(_plain(text)))
         except BitbucketServerError as error:
-            reason = error.reason
-        # Raised anew and without the text, which may be a private key: a traceback can show local variables.
-        del text
-        raise BitbucketServerError("public_key_invalid", reason, parameter="public_key")
+            raise BitbucketServerError("public_key_invalid", error.reason, parameter="public_key") from None
 
     @property
     def fingerprint(self) -> str:
@@ -96,6 +95,7 @@ class PrivateKey:
         return cls(rsa.generate_private_key(_EXPONENT, bits))
 
     @classmethod
+    @opaque
     def read(cls, text: str | bytes, passphrase: str | None = None) -> PrivateKey:
         """Read an RSA private key as people paste it or as a file holds it.
 
@@ -107,10 +107,7 @@ class PrivateKey:
         try:
             return cls(_read_private(_plain(text), passphrase))
         except BitbucketServerError as error:
-            code, reason = error.code, error.reason
-        # Raised anew and without the text: a traceback can show local variables.
-        del text, passphrase
-        raise BitbucketServerError(code, reason, parameter="private_key")
+            raise BitbucketServerError(error.code, error.reason, parameter="private_key") from None
 
     @property
     def bits(self) -> int:
@@ -354,7 +351,7 @@ def _other_der(der: bytes, otherwise: str) -> BitbucketServerError:
     ):
         try:
             load(der)
-        except (ValueError, UnsupportedAlgorithm):
+        except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
             continue
         return _other_block(label)
     return BitbucketServerError(otherwise)
@@ -385,7 +382,7 @@ def _public_der(der: bytes) -> PublicKeyTypes | None:
         pass
     try:
         return x509.load_der_x509_certificate(der).public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         return None
 
 

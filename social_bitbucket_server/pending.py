@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,27 +29,41 @@ MOST = 5
 
 _SESSION_KEY = "bitbucket-server_pending"
 _NONCE_SCOPE = "social_bitbucket_server.pending"
+_TEXT = re.compile(
+    r"(?P<began>[0-9]{1,12}) (?P<integration>[A-Za-z0-9_-]{1,64}) (?P<binding>[0-9a-f]{1,64}) (?P<digest>[0-9a-f]{64})"
+    r"(?: (?P<person>[A-Za-z0-9._~%-]{1,192}))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class PendingLogin:
-    """One login under way: its *request_token*, the *integration_id* it began with, a *binding* to that integration's
-    configuration and callback address, and when it *began* (seconds since 1970)."""
+    """One login under way: the SHA-256 of its request token, the *integration_id* it began with, a *binding* to that
+    integration's configuration and callback address, and when it *began* (seconds since 1970).
 
-    request_token: str
+    The token itself is not kept: the callback brings it, and sessions rest in databases and their logs. *connects_to*
+    is the id of the user who began it in order to connect another account to their own; it is empty for all others.
+    """
+
+    token_sha256: str
     integration_id: str
     binding: str
     began: int
+    connects_to: str = ""
 
     def to_text(self) -> str:
         """For the session; sessions hold strings, and cookies are small."""
-        return f"{self.began} {self.integration_id} {self.binding} {quote(self.request_token, safe='')}"
+        text = f"{self.began} {self.integration_id} {self.binding} {self.token_sha256}"
+        return f"{text} {quote(self.connects_to, safe='')}" if self.connects_to else text
 
     @classmethod
-    def from_text(cls, text: str) -> PendingLogin:
-        """The reverse of :meth:`to_text`."""
-        began, integration_id, binding, request_token = text.split(" ")
-        return cls(unquote(request_token), integration_id, binding, int(began))
+    def from_text(cls, text: object) -> PendingLogin | None:
+        """The reverse of :meth:`to_text`; ``None`` for what it did not write."""
+        match = _TEXT.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            return None
+        person = unquote(match["person"] or "")
+        login = cls(match["digest"], match["integration"], match["binding"], int(match["began"]), person)
+        return login if login.to_text() == text else None
 
     @property
     def is_over(self) -> bool:
@@ -59,8 +74,7 @@ class PendingLogin:
     def nonce(self) -> tuple[str, int, str]:
         """Scope, timestamp and value. The storage's uniqueness covers all three, so the timestamp is that of the
         ten minutes it falls into: within them the same token is recorded once."""
-        value = hashlib.sha256(self.request_token.encode()).hexdigest()
-        return _NONCE_SCOPE, self.began - self.began % LIFETIME, value
+        return _NONCE_SCOPE, self.began - self.began % LIFETIME, self.token_sha256
 
 
 class PendingLogins:
@@ -70,32 +84,36 @@ class PendingLogins:
         self._strategy = strategy
         self._nonces = strategy.storage.nonce
 
-    def begin(self, request_token: str, integration_id: str, binding: str) -> None:
-        """Remember a login. Raises ``token_invalid`` where the token is pending already, in whatever browser:
+    def begin(self, request_token: str, integration_id: str, binding: str, connects_to: str = "") -> None:
+        """Remember a login. Raises ``token_of_another_login`` where the token is pending already, in whatever browser:
         then one server handed out a token of another."""
-        pending = PendingLogin(request_token, integration_id, binding, int(time.time()))
+        pending = PendingLogin(_digest(request_token), integration_id, binding, int(time.time()), connects_to)
         scope, timestamp, value = pending.nonce
         try:
             known = self._nonces.get(scope, value) is not None or not self._nonces.use(scope, timestamp, value)
         except NotImplementedError as error:
             raise _incomplete_storage("begin") from error
         if known:
-            raise BitbucketServerError("token_invalid", "It is pending in another login.", claim="oauth_token")
-        newest = [*self._all(), pending][-MOST:]
-        self._strategy.session_set(_SESSION_KEY, [login.to_text() for login in newest])
+            raise BitbucketServerError("token_of_another_login", claim="oauth_token")
+        logins = [*self._all(), pending]
+        for forgotten in logins[:-MOST]:
+            self._nonces.consume(*forgotten.nonce)
+        self._strategy.session_set(_SESSION_KEY, [login.to_text() for login in logins[-MOST:]])
+
+    def find(self, request_token: str) -> PendingLogin | None:
+        """The login under way with this token; it stays under way."""
+        digest = _digest(request_token)
+        return next((login for login in self._all() if hmac.compare_digest(login.token_sha256, digest)), None)
 
     def finish(self, request_token: str) -> PendingLogin:
         """Take a login out, whatever becomes of it. It works once.
 
         Raises ``login_not_pending`` and ``login_expired``.
         """
-        logins = self._all()
-        for login in logins:
-            if hmac.compare_digest(login.request_token.encode(), request_token.encode()):
-                break
-        else:
+        login = self.find(request_token)
+        if login is None:
             raise BitbucketServerError("login_not_pending")
-        self._strategy.session_set(_SESSION_KEY, [other.to_text() for other in logins if other is not login])
+        self._strategy.session_set(_SESSION_KEY, [other.to_text() for other in self._all() if other != login])
         try:
             consumed = self._nonces.consume(*login.nonce)
         except NotImplementedError as error:
@@ -107,7 +125,13 @@ class PendingLogins:
         return login
 
     def _all(self) -> list[PendingLogin]:
-        return [PendingLogin.from_text(text) for text in self._strategy.session_get(_SESSION_KEY, [])]
+        texts = self._strategy.session_get(_SESSION_KEY, [])
+        logins = map(PendingLogin.from_text, texts) if isinstance(texts, list) else ()
+        return [login for login in logins if login is not None]
+
+
+def _digest(request_token: str) -> str:
+    return hashlib.sha256(request_token.encode()).hexdigest()
 
 
 def _incomplete_storage(stage: str) -> AuthConfigurationError:

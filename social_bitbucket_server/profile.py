@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .client import AccessToken, Client
+    from .integration import Integration
     from .server_url import ServerURL
 
 AVATAR_SIZE = 48
@@ -51,10 +52,11 @@ def fetch_profile(client: Client, access_token: AccessToken) -> Profile:
     """Find out whose *access_token* this is.
 
     Raises ``identity_missing``, ``identity_invalid``, ``user_not_found``, ``profile_incomplete``, ``profile_invalid``,
-    ``account_inactive``, ``account_not_a_person``, and the problems of the conversation.
+    ``account_inactive``, ``account_not_a_person``, and the problems of the conversation. Whose account is inactive is
+    among the facts of ``account_inactive``, as *uid*, so that an application can end what they had begun.
     """
     name = _authenticated_name(client, access_token)
-    return _profile(_record(client, access_token, name), client.integration.server_url)
+    return _profile(_record(client, access_token, name), client.integration)
 
 
 def _authenticated_name(client: Client, access_token: AccessToken) -> str:
@@ -120,7 +122,7 @@ def _search(client: Client, access_token: AccessToken, name: str) -> Iterator[Ma
         start = following
 
 
-def _profile(record: Mapping[str, Any], server_url: ServerURL) -> Profile:
+def _profile(record: Mapping[str, Any], integration: Integration) -> Profile:
     user_id = _required(record, "id")
     if type(user_id) is not int or not 0 < user_id <= _LARGEST_ID:
         raise _invalid("id")
@@ -131,7 +133,7 @@ def _profile(record: Mapping[str, Any], server_url: ServerURL) -> Profile:
     if type(kind) is not str:
         raise _invalid("type")
     if not active:
-        raise BitbucketServerError("account_inactive")
+        raise BitbucketServerError("account_inactive", facts={"uid": integration.uid(user_id)})
     if kind != "NORMAL":
         raise BitbucketServerError("account_not_a_person")
     name = _readable(record, "name") or ""
@@ -141,8 +143,8 @@ def _profile(record: Mapping[str, Any], server_url: ServerURL) -> Profile:
         slug=_readable(record, "slug"),
         display_name=_readable(record, "displayName") or name,
         email=_email(record),
-        avatar_url=_web_address(record.get("avatarUrl"), server_url),
-        url=_web_address(_own_link(record), server_url),
+        avatar_url=_web_address(record.get("avatarUrl"), integration.server_url),
+        url=_web_address(_own_link(record), integration.server_url),
     )
 
 

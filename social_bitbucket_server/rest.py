@@ -52,23 +52,23 @@ class RestClient:
         self._token = store.load()
         self._sleep = sleep
 
-    def get(self, path: str, **query: str | int) -> Any:
+    def get(self, path: str, /, **query: str | int) -> Any:
         """The JSON at *path*; ``None`` where the answer is empty."""
         return self._call("GET", path, query)
 
-    def post(self, path: str, document: Any = None, **query: str | int) -> Any:
+    def post(self, path: str, document: Any = None, /, **query: str | int) -> Any:
         """Send the JSON *document* by POST, or nothing where it is ``None``; returns the answer's JSON."""
         return self._call("POST", path, query, document)
 
-    def put(self, path: str, document: Any = None, **query: str | int) -> Any:
+    def put(self, path: str, document: Any = None, /, **query: str | int) -> Any:
         """Send the JSON *document* by PUT, or nothing where it is ``None``; returns the answer's JSON."""
         return self._call("PUT", path, query, document)
 
-    def delete(self, path: str, document: Any = None, **query: str | int) -> Any:
+    def delete(self, path: str, document: Any = None, /, **query: str | int) -> Any:
         """Ask by DELETE; returns the answer's JSON."""
         return self._call("DELETE", path, query, document)
 
-    def pages(self, path: str, **query: str | int) -> Iterator[Any]:
+    def pages(self, path: str, /, **query: str | int) -> Iterator[Any]:
         """The values of a paged resource, one by one; each page is asked for when it is needed.
 
         *limit* in the query is the size of a page. Raises ``malformed_answer`` where a page is not one.
@@ -91,7 +91,8 @@ class RestClient:
     def _call(self, method: Method, path: str, query: dict[str, str | int], document: Any = None) -> Any:
         if not _PATH.fullmatch(path):
             raise ValueError("A path begins with a slash, is percent-encoded in capitals, and has no query or dots.")
-        url = self._client.integration.server_url.join(path, **query)
+        plain = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
+        url = self._client.integration.server_url.join(path, **plain)
         body = None if document is None else json.dumps(document)
         if self._token.is_over:
             self._renew()

@@ -1,12 +1,47 @@
-"""Text that does not show itself: tracebacks can print local variables, and logs whatever they are given."""
+"""What does not show itself: tracebacks can print local variables, and logs whatever they are given."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import NoReturn, ParamSpec, TypeVar
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
 
 class Secret(str):
-    """A token, verifier or signature. It is the text itself, but its ``repr`` is not, nor that of what holds it."""
+    """A token, verifier or signature. It is the text itself, but its ``repr`` is not, nor that of what holds it.
+
+    It is not pickled, so that no queue or cache gets it unawares.
+    """
 
     __slots__ = ()
 
     def __repr__(self) -> str:
         return "<secret>"
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Secret:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("A secret is not pickled.")
+
+
+def opaque(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Errors leave *function* without the way they came, because the variables of the functions on it hold secrets."""
+
+    @wraps(function)
+    def guarded(*arguments: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+        try:
+            return function(*arguments, **options)
+        except Exception as error:  # noqa: BLE001  # raised below
+            problem = error
+        del arguments, options
+        problem.__cause__ = problem.__context__ = None
+        raise problem.with_traceback(None)
+
+    return guarded

@@ -93,7 +93,7 @@ class ServerURL:
         """Scheme, host and port: what a browser's security rules compare."""
         return f"{self.scheme}://{self.host}" + (f":{self.port}" if self.port else "")
 
-    def join(self, path: str, **query: str | int) -> str:
+    def join(self, path: str, /, **query: str | int) -> str:
         """An address below the base URL. *path* begins with a slash and is percent-encoded already."""
         return f"{self}{path}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
 

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from oauthlib.oauth1 import SIGNATURE_RSA_SHA1, Client
 from oauthlib.oauth1.rfc5849 import CONTENT_TYPE_FORM_URLENCODED, signature
 
-from .secret import Secret
+from .secret import Secret, opaque
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from oauthlib.common import Request
 
@@ -42,15 +42,21 @@ class RSAClient(Client):  # type: ignore[misc]  # untyped
     def get_oauth_signature(self, request: Request) -> str:
         """As oauthlib's, which writes token and signature to the log on the way."""
         uri, headers, body = self._render(request)
-        parameters = signature.collect_parameters(uri_query=urlsplit(uri).query, body=body, headers=headers)
-        base_string = signature.signature_base_string(
-            request.http_method,
-            signature.base_string_uri(uri, headers.get("Host")),
-            signature.normalize_parameters(parameters),
+        signed = base_string(request.http_method, uri, headers, body)
+        return self.SIGNATURE_METHODS[self.signature_method](signed, self)
+
+
+def base_string(method: str, url: str, headers: Mapping[str, str], body: object = None) -> str:
+    """The text that the signature in *headers* is made of (RFC 5849, section 3.4.1)."""
+    parameters = signature.collect_parameters(uri_query=urlsplit(url).query, body=body, headers=headers)
+    return str(
+        signature.signature_base_string(
+            method, signature.base_string_uri(url, headers.get("Host")), signature.normalize_parameters(parameters)
         )
-        return self.SIGNATURE_METHODS[self.signature_method](base_string, self)
+    )
 
 
+@opaque
 def authorization(
     method: Literal["GET", "POST", "PUT", "DELETE"],
     url: str,
@@ -67,8 +73,8 @@ def authorization(
 
     *token* is the request or access token that the call is made with. *callback* belongs to the call for a request
     token alone, *verifier* to the one for an access token. *form* is the body where it is form-encoded; bodies of
-    other kinds are not part of the signature. *timestamp*: seconds since 1970 by the server's clock, where it is not
-    this machine's.
+    other kinds are not part of the signature. *timestamp*: seconds since 1970 by the server's clock; this
+    machine's unless given.
     """
     client = RSAClient(
         consumer_key,

@@ -45,14 +45,21 @@ if TYPE_CHECKING:
 __all__ = ["make_storage"]
 
 
+class NoColumns:
+    """Identities with social-core's columns alone."""
+
+
 def make_storage(
-    base: type[DeclarativeBase], user_class: type[Any], session: scoped_session[Session]
+    base: type[DeclarativeBase],
+    user_class: type[Any],
+    session: scoped_session[Session],
+    identity_columns: type[Any] = NoColumns,
 ) -> type[BaseStorage]:
     """Map social-core's five tables on *base* and return the storage that uses them through *session*.
 
     *user_class* is the application's own mapped class of users, with an integer or text primary key and a
-    ``username``; ``email`` and ``is_active`` are used where it has them. Call it once, before
-    ``base.metadata.create_all`` or a migration.
+    ``username``; ``email`` and ``is_active`` are used where it has them. *identity_columns* is a mixin with what an
+    application keeps of each identity besides. Call it once, before ``base.metadata.create_all`` or a migration.
 
     A new user is committed together with the first identity, never alone. Nonces are committed at once: what was
     used stays used, whatever becomes of the rest of the request.
@@ -68,7 +75,7 @@ def make_storage(
             session.add(self)
             session.commit()
 
-    class SocialIdentity(Stored, UserMixin):
+    class SocialIdentity(Stored, identity_columns, UserMixin):  # type: ignore[misc]  # columns that only the caller knows
         __tablename__ = "social_auth_identities"
         __table_args__ = (UniqueConstraint("provider", "uid", name="uq_social_auth_identities_provider_uid"),)
 

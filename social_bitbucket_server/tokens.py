@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .client import AccessToken
 from .problems import BitbucketServerError
@@ -13,6 +13,8 @@ from .secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from social_core.storage import UserMixin
 
     from .integration import Integration
     from .key_ring import KeyRing
@@ -51,12 +53,16 @@ class StoredToken:
         Raises ``token_unopenable``, and ``token_missing`` where the integration has another server now.
         """
         try:
-            text = key_ring.open(record, purpose=PURPOSE, integration_id=integration.id, key_id=uid)
+            token = cls._from_json(key_ring.open(record, purpose=PURPOSE, integration_id=integration.id, key_id=uid))
         except BitbucketServerError as error:
             raise BitbucketServerError("token_unopenable", error.reason, parameter="KEY_RING") from None
-        fields = json.loads(text)
-        if fields["server"] != str(integration.server_url):
+        if token.server != str(integration.server_url):
             raise BitbucketServerError("token_missing", "The integration's base URL was changed.")
+        return token
+
+    @classmethod
+    def _from_json(cls, text: bytes) -> StoredToken:
+        fields = json.loads(text)
         return cls(
             Secret(fields["token"]),
             Secret(fields["session_handle"]),
@@ -106,10 +112,12 @@ EXTRA_DATA_KEY = "sealed_access_token"
 """What the record is called in the ``extra_data`` of a person's identity."""
 
 
-class IdentityTokens:
+class IdentityToken:
     """The access token in the ``extra_data`` of one of social-core's identities, which *find* looks up anew."""
 
-    def __init__(self, find: Callable[[], Any], key_ring: KeyRing, integration: Integration, uid: str) -> None:
+    def __init__(
+        self, find: Callable[[], UserMixin | None], key_ring: KeyRing, integration: Integration, uid: str
+    ) -> None:
         self._find = find
         self._key_ring = key_ring
         self._integration = integration
@@ -117,15 +125,32 @@ class IdentityTokens:
 
     def load(self) -> StoredToken:
         """The token as it is stored now. Raises ``token_missing`` and ``token_unopenable``."""
+        return StoredToken.open(self._record(), self._key_ring, self._integration, self._uid)
+
+    def keep(self, token: StoredToken) -> None:
+        """Put *token* in place of the one before; nothing where the identity is gone."""
+        self._put(token.seal(self._key_ring, self._integration, self._uid))
+
+    def reseal(self) -> bool:
+        """Seal the record with the ring's newest key; returns whether it was sealed with another one.
+
+        Raises ``token_missing`` and ``token_unopenable``.
+        """
+        record = self._record()
+        token = StoredToken.open(record, self._key_ring, self._integration, self._uid)
+        if self._key_ring.is_newest(record):
+            return False
+        self.keep(token)
+        return True
+
+    def _record(self) -> str:
         identity = self._find()
         record = identity.extra_data.get(EXTRA_DATA_KEY) if identity is not None else None
         if not isinstance(record, str):
             raise BitbucketServerError("token_missing")
-        return StoredToken.open(record, self._key_ring, self._integration, self._uid)
+        return record
 
-    def keep(self, token: StoredToken) -> None:
-        """Put *token* in place of the one before; nothing where the identity is gone."""
+    def _put(self, record: str) -> None:
         identity = self._find()
-        record = token.seal(self._key_ring, self._integration, self._uid)
         if identity is not None and identity.set_extra_data({EXTRA_DATA_KEY: record}):
             identity.save()

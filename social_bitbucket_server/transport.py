@@ -7,9 +7,7 @@ Connections are kept and used again, a few for each server.
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import queue
 import socket
 import threading
 import time
@@ -23,13 +21,15 @@ from urllib.parse import unquote, urlsplit
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from .addresses import Address, AddressPolicy, classify
 from .problems import BitbucketServerError
+from .reaching import connect, look_up
 from .trust import ssl_context
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
+
+    from .addresses import Address, AddressPolicy
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 
@@ -41,9 +41,6 @@ TOKEN_LIMIT = 8 * 1024
 
 CONNECTIONS = 4
 """Connections to one server at the same time."""
-
-RESOLVER_SECONDS = 3.0
-"""What looking up a name may take."""
 
 _WAIT_FOR_CONNECTION = 0.25
 _FAILURES_UNTIL_OPEN = 3
@@ -96,20 +93,24 @@ def send(
     timeout: float = 10.0,
     limit: int = DOCUMENT_LIMIT,
     fresh: bool = False,
+    regardless: bool = False,
 ) -> Answer:
     """Send one request and read its whole answer, of whatever status.
 
     *timeout* is for everything, in seconds; *limit* in bytes. *fresh* opens a new connection, so that it cannot have
-    gone stale. Raises ``connection_failed``, ``tls_error``, ``timeout``, ``malformed_answer``, ``address_blocked``,
-    ``server_overloaded``, and :class:`ConnectionWentStale`.
+    gone stale. *regardless* of failures just now, which otherwise keep requests from being sent for a moment. Raises
+    ``connection_failed``, ``tls_error``, ``timeout``, ``malformed_answer``, ``address_blocked``, ``server_overloaded``,
+    and :class:`ConnectionWentStale`.
     """
     breaker = _breaker(os.getpid(), _origin(url), route)
-    breaker.check()
+    if not regardless:
+        breaker.check()
     exchange = _Exchange(route.policy, timeout, fresh)
     token = _CURRENT.set(exchange)
+    problem: Exception
     try:
         if route.proxy is not None and route.policy is not None:
-            _check_for_proxy(url, exchange)
+            exchange.through_proxy_to = _checked_address(url, route.policy, exchange)
         answer = _exchange(method, url, headers, body, route, exchange, limit)
     except urllib3.exceptions.EmptyPoolError:
         problem = BitbucketServerError("server_overloaded")
@@ -117,10 +118,15 @@ def send(
         problem = error
         if exchange.answered:
             breaker.count(failed=False)
+        elif error.code == "address_blocked":
+            # As a failed connection does, so that what comes afterwards does not tell the two apart.
+            breaker.count(failed=True)
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         problem = _problem(error, exchange)
         if not isinstance(problem, ConnectionWentStale):
             breaker.count(failed=True)
+    except Exception as error:  # noqa: BLE001  # raised below
+        problem = error
     else:
         breaker.count(failed=False)
         return answer
@@ -140,7 +146,9 @@ def _exchange(
     exchange: _Exchange,
     limit: int,
 ) -> Answer:
-    response = _manager(os.getpid(), route, ssl_context(route.verify, route.ca_certificates)).urlopen(
+    with _MAKING:
+        manager = _manager(os.getpid(), route, ssl_context(route.verify, route.ca_certificates))
+    response = manager.urlopen(
         method,
         url,
         body=None if body is None else body.encode(),
@@ -207,6 +215,7 @@ class _Exchange:
     def __init__(self, policy: AddressPolicy | None, seconds: float, fresh: bool) -> None:
         self.policy = policy
         self.fresh = fresh
+        self.through_proxy_to: Address | None = None
         self.has_connected = False
         self.on_kept_connection = False
         self.answered = False
@@ -254,7 +263,8 @@ class _CheckedConnection:
         exchange = _CURRENT.get()
         exchange.has_connected = True
         policy = exchange.policy if self.proxy is None else None
-        connection = _connect(_resolve(self.host, exchange, fully_qualified=policy is not None), self, policy, exchange)
+        addresses = look_up(self.host, policy, exchange.remaining())
+        connection = connect(addresses, self.port, exchange.remaining())
         # A second handle, because TLS takes the first one over.
         self._lifeline = connection.dup()
         exchange.watch(self._lifeline)
@@ -284,7 +294,12 @@ class _HTTPConnection(_CheckedConnection, HTTPConnection):
 
 
 class _HTTPSConnection(_CheckedConnection, HTTPSConnection):
-    pass
+    def _tunnel(self) -> None:
+        address, name = _CURRENT.get().through_proxy_to, self._tunnel_host
+        if address is not None:
+            self._tunnel_host = str(address)
+        super()._tunnel()
+        self._tunnel_host = name
 
 
 class _CheckedPool:
@@ -305,101 +320,18 @@ class _HTTPSPool(_CheckedPool, urllib3.HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
 
 
-def _connect(
-    addresses: list[Address], to: _CheckedConnection, policy: AddressPolicy | None, exchange: _Exchange
-) -> socket.socket:
-    if policy is not None:
-        _check(addresses, to.host, policy)
-    failure: OSError = OSError("no address")
-    for position, address in enumerate(addresses):
-        # Each gets its share of the time: one address that swallows everything must not hide the next.
-        seconds = exchange.remaining() / (len(addresses) - position)
-        try:
-            connection = socket.create_connection((str(address), to.port), seconds)
-        except OSError as error:
-            failure = error
-            continue
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
-    raise failure
-
-
-def _check(addresses: list[Address], host: str, policy: AddressPolicy) -> None:
-    """One address that is not permitted is enough to refuse them all: the next look-up could give it first."""
-    for address in addresses:
-        if not policy.permits(address):
-            raise _blocked(host, classify(address))
-        if address not in policy.test_addresses and _is_this_machine(address):
-            raise _blocked(host, "this machine")
-
-
-def _is_this_machine(address: Address) -> bool:
-    """Whether *address* is one of this machine's own. Asks the routing table; nothing is sent."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((str(address), 9))
-            return ipaddress.ip_address(probe.getsockname()[0].partition("%")[0]) == address
-    except OSError:  # no way leads there
-        return False
-
-
-def _check_for_proxy(url: str, exchange: _Exchange) -> None:
-    """The proxy looks the name up itself, so this is what can be checked: the addresses that are known here."""
-    host = urlsplit(url).hostname or ""
-    try:
-        addresses = _resolve(host, exchange, fully_qualified=True)
-    except OSError:
-        return
-    if exchange.policy is not None:
-        _check(addresses, host, exchange.policy)
-
-
-def _blocked(host: str, address_class: str) -> BitbucketServerError:
-    return BitbucketServerError(
-        "address_blocked", parameter="base_url", facts={"host": host, "address_class": str(address_class)}
-    )
-
-
-def _resolve(host: str, exchange: _Exchange, *, fully_qualified: bool) -> list[Address]:
-    """All addresses of *host*, an IP address or a name; *fully_qualified* names are not looked up in search domains.
-
-    Looking up cannot be interrupted, so it happens in a thread that is left behind when it takes too long.
-    """
-    try:
-        return [ipaddress.ip_address(host.strip("[]"))]
-    except ValueError:
-        name = f"{host}." if fully_qualified else host
-    answers: queue.SimpleQueue[list[Address] | BaseException] = queue.SimpleQueue()
-
-    def look_up() -> None:
-        try:
-            answers.put(resolver(name))
-        except BaseException as error:  # noqa: BLE001  # it is raised below, in the thread that waits
-            answers.put(error)
-
-    threading.Thread(target=look_up, daemon=True).start()
-    try:
-        answer = answers.get(timeout=min(RESOLVER_SECONDS, exchange.remaining()))
-    except queue.Empty:
-        raise OSError("looking up the name took too long") from None
-    if isinstance(answer, BaseException):
-        raise OSError("the name does not resolve") from answer
-    if not answer:
-        raise OSError("the name has no address")
-    return answer
-
-
-def system_resolver(name: str) -> list[Address]:
-    """The addresses of *name* by the machine's resolver, in its order."""
-    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return [ipaddress.ip_address(entry[4][0].partition("%")[0]) for entry in found]  # type: ignore[union-attr]  # always text
-
-
-resolver = system_resolver
+def _checked_address(url: str, policy: AddressPolicy, exchange: _Exchange) -> Address:
+    """The address to ask a proxy for: were it asked for the name, it would look that up itself, and differently."""
+    addresses = look_up(urlsplit(url).hostname or "", policy, exchange.remaining())
+    return min(addresses, key=lambda address: address.version)
 
 
 # What is kept between requests, for each process its own: a forked process must not share its parent's sockets
+
+
+# Two threads that come first at once would make two of them, each with its own connections.
+_MAKING = threading.Lock()
+os.register_at_fork(before=_MAKING.acquire, after_in_parent=_MAKING.release, after_in_child=_MAKING.release)
 
 
 @lru_cache(maxsize=256)

@@ -29,18 +29,20 @@ def read_ca_certificates(text: str) -> str:
         raise _invalid("It contains a private key, which belongs on the server alone. Treat that key as disclosed.")
     try:
         certificates = x509.load_pem_x509_certificates(text.encode())
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise _invalid("It is not a certificate in PEM, from BEGIN CERTIFICATE to END CERTIFICATE.") from None
     for certificate in certificates:
         if not _is_ca(certificate):
             raise _invalid("It is a server's own certificate, not that of the CA that issued it.")
-    return "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in certificates)
+    pem = "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in certificates)
+    ssl_context(verify=True, ca_certificates=pem)
+    return pem
 
 
 def _is_ca(certificate: x509.Certificate) -> bool:
     try:
         constraints = certificate.extensions.get_extension_for_oid(ExtensionOID.BASIC_CONSTRAINTS)
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
         return False
     return isinstance(constraints.value, x509.BasicConstraints) and constraints.value.ca
 
@@ -48,7 +50,8 @@ def _is_ca(certificate: x509.Certificate) -> bool:
 def ssl_context(verify: bool | str, ca_certificates: str = "") -> ssl.SSLContext:
     """TLS with verification: by the bundle at the path *verify*, by the pasted *ca_certificates*, or by the machine's.
 
-    Nothing comes from the environment. Raises ``setting_invalid`` for a bundle that cannot be read.
+    Nothing comes from the environment. Raises ``setting_invalid`` for a bundle that cannot be read, and
+    ``ca_certificate_invalid`` for pasted certificates that OpenSSL does not read.
     """
     changed = os.stat(verify).st_mtime_ns if isinstance(verify, str) and os.path.exists(verify) else 0
     return _ssl_context(verify, ca_certificates, changed)
@@ -59,7 +62,10 @@ def _ssl_context(verify: bool | str, ca_certificates: str, changed: int) -> ssl.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_certificates:
-        context.load_verify_locations(cadata=ca_certificates)
+        try:
+            context.load_verify_locations(cadata=ca_certificates)
+        except (OSError, ValueError) as error:  # ssl.SSLError among them
+            raise _invalid("OpenSSL cannot read it.") from error
     elif isinstance(verify, str):
         try:
             context.load_verify_locations(**({"capath": verify} if os.path.isdir(verify) else {"cafile": verify}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ class Received:
     target: str
     headers: dict[str, str]
     connection: tuple[str, int]
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -46,6 +48,13 @@ class Reply:
 Script = Callable[[Received], Reply] | Reply
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing about clients that hang up; that is what some tests are about."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @dataclass
 class ScriptedServer:
     """Answers the script registered for a path; 404 for other paths. Use it as a context manager."""
@@ -54,7 +63,7 @@ class ScriptedServer:
     received: list[Received] = field(default_factory=list)
 
     def __enter__(self) -> ScriptedServer:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
@@ -78,15 +87,18 @@ class ScriptedServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else every body comes 40 ms after its headers
 
             def answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                received = Received(self.command, self.path, dict(self.headers.items()), self.client_address)
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                received = Received(self.command, self.path, dict(self.headers.items()), self.client_address, body)
                 scripted.received.append(received)
                 script = scripted.script_for(received)
                 reply = script if isinstance(script, Reply) else script(received)
                 body = reply.body.encode() if isinstance(reply.body, str) else reply.body
-                self.send_response(reply.status)
+                self.send_response_only(reply.status)
+                if "Date" not in dict(reply.headers):
+                    self.send_header("Date", self.date_time_string())
                 for name, value in reply.headers:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
@@ -94,7 +106,7 @@ class ScriptedServer:
                 if reply.status not in {204, 304}:
                     self.wfile.write(body)
 
-            do_GET = do_POST = answer  # noqa: N815  # the base class calls these
+            do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815  # the base class calls these
 
             def log_message(self, *_: object) -> None:
                 pass

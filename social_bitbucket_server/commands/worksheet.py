@@ -37,13 +37,13 @@ example:
         "--application-url",
         required=True,
         metavar="URL",
-        type=_application_url,
+        type=application_url,
         help="the address of this application; another one for every application link on the same Bitbucket",
     )
     parser.add_argument(
         "--application-name",
         metavar="NAME",
-        type=_application_name,
+        type=application_name,
         help="what people see when Bitbucket asks for their permission (default: the host of the application's URL)",
     )
     parser.add_argument(
@@ -101,7 +101,8 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _application_url(text: str) -> str:
+def application_url(text: str) -> str:
+    """The type of an option that is a web address."""
     try:
         parts = urlsplit(text)
         is_address = parts.scheme in {"https", "http"} and bool(parts.hostname)
@@ -112,7 +113,8 @@ def _application_url(text: str) -> str:
     return text
 
 
-def _application_name(text: str) -> str:
+def application_name(text: str) -> str:
+    """The type of an option that is a name for people."""
     if not (text.strip() and text.isprintable()):
         raise argparse.ArgumentTypeError("it must have letters, and no control characters")
     return text.strip()

@@ -13,7 +13,7 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 
-from . import application_links, faults_page, pages, rest, token_calls
+from . import application_links, applinks_rest, faults_page, pages, rest, token_calls
 from .calls import json_error
 from .context import EXTENSION, message, raw_target, signed_in, state
 from .forms import form_token
@@ -47,7 +47,7 @@ def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | No
     app.after_request(_add_headers)
     app.register_error_handler(HTTPException, _error_page)
     app.context_processor(_for_templates)
-    for module in (token_calls, rest, pages, application_links, faults_page):
+    for module in (token_calls, applinks_rest, rest, pages, application_links, faults_page):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(faults_page.programs)
     if on_answer is not None:

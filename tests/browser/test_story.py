@@ -87,7 +87,9 @@ def test_from_add_integration_to_the_account_page(page, chromium, demo_url, make
 
     jane = chromium.new_context()
     hers = jane.new_page()
-    hers.goto(login_link)
+    answer = hers.goto(login_link)
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert f"form-action 'self' {'/'.join(sandbox.url.split('/')[:3])}" in policy, "no further"
     assert "Log into Acme" in hers.get_by_role("heading", level=1).inner_text()
     hers.get_by_role("button", name="Log in with On-premise Bitbucket").click()
     log_into_sandbox(hers, "jane")
@@ -181,6 +183,7 @@ def test_every_page_fits_a_telephone(page, demo_url, make_sandbox):
         f"{demo_url}/o/acme/account",
         f"{demo_url}/o/acme/settings/integrations",
         f"{demo_url}/o/acme/settings/integrations/add",
+        f"{demo_url}/o/acme/settings/audit",
         integration,
         f"{integration}/edit",
         f"{integration}/delete",

@@ -140,11 +140,11 @@ def test_logging_out_ends_the_session_for_every_copy_of_its_cookie(demo: Demo, s
     assert copy.get("/o/acme/account").location.startswith("/o/acme/login")
 
 
-def test_the_same_person_comes_back_to_the_same_account(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+def test_a_person_with_a_new_name_comes_back_to_the_same_account(demo: Demo, sandbox: Sandbox, acme: str) -> None:
     log_in(demo.visitor(), acme, sandbox)
     sandbox.users.rename("jane", "jane.doe")
     assert log_in(demo.visitor(), acme, sandbox, user="jane.doe").status == 303
-    assert demo.rows(User.username) == [("jane",), ("owner",)]
+    assert demo.rows(User.username) == [("jane.doe",), ("owner",)]
 
 
 def test_a_login_begun_on_a_page_returns_to_it(demo: Demo, sandbox: Sandbox, acme: str) -> None:
@@ -329,17 +329,26 @@ def test_nothing_but_the_identity_is_kept_of_a_login(demo: Demo, sandbox: Sandbo
     assert demo.rows(SocialStorage.user.extra_data) == [({},)]
 
 
-def test_a_new_key_pair_works_once_bitbucket_has_it(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+def test_a_new_key_pair_replaces_the_old_one_once_bitbucket_has_it(demo: Demo, sandbox: Sandbox, acme: str) -> None:
     owner = demo.visitor()
     owner.log_owner_in("acme")
     owner.post(f"{acme}/key-pair", f"{acme}/edit")
-    answer = demo.visitor().begin(acme)
-    assert answer.status == 503
-    assert "Bitbucket could not verify the signature" in answer.words
     page = owner.get(acme)
+    new, old = page.value_of("New public key"), page.value_of("Public Key")
+    assert new != old
+    assert log_in(demo.visitor(), acme, sandbox).status == 303
+
+    refused = owner.post(f"{acme}/key-pair/verify", acme)
+    assert refused.status == 422
+    assert "Bitbucket does not have the new public key yet." in refused.words
+    assert log_in(demo.visitor(), acme, sandbox).status == 303
+
     for link in list(sandbox.links.all()):
         sandbox.links.remove(link.id)
-    sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=page.value_of("Public Key"))
+    sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=new)
+    assert demo.visitor().begin(acme).status == 503
+    assert owner.post(f"{acme}/key-pair/verify", acme).status == 303
+    assert owner.get(acme).value_of("Public Key") == new
     assert log_in(demo.visitor(), acme, sandbox).status == 303
 
 

@@ -15,19 +15,21 @@ from flask import Flask
 from social_core.exceptions import AuthConfigurationError, AuthProviderError
 
 from demo_app import clock, create_app, database, start
-from demo_app.models import IntegrationRecord, Organization, SocialStorage, User
+from demo_app.identities import Identity
+from demo_app.models import IntegrationRecord, Organization, User
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.keys import PrivateKey, PublicKey
 from tests.demo_visitor import PASSWORD, PLATFORM, InProcess, Page, Visitor
 
 ORIGIN = "https://app.example"
+SECRET_KEY = "s" * 32
 BASE_URL = "https://bitbucket.acme.example/bitbucket"
 INTEGRATIONS = "/o/acme/settings/integrations"
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
-    app = create_app({"INSTANCE_PATH": tmp_path / "instance", "PUBLIC_BASE_URL": ORIGIN})
+    app = create_app({"INSTANCE_PATH": tmp_path / "instance", "PUBLIC_BASE_URL": ORIGIN, "SECRET_KEY": SECRET_KEY})
     yield app
     app.extensions["engine"].dispose()
 
@@ -380,7 +382,12 @@ def test_too_much_text_is_no_ca_certificate(owner: Visitor) -> None:
 def test_a_server_without_tls_is_marked_as_such(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "demo_app.audit")
     app = create_app(
-        {"INSTANCE_PATH": tmp_path, "PUBLIC_BASE_URL": ORIGIN, "ALLOW_INSECURE_HTTP": "bitbucket.acme.example"}
+        {
+            "INSTANCE_PATH": tmp_path,
+            "PUBLIC_BASE_URL": ORIGIN,
+            "SECRET_KEY": SECRET_KEY,
+            "ALLOW_INSECURE_HTTP": "bitbucket.acme.example",
+        }
     )
     owner = Visitor(InProcess(app))
     owner.create_organization("acme")
@@ -425,8 +432,12 @@ def test_a_server_that_people_logged_in_with_is_not_swapped_for_another_by_mista
 ) -> None:
     with app.app_context():
         record = database.session.query(IntegrationRecord).one()
-        user = User(organization_id=1, integration_id=record.id, username="jane", display_name="Jane")
-        SocialStorage.user.create_social_auth(user, f"{record.namespace}:2", "bitbucket-server")
+        user = User(organization_id=1, username="jane", display_name="Jane")
+        uid = f"{record.namespace}:2"
+        database.session.add(
+            Identity(user=user, provider="bitbucket-server", uid=uid, integration_id=record.id, name="jane")
+        )
+        database.session.commit()
     fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": "https://other.example", "enabled": "y"}
     assert owner.post(f"{integration}/edit", **fields, **same_server).status == status
 
@@ -452,8 +463,7 @@ def test_a_deleted_integration_is_gone(owner: Visitor, integration: str) -> None
 
 def test_a_disabled_person_can_be_enabled_again(app: Flask, owner: Visitor, integration: str) -> None:
     with app.app_context():
-        integration_id = integration.rpartition("/")[2]
-        person = User(organization_id=1, integration_id=integration_id, username="jane", display_name="Jane Doe")
+        person = User(organization_id=1, username="jane", display_name="Jane Doe")
         database.session.add(person)
         database.session.commit()
         path = f"/o/acme/settings/people/{person.id}"

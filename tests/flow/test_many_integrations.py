@@ -6,12 +6,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import flask_login
 import pytest
-from flask import Flask, render_template_string
+from flask import Flask, render_template_string, url_for
 from social_core.exceptions import SocialAuthBaseException
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
+from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server import pending
+from social_bitbucket_server.checks import UnsafeConfigurationError
 from social_bitbucket_server.client import Client
 from social_bitbucket_server.flask import BitbucketServer
 from social_bitbucket_server.integration import Integration
@@ -52,6 +54,7 @@ class Host:
         self.flask.teardown_appcontext(lambda _: self.session.remove())
         self.flask.add_url_rule("/", "home", self.home)
         self.flask.add_url_rule("/report", "report", self.home)
+        self.flask.add_url_rule("/connect/<integration>", "connect", self.connect, methods=["POST"])
         shown = self.flask.error_handler_spec[None][None][SocialAuthBaseException]
         self.flask.register_error_handler(
             SocialAuthBaseException, lambda error: self.errors.append(error) or shown(error)
@@ -61,6 +64,10 @@ class Host:
         return render_template_string(
             "{{ current_user.username or 'nobody' }} {{ bitbucket_server_button('Log in', 'one', '/report') }}"
         )
+
+    def connect(self, integration):
+        bitbucket.check_csrf()
+        return bitbucket.connect(url_for("bitbucket_server.complete", integration=integration))
 
     def identities(self):
         with self.flask.app_context():
@@ -89,6 +96,15 @@ class Browser:
     def log_in(self, integration, sandbox, user="jane"):
         begun = self.begin(f"/login/bitbucket-server/{integration}/")
         return self.open(sandbox.authorize(begun.location, user=user))
+
+    def become(self, user_id):
+        """The session says that somebody else is logged in, and all else stays."""
+        with self._client.session_transaction() as session:
+            session["_user_id"] = str(user_id)
+
+    def log_out(self):
+        with self._client.session_transaction() as session:
+            del session["_user_id"]
 
     @property
     def name(self):
@@ -194,7 +210,7 @@ def test_an_integration_that_changed_meanwhile_is_refused(host, browser, sandbox
     callback = sandboxes[0].authorize(begun.location, user="jane")
     integrations["one"] = dataclasses.replace(integrations["three"], id="one", namespace="ns-one")
     assert browser.open(callback).status_code == 400
-    assert host.problem == "login_mixed_up"
+    assert host.problem == "integration_changed"
 
 
 def test_an_integration_that_is_gone_meanwhile_is_refused(host, browser, sandboxes, integrations):
@@ -269,7 +285,7 @@ def test_a_token_that_is_pending_in_another_browser_is_not_taken(host, browser, 
     monkeypatch.setattr(Client, "request_token", lambda *_: "the-same-token")
     browser.begin("/login/bitbucket-server/one/")
     assert Browser(host).begin("/login/bitbucket-server/two/").status_code == 502
-    assert host.problem == "token_invalid"
+    assert host.problem == "token_of_another_login"
 
 
 def test_logging_in_as_somebody_else_switches_the_account_and_attaches_nothing(host, browser, sandboxes):
@@ -281,6 +297,81 @@ def test_logging_in_as_somebody_else_switches_the_account_and_attaches_nothing(h
     assert len({user for _, user in host.identities()}) == 2
 
 
+def test_a_person_connects_another_account_and_logs_in_with_either(host, browser, sandboxes):
+    browser.log_in("one", sandboxes[0], "jane")
+    begun = browser.begin("/connect/two")
+    assert browser.open(sandboxes[1].authorize(begun.location, user="admin")).status_code == 303
+    assert browser.name == "jane"
+    ((first, jane), (second, same)) = host.identities()
+    assert (first.split(":")[0], second.split(":")[0]) == ("ns-one", "ns-two")
+    assert jane == same
+    other = Browser(host)
+    other.log_in("two", sandboxes[1], "admin")
+    assert other.name == "jane"
+
+
+def test_connecting_an_account_again_changes_nothing(host, browser, sandboxes):
+    browser.log_in("one", sandboxes[0], "jane")
+    for _ in range(2):
+        begun = browser.begin("/connect/two")
+        assert browser.open(sandboxes[1].authorize(begun.location, user="admin")).status_code == 303
+    assert len(host.identities()) == 2
+
+
+def test_connecting_goes_where_it_was_meant_to_go(browser, sandboxes):
+    browser.log_in("one", sandboxes[0], "jane")
+    begun = browser.begin("/connect/two", next="/report")
+    assert browser.open(sandboxes[1].authorize(begun.location, user="admin")).location == "/report"
+
+
+def test_an_account_of_somebody_else_is_not_connected(host, browser, sandboxes):
+    Browser(host).log_in("two", sandboxes[1], "admin")
+    browser.log_in("one", sandboxes[0], "jane")
+    before = host.identities()
+    begun = browser.begin("/connect/two")
+    assert browser.open(sandboxes[1].authorize(begun.location, user="admin")).status_code == 409
+    assert host.problem == "identity_in_use"
+    assert host.identities() == before
+    assert browser.name == "jane"
+
+
+def test_nobody_who_is_logged_out_connects_an_account(host, browser, sandboxes):
+    assert browser.begin("/connect/two").status_code == 400
+    assert host.problem == "person_changed"
+    assert not sandboxes[1].requests
+
+
+def test_whoever_logged_out_meanwhile_connects_no_account(host, browser, sandboxes):
+    browser.log_in("one", sandboxes[0], "jane")
+    callback = sandboxes[1].authorize(browser.begin("/connect/two").location, user="admin")
+    browser.log_out()
+    assert browser.open(callback).status_code == 400
+    assert host.problem == "person_changed"
+    assert not sandboxes[1].requests.to("/access-token")
+
+
+def test_whoever_is_somebody_else_meanwhile_connects_no_account(host, browser, sandboxes):
+    Browser(host).log_in("one", sandboxes[0], "admin")
+    browser.log_in("one", sandboxes[0], "jane")
+    callback = sandboxes[1].authorize(browser.begin("/connect/two").location, user="admin")
+    (_, admin), (_, jane) = host.identities()
+    assert admin != jane
+    browser.become(admin)
+    assert browser.open(callback).status_code == 400
+    assert host.problem == "person_changed"
+    assert not sandboxes[1].requests.to("/access-token")
+    assert len(host.identities()) == 2
+
+
+def test_declining_to_connect_leaves_everything_as_it_was(host, browser, sandboxes):
+    browser.log_in("one", sandboxes[0], "jane")
+    begun = browser.begin("/connect/two")
+    browser.open(sandboxes[1].authorize(begun.location, user="admin", allow=False))
+    assert host.problem == "login_declined"
+    assert browser.name == "jane"
+    assert len(host.identities()) == 1
+
+
 def test_a_disabled_account_is_not_logged_in(host, browser, sandboxes):
     begun = browser.begin("/login/bitbucket-server/one/")
     callback = sandboxes[0].authorize(begun.location, user="jane")
@@ -290,7 +381,8 @@ def test_a_disabled_account_is_not_logged_in(host, browser, sandboxes):
     assert host.identities() == []
 
 
-def test_a_missing_callback_origin_is_the_operators_problem(host, browser):
+def test_a_callback_origin_that_goes_missing_is_the_operators_problem(host, browser):
+    browser.open("/")
     host.flask.config["SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN"] = None
     assert browser.begin("/login/bitbucket-server/one/").status_code == 503
     assert host.problem == "setting_missing"
@@ -298,6 +390,15 @@ def test_a_missing_callback_origin_is_the_operators_problem(host, browser):
 
 @pytest.mark.parametrize("origin", ["app.example", "https://app.example/path", "https://u@app.example"])
 def test_a_callback_origin_is_scheme_and_host_alone(host, browser, origin):
+    browser.open("/")
     host.flask.config["SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN"] = origin
     assert browser.begin("/login/bitbucket-server/one/").status_code == 503
     assert host.problem == "setting_invalid"
+
+
+def test_an_application_that_becomes_unsafe_before_its_first_request_answers_none(host, browser):
+    host.flask.config["SOCIAL_AUTH_SANITIZE_REDIRECTS"] = False
+    host.flask.testing = True
+    for _ in range(2):
+        with pytest.raises(UnsafeConfigurationError):
+            browser.open("/")

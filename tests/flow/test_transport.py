@@ -20,7 +20,7 @@ from types import SimpleNamespace
 import pytest
 import trustme
 
-from social_bitbucket_server import transport
+from social_bitbucket_server import reaching, transport
 from social_bitbucket_server.addresses import AddressPolicy
 from social_bitbucket_server.client import AccessToken, Client
 from social_bitbucket_server.integration import Integration
@@ -93,7 +93,7 @@ def names(monkeypatch):
             raise found
         return [ip_address(address) for address in (found() if callable(found) else found)]
 
-    monkeypatch.setattr(transport, "resolver", resolve)
+    monkeypatch.setattr(reaching, "resolver", resolve)
     return known
 
 
@@ -211,7 +211,7 @@ def test_a_name_that_does_not_resolve_is_a_failed_connection(serve, route, names
 
 
 def test_a_resolver_that_hangs_is_left_behind(serve, route, names, monkeypatch):
-    monkeypatch.setattr(transport, "RESOLVER_SECONDS", 0.05)
+    monkeypatch.setattr(reaching, "RESOLVER_SECONDS", 0.05)
     server = serve(answering())
     done = threading.Event()
     names.addresses[NAME] = lambda: done.wait(30) and [HERE]
@@ -665,12 +665,15 @@ def test_a_server_that_failed_three_times_is_left_alone_and_then_tried_once(serv
     assert [get(server, route).status for _ in range(3)] == [200] * 3
 
 
-def test_a_refused_address_is_not_held_against_the_server(serve, route, names):
-    server = serve(answering())
-    names.addresses[NAME] = [FORBIDDEN]
-    assert {problem(server, route).code for _ in range(5)} == {"address_blocked"}
-    names.addresses[NAME] = [HERE]
-    assert get(server, route).status == 200
+def test_a_refused_address_has_the_same_consequences_as_an_unknown_name(serve, route, names):
+    codes = []
+    for addresses in ([FORBIDDEN], []):
+        server = serve(answering())
+        names.addresses[NAME] = addresses
+        codes.append([problem(server, route).code for _ in range(5)])
+    refused, unknown = codes
+    assert refused == ["address_blocked"] * 3 + ["server_overloaded"] * 2
+    assert unknown == ["connection_failed"] * 3 + ["server_overloaded"] * 2
 
 
 def test_an_answer_that_is_refused_is_still_an_answer(serve, route):
@@ -697,9 +700,9 @@ def test_threads_share_connections_and_get_their_own_answers(serve, route):
 FORKED = """
 import os, sys
 from ipaddress import ip_address
-from social_bitbucket_server import transport
+from social_bitbucket_server import reaching, transport
 host, port, ca = sys.argv[1:]
-transport.resolver = lambda name: [ip_address(host)]
+reaching.resolver = lambda name: [ip_address(host)]
 def get():
     route = transport.Route(ca_certificates=ca)
     return transport.send("GET", f"https://bb-a.test:{port}/{os.getpid()}", {}, route=route).status
@@ -890,7 +893,7 @@ class Tunnel:
             pass
 
 
-def test_a_proxy_is_asked_for_the_server_and_carries_tls_from_end_to_end(serve, client):
+def test_a_proxy_is_asked_for_the_address_that_was_checked_and_carries_tls_for_the_name(serve, client):
     server = serve(answering(CONFIRMED))
     tunnel = Tunnel((HERE, server.port))
     proxy = serve(tunnel, tls=False)
@@ -898,9 +901,20 @@ def test_a_proxy_is_asked_for_the_server_and_carries_tls_from_end_to_end(serve, 
     for _ in range(2):
         assert through.request_token("https://app.example/") == "T"
     (asked,) = tunnel.asked
-    assert asked.startswith(f"CONNECT {NAME}:{server.port} HTTP/1.")
+    assert asked.startswith(f"CONNECT {HERE}:{server.port} HTTP/1.")
     assert "oauth" not in asked.lower()
     assert "proxy-authorization" not in asked.lower()
+    assert f"Host: {NAME}:{server.port}\r\n" in server.requests[0]
+
+
+def test_a_proxy_is_asked_for_the_name_where_there_is_no_policy(serve, route, names):
+    server = serve(answering())
+    names.addresses[NAME] = socket.gaierror(-2, "Name or service not known")
+    tunnel = Tunnel((HERE, server.port))
+    proxy = serve(tunnel, tls=False)
+    operators = dataclasses.replace(route, policy=None, proxy=f"http://{HERE}:{proxy.port}")
+    assert get(server, operators).body == b"hello"
+    assert tunnel.asked[0].startswith(f"CONNECT {NAME}:{server.port} HTTP/1.")
 
 
 @pytest.mark.parametrize("key", ["https", f"https://{NAME}", "all", f"all://{NAME}"])
@@ -934,12 +948,15 @@ def test_a_proxy_is_never_asked_for_an_address_that_is_not_permitted(serve, clie
     assert not proxy.peers
 
 
-def test_a_proxy_may_know_names_that_are_not_known_here(serve, client, names):
+@pytest.mark.parametrize("found", [socket.gaierror(-2, "Name or service not known"), []], ids=["unknown", "nothing"])
+def test_a_proxy_is_never_asked_for_a_name_that_could_not_be_checked(serve, client, names, found):
     server = serve(answering(CONFIRMED))
-    tunnel = Tunnel((HERE, server.port))
-    proxy = serve(tunnel, tls=False)
-    names.addresses[NAME] = socket.gaierror(-2, "Name or service not known")
-    assert client(server, proxies={"https": f"http://{HERE}:{proxy.port}"}).request_token("https://app.example/") == "T"
+    proxy = serve(Tunnel((HERE, server.port)), tls=False)
+    names.addresses[NAME] = found
+    with pytest.raises(BitbucketServerError) as caught:
+        client(server, proxies={"https": f"http://{HERE}:{proxy.port}"}).request_token("https://app.example/")
+    assert caught.value.code == "connection_failed"
+    assert not proxy.peers
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "407 Proxy Authentication Required", "502 Bad Gateway"])

@@ -5,16 +5,19 @@ from __future__ import annotations
 import itertools
 import logging
 import re
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 
 import pytest
 import trustme
 
 from demo_app import create_app, integrations
 from demo_app.config import Settings
-from social_bitbucket_server import transport
+from social_bitbucket_server import reaching
 from social_bitbucket_server.addresses import AddressPolicy
 from social_bitbucket_server.keys import PrivateKey
+from tests.postgresql import PostgreSQL, programs
+from tests.raw_server import Behaviour, RawServer
 from tests.security.world import (
     ALICE,
     MALLORY,
@@ -36,14 +39,25 @@ def certificate_authority() -> trustme.CA:
 
 @pytest.fixture(scope="session")
 def key_pool() -> list[PrivateKey]:
-    """Keys made once, because making one takes longer than a row."""
-    return [PrivateKey.generate(2048) for _ in range(4)]
+    """Keys for every row, because making one takes longer than a row. It grows as a row needs more of them."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    folder = programs()
+    assert folder is not None
+    with PostgreSQL(folder) as server:
+        yield server
 
 
 @pytest.fixture
-def database_url(tmp_path) -> str:
-    """Which database the application uses; a module may override it."""
-    return f"sqlite:///{tmp_path / 'demo.sqlite'}"
+def database_url(request, tmp_path, must_be_there) -> str:
+    """A file of SQLite's, or an empty database of what the test is parametrized with by ``on_every_database``."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return f"sqlite:///{tmp_path / 'demo.sqlite'}"
+    must_be_there(programs() is not None, "PostgreSQL")
+    return request.getfixturevalue("postgresql").new_database()
 
 
 @pytest.fixture
@@ -54,25 +68,31 @@ def world(tmp_path, monkeypatch, caplog, certificate_authority, key_pool, databa
         Settings,
         "address_policy",
         lambda _settings, _slug: AddressPolicy(
-            test_addresses=frozenset(map(transport.ipaddress.ip_address, (fa_address, fb_address)))
+            test_addresses=frozenset(map(reaching.ipaddress.ip_address, (fa_address, fb_address)))
         ),
     )
     bundle = tmp_path / "ca.pem"
     certificate_authority.cert_pem.write_to_path(str(bundle))
     monkeypatch.setattr(Settings, "ca_bundle", str(bundle))
-    keys = itertools.cycle(key_pool)
-    monkeypatch.setattr(integrations, "make_private_key", lambda: next(keys))
-    for key in key_pool:
-        canaries.values |= set(re.findall(r"^[A-Za-z0-9+/]{64}$", key.pem(), re.MULTILINE))
+    positions = itertools.count()
+
+    def make_private_key() -> PrivateKey:
+        """One that this row has not had yet: two integrations never share one."""
+        position = next(positions)
+        while len(key_pool) <= position:
+            key_pool.append(PrivateKey.generate(2048))
+        canaries.values |= set(re.findall(r"^[A-Za-z0-9+/]{64}$", key_pool[position].pem(), re.MULTILINE))
+        return key_pool[position]
+
+    monkeypatch.setattr(integrations, "make_private_key", make_private_key)
     caplog.set_level(logging.DEBUG)
-    app = create_app(
-        {
-            "PUBLIC_BASE_URL": ORIGIN,
-            "INSTANCE_PATH": str(tmp_path / "instance"),
-            "DATABASE_URL": database_url,
-            "SECRET_KEY": "s" * 64,
-        }
-    )
+    config = {
+        "PUBLIC_BASE_URL": ORIGIN,
+        "INSTANCE_PATH": str(tmp_path / "instance"),
+        "DATABASE_URL": database_url,
+        "SECRET_KEY": "s" * 64,
+    }
+    app = create_app(config)
     ring = (tmp_path / "instance" / "key_ring").read_text()
     canaries.values |= {part.partition(":")[2] for part in ring.strip().split(",")}
     deny = Counting(deny_address)
@@ -90,18 +110,40 @@ def world(tmp_path, monkeypatch, caplog, certificate_authority, key_pool, databa
             fb,
             deny,
             {"bb-a.test": [fa_address], "bb-b.test": [fb_address], "deny.test": [deny_address]},
+            config,
+            serving,
         )
         lines = AuditLines(world.audit)
         audit_logger.addHandler(lines)
-        monkeypatch.setattr(transport, "resolver", world.resolve)
+        monkeypatch.setattr(reaching, "resolver", world.resolve)
         world.a, world.b = world.make_place("a", fa), world.make_place("b", fb)
         fa.knows(ALICE)
         fb.knows(MALLORY)
         try:
             yield world
         finally:
-            serving.close()
+            world.stop()
             deny.close()
             audit_logger.removeHandler(lines)
-            app.extensions["engine"].dispose()
     world.check(caplog.text)
+
+
+@pytest.fixture
+def raw(world: World, certificate_authority: trustme.CA) -> Iterator[Callable[..., RawServer]]:
+    """Organization B's server moves to bare sockets; returns what starts it, with a *certificate* or without TLS."""
+    world.change_integration(world.b, base_url="https://bb-b.test:7990")
+    started: list[RawServer] = []
+
+    def start(behaviour: Behaviour, *, certificate: trustme.LeafCert | None = None, tls: bool = True) -> RawServer:
+        stop()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        (certificate or certificate_authority.issue_cert("bb-b.test")).configure_cert(context)
+        started.append(RawServer(behaviour, world.fb.address, 7990, context if tls else None))
+        return started[0].__enter__()
+
+    def stop() -> None:
+        while started:
+            started.pop().__exit__()
+
+    yield start
+    stop()

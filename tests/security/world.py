@@ -16,7 +16,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection, HTTPResponse
 from http.cookies import SimpleCookie
 from http.server import ThreadingHTTPServer
@@ -24,13 +24,16 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
+import pytest
 import trustme
 from flask import Flask
 from sqlalchemy import func, select, text
 from waitress import create_server
 
-from demo_app import database, integrations, people
+from demo_app import create_app, database, integrations, people
 from demo_app.models import IntegrationRecord, LoginSession, Organization, SocialStorage, User
+from social_bitbucket_server import transport
+from social_bitbucket_server.problems import PROBLEMS
 from social_bitbucket_server.server_url import ServerURL
 from tests.scripted_server import Received, Reply, ScriptedServer
 
@@ -54,13 +57,17 @@ SECURITY_HEADERS = {
 }
 
 
+on_every_database = pytest.mark.parametrize(
+    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+
 _networks = itertools.count()
+_strangers = itertools.count()
 
 
 def loopback_addresses() -> tuple[str, str, str]:
     """Three addresses of this machine that no other test, in whatever process, uses at the same time."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    network = f"127.{10 + int(worker)}.{next(_networks) % 250}"
+    network = f"127.{10 + os.getpid() % 180}.{next(_networks) % 250}"
     return f"{network}.2", f"{network}.3", f"{network}.4"
 
 
@@ -247,16 +254,17 @@ class Page:
 
 
 class Browser:
-    """One person's browser: cookies, and no redirect followed unless told to."""
+    """One person's browser at an *address* of theirs: cookies, and no redirect followed unless told to."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, address: str = "127.0.0.1") -> None:
         self._world = world
+        self._address = address
         self.cookies: dict[str, str] = {}
 
     def request(
         self, method: str, target: str, form: dict[str, str] | None = None, headers: dict[str, str] | None = None
     ) -> Page:
-        connection = HTTPConnection("127.0.0.1", self._world.port, timeout=60)
+        connection = HTTPConnection("127.0.0.1", self._world.port, timeout=60, source_address=(self._address, 0))
         sent = {"Host": HOST, "User-Agent": "a browser", **(headers or {})}
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
@@ -353,14 +361,39 @@ class World:
     fb: FakeBitbucket
     deny: Counting
     addresses: dict[str, list[str]]
+    config: dict[str, str]
+    serving: Serving
     pages: list[Page] = field(default_factory=list)
     a: Place = field(init=False)
     b: Place = field(init=False)
     audit: list[dict[str, Any]] = field(default_factory=list)
     looked_up: list[str] = field(default_factory=list)
 
+    def stop(self) -> None:
+        """End the application, and let go of its database. Twice does no harm."""
+        self.serving.close()
+        self.app.extensions["engine"].dispose()
+
+    def restart(self, **settings: str) -> None:
+        """End the application and start it anew, with some settings changed for good."""
+        self.stop()
+        self.config |= settings
+        self.app = create_app(self.config)
+        self.serving = Serving(self.app)
+        self.port = self.serving.port
+
     def browser(self) -> Browser:
         return Browser(self)
+
+    def stranger(self) -> Browser:
+        """A browser at an address that nobody had before."""
+        number = next(_strangers)
+        return Browser(self, f"127.200.{number // 250 % 250}.{number % 250 + 1}")
+
+    def attempt(self, place: Place) -> Page:
+        """Somebody new presses the button, whatever happened to those before."""
+        transport._breaker.cache_clear()
+        return self.stranger().begin(place)
 
     def make_place(self, slug: str, server: FakeBitbucket) -> Place:
         with self.context():
@@ -369,6 +402,13 @@ class World:
             )
             record = integrations.make(owner.organization, f"Bitbucket {slug.upper()}", ServerURL.parse(server.url))
             return Place(slug, owner.organization_id, record.id, record.namespace, f"owner-{slug}@corp.example", server)
+
+    def another_integration(self, place: Place, server: FakeBitbucket) -> Place:
+        """One more integration of the same organization."""
+        with self.context():
+            organization = database.session.get_one(Organization, place.organization_id)
+            record = integrations.make(organization, f"Another {server.host}", ServerURL.parse(server.url))
+            return replace(place, integration_id=record.id, namespace=record.namespace, server=server)
 
     @contextlib.contextmanager
     def context(self) -> Iterator[None]:
@@ -448,6 +488,18 @@ class World:
     def events(self, name: str) -> list[dict[str, Any]]:
         return [line for line in self.audit if line["event"] == name]
 
+    def last_failure(self) -> str:
+        """The last failed login's "Class/code", with the parameter or claim where there is one."""
+        line = [line for line in self.audit if line["event"] in {"login.failure", "login.mixup", "login.replay"}][-1]
+        about = line.get("claim") or line.get("parameter")
+        return f"{PROBLEMS[line['problem']].family.__name__}/{line['code']}" + (f"({about})" if about else "")
+
+    def transactions(self) -> int:
+        """Logins under way."""
+        nonce: Any = SocialStorage.nonce
+        with self.context():
+            return database.session.scalar(select(func.count()).select_from(nonce)) or 0
+
     # What must hold after every row
 
     def check(self, logged: str) -> None:
@@ -474,7 +526,9 @@ class Serving:
 
     def __init__(self, app: Flask) -> None:
         self._map: dict[int, Any] = {}
-        self._server = create_server(app, map=self._map, host="127.0.0.1", port=0, threads=16)
+        self._server = create_server(
+            app, map=self._map, host="127.0.0.1", port=0, threads=16, clear_untrusted_proxy_headers=False
+        )
         self.port = int(self._server.effective_port)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
@@ -482,8 +536,11 @@ class Serving:
     def close(self) -> None:
         from waitress.wasyncore import close_all
 
+        if not self._thread.is_alive():
+            return
         self._server.task_dispatcher.shutdown()
-        self._server.trigger.pull_trigger(lambda: close_all(self._map))
+        with contextlib.suppress(OSError):  # a worker woke the server up first, and it has closed everything already
+            self._server.trigger.pull_trigger(lambda: close_all(self._map))
         self._thread.join()
 
 

@@ -99,6 +99,12 @@ def test_callback_and_verifier_stand_only_where_they_were_given(private_key):
     assert parameters["oauth_signature_method"] == "RSA-SHA1"
 
 
+def test_the_time_may_be_another_clocks(private_key, monkeypatch):
+    request = signed(AWKWARD[1], private_key, timestamp=1234567890)
+    assert header_parameters(request)["oauth_timestamp"] == "1234567890"
+    assert authlib_verifies(request, private_key.public.pem, monkeypatch)
+
+
 def test_no_nonce_is_used_twice(private_key):
     nonces = {header_parameters(signed(AWKWARD[1], private_key))["oauth_nonce"] for _ in range(50)}
     assert len(nonces) == 50

@@ -14,7 +14,7 @@ from social_bitbucket_server.sqlalchemy_storage import make_storage
 class Application:
     """An application's database with its own users."""
 
-    def __init__(self, path):
+    def __init__(self, path, *identity_columns):
         class Base(DeclarativeBase): ...
 
         class User(Base):
@@ -26,7 +26,7 @@ class Application:
         self.engine = create_engine(f"sqlite:///{path}")
         self.session = scoped_session(sessionmaker(self.engine))
         self.User = User
-        self.storage = make_storage(Base, User, self.session)
+        self.storage = make_storage(Base, User, self.session, *identity_columns)
         Base.metadata.create_all(self.engine)
 
 
@@ -55,6 +55,20 @@ def test_a_user_and_their_first_identity_are_committed_together(app, storage, ja
     storage.user.create_social_auth(jane, "ns:42", "bitbucket-server", id_key="id")
     app.session.rollback()
     assert storage.user.user_exists(username="jane")
+
+
+def test_an_application_keeps_columns_of_its_own_with_an_identity(tmp_path):
+    class Columns:
+        seen: Mapped[str | None]
+
+    app = Application(tmp_path / "own.db", Columns)
+    jane = app.storage.user.create_user(username="jane")
+    identity = app.storage.user.create_social_auth(jane, "ns:42", "bitbucket-server", id_key="id")
+    identity.seen = "today"
+    app.session.commit()
+    assert app.storage.user.get_social_auth("bitbucket-server", "ns:42").seen == "today"
+    app.session.remove()
+    app.engine.dispose()
 
 
 def test_an_identity_is_found_by_provider_and_uid(storage, jane):

@@ -8,6 +8,25 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+# Audit entries are only ever added.
+_TRIGGERS = {
+    "sqlite": [
+        f"CREATE TRIGGER audit_entries_refuse_{change.lower()} BEFORE {change} ON audit_entries "
+        "BEGIN SELECT RAISE(ABORT, 'audit entries are never changed'); END"
+        for change in ("UPDATE", "DELETE")
+    ],
+    "postgresql": [
+        (
+            "CREATE FUNCTION refuse_to_change_audit_entries() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'audit entries are never changed'; END $$"
+        ),
+        (
+            "CREATE TRIGGER audit_entries_refuse_changes BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_entries "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_audit_entries()"
+        ),
+    ],
+}
+
 
 def upgrade() -> None:
     op.create_table(
@@ -97,21 +116,22 @@ def upgrade() -> None:
             ["integration_id"], ["integrations.id"], name=op.f("fk_key_pairs_integration_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_key_pairs")),
+        sa.UniqueConstraint("public_key", name=op.f("uq_key_pairs_public_key")),
     )
     op.create_index(op.f("ix_key_pairs_integration_id"), "key_pairs", ["integration_id"], unique=False)
-    op.create_index(
-        "one_active_key_pair",
-        "key_pairs",
-        ["integration_id"],
-        unique=True,
-        sqlite_where=sa.text("state = 'active'"),
-        postgresql_where=sa.text("state = 'active'"),
-    )
+    for state in ("active", "pending"):
+        op.create_index(
+            f"one_{state}_key_pair",
+            "key_pairs",
+            ["integration_id"],
+            unique=True,
+            sqlite_where=sa.text(f"state = '{state}'"),
+            postgresql_where=sa.text(f"state = '{state}'"),
+        )
     op.create_table(
         "users",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("organization_id", sa.Integer(), nullable=False),
-        sa.Column("integration_id", sa.String(length=32), nullable=True),
         sa.Column("username", sa.String(length=255), nullable=False),
         sa.Column("display_name", sa.String(length=255), nullable=False),
         sa.Column("email", sa.String(length=255), nullable=True),
@@ -121,15 +141,11 @@ def upgrade() -> None:
         sa.Column("last_login_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
-            ["integration_id"], ["integrations.id"], name=op.f("fk_users_integration_id"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("fk_users_organization_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("organization_id", "username", name=op.f("uq_users_organization_id_username")),
     )
-    op.create_index(op.f("ix_users_integration_id"), "users", ["integration_id"], unique=False)
     op.create_table(
         "login_sessions",
         sa.Column("id_sha256", sa.String(length=64), nullable=False),
@@ -140,6 +156,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("browser", sa.String(length=80), nullable=False),
         sa.ForeignKeyConstraint(
             ["integration_id"], ["integrations.id"], name=op.f("fk_login_sessions_integration_id"), ondelete="CASCADE"
         ),
@@ -165,31 +182,68 @@ def upgrade() -> None:
         sa.Column("user_id", sa.Integer(), nullable=False),
         sa.Column("extra_data", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("integration_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("last_login_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["integration_id"],
+            ["integrations.id"],
+            name=op.f("fk_social_auth_identities_integration_id"),
+            ondelete="CASCADE",
+        ),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name=op.f("fk_social_auth_identities_user_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_social_auth_identities")),
         sa.UniqueConstraint("provider", "uid", name="uq_social_auth_identities_provider_uid"),
     )
+    op.create_index(
+        op.f("ix_social_auth_identities_integration_id"), "social_auth_identities", ["integration_id"], unique=False
+    )
     op.create_index(op.f("ix_social_auth_identities_user_id"), "social_auth_identities", ["user_id"], unique=False)
+    op.create_table(
+        "audit_entries",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event", sa.String(length=40), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("organization_id", sa.Integer(), nullable=True),
+        sa.Column("integration_id", sa.String(length=64), nullable=True),
+        sa.Column("user_id", sa.Integer(), nullable=True),
+        sa.Column("problem", sa.String(length=64), nullable=True),
+        sa.Column("transaction", sa.String(length=12), nullable=True),
+        sa.Column("reference", sa.String(length=16), nullable=True),
+        sa.Column("address", sa.Text(), nullable=True),
+        sa.Column("details", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entries")),
+    )
+    op.create_index("audit_entries_of_organization", "audit_entries", ["organization_id", "id"], unique=False)
+    op.create_index(op.f("ix_audit_entries_reference"), "audit_entries", ["reference"], unique=False)
+    op.create_index(op.f("ix_audit_entries_transaction"), "audit_entries", ["transaction"], unique=False)
+    for statement in _TRIGGERS[op.get_bind().dialect.name]:
+        op.execute(statement)
 
 
 def downgrade() -> None:
+    op.drop_table("audit_entries")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION refuse_to_change_audit_entries")
     op.drop_index(op.f("ix_social_auth_identities_user_id"), table_name="social_auth_identities")
+    op.drop_index(op.f("ix_social_auth_identities_integration_id"), table_name="social_auth_identities")
     op.drop_table("social_auth_identities")
     op.drop_index(op.f("ix_login_sessions_user_id"), table_name="login_sessions")
     op.drop_index(op.f("ix_login_sessions_organization_id"), table_name="login_sessions")
     op.drop_index(op.f("ix_login_sessions_last_seen_at"), table_name="login_sessions")
     op.drop_index(op.f("ix_login_sessions_integration_id"), table_name="login_sessions")
     op.drop_table("login_sessions")
-    op.drop_index(op.f("ix_users_integration_id"), table_name="users")
     op.drop_table("users")
-    op.drop_index(
-        "one_active_key_pair",
-        table_name="key_pairs",
-        sqlite_where=sa.text("state = 'active'"),
-        postgresql_where=sa.text("state = 'active'"),
-    )
+    for state in ("pending", "active"):
+        op.drop_index(
+            f"one_{state}_key_pair",
+            table_name="key_pairs",
+            sqlite_where=sa.text(f"state = '{state}'"),
+            postgresql_where=sa.text(f"state = '{state}'"),
+        )
     op.drop_index(op.f("ix_key_pairs_integration_id"), table_name="key_pairs")
     op.drop_table("key_pairs")
     op.drop_table("integrations")

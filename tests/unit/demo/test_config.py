@@ -11,6 +11,8 @@ import pytest
 from demo_app.config import Settings
 from demo_app.instance_files import UnsafeSettingError
 
+SECRET_KEY = "s" * 32
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -48,7 +50,7 @@ def test_the_database_is_a_file_in_the_instance_folder_by_default(folder: Path) 
     ],
 )
 def test_the_public_base_url_is_written_as_browsers_write_it(folder: Path, text: str, address: str) -> None:
-    assert read(folder, PUBLIC_BASE_URL=text).public_base_url == address
+    assert read(folder, PUBLIC_BASE_URL=text, SECRET_KEY=SECRET_KEY).public_base_url == address
 
 
 @pytest.mark.parametrize("text", ["", "app.example", "ftp://app.example", "https://app.example/demo", "https://u@a.b"])
@@ -59,13 +61,13 @@ def test_a_public_base_url_is_scheme_and_host_alone(folder: Path, text: str) -> 
 
 def test_a_public_base_url_on_another_machine_needs_https(folder: Path) -> None:
     with pytest.raises(UnsafeSettingError, match="https"):
-        read(folder, PUBLIC_BASE_URL="http://app.example")
+        read(folder, PUBLIC_BASE_URL="http://app.example", SECRET_KEY=SECRET_KEY)
 
 
 @pytest.mark.parametrize("setting", [{"OUTBOUND_MODE": "test"}, {"FLASK_DEBUG": "1"}])
 def test_what_is_for_this_machine_is_refused_elsewhere(folder: Path, setting: dict[str, str]) -> None:
     with pytest.raises(UnsafeSettingError, match=next(iter(setting))):
-        read(folder, PUBLIC_BASE_URL="https://app.example", **setting)
+        read(folder, PUBLIC_BASE_URL="https://app.example", SECRET_KEY=SECRET_KEY, **setting)
 
 
 def test_an_unknown_outbound_mode_is_refused(folder: Path) -> None:
@@ -77,6 +79,27 @@ def test_an_unknown_outbound_mode_is_refused(folder: Path) -> None:
 def test_a_short_secret_key_is_refused(folder: Path, key: str) -> None:
     with pytest.raises(UnsafeSettingError, match="SECRET_KEY"):
         read(folder, SECRET_KEY=key)
+
+
+def test_a_missing_secret_key_is_made_on_this_machine_only(folder: Path) -> None:
+    assert len(read(folder).secret_key) == 64
+    with pytest.raises(UnsafeSettingError, match="SECRET_KEY is missing; set it to"):
+        read(folder, PUBLIC_BASE_URL="https://app.example")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("TRUSTED_PROXY_HOPS", "-1"),
+        ("TRUSTED_PROXY_HOPS", "yes"),
+        ("TRUSTED_PROXY_HOPS", ""),
+        ("LOGINS_PER_MINUTE", "0"),
+        ("LOGINS_PER_MINUTE", "\uff11"),
+    ],
+)
+def test_a_number_is_refused_by_name(folder: Path, name: str, text: str) -> None:
+    with pytest.raises(UnsafeSettingError, match=f"{name} must be a whole number"):
+        read(folder, **{name: text})
 
 
 def test_loopback_servers_are_accepted_in_test_mode_only(folder: Path) -> None:

@@ -121,15 +121,48 @@ def test_every_application_url_shows_the_organization(owner: Visitor, visitor: V
     assert visitor.get("/o/acme/i/3/").status == 404
 
 
-def test_a_new_key_pair_erases_the_old_private_key(app: Flask, owner: Visitor, integration_id: str) -> None:
+def key_pairs(app: Flask) -> dict[str, tuple[KeyState, bool]]:
+    """State, and whether there is a private key, by public key."""
+    with app.app_context():
+        pairs = database.session.query(KeyPair).order_by(KeyPair.created_at)
+        return {pair.public_key: (pair.state, pair.sealed_private_key is not None) for pair in pairs}
+
+
+def test_a_new_key_pair_waits_beside_the_old_one(app: Flask, owner: Visitor, integration_id: str) -> None:
     path = f"/o/acme/settings/integrations/{integration_id}"
     owner.post(f"{path}/key-pair", f"{path}/edit")
+    assert list(key_pairs(app).values()) == [(KeyState.ACTIVE, True), (KeyState.PENDING, True)]
+
+
+def test_yet_another_key_pair_takes_the_place_of_the_one_that_waits(
+    app: Flask, owner: Visitor, integration_id: str
+) -> None:
+    path = f"/o/acme/settings/integrations/{integration_id}"
+    owner.post(f"{path}/key-pair", f"{path}/edit")
+    owner.post(f"{path}/key-pair", f"{path}/edit")
+    assert list(key_pairs(app).values()) == [
+        (KeyState.ACTIVE, True),
+        (KeyState.RETIRED, False),
+        (KeyState.PENDING, True),
+    ]
+
+
+def test_nothing_happens_where_no_key_pair_waits(app: Flask, owner: Visitor, integration_id: str) -> None:
+    before = key_pairs(app)
+    path = f"/o/acme/settings/integrations/{integration_id}"
+    assert owner.post(f"{path}/key-pair/verify", f"{path}/edit").status == 303
+    assert key_pairs(app) == before
+
+
+def test_a_key_that_was_opened_before_opens_in_no_other_row(app: Flask, owner: Visitor, integration_id: str) -> None:
+    other_id = owner.add_integration("acme", BASE_URL).rpartition("/")[2]
     with app.app_context():
-        pairs = database.session.query(KeyPair).all()
-        assert {pair.state: pair.sealed_private_key is None for pair in pairs} == {
-            KeyState.ACTIVE: False,
-            KeyState.RETIRED: True,
-        }
+        integrations.for_login(other_id)
+        record(integration_id).active_key_pair.sealed_private_key = record(other_id).active_key_pair.sealed_private_key
+        database.session.commit()
+        with pytest.raises(BitbucketServerError) as caught:
+            integrations.for_login(integration_id)
+    assert caught.value.code == "sealed_key_unopenable"
 
 
 def test_a_server_that_is_allowed_no_more_is_not_asked(make_app: AppMaker) -> None:

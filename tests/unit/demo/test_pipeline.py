@@ -28,7 +28,7 @@ def record(app: Flask) -> Iterator[IntegrationRecord]:
         yield integrations.make(owner.organization, "Bitbucket", ServerURL.parse("https://bitbucket.acme.example"))
 
 
-def log_in(record: IntegrationRecord, user_id: int, username: str = "jane", **known: object) -> dict[str, Any]:
+def log_in(record: IntegrationRecord, user_id: int, username: str = "jane", **known: Any) -> dict[str, Any]:
     return pipeline.find_or_create_person(
         BACKEND,
         uid=f"{record.namespace}:{user_id}",
@@ -43,7 +43,7 @@ def test_somebody_new_becomes_a_person_of_the_integrations_organization(record: 
     made = log_in(record, 2)
     assert made["is_new"]
     assert made["user"].organization_id == record.organization_id
-    assert made["user"].integration_id == record.id
+    assert made["social"].integration_id == record.id
     assert not made["user"].is_owner
 
 
@@ -91,35 +91,78 @@ def test_nobody_comes_in_through_a_disabled_integration(record: IntegrationRecor
 
 
 def test_a_disabled_person_is_refused(record: IntegrationRecord) -> None:
-    user = log_in(record, 2)["user"]
-    people.disable(user)
+    made = log_in(record, 2)
+    people.disable(made["user"])
     with pytest.raises(AuthPolicyError) as caught:
-        pipeline.refuse_disabled_person(BACKEND, user, record.id)
+        pipeline.refuse_disabled_person(BACKEND, made["user"], made["social"], record.id)
     assert caught.value.context["problem"] == "person_disabled"
 
 
-def test_a_person_of_another_integration_is_refused(record: IntegrationRecord) -> None:
-    user = log_in(record, 2)["user"]
+def test_an_identity_of_another_integration_is_refused(record: IntegrationRecord) -> None:
+    made = log_in(record, 2)
     with pytest.raises(AuthAssociationError):
-        pipeline.refuse_disabled_person(BACKEND, user, "another")
+        pipeline.refuse_disabled_person(BACKEND, made["user"], made["social"], "another")
 
 
-def test_a_login_changes_display_name_and_address_alone(record: IntegrationRecord) -> None:
-    user = log_in(record, 2)["user"]
+def test_a_login_changes_names_and_address_alone(record: IntegrationRecord) -> None:
+    made = log_in(record, 2)
+    user = made["user"]
     before = {column.key: getattr(user, column.key) for column in User.__table__.columns}
     pipeline.update_person(
-        user, {"username": "renamed", "fullname": "New Name", "email": None, "is_owner": True, "organization_id": 99}
+        user,
+        made["social"],
+        {"username": "renamed", "fullname": "New Name", "email": None, "is_owner": True, "organization_id": 99},
     )
     after = {column.key: getattr(user, column.key) for column in User.__table__.columns}
     changed = {name for name in before if before[name] != after[name]}
-    assert changed <= {"display_name", "email"}
-    assert after["display_name"] == "New Name"
+    assert changed <= {"username", "display_name", "email"}
+    assert (after["username"], after["display_name"]) == ("renamed", "New Name")
+
+
+@pytest.mark.parametrize(
+    ("username", "becomes"),
+    [("jane", "doe"), ("jane-2", "doe"), ("jane-x", "jane-x"), ("somebody", "somebody"), ("jan", "jan")],
+)
+def test_a_username_follows_the_account_that_it_came_from(
+    record: IntegrationRecord, username: str, becomes: str
+) -> None:
+    made = log_in(record, 2)
+    made["user"].username = username
+    pipeline.update_person(made["user"], made["social"], {"username": "doe", "fullname": None, "email": None})
+    assert made["user"].username == becomes
+    assert made["social"].name == "doe"
+
+
+def test_connecting_takes_over_nothing(record: IntegrationRecord) -> None:
+    user = log_in(record, 2)["user"]
+    other = integrations.make(record.organization, "Other", ServerURL.parse("https://other.acme.example"))
+    made = log_in(other, 2, username="other", user=user)
+    assert (made["user"], made["is_new"], made["new_association"]) == (user, False, True)
+    pipeline.update_person(details={"username": "other", "fullname": "Other", "email": None}, **made)
+    assert (user.username, user.display_name) == ("jane", "Jane Doe")
+
+
+def test_an_identity_that_somebody_took_meanwhile_is_not_connected(record: IntegrationRecord) -> None:
+    user = log_in(record, 2)["user"]
+    other = integrations.make(record.organization, "Other", ServerURL.parse("https://other.acme.example"))
+    log_in(other, 7, username="somebody")
+    with pytest.raises(AuthAssociationError) as caught:
+        log_in(other, 7, user=user)
+    assert caught.value.context["problem"] == "identity_in_use"
+
+
+def test_nobody_connects_an_account_of_another_organization(record: IntegrationRecord) -> None:
+    user = log_in(record, 2)["user"]
+    owner = people.create_organization(slug="globex", name="Globex", email="o@globex.example", password="x" * 10)
+    foreign = integrations.make(owner.organization, "Bitbucket", ServerURL.parse("https://bitbucket.globex.example"))
+    with pytest.raises(AuthAssociationError):
+        log_in(foreign, 2, user=user)
 
 
 def test_a_person_without_a_display_name_is_shown_by_username(record: IntegrationRecord) -> None:
-    user = log_in(record, 2)["user"]
-    pipeline.update_person(user, {"username": "jane", "fullname": None, "email": None})
-    assert user.display_name == "jane"
+    made = log_in(record, 2)
+    pipeline.update_person(made["user"], made["social"], {"username": "jane", "fullname": None, "email": None})
+    assert made["user"].display_name == "jane"
 
 
 def test_nothing_is_ever_associated_by_address() -> None:

@@ -132,7 +132,7 @@ def test_the_end_of_a_session_is_in_the_audit_log(owner: Visitor, caplog: pytest
 
 
 def test_the_cookie_is_bound_to_the_host_where_there_is_https(make_app: AppMaker) -> None:
-    visitor = Visitor(InProcess(make_app(PUBLIC_BASE_URL="https://app.example")))
+    visitor = Visitor(InProcess(make_app(PUBLIC_BASE_URL="https://app.example", SECRET_KEY="s" * 64)))
     set_cookie = visitor.get("/").headers["Set-Cookie"]
     name, *attributes = set_cookie.split("; ")
     assert name.startswith("__Host-demo_session=")

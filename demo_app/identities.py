@@ -1,0 +1,118 @@
+"""Identities: the Bitbucket accounts that people log in with, one for each integration at most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, exists, func, select
+from sqlalchemy.orm import aliased
+
+from . import audit, database, sessions
+from .models import IntegrationRecord, SocialStorage, User
+
+Identity: Any = SocialStorage.user  # its columns are the storage's own
+_Other: Any = aliased(Identity)
+
+
+def find(user: User, identity_id: int) -> Any:
+    """The identity *identity_id* of *user*, or None; never another person's."""
+    return database.session.scalar(select(Identity).where(Identity.id == identity_id, Identity.user_id == user.id))
+
+
+def person_with(uid: str) -> User | None:
+    """Whose identity *uid* is."""
+    return database.session.scalar(select(User).join(Identity, Identity.user_id == User.id).where(Identity.uid == uid))
+
+
+def lets_in(user: User, integration_id: str) -> bool:
+    """Whether *user* can log in through the integration *integration_id*."""
+    enabled = select(IntegrationRecord.id).where(
+        IntegrationRecord.id == integration_id,
+        IntegrationRecord.disabled_at.is_(None),
+        _has_identity(user, IntegrationRecord.id),
+    )
+    return database.session.scalar(enabled) is not None
+
+
+def to_connect(user: User) -> Sequence[IntegrationRecord]:
+    """The integrations through which *user* cannot log in yet, but could. An owner's account keeps its password alone:
+    whoever runs a Bitbucket Server must not come into it."""
+    if user.is_owner:
+        return ()
+    return database.session.scalars(
+        select(IntegrationRecord)
+        .where(
+            IntegrationRecord.organization_id == user.organization_id,
+            IntegrationRecord.disabled_at.is_(None),
+            ~_has_identity(user, IntegrationRecord.id),
+        )
+        .order_by(IntegrationRecord.number)
+    ).all()
+
+
+def can_be_disconnected(user: User) -> set[int]:
+    """The ids of those identities of *user* without which there is another one that lets them in."""
+    return set(database.session.scalars(select(Identity.id).where(Identity.user_id == user.id, _has_another())))
+
+
+def disconnect(user: User, identity: Any) -> bool:
+    """Take *identity* away from *user*, and end the sessions that began with it; the last way in stays.
+
+    Returns whether it is gone.
+    """
+    integration_id = identity.integration_id
+    # Two at once wait for each other here, or at SQLite's write lock, so that they cannot take the last two.
+    database.session.refresh(user, with_for_update=True)
+    gone = database.session.execute(
+        delete(Identity)
+        .where(Identity.id == identity.id, Identity.user_id == user.id, _has_another())
+        .execution_options(synchronize_session=False)
+    )
+    is_gone: bool = gone.rowcount == 1  # type: ignore[attr-defined]  # a DELETE's result has it
+    if is_gone:
+        sessions.end_sessions_of_identity(user, integration_id)
+        audit.record("identity.disconnected", user_id=user.id, integration_id=integration_id)
+    database.session.commit()
+    return is_gone
+
+
+def count(record: IntegrationRecord) -> int:
+    """How many people log in through *record*; each has one identity there."""
+    return _count(Identity.integration_id == record.id, Identity)
+
+
+def count_people_without_another(record: IntegrationRecord) -> int:
+    """How many people log in through *record* and in no other way."""
+    return _count(_logs_in_only_through(record), User)
+
+
+def delete_people_without_another(record: IntegrationRecord) -> None:
+    """Delete everybody who logs in through *record* and in no other way. The caller commits."""
+    database.session.execute(
+        delete(User).where(_logs_in_only_through(record)).execution_options(synchronize_session=False)
+    )
+
+
+def _has_identity(user: User, integration_id: Any) -> ColumnElement[bool]:
+    return exists().where(Identity.user_id == user.id, Identity.integration_id == integration_id)
+
+
+def _has_another() -> ColumnElement[bool]:
+    """Whether the person of an identity has another one, through an integration that is enabled."""
+    return exists(
+        select(_Other.id)
+        .join(IntegrationRecord, IntegrationRecord.id == _Other.integration_id)
+        .where(_Other.user_id == Identity.user_id, _Other.id != Identity.id, IntegrationRecord.disabled_at.is_(None))
+        .correlate(Identity)
+    )
+
+
+def _logs_in_only_through(record: IntegrationRecord) -> ColumnElement[bool]:
+    here = exists().where(Identity.user_id == User.id, Identity.integration_id == record.id)
+    elsewhere = exists().where(Identity.user_id == User.id, Identity.integration_id != record.id)
+    return here & ~elsewhere & ~User.is_owner
+
+
+def _count(which: ColumnElement[bool], table: Any) -> int:
+    return database.session.scalar(select(func.count()).select_from(table).where(which)) or 0

@@ -1,0 +1,111 @@
+"""How often something may be done: counted in this process, or in Redis where several processes serve."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from flask import Flask, current_app, request
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
+from limits.errors import ConfigurationError, StorageError
+from limits.storage import MemoryStorage, storage_from_string
+from limits.strategies import MovingWindowRateLimiter
+
+from .config import Settings
+from .instance_files import UnsafeSettingError
+
+LOGINS = "logins"
+"""Logins that are begun, from one address with one integration."""
+CALLBACKS = "callbacks"
+"""Logins that come back, from one address to one integration."""
+OWNER_PASSWORDS = "owner_passwords"
+"""Attempts at the password of one organization's owner, from one address."""
+KEY_PAIRS = "key_pairs"
+"""Key pairs that one organization has made; making one takes a second of the processor."""
+ORGANIZATIONS = "organizations"
+"""Organizations that are created from one address."""
+
+_WORDS = {
+    LOGINS: "Too many logins were begun from your network.",
+    CALLBACKS: "Too many logins came back from your network.",
+    OWNER_PASSWORDS: "The owner's password was tried too often from your network.",
+    KEY_PAIRS: "Your organization made too many key pairs within an hour.",
+    ORGANIZATIONS: "Too many organizations were created from your network.",
+}
+_NOTED: RateLimitItem = RateLimitItemPerMinute(1, namespace="noted")
+_IPV6_NETWORK = 64  # what one customer has, at the least
+_LOG = logging.getLogger(__name__)
+
+
+class TooOftenError(Exception):
+    """There was too much of *what*, and somebody has to wait for *seconds*. *is_news*: the first time in a minute."""
+
+    def __init__(self, what: str, seconds: int, *, is_news: bool) -> None:
+        super().__init__(_WORDS[what])
+        self.what = what
+        self.seconds = seconds
+        self.is_news = is_news
+
+
+@dataclass(frozen=True)
+class _Limits:
+    items: dict[str, RateLimitItem]
+    counter: MovingWindowRateLimiter
+    own_counter: MovingWindowRateLimiter
+    """Counts in this process while the configured storage does not answer."""
+
+    def hit(self, item: RateLimitItem, *whose: str) -> int:
+        """Count once more. Returns the seconds to wait where that is too often, else 0."""
+        try:
+            return _hit(self.counter, item, *whose)
+        except StorageError as error:
+            _LOG.warning("RATE_LIMIT_STORAGE does not answer (%s); counting in this process.", type(error).__name__)
+            return _hit(self.own_counter, item, *whose)
+
+
+def set_up(app: Flask, settings: Settings) -> None:
+    """Raises UnsafeSettingError where the storage cannot be used."""
+    try:
+        storage = storage_from_string(settings.rate_limit_storage, wrap_exceptions=True)
+    except ConfigurationError as error:
+        raise UnsafeSettingError(
+            "RATE_LIMIT_STORAGE must be memory:// or the address of a Redis, whose Python package is installed."
+        ) from error
+    app.extensions["rate_limits"] = _Limits(
+        items={
+            LOGINS: RateLimitItemPerMinute(settings.logins_per_minute, namespace=LOGINS),
+            CALLBACKS: RateLimitItemPerMinute(6 * settings.logins_per_minute, namespace=CALLBACKS),
+            OWNER_PASSWORDS: RateLimitItemPerMinute(10, 15, namespace=OWNER_PASSWORDS),
+            KEY_PAIRS: RateLimitItemPerHour(10, namespace=KEY_PAIRS),
+            ORGANIZATIONS: RateLimitItemPerHour(10, namespace=ORGANIZATIONS),
+        },
+        counter=MovingWindowRateLimiter(storage),
+        own_counter=MovingWindowRateLimiter(MemoryStorage()),
+    )
+
+
+def count(what: str, *whose: str) -> None:
+    """Count *what* for *whose*, before it is done. Raises TooOftenError."""
+    limits: _Limits = current_app.extensions["rate_limits"]
+    seconds = limits.hit(limits.items[what], *whose)
+    if seconds:
+        raise TooOftenError(what, seconds, is_news=not limits.hit(_NOTED, what, *whose))
+
+
+def visitor() -> str:
+    """Whom requests are counted for: the browser's address, or its network where it is an IPv6 address."""
+    text = request.remote_addr or ""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return text
+    return str(ip_network((address, _IPV6_NETWORK), strict=False)) if address.version == 6 else text
+
+
+def _hit(counter: MovingWindowRateLimiter, item: RateLimitItem, *whose: str) -> int:
+    if counter.hit(item, *whose):
+        return 0
+    return max(1, math.ceil(counter.get_window_stats(item, *whose).reset_time - time.time()))

@@ -1,0 +1,152 @@
+"""The application link without clicking: made, updated and taken away by Bitbucket's own REST, as an administrator.
+
+The administrator's credentials are used for these calls alone and are kept nowhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from .client import route_to
+from .problems import BitbucketServerError
+from .secret import Secret
+from .transport import DOCUMENT_LIMIT, Answer, Method, send
+
+if TYPE_CHECKING:
+    from .integration import Integration
+
+_LINKS = "/rest/applinks/3.0/applicationlink"
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """An application link that is there: its *id*, and the *name* it has."""
+
+    id: str
+    name: str
+
+
+def basic(user: str, password: str) -> Secret:
+    """The authorization of an administrator with a password."""
+    return Secret("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii"))
+
+
+def bearer(token: str) -> Secret:
+    """The authorization of an administrator with an HTTP access token."""
+    return Secret(f"Bearer {token}")
+
+
+class ApplicationLinks:
+    """The application links of *integration*'s server, seen by the administrator whose *authorization* it is.
+
+    Raises ``link_not_permitted`` without the right to administer, ``link_refused`` where the server does not take a
+    value, and the problems of the conversation.
+    """
+
+    def __init__(self, integration: Integration, authorization: Secret) -> None:
+        self._integration = integration
+        self._authorization = authorization
+
+    def find(self, application_url: str) -> Existing | None:
+        """The link to *application_url*; there is one at most."""
+        for link in _links(_json(self._call("GET", _LINKS))):
+            addresses = {str(link.get("displayUrl", "")).rstrip("/"), str(link.get("rpcUrl", "")).rstrip("/")}
+            if application_url.rstrip("/") in addresses:
+                return Existing(str(link.get("id", "")), str(link.get("name", "")))
+        return None
+
+    def create(self, application_url: str, name: str) -> Existing:
+        """Make a link to *application_url*."""
+        fields = {"id": None, "name": name, "rpcUrl": application_url, "displayUrl": application_url}
+        created = _json(self._call("PUT", _LINKS, {**fields, "typeId": "generic"}))
+        link_id = _created_id(created)
+        if not link_id:
+            raise BitbucketServerError("malformed_answer", "It does not say which link was made.")
+        return Existing(link_id, name)
+
+    def set_consumer(self, link: Existing, consumer_name: str) -> None:
+        """Fill in the link's incoming authentication with the integration's consumer key and public key; the same
+        values once more change nothing."""
+        path = f"/rest/applinks-oauth/1.0/applicationlink/{quote(link.id, safe='')}/authentication/consumer"
+        fields = {
+            "key": self._integration.consumer_key,
+            "name": consumer_name,
+            "description": "",
+            "publicKey": self._integration.private_key.public.pem,
+            "sharedSecret": None,
+            "outgoing": False,
+            "twoLOAllowed": False,
+            "executingTwoLOUser": None,
+            "twoLOImpersonationAllowed": None,
+        }
+        self._call("PUT", path, fields)
+
+    def remove(self, link: Existing) -> None:
+        """Take the link away; nobody can log in through it any more."""
+        self._call("DELETE", f"{_LINKS}/{quote(link.id, safe='')}")
+
+    def _call(self, method: Method, path: str, fields: dict[str, Any] | None = None) -> Answer:
+        integration = self._integration
+        headers = {"Accept": "application/json", "Authorization": self._authorization}
+        if fields is not None:
+            headers["Content-Type"] = "application/json"
+        answer = send(
+            method,
+            integration.server_url.join(path),
+            headers,
+            route=route_to(integration),
+            body=None if fields is None else json.dumps(fields),
+            timeout=integration.timeout,
+            limit=16 * DOCUMENT_LIMIT,
+            fresh=True,
+        )
+        if 200 <= answer.status < 300:
+            return answer
+        if answer.status in {401, 403}:
+            raise BitbucketServerError("link_not_permitted", status_code=answer.status)
+        if 300 <= answer.status < 400:
+            raise BitbucketServerError("redirected", status_code=answer.status)
+        if answer.status >= 500:
+            raise BitbucketServerError("server_error", f"It answered with status {answer.status}.")
+        raise BitbucketServerError("link_refused", _why(answer), status_code=answer.status)
+
+
+def _json(answer: Answer) -> Any:
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        raise BitbucketServerError("malformed_answer", "It is not JSON.") from None
+
+
+def _links(document: Any) -> list[dict[str, Any]]:
+    """The links in *document*: versions differ in what they wrap them in."""
+    if isinstance(document, dict):
+        if "id" in document and ("rpcUrl" in document or "displayUrl" in document):
+            return [document]
+        return [link for value in document.values() for link in _links(value)]
+    if isinstance(document, list):
+        return [link for value in document for link in _links(value)]
+    return []
+
+
+def _created_id(document: Any) -> str:
+    created = document.get("resources-created", {}) if isinstance(document, dict) else {}
+    links = created.get("link", []) if isinstance(created, dict) else []
+    first = links[0] if isinstance(links, list) and links else links
+    address = first.get("href", "") if isinstance(first, dict) else ""
+    return str(address).rstrip("/").rpartition("/")[2]
+
+
+def _why(answer: Answer) -> str:
+    """What the server says about its refusal; the administrator reads it, who is at home there."""
+    try:
+        document = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        document = {}
+    text = document.get("message") if isinstance(document, dict) else None
+    said = "".join(character for character in str(text or "") if character.isprintable())[:200]
+    return said or f"It answered with status {answer.status}."

@@ -1,0 +1,119 @@
+"""Settings that would take a protection away: an application refuses to start with them.
+
+Each refusal is one sentence that says what to do instead. No framework plays a part: the settings come as a mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from social_core.utils import setting_name
+
+from .configuration import callback_origin
+from .problems import BitbucketServerError
+
+__all__ = ["UnsafeConfigurationError", "refuse_unsafe_settings"]
+
+_BACKEND = "bitbucket-server"
+_PREFIX = setting_name(_BACKEND)
+
+
+class UnsafeConfigurationError(RuntimeError):
+    """The application must not start; the message is one sentence for whoever configures it."""
+
+
+class _Settings:
+    """Looks settings up as social-core does: for this backend, for all, and without prefix."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = settings
+
+    def name(self, name: str) -> str:
+        """The full name under which the setting *name* is set, or this backend's own."""
+        names = (setting_name(_BACKEND, name), setting_name(name), name)
+        return next((full for full in names if full in self._settings), names[0])
+
+    def __getitem__(self, name: str) -> Any:
+        return self._settings.get(self.name(name))
+
+
+def refuse_unsafe_settings(settings: Mapping[str, Any]) -> None:
+    """Check an application's *settings*, by their full names. Raises :class:`UnsafeConfigurationError`."""
+    for check in _CHECKS:
+        check(_Settings(settings))
+
+
+def _association_by_email(settings: _Settings) -> None:
+    for step in settings["PIPELINE"] or ():
+        name = step if isinstance(step, str) else getattr(step, "__name__", "")
+        if name.rpartition(".")[2] == "associate_by_email":
+            raise UnsafeConfigurationError(
+                f"Take associate_by_email out of {settings.name('PIPELINE')}, because a Bitbucket Server can give its "
+                "accounts the e-mail address of anybody."
+            )
+
+
+def _certificates_unchecked(settings: _Settings) -> None:
+    if settings["VERIFY_SSL"] is False:
+        raise UnsafeConfigurationError(
+            f"Set {settings.name('VERIFY_SSL')} to True, or to the path of the CA certificate that issued the "
+            "server's, because without the check anybody on the way can log in as anybody."
+        )
+    integrations = settings["INTEGRATIONS"]
+    if isinstance(integrations, Mapping):
+        for integration_id, fields in integrations.items():
+            if isinstance(fields, Mapping) and fields.get("verify") is False:
+                raise UnsafeConfigurationError(
+                    f"Set verify of the integration {integration_id} in {settings.name('INTEGRATIONS')} to True, or to "
+                    "the path of the CA certificate that issued the server's."
+                )
+
+
+def _redirects_anywhere(settings: _Settings) -> None:
+    if settings["SANITIZE_REDIRECTS"] is False:
+        raise UnsafeConfigurationError(
+            f"Remove {settings.name('SANITIZE_REDIRECTS')}, because without the check a login link can lead to any "
+            "other site."
+        )
+
+
+def _callback_by_host_header(settings: _Settings) -> None:
+    if settings["INTEGRATIONS"] and not settings["CALLBACK_ORIGIN"]:
+        raise UnsafeConfigurationError(
+            f"Set {_PREFIX}_CALLBACK_ORIGIN to the scheme and host of this application, such as "
+            "https://app.example.com, because with several integrations the callback must not come from a request."
+        )
+    if settings["CALLBACK_ORIGIN"]:
+        try:
+            callback_origin(settings["CALLBACK_ORIGIN"])
+        except BitbucketServerError as error:
+            raise UnsafeConfigurationError(
+                f"Set {settings.name('CALLBACK_ORIGIN')} to scheme and host alone, such as https://app.example.com."
+            ) from error
+
+
+def _https_contradicted(settings: _Settings) -> None:
+    if settings["REDIRECT_IS_HTTPS"] and (settings["CALLBACK_ORIGIN"] or "").startswith("http:"):
+        raise UnsafeConfigurationError(
+            f"Begin {settings.name('CALLBACK_ORIGIN')} with https:// and remove {settings.name('REDIRECT_IS_HTTPS')}, "
+            "because the callback takes its scheme from the origin alone."
+        )
+
+
+def _tokens_in_the_clear(settings: _Settings) -> None:
+    if settings["STORE_ACCESS_TOKEN"] and not settings["KEY_RING"]:
+        raise UnsafeConfigurationError(
+            f"Set {_PREFIX}_KEY_RING, or remove {settings.name('STORE_ACCESS_TOKEN')}, because access tokens are kept "
+            "sealed or not at all."
+        )
+
+
+_CHECKS: tuple[Callable[[_Settings], None], ...] = (
+    _association_by_email,
+    _certificates_unchecked,
+    _redirects_anywhere,
+    _callback_by_host_header,
+    _https_contradicted,
+    _tokens_in_the_clear,
+)

@@ -1,0 +1,337 @@
+"""The staged test of an integration: where the way to a login ends, why, and what to do about it.
+
+Each stage sends no more than it must, and the next begins only where the one before it leads somewhere.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from .answers import oauth_problem, read_form, read_json
+from .base_strings import Explanation, explain
+from .client import route_to
+from .problems import BitbucketServerError, Problem
+from .reaching import connect, look_up
+from .server_url import BaseURLRules, ServerURL
+from .signing import authorization, base_string
+from .tls_check import ShownCertificate, diagnose, served_chain, shown
+from .transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, Method, Route, send
+from .trust import ssl_context
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from .addresses import Address
+    from .integration import Integration
+
+SECONDS = 15.0
+"""What all stages together may take, also when everything hangs."""
+
+CLOCK_TOLERANCE = 300
+"""Seconds by which Bitbucket lets clocks differ."""
+
+_STAGE_SECONDS = 4.0
+_PROPERTIES_PATH = "/rest/api/latest/application-properties"
+_PRODUCTS = frozenset({"Bitbucket", "Stash"})
+_CONTEXT_PATHS = ("/bitbucket", "/stash", "/git")
+_MOST_CANDIDATES = 4
+_LOOKED_AT = 16 * 1024
+_UNREACHABLE_NAME = "The name in the base URL does not lead to a server that can be reached."
+
+
+class Stage(StrEnum):
+    """The stages, in their order."""
+
+    BASE_URL = "Base URL"
+    NAME = "Name"
+    CONNECTION = "Connection"
+    TLS = "TLS"
+    HTTP = "HTTP"
+    BITBUCKET = "Bitbucket"
+    CLOCK = "Clock"
+    SIGNATURE = "Signature"
+
+
+class Outcome(StrEnum):
+    """How a stage ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_REACHED = "not reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One stage: what was found, in a sentence, and where it failed the problem with its remedy.
+
+    *facts* are for programs: ``version``, ``clock_difference`` (seconds), ``base_url`` (a better one),
+    ``ca_certificates`` (PEM that would make the server trusted). *chain*: the certificates that the server shows.
+    *explanation*: of an invalid signature.
+    """
+
+    stage: Stage
+    outcome: Outcome
+    says: str = ""
+    problem: Problem | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    chain: tuple[ShownCertificate, ...] = ()
+    explanation: Explanation | None = None
+
+
+def check_up(make_integration: Callable[[], Integration], callback: str) -> Iterator[Result]:
+    """Yield the result of each stage as soon as it is there; all of them within :data:`SECONDS`.
+
+    *make_integration* returns the integration, or raises the problem of a bad configuration. *callback* is where the
+    application's logins come back to; the signed call names it, but nobody is sent there.
+    """
+    walk = _Walk(callback)
+    stages: tuple[tuple[Stage, Callable[[], Result]], ...] = (
+        (Stage.BASE_URL, lambda: walk.base_url(make_integration)),
+        (Stage.NAME, walk.name),
+        (Stage.CONNECTION, walk.connection),
+        (Stage.TLS, walk.tls),
+        (Stage.HTTP, walk.http),
+        (Stage.BITBUCKET, walk.bitbucket),
+        (Stage.CLOCK, walk.clock),
+        (Stage.SIGNATURE, walk.signature),
+    )
+    ended = False
+    for stage, look in stages:
+        if ended:
+            yield Result(stage, Outcome.NOT_REACHED)
+            continue
+        try:
+            result = look()
+        except BitbucketServerError as error:
+            result = _failed(stage, error)
+        yield result
+        # A wrong clock does not keep the signature from being looked at: it is corrected for.
+        ended = result.outcome is Outcome.FAILED and stage is not Stage.CLOCK
+
+
+def first_failure(results: list[Result]) -> Result | None:
+    """The first stage that failed."""
+    return next((result for result in results if result.outcome is Outcome.FAILED), None)
+
+
+class _Walk:
+    """The stages, and what each found for the ones after it."""
+
+    def __init__(self, callback: str) -> None:
+        self._callback = callback
+        self._deadline = time.monotonic() + SECONDS
+        self._clock_difference = 0
+        self._integration: Integration
+        self._route: Route
+        self._addresses: list[Address]
+        self._answer: Answer
+
+    def base_url(self, make_integration: Callable[[], Integration]) -> Result:
+        self._integration = make_integration()
+        self._route = route_to(self._integration)
+        return Result(Stage.BASE_URL, Outcome.PASSED, str(self._server))
+
+    def name(self) -> Result:
+        if self._through_proxy:
+            return Result(Stage.NAME, Outcome.PASSED, "The proxy looks the name up.")
+        try:
+            self._addresses = look_up(self._server.host, self._route.policy, self._seconds)
+        except (OSError, BitbucketServerError) as error:
+            # In the same words whether there is no such name or its addresses are not for this application.
+            raise BitbucketServerError("connection_failed", _UNREACHABLE_NAME) from error
+        return Result(Stage.NAME, Outcome.PASSED, f"{self._server.host} is {', '.join(map(str, self._addresses))}")
+
+    def connection(self) -> Result:
+        if self._through_proxy:
+            return Result(Stage.CONNECTION, Outcome.PASSED, "The proxy makes the connection.")
+        port = self._port
+        try:
+            self._connect().close()
+        except TimeoutError as error:
+            raise BitbucketServerError(
+                "timeout", f"Port {port} does not answer; a firewall may be in between."
+            ) from error
+        except OSError as error:
+            raise BitbucketServerError("connection_failed", f"Nothing listens on port {port}.") from error
+        return Result(Stage.CONNECTION, Outcome.PASSED, f"Port {port} answers")
+
+    def tls(self) -> Result:
+        if self._server.scheme == "http":
+            return Result(Stage.TLS, Outcome.PASSED, "None: the base URL begins with http://")
+        if self._through_proxy:
+            return Result(Stage.TLS, Outcome.PASSED, "Looked at with the next stage, through the proxy")
+        context = ssl_context(self._integration.verify, self._integration.ca_certificates)
+        host = self._server.host.strip("[]")
+        try:
+            with context.wrap_socket(self._connect(), server_hostname=host) as secured:
+                protocol = secured.version()
+        except ssl.SSLError as error:
+            chain = self._served_chain(host)
+            return replace(_failed(Stage.TLS, diagnose(error, chain, host)), chain=tuple(shown(chain)))
+        except TimeoutError as error:
+            raise BitbucketServerError(
+                "timeout", "The server does not answer the TLS handshake; it may speak http only on this port."
+            ) from error
+        except OSError as error:
+            raise BitbucketServerError("tls_error", "The server ended the handshake.") from error
+        return Result(Stage.TLS, Outcome.PASSED, f"{protocol}, and the certificate is trusted")
+
+    def http(self) -> Result:
+        answer = self._answer = self._get(self._server)
+        if answer.status == 503 and answer.is_html:
+            raise _interception(answer)
+        if 300 <= answer.status < 400 or answer.status == 404 or (answer.status == 200 and answer.is_html):
+            better = self._better_base_url(answer)
+            if better is not None:
+                facts = {"base_url": str(better)}
+                raise BitbucketServerError(
+                    "context_path_missing", f"It is {better}.", parameter="base_url", facts=facts
+                )
+            raise _interception(answer)
+        if answer.status != 200:
+            read_json(answer)  # raises the problem that it reports
+        return Result(Stage.HTTP, Outcome.PASSED, "It answers, and nothing stands in front of it")
+
+    def bitbucket(self) -> Result:
+        document = read_json(self._answer)
+        version, name = document.get("version"), document.get("displayName")
+        if not isinstance(version, str) or not re.fullmatch(r"[0-9][0-9A-Za-z.-]{0,40}", version):
+            raise BitbucketServerError("not_bitbucket")
+        if name not in _PRODUCTS:
+            raise BitbucketServerError("not_bitbucket", "It is another product of Atlassian's.")
+        return Result(Stage.BITBUCKET, Outcome.PASSED, f"{name} {version}", facts={"version": version})
+
+    def clock(self) -> Result:
+        try:
+            theirs = parsedate_to_datetime(self._answer.headers.get("Date", "")).timestamp()
+        except (ValueError, OverflowError):
+            return Result(Stage.CLOCK, Outcome.PASSED, "The server does not say what time it has")
+        difference = round(theirs - time.time())
+        facts = {"clock_difference": str(difference)}
+        if abs(difference) > CLOCK_TOLERANCE:
+            self._clock_difference = difference
+            reason = f"The server's is {abs(difference)} seconds {'ahead' if difference > 0 else 'behind'}."
+            raise BitbucketServerError("timestamp_refused", reason, facts=facts)
+        return Result(Stage.CLOCK, Outcome.PASSED, f"The clocks differ by {abs(difference)} s", facts=facts)
+
+    def signature(self) -> Result:
+        integration, url = self._integration, self._server.request_token
+        header = authorization(
+            "POST",
+            url,
+            integration.consumer_key,
+            integration.private_key,
+            callback=self._callback,
+            timestamp=int(time.time()) + self._clock_difference,
+        )
+        answer = self._send("POST", url, {"Accept": "*/*", "Authorization": header}, TOKEN_LIMIT)
+        try:
+            fields = read_form(answer)
+        except BitbucketServerError as error:
+            if error.code != "signature_invalid":
+                raise
+            explanation = explain(
+                base_string("POST", url, {"Authorization": header}),
+                oauth_problem(answer).get("oauth_signature_base_string", ""),
+                key_fingerprint=integration.private_key.public.fingerprint,
+            )
+            problem = BitbucketServerError("signature_invalid", explanation.conclusion)
+            return replace(_failed(Stage.SIGNATURE, problem), explanation=explanation)
+        if fields.get("oauth_callback_confirmed") != "true":
+            raise BitbucketServerError("callback_not_confirmed")
+        says = "Bitbucket knows the consumer key and accepts the signature"
+        return Result(Stage.SIGNATURE, Outcome.PASSED, says)
+
+    @property
+    def _server(self) -> ServerURL:
+        return self._integration.server_url
+
+    @property
+    def _port(self) -> int:
+        return self._server.port or (443 if self._server.scheme == "https" else 80)
+
+    @property
+    def _through_proxy(self) -> bool:
+        return self._route.proxy is not None
+
+    @property
+    def _seconds(self) -> float:
+        return max(min(_STAGE_SECONDS, self._deadline - time.monotonic()), 0.01)
+
+    def _get(self, server: ServerURL) -> Answer:
+        return self._send("GET", server.application_properties, {"Accept": "application/json"}, DOCUMENT_LIMIT)
+
+    def _send(self, method: Method, url: str, headers: Mapping[str, str], limit: int) -> Answer:
+        return send(
+            method, url, headers, route=self._route, timeout=self._seconds, limit=limit, fresh=True, regardless=True
+        )
+
+    def _served_chain(self, host: str) -> list[x509.Certificate]:
+        """What a server shows that was not trusted; nothing where it shows nothing."""
+        try:
+            return served_chain(self._connect(), host)
+        except OSError:
+            return []
+
+    def _connect(self) -> socket.socket:
+        return connect(self._addresses, self._port, self._seconds)
+
+    def _better_base_url(self, answer: Answer) -> ServerURL | None:
+        """Where Bitbucket really answers, on the same host; asked for at a few likely addresses only."""
+        for candidate in self._candidates(answer)[:_MOST_CANDIDATES]:
+            try:
+                document = read_json(self._get(candidate))
+            except BitbucketServerError:
+                continue
+            if document.get("displayName") in _PRODUCTS:
+                return candidate
+        return None
+
+    def _candidates(self, answer: Answer) -> list[ServerURL]:
+        path = self._server.path
+        parents = ["/".join(path.split("/")[:count]) for count in range(path.count("/"), 0, -1)]
+        candidates = [replace(self._server, path=path) for path in (*parents, *_CONTEXT_PATHS)]
+        redirected = self._redirected(answer)
+        likely = ([redirected] if redirected else []) + candidates
+        return [candidate for candidate in dict.fromkeys(likely) if candidate != self._server]
+
+    def _redirected(self, answer: Answer) -> ServerURL | None:
+        """The base URL that a redirect within the same host hints at: its address without what was asked for, or
+        the first segment of its path."""
+        target = urlsplit(urljoin(self._server.application_properties, answer.headers.get("Location", "")))
+        path = (
+            target.path.removesuffix(_PROPERTIES_PATH)
+            if target.path.endswith(_PROPERTIES_PATH)
+            else ("/".join(target.path.split("/")[:2]))
+        )
+        try:
+            hinted = ServerURL.parse(f"{target.scheme}://{target.netloc}{path}", BaseURLRules(plain_http_hosts=None))
+        except ValueError:
+            return None
+        return hinted if hinted.host == self._server.host and hinted.scheme in {"https", self._server.scheme} else None
+
+
+def _failed(stage: Stage, error: BitbucketServerError) -> Result:
+    return Result(stage, Outcome.FAILED, str(error), error.problem, error.facts)
+
+
+def _interception(answer: Answer) -> BitbucketServerError:
+    page = (answer.body[:_LOOKED_AT].decode("utf-8", "replace") + answer.headers.get("Location", "")).lower()
+    if re.search(r"two.?factor|second factor|u2f|totp|2fa", page):
+        return BitbucketServerError("second_factor_plugin", status_code=answer.status)
+    if answer.status == 503 or "maintenance" in page:
+        return BitbucketServerError("maintenance", status_code=answer.status)
+    if 300 <= answer.status < 400:
+        return BitbucketServerError("redirected", status_code=answer.status)
+    if answer.status == 404:
+        return BitbucketServerError("not_bitbucket", status_code=answer.status)
+    return BitbucketServerError("intercepted", status_code=answer.status)

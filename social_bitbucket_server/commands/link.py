@@ -1,0 +1,130 @@
+"""``link`` makes the application link by Bitbucket's REST, ``unlink`` takes it away."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..application_link import ApplicationLinks, basic, bearer
+from ..checkup import check_up, first_failure
+from ..integration import Integration
+from ..secret import Secret
+from . import PROGRAM, CommandError, add_command
+from .check import integration_of, print_result
+from .worksheet import application_name, application_url
+
+_PASSWORD_VARIABLE = "BITBUCKET_PASSWORD"  # noqa: S105  # the variable's name
+_TOKEN_VARIABLE = "BITBUCKET_TOKEN"  # noqa: S105  # the variable's name
+
+
+def add(commands: Any) -> None:
+    """Add ``link`` and ``unlink``."""
+    link = add_command(
+        commands,
+        "link",
+        "Make the application link in Bitbucket, as its administrator, and test it.",
+        f"""\
+It shows what it will do and asks; with a link that is there already, it puts the integration's values into it, so the
+same command twice changes nothing. The password is asked for without showing it, or taken from {_PASSWORD_VARIABLE}; an
+HTTP access token is taken from {_TOKEN_VARIABLE}. Either is used for these calls alone and kept nowhere.
+
+example:
+  PROGRAM link --url https://bitbucket.example.com --consumer-key acme --private-key-file acme.pem \\
+      --application-url https://app.example.com/o/acme/ --user admin""",
+    )
+    _add_options(link)
+    link.add_argument(
+        "--application-name", metavar="NAME", type=application_name, help="what people see (default: the URL's host)"
+    )
+    link.set_defaults(run=_link)
+    unlink = add_command(
+        commands,
+        "unlink",
+        "Take the application link in Bitbucket away; nobody can log in through it any more.",
+        """\
+example:
+  PROGRAM unlink --file acme.toml --application-url https://app.example.com/o/acme/ --user admin""",
+    )
+    _add_options(unlink)
+    unlink.set_defaults(run=_unlink)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--file", metavar="FILE", type=Path, help="the integration, as TOML")
+    parser.add_argument("--url", help="Bitbucket's base URL, with the context path if it has one")
+    parser.add_argument("--consumer-key", metavar="KEY", help="the consumer key")
+    parser.add_argument("--private-key-file", metavar="FILE", help="the private key")
+    parser.add_argument("--ca-file", metavar="FILE", help="the CA certificates that the server is trusted by")
+    parser.add_argument(
+        "--application-url", required=True, metavar="URL", type=application_url, help="the address of this application"
+    )
+    parser.add_argument("--user", help=f"the administrator's user name; not needed with {_TOKEN_VARIABLE}")
+    parser.add_argument("--yes", action="store_true", help="do it without asking")
+
+
+def _link(arguments: argparse.Namespace) -> int:
+    integration = integration_of(arguments)()
+    links = ApplicationLinks(integration, _authorization(arguments))
+    name = arguments.application_name or str(urlsplit(arguments.application_url).hostname)
+    found = links.find(arguments.application_url)
+    plan = f"update the application link {found.name}" if found else f"make an application link {name}"
+    key = integration.private_key.public
+    _confirm(
+        arguments,
+        f"On {integration.server_url} this will {plan} to {arguments.application_url}, with the consumer key "
+        f"{integration.consumer_key} and the public key {key.fingerprint}.",
+    )
+    link = found or links.create(arguments.application_url, name)
+    links.set_consumer(link, name)
+    print(f"The application link {link.name} is {'up to date' if found else 'made'}.", flush=True)
+    return _check(integration)
+
+
+def _check(integration: Integration) -> int:
+    results = []
+    for result in check_up(lambda: integration, "https://application.example/complete/bitbucket-server/"):
+        results.append(result)
+        print_result(result, sys.stdout.isatty())
+    return 0 if first_failure(results) is None else 1
+
+
+def _unlink(arguments: argparse.Namespace) -> int:
+    integration = integration_of(arguments)()
+    links = ApplicationLinks(integration, _authorization(arguments))
+    found = links.find(arguments.application_url)
+    if found is None:
+        print(f"There is no application link to {arguments.application_url}.")
+        return 0
+    _confirm(arguments, f"On {integration.server_url} this will delete the application link {found.name}.")
+    links.remove(found)
+    print(f"The application link {found.name} is deleted.")
+    return 0
+
+
+def _authorization(arguments: argparse.Namespace) -> Secret:
+    token = os.environ.get(_TOKEN_VARIABLE)
+    if token:
+        return bearer(token)
+    if not arguments.user:
+        raise CommandError(f"Name the Bitbucket admin with --user, or set {_TOKEN_VARIABLE}.")
+    password = os.environ.get(_PASSWORD_VARIABLE)
+    if password is None:
+        if not sys.stdin.isatty():
+            raise CommandError(f"Nobody can type the password here; set {_PASSWORD_VARIABLE}.")
+        password = getpass.getpass(f"Password of {arguments.user}: ")
+    return basic(arguments.user, password)
+
+
+def _confirm(arguments: argparse.Namespace, plan: str) -> None:
+    print(plan, flush=True)
+    if arguments.yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandError(f"Nobody can answer here; add --yes to '{PROGRAM}' to do it without asking.")
+    if input("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
+        raise CommandError("Nothing was changed.")

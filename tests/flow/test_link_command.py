@@ -1,0 +1,201 @@
+"""The application link without touching a page: ``link``, ``check``, a login, ``unlink``."""
+
+import io
+import stat
+import sys
+from urllib.parse import urlsplit
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from social_bitbucket_server import transport
+from social_bitbucket_server.__main__ import main
+from social_bitbucket_server.application_link import basic, bearer
+from social_bitbucket_server.client import Client, route_to
+from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.profile import fetch_profile
+from social_bitbucket_server.server_url import ServerURL
+from tests.scripted_server import Reply
+
+APPLICATION_URL = "https://app.example/o/acme/"
+JSON = (("Content-Type", "application/json"),)
+
+
+@pytest.fixture
+def integration(bitbucket_sandbox, private_key):
+    return Integration(
+        id="acme",
+        server_url=ServerURL.parse(bitbucket_sandbox.url),
+        consumer_key="acme",
+        private_key=private_key,
+        namespace="",
+    )
+
+
+@pytest.fixture
+def options(bitbucket_sandbox, private_key, tmp_path):
+    path = tmp_path / "acme.pem"
+    path.write_text(private_key.pem())
+    path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    server = ["--url", bitbucket_sandbox.url, "--consumer-key", "acme", "--private-key-file", str(path)]
+    return [*server, "--application-url", APPLICATION_URL]
+
+
+@pytest.fixture(autouse=True)
+def password(monkeypatch):
+    monkeypatch.setenv("BITBUCKET_PASSWORD", "admin")
+    monkeypatch.delenv("BITBUCKET_TOKEN", raising=False)
+
+
+def link(options, *more):
+    return main(["link", *options, "--user", "admin", "--yes", *more])
+
+
+def test_link_check_and_a_login_touch_no_page(options, bitbucket_sandbox, integration, capsys):
+    assert link(options, "--application-name", "Acme Packages") == 0
+    assert "Acme Packages is made" in capsys.readouterr().out
+    client = Client(integration)
+    token = client.request_token("https://app.example/callback")
+    callback = urlsplit(bitbucket_sandbox.authorize(client.authorize_url(token), user="jane"))
+    verifier = dict(pair.split("=") for pair in callback.query.split("&"))["oauth_verifier"]
+    assert fetch_profile(client, client.access_token(token, verifier)).name == "jane"
+
+
+def test_the_same_command_twice_changes_nothing(options, bitbucket_sandbox, capsys):
+    assert link(options) == 0
+    before = bitbucket_sandbox.links.all()
+    assert link(options) == 0
+    assert bitbucket_sandbox.links.all() == before
+    assert "up to date" in capsys.readouterr().out
+
+
+def test_a_new_key_pair_is_put_into_the_link_that_is_there(options, bitbucket_sandbox, other_private_key, tmp_path):
+    link(options)
+    (tmp_path / "acme.pem").write_text(other_private_key.pem())
+    assert link(options) == 0
+    (found,) = bitbucket_sandbox.links.all()
+    assert found.consumer.public_key == other_private_key.public.pem
+
+
+def test_unlink_takes_it_away(options, bitbucket_sandbox, capsys):
+    link(options)
+    assert main(["unlink", *options, "--user", "admin", "--yes"]) == 0
+    assert bitbucket_sandbox.links.all() == []
+    assert main(["unlink", *options, "--user", "admin", "--yes"]) == 0
+    assert "There is no application link" in capsys.readouterr().out
+
+
+def test_the_password_is_not_kept_nor_shown(options, bitbucket_sandbox, monkeypatch, capsys):
+    monkeypatch.setenv("BITBUCKET_PASSWORD", "very-secret")
+    assert link(options) == 1
+    shown = capsys.readouterr()
+    assert "very-secret" not in shown.out + shown.err
+    assert "very-secret" not in repr(basic("admin", "very-secret")) + repr(bearer("very-secret"))
+
+
+@pytest.mark.parametrize("user", ["jane", "nobody"])
+def test_others_than_admins_are_told_so(options, monkeypatch, capsys, user):
+    monkeypatch.setenv("BITBUCKET_PASSWORD", user)
+    assert main(["link", *options, "--user", user, "--yes"]) == 1
+    words = capsys.readouterr().err
+    assert "does not let this user administer" in words
+    assert "follow the worksheet by hand" in words
+
+
+def test_a_taken_consumer_key_is_said_to_be_taken(options, bitbucket_sandbox, other_private_key, capsys):
+    bitbucket_sandbox.link(consumer_key="acme", public_key=other_private_key.public.pem)
+    assert link(options) == 1
+    words = capsys.readouterr().err
+    assert "did not take the application link" in words
+    assert "taken" in words
+
+
+def test_somebody_without_a_name_or_token_is_asked_for_one(options, capsys):
+    assert main(["link", *options, "--yes"]) == 1
+    assert "--user" in capsys.readouterr().err
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_it_asks_before_it_does_anything(options, bitbucket_sandbox, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    assert main(["link", *options, "--user", "admin"]) == 1
+    assert bitbucket_sandbox.links.all() == []
+    assert "make an application link" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    assert main(["link", *options, "--user", "admin"]) == 0
+
+
+def test_the_password_is_asked_for_at_a_terminal(options, monkeypatch):
+    monkeypatch.delenv("BITBUCKET_PASSWORD")
+    monkeypatch.setattr(sys, "stdin", Terminal(""))
+    monkeypatch.setattr("getpass.getpass", lambda prompt: "admin")
+    assert link(options) == 0
+
+
+@pytest.mark.parametrize("missing", ["password", "answer"])
+def test_where_nobody_can_type_it_says_what_to_set(options, monkeypatch, capsys, missing):
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    if missing == "password":
+        monkeypatch.delenv("BITBUCKET_PASSWORD")
+    assert main(["link", *options, "--user", "admin"]) == 1
+    assert ("BITBUCKET_PASSWORD" if missing == "password" else "--yes") in capsys.readouterr().err
+
+
+def test_a_token_is_sent_as_bearer(server, options, monkeypatch):
+    monkeypatch.setenv("BITBUCKET_TOKEN", "the-token")
+    server.scripts["/rest/applinks/3.0/applicationlink"] = Reply('{"list": []}', headers=JSON)
+    assert main(["unlink", *options, "--url", server.url, "--yes"]) == 0
+    assert server.received[0].headers["Authorization"] == "Bearer the-token"
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (Reply("", 302, [("Location", "/login")]), "redirect"),
+        (Reply("", 500), "error of its own"),
+        (Reply("<html>", 404), "status 404"),
+        (Reply("[" * 50_000, 200, JSON), "could not be read"),
+    ],
+)
+def test_whatever_the_server_answers_is_a_problem_with_words(server, options, capsys, reply, words):
+    server.scripts["/rest/applinks/3.0/applicationlink"] = reply
+    assert main(["unlink", *options, "--url", server.url, "--user", "admin", "--yes"]) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_an_answer_without_the_new_links_address_is_a_problem(server, options, capsys):
+    def answer(request):
+        return Reply('{"list": []}' if request.method == "GET" else "{}", 200, JSON)
+
+    server.scripts["/rest/applinks/3.0/applicationlink"] = answer
+    assert main(["link", *options, "--url", server.url, "--user", "admin", "--yes"]) == 1
+    assert "which link was made" in capsys.readouterr().err
+
+
+def rest(integration, method, path, body=None, accept="application/xml"):
+    headers = {"Accept": accept, "Authorization": basic("admin", "admin"), "Content-Type": "application/json"}
+    url = integration.server_url.join(path)
+    return transport.send(method, url, headers, route=route_to(integration), body=body)
+
+
+def test_the_sandbox_answers_in_xml_unless_json_is_asked_for(integration, bitbucket_sandbox, private_key):
+    path = "/rest/applinks/3.0/applicationlink"
+    body = f'{{"name": "A & B", "rpcUrl": "{APPLICATION_URL}", "displayUrl": "{APPLICATION_URL}", "typeId": "generic"}}'
+    created = rest(integration, "PUT", path, body)
+    assert created.status == 201
+    address = ET.fromstring(created.body).find("resources-created/link").get("href")
+    (listed,) = ET.fromstring(rest(integration, "GET", "/rest/applinks/latest/applicationlink").body)
+    assert listed.findtext("name") == "A & B"
+    assert address.endswith(listed.findtext("id"))
+    assert rest(integration, "PUT", path, body).status == 409
+    consumer = f"/rest/applinks-oauth/1.0/applicationlink/{listed.findtext('id')}/authentication/consumer"
+    certificate = private_key.certificate("x").replace("\n", "\\n")
+    for key in ("nonsense", certificate):
+        assert rest(integration, "PUT", consumer, f'{{"key": "k", "name": "n", "publicKey": "{key}"}}').status == 400
+    assert rest(integration, "DELETE", f"{path}/{listed.findtext('id')}").status == 204
+    assert rest(integration, "DELETE", f"{path}/{listed.findtext('id')}").status == 404
+    assert rest(integration, "PUT", consumer, "{}").status == 404

@@ -1,0 +1,121 @@
+"""What comes with the browser: the callback's parameters, and what is in the session."""
+
+import hashlib
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
+from social_core.exceptions import SocialAuthBaseException
+from social_core.strategy import BaseStrategy
+from werkzeug.datastructures import MultiDict
+
+from social_bitbucket_server import pending
+from social_bitbucket_server.backends import BitbucketServerOAuth1
+from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.pending import PendingLogin
+from social_bitbucket_server.problems import PROBLEMS, http_status
+from social_bitbucket_server.server_url import ServerURL
+from tests.fuzz.examples import JSON, NOISE, fuzzed, mutated
+
+DIGEST = hashlib.sha256(b"T+/=").hexdigest()
+TEXT = PendingLogin(DIGEST, "acme-1", "0" * 32, 1_700_000_000).to_text()
+CONNECTING = PendingLogin(DIGEST, "acme-1", "0" * 32, 1_700_000_000, "7 ü").to_text()
+TO_CONNECT = PendingLogin("0" * 64, "acme-1", "0" * 32, 1_700_000_000, "user/1").to_text()
+TEXTS = mutated([TEXT, TO_CONNECT, CONNECTING, f"{TEXT} x", TEXT.replace(" ", "  ")]) | NOISE
+
+
+NOW = 1_700_000_100
+
+
+@pytest.fixture(scope="module", autouse=True)
+def now():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pending, "time", SimpleNamespace(time=lambda: NOW))
+        yield
+
+
+@pytest.fixture(scope="module")
+def integrations(private_key):
+    url = ServerURL.parse("https://bitbucket.acme.test")
+    return {
+        "acme-1": Integration(id="acme-1", server_url=url, consumer_key="c", private_key=private_key, namespace="ns")
+    }
+
+
+class Nonces:
+    """A storage in which everything is pending."""
+
+    class nonce:  # noqa: N801  # social-core's name
+        @staticmethod
+        def consume(*nonce):
+            return True
+
+
+class Strategy(BaseStrategy):
+    """A framework's strategy for one request."""
+
+    def __init__(self, data, session, integrations):
+        super().__init__(Nonces)
+        self.data, self.session, self.integrations = data, session, integrations
+
+    def get_setting(self, name):
+        return {
+            "SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS": self.integrations,
+            "SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN": "https://app.example",
+        }[name]
+
+    def get_request_data(self, merge=True):
+        return self.data
+
+    def build_absolute_uri(self, path=None):
+        return f"https://app.example{path or ''}"
+
+    def session_get(self, name, default=None):
+        return self.session.get(name, default)
+
+    def session_set(self, name, value):
+        self.session[name] = value
+
+
+@fuzzed
+@given(text=TEXTS | JSON)
+def test_pending_logins(text):
+    login = PendingLogin.from_text(text)
+    assert login is None or login.to_text() == text
+    assert login is None or (type(login.is_over) is bool and login.nonce[1] <= login.began)
+
+
+NAMES = st.sampled_from(["oauth_token", "oauth_verifier", "oauth_problem", "integration", "oauth_token[]", "x"])
+VALUES = st.sampled_from(["T+/=", "AbC123", "denied", "user_refused", "acme-1", ""]) | NOISE
+RIGHT = {"oauth_token": "T+/=", "oauth_verifier": "AbC123", "integration": "acme-1"}
+NEARLY_RIGHT = st.dictionaries(NAMES, VALUES, max_size=1).map(lambda changed: list({**RIGHT, **changed}.items()))
+PARAMETERS = NEARLY_RIGHT | st.lists(st.tuples(NAMES, VALUES), max_size=6)
+SESSIONS = st.just([TEXT]) | JSON | st.lists(TEXTS | st.sampled_from([TEXT, CONNECTING]), max_size=4)
+
+
+@fuzzed
+@given(pairs=PARAMETERS, session=SESSIONS, plain=st.booleans())
+def test_callbacks(integrations, pairs, session, plain):
+    data = dict(pairs) if plain else MultiDict(pairs)
+    strategy = Strategy(data, {"bitbucket-server_pending": session}, integrations)
+    backend = BitbucketServerOAuth1(strategy, "/complete/bitbucket-server/")
+    assert backend.is_connecting in {True, False}
+    with pytest.raises(SocialAuthBaseException) as caught:
+        backend.auth_complete()
+    assert caught.value.context["problem"] in PROBLEMS
+    assert 400 <= http_status(caught.value) <= 504
+    event(caught.value.context["problem"])
+
+
+@fuzzed
+@given(pairs=st.lists(st.tuples(NAMES, VALUES), max_size=6))
+def test_beginnings(pairs):
+    backend = BitbucketServerOAuth1(Strategy(MultiDict(pairs), {}, {}), "/complete/bitbucket-server/")
+    with pytest.raises(SocialAuthBaseException) as caught:
+        backend.auth_url()
+    assert caught.value.context["problem"] in {
+        "integration_missing",
+        "integration_unknown",
+        "callback_parameter_invalid",
+    }

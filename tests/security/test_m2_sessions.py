@@ -1,0 +1,642 @@
+"""M2: sessions, connecting accounts, and logins that somebody else began."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from demo_app import clock, database, identities
+from demo_app.models import LoginSession, User
+from social_bitbucket_server import pending
+from tests.security.world import ALICE, Browser, Page, Place, on_every_database, person
+
+
+@pytest.fixture
+def later(monkeypatch) -> Callable[..., None]:
+    """Sets this application's clock ahead."""
+    ahead = timedelta()
+
+    def advance(**duration: float) -> None:
+        nonlocal ahead
+        ahead += timedelta(**duration)
+
+    monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC) + ahead)
+    return advance
+
+
+def copy(world, browser: Browser) -> Browser:
+    """Another browser with the same cookies."""
+    other = world.browser()
+    other.cookies = dict(browser.cookies)
+    return other
+
+
+def is_logged_in(browser: Browser, place: Place) -> bool:
+    return browser.get(place.account_path).status == 200
+
+
+def begin_connecting(browser: Browser, place: Place) -> Page:
+    page = f"{place.account_path}/connect"
+    return browser.post(f"{page}/{place.integration_id}", token_from=page)
+
+
+def connect(browser: Browser, place: Place, name: str) -> Page:
+    return browser.finish(place, begin_connecting(browser, place), name)
+
+
+def disconnect(browser: Browser, place: Place, uid: str) -> Page:
+    with browser._world.context():
+        known = select(identities.Identity.id).where(identities.Identity.uid == uid)
+        identity_id = database.session.scalar(known)
+    path = f"{place.account_path}/identities/{identity_id}/disconnect"
+    return browser.post(path, token_from=place.account_path)
+
+
+def all_sessions(world) -> list[LoginSession]:
+    with world.context():
+        rows = list(database.session.scalars(select(LoginSession)))
+        database.session.expunge_all()
+    return rows
+
+
+def test_m2_row_19_a_login_does_not_begin_by_get(world):
+    anonymous, alice = world.browser(), world.browser()
+    anonymous.get(world.a.login_path)
+    alice.log_in(world.a, "alice")
+    world.fa.received.clear()
+    before = [(row.id_sha256, row.data) for row in all_sessions(world)]
+    for browser in (anonymous, alice):
+        cookies = dict(browser.cookies)
+        assert browser.get(world.a.begin_path).status == 405
+        assert browser.cookies == cookies
+    assert [(row.id_sha256, row.data) for row in all_sessions(world)] == before
+    assert world.fa.received == []
+
+
+def test_m2_row_20_a_login_begins_with_this_sessions_token_only(world):
+    browser, other = world.browser(), world.browser()
+    browser.get(world.a.login_path)
+    foreign = other.get(world.a.login_path).csrf_token
+    with world.nothing_new():
+        for form in ({}, {"csrf_token": ""}, {"csrf_token": "wrong"}, {"csrf_token": foreign}):
+            assert browser.post(world.a.begin_path, form).status == 400
+    assert world.fa.received == []
+
+
+def test_m2_row_21_a_form_of_another_site_begins_nothing(world):
+    browser = world.browser()
+    for site in ("cross-site", "same-site"):
+        headers = {"Sec-Fetch-Site": site}
+        assert browser.post(world.a.begin_path, token_from=world.a.login_path, headers=headers).status == 400
+    assert world.fa.received == []
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    assert browser.post(world.a.begin_path, token_from=world.a.login_path, headers=headers).status == 303
+
+
+def test_m2_row_22_a_login_as_somebody_else_switches_and_attaches_nothing(world):
+    browser = world.browser()
+    browser.log_in(world.a, "alice")
+    old = copy(world, browser)
+    assert browser.log_in(world.b, "mallory").status == 303
+    alice, mallory = world.users()
+    assert world.identities() == {f"{world.a.namespace}:42": alice.id, f"{world.b.namespace}:42": mallory.id}
+    assert [row.user_id for row in world.live_sessions()] == [mallory.id]
+    assert not is_logged_in(old, world.a)
+    assert "Organization B" in browser.get(world.b.account_path).text
+    assert browser.get(world.a.account_path).status == 404
+
+
+PUBLIC = {
+    "organization.page",
+    "organization.page_of_integration",
+    "organization.login",
+    "organization.owner_login",
+    "organization.log_owner_in",
+    "login.begin",
+}
+
+
+@pytest.mark.parametrize("role", ["member", "owner"])
+def test_m2_row_23_another_organizations_pages_are_not_there(world, role):
+    alice, browser = world.browser(), world.browser()
+    alice.log_in(world.a, "alice")
+    (user,) = world.users()
+    if role == "owner":
+        browser.log_owner_in(world.b)
+    else:
+        browser.log_in(world.b, "mallory")
+    values = {"integration": world.a.integration_id, "user_id": user.id, "action": "disable", "identity_id": 1}
+    values |= {"handle": "0" * 16, "number": 1}
+    token = browser.get(world.b.account_path).csrf_token
+    tried = 0
+    for rule in world.app.url_map.iter_rules():
+        if "slug" not in rule.arguments or rule.endpoint in PUBLIC:
+            continue
+        path = _path(rule, values)
+        for method in sorted(rule.methods & {"GET", "POST"}):
+            seen = len(world.events("admin.denied"))
+            answer = browser.get(path) if method == "GET" else browser.post(path, {"csrf_token": token})
+            assert answer.status == 404, (method, path)
+            is_admin_page = rule.endpoint.startswith("settings.")
+            assert len(world.events("admin.denied")) - seen == is_admin_page, path
+            tried += 1
+    assert tried > 20
+    assert is_logged_in(alice, world.a)
+
+
+def _path(rule, values) -> str:
+    known = {name: value for name, value in values.items() if name in rule.arguments}
+    built = rule.build({"slug": "a", **known}, append_unknown=False)
+    assert built is not None, rule
+    return built[1]
+
+
+def test_m2_row_24_nothing_connects_without_the_forms_purpose(world):
+    browser = world.browser()
+    browser.log_in(world.a, "alice")
+    before = world.identities()
+    other = world.another_integration(world.a, world.fb)
+    token = browser.get(world.a.account_path).csrf_token
+    integration_id = other.integration_id
+    for path in (
+        "/login/bitbucket-server/",
+        f"/login/bitbucket-server/{integration_id}/",
+        f"/complete/bitbucket-server/{integration_id}/",
+        "/complete/bitbucket-server/",
+        "/disconnect/bitbucket-server/",
+        "/disconnect/bitbucket-server/1/",
+        "/connect/bitbucket-server/",
+        f"/associate/bitbucket-server/{integration_id}/",
+        f"/link/bitbucket-server/{integration_id}/",
+        "/social/login/bitbucket-server/",
+        # Connecting is for the organization's own integrations.
+        f"/o/a/account/connect/{world.b.integration_id}",
+        f"/o/b/account/connect/{world.b.integration_id}",
+        # This one is connected already.
+        f"/o/a/account/connect/{world.a.integration_id}",
+    ):
+        assert browser.post(path, {"csrf_token": token}).status in {404, 405}, path
+    assert browser.post(f"/o/a/account/connect/{integration_id}", {}).status == 400
+    assert browser.get(f"/o/a/account/connect/{integration_id}").status == 405
+    assert world.fb.received == []
+    assert world.identities() == before
+    assert not [rule.endpoint for rule in world.app.url_map.iter_rules() if rule.endpoint.startswith("social")]
+
+
+def test_m2_row_25_the_session_is_renewed_at_login(world):
+    browser = world.browser()
+    begun = browser.begin(world.a)
+    old = copy(world, browser)
+    browser.finish(world.a, begun, "alice")
+    assert browser.session_cookie != old.session_cookie
+    assert not is_logged_in(old, world.a)
+    assert is_logged_in(browser, world.a)
+
+
+def test_m2_row_25_an_owners_session_is_renewed_at_login(world):
+    browser = world.browser()
+    browser.get(f"{world.a.login_path}/owner")
+    old = copy(world, browser)
+    browser.log_owner_in(world.a)
+    assert browser.session_cookie != old.session_cookie
+    assert not is_logged_in(old, world.a)
+
+
+def test_m2_row_26_logging_out_is_for_every_copy_of_the_cookie(world):
+    browser = world.browser()
+    browser.log_in(world.a, "alice")
+    replayed = copy(world, browser)
+    assert browser.get("/o/a/logout").status == 405
+    assert is_logged_in(browser, world.a)
+    assert browser.post("/o/a/logout", token_from=world.a.account_path).status == 303
+    answer = replayed.get(world.a.account_path)
+    assert answer.status == 303
+    assert answer.location.startswith(world.a.login_path)
+    (ended,) = [row for row in all_sessions(world) if row.user_id is not None]
+    assert ended.revoked_at is not None
+    assert ended.data == "{}"
+
+
+def test_m2_row_27_disabling_a_person_ends_all_their_sessions(world):
+    browsers = [world.browser(), world.browser()]
+    for browser in browsers:
+        browser.log_in(world.a, "alice")
+    (alice,) = world.users()
+    owner = world.browser()
+    owner.log_owner_in(world.a)
+    people = "/o/a/settings/people"
+    assert owner.post(f"{people}/{alice.id}/disable", token_from=people).status == 303
+    assert [browser.get(world.a.account_path).status for browser in browsers] == [303, 303]
+    assert [line["user_id"] for line in world.events("session.revoked")] == [alice.id, alice.id]
+
+
+def test_m2_row_27_disabling_an_integration_ends_the_sessions_that_came_through_it(world):
+    second = world.another_integration(world.a, world.fb)
+    through_first, through_second = world.browser(), world.browser()
+    through_first.log_in(world.a, "alice")
+    assert connect(through_first, second, "mallory").status == 303
+    through_second.log_in(second, "mallory")
+    owner = world.browser()
+    owner.log_owner_in(world.a)
+    edit = f"/o/a/settings/integrations/{second.integration_id}/edit"
+    form = {"name": "B", "platform": "Bitbucket Server / Data Center", "base_url": world.fb.url}
+    assert owner.post(edit, form, token_from=edit).status == 303
+    assert is_logged_in(through_first, world.a)
+    assert not is_logged_in(through_second, world.a)
+    assert through_second.log_in(world.a, "alice").status == 303
+
+
+def test_m2_row_28_nothing_is_remembered_beyond_the_session(world):
+    browser = world.browser()
+    begun = browser.begin(world.a)
+    browser.cookies |= {"keep": "1", "remember": "1", "remember_token": "1|x"}
+    token, verifier = world.fa.authorize(begun.location, "alice")
+    query = {"oauth_token": token, "oauth_verifier": verifier, "keep": "1", "remember": "1"}
+    answer = browser.get(world.a.callback(**query))
+    assert answer.status == 303
+    assert {line.partition("=")[0] for line in answer.cookies} == {"__Host-demo_session"}
+    assert not [line for line in answer.cookies if "expires" in line.lower() or "max-age" in line.lower()]
+    forged = world.browser()
+    (alice,) = world.users()
+    forged.cookies["remember_token"] = f"{alice.id}|" + "0" * 128
+    assert not is_logged_in(forged, world.a)
+
+
+def test_m2_row_29_an_idle_session_ends(world, later):
+    browser = world.browser()
+    browser.log_in(world.a, "alice")
+    later(minutes=59)
+    assert is_logged_in(browser, world.a)
+    later(minutes=61)
+    assert not is_logged_in(browser, world.a)
+
+
+def test_m2_row_29_a_session_in_use_ends_too(world, later):
+    browser = world.browser()
+    browser.log_in(world.a, "alice")
+    for _ in range(14):
+        later(minutes=50)
+        assert is_logged_in(browser, world.a)
+    later(minutes=21)
+    assert not is_logged_in(browser, world.a)
+
+
+def test_m2_row_30_two_hundred_logins_begun_in_one_session_take_little_room(world):
+    browser = world.browser()
+    form = {"csrf_token": browser.get(world.a.login_path).csrf_token}
+    begun = []
+    for _ in range(200):
+        # From many addresses, because one address may not begin so many.
+        roaming = world.stranger()
+        roaming.cookies = browser.cookies
+        begun.append(roaming.post(world.a.begin_path, form))
+    assert {page.status for page in begun} == {303}
+    assert sum(len(f"{name}={value}") for name, value in browser.cookies.items()) < 600
+    (row,) = [row for row in all_sessions(world) if "pending" in row.data]
+    assert len(json.loads(row.data)["bitbucket-server_pending"]) <= pending.MOST
+    assert world.transactions() <= pending.MOST
+    first = copy(world, browser)
+    assert first.finish(world.a, begun[0], "alice").status == 400
+    assert world.last_failure() == "AuthSessionError/session_context_missing"
+    assert browser.finish(world.a, begun[-1], "alice").status == 303
+    assert browser.finish(world.a, begun[0], "alice").status == 400
+    assert world.last_failure() == "AuthSessionError/session_context_missing"
+
+
+# The sessions of one person, on the account's page
+
+
+def sessions_on(page: Page) -> list[tuple[str, str]]:
+    """The browsers on the account's page, and where to send the form that logs each out."""
+    cards = re.findall(r"<h3>(.*?)</h3>.*?/sessions/([0-9a-f]{16})/end", page.text.partition('id="browsers"')[2], re.S)
+    return [(re.sub(r"<[^>]+>", "", name).strip(), handle) for name, handle in cards]
+
+
+FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+
+
+def test_m2_the_account_page_lists_the_sessions_and_marks_this_one(world):
+    here, there = world.browser(), world.browser()
+    here.log_in(world.a, "alice")
+    begun = there.begin(world.a)
+    token, verifier = world.fa.authorize(begun.location, "alice")
+    there.get(world.a.callback(oauth_token=token, oauth_verifier=verifier), headers=FIREFOX)
+    page = here.get(world.a.account_path)
+    assert {name for name, _ in sessions_on(page)} == {"Unknown browser This browser", "Firefox on Linux"}
+    assert page.text.count("Logged in <time") == page.text.count("last seen <time") == 2
+
+
+def test_m2_the_page_lists_nobody_elses_and_no_ended_sessions(world, later):
+    world.fa.knows(person(43, "bob"))
+    old, gone, bob, alice = (world.browser() for _ in range(4))
+    old.log_in(world.a, "alice")
+    later(minutes=61)
+    gone.log_in(world.a, "alice")
+    gone.post("/o/a/logout", token_from=world.a.account_path)
+    bob.log_in(world.a, "bob")
+    alice.log_in(world.a, "alice")
+    assert len(sessions_on(alice.get(world.a.account_path))) == 1
+
+
+def test_m2_a_session_is_ended_from_another_browser(world):
+    here, there = world.browser(), world.browser()
+    here.log_in(world.a, "alice")
+    there.log_in(world.a, "alice")
+    ((_, handle),) = [entry for entry in sessions_on(here.get(world.a.account_path)) if "This browser" not in entry[0]]
+    path = f"{world.a.account_path}/sessions/{handle}/end"
+    assert here.get(path).status == 405
+    assert here.post(path, {}).status == 400
+    assert is_logged_in(there, world.a)
+    assert here.post(path, token_from=world.a.account_path).location == world.a.account_path
+    assert not is_logged_in(there, world.a)
+    assert is_logged_in(here, world.a)
+
+
+def test_m2_ending_this_session_is_logging_out(world):
+    browser = world.browser()
+    browser.log_in(world.a, "alice")
+    old = copy(world, browser)
+    ((_, handle),) = sessions_on(browser.get(world.a.account_path))
+    path = f"{world.a.account_path}/sessions/{handle}/end"
+    assert browser.post(path, token_from=world.a.account_path).location == world.a.login_path
+    assert not is_logged_in(old, world.a)
+
+
+def test_m2_all_other_sessions_are_ended_at_once(world):
+    browsers = [world.browser() for _ in range(3)]
+    for browser in browsers:
+        browser.log_in(world.a, "alice")
+    here = browsers[0]
+    path = f"{world.a.account_path}/sessions/end-others"
+    assert here.post(path, {}).status == 400
+    here.post(path, token_from=world.a.account_path)
+    assert [is_logged_in(browser, world.a) for browser in browsers] == [True, False, False]
+    assert len(world.events("session.revoked")) == 2
+
+
+def test_m2_nobody_ends_somebody_elses_session(world):
+    world.fa.knows(person(43, "bob"))
+    alice, bob = world.browser(), world.browser()
+    alice.log_in(world.a, "alice")
+    bob.log_in(world.a, "bob")
+    ((_, handle),) = sessions_on(alice.get(world.a.account_path))
+    answer = bob.post(f"{world.a.account_path}/sessions/{handle}/end", token_from=world.a.account_path)
+    assert answer.status == 404
+    bob.post(f"{world.a.account_path}/sessions/end-others", token_from=world.a.account_path)
+    assert is_logged_in(alice, world.a)
+
+
+# Connecting another account
+
+
+@on_every_database
+def test_m2_a_second_account_is_connected_and_logs_in_as_the_same_person(world):
+    second = world.another_integration(world.a, world.fb)
+    alice = world.browser()
+    alice.log_in(world.a, "alice")
+    answer = connect(alice, second, "mallory")
+    assert (answer.status, answer.location) == (303, world.a.account_path)
+    (user,) = world.users()
+    assert world.identities() == {f"{world.a.namespace}:42": user.id, f"{second.namespace}:42": user.id}
+    assert (user.username, user.display_name, user.email) == ("alice", "Alice", ALICE["emailAddress"])
+    (line,) = world.events("identity.connected")
+    assert (line["user_id"], line["integration_id"]) == (user.id, second.integration_id)
+    assert len(world.live_sessions()) == 1
+    with_the_other = world.browser()
+    assert with_the_other.log_in(second, "mallory").status == 303
+    assert is_logged_in(with_the_other, world.a)
+    assert len(world.users()) == 1
+
+
+def test_m2_a_login_that_merely_comes_back_connects_nothing(world):
+    second = world.another_integration(world.a, world.fb)
+    browser = world.browser()
+    begun = browser.begin(second)
+    browser.log_in(world.a, "alice")
+    # The session was renewed, so that the login from before is not under way any more.
+    assert browser.finish(second, begun, "mallory").status == 400
+    begun = browser.begin(second)
+    assert browser.finish(second, begun, "mallory").status == 303
+    alice, mallory = world.users()
+    assert world.identities() == {f"{world.a.namespace}:42": alice.id, f"{second.namespace}:42": mallory.id}
+    assert not world.events("identity.connected")
+
+
+def test_m2_connecting_ends_where_somebody_else_logged_in_meanwhile(world):
+    second = world.another_integration(world.a, world.fb)
+    world.fa.knows(person(43, "bob"))
+    browser = world.browser()
+    browser.log_in(world.a, "alice")
+    begun = begin_connecting(browser, second)
+    browser.log_in(world.a, "bob")
+    assert browser.finish(second, begun, "mallory").status == 400
+    assert len(world.identities()) == 2
+    assert not world.events("identity.connected")
+
+
+def test_m2_connecting_belongs_to_the_person_and_not_to_the_session_alone(world):
+    """Whatever became of the session: what was begun for one person never comes to another."""
+    second = world.another_integration(world.a, world.fb)
+    world.fa.knows(person(43, "bob"))
+    alice, bob = world.browser(), world.browser()
+    alice.log_in(world.a, "alice")
+    bob.log_in(world.a, "bob")
+    begun = begin_connecting(alice, second)
+    with world.context():
+        rows = {row.user_id: row for row in database.session.scalars(select(LoginSession)) if row.revoked_at is None}
+        of_alice, of_bob = (user.id for user in database.session.scalars(select(User).where(~User.is_owner)))
+        rows[of_bob].data = rows[of_alice].data
+        database.session.commit()
+    world.fb.received.clear()
+    with world.nothing_new():
+        answer = bob.finish(second, begun, "mallory")
+    assert answer.status == 400
+    assert world.last_failure() == "AuthSessionError/user_mismatch"
+    assert world.fb.received == []
+
+
+def test_m2_an_account_that_is_somebody_elses_is_not_connected(world):
+    second = world.another_integration(world.a, world.fb)
+    owner_of_it, alice = world.browser(), world.browser()
+    owner_of_it.log_in(second, "mallory")
+    alice.log_in(world.a, "alice")
+    before = world.identities()
+    with world.nothing_new():
+        answer = connect(alice, second, "mallory")
+    assert answer.status == 409
+    assert "belongs to somebody else" in answer.text
+    assert world.last_failure() == "AuthAssociationError/identity_in_use"
+    assert world.identities() == before
+    assert is_logged_in(alice, world.a)
+
+
+def test_m2_connecting_is_for_the_organizations_own_integrations(world):
+    alice = world.browser()
+    alice.log_in(world.a, "alice")
+    token = alice.get(world.a.account_path).csrf_token
+    for slug in ("a", "b"):
+        path = f"/o/{slug}/account/connect/{world.b.integration_id}"
+        assert alice.post(path, {"csrf_token": token}).status == 404
+    assert world.fb.received == []
+
+
+def test_m2_everybody_has_one_account_for_each_integration(world):
+    second = world.another_integration(world.a, world.fb)
+    world.fb.knows(person(43, "second-self"))
+    browser, slow = world.browser(), world.browser()
+    browser.log_in(world.a, "alice")
+    slow.log_in(world.a, "alice")
+    begun = begin_connecting(slow, second)
+    assert connect(browser, second, "mallory").status == 303
+    with world.nothing_new():
+        answer = slow.finish(second, begun, "second-self")
+    assert answer.status == 409
+    assert "You log in through this integration already" in answer.text
+
+
+def test_m2_the_owner_keeps_the_password_alone(world):
+    owner = world.browser()
+    owner.log_owner_in(world.a)
+    token = owner.get(world.a.account_path).csrf_token
+    path = f"{world.a.account_path}/connect/{world.a.integration_id}"
+    assert owner.post(path, {"csrf_token": token}).status == 404
+    assert "Connect" not in owner.get(world.a.account_path).text
+
+
+def test_m2_declining_to_connect_goes_back_to_the_page_that_offered_it(world):
+    second = world.another_integration(world.a, world.fb)
+    alice = world.browser()
+    alice.log_in(world.a, "alice")
+    token, _ = world.fb.authorize(begin_connecting(alice, second).location, "mallory")
+    answer = alice.get(second.callback(oauth_token=token, oauth_verifier="denied"))
+    assert (answer.status, answer.location) == (303, f"{world.a.account_path}/connect?e=declined")
+    assert "Nothing was connected." in alice.get(answer.location).text
+    assert len(world.identities()) == 1
+
+
+def test_m2_a_page_lets_forms_reach_servers_only_where_it_offers_them(world):
+    second = world.another_integration(world.a, world.fb)
+    alice = world.browser()
+    alice.log_in(world.a, "alice")
+    policy = alice.get(f"{world.a.account_path}/connect").header("Content-Security-Policy")
+    assert f"form-action 'self' {second.server.url};" in policy
+    assert "form-action 'self';" in alice.get(world.a.account_path).header("Content-Security-Policy")
+
+
+def test_m2_the_last_way_in_is_not_disconnected(world):
+    alice = world.browser()
+    alice.log_in(world.a, "alice")
+    answer = disconnect(alice, world.a, f"{world.a.namespace}:42")
+    assert answer.status == 303
+    assert "it is your only way to log in" in alice.get(answer.location).text
+    assert len(world.identities()) == 1
+    assert not world.events("identity.disconnected")
+
+
+def test_m2_a_way_in_that_is_disabled_is_none(world):
+    second = world.another_integration(world.a, world.fb)
+    alice = world.browser()
+    alice.log_in(world.a, "alice")
+    connect(alice, second, "mallory")
+    world.change_integration(second, disabled_at=clock.now())
+    disconnect(alice, world.a, f"{world.a.namespace}:42")
+    assert len(world.identities()) == 2
+    disconnect(alice, world.a, f"{second.namespace}:42")
+    assert list(world.identities()) == [f"{world.a.namespace}:42"]
+
+
+def test_m2_disconnecting_ends_the_sessions_that_began_with_the_account(world):
+    second = world.another_integration(world.a, world.fb)
+    here, there = world.browser(), world.browser()
+    here.log_in(world.a, "alice")
+    connect(here, second, "mallory")
+    there.log_in(second, "mallory")
+    assert disconnect(here, world.a, f"{second.namespace}:42").location == world.a.account_path
+    assert not is_logged_in(there, world.a)
+    assert is_logged_in(here, world.a)
+    (line,) = world.events("identity.disconnected")
+    assert line["integration_id"] == second.integration_id
+    # Whoever logs in with it now is somebody new.
+    there.log_in(second, "mallory")
+    assert len(world.users()) == 2
+
+
+def test_m2_disconnecting_the_account_of_this_session_logs_out(world):
+    second = world.another_integration(world.a, world.fb)
+    alice = world.browser()
+    alice.log_in(world.a, "alice")
+    connect(alice, second, "mallory")
+    old = copy(world, alice)
+    answer = disconnect(alice, world.a, f"{world.a.namespace}:42")
+    assert answer.location == world.a.login_path
+    assert not is_logged_in(old, world.a)
+    assert alice.log_in(second, "mallory").status == 303
+
+
+def test_m2_nobody_disconnects_somebody_elses_account(world):
+    second = world.another_integration(world.a, world.fb)
+    world.fa.knows(person(43, "bob"))
+    alice, bob = world.browser(), world.browser()
+    alice.log_in(world.a, "alice")
+    connect(alice, second, "mallory")
+    bob.log_in(world.a, "bob")
+    assert disconnect(bob, world.a, f"{second.namespace}:42").status == 404
+    assert len(world.identities()) == 3
+
+
+@on_every_database
+def test_m2_two_at_once_do_not_take_the_last_two_ways_in(world):
+    second = world.another_integration(world.a, world.fb)
+    first_browser, second_browser = world.browser(), world.browser()
+    first_browser.log_in(world.a, "alice")
+    connect(first_browser, second, "mallory")
+    second_browser.log_in(second, "mallory")
+    barrier = threading.Barrier(2)
+
+    def take(browser: Browser, uid: str) -> int:
+        barrier.wait(timeout=20)
+        return disconnect(browser, world.a, uid).status
+
+    with ThreadPoolExecutor(2) as threads:
+        # Each takes away the account that the other one logged in with.
+        one = threads.submit(take, first_browser, f"{second.namespace}:42")
+        other = threads.submit(take, second_browser, f"{world.a.namespace}:42")
+    assert {one.result(), other.result()} <= {303, 400}
+    assert len(world.identities()) == 1
+
+
+@on_every_database
+def test_m2_deleting_an_integration_spares_those_who_have_another_way_in(world):
+    second = world.another_integration(world.a, world.fb)
+    world.fb.knows(person(43, "eve"))
+    alice, eve, owner = world.browser(), world.browser(), world.browser()
+    alice.log_in(world.a, "alice")
+    connect(alice, second, "mallory")
+    eve.log_in(second, "eve")
+    owner.log_owner_in(world.a)
+    path = f"/o/a/settings/integrations/{second.integration_id}/delete"
+    question = owner.get(path).text
+    assert "<strong>1 person</strong>" in question
+    assert "<strong>2 Bitbucket accounts</strong>" in question
+    assert owner.post(path, {"name": f"Another {world.fb.host}"}, token_from=path).status == 303
+    (user,) = world.users()
+    assert world.identities() == {f"{world.a.namespace}:42": user.id}
+    assert is_logged_in(alice, world.a)
+    assert not is_logged_in(eve, world.a)
+
+
+def test_m2_the_people_page_says_through_what_everybody_logs_in(world):
+    second = world.another_integration(world.a, world.fb)
+    alice, owner = world.browser(), world.browser()
+    alice.log_in(world.a, "alice")
+    connect(alice, second, "mallory")
+    owner.log_owner_in(world.a)
+    page = owner.get("/o/a/settings/people").text
+    assert f"alice through Bitbucket A and Another {world.fb.host}" in page

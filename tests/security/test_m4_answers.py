@@ -1,0 +1,277 @@
+"""M4: what a server may answer, and what becomes of it."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import json
+import tracemalloc
+
+import pytest
+
+from demo_app import integrations
+from social_bitbucket_server.integration import Integration
+from tests.raw_server import Behaviour, Peer, answer
+from tests.scripted_server import Reply
+from tests.security.world import JSON, REQUEST_TOKEN, USERS, World
+
+TOKEN = "oauth_token=T&oauth_token_secret=S&oauth_callback_confirmed=true"
+PROFILE = f"{USERS}/mallory"
+MEGABYTE = 1024 * 1024
+LOCATION = ("Location", "https://deny.test:8443/")
+
+
+def sending(data: bytes) -> Behaviour:
+    """Answer one request with exactly these bytes, and hang up."""
+
+    def behave(peer: Peer) -> None:
+        peer.read()
+        peer.send(data)
+
+    return behave
+
+
+def begin_fails(world: World, reply: Reply, failure: str, status: int = 502) -> None:
+    """Organization B's server gives *reply* instead of a request token: that, and nothing else, happens."""
+    world.fb.scripts[REQUEST_TOKEN] = reply
+    world.fb.received.clear()
+    with world.nothing_new():
+        page = world.attempt(world.b)
+    assert (world.last_failure(), page.status) == (failure, status), reply
+    assert world.fb.paths() == [REQUEST_TOKEN]
+    assert world.transactions() == 0
+    assert not page.location
+
+
+def profile_fails(world: World, reply: Reply, failures: set[str]) -> None:
+    world.fb.scripts[PROFILE] = reply
+    with world.nothing_new():
+        browser = world.stranger()
+        page = browser.finish(world.b, browser.begin(world.b), "mallory")
+    assert world.last_failure() in failures
+    assert page.status == 502
+
+
+def test_m4_row_48_the_redirect_is_the_base_url_with_the_token_and_nothing_else(world):
+    world.fb.scripts[REQUEST_TOKEN] = Reply(TOKEN)
+    page = world.browser().begin(world.b)
+    assert page.status == 303
+    assert page.location == f"{world.fb.url}/plugins/servlet/oauth/authorize?oauth_token=T"
+    signed = world.fb.received[0].oauth
+    assert signed["oauth_callback"] == f"https://app.example/complete/bitbucket-server/{world.b.integration_id}/"
+
+
+def test_m4_row_49_a_callback_that_is_not_confirmed_is_never_continued(world):
+    for confirmation, failure in {
+        "": "AuthResponseError/missing_claim(oauth_callback_confirmed)",
+        "&oauth_callback_confirmed=false": "AuthResponseError/invalid_claim(oauth_callback_confirmed)",
+        "&oauth_callback_confirmed=TRUE": "AuthResponseError/invalid_claim(oauth_callback_confirmed)",
+        "&oauth_callback_confirmed=true" * 2: "AuthResponseError/malformed_response",
+    }.items():
+        begin_fails(world, Reply(f"oauth_token=T&oauth_token_secret=S{confirmation}"), failure)
+
+
+def test_m4_row_50_a_field_that_stands_there_twice_is_refused(world):
+    for twice in ("oauth_token=a&oauth_token=b", "oauth_token=a&oauth_token=a", "oauth_token=a&oauth%5Ftoken=b"):
+        reply = Reply(f"{twice}&oauth_token_secret=S&oauth_callback_confirmed=true")
+        begin_fails(world, reply, "AuthResponseError/malformed_response")
+
+
+def test_m4_row_51_an_answer_without_a_token_is_named_so(world):
+    for reply in (
+        Reply("<html><form action='/login'>…</form></html>", headers=[("Content-Type", "text/html")]),
+        Reply("<html>oauth_token</html>"),
+        Reply(""),
+        Reply(" \r\n"),
+        Reply('{"oauth_token":"T","oauth_callback_confirmed":"true"}', headers=[JSON]),
+    ):
+        begin_fails(world, reply, "AuthResponseError/missing_claim(oauth_token)")
+
+
+def test_m4_row_52_a_token_of_other_characters_is_refused(world):
+    rest = "&oauth_token_secret=S&oauth_callback_confirmed=true"
+    for token in ("a%00b", "a%0d%0aSet-Cookie:x", "é", "%C3%A9", "a" * 256, "", "a+b"):
+        begin_fails(world, Reply(f"oauth_token={token}{rest}"), "AuthResponseError/invalid_claim(oauth_token)")
+    world.fb.scripts[REQUEST_TOKEN] = Reply(f"oauth_token=javascript:alert(1)//{rest}")
+    page = world.attempt(world.b)
+    path = page.location.removeprefix(world.fb.url)
+    assert path == "/plugins/servlet/oauth/authorize?oauth_token=javascript%3Aalert%281%29%2F%2F"
+    assert "javascript" not in page.text
+
+
+def test_m4_row_53_any_other_status_is_an_error_after_one_request(world):
+    for status in (201, 204, 206, 300, 301, 302, 303, 304, 307, 308, 418, 500, 503, 999):
+        failure = "AuthProviderError/unavailable" if status in {500, 503} else "AuthProviderError/http_error"
+        begin_fails(world, Reply(TOKEN, status, [LOCATION]), failure)
+
+
+def test_m4_row_54_the_declared_charset_plays_no_part(world):
+    for charset in ("nonexistent", "rot13", "utf-16", "utf-7", "punycode", "idna", "\x00", "", "x" * 1000):
+        token = f"T{len(charset)}{charset[:1].strip(chr(0))}"
+        body = f"oauth_token={token}&oauth_token_secret=S&oauth_callback_confirmed=true"
+        world.fb.scripts[REQUEST_TOKEN] = Reply(body, headers=[("Content-Type", f"text/plain; charset={charset}")])
+        page = world.attempt(world.b)
+        assert page.status == 303, (charset, world.audit[-1])
+        assert page.location.endswith(f"oauth_token={token}")
+    world.fb.scripts[REQUEST_TOKEN] = Reply(b"\xff\xfe", headers=[("Content-Type", "text/plain; charset=utf-16")])
+    assert world.attempt(world.b).status == 502
+    assert world.last_failure() == "AuthResponseError/malformed_response"
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 52428800", "Transfer-Encoding: chunked", "Connection: close"])
+def test_m4_row_55_a_flood_is_left_after_a_few_kilobytes(world, raw, framing):
+    piece = b"a" * 8192
+    if "chunked" in framing:
+        piece = b"2000\r\n" + piece + b"\r\n"
+
+    def flood(peer: Peer) -> None:
+        peer.read()
+        peer.send(f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n".encode())
+        while True:  # until the client hangs up
+            peer.send(piece)
+
+    server = raw(flood)
+    tracemalloc.start()
+    try:
+        page = world.attempt(world.b)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (page.status, world.last_failure()) == (502, "AuthResponseError/malformed_response")
+    assert server.is_left_alone()
+    assert most < 5 * MEGABYTE
+
+
+@pytest.mark.parametrize("limit", [("request token", 8), ("profile", 64)], ids=lambda limit: limit[0])
+def test_m4_row_55_the_limits_are_8_and_64_kilobytes(world, limit):
+    what, kilobytes = limit
+    room = kilobytes * 1024
+    browser = world.browser()
+    if what == "request token":
+        for length, status in {room: 303, room + 1: 502}.items():
+            body = f"oauth_token=T{length}&oauth_token_secret=S&oauth_callback_confirmed=true&filling="
+            world.fb.scripts[REQUEST_TOKEN] = Reply(body.ljust(length, "a"))
+            assert world.attempt(world.b).status == status
+    else:
+        for length, status in {room: 303, room + 1: 502}.items():
+            world.fb.scripts[PROFILE] = Reply(json.dumps(world.fb.people["mallory"]).ljust(length), headers=[JSON])
+            assert browser.log_in(world.b, "mallory").status == status
+    assert world.last_failure() == "AuthResponseError/malformed_response"
+
+
+def test_m4_row_56_a_compressed_answer_is_refused_without_looking_into_it(world):
+    bomb = gzip.compress(gzip.compress(bytes(100 * MEGABYTE), 9), 9)
+    assert len(bomb) < 1000
+    for encoding, body in {
+        "gzip": gzip.compress(TOKEN.encode()),
+        "gzip, gzip": bomb,
+        "br": b"\x0b\x02\x80",
+        "deflate": b"x\x9c",
+        "identity, gzip": gzip.compress(TOKEN.encode()),
+    }.items():
+        reply = Reply(body, headers=[("Content-Encoding", encoding)])
+        begin_fails(world, reply, "AuthResponseError/malformed_response")
+    world.fb.scripts[REQUEST_TOKEN] = Reply(TOKEN, headers=[("Content-Encoding", "identity")])
+    assert world.attempt(world.b).status == 303
+
+
+def test_m4_row_57_a_server_that_keeps_one_waiting_is_left_when_time_is_up(world, raw, monkeypatch):
+    monkeypatch.setattr(integrations, "Integration", functools.partial(Integration, timeout=0.4))
+
+    def drip_body(peer: Peer) -> None:
+        peer.read()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+        peer.drip(b"o", 0.05)
+
+    def drip_headers(peer: Peer) -> None:
+        peer.read()
+        peer.send(b"HTTP/1.1 200 OK\r\n")
+        peer.drip(b"X-A: b\r\n", 0.05)
+
+    def silence(peer: Peer) -> None:
+        peer.wait()
+
+    for behaviour, tls in ((drip_body, True), (drip_headers, True), (silence, False), (silence, True)):
+        server = raw(behaviour, tls=tls)
+        with world.nothing_new():
+            page = world.attempt(world.b)
+        assert (page.status, world.last_failure()) == (504, "AuthProviderError/timeout"), behaviour.__name__
+        assert len(server.peers) == 1
+        assert server.is_left_alone()
+
+
+def test_m4_row_58_what_is_no_http_is_a_failed_connection(world, raw):
+    head = b"HTTP/1.1 200 OK\r\n"
+    failed, malformed = "AuthProviderError/connection_failed", "AuthResponseError/malformed_response"
+    for data, failure in (
+        (head + b"X-A: b\r\n" * 200 + b"Content-Length: 0\r\n\r\n", failed),
+        (head + b"X-A: " + b"b" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n", failed),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", failed),
+        (head + b"Content-Length: 100\r\n\r\n" + TOKEN[:20].encode(), failed),
+        (head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + TOKEN.encode() + b"\r\n0\r\n\r\n", failed),
+        (answer(TOKEN.encode(), "200 OK", "Content-Encoding: gzip"), malformed),
+    ):
+        server = raw(sending(data))
+        with world.nothing_new():
+            page = world.attempt(world.b)
+        assert (page.status, world.last_failure()) == (502, failure), data[:60]
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("place", ["body", "header"])
+def test_m4_row_59_a_problem_of_oauths_is_known_by_its_name_or_not_at_all(world, place):
+    setting, refused = "AuthConfigurationError/invalid_setting", "AuthProviderError/http_error"
+    for problem, failure, status in (
+        ("consumer_key_unknown", f"{setting}(consumer_key)", 503),
+        ("signature_invalid", f"{setting}(public_key)", 503),
+        ("signature_method_rejected", f"{setting}(public_key)", 503),
+        ("timestamp_refused", f"{setting}(clock)", 503),
+        ("nonce_used", refused, 502),
+        ("token_expired", refused, 502),
+        ("<script>", refused, 502),
+        ("authorization_declined", refused, 502),
+    ):
+        header = ("WWW-Authenticate", f'OAuth realm="x", oauth_problem="{problem}"')
+        reply = Reply(f"oauth_problem={problem}", 401) if place == "body" else Reply("no", 401, [header])
+        begin_fails(world, reply, failure, status)
+        is_known = problem not in {"<script>", "authorization_declined"}
+        assert world.audit[-1]["provider_code"] == (problem if is_known else "other")
+        assert "<script>" not in world.pages[-1].text
+
+
+def test_m4_row_60_a_server_that_limits_us_does_not_say_for_how_long(world):
+    for wish in ("999999999", "1\tx", "1" * 500):
+        begin_fails(world, Reply("", 429, [("Retry-After", wish)]), "AuthProviderError/rate_limited", 503)
+        assert world.pages[-1].header("Retry-After") == "60"
+
+
+def test_m4_row_61_a_server_cannot_say_that_the_person_declined(world):
+    body = '{"error":"access_denied","error_description":"<b>"}'
+    begin_fails(world, Reply(body, 401, [JSON]), "AuthProviderError/http_error")
+    assert "<b>" not in world.pages[-1].text
+
+
+def test_m4_row_62_a_deep_profile_ends_in_an_error_of_its_own(world):
+    malformed, refused = "AuthResponseError/malformed_response", "AuthProviderError/http_error"
+    for deep in ("[" * 100_000, '{"a":' * 100_000):
+        profile_fails(world, Reply(deep, headers=[JSON]), {malformed})
+        # Longer than any answer may be: whichever of its two faults is found first.
+        profile_fails(world, Reply(deep, 401, [JSON]), {malformed, refused})
+    for deep in ("[" * 60_000, '{"a":' * 12_000):
+        profile_fails(world, Reply(deep, headers=[JSON]), {malformed})
+        profile_fails(world, Reply(deep, 401, [JSON]), {refused})
+
+
+def test_m4_row_63_a_profile_that_is_no_json_object_is_malformed(world):
+    for body in (
+        b"[]",
+        b"null",
+        b'"x"',
+        b"5",
+        b"",
+        b"\xef\xbb\xbf{}",
+        b'{"id":42} trailing',
+        b'{"id":42}{}',
+        b'{"id":42}\x00',
+    ):
+        profile_fails(world, Reply(body, headers=[JSON]), {"AuthResponseError/malformed_response"})

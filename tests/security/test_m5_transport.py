@@ -1,0 +1,455 @@
+"""M5: which base URLs may be entered, where connections go, and whom a server can harm."""
+
+from __future__ import annotations
+
+import functools
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from itertools import islice
+from typing import Any
+
+import pytest
+import trustme
+from sqlalchemy import select
+
+from demo_app import create_app, database, integrations
+from demo_app.config import Settings
+from demo_app.instance_files import UnsafeSettingError
+from demo_app.models import IntegrationRecord
+from social_bitbucket_server import reaching, transport
+from social_bitbucket_server.checks import UnsafeConfigurationError
+from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.keys import PrivateKey
+from social_bitbucket_server.server_url import ServerURL
+from tests.demo_visitor import PLATFORM
+from tests.raw_server import RawServer, answer, answering
+from tests.scripted_server import Received, Reply
+from tests.security.world import (
+    ACCESS_TOKEN,
+    ORIGIN,
+    PORT,
+    PROPERTIES,
+    REQUEST_TOKEN,
+    USERS,
+    WHOAMI,
+    Browser,
+    Page,
+    World,
+)
+
+ADDRESS_POLICY = Settings.address_policy
+TOKEN = answer(b"oauth_token=T&oauth_token_secret=S&oauth_callback_confirmed=true")
+CLOSE = ("Connection", "close")
+
+
+def full_width(text: str) -> str:
+    """*text* in the letters and digits that East Asian keyboards write, and that some programs take for ours."""
+    return "".join(chr(ord(character) + 0xFEE0) if character.isalnum() else character for character in text)
+
+
+LITERALS = (
+    *("127.0.0.1", "127.1", "2130706433", "0x7f.1", "0177.0.0.1", "017700000001", "0"),
+    *("①②⑦.⓪.⓪.①", full_width("127.0.0.1"), "127。0。0。1"),
+    *("[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]"),
+    *("[2002:7f00:1::]", "[fe80::1%25eth0]", "169.254.169.254", "[fd00:ec2::254]", "168.63.129.16"),
+    *("100.100.100.200", "192.0.0.192", "224.0.0.1", "localhost", "localhost."),
+)
+SPELLINGS = (
+    *("https://u:p@h.test", "https://h.test\\@127.0.0.1", "https://127.0.0.1\\@h.test", "https://h.test#@127.0.0.1"),
+    *("https://%61.test", "https://h.test%00.x", "https://h..test", "https://h.test.", "https://h.test:0"),
+    *(
+        "https://h.test:22",
+        "https://h.test:65536",
+        "https://h.test:+443",
+        f"https://h.test:{full_width('443')}",
+        "https://h.test:",
+    ),
+    *("https://h.te\tst", "https://h.te\nst", "https://h.te st", "https:h.test", "https:///h.test", "//h.test"),
+    *("javascript://h.test/%0aalert(1)", "file:///etc/passwd", "gopher://h.test", "ftp://h.test", "unix:/run/s"),
+    *("https://h.test/a/../b", "https://h.test/./b", "https://h.test/%2e%2e/", "https://h.test/;x", "https://h.test?x"),
+    *("https://h.test/" + "a" * 300, f"https://{full_width('a')}.test"),
+)
+
+
+def save(owner: Browser, world: World, base_url: str, **fields: str) -> Page:
+    """Send the form for a new integration of organization A."""
+    path = f"/o/{world.a.slug}/settings/integrations/add"
+    return owner.post(path, {"name": "New", "platform": PLATFORM, "base_url": base_url, **fields}, token_from=path)
+
+
+def stored(world: World) -> list[IntegrationRecord]:
+    with world.context():
+        found = list(database.session.scalars(select(IntegrationRecord).order_by(IntegrationRecord.created_at)))
+        database.session.expunge_all()
+        return found
+
+
+def owner_of_a(world: World) -> Browser:
+    owner = world.browser()
+    owner.log_owner_in(world.a)
+    return owner
+
+
+def begin_is_refused(world: World, failure: str, status: int = 502) -> Page:
+    with world.nothing_new():
+        page = world.attempt(world.b)
+    assert (world.last_failure(), page.status) == (failure, status)
+    assert world.deny.count == 0
+    return page
+
+
+BLOCKED = "AuthConfigurationError/invalid_setting(base_url)"
+UNREACHABLE = "AuthProviderError/connection_failed"
+
+
+@pytest.mark.parametrize(
+    ("row", "base_urls"), [(64, tuple(f"https://{host}" for host in LITERALS)), (65, SPELLINGS)], ids=["64", "65"]
+)
+def test_m5_row_64_and_65_a_base_url_of_another_shape_is_not_stored(world, row, base_urls):
+    owner, before = owner_of_a(world), len(stored(world))
+    for base_url in base_urls:
+        page = save(owner, world, base_url)
+        assert page.status == 422, base_url
+        assert "This base URL cannot be used." in page.text, base_url
+    assert len(stored(world)) == before
+    assert world.looked_up == []
+    assert world.fa.received == world.fb.received == []
+
+
+def test_m5_row_66_a_base_url_is_stored_in_one_form(world):
+    page = save(owner_of_a(world), world, "HTTPS://BB.Acme.Test:443/bitbucket/")
+    assert page.status == 303
+    assert stored(world)[-1].base_url == "https://bb.acme.test/bitbucket"
+    server_url = ServerURL.parse(stored(world)[-1].base_url)
+    for address in (
+        server_url.request_token,
+        server_url.authorize("T"),
+        server_url.access_token,
+        server_url.application_properties,
+    ):
+        assert address.startswith("https://bb.acme.test/bitbucket/")
+
+
+def test_m5_row_67_plain_http_needs_the_operators_permission(world):
+    owner, path = owner_of_a(world), world.a.settings_path
+    assert save(owner, world, "http://bb.acme.test").status == 422
+    settings = world.app.extensions["settings"]
+    world.app.extensions["settings"] = replace(settings, insecure_hosts=frozenset({"bb.acme.test"}))
+    assert save(owner, world, "http://other.acme.test").status == 422
+    page = save(owner, world, "http://bb.acme.test")
+    assert page.status == 303
+    assert "This base URL is not encrypted." in owner.get(page.location).text
+    assert world.events("integration.created")[-1]["insecure"] is True
+    assert "This base URL is not encrypted." not in owner.get(path).text
+    form = {"name": "A", "platform": PLATFORM, "base_url": "http://bb.acme.test", "enabled": "y"}
+    assert owner.post(f"{path}/edit", form, token_from=f"{path}/edit").status == 303
+    assert world.events("integration.updated")[-1]["insecure"] is True
+    assert "This base URL is not encrypted." in owner.get(path).text
+
+
+def test_m5_row_68_a_name_that_leads_to_a_forbidden_address_is_refused(world):
+    world.addresses["bb-b.test"] = world.addresses["deny.test"]
+    begin_is_refused(world, BLOCKED)
+    line = world.events("outbound.blocked")[-1]
+    assert (line["host"], line["address_class"]) == ("bb-b.test", "never")
+    assert not any("/" in str(value) for name, value in line.items() if name != "ts")
+
+
+def test_m5_row_69_a_name_is_resolved_for_each_connection_and_checked_each_time(world):
+    def close(_: Received) -> Reply:
+        return replace(world.fb.honest[REQUEST_TOKEN](_), headers=[CLOSE])
+
+    world.fb.scripts[REQUEST_TOKEN] = close
+    browser = world.browser()
+    begun = browser.begin(world.b)
+    assert begun.status == 303
+    assert world.looked_up == ["bb-b.test."]
+    world.addresses["bb-b.test"] = world.addresses["deny.test"]
+    asked = len(world.fb.received)
+    page = browser.finish(world.b, begun, "mallory")
+    assert (page.status, world.last_failure()) == (502, BLOCKED)
+    assert world.looked_up == ["bb-b.test."] * 2
+    assert len(world.fb.received) == asked
+
+
+def test_m5_row_70_one_forbidden_address_among_others_is_enough(world):
+    allowed, forbidden = world.fb.address, world.addresses["deny.test"][0]
+    for addresses in ([allowed, forbidden], [forbidden, allowed]):
+        world.addresses["bb-b.test"] = addresses
+        begin_is_refused(world, BLOCKED)
+    assert world.fb.received == []
+
+
+def test_m5_row_71_a_name_that_cannot_be_looked_up_is_not_reached(world, monkeypatch):
+    released = threading.Event()
+
+    def hang(_: str) -> list[Any]:
+        released.wait(30)
+        return [ip_address(world.fb.address)]
+
+    def fail(error: Exception) -> Callable[[str], list[Any]]:
+        def resolve(_: str) -> list[Any]:
+            raise error
+
+        return resolve
+
+    monkeypatch.setattr(reaching, "RESOLVER_SECONDS", 0.05)
+    gaierror = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    for resolver in (
+        fail(gaierror),
+        fail(UnicodeError("label too long")),
+        fail(UnicodeEncodeError("idna", "ü", 0, 1, "no")),
+        lambda _: [],
+        hang,
+    ):
+        monkeypatch.setattr(reaching, "resolver", resolver)
+        begin_is_refused(world, UNREACHABLE)
+    released.set()
+    assert world.fb.received == []
+
+
+def test_m5_row_72_an_ipv4_address_does_not_hide_in_an_ipv6_address(world):
+    first, second, third, fourth = map(int, world.addresses["deny.test"][0].split("."))
+    dotted, pairs = f"{first}.{second}.{third}.{fourth}", f"{first * 256 + second:x}:{third * 256 + fourth:x}"
+    for address in (f"::ffff:{dotted}", f"::{pairs}", f"64:ff9b::{pairs}", f"2002:{pairs}::", f"::ffff:0:{dotted}"):
+        world.addresses["bb-b.test"] = [address]
+        begin_is_refused(world, BLOCKED)
+
+
+def test_m5_row_73_a_private_network_is_open_to_the_organization_it_is_listed_for(world, monkeypatch):
+    monkeypatch.setattr(Settings, "address_policy", ADDRESS_POLICY)
+    tried, connect = [], socket.create_connection
+
+    def connect_elsewhere(address: tuple[str, int], *arguments: Any, **options: Any) -> socket.socket:
+        if address[0] != "10.20.1.5":
+            return connect(address, *arguments, **options)
+        tried.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "create_connection", connect_elsewhere)
+    world.addresses["bb-a.test"] = world.addresses["bb-b.test"] = ["10.20.1.5"]
+
+    def failure(place: Any) -> str:
+        assert world.attempt(place).status == 502
+        return world.last_failure()
+
+    assert failure(world.a) == BLOCKED
+    chosen = {"OUTBOUND_MODE": "listed", "ALLOWED_PRIVATE_NETWORKS": f"{world.a.slug}=10.20.0.0/16"}
+    settings = world.app.extensions["settings"]
+    read = Settings.read({**chosen, "INSTANCE_PATH": str(settings.instance.path)}, {})
+    world.app.extensions["settings"] = replace(
+        settings, outbound_mode=read.outbound_mode, private_networks=read.private_networks
+    )
+    assert failure(world.b) == BLOCKED
+    assert tried == []
+    assert failure(world.a) == UNREACHABLE
+    assert tried == [("10.20.1.5", PORT)]
+
+
+@pytest.mark.parametrize("network", ["127.0.0.0/8", "169.254.0.0/16", "0.0.0.0/0", "::/0", "fd00::/8", "100.64.0.0/10"])
+@pytest.mark.parametrize("whose", ["*", "acme"])
+def test_m5_row_74_the_application_does_not_start_with_a_network_that_nobody_should_reach(tmp_path, network, whose):
+    config = {
+        "PUBLIC_BASE_URL": ORIGIN,
+        "SECRET_KEY": "s" * 64,
+        "INSTANCE_PATH": str(tmp_path / "instance"),
+        "OUTBOUND_MODE": "listed",
+        "ALLOWED_PRIVATE_NETWORKS": f"{whose}=10.0.0.0/8,{network}",
+    }
+    with pytest.raises(UnsafeSettingError) as caught:
+        create_app(config)
+    assert network in str(caught.value)
+
+
+def test_m5_row_75_no_redirect_is_followed_and_nothing_signed_goes_elsewhere(world):
+    for path in (REQUEST_TOKEN, ACCESS_TOKEN, PROPERTIES, WHOAMI, f"{USERS}/mallory", USERS):
+        world.fb.scripts.clear()
+        if path == WHOAMI:
+            world.fb.scripts[PROPERTIES] = Reply('{"version":"8.7.0"}')
+        if path == USERS:
+            world.fb.scripts[f"{USERS}/mallory"] = Reply("", 404)
+        for status, location in (
+            (302, f"https://deny.test:{PORT}/"),
+            (307, f"https://bb-b.test:7990{path}"),
+            (302, f"https://bb-b.test:{PORT}/elsewhere"),
+            (307, f"//deny.test:{PORT}/x"),
+            (302, f"http://bb-b.test:{PORT}{path}"),
+        ):
+            world.fb.scripts[path] = Reply("", status, [("Location", location)])
+            world.fb.received.clear()
+            browser = world.stranger()
+            transport._breaker.cache_clear()
+            with world.nothing_new():
+                page = browser.begin(world.b)
+                if path != REQUEST_TOKEN:
+                    page = browser.finish(world.b, page, "mallory")
+            assert page.status == 502, (path, location)
+            if path != WHOAMI:
+                assert world.last_failure() == "AuthProviderError/http_error"
+            assert world.fb.count(path) == 1
+            assert world.fb.paths()[-1] == path
+            assert world.deny.count == 0
+    assert world.fa.received == []
+
+
+def test_m5_row_76_the_environment_leads_nowhere(world, monkeypatch, tmp_path):
+    deny = f"http://{world.addresses['deny.test'][0]}:{PORT}"
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(variable, deny)
+        monkeypatch.setenv(variable.lower(), deny)
+    monkeypatch.setenv("NO_PROXY", "elsewhere.test")
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password something\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    foreign = tmp_path / "foreign.pem"
+    trustme.CA().cert_pem.write_to_path(str(foreign))
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.setenv(variable, str(foreign))
+    assert world.browser().log_in(world.b, "mallory").status == 303
+    assert world.deny.count == 0
+    assert {request.headers.get("Authorization", "")[:6] for request in world.fb.received} == {"OAuth "}
+
+
+def expired(authority: trustme.CA) -> trustme.LeafCert:
+    now = datetime.now(UTC)
+    return authority.issue_cert("bb-b.test", not_before=now - timedelta(days=9), not_after=now - timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    "certificate",
+    [
+        lambda authority: authority.issue_cert("bb-a.test"),
+        lambda authority: authority.issue_cert("127.0.0.2"),
+        expired,
+        lambda _: trustme.CA().issue_cert("bb-b.test"),
+    ],
+    ids=["wrong name", "address only", "expired", "unknown CA"],
+)
+def test_m5_row_77_a_certificate_that_does_not_hold_ends_the_login(world, raw, certificate_authority, certificate):
+    server = raw(answering(TOKEN), certificate=certificate(certificate_authority))
+    begin_is_refused(world, "AuthProviderError/tls_error")
+    assert server.requests == []
+    assert len(server.peers) == 1
+
+
+def test_m5_row_77_a_self_signed_certificate_ends_the_login(world, raw, tmp_path):
+    class SelfSigned:
+        def configure_cert(self, context: Any) -> None:
+            key = PrivateKey.generate(2048)
+            file = tmp_path / "self-signed.pem"
+            file.write_text(key.pem() + key.certificate("bb-b.test"))
+            context.load_cert_chain(file)
+            file.unlink()
+
+    server = raw(answering(TOKEN), certificate=SelfSigned())
+    begin_is_refused(world, "AuthProviderError/tls_error")
+    assert server.requests == []
+
+
+def test_m5_row_77_the_ca_of_one_organization_counts_for_no_other(world, raw):
+    own = trustme.CA()
+    server = raw(answering(TOKEN), certificate=own.issue_cert("bb-b.test"))
+    world.change_integration(world.b, ca_certificates=own.cert_pem.bytes().decode())
+    assert world.attempt(world.b).status == 303
+    world.change_integration(world.a, base_url="https://bb-b.test:7990")
+    page = world.attempt(world.a)
+    assert (page.status, world.last_failure()) == (502, "AuthProviderError/tls_error")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("name", ["SOCIAL_AUTH_BITBUCKET_SERVER_VERIFY_SSL", "SOCIAL_AUTH_VERIFY_SSL"])
+def test_m5_row_77_the_application_does_not_start_without_verification(tmp_path, name):
+    config = {"PUBLIC_BASE_URL": ORIGIN, "SECRET_KEY": "s" * 64, "INSTANCE_PATH": str(tmp_path / "instance")}
+    with pytest.raises(UnsafeConfigurationError, match="VERIFY_SSL"):
+        create_app({**config, name: False})
+
+
+def test_m5_row_78_what_is_no_ca_certificate_is_not_stored(world, certificate_authority):
+    leaf = certificate_authority.issue_cert("bb-a.test")
+    certificate = certificate_authority.cert_pem.bytes().decode()
+    owner, before = owner_of_a(world), len(stored(world))
+    for pasted in (
+        leaf.cert_chain_pems[0].bytes().decode(),
+        certificate + leaf.private_key_pem.bytes().decode(),
+        certificate * 100,
+        "not PEM",
+    ):
+        page = save(owner, world, "https://bb.acme.test", ca_certificates=pasted)
+        assert page.status == 422, pasted[:60]
+        assert "PRIVATE KEY" not in page.text
+    assert len(stored(world)) == before
+    page = save(owner, world, "https://bb.acme.test", ca_certificates=certificate)
+    assert page.status == 303
+
+
+def test_m5_row_78_a_ca_of_another_organization_affects_only_who_set_it(world):
+    foreign = trustme.CA().cert_pem.bytes().decode()
+    owner, path = owner_of_a(world), f"{world.a.settings_path}/edit"
+    form = {"name": "A", "platform": PLATFORM, "base_url": world.fa.url, "enabled": "y", "ca_certificates": foreign}
+    assert owner.post(path, form, token_from=path).status == 303
+    assert world.attempt(world.a).status == 502
+    assert world.last_failure() == "AuthProviderError/tls_error"
+    assert world.attempt(world.b).status == 303
+
+
+def test_m5_row_79_a_forbidden_address_looks_like_a_name_that_does_not_exist(world):
+    def answers(place_name: str, addresses: list[str], port: int) -> list[Any]:
+        """What somebody sees who tries four times in a row."""
+        transport._breaker.cache_clear()
+        world.addresses[place_name] = addresses
+        world.change_integration(world.b, base_url=f"https://{place_name}:{port}")
+        browser, seen = world.stranger(), []
+        for _ in range(4):
+            page = browser.begin(world.b)
+            headers = [(name, value) for name, value in page.headers if name not in {"Date", "Set-Cookie"}]
+            seen.append((page.status, page.without_reference, len(page.body), headers))
+        return seen
+
+    forbidden = world.addresses["deny.test"]
+    with RawServer(lambda peer: peer.send(b"SSH-2.0-OpenSSH_9.6\r\n"), forbidden[0], 7990):
+        blocked = answers("one.test", forbidden, PORT)
+        with_banner = answers("two.test", forbidden, 7990)
+        with_closed_port = answers("six.test", forbidden, 443)
+        unresolvable = answers("ten.test", [], PORT)
+        nothing_listens = answers("old.test", [world.fb.address], 7990)
+    assert blocked == with_banner == with_closed_port == unresolvable == nothing_listens
+    assert [status for status, *_ in blocked] == [502, 502, 502, 503]
+
+
+def test_m5_row_80_a_stalled_server_holds_four_connections_and_nobody_else(world, monkeypatch):
+    monkeypatch.setattr(transport, "_WAIT_FOR_CONNECTION", 0.01)
+    monkeypatch.setattr(integrations, "Integration", functools.partial(Integration, timeout=60))
+    arrived, release = threading.Semaphore(0), threading.Event()
+
+    def stall(received: Received) -> Reply:
+        arrived.release()
+        release.wait(60)
+        return world.fb.honest[REQUEST_TOKEN](received)
+
+    world.fb.scripts[REQUEST_TOKEN] = stall
+    strangers = [world.stranger() for _ in range(50)]
+    tokens = [browser.get(world.b.login_path).csrf_token for browser in strangers]
+    alice = world.browser()
+    token_of_alice = alice.get(world.a.login_path).csrf_token
+    with ThreadPoolExecutor(50) as everybody:
+        under_way = [
+            everybody.submit(browser.post, world.b.begin_path, {"csrf_token": token})
+            for browser, token in zip(strangers, tokens, strict=True)
+        ]
+        try:
+            for _ in range(4):
+                assert arrived.acquire(timeout=30)
+            assert alice.post(world.a.begin_path, {"csrf_token": token_of_alice}).status == 303
+            refused = list(islice(as_completed(under_way, timeout=30), 46))
+        finally:
+            release.set()
+        statuses = sorted(future.result().status for future in under_way)
+    assert statuses == [303] * 4 + [503] * 46
+    assert {future.result().status for future in refused} == {503}
+    assert len({request.connection for request in world.fb.received}) == 4

@@ -1,0 +1,719 @@
+"""M6: keys, tokens and verifiers stay where they belong, and a lost or changed key fails closed."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import itertools
+import json
+import logging
+import os
+import pickle
+import re
+import socket
+import stat
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+import social_core
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from flask.testing import FlaskClient
+from oauthlib.oauth1.rfc5849 import signature
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+import demo_app
+import social_bitbucket_server
+from demo_app import database, integrations
+from demo_app.instance_files import UnsafeSettingError
+from demo_app.models import IntegrationRecord, KeyPair, SocialStorage
+from social_bitbucket_server import backends, profile, transport
+from social_bitbucket_server import client as client_module
+from social_bitbucket_server.backends import BitbucketServerOAuth1
+from social_bitbucket_server.client import Client
+from social_bitbucket_server.flask import FlaskStrategy
+from social_bitbucket_server.key_ring import KeyRing
+from social_bitbucket_server.keys import DEFAULT_BITS, PrivateKey, PublicKey, new_consumer_key
+from social_bitbucket_server.pending import PendingLogins
+from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.secret import opaque
+from social_bitbucket_server.signing import RSAClient
+from social_bitbucket_server.tokens import StoredToken
+from tests.scripted_server import Received, Reply
+from tests.security.world import ACCESS_TOKEN, ORIGIN, REQUEST_TOKEN, Browser, Place, World
+
+UNOPENABLE = "AuthConfigurationError/invalid_setting(encryption_key)"
+
+
+def leaks(world: World, text: str) -> list[str]:
+    return [canary for canary in world.canaries.values if canary in text]
+
+
+def key_pairs(world: World, place: Place) -> list[KeyPair]:
+    """Those of the organization's integration, oldest first."""
+    with world.context():
+        pairs = select(KeyPair).where(KeyPair.integration_id == place.integration_id).order_by(KeyPair.created_at)
+        found = list(database.session.scalars(pairs))
+        database.session.expunge_all()
+        return found
+
+
+def sealed_keys(world: World) -> list[str | None]:
+    with world.context():
+        return list(database.session.scalars(select(KeyPair.sealed_private_key).order_by(KeyPair.id)))
+
+
+def seal_differently(world: World, place: Place, record: str) -> None:
+    with world.context():
+        integration = database.session.get_one(IntegrationRecord, place.integration_id)
+        integration.active_key_pair.sealed_private_key = record
+        database.session.commit()
+
+
+def command(world: World, *arguments: str) -> Any:
+    return world.app.test_cli_runner().invoke(args=arguments)
+
+
+def new_key(world: World) -> str:
+    """Another key for the ring."""
+    key = KeyRing.generate().partition(":")[2]
+    world.canaries.values.add(key)
+    return key
+
+
+# Nothing is stored, logged or shown
+
+
+def test_m6_row_81_nothing_of_a_login_is_stored_but_who_it_was(world):
+    for place, name in ((world.a, "alice"), (world.b, "mallory")):
+        assert world.browser().log_in(place, name).status == 303
+    assert world.browser().begin(world.a).status == 303  # and never comes back
+    assert leaks(world, world.everything_stored()) == []
+    identity: Any = SocialStorage.user
+    with world.context():
+        assert {field for (data,) in database.session.execute(select(identity.extra_data)) for field in data} <= {
+            "auth_time"
+        }
+        for name in ("social_auth_partials", "social_auth_codes", "social_auth_associations"):
+            assert database.session.execute(select(database.Base.metadata.tables[name])).all() == []
+    assert world.transactions() == 1
+    file = world.app.extensions["engine"].url.database
+    parts = [path for path in (Path(f"{file}{end}") for end in ("", "-wal", "-shm")) if path.exists()]
+    assert len(parts) > 1
+    for path in parts:
+        assert leaks(world, path.read_bytes().decode("latin-1")) == [], path.name
+
+
+def test_m6_row_81_a_login_that_is_over_leaves_no_transaction(world):
+    world.browser().log_in(world.b, "mallory")
+    assert world.transactions() == 0
+
+
+class Everything(logging.Handler):
+    """Every line that is logged, with its arguments and its traceback."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{self.format(record)} {record.args!r}")
+
+
+def test_m6_row_82_no_log_at_any_level_holds_a_secret(world):
+    root, everything = logging.getLogger(), Everything()
+    kept, level = root.handlers[:], root.level
+
+    def log_in_twice() -> None:
+        assert world.browser().log_in(world.a, "alice").status == 303
+        world.fb.scripts[ACCESS_TOKEN] = Reply("oauth_problem=token_rejected", 401)
+        assert world.browser().log_in(world.b, "mallory").status == 502
+        world.attempt(world.b)
+
+    root.addHandler(everything)
+    root.setLevel(logging.DEBUG)
+    try:
+        log_in_twice()
+        logging.basicConfig(force=True, level=logging.DEBUG, handlers=[everything])
+        log_in_twice()
+    finally:
+        root.handlers[:] = kept
+        root.setLevel(level)
+    logged = "\n".join(everything.lines)
+    assert "request-token" in logged
+    assert leaks(world, logged) == []
+    assert "oauth_signature" not in logged
+    assert "Authorization" not in logged
+
+
+HIDING = {transport.send.__code__, opaque(print).__code__}
+WATCHED = tuple(str(Path(package.__file__).parent) for package in (demo_app, social_bitbucket_server, social_core))
+
+
+def _is_hidden(frame: FrameType | None) -> bool:
+    """Whether errors leave *frame* without a trace of it."""
+    while frame is not None:
+        frame = frame.f_back
+        if frame is not None and frame.f_code in HIDING:
+            return True
+    return False
+
+
+class Watching:
+    """Reads the local variables of every function on the way, line by line, as a traceback would show them."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.leaks: set[str] = set()
+        self.functions: set[str] = set()
+
+    def __enter__(self) -> Watching:
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _trace(self, frame: FrameType, _event: str, _argument: Any) -> Any:
+        if not frame.f_code.co_filename.startswith(WATCHED) or _is_hidden(frame):
+            return None
+        self.functions.add(frame.f_code.co_qualname)
+        self._look(frame)
+        return self._line
+
+    def _line(self, frame: FrameType, _event: str, _argument: Any) -> Any:
+        self._look(frame)
+        return self._line
+
+    def _look(self, frame: FrameType) -> None:
+        for name, value in list(frame.f_locals.items()):
+            try:
+                shown = repr(value)
+            except Exception:  # noqa: BLE001  # what is not made yet shows nothing
+                continue
+            if any(canary in shown for canary in self._world.canaries.values):
+                self.leaks.add(
+                    f"{name} in {frame.f_code.co_qualname} ({Path(frame.f_code.co_filename).name}:{frame.f_lineno})"
+                )
+
+
+_somebody = itertools.count()
+
+
+def begin_in_this_thread(world: World) -> tuple[FlaskClient, Any]:
+    client = world.app.test_client()
+    somebody_new = {"REMOTE_ADDR": f"127.201.1.{next(_somebody) % 250 + 1}"}
+    return client, client.post(world.b.begin_path, base_url=ORIGIN, environ_overrides=somebody_new)
+
+
+def finish_in_this_thread(world: World, client: FlaskClient, location: str) -> Any:
+    token, verifier = world.fb.authorize(location, "mallory")
+    return client.get(world.b.callback(oauth_token=token, oauth_verifier=verifier), base_url=ORIGIN)
+
+
+@pytest.fixture
+def without_csrf(world: World) -> None:
+    """Logins begin without the page that holds the button."""
+    world.app.config.update(WTF_CSRF_ENABLED=False)
+
+
+def test_m6_row_83_no_local_variable_on_the_way_shows_a_secret(world, without_csrf):
+    with Watching(world) as watching:
+        client, begun = begin_in_this_thread(world)
+        done = finish_in_this_thread(world, client, begun.location)
+    assert done.status_code == 303
+    assert sorted(watching.leaks) == []
+    assert {"BitbucketServerOAuth1.auth_url", "Client.access_token", "fetch_profile"} <= watching.functions
+
+
+def test_m6_row_83_no_traceback_with_local_variables_shows_a_secret(world, without_csrf, monkeypatch, caplog):
+    """Whatever fails, wherever it fails: what an error tracker would get to see, frameworks included."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("forced")
+
+    at_begin = (
+        (Client, "request_token"),
+        (Client, "authorize_url"),
+        (Client, "_send"),
+        (PrivateKey, "sign_sha1"),
+        (RSAClient, "get_oauth_signature"),
+        (socket, "create_connection"),
+        (http.client.HTTPConnection, "putheader"),
+        (http.client.HTTPConnection, "getresponse"),
+        (client_module, "read_form"),
+        (client_module, "_token"),
+        (PendingLogins, "begin"),
+        (FlaskStrategy, "redirect"),
+        (integrations.SealedKeys, "open"),
+        (KeyRing, "open"),
+    )
+    at_callback = (
+        (PendingLogins, "finish"),
+        (BitbucketServerOAuth1, "_callback"),
+        (Client, "access_token"),
+        (client_module, "_access_token"),
+        (client_module, "_seconds"),
+        (RSAClient, "get_oauth_signature"),
+        (http.client.HTTPConnection, "getresponse"),
+        (backends, "fetch_profile"),
+        (profile, "_profile"),
+        (profile, "read_json"),
+        (backends, "_response"),
+        (FlaskStrategy, "authenticate"),
+        (BitbucketServerOAuth1, "get_user_details"),
+        (BitbucketServerOAuth1, "get_user_id"),
+        (BitbucketServerOAuth1, "run_pipeline"),
+    )
+
+    def traceback_of(stage: str, owner: Any, name: str) -> str:
+        caplog.clear()
+        transport._manager.cache_clear()
+        world.app.extensions["sealed_keys"]._opened.clear()
+        client, begun = begin_in_this_thread(world) if stage == "callback" else (None, None)
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, name, fail)
+            if client is None:
+                begin_in_this_thread(world)
+            else:
+                finish_in_this_thread(world, client, begun.location)
+        (error,) = [record.exc_info[1] for record in caplog.records if record.exc_info]
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+        return "".join(shown.format())
+
+    for stage, places in (("begin", at_begin), ("callback", at_callback)):
+        for owner, name in places:
+            shown = traceback_of(stage, owner, name)
+            assert "forced" in shown
+            assert leaks(world, shown) == [], (stage, name, shown)
+
+
+def test_m6_row_84_nothing_that_holds_a_secret_shows_it(world):
+    with world.context():
+        integration = integrations.for_login(world.b.integration_id)
+        assert integration is not None
+        strategy = FlaskStrategy(SocialStorage)
+        backend = BitbucketServerOAuth1(strategy, "/complete/")
+    client = Client(integration)
+    secret = world.canaries.new("ACCESS")
+    token = client_module.AccessToken(backends.Secret(secret), backends.Secret(secret), 1, 1)
+    ring = KeyRing.parse((Path(world.config["INSTANCE_PATH"]) / "key_ring").read_text())
+    holders = (
+        integration,
+        integration.private_key,
+        client,
+        client._route,
+        backend,
+        RSAClient("consumer", integration.private_key, resource_owner_key=token.value),
+        ring,
+        token,
+        token.value,
+        StoredToken.granted(token, integration),
+        world.app.extensions["settings"],
+        world.app.extensions["sealed_keys"],
+    )
+
+    def picture(show: Any, holder: Any) -> str:
+        try:
+            return f"{show(holder)!r}"
+        except (TypeError, AttributeError, pickle.PicklingError):
+            return ""
+
+    for holder in holders:
+        for show in (repr, str, vars, pickle.dumps, json.dumps, "{}".format):
+            if isinstance(holder, str) and show is not repr and show is not pickle.dumps:
+                continue  # it is the text itself; only what prints it by accident must not
+            shown = picture(show, holder)
+            assert leaks(world, shown) == [], (type(holder).__name__, show)
+            assert "PRIVATE KEY" not in shown
+    for holder in (integration, integration.private_key, client, ring, token, token.value):
+        with pytest.raises(TypeError):
+            pickle.dumps(holder)
+
+
+# The key ring
+
+
+def test_m6_row_85_another_ring_opens_nothing_and_changes_nothing(world):
+    before = sealed_keys(world)
+    world.restart(KEY_RING=f"1:{new_key(world)}")
+    assert world.browser().get("/healthz").status == 503
+    assert world.events("key.decrypt_failed")
+    page = world.attempt(world.b)
+    assert (page.status, world.last_failure()) == (503, UNOPENABLE)
+    assert "the operator of this application" in page.text
+    assert world.fb.received == []
+    assert sealed_keys(world) == before
+    assert world.browser().get(world.b.login_path).status == 200
+
+
+def test_m6_row_85_after_a_lost_ring_the_owner_makes_a_new_key_pair(world):
+    world.restart(KEY_RING=f"2:{new_key(world)}")
+    owner = world.browser()
+    assert owner.log_owner_in(world.b).status == 303
+    rotate(owner, world.b)
+    assert world.attempt(world.b).status == 503
+    assert verify(owner, world.b).status == 303
+    assert world.browser().log_in(world.b, "mallory").status == 303
+    assert world.attempt(world.a).status == 503
+    assert world.browser().get("/healthz").status == 503
+    owner = world.browser()
+    owner.log_owner_in(world.a)
+    rotate(owner, world.a)
+    verify(owner, world.a)
+    assert world.browser().get("/healthz").status == 200
+
+
+def test_m6_row_85_a_ring_that_is_gone_is_not_made_anew(world):
+    file = Path(world.config["INSTANCE_PATH"]) / "key_ring"
+    text = file.read_text()
+    file.unlink()
+    with pytest.raises(UnsafeSettingError, match="key ring is missing"):
+        world.restart()
+    assert not file.exists()
+    world.restart(KEY_RING=text)
+    assert world.attempt(world.b).status == 303
+
+
+def test_m6_row_86_a_ring_is_rotated_without_losing_a_key(world):
+    old, new = (Path(world.config["INSTANCE_PATH"]) / "key_ring").read_text().strip(), new_key(world)
+
+    def begins() -> bool:
+        return world.attempt(world.b).status == 303 and world.attempt(world.a).status == 303
+
+    world.restart(KEY_RING=old)
+    assert begins()
+    world.restart(KEY_RING=f"2:{new},{old}")
+    assert begins()
+    result = command(world, "keys", "rewrap")
+    assert (result.exit_code, result.output) == (0, "2 private keys are sealed with the newest key of the ring.\n")
+    sealed = sealed_keys(world)
+    assert all(str(record).startswith("v1.2.") for record in sealed)
+    assert command(world, "keys", "rewrap").exit_code == 0
+    assert sealed_keys(world) == sealed
+    assert begins()
+    world.restart(KEY_RING=f"2:{new}")
+    assert begins()
+    world.restart(KEY_RING=old)
+    assert world.attempt(world.b).status == 503
+    assert world.last_failure() == UNOPENABLE
+    assert command(world, "keys", "rewrap").exit_code == 1
+    assert sealed_keys(world) == sealed
+
+
+def test_m6_row_86_an_interrupted_rewrap_is_taken_up_again(world, monkeypatch):
+    old = (Path(world.config["INSTANCE_PATH"]) / "key_ring").read_text().strip()
+    world.restart(KEY_RING=f"2:{new_key(world)},{old}")
+    reseal, calls = integrations.SealedKeys.reseal, iter((True, False))
+
+    def once(keys: integrations.SealedKeys, pair: KeyPair) -> str:
+        if next(calls):
+            return reseal(keys, pair)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(integrations.SealedKeys, "reseal", once)
+        assert command(world, "keys", "rewrap").exit_code != 0
+    assert sorted(str(record)[:5] for record in sealed_keys(world)) == ["v1.1.", "v1.2."]
+    assert command(world, "keys", "rewrap").exit_code == 0
+    assert {str(record)[:5] for record in sealed_keys(world)} == {"v1.2."}
+    assert world.attempt(world.a).status == world.attempt(world.b).status == 303
+
+
+def flipped(text: str) -> str:
+    """Base64 of the same bytes but for one bit."""
+    data = bytearray(base64.b64decode(text))
+    data[0] ^= 1
+    return base64.b64encode(data).decode()
+
+
+def test_m6_row_87_one_changed_bit_makes_a_record_worthless(world):
+    record = key_pairs(world, world.b)[0].sealed_private_key
+    assert record is not None
+    version, key, nonce, sealed = record.split(".")
+    for changed in (
+        ("v0", key, nonce, sealed),
+        (version, "3", nonce, sealed),
+        (version, "0", nonce, sealed),
+        (version, key, flipped(nonce), sealed),
+        (version, key, nonce, flipped(sealed)),
+        (version, key, nonce),
+    ):
+        seal_differently(world, world.b, ".".join(changed))
+        page = world.attempt(world.b)
+        assert (page.status, world.last_failure()) == (503, UNOPENABLE), changed[:2]
+        assert world.events("key.decrypt_failed")[-1]["integration_id"] == world.b.integration_id
+    assert world.fb.received == []
+    seal_differently(world, world.b, record)
+    assert world.attempt(world.b).status == 303
+
+
+def test_m6_row_87_the_record_of_another_integration_opens_in_no_other_place(world):
+    assert world.attempt(world.a).status == 303  # so that the key is known already
+    record = key_pairs(world, world.a)[0].sealed_private_key
+    seal_differently(world, world.b, str(record))
+    assert world.attempt(world.b).status == 503
+    assert world.last_failure() == UNOPENABLE
+
+
+# Key pairs
+
+
+def pem_of(key: Any, password: bytes | None = None) -> str:
+    encryption: Any = serialization.NoEncryption()
+    if password is not None:
+        encryption = serialization.BestAvailableEncryption(password)
+    pem: bytes = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    return pem.decode()
+
+
+def test_m6_row_88_new_keys_are_strong():
+    key = PrivateKey.generate()
+    assert key.bits == DEFAULT_BITS == 3072
+    numbers: Any = serialization.load_pem_public_key(key.public.pem.encode())
+    assert numbers.public_numbers().e == 65537
+    for bits in (512, 1024, 2047):
+        with pytest.raises(BitbucketServerError):
+            PrivateKey.generate(bits)
+
+
+def test_m6_row_88_weak_and_other_keys_are_refused_and_not_repeated(private_key):
+    for given in (
+        pem_of(rsa.generate_private_key(65537, 1024)),
+        pem_of(rsa.generate_private_key(65537, 1536)),
+        pem_of(rsa.generate_private_key(3, 2048)),
+        pem_of(ec.generate_private_key(ec.SECP256R1())),
+        pem_of(ed25519.Ed25519PrivateKey.generate()),
+        pem_of(rsa.generate_private_key(65537, 2048), b"passphrase"),
+        private_key.public.pem,
+        private_key.pem()[:800],
+    ):
+        fields = {"url": "https://bb.test", "consumer_key": "key", "private_key": given}
+        with pytest.raises(BitbucketServerError) as caught:
+            social_bitbucket_server.configuration.integration_from_fields("id", fields)
+        error = caught.value.as_social_error(None, "begin")
+        assert (type(error).__name__, error.code, error.parameter) == (
+            "AuthConfigurationError",
+            "invalid_setting",
+            "private_key",
+        )
+        shown = f"{error} {error.context} {caught.value!r}"
+        assert not [line for line in given.splitlines() if line in shown]
+
+
+def every_page(world: World, browser: Browser) -> Iterator[tuple[str, str]]:
+    """The endpoint and the text of everything that can be opened, at both organizations."""
+    for rule in world.app.url_map.iter_rules():
+        if "GET" not in (rule.methods or ()):
+            continue
+        for place in (world.a, world.b):
+            values = {
+                "slug": place.slug,
+                "integration": place.integration_id,
+                "number": 1,
+                "filename": "style.css",
+                "user_id": world.users()[0].id,
+            }
+            if not rule.arguments <= values.keys():
+                pytest.fail(f"{rule} needs {rule.arguments - values.keys()}")
+            with world.context():
+                path = world.app.url_for(rule.endpoint, **{name: values[name] for name in rule.arguments})
+            yield rule.endpoint, browser.get(path).text
+
+
+def test_m6_row_89_no_page_shows_a_private_key_and_public_ones_are_for_the_owner(world):
+    member, owner = world.browser(), world.browser()
+    member.log_in(world.b, "mallory")
+    owner.log_owner_in(world.b)
+    rotate(owner, world.b)
+    seen: dict[str, set[str]] = {}
+    for who, browser in (("owner", owner), ("member", member), ("anonymous", world.browser())):
+        for endpoint, text in every_page(world, browser):
+            assert "PRIVATE KEY" not in text, (who, endpoint)
+            if "BEGIN PUBLIC KEY" in text:
+                seen.setdefault(who, set()).add(endpoint)
+    assert seen == {"owner": {"settings.integration", "settings.plain_worksheet"}}
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_m6_row_90_only_its_owner_reads_the_database(world, tmp_path):
+    file = Path(world.app.extensions["engine"].url.database)
+    world.browser().log_in(world.b, "mallory")
+    before = os.umask(0o022)
+    try:
+        result = command(world, "db-backup", str(tmp_path / "backup.sqlite"))
+    finally:
+        os.umask(before)
+    assert result.exit_code == 0, result.output
+    backup = tmp_path / "backup.sqlite"
+    assert backup.stat().st_size > 0
+    for path in (file, Path(f"{file}-wal"), Path(f"{file}-shm"), backup, Path(world.config["INSTANCE_PATH"])):
+        assert mode(path) & 0o077 == 0, path
+    for path in Path(world.config["INSTANCE_PATH"]).iterdir():
+        assert mode(path) == 0o600, path
+    assert command(world, "db-backup", str(backup)).exit_code == 1
+    world.stop()
+    for changed in (file, Path(f"{file}-wal")):
+        changed.touch(0o600)
+        changed.chmod(0o644)
+        with pytest.raises(UnsafeSettingError, match=f"chmod 600 {re.escape(str(changed))}$"):
+            demo_app.create_app(world.config)
+        changed.chmod(0o600)
+    world.restart()
+    assert world.attempt(world.b).status == 303
+
+
+def test_m6_row_91_consumer_keys_are_long_plain_and_unique(world):
+    keys = [new_consumer_key() for _ in range(10_000)]
+    assert len(set(keys)) == len(keys)
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]{32,64}", key) for key in keys)
+    # 40 hexadecimal digits are 160 bits, all of them random: each digit is any of the sixteen.
+    assert {len(key) for key in keys} == {40}
+    assert all(len({key[position] for key in keys}) == 16 for position in range(40))
+    with world.context():
+        first, second = database.session.scalars(select(IntegrationRecord))
+        second.consumer_key = first.consumer_key
+        with pytest.raises(IntegrityError):
+            database.session.commit()
+
+
+def test_m6_row_91_two_integrations_never_share_a_public_key(world):
+    with world.context():
+        first, second = database.session.scalars(select(IntegrationRecord))
+        second.active_key_pair.public_key = first.active_key_pair.public_key
+        with pytest.raises(IntegrityError):
+            database.session.commit()
+
+
+# Rotation
+
+
+class ApplicationLink:
+    """Bitbucket's side: checks signatures with the public key that was pasted last."""
+
+    def __init__(self, world: World, place: Place, public_key: str) -> None:
+        self.public_key = public_key
+        self._server, self._honest = place.server, place.server.honest[REQUEST_TOKEN]
+        place.server.scripts[REQUEST_TOKEN] = self._answer
+
+    def _answer(self, received: Received) -> Reply:
+        parameters = signature.collect_parameters(headers={"Authorization": received.headers["Authorization"]})
+        base_string = signature.signature_base_string(
+            "POST", self._server.url + received.path, signature.normalize_parameters(parameters)
+        )
+        public_key: Any = serialization.load_pem_public_key(self.public_key.encode())
+        signed = base64.b64decode(received.oauth["oauth_signature"])
+        try:
+            public_key.verify(signed, base_string.encode(), padding.PKCS1v15(), hashes.SHA1())
+        except InvalidSignature:
+            return Reply("oauth_problem=signature_invalid", 401)
+        return self._honest(received)
+
+
+def rotate(owner: Browser, place: Place) -> None:
+    path = place.settings_path
+    assert owner.post(f"{path}/key-pair", token_from=f"{path}/edit").status == 303
+
+
+def verify(owner: Browser, place: Place) -> Any:
+    return owner.post(f"{place.settings_path}/key-pair/verify", token_from=place.settings_path)
+
+
+def states(world: World) -> list[tuple[str, bool]]:
+    """Of organization B's key pairs, and whether they have a private key."""
+    return [(pair.stored_state, pair.sealed_private_key is not None) for pair in key_pairs(world, world.b)]
+
+
+def test_m6_row_92_a_new_key_pair_replaces_the_old_one_when_bitbucket_accepts_it(world):
+    owner = world.browser()
+    owner.log_owner_in(world.b)
+    (old,) = key_pairs(world, world.b)
+    link = ApplicationLink(world, world.b, old.public_key)
+    rotate(owner, world.b)
+    old, new = key_pairs(world, world.b)
+    assert states(world) == [("active", True), ("pending", True)]
+    assert PublicKey.read(new.public_key).fingerprint in owner.get(world.b.settings_path).text
+    assert world.browser().log_in(world.b, "mallory").status == 303
+
+    page = verify(owner, world.b)
+    assert page.status == 422
+    assert "Bitbucket does not have the new public key yet." in page.text
+    assert states(world) == [("active", True), ("pending", True)]
+    assert world.events("key.promoted") == []
+    assert world.browser().log_in(world.b, "mallory").status == 303
+
+    link.public_key = new.public_key
+    assert verify(owner, world.b).status == 303
+    assert states(world) == [("retired", False), ("active", True)]
+    (promoted,), (retired,) = world.events("key.promoted"), world.events("key.retired")
+    assert promoted["integration_id"] == retired["integration_id"] == world.b.integration_id
+    assert world.browser().log_in(world.b, "mallory").status == 303
+    link.public_key = old.public_key
+    assert world.attempt(world.b).status == 503
+    assert verify(owner, world.b).status == 303
+    assert states(world) == [("retired", False), ("active", True)]
+
+
+def test_m6_row_92_a_server_that_cannot_be_asked_promotes_nothing(world):
+    owner = world.browser()
+    owner.log_owner_in(world.b)
+    rotate(owner, world.b)
+    for reply in (Reply("", 500), Reply("", 302, [("Location", "https://deny.test:8443/")]), Reply("<html>")):
+        world.fb.scripts[REQUEST_TOKEN] = reply
+        page = verify(owner, world.b)
+        assert page.status == 422
+        assert "Nothing has changed" in page.text
+        assert states(world) == [("active", True), ("pending", True)]
+    world.fb.scripts.clear()
+    pages = []
+    for addresses in (world.addresses["deny.test"], []):
+        transport._breaker.cache_clear()
+        transport._manager.cache_clear()
+        world.addresses["bb-b.test"] = addresses
+        pages.append(verify(owner, world.b).without_reference)
+    assert pages[0] == pages[1]
+    assert world.events("outbound.blocked")[-1]["host"] == "bb-b.test"
+    assert states(world) == [("active", True), ("pending", True)]
+
+
+def test_m6_row_92_two_who_verify_at_once_promote_once(world, monkeypatch):
+    owner = world.browser()
+    owner.log_owner_in(world.b)
+    rotate(owner, world.b)
+    first = world.fb.honest[REQUEST_TOKEN]
+
+    def meanwhile(received: Received) -> Reply:
+        """Somebody else is faster while this request waits for its answer."""
+        world.fb.scripts.clear()
+        assert verify(second, world.b).status == 303
+        return first(received)
+
+    second = world.browser()
+    second.log_owner_in(world.b)
+    world.fb.scripts[REQUEST_TOKEN] = meanwhile
+    assert verify(owner, world.b).status == 303
+    assert states(world) == [("retired", False), ("active", True)]
+    assert len(world.events("key.promoted")) == 1
+
+
+def test_m6_row_92_only_the_owner_rotates(world):
+    member, owner, stranger = world.browser(), world.browser(), world.browser()
+    member.log_in(world.b, "mallory")
+    owner.log_owner_in(world.b)
+    stranger.log_owner_in(world.a)
+    token = {"csrf_token": stranger.get(world.a.settings_path).csrf_token}
+    for path in (f"{world.b.settings_path}/key-pair", f"{world.b.settings_path}/key-pair/verify"):
+        assert stranger.post(path, token).status == 404
+        assert member.post(path, {"csrf_token": member.get(world.b.account_path).csrf_token}).status == 404
+        assert owner.get(path).status == 405
+    assert states(world) == [("active", True)]

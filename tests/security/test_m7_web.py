@@ -1,0 +1,666 @@
+"""M7: the web around the login."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from social_flask.routes import social_auth
+from sqlalchemy import event, select, text
+from sqlalchemy.exc import DBAPIError
+from werkzeug.routing import Rule
+
+from demo_app import create_app, database, integrations
+from demo_app.instance_files import UnsafeSettingError
+from demo_app.models import AuditEntry
+from social_bitbucket_server.checks import UnsafeConfigurationError
+from social_bitbucket_server.flask import BitbucketServer
+from tests.fuzz.examples import JSON, NOISE
+from tests.scripted_server import Reply
+from tests.security.world import (
+    ACCESS_TOKEN,
+    HOST,
+    ORIGIN,
+    PROPERTIES,
+    REQUEST_TOKEN,
+    USERS,
+    Browser,
+    Page,
+    Place,
+    World,
+    on_every_database,
+    person,
+)
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "15"))
+
+HOSTILE_TEXTS = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "{{19187*19183}}",
+    "${19187*19183}",
+    "'-alert(1)-'",
+]
+PRODUCT = str(19187 * 19183)
+
+
+def addresses(world: World, place: Place, method: str = "GET") -> Iterator[str]:
+    """Every address of the application for *method*, filled in with what belongs to *place*."""
+    values = {
+        "slug": place.slug,
+        "integration": place.integration_id,
+        "number": 1,
+        "user_id": 1,
+        "identity_id": 1,
+        "handle": "x",
+        "action": "disable",
+        "filename": "style.css",
+    }
+    with world.context():
+        for rule in world.app.url_map.iter_rules():
+            if method in (rule.methods or ()):
+                yield _filled(rule, values)
+
+
+def _filled(rule: Rule, values: dict[str, Any]) -> str:
+    built = rule.build({name: values[name] for name in rule.arguments})
+    assert built is not None
+    return built[1]
+
+
+def everybody(world: World) -> dict[str, Browser]:
+    """Somebody unknown, a person of A, and A's owner."""
+    stranger, member, owner = world.stranger(), world.stranger(), world.stranger()
+    assert member.log_in(world.a, "alice").status == 303
+    assert owner.log_owner_in(world.a).status == 303
+    return {"stranger": stranger, "member": member, "owner": owner}
+
+
+def every_page(world: World) -> Iterator[tuple[str, Page]]:
+    """Every page that can be opened, for everybody who can open it."""
+    for browser in everybody(world).values():
+        for address in addresses(world, world.a):
+            yield address, browser.get(address)
+
+
+def policy(page: Page) -> dict[str, str]:
+    """The Content-Security-Policy by directive."""
+    directives = (part.strip().partition(" ") for part in page.header("Content-Security-Policy").split(";"))
+    return {name: value for name, _, value in directives}
+
+
+def test_m7_row_93_hostile_text_is_shown_as_text(world):
+    owner = world.stranger()
+    owner.log_owner_in(world.a)
+    for number, hostile in enumerate(HOSTILE_TEXTS):
+        name = world.fa.knows(person(100 + number, f"m{number}", displayName=hostile))
+        member = world.stranger()
+        assert member.log_in(world.a, name).status == 303
+        world.change_organization(world.a, name=hostile[:80])
+        world.change_integration(world.a, name=hostile[:80])
+        pages = [browser.get(address) for browser in (member, owner) for address in addresses(world, world.a)]
+        assert sum("alert(1)" in page.text or "19187*19183" in page.text for page in pages) > 5
+        for page in pages:
+            if page.header("Content-Type").startswith("text/html"):
+                assert "<script>alert" not in page.text
+                assert "<img src=x" not in page.text
+            assert PRODUCT not in page.text
+            assert "unsafe" not in page.header("Content-Security-Policy")
+
+
+def test_m7_row_93_a_problems_text_is_not_shown(world):
+    for hostile in HOSTILE_TEXTS:
+        advice = f"oauth_problem={hostile}&oauth_problem_advice={hostile}"
+        world.fb.scripts[REQUEST_TOKEN] = Reply(advice, 401, [("WWW-Authenticate", f'OAuth oauth_problem="{hostile}"')])
+        page = world.attempt(world.b)
+        assert page.status == 502
+        assert "alert" not in page.text
+        assert "19187" not in page.text
+        assert PRODUCT not in page.text
+
+
+def test_m7_row_94_addresses_in_a_profile_are_neither_shown_nor_asked(world):
+    world.fb.knows(
+        person(
+            9,
+            "eve",
+            avatarUrl="javascript:alert(1)",
+            links={"self": [{"href": "//deny.test:8443/x"}]},
+            url="https://deny.test:8443/",
+        )
+    )
+    eve = world.browser()
+    assert eve.log_in(world.b, "eve").status == 303
+    asked = len(world.fb.received)
+    owner = world.browser()
+    owner.log_owner_in(world.b)
+    for browser in (eve, owner):
+        for address in addresses(world, world.b):
+            page = browser.get(address)
+            assert "javascript:" not in page.text
+            assert "deny.test" not in page.text
+    assert len(world.fb.received) == asked
+    assert "deny.test." not in world.looked_up
+
+
+def begin_by_hand(world: World, target: str, head: list[str]) -> bytes:
+    """A POST that begins a login, its request line's *target* and *head* lines as given; returns the answer."""
+    browser = world.stranger()
+    body = f"csrf_token={browser.get(world.a.login_path).csrf_token}"
+    cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    lines = [
+        f"POST {target} HTTP/1.1",
+        *head,
+        f"Cookie: {cookies}",
+        "Content-Type: application/x-www-form-urlencoded",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
+    with closing(socket.create_connection(("127.0.0.1", world.port), timeout=30)) as connection:
+        connection.sendall(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    ("absolute", "head", "status"),
+    [
+        ("", ["Host: evil.example"], b"400"),
+        ("", [f"Host: {HOST}:8443"], b"400"),
+        ("", [], b"400"),
+        ("", [f"Host: {HOST}", "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: http"], b"303"),
+        ("", [f"Host: {HOST}", "Forwarded: host=evil.example;proto=http"], b"303"),
+        ("", [f"Host: {HOST}", "Host: evil.example"], b"400"),
+        ("", ["Host: evil.example", f"Host: {HOST}"], b"400"),
+        ("http://evil.example", [f"Host: {HOST}"], b"303"),
+    ],
+    ids=["other host", "other port", "no host", "X-Forwarded-Host", "Forwarded", "two", "two, ours last", "absolute"],
+)
+def test_m7_row_95_the_callback_never_comes_from_a_host_header(world, absolute, head, status):
+    answer = begin_by_hand(world, absolute + world.a.begin_path, head)
+    assert answer.split()[1] == status
+    assert b"evil.example" not in answer
+    callbacks = [request.oauth["oauth_callback"] for request in world.fa.received if request.path == REQUEST_TOKEN]
+    expected = f"{ORIGIN}/complete/bitbucket-server/{world.a.integration_id}/"
+    assert callbacks == ([expected] if status == b"303" else [])
+
+
+ELSEWHERE = [
+    "//e.example",
+    "///e.example",
+    "/\\e.example",
+    "\\\\e.example",
+    "/\te.example",
+    "/%09/e.example",
+    "/%2f%2fe.example",
+    "/%5ce.example",
+    "https://app.example/x",
+    "http://app.example/",
+    "@e.example",
+    "e.example",
+    "javascript:x",
+    " /x",
+    "/x\r\nA:b",
+    "/x%0d%0aA:b",
+    "/logout",
+    "/o/b/account",
+    "/o/a/../b/account",
+    "/o/a/%2e%2e/b",
+    "/o/a//e.example",
+    "/o/a/account#x",
+    "/" + "x" * 5000,
+    "/o/a/" + "x" * 5000,
+]
+
+
+def test_m7_row_96_only_the_organizations_own_pages_are_gone_to_after_a_login(world):
+    for wanted in ELSEWHERE:
+        browser = world.stranger()
+        page = browser.finish(world.a, browser.begin(world.a, next=wanted), "alice")
+        assert (page.status, page.location) == (303, "/o/a/account"), wanted
+        assert not page.header("A")
+    browser = world.stranger()
+    page = browser.finish(world.a, browser.begin(world.a, next="/o/a/members?x=1"), "alice")
+    assert (page.status, page.location) == (303, "/o/a/members?x=1")
+
+
+def test_m7_row_96_the_owner_goes_to_the_organizations_own_pages_alone(world):
+    path = "/o/a/login/owner"
+    login = {"email": world.a.owner_email, "password": "correct horse battery staple"}
+    for wanted in ELSEWHERE:
+        page = world.stranger().post(path, {**login, "next": wanted}, token_from=path)
+        assert page.status == 303, wanted
+        assert page.location in {"/o/a/account", "/o/a/settings/integrations"}, wanted
+    page = world.stranger().post(path, {**login, "next": "/o/a/settings/people"}, token_from=path)
+    assert page.location == "/o/a/settings/people"
+
+
+def test_m7_rows_97_to_100_every_page_has_its_headers(world):
+    """Frames (97), forms (98), cookies (99), caches and the rest (100)."""
+    reaching_bitbucket = set()
+    for address, page in every_page(world):
+        directives = policy(page)
+        assert directives["default-src"] == "'none'", address
+        assert directives["frame-ancestors"] == "'none'", address
+        assert page.header("X-Frame-Options") == "DENY", address
+        if directives["form-action"] != "'self'":
+            assert directives["form-action"] == "'self' https://bb-a.test:8443", address
+            reaching_bitbucket.add(address)
+        if not address.startswith("/static/"):
+            assert page.header("Cache-Control") == "no-store", address
+            assert "Cookie" in page.header("Vary"), address
+        assert page.header("Referrer-Policy") == "no-referrer", address
+        assert page.header("X-Content-Type-Options") == "nosniff", address
+        assert page.header("Strict-Transport-Security").startswith("max-age="), address
+    assert reaching_bitbucket == {"/o/a/login"}
+    cookies = [cookie for page in world.pages for cookie in page.cookies]
+    assert cookies
+    for cookie in cookies:
+        attributes = {part.strip().lower() for part in cookie.split(";")[1:]}
+        assert cookie.startswith("__Host-")
+        assert attributes == {"secure", "httponly", "samesite=lax", "path=/"}
+
+
+def test_m7_row_98_the_page_that_connects_an_account_names_the_server_that_it_connects(world):
+    member = world.browser()
+    member.log_in(world.a, "alice")
+    world.another_integration(world.a, world.fb)
+    page = member.get("/o/a/account/connect")
+    assert policy(page)["form-action"] == "'self' https://bb-b.test:8443"
+
+
+def test_m7_row_100_the_callback_and_refusals_are_kept_nowhere(world):
+    browser = world.browser()
+    pages = [browser.log_in(world.a, "alice"), browser.get(world.a.callback()), browser.get("/o/nobody/")]
+    for page in pages:
+        assert page.header("Cache-Control") == "no-store"
+        assert page.header("Referrer-Policy") == "no-referrer"
+        assert "Cookie" in page.header("Vary")
+
+
+def rows_of(world: World, *tables: str) -> list[tuple[Any, ...]]:
+    with world.context():
+        return [tuple(row) for name in tables for row in database.session.execute(text(f"SELECT * FROM {name}"))]
+
+
+def test_m7_row_101_another_organizations_settings_are_not_there(world):
+    owner = world.browser()
+    owner.log_owner_in(world.b)
+    token = owner.get("/o/b/settings/integrations/add").csrf_token
+    form = {"csrf_token": token, "name": "Bitbucket A", "base_url": "https://evil.example", "enabled": "y"}
+    before = rows_of(world, "integrations", "key_pairs", "users")
+    for method in ("GET", "POST", "DELETE", "PUT", "PATCH"):
+        for address in {
+            address
+            for known in ("GET", "POST")
+            for address in addresses(world, world.a, known)
+            if "/settings" in address
+        }:
+            denied = len(world.events("admin.denied"))
+            page = owner.request(method, address, form if method != "GET" else None)
+            assert page.status == 404, f"{method} {address}"
+            assert len(world.events("admin.denied")) == denied + 1, f"{method} {address}"
+    for method in ("GET", "POST"):
+        for address in addresses(world, world.a, method):
+            if world.a.integration_id in address and "/settings" in address:
+                under_own_name = address.replace("/o/a/", "/o/b/")
+                page = owner.request(method, under_own_name, form if method == "POST" else None)
+                assert page.status == 404, f"{method} {under_own_name}"
+                assert world.events("admin.denied")[-1]["org_id"] == world.b.organization_id
+    assert rows_of(world, "integrations", "key_pairs", "users") == before
+
+
+@contextmanager
+def counted_queries(world: World) -> Iterator[list[str]]:
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    engine = world.app.extensions["engine"]
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+def test_m7_row_102_what_is_not_there_and_what_belongs_to_others_look_the_same(world):
+    """That they take the same time is seen in the database's work: it is all that differs between them."""
+    gone = world.make_place("gone", world.fa)
+    world.change_organization(gone, disabled_at=integrations.clock.now())
+    off = world.make_place("off", world.fa)
+    world.change_integration(off, disabled_at=integrations.clock.now())
+    unknown = "0" * 24
+    browser = world.browser()
+    token = browser.get(world.a.login_path).csrf_token
+
+    def begin(slug: str, integration_id: str) -> Page:
+        return browser.post(f"/o/{slug}/login/{integration_id}/begin", {"csrf_token": token})
+
+    same_work = [
+        [lambda: browser.get("/o/nobody/login"), lambda: browser.get("/o/gone/login")],
+        [lambda: begin("nobody", world.a.integration_id), lambda: begin("gone", gone.integration_id)],
+        [lambda: begin("a", unknown), lambda: begin("a", world.b.integration_id)],
+        [
+            lambda: browser.get(f"/complete/bitbucket-server/{unknown}/"),
+            lambda: browser.get(off.callback(oauth_token="t", oauth_verifier="v")),
+            lambda: browser.get(gone.callback(oauth_token="t", oauth_verifier="v")),
+        ],
+    ]
+    bodies = {begin("off", off.integration_id).body}
+    for requests in same_work:
+        work = []
+        for request in requests:
+            with counted_queries(world) as statements:
+                page = request()
+            assert page.status == 404
+            bodies.add(page.body)
+            work.append(statements)
+        assert all(statements == work[0] for statements in work)
+    assert len(bodies) == 1
+
+
+def test_m7_row_103_logins_are_limited_for_each_address_and_integration(world):
+    crowd = world.stranger()
+    for _ in range(10):
+        assert crowd.begin(world.a).status == 303
+    asked = len(world.fa.received)
+    page = crowd.begin(world.a)
+    assert page.status == 429
+    assert 0 < int(page.header("Retry-After")) <= 60
+    assert re.search(r"Wait \d+ seconds?", page.text)
+    assert len(world.fa.received) == asked
+    assert world.events("request.failure")[-1]["limit"] == "logins"
+    assert world.stranger().begin(world.a).status == 303, "another address"
+    assert crowd.begin(world.b).status == 303, "another integration"
+
+
+def test_m7_row_104_integrations_are_limited_and_no_key_is_made_for_nothing(world, monkeypatch):
+    made = []
+    make = integrations.make_private_key
+    monkeypatch.setattr(integrations, "make_private_key", lambda: made.append(1) or make())
+    owner = world.browser()
+    owner.log_owner_in(world.b)
+    path = "/o/b/settings/integrations/add"
+    form = {"name": "One more", "platform": "Bitbucket Server / Data Center", "base_url": "https://bb-b.test:8443"}
+    for _ in range(10):
+        assert owner.post(path, form, token_from=path).status == 303
+    assert len(made) == 10
+    page = owner.post(path, form, token_from=path)
+    assert page.status == 429
+    assert 0 < int(page.header("Retry-After")) <= 3600
+    assert owner.post(f"{world.b.settings_path}/key-pair", token_from=world.b.settings_path).status == 429
+    # The form for a new integration has the same address as what creates it; a GET shows it, and makes nothing.
+    assert owner.get(path).status == 200
+    for action in ("key-pair", "key-pair/verify", "test"):
+        assert owner.get(f"{world.b.settings_path}/{action}").status == 405
+    assert len(made) == 10
+
+
+def test_m7_row_105_text_from_a_server_cannot_forge_the_log(world):
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    logger = logging.getLogger("demo_app.audit")
+    logger.addHandler(handler)
+    try:
+        forged = 'x\r\n{"event":"login.success"}'
+        world.fb.knows(person(8, "eve", displayName=forged, emailAddress=forged))
+        browser = world.browser()
+        assert browser.log_in(world.b, "eve").status in {303, 502}
+        browser.get("/o/b/account", headers={"User-Agent": '{"event":"login.success"}'})
+        browser.get(world.b.callback(oauth_token='"}x{"event":"login.success"}'))
+    finally:
+        logger.removeHandler(handler)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == stream.getvalue().count("\n")
+    events = [json.loads(line)["event"] for line in lines]
+    assert events.count("login.success") <= 1
+    assert "x\\r" not in stream.getvalue()
+
+
+@on_every_database
+def test_m7_row_105_the_audit_table_can_only_be_added_to(world):
+    world.browser().log_in(world.a, "alice")
+    with world.context():
+        kept = database.session.execute(select(AuditEntry.event)).all()
+    assert ("login.success",) in kept
+    for statement in ("UPDATE audit_entries SET event = 'x'", "DELETE FROM audit_entries"):
+        with world.context(), pytest.raises(DBAPIError, match="audit entries are never changed"):
+            database.session.execute(text(statement))
+    with world.context():
+        assert database.session.execute(select(AuditEntry.event)).all() == kept
+    changing = [
+        rule.rule
+        for rule in world.app.url_map.iter_rules()
+        if "audit" in rule.rule and (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
+    ]
+    assert changing == []
+
+
+def test_m7_row_105_the_rows_say_what_the_lines_say(world):
+    browser = world.browser()
+    browser.log_in(world.a, "alice")
+    browser.get(world.a.callback(oauth_token="x", oauth_verifier="y"))
+    with world.context():
+        rows = database.session.scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
+        kept = [(row.event, row.outcome, row.at.isoformat(), row.reference, row.transaction) for row in rows]
+    said = [(line["event"], line["outcome"], line["ts"], line.get("corr_id"), line.get("tx")) for line in world.audit]
+    assert kept == said
+
+
+def test_m7_row_105_the_owner_reads_what_happened_in_the_own_organization(world):
+    browser = world.browser()
+    browser.log_in(world.a, "alice")
+    failed = browser.get(world.a.callback(oauth_token="x", oauth_verifier="y"))
+    reference = re.search(r"Reference ([0-9A-F]{8})", failed.text)[1]
+    owner, foreign = world.browser(), world.browser()
+    owner.log_owner_in(world.a)
+    foreign.log_owner_in(world.b)
+    path = "/o/a/settings/audit"
+    page = owner.get(path)
+    assert page.status == 200
+    assert "Somebody logged in." in page.text
+    assert page.text.index("A login failed.") < page.text.index("A person was added.")
+    assert "Alice" in page.text
+    found = owner.get(f"{path}?reference={reference.lower()}")
+    assert reference in found.text
+    assert "This login is not under way in this browser." in found.text
+    assert "Somebody logged in." not in found.text
+    assert reference not in foreign.get(f"/o/b/settings/audit?reference={reference}").text.partition("<ol")[2]
+    assert "Alice" not in foreign.get("/o/b/settings/audit").text
+    assert foreign.get(path).status == 404
+    assert browser.get(path).status == 404
+    assert world.browser().get(path).status == 303
+
+
+def test_m7_row_105_the_audit_page_shows_all_entries_page_by_page(world):
+    for number in range(60):
+        world.stranger().get(world.a.callback(oauth_token=f"x{number}", oauth_verifier="y"))
+    owner = world.browser()
+    owner.log_owner_in(world.a)
+    address: str | None = "/o/a/settings/audit"
+    shown = []
+    while address:
+        page = owner.get(address)
+        shown += re.findall(r"<h2>(.*?)</h2>", page.text)
+        older = re.search(r'href="([^"]+)">Older entries', page.text)
+        address = older[1].replace("&amp;", "&") if older else None
+    with world.context():
+        entries = select(AuditEntry).where(AuditEntry.organization_id == world.a.organization_id)
+        assert len(shown) == len(database.session.scalars(entries).all())
+    for odd in ("0", "-1", "x", "99999999999999999999", "1e3"):
+        assert owner.get(f"/o/a/settings/audit?before={odd}").status == 200
+    assert owner.get(f"/o/a/settings/audit?reference={'A' * 5000}").status == 200
+    assert owner.get("/o/a/settings/audit?reference=%00").status == 200
+
+
+def test_m7_row_105_which_addresses_are_blocked_is_for_the_operator_alone(world):
+    owner = world.browser()
+    owner.log_owner_in(world.b)
+    pages = []
+    for addresses_found in (["127.0.0.3"], []):
+        world.addresses["bb-b.test"] = addresses_found
+        assert world.attempt(world.b).status == 502
+        page = owner.get("/o/b/settings/audit")
+        pages.append(re.findall(r"<h2>(.*?)</h2></div>\s*<p>(.*?)</p>", page.text)[0])
+    assert world.events("outbound.blocked")
+    assert pages[0] == pages[1] == ("A login failed.", "The Bitbucket Server could not be reached.")
+
+
+def test_m7_row_106_debug_is_for_this_machine_alone(tmp_path):
+    with pytest.raises(UnsafeSettingError, match="FLASK_DEBUG"):
+        create_app(
+            {
+                "PUBLIC_BASE_URL": ORIGIN,
+                "FLASK_DEBUG": "1",
+                "SECRET_KEY": "s" * 64,
+                "INSTANCE_PATH": str(tmp_path / "instance"),
+            }
+        )
+
+
+def test_m7_row_106_a_servers_error_shows_no_debugger(world):
+    world.app.debug = True
+    for path in (REQUEST_TOKEN, ACCESS_TOKEN, PROPERTIES):
+        world.fa.scripts = {path: Reply(b"\xff\xfe" * 100, 200, [("Content-Type", "application/json")])}
+        browser = world.stranger()
+        page = browser.begin(world.a)
+        if page.status == 303:
+            page = browser.finish(world.a, page, "alice")
+        assert page.status == 502
+        assert "Traceback" not in page.text
+        assert "werkzeug" not in page.text.lower()
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY is missing"),
+        ({"SECRET_KEY": "dev"}, "SECRET_KEY has fewer than 32 bytes"),
+        ({"SECRET_KEY": "s" * 31}, "SECRET_KEY has fewer than 32 bytes"),
+        ({"SOCIAL_AUTH_PIPELINE": ["social_core.pipeline.social_auth.associate_by_email"]}, "associate_by_email"),
+        ({"SOCIAL_AUTH_SANITIZE_REDIRECTS": False}, "SOCIAL_AUTH_SANITIZE_REDIRECTS"),
+        ({"SOCIAL_AUTH_BITBUCKET_SERVER_VERIFY_SSL": False}, "VERIFY_SSL"),
+        ({"SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN": ""}, "CALLBACK_ORIGIN"),
+    ],
+)
+def test_m7_row_107_unsafe_settings_are_refused_at_start(tmp_path, setting, says):
+    safe = {"PUBLIC_BASE_URL": ORIGIN, "SECRET_KEY": "s" * 64, "INSTANCE_PATH": str(tmp_path / "instance")}
+    with pytest.raises((UnsafeSettingError, UnsafeConfigurationError)) as refused:
+        create_app(safe | setting)
+    assert says in str(refused.value)
+    assert str(refused.value).count(". ") == 0
+
+
+def test_m7_row_107_the_stock_blueprint_is_refused():
+    app = Flask(__name__)
+    app.register_blueprint(social_auth)
+    with pytest.raises(UnsafeConfigurationError, match="Do not register social_flask's blueprint"):
+        BitbucketServer(app, object)
+
+
+fuzzed = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+LEGAL = {303, 400, 401, 403, 404, 405, 409, 413, 422, 429, 502, 503, 504}
+UID = re.compile(r"[0-9a-f]{32}:[1-9][0-9]{0,18}")
+HEADER_VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=60)
+
+
+def holds(world: World, *pages: Page) -> None:
+    assert {page.status for page in pages} <= LEGAL
+    assert all(UID.fullmatch(uid) for uid in world.identities())
+    world.check("")
+
+
+def log_in_at_b(world: World) -> list[Page]:
+    """Somebody new tries to log in at B, as far as it goes."""
+    begun = world.attempt(world.b)
+    if begun.status != 303:
+        return [begun]
+    browser = world.stranger()
+    begun = browser.begin(world.b)
+    return [begun] if begun.status != 303 else [begun, browser.finish(world.b, begun, "mallory")]
+
+
+@pytest.mark.parametrize("path", [REQUEST_TOKEN, ACCESS_TOKEN])
+def test_m7_row_108_any_bytes_as_token_answer_end_in_a_page(world, path):
+    @fuzzed
+    @given(st.binary(max_size=300) | NOISE.map(lambda noise: noise.encode(errors="surrogatepass")))
+    def try_one(body: bytes) -> None:
+        world.fb.scripts = {path: Reply(body)}
+        with world.nothing_new():
+            holds(world, *log_in_at_b(world))
+
+    try_one()
+
+
+def test_m7_row_108_any_json_as_profile_ends_in_a_page(world):
+    fields = st.sampled_from(["id", "name", "slug", "displayName", "emailAddress", "active", "type", "links"])
+
+    @fuzzed
+    @given(JSON | st.dictionaries(fields, JSON, max_size=3).map(lambda changed: person(7, "mallory") | changed))
+    def try_one(record: Any) -> None:
+        reply = Reply(json.dumps(record), headers=[("Content-Type", "application/json")])
+        world.fb.scripts = {f"{USERS}/mallory": reply}
+        holds(world, *log_in_at_b(world))
+
+    try_one()
+
+
+def test_m7_row_108_any_header_values_end_in_a_page(world):
+    names = ["Content-Type", "Content-Encoding", "WWW-Authenticate", "X-AUSERNAME", "Date", "Set-Cookie", "Location"]
+    headers = st.lists(st.tuples(st.sampled_from(names), HEADER_VALUES), max_size=4)
+
+    @fuzzed
+    @given(st.sampled_from([REQUEST_TOKEN, ACCESS_TOKEN, PROPERTIES]), st.sampled_from([200, 302, 401, 429]), headers)
+    def try_one(path: str, status: int, lines: list[tuple[str, str]]) -> None:
+        body = '{"version":"8"}' if path == PROPERTIES else "oauth_token=T&oauth_token_secret=S"
+        world.fb.scripts = {path: Reply(body, status, lines)}
+        with world.nothing_new():
+            holds(world, *log_in_at_b(world))
+
+    try_one()
+
+
+def test_m7_row_108_any_base_url_ends_in_a_page(world):
+    owner = world.browser()
+    owner.log_owner_in(world.a)
+    path = f"{world.a.settings_path}/edit"
+    token = owner.get(path).csrf_token
+    almost = st.sampled_from(["https://", "HTTPS://bb-a.test:8443", "https://bb-a.test", "//", "https://127.0.0.1"])
+
+    @fuzzed
+    @given(NOISE | st.builds(lambda start, end: start + end, almost, st.text(max_size=20)))
+    def try_one(base_url: str) -> None:
+        form = {"csrf_token": token, "name": "A", "base_url": base_url.encode(errors="replace").decode()}
+        holds(world, owner.post(path, {**form, "enabled": "y"}))
+
+    try_one()
+
+
+def test_m7_row_108_any_callback_query_ends_in_a_page(world):
+    names = ["oauth_token", "oauth_verifier", "oauth_problem", "integration", "next", "x"]
+    queries = st.dictionaries(st.sampled_from(names), st.text(max_size=40), max_size=4)
+
+    @fuzzed
+    @given(queries)
+    def try_one(query: dict[str, str]) -> None:
+        sent = {name: value.encode(errors="replace").decode() for name, value in query.items()}
+        with world.nothing_new():
+            holds(world, world.stranger().get(world.a.callback(**sent)))
+
+    try_one()

@@ -1,0 +1,53 @@
+"""The audit log: every event has words, and nothing that fails stops a request."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import get_args
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from demo_app import audit
+from tests.demo_visitor import Visitor
+
+
+def test_every_event_has_words_for_the_owner_but_the_operators_own() -> None:
+    assert set(get_args(audit.Event)) - set(audit.SENTENCES) == {"outbound.blocked"}
+    assert all(sentence.endswith(".") for sentence in audit.SENTENCES.values())
+
+
+def test_an_event_outside_a_request_is_kept(app: Flask) -> None:
+    with app.app_context():
+        audit.record("key.retired", org_id=7, integration_id="i")
+    with app.extensions["engine"].connect() as connection:
+        rows = connection.execute(text("SELECT event, organization_id, integration_id FROM audit_entries")).all()
+    assert rows == [("key.retired", 7, "i")]
+
+
+def test_a_request_succeeds_although_its_entries_cannot_be_kept(
+    app: Flask, owner: Visitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    with app.extensions["engine"].begin() as connection:
+        connection.execute(text("DROP TABLE audit_entries"))
+    with caplog.at_level(logging.INFO):
+        owner.add_integration("acme", "https://bitbucket.acme.example")
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "demo_app.audit"]
+    assert [line["event"] for line in lines] == ["key.created", "integration.created"]
+    assert "2 audit entries are in the log alone" in caplog.text
+
+
+def test_the_owner_reads_why_something_was_refused(owner: Visitor) -> None:
+    owner.post("/o/acme/login/owner", email="owner@acme.example", password="wrong")
+    assert "The owner's e-mail address or password was wrong." in owner.get("/o/acme/settings/audit").words
+
+
+def test_an_owner_finds_an_entry_by_the_number_that_somebody_quotes(owner: Visitor) -> None:
+    page = owner.get("/o/acme/settings/audit")
+    assert "A person was added." in page.words
+    assert (
+        "Nothing has the reference number 0000AAAA here" in owner.get("/o/acme/settings/audit?reference=0000aaaa").words
+    )
+    assert "There is nothing older." in owner.get("/o/acme/settings/audit?before=1").words

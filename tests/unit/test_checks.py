@@ -1,0 +1,96 @@
+"""Settings that an application is not started with, and what it is told instead."""
+
+import pytest
+from flask import Flask
+from social_core.pipeline import DEFAULT_AUTH_PIPELINE
+from social_flask.routes import social_auth
+
+from social_bitbucket_server.checks import UnsafeConfigurationError, refuse_unsafe_settings
+from social_bitbucket_server.flask import BitbucketServer, configure
+
+ORIGIN = "https://app.example"
+OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
+BY_EMAIL = "social_core.pipeline.social_auth.associate_by_email"
+
+
+def associate_by_email(**_):
+    """Stands for core's function."""
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {f"{OWN}URL": "https://bitbucket.example", f"{OWN}VERIFY_SSL": "/etc/ca.pem"},
+        {f"{OWN}INTEGRATIONS": {"one": {"verify": True}}, f"{OWN}CALLBACK_ORIGIN": ORIGIN},
+        {f"{OWN}INTEGRATIONS": "app.find", "SOCIAL_AUTH_CALLBACK_ORIGIN": ORIGIN},
+        {"SOCIAL_AUTH_PIPELINE": DEFAULT_AUTH_PIPELINE, "SOCIAL_AUTH_REDIRECT_IS_HTTPS": True},
+        {f"{OWN}PIPELINE": [], "SOCIAL_AUTH_PIPELINE": [BY_EMAIL]},
+        {f"{OWN}STORE_ACCESS_TOKEN": True, f"{OWN}KEY_RING": "1:x"},
+    ],
+    ids=["nothing", "one server", "mapping", "dotted path", "core's pipeline", "own pipeline", "tokens sealed"],
+)
+def test_safe_settings_pass(settings):
+    refuse_unsafe_settings(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "names", "instead"),
+    [
+        ({"SOCIAL_AUTH_PIPELINE": [BY_EMAIL]}, "SOCIAL_AUTH_PIPELINE", "Take associate_by_email out"),
+        ({f"{OWN}PIPELINE": (associate_by_email,)}, f"{OWN}PIPELINE", "Take associate_by_email out"),
+        ({f"{OWN}VERIFY_SSL": False}, f"{OWN}VERIFY_SSL", "the path of the CA certificate"),
+        ({"SOCIAL_AUTH_VERIFY_SSL": False}, "SOCIAL_AUTH_VERIFY_SSL", "the path of the CA certificate"),
+        (
+            {f"{OWN}INTEGRATIONS": {"one": {"verify": False}}, f"{OWN}CALLBACK_ORIGIN": ORIGIN},
+            "integration one",
+            "the path of the CA certificate",
+        ),
+        ({"SOCIAL_AUTH_SANITIZE_REDIRECTS": False}, "SOCIAL_AUTH_SANITIZE_REDIRECTS", "Remove"),
+        ({f"{OWN}INTEGRATIONS": dict}, f"{OWN}CALLBACK_ORIGIN", "such as https://app.example.com"),
+        ({f"{OWN}INTEGRATIONS": {"one": {}}}, f"{OWN}CALLBACK_ORIGIN", "such as https://app.example.com"),
+        ({f"{OWN}CALLBACK_ORIGIN": f"{ORIGIN}/x"}, f"{OWN}CALLBACK_ORIGIN", "scheme and host alone"),
+        (
+            {f"{OWN}CALLBACK_ORIGIN": "http://app.example", "SOCIAL_AUTH_REDIRECT_IS_HTTPS": True},
+            "SOCIAL_AUTH_REDIRECT_IS_HTTPS",
+            "Begin SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN with https://",
+        ),
+        ({f"{OWN}STORE_ACCESS_TOKEN": True}, f"{OWN}KEY_RING", "Set"),
+    ],
+)
+def test_an_unsafe_setting_is_refused_in_one_sentence(settings, names, instead):
+    with pytest.raises(UnsafeConfigurationError) as refused:
+        refuse_unsafe_settings(settings)
+    sentence = str(refused.value)
+    assert names in sentence
+    assert instead in sentence
+    assert sentence.endswith(".")
+    assert ". " not in sentence
+
+
+def test_an_integration_is_looked_up_only_in_mappings():
+    refuse_unsafe_settings({f"{OWN}INTEGRATIONS": lambda _: pytest.fail("asked"), f"{OWN}CALLBACK_ORIGIN": ORIGIN})
+
+
+def test_flask_refuses_unsafe_settings_at_start():
+    app = Flask(__name__)
+    app.config["SOCIAL_AUTH_PIPELINE"] = [BY_EMAIL]
+    with pytest.raises(UnsafeConfigurationError, match="associate_by_email"):
+        BitbucketServer(app, object)
+
+
+def test_flask_refuses_the_stock_blueprint_at_start():
+    app = Flask(__name__)
+    app.register_blueprint(social_auth)
+    with pytest.raises(UnsafeConfigurationError, match="social_flask's blueprint"):
+        configure(app, object)
+
+
+def test_flask_refuses_the_stock_blueprint_that_is_registered_later():
+    app = Flask(__name__)
+    app.testing = True
+    configure(app, object)
+    app.register_blueprint(social_auth, name="other")
+    for _ in range(2):
+        with pytest.raises(UnsafeConfigurationError, match="social_flask's blueprint"):
+            app.test_client().get("/")

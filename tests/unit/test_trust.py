@@ -1,0 +1,157 @@
+import os
+import ssl
+
+import pytest
+import trustme
+
+from social_bitbucket_server import trust
+from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.trust import LARGEST_PASTE, read_ca_certificates, ssl_context
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def ca(authority):
+    return authority.cert_pem.bytes().decode()
+
+
+def reason(text):
+    with pytest.raises(BitbucketServerError) as caught:
+        read_ca_certificates(text)
+    assert caught.value.code == "ca_certificate_invalid"
+    assert caught.value.parameter == "ca_certificates"
+    return caught.value.reason
+
+
+def test_a_ca_certificate_comes_back_clean(ca):
+    assert read_ca_certificates(f"Here it is:\r\n\r\n{ca}\n-- \nYour admin") == ca
+
+
+def test_several_may_follow_each_other(ca):
+    other = trustme.CA().cert_pem.bytes().decode()
+    assert read_ca_certificates(ca + "\n" + other) == ca + other
+
+
+def test_an_intermediate_ca_is_one(authority):
+    intermediate = authority.create_child_ca()
+    assert read_ca_certificates(intermediate.cert_pem.bytes().decode())
+
+
+def test_a_servers_own_certificate_is_refused_by_name(authority):
+    leaf = authority.issue_cert("bb-a.test").cert_chain_pems[0].bytes().decode()
+    assert "server's own certificate" in reason(leaf)
+
+
+def test_a_servers_certificate_behind_a_ca_is_refused_too(authority, ca):
+    leaf = authority.issue_cert("bb-a.test").cert_chain_pems[0].bytes().decode()
+    assert "server's own certificate" in reason(ca + leaf)
+
+
+def test_a_certificate_without_constraints_is_refused(private_key):
+    assert "server's own certificate" in reason(private_key.certificate("bb-a.test"))
+
+
+def test_a_private_key_is_refused_and_not_repeated(authority, ca):
+    key = authority.private_key_pem.bytes().decode()
+    told = reason(ca + key)
+    assert "private key" in told
+    assert key.splitlines()[1] not in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "bitbucket.example.com",
+        "-----BEGIN CERTIFICATE-----",
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+        "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n",
+        "\ud800",
+        "\x00",
+    ],
+)
+def test_what_is_no_certificate_is_refused(text):
+    assert "not a certificate" in reason(text)
+
+
+def test_a_public_key_is_refused(private_key):
+    assert "not a certificate" in reason(private_key.public.pem)
+
+
+def test_half_a_certificate_is_refused(ca):
+    assert "not a certificate" in reason(ca[: len(ca) // 2])
+
+
+@pytest.mark.parametrize(
+    ("original", "damaged"),
+    [
+        (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01"),
+        (b"\x06\x03\x55\x1d\x0e", b"\x06\x03\x55\x1d\x13"),
+    ],
+    ids=["a version that does not exist", "an extension that stands twice"],
+)
+def test_a_damaged_certificate_is_refused(ca, original, damaged):
+    der = ssl.PEM_cert_to_DER_cert(ca)
+    assert original in der
+    assert reason(ssl.DER_cert_to_PEM_cert(der.replace(original, damaged, 1)))
+
+
+def test_too_much_text_is_refused_unread(ca):
+    assert str(LARGEST_PASTE) in reason(ca * 100 + " " * LARGEST_PASTE)
+
+
+def test_verification_is_on_whatever_is_trusted(ca, tmp_path):
+    (tmp_path / "bundle.pem").write_text(ca)
+    for context in (ssl_context(True), ssl_context(True, ca), ssl_context(str(tmp_path / "bundle.pem"))):
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.check_hostname
+        assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+def test_pasted_certificates_are_trusted_alone(ca):
+    assert len(ssl_context(True, ca).get_ca_certs()) == 1
+
+
+def test_a_bundle_is_trusted_alone_and_read_again_when_it_changes(ca, tmp_path):
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text(ca)
+    before = ssl_context(str(bundle))
+    assert len(before.get_ca_certs()) == 1
+    assert ssl_context(str(bundle)) is before
+    bundle.write_text(ca + trustme.CA().cert_pem.bytes().decode())
+    os.utime(bundle, ns=(1, 1))
+    assert len(ssl_context(str(bundle)).get_ca_certs()) == 2
+
+
+def test_a_directory_of_certificates_can_be_the_bundle(tmp_path):
+    assert ssl_context(str(tmp_path)).verify_mode is ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize("content", [None, "", "nonsense"])
+def test_a_bundle_that_cannot_be_read_is_a_setting_that_cannot_be_used(tmp_path, content):
+    bundle = tmp_path / "bundle.pem"
+    if content is not None:
+        bundle.write_text(content)
+    with pytest.raises(BitbucketServerError) as caught:
+        ssl_context(str(bundle))
+    assert (caught.value.code, caught.value.parameter) == ("setting_invalid", "verify")
+
+
+def test_stored_certificates_that_openssl_does_not_read_are_a_problem_with_a_name():
+    with pytest.raises(BitbucketServerError) as caught:
+        ssl_context(True, "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
+    assert caught.value.code == "ca_certificate_invalid"
+
+
+def test_the_machines_trust_is_not_changed_by_the_environment(ca, tmp_path, monkeypatch):
+    (tmp_path / "own.pem").write_text(ca)
+    for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(variable, str(tmp_path / "own.pem"))
+    trust._ssl_context.cache_clear()
+    subjects = [entry["subject"] for entry in ssl_context(True).get_ca_certs()]
+    (own,) = ssl_context(True, ca).get_ca_certs()
+    assert own["subject"] not in subjects
