@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import secrets
 import signal
 import socket
 import sys
+from pathlib import Path
 from types import FrameType
 
 from flask import Flask, url_for
@@ -20,9 +22,9 @@ from waitress import create_server  # type: ignore[import-untyped]  # it has no 
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.server_url import ServerURL
 
-from . import create_app, database, integrations, navigation, people
+from . import audit, create_app, database, integrations, navigation, people
 from .config import OutboundMode, Settings
-from .instance_files import UnsafeSettingError
+from .instance_files import UnsafeSettingError, make_private_file
 from .models import IntegrationRecord, Organization
 
 _HOST = "127.0.0.1"
@@ -59,13 +61,13 @@ def _serve() -> None:
         except OSError as error:
             raise _why_not(error, sandbox_port, "SANDBOX_PORT") from error
         try:
-            app = create_app(
-                {
-                    "ALLOWED_PRIVATE_NETWORKS": _PRIVATE_NETWORKS,
-                    "OUTBOUND_MODE": OutboundMode.TEST.value,
-                    "PUBLIC_BASE_URL": f"http://{_HOST}:{demo_port}",
-                }
-            )
+            config = {
+                "ALLOWED_PRIVATE_NETWORKS": _PRIVATE_NETWORKS,
+                "OUTBOUND_MODE": OutboundMode.TEST.value,
+                "PUBLIC_BASE_URL": f"http://{_HOST}:{demo_port}",
+            }
+            _log_audit_to_file(Settings.read(config))
+            app = create_app(config)
             with app.test_request_context(base_url=f"http://{_HOST}:{demo_port}"):
                 introduction = prepare(app, sandbox)
             server = create_server(app, sockets=[listener], threads=8, ident=None)
@@ -108,8 +110,20 @@ def prepare(app: Flask, sandbox: Sandbox) -> str:
       {ServerURL.parse(sandbox.url).application_links}), then open the login link.
 
 The sandbox forgets its application links when it ends; Acme's is made again.
+The audit log is in {_audit_log(settings)}
 Press Ctrl-C to end both.
 """
+
+
+def _log_audit_to_file(settings: Settings) -> None:
+    """The screen is for the introduction."""
+    path = _audit_log(settings)
+    make_private_file(path)
+    audit.logger.addHandler(logging.FileHandler(path))
+
+
+def _audit_log(settings: Settings) -> Path:
+    return settings.instance.path / "audit.jsonl"
 
 
 def _organization(password: str) -> Organization:

@@ -6,7 +6,7 @@ from flask import url_for
 
 from social_bitbucket_server.checkup import Outcome, Result, check_up, first_failure
 
-from . import audit, database, integrations, navigation
+from . import audit, integrations, navigation
 from .models import IntegrationRecord
 
 
@@ -21,5 +21,4 @@ def test(record: IntegrationRecord) -> list[Result]:
         integration_id=record.id,
         problem=failed.problem.code if failed is not None and failed.problem is not None else None,
     )
-    database.session.commit()
     return results

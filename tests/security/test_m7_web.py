@@ -245,8 +245,8 @@ def test_m7_row_96_the_owner_goes_to_the_organizations_own_pages_alone(world):
     assert page.location == "/o/a/settings/people"
 
 
-def test_m7_rows_97_to_100_every_page_has_its_headers(world):
-    """Frames (97), forms (98), cookies (99), caches and the rest (100)."""
+def test_m7_row_97_and_row_98_and_row_100_every_page_has_its_headers(world):
+    """Frames (97), forms (98), caches and the rest (100)."""
     reaching_bitbucket = set()
     for address, page in every_page(world):
         directives = policy(page)
@@ -263,6 +263,10 @@ def test_m7_rows_97_to_100_every_page_has_its_headers(world):
         assert page.header("X-Content-Type-Options") == "nosniff", address
         assert page.header("Strict-Transport-Security").startswith("max-age="), address
     assert reaching_bitbucket == {"/o/a/login"}
+
+
+def test_m7_row_99_every_cookie_belongs_to_this_host_alone(world):
+    list(every_page(world))
     cookies = [cookie for page in world.pages for cookie in page.cookies]
     assert cookies
     for cookie in cookies:
