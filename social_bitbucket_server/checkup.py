@@ -25,11 +25,9 @@ from .server_url import BaseURLRules, ServerURL
 from .signing import authorization, base_string
 from .tls_check import ShownCertificate, diagnose, served_chain, shown
 from .transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, Method, Route, send
-from .trust import ssl_context
+from .trust import UNREADABLE, ssl_context
 
 if TYPE_CHECKING:
-    from cryptography import x509
-
     from .addresses import Address
     from .integration import Integration
 
@@ -175,8 +173,7 @@ class _Walk:
             with context.wrap_socket(self._connect(), server_hostname=host) as secured:
                 protocol = secured.version()
         except ssl.SSLError as error:
-            chain = self._served_chain(host)
-            return replace(_failed(Stage.TLS, diagnose(error, chain, host)), chain=tuple(shown(chain)))
+            return self._untrusted(error, host)
         except TimeoutError as error:
             raise BitbucketServerError(
                 "timeout", "The server does not answer the TLS handshake; it may speak http only on this port."
@@ -275,12 +272,15 @@ class _Walk:
             method, url, headers, route=self._route, timeout=self._seconds, limit=limit, fresh=True, regardless=True
         )
 
-    def _served_chain(self, host: str) -> list[x509.Certificate]:
-        """What a server shows that was not trusted; nothing where it shows nothing."""
+    def _untrusted(self, error: ssl.SSLError, host: str) -> Result:
+        """What is wrong with the certificates that the server shows, if it shows any that can be read."""
         try:
-            return served_chain(self._connect(), host)
+            chain = served_chain(self._connect(), host)
+            return replace(_failed(Stage.TLS, diagnose(error, chain, host)), chain=tuple(shown(chain)))
         except OSError:
-            return []
+            return _failed(Stage.TLS, diagnose(error, [], host))
+        except UNREADABLE as unreadable:
+            raise BitbucketServerError("tls_error", "Its certificate cannot be read.") from unreadable
 
     def _connect(self) -> socket.socket:
         return connect(self._addresses, self._port, self._seconds)

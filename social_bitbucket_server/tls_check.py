@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from .problems import BitbucketServerError
+from .trust import is_ca
 
 # OpenSSL's numbers of what can be wrong with a certificate (x509_vfy.h).
 _NOT_YET_VALID, _EXPIRED, _SELF_SIGNED = 9, 10, 18
@@ -76,7 +77,7 @@ def diagnose(error: ssl.SSLError, chain: Sequence[x509.Certificate], host: str) 
     return BitbucketServerError(
         "certificate_authority_unknown",
         f"The chain ends with {_name(top.issuer)}.",
-        facts={"ca_certificates": _pem(top)} if _is_ca(top) else {},
+        facts={"ca_certificates": _pem(top)} if is_ca(top) else {},
     )
 
 
@@ -89,19 +90,11 @@ def _name(name: x509.Name) -> str:
 def _alternative_names(certificate: x509.Certificate) -> list[str]:
     try:
         extension = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
-    except (x509.ExtensionNotFound, ValueError):
+    except x509.ExtensionNotFound:
         return []
     if not isinstance(extension.value, x509.SubjectAlternativeName):
         return []
     return [str(name.value)[:100] for name in list(extension.value)[:5]]
-
-
-def _is_ca(certificate: x509.Certificate) -> bool:
-    try:
-        extension = certificate.extensions.get_extension_for_oid(ExtensionOID.BASIC_CONSTRAINTS)
-    except (x509.ExtensionNotFound, ValueError):
-        return False
-    return isinstance(extension.value, x509.BasicConstraints) and extension.value.ca
 
 
 def _pem(certificate: x509.Certificate) -> str:

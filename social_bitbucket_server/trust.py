@@ -13,6 +13,9 @@ from cryptography.x509.oid import ExtensionOID
 
 from .problems import BitbucketServerError
 
+UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+"""What cryptography raises for certificates that no CA would issue."""
+
 LARGEST_PASTE = 64 * 1024
 """Characters of pasted CA certificates that are read."""
 
@@ -32,17 +35,18 @@ def read_ca_certificates(text: str) -> str:
     except (ValueError, x509.InvalidVersion):
         raise _invalid("It is not a certificate in PEM, from BEGIN CERTIFICATE to END CERTIFICATE.") from None
     for certificate in certificates:
-        if not _is_ca(certificate):
+        if not is_ca(certificate):
             raise _invalid("It is a server's own certificate, not that of the CA that issued it.")
     pem = "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in certificates)
     ssl_context(verify=True, ca_certificates=pem)
     return pem
 
 
-def _is_ca(certificate: x509.Certificate) -> bool:
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Whether *certificate* may issue others."""
     try:
         constraints = certificate.extensions.get_extension_for_oid(ExtensionOID.BASIC_CONSTRAINTS)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return False
     return isinstance(constraints.value, x509.BasicConstraints) and constraints.value.ca
 

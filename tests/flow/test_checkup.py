@@ -10,6 +10,11 @@ from ipaddress import ip_address
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from social_bitbucket_server import checkup, reaching
 from social_bitbucket_server.addresses import PUBLIC_ONLY
@@ -148,6 +153,23 @@ class TLSServer:
         self._server.server_close()
 
 
+class SelfSigned:
+    """A certificate that a server made itself."""
+
+    def __init__(self, name):
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        today = dt.datetime.now(dt.UTC)
+        builder = x509.CertificateBuilder(subject, subject, key.public_key(), 1, today, today + dt.timedelta(days=1))
+        certificate = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        self._pem = certificate.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        self._key = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+    def configure_cert(self, context):
+        with trustme.Blob(self._pem).tempfile() as certificate, trustme.Blob(self._key).tempfile() as key:
+            context.load_cert_chain(certificate, key)
+
+
 @pytest.fixture(scope="module")
 def root():
     return trustme.CA(organization_name="The Company")
@@ -197,6 +219,24 @@ def test_the_ca_that_would_mend_it_is_offered_and_mends_it(by_name):
         again = look(by_name(server.port, ca_certificates=offered + foreign.cert_pem.bytes().decode()))
     assert "BEGIN CERTIFICATE" in offered
     assert outcome(again, Stage.TLS) is Outcome.PASSED
+
+
+def test_a_certificate_that_cannot_be_read_is_said_to_be_so(by_name, monkeypatch):
+    def unreadable(*_):
+        raise x509.InvalidVersion("version 9", 9)
+
+    monkeypatch.setattr(checkup, "diagnose", unreadable)
+    with TLSServer(trustme.CA().issue_cert("bitbucket.example")) as server:
+        failed = failure(look(by_name(server.port)))
+    assert (failed.stage, failed.problem.code) == (Stage.TLS, "tls_error")
+    assert "cannot be read" in failed.says
+
+
+def test_a_self_signed_certificate_is_offered_as_the_one_to_trust(by_name):
+    with TLSServer(SelfSigned("bitbucket.example")) as server:
+        failed = failure(look(by_name(server.port)))
+    assert failed.problem.code == "certificate_self_signed"
+    assert "BEGIN CERTIFICATE" in failed.facts["ca_certificates"]
 
 
 def test_a_complete_chain_passes(by_name, root):
