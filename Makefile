@@ -13,7 +13,6 @@ test: $(VENV)/.installed
 # Every parser of what others wrote, with ten thousand examples each; says how many there were.
 fuzz: $(VENV)/.installed
 	FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest tests/fuzz -n auto --hypothesis-show-statistics $(PYTEST_ARGS)
-	FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest tests/security -k row_108 -n auto $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

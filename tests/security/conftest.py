@@ -112,6 +112,7 @@ def world(tmp_path, monkeypatch, caplog, certificate_authority, key_pool, databa
             {"bb-a.test": [fa_address], "bb-b.test": [fb_address], "deny.test": [deny_address]},
             config,
             serving,
+            caplog,
         )
         lines = AuditLines(world.audit)
         audit_logger.addHandler(lines)

@@ -61,6 +61,7 @@ on_every_database = pytest.mark.parametrize(
     "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
 )
 
+_NEWEST = 100
 _networks = itertools.count()
 _strangers = itertools.count()
 
@@ -94,11 +95,22 @@ class Canaries:
 
     def __init__(self) -> None:
         self.values: set[str] = set()
+        self._of_logins: list[str] = []
 
     def new(self, kind: str, length: int = 32) -> str:
         value = f"{kind}{secrets.token_hex(length // 2)}"
-        self.values.add(value)
+        self.add(value)
         return value
+
+    def add(self, value: str) -> None:
+        """One that belongs to a login or a session."""
+        self.values.add(value)
+        self._of_logins.append(value)
+
+    def forget_all_but_the_newest(self) -> None:
+        """Keep in mind the few of the last logins, and all that belong to the application."""
+        self.values.difference_update(self._of_logins[:-_NEWEST])
+        del self._of_logins[:-_NEWEST]
 
 
 class FakeBitbucket(ScriptedServer):
@@ -284,7 +296,7 @@ class Browser:
         for line in page.cookies:
             for name, morsel in SimpleCookie(line).items():
                 self.cookies[name] = morsel.value
-                self._world.canaries.values.add(morsel.value)
+                self._world.canaries.add(morsel.value)
         self._world.pages.append(page)
         return page
 
@@ -363,6 +375,7 @@ class World:
     addresses: dict[str, list[str]]
     config: dict[str, str]
     serving: Serving
+    log: pytest.LogCaptureFixture
     pages: list[Page] = field(default_factory=list)
     a: Place = field(init=False)
     b: Place = field(init=False)
@@ -435,6 +448,13 @@ class World:
         identity: Any = SocialStorage.user
         with self.context():
             return {row.uid: row.user_id for row in database.session.scalars(select(identity))}
+
+    def newest_identities(self) -> list[str]:
+        """The uids of the last few that came in."""
+        identity: Any = SocialStorage.user
+        with self.context():
+            newest = select(identity.uid).order_by(identity.id.desc()).limit(5)
+            return list(database.session.scalars(newest))
 
     def live_sessions(self) -> list[LoginSession]:
         with self.context():
@@ -519,6 +539,14 @@ class World:
             for where, contents in shown.items():
                 assert canary not in contents, f"{canary} is in {where}"
         assert self.deny.count == 0
+
+    def check_and_forget(self) -> None:
+        """The same for what was shown since the last time. The secrets of the last few logins are kept in mind, too."""
+        self.check(self.log.text)
+        self.pages.clear()
+        self.audit.clear()
+        self.log.clear()
+        self.canaries.forget_all_but_the_newest()
 
 
 class Serving:
