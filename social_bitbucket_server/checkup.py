@@ -237,7 +237,7 @@ class _Walk:
             if error.code != "signature_invalid":
                 raise
             explanation = explain(
-                base_string("POST", url, {"Authorization": header}),
+                base_string("POST", url, header),
                 oauth_problem(answer).get("oauth_signature_base_string", ""),
                 key_fingerprint=integration.private_key.public.fingerprint,
             )

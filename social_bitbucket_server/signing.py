@@ -1,59 +1,34 @@
-"""RSA-SHA1 signatures (RFC 5849) by oauthlib, with a private key that was parsed once.
+"""RSA-SHA1 signatures (RFC 5849, section 3.4) with a private key that was parsed once.
 
-oauthlib parses and checks the PEM again for every signature, which costs a hundred times the signature itself; its
-own ``SIGNATURE_METHODS`` is the place to say how to sign instead.
+oauthlib parses and checks the PEM again for every signature, which costs a hundred times the signature itself, and
+writes tokens and signatures to the log on the way.
 """
 
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
-from urllib.parse import urlsplit
-
-from oauthlib.oauth1 import SIGNATURE_RSA_SHA1, Client
-from oauthlib.oauth1.rfc5849 import CONTENT_TYPE_FORM_URLENCODED, signature
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from .secret import Secret, opaque
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from oauthlib.common import Request
+    from collections.abc import Iterable
 
     from .keys import PrivateKey
 
-
-def _sign(base_string: str, client: RSAClient) -> str:
-    return base64.b64encode(client.private_key.sign_sha1(base_string.encode())).decode("ascii")
-
-
-class RSAClient(Client):  # type: ignore[misc]  # untyped
-    """oauthlib's client, signing with *private_key*; secrets play no part in it."""
-
-    SIGNATURE_METHODS: ClassVar[dict[str, Callable[[str, RSAClient], str]]] = {SIGNATURE_RSA_SHA1: _sign}
-
-    def __init__(self, consumer_key: str, private_key: PrivateKey, **options: Any) -> None:
-        super().__init__(consumer_key, signature_method=SIGNATURE_RSA_SHA1, **options)
-        self.private_key = private_key
-
-    def __repr__(self) -> str:
-        return f"<RSAClient {self.client_key}>"
-
-    def get_oauth_signature(self, request: Request) -> str:
-        """As oauthlib's, which writes token and signature to the log on the way."""
-        uri, headers, body = self._render(request)
-        signed = base_string(request.http_method, uri, headers, body)
-        return self.SIGNATURE_METHODS[self.signature_method](signed, self)
+_NONCE_BYTES = 16
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_PARAMETER = re.compile(r'(oauth_[a-z_]+)="([^"]*)"')
 
 
-def base_string(method: str, url: str, headers: Mapping[str, str], body: object = None) -> str:
-    """The text that the signature in *headers* is made of (RFC 5849, section 3.4.1)."""
-    parameters = signature.collect_parameters(uri_query=urlsplit(url).query, body=body, headers=headers)
-    return str(
-        signature.signature_base_string(
-            method, signature.base_string_uri(url, headers.get("Host")), signature.normalize_parameters(parameters)
-        )
-    )
+def base_string(method: str, url: str, authorization: str, form: str = "") -> str:
+    """The text that the signature in the header *authorization* is made of (RFC 5849, section 3.4.1)."""
+    parameters = [pair for pair in _PARAMETER.findall(authorization) if pair[0] != "oauth_signature"]
+    return _base_string(method, url, parameters, form)
 
 
 @opaque
@@ -76,14 +51,38 @@ def authorization(
     other kinds are not part of the signature. *timestamp*: seconds since 1970 by the server's clock; this
     machine's unless given.
     """
-    client = RSAClient(
-        consumer_key,
-        private_key,
-        resource_owner_key=token,
-        callback_uri=callback,
-        verifier=verifier,
-        timestamp=None if timestamp is None else str(timestamp),
-    )
-    headers = {"Content-Type": CONTENT_TYPE_FORM_URLENCODED} if form is not None else {}
-    _, signed, _ = client.sign(url, method, form, headers)
-    return Secret(signed["Authorization"])
+    wanted = {
+        "oauth_consumer_key": consumer_key,
+        "oauth_signature_method": "RSA-SHA1",
+        "oauth_timestamp": str(int(time.time()) if timestamp is None else timestamp),
+        "oauth_nonce": secrets.token_hex(_NONCE_BYTES),
+        "oauth_version": "1.0",
+        "oauth_token": token,
+        "oauth_callback": callback,
+        "oauth_verifier": verifier,
+    }
+    parameters = [(name, _escaped(value)) for name, value in wanted.items() if value is not None]
+    signature = private_key.sign_sha1(_base_string(method, url, parameters, form or "").encode("ascii"))
+    parameters.append(("oauth_signature", _escaped(base64.b64encode(signature))))
+    return Secret("OAuth " + ", ".join(f'{name}="{value}"' for name, value in parameters))
+
+
+def _base_string(method: str, url: str, parameters: Iterable[tuple[str, str]], form: str) -> str:
+    """*parameters* are percent-encoded already."""
+    parts = urlsplit(url)
+    scheme, authority = parts.scheme.lower(), parts.netloc.lower()
+    address = f"{scheme}://{authority.removesuffix(_DEFAULT_PORTS[scheme])}{parts.path or '/'}"
+    pairs = sorted((*parameters, *_encoded_again(parts.query), *_encoded_again(form)))
+    return "&".join((method, _escaped(address), _escaped("&".join(f"{name}={value}" for name, value in pairs))))
+
+
+def _encoded_again(query: str) -> Iterable[tuple[str, str]]:
+    """The parameters of a query or a form (section 3.4.1.3.1), percent-encoded in the one way that counts."""
+    for pair in filter(None, query.split("&")):
+        name, _, value = pair.replace("+", " ").partition("=")
+        yield _escaped(unquote_to_bytes(name)), _escaped(unquote_to_bytes(value))
+
+
+def _escaped(text: str | bytes) -> str:
+    """Percent-encoded (section 3.6)."""
+    return quote(text, safe="~")

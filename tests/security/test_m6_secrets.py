@@ -34,7 +34,7 @@ import social_bitbucket_server
 from demo_app import database, integrations
 from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import IntegrationRecord, KeyPair, SocialStorage
-from social_bitbucket_server import backends, profile, transport
+from social_bitbucket_server import backends, profile, signing, transport
 from social_bitbucket_server import client as client_module
 from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.client import Client
@@ -44,7 +44,6 @@ from social_bitbucket_server.keys import DEFAULT_BITS, PrivateKey, PublicKey, ne
 from social_bitbucket_server.pending import PendingLogins
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.secret import opaque
-from social_bitbucket_server.signing import RSAClient
 from social_bitbucket_server.tokens import StoredToken
 from tests.scripted_server import Received, Reply
 from tests.security.world import ACCESS_TOKEN, ORIGIN, REQUEST_TOKEN, Browser, Place, World
@@ -244,7 +243,7 @@ def test_m6_row_83_no_traceback_with_local_variables_shows_a_secret(world, witho
         (Client, "authorize_url"),
         (Client, "_send"),
         (PrivateKey, "sign_sha1"),
-        (RSAClient, "get_oauth_signature"),
+        (signing, "_base_string"),
         (socket, "create_connection"),
         (http.client.HTTPConnection, "putheader"),
         (http.client.HTTPConnection, "getresponse"),
@@ -261,7 +260,7 @@ def test_m6_row_83_no_traceback_with_local_variables_shows_a_secret(world, witho
         (Client, "access_token"),
         (client_module, "_access_token"),
         (client_module, "_seconds"),
-        (RSAClient, "get_oauth_signature"),
+        (signing, "_base_string"),
         (http.client.HTTPConnection, "getresponse"),
         (backends, "fetch_profile"),
         (profile, "_profile"),
@@ -311,7 +310,7 @@ def test_m6_row_84_nothing_that_holds_a_secret_shows_it(world):
         client,
         client._route,
         backend,
-        RSAClient("consumer", integration.private_key, resource_owner_key=token.value),
+        signing.authorization("GET", world.fb.url, "consumer", integration.private_key, token=token.value),
         ring,
         token,
         token.value,

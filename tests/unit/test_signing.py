@@ -4,13 +4,14 @@ import logging
 import shutil
 import subprocess
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from authlib.oauth1.rfc5849.signature import verify_rsa_sha1
 from authlib.oauth1.rfc5849.wrapper import OAuth1Request
+from oauthlib.oauth1.rfc5849 import signature
 
-from social_bitbucket_server.signing import RSAClient, authorization
+from social_bitbucket_server.signing import authorization, base_string
 from tests.scripted_server import Received
 
 AWKWARD = [
@@ -68,6 +69,17 @@ def test_authlib_verifies_signatures_of_awkward_addresses(url, method, private_k
     assert authlib_verifies(request, private_key.public.pem, monkeypatch)
 
 
+@pytest.mark.parametrize("url", [*AWKWARD, "https://h.example", "https://h.example?a=&&b"])
+@pytest.mark.parametrize("form", [None, {"a": "1", "b c": "d+e", "ü": "~%"}])
+def test_the_base_string_is_the_one_that_oauthlib_makes(url, form, private_key):
+    request = signed(url, private_key, method="POST", body=form, token="to+k/en=", callback="https://a.example/?b=c&d")
+    parameters = signature.collect_parameters(urlsplit(url).query, request.body or "", request.headers)
+    theirs = signature.signature_base_string(
+        "POST", signature.base_string_uri(url), signature.normalize_parameters(parameters)
+    )
+    assert base_string("POST", url, request.headers["Authorization"], request.body or "") == theirs
+
+
 @pytest.mark.parametrize("body", [{"a": "1", "b c": "d+e"}, [("x", "2"), ("x", "1"), ("x", "")], {"ü": "~%"}])
 def test_authlib_verifies_signatures_over_forms(body, private_key, monkeypatch):
     request = signed("https://h.example/x?y=1", private_key, method="POST", body=body)
@@ -113,7 +125,8 @@ def test_no_nonce_is_used_twice(private_key):
 def test_nothing_of_a_signature_is_logged_or_shown(private_key, caplog):
     with caplog.at_level(logging.DEBUG):
         signed(AWKWARD[1], private_key, token="secret-token", verifier="secret-verifier")
-    assert "secret" not in caplog.text + repr(RSAClient("c", private_key, resource_owner_key="secret-token"))
+    assert "secret" not in caplog.text
+    assert repr(authorization("GET", AWKWARD[1], "c", private_key, token="secret-token")) == "<secret>"
 
 
 # Net::OAuth takes parameters once only, sorts "a-b" before "a", and keeps default ports: RFC 5849 says otherwise.
