@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test fuzz lint clean
+.PHONY: demo test fuzz bench lint clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python -m demo_app
@@ -13,6 +13,10 @@ test: $(VENV)/.installed
 # Every parser of what others wrote, with ten thousand examples each; says how many there were.
 fuzz: $(VENV)/.installed
 	FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest tests/fuzz -n auto --hypothesis-show-statistics $(PYTEST_ARGS)
+
+# What a login costs, beside other ways and the least that it can cost. Writes bench.json.
+bench: $(VENV)/.installed
+	$(BIN)/python -m tests.bench
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -19,9 +19,9 @@ from wtforms import (
 )
 from wtforms.validators import InputRequired, Length, Optional, Regexp, ValidationError
 
+from social_bitbucket_server.ca_certificates import read_ca_certificates
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import BaseURLRules, ServerURL
-from social_bitbucket_server.trust import read_ca_certificates
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 LEAST_PASSWORD_LENGTH = 10

@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 from .answers import oauth_problem, read_form, read_json
 from .base_strings import Explanation, explain
+from .ca_certificates import UNREADABLE
 from .client import route_to
 from .problems import BitbucketServerError, Problem
 from .reaching import connect, look_up
@@ -25,7 +26,7 @@ from .server_url import BaseURLRules, ServerURL
 from .signing import authorization, base_string
 from .tls_check import ShownCertificate, diagnose, served_chain, shown
 from .transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, Method, Route, send
-from .trust import UNREADABLE, ssl_context
+from .trust import ssl_context
 
 if TYPE_CHECKING:
     from .addresses import Address

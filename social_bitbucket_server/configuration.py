@@ -14,7 +14,6 @@ from .keys import PrivateKey
 from .problems import BitbucketServerError
 from .secret import opaque
 from .server_url import BaseURLRules, ServerURL
-from .trust import read_ca_certificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -109,10 +108,18 @@ def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> I
         namespace=fields.get("namespace", integration_id),
         name=fields.get("name", ""),
         verify=fields.get("verify", True),
-        ca_certificates=read_ca_certificates(fields["ca_certificates"]) if fields.get("ca_certificates") else "",
+        ca_certificates=_ca_certificates(fields.get("ca_certificates")),
         proxies=fields.get("proxies") or {},
         timeout=fields.get("timeout") or 10.0,
     )
+
+
+def _ca_certificates(text: str | None) -> str:
+    if not text:
+        return ""
+    from .ca_certificates import read_ca_certificates  # what reads X.509 is large, and few integrations need it
+
+    return read_ca_certificates(text)
 
 
 def _private_key(text: str | None, path: str | os.PathLike[str] | None) -> PrivateKey:

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID
 
+from .ca_certificates import is_ca
 from .problems import BitbucketServerError
-from .trust import is_ca
 
 # OpenSSL's numbers of what can be wrong with a certificate (x509_vfy.h).
 _NOT_YET_VALID, _EXPIRED, _SELF_SIGNED = 9, 10, 18

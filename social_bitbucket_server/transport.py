@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import threading
 import time
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -26,7 +26,6 @@ from .reaching import connect, look_up
 from .trust import ssl_context
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
 
     from .addresses import Address, AddressPolicy
@@ -131,7 +130,6 @@ def send(
         breaker.count(failed=False)
         return answer
     finally:
-        exchange.end()
         _CURRENT.reset(token)
     # Without the way it came: the variables of the functions on it hold the signature.
     raise problem.with_traceback(None)
@@ -147,7 +145,9 @@ def _exchange(
     limit: int,
 ) -> Answer:
     with _MAKING:
-        manager = _manager(os.getpid(), route, ssl_context(route.verify, route.ca_certificates))
+        context = ssl_context(route.verify, route.ca_certificates)
+        context.sslsocket_class = _TLSSocket
+        manager = _manager(os.getpid(), route, context)
     response = manager.urlopen(
         method,
         url,
@@ -206,11 +206,11 @@ def _cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {detail}" if isinstance(detail, str) and detail else type(error).__name__
 
 
-# Connections: to a checked address, and shut down when time is up
+# Connections: to a checked address, and over when time is up
 
 
 class _Exchange:
-    """One request and its answer, with a deadline that also ends a stalled handshake and dripping headers."""
+    """One request and its answer, with one deadline for everything."""
 
     def __init__(self, policy: AddressPolicy | None, seconds: float, fresh: bool) -> None:
         self.policy = policy
@@ -220,73 +220,92 @@ class _Exchange:
         self.on_kept_connection = False
         self.answered = False
         self._deadline = time.monotonic() + seconds
-        self._lifelines: list[socket.socket] = []
-        self._timer = threading.Timer(seconds, self._shut_down)
-        self._timer.daemon = True
-        self._timer.start()
 
     @property
     def is_over(self) -> bool:
         return time.monotonic() >= self._deadline
 
     def remaining(self) -> float:
-        return max(self._deadline - time.monotonic(), 0.001)
-
-    def watch(self, lifeline: socket.socket) -> None:
-        self._lifelines.append(lifeline)
-        if self.is_over:
-            self._shut_down()
-
-    def end(self) -> None:
-        self._timer.cancel()
-        self._lifelines.clear()
-
-    def _shut_down(self) -> None:
-        for lifeline in self._lifelines:
-            with suppress(OSError):  # the connection may have ended by itself
-                lifeline.shutdown(socket.SHUT_RDWR)
+        """Raises TimeoutError when there is nothing left."""
+        seconds = self._deadline - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError
+        return seconds
 
 
-_CURRENT: ContextVar[_Exchange] = ContextVar("_CURRENT")
+_CURRENT: ContextVar[_Exchange | None] = ContextVar("_CURRENT", default=None)
+
+
+def _current() -> _Exchange:
+    exchange = _CURRENT.get()
+    assert exchange is not None  # noqa: S101  # send() sets it
+    return exchange
+
+
+class _Timed:
+    """Mixed into sockets: whatever is sent or received may take what is left of the exchange, and no longer. A timeout
+    of the socket's own would begin anew with every byte that drips in."""
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self._hurry()
+        received: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
+        return received
+
+    def recv(self, *args: Any, **kwargs: Any) -> bytes:
+        self._hurry()
+        received: bytes = super().recv(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
+        return received
+
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        self._hurry()
+        sent: int = super().send(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
+        return sent
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self._hurry()
+        super().sendall(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
+
+    def _hurry(self) -> None:
+        exchange = _CURRENT.get()
+        if exchange is not None:
+            self.settimeout(exchange.remaining())  # type: ignore[attr-defined]  # of the class it is mixed into
+
+
+class _Socket(_Timed, socket.socket):
+    pass
+
+
+class _TLSSocket(_Timed, ssl.SSLSocket):
+    pass
 
 
 class _CheckedConnection:
     """Mixed into urllib3's connections."""
 
-    _lifeline: socket.socket | None = None
     host: str
     port: int
     proxy: Any
     sock: Any
 
     def _new_conn(self) -> socket.socket:
-        exchange = _CURRENT.get()
+        exchange = _current()
         exchange.has_connected = True
         policy = exchange.policy if self.proxy is None else None
         addresses = look_up(self.host, policy, exchange.remaining())
         connection = connect(addresses, self.port, exchange.remaining())
-        # A second handle, because TLS takes the first one over.
-        self._lifeline = connection.dup()
-        exchange.watch(self._lifeline)
-        return connection
+        timed = _Socket(fileno=connection.detach())
+        timed.settimeout(exchange.remaining())  # the TLS handshake's
+        return timed
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        exchange = _CURRENT.get()
-        if self._lifeline is not None and not exchange.has_connected:
-            exchange.on_kept_connection = True
-            exchange.watch(self._lifeline)
+        exchange = _current()
+        exchange.on_kept_connection = self.sock is not None and not exchange.has_connected
         super().request(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
 
     def getresponse(self) -> Any:
         response = super().getresponse()  # type: ignore[misc]  # of the class it is mixed into
-        _CURRENT.get().answered = True
+        _current().answered = True
         return response
-
-    def close(self) -> None:
-        super().close()  # type: ignore[misc]  # of the class it is mixed into
-        if self._lifeline is not None:
-            self._lifeline.close()
-            self._lifeline = None
 
 
 class _HTTPConnection(_CheckedConnection, HTTPConnection):
@@ -295,7 +314,7 @@ class _HTTPConnection(_CheckedConnection, HTTPConnection):
 
 class _HTTPSConnection(_CheckedConnection, HTTPSConnection):
     def _tunnel(self) -> None:
-        address, name = _CURRENT.get().through_proxy_to, self._tunnel_host
+        address, name = _current().through_proxy_to, self._tunnel_host
         if address is not None:
             self._tunnel_host = str(address)
         super()._tunnel()
@@ -307,7 +326,7 @@ class _CheckedPool:
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection = super()._get_conn(timeout)  # type: ignore[misc]  # of the class it is mixed into
-        if _CURRENT.get().fresh:
+        if _current().fresh:
             connection.close()
         return connection
 

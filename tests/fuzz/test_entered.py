@@ -10,10 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
+from social_bitbucket_server.ca_certificates import read_ca_certificates
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey, PublicKey
 from social_bitbucket_server.server_url import ORGANIZATION_RULES, BaseURLRules, ServerURL
-from social_bitbucket_server.trust import read_ca_certificates
 from tests.fuzz.examples import NOISE, fuzzed, mutated, ours
 
 # cryptography reads such certificates, and announces that it will refuse them.

@@ -5,8 +5,9 @@ import pytest
 import trustme
 
 from social_bitbucket_server import trust
+from social_bitbucket_server.ca_certificates import LARGEST_PASTE, read_ca_certificates
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.trust import LARGEST_PASTE, read_ca_certificates, ssl_context
+from social_bitbucket_server.trust import ssl_context
 
 
 @pytest.fixture(scope="module")
