@@ -18,8 +18,9 @@ from social_bitbucket_server.sandbox import Sandbox
 QUIET = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
 
 
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory) -> Iterator[Any]:
+# For a module and no longer: until it is stopped, Playwright's event loop is this thread's, and tests elsewhere need one.
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api")
     executable = next(
         (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None

@@ -65,6 +65,7 @@ def addresses(world: World, place: Place, method: str = "GET") -> Iterator[str]:
         "user_id": 1,
         "identity_id": 1,
         "handle": "x",
+        "token": world.set_up_link(place),
         "action": "disable",
         "filename": "style.css",
     }

@@ -30,7 +30,7 @@ from flask import Flask
 from sqlalchemy import func, select, text
 from waitress import create_server
 
-from demo_app import create_app, database, integrations, people
+from demo_app import create_app, database, integrations, people, setup_links
 from demo_app.models import IntegrationRecord, LoginSession, Organization, SocialStorage, User
 from social_bitbucket_server import transport
 from social_bitbucket_server.problems import PROBLEMS
@@ -415,6 +415,11 @@ class World:
             )
             record = integrations.make(owner.organization, f"Bitbucket {slug.upper()}", ServerURL.parse(server.url))
             return Place(slug, owner.organization_id, record.id, record.namespace, f"owner-{slug}@corp.example", server)
+
+    def set_up_link(self, place: Place) -> str:
+        """The token of a new set-up link."""
+        with self.context():
+            return setup_links.make(database.session.get_one(IntegrationRecord, place.integration_id))
 
     def another_integration(self, place: Place, server: FakeBitbucket) -> Place:
         """One more integration of the same organization."""
