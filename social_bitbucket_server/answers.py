@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Never
 from urllib.parse import parse_qsl, unquote_plus
@@ -33,6 +34,30 @@ OAUTH_PROBLEMS = frozenset(
 )
 """The ``oauth_problem`` values that Bitbucket is known to answer with."""
 
+OAUTH2_ERRORS = frozenset(
+    {
+        "access_denied",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_request",
+        "invalid_scope",
+        "server_error",
+        "temporarily_unavailable",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "unsupported_response_type",
+    }
+)
+"""The ``error`` values of OAuth 2 (RFC 6749, sections 4.1.2.1 and 5.2)."""
+
+_OAUTH2_PROBLEMS = {
+    "invalid_client": "client_refused",
+    "invalid_grant": "code_refused",
+    "invalid_scope": "scope_refused",
+}
+_OAUTH2_CONFIGURED = {"client_refused": "client_secret", "scope_refused": "SCOPE"}
+_OAUTH2_TOKEN = re.compile(r"[!-~]{1,4096}")
+_LONGEST_LIFETIME = 10**10
 _TOKEN_PROBLEMS = {"token_used": "token_rejected"}
 _HEADER_PARAMETER = re.compile(r'\b(oauth_[a-z_]{1,40})="?([^",\s]*)"?')
 _MOST_PARAMETERS = 32
@@ -54,6 +79,79 @@ def read_form(answer: Answer) -> dict[str, Secret]:
     if len(fields) != len(pairs):
         raise BitbucketServerError("malformed_answer", "A field stands in it twice.")
     return fields
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What OAuth 2's token endpoint granted. *refresh_token* is empty, and *expires_in* (seconds) ``None``, where the
+    server did not say."""
+
+    access_token: Secret = field(repr=False)
+    refresh_token: Secret = field(repr=False)
+    expires_in: int | None
+
+
+@opaque
+def read_grant(answer: Answer) -> Grant:
+    """The answer of OAuth 2's token endpoint (RFC 6749, section 5.1): a JSON object with a bearer token.
+
+    Raises the problem that the answer reports, and ``token_invalid``, ``malformed_answer``, ``intercepted``,
+    ``empty_answer``.
+    """
+    if answer.status in {400, 401, 403}:
+        _raise_oauth2_error(answer)
+    _raise_for_status(answer)
+    if not answer.body.strip():
+        raise BitbucketServerError("empty_answer", claim="access_token")
+    document = _json(answer, claim="access_token")
+    if not isinstance(document, dict):
+        raise BitbucketServerError("malformed_answer", "It is not a JSON object.")
+    kind = document.get("token_type")
+    if type(kind) is not str or kind.lower() != "bearer":
+        raise BitbucketServerError("token_invalid", "It is not a bearer token.", claim="token_type")
+    refresh_token = document.get("refresh_token")
+    return Grant(
+        _oauth2_token(document.get("access_token"), "access_token"),
+        Secret() if refresh_token is None else _oauth2_token(refresh_token, "refresh_token"),
+        _lifetime(document.get("expires_in")),
+    )
+
+
+def _oauth2_token(value: Any, claim: str) -> Secret:
+    if type(value) is not str or not _OAUTH2_TOKEN.fullmatch(value):
+        raise BitbucketServerError("token_invalid", claim=claim)
+    return Secret(value)
+
+
+def _lifetime(value: Any) -> int | None:
+    if value is None:
+        return None
+    if type(value) is not int or not 0 < value < _LONGEST_LIFETIME:
+        raise BitbucketServerError("malformed_answer", "The token's lifetime is not a number of seconds.")
+    return value
+
+
+def _raise_oauth2_error(answer: Answer) -> None:
+    try:
+        document = _json(answer, claim="access_token")
+    except BitbucketServerError:
+        return
+    if isinstance(document, dict) and type(document.get("error")) is str:
+        raise oauth2_problem(document["error"], answer.status)
+
+
+def oauth2_problem(error: str, status_code: int | None = None) -> BitbucketServerError:
+    """The problem that an ``error`` of OAuth 2 stands for, wherever it was reported; ``access_denied`` is a person's
+    answer in a callback alone, and left to whoever reads that."""
+    provider_code = error if error in OAUTH2_ERRORS else "other"
+    code = _OAUTH2_PROBLEMS.get(provider_code, "oauth_problem")
+    return BitbucketServerError(
+        code,
+        f"It reported {provider_code}." if code == "oauth_problem" else "",
+        parameter=_OAUTH2_CONFIGURED.get(code),
+        provider_code=provider_code,
+        status_code=status_code,
+    )
 
 
 def _pairs(text: str) -> list[tuple[str, Secret]]:
@@ -91,9 +189,9 @@ def read_text(answer: Answer) -> str:
         raise BitbucketServerError("malformed_answer", "It is not UTF-8.") from None
 
 
-def _json(answer: Answer) -> Any:
+def _json(answer: Answer, claim: str = "profile") -> Any:
     if answer.is_html:
-        raise BitbucketServerError("intercepted", claim="profile")
+        raise BitbucketServerError("intercepted", claim=claim)
     try:
         return json.loads(read_text(answer), object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

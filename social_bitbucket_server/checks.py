@@ -5,7 +5,7 @@ Each refusal is one sentence that says what to do instead. No framework plays a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from social_core.utils import setting_name
@@ -13,10 +13,9 @@ from social_core.utils import setting_name
 from .configuration import callback_origin
 from .problems import BitbucketServerError
 
-__all__ = ["UnsafeConfigurationError", "refuse_unsafe_settings"]
+__all__ = ["UnsafeConfigurationError", "refuse_unsafe_settings", "unsafe_settings"]
 
-_BACKEND = "bitbucket-server"
-_PREFIX = setting_name(_BACKEND)
+_BACKENDS = ("bitbucket-server", "bitbucket-server-oauth2")
 
 
 class UnsafeConfigurationError(RuntimeError):
@@ -24,15 +23,21 @@ class UnsafeConfigurationError(RuntimeError):
 
 
 class _Settings:
-    """Looks settings up as social-core does: for this backend, for all, and without prefix."""
+    """Looks settings up as social-core does: for *backend*, for all, and without prefix."""
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], backend: str) -> None:
         self._settings = settings
+        self.prefix = setting_name(backend)
 
     def name(self, name: str) -> str:
-        """The full name under which the setting *name* is set, or this backend's own."""
-        names = (setting_name(_BACKEND, name), setting_name(name), name)
+        """The full name under which the setting *name* is set, or the backend's own."""
+        names = (f"{self.prefix}_{name}", setting_name(name), name)
         return next((full for full in names if full in self._settings), names[0])
+
+    @property
+    def has_server(self) -> bool:
+        """Whether the backend has a server of its own."""
+        return any(self._settings.get(f"{self.prefix}_{name}") for name in ("URL", "INTEGRATIONS"))
 
     def __getitem__(self, name: str) -> Any:
         return self._settings.get(self.name(name))
@@ -40,8 +45,30 @@ class _Settings:
 
 def refuse_unsafe_settings(settings: Mapping[str, Any]) -> None:
     """Check an application's *settings*, by their full names. Raises :class:`UnsafeConfigurationError`."""
-    for check in _CHECKS:
-        check(_Settings(settings))
+    for found in _configured(settings):
+        for check in _CHECKS:
+            check(found)
+
+
+def unsafe_settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """All that is unsafe about an application's *settings*: the name of each check that refuses them, and its sentence,
+    for frameworks that collect such sentences before they start."""
+    told = set()
+    for found in _configured(settings):
+        for check in _CHECKS:
+            try:
+                check(found)
+            except UnsafeConfigurationError as error:
+                if str(error) not in told:
+                    yield check.__name__.lstrip("_"), str(error)
+                told.add(str(error))
+
+
+def _configured(settings: Mapping[str, Any]) -> Iterator[_Settings]:
+    """OAuth 1's settings, and OAuth 2's where it has a server."""
+    first, *others = (_Settings(settings, backend) for backend in _BACKENDS)
+    yield first
+    yield from (other for other in others if other.has_server)
 
 
 def _association_by_email(settings: _Settings) -> None:
@@ -81,7 +108,7 @@ def _redirects_anywhere(settings: _Settings) -> None:
 def _callback_by_host_header(settings: _Settings) -> None:
     if settings["INTEGRATIONS"] and not settings["CALLBACK_ORIGIN"]:
         raise UnsafeConfigurationError(
-            f"Set {_PREFIX}_CALLBACK_ORIGIN to the scheme and host of this application, such as "
+            f"Set {settings.prefix}_CALLBACK_ORIGIN to the scheme and host of this application, such as "
             "https://app.example.com, because with several integrations the callback must not come from a request."
         )
     if settings["CALLBACK_ORIGIN"]:
@@ -104,8 +131,8 @@ def _https_contradicted(settings: _Settings) -> None:
 def _tokens_in_the_clear(settings: _Settings) -> None:
     if settings["STORE_ACCESS_TOKEN"] and not settings["KEY_RING"]:
         raise UnsafeConfigurationError(
-            f"Set {_PREFIX}_KEY_RING, or remove {settings.name('STORE_ACCESS_TOKEN')}, because access tokens are kept "
-            "sealed or not at all."
+            f"Set {settings.prefix}_KEY_RING, or remove {settings.name('STORE_ACCESS_TOKEN')}, because access tokens "
+            "are kept sealed or not at all."
         )
 
 

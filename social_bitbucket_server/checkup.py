@@ -6,6 +6,7 @@ Each stage sends no more than it must, and the next begins only where the one be
 from __future__ import annotations
 
 import re
+import secrets
 import socket
 import ssl
 import time
@@ -20,6 +21,8 @@ from .answers import oauth_problem, read_form, read_json
 from .base_strings import Explanation, explain
 from .ca_certificates import UNREADABLE
 from .client import route_to
+from .integration import Integration, OAuth2Integration
+from .oauth2_client import OAuth2Client
 from .problems import BitbucketServerError, Problem
 from .reaching import connect, look_up
 from .server_url import BaseURLRules, ServerURL
@@ -30,7 +33,6 @@ from .trust import ssl_context
 
 if TYPE_CHECKING:
     from .addresses import Address
-    from .integration import Integration
 
 SECONDS = 15.0
 """What all stages together may take, also when everything hangs."""
@@ -48,7 +50,7 @@ _UNREACHABLE_NAME = "The name in the base URL does not lead to a server that can
 
 
 class Stage(StrEnum):
-    """The stages, in their order."""
+    """The stages, in their order. The last one is the signature with OAuth 1, the credentials with OAuth 2."""
 
     BASE_URL = "Base URL"
     NAME = "Name"
@@ -58,6 +60,7 @@ class Stage(StrEnum):
     BITBUCKET = "Bitbucket"
     CLOCK = "Clock"
     SIGNATURE = "Signature"
+    CREDENTIALS = "Credentials"
 
 
 class Outcome(StrEnum):
@@ -66,6 +69,9 @@ class Outcome(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     NOT_REACHED = "not reached"
+
+
+_Stage = tuple[Stage, Callable[[], "Result"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +92,40 @@ class Result:
     explanation: Explanation | None = None
 
 
-def check_up(make_integration: Callable[[], Integration], callback: str) -> Iterator[Result]:
+def check_up(make_integration: Callable[[], Integration | OAuth2Integration], callback: str) -> Iterator[Result]:
     """Yield the result of each stage as soon as it is there; all of them within :data:`SECONDS`.
 
     *make_integration* returns the integration, or raises the problem of a bad configuration. *callback* is where the
-    application's logins come back to; the signed call names it, but nobody is sent there.
+    application's logins come back to; the last call names it, but nobody is sent there.
     """
     walk = _Walk(callback)
-    stages: tuple[tuple[Stage, Callable[[], Result]], ...] = (
-        (Stage.BASE_URL, lambda: walk.base_url(make_integration)),
+    first, ended = _look(Stage.BASE_URL, lambda: walk.base_url(make_integration))
+    yield first
+    stages: tuple[_Stage, ...] = (
         (Stage.NAME, walk.name),
         (Stage.CONNECTION, walk.connection),
         (Stage.TLS, walk.tls),
         (Stage.HTTP, walk.http),
         (Stage.BITBUCKET, walk.bitbucket),
         (Stage.CLOCK, walk.clock),
-        (Stage.SIGNATURE, walk.signature),
+        walk.last_stage,
     )
-    ended = False
     for stage, look in stages:
         if ended:
             yield Result(stage, Outcome.NOT_REACHED)
             continue
-        try:
-            result = look()
-        except BitbucketServerError as error:
-            result = _failed(stage, error)
+        result, ended = _look(stage, look)
         yield result
-        # A wrong clock does not keep the signature from being looked at: it is corrected for.
-        ended = result.outcome is Outcome.FAILED and stage is not Stage.CLOCK
+
+
+def _look(stage: Stage, look: Callable[[], Result]) -> tuple[Result, bool]:
+    """What was found, and whether the way ends there."""
+    try:
+        result = look()
+    except BitbucketServerError as error:
+        result = _failed(stage, error)
+    # A wrong clock does not keep the signature from being looked at: it is corrected for.
+    return result, result.outcome is Outcome.FAILED and stage is not Stage.CLOCK
 
 
 def first_failure(results: list[Result]) -> Result | None:
@@ -129,14 +140,19 @@ class _Walk:
         self._callback = callback
         self._deadline = time.monotonic() + SECONDS
         self._clock_difference = 0
-        self._integration: Integration
+        self._integration: Integration | OAuth2Integration
         self._route: Route
         self._addresses: list[Address]
         self._answer: Answer
+        self.last_stage: _Stage = (Stage.SIGNATURE, lambda: Result(Stage.SIGNATURE, Outcome.NOT_REACHED))
 
-    def base_url(self, make_integration: Callable[[], Integration]) -> Result:
-        self._integration = make_integration()
-        self._route = route_to(self._integration)
+    def base_url(self, make_integration: Callable[[], Integration | OAuth2Integration]) -> Result:
+        integration = self._integration = make_integration()
+        self._route = route_to(integration)
+        if isinstance(integration, OAuth2Integration):
+            self.last_stage = (Stage.CREDENTIALS, lambda: self._credentials(integration))
+        else:
+            self.last_stage = (Stage.SIGNATURE, lambda: self._signature(integration))
         return Result(Stage.BASE_URL, Outcome.PASSED, str(self._server))
 
     def name(self) -> Result:
@@ -221,8 +237,20 @@ class _Walk:
             raise BitbucketServerError("timestamp_refused", reason, facts=facts)
         return Result(Stage.CLOCK, Outcome.PASSED, f"The clocks differ by {abs(difference)} s", facts=facts)
 
-    def signature(self) -> Result:
-        integration, url = self._integration, self._server.request_token
+    def _credentials(self, integration: OAuth2Integration) -> Result:
+        """Ask for a token with a made-up code: the server refuses either the credentials or, later, the code."""
+        client = OAuth2Client(replace(integration, timeout=self._seconds))
+        try:
+            client.access_token(secrets.token_hex(16), self._callback, secrets.token_urlsafe(32))
+        except BitbucketServerError as error:
+            if error.code != "code_refused":
+                raise
+            says = "Bitbucket knows the client id and accepts the client secret"
+            return Result(Stage.CREDENTIALS, Outcome.PASSED, says)
+        raise BitbucketServerError("malformed_answer", "It granted a token for a code that it never issued.")
+
+    def _signature(self, integration: Integration) -> Result:
+        url = self._server.request_token
         header = authorization(
             "POST",
             url,

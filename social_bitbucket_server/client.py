@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode
 
 from . import clock
@@ -17,7 +17,7 @@ from .transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .integration import Integration
+    from .integration import AnyIntegration, Integration
 
 FORM = "application/x-www-form-urlencoded"
 """The content type of bodies that are part of the signature."""
@@ -32,13 +32,33 @@ DENIED = "denied"
 class AccessToken:
     """The right to act for one person, until it is revoked or *expires_in* seconds have passed.
 
-    With the *session_handle* it can be renewed for *authorization_expires_in* seconds.
+    With the *session_handle*, which is OAuth 2's refresh token, it can be renewed for *authorization_expires_in*
+    seconds.
     """
 
     value: str = field(repr=False)
     session_handle: str = field(repr=False)
     expires_in: int | None
     authorization_expires_in: int | None
+
+
+class PersonalClient(Protocol):
+    """What asks one server for things as one person, by whichever OAuth."""
+
+    @property
+    def integration(self) -> AnyIntegration:
+        """Whose server it is."""
+
+    def get(self, url: str, access_token: AccessToken, *, accept: str = "application/json") -> Answer:
+        """Ask for *url*, an address below the base URL, as the person whose access token it is."""
+
+    def request(
+        self, method: Method, url: str, access_token: AccessToken, *, body: str | None = None, limit: int
+    ) -> Answer:
+        """Send a request, with a *body* of JSON where there is one, as the person whose access token it is."""
+
+    def renew(self, access_token: AccessToken) -> AccessToken:
+        """Exchange an access token for a new one."""
 
 
 class Client:
@@ -173,7 +193,7 @@ class Client:
         return answer
 
 
-def route_to(integration: Integration) -> Route:
+def route_to(integration: AnyIntegration) -> Route:
     """How the server of *integration* is reached."""
     return Route(
         verify=integration.verify,
@@ -183,7 +203,7 @@ def route_to(integration: Integration) -> Route:
     )
 
 
-def _proxy(integration: Integration) -> str | None:
+def _proxy(integration: AnyIntegration) -> str | None:
     """The most exact one, by the keys that requests knows."""
     server = integration.server_url
     for key in (f"{server.scheme}://{server.host}", server.scheme, f"all://{server.host}", "all"):

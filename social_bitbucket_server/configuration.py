@@ -9,34 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 from social_core.utils import module_member
 
-from .integration import Integration
+from .integration import Integration, OAuth2Integration
 from .keys import PrivateKey
 from .problems import BitbucketServerError
-from .secret import opaque
+from .secret import Secret, opaque
 from .server_url import BaseURLRules, ServerURL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
 
 SINGLE_INTEGRATION_ID = "default"
 """The id of the integration where there is one server, by plain settings."""
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
-_FIELDS = frozenset(
-    {
-        "allow_http",
-        "ca_certificates",
-        "consumer_key",
-        "name",
-        "namespace",
-        "private_key",
-        "private_key_file",
-        "proxies",
-        "timeout",
-        "url",
-        "verify",
-    }
+_SHARED_FIELDS = frozenset(
+    {"allow_http", "ca_certificates", "name", "namespace", "proxies", "timeout", "url", "verify"}
 )
+_FIELDS = _SHARED_FIELDS | {"consumer_key", "private_key", "private_key_file"}
+_OAUTH2_FIELDS = _SHARED_FIELDS | {"client_id", "client_secret"}
 
 
 def callback_origin(text: str) -> str:
@@ -58,29 +49,58 @@ def single_integration(setting: Callable[..., Any]) -> Integration:
     Raises ``setting_missing``, ``setting_invalid`` and the problems of base URLs and private keys.
     """
     fields = {
-        "url": setting("URL"),
+        **_single_server(setting),
         "consumer_key": setting("KEY"),
         "private_key": setting("PRIVATE_KEY"),
         "private_key_file": setting("PRIVATE_KEY_FILE"),
+    }
+    return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+
+
+@opaque
+def single_oauth2_integration(setting: Callable[..., Any]) -> OAuth2Integration:
+    """The one server of plain settings for OAuth 2; *setting* looks one up by its name without prefix.
+
+    Raises ``setting_missing``, ``setting_invalid`` and the problems of base URLs.
+    """
+    fields = {**_single_server(setting), "client_id": setting("KEY"), "client_secret": setting("SECRET")}
+    return oauth2_integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+
+
+def _single_server(setting: Callable[..., Any]) -> dict[str, Any]:
+    return {
+        "url": setting("URL"),
         "verify": setting("VERIFY_SSL", True),
         "proxies": setting("PROXIES"),
         "timeout": setting("REQUESTS_TIMEOUT"),
         "allow_http": setting("ALLOW_HTTP", False),
         "namespace": "",
     }
-    return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
 
 
 @opaque
 def find_integration(configured: Any, integration_id: str) -> Integration | None:
     """The integration *integration_id* among those *configured*: a mapping of id to :class:`Integration` or to its
     fields, or a callable that returns one, or the dotted path of such a callable."""
-    if isinstance(configured, str):
-        configured = module_member(configured)
-    found = configured(integration_id) if callable(configured) else configured.get(integration_id)
+    found = _find(configured, integration_id)
     if found is None or isinstance(found, Integration):
         return found
     return integration_from_fields(integration_id, found)
+
+
+@opaque
+def find_oauth2_integration(configured: Any, integration_id: str) -> OAuth2Integration | None:
+    """The same as :func:`find_integration` for OAuth 2."""
+    found = _find(configured, integration_id)
+    if found is None or isinstance(found, OAuth2Integration):
+        return found
+    return oauth2_integration_from_fields(integration_id, found)
+
+
+def _find(configured: Any, integration_id: str) -> Any:
+    if isinstance(configured, str):
+        configured = module_member(configured)
+    return configured(integration_id) if callable(configured) else configured.get(integration_id)
 
 
 @opaque
@@ -91,27 +111,57 @@ def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> I
     ``namespace`` (the id by default), ``name``, ``verify`` (``True`` or the path of a CA bundle),
     ``ca_certificates`` (PEM text), ``proxies``, ``timeout`` (seconds), ``allow_http``.
     """
-    unknown = fields.keys() - _FIELDS
+    _check_fields(fields, _FIELDS, ("url", "consumer_key"))
+    return Integration(
+        consumer_key=fields["consumer_key"],
+        private_key=_private_key(fields.get("private_key"), fields.get("private_key_file")),
+        **_shared_values(integration_id, fields),
+    )
+
+
+@opaque
+def oauth2_integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> OAuth2Integration:
+    """An integration for OAuth 2 from plain values.
+
+    ``url``, ``client_id`` and ``client_secret`` are required; optional is what is so for
+    :func:`integration_from_fields`.
+    """
+    _check_fields(fields, _OAUTH2_FIELDS, ("url", "client_id", "client_secret"))
+    return OAuth2Integration(
+        client_id=fields["client_id"],
+        client_secret=Secret(fields["client_secret"]),
+        **_shared_values(integration_id, fields),
+    )
+
+
+def _check_fields(fields: Mapping[str, Any], known: AbstractSet[str], required: tuple[str, ...]) -> None:
+    unknown = fields.keys() - known
     if unknown:
         raise BitbucketServerError(
             "setting_invalid", f"An integration has no {min(unknown)}.", parameter=str(min(unknown))
         )
-    for required in ("url", "consumer_key"):
-        if not fields.get(required):
-            raise BitbucketServerError("setting_missing", f"It is the integration's {required}.", parameter=required)
+    for name in required:
+        if not fields.get(name):
+            raise BitbucketServerError("setting_missing", f"It is the integration's {name}.", parameter=name)
+
+
+def base_url(fields: Mapping[str, Any]) -> ServerURL:
+    """The base URL among an integration's plain values. Raises ``invalid_base_url``."""
     rules = BaseURLRules(plain_http_hosts=None if fields.get("allow_http") else frozenset())
-    return Integration(
-        id=integration_id,
-        server_url=ServerURL.parse(fields["url"], rules),
-        consumer_key=fields["consumer_key"],
-        private_key=_private_key(fields.get("private_key"), fields.get("private_key_file")),
-        namespace=fields.get("namespace", integration_id),
-        name=fields.get("name", ""),
-        verify=fields.get("verify", True),
-        ca_certificates=_ca_certificates(fields.get("ca_certificates")),
-        proxies=fields.get("proxies") or {},
-        timeout=fields.get("timeout") or 10.0,
-    )
+    return ServerURL.parse(fields["url"], rules)
+
+
+def _shared_values(integration_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": integration_id,
+        "server_url": base_url(fields),
+        "namespace": fields.get("namespace", integration_id),
+        "name": fields.get("name", ""),
+        "verify": fields.get("verify", True),
+        "ca_certificates": _ca_certificates(fields.get("ca_certificates")),
+        "proxies": fields.get("proxies") or {},
+        "timeout": fields.get("timeout") or 10.0,
+    }
 
 
 def _ca_certificates(text: str | None) -> str:

@@ -34,7 +34,7 @@ from social_flask.strategy import FlaskStrategy as StockFlaskStrategy
 from werkzeug.datastructures import MultiDict
 from wtforms.validators import ValidationError
 
-from .backends import BitbucketServerOAuth1
+from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from .checks import UnsafeConfigurationError, refuse_unsafe_settings
 from .problems import PROBLEMS, BitbucketServerError, http_status
 from .secret import Secret, opaque
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from social_core.storage import BaseStorage, UserMixin
     from werkzeug.wrappers import Response
 
+    from .login_backend import LoginBackend
+    from .profile import Profile
     from .rest import RestClient
 
 __all__ = [
@@ -56,17 +58,23 @@ __all__ = [
     "button",
     "check_csrf",
     "complete",
+    "complete_trial",
     "configure",
     "connect",
+    "is_trial",
     "log_in",
     "reference",
     "reseal_access_token",
     "rest_client",
     "show_error",
+    "try_login",
 ]
 
 _LOG = logging.getLogger(__name__)
-_BACKEND = f"{BitbucketServerOAuth1.__module__}.{BitbucketServerOAuth1.__qualname__}"
+_PATHS = {
+    backend.name: f"{backend.__module__}.{backend.__qualname__}"
+    for backend in (BitbucketServerOAuth1, BitbucketServerOAuth2)
+}
 
 
 class FlaskStrategy(StockFlaskStrategy):  # type: ignore[misc]  # untyped
@@ -108,28 +116,28 @@ def _hidden(values: MultiDict[str, str]) -> MultiDict[str, str]:
     return MultiDict((name, Secret(value)) for name, value in values.items(multi=True))
 
 
-def begin(callback_path: str) -> Response:
+def begin(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Response:
     """Begin a login and send the browser to the Bitbucket Server. Call it for a POST whose CSRF token was checked.
 
-    *callback_path* is where this application calls :func:`complete`. Which integration is read from the route
-    variable, form field or query field ``integration``. Raises ``SocialAuthBaseException``.
+    *callback_path* is where this application calls :func:`complete` with the same *backend*. Which integration is read
+    from the route variable, form field or query field ``integration``. Raises ``SocialAuthBaseException``.
     """
-    return do_auth(_backend(callback_path))
+    return do_auth(_backend(callback_path, backend))
 
 
-def connect(callback_path: str) -> Response:
+def connect(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Response:
     """Begin a login whose account is connected to whoever is logged in by Flask-Login, as another way to log in. Call
     it for a POST whose CSRF token was checked.
 
     It comes back to *callback_path* like any login. The account is connected if the same person is still logged in
     then, and if it is nobody else's. Raises ``SocialAuthBaseException``.
     """
-    backend = _backend(callback_path)
-    backend.connect_to(_person())
-    return do_auth(backend)
+    connecting = _backend(callback_path, backend)
+    connecting.connect_to(_person())
+    return do_auth(connecting)
 
 
-def log_in(backend: BitbucketServerOAuth1[Response], user: Any, identity: Any) -> None:  # noqa: ARG001  # core's call
+def log_in(backend: LoginBackend[Response, Any], user: Any, identity: Any) -> None:  # noqa: ARG001  # core's call
     """Log *user* in by Flask-Login, in a new session."""
     regenerate = getattr(current_app.session_interface, "regenerate", None)
     if regenerate is not None:
@@ -143,6 +151,7 @@ def complete(
     callback_path: str,
     login: Callable[[Any, Any, Any], None] = log_in,
     connected: Callable[[Any, Any, Any], None] | None = None,
+    backend: str = BitbucketServerOAuth1.name,
 ) -> Response:
     """Finish the login that came back to *callback_path*, and redirect to where it was meant to go.
 
@@ -150,28 +159,49 @@ def complete(
     identity is never attached to the account that happens to be open. Only where :func:`connect` began it, it is
     attached to the person who did, and *connected* is called instead of *login*. Raises ``SocialAuthBaseException``.
     """
-    backend = _backend(callback_path)
-    if not backend.is_connecting:
-        return do_complete(backend, login=login, user=None)
+    completing = _backend(callback_path, backend)
+    if not completing.is_connecting:
+        return do_complete(completing, login=login, user=None)
     person = _person()
-    response = do_complete(backend, login=login, user=person)
+    response = do_complete(completing, login=login, user=person)
     if connected is not None:
-        connected(backend, person, person.social_user)
+        connected(completing, person, person.social_user)
     return response
 
 
-def rest_client(identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep) -> RestClient:
-    """Signed calls as the person whose *identity* it is; in a background job, too, within an application context.
-
-    Needs ``SOCIAL_AUTH_BITBUCKET_SERVER_STORE_ACCESS_TOKEN``. Waits with *sleep* where the server limits requests.
-    Raises what :meth:`~social_bitbucket_server.backends.BitbucketServerOAuth1.rest_client` raises.
+def try_login(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Response:
+    """Begin a login by which nobody is logged in: whoever is logged in by Flask-Login wants to see whether it works.
+    Call it for a POST whose CSRF token was checked. It comes back to *callback_path* like any login, where
+    :func:`is_trial` tells it from others. Raises ``SocialAuthBaseException``.
     """
-    return _backend("").rest_client(identity, sleep=sleep)
+    trying = _backend(callback_path, backend)
+    trying.try_as(_person())
+    return do_auth(trying)
+
+
+def is_trial(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> bool:
+    """Whether the login that comes back to *callback_path* began with :func:`try_login`."""
+    return _backend(callback_path, backend).is_trial
+
+
+def complete_trial(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Profile:
+    """Finish the login that began with :func:`try_login`, if the same person is still logged in. Returns whose account
+    Bitbucket says it is. Raises ``SocialAuthBaseException``."""
+    return _backend(callback_path, backend).complete_trial(_person())
+
+
+def rest_client(identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep) -> RestClient:
+    """Calls as the person whose *identity* it is; in a background job, too, within an application context.
+
+    Needs ``…_STORE_ACCESS_TOKEN`` of the backend that the identity is from. Waits with *sleep* where the server limits
+    requests. Raises what :meth:`~social_bitbucket_server.login_backend.LoginBackend.rest_client` raises.
+    """
+    return _backend("", identity.provider).rest_client(identity, sleep=sleep)
 
 
 def reseal_access_token(identity: UserMixin) -> bool:
     """Seal the access token of *identity* with the ring's newest key; returns whether anything was to do."""
-    return _backend("").reseal_access_token(identity)
+    return _backend("", identity.provider).reseal_access_token(identity)
 
 
 def _person() -> Any:
@@ -187,35 +217,39 @@ def check_csrf() -> None:
         raise BitbucketServerError("form_expired", parameter="csrf_token").as_social_error(None, "begin") from error
 
 
-def _backend(callback_path: str) -> BitbucketServerOAuth1[Response]:
+def _backend(callback_path: str, name: str) -> LoginBackend[Response, Any]:
     config = current_app.config
     strategy = _member(config[setting_name("STRATEGY")])(_member(config[setting_name("STORAGE")]))
-    backend_class = get_backend(config[setting_name("AUTHENTICATION_BACKENDS")], BitbucketServerOAuth1.name)
-    return cast("BitbucketServerOAuth1[Response]", backend_class(strategy, callback_path))
+    backend_class = get_backend(config[setting_name("AUTHENTICATION_BACKENDS")], name)
+    return cast("LoginBackend[Response, Any]", backend_class(strategy, callback_path))
 
 
 def _member(configured: Any) -> Any:
     return module_member(configured) if isinstance(configured, str) else configured
 
 
-_ROUTES = Blueprint("bitbucket_server", __name__)
+def _routes(blueprint: str, backend: str) -> Blueprint:
+    """The two addresses of *backend*, as endpoints of *blueprint*."""
+    routes = Blueprint(blueprint, __name__)
+
+    def callback_path(integration: str | None) -> str:
+        return url_for(f"{blueprint}.complete", integration=integration)
+
+    @routes.post(f"/login/{backend}/", defaults={"integration": None}, endpoint="begin")
+    @routes.post(f"/login/{backend}/<integration>/", endpoint="begin")
+    def begin_login(integration: str | None) -> Response:
+        check_csrf()
+        return begin(callback_path(integration or request.form.get("integration")), backend)
+
+    @routes.get(f"/complete/{backend}/", defaults={"integration": None}, endpoint="complete")
+    @routes.get(f"/complete/{backend}/<integration>/", endpoint="complete")
+    def complete_login(integration: str | None) -> Response:
+        return complete(callback_path(integration), backend=backend)
+
+    return routes
 
 
-@_ROUTES.post("/login/bitbucket-server/", defaults={"integration": None}, endpoint="begin")
-@_ROUTES.post("/login/bitbucket-server/<integration>/", endpoint="begin")
-def _begin(integration: str | None) -> Response:
-    check_csrf()
-    return begin(_callback_path(integration or request.form.get("integration")))
-
-
-@_ROUTES.get("/complete/bitbucket-server/", defaults={"integration": None}, endpoint="complete")
-@_ROUTES.get("/complete/bitbucket-server/<integration>/", endpoint="complete")
-def _complete(integration: str | None) -> Response:
-    return complete(_callback_path(integration))
-
-
-def _callback_path(integration: str | None) -> str:
-    return url_for("bitbucket_server.complete", integration=integration)
+_BLUEPRINTS = {BitbucketServerOAuth1.name: "bitbucket_server", BitbucketServerOAuth2.name: "bitbucket_server_oauth2"}
 
 
 class BitbucketServer:
@@ -227,6 +261,9 @@ class BitbucketServer:
     - ``POST /login/bitbucket-server/`` and ``…/<integration>/`` begin (endpoint ``bitbucket_server.begin``); the form
       needs a ``csrf_token`` and may say in ``next`` where to go afterwards.
     - ``GET /complete/bitbucket-server/`` and ``…/<integration>/`` is where a login comes back to.
+
+    Where OAuth 2 is configured, there are the same at ``/login/bitbucket-server-oauth2/`` and
+    ``/complete/bitbucket-server-oauth2/`` (endpoints ``bitbucket_server_oauth2.begin`` and ``….complete``).
 
     In templates ``bitbucket_server_button()`` is a form with a button. Every failure of a login becomes a page with
     what happened, what to do and a reference number; an application that registers its own error handler for
@@ -241,7 +278,8 @@ class BitbucketServer:
         """Register settings, routes, error pages and the button."""
         configure(app, storage)
         app.config.setdefault(setting_name("LOGIN_REDIRECT_URL"), "/")
-        app.register_blueprint(_ROUTES)
+        for backend in _configured_backends(app):
+            app.register_blueprint(_routes(_BLUEPRINTS[backend], backend))
         app.register_error_handler(SocialAuthBaseException, show_error)
         app.jinja_env.globals["bitbucket_server_button"] = button
 
@@ -252,7 +290,8 @@ def configure(app: Flask, storage: type[BaseStorage]) -> None:
     Raises :class:`~social_bitbucket_server.checks.UnsafeConfigurationError`, now or with the first request.
     """
     app.config.setdefault(setting_name("STRATEGY"), FlaskStrategy)
-    app.config.setdefault(setting_name("AUTHENTICATION_BACKENDS"), [_BACKEND])
+    paths = [_PATHS[backend] for backend in _configured_backends(app)]
+    app.config.setdefault(setting_name("AUTHENTICATION_BACKENDS"), paths)
     app.config[setting_name("STORAGE")] = storage
     _refuse_unsafe_application(app)
     unchecked = [app]
@@ -265,6 +304,13 @@ def configure(app: Flask, storage: type[BaseStorage]) -> None:
             unchecked.clear()
 
 
+def _configured_backends(app: Flask) -> list[str]:
+    """OAuth 1, and OAuth 2 where it has a server."""
+    oauth2 = BitbucketServerOAuth2.name
+    has_oauth2 = any(app.config.get(setting_name(oauth2, name)) for name in ("URL", "INTEGRATIONS"))
+    return [BitbucketServerOAuth1.name, oauth2] if has_oauth2 else [BitbucketServerOAuth1.name]
+
+
 def _refuse_unsafe_application(app: Flask) -> None:
     refuse_unsafe_settings(app.config)
     for name, blueprint in app.blueprints.items():
@@ -275,13 +321,18 @@ def _refuse_unsafe_application(app: Flask) -> None:
             )
 
 
-def button(label: str = "Log in with Bitbucket", integration: str | None = None, next: str | None = None) -> Markup:  # noqa: A002  # the field's name
-    """A form with a button that begins a login, at *integration* where there are many, and goes to the path *next*
-    afterwards."""
+def button(
+    label: str = "Log in with Bitbucket",
+    integration: str | None = None,
+    next: str | None = None,  # noqa: A002  # the field's name
+    backend: str = BitbucketServerOAuth1.name,
+) -> Markup:
+    """A form with a button that begins a login with *backend*, at *integration* where there are many, and goes to the
+    path *next* afterwards."""
     return Markup(  # noqa: S704  # the template escapes
         render_template_string(
             _BUTTON,
-            action=url_for("bitbucket_server.begin", integration=integration),
+            action=url_for(f"{_BLUEPRINTS[backend]}.begin", integration=integration),
             label=label,
             next=next,
             csrf=generate_csrf,

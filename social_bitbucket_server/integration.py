@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .problems import BitbucketServerError
+from .secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,41 @@ if TYPE_CHECKING:
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAMESPACE = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _CONSUMER_KEY = re.compile(r"[!-~]{1,255}")
+_CLIENT_CREDENTIAL = re.compile(r"[!-~]{1,255}")
+
+
+class AnyIntegration(Protocol):
+    """What an integration has by whichever OAuth its people log in: where its server is, how it is reached, and whose
+    identities its users' are."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def server_url(self) -> ServerURL: ...
+
+    @property
+    def namespace(self) -> str: ...
+
+    @property
+    def verify(self) -> bool | str: ...
+
+    @property
+    def ca_certificates(self) -> str: ...
+
+    @property
+    def proxies(self) -> Mapping[str, str]: ...
+
+    @property
+    def timeout(self) -> float: ...
+
+    @property
+    def address_policy(self) -> AddressPolicy | None: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def uid(self, user_id: int) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,25 +85,80 @@ class Integration:
     address_policy: AddressPolicy | None = None
 
     def __post_init__(self) -> None:
-        for parameter, value, pattern in (
-            ("id", self.id, _ID),
-            ("namespace", self.namespace, _NAMESPACE),
-            ("consumer_key", self.consumer_key, _CONSUMER_KEY),
-        ):
-            if not pattern.fullmatch(value):
-                raise _invalid(parameter, f"The integration's {parameter} has characters that are not allowed.")
-        if not self.verify:
-            raise _invalid("verify", "Certificates are always verified; give the path of a CA bundle instead.")
+        _check(self, ("consumer_key", self.consumer_key, _CONSUMER_KEY))
 
     @property
     def fingerprint(self) -> str:
         """Changes whenever something changes that a login under way depends on."""
-        parts = (self.id, str(self.server_url), self.consumer_key, self.private_key.public.fingerprint, self.namespace)
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return _fingerprint(self, self.consumer_key, self.private_key.public.fingerprint)
 
     def uid(self, user_id: int) -> str:
         """The identity of the server's user *user_id* in this application."""
-        return f"{self.namespace}:{user_id}" if self.namespace else str(user_id)
+        return _uid(self, user_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuth2Integration:
+    """One Bitbucket Server to log in with by OAuth 2, through an *External application* link.
+
+    *client_id* and *client_secret* are those that Bitbucket shows after *Save*. Everything else is as in
+    :class:`Integration`. Where one server is logged in with by both, give both the same *id* and *namespace*: then
+    people have the same uid either way.
+
+    Raises ``setting_invalid`` for an id, namespace or client credential with other characters, and for
+    ``verify=False``.
+    """
+
+    id: str
+    server_url: ServerURL
+    client_id: str
+    client_secret: Secret = field(repr=False)
+    namespace: str
+    name: str = ""
+    verify: bool | str = True
+    ca_certificates: str = field(default="", repr=False)
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = 10.0
+    address_policy: AddressPolicy | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "client_secret", Secret(self.client_secret))
+        _check(
+            self,
+            ("client_id", self.client_id, _CLIENT_CREDENTIAL),
+            ("client_secret", self.client_secret, _CLIENT_CREDENTIAL),
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever something changes that a login under way depends on. The client secret is no part of it: a
+        login that began before the secret was renewed ends with the new one."""
+        return _fingerprint(self, self.client_id)
+
+    def uid(self, user_id: int) -> str:
+        """The identity of the server's user *user_id* in this application."""
+        return _uid(self, user_id)
+
+
+def _check(integration: AnyIntegration, *credentials: tuple[str, str, re.Pattern[str]]) -> None:
+    for parameter, value, pattern in (
+        ("id", integration.id, _ID),
+        ("namespace", integration.namespace, _NAMESPACE),
+        *credentials,
+    ):
+        if not pattern.fullmatch(value):
+            raise _invalid(parameter, f"The integration's {parameter} has characters that are not allowed.")
+    if not integration.verify:
+        raise _invalid("verify", "Certificates are always verified; give the path of a CA bundle instead.")
+
+
+def _fingerprint(integration: AnyIntegration, *credentials: str) -> str:
+    parts = (integration.id, str(integration.server_url), *credentials, integration.namespace)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _uid(integration: AnyIntegration, user_id: int) -> str:
+    return f"{integration.namespace}:{user_id}" if integration.namespace else str(user_id)
 
 
 def _invalid(parameter: str, reason: str) -> BitbucketServerError:

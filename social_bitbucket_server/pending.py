@@ -10,13 +10,14 @@ import hashlib
 import hmac
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from social_core.exceptions import AuthConfigurationError
 
 from .problems import BitbucketServerError
+from .secret import Secret
 
 if TYPE_CHECKING:
     from social_core.strategy import BaseStrategy
@@ -27,11 +28,13 @@ LIFETIME = 600
 MOST = 5
 """Logins that one browser may have under way; the oldest falls out."""
 
-_SESSION_KEY = "bitbucket-server_pending"
-_NONCE_SCOPE = "social_bitbucket_server.pending"
+NONCE_SCOPE = "social_bitbucket_server.pending"
+"""What tells the nonces of logins under way from others in the same storage."""
+
 _TEXT = re.compile(
     r"(?P<began>[0-9]{1,12}) (?P<integration>[A-Za-z0-9_-]{1,64}) (?P<binding>[0-9a-f]{1,64}) (?P<digest>[0-9a-f]{64})"
-    r"(?: (?P<person>[A-Za-z0-9._~%-]{1,192}))?"
+    r"(?: (?P<person>[A-Za-z0-9._~%-]{1,192})(?P<trial> as-trial)?)?"
+    r"(?: verifier:(?P<verifier>[A-Za-z0-9_-]{43}))?"
 )
 
 
@@ -42,6 +45,8 @@ class PendingLogin:
 
     The token itself is not kept: the callback brings it, and sessions rest in databases and their logs. *connects_to*
     is the id of the user who began it in order to connect another account to their own; it is empty for all others.
+    *is_trial*: they began it in order to see whether logins work, and nothing is connected. *code_verifier* is
+    OAuth 2's (RFC 7636), of this login alone.
     """
 
     token_sha256: str
@@ -49,11 +54,15 @@ class PendingLogin:
     binding: str
     began: int
     connects_to: str = ""
+    code_verifier: str = field(default="", repr=False)
+    is_trial: bool = False
 
     def to_text(self) -> str:
         """For the session; sessions hold strings, and cookies are small."""
         text = f"{self.began} {self.integration_id} {self.binding} {self.token_sha256}"
-        return f"{text} {quote(self.connects_to, safe='')}" if self.connects_to else text
+        if self.connects_to:
+            text += f" {quote(self.connects_to, safe='')}" + (" as-trial" if self.is_trial else "")
+        return f"{text} verifier:{self.code_verifier}" if self.code_verifier else text
 
     @classmethod
     def from_text(cls, text: object) -> PendingLogin | None:
@@ -62,7 +71,16 @@ class PendingLogin:
         if match is None:
             return None
         person = unquote(match["person"] or "")
-        login = cls(match["digest"], match["integration"], match["binding"], int(match["began"]), person)
+        verifier = Secret(match["verifier"] or "")
+        login = cls(
+            token_sha256=match["digest"],
+            integration_id=match["integration"],
+            binding=match["binding"],
+            began=int(match["began"]),
+            connects_to=person,
+            code_verifier=verifier,
+            is_trial=match["trial"] is not None,
+        )
         return login if login.to_text() == text else None
 
     @property
@@ -74,20 +92,34 @@ class PendingLogin:
     def nonce(self) -> tuple[str, int, str]:
         """Scope, timestamp and value. The storage's uniqueness covers all three, so the timestamp is that of the
         ten minutes it falls into: within them the same token is recorded once."""
-        return _NONCE_SCOPE, self.began - self.began % LIFETIME, self.token_sha256
+        return NONCE_SCOPE, self.began - self.began % LIFETIME, self.token_sha256
 
 
 class PendingLogins:
-    """The logins under way in one browser."""
+    """The logins under way in one browser through the backend called *backend*. With OAuth 2 their *state* is what a
+    request token is with OAuth 1."""
 
-    def __init__(self, strategy: BaseStrategy[object]) -> None:
+    def __init__(self, strategy: BaseStrategy[object], backend: str = "bitbucket-server") -> None:
         self._strategy = strategy
         self._nonces = strategy.storage.nonce
+        self._session_key = f"{backend}_pending"
 
-    def begin(self, request_token: str, integration_id: str, binding: str, connects_to: str = "") -> None:
+    def begin(
+        self,
+        request_token: str,
+        integration_id: str,
+        binding: str,
+        connects_to: str = "",
+        code_verifier: str = "",
+        *,
+        is_trial: bool = False,
+    ) -> None:
         """Remember a login. Raises ``token_of_another_login`` where the token is pending already, in whatever browser:
         then one server handed out a token of another."""
-        pending = PendingLogin(_digest(request_token), integration_id, binding, int(time.time()), connects_to)
+        began = int(time.time())
+        pending = PendingLogin(
+            _digest(request_token), integration_id, binding, began, connects_to, code_verifier, is_trial
+        )
         scope, timestamp, value = pending.nonce
         try:
             known = self._nonces.get(scope, value) is not None or not self._nonces.use(scope, timestamp, value)
@@ -98,7 +130,7 @@ class PendingLogins:
         logins = [*self._all(), pending]
         for forgotten in logins[:-MOST]:
             self._nonces.consume(*forgotten.nonce)
-        self._strategy.session_set(_SESSION_KEY, [login.to_text() for login in logins[-MOST:]])
+        self._strategy.session_set(self._session_key, [login.to_text() for login in logins[-MOST:]])
 
     def find(self, request_token: str) -> PendingLogin | None:
         """The login under way with this token; it stays under way."""
@@ -113,7 +145,7 @@ class PendingLogins:
         login = self.find(request_token)
         if login is None:
             raise BitbucketServerError("login_not_pending")
-        self._strategy.session_set(_SESSION_KEY, [other.to_text() for other in self._all() if other != login])
+        self._strategy.session_set(self._session_key, [other.to_text() for other in self._all() if other != login])
         try:
             consumed = self._nonces.consume(*login.nonce)
         except NotImplementedError as error:
@@ -125,7 +157,7 @@ class PendingLogins:
         return login
 
     def _all(self) -> list[PendingLogin]:
-        texts = self._strategy.session_get(_SESSION_KEY, [])
+        texts = self._strategy.session_get(self._session_key, [])
         logins = map(PendingLogin.from_text, texts) if isinstance(texts, list) else ()
         return [login for login in logins if login is not None]
 

@@ -664,6 +664,36 @@ _TABLE = (
         AuthResponseError,
         "invalid_claim",
     ),
+    # OAuth 2's own problems, as Bitbucket reports them.
+    Problem(
+        "client_refused",
+        "Bitbucket does not know the client id, or the client secret is another one.",
+        "No External application link on this server has this client id together with this client secret.",
+        "Open the External application link in Bitbucket's application links, and copy its client id and client secret "
+        "into the integration.",
+        Who.ORGANIZATION_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "code_refused",
+        "Bitbucket does not accept the login's code.",
+        "It was used before, or it came back too late: Bitbucket gives a login's last step ten seconds by default.",
+        _START_AGAIN,
+        Who.PERSON,
+        AuthProviderError,
+        "authorization_code_rejected",
+    ),
+    Problem(
+        "scope_refused",
+        "Bitbucket does not grant the permissions that the login asks for.",
+        "The External application link permits less than this application asks for.",
+        "Tick Repositories: Read under Application permissions of the External application link. An application that "
+        "asks for more needs more ticked there.",
+        Who.BITBUCKET_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
     # The application link by REST.
     Problem(
         "link_not_permitted",
@@ -820,6 +850,15 @@ _TABLE = (
         Who.PERSON,
         AuthSessionError,
         "user_mismatch",
+    ),
+    Problem(
+        "person_inactive",
+        "You cannot log in here at the moment.",
+        "Bitbucket knows you, but your account in this application is disabled.",
+        "Enable the person's account in this application's administration.",
+        Who.OPERATOR,
+        AuthPolicyError,
+        "authentication_disallowed",
     ),
     Problem(
         "person_changed",

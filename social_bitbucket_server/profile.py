@@ -17,8 +17,8 @@ from .problems import BitbucketServerError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .client import AccessToken, Client
-    from .integration import Integration
+    from .client import AccessToken, PersonalClient
+    from .integration import AnyIntegration
     from .server_url import ServerURL
 
 AVATAR_SIZE = 48
@@ -48,7 +48,7 @@ class Profile:
     url: str | None
 
 
-def fetch_profile(client: Client, access_token: AccessToken) -> Profile:
+def fetch_profile(client: PersonalClient, access_token: AccessToken) -> Profile:
     """Find out whose *access_token* this is.
 
     Raises ``identity_missing``, ``identity_invalid``, ``user_not_found``, ``profile_incomplete``, ``profile_invalid``,
@@ -59,7 +59,7 @@ def fetch_profile(client: Client, access_token: AccessToken) -> Profile:
     return _profile(_record(client, access_token, name), client.integration)
 
 
-def _authenticated_name(client: Client, access_token: AccessToken) -> str:
+def _authenticated_name(client: PersonalClient, access_token: AccessToken) -> str:
     server_url = client.integration.server_url
     answer = client.get(server_url.application_properties, access_token)
     read_json(answer)
@@ -92,7 +92,7 @@ def _user_name(name: str) -> str:
     return name
 
 
-def _record(client: Client, access_token: AccessToken, name: str) -> Mapping[str, Any]:
+def _record(client: PersonalClient, access_token: AccessToken, name: str) -> Mapping[str, Any]:
     """The user record whose name is exactly *name*; the one with the equal slug may be somebody else's."""
     answer = client.get(client.integration.server_url.user(name, avatar_size=AVATAR_SIZE), access_token)
     if answer.status != 404:
@@ -107,7 +107,7 @@ def _record(client: Client, access_token: AccessToken, name: str) -> Mapping[str
     return matches[0]
 
 
-def _search(client: Client, access_token: AccessToken, name: str) -> Iterator[Mapping[str, Any]]:
+def _search(client: PersonalClient, access_token: AccessToken, name: str) -> Iterator[Mapping[str, Any]]:
     start = 0
     for _ in range(_MOST_PAGES):
         url = client.integration.server_url.users(name, start=start, avatar_size=AVATAR_SIZE)
@@ -122,7 +122,7 @@ def _search(client: Client, access_token: AccessToken, name: str) -> Iterator[Ma
         start = following
 
 
-def _profile(record: Mapping[str, Any], integration: Integration) -> Profile:
+def _profile(record: Mapping[str, Any], integration: AnyIntegration) -> Profile:
     user_id = _required(record, "id")
     if type(user_id) is not int or not 0 < user_id <= _LARGEST_ID:
         raise _invalid("id")

@@ -8,14 +8,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .answers import read_document
-from .client import Client
 from .problems import BitbucketServerError
 from .tokens import StoredToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .integration import Integration
+    from .client import PersonalClient
     from .tokens import TokenStore
     from .transport import Answer, Method
 
@@ -45,9 +44,9 @@ class RestClient:
     """
 
     def __init__(
-        self, integration: Integration, store: TokenStore, *, sleep: Callable[[float], None] = time.sleep
+        self, client: PersonalClient, store: TokenStore, *, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        self._client = Client(integration)
+        self._client = client
         self._store = store
         self._token = store.load()
         self._sleep = sleep

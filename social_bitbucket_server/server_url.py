@@ -111,6 +111,15 @@ class ServerURL:
         """Where a request token and its verifier are exchanged for an access token (POST)."""
         return self.join("/plugins/servlet/oauth/access-token")
 
+    def oauth2_authorize(self, **query: str) -> str:
+        """The page on which a person allows or denies a login by OAuth 2."""
+        return self.join("/rest/oauth2/latest/authorize", **query)
+
+    @property
+    def oauth2_token(self) -> str:
+        """Where a code, or a refresh token, is exchanged for an access token by OAuth 2 (POST)."""
+        return self.join("/rest/oauth2/latest/token")
+
     @property
     def whoami(self) -> str:
         """The signed-in person's user name, as text."""

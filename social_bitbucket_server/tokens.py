@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from social_core.storage import UserMixin
 
-    from .integration import Integration
+    from .integration import AnyIntegration
     from .key_ring import KeyRing
 
 PURPOSE = "access-token"
@@ -35,7 +35,7 @@ class StoredToken:
     server: str
 
     @classmethod
-    def granted(cls, token: AccessToken, integration: Integration) -> StoredToken:
+    def granted(cls, token: AccessToken, integration: AnyIntegration) -> StoredToken:
         """*token*, which the server of *integration* has just issued."""
         now = int(time.time())
         return cls(
@@ -47,7 +47,7 @@ class StoredToken:
         )
 
     @classmethod
-    def open(cls, record: str, key_ring: KeyRing, integration: Integration, uid: str) -> StoredToken:
+    def open(cls, record: str, key_ring: KeyRing, integration: AnyIntegration, uid: str) -> StoredToken:
         """The token in a *record* that :meth:`seal` made for the same integration and *uid*.
 
         Raises ``token_unopenable``, and ``token_missing`` where the integration has another server now.
@@ -71,7 +71,7 @@ class StoredToken:
             fields["server"],
         )
 
-    def seal(self, key_ring: KeyRing, integration: Integration, uid: str) -> str:
+    def seal(self, key_ring: KeyRing, integration: AnyIntegration, uid: str) -> str:
         """A record for the database, which opens for *integration* and *uid* only."""
         fields = {
             "token": self.value,
@@ -116,7 +116,7 @@ class IdentityToken:
     """The access token in the ``extra_data`` of one of social-core's identities, which *find* looks up anew."""
 
     def __init__(
-        self, find: Callable[[], UserMixin | None], key_ring: KeyRing, integration: Integration, uid: str
+        self, find: Callable[[], UserMixin | None], key_ring: KeyRing, integration: AnyIntegration, uid: str
     ) -> None:
         self._find = find
         self._key_ring = key_ring

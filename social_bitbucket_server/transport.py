@@ -41,6 +41,9 @@ TOKEN_LIMIT = 8 * 1024
 CONNECTIONS = 4
 """Connections to one server at the same time."""
 
+SERVERS = 256
+"""Servers to which connections are kept open; those of the server that was asked least recently are closed first."""
+
 _WAIT_FOR_CONNECTION = 0.25
 _FAILURES_UNTIL_OPEN = 3
 _SECONDS_OPEN = 5.0
@@ -147,7 +150,7 @@ def _exchange(
     with _MAKING:
         context = ssl_context(route.verify, route.ca_certificates)
         context.sslsocket_class = _TLSSocket
-        manager = _manager(os.getpid(), route, context)
+        manager = _manager(os.getpid(), _origin(url), route, context)
     response = manager.urlopen(
         method,
         url,
@@ -353,9 +356,14 @@ _MAKING = threading.Lock()
 os.register_at_fork(before=_MAKING.acquire, after_in_parent=_MAKING.release, after_in_child=_MAKING.release)
 
 
-@lru_cache(maxsize=256)
-def _manager(process: int, route: Route, context: ssl.SSLContext) -> urllib3.PoolManager:  # noqa: ARG001  # see above
-    options: dict[str, Any] = {"num_pools": 256, "maxsize": CONNECTIONS, "block": True, "ssl_context": context}
+@lru_cache(maxsize=SERVERS)
+def _manager(
+    process: int,  # noqa: ARG001  # see above
+    origin: str,  # noqa: ARG001  # one for each server, so that all of them together are bounded
+    route: Route,
+    context: ssl.SSLContext,
+) -> urllib3.PoolManager:
+    options: dict[str, Any] = {"num_pools": 1, "maxsize": CONNECTIONS, "block": True, "ssl_context": context}
     manager = urllib3.PoolManager(**options) if route.proxy is None else _proxy_manager(route.proxy, options)
     manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
     return manager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +20,43 @@ class Dialog(StrEnum):
 
     UP_TO_7_19 = "7.19"
     FROM_7_20 = "7.20"
+
+
+_NEW_DIALOG = (7, 20)
+_OAUTH2_IS_BETTER = (8, 0)
+_UNKNOWN_FROM = (10, 0)
+
+
+def dialog_of(version: str) -> Dialog:
+    """The dialog of Bitbucket's *version*, as its REST API gives it; the newer one where that cannot be read."""
+    number = _number(version)
+    return Dialog.UP_TO_7_19 if number and number < _NEW_DIALOG else Dialog.FROM_7_20
+
+
+def advice_for(version: str) -> str:
+    """What to know about application links in Bitbucket's *version* before making one; empty where there is nothing.
+
+    Atlassian's pages for 7.20, 8.10 and 8.19 offer OAuth 1 beside OAuth 2; nothing is published that says whether 10
+    still does.
+    """
+    number = _number(version)
+    if number is None or number < _OAUTH2_IS_BETTER:
+        return ""
+    if number < _UNKNOWN_FROM:
+        return (
+            f"This is Bitbucket {number[0]}.{number[1]}. It still takes OAuth 1, which this worksheet is about. From "
+            "version 8 on OAuth 2 is the better way for a new link, because it is the one that Atlassian goes on with."
+        )
+    return (
+        f"This is Bitbucket {number[0]}.{number[1]}. From version 8 on OAuth 2 is the better way for a new link. "
+        "Whether version 10 and later still take OAuth 1 is not known: where its dialog does not offer Atlassian "
+        "product, this worksheet cannot be followed."
+    )
+
+
+def _number(version: str) -> tuple[int, int] | None:
+    match = re.match(r"([0-9]{1,4})\.([0-9]{1,4})(?![0-9])", version)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 class Action(StrEnum):

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from ..configuration import SINGLE_INTEGRATION_ID, integration_from_fields, sing
 from ..integration import Integration
 from . import CommandError, add_command
 
-_CALLBACK = "https://application.example/complete/bitbucket-server/"
+CALLBACK = "https://application.example/complete/bitbucket-server/"
+"""What stands for the address where logins come back to, where nobody says which it is."""
+
 _PREFIX = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 _SECONDS_BETWEEN = 5.0
 _MARKS = {Outcome.PASSED: ("✓", "32"), Outcome.FAILED: ("✗", "31"), Outcome.NOT_REACHED: ("·", "2")}
@@ -36,7 +38,7 @@ The integration is given by options, by a file, or by the settings in the enviro
 private_key_file, and optionally verify, ca_certificates, timeout.
 
 The exit status is 0, or the number of the first stage that fails:
-  {", ".join(f"{number} {stage}" for number, stage in enumerate(Stage, 1))}
+  {", ".join(f"{number} {stage}" for number, stage in enumerate(Stage, 1) if stage is not Stage.CREDENTIALS)}
 
 examples:
   PROGRAM check --url https://bitbucket.example.com --consumer-key acme --private-key-file acme.pem
@@ -48,20 +50,30 @@ examples:
     parser.add_argument("--private-key-file", metavar="FILE", help="the private key")
     parser.add_argument("--ca-file", metavar="FILE", help="the CA certificates that the server is trusted by")
     parser.add_argument(
-        "--callback", metavar="URL", default=_CALLBACK, help="where logins come back to; nobody is sent there"
+        "--callback", metavar="URL", default=CALLBACK, help="where logins come back to; nobody is sent there"
     )
+    add_report_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def add_report_options(parser: argparse.ArgumentParser) -> None:
+    """Add how :func:`report` reports, and how often."""
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument(
         "--watch", action="store_true", help="test again every few seconds until all stages pass, then say so"
     )
-    parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     make_integration = integration_of(arguments)
+    return report(lambda: check_up(make_integration, arguments.callback), arguments)
+
+
+def report(test: Callable[[], Iterable[Result]], arguments: argparse.Namespace) -> int:
+    """Print what *test* yields, as the options say; returns the exit status."""
     while True:
         results = []
-        for result in check_up(make_integration, arguments.callback):
+        for result in test():
             results.append(result)
             if not arguments.json:
                 print_result(result, sys.stdout.isatty())

@@ -63,23 +63,32 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--application-url", required=True, metavar="URL", type=application_url, help="the address of this application"
     )
+    add_admin_options(parser)
+
+
+def add_admin_options(parser: argparse.ArgumentParser) -> None:
+    """Add who asks Bitbucket, and whether somebody is asked first."""
     parser.add_argument("--user", help=f"the administrator's user name; not needed with {_TOKEN_VARIABLE}")
     parser.add_argument("--yes", action="store_true", help="do it without asking")
 
 
 def _link(arguments: argparse.Namespace) -> int:
-    integration = integration_of(arguments)()
-    links = ApplicationLinks(integration, _authorization(arguments))
     name = arguments.application_name or str(urlsplit(arguments.application_url).hostname)
-    found = links.find(arguments.application_url)
+    return make_link(integration_of(arguments)(), arguments.application_url, name, arguments)
+
+
+def make_link(integration: Integration, address: str, name: str, arguments: argparse.Namespace) -> int:
+    """Make the application link of *integration*, or update it; returns the exit status of the check-up after it."""
+    links = ApplicationLinks(integration, _authorization(arguments))
+    found = links.find(address)
     plan = f"update the application link {found.name}" if found else f"make an application link {name}"
     key = integration.private_key.public
     _confirm(
         arguments,
-        f"On {integration.server_url} this will {plan} to {arguments.application_url}, with the consumer key "
+        f"On {integration.server_url} this will {plan} to {address}, with the consumer key "
         f"{integration.consumer_key} and the public key {key.fingerprint}.",
     )
-    link = found or links.create(arguments.application_url, name)
+    link = found or links.create(address, name)
     links.set_consumer(link, name)
     print(f"The application link {link.name} is {'up to date' if found else 'made'}.", flush=True)
     return _check(integration)
@@ -94,11 +103,15 @@ def _check(integration: Integration) -> int:
 
 
 def _unlink(arguments: argparse.Namespace) -> int:
-    integration = integration_of(arguments)()
+    return remove_link(integration_of(arguments)(), arguments.application_url, arguments)
+
+
+def remove_link(integration: Integration, address: str, arguments: argparse.Namespace) -> int:
+    """Take the application link of *integration* away; returns the exit status."""
     links = ApplicationLinks(integration, _authorization(arguments))
-    found = links.find(arguments.application_url)
+    found = links.find(address)
     if found is None:
-        print(f"There is no application link to {arguments.application_url}.")
+        print(f"There is no application link to {address}.")
         return 0
     _confirm(arguments, f"On {integration.server_url} this will delete the application link {found.name}.")
     links.remove(found)

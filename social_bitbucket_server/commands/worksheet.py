@@ -6,14 +6,16 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..keys import PublicKey, new_consumer_key
+from ..link_script import link_script
 from ..server_url import ServerURL
-from ..worksheet import Dialog, render_text, worksheet
-from . import add_command
+from ..worksheet import Dialog, Step, render_text, worksheet
+from . import CommandError, add_command
 from .key_files import read, read_private_key
 
 
@@ -61,44 +63,65 @@ example:
         metavar="FILE",
         help="the public key: PEM, base64 or a certificate; - for standard input",
     )
+    add_worksheet_options(parser, Dialog.FROM_7_20)
     parser.add_argument(
-        "--dialog",
-        choices=[dialog.value for dialog in Dialog],
-        default=Dialog.FROM_7_20.value,
-        help="the pages of Bitbucket up to 7.19, or of 7.20 and later (default: %(default)s); "
-        "Bitbucket's version stands at the bottom of each of its pages",
+        "--script",
+        action="store_true",
+        help="print a script for sh instead, by which the Bitbucket admin makes the application link with curl",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.set_defaults(run=_run)
 
 
+def add_worksheet_options(parser: argparse.ArgumentParser, default: Dialog | None) -> None:
+    """Add for which Bitbucket the worksheet is, and how it is printed."""
+    parser.add_argument(
+        "--dialog",
+        choices=[dialog.value for dialog in Dialog],
+        default=default and default.value,
+        help="the pages of Bitbucket up to 7.19, or of 7.20 and later (default: "
+        f"{default or 'those of the version that the last check-up found'}); "
+        "Bitbucket's version stands at the bottom of each of its pages",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.script and arguments.json:
+        raise CommandError("Choose one of --script and --json.")
     server_url = ServerURL.parse(arguments.url)
     if arguments.private_key_file is None:
         public_key = PublicKey.read(read(arguments.public_key_file))
     else:
         public_key = read_private_key(arguments.private_key_file).public
     consumer_key = arguments.consumer_key or new_consumer_key()
-    steps = worksheet(
-        server_url=server_url,
-        application_url=arguments.application_url,
-        application_name=arguments.application_name or str(urlsplit(arguments.application_url).hostname),
-        consumer_key=consumer_key,
-        public_key=public_key,
-        dialog=Dialog(arguments.dialog),
-    )
-    if arguments.json:
-        fields = {
-            "consumer_key": consumer_key,
-            "fingerprint": public_key.fingerprint,
-            "steps": [asdict(step) for step in steps],
-        }
-        print(json.dumps(fields, indent=2))
+    values: dict[str, Any] = {
+        "server_url": server_url,
+        "application_url": arguments.application_url,
+        "application_name": arguments.application_name or str(urlsplit(arguments.application_url).hostname),
+        "consumer_key": consumer_key,
+        "public_key": public_key,
+    }
+    if arguments.script:
+        print(link_script(**values), end="", flush=True)
     else:
-        print(render_text(steps), end="", flush=True)
+        steps = worksheet(**values, dialog=Dialog(arguments.dialog))
+        print_worksheet(steps, consumer_key, public_key, as_json=arguments.json)
     if not arguments.consumer_key:
         print(f"The consumer key {consumer_key} is new: configure it in this application too.", file=sys.stderr)
     return 0
+
+
+def print_worksheet(steps: Sequence[Step], consumer_key: str, public_key: PublicKey, *, as_json: bool) -> None:
+    """Print the worksheet, as text or as JSON."""
+    if not as_json:
+        print(render_text(steps), end="", flush=True)
+        return
+    fields = {
+        "consumer_key": consumer_key,
+        "fingerprint": public_key.fingerprint,
+        "steps": [asdict(step) for step in steps],
+    }
+    print(json.dumps(fields, indent=2))
 
 
 def application_url(text: str) -> str:

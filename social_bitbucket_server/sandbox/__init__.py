@@ -1,4 +1,5 @@
-"""A stand-in for Atlassian Bitbucket Server, for demos and tests: OAuth 1.0a, the user part of REST, and pages.
+"""A stand-in for Atlassian Bitbucket Server, for demos and tests: OAuth 1.0a and 2, the user part of REST, and
+pages.
 
 It imports nothing of the client side, so that a mistake cannot hide in both.
 """
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .browser import BrowserError as BrowserError
+    from .external_applications import ExternalApplication as ExternalApplication
     from .faults import Faults as Faults
     from .links import Consumer as Consumer
     from .links import Link as Link
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BrowserError": "browser",
     "Consumer": "links",
+    "ExternalApplication": "external_applications",
     "Faults": "faults",
     "Link": "links",
     "LinkRefusedError": "links",
@@ -29,7 +32,17 @@ _HOMES = {
     "User": "users",
 }
 
-__all__ = ["BrowserError", "Consumer", "Faults", "Link", "LinkRefusedError", "RequestRecord", "Sandbox", "User"]
+__all__ = [
+    "BrowserError",
+    "Consumer",
+    "ExternalApplication",
+    "Faults",
+    "Link",
+    "LinkRefusedError",
+    "RequestRecord",
+    "Sandbox",
+    "User",
+]
 
 
 def __getattr__(name: str) -> object:

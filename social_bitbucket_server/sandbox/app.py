@@ -13,7 +13,7 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 
-from . import application_links, applinks_rest, faults_page, pages, rest, token_calls
+from . import application_links, applinks_rest, faults_page, oauth2_calls, oauth2_pages, pages, rest, token_calls
 from .calls import json_error
 from .context import EXTENSION, message, raw_target, signed_in, state
 from .forms import form_token
@@ -47,7 +47,16 @@ def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | No
     app.after_request(_add_headers)
     app.register_error_handler(HTTPException, _error_page)
     app.context_processor(_for_templates)
-    for module in (token_calls, applinks_rest, rest, pages, application_links, faults_page):
+    for module in (
+        token_calls,
+        oauth2_calls,
+        applinks_rest,
+        rest,
+        pages,
+        oauth2_pages,
+        application_links,
+        faults_page,
+    ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(faults_page.programs)
     if on_answer is not None:
@@ -77,7 +86,8 @@ def _record() -> None:
     if not request.path.startswith(_OWN_PAGES):
         headers = MappingProxyType({name.lower(): value for name, value in request.headers})
         oauth_parameters = MappingProxyType(message().oauth_parameters)
-        state().requests.add(RequestRecord(request.method, path, query, headers, oauth_parameters))
+        form = MappingProxyType(request.form.to_dict())
+        state().requests.add(RequestRecord(request.method, path, query, headers, oauth_parameters, form))
     if request.environ.get(_OUTSIDE):
         abort(404)
 

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from .context import state
-from .forms import admin_only, protect
+from .forms import admin_only, confirmation_refusal, protect
 from .links import Consumer, Link, LinkRefusedError
 from .public_keys import UnreadablePublicKeyError, read_public_key
 
@@ -35,7 +35,7 @@ def create() -> AnyResponse | str:
     if request.method == "GET":
         return render_template("links/create.html", refusal="", typed={}) if state().new_dialog else _to_list()
     if state().new_dialog and request.form.get("application_type") == "external":
-        return render_template("links/external.html")
+        return _external_application()
     address = request.form.get("application_url", "").strip()
     if state().new_dialog and request.form.get("application_type") != "atlassian":
         return _create_again("Choose an Application type.")
@@ -109,7 +109,7 @@ def incoming_authentication(link_id: str) -> AnyResponse | str:
 def delete_incoming_authentication(link_id: str) -> AnyResponse | str:
     """Empty *Incoming Authentication*, after a question."""
     link = _link(link_id)
-    refusal = _unconfirmed(link)
+    refusal = confirmation_refusal(link.name)
     if refusal is not None:
         return _question(link, "links/delete_incoming.html", refusal)
     _forget_consumer(link)
@@ -122,7 +122,7 @@ def delete_incoming_authentication(link_id: str) -> AnyResponse | str:
 def delete(link_id: str) -> AnyResponse | str:
     """Delete a link, after a question."""
     link = _link(link_id)
-    refusal = _unconfirmed(link)
+    refusal = confirmation_refusal(link.name)
     if refusal is not None:
         return _question(link, "links/delete.html", refusal)
     _forget_consumer(link)
@@ -143,7 +143,19 @@ def _to_list() -> AnyResponse:
 
 
 def _listing(refusal: str = "", typed: str = "") -> str:
-    return render_template("links/list.html", links=state().links.all(), refusal=refusal, typed=typed)
+    applications = state().applications.all()
+    return render_template(
+        "links/list.html", links=state().links.all(), applications=applications, refusal=refusal, typed=typed
+    )
+
+
+def _external_application() -> AnyResponse:
+    match request.form.get("direction"):
+        case "incoming":
+            return redirect(f"{state().context}/plugins/servlet/oauth2/provider", 303)
+        case "outgoing":
+            return _create_again("The sandbox has no outgoing links. Choose Incoming.")
+    return _create_again("Choose a Direction.")
 
 
 def _create_again(refusal: str) -> AnyResponse:
@@ -197,15 +209,6 @@ def _typed_consumer(stored: Consumer | None = None) -> Consumer:
         return consumer
     # Bitbucket does this to whatever is typed, which spoils a callback address.
     return replace(consumer, callback_url=consumer.callback_url + "/")
-
-
-def _unconfirmed(link: Link) -> str | None:
-    """Why a question must still be asked: empty at first, a sentence after a wrong answer, None after the right one."""
-    if request.method == "GET":
-        return ""
-    if request.form.get("confirmed_name", "").strip() != link.name:
-        return f"That is not the name. Type {link.name} to go on."
-    return None
 
 
 def _question(link: Link, template: str, refusal: str) -> AnyResponse:

@@ -32,7 +32,9 @@ class Browser:
             raise BrowserError("The authorize page did not ask to log in.", 200)
         _, page = self._open(urljoin(authorize_url, location))
         location, _ = self._submit(urljoin(authorize_url, location), page, {"j_username": name, "j_password": password})
-        _, page = self._open(urljoin(authorize_url, location))
+        location, page = self._open(urljoin(authorize_url, location))
+        if location:  # refused before anybody is asked
+            return location
         location, _ = self._submit(authorize_url, page, {"approve" if allow else "deny": "1"})
         if not location:
             raise BrowserError("The application asked for no callback; the verifier is on the page.", 200)

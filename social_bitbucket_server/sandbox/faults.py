@@ -24,6 +24,7 @@ class Faults:
     *delay*: seconds that an answer takes. *whoami_closed*: ``whoami`` answers 401 without a body.
     *user_headers_removed*: ``X-AUSERNAME`` and ``X-AUSERID`` are missing. *version*: the version number that the
     server gives, instead of its own.
+    *client_secret_refused*: the token address of OAuth 2 takes no client secret, *codes_expired*: no code.
     *only_path*: only calls whose path contains this text are intercepted, limited, failed or delayed.
     """
 
@@ -40,6 +41,8 @@ class Faults:
     whoami_closed: bool = False
     user_headers_removed: bool = False
     version: str = ""
+    client_secret_refused: bool = False
+    codes_expired: bool = False
     only_path: str = ""
 
     def reset(self) -> None:

@@ -53,6 +53,18 @@ def admin_only(view: View[Parameters]) -> View[Parameters]:
     return guarded
 
 
+def confirmation_refusal(name: str) -> str | None:
+    """Why a question must still be asked: empty at first, a sentence after a wrong answer, None after the right one.
+
+    *name* is what must be typed.
+    """
+    if request.method == "GET":
+        return ""
+    if request.form.get("confirmed_name", "").strip() != name:
+        return f"That is not the name. Type {name} to go on."
+    return None
+
+
 def log_in_page() -> AnyResponse:
     """Send the browser to the log-in page, and from there back to here."""
     path, query = raw_target()

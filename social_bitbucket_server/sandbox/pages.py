@@ -21,7 +21,9 @@ _SHOWN_USERS = 7
 @blueprint.get("/")
 def home() -> str:
     """What there is to see."""
-    return render_template("home.html", users=state().users.all(), links=state().links.all())
+    return render_template(
+        "home.html", users=state().users.all(), links=state().links.all() + state().applications.all()
+    )
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
@@ -85,7 +87,11 @@ def granted_tokens() -> AnyResponse | str:
         return log_in_page()
     if request.method == "POST":
         state().tokens.revoke(user_id=user.id, consumer_key=request.form.get("consumer_key", ""))
+        state().grants.revoke(user_id=user.id, client_id=request.form.get("client_id", ""))
         return redirect(state().context + request.path, 303)
     counts = Counter(token.consumer_key for token in state().tokens.granted(user_id=user.id))
     granted = [(consumer, counts[consumer.key]) for key in counts if (consumer := state().links.consumer(key))]
-    return render_template("access_tokens.html", granted=granted)
+    clients = Counter(grant.client_id for grant in state().grants.granted(user_id=user.id))
+    found = ((state().applications.by_client_id(client_id), count) for client_id, count in clients.items())
+    applications = [(application, count) for application, count in found if application]
+    return render_template("access_tokens.html", granted=granted, applications=applications)

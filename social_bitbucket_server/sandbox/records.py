@@ -14,7 +14,8 @@ class RequestRecord:
     """One request as it came in.
 
     *path* is the raw path with the context path, *query_string* what followed the question mark, *headers* by
-    lower-case name, *oauth_parameters* the parameters that begin with ``oauth_``, from wherever they came.
+    lower-case name, *oauth_parameters* the parameters that begin with ``oauth_``, from wherever they came, *form* the
+    fields of the body.
     """
 
     method: str
@@ -22,6 +23,7 @@ class RequestRecord:
     query_string: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     oauth_parameters: Mapping[str, str] = field(repr=False)
+    form: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from .avatars import avatar
 from .calls import json_error, prepare
 from .context import message, signed_in, state
 from .oauth import signed_user
+from .oauth2 import BearerRefusedError, bearer_user
 from .state import version_numbers
 
 if TYPE_CHECKING:
@@ -26,8 +27,19 @@ prepare(blueprint)
 
 @blueprint.before_request
 def find_out_who() -> None:
-    """By the signature; in a browser, by the sign-in to the pages."""
-    g.user = signed_user(message(), state()) or signed_in()
+    """By the signature, or below /rest by the bearer token; in a browser, by the sign-in to the pages."""
+    g.user = signed_user(message(), state()) or _bearer() or signed_in()
+
+
+def _bearer() -> User | None:
+    is_honoured = request.path.startswith("/rest/")
+    return bearer_user(request.headers.get("Authorization", ""), state()) if is_honoured else None
+
+
+@blueprint.errorhandler(BearerRefusedError)
+def refuse_bearer(_: BearerRefusedError) -> Response:
+    """The token is unknown, was revoked, or is too old."""
+    return json_error(401, "The access token is not valid.", "AuthenticationException")
 
 
 @blueprint.after_request

@@ -20,6 +20,7 @@ from .users import SANDBOX_USERS, User, Users
 
 if TYPE_CHECKING:
     from .clock import Clock
+    from .external_applications import ExternalApplication, ExternalApplications
     from .faults import Faults
     from .links import Link, Links
     from .records import Answer, Records
@@ -80,6 +81,11 @@ class Sandbox:
     def links(self) -> Links:
         """The application links."""
         return self._state.links
+
+    @property
+    def external_applications(self) -> ExternalApplications:
+        """The application links of OAuth 2."""
+        return self._state.applications
 
     @property
     def faults(self) -> Faults:
@@ -145,6 +151,17 @@ class Sandbox:
         consumer = Consumer(consumer_key, name, public_key, three_legged_allowed=three_legged_allowed)
         return self.links.add(name, application_url or f"https://{consumer_key}.example", consumer)
 
+    def link_external_application(
+        self, *, redirect_url: str, name: str = "An application", permissions: Iterable[str] = ("REPO_READ",)
+    ) -> ExternalApplication:
+        """Make an incoming link for OAuth 2, without the pages; its client id and client secret are in the answer.
+
+        *redirect_url*: one, or several separated by commas. *permissions*: scopes such as ``REPO_READ``. Raises
+        :class:`LinkRefusedError` where *name* is taken or an address or a permission unusable.
+        """
+        urls = (url.strip() for url in redirect_url.split(","))
+        return self._state.applications.add(name, urls, permissions)
+
     def authorize(self, authorize_url: str, *, user: str = "jane", allow: bool = True) -> str:
         """Do over HTTP what the browser of *user* does: open *authorize_url*, log in, press Allow or Deny.
 
@@ -161,7 +178,7 @@ class Sandbox:
         person = self.users.by_name(user)
         if person is None:
             raise KeyError(user)
-        return self._state.tokens.revoke(user_id=person.id)
+        return self._state.tokens.revoke(user_id=person.id) + self._state.grants.revoke(user_id=person.id)
 
 
 def _move(source: dict[int, Any], target: dict[int, Any]) -> None:

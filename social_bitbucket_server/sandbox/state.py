@@ -8,7 +8,9 @@ import time
 from dataclasses import dataclass, field
 
 from .clock import Clock
+from .external_applications import ExternalApplications
 from .faults import Faults
+from .grants import Grants
 from .links import Links
 from .records import Records
 from .tokens import Tokens
@@ -28,6 +30,8 @@ class State:
     users: Users
     links: Links = field(default_factory=Links)
     tokens: Tokens = field(default_factory=Tokens)
+    applications: ExternalApplications = field(default_factory=ExternalApplications)
+    grants: Grants = field(default_factory=Grants)
     clock: Clock = field(default_factory=Clock)
     faults: Faults = field(default_factory=Faults)
     requests: Records = field(default_factory=Records)

@@ -26,8 +26,8 @@ PERSON = {
     "type": "NORMAL",
     "links": {"self": [{"href": "https://bitbucket.example/users/jane"}]},
 }
-_FORM = "text/plain;charset=UTF-8"
-_JSON = "application/json;charset=UTF-8"
+FORM = "text/plain;charset=UTF-8"
+JSON = "application/json;charset=UTF-8"
 
 
 @dataclass
@@ -45,7 +45,9 @@ class Counts:
         return Counts(*(getattr(self, name) - getattr(earlier, name) for name in self.__dataclass_fields__))
 
 
-class _Conversation(asyncio.Protocol):
+class Conversation(asyncio.Protocol):
+    """One connection. It counts in *counted* and takes its tokens' *numbers*, both of which all connections share."""
+
     def __init__(self, counted: Counter[str], numbers: Iterator[int]) -> None:
         self._counted, self._numbers = counted, numbers
         self._waiting = b""
@@ -65,26 +67,31 @@ class _Conversation(asyncio.Protocol):
             if len(rest) < body:
                 return
             self._waiting = rest[body:]
-            self._answer(head.split(b" ", 2)[1].decode())
+            self._answer(head.decode())
 
-    def _answer(self, target: str) -> None:
+    def _answer(self, request: str) -> None:
         self._counted["requests"] += 1
-        content_type, extra, text = self._content(target)
+        content_type, extra, text = self.content(request.split(" ", 2)[1], request)
         head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n{extra}Content-Length: {len(text)}\r\n\r\n"
         answer = (head + text).encode()
         self._counted["sent"] += len(answer)
+        self.write(answer)
+
+    def write(self, answer: bytes) -> None:
+        """Send *answer*."""
         self._transport.write(answer)
 
-    def _content(self, target: str) -> tuple[str, str, str]:
+    def content(self, target: str, _request: str) -> tuple[str, str, str]:
+        """What is answered: the type, further header lines, and the text."""
         if target.endswith("/request-token"):
             token = f"REQUEST{next(self._numbers):025}"
-            return _FORM, "", f"oauth_token={token}&oauth_token_secret={token}&oauth_callback_confirmed=true"
+            return FORM, "", f"oauth_token={token}&oauth_token_secret={token}&oauth_callback_confirmed=true"
         if target.endswith("/access-token"):
             token = f"ACCESS{next(self._numbers):026}"
-            return _FORM, "", f"oauth_token={token}&oauth_token_secret={token}&oauth_expires_in=157680000"
+            return FORM, "", f"oauth_token={token}&oauth_token_secret={token}&oauth_expires_in=157680000"
         if target.endswith("/application-properties"):
-            return _JSON, "X-AUSERNAME: jane\r\n", '{"version":"8.19.0","displayName":"Bitbucket"}'
-        return _JSON, "", json.dumps(PERSON)
+            return JSON, "X-AUSERNAME: jane\r\n", '{"version":"8.19.0","displayName":"Bitbucket"}'
+        return JSON, "", json.dumps(PERSON)
 
 
 async def _serve(certificate: str, pipe: Connection) -> None:
@@ -93,7 +100,7 @@ async def _serve(certificate: str, pipe: Connection) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Conversation(counted, numbers), "127.0.0.1", 0, ssl=context, backlog=256)
+    server = await loop.create_server(lambda: Conversation(counted, numbers), "127.0.0.1", 0, ssl=context, backlog=256)
     pipe.send(server.sockets[0].getsockname()[1])
     while await loop.run_in_executor(None, pipe.recv):
         names = ("connections", "requests", "received", "sent")

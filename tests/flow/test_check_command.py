@@ -32,7 +32,9 @@ def options(sandbox, key_file):
 def test_everything_passes_with_one_line_a_stage(options, capsys):
     assert main(options) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0][2:] for line in lines[:-1]] == list(Stage)
+    assert [line.split(":")[0][2:] for line in lines[:-1]] == [
+        stage for stage in Stage if stage is not Stage.CREDENTIALS
+    ]
     assert "people can log in" in lines[-1]
 
 
@@ -49,7 +51,7 @@ def test_everything_passes_with_one_line_a_stage(options, capsys):
 )
 def test_the_exit_status_is_the_first_stage_that_fails(options, sandbox, capsys, faults, stage, first_words):
     sandbox.faults.update(faults)
-    assert main(options) == list(Stage).index(stage) + 1
+    assert main(options) == [stage for stage in Stage if stage is not Stage.CREDENTIALS].index(stage) + 1
     output = capsys.readouterr().out
     assert f"✗ {stage}: {first_words}" in output
     assert "What to do: " in output
@@ -67,7 +69,7 @@ def test_json_has_every_stage(options, sandbox, capsys):
     assert main([*options, "--json"]) == 8
     told = json.loads(capsys.readouterr().out)
     assert told["passed"] is False
-    assert [stage["stage"] for stage in told["stages"]] == list(Stage)
+    assert [stage["stage"] for stage in told["stages"]] == [stage for stage in Stage if stage is not Stage.CREDENTIALS]
     assert told["stages"][-1]["problem"] == "signature_invalid"
     assert told["stages"][-1]["explanation"]["cause"] == "host"
 

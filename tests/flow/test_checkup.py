@@ -20,13 +20,14 @@ from social_bitbucket_server import checkup, reaching
 from social_bitbucket_server.addresses import PUBLIC_ONLY
 from social_bitbucket_server.base_strings import Cause
 from social_bitbucket_server.checkup import Outcome, Stage, check_up
-from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import ServerURL
 from tests.scripted_server import Reply
 
 CALLBACK = "https://app.example/complete/bitbucket-server/acme/"
 HTML = (("Content-Type", "text/html"),)
+JSON = (("Content-Type", "application/json"),)
 PROPERTIES = "/rest/api/latest/application-properties"
 
 
@@ -65,7 +66,7 @@ def at(integration, url):
 
 def test_a_working_integration_passes_every_stage(integration):
     results = look(integration)
-    assert [result.stage for result in results] == list(Stage)
+    assert [result.stage for result in results] == [stage for stage in Stage if stage is not Stage.CREDENTIALS]
     assert {result.outcome for result in results} == {Outcome.PASSED}
     assert results[5].facts["version"] == "8.19.0"
 
@@ -360,3 +361,59 @@ def test_failures_just_now_do_not_keep_it_from_asking(integration, sandbox):
                 patch.setattr(checkup, "SECONDS", 0.1)
                 codes.append(failure(look(silent)).problem.code)
     assert codes == ["timeout"] * 5
+
+
+# OAuth 2
+
+
+@pytest.fixture
+def by_oauth2(bitbucket_sandbox):
+    link = bitbucket_sandbox.link_external_application(redirect_url=CALLBACK)
+    return OAuth2Integration(
+        id="acme",
+        server_url=ServerURL.parse(bitbucket_sandbox.url),
+        client_id=link.client_id,
+        client_secret=link.client_secret,
+        namespace="ns",
+    )
+
+
+def test_an_oauth_2_integration_in_order_passes_every_stage(by_oauth2):
+    results = look(by_oauth2)
+    assert [result.stage for result in results] == [stage for stage in Stage if stage is not Stage.SIGNATURE]
+    assert {result.outcome for result in results} == {Outcome.PASSED}
+
+
+@pytest.mark.parametrize("change", [{"client_id": "wrong"}, {"client_secret": "wrong"}])
+def test_wrong_credentials_are_told_without_a_person(by_oauth2, change):
+    failed = failure(look(dataclasses.replace(by_oauth2, **change)))
+    assert (failed.stage, failed.problem.code) == (Stage.CREDENTIALS, "client_refused")
+
+
+def test_a_token_address_that_something_else_answers_at_is_told(by_oauth2, bitbucket_sandbox):
+    bitbucket_sandbox.faults.update({"interception": "page", "only_path": "/oauth2/"})
+    failed = failure(look(by_oauth2))
+    assert (failed.stage, failed.problem.code) == (Stage.CREDENTIALS, "intercepted")
+
+
+def test_a_server_before_7_20_has_no_oauth_2(by_oauth2, bitbucket_sandbox):
+    bitbucket_sandbox.faults.version = "7.6.0"
+    failed = failure(look(by_oauth2))
+    assert (failed.stage, failed.problem.code) == (Stage.CREDENTIALS, "request_refused")
+
+
+def test_a_server_that_grants_whatever_it_is_asked_for_is_not_in_order(server):
+    server.scripts[PROPERTIES] = Reply('{"version":"8.19.0","displayName":"Bitbucket"}', headers=JSON)
+    server.scripts["/rest/oauth2/latest/token"] = Reply('{"access_token":"A","token_type":"bearer"}', headers=JSON)
+    failed = failure(
+        look(
+            OAuth2Integration(
+                id="acme",
+                server_url=ServerURL.parse(server.url),
+                client_id="c",
+                client_secret="s",
+                namespace="ns",
+            )
+        )
+    )
+    assert (failed.stage, failed.problem.code) == (Stage.CREDENTIALS, "malformed_answer")

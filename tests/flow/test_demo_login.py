@@ -2,123 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
-from flask import Flask
-from waitress import create_server
-from waitress.wasyncore import close_all
 
-from demo_app import create_app, database
 from demo_app.models import SocialStorage, User
 from social_bitbucket_server.sandbox import Sandbox
-from tests.demo_visitor import PLATFORM, OverHTTP, Page, Visitor
-from tests.postgresql import PostgreSQL, programs
-
-
-@dataclass
-class Demo:
-    """The application while it serves."""
-
-    app: Flask
-    origin: str
-
-    def visitor(self) -> Visitor:
-        return Visitor(OverHTTP(self.origin))
-
-    def rows(self, *columns: Any) -> list[tuple[Any, ...]]:
-        with self.app.app_context():
-            return [tuple(row) for row in database.session.query(*columns).order_by(*columns)]
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgreSQL]:
-    folder = programs()
-    assert folder is not None
-    with PostgreSQL(folder) as server:
-        yield server
-
-
-@pytest.fixture
-def database_url(request: pytest.FixtureRequest, must_be_there: Callable[[bool, str], None]) -> str:
-    """SQLite's default, or an empty database of what the test is parametrized with."""
-    if getattr(request, "param", "sqlite") == "sqlite":
-        return ""
-    must_be_there(programs() is not None, "PostgreSQL")
-    server: PostgreSQL = request.getfixturevalue("postgresql")
-    return server.new_database()
-
-
-on_every_database = pytest.mark.parametrize(
-    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
-)
-
-
-@pytest.fixture
-def demo(tmp_path: Path, database_url: str) -> Iterator[Demo]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    app = create_app(
-        {
-            "INSTANCE_PATH": tmp_path / "instance",
-            "PUBLIC_BASE_URL": origin,
-            "OUTBOUND_MODE": "test",
-            "DATABASE_URL": database_url,
-        }
-    )
-    sockets: dict[int, Any] = {}
-    server = create_server(app, map=sockets, sockets=[listener], threads=8)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield Demo(app, origin)
-    server.task_dispatcher.shutdown()
-    server.trigger.pull_trigger(lambda: close_all(sockets))
-    thread.join()
-    app.extensions["engine"].dispose()
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(context="/bitbucket", version="7.6.0") as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def other_sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
-def connect(owner: Visitor, slug: str, sandbox: Sandbox, name: str = "Bitbucket") -> str:
-    """Add an integration, and enter its worksheet's values in the sandbox; returns the integration's page."""
-    path = owner.add_integration(slug, sandbox.url, name)
-    page = owner.get(path)
-    sandbox.link(
-        name=page.value_of("Application Name"),
-        application_url=page.value_of("Application URL"),
-        consumer_key=page.value_of("Consumer Key"),
-        public_key=page.value_of("Public Key"),
-    )
-    return path
-
-
-@pytest.fixture
-def acme(demo: Demo, sandbox: Sandbox) -> str:
-    """An organization that is connected to the sandbox; the path of its integration's page."""
-    owner = demo.visitor()
-    owner.create_organization("acme")
-    return connect(owner, "acme", sandbox)
-
-
-def log_in(visitor: Visitor, integration: str, sandbox: Sandbox, user: str = "jane", **fields: str) -> Page:
-    """The whole way through Bitbucket and back; returns the callback's answer."""
-    return visitor.get(sandbox.authorize(visitor.begin(integration, **fields).location, user=user))
+from tests.demo_visitor import PLATFORM
+from tests.flow.demo import Demo, connect, log_in, on_every_database
 
 
 @on_every_database
@@ -164,9 +55,9 @@ def test_a_login_returns_to_pages_of_the_organization_only(
 def test_the_status_says_when_the_last_login_was(demo: Demo, sandbox: Sandbox, acme: str) -> None:
     owner = demo.visitor()
     owner.log_owner_in("acme")
-    assert "Never used" in owner.get("/o/acme/settings/integrations").words
+    assert "Draft" in owner.get("/o/acme/settings/integrations").words
     log_in(demo.visitor(), acme, sandbox)
-    assert "Last login just now" in owner.get("/o/acme/settings/integrations").words
+    assert "Working" in owner.get("/o/acme/settings/integrations").words
 
 
 def test_two_organizations_on_one_server_stay_apart(demo: Demo, sandbox: Sandbox, acme: str) -> None:

@@ -296,7 +296,7 @@ def test_a_new_integration_leads_to_its_worksheet(owner: Visitor, integration: s
     assert page.value_of("Application Name") == "Demo App (Acme Inc)"
     assert re.fullmatch(r"[A-Za-z0-9._-]{22,64}", page.value_of("Consumer Key"))
     assert PublicKey.read(page.value_of("Public Key")).bits == 3072
-    for words in ("Nobody has logged in yet", "No response was received", "Enable OAuth whitelist", "Never used"):
+    for words in ("It is not known to work yet", "No response was received", "Enable OAuth whitelist", "Draft"):
         assert words in page.words
 
 
@@ -405,7 +405,7 @@ def test_oauth_2_is_visibly_not_available(owner: Visitor) -> None:
 
 def test_the_list_shows_name_platform_base_url_state_and_login_link(owner: Visitor, integration: str) -> None:
     words = owner.get(INTEGRATIONS).words
-    for shown in ("Bitbucket", PLATFORM, BASE_URL, "Never used", f"{ORIGIN}/o/acme/login", "Edit", "Delete"):
+    for shown in ("Bitbucket", PLATFORM, BASE_URL, "Draft", f"{ORIGIN}/o/acme/login", "Edit", "Delete"):
         assert shown in words
 
 

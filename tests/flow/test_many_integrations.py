@@ -43,12 +43,12 @@ class Host:
         self.errors = []
         self.integrations = integrations
         self.flask = Flask(__name__)
-        self.flask.config.update(
-            SECRET_KEY="x" * 32,
-            SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS=self.integrations.get,
-            SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN=ORIGIN,
-            **config,
-        )
+        settings = {
+            "SECRET_KEY": "x" * 32,
+            "SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS": self.integrations.get,
+            "SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN": ORIGIN,
+        }
+        self.flask.config.update(settings | config)
         BitbucketServer(self.flask, self.storage)
         flask_login.LoginManager(self.flask).user_loader(lambda user_id: self.session.get(User, int(user_id)))
         self.flask.teardown_appcontext(lambda _: self.session.remove())

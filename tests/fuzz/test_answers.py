@@ -71,6 +71,39 @@ def test_token_answers(integration, answer):
         assert token is None or re.fullmatch("[!-~]{1,255}", token)
 
 
+GRANT = {"access_token": "A", "token_type": "bearer", "expires_in": 3600, "refresh_token": "R", "scope": "REPO_READ"}
+GRANTS = st.one_of(
+    st.dictionaries(st.sampled_from(list(GRANT)), JSON | st.sampled_from(["Bearer", "A" * 4096]), max_size=2).map(
+        lambda changed: json.dumps({**GRANT, **changed})
+    ),
+    st.dictionaries(st.just("error"), JSON | st.sampled_from(list(reading.OAUTH2_ERRORS))).map(json.dumps),
+    mutated([json.dumps(GRANT), '{"error":"invalid_grant"}']),
+    st.sampled_from(["[" * 60_000, '{"a":' * 10_000, '{"expires_in":' + "1" * 5000 + "}", '"\\ud800"', "{}\0"]),
+    BODIES,
+)
+
+
+@fuzzed
+@given(answer=answers(GRANTS, statuses=st.sampled_from([200, 200, 200, 400, 401]) | STATUSES))
+def test_grants(answer):
+    grant = ours(reading.read_grant, answer)
+    if grant is None:
+        return
+    assert answer.status == 200
+    assert re.fullmatch("[!-~]{1,4096}", grant.access_token)
+    assert re.fullmatch("[!-~]{0,4096}", grant.refresh_token)
+    assert grant.expires_in is None or type(grant.expires_in) is int
+    assert repr(grant) == f"Grant(expires_in={grant.expires_in})"
+
+
+@fuzzed
+@given(error=NOISE | st.sampled_from(list(reading.OAUTH2_ERRORS)))
+def test_errors_of_oauth_2(error):
+    problem = reading.oauth2_problem(error)
+    assert problem.provider_code in reading.OAUTH2_ERRORS | {"other"}
+    assert str(problem).isprintable()
+
+
 @fuzzed
 @given(answer=answers(BODIES, statuses=st.sampled_from([400, 401, 403]) | STATUSES))
 def test_problems(answer):
@@ -159,7 +192,7 @@ class Store:
     replies=st.lists(answers(DOCUMENTS, statuses=st.sampled_from([200, 200, 201, 429, 404])), min_size=1, max_size=4)
 )
 def test_pages(integration, replies):
-    rest = RestClient(integration, Store(), sleep=lambda seconds: None)
+    rest = RestClient(Client(integration), Store(), sleep=lambda seconds: None)
     rest._client = StubClient(integration, replies)
 
     def some():
@@ -171,7 +204,7 @@ def test_pages(integration, replies):
 @fuzzed
 @given(paths=mutated(["/rest/api/latest/projects", "/rest/a%2Fb"]) | NOISE)
 def test_paths_of_calls(integration, paths):
-    rest = RestClient(integration, Store())
+    rest = RestClient(Client(integration), Store())
     rest._client = StubClient(integration, [Answer(200, HTTPHeaderDict(), b"{}")])
     with contextlib.suppress(ValueError):
         rest.get(paths)

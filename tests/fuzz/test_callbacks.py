@@ -11,10 +11,11 @@ from social_core.strategy import BaseStrategy
 from werkzeug.datastructures import MultiDict
 
 from social_bitbucket_server import pending
-from social_bitbucket_server.backends import BitbucketServerOAuth1
-from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
+from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.pending import PendingLogin
 from social_bitbucket_server.problems import PROBLEMS, http_status
+from social_bitbucket_server.secret import Secret
 from social_bitbucket_server.server_url import ServerURL
 from tests.fuzz.examples import JSON, NOISE, fuzzed, mutated
 
@@ -22,7 +23,8 @@ DIGEST = hashlib.sha256(b"T+/=").hexdigest()
 TEXT = PendingLogin(DIGEST, "acme-1", "0" * 32, 1_700_000_000).to_text()
 CONNECTING = PendingLogin(DIGEST, "acme-1", "0" * 32, 1_700_000_000, "7 ü").to_text()
 TO_CONNECT = PendingLogin("0" * 64, "acme-1", "0" * 32, 1_700_000_000, "user/1").to_text()
-TEXTS = mutated([TEXT, TO_CONNECT, CONNECTING, f"{TEXT} x", TEXT.replace(" ", "  ")]) | NOISE
+BY_OAUTH2 = PendingLogin(DIGEST, "acme-1", "0" * 32, 1_700_000_000, code_verifier="v" * 43).to_text()
+TEXTS = mutated([TEXT, TO_CONNECT, CONNECTING, BY_OAUTH2, f"{TEXT} x", TEXT.replace(" ", "  ")]) | NOISE
 
 
 NOW = 1_700_000_100
@@ -62,7 +64,8 @@ class Strategy(BaseStrategy):
     def get_setting(self, name):
         return {
             "SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS": self.integrations,
-            "SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN": "https://app.example",
+            "SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_INTEGRATIONS": self.integrations,
+            "SOCIAL_AUTH_CALLBACK_ORIGIN": "https://app.example",
         }[name]
 
     def get_request_data(self, merge=True):
@@ -100,6 +103,35 @@ def test_callbacks(integrations, pairs, session, plain):
     data = dict(pairs) if plain else MultiDict(pairs)
     strategy = Strategy(data, {"bitbucket-server_pending": session}, integrations)
     backend = BitbucketServerOAuth1(strategy, "/complete/bitbucket-server/")
+    assert backend.is_connecting in {True, False}
+    with pytest.raises(SocialAuthBaseException) as caught:
+        backend.auth_complete()
+    assert caught.value.context["problem"] in PROBLEMS
+    assert 400 <= http_status(caught.value) <= 504
+    event(caught.value.context["problem"])
+
+
+OAUTH2_NAMES = st.sampled_from(["state", "code", "error", "error_description", "integration", "x"])
+OAUTH2_VALUES = st.sampled_from(["T+/=", "C", "access_denied", "invalid_scope", "acme-1", ""]) | NOISE
+OAUTH2_RIGHT = {"state": "T+/=", "code": "C", "integration": "acme-1"}
+OAUTH2_PARAMETERS = st.dictionaries(OAUTH2_NAMES, OAUTH2_VALUES, max_size=1).map(
+    lambda changed: list({**OAUTH2_RIGHT, **changed}.items())
+) | st.lists(st.tuples(OAUTH2_NAMES, OAUTH2_VALUES), max_size=6)
+
+
+@fuzzed
+@given(pairs=OAUTH2_PARAMETERS, session=SESSIONS | st.just([BY_OAUTH2]), plain=st.booleans())
+def test_callbacks_of_oauth_2(pairs, session, plain):
+    integration = OAuth2Integration(
+        id="acme-1",
+        server_url=ServerURL.parse("https://bitbucket.acme.test"),
+        client_id="c",
+        client_secret=Secret("s"),
+        namespace="ns",
+    )
+    data = dict(pairs) if plain else MultiDict(pairs)
+    strategy = Strategy(data, {"bitbucket-server-oauth2_pending": session}, {"acme-1": integration})
+    backend = BitbucketServerOAuth2(strategy, "/complete/bitbucket-server-oauth2/")
     assert backend.is_connecting in {True, False}
     with pytest.raises(SocialAuthBaseException) as caught:
         backend.auth_complete()

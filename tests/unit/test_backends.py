@@ -1,5 +1,7 @@
 """What social-core 7 asks of a backend."""
 
+import dataclasses
+
 import pytest
 from social_core.backends.bitbucket_datacenter import BitbucketDataCenterOAuth2
 from social_core.backends.oauth import BaseOAuth1
@@ -7,7 +9,7 @@ from social_core.backends.utils import get_backend
 from social_core.exceptions import AuthConfigurationError, AuthInputError
 from social_core.strategy import BaseStrategy
 
-from social_bitbucket_server.backends import BitbucketServerOAuth1
+from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 
 PATH = "social_bitbucket_server.backends.BitbucketServerOAuth1"
 
@@ -123,3 +125,59 @@ def test_one_server_may_use_the_frameworks_own_address(integration):
     strategy = Strategy(SOCIAL_AUTH_BITBUCKET_SERVER_URL="https://h.example")
     backend = BitbucketServerOAuth1(strategy, "/complete/bitbucket-server/")
     assert backend.callback_url(integration) == "http://testserver/complete/bitbucket-server/"
+
+
+# OAuth 2
+
+OAUTH2_PATH = "social_bitbucket_server.backends.BitbucketServerOAuth2"
+
+
+@pytest.fixture
+def oauth2_backend():
+    return BitbucketServerOAuth2(Strategy(), "/complete/bitbucket-server-oauth2/")
+
+
+def test_core_finds_both_by_their_names():
+    assert get_backend([PATH, OAUTH2_PATH], "bitbucket-server-oauth2") is BitbucketServerOAuth2
+    assert get_backend([PATH, OAUTH2_PATH], "bitbucket-server") is BitbucketServerOAuth1
+    assert issubclass(BitbucketServerOAuth2, BitbucketDataCenterOAuth2)
+    assert len(BitbucketServerOAuth2.name) <= 32
+
+
+@pytest.mark.parametrize(("backend", "path"), [(BitbucketServerOAuth1, PATH), (BitbucketServerOAuth2, OAUTH2_PATH)])
+def test_the_path_that_frameworks_put_into_sessions_is_the_configured_one(backend, path):
+    assert f"{backend.__module__}.{backend.__qualname__}" == path
+
+
+def test_oauth_2_has_the_same_details_uid_and_extra_data_without_any_token(backend, oauth2_backend):
+    response = RESPONSE | {"access_token": "T", "refresh_token": "T", "token_type": "bearer", "expires_in": 1}
+    assert oauth2_backend.get_user_id({}, response) == "ns:42"
+    assert oauth2_backend.get_user_details(response) == backend.get_user_details(RESPONSE)
+    tokens = {"access_token": "T", "token_type": "bearer"}
+    extra = oauth2_backend.extra_data(None, "ns:42", response, {}, tokens)
+    assert extra.keys() == backend.extra_data(None, "ns:42", RESPONSE, {}, {}).keys()
+
+
+@pytest.mark.parametrize("call", ["request", "user_data", "refresh_token"])
+def test_cores_own_ways_of_asking_by_oauth_2_are_closed(oauth2_backend, call):
+    arguments = [] if call == "request" else ["T"]
+    with pytest.raises(AuthConfigurationError) as caught:
+        getattr(oauth2_backend, call)(*arguments)
+    assert caught.value.code in {"unsupported_feature", "missing_setting"}
+
+
+def test_making_an_oauth_2_backend_reads_no_setting_of_a_server():
+    strategy = Strategy()
+    BitbucketServerOAuth2(strategy, "/")
+    assert not [name for name in strategy.asked if "BITBUCKET" in name]
+
+
+def test_an_identity_lives_on_a_server_and_in_a_namespace(integration):
+    single = BitbucketServerOAuth1(Strategy(SOCIAL_AUTH_BITBUCKET_SERVER_URL="https://H.example/"), "/")
+    assert single.identity_space("default") == ("https://h.example", "")
+    assert single.identity_space("acme-1") is None
+    several = {"acme-1": integration, "bare": dataclasses.replace(integration, id="bare", namespace="")}
+    many = BitbucketServerOAuth1(Strategy(SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS=several), "/")
+    assert many.identity_space("acme-1") == (str(integration.server_url), "ns")
+    assert many.identity_space("bare") is None
+    assert many.identity_space("none") is None

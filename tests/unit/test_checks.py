@@ -5,12 +5,13 @@ from flask import Flask
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_flask.routes import social_auth
 
-from social_bitbucket_server.checks import UnsafeConfigurationError, refuse_unsafe_settings
+from social_bitbucket_server.checks import UnsafeConfigurationError, refuse_unsafe_settings, unsafe_settings
 from social_bitbucket_server.flask import BitbucketServer, configure
 
 ORIGIN = "https://app.example"
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 BY_EMAIL = "social_core.pipeline.social_auth.associate_by_email"
+OAUTH2 = {f"{OWN}OAUTH2_URL": "https://h.example"}
 
 
 def associate_by_email(**_):
@@ -56,6 +57,10 @@ def test_safe_settings_pass(settings):
             "Begin SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN with https://",
         ),
         ({f"{OWN}STORE_ACCESS_TOKEN": True}, f"{OWN}KEY_RING", "Set"),
+        (OAUTH2 | {f"{OWN}OAUTH2_VERIFY_SSL": False}, f"{OWN}OAUTH2_VERIFY_SSL", "the path of the CA certificate"),
+        (OAUTH2 | {f"{OWN}OAUTH2_PIPELINE": [BY_EMAIL]}, f"{OWN}OAUTH2_PIPELINE", "Take associate_by_email out"),
+        (OAUTH2 | {f"{OWN}OAUTH2_STORE_ACCESS_TOKEN": True}, f"{OWN}OAUTH2_KEY_RING", "Set"),
+        ({f"{OWN}OAUTH2_INTEGRATIONS": dict}, f"{OWN}OAUTH2_CALLBACK_ORIGIN", "such as https://app.example.com"),
     ],
 )
 def test_an_unsafe_setting_is_refused_in_one_sentence(settings, names, instead):
@@ -66,6 +71,15 @@ def test_an_unsafe_setting_is_refused_in_one_sentence(settings, names, instead):
     assert instead in sentence
     assert sentence.endswith(".")
     assert ". " not in sentence
+
+
+def test_what_is_unsafe_for_both_ways_to_log_in_is_told_once():
+    settings = {"SOCIAL_AUTH_PIPELINE": [BY_EMAIL], "SOCIAL_AUTH_VERIFY_SSL": False, **OAUTH2}
+    assert [name for name, _ in unsafe_settings(settings)] == ["association_by_email", "certificates_unchecked"]
+
+
+def test_settings_of_oauth_2_count_only_where_it_has_a_server():
+    refuse_unsafe_settings({f"{OWN}OAUTH2_VERIFY_SSL": False})
 
 
 def test_an_integration_is_looked_up_only_in_mappings():

@@ -1,10 +1,18 @@
 import dataclasses
 import os
+import pickle
 
 import pytest
 
-from social_bitbucket_server.configuration import find_integration, integration_from_fields, single_integration
-from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.configuration import (
+    find_integration,
+    find_oauth2_integration,
+    integration_from_fields,
+    oauth2_integration_from_fields,
+    single_integration,
+    single_oauth2_integration,
+)
+from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import ServerURL
@@ -151,3 +159,83 @@ def test_integrations_are_found_in_a_mapping_by_a_callable_or_by_its_path(fields
 def test_an_integration_is_a_value(integration):
     assert dataclasses.replace(integration) == integration
     assert isinstance(integration, Integration)
+
+
+@pytest.fixture
+def oauth2_integration():
+    return OAuth2Integration(
+        id="acme-1",
+        server_url=ServerURL.parse("https://h.example"),
+        client_id="the-client",
+        client_secret="the-secret",
+        namespace="ns",
+    )
+
+
+def test_an_oauth_2_integration_has_the_uids_of_the_same_integration_by_oauth_1(integration, oauth2_integration):
+    assert oauth2_integration.uid(42) == integration.uid(42) == "ns:42"
+
+
+@pytest.mark.parametrize(
+    ("change", "parameter"),
+    [
+        ({"id": "a b"}, "id"),
+        ({"namespace": "a:b"}, "namespace"),
+        ({"client_id": ""}, "client_id"),
+        ({"client_id": "a b"}, "client_id"),
+        ({"client_secret": ""}, "client_secret"),
+        ({"client_secret": "a\nb"}, "client_secret"),
+        ({"verify": False}, "verify"),
+    ],
+)
+def test_a_bad_value_of_an_oauth_2_integration_is_refused_by_name(oauth2_integration, change, parameter):
+    with pytest.raises(BitbucketServerError) as caught:
+        dataclasses.replace(oauth2_integration, **change)
+    assert (caught.value.code, caught.value.parameter) == ("setting_invalid", parameter)
+
+
+def test_the_fingerprint_of_an_oauth_2_integration_changes_with_what_a_login_depends_on(oauth2_integration):
+    changes = [
+        {"id": "other"},
+        {"server_url": ServerURL.parse("https://other.example")},
+        {"client_id": "other"},
+        {"namespace": "other"},
+    ]
+    changed = [dataclasses.replace(oauth2_integration, **change).fingerprint for change in changes]
+    assert len({oauth2_integration.fingerprint, *changed}) == 5
+    renewed = dataclasses.replace(oauth2_integration, client_secret="other")
+    assert renewed.fingerprint == oauth2_integration.fingerprint
+
+
+def test_an_oauth_2_integration_does_not_show_its_client_secret(oauth2_integration):
+    assert "the-secret" not in repr(oauth2_integration)
+    assert "the-secret" not in repr(oauth2_integration.client_secret)
+    assert "the-secret" not in repr(dataclasses.astuple(oauth2_integration))
+    with pytest.raises(TypeError):
+        pickle.dumps(oauth2_integration)
+
+
+def test_one_server_by_oauth_2_comes_from_plain_settings():
+    found = single_oauth2_integration(settings(URL="https://h.example", KEY="c", SECRET="s", VERIFY_SSL="/ca"))
+    assert (found.client_id, found.client_secret, found.namespace, found.verify) == ("c", "s", "", "/ca")
+
+
+@pytest.mark.parametrize("missing", ["url", "client_id", "client_secret"])
+def test_a_missing_field_of_oauth_2_is_named(missing):
+    fields = {"url": "https://h.example", "client_id": "c", "client_secret": "s"}
+    caught = problem(oauth2_integration_from_fields, "one", fields | {missing: ""})
+    assert (caught.code, caught.parameter) == ("setting_missing", missing)
+
+
+def test_fields_of_the_other_oauth_are_refused():
+    fields = {"url": "https://h.example", "client_id": "c", "client_secret": "s", "consumer_key": "c"}
+    assert problem(oauth2_integration_from_fields, "one", fields).parameter == "consumer_key"
+
+
+@pytest.mark.parametrize("wrap", [dict, lambda all_: all_.get])
+def test_oauth_2_integrations_are_looked_up_like_others(oauth2_integration, wrap):
+    fields = {"url": "https://h.example", "client_id": "c", "client_secret": "s"}
+    configured = wrap({"one": fields, "two": oauth2_integration})
+    assert find_oauth2_integration(configured, "one").namespace == "one"
+    assert find_oauth2_integration(configured, "two") is oauth2_integration
+    assert find_oauth2_integration(configured, "none") is None

@@ -19,8 +19,8 @@ from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError, htt
 
 SOURCE = "\n".join(
     path.read_text()
-    for path in Path(social_bitbucket_server.__file__).parent.glob("*.py")
-    if path.name != "problems.py"
+    for path in Path(social_bitbucket_server.__file__).parent.rglob("*.py")
+    if path.name != "problems.py" and "sandbox" not in path.parts
 )
 
 

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from social_bitbucket_server.client import Client
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.rest import LIMIT, LONGEST_WAIT, TRIES, RestClient
 from social_bitbucket_server.tokens import StoredToken
@@ -41,7 +42,7 @@ def slept():
 
 @pytest.fixture
 def rest(integration, store, slept):
-    return RestClient(integration, store, sleep=slept.append)
+    return RestClient(Client(integration), store, sleep=slept.append)
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_a_path_is_sent_as_it_was_given(rest, server, answers, path):
 def test_what_goes_wrong_has_a_name_and_the_status(integration, store, server, answers, reply, code):
     store.token = dataclasses.replace(store.token, session_handle="")
     answers(PROJECTS, reply)
-    caught = problem(RestClient(integration, store).get, PROJECTS)
+    caught = problem(RestClient(Client(integration), store).get, PROJECTS)
     assert caught.code == code
     if code == "request_refused":
         assert caught.status_code == reply.status
@@ -256,7 +257,7 @@ def test_a_token_that_has_ended_is_renewed_before_it_is_used(integration, store,
     store.token = dataclasses.replace(store.token, expires_at=1)
     answers("/plugins/servlet/oauth/access-token", RENEWED)
     answers(PROJECTS, Reply("{}"))
-    rest = RestClient(integration, store)
+    rest = RestClient(Client(integration), store)
     rest.get(PROJECTS)
     rest.get(PROJECTS)
     assert server.paths() == [ACCESS_TOKEN, f"/bitbucket{PROJECTS}", f"/bitbucket{PROJECTS}"]
@@ -273,7 +274,7 @@ def test_a_token_that_has_ended_is_renewed_before_it_is_used(integration, store,
 def test_a_token_that_the_server_finds_too_old_is_renewed_once(integration, store, server, answers):
     answers("/plugins/servlet/oauth/access-token", RENEWED)
     answers(PROJECTS, Reply("oauth_problem=token_expired", 401), Reply("{}"))
-    assert RestClient(integration, store).post(PROJECTS, {"a": 1}) == {}
+    assert RestClient(Client(integration), store).post(PROJECTS, {"a": 1}) == {}
     assert [request.oauth["oauth_token"] for request in server.received] == ["A", "A", "B"]
     assert server.received[2].body == b'{"a": 1}'
 
@@ -291,21 +292,21 @@ def test_a_renewed_token_that_is_too_old_again_is_not_renewed_again(rest, server
 def test_a_renewal_that_is_refused_says_why(integration, store, answers, reported, code):
     store.token = dataclasses.replace(store.token, expires_at=1)
     answers("/plugins/servlet/oauth/access-token", Reply(f"oauth_problem={reported}", 401))
-    assert problem(RestClient(integration, store).get, PROJECTS).code == code
+    assert problem(RestClient(Client(integration), store).get, PROJECTS).code == code
     assert store.kept == []
 
 
 @pytest.mark.parametrize("change", [{"session_handle": ""}, {"renewable_until": 1}])
 def test_a_token_that_cannot_be_renewed_has_expired_and_nothing_is_sent(integration, store, server, change):
     store.token = dataclasses.replace(store.token, expires_at=1, **change)
-    assert problem(RestClient(integration, store).get, PROJECTS).code == "token_expired"
+    assert problem(RestClient(Client(integration), store).get, PROJECTS).code == "token_expired"
     assert server.received == []
 
 
 @pytest.mark.parametrize("expires_at", [1, None])
 def test_a_token_that_somebody_else_renewed_meanwhile_is_taken_over(integration, store, server, answers, expires_at):
     store.token = dataclasses.replace(store.token, expires_at=expires_at)
-    rest = RestClient(integration, store)
+    rest = RestClient(Client(integration), store)
     store.token = dataclasses.replace(store.token, value="C", expires_at=None)
     server.scripts[ACCESS_TOKEN] = Reply("oauth_problem=token_rejected", 401)
     server.scripts[f"/bitbucket{PROJECTS}"] = lambda received: (

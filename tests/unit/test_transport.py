@@ -1,12 +1,14 @@
 import socket
 import threading
+from functools import lru_cache
 
 import pytest
 
+from social_bitbucket_server import transport
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import Route
 from social_bitbucket_server.transport import send as send_on
-from tests.scripted_server import Reply
+from tests.scripted_server import Reply, ScriptedServer
 
 
 def send(method, url, **options):
@@ -50,6 +52,16 @@ def test_the_connection_is_used_again(server):
     for _ in range(3):
         send("GET", f"{server.url}/x")
     assert len({request.connection for request in server.received}) == 1
+
+
+def test_connections_are_kept_to_the_servers_that_were_asked_last(monkeypatch):
+    two = lru_cache(maxsize=2)(transport._manager.__wrapped__)
+    monkeypatch.setattr(transport, "_manager", two)
+    with ScriptedServer() as first, ScriptedServer() as second, ScriptedServer() as third:
+        for server in (first, second, first, third, first, second):
+            send("GET", f"{server.url}/x")
+    opened = [len({request.connection for request in server.received}) for server in (first, second, third)]
+    assert opened == [1, 2, 1]
 
 
 def test_the_environment_plays_no_part(server, monkeypatch, tmp_path):

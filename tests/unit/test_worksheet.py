@@ -6,7 +6,15 @@ from dataclasses import asdict
 import pytest
 
 from social_bitbucket_server.server_url import ServerURL
-from social_bitbucket_server.worksheet import TWO_FACTOR_STEP, Action, Dialog, render_text, worksheet
+from social_bitbucket_server.worksheet import (
+    TWO_FACTOR_STEP,
+    Action,
+    Dialog,
+    advice_for,
+    dialog_of,
+    render_text,
+    worksheet,
+)
 
 BOTH_DIALOGS = pytest.mark.parametrize("dialog", Dialog)
 
@@ -177,3 +185,37 @@ def test_a_hint_begins_on_a_line_of_its_own(make):
     text = render_text(make())
 
     assert " = Acme Packages\n     You may choose another name.\n" in text
+
+
+@pytest.mark.parametrize(
+    ("version", "dialog"),
+    [
+        ("3.11.6", Dialog.UP_TO_7_19),
+        ("7.19.5", Dialog.UP_TO_7_19),
+        ("7.20.0", Dialog.FROM_7_20),
+        ("8.19.0", Dialog.FROM_7_20),
+        ("10.0.0", Dialog.FROM_7_20),
+        ("", Dialog.FROM_7_20),
+        ("7", Dialog.FROM_7_20),
+        ("9" * 4000, Dialog.FROM_7_20),
+        ("7.99999", Dialog.FROM_7_20),
+        ("<b>7.6.0</b>", Dialog.FROM_7_20),
+    ],
+)
+def test_the_dialog_follows_the_version(version, dialog):
+    assert dialog_of(version) is dialog
+
+
+@pytest.mark.parametrize("version", ["", "7.21.0", "x", "7"])
+def test_up_to_seven_there_is_nothing_to_advise(version):
+    assert advice_for(version) == ""
+
+
+@pytest.mark.parametrize("version", ["8.0.0", "9.4.1-rc1"])
+def test_from_eight_on_oauth_2_is_the_better_way(version):
+    assert "OAuth 2 is the better way" in advice_for(version)
+    assert "not known" not in advice_for(version)
+
+
+def test_what_ten_offers_is_said_to_be_unknown():
+    assert "Whether version 10 and later still take OAuth 1 is not known" in advice_for("10.1.0")

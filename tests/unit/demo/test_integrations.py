@@ -165,6 +165,33 @@ def test_a_key_that_was_opened_before_opens_in_no_other_row(app: Flask, owner: V
     assert caught.value.code == "sealed_key_unopenable"
 
 
+def pair(keys: integrations.SealedKeys, key: PrivateKey, number: int) -> KeyPair:
+    """A key pair that the database does not know."""
+    sealed = keys.seal(key, integration_id="acme", key_id=str(number))
+    return KeyPair(id=str(number), integration_id="acme", sealed_private_key=sealed)
+
+
+def test_a_key_is_opened_once(private_key: PrivateKey) -> None:
+    keys = integrations.SealedKeys(KeyRing.parse(KeyRing.generate()))
+    sealed = pair(keys, private_key, 1)
+    assert keys.open(sealed) is keys.open(sealed)
+
+
+def test_a_key_that_was_sealed_anew_is_opened_anew(private_key: PrivateKey, other_private_key: PrivateKey) -> None:
+    keys = integrations.SealedKeys(KeyRing.parse(KeyRing.generate()))
+    keys.open(pair(keys, private_key, 1))
+    assert keys.open(pair(keys, other_private_key, 1)).public.fingerprint == other_private_key.public.fingerprint
+
+
+def test_of_the_opened_keys_those_used_last_are_kept(private_key: PrivateKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(integrations, "KEYS_KEPT", 2)
+    keys = integrations.SealedKeys(KeyRing.parse(KeyRing.generate()))
+    first, second, third = (pair(keys, private_key, number) for number in range(3))
+    opened = [keys.open(first), keys.open(second), keys.open(first), keys.open(third)]
+    assert keys.open(first) is opened[0]
+    assert keys.open(second) is not opened[1]
+
+
 def test_a_server_that_is_allowed_no_more_is_not_asked(make_app: AppMaker) -> None:
     app = make_app(OUTBOUND_MODE="test")
     with app.app_context():

@@ -103,7 +103,13 @@ def test_a_link_that_was_made_on_the_pages_logs_people_in(incoming_step, sandbox
 def test_since_7_20_a_link_begins_with_the_application_type(new_admin):
     new_admin.open(f"{LIST}/create")
     assert new_admin.heading == "Create link"
-    assert new_admin.page.labels == ["Atlassian product", "Application URL", "External application"]
+    assert new_admin.page.labels == [
+        "Atlassian product",
+        "Application URL",
+        "External application",
+        "Incoming",
+        "Outgoing",
+    ]
 
 
 def test_since_7_20_an_atlassian_product_goes_on_with_the_same_forms(new_admin, new_sandbox, public_key):
@@ -114,9 +120,18 @@ def test_since_7_20_an_atlassian_product_goes_on_with_the_same_forms(new_admin, 
     assert new_sandbox.links.consumer("acme").name == "Acme"
 
 
-def test_an_external_application_is_not_offered_yet(new_admin):
-    new_admin.open(f"{LIST}/create").submit(application_type="external")
-    assert "OAuth 2.0, which this sandbox does not offer yet" in new_admin.text
+def test_an_external_application_goes_on_with_the_form_of_an_incoming_link(new_admin):
+    new_admin.open(f"{LIST}/create").submit(application_type="external", direction="incoming")
+    assert new_admin.heading == "Configure an incoming link"
+
+
+@pytest.mark.parametrize(
+    ("direction", "refusal"),
+    [(None, "Choose a Direction."), ("outgoing", "The sandbox has no outgoing links. Choose Incoming.")],
+)
+def test_an_external_application_is_incoming(new_admin, direction, refusal):
+    new_admin.open(f"{LIST}/create").submit(application_type="external", direction=direction)
+    assert (new_admin.status, new_admin.refusal) == (400, refusal)
 
 
 def test_since_7_20_the_application_type_must_be_chosen(new_admin):

@@ -1,0 +1,384 @@
+"""What the backends have in common: the choice of an integration, pending logins, the identity, and tokens kept."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeVar, cast
+from urllib.parse import urlencode, urlsplit
+
+from social_core.backends.base import ResponseT_co
+from social_core.backends.oauth import OAuthAuth
+from social_core.exceptions import AuthConfigurationError, ErrorStage
+from social_core.utils import user_is_authenticated
+
+from .configuration import SINGLE_INTEGRATION_ID, base_url, callback_origin
+from .integration import AnyIntegration
+from .key_ring import KeyRing
+from .pending import PendingLogin, PendingLogins
+from .problems import BitbucketServerError
+from .profile import Profile, fetch_profile
+from .rest import RestClient
+from .secret import Secret, opaque
+from .tokens import EXTRA_DATA_KEY, IdentityToken, StoredToken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from social_core.storage import UserMixin, UserProtocol
+
+    from .client import AccessToken, PersonalClient
+
+IntegrationT = TypeVar("IntegrationT", bound=AnyIntegration)
+
+_TOKEN = re.compile(r"[!-~]{1,255}")
+
+
+class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT]):
+    """One way to log in with Bitbucket Server. What is different with each OAuth is left to the two in
+    :mod:`.backends`."""
+
+    icon = "bitbucket.svg"
+    ID_KEY = "id"
+    MUTABLE_ID_KEYS = ("name", "slug", "username", "email", "display_name")
+    REQUIRES_USER_ID = True
+    # The names that core's own bitbucket-datacenter-oauth2 uses.
+    EXTRA_DATA: ClassVar[list[str | tuple[str, str] | tuple[str, str, bool]] | None] = [  # type: ignore[misc]
+        "first_name",
+        "last_name",
+        "email",
+        "name",
+        "username",
+        "display_name",
+        "type",
+        "active",
+        "url",
+        "avatar_url",
+    ]
+
+    LOGIN_PARAMETER = ""
+    """The parameter of the callback that says which login comes back."""
+
+    _connects_to = ""
+    _is_trial = False
+
+    # What each OAuth does in its own way
+
+    def get_integration(self, integration_id: str) -> IntegrationT | None:
+        """The integration of this id, or ``None``. Override it to look integrations up in a place of your own."""
+        raise NotImplementedError
+
+    def single_integration(self) -> IntegrationT:
+        """The one server of plain settings."""
+        raise NotImplementedError
+
+    def client(self, integration: IntegrationT) -> PersonalClient:
+        """What asks the server of *integration* for things."""
+        raise NotImplementedError
+
+    # Which server
+
+    def chosen_integration(self) -> IntegrationT:
+        """The one server of plain settings, or the integration that the request names.
+
+        Raises ``integration_missing``, ``integration_unknown`` and the problems of a bad configuration.
+        """
+        if self._has_single_server:
+            return self.single_integration()
+        integration_id = self._parameter("integration", absent="integration_missing")
+        integration = self.get_integration(integration_id)
+        if integration is None:
+            raise BitbucketServerError("integration_unknown", parameter="integration")
+        return integration
+
+    @property
+    def _has_single_server(self) -> bool:
+        return bool(self.setting("URL")) and not self.setting("INTEGRATIONS")
+
+    def callback_url(self, integration: IntegrationT) -> str:
+        """The absolute address that Bitbucket sends the browser back to: *integration*'s own, in its path where the
+        application's route names it there, else in its query.
+
+        Scheme and host are ``SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN``, required with many integrations; with
+        one server the framework's own host checks may serve.
+        """
+        uri = cast("str", self.redirect_uri)
+        origin = self.setting("CALLBACK_ORIGIN")
+        if origin:
+            uri = callback_origin(origin) + urlsplit(uri).path
+        if self._has_single_server:
+            return uri
+        if not origin:
+            raise BitbucketServerError(
+                "setting_missing",
+                "With several integrations the callback's scheme and host must be configured.",
+                parameter="CALLBACK_ORIGIN",
+            )
+        if integration.id in urlsplit(uri).path.split("/"):
+            return uri
+        return f"{uri}?{urlencode({'integration': integration.id})}"
+
+    def identity_space(self, integration_id: str) -> tuple[str, str] | None:
+        """Base URL and namespace: where two backends agree on both, equal uids are equal people.
+
+        ``None`` where this backend has no such integration, or has several and this one without a namespace.
+        """
+        if self._has_single_server:
+            fields = {"url": self.setting("URL"), "allow_http": self.setting("ALLOW_HTTP", False)}
+            return (str(base_url(fields)), "") if integration_id == SINGLE_INTEGRATION_ID else None
+        integration = self.get_integration(integration_id)
+        if integration is None or not integration.namespace:
+            return None
+        return str(integration.server_url), integration.namespace
+
+    # The way of a login
+
+    def connect_to(self, user: UserProtocol | None) -> None:
+        """Make the login that :meth:`auth_url` begins one whose account is connected to *user*, who is logged in and
+        asked for it. Whoever it comes back to must be this very user.
+
+        Raises the social error of ``person_changed`` where nobody is logged in.
+        """
+        with self._problems("begin"):
+            self._connects_to = _user_id(user)
+            if not self._connects_to:
+                raise BitbucketServerError("person_changed")
+
+    def try_as(self, user: UserProtocol | None) -> None:
+        """Make the login that :meth:`auth_url` begins a trial by *user*, who is logged in: it ends with
+        :meth:`complete_trial` and with nothing else. Raises the social error of ``person_changed`` where nobody is."""
+        self.connect_to(user)
+        self._is_trial = True
+
+    @property
+    def is_connecting(self) -> bool:
+        """Whether the login that comes back began with :meth:`connect_to`. Only then may a framework hand the user who
+        is logged in to :meth:`auth_complete` in order to connect the account."""
+        pending = self._coming_back()
+        return pending is not None and bool(pending.connects_to) and not pending.is_trial
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether the login that comes back began with :meth:`try_as`."""
+        pending = self._coming_back()
+        return pending is not None and pending.is_trial
+
+    def complete_trial(self, user: UserProtocol | None) -> Profile:
+        """Finish the trial that the browser of *user* came back from. Returns whose account Bitbucket says it is; no
+        pipeline runs, and nobody is logged in."""
+        self._is_trial = True
+        return cast("Profile", self.auth_complete(user=user))
+
+    def _coming_back(self) -> PendingLogin | None:
+        token = self.data.get(self.LOGIN_PARAMETER)
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            return None
+        return self._pending_logins.find(token)
+
+    @property
+    def _pending_logins(self) -> PendingLogins:
+        return PendingLogins(self.strategy, self.name)
+
+    def _prepared(self) -> tuple[IntegrationT, str]:
+        """Which integration a login begins with, and where it comes back to."""
+        integration = self.chosen_integration()
+        callback = self.callback_url(integration)
+        if self._keeps_tokens:
+            self._key_ring()
+        return integration, callback
+
+    def _remember(self, token: str, integration: IntegrationT, callback: str, *, code_verifier: str = "") -> None:
+        binding = _binding(integration, callback)
+        self._pending_logins.begin(
+            token, integration.id, binding, self._connects_to, code_verifier, is_trial=self._is_trial
+        )
+
+    def _finish(self, token: str, user: UserProtocol | None) -> tuple[IntegrationT, PendingLogin]:
+        """Take the login with this *token* out, and compare all that must have stayed as it began with.
+
+        Raises ``login_mixed_up``, ``integration_changed``, ``person_changed`` and what keeps a login from being found.
+        """
+        pending = self._pending_logins.finish(token)
+        integration = self.chosen_integration()
+        binding = _binding(integration, self.callback_url(integration))
+        if pending.integration_id != integration.id or pending.is_trial != self._is_trial:
+            raise BitbucketServerError("login_mixed_up")
+        if pending.binding != binding:
+            raise BitbucketServerError("integration_changed")
+        if pending.connects_to and _user_id(user) != pending.connects_to:
+            raise BitbucketServerError("person_changed")
+        return integration, pending
+
+    def do_auth(self, access_token: AccessToken, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
+        """Log in the person whose *access_token* it is, issued by the server of *integration*, or of the one that
+        the request names; with *connects*, connect their account to the *user* who is logged in and asked for it."""
+        integration, connects = kwargs.pop("integration", None), kwargs.pop("connects", False)
+        with self._problems("user_info"):
+            integration = integration or self.chosen_integration()
+            profile = fetch_profile(self.client(integration), access_token)
+            if self._is_trial:
+                return cast("ResponseT_co", profile)
+            self._refuse_another_person(kwargs.get("user"), integration.uid(profile.id), connects=connects)
+            response = _response(profile, integration)
+            if self._keeps_tokens:
+                stored = StoredToken.granted(access_token, integration)
+                response[EXTRA_DATA_KEY] = stored.seal(self._key_ring(), integration, response["uid"])
+        kwargs.update(response=response, integration_id=integration.id)
+        return self.strategy.authenticate(self, *args, **kwargs)
+
+    @opaque
+    def _parameter(
+        self, name: str, *, absent: str = "callback_parameter_missing", shape: re.Pattern[str] = _TOKEN
+    ) -> Secret:
+        """One value of the request, given once, of the characters that tokens are made of."""
+        values = self.data.getlist(name) if hasattr(self.data, "getlist") else [self.data.get(name)]
+        if len(values) > 1:
+            raise BitbucketServerError("callback_parameter_invalid", f"{name} is there twice.", parameter=name)
+        value = values[0] if values else None
+        if not value:
+            raise BitbucketServerError(absent, parameter=name)
+        if not isinstance(value, str) or not shape.fullmatch(value):
+            raise BitbucketServerError("callback_parameter_invalid", parameter=name)
+        return Secret(value)
+
+    def _refuse_another_person(self, user: UserProtocol | None, uid: str, *, connects: bool) -> None:
+        """A login never attaches an identity to whoever happens to be logged in, and connecting takes none away."""
+        if not user_is_authenticated(user):
+            return
+        identity = self.strategy.storage.user.get_social_auth(self.name, uid)
+        if identity is not None and identity.user == user:
+            return
+        if not connects:
+            raise BitbucketServerError("another_person")
+        if identity is not None:
+            raise BitbucketServerError("identity_in_use")
+
+    # What core asks for
+
+    def get_user_id(self, details: dict[str, Any], response: dict[str, Any]) -> str:  # noqa: ARG002  # core's signature
+        """The identity: the numeric user id, in the integration's own namespace where there are many."""
+        return cast("str", response["uid"])
+
+    def id_key(self) -> str:
+        """The numeric id, always: names and addresses change hands."""
+        return self.ID_KEY
+
+    def get_user_details(self, response: dict[str, Any]) -> dict[str, Any]:
+        """Names and e-mail address as core's pipeline knows them. Nobody has verified the e-mail address."""
+        return {
+            "username": response["username"],
+            "email": response["email"],
+            "fullname": response["display_name"],
+            "first_name": None,
+            "last_name": None,
+        }
+
+    def extra_data(
+        self,
+        user: UserProtocol | None,
+        uid: str,
+        response: dict[str, Any],
+        details: dict[str, Any],
+        pipeline_kwargs: dict[str, Any],
+    ) -> dict[str, Any]:
+        """The profile. Of the access token nothing is kept, or with ``…_STORE_ACCESS_TOKEN`` a sealed record, together
+        with the integration that it belongs to."""
+        data = super().extra_data(user, uid, response, details, pipeline_kwargs)
+        for name in ("access_token", "token_type"):
+            data.pop(name, None)
+        if EXTRA_DATA_KEY in response:
+            data.update({EXTRA_DATA_KEY: response[EXTRA_DATA_KEY], "integration": response["integration"]})
+        return data
+
+    # Calling Bitbucket after the login
+
+    def rest_client(self, identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep) -> RestClient:
+        """Signed calls as the person whose *identity* it is, with the access token kept at their last login.
+
+        Raises ``token_missing``, ``token_unopenable``, ``integration_unknown``, ``setting_missing`` and
+        ``key_ring_invalid``.
+        """
+        integration = self._integration_of(identity)
+        return RestClient(self.client(integration), self._stored_token(identity, integration), sleep=sleep)
+
+    def reseal_access_token(self, identity: UserMixin) -> bool:
+        """Seal the access token of *identity* with the ring's newest key, so that an older one can be taken off.
+
+        Returns whether anything was to do. Raises what :meth:`rest_client` raises.
+        """
+        return self._stored_token(identity, self._integration_of(identity)).reseal()
+
+    def _integration_of(self, identity: UserMixin) -> IntegrationT:
+        if EXTRA_DATA_KEY not in identity.extra_data:
+            raise BitbucketServerError("token_missing")
+        integration_id = identity.extra_data.get("integration", "")
+        if not self._has_single_server:
+            integration = self.get_integration(integration_id)
+        else:
+            integration = self.single_integration() if integration_id == SINGLE_INTEGRATION_ID else None
+        if integration is None:
+            raise BitbucketServerError("integration_unknown", parameter="integration")
+        return integration
+
+    def _stored_token(self, identity: UserMixin, integration: IntegrationT) -> IdentityToken:
+        uid = identity.uid
+
+        def find() -> UserMixin | None:
+            return cast("UserMixin | None", self.strategy.storage.user.get_social_auth(self.name, uid))
+
+        return IdentityToken(find, self._key_ring(), integration, uid)
+
+    @property
+    def _keeps_tokens(self) -> bool:
+        return bool(self.setting("STORE_ACCESS_TOKEN", False))
+
+    def _key_ring(self) -> KeyRing:
+        text = self.setting("KEY_RING")
+        if not text:
+            raise BitbucketServerError(
+                "setting_missing", "Access tokens are kept sealed, and need a key ring.", parameter="KEY_RING"
+            )
+        return KeyRing.parse(text)
+
+    def request(self, *args: Any, **kwargs: Any) -> Never:  # noqa: ARG002  # core's signature
+        """Core's own way of asking follows redirects and listens to the environment; use :class:`~.client.Client`."""
+        self._unsupported("request")
+
+    def _unsupported(self, feature: str) -> Never:
+        raise AuthConfigurationError(self, code="unsupported_feature", parameter=feature)
+
+    @contextmanager
+    def _problems(self, stage: ErrorStage) -> Iterator[None]:
+        try:
+            yield
+        except BitbucketServerError as error:
+            # Without the way it came: the variables of the functions on it hold tokens.
+            raise error.as_social_error(self, stage) from None
+
+
+def _user_id(user: UserProtocol | None) -> str:
+    """The id of a user who is logged in, and nothing for nobody."""
+    return str(user.id) if user is not None and user_is_authenticated(user) else ""
+
+
+def _binding(integration: AnyIntegration, callback: str) -> str:
+    return hashlib.sha256(f"{integration.fingerprint}\n{callback}".encode()).hexdigest()[:32]
+
+
+def _response(profile: Profile, integration: AnyIntegration) -> dict[str, Any]:
+    return {
+        "id": profile.id,
+        "uid": integration.uid(profile.id),
+        "integration": integration.id,
+        "name": profile.name,
+        "slug": profile.slug,
+        "username": profile.slug or profile.name,
+        "display_name": profile.display_name,
+        "email": profile.email,
+        "type": "NORMAL",
+        "active": True,
+        "url": profile.url,
+        "avatar_url": profile.avatar_url,
+    }

@@ -1,0 +1,157 @@
+"""The conversation with one Bitbucket Server by OAuth 2: codes for tokens, and requests with a bearer token."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from .answers import read_grant
+from .client import FORM, AccessToken, route_to
+from .problems import BitbucketServerError
+from .secret import Secret
+from .transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, send
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .integration import OAuth2Integration
+
+
+class OAuth2Client:
+    """Speaks with the server of one *integration*. Keeps nothing between calls."""
+
+    def __init__(self, integration: OAuth2Integration) -> None:
+        self.integration = integration
+        self._route = route_to(integration)
+
+    def authorize_url(self, callback: str, *, state: str, code_verifier: str, scope: str) -> str:
+        """Where to send the person's browser, so that they allow or deny the login.
+
+        *callback* is the Redirect URL of the link, letter by letter. *state* comes back with the browser. Of the
+        *code_verifier* the server learns the SHA-256 alone (RFC 7636, S256). *scope*: what the token shall be good for,
+        separated by spaces; a scope wider than the link's permissions is refused.
+        """
+        return self.integration.server_url.oauth2_authorize(
+            response_type="code",
+            client_id=self.integration.client_id,
+            redirect_uri=callback,
+            scope=scope,
+            state=state,
+            code_challenge=_challenge(code_verifier),
+            code_challenge_method="S256",
+        )
+
+    def access_token(self, code: str, callback: str, code_verifier: str) -> AccessToken:
+        """Exchange the *code* that came back to *callback* for an access token. Works once.
+
+        Raises ``client_refused`` for wrong client credentials and ``code_refused`` for a code that was used, is too old
+        or was issued for another verifier or callback; and the problems of the conversation.
+        """
+        return self._granted(
+            {"grant_type": "authorization_code", "code": code, "redirect_uri": callback, "code_verifier": code_verifier}
+        )
+
+    def renew(self, access_token: AccessToken) -> AccessToken:
+        """Exchange an access token's refresh token for a new access token; both old ones are worth nothing afterwards.
+
+        Raises ``token_rejected`` where the server takes the refresh token no more.
+        """
+        try:
+            return self._granted(
+                {"grant_type": "refresh_token", "refresh_token": access_token.session_handle}, fresh=True
+            )
+        except BitbucketServerError as error:
+            if error.code != "code_refused":
+                raise
+            problem = BitbucketServerError(
+                "token_rejected", provider_code=error.provider_code, status_code=error.status_code
+            )
+        raise problem
+
+    def get(self, url: str, access_token: AccessToken, *, accept: str = "application/json") -> Answer:
+        """Ask for *url*, an address below the base URL, as the person whose access token it is.
+
+        Raises ``token_rejected`` where the server does not honour the token.
+        """
+        answer = self._send("GET", url, _bearer(access_token, accept), limit=DOCUMENT_LIMIT)
+        if _is_refusal(answer):
+            raise BitbucketServerError("token_rejected", status_code=answer.status)
+        return answer
+
+    def request(
+        self, method: Method, url: str, access_token: AccessToken, *, body: str | None = None, limit: int
+    ) -> Answer:
+        """Send a request, with a *body* of JSON where there is one, as the person whose access token it is.
+
+        Raises ``token_expired`` where the server does not honour the token any more; it may be renewed then. Raises
+        ``connection_failed`` for a POST on a kept connection that breaks: it may have been carried out, and is not sent
+        again.
+        """
+        headers = _bearer(access_token, "application/json")
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        answer = self._send(method, url, headers, body=body, limit=limit, is_repeatable=method != "POST")
+        if _is_refusal(answer):
+            raise BitbucketServerError("token_expired", status_code=answer.status)
+        return answer
+
+    def _granted(self, form: dict[str, str], *, fresh: bool = False) -> AccessToken:
+        integration = self.integration
+        credentials = {"client_id": integration.client_id, "client_secret": integration.client_secret}
+        answer = self._send(
+            "POST",
+            integration.server_url.oauth2_token,
+            {"Accept": "application/json", "Content-Type": FORM},
+            body=Secret(urlencode(form | credentials)),
+            limit=TOKEN_LIMIT,
+            fresh=fresh,
+        )
+        grant = read_grant(answer)
+        return AccessToken(grant.access_token, grant.refresh_token, grant.expires_in, None)
+
+    def _send(
+        self,
+        method: Method,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        body: str | None = None,
+        limit: int,
+        fresh: bool = False,
+        is_repeatable: bool = True,
+    ) -> Answer:
+        def attempt(*, fresh: bool) -> Answer:
+            return send(
+                method,
+                url,
+                headers,
+                body=body,
+                route=self._route,
+                timeout=self.integration.timeout,
+                limit=limit,
+                fresh=fresh,
+            )
+
+        try:
+            return attempt(fresh=fresh)
+        except ConnectionWentStale:
+            if not is_repeatable:
+                raise
+        return attempt(fresh=True)
+
+
+def _challenge(code_verifier: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(code_verifier.encode()).digest()).decode().rstrip("=")
+
+
+def _bearer(access_token: AccessToken, accept: str) -> dict[str, str]:
+    return {"Accept": accept, "Authorization": Secret(f"Bearer {access_token.value}")}
+
+
+def _is_refusal(answer: Answer) -> bool:
+    """Whether the token was not honoured. Bitbucket answers 401 also to people who may not do what they ask for, but
+    names them then; an empty 401 is about the account, and a page about something in front of Bitbucket."""
+    is_about_the_token = bool(answer.body) and not answer.is_html and "X-AUSERNAME" not in answer.headers
+    return answer.status == 401 and is_about_the_token

@@ -1,0 +1,69 @@
+"""Steps that an application may add to its social-core pipeline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from social_core.exceptions import AuthConfigurationError
+
+from .login_backend import LoginBackend
+from .problems import BitbucketServerError
+
+if TYPE_CHECKING:
+    from social_core.backends.base import BaseAuth
+    from social_core.storage import UserMixin, UserProtocol
+
+_OTHER = {"bitbucket-server": "bitbucket-server-oauth2", "bitbucket-server-oauth2": "bitbucket-server"}
+
+
+def associate_by_bitbucket_identity(
+    backend: BaseAuth[object],
+    uid: str,
+    response: dict[str, Any],
+    user: UserProtocol | None = None,
+    social: UserMixin | None = None,
+    *args: Any,  # noqa: ARG001  # core's signature
+    **kwargs: Any,  # noqa: ARG001  # core's signature
+) -> dict[str, Any] | None:
+    """The person who logs in by OAuth 2 is the one who logged in by OAuth 1 with the same account of the same Bitbucket
+    Server, and the other way round.
+
+    For the pipeline right after ``social_core.pipeline.social_auth.social_user``. It compares the numeric user id
+    alone, and only where both backends are in ``AUTHENTICATION_BACKENDS`` and have the same base URL and the same
+    namespace for the integration of this login. It does nothing for other backends and for identities that are known.
+
+    Raises the social error of ``identity_in_use`` where somebody connects an account that is another person's by the
+    other OAuth.
+    """
+    if social is not None or not isinstance(backend, LoginBackend):
+        return None
+    known = _identity_by_other_oauth(backend, uid, response["integration"])
+    if known is None:
+        return None
+    if user is None:
+        return {"user": known.user, "is_new": False}
+    if known.user != user:
+        raise BitbucketServerError("identity_in_use").as_social_error(backend, "pipeline")
+    return None
+
+
+def _identity_by_other_oauth(backend: LoginBackend[Any, Any], uid: str, integration_id: str) -> UserMixin | None:
+    other = _other_backend(backend)
+    if other is None:
+        return None
+    try:
+        space = backend.identity_space(integration_id)
+        if space is None or space != other.identity_space(integration_id):
+            return None
+    except BitbucketServerError as error:
+        raise error.as_social_error(backend, "pipeline") from None
+    return cast("UserMixin | None", backend.strategy.storage.user.get_social_auth(other.name, uid))
+
+
+def _other_backend(backend: LoginBackend[Any, Any]) -> LoginBackend[Any, Any] | None:
+    """The backend of the other OAuth, where the application has it."""
+    try:
+        other = backend.strategy.get_backend(_OTHER.get(backend.name, ""))
+    except AuthConfigurationError:
+        return None
+    return other if isinstance(other, LoginBackend) else None

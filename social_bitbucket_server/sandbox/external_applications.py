@@ -1,0 +1,119 @@
+"""External applications: links by which programs log people in with OAuth 2, and what each may ask for."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from .links import LinkRefusedError
+
+PUBLIC_REPOS = "PUBLIC_REPOS"
+"""The scope that every link permits."""
+
+INCLUDED_SCOPES = {
+    PUBLIC_REPOS: (),
+    "ACCOUNT_WRITE": (PUBLIC_REPOS,),
+    "REPO_READ": (PUBLIC_REPOS,),
+    "REPO_WRITE": ("REPO_READ",),
+    "REPO_ADMIN": ("REPO_WRITE",),
+    "PROJECT_ADMIN": ("REPO_ADMIN",),
+    "ADMIN_WRITE": ("PROJECT_ADMIN",),
+    "SYSTEM_ADMIN": ("ADMIN_WRITE",),
+}
+"""Every scope, and those that it includes at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalApplication:
+    """What the form holds, and the credentials that were made for it.
+
+    *redirect_urls*: where people may be sent back to, compared letter by letter. *permissions*: the scopes that were
+    ticked.
+    """
+
+    id: str
+    name: str
+    redirect_urls: tuple[str, ...]
+    permissions: frozenset[str]
+    client_id: str
+    client_secret: str = field(repr=False)
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Every scope that it may ask for."""
+        return _closure({PUBLIC_REPOS, *self.permissions})
+
+
+class ExternalApplications:
+    """Every external application."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._by_id: dict[str, ExternalApplication] = {}
+
+    def add(self, name: str, redirect_urls: Iterable[str], permissions: Iterable[str]) -> ExternalApplication:
+        """Make one, with credentials of its own. Raises :class:`~.links.LinkRefusedError`."""
+        urls, ticked = tuple(redirect_urls), frozenset(permissions)
+        with self._lock:
+            self._check(name, urls, ticked)
+            application = ExternalApplication(
+                str(uuid.uuid4()), name, urls, ticked, secrets.token_hex(16), secrets.token_hex(32)
+            )
+            self._by_id[application.id] = application
+            return application
+
+    def remove(self, application_id: str) -> None:
+        """Delete one. Raises ``KeyError`` where there is none with this id."""
+        with self._lock:
+            del self._by_id[application_id]
+
+    def get(self, application_id: str) -> ExternalApplication | None:
+        """The application with this id, or nothing."""
+        with self._lock:
+            return self._by_id.get(application_id)
+
+    def by_client_id(self, client_id: str) -> ExternalApplication | None:
+        """The application with this client id, or nothing."""
+        return next((application for application in self.all() if application.client_id == client_id), None)
+
+    def all(self) -> list[ExternalApplication]:
+        """Every application, the oldest first."""
+        with self._lock:
+            return list(self._by_id.values())
+
+    def _check(self, name: str, redirect_urls: tuple[str, ...], permissions: frozenset[str]) -> None:
+        if not name:
+            raise LinkRefusedError("Enter a Name.")
+        if any(application.name == name for application in self._by_id.values()):
+            raise LinkRefusedError(f"There is a link with this Name already: {name}.")
+        if not redirect_urls or not all(_is_redirect_url(url) for url in redirect_urls):
+            raise LinkRefusedError(
+                "Enter the whole Redirect URL, beginning with https:// or http:// and without a fragment. Several are "
+                "separated by commas."
+            )
+        if permissions - INCLUDED_SCOPES.keys():
+            raise LinkRefusedError(f"There is no permission called {min(permissions - INCLUDED_SCOPES.keys())}.")
+        if not permissions:
+            raise LinkRefusedError("Choose at least one of the Application permissions.")
+
+
+def _closure(scopes: Iterable[str]) -> frozenset[str]:
+    found: set[str] = set()
+    left = list(scopes)
+    while left:
+        scope = left.pop()
+        found.add(scope)
+        left.extend(INCLUDED_SCOPES[scope])
+    return frozenset(found)
+
+
+def _is_redirect_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc) and "#" not in text

@@ -1,0 +1,79 @@
+"""The demo application, with sandboxes as the organizations' Bitbucket Servers."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from waitress import create_server
+from waitress.wasyncore import close_all
+
+from demo_app import create_app
+from social_bitbucket_server.sandbox import Sandbox
+from tests.flow.demo import Demo, connect
+from tests.postgresql import PostgreSQL, programs
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    folder = programs()
+    assert folder is not None
+    with PostgreSQL(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, must_be_there: Callable[[bool, str], None]) -> str:
+    """SQLite's default, or an empty database of what the test is parametrized with."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return ""
+    must_be_there(programs() is not None, "PostgreSQL")
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.new_database()
+
+
+@pytest.fixture
+def demo(tmp_path: Path, database_url: str) -> Iterator[Demo]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    app = create_app(
+        {
+            "INSTANCE_PATH": tmp_path / "instance",
+            "PUBLIC_BASE_URL": origin,
+            "OUTBOUND_MODE": "test",
+            "DATABASE_URL": database_url,
+        }
+    )
+    sockets: dict[int, Any] = {}
+    server = create_server(app, map=sockets, sockets=[listener], threads=8)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield Demo(app, origin)
+    server.task_dispatcher.shutdown()
+    server.trigger.pull_trigger(lambda: close_all(sockets))
+    thread.join()
+    app.extensions["engine"].dispose()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(context="/bitbucket", version="7.6.0") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def other_sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def acme(demo: Demo, sandbox: Sandbox) -> str:
+    """An organization that is connected to the sandbox; the path of its integration's page."""
+    owner = demo.visitor()
+    owner.create_organization("acme")
+    return connect(owner, "acme", sandbox)

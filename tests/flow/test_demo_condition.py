@@ -1,0 +1,181 @@
+"""How an integration fares: its state, and the list of attempts in which the owner finds a reference number."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event
+
+from demo_app import audit, clock
+from social_bitbucket_server.sandbox import Sandbox
+from tests.demo_visitor import Page, Visitor
+from tests.flow.demo import Demo, log_in, on_every_database
+
+
+@pytest.fixture
+def owner(demo: Demo, acme: str) -> Visitor:
+    visitor = demo.visitor()
+    visitor.log_owner_in("acme")
+    return visitor
+
+
+def integration_of(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def state_of(page: Page) -> str:
+    found = re.search(r'<span class="status [a-z]+">(.*?)</span>', page.text, re.DOTALL)
+    assert found, page.text
+    return re.sub(r"<[^>]+>", "", found[1]).strip()
+
+
+def test_connection(owner: Visitor, path: str) -> Page:
+    return owner.post(f"{path}/test", path)
+
+
+test_connection.__test__ = False  # type: ignore[attr-defined]
+
+
+@on_every_database
+def test_the_state_goes_from_draft_to_working_to_failing_and_back(
+    demo: Demo,
+    sandbox: Sandbox,
+    acme: str,
+    owner: Visitor,
+) -> None:
+    seen = [state_of(owner.get(acme))]
+    test_connection(owner, acme)
+    seen.append(state_of(owner.get(acme)))
+    log_in(demo.visitor(), acme, sandbox)
+    seen.append(state_of(owner.get(acme)))
+    sandbox.faults.server_error = True
+    demo.visitor().begin(acme)
+    seen.append(state_of(owner.get(acme)))
+    sandbox.faults.server_error = False
+    log_in(demo.visitor(), acme, sandbox)
+    seen.append(state_of(owner.get(acme)))
+    assert [state.partition(" since ")[0] for state in seen] == ["Draft", "Never used", "Working", "Failing", "Working"]
+    assert seen[3].endswith("UTC")
+
+
+def test_a_failing_integration_says_what_to_do_first(
+    demo: Demo,
+    sandbox: Sandbox,
+    acme: str,
+    owner: Visitor,
+) -> None:
+    log_in(demo.visitor(), acme, sandbox)
+    sandbox.faults.server_error = True
+    demo.visitor().begin(acme)
+    words = owner.get(acme).words
+    assert "now something is in the way. The Bitbucket Server reported an error of its own." in words
+    assert "Failing since" in owner.get("/o/acme/settings/integrations").words
+
+
+def test_what_one_person_did_or_is_does_not_make_an_integration_fail(
+    demo: Demo,
+    sandbox: Sandbox,
+    acme: str,
+    owner: Visitor,
+) -> None:
+    log_in(demo.visitor(), acme, sandbox)
+    declining = demo.visitor()
+    begun = declining.begin(acme)
+    declining.get(sandbox.authorize(begun.location, user="jane", allow=False))
+    stranger = demo.visitor()
+    callback = f"/complete/bitbucket-server/{integration_of(acme)}/?oauth_token=x&oauth_verifier=y"
+    assert stranger.get(callback).status == 400
+    assert state_of(owner.get(acme)) == "Working"
+
+
+def test_the_owner_finds_the_number_that_the_person_saw_with_the_real_reason(
+    demo: Demo,
+    sandbox: Sandbox,
+    acme: str,
+    owner: Visitor,
+) -> None:
+    sandbox.faults.server_error = True
+    failed = demo.visitor().begin(acme)
+    number = re.search(r"\b[0-9A-F]{8}\b", failed.words)
+    assert number
+    sandbox.faults.server_error = False
+    for _ in range(3):
+        log_in(demo.visitor(), acme, sandbox)
+    found = owner.get(f"{acme}?reference={number[0].lower()}")
+    attempts = found.text.partition('id="attempts"')[2]
+    assert attempts.count('class="attempt ') == 1
+    assert "The Bitbucket Server reported an error of its own." in attempts
+    assert number[0] in attempts
+    assert "What to do:" in attempts
+
+
+def test_attempts_say_who_logged_in_who_declined_and_who_never_came_back(
+    demo: Demo,
+    sandbox: Sandbox,
+    acme: str,
+    owner: Visitor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log_in(demo.visitor(), acme, sandbox)
+    declining = demo.visitor()
+    declining.get(sandbox.authorize(declining.begin(acme).location, user="jane", allow=False))
+    demo.visitor().begin(acme)
+    outcomes = re.findall(r'<b>(.*?)</b> <span class="outcome">(.*?)</span>', owner.get(acme).text)
+    assert outcomes == [("Somebody", "under way"), ("Somebody", "declined"), ("Jane Doe", "logged in")]
+    later = clock.now() + timedelta(minutes=11)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert "did not come back" in owner.get(acme).words
+
+
+def test_the_list_is_no_longer_than_fifty_and_takes_the_same_number_of_queries(
+    demo: Demo,
+    sandbox: Sandbox,
+    acme: str,
+    owner: Visitor,
+) -> None:
+    asked: list[str] = []
+    event.listen(demo.app.extensions["engine"], "before_cursor_execute", lambda *given: asked.append(given[2]))
+
+    def queries() -> int:
+        asked.clear()
+        owner.get(acme)
+        return len(asked)
+
+    log_in(demo.visitor(), acme, sandbox)
+    few = queries()
+    with demo.app.app_context():
+        for _ in range(120):
+            audit.record("login.failure", outcome="failure", integration_id=integration_of(acme), problem="timeout")
+    many = queries()
+    assert owner.get(acme).text.count('class="attempt ') == 50
+    assert many <= few + 1, "the failure is looked up, too"
+
+
+def test_the_worksheet_follows_the_version_that_the_test_found(demo: Demo, owner: Visitor) -> None:
+    for version, dialog, advice in (
+        ("7.6.0", "Up to 7.19", ""),
+        ("8.19.0", "Bitbucket 7.20 and later", "OAuth 2 is the better way"),
+        ("10.0.1", "Bitbucket 7.20 and later", "is not known"),
+    ):
+        server = Sandbox(version=version)
+        server.start()
+        try:
+            path = owner.add_integration("acme", server.url)
+            assert "Bitbucket 7.20 and later" in _chosen(owner.get(path))
+            test_connection(owner, path)
+            page = owner.get(path)
+        finally:
+            server.stop()
+        assert dialog in _chosen(page)
+        assert advice in page.words
+        assert f"Bitbucket {version}" in page.words
+        if not advice:
+            assert "OAuth 2 is the better way" not in page.words
+
+
+def _chosen(page: Page) -> str:
+    found = re.search(r'aria-current="true">([^<]+)</a>\s*(?:<a[^>]*>[^<]*</a>\s*)?</nav>', page.text)
+    assert found, page.text
+    return found[1]
