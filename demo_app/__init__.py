@@ -23,6 +23,7 @@ from . import (
     rate_limits,
     security_headers,
     settings,
+    setup,
     start,
     templating,
 )
@@ -69,7 +70,7 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     login_manager.init_app(app)
     bitbucket.configure(app, SocialStorage)
     errors.handle_errors(app)
-    for module in (start, organization, login, account, settings, operation):
+    for module in (start, organization, login, account, settings, setup, operation):
         app.register_blueprint(module.blueprint)
 
     database.connect(app, app_settings.database_url)

@@ -95,7 +95,7 @@ def note_denial() -> None:
 
 
 def _deny() -> NoReturn:
-    if request.blueprint == "settings":
+    if _SETTINGS.match(request.path):
         note_denial()
     abort(404)
 

@@ -1,24 +1,109 @@
-"""The test of an integration's connection, stage by stage, for its owner."""
+"""The test of an integration's connection, stage by stage, while somebody watches."""
 
 from __future__ import annotations
 
-from flask import url_for
+import logging
+import secrets
+from collections.abc import Iterator
+from typing import Any, cast
 
-from social_bitbucket_server.checkup import Outcome, Result, check_up, first_failure
+from flask import Flask, Response, current_app, request, url_for
+from markupsafe import Markup
+from sqlalchemy import update
 
-from . import audit, integrations, navigation
+from social_bitbucket_server.checkup import Outcome, Result, Stage, check_up, first_failure
+from social_bitbucket_server.integration import Integration
+
+from . import audit, database, integrations, navigation
 from .models import IntegrationRecord
 
+PLACE = "<!-- the stages -->"
+"""Where the page that is shown has its stages."""
 
-def test(record: IntegrationRecord) -> list[Result]:
-    """What each stage found; how it came out is recorded."""
-    callback = navigation.absolute(url_for("login.complete", integration=record.id))
-    results = list(check_up(lambda: integrations.signing_with(record, record.active_key_pair), callback))
-    failed = first_failure(results)
-    audit.record(
-        "integration.tested",
-        outcome=Outcome.PASSED if failed is None else Outcome.FAILED,
-        integration_id=record.id,
-        problem=failed.problem.code if failed is not None and failed.problem is not None else None,
-    )
-    return results
+_LOG = logging.getLogger(__name__)
+
+
+class ConnectionTest:
+    """The test of *record*, to be iterated once: each stage's result comes as soon as it is there.
+
+    How it came out is written down, also where whoever watched went away before the end. *crash* is the reference
+    number of a mistake of ours, which ends it. It goes on when the request that began it is over, and holds nothing
+    of the database's while the server is asked.
+    """
+
+    def __init__(self, record: IntegrationRecord) -> None:
+        self.results: list[Result] = []
+        self.crash = ""
+        self._app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]  # a proxy's method
+        self._integration_id, self._organization_id = record.id, record.organization_id
+        self._address = request.remote_addr
+        self._callback = navigation.absolute(url_for("login.complete", integration=record.id))
+
+    def __iter__(self) -> Iterator[Result]:
+        outcome = "interrupted"
+        try:
+            for result in check_up(self._integration, self._callback):
+                self.results.append(result)
+                self._note_version(result)
+                yield result
+            outcome = Outcome.PASSED if self.has_passed else Outcome.FAILED
+        except Exception as error:  # noqa: BLE001  # half of the page is sent already
+            self.crash = secrets.token_hex(4).upper()
+            _LOG.error("Reference %s: %s", self.crash, type(error).__name__, exc_info=error)
+        finally:
+            self._write_down(outcome)
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether every stage passed."""
+        return all(result.outcome is Outcome.PASSED for result in self.results)
+
+    def _integration(self) -> Integration:
+        with self._app.app_context():
+            record = database.session.get_one(IntegrationRecord, self._integration_id)
+            return integrations.signing_with(record, record.active_key_pair)
+
+    def _note_version(self, result: Result) -> None:
+        if result.stage is not Stage.BITBUCKET or "version" not in result.facts:
+            return
+        with self._app.app_context():
+            database.session.execute(
+                update(IntegrationRecord)
+                .where(IntegrationRecord.id == self._integration_id)
+                .values(server_version=result.facts["version"])
+            )
+            database.session.commit()
+
+    def _write_down(self, outcome: str) -> None:
+        failed = first_failure(self.results)
+        with self._app.app_context():
+            audit.record(
+                "integration.tested",
+                outcome=outcome,
+                org_id=self._organization_id,
+                integration_id=self._integration_id,
+                problem=failed.problem.code if failed is not None and failed.problem is not None else None,
+                src_ip=self._address,
+                corr_id=self.crash or None,
+            )
+
+
+def shown(test: ConnectionTest, page: str, *, edit_page: str = "", afterwards: str = "") -> Response:
+    """*page* with the stages of *test* at :data:`PLACE`, each sent when it is there.
+
+    *edit_page*: where the integration can be changed, for those who may. *afterwards*: what is shown below the stages
+    if all of them passed.
+    """
+    parts: Any = current_app.jinja_env.get_template("settings/stages.html").module
+    beginning, _, end = Markup(page).partition(PLACE)  # noqa: S704  # a rendered template
+
+    def pieces() -> Iterator[str]:
+        yield beginning + parts.begin()
+        for result in test:
+            yield parts.stage(result, edit_page)
+        if test.crash:
+            yield parts.crash(test.crash)
+        yield parts.end() + Markup(afterwards if test.has_passed and not test.crash else "") + end  # noqa: S704
+
+    # A proxy in front must not wait for the end either.
+    return Response(pieces(), headers={"X-Accel-Buffering": "no"})

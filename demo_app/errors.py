@@ -84,8 +84,25 @@ _CRASH = Words(
 )
 
 
-_WORDS = {"person_disabled": _PERSON_DISABLED, "already_connected": _ALREADY_CONNECTED}
+_TOO_OFTEN = Words(
+    "It was tried too often.",
+    "A limit protects everybody's logins from those who try them by the thousand.",
+    "Wait a minute, then try again.",
+)
+
+_WORDS = {
+    "person_disabled": _PERSON_DISABLED,
+    "already_connected": _ALREADY_CONNECTED,
+    "form_refused": _FORM_TOO_OLD,
+    "too_often": _TOO_OFTEN,
+}
 """For the problems that only this application has."""
+
+
+def words_of(problem: str) -> Words:
+    """What to say about *problem*, the code of one of the library's problems or of this application's own, to whoever
+    mends it."""
+    return _WORDS.get(problem) or (Words.of(PROBLEMS[problem]) if problem in PROBLEMS else _UNKNOWN)
 
 
 def handle_errors(app: Flask) -> None:
@@ -104,7 +121,7 @@ def handle_errors(app: Flask) -> None:
 def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
     """A login that did not succeed. Nothing that Bitbucket or the browser sent is shown."""
     database.session.rollback()
-    _make_reference()
+    make_reference()
     problem = error.context.get("problem", "")
     audit.record(
         _event(problem),
@@ -132,14 +149,14 @@ def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
 
 def form_refused(_error: Exception) -> ResponseReturnValue:
     """A form without this session's token, or of another site."""
-    _make_reference()
+    make_reference()
     audit.record("request.failure", outcome="failure", code="form_refused")
     return _page(_FORM_TOO_OLD, 400)
 
 
 def wrong_host(_error: Exception) -> ResponseReturnValue:
     """A request for another host; the page says which one is right."""
-    _make_reference()
+    make_reference()
     audit.record("request.failure", outcome="failure", code="wrong_host")
     settings: Settings = current_app.extensions["settings"]
     words = Words(
@@ -153,9 +170,15 @@ def wrong_host(_error: Exception) -> ResponseReturnValue:
 def too_often(error: TooOftenError) -> ResponseReturnValue:
     """More than the rate limit allows; says how long to wait. A flood of them does not fill the log."""
     database.session.rollback()
-    _make_reference()
+    make_reference()
     if error.is_news:
-        audit.record("request.failure", outcome="failure", code="too_often", limit=error.what)
+        audit.record(
+            "request.failure",
+            outcome="failure",
+            code="too_often",
+            limit=error.what,
+            integration_id=g.get("integration_id"),
+        )
     words = Words(
         str(error),
         "Nothing was done. A limit protects everybody's logins from those who try them by the thousand.",
@@ -174,7 +197,7 @@ def wrong_method(error: Exception) -> ResponseReturnValue:
     if access.belongs_to_others(request.path):
         access.note_denial()
         return not_found(error)
-    _make_reference()
+    make_reference()
     return _page(_WRONG_METHOD, 405)
 
 
@@ -182,7 +205,7 @@ def refused(error: HTTPException) -> ResponseReturnValue:
     """Any other answer that is not a page, a redirect among them."""
     if error.code is None or error.code < 400:
         return error
-    _make_reference()
+    make_reference()
     audit.record("request.failure", outcome="failure", code=str(error.code))
     words = Words(
         "The request could not be read.", "It is damaged, or larger than any page sends.", "Go back and try again."
@@ -193,7 +216,7 @@ def refused(error: HTTPException) -> ResponseReturnValue:
 def crashed(error: Exception) -> ResponseReturnValue:
     """A mistake of ours: the traceback goes to the log alone."""
     database.session.rollback()
-    _make_reference()
+    make_reference()
     _LOG.error("Reference %s: %s", g.reference, type(error).__name__, exc_info=error)
     return _page(_CRASH, 500)
 
@@ -208,15 +231,15 @@ def _words_for(error: SocialAuthBaseException) -> Words:
     problem = error.context.get("problem", "")
     if isinstance(error, AuthSessionError) and problem != "person_changed":
         return _NOT_UNDER_WAY
-    if problem in _WORDS:
-        return _WORDS[problem]
     if isinstance(error, AuthConfigurationError) and error.parameter == "base_url":
         problem = "connection_failed"  # says nothing about networks that the application may not reach
-    return Words.of(PROBLEMS[problem]) if problem in PROBLEMS else _UNKNOWN
+    return words_of(problem)
 
 
-def _make_reference() -> None:
+def make_reference() -> str:
+    """A number for a person to quote; what this request writes down carries it, too."""
     g.reference = secrets.token_hex(4).upper()
+    return str(g.reference)
 
 
 def _page(

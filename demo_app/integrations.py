@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from functools import lru_cache
 
 from flask import current_app
 from sqlalchemy import select, update
@@ -22,13 +23,20 @@ from .models import IntegrationRecord, KeyPair, KeyState, Organization
 _PURPOSE = "integration-private-key"
 _ANY_BASE_URL = BaseURLRules(plain_http_hosts=None)
 
+KEYS_KEPT = 1024
+"""Private keys that are kept opened in each process."""
+
 
 class SealedKeys:
-    """Private keys as they rest in the database, sealed with *ring*; each is opened and parsed once."""
+    """Private keys as they rest in the database, sealed with *ring*; the :data:`KEYS_KEPT` that were used last are
+    opened and parsed once.
+
+    They are known by the sealed record itself: what another process changes in the database is opened anew.
+    """
 
     def __init__(self, ring: KeyRing) -> None:
         self._ring = ring
-        self._opened: dict[tuple[str, str, str], PrivateKey] = {}
+        self._opened = lru_cache(maxsize=KEYS_KEPT)(self._open)
 
     @classmethod
     def load(cls, settings: Settings) -> SealedKeys:
@@ -55,13 +63,11 @@ class SealedKeys:
 
     def open(self, pair: KeyPair) -> PrivateKey:
         """The private key of *pair*. Raises ``sealed_key_unopenable``."""
-        # Whose it is belongs to what is known: a record that was copied to another row must not open there.
-        sealed = (pair.integration_id, pair.id, pair.sealed_private_key or "")
-        if sealed not in self._opened:
-            self._opened[sealed] = PrivateKey.read(
-                self._ring.open(sealed[2], purpose=_PURPOSE, integration_id=pair.integration_id, key_id=pair.id)
-            )
-        return self._opened[sealed]
+        return self._opened(pair.sealed_private_key or "", pair.integration_id, pair.id)
+
+    # Whose it is belongs to what is known: a record that was copied to another row must not open there.
+    def _open(self, sealed: str, integration_id: str, key_id: str) -> PrivateKey:
+        return PrivateKey.read(self._ring.open(sealed, purpose=_PURPOSE, integration_id=integration_id, key_id=key_id))
 
 
 def make(

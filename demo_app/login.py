@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.secret import Secret
 
-from . import access, audit, database, identities, integrations, navigation, rate_limits, sessions
+from . import access, audit, database, identities, integrations, navigation, rate_limits, sessions, trials
 from .models import IntegrationRecord, Organization, SocialStorage, User
 
 blueprint = Blueprint("login", __name__)
@@ -52,9 +52,16 @@ def complete(integration: str) -> ResponseReturnValue:
     g.integration_id, g.organization = record.id, record.organization
     rate_limits.count(rate_limits.CALLBACKS, rate_limits.visitor(), record.id)
     audit.note_transaction(Secret(request.args.get("oauth_token", "")))
+    if bitbucket.is_trial(_callback_path(record)):
+        return trials.complete(record, _callback_path(record))
     wanted = session.get("next")
     bitbucket.complete(_callback_path(record), login=_log_in, connected=_say_connected)
     return redirect(navigation.after_login(g.organization, wanted), 303)
+
+
+def begin_trial(record: IntegrationRecord) -> Response:
+    """Send the owner's browser to Bitbucket and back, without logging anybody in."""
+    return _begin(record, bitbucket.try_login, purpose="trial")
 
 
 def _begin(record: IntegrationRecord, begin: Callable[[str], Response], purpose: str | None = None) -> Response:

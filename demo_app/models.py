@@ -59,6 +59,8 @@ class IntegrationRecord(Base):
     created_at: Mapped[datetime] = mapped_column(Moment, default=clock.now)
     last_login_at: Mapped[datetime | None] = mapped_column(Moment)
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
+    server_version: Mapped[str] = mapped_column(String(41), default="")
+    """What the last test found; empty before one did."""
 
     organization: Mapped[Organization] = relationship(back_populates="integrations")
     key_pairs: Mapped[list[KeyPair]] = relationship(
@@ -105,6 +107,35 @@ class KeyPair(Base):
     def state(self) -> KeyState:
         """What the key pair is used for now."""
         return KeyState(self.stored_state)
+
+
+class SetupLink(Base):
+    """What opens one integration's set-up page without a login until *expires_at*. The link holds a random token, this
+    table its SHA-256. *opened_at*, *opened_from* (an address) and *opened_with* (a browser, in words) are of the last
+    visit.
+    """
+
+    __tablename__ = "setup_links"
+
+    token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    integration_id: Mapped[str] = mapped_column(ForeignKey("integrations.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+    opened_at: Mapped[datetime | None] = mapped_column(Moment)
+    opened_from: Mapped[str] = mapped_column(String(64), default="")
+    opened_with: Mapped[str] = mapped_column(String(80), default="")
+
+    integration: Mapped[IntegrationRecord] = relationship()
+
+
+Index(
+    "one_setup_link",
+    SetupLink.integration_id,
+    unique=True,
+    sqlite_where=SetupLink.revoked_at.is_(None),
+    postgresql_where=SetupLink.revoked_at.is_(None),
+)
 
 
 for _state in (KeyState.ACTIVE, KeyState.PENDING):
@@ -188,7 +219,10 @@ class AuditEntry(Base):
     """
 
     __tablename__ = "audit_entries"
-    __table_args__ = (Index("audit_entries_of_organization", "organization_id", "id"),)
+    __table_args__ = (
+        Index("audit_entries_of_organization", "organization_id", "id"),
+        Index("audit_entries_of_integration", "integration_id", "event", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(Moment)

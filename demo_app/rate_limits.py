@@ -23,6 +23,14 @@ CALLBACKS = "callbacks"
 """Logins that come back, from one address to one integration."""
 OWNER_PASSWORDS = "owner_passwords"
 """Attempts at the password of one organization's owner, from one address."""
+TESTS = "tests"
+"""Tests of one integration's connection, from one address."""
+SETUP_LINKS = "setup_links"
+"""Set-up links that are opened from one address, whether there are any or not."""
+SETUP_LINKS_MADE = "setup_links_made"
+"""Set-up links that are made for one integration."""
+SETUP_TESTS = "setup_tests"
+"""Tests of one integration's connection by whoever has its set-up link."""
 KEY_PAIRS = "key_pairs"
 """Key pairs that one organization has made; making one takes a second of the processor."""
 ORGANIZATIONS = "organizations"
@@ -32,6 +40,10 @@ _WORDS = {
     LOGINS: "Too many logins were begun from your network.",
     CALLBACKS: "Too many logins came back from your network.",
     OWNER_PASSWORDS: "The owner's password was tried too often from your network.",
+    TESTS: "The connection was tested too often from your network.",
+    SETUP_LINKS: "Too many set-up links were opened from your network.",
+    SETUP_LINKS_MADE: "Too many set-up links were made for this integration.",
+    SETUP_TESTS: "The connection was tested too often with this set-up link.",
     KEY_PAIRS: "Your organization made too many key pairs within an hour.",
     ORGANIZATIONS: "Too many organizations were created from your network.",
 }
@@ -79,6 +91,10 @@ def set_up(app: Flask, settings: Settings) -> None:
             LOGINS: RateLimitItemPerMinute(settings.logins_per_minute, namespace=LOGINS),
             CALLBACKS: RateLimitItemPerMinute(6 * settings.logins_per_minute, namespace=CALLBACKS),
             OWNER_PASSWORDS: RateLimitItemPerMinute(10, 15, namespace=OWNER_PASSWORDS),
+            TESTS: RateLimitItemPerMinute(10, namespace=TESTS),
+            SETUP_LINKS: RateLimitItemPerMinute(30, namespace=SETUP_LINKS),
+            SETUP_LINKS_MADE: RateLimitItemPerHour(20, namespace=SETUP_LINKS_MADE),
+            SETUP_TESTS: RateLimitItemPerMinute(10, 5, namespace=SETUP_TESTS),
             KEY_PAIRS: RateLimitItemPerHour(10, namespace=KEY_PAIRS),
             ORGANIZATIONS: RateLimitItemPerHour(10, namespace=ORGANIZATIONS),
         },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from flask import Flask, Request, Response, g, request
 
 from .config import Settings
@@ -18,10 +20,12 @@ class ForeignFormError(Exception):
 
 
 class QuietRequest(Request):
-    """A request that does not show its query, which may hold a verifier, wherever errors and logs print it."""
+    """A request that shows neither its query, which may hold a verifier, nor a set-up link's token wherever errors and
+    logs print it."""
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.method} {self.path!r}>"
+        path = re.sub(r"\A(/setup/)[^/]+", r"\1…", self.path)
+        return f"<{type(self).__name__} {self.method} {path!r}>"
 
 
 def protect(app: Flask, settings: Settings) -> None:

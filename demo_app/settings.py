@@ -9,20 +9,27 @@ from flask.typing import ResponseReturnValue
 
 from social_bitbucket_server.keys import PublicKey
 from social_bitbucket_server.problems import BitbucketServerError, Problem
-from social_bitbucket_server.worksheet import Dialog, Step, render_text, worksheet
+from social_bitbucket_server.worksheet import Dialog, advice_for, render_text
 
 from . import (
     access,
+    attempts,
     audit,
     connection,
     database,
+    errors,
     identities,
     integrations,
     key_rotation,
+    login,
     navigation,
     people,
     rate_limits,
+    security_headers,
+    setup_links,
+    trials,
     words,
+    worksheets,
 )
 from .config import Settings
 from .forms import DeleteForm, EditIntegrationForm, IntegrationForm
@@ -44,10 +51,12 @@ def index(organization: Organization) -> ResponseReturnValue:
 @access.for_owner
 def integrations_list(organization: Organization) -> ResponseReturnValue:
     """All integrations with their state."""
+    records = integrations.of(organization)
     return render_template(
         "settings/integrations.html",
         organization=organization,
-        records=integrations.of(organization),
+        records=records,
+        conditions=attempts.conditions_of(records),
         login_link=_login_link(organization),
     )
 
@@ -86,7 +95,7 @@ def integration(organization: Organization, integration: str) -> ResponseReturnV
 def plain_worksheet(organization: Organization, integration: str) -> ResponseReturnValue:
     """The worksheet as text, to be sent to whoever administers Bitbucket."""
     record = _integration_or_404(organization, integration)
-    return render_text(_worksheet(record, _dialog())), {"Content-Type": "text/plain; charset=utf-8"}
+    return render_text(worksheets.steps(record, _dialog(record))), {"Content-Type": "text/plain; charset=utf-8"}
 
 
 @blueprint.get("/integrations/<integration>/edit")
@@ -145,12 +154,12 @@ def make_key_pair(organization: Organization, integration: str) -> ResponseRetur
 def verify_key_pair(organization: Organization, integration: str) -> ResponseReturnValue:
     """Use the new key pair from now on, if Bitbucket accepts it."""
     record = _integration_or_404(organization, integration)
-    rate_limits.count(rate_limits.LOGINS, rate_limits.visitor(), record.id)
+    rate_limits.count(rate_limits.TESTS, rate_limits.visitor(), record.id)
     try:
         is_in_use = key_rotation.verify(record)
     except BitbucketServerError as error:
         database.session.rollback()
-        audit.record("integration.tested", outcome="failure", integration_id=record.id, problem=error.code)
+        audit.record("key.refused", outcome="failure", integration_id=record.id, problem=error.code)
         if error.code == "address_blocked":
             audit.record("outbound.blocked", outcome="failure", **error.facts)
         return _integration_page(organization, record, refusal=error.problem), 422
@@ -166,9 +175,38 @@ def verify_key_pair(organization: Organization, integration: str) -> ResponseRet
 def test_connection(organization: Organization, integration: str) -> ResponseReturnValue:
     """Test the connection, and show what each stage found."""
     record = _integration_or_404(organization, integration)
-    rate_limits.count(rate_limits.LOGINS, rate_limits.visitor(), record.id)
-    results = connection.test(record)
-    return render_template("settings/connection.html", organization=organization, record=record, results=results)
+    rate_limits.count(rate_limits.TESTS, rate_limits.visitor(), record.id)
+    security_headers.allow_forms_to_reach({integrations.server_url(record).origin})
+    context = {"organization": organization, "record": record}
+    return connection.shown(
+        connection.ConnectionTest(record),
+        render_template("settings/connection.html", place=connection.PLACE, **context),
+        edit_page=url_for("settings.edit", slug=organization.slug, integration=record.id),
+        afterwards=render_template("settings/try_login.html", **context),
+    )
+
+
+@blueprint.post("/integrations/<integration>/try")
+@access.for_owner
+def try_login(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Send the owner to Bitbucket and back, as a trial."""
+    record = _integration_or_404(organization, integration)
+    if record.disabled_at is not None:
+        flash("A disabled integration cannot be tried. Enable it under Edit first.")
+        return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
+    return login.begin_trial(record)
+
+
+@blueprint.get("/integrations/<integration>/trial")
+@access.for_owner
+def trial(organization: Organization, integration: str) -> ResponseReturnValue:
+    """What came of the trial."""
+    record = _integration_or_404(organization, integration)
+    result = trials.result_of(record)
+    if result is None:
+        return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
+    words = errors.words_of(result.get("problem", ""))
+    return render_template("settings/trial.html", organization=organization, record=record, trial=result, words=words)
 
 
 @blueprint.get("/integrations/<integration>/delete")
@@ -220,7 +258,7 @@ def let_in_or_not(organization: Organization, user_id: int, action: str) -> Resp
 @access.for_owner
 def audit_list(organization: Organization) -> ResponseReturnValue:
     """What happened, newest first; all that belongs to one reference number where somebody quotes it."""
-    reference = re.sub(r"[^0-9A-F]", "", request.args.get("reference", "").upper())[:_LONGEST_REFERENCE]
+    reference = _reference()
     entries, has_older = audit.entries(
         organization, reference=reference, before=request.args.get("before", type=_entry_number)
     )
@@ -237,6 +275,11 @@ def audit_list(organization: Organization) -> ResponseReturnValue:
     )
 
 
+def _reference() -> str:
+    """The number that somebody quotes, however they write it."""
+    return re.sub(r"[^0-9A-F]", "", request.args.get("reference", "").upper())[:_LONGEST_REFERENCE]
+
+
 def _entry_number(text: str) -> int:
     """Raises ValueError for what is no entry's number."""
     number = int(text)
@@ -245,28 +288,15 @@ def _entry_number(text: str) -> int:
     return number
 
 
-def _dialog() -> Dialog:
-    """Which of Bitbucket's two dialogs the page is about."""
-    return Dialog.UP_TO_7_19 if request.args.get("bitbucket") == Dialog.UP_TO_7_19 else Dialog.FROM_7_20
-
-
-def _worksheet(record: IntegrationRecord, dialog: Dialog) -> tuple[Step, ...]:
-    name, organization = _settings().application_name, record.organization
-    number = "" if record.number == 1 else f" {record.number}"  # links on one server have different names, too
-    return worksheet(
-        server_url=integrations.server_url(record),
-        application_url=navigation.absolute(integrations.application_path(record)),
-        application_name=f"{name} ({organization.name}{number})",
-        consumer_key=record.consumer_key,
-        consumer_name=name,
-        public_key=PublicKey.read(record.active_key_pair.public_key),
-        dialog=dialog,
-    )
+def _dialog(record: IntegrationRecord) -> Dialog:
+    """Which of Bitbucket's two dialogs the page is about: the chosen one, or that of the server's version."""
+    return worksheets.dialog(record, request.args.get("bitbucket", ""))
 
 
 def _integration_page(organization: Organization, record: IntegrationRecord, refusal: Problem | None = None) -> str:
     """*refusal*: why the new key pair cannot be used yet."""
-    dialog = _dialog()
+    dialog = _dialog(record)
+    reference = _reference()
     return render_template(
         "settings/integration.html",
         organization=organization,
@@ -279,7 +309,13 @@ def _integration_page(organization: Organization, record: IntegrationRecord, ref
         login_link=_login_link(organization),
         people=words.count(identities.count(record), "person has", "people have"),
         server_url=integrations.server_url(record),
-        steps=_worksheet(record, dialog),
+        steps=worksheets.steps(record, dialog),
+        script=worksheets.script(record),
+        setup_link=setup_links.live(record),
+        condition=attempts.condition_of(record),
+        advice=advice_for(record.server_version),
+        reference=reference,
+        attempts=attempts.of(record, reference=reference),
     )
 
 

@@ -18,6 +18,15 @@ def ago(moment: datetime) -> str:
     return "just now"
 
 
+def ahead(moment: datetime) -> str:
+    """How far *moment* is in the future, in words, and never more than it is: "in 6 days"."""
+    seconds = int((moment - clock.now()).total_seconds())
+    for length, unit in _UNITS:
+        if seconds >= length:
+            return f"in {count(seconds // length, unit)}"
+    return "within a minute"
+
+
 def duration(seconds: int) -> str:
     """A duration to wait, rounded up: "40 seconds", "12 minutes"."""
     return count(seconds, "second") if seconds <= 90 else count(-(-seconds // 60), "minute")

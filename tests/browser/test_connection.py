@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.browser.test_story import Worksheet, add_integration, create_organization
+from tests.browser.test_story import Worksheet, add_integration, create_organization, log_into_sandbox
 
 pytestmark = pytest.mark.browser
 
@@ -68,3 +68,72 @@ def test_the_page_fits_a_telephone(page, integration):
     run_test(page)
     overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert overflow <= 0
+
+
+def state_of(page):
+    page.get_by_role("main").locator(".crumb a").click() if page.url.endswith(("/test", "/trial")) else page.reload()
+    return page.locator(".heading-line .status").inner_text()
+
+
+def test_the_state_follows_what_happens_and_the_owner_finds_the_persons_number(page, chromium, integration):
+    states = [state_of(page)]
+    link(page, integration)
+    run_test(page)
+    states.append(state_of(page))
+    login_link = page.get_by_label("Login link").input_value()
+    jane = chromium.new_context().new_page()
+
+    def log_in():
+        jane.goto(login_link)
+        jane.get_by_role("button", name="Log in with").click()
+
+    log_in()
+    log_into_sandbox(jane, "jane")
+    jane.get_by_role("button", name="Allow").click()
+    jane.get_by_text("You are logged in to").wait_for()
+    states.append(state_of(page))
+    integration.faults.server_error = True
+    jane.context.clear_cookies()
+    log_in()
+    number = re.search(r"\b[0-9A-F]{8}\b", jane.get_by_role("main").inner_text())[0]
+    states.append(state_of(page))
+    attempts = page.locator("#attempts")
+    attempts.get_by_label("Reference number").fill(number)
+    attempts.get_by_role("button", name="Find").click()
+    found = page.locator("#attempts li")
+    assert found.count() == 1
+    assert "The Bitbucket Server reported an error of its own." in found.inner_text()
+    assert "What to do:" in found.inner_text()
+    integration.faults.server_error = False
+    run_test(page)
+    states.append(state_of(page))
+    jane.context.close()
+    assert [state.partition(" since ")[0] for state in states] == [
+        "Draft",
+        "Never used",
+        "Working",
+        "Failing",
+        "Working",
+    ]
+
+
+def test_a_trial_login_is_the_last_stage_and_leaves_the_owner_logged_in(page, integration):
+    link(page, integration)
+    run_test(page)
+    page.get_by_role("button", name="Try a login").click()
+    log_into_sandbox(page, "jane")
+    page.get_by_role("button", name="Allow").click()
+    page.get_by_text("Bitbucket says that you are Jane Doe.").wait_for()
+    assert "passed" in page.locator(".stages").inner_text()
+    page.get_by_role("link", name="People").click()
+    assert "Jane Doe" not in page.get_by_role("main").inner_text()
+
+
+def test_a_trial_login_that_is_declined_says_so(page, integration):
+    link(page, integration)
+    run_test(page)
+    page.get_by_role("button", name="Try a login").click()
+    log_into_sandbox(page, "jane")
+    page.get_by_role("button", name="Deny").click()
+    page.get_by_text("Access was declined in Bitbucket.").wait_for()
+    page.get_by_role("button", name="Test the connection again").wait_for()

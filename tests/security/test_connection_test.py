@@ -1,6 +1,12 @@
 """*Test connection* gives nothing away and changes nothing."""
 
-from tests.security.world import PROPERTIES, REQUEST_TOKEN, Reply
+import threading
+from http.client import HTTPConnection
+from urllib.parse import urlencode
+
+from demo_app import connection, database
+from demo_app.models import IntegrationRecord
+from tests.security.world import HOST, PROPERTIES, REQUEST_TOKEN, Reply
 
 
 def run_test(owner, place):
@@ -56,3 +62,93 @@ def test_get_tests_nothing(world):
     owner.log_owner_in(world.a)
     assert owner.get(f"{world.a.settings_path}/test").status == 405
     assert world.fa.received == []
+
+
+class Watching:
+    """Presses *Test connection*, and reads the page as far as it has come."""
+
+    def __init__(self, world, owner, place):
+        token = owner.get(place.settings_path).csrf_token
+        self._connection = HTTPConnection("127.0.0.1", world.port, timeout=30)
+        self._connection.request(
+            "POST",
+            f"{place.settings_path}/test",
+            urlencode({"csrf_token": token}),
+            {
+                "Host": HOST,
+                "Cookie": "; ".join(f"{name}={value}" for name, value in owner.cookies.items()),
+                "Content-Type": "application/x-www-form-urlencoded",
+            },
+        )
+        self.response = self._connection.getresponse()
+        self.text = ""
+
+    def read_until(self, words):
+        while words not in self.text:
+            piece = self.response.read1()
+            assert piece, self.text
+            self.text += piece.decode()
+
+    def go_away(self):
+        self.response.close()
+        self._connection.close()
+
+
+def test_each_stage_is_shown_while_the_next_one_still_waits(world):
+    owner = world.browser()
+    owner.log_owner_in(world.a)
+    asked, answer = threading.Event(), threading.Event()
+
+    def wait(_):
+        asked.set()
+        answer.wait(30)
+        return Reply('{"version":"8.7.0","displayName":"Bitbucket"}')
+
+    world.fa.scripts[PROPERTIES] = wait
+    watching = Watching(world, owner, world.a)
+    try:
+        watching.read_until("and the certificate is trusted")
+        assert asked.wait(30)
+        assert "Bitbucket 8.7.0" not in watching.text
+        assert watching.response.headers["X-Accel-Buffering"] == "no"
+        answer.set()
+        watching.read_until("Try a login")
+    finally:
+        answer.set()
+        watching.go_away()
+
+
+def test_a_test_that_nobody_watches_to_its_end_is_written_down(world):
+    owner = world.browser()
+    owner.log_owner_in(world.a)
+    with world.context():
+        test = connection.ConnectionTest(database.session.get_one(IntegrationRecord, world.a.integration_id))
+    stages = iter(test)
+    next(stages)
+    stages.close()
+    assert world.events("integration.tested")[-1]["outcome"] == "interrupted"
+    assert "An integration&#39;s connection was tested." in owner.get(f"/o/{world.a.slug}/settings/audit").text
+
+
+def test_a_mistake_of_ours_in_the_middle_ends_in_a_sentence(world, monkeypatch):
+    def breaks_off(*_):
+        raise RuntimeError("forced")
+        yield
+
+    monkeypatch.setattr(connection, "check_up", breaks_off)
+    owner = world.browser()
+    owner.log_owner_in(world.a)
+    page = run_test(owner, world.a)
+    assert "The test broke off." in page.text
+    assert "forced" not in page.text
+    assert page.text.rstrip().endswith("</html>")
+    reference = world.events("integration.tested")[-1]["corr_id"]
+    assert reference in page.text
+
+
+def test_tests_have_a_limit_of_their_own(world):
+    owner = world.browser()
+    owner.log_owner_in(world.a)
+    statuses = [run_test(owner, world.a).status for _ in range(11)]
+    assert statuses == [200] * 10 + [429]
+    assert world.browser().begin(world.a).status == 303, "logins are counted apart"

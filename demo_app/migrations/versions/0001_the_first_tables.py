@@ -96,6 +96,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_login_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("server_version", sa.String(length=41), nullable=False),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("fk_integrations_organization_id"), ondelete="CASCADE"
         ),
@@ -128,6 +129,30 @@ def upgrade() -> None:
             sqlite_where=sa.text(f"state = '{state}'"),
             postgresql_where=sa.text(f"state = '{state}'"),
         )
+    op.create_table(
+        "setup_links",
+        sa.Column("token_sha256", sa.String(length=64), nullable=False),
+        sa.Column("integration_id", sa.String(length=32), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("opened_from", sa.String(length=64), nullable=False),
+        sa.Column("opened_with", sa.String(length=80), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["integration_id"], ["integrations.id"], name=op.f("fk_setup_links_integration_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("token_sha256", name=op.f("pk_setup_links")),
+    )
+    op.create_index(op.f("ix_setup_links_integration_id"), "setup_links", ["integration_id"], unique=False)
+    op.create_index(
+        "one_setup_link",
+        "setup_links",
+        ["integration_id"],
+        unique=True,
+        sqlite_where=sa.text("revoked_at IS NULL"),
+        postgresql_where=sa.text("revoked_at IS NULL"),
+    )
     op.create_table(
         "users",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -217,6 +242,7 @@ def upgrade() -> None:
         sa.Column("details", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entries")),
     )
+    op.create_index("audit_entries_of_integration", "audit_entries", ["integration_id", "event", "id"], unique=False)
     op.create_index("audit_entries_of_organization", "audit_entries", ["organization_id", "id"], unique=False)
     op.create_index(op.f("ix_audit_entries_reference"), "audit_entries", ["reference"], unique=False)
     op.create_index(op.f("ix_audit_entries_transaction"), "audit_entries", ["transaction"], unique=False)
@@ -237,6 +263,14 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_login_sessions_integration_id"), table_name="login_sessions")
     op.drop_table("login_sessions")
     op.drop_table("users")
+    op.drop_index(
+        "one_setup_link",
+        table_name="setup_links",
+        sqlite_where=sa.text("revoked_at IS NULL"),
+        postgresql_where=sa.text("revoked_at IS NULL"),
+    )
+    op.drop_index(op.f("ix_setup_links_integration_id"), table_name="setup_links")
+    op.drop_table("setup_links")
     for state in ("pending", "active"):
         op.drop_index(
             f"one_{state}_key_pair",

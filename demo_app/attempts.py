@@ -1,0 +1,176 @@
+"""How an integration fares, read from the audit log: its state, and the last attempts to log in through it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, func, select
+
+from social_bitbucket_server.pending import LIFETIME
+from social_bitbucket_server.problems import PROBLEMS, Who
+
+from . import clock, database
+from .errors import words_of
+from .models import AuditEntry, IntegrationRecord, User
+
+MOST = 50
+"""How many attempts are shown."""
+
+_SUCCEEDED = {"login.success": "logged in", "identity.connected": "connected"}
+_FAILED = ("login.failure", "login.mixup", "login.replay", "request.failure")
+_ENDED = (*_SUCCEEDED, *_FAILED)
+_ROWS_OF_AN_ATTEMPT = 2  # its beginning, and its end
+_OF_ONE_PERSON = frozenset({"account_inactive", "account_not_admitted", "person_inactive"})
+_TO_BE_MENDED = tuple(
+    code for code, problem in PROBLEMS.items() if problem.who is not Who.PERSON and code not in _OF_ONE_PERSON
+)
+"""The problems that keep everybody out until somebody does something, unlike one person's own."""
+
+
+class State(StrEnum):
+    """How an integration fares."""
+
+    DISABLED = "disabled"
+    DRAFT = "draft"
+    """It never worked: no test passed, and nobody logged in."""
+    NEVER_USED = "never used"
+    """A test passed, and nobody has logged in yet."""
+    WORKING = "working"
+    FAILING = "failing"
+    """It worked, and since then something happened that has to be mended."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An integration's *state*; where it is failing, *since* when, and the code of the first *problem*."""
+
+    state: State
+    since: datetime | None = None
+    problem: str | None = None
+
+    @property
+    def remedy(self) -> str:
+        """What to do about the problem, in a sentence or two."""
+        return PROBLEMS[self.problem].remedy if self.problem in PROBLEMS else ""
+
+    @property
+    def cause(self) -> str:
+        """What is wrong, in a sentence."""
+        return PROBLEMS[self.problem].title if self.problem in PROBLEMS else ""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt to log in: how it came out, and where it failed why, what to do, and *who* can do it.
+
+    *reference* is the number that the person saw. *person* is empty where nobody knows who it was.
+    """
+
+    at: datetime
+    outcome: str
+    reference: str
+    person: str
+    cause: str
+    remedy: str
+    who: str
+
+
+def conditions_of(records: Iterable[IntegrationRecord]) -> dict[str, Condition]:
+    """The condition of each of *records*, by its id, in a fixed number of queries."""
+    by_id = {record.id: record for record in records}
+    entry = AuditEntry
+    of_these = entry.integration_id.in_(by_id)
+    worked = set(database.session.scalars(select(entry.integration_id).where(of_these, _works()).distinct()))
+    last = (
+        select(entry.integration_id, func.max(entry.id).label("id"))
+        .where(of_these, _works())
+        .group_by(entry.integration_id)
+        .subquery()
+    )
+    first_failure = (
+        select(func.min(entry.id))
+        .join(last, last.c.integration_id == entry.integration_id)
+        .where(entry.id > last.c.id, _fails())
+        .group_by(entry.integration_id)
+    )
+    failed = {
+        row.integration_id: row for row in database.session.scalars(select(entry).where(entry.id.in_(first_failure)))
+    }
+    return {key: _condition(record, key in worked, failed.get(key)) for key, record in by_id.items()}
+
+
+def condition_of(record: IntegrationRecord) -> Condition:
+    """The condition of *record*."""
+    return conditions_of([record])[record.id]
+
+
+def _condition(record: IntegrationRecord, worked: bool, failure: AuditEntry | None) -> Condition:
+    if record.disabled_at is not None:
+        return Condition(State.DISABLED)
+    if failure is not None:
+        return Condition(State.FAILING, failure.at, failure.problem)
+    if record.last_login_at is not None:
+        return Condition(State.WORKING)
+    return Condition(State.NEVER_USED if worked else State.DRAFT)
+
+
+def _works() -> ColumnElement[bool]:
+    tested = (AuditEntry.event == "integration.tested") & (AuditEntry.outcome == "passed")
+    return (AuditEntry.event == "login.success") | tested
+
+
+def _fails() -> ColumnElement[bool]:
+    failed = (AuditEntry.event == "login.failure") & AuditEntry.problem.in_(_TO_BE_MENDED)
+    tested = (AuditEntry.event == "integration.tested") & (AuditEntry.outcome == "failed")
+    return failed | tested
+
+
+def of(record: IntegrationRecord, *, reference: str = "") -> list[Attempt]:
+    """The last attempts to log in through *record*, newest first; those with this *reference* number, where there is
+    one, however old."""
+    wanted = select(AuditEntry).where(
+        AuditEntry.integration_id == record.id, AuditEntry.event.in_(("login.begin", *_ENDED))
+    )
+    if reference:
+        wanted = wanted.where(AuditEntry.reference == reference)
+    newest = wanted.order_by(AuditEntry.id.desc()).limit(MOST * _ROWS_OF_AN_ATTEMPT)
+    rows = database.session.scalars(newest).all()
+    ended = {row.transaction for row in rows if row.event in _ENDED}
+    rows = [row for row in rows if row.event in _ENDED or not (row.transaction in ended or _is_trial(row))][:MOST]
+    names = _names(rows)
+    return [_attempt(row, names) for row in rows]
+
+
+def _is_trial(row: AuditEntry) -> bool:
+    return row.details.get("purpose") == "trial"
+
+
+def _names(rows: Sequence[AuditEntry]) -> Mapping[int, str]:
+    ids = {row.user_id for row in rows if row.user_id is not None}
+    found = database.session.execute(select(User.id, User.display_name).where(User.id.in_(ids)))
+    return {row.id: row.display_name for row in found}
+
+
+def _attempt(row: AuditEntry, names: Mapping[int, str]) -> Attempt:
+    words = words_of(row.problem or str(row.details.get("code", ""))) if row.event in _FAILED else None
+    return Attempt(
+        at=row.at,
+        outcome=_outcome(row),
+        reference=row.reference or "",
+        person=names.get(row.user_id, "") if row.user_id is not None else "",
+        cause=words.title if words else "",
+        remedy=words.remedy if words else "",
+        who=words.who if words else "",
+    )
+
+
+def _outcome(row: AuditEntry) -> str:
+    if row.event in _SUCCEEDED:
+        return _SUCCEEDED[row.event]
+    if row.event == "login.begin":
+        is_recent = clock.now() - row.at < timedelta(seconds=LIFETIME)
+        return "under way" if is_recent else "did not come back"
+    return "declined" if row.problem == "login_declined" else "failed"

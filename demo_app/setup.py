@@ -1,0 +1,136 @@
+"""The pages of set-up links: the owner makes and revokes them, and whoever has one sees and tests one integration."""
+
+from __future__ import annotations
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
+
+from social_bitbucket_server.worksheet import Dialog, advice_for
+
+from . import access, connection, integrations, navigation, rate_limits, setup_links, worksheets
+from .models import IntegrationRecord, Organization, SetupLink
+
+blueprint = Blueprint("setup", __name__)
+
+_OF_AN_INTEGRATION = "/o/<slug>/settings/integrations/<integration>"
+_SCRIPT_HEADERS = {
+    "Content-Type": "text/plain; charset=utf-8",
+    "Content-Disposition": 'attachment; filename="link.sh"',
+}
+
+
+@blueprint.after_request
+def keep_out_of_search_engines(response: Response) -> Response:
+    """Somebody may have put a link on a page that is searched."""
+    response.headers["X-Robots-Tag"] = "noindex, nofollow"
+    return response
+
+
+@blueprint.post(f"{_OF_AN_INTEGRATION}/setup-link")
+@access.for_owner
+def make(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Make the integration's set-up link, and show it this once."""
+    record = _integration_or_404(organization, integration)
+    if record.disabled_at is not None:
+        flash("The set-up link of a disabled integration would open nothing. Enable it under Edit first.")
+        return _to_the_integration(record)
+    rate_limits.count(rate_limits.SETUP_LINKS_MADE, record.id)
+    address = navigation.absolute(url_for("setup.page", token=setup_links.make(record)))
+    return render_template(
+        "setup/made.html", organization=organization, record=record, address=address, link=setup_links.live(record)
+    )
+
+
+@blueprint.post(f"{_OF_AN_INTEGRATION}/setup-link/revoke")
+@access.for_owner
+def revoke(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Let the integration's set-up link open nothing any more."""
+    record = _integration_or_404(organization, integration)
+    was_live = setup_links.revoke(record)
+    flash("The set-up link is revoked." if was_live else "There is no set-up link to revoke.")
+    return _to_the_integration(record)
+
+
+@blueprint.get(f"{_OF_AN_INTEGRATION}/link.sh")
+@access.for_owner
+def script_for_owner(organization: Organization, integration: str) -> ResponseReturnValue:
+    """The script, to be sent to whoever administers Bitbucket."""
+    return worksheets.script(_integration_or_404(organization, integration)), _SCRIPT_HEADERS
+
+
+@blueprint.get("/setup/<token>")
+def page(token: str) -> ResponseReturnValue:
+    """The worksheet and the script of the one integration."""
+    link = _known_link(token)
+    if setup_links.condition(link) is not setup_links.Condition.LIVE:
+        return _explanation(link)
+    setup_links.note_opening(link)
+    record = link.integration
+    dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
+    return render_template(
+        "setup/page.html",
+        link=link,
+        record=record,
+        token=token,
+        dialog=dialog,
+        dialogs=Dialog,
+        advice=advice_for(record.server_version),
+        server_url=integrations.server_url(record),
+        steps=worksheets.steps(record, dialog),
+        script=worksheets.script(record),
+    )
+
+
+@blueprint.get("/setup/<token>/link.sh")
+def script(token: str) -> ResponseReturnValue:
+    """The script as a file."""
+    link = _known_link(token)
+    if setup_links.condition(link) is not setup_links.Condition.LIVE:
+        return _explanation(link)
+    return worksheets.script(link.integration), _SCRIPT_HEADERS
+
+
+@blueprint.post("/setup/<token>/test")
+def test_connection(token: str) -> ResponseReturnValue:
+    """Test the connection of the one integration, and show what each stage found."""
+    link = _known_link(token)
+    if setup_links.condition(link) is not setup_links.Condition.LIVE:
+        return _explanation(link)
+    record = link.integration
+    rate_limits.count(rate_limits.SETUP_TESTS, record.id)
+    context = {"record": record, "token": token}
+    return connection.shown(
+        connection.ConnectionTest(record),
+        render_template("setup/test.html", place=connection.PLACE, **context),
+        afterwards=render_template("setup/passed.html", **context),
+    )
+
+
+def _known_link(token: str) -> SetupLink:
+    """The link, live or not; a page like any other that is not there for tokens that nobody was given."""
+    rate_limits.count(rate_limits.SETUP_LINKS, rate_limits.visitor())
+    link = setup_links.find(token)
+    if link is None:
+        abort(404)
+    return link
+
+
+def _explanation(link: SetupLink) -> ResponseReturnValue:
+    """Why *link* does not open, and nothing about what it opened."""
+    return render_template("setup/over.html", condition=setup_links.condition(link)), 410
+
+
+def _integration_or_404(organization: Organization, integration_id: str) -> IntegrationRecord:
+    record = integrations.find(organization, integration_id)
+    if record is None:
+        access.note_denial()
+        abort(404)
+    return record
+
+
+def _to_the_integration(record: IntegrationRecord) -> Response:
+    address = url_for(
+        "settings.integration", slug=record.organization.slug, integration=record.id, _anchor="setup-link"
+    )
+    return redirect(address, 303)

@@ -1,0 +1,122 @@
+"""Set-up links: for seven days, whoever has one sees how to set one integration up in Bitbucket, without an account.
+
+The database holds the SHA-256 of the token in the link, and nothing that would open it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from datetime import timedelta
+from enum import StrEnum
+
+from flask import request, session
+from sqlalchemy import delete, select, update
+
+from . import audit, browsers, clock, database
+from .models import IntegrationRecord, Organization, SetupLink
+
+LIFETIME = timedelta(days=7)
+_KEPT = timedelta(days=30)
+"""How long a link that expired can say so."""
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+_OPENED = "setup_link"
+
+
+class Condition(StrEnum):
+    """Whether a set-up link opens, or why it does not."""
+
+    LIVE = "live"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+def make(record: IntegrationRecord) -> str:
+    """Make the set-up link of *record*; the one before does not open any more. Returns its token, which nobody can be
+    told again."""
+    database.session.refresh(record, with_for_update=True)  # two at once would make two
+    _revoke(record)
+    now, token = clock.now(), secrets.token_urlsafe(32)
+    database.session.execute(
+        delete(SetupLink).where(SetupLink.integration_id == record.id, SetupLink.expires_at < now - _KEPT)
+    )
+    database.session.add(
+        SetupLink(token_sha256=_digest(token), integration_id=record.id, created_at=now, expires_at=now + LIFETIME)
+    )
+    audit.record("setup_link.created", integration_id=record.id)
+    database.session.commit()
+    return token
+
+
+def revoke(record: IntegrationRecord) -> bool:
+    """Let the set-up link of *record* open nothing any more; returns whether there was one that did."""
+    was_live = _revoke(record)
+    database.session.commit()
+    return was_live
+
+
+def live(record: IntegrationRecord) -> SetupLink | None:
+    """The set-up link of *record* that opens now; there is one at most."""
+    return database.session.scalar(
+        select(SetupLink).where(
+            SetupLink.integration_id == record.id,
+            SetupLink.revoked_at.is_(None),
+            SetupLink.expires_at > clock.now(),
+        )
+    )
+
+
+def find(token: str) -> SetupLink | None:
+    """The link with this *token*, whatever its condition, if its integration and the organization are enabled."""
+    if not _TOKEN.fullmatch(token):
+        return None
+    return database.session.scalar(
+        select(SetupLink)
+        .join(SetupLink.integration)
+        .join(Organization)
+        .where(
+            SetupLink.token_sha256 == _digest(token),
+            IntegrationRecord.disabled_at.is_(None),
+            Organization.disabled_at.is_(None),
+        )
+    )
+
+
+def condition(link: SetupLink) -> Condition:
+    """Whether *link* opens, or why it does not."""
+    if link.revoked_at is not None and link.revoked_at < link.expires_at:
+        return Condition.REVOKED
+    return Condition.LIVE if clock.now() < link.expires_at else Condition.EXPIRED
+
+
+def note_opening(link: SetupLink) -> None:
+    """Write down that *link* was opened, once for each browser's session, with where from and with what."""
+    handle = link.token_sha256[:16]
+    if session.get(_OPENED) == handle:
+        return
+    session[_OPENED] = handle
+    link.opened_at = clock.now()
+    link.opened_from = request.remote_addr or ""
+    link.opened_with = browsers.in_words(request.user_agent.string)
+    audit.record("setup_link.opened", org_id=link.integration.organization_id, integration_id=link.integration_id)
+    database.session.commit()
+
+
+def _revoke(record: IntegrationRecord) -> bool:
+    """The caller commits."""
+    now = clock.now()
+    expiries = database.session.scalars(
+        update(SetupLink)
+        .where(SetupLink.integration_id == record.id, SetupLink.revoked_at.is_(None))
+        .values(revoked_at=now)
+        .returning(SetupLink.expires_at)
+    ).all()
+    was_live = any(expires_at > now for expires_at in expiries)
+    if was_live:
+        audit.record("setup_link.revoked", integration_id=record.id)
+    return was_live
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

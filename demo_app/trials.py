@@ -1,0 +1,47 @@
+"""The trial login: the owner goes through Bitbucket's own page and back, and nobody is logged in by it."""
+
+from __future__ import annotations
+
+from flask import redirect, session, url_for
+from social_core.exceptions import AuthSessionError, SocialAuthBaseException
+from werkzeug.wrappers import Response
+
+from social_bitbucket_server import flask as bitbucket
+
+from . import audit, database
+from .errors import make_reference
+from .models import IntegrationRecord
+
+_RESULT = "trial"
+
+
+def complete(record: IntegrationRecord, callback_path: str) -> Response:
+    """Keep what came of the trial for the page that shows it, in the session of the owner who began it.
+
+    Raises ``SocialAuthBaseException`` where the trial belongs to another session, or is over.
+    """
+    integration_id, page = record.id, url_for("settings.trial", slug=record.organization.slug, integration=record.id)
+    result = {"integration": integration_id}
+    try:
+        profile = bitbucket.complete_trial(callback_path)
+    except AuthSessionError:
+        raise
+    except SocialAuthBaseException as error:
+        database.session.rollback()
+        problem = error.context.get("problem", "")
+        result |= {"problem": problem or error.code, "reference": make_reference()}
+        outcome = "interrupted" if problem == "login_declined" else "failed"
+    else:
+        result |= {"id": str(profile.id), "name": profile.name, "display_name": profile.display_name}
+        problem, outcome = "", "passed"
+    audit.record(
+        "integration.tested", outcome=outcome, integration_id=integration_id, problem=problem or None, trial=True
+    )
+    session[_RESULT] = result
+    return redirect(page, 303)
+
+
+def result_of(record: IntegrationRecord) -> dict[str, str] | None:
+    """What came of this session's last trial of *record*."""
+    result = session.get(_RESULT)
+    return result if result and result["integration"] == record.id else None
