@@ -1,0 +1,314 @@
+"""The administration: integrations with their worksheets, check-ups and key pairs, and what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import OuterRef, Subquery
+from django.http import Http404, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_GET, require_POST
+
+from ..problems import BitbucketServerError, Problem, Who
+from ..worksheet import Dialog
+from . import configuration, events, integrations, key_rotation
+from .forms import IntegrationForm
+from .models import AbstractIntegration, Event, Integration, integration_model
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from django.forms import ModelForm
+    from django.http import HttpRequest, HttpResponse
+
+    _IntegrationAdmin = admin.ModelAdmin[AbstractIntegration]
+    _EventAdmin = admin.ModelAdmin[Event]
+else:
+    _IntegrationAdmin = _EventAdmin = admin.ModelAdmin
+
+
+class IntegrationAdmin(_IntegrationAdmin):
+    """Integrations. For a model of one's own: register it with this class, or one that derives from it."""
+
+    form = IntegrationForm
+    list_display = ("name", "setup_link", "base_url", "state", "last_login_at")
+    search_fields = ("name", "slug", "base_url", "consumer_key")
+    readonly_fields = ("consumer_key", "state", "server_version", "last_login_at", "created_at")
+    setup_template = "admin/social_bitbucket_server/setup.html"
+    check_up_template = "admin/social_bitbucket_server/check_up.html"
+    delete_confirmation_template = "admin/social_bitbucket_server/delete_confirmation.html"
+    change_form_template = "admin/social_bitbucket_server/change_form.html"
+
+    # The columns
+
+    @admin.display(description=_("state"))
+    def state(self, record: AbstractIntegration) -> str:
+        """Whether people can log in, and what is next."""
+        if not record.enabled:
+            return gettext("Disabled")
+        if record.pending_key_pair is not None:
+            return gettext("A new key pair waits for Bitbucket")
+        return gettext("In use") if record.last_login_at else gettext("Never used")
+
+    @admin.display(description=_("set-up"))
+    def setup_link(self, record: AbstractIntegration) -> str:
+        """The way to the page with the worksheet."""
+        return format_html('<a href="{}">{}</a>', self._address("setup", record), gettext("Worksheet and keys"))
+
+    # The form
+
+    def get_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
+        """A new integration has a few fields; all the rest is made."""
+        own = [field for field in super().get_fields(request, obj) if field not in self.readonly_fields]
+        if obj is None:
+            return [field for field in own if field != "same_server"]
+        own.remove("same_server")
+        own.insert(own.index("base_url") + 1, "same_server")
+        return [*own, *self.readonly_fields]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
+        """The login link stays: it is in people's bookmarks, and an Application URL in Bitbucket."""
+        return self.readonly_fields if obj is None else ("slug", *self.readonly_fields)
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
+        """A login link is proposed once."""
+        return {"slug": ("name",)} if obj is None else {}
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        """Integrations are deleted one by one, with what that means before one's eyes."""
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def save_model(
+        self, request: HttpRequest, obj: AbstractIntegration, form: ModelForm[AbstractIntegration], change: bool
+    ) -> None:
+        """Keep the changes; a new integration gets its key pair."""
+        if change:
+            integrations.change(obj, request.user)
+        else:
+            integrations.create(obj, request.user)
+
+    def response_add(
+        self, request: HttpRequest, obj: AbstractIntegration, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Next comes the worksheet."""
+        if "_addanother" in request.POST or "_popup" in request.POST:
+            return super().response_add(request, obj, post_url_continue)
+        self.message_user(request, gettext("The integration is added. Now let Bitbucket know it."), messages.SUCCESS)
+        return HttpResponseRedirect(self._address("setup", obj))
+
+    # Deleting
+
+    def delete_model(self, request: HttpRequest, obj: AbstractIntegration) -> None:
+        """Delete it with its identities."""
+        integrations.delete(obj, request.user)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Says in numbers what is lost, and asks for the name."""
+        record = self.get_object(request, object_id)
+        if record is None:
+            return super().delete_view(request, object_id, extra_context)
+        if request.method == "POST" and request.POST.get("name", "").strip() != record.name:
+            self.message_user(
+                request, gettext("Type the name exactly as it is: %(name)s") % {"name": record.name}, messages.ERROR
+            )
+            return HttpResponseRedirect(request.path, status=303)
+        numbers = {
+            "identities": integrations.identities(record).count(),
+            "without_another": integrations.people_without_another(record),
+        }
+        return super().delete_view(request, object_id, {**(extra_context or {}), **numbers})
+
+    # Pages and actions of one integration
+
+    def get_urls(self) -> list[URLPattern]:
+        """Each action has an address of its own, and is a POST."""
+        actions: dict[str, Callable[..., HttpResponse]] = {
+            "setup": require_GET(self.setup_view),
+            "check-up": require_POST(self.check_up_view),
+            "new-key-pair": require_POST(self.new_key_pair_view),
+            "verify-key-pair": require_POST(self.verify_key_pair_view),
+            "enable": require_POST(self.enable_view),
+            "disable": require_POST(self.disable_view),
+        }
+        own = [
+            path(f"<slug:integration_id>/{name}/", self.admin_site.admin_view(view), name=self._name(name))
+            for name, view in actions.items()
+        ]
+        return [*own, *super().get_urls()]
+
+    def setup_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """The state of the integration, its worksheet and key pairs, and the last logins."""
+        return self._setup_page(request, self._record(request, integration_id, to_change=False))
+
+    def check_up_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Test the connection, and show what each stage found."""
+        record = self._record(request, integration_id)
+        results = list(integrations.check_up(record, request.user))
+        context = self._context(request, record, gettext("Check-up of %(name)s") % {"name": record.name})
+        return TemplateResponse(request, self.check_up_template, {**context, "results": results})
+
+    def new_key_pair_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Make a key pair that waits until Bitbucket has its public key."""
+        record = self._record(request, integration_id)
+        key_rotation.begin(record, request.user)
+        return self._back(
+            request,
+            record,
+            gettext("The new key pair is made. The old one stays in use until Bitbucket has the new public key."),
+        )
+
+    def verify_key_pair_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Use the new key pair from now on, if Bitbucket accepts it."""
+        record = self._record(request, integration_id)
+        try:
+            is_in_use = key_rotation.verify(record, request.user)
+        except BitbucketServerError as error:
+            return self._setup_page(request, record, refusal=error.problem)
+        if not is_in_use:
+            return self._back(request, record, gettext("There is no new key pair to verify."), messages.WARNING)
+        return self._back(
+            request,
+            record,
+            gettext(
+                "Bitbucket accepts the new key pair. Logins are signed with it, and the old private key is erased."
+            ),
+        )
+
+    def enable_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Let people log in."""
+        record = self._record(request, integration_id)
+        integrations.enable(record, request.user, enabled=True)
+        return self._back(request, record, gettext("People can log in through this integration again."))
+
+    def disable_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Let nobody log in any more."""
+        record = self._record(request, integration_id)
+        integrations.enable(record, request.user, enabled=False)
+        return self._back(request, record, gettext("Nobody can log in through this integration any more."))
+
+    def _setup_page(
+        self, request: HttpRequest, record: AbstractIntegration, refusal: Problem | None = None
+    ) -> HttpResponse:
+        """*refusal*: why the new key pair cannot be used yet."""
+        asked = request.GET.get("bitbucket")
+        dialog = Dialog(asked) if asked in set(Dialog) else integrations.dialog(record)
+        active, pending = record.active_key_pair, record.pending_key_pair
+        people = integrations.identities(record).count()
+        context = {
+            **self._context(request, record, record.name),
+            "dialog": dialog,
+            "dialogs": list(Dialog),
+            "active": active,
+            "pending": pending,
+            "refusal": _words(refusal) if refusal is not None else None,
+            "is_unknown_key": refusal is not None and refusal.code == "signature_invalid",
+            "login_link": integrations.login_link(record),
+            "people": ngettext("%(count)d person has", "%(count)d people have", people) % {"count": people},
+            "steps": integrations.worksheet_of(record, active.public_key, dialog) if active is not None else (),
+            "attempts": events.login_attempts(record.pk),
+            "is_plain_http": record.server_url.scheme == "http",
+        }
+        return TemplateResponse(request, self.setup_template, context, status=422 if refusal is not None else 200)
+
+    def _record(self, request: HttpRequest, integration_id: str, *, to_change: bool = True) -> AbstractIntegration:
+        record = self.get_object(request, integration_id)
+        if record is None:
+            raise Http404
+        is_allowed = self.has_change_permission if to_change else self.has_view_permission
+        if not is_allowed(request, record):
+            raise PermissionDenied
+        return record
+
+    def _context(self, request: HttpRequest, record: AbstractIntegration, title: str) -> dict[str, Any]:
+        request.current_app = self.admin_site.name
+        names = ("setup", "check-up", "new-key-pair", "verify-key-pair", "enable", "disable")
+        return {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "media": self.media,
+            "record": record,
+            "addresses": {name.replace("-", "_"): self._address(name, record) for name in names},
+            "can_change": self.has_change_permission(request, record),
+            "application": configuration.application_name(),
+        }
+
+    def _back(
+        self, request: HttpRequest, record: AbstractIntegration, message: str, level: int = messages.SUCCESS
+    ) -> HttpResponse:
+        self.message_user(request, message, level)
+        return HttpResponseRedirect(self._address("setup", record), status=303)
+
+    def _address(self, name: str, record: AbstractIntegration) -> str:
+        return reverse(f"admin:{self._name(name)}", args=[record.pk], current_app=self.admin_site.name)
+
+    def _name(self, name: str) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_{name}"
+
+
+def _words(problem: Problem) -> dict[str, str]:
+    return {
+        "title": gettext(problem.title),
+        "meaning": gettext(problem.meaning),
+        "remedy": gettext(problem.remedy),
+        "who": "" if problem.who is Who.PERSON else gettext(problem.who.value),
+    }
+
+
+@admin.register(Event)
+class EventAdmin(_EventAdmin):
+    """What happened, newest first. Nobody changes or deletes an event."""
+
+    list_display = ("moment", "what", "integration_name", "user_id", "reference", "reason")
+    list_filter = ("what", "at")
+    search_fields = ("=reference", "=integration_id", "=problem")
+    search_help_text = _("A reference number, an integration's id, or a problem's code.")
+    list_display_links = None
+
+    @admin.display(description=_("when"), ordering="at")
+    def moment(self, event: Event) -> str:
+        """With the time zone."""
+        return date_format(timezone.localtime(event.at), "Y-m-d H:i:s T")
+
+    @admin.display(description=_("why, and what to do"))
+    def reason(self, event: Event) -> str:
+        """The problem's title and remedy."""
+        return f"{event.problem_title or event.problem} {event.remedy}".strip()
+
+    @admin.display(description=_("integration"))
+    def integration_name(self, event: Any) -> str:
+        """The integration's name; its id where it was deleted."""
+        return str(event.name or event.integration_id)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
+        """With the names of the integrations."""
+        names = integration_model()._default_manager.filter(pk=OuterRef("integration_id")).values("name")[:1]
+        return super().get_queryset(request).annotate(name=Subquery(names))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
+        """Nobody; ``manage.py bitbucket_server prune`` deletes the old ones."""
+        return False
+
+
+if integration_model() is Integration:
+    admin.site.register(Integration, IntegrationAdmin)

@@ -1,0 +1,162 @@
+"""System checks: Django does not start with settings that would take a protection away, or that cannot work.
+
+Each is one sentence that says what to do instead; docs/django.md lists them by their ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  # Django's names
+from social_core.pipeline import DEFAULT_AUTH_PIPELINE
+from social_core.utils import setting_name
+
+from ..checks import unsafe_settings
+from ..key_ring import KeyRing
+from ..problems import BitbucketServerError
+from . import configuration
+
+_LABEL = "social_bitbucket_server"
+_OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
+_FIND = "social_bitbucket_server.django.integrations.find"
+_SESSION_MIDDLEWARE = "social_bitbucket_server.django.middleware.IntegrationSessionMiddleware"
+_NEEDED_STEPS = ("social_details", "social_uid", "auth_allowed", "social_user")
+_IDS = {
+    "association_by_email": "E001",
+    "certificates_unchecked": "E002",
+    "redirects_anywhere": "E003",
+    "callback_by_host_header": "E004",
+    "https_contradicted": "E005",
+    "tokens_in_the_clear": "E006",
+}
+_ID_OF_OTHERS = "E099"
+
+
+def check_settings(**_arguments: Any) -> list[CheckMessage]:
+    """What stops an application anywhere."""
+    found: list[CheckMessage] = []
+    for name, sentence in unsafe_settings(_all_settings()):
+        found.append(_error(_IDS.get(name, _ID_OF_OTHERS), sentence))
+    for check in _CHECKS:
+        found += check()
+    return found
+
+
+def check_deployment(**_arguments: Any) -> list[CheckMessage]:
+    """What ``check --deploy`` says besides."""
+    found: list[CheckMessage] = []
+    if not settings.SESSION_COOKIE_SECURE and not configuration.is_local():
+        found.append(_error("E020", "Set SESSION_COOKIE_SECURE to True, so that sessions are never sent without TLS."))
+    if not _has_many() and "*" in settings.ALLOWED_HOSTS and not configuration.setting("CALLBACK_ORIGIN"):
+        found.append(
+            _error(
+                "E021",
+                f"Set {_OWN}CALLBACK_ORIGIN, or name your hosts in ALLOWED_HOSTS, because the callback's address must "
+                "not come from whatever Host header a request has.",
+            )
+        )
+    if _has_many() and _SESSION_MIDDLEWARE not in settings.MIDDLEWARE:
+        found.append(
+            Warning(
+                f"Add {_SESSION_MIDDLEWARE} to MIDDLEWARE after AuthenticationMiddleware, so that disabling an "
+                "integration logs out who logged in through it.",
+                id=f"{_LABEL}.W001",
+            )
+        )
+    return found
+
+
+def _key_ring() -> Iterator[CheckMessage]:
+    text = configuration.setting("KEY_RING")
+    if not text:
+        if _has_models():
+            yield _error(
+                "E007",
+                f"Set {_OWN}KEY_RING to the output of 'manage.py bitbucket_server key-ring', and keep it apart from "
+                "the database, because private keys are kept sealed.",
+            )
+        return
+    try:
+        KeyRing.parse(text)
+    except BitbucketServerError as error:
+        yield _error("E008", f"Mend {_OWN}KEY_RING, which is no key ring: {error.reason}")
+
+
+def _networks() -> Iterator[CheckMessage]:
+    try:
+        for slug in {"*", *configuration.private_networks()}:
+            configuration.address_policy(slug)
+    except (AttributeError, TypeError, ValueError) as error:
+        yield _error(
+            "E009",
+            f"Let {_OWN}PRIVATE_NETWORKS map login links, or *, to lists of private networks such as 10.20.0.0/16, and "
+            f"{_OWN}TEST_ADDRESSES list single addresses: {error}",
+        )
+
+
+def _test_addresses() -> Iterator[CheckMessage]:
+    if configuration.setting("TEST_ADDRESSES") and not configuration.is_local():
+        yield _error(
+            "E010",
+            f"Remove {_OWN}TEST_ADDRESSES, because only an application on this machine alone may let organizations "
+            "reach them.",
+        )
+
+
+def _cookies() -> Iterator[CheckMessage]:
+    if not settings.SESSION_COOKIE_HTTPONLY:
+        yield _error("E011", "Set SESSION_COOKIE_HTTPONLY to True, so that no script reads a session.")
+    if settings.SESSION_COOKIE_SAMESITE == "Strict":
+        yield _error(
+            "E012",
+            'Set SESSION_COOKIE_SAMESITE to "Lax", because with "Strict" the session is missing when a login comes '
+            "back from Bitbucket.",
+        )
+    elif settings.SESSION_COOKIE_SAMESITE != "Lax":
+        yield _error("E013", 'Set SESSION_COOKIE_SAMESITE to "Lax", so that other sites do not act within a session.')
+
+
+def _pipeline() -> Iterator[CheckMessage]:
+    name = next(
+        (
+            full
+            for full in (setting_name("bitbucket-server", "PIPELINE"), setting_name("PIPELINE"))
+            if hasattr(settings, full)
+        ),
+        None,
+    )
+    if name is None:
+        return
+    present = {step.rpartition(".")[2] for step in getattr(settings, name) or ()}
+    missing = [step for step in _NEEDED_STEPS if step not in present]
+    if missing:
+        places = [step for step in DEFAULT_AUTH_PIPELINE if step.rpartition(".")[2] in missing]
+        yield _error("E014", f"Add to {name}, in the order of social-core's own pipeline: {', '.join(places)}.")
+
+
+def _has_many() -> bool:
+    return bool(configuration.setting("INTEGRATIONS"))
+
+
+def _has_models() -> bool:
+    configured = configuration.setting("INTEGRATIONS")
+    return configured == _FIND or getattr(configured, "__module__", "") == _FIND.rpartition(".")[0]
+
+
+def _all_settings() -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
+
+
+def _error(number: str, sentence: str) -> Error:
+    return Error(sentence, id=f"{_LABEL}.{number}")
+
+
+_CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
+    _key_ring,
+    _networks,
+    _test_addresses,
+    _cookies,
+    _pipeline,
+)

@@ -1,0 +1,94 @@
+"""This library's settings in Django, read each time they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from social_core.utils import setting_name
+
+from ..addresses import AddressPolicy
+from ..configuration import callback_origin
+from ..key_ring import KeyRing
+from ..problems import BitbucketServerError
+from ..secret import Secret, opaque
+from ..server_url import ORGANIZATION_RULES, BaseURLRules, is_loopback
+
+_BACKEND = "bitbucket-server"
+_PLAIN_HTTP = 80
+
+
+def setting(name: str, default: Any = None) -> Any:
+    """A setting by its name without prefix, looked up as social-core does it: for this backend, for all, and bare."""
+    for full_name in (setting_name(_BACKEND, name), setting_name(name), name):
+        if hasattr(settings, full_name):
+            return getattr(settings, full_name)
+    return default
+
+
+def origin() -> str:
+    """Scheme and host of this application. Raises ``setting_missing`` and ``setting_invalid``."""
+    configured = setting("CALLBACK_ORIGIN")
+    if not configured:
+        raise BitbucketServerError(
+            "setting_missing", "It is scheme and host of this application.", parameter="CALLBACK_ORIGIN"
+        )
+    return callback_origin(configured)
+
+
+def application_name() -> str:
+    """What people see when Bitbucket asks whether they allow the login: as configured, else the host."""
+    return str(setting("APPLICATION_NAME") or urlsplit(origin()).hostname)
+
+
+@opaque
+def key_ring() -> KeyRing:
+    """What seals private keys. Raises ``setting_missing`` and ``key_ring_invalid``."""
+    text = setting("KEY_RING")
+    if not text:
+        raise BitbucketServerError(
+            "setting_missing", "Private keys are kept sealed, and need a key ring.", parameter="KEY_RING"
+        )
+    return _parsed_ring(Secret(text))
+
+
+@lru_cache(maxsize=4)
+def _parsed_ring(text: str) -> KeyRing:
+    return KeyRing.parse(text)
+
+
+def base_url_rules() -> BaseURLRules:
+    """Which base URLs an integration may have."""
+    plain_http = frozenset(setting("HTTP_HOSTS") or ())
+    ports = frozenset(ORGANIZATION_RULES.ports or ())
+    return replace(
+        ORGANIZATION_RULES,
+        ports=ports | {_PLAIN_HTTP} if plain_http else ports,
+        plain_http_hosts=plain_http,
+        literal_hosts=frozenset(setting("TEST_ADDRESSES") or ()),
+    )
+
+
+def address_policy(slug: str) -> AddressPolicy:
+    """Which addresses the server of the integration *slug* may have. Raises ``ValueError`` that names a wrong one."""
+    networks = private_networks()
+    return AddressPolicy(
+        private_networks=tuple(ip_network(text) for text in (*networks.get(slug, ()), *networks.get("*", ()))),
+        test_addresses=frozenset(ip_address(text) for text in setting("TEST_ADDRESSES") or ()),
+    )
+
+
+def private_networks() -> Mapping[str, Any]:
+    """The private networks that the operator allows, by an integration's slug, with ``*`` for all."""
+    networks: Mapping[str, Any] = setting("PRIVATE_NETWORKS") or {}
+    return networks
+
+
+def is_local() -> bool:
+    """Whether only browsers on this machine reach the application."""
+    return is_loopback(urlsplit(setting("CALLBACK_ORIGIN") or "").hostname or "")

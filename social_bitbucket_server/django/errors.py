@@ -1,0 +1,88 @@
+"""Every failure of a login as a page: what happened, what to do, who can do it, and a number to quote."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.http import HttpResponseRedirect
+from django.shortcuts import render, resolve_url
+from django.urls import reverse
+from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext
+from social_core.exceptions import AuthCanceled, AuthConfigurationError, SocialAuthBaseException
+
+from ..problems import PROBLEMS, Who, http_status
+from . import events
+from .models import Happening
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    from .models import AbstractIntegration
+
+_MIXED_UP = frozenset({"login_mixed_up", "token_of_another_login"})
+_SECONDS_TO_WAIT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a page says about a failure, translated; *who* is empty where the person themselves can do the rest."""
+
+    title: str
+    meaning: str
+    remedy: str
+    who: str = ""
+
+
+def show_error(
+    request: HttpRequest, error: SocialAuthBaseException, integration: AbstractIntegration | None = None
+) -> HttpResponse:
+    """The page ``social_bitbucket_server/error.html`` for a login that failed; a declined one goes back to the
+    integration's login page. Writes down what happened."""
+    reference = secrets.token_hex(4).upper()
+    problem = error.context.get("problem", "")
+    events.record(
+        Happening.LOGIN_MIXUP if problem in _MIXED_UP else Happening.LOGIN_FAILURE,
+        integration_id=integration.pk if integration is not None else "",
+        problem=problem or error.code or "",
+        stage=error.stage or "",
+        reference=reference,
+    )
+    login_page = _login_page(integration)
+    is_connecting = error.context.get("facts", {}).get("purpose") == "connect"
+    if isinstance(error, AuthCanceled) and integration is not None and not is_connecting:
+        return HttpResponseRedirect(f"{login_page}?declined", status=303)
+    status = http_status(error)
+    context = {"words": words_for(error), "reference": reference, "login_page": login_page, "integration": integration}
+    response = render(request, "social_bitbucket_server/error.html", context, status=status)
+    add_never_cache_headers(response)
+    response["Referrer-Policy"] = "no-referrer"
+    if status == 503:
+        response["Retry-After"] = str(_SECONDS_TO_WAIT)
+    return response
+
+
+def words_for(error: SocialAuthBaseException) -> Words:
+    """What to say about *error*, translated. Nothing that Bitbucket or the browser sent is in it."""
+    code = error.context.get("problem", "")
+    if isinstance(error, AuthConfigurationError) and error.parameter == "base_url":
+        code = "connection_failed"  # says nothing about networks that the application may not reach
+    problem = PROBLEMS.get(code)
+    if problem is None:
+        return Words(
+            gettext("The login could not be completed."),
+            gettext("Something came back from the Bitbucket Server that this application does not expect."),
+            gettext("Look the reference number up in the list of events."),
+            gettext(Who.OPERATOR.value),
+        )
+    who = "" if problem.who is Who.PERSON else gettext(problem.who.value)
+    return Words(gettext(problem.title), gettext(problem.meaning), gettext(problem.remedy), who)
+
+
+def _login_page(integration: AbstractIntegration | None) -> str:
+    if integration is not None:
+        return reverse("social_bitbucket_server:login", args=[integration.slug])
+    return resolve_url(getattr(settings, "SOCIAL_AUTH_LOGIN_ERROR_URL", None) or "/")

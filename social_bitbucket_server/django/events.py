@@ -1,0 +1,60 @@
+"""The audit log: what happened, one row each, written at once."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+from social_django.models import Nonce
+
+from ..pending import LIFETIME, NONCE_SCOPE
+from .models import Event, Happening
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.contrib.auth.models import AnonymousUser
+    from django.db.models import QuerySet
+
+_LOG = logging.getLogger(__name__)
+
+_LOGIN_ATTEMPTS = (Happening.LOGIN_SUCCESS, Happening.LOGIN_FAILURE, Happening.LOGIN_MIXUP)
+
+
+def record(
+    what: Happening,
+    *,
+    integration_id: str = "",
+    user: AbstractBaseUser | AnonymousUser | None = None,
+    problem: str = "",
+    stage: str = "",
+    reference: str = "",
+) -> None:
+    """Write down *what* happened, in the table and in the log."""
+    user_id = str(user.pk) if user is not None and user.pk is not None else ""
+    Event.objects.create(
+        what=what, integration_id=integration_id, user_id=user_id, problem=problem, stage=stage, reference=reference
+    )
+    _LOG.info(
+        "%s integration=%s user=%s problem=%s stage=%s reference=%s",
+        what.value,
+        *(value or "-" for value in (integration_id, user_id, problem, stage, reference)),
+    )
+
+
+def login_attempts(integration_id: str, most: int = 20) -> QuerySet[Event]:
+    """The newest logins through an integration that succeeded or failed."""
+    return Event.objects.filter(integration_id=integration_id, what__in=_LOGIN_ATTEMPTS)[:most]
+
+
+def prune(days: int) -> tuple[int, int]:
+    """Delete the events older than *days*, and what is left of logins that were begun and never finished.
+
+    Returns how many there were of both.
+    """
+    now = timezone.now()
+    events, _ = Event.objects.filter(at__lt=now - timedelta(days=days)).delete()
+    unfinished = Nonce.objects.filter(server_url=NONCE_SCOPE, timestamp__lt=int(now.timestamp()) - 2 * LIFETIME)
+    logins, _ = unfinished.delete()
+    return events, logins

@@ -1,0 +1,53 @@
+"""What administrators type in about an integration; private keys are never among it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from . import integrations
+
+if TYPE_CHECKING:
+    from django.http import QueryDict
+
+    from .models import AbstractIntegration
+
+    _Form = forms.ModelForm[AbstractIntegration]
+else:
+    _Form = forms.ModelForm
+
+
+class IntegrationForm(_Form):
+    """A new integration, or changes to one that people may log in through already."""
+
+    same_server = forms.BooleanField(
+        label=_("This is the same Bitbucket Server under a new address"),
+        required=False,
+        help_text=_("Whoever logged in before keeps their account; on another server they would be other people."),
+    )
+
+    def clean(self) -> dict[str, Any] | None:
+        """Another server needs an integration of its own."""
+        cleaned = super().clean()
+        if "ca_certificates" in self.errors or "PRIVATE KEY" in (cleaned or {}).get("ca_certificates", ""):
+            self._forget_private_key()
+        return cleaned
+
+    def _post_clean(self) -> None:
+        # After the model's own validation, which brings the base URL into its clean form.
+        before = self.instance.base_url
+        super()._post_clean()  # type: ignore[misc]  # not in the stubs
+        has_moved = not self.instance._state.adding and self.instance.base_url != before
+        if has_moved and not self.cleaned_data.get("same_server") and integrations.identities(self.instance).exists():
+            self.add_error(
+                "same_server",
+                _("Tick this if the server only moved. For another server add another integration instead."),
+            )
+
+    def _forget_private_key(self) -> None:
+        """Do not show it again on the page that refuses it."""
+        data = cast("QueryDict", self.data).copy()
+        data[self.add_prefix("ca_certificates")] = ""
+        self.data = data

@@ -1,0 +1,214 @@
+"""Integrations between the database and the library: made, found for a login, set up, tested, and deleted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.urls import reverse
+from social_django.utils import Storage
+
+from .. import checkup
+from ..backends import BitbucketServerOAuth1
+from ..integration import Integration
+from ..keys import PrivateKey
+from ..problems import BitbucketServerError
+from ..server_url import ServerURL
+from ..worksheet import Dialog, Step, worksheet
+from . import configuration, events, sealed_keys
+from .models import Happening, KeyPair, KeyState, integration_model, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.contrib.auth.models import AnonymousUser
+    from django.db.models import QuerySet
+
+    from ..checkup import Result
+    from ..keys import PublicKey
+    from .models import AbstractIntegration
+
+    Administrator = AbstractBaseUser | AnonymousUser | None
+
+_FIRST_VERSION_WITH_NEW_DIALOG = (7, 20)
+
+
+def find(integration_id: str) -> Integration | None:
+    """What ``SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS`` names: the integration as the library wants it, if it is
+    enabled.
+
+    Raises ``sealed_key_unopenable``, and ``invalid_base_url`` where the operator does not allow the server any more.
+    """
+    record = find_enabled(id=integration_id)
+    pair = record.active_key_pair if record is not None else None
+    return signing_with(record, pair) if record is not None and pair is not None else None
+
+
+def find_enabled(**key: str) -> AbstractIntegration | None:
+    """The integration with this ``id`` or ``slug``, if it is enabled."""
+    return integration_model()._default_manager.filter(enabled=True, **key).first()
+
+
+def signing_with(record: AbstractIntegration, pair: KeyPair) -> Integration:
+    """*record* as the library wants it, with requests signed by *pair*'s private key. Raises what :func:`find` does."""
+    try:
+        private_key = sealed_keys.open_private_key(pair)
+    except BitbucketServerError as error:
+        events.record(Happening.KEY_UNOPENABLE, integration_id=record.pk, problem=error.code)
+        raise
+    return Integration(
+        id=record.pk,
+        server_url=ServerURL.parse(record.base_url, configuration.base_url_rules()),
+        consumer_key=record.consumer_key,
+        private_key=private_key,
+        namespace=record.namespace,
+        name=record.name,
+        verify=configuration.setting("VERIFY_SSL", True),
+        ca_certificates=record.ca_certificates,
+        proxies=configuration.setting("PROXIES") or {},
+        timeout=configuration.setting("REQUESTS_TIMEOUT") or 10.0,
+        address_policy=record.address_policy(),
+    )
+
+
+def make_private_key() -> PrivateKey:
+    """A new private key, of the library's default size."""
+    return PrivateKey.generate()
+
+
+def create(record: AbstractIntegration, administrator: Administrator = None) -> None:
+    """Save the new *record*, which was cleaned, and make its key pair."""
+    key = make_private_key()
+    with transaction.atomic():
+        record.save(force_insert=True)
+        add_key_pair(record, key, KeyState.ACTIVE, administrator)
+        events.record(Happening.INTEGRATION_CREATED, integration_id=record.pk, user=administrator)
+
+
+def add_key_pair(
+    record: AbstractIntegration, key: PrivateKey, state: KeyState, administrator: Administrator = None
+) -> None:
+    """Give *record* a key pair, with its private key sealed."""
+    key_id = new_id()
+    KeyPair.objects.create(
+        id=key_id,
+        integration_id=record.pk,
+        state=state,
+        fingerprint=key.public.fingerprint,
+        public_pem=key.public.pem,
+        sealed_private_key=sealed_keys.seal(key, integration_id=record.pk, key_id=key_id),
+    )
+    events.record(Happening.KEY_CREATED, integration_id=record.pk, user=administrator)
+
+
+def change(record: AbstractIntegration, administrator: Administrator = None) -> None:
+    """Save what was changed and cleaned. A login under way ends with ``integration_changed``."""
+    record.save(force_update=True)
+    events.record(Happening.INTEGRATION_UPDATED, integration_id=record.pk, user=administrator)
+
+
+def enable(record: AbstractIntegration, administrator: Administrator = None, *, enabled: bool) -> None:
+    """Let people log in through *record*, or nobody."""
+    record.enabled = enabled
+    record.save(update_fields=["enabled"])
+    happening = Happening.INTEGRATION_ENABLED if enabled else Happening.INTEGRATION_DISABLED
+    events.record(happening, integration_id=record.pk, user=administrator)
+
+
+def delete(record: AbstractIntegration, administrator: Administrator = None) -> None:
+    """Delete *record* with its key pairs and the identities of everybody who logs in through it. People stay, also
+    those who have no other way in."""
+    with transaction.atomic():
+        events.record(Happening.INTEGRATION_DELETED, integration_id=record.pk, user=administrator)
+        identities(record).delete()
+        record.delete()
+
+
+def identities(record: AbstractIntegration) -> QuerySet[Any]:
+    """The identities that log in through *record*, in social_django's table."""
+    found: QuerySet[Any] = Storage.user.objects.filter(
+        provider=BitbucketServerOAuth1.name, uid__startswith=f"{record.namespace}:"
+    )
+    return found
+
+
+def people_without_another(record: AbstractIntegration) -> int:
+    """How many people log in through *record* and have no other identity."""
+    here = identities(record)
+    others = Storage.user.objects.exclude(pk__in=here.values("pk"))
+    return here.exclude(user__in=others.values("user")).values("user").distinct().count()
+
+
+def reseal_keys() -> tuple[int, int]:
+    """Seal every private key with the ring's newest key, so that the older ones can be taken out of it.
+
+    Each is kept before the next is touched, so it can be interrupted and run again. Returns how many are sealed with
+    the newest key now, and how many could not be opened and stay as they are.
+    """
+    done = failed = 0
+    for pair in KeyPair.objects.exclude(sealed_private_key="").iterator():
+        try:
+            sealed = sealed_keys.reseal(pair)
+        except BitbucketServerError:
+            failed += 1
+            continue
+        # One that was changed meanwhile is left to the next run.
+        unchanged = KeyPair.objects.filter(pk=pair.pk, sealed_private_key=pair.sealed_private_key)
+        done += unchanged.update(sealed_private_key=sealed)
+    return done, failed
+
+
+def login_link(record: AbstractIntegration) -> str:
+    """The address where the organization's people log in."""
+    return configuration.origin() + reverse("social_bitbucket_server:login", args=[record.slug])
+
+
+def callback(record: AbstractIntegration) -> str:
+    """The address where a login comes back to."""
+    return configuration.origin() + reverse("social_bitbucket_server:complete", args=[record.pk])
+
+
+def dialog(record: AbstractIntegration) -> Dialog:
+    """Which of Bitbucket's two dialogs the organization's admin will see, as far as it is known."""
+    numbers = tuple(int(part) for part in record.server_version.split(".")[:2] if part.isdigit())
+    is_old = bool(numbers) and numbers < _FIRST_VERSION_WITH_NEW_DIALOG
+    return Dialog.UP_TO_7_19 if is_old else Dialog.FROM_7_20
+
+
+def worksheet_of(record: AbstractIntegration, public_key: PublicKey, shown: Dialog | None = None) -> tuple[Step, ...]:
+    """What to enter where in Bitbucket; its Application URL is the login link."""
+    name = configuration.application_name()
+    return worksheet(
+        server_url=record.server_url,
+        application_url=login_link(record),
+        application_name=f"{name} ({record.name})",
+        consumer_key=record.consumer_key,
+        consumer_name=name,
+        public_key=public_key,
+        dialog=shown or dialog(record),
+    )
+
+
+def check_up(record: AbstractIntegration, administrator: Administrator = None) -> Iterator[Result]:
+    """Yield what each stage of the check-up finds; at the end Bitbucket's version and the outcome are kept."""
+    results = []
+    for result in checkup.check_up(lambda: active(record), callback(record)):
+        results.append(result)
+        yield result
+    version = next((result.facts["version"] for result in results if "version" in result.facts), "")
+    if version:
+        record.server_version = version[:32]
+        record.save(update_fields=["server_version"])
+    failed = checkup.first_failure(results)
+    problem = failed.problem.code if failed is not None and failed.problem is not None else ""
+    events.record(Happening.INTEGRATION_TESTED, integration_id=record.pk, user=administrator, problem=problem)
+
+
+def active(record: AbstractIntegration) -> Integration:
+    """*record* as the library wants it, whether or not it is enabled. Raises what :func:`find` does, and
+    ``private_key_missing``."""
+    pair = record.active_key_pair
+    if pair is None:
+        raise BitbucketServerError("private_key_missing", parameter="private_key")
+    return signing_with(record, pair)

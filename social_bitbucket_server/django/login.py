@@ -1,0 +1,89 @@
+"""A login: it begins with a POST, comes back to the integration's own address, and attaches nothing to anybody.
+
+For views of an application's own; :mod:`.views` are the ready-made ones.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib import auth
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.db.models.functions import Now
+from django.urls import reverse
+from social_core.actions import do_auth, do_complete
+from social_django.utils import Storage
+
+from ..backends import BitbucketServerOAuth1
+from . import events
+from .models import Happening, integration_model
+from .strategy import DjangoStrategy
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+INTEGRATION_SESSION_KEY = "bitbucket_server_integration"
+"""Where a session says through which integration it was logged in."""
+
+
+def begin(request: HttpRequest, integration_id: str) -> HttpResponse:
+    """Begin a login and send the browser to the Bitbucket Server. Call it for a POST whose CSRF token was checked.
+
+    The form field ``next`` may name a path of this site to go to afterwards. Raises ``SocialAuthBaseException``.
+    """
+    return _begin(request, _backend(request, integration_id), integration_id)
+
+
+def connect(request: HttpRequest, integration_id: str) -> HttpResponse:
+    """Begin a login whose account is connected to whoever is logged in, as another way to log in. Call it for a POST
+    whose CSRF token was checked, and only for integrations that this person may connect.
+
+    It comes back to the same address as any login. The account is connected if the same person is still logged in
+    then, and if it is nobody else's. Raises ``SocialAuthBaseException``.
+    """
+    backend = _backend(request, integration_id)
+    backend.connect_to(_person(request))
+    return _begin(request, backend, integration_id)
+
+
+def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
+    """Finish the login that came back, and redirect to where it was meant to go.
+
+    Whoever was logged in before stays out of it, unless :func:`connect` began it. Raises ``SocialAuthBaseException``.
+    """
+    backend = _backend(request, integration_id)
+    if not backend.is_connecting:
+        return do_complete(backend, login=_log_in, user=None, redirect_name=REDIRECT_FIELD_NAME)
+    person = _person(request)
+    response = do_complete(backend, login=_log_in, user=person, redirect_name=REDIRECT_FIELD_NAME)
+    request.session.pop(REDIRECT_FIELD_NAME, None)
+    events.record(Happening.IDENTITY_CONNECTED, integration_id=integration_id, user=person)
+    return response
+
+
+def _begin(request: HttpRequest, backend: BitbucketServerOAuth1[HttpResponse], integration_id: str) -> HttpResponse:
+    request.session.pop(REDIRECT_FIELD_NAME, None)
+    response = do_auth(backend, redirect_name=REDIRECT_FIELD_NAME)
+    events.record(Happening.LOGIN_BEGIN, integration_id=integration_id)
+    return response
+
+
+def _log_in(backend: BitbucketServerOAuth1[Any], user: Any, _identity: Any) -> None:
+    """This browser is *user*'s now, in a new session, whoever was logged in before."""
+    strategy = cast("DjangoStrategy", backend.strategy)
+    request, integration_id = cast("HttpRequest", strategy.request), strategy.integration_id
+    auth.login(request, user)
+    request.session[INTEGRATION_SESSION_KEY] = integration_id
+    integration_model()._default_manager.filter(pk=integration_id).update(last_login_at=Now())
+    events.record(Happening.LOGIN_SUCCESS, integration_id=integration_id, user=user)
+
+
+def _person(request: HttpRequest) -> Any:
+    """Whoever is logged in, never the proxy for them."""
+    return auth.get_user(request)
+
+
+def _backend(request: HttpRequest, integration_id: str) -> BitbucketServerOAuth1[HttpResponse]:
+    strategy = DjangoStrategy(Storage, request, integration_id)
+    path = reverse("social_bitbucket_server:complete", args=[integration_id])
+    return cast("BitbucketServerOAuth1[HttpResponse]", strategy.get_backend(BitbucketServerOAuth1.name, path))

@@ -1,0 +1,220 @@
+"""``manage.py bitbucket_server``: the command line for the integrations in the database, or the one of the settings."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandError as DjangoCommandError
+
+from ....ca_certificates import LARGEST_PASTE
+from ....checkup import check_up
+from ....commands import CommandError, check, explain, keygen, link, sandbox, worksheet
+from ....configuration import single_integration
+from ....key_ring import KeyRing
+from ....problems import BitbucketServerError
+from ....worksheet import Dialog
+from ....worksheet import worksheet as make_worksheet
+from ... import configuration, events, integrations, key_rotation
+from ...models import AbstractIntegration, integration_model
+
+_DAYS = 365
+
+
+class Command(BaseCommand):
+    """One command with sub-commands; what an integration is called by is its id or the last part of its login link."""
+
+    help = "Set up, test and look after logins with Bitbucket Servers."
+    requires_system_checks: list[str] = []  # noqa: RUF012  # each sub-command says whether it needs them
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the sub-commands."""
+        commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+        for library_command in (keygen, explain, sandbox):
+            library_command.add(commands)
+        ring = commands.add_parser("key-ring", help="print a new key ring, for the settings")
+        ring.set_defaults(run=_key_ring)
+        for name, run, summary in _OWN:
+            own = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+            own.set_defaults(run=run, needs_checks=True)
+            _add_options(name, own)
+
+    def handle(self, *_arguments: Any, **options: Any) -> None:
+        """Run the sub-command; a status other than 0 ends the process with it."""
+        arguments = argparse.Namespace(**options)
+        if getattr(arguments, "needs_checks", False):
+            self.check()
+        try:
+            status: int = arguments.run(arguments)
+        except BitbucketServerError as error:
+            raise DjangoCommandError(f"{error}\n{error.problem.remedy}") from error
+        except CommandError as error:
+            raise DjangoCommandError(str(error)) from error
+        if status:
+            sys.exit(status)
+
+
+def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
+    if name == "create":
+        parser.add_argument("name", help="the organization's name")
+        parser.add_argument("slug", help="the last part of its login link")
+        parser.add_argument("--url", required=True, help="Bitbucket's base URL")
+        parser.add_argument("--ca-file", metavar="FILE", type=Path, help="the CA certificates that it is trusted by")
+    elif name in {"check", "worksheet"}:
+        parser.add_argument("integration", nargs="?", help="which one; the one of the settings without it")
+    elif name not in {"list", "reseal-keys", "prune"}:
+        parser.add_argument("integration", help="its id, or the last part of its login link")
+    if name == "check":
+        check.add_report_options(parser)
+    if name == "worksheet":
+        worksheet.add_worksheet_options(parser, None)
+    if name in {"link", "unlink"}:
+        link.add_admin_options(parser)
+    if name == "prune":
+        parser.add_argument("--days", type=int, default=_DAYS, help="the age of what is deleted (default: %(default)s)")
+
+
+def _key_ring(_arguments: argparse.Namespace) -> int:
+    print(KeyRing.generate())
+    return 0
+
+
+def _list(_arguments: argparse.Namespace) -> int:
+    for record in integration_model()._default_manager.all():
+        state = "" if record.enabled else "  disabled"
+        waits = "  a new key pair waits" if record.pending_key_pair is not None else ""
+        print(f"{record.pk}  {record.slug}  {record.base_url}{state}{waits}")
+    return 0
+
+
+def _create(arguments: argparse.Namespace) -> int:
+    record = integration_model()(name=arguments.name, slug=arguments.slug, base_url=arguments.url)
+    if arguments.ca_file is not None:
+        record.ca_certificates = _read(arguments.ca_file)
+    try:
+        record.full_clean()
+    except ValidationError as error:
+        raise CommandError(" ".join(error.messages)) from error
+    integrations.create(record)
+    print(f"The integration {record.pk} is made. Its login link: {integrations.login_link(record)}", file=sys.stderr)
+    return _worksheet(argparse.Namespace(integration=record.pk, dialog=None, json=False))
+
+
+def _worksheet(arguments: argparse.Namespace) -> int:
+    dialog = Dialog(arguments.dialog) if arguments.dialog else None
+    if arguments.integration is None:
+        single = single_integration(configuration.setting)
+        key, consumer_key = single.private_key.public, single.consumer_key
+        steps = make_worksheet(
+            server_url=single.server_url,
+            application_url=f"{configuration.origin()}/",
+            application_name=configuration.application_name(),
+            consumer_key=consumer_key,
+            public_key=key,
+            dialog=dialog or Dialog.FROM_7_20,
+        )
+    else:
+        record = _find(arguments.integration)
+        pair = record.pending_key_pair or record.active_key_pair
+        if pair is None:
+            raise CommandError(f"{record.name} has no key pair. Make one with 'bitbucket_server rotate {record.slug}'.")
+        key, consumer_key = pair.public_key, record.consumer_key
+        steps = integrations.worksheet_of(record, key, dialog)
+    worksheet.print_worksheet(steps, consumer_key, key, as_json=arguments.json)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    if arguments.integration is None:
+        return check.report(
+            lambda: check_up(lambda: single_integration(configuration.setting), check.CALLBACK), arguments
+        )
+    record = _find(arguments.integration)
+    return check.report(lambda: integrations.check_up(record), arguments)
+
+
+def _link(arguments: argparse.Namespace) -> int:
+    record = _find(arguments.integration)
+    name = f"{configuration.application_name()} ({record.name})"
+    return link.make_link(integrations.active(record), integrations.login_link(record), name, arguments)
+
+
+def _unlink(arguments: argparse.Namespace) -> int:
+    record = _find(arguments.integration)
+    return link.remove_link(integrations.active(record), integrations.login_link(record), arguments)
+
+
+def _rotate(arguments: argparse.Namespace) -> int:
+    record = _find(arguments.integration)
+    key_rotation.begin(record)
+    pair = record.pending_key_pair
+    print("Put this in place of the Public Key in Bitbucket, then verify at once:", file=sys.stderr)
+    print(pair.public_pem if pair is not None else "", end="")
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    if not key_rotation.verify(_find(arguments.integration)):
+        raise CommandError("There is no new key pair to verify.")
+    print("Bitbucket accepts the new key pair. Logins are signed with it, and the old private key is erased.")
+    return 0
+
+
+def _enable(arguments: argparse.Namespace) -> int:
+    integrations.enable(_find(arguments.integration), enabled=True)
+    print("People can log in through this integration.")
+    return 0
+
+
+def _disable(arguments: argparse.Namespace) -> int:
+    integrations.enable(_find(arguments.integration), enabled=False)
+    print("Nobody can log in through this integration any more.")
+    return 0
+
+
+def _reseal_keys(_arguments: argparse.Namespace) -> int:
+    done, failed = integrations.reseal_keys()
+    print(f"Sealed with the newest key of the ring: {done}. Could not be opened: {failed}.")
+    return 1 if failed else 0
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    deleted, unfinished = events.prune(arguments.days)
+    print(f"Deleted: {deleted} events older than {arguments.days} days, {unfinished} logins that were never finished.")
+    return 0
+
+
+def _find(name: str) -> AbstractIntegration:
+    manager = integration_model()._default_manager
+    record = manager.filter(pk=name).first() or manager.filter(slug=name).first()
+    if record is None:
+        raise CommandError(f"There is no integration {name}.\n'manage.py bitbucket_server list' lists them all.")
+    return record
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open() as file:
+            return file.read(LARGEST_PASTE + 1)
+    except (OSError, UnicodeDecodeError):
+        raise CommandError(f"{path} cannot be read.") from None
+
+
+_OWN = (
+    ("list", _list, "list all integrations"),
+    ("create", _create, "make an integration and print its worksheet"),
+    ("worksheet", _worksheet, "say what to enter where in Bitbucket"),
+    ("check", _check, "test an integration stage by stage"),
+    ("link", _link, "make the application link in Bitbucket, as its administrator, and test it"),
+    ("unlink", _unlink, "take the application link in Bitbucket away"),
+    ("rotate", _rotate, "make a new key pair that waits beside the old one"),
+    ("verify", _verify, "use the new key pair, if Bitbucket accepts it"),
+    ("enable", _enable, "let people log in through an integration"),
+    ("disable", _disable, "let nobody log in through an integration any more"),
+    ("reseal-keys", _reseal_keys, "seal all private keys with the newest key of the ring"),
+    ("prune", _prune, "delete old events, and what is left of logins that were never finished"),
+)

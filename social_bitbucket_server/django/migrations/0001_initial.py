@@ -1,0 +1,196 @@
+"""Integrations, their key pairs, and what happened. An application's own model of integrations comes first."""
+
+import django.db.models.deletion
+import django.utils.timezone
+from django.db import migrations, models
+
+import social_bitbucket_server.django.models
+import social_bitbucket_server.keys
+from social_bitbucket_server.django.models import INTEGRATION_MODEL
+
+
+class Migration(migrations.Migration):
+    initial = True
+
+    dependencies = [migrations.swappable_dependency(INTEGRATION_MODEL)]
+
+    operations = [
+        migrations.CreateModel(
+            name="Event",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(db_index=True, default=django.utils.timezone.now, verbose_name="when")),
+                (
+                    "what",
+                    models.CharField(
+                        choices=[
+                            ("identity.connected", "A person connected another Bitbucket account."),
+                            ("integration.created", "An integration was added."),
+                            ("integration.deleted", "An integration was deleted."),
+                            ("integration.disabled", "An integration was disabled."),
+                            ("integration.enabled", "An integration was enabled."),
+                            ("integration.tested", "An integration's connection was tested."),
+                            ("integration.updated", "An integration was changed."),
+                            ("key.created", "A key pair was made."),
+                            ("key.promoted", "A new key pair is in use."),
+                            ("key.retired", "A key pair was retired, and its private key erased."),
+                            ("key.decrypt_failed", "A private key could not be opened."),
+                            ("login.begin", "A login was begun."),
+                            ("login.failure", "A login failed."),
+                            ("login.mixup", "The answer to another login was refused."),
+                            ("login.success", "Somebody logged in."),
+                        ],
+                        max_length=32,
+                        verbose_name="what",
+                    ),
+                ),
+                (
+                    "integration_id",
+                    models.CharField(blank=True, db_index=True, max_length=32, verbose_name="integration"),
+                ),
+                ("user_id", models.CharField(blank=True, max_length=64, verbose_name="user")),
+                ("problem", models.CharField(blank=True, max_length=64, verbose_name="problem")),
+                ("stage", models.CharField(blank=True, max_length=32, verbose_name="stage")),
+                ("reference", models.CharField(blank=True, db_index=True, max_length=16, verbose_name="reference")),
+            ],
+            options={
+                "verbose_name": "event",
+                "verbose_name_plural": "events",
+                "ordering": ["-at", "-id"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Integration",
+            fields=[
+                (
+                    "id",
+                    models.CharField(
+                        default=social_bitbucket_server.django.models.new_id,
+                        editable=False,
+                        max_length=32,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        help_text="The organization's name, as its people know it.", max_length=80, verbose_name="name"
+                    ),
+                ),
+                (
+                    "slug",
+                    models.SlugField(
+                        help_text="The last part of the address where its people log in. It cannot be changed later.",
+                        max_length=40,
+                        unique=True,
+                        verbose_name="login link",
+                    ),
+                ),
+                (
+                    "base_url",
+                    models.CharField(
+                        help_text="Bitbucket's address, with the context path if it has one.",
+                        max_length=255,
+                        verbose_name="base URL",
+                    ),
+                ),
+                (
+                    "consumer_key",
+                    models.CharField(
+                        default=social_bitbucket_server.keys.new_consumer_key,
+                        editable=False,
+                        max_length=64,
+                        unique=True,
+                        verbose_name="consumer key",
+                    ),
+                ),
+                (
+                    "namespace",
+                    models.CharField(
+                        default=social_bitbucket_server.django.models.new_namespace,
+                        editable=False,
+                        max_length=32,
+                        unique=True,
+                    ),
+                ),
+                (
+                    "ca_certificates",
+                    models.TextField(
+                        blank=True,
+                        help_text="Only where Bitbucket's certificate was issued by the organization's own CA. As PEM.",
+                        verbose_name="CA certificates",
+                    ),
+                ),
+                (
+                    "server_version",
+                    models.CharField(blank=True, editable=False, max_length=32, verbose_name="Bitbucket's version"),
+                ),
+                ("enabled", models.BooleanField(default=True, editable=False, verbose_name="enabled")),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
+                ),
+                ("last_login_at", models.DateTimeField(editable=False, null=True, verbose_name="last login")),
+            ],
+            options={
+                "verbose_name": "integration",
+                "verbose_name_plural": "integrations",
+                "ordering": ["name", "id"],
+                "abstract": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="KeyPair",
+            fields=[
+                (
+                    "id",
+                    models.CharField(
+                        default=social_bitbucket_server.django.models.new_id,
+                        editable=False,
+                        max_length=32,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "waits for Bitbucket to have its public key"),
+                            ("active", "logins are signed with it"),
+                            ("retired", "not used any more; its private key is erased"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("fingerprint", models.CharField(max_length=64, unique=True)),
+                ("public_pem", models.TextField()),
+                ("sealed_private_key", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "integration",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="key_pairs", to=INTEGRATION_MODEL
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "key pair",
+                "verbose_name_plural": "key pairs",
+                "ordering": ["created_at", "id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "active")),
+                        fields=("integration",),
+                        name="social_bitbucket_server_one_active",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "pending")),
+                        fields=("integration",),
+                        name="social_bitbucket_server_one_pending",
+                    ),
+                ],
+            },
+        ),
+    ]

@@ -1,0 +1,225 @@
+"""The tables: integrations, their key pairs, and what happened.
+
+An application with a table of organizations puts a model of its own in place of :class:`Integration`: it derives from
+:class:`AbstractIntegration`, and ``SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATION_MODEL`` names it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from django.apps import apps
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from ..ca_certificates import read_ca_certificates
+from ..keys import PublicKey, new_consumer_key
+from ..problems import PROBLEMS, BitbucketServerError
+from ..server_url import BaseURLRules, ServerURL
+from . import configuration
+
+if TYPE_CHECKING:
+    from ..addresses import AddressPolicy
+
+INTEGRATION_MODEL: str = getattr(
+    settings, "SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATION_MODEL", "social_bitbucket_server.Integration"
+)
+"""The model of integrations, as ``app_label.Model``."""
+
+_ANY_BASE_URL = BaseURLRules(plain_http_hosts=None)
+
+
+def new_id() -> str:
+    """An opaque identifier of 96 random bits, safe in addresses."""
+    return secrets.token_hex(12)
+
+
+def new_namespace() -> str:
+    """A namespace of 128 random bits: no two integrations ever have the same one."""
+    return secrets.token_hex(16)
+
+
+class AbstractIntegration(models.Model):
+    """What one organization configured to let its people log in through one Bitbucket Server.
+
+    *id* is immutable and in the callback's address, *slug* in the login link. *namespace* is a part of the identity of
+    everybody who logs in here. *ca_certificates* (PEM) are trusted for this server instead of the machine's.
+    *server_version* is what the last check-up found.
+    """
+
+    id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
+    name = models.CharField(_("name"), max_length=80, help_text=_("The organization's name, as its people know it."))
+    slug = models.SlugField(
+        _("login link"),
+        max_length=40,
+        unique=True,
+        help_text=_("The last part of the address where its people log in. It cannot be changed later."),
+    )
+    base_url = models.CharField(
+        _("base URL"), max_length=255, help_text=_("Bitbucket's address, with the context path if it has one.")
+    )
+    consumer_key = models.CharField(
+        _("consumer key"), max_length=64, unique=True, default=new_consumer_key, editable=False
+    )
+    namespace = models.CharField(max_length=32, unique=True, default=new_namespace, editable=False)
+    ca_certificates = models.TextField(
+        _("CA certificates"),
+        blank=True,
+        help_text=_("Only where Bitbucket's certificate was issued by the organization's own CA. As PEM."),
+    )
+    server_version = models.CharField(_("Bitbucket's version"), max_length=32, blank=True, editable=False)
+    enabled = models.BooleanField(_("enabled"), default=True, editable=False)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    last_login_at = models.DateTimeField(_("last login"), null=True, editable=False)
+
+    class Meta:
+        abstract = True
+        ordering: ClassVar[list[str]] = ["name", "id"]
+        verbose_name = _("integration")
+        verbose_name_plural = _("integrations")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Bring base URL and CA certificates into their clean form, or say what is wrong with them."""
+        super().clean()
+        errors = {}
+        try:
+            self.base_url = str(ServerURL.parse(self.base_url.strip(), configuration.base_url_rules()))
+        except BitbucketServerError as error:
+            errors["base_url"] = f"{gettext('This base URL cannot be used.')} {gettext(error.reason)}"
+        try:
+            self.ca_certificates = read_ca_certificates(self.ca_certificates) if self.ca_certificates.strip() else ""
+        except BitbucketServerError as error:
+            errors["ca_certificates"] = f"{gettext(error.problem.title)} {gettext(error.reason)}"
+        if errors:
+            raise ValidationError(errors)
+
+    @property
+    def server_url(self) -> ServerURL:
+        """The base URL, to be shown; whether it may still be asked is decided when a login begins."""
+        return ServerURL.parse(self.base_url, _ANY_BASE_URL)
+
+    def address_policy(self) -> AddressPolicy:
+        """Which addresses the server may have. Override it where organizations have networks of their own."""
+        return configuration.address_policy(self.slug)
+
+    @property
+    def active_key_pair(self) -> KeyPair | None:
+        """The key pair that logins are signed with."""
+        return KeyPair.objects.filter(integration_id=self.pk, state=KeyState.ACTIVE).first()
+
+    @property
+    def pending_key_pair(self) -> KeyPair | None:
+        """The key pair that waits for Bitbucket to have its public key, if there is one."""
+        return KeyPair.objects.filter(integration_id=self.pk, state=KeyState.PENDING).first()
+
+
+class Integration(AbstractIntegration):
+    """The integration of an organization that is nothing else in this application."""
+
+
+def integration_model() -> type[AbstractIntegration]:
+    """The model of integrations that this application uses."""
+    return cast("type[AbstractIntegration]", apps.get_model(INTEGRATION_MODEL))
+
+
+class KeyState(models.TextChoices):
+    """What a key pair is used for."""
+
+    PENDING = "pending", _("waits for Bitbucket to have its public key")
+    ACTIVE = "active", _("logins are signed with it")
+    RETIRED = "retired", _("not used any more; its private key is erased")
+
+
+class KeyPair(models.Model):
+    """An integration's keys: the public one as text, which no other has, and the private one sealed."""
+
+    id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
+    integration = models.ForeignKey(INTEGRATION_MODEL, on_delete=models.CASCADE, related_name="key_pairs")
+    state = models.CharField(max_length=16, choices=KeyState)
+    fingerprint = models.CharField(max_length=64, unique=True)
+    public_pem = models.TextField()
+    sealed_private_key = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["created_at", "id"]
+        verbose_name = _("key pair")
+        verbose_name_plural = _("key pairs")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["integration"],
+                condition=models.Q(state=state),
+                name=f"social_bitbucket_server_one_{state}",
+            )
+            for state in ("active", "pending")
+        ]
+
+    def __str__(self) -> str:
+        return self.fingerprint
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The half that Bitbucket gets."""
+        return PublicKey.read(self.public_pem)
+
+
+class Happening(models.TextChoices):
+    """What is written down, and the sentence for it."""
+
+    IDENTITY_CONNECTED = "identity.connected", _("A person connected another Bitbucket account.")
+    INTEGRATION_CREATED = "integration.created", _("An integration was added.")
+    INTEGRATION_DELETED = "integration.deleted", _("An integration was deleted.")
+    INTEGRATION_DISABLED = "integration.disabled", _("An integration was disabled.")
+    INTEGRATION_ENABLED = "integration.enabled", _("An integration was enabled.")
+    INTEGRATION_TESTED = "integration.tested", _("An integration's connection was tested.")
+    INTEGRATION_UPDATED = "integration.updated", _("An integration was changed.")
+    KEY_CREATED = "key.created", _("A key pair was made.")
+    KEY_PROMOTED = "key.promoted", _("A new key pair is in use.")
+    KEY_RETIRED = "key.retired", _("A key pair was retired, and its private key erased.")
+    KEY_UNOPENABLE = "key.decrypt_failed", _("A private key could not be opened.")
+    LOGIN_BEGIN = "login.begin", _("A login was begun.")
+    LOGIN_FAILURE = "login.failure", _("A login failed.")
+    LOGIN_MIXUP = "login.mixup", _("The answer to another login was refused.")
+    LOGIN_SUCCESS = "login.success", _("Somebody logged in.")
+
+
+class Event(models.Model):
+    """One thing that happened, with identifiers only: never a token, key, address, or text from the other side.
+
+    There are no foreign keys: an event outlives what it is about. *user_id* is who logged in or, of events of
+    integrations and keys, who administered them. *problem* is a code of the library's table.
+    """
+
+    at = models.DateTimeField(_("when"), default=timezone.now, db_index=True)
+    what = models.CharField(_("what"), max_length=32, choices=Happening)
+    integration_id = models.CharField(_("integration"), max_length=32, blank=True, db_index=True)
+    user_id = models.CharField(_("user"), max_length=64, blank=True)
+    problem = models.CharField(_("problem"), max_length=64, blank=True)
+    stage = models.CharField(_("stage"), max_length=32, blank=True)
+    reference = models.CharField(_("reference"), max_length=16, blank=True, db_index=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-at", "-id"]
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+
+    def __str__(self) -> str:
+        return f"{self.get_what_display()} {self.reference}".strip()
+
+    @property
+    def problem_title(self) -> str:
+        """What went wrong, in a sentence; empty where nothing did."""
+        return gettext(PROBLEMS[self.problem].title) if self.problem in PROBLEMS else ""
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return gettext(PROBLEMS[self.problem].remedy) if self.problem in PROBLEMS else ""

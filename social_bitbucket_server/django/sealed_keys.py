@@ -1,0 +1,46 @@
+"""Private keys as they rest in the database, sealed with the configured key ring; each is opened and parsed once."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from ..keys import PrivateKey
+from ..secret import Secret, opaque
+from . import configuration
+
+if TYPE_CHECKING:
+    from .models import KeyPair
+
+_PURPOSE = "integration-private-key"
+_MOST_OPENED = 256
+
+
+def seal(key: PrivateKey, *, integration_id: str, key_id: str) -> str:
+    """*key* as a record that opens for this integration and this key id only."""
+    return configuration.key_ring().seal(
+        key.pem().encode(), purpose=_PURPOSE, integration_id=integration_id, key_id=key_id
+    )
+
+
+def reseal(pair: KeyPair) -> str:
+    """The record of *pair*'s private key, sealed with the newest key of the ring."""
+    return configuration.key_ring().reseal(
+        pair.sealed_private_key, purpose=_PURPOSE, integration_id=pair.integration_id, key_id=pair.pk
+    )
+
+
+@opaque
+def open_private_key(pair: KeyPair) -> PrivateKey:
+    """The private key of *pair*, as its row is now. Raises ``sealed_key_unopenable`` and the key ring's problems."""
+    configuration.key_ring()  # a ring that was taken away opens nothing that it opened before
+    ring = Secret(configuration.setting("KEY_RING"))
+    return _opened(ring, pair.integration_id, pair.pk, pair.sealed_private_key)
+
+
+@lru_cache(maxsize=_MOST_OPENED)
+def _opened(_ring: Secret, integration_id: str, key_id: str, record: str) -> PrivateKey:
+    """Whose it is belongs to what is known: a record that was copied to another row must not open there."""
+    return PrivateKey.read(
+        configuration.key_ring().open(record, purpose=_PURPOSE, integration_id=integration_id, key_id=key_id)
+    )

@@ -1,0 +1,81 @@
+"""The strategy of the logins that begin at an integration's own address."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.db import router, transaction
+from django.http import HttpResponseRedirect
+from django.utils.datastructures import MultiValueDict
+from django.utils.http import url_has_allowed_host_and_scheme
+from social_core.exceptions import AuthAssociationError
+from social_django.strategy import DjangoStrategy as StockDjangoStrategy
+
+from ..problems import BitbucketServerError
+from ..secret import Secret, opaque
+
+if TYPE_CHECKING:
+    from django.db.models import Model
+    from django.http import HttpRequest, HttpResponse
+    from social_core.backends.base import BaseAuth
+    from social_core.storage import BaseStorage
+
+_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@/-]*)?(?:\?[!-~]*)?")
+_LONGEST_PATH = 512
+
+
+class DjangoStrategy(StockDjangoStrategy):
+    """The stock strategy for the integration that the address names. No field of the request can name another."""
+
+    def __init__(self, storage: type[BaseStorage], request: HttpRequest, integration_id: str) -> None:
+        self.integration_id = integration_id
+        super().__init__(storage, request)
+
+    @opaque
+    def get_request_data(self, merge: bool = True) -> MultiValueDict[str, str]:  # noqa: ARG002  # core's signature
+        """The form of a POST, else the query, in texts that do not show themselves: a callback's address holds the
+        verifier. Where to go afterwards counts only as a path of this site, and only where the login begins."""
+        request = self._require_request()
+        given = request.POST if request.method == "POST" else request.GET
+        data: MultiValueDict[str, str] = MultiValueDict(
+            {name: [Secret(value) for value in values] for name, values in given.lists()}
+        )
+        data["integration"] = self.integration_id
+        if request.method != "POST" or not is_own_path(given.get(REDIRECT_FIELD_NAME, "")):
+            data.pop(REDIRECT_FIELD_NAME, None)
+        else:
+            data[REDIRECT_FIELD_NAME] = str(given[REDIRECT_FIELD_NAME])
+        return data
+
+    def authenticate(self, backend: BaseAuth[Any], **kwargs: Any) -> Any:
+        """Run core's pipeline, all of it or nothing. Of two first logins of one person at once, one makes the account
+        and the other finds it. Raises ``person_inactive`` as core's error."""
+        try:
+            user = self._run(backend, kwargs)
+        except AuthAssociationError:
+            if kwargs.get("user") is not None:
+                raise
+            user = self._run(backend, kwargs)
+        is_person = isinstance(user, self.storage.user.user_model())
+        if is_person and not user.is_active and not self.setting("ALLOW_INACTIVE_USERS_LOGIN", False, backend):
+            raise BitbucketServerError("person_inactive").as_social_error(backend, "pipeline")
+        return user
+
+    def _run(self, backend: BaseAuth[Any], kwargs: dict[str, Any]) -> Any:
+        with transaction.atomic(using=router.db_for_write(cast("type[Model]", self.storage.user))):
+            return super().authenticate(backend, **kwargs)
+
+    def redirect(self, url: str) -> HttpResponse:
+        """Send the browser to *url* by GET, also after a POST."""
+        return HttpResponseRedirect(url, status=303)
+
+
+def is_own_path(text: str) -> bool:
+    """Whether *text* is a path of this site, in a form that no browser takes for anything else."""
+    return (
+        len(text) <= _LONGEST_PATH
+        and _PATH.fullmatch(text) is not None
+        and url_has_allowed_host_and_scheme(text, allowed_hosts=None)
+    )

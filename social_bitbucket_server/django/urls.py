@@ -1,0 +1,14 @@
+"""The addresses, to be included anywhere: ``path("", include("social_bitbucket_server.django.urls"))``."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from .views import Complete, LoginPage
+
+app_name = "social_bitbucket_server"
+
+urlpatterns = [
+    path("login/bitbucket-server/<slug:slug>/", LoginPage.as_view(), name="login"),
+    path("complete/bitbucket-server/<slug:integration>/", Complete.as_view(), name="complete"),
+]

@@ -1,0 +1,83 @@
+"""An integration's login page, and the address where its logins come back to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
+from django.http import Http404
+from django.shortcuts import render
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.cache import never_cache
+from django.views.decorators.clickjacking import xframe_options_deny
+from django.views.decorators.csrf import csrf_protect
+from social_core.exceptions import SocialAuthBaseException
+
+from . import integrations, login
+from .errors import show_error
+from .strategy import is_own_path
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    from .models import AbstractIntegration
+
+# What was written down and used up stays so, whatever becomes of the rest of the request.
+_OWN_TRANSACTIONS = method_decorator(transaction.non_atomic_requests, name="dispatch")
+_FOR_EVERYBODY = method_decorator([login_not_required, never_cache, xframe_options_deny, csrf_protect], name="dispatch")
+
+
+@_OWN_TRANSACTIONS
+@_FOR_EVERYBODY
+class LoginPage(View):
+    """The page with the button, and what the button does."""
+
+    def get(self, request: HttpRequest, slug: str) -> HttpResponse:
+        """The template ``social_bitbucket_server/login.html``."""
+        wanted = request.GET.get(REDIRECT_FIELD_NAME, "")
+        context = {
+            "integration": _enabled(slug=slug),
+            "declined": "declined" in request.GET,
+            "next": wanted if is_own_path(wanted) else "",
+        }
+        response = render(request, "social_bitbucket_server/login.html", context)
+        # Without a referrer Django could not tell that the form is its own.
+        response["Referrer-Policy"] = "same-origin"
+        return response
+
+    def post(self, request: HttpRequest, slug: str) -> HttpResponse:
+        """Send the browser to the integration's Bitbucket Server."""
+        integration = _enabled(slug=slug)
+        try:
+            return login.begin(request, integration.pk)
+        except SocialAuthBaseException as error:
+            return show_error(request, error, integration)
+
+
+@_OWN_TRANSACTIONS
+@_FOR_EVERYBODY
+class Complete(View):
+    """Where the logins of one integration come back to."""
+
+    http_method_names = ("get",)
+
+    def get(self, request: HttpRequest, integration: str) -> HttpResponse:
+        """Log the person in, and send the browser to where it was meant to go."""
+        record = _enabled(id=integration)
+        try:
+            response = login.complete(request, record.pk)
+        except SocialAuthBaseException as error:
+            return show_error(request, error, record)
+        response["Referrer-Policy"] = "no-referrer"
+        return response
+
+
+def _enabled(**key: str) -> AbstractIntegration:
+    """The same page for what never was and what is disabled."""
+    record = integrations.find_enabled(**key)
+    if record is None:
+        raise Http404
+    return record

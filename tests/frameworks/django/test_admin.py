@@ -1,0 +1,256 @@
+"""The administration: an integration from its form to the first login, and all that comes after."""
+
+import re
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+from social_django.models import UserSocialAuth
+
+from social_bitbucket_server.django.models import Event, Integration, KeyPair
+from tests.frameworks.django.conftest import PASSWORD, Visitor, happenings, login_page, paste_public_key
+
+ADMIN = "/admin/social_bitbucket_server/integration/"
+ACTIONS = ("check-up", "new-key-pair", "verify-key-pair", "enable", "disable")
+
+
+def setup_page(record):
+    return f"{ADMIN}{record.pk}/setup/"
+
+
+def text_of(answer):
+    return re.sub(r"\s+", " ", answer.content.decode())
+
+
+def press(staff, record, action):
+    return staff.post(f"{ADMIN}{record.pk}/{action}/", form_at=setup_page(record))
+
+
+@pytest.fixture
+def clerk():
+    """Staff who may look at integrations and change nothing."""
+    user = get_user_model().objects.create_user("clerk", password=PASSWORD, is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_integration"))
+    visitor = Visitor()
+    visitor.client.login(username="clerk", password=PASSWORD)
+    return visitor
+
+
+def test_the_whole_story(staff, visitor, bitbucket_sandbox):
+    added = staff.post(
+        f"{ADMIN}add/", name="Acme", slug="acme", base_url=f"{bitbucket_sandbox.url}/", ca_certificates=""
+    )
+    record = Integration.objects.get()
+    assert (added.status_code, added["Location"]) == (302, setup_page(record))
+    page = text_of(staff.open(added["Location"]))
+    assert "Nobody has logged in yet." in page
+    value = dict(re.findall(r'<input id="([a-z-]+)" value="([^"]*)" readonly', page))
+    public_key = re.search(r'<textarea id="public-key"[^>]*>([^<]+)<', staff.open(setup_page(record)).content.decode())[
+        1
+    ]
+    bitbucket_sandbox.link(
+        consumer_key=value["consumer-key"], public_key=public_key, application_url=value["application-url"]
+    )
+    check_up = text_of(press(staff, record, "check-up"))
+    assert check_up.count("passed</span>") == 8
+    assert visitor.open(value["login-link"]).status_code == 200
+    visitor.log_in(record, bitbucket_sandbox)
+    assert visitor.name == "jane"
+    assert "It works: 1 person has logged in through it so far." in text_of(staff.open(setup_page(record)))
+
+
+def test_a_new_integration_has_random_keys_and_namespace(acme, globex):
+    for value in ("id", "namespace", "consumer_key"):
+        assert getattr(acme, value) != getattr(globex, value)
+        assert re.fullmatch("[0-9a-f]{24,40}", getattr(acme, value))
+
+
+@pytest.mark.parametrize(
+    ("base_url", "says"),
+    [
+        ("http://bitbucket.example.com", "It begins with http://"),
+        ("https://10.1.2.3", "It has an IP address instead of a host name."),
+        ("https://bitbucket", "Its host name has no dot"),
+        ("https://bitbucket.example.com:22", "Port 22 is not one of"),
+    ],
+)
+def test_a_base_url_that_must_not_be_asked_is_not_kept(staff, base_url, says):
+    page = staff.post(f"{ADMIN}add/", name="Acme", slug="acme", base_url=base_url, ca_certificates="")
+    assert f"This base URL cannot be used. {says}" in text_of(page)
+    assert not Integration.objects.exists()
+
+
+def test_a_private_key_pasted_as_certificate_is_refused_and_not_shown_again(staff, bitbucket_sandbox, keys):
+    page = staff.post(
+        f"{ADMIN}add/", name="Acme", slug="acme", base_url=bitbucket_sandbox.url, ca_certificates=keys[0].pem()
+    )
+    assert "It contains a private key" in text_of(page)
+    assert "PRIVATE KEY" not in page.content.decode()
+
+
+def test_no_page_shows_a_private_key_or_asks_for_one(staff, acme):
+    for address in (setup_page(acme), f"{ADMIN}{acme.pk}/change/", f"{ADMIN}{acme.pk}/delete/", f"{ADMIN}add/", ADMIN):
+        page = staff.open(address)
+        assert page.status_code == 200
+        assert "PRIVATE KEY" not in page.content.decode()
+        assert "private_key" not in page.content.decode()
+        assert KeyPair.objects.get().sealed_private_key not in page.content.decode()
+
+
+def test_the_pages_have_no_inline_script_or_style(staff, acme, visitor):
+    for page in (staff.open(setup_page(acme)), press(staff, acme, "check-up"), visitor.open(login_page(acme))):
+        assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+=", page.content.decode())
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_action_is_a_post_of_somebody_who_may(staff, clerk, acme, action):
+    address = f"{ADMIN}{acme.pk}/{action}/"
+    before = Event.objects.count()
+    assert staff.open(address).status_code == 405
+    assert staff.client.post(address).status_code == 403
+    assert clerk.post(address, form_at=ADMIN).status_code == 403
+    assert Visitor().post(address, form_at=login_page(acme)).status_code == 302
+    assert Event.objects.count() == before
+
+
+def test_who_may_only_look_sees_the_worksheet_and_no_buttons(clerk, acme):
+    page = text_of(clerk.open(setup_page(acme)))
+    assert acme.consumer_key in page
+    assert "Make a new key pair" not in page
+
+
+def test_staff_without_permission_sees_nothing(acme):
+    get_user_model().objects.create_user("nobody", password=PASSWORD, is_staff=True)
+    visitor = Visitor()
+    visitor.client.login(username="nobody", password=PASSWORD)
+    assert visitor.open(setup_page(acme)).status_code == 403
+
+
+def test_the_worksheet_is_that_of_the_version_found(staff, acme):
+    assert "Create new link" not in text_of(staff.open(setup_page(acme)))
+    assert "Create new link" in text_of(staff.open(f"{setup_page(acme)}?bitbucket=7.19"))
+    Integration.objects.update(server_version="7.6.0")
+    assert "Create new link" in text_of(staff.open(setup_page(acme)))
+    assert "Create new link" not in text_of(staff.open(f"{setup_page(acme)}?bitbucket=7.20"))
+
+
+def test_a_check_up_says_where_the_way_ends_and_what_to_do(staff, acme):
+    Integration.objects.update(consumer_key="another")
+    page = text_of(press(staff, acme, "check-up"))
+    assert "failed</span>" in page
+    assert "What to do:" in page
+    assert Event.objects.get(what="integration.tested").problem == "consumer_key_unknown"
+
+
+def test_a_check_up_remembers_bitbuckets_version(staff, acme):
+    press(staff, acme, "check-up")
+    acme.refresh_from_db()
+    assert acme.server_version == "8.19.0"
+
+
+def test_a_new_key_pair_waits_until_bitbucket_accepts_it(staff, visitor, acme, bitbucket_sandbox, keys):
+    press(staff, acme, "new-key-pair")
+    refused = press(staff, acme, "verify-key-pair")
+    assert refused.status_code == 422
+    assert "Bitbucket does not have the new public key yet." in text_of(refused)
+    visitor.log_in(acme, bitbucket_sandbox)
+    assert visitor.name == "jane"
+    paste_public_key(bitbucket_sandbox, acme, keys[1].public.pem)
+    assert press(staff, acme, "verify-key-pair").status_code == 303
+    assert KeyPair.objects.get(state="retired").sealed_private_key == ""
+    assert KeyPair.objects.get(state="active").fingerprint == keys[1].public.fingerprint
+    Visitor().log_in(acme, bitbucket_sandbox)
+
+
+def test_a_second_new_key_pair_takes_the_place_of_the_first(staff, acme, keys):
+    press(staff, acme, "new-key-pair")
+    press(staff, acme, "new-key-pair")
+    assert KeyPair.objects.get(state="pending").fingerprint == keys[2].public.fingerprint
+    assert KeyPair.objects.get(state="retired").sealed_private_key == ""
+
+
+def test_there_may_be_nothing_to_verify(staff, acme):
+    press(staff, acme, "verify-key-pair")
+    assert "There is no new key pair to verify." in text_of(staff.open(setup_page(acme)))
+
+
+def test_disabling_and_enabling(staff, visitor, acme):
+    press(staff, acme, "disable")
+    assert visitor.open(login_page(acme)).status_code == 404
+    press(staff, acme, "enable")
+    assert visitor.open(login_page(acme)).status_code == 200
+    assert happenings()[-2:] == ["integration.disabled", "integration.enabled"]
+
+
+def test_deleting_says_what_is_lost_and_asks_for_the_name(staff, visitor, acme, bitbucket_sandbox):
+    visitor.log_in(acme, bitbucket_sandbox)
+    address = f"{ADMIN}{acme.pk}/delete/"
+    page = text_of(staff.open(address))
+    assert "1 Bitbucket account logs in through this integration." in page
+    assert "For 1 person it is the only one" in page
+    staff.post(address, post="yes", name="acme")
+    assert Integration.objects.exists()
+    staff.post(address, post="yes", name="Acme")
+    assert not Integration.objects.exists()
+    assert not KeyPair.objects.exists()
+    assert not UserSocialAuth.objects.exists()
+    assert get_user_model().objects.filter(username="jane").exists()
+    assert happenings()[-1] == "integration.deleted"
+
+
+def test_integrations_are_not_deleted_by_the_dozen(staff, acme):
+    assert "delete_selected" not in staff.open(ADMIN).content.decode()
+
+
+def change(staff, record, **fields):
+    values = {"name": record.name, "base_url": record.base_url, "ca_certificates": "", **fields}
+    return staff.post(f"{ADMIN}{record.pk}/change/", **values)
+
+
+def test_another_server_needs_an_integration_of_its_own_once_people_have_logged_in(
+    staff, visitor, acme, bitbucket_sandbox, other_sandbox
+):
+    assert change(staff, acme, base_url=other_sandbox.url).status_code == 302
+    change(staff, acme, base_url=bitbucket_sandbox.url)
+    visitor.log_in(acme, bitbucket_sandbox)
+    assert "Tick this if the server only moved." in text_of(change(staff, acme, base_url=other_sandbox.url))
+    assert change(staff, acme, base_url=f"{bitbucket_sandbox.url}/", name="Acme Ltd").status_code == 302
+    assert change(staff, acme, base_url=other_sandbox.url, same_server="on").status_code == 302
+    acme.refresh_from_db()
+    assert acme.base_url == other_sandbox.url
+
+
+def test_the_login_link_stays(staff, acme):
+    change(staff, acme, slug="other")
+    acme.refresh_from_db()
+    assert acme.slug == "acme"
+
+
+def test_a_reference_number_leads_to_what_happened_and_what_to_do(staff, visitor, acme, bitbucket_sandbox):
+    callback = bitbucket_sandbox.authorize(visitor.begin(acme)["Location"])
+    visitor.open(callback)
+    reference = re.search(r"Reference ([0-9A-F]{8})", visitor.open(callback).content.decode())[1]
+    for address in (f"/admin/social_bitbucket_server/event/?q={reference}", setup_page(acme)):
+        page = text_of(staff.open(address))
+        assert reference in page
+        assert "This login is not under way in this browser." in page
+        assert "Go back to the login page and begin again." in page
+
+
+def test_nobody_adds_changes_or_deletes_an_event(staff, acme):
+    event = Event.objects.first()
+    assert staff.open("/admin/social_bitbucket_server/event/").status_code == 200
+    assert staff.open("/admin/social_bitbucket_server/event/add/").status_code == 403
+    for action in ("change", "delete"):
+        address = reverse(f"admin:social_bitbucket_server_event_{action}", args=[event.pk])
+        assert staff.client.post(address).status_code == 403
+    assert Event.objects.filter(pk=event.pk).exists()
+
+
+def test_texts_of_others_are_shown_as_texts(staff, visitor, acme):
+    Integration.objects.update(name='<script>alert(1)</script>"><img src=x>{{7*7}}')
+    for page in (staff.open(setup_page(acme)), staff.open(ADMIN), visitor.open(login_page(acme))):
+        assert "<script>alert(1)" not in page.content.decode()
+        assert "<img src=x>" not in page.content.decode()
+        assert "{{7*7}}" in page.content.decode()

@@ -1,0 +1,95 @@
+"""Settings with which Django does not start, and what it says instead."""
+
+import pytest
+from django.core.checks import Tags, run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.test import override_settings
+from social_core.pipeline import DEFAULT_AUTH_PIPELINE
+
+from social_bitbucket_server import checks as library_checks
+from social_bitbucket_server.django import checks, integrations
+
+OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
+ORIGIN = f"{OWN}CALLBACK_ORIGIN"
+BY_EMAIL = "social_core.pipeline.social_auth.associate_by_email"
+OLD_PIPELINE = [step for step in DEFAULT_AUTH_PIPELINE if not step.endswith(("auth_allowed", "social_user"))]
+MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware"]
+
+
+def found(*, deploy=False, **settings):
+    with override_settings(**settings):
+        messages = run_checks(tags=[Tags.security], include_deployment_checks=deploy)
+    return {message.id.partition(".")[2]: message.msg for message in messages if "bitbucket" in message.id}
+
+
+def test_safe_settings_pass():
+    assert found() == {}
+    assert found(deploy=True, SESSION_COOKIE_SECURE=True) == {}
+
+
+def test_a_host_on_this_machine_needs_no_secure_cookies():
+    assert found(deploy=True) == {}
+
+
+@pytest.mark.parametrize(
+    ("number", "settings", "says"),
+    [
+        ("E001", {"SOCIAL_AUTH_PIPELINE": [*DEFAULT_AUTH_PIPELINE, BY_EMAIL]}, "Take associate_by_email out"),
+        ("E002", {f"{OWN}VERIFY_SSL": False}, "the path of the CA certificate"),
+        ("E003", {"SOCIAL_AUTH_SANITIZE_REDIRECTS": False}, "Remove SOCIAL_AUTH_SANITIZE_REDIRECTS"),
+        ("E004", {ORIGIN: None, f"{OWN}TEST_ADDRESSES": []}, f"Set {ORIGIN}"),
+        ("E004", {ORIGIN: "https://app.example/x", f"{OWN}TEST_ADDRESSES": []}, "scheme and host alone"),
+        ("E005", {"SOCIAL_AUTH_REDIRECT_IS_HTTPS": True}, "with https://"),
+        ("E006", {f"{OWN}STORE_ACCESS_TOKEN": True, f"{OWN}KEY_RING": None, f"{OWN}INTEGRATIONS": {}}, "KEY_RING"),
+        ("E007", {f"{OWN}KEY_RING": None}, "manage.py bitbucket_server key-ring"),
+        ("E007", {f"{OWN}KEY_RING": None, f"{OWN}INTEGRATIONS": integrations.find}, "keep it apart"),
+        ("E008", {f"{OWN}KEY_RING": "1:short"}, "Key 1 is not the base64 of 32 bytes."),
+        ("E009", {f"{OWN}PRIVATE_NETWORKS": {"acme": ["127.0.0.0/8"]}}, "127.0.0.0/8"),
+        ("E009", {f"{OWN}PRIVATE_NETWORKS": {"acme": ["0.0.0.0/0"]}}, "0.0.0.0/0"),
+        ("E009", {f"{OWN}PRIVATE_NETWORKS": ["10.0.0.0/8"]}, "map login links"),
+        ("E009", {f"{OWN}TEST_ADDRESSES": ["localhost"]}, "localhost"),
+        ("E010", {ORIGIN: "https://app.example"}, f"Remove {OWN}TEST_ADDRESSES"),
+        ("E011", {"SESSION_COOKIE_HTTPONLY": False}, "SESSION_COOKIE_HTTPONLY"),
+        ("E012", {"SESSION_COOKIE_SAMESITE": "Strict"}, "comes back from Bitbucket"),
+        ("E013", {"SESSION_COOKIE_SAMESITE": "None"}, "other sites"),
+        ("E013", {"SESSION_COOKIE_SAMESITE": False}, "other sites"),
+        ("E014", {"SOCIAL_AUTH_PIPELINE": OLD_PIPELINE}, "auth_allowed, social_core.pipeline.social_auth.social_user"),
+        ("E014", {f"{OWN}PIPELINE": []}, f"Add to {OWN}PIPELINE"),
+    ],
+)
+def test_a_setting_that_takes_a_protection_away_stops_django(number, settings, says):
+    (only,) = found(**settings).items()
+    assert only[0] == number
+    assert says in only[1]
+
+
+@pytest.mark.parametrize(
+    ("number", "settings"),
+    [
+        ("E020", {ORIGIN: "https://app.example", f"{OWN}TEST_ADDRESSES": []}),
+        ("E021", {f"{OWN}INTEGRATIONS": None, ORIGIN: None, f"{OWN}TEST_ADDRESSES": [], "ALLOWED_HOSTS": ["*"]}),
+        ("W001", {"MIDDLEWARE": MIDDLEWARE}),
+    ],
+)
+def test_a_deployment_is_told_more(number, settings):
+    assert number not in found(**settings)
+    assert number in found(deploy=True, **settings)
+
+
+@pytest.mark.parametrize("settings", [{f"{OWN}INTEGRATIONS": None, ORIGIN: None, f"{OWN}TEST_ADDRESSES": []}])
+def test_one_server_needs_neither_origin_nor_key_ring(settings):
+    assert found(**settings, **{f"{OWN}KEY_RING": None}) == {}
+
+
+def test_integrations_from_elsewhere_need_no_key_ring():
+    assert found(**{f"{OWN}INTEGRATIONS": {"acme": {}}, f"{OWN}KEY_RING": None}) == {}
+
+
+def test_every_refusal_of_the_library_has_an_id():
+    assert {check.__name__.lstrip("_") for check in library_checks._CHECKS} == set(checks._IDS)
+
+
+def test_a_command_refuses_to_start_with_unsafe_settings():
+    with override_settings(SESSION_COOKIE_HTTPONLY=False), pytest.raises(SystemCheckError):
+        call_command("bitbucket_server", "list")

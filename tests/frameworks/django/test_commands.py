@@ -1,0 +1,180 @@
+"""``manage.py bitbucket_server``, command by command."""
+
+import json
+import re
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+from django.utils import timezone
+from social_django.models import Nonce
+
+from social_bitbucket_server.django import integrations
+from social_bitbucket_server.django.models import Event, Integration, KeyPair
+from social_bitbucket_server.key_ring import KeyRing
+from tests.frameworks.django.conftest import Visitor, make_integration, paste_public_key
+
+OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
+RING = f"{OWN}KEY_RING"
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*arguments):
+        capsys.readouterr()
+        call_command("bitbucket_server", *arguments)
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_list_names_every_integration_and_its_state(run, acme, globex):
+    integrations.enable(globex, enabled=False)
+    assert run("list").splitlines() == [
+        f"{acme.pk}  acme  {acme.base_url}",
+        f"{globex.pk}  globex  {globex.base_url}  disabled",
+    ]
+
+
+def test_create_makes_an_integration_and_prints_its_worksheet(run, bitbucket_sandbox):
+    printed = run("create", "Acme", "acme", "--url", bitbucket_sandbox.url)
+    record = Integration.objects.get()
+    assert record.consumer_key in printed
+    assert "http://127.0.0.1:8000/login/bitbucket-server/acme/" in printed
+    assert "PRIVATE KEY" not in printed
+
+
+def test_create_refuses_what_the_administration_refuses(run):
+    with pytest.raises(CommandError, match="It begins with http://"):
+        run("create", "Acme", "acme", "--url", "http://bitbucket.example.com")
+
+
+def test_create_reads_ca_certificates_from_a_file(run, tmp_path):
+    file = tmp_path / "ca.pem"
+    file.write_text("nothing")
+    with pytest.raises(CommandError, match="not a certificate in PEM"):
+        run("create", "Acme", "acme", "--url", "https://bitbucket.example.com", "--ca-file", str(file))
+    with pytest.raises(CommandError, match="cannot be read"):
+        run("create", "Acme", "acme", "--url", "https://bitbucket.example.com", "--ca-file", str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("named_by", ["pk", "slug"])
+def test_worksheet_is_the_integrations(run, acme, named_by):
+    printed = json.loads(run("worksheet", getattr(acme, named_by), "--json"))
+    assert printed["consumer_key"] == acme.consumer_key
+    assert printed["fingerprint"] == KeyPair.objects.get().fingerprint
+
+
+def test_worksheet_is_for_the_version_that_was_found(run, acme):
+    assert "Create new link" not in run("worksheet", "acme")
+    Integration.objects.update(server_version="7.6.0")
+    assert "Create new link" in run("worksheet", "acme")
+    assert "Create new link" not in run("worksheet", "acme", "--dialog", "7.20")
+
+
+def test_worksheet_of_the_settings(run, single, keys):
+    with override_settings(**{f"{OWN}CALLBACK_ORIGIN": "https://app.example"}):
+        printed = run("worksheet")
+    assert "Consumer Key = packages" in printed
+    assert "Application URL = https://app.example/" in printed
+    assert keys[0].public.pem in printed
+
+
+def test_check_tests_stage_by_stage(run, acme):
+    printed = run("check", "acme")
+    assert len(re.findall("^✓", printed, re.MULTILINE)) == 8
+    assert Event.objects.filter(what="integration.tested", problem="").exists()
+
+
+def test_check_ends_with_the_number_of_the_stage_that_fails(run, acme, capsys):
+    Integration.objects.update(consumer_key="another")
+    with pytest.raises(SystemExit) as ended:
+        run("check", "acme")
+    assert ended.value.code == 8
+    assert "What to do:" in capsys.readouterr().out
+
+
+def test_check_of_the_settings(run, single):
+    assert json.loads(run("check", "--json"))["passed"]
+
+
+def test_an_unknown_integration_is_said(run):
+    with pytest.raises(CommandError, match="There is no integration none"):
+        run("check", "none")
+
+
+def test_link_makes_the_application_link_and_unlink_takes_it_away(run, bitbucket_sandbox, monkeypatch):
+    record = Integration(name="Acme", slug="acme", base_url=bitbucket_sandbox.url)
+    record.full_clean()
+    integrations.create(record)
+    monkeypatch.setenv("BITBUCKET_PASSWORD", bitbucket_sandbox.users.by_name("admin").password)
+    assert "is made." in run("link", "acme", "--user", "admin", "--yes")
+    Visitor().log_in(record, bitbucket_sandbox)
+    assert "is deleted." in run("unlink", "acme", "--user", "admin", "--yes")
+    assert not bitbucket_sandbox.links.all()
+
+
+def test_rotate_and_verify_put_a_new_key_pair_in_place_of_the_old(run, acme, bitbucket_sandbox, keys):
+    assert run("rotate", "acme") == keys[1].public.pem
+    assert "a new key pair waits" in run("list")
+    with pytest.raises(CommandError, match="signature"):
+        run("verify", "acme")
+    paste_public_key(bitbucket_sandbox, acme, keys[1].public.pem)
+    assert "Bitbucket accepts the new key pair." in run("verify", "acme")
+    assert KeyPair.objects.get(state="active").fingerprint == keys[1].public.fingerprint
+    with pytest.raises(CommandError, match="no new key pair"):
+        run("verify", "acme")
+
+
+def test_disable_and_enable(run, acme):
+    run("disable", "acme")
+    assert integrations.find(acme.pk) is None
+    run("enable", "acme")
+    assert integrations.find(acme.pk) is not None
+
+
+def test_reseal_keys_makes_the_old_ring_dispensable(run, bitbucket_sandbox):
+    old, new = KeyRing.generate(), KeyRing.generate().replace("1:", "2:")
+    with override_settings(**{RING: old}):
+        record = make_integration("acme", bitbucket_sandbox)
+    with override_settings(**{RING: f"{new},{old}"}):
+        assert "newest key of the ring: 1." in run("reseal-keys")
+    with override_settings(**{RING: new}):
+        Visitor().log_in(record, bitbucket_sandbox)
+
+
+def test_reseal_keys_leaves_what_it_cannot_open(run, acme, capsys):
+    before = KeyPair.objects.get().sealed_private_key
+    with override_settings(**{RING: KeyRing.generate()}), pytest.raises(SystemExit):
+        run("reseal-keys")
+    assert "Could not be opened: 1." in capsys.readouterr().out
+    assert KeyPair.objects.get().sealed_private_key == before
+
+
+def test_prune_deletes_old_events_and_unfinished_logins(run, acme):
+    Visitor().begin(acme)
+    Nonce.objects.update(timestamp=1_000)
+    Nonce.objects.create(server_url="https://openid.example", timestamp=1_000, salt="x")
+    Event.objects.filter(what="key.created").update(at=timezone.now() - timedelta(days=31))
+    assert run("prune", "--days", "30") == (
+        "Deleted: 1 events older than 30 days, 1 logins that were never finished.\n"
+    )
+    assert Nonce.objects.get().server_url == "https://openid.example"
+
+
+def test_prune_leaves_logins_under_way(run, acme, bitbucket_sandbox):
+    visitor = Visitor()
+    callback = bitbucket_sandbox.authorize(visitor.begin(acme)["Location"])
+    run("prune")
+    assert visitor.open(callback).status_code == 303
+
+
+def test_key_ring_works_before_anything_is_configured(run):
+    with override_settings(**{RING: None}):
+        KeyRing.parse(run("key-ring").strip())
+
+
+def test_the_librarys_own_commands_are_there(run):
+    assert "BEGIN PRIVATE KEY" in run("keygen", "--bits", "2048")
+    assert "What to do:" in run("explain", "signature_invalid")

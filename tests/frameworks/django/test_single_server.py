@@ -1,0 +1,110 @@
+"""One server by settings alone: social_django's own views and addresses."""
+
+import re
+import threading
+
+import pytest
+import requests
+from django.contrib.auth import get_user_model
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from django.middleware.csrf import _get_new_csrf_string
+from django.test import Client
+from social_django.models import UserSocialAuth
+
+from social_bitbucket_server.backends import BitbucketServerOAuth1
+from tests.frameworks.django.conftest import Visitor, newest_event
+
+pytestmark = pytest.mark.usefixtures("single")
+BEGIN = "/login/bitbucket-server/"
+
+
+class Person(Visitor):
+    """A browser that begins at social_django's address."""
+
+    def begin(self):
+        self.client.cookies["csrftoken"] = token = _get_new_csrf_string()
+        return self.client.post(BEGIN, {"csrfmiddlewaretoken": token})
+
+    def come_back(self, sandbox, user="jane", *, allow=True):
+        return self.open(sandbox.authorize(self.begin()["Location"], user=user, allow=allow))
+
+
+@pytest.fixture
+def person():
+    return Person()
+
+
+def test_a_person_logs_in(person, single):
+    answer = person.come_back(single)
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+    assert person.name == "jane"
+
+
+def test_the_identity_is_the_bare_numeric_id(person, single):
+    person.come_back(single)
+    assert re.fullmatch(r"[1-9][0-9]*", UserSocialAuth.objects.get().uid)
+
+
+def test_the_session_names_the_backend_as_the_settings_do(person, single):
+    person.come_back(single)
+    named = f"{BitbucketServerOAuth1.__module__}.{BitbucketServerOAuth1.__qualname__}"
+    assert (
+        person.client.session["_auth_user_backend"] == named == "social_bitbucket_server.backends.BitbucketServerOAuth1"
+    )
+
+
+def test_a_login_does_not_begin_by_get(person, single):
+    assert person.open(BEGIN).status_code == 405
+    assert not single.requests.to("/request-token")
+
+
+def test_a_login_does_not_begin_without_the_forms_token(single):
+    assert Client(enforce_csrf_checks=True).post(BEGIN).status_code == 403
+    assert not single.requests.to("/request-token")
+
+
+def test_a_declined_login_ends_in_a_page_with_remedy_and_reference(person, single):
+    page = person.come_back(single, allow=False)
+    assert "Access was declined in Bitbucket." in page.content.decode()
+    assert f"Reference {newest_event().reference}" in page.content.decode()
+
+
+def test_a_callback_works_once(person, single):
+    callback = single.authorize(person.begin()["Location"])
+    person.open(callback)
+    assert person.open(callback).status_code == 400
+    assert len(single.requests.to("/access-token")) == 1
+
+
+def test_a_callback_attaches_nothing_to_whoever_is_logged_in(person, single):
+    root = get_user_model().objects.create_user("root")
+    person.client.force_login(root, "django.contrib.auth.backends.ModelBackend")
+    assert person.come_back(single).status_code == 400
+    assert newest_event().problem == "another_person"
+    assert not UserSocialAuth.objects.exists()
+    assert person.name == "root"
+
+
+@pytest.fixture
+def origin():
+    """The application on a socket."""
+    server = ThreadedWSGIServer(("127.0.0.1", 0), WSGIRequestHandler)
+    server.daemon_threads = True
+    server.set_app(WSGIHandler())
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_person_logs_in_over_a_socket(origin, single):
+    token = _get_new_csrf_string()
+    with requests.Session() as browser:
+        browser.cookies.set("csrftoken", token)
+        begun = browser.post(origin + BEGIN, data={"csrfmiddlewaretoken": token}, allow_redirects=False, timeout=10)
+        callback = single.authorize(begun.headers["Location"])
+        assert callback.startswith(f"{origin}/complete/bitbucket-server/")
+        assert browser.get(callback, timeout=10).text == "Hello jane"

@@ -1,0 +1,28 @@
+"""The addresses of the project with many organizations."""
+
+from django.contrib import admin
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.urls import include, path
+from django.views.decorators.http import require_POST
+
+from social_bitbucket_server.django import integrations, login
+
+
+def home(request):
+    return HttpResponse(f"Hello {request.user.get_username() or 'nobody'}")
+
+
+@require_POST
+@login_required
+def connect(request, slug):
+    return login.connect(request, integrations.find_enabled(slug=slug).pk)
+
+
+urlpatterns = [
+    path("", home),
+    path("report/", home),
+    path("connect/<slug:slug>/", connect),
+    path("admin/", admin.site.urls),
+    path("", include("social_bitbucket_server.django.urls")),
+]
