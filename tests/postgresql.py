@@ -34,12 +34,20 @@ class PostgreSQL:
         if self._user:
             shutil.chown(self._folder, self._user)
         self._run("initdb", "--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8")
-        self._run("pg_ctl", "--wait", f"--options=-F -c listen_addresses='' -k {self._folder}", "start")
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._run("pg_ctl", "--wait", "--mode=immediate", "stop")
         shutil.rmtree(self._folder)
+
+    def start(self) -> None:
+        """Start it, also again after :meth:`stop`."""
+        self._run("pg_ctl", "--wait", f"--options=-F -c listen_addresses='' -k {self._folder}", "start")
+
+    def stop(self) -> None:
+        """Shut it down as its service does: every connection is ended, and what was committed stays."""
+        self._run("pg_ctl", "--wait", "--mode=fast", "stop")
 
     def new_database(self) -> str:
         """The address of an empty database."""

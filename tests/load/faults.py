@@ -1,0 +1,215 @@
+"""Many logins while something breaks, and what the database and the servers' records say of them afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from demo_app import database
+from demo_app.models import AuditEntry, LoginSession, SocialStorage, User
+
+from .place import Place, Served
+from .throughput import everybody, figures
+from .visitors import Crowd, Login, crowd
+
+CONCURRENCY = 16
+_AT_THE_DEAD_SERVER = 2
+_TRIES = 30
+_SECONDS_BETWEEN_KILLS = 1.0
+
+Identity: Any = SocialStorage.user
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted afterwards. *lost*: logins that were answered with success and are not in the database;
+    *in_the_log_alone*: those whose entry the audit table lacks, because the database was gone by then; *of_others*:
+    those whose session is another person's; *exchanged_twice*: request tokens that a server was asked to exchange more
+    than once; *people_twice*: persons who have more than one account; *never*: those who could not log in at all;
+    *retries*: logins that were begun anew, by *causes*."""
+
+    logins: int
+    lost: int
+    in_the_log_alone: int
+    of_others: int
+    exchanged_twice: int
+    people_twice: int
+    never: int
+    retries: int
+    causes: dict[str, int]
+
+    @property
+    def are_sound(self) -> bool:
+        """Whether nothing was lost, nothing was done twice, and nobody was taken for somebody else."""
+        return not (self.lost or self.of_others or self.exchanged_twice or self.people_twice)
+
+
+Fault = Callable[[Place, Served], contextlib.AbstractAsyncContextManager[None]]
+
+
+def run(place: Place, fault: Fault, logins: int) -> tuple[Counts, dict[str, Any]]:
+    """*logins* of as many people while *fault* goes on; returns what was counted, and the figures of their times."""
+    with place.serving() as served:
+        return _run(place, served, fault, logins)
+
+
+def _run(place: Place, served: Served, fault: Fault, logins: int) -> tuple[Counts, dict[str, Any]]:
+    async def while_it_breaks() -> Crowd:
+        async with fault(place, served):
+            who = itertools.islice(everybody(served.doors), logins)
+            return await crowd(served.application, who, concurrency=CONCURRENCY, tries=_TRIES)
+
+    found = asyncio.run(while_it_breaks())
+    return counted(place, served, found), figures(found)
+
+
+def counted(place: Place, served: Served, found: Crowd) -> Counts:
+    """*found*, compared with the database and with the servers' records."""
+    with served.app.app_context():
+        lost, of_others = _compared(found.logins)
+        successes = select(func.count()).where(AuditEntry.event == "login.success")
+        written = database.session.scalar(successes) or 0
+        people = database.session.scalar(select(func.count()).select_from(User)) or 0
+        identities = database.session.scalar(select(func.count(func.distinct(Identity.uid)))) or 0
+    failures = [failure for login in found.logins for failure in login.failures] + [*itertools.chain(*found.failed)]
+    return Counts(
+        logins=len(found.logins),
+        lost=lost,
+        in_the_log_alone=max(0, len(found.logins) - written),
+        of_others=of_others,
+        exchanged_twice=sum(times > 1 for times in place.servers.exchanges().values()),
+        people_twice=people - identities,
+        never=len(found.failed),
+        retries=len(failures),
+        causes=dict(Counter(failures)),
+    )
+
+
+def _compared(logins: Sequence[Login]) -> tuple[int, int]:
+    """How many of the *logins* the database does not know, and how many it knows as somebody else's."""
+    sessions = select(LoginSession.id_sha256, Identity.uid).join(
+        Identity, (Identity.user_id == LoginSession.user_id) & (Identity.integration_id == LoginSession.integration_id)
+    )
+    people = {row.id_sha256: row.uid for row in database.session.execute(sessions)}
+    lost = of_others = 0
+    for login in logins:
+        uid = people.get(hashlib.sha256(login.cookie.encode()).hexdigest())
+        lost += uid is None
+        of_others += uid not in {None, f"{login.door.namespace}:{login.person}"}
+    return lost, of_others
+
+
+@contextlib.asynccontextmanager
+async def killed_workers(_place: Place, served: Served) -> Any:
+    """A worker is killed every second."""
+
+    async def kill() -> None:
+        for number in itertools.count():
+            await asyncio.sleep(_SECONDS_BETWEEN_KILLS)
+            served.gunicorn.kill_one(number)
+
+    async with _meanwhile(kill()):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def restarted_database(place: Place, _served: Served) -> Any:
+    """PostgreSQL is shut down, which ends every connection, and started again after a second."""
+
+    async def restart() -> None:
+        await asyncio.sleep(2)
+        await asyncio.to_thread(place.postgresql.stop)
+        await asyncio.sleep(1)
+        await asyncio.to_thread(place.postgresql.start)
+
+    task = asyncio.create_task(restart())
+    yield
+    await task
+
+
+def stalled_servers(seconds: float) -> Fault:
+    """No Bitbucket Server answers for so many *seconds*."""
+
+    @contextlib.asynccontextmanager
+    async def stalled(place: Place, _served: Served) -> Any:
+        async def stall() -> None:
+            await asyncio.sleep(1)
+            place.servers.stall()
+            await asyncio.sleep(seconds)
+            place.servers.resume()
+
+        task = asyncio.create_task(stall())
+        yield
+        await task
+
+    return stalled
+
+
+@contextlib.asynccontextmanager
+async def _meanwhile(work: Any) -> Any:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@contextlib.asynccontextmanager
+async def nothing(_place: Place, _served: Served) -> Any:
+    """Nothing breaks."""
+    yield
+
+
+def run_with_a_dead_server(place: Place, logins: int, *, dead: bool) -> tuple[Counts, dict[str, Any]]:
+    """*logins* at nine servers, while others try without a pause to log in at a tenth, which, where it is *dead*, takes
+    connections and says nothing. The figures are those of the nine."""
+    with _silent_server() as silent:
+        ports = [*place.ports[:-1], silent if dead else place.ports[-1]]
+        with place.serving(ports=ports) as served:
+            found = asyncio.run(_healthy_and_last(served, logins))
+            return counted(place, served, found), figures(found)
+
+
+async def _healthy_and_last(served: Served, logins: int) -> Crowd:
+    last = crowd(served.application, everybody(served.doors[-1:]), concurrency=_AT_THE_DEAD_SERVER)
+    who = itertools.islice(everybody(served.doors[:-1]), logins)
+    async with _meanwhile(last):
+        return await crowd(served.application, who, concurrency=CONCURRENCY - _AT_THE_DEAD_SERVER, tries=_TRIES)
+
+
+@contextmanager
+def _silent_server() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        yield listener.getsockname()[1]
+
+
+FAULTS: dict[str, Fault] = {
+    "nothing breaks": nothing,
+    "a worker killed every second": killed_workers,
+    "PostgreSQL restarted": restarted_database,
+    "Bitbucket stalls for 12 s": stalled_servers(12),  # longer than the application waits
+}
+
+
+def measure(place: Place, logins: int) -> dict[str, Any]:
+    """Every fault with so many *logins*."""
+    found = {name: _joined(*run(place, fault, logins)) for name, fault in FAULTS.items()}
+    found["ten servers"] = _joined(*run_with_a_dead_server(place, logins, dead=False))
+    found["one of ten servers dead"] = _joined(*run_with_a_dead_server(place, logins, dead=True))
+    return found
+
+
+def _joined(counts: Counts, times: dict[str, Any]) -> dict[str, Any]:
+    return {**asdict(counts), **times, "sound": counts.are_sound}
