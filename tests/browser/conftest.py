@@ -18,7 +18,7 @@ from social_bitbucket_server.sandbox import Sandbox
 QUIET = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
 
 
-# For a module and no longer: until it is stopped, Playwright's event loop is this thread's, and tests elsewhere need one.
+# For a module and no longer: until it ends, Playwright's event loop is this thread's, and other tests need one.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api")
