@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, ip_network
 from pathlib import Path
@@ -28,6 +28,7 @@ SETTINGS = {
     "OUTBOUND_MODE": "public",
     "ALLOWED_PRIVATE_NETWORKS": "",
     "ALLOW_INSECURE_HTTP": "",
+    "OUTBOUND_PROXIES": "",
     "CA_BUNDLE": "",
     "TRUSTED_PROXY_HOPS": "0",
     "RATE_LIMIT_STORAGE": "memory://",
@@ -40,6 +41,7 @@ SETTINGS = {
 _PORTS = frozenset(ORGANIZATION_RULES.ports or ())
 _SANDBOX_ADDRESS = IPv4Address("127.0.0.1")
 _ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?P<port>:[0-9]{1,5})?")
+_PROXY = re.compile(r"https?://([!-?A-~]+@)?([A-Za-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}/?")
 
 
 class OutboundMode(StrEnum):
@@ -62,8 +64,9 @@ class Settings:
 
     Which servers organizations may connect is the operator's choice alone: *outbound_mode*; *private_networks* by an
     organization's slug, with ``*`` for all (``acme=10.20.0.0/16,10.21.0.0/16; *=192.168.7.0/24``); *insecure_hosts*,
-    which may be used without TLS; *ca_bundle_path* with the CA certificates that are trusted besides an integration's
-    own, or empty for the machine's.
+    which may be used without TLS; *proxies* by an organization's slug, with ``*`` for those that have none of their own
+    (``acme=http://proxy.acme.example:3128``); *ca_bundle_path* with the CA certificates that are trusted besides an
+    integration's own, or empty for the machine's.
 
     *trusted_proxy_hops*: how many proxies of the operator's own stand in front and add the address they saw to
     ``X-Forwarded-For``; scheme and host never come from a header. *rate_limit_storage* counts for all processes where
@@ -79,6 +82,7 @@ class Settings:
     outbound_mode: OutboundMode
     private_networks: Mapping[str, tuple[Network, ...]]
     insecure_hosts: frozenset[str]
+    proxies: Mapping[str, str] = field(repr=False)
     ca_bundle_path: str
     trusted_proxy_hops: int
     rate_limit_storage: Secret
@@ -110,6 +114,7 @@ class Settings:
             outbound_mode=_outbound_mode(chosen["OUTBOUND_MODE"]),
             private_networks=_private_networks(chosen["ALLOWED_PRIVATE_NETWORKS"]),
             insecure_hosts=frozenset(chosen["ALLOW_INSECURE_HTTP"].lower().replace(",", " ").split()),
+            proxies=_proxies(chosen["OUTBOUND_PROXIES"]),
             ca_bundle_path=chosen["CA_BUNDLE"],
             trusted_proxy_hops=_number("TRUSTED_PROXY_HOPS", chosen["TRUSTED_PROXY_HOPS"], least=0),
             rate_limit_storage=Secret(chosen["RATE_LIMIT_STORAGE"]),
@@ -175,19 +180,43 @@ class Settings:
             test_addresses=frozenset({_SANDBOX_ADDRESS} if self.outbound_mode is OutboundMode.TEST else ()),
         )
 
+    def proxies_of(self, slug: str) -> dict[str, str]:
+        """The proxy through which the servers of the organization *slug* are asked, as the library takes it."""
+        proxy = self.proxies.get(slug, self.proxies.get("*", ""))
+        return {"all": proxy} if proxy else {}
+
 
 def _private_networks(text: str) -> dict[str, tuple[Network, ...]]:
     """Networks by slug. Raises UnsafeSettingError that names what is no private network."""
     networks: dict[str, tuple[Network, ...]] = {}
-    for entry in filter(None, (part.strip() for part in text.split(";"))):
-        slug, _, listed = entry.partition("=")
+    for slug, listed in _by_slug(text):
         try:
             found = tuple(ip_network(network.strip()) for network in listed.split(","))
             AddressPolicy(private_networks=found)
         except ValueError as error:
-            raise UnsafeSettingError(f"ALLOWED_PRIVATE_NETWORKS for {slug.strip()}: {error}") from error
-        networks[slug.strip()] = found
+            raise UnsafeSettingError(f"ALLOWED_PRIVATE_NETWORKS for {slug}: {error}") from error
+        networks[slug] = found
     return networks
+
+
+def _proxies(text: str) -> dict[str, str]:
+    """Proxies by slug. Raises UnsafeSettingError that names whose is no address of a proxy, and not the address, which
+    may hold a password."""
+    proxies = dict(_by_slug(text))
+    for slug, address in proxies.items():
+        if not _PROXY.fullmatch(address):
+            raise UnsafeSettingError(
+                f"OUTBOUND_PROXIES for {slug}: a proxy is a scheme, a host and a port, such as "
+                "http://proxy.example.com:3128"
+            )
+    return proxies
+
+
+def _by_slug(text: str) -> Iterator[tuple[str, str]]:
+    """The parts of ``slug=value; other-slug=value``."""
+    for entry in filter(None, (part.strip() for part in text.split(";"))):
+        slug, _, value = entry.partition("=")
+        yield slug.strip(), value.strip()
 
 
 def _public_base_url(text: str) -> str:

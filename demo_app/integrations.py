@@ -250,6 +250,7 @@ def signing_with(record: IntegrationRecord, pair: KeyPair) -> Integration:
         name=record.name,
         verify=settings.ca_bundle or True,
         ca_certificates=record.ca_certificates,
+        proxies=settings.proxies_of(record.organization.slug),
         address_policy=settings.address_policy(record.organization.slug),
     )
 

@@ -41,6 +41,7 @@ from tests.security.world import (
     Page,
     World,
 )
+from tests.tunnel import Tunnel
 
 ADDRESS_POLICY = Settings.address_policy
 TOKEN = answer(b"oauth_token=T&oauth_token_secret=S&oauth_callback_confirmed=true")
@@ -453,3 +454,30 @@ def test_m5_row_80_a_stalled_server_holds_four_connections_and_nobody_else(world
     assert statuses == [303] * 4 + [503] * 46
     assert {future.result().status for future in refused} == {503}
     assert len({request.connection for request in world.fb.received}) == 4
+
+
+def test_m5_row_76_a_proxy_of_the_operators_is_used_for_its_organization_alone_and_asked_for_the_checked_address(world):
+    tunnel = Tunnel((world.fa.address, PORT))
+    with RawServer(tunnel) as proxy:
+        world.restart(OUTBOUND_PROXIES=f"{world.a.slug}=http://127.0.0.1:{proxy.port}")
+        assert world.browser().log_in(world.a, "alice").status == 303
+        assert world.browser().log_in(world.b, "mallory").status == 303
+    (asked,) = tunnel.asked
+    assert asked.startswith(f"CONNECT {world.fa.address}:{PORT} HTTP/1.")
+    assert "oauth" not in asked.lower()
+
+
+def test_m5_row_68_a_proxy_is_not_asked_for_an_address_that_is_blocked(world):
+    tunnel = Tunnel((world.fa.address, PORT))
+    with RawServer(tunnel) as proxy:
+        world.restart(OUTBOUND_PROXIES=f"*=http://127.0.0.1:{proxy.port}")
+        world.addresses[world.fa.host] = world.addresses["deny.test"]
+        assert world.browser().begin(world.a).status == 502
+    assert tunnel.asked == []
+    assert len(world.events("outbound.blocked")) == 1
+
+
+@pytest.mark.parametrize("proxy", ["proxy:3128", "socks5://proxy:1080", "http://proxy", "http://proxy:3128/x", ""])
+def test_a_proxy_of_another_shape_keeps_the_application_from_starting(world, proxy):
+    with pytest.raises(UnsafeSettingError, match=r"OUTBOUND_PROXIES for acme: .* such as http://proxy"):
+        create_app(world.config | {"OUTBOUND_PROXIES": f"acme={proxy}"})

@@ -172,3 +172,17 @@ def test_only_listed_hosts_may_do_without_tls(folder: Path) -> None:
     rules = read(folder, ALLOW_INSECURE_HTTP="BB.acme.test, other.test").base_url_rules
     assert rules.plain_http_hosts == {"bb.acme.test", "other.test"}
     assert read(folder).base_url_rules.plain_http_hosts == frozenset()
+
+
+def test_an_organizations_own_proxy_stands_in_place_of_that_for_all(folder: Path) -> None:
+    settings = read(folder, OUTBOUND_PROXIES="acme=http://acme-proxy:3128; *=http://proxy:3128")
+    assert settings.proxies_of("acme") == {"all": "http://acme-proxy:3128"}
+    assert settings.proxies_of("globex") == {"all": "http://proxy:3128"}
+    assert read(folder).proxies_of("acme") == {}
+
+
+def test_the_password_of_a_proxy_is_not_shown(folder: Path) -> None:
+    assert "hunter2" not in repr(read(folder, OUTBOUND_PROXIES="*=http://us%40er:hunter2@proxy:3128"))
+    with pytest.raises(UnsafeSettingError, match=r"^OUTBOUND_PROXIES for \*: ") as refused:
+        read(folder, OUTBOUND_PROXIES="*=http://us@er:hunter2@proxy:3128")
+    assert "hunter2" not in str(refused.value)
