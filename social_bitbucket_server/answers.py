@@ -15,6 +15,9 @@ from .secret import Secret, opaque
 if TYPE_CHECKING:
     from .transport import Answer
 
+DENIED = "denied"
+"""What Bitbucket sends as verifier when the person pressed Deny."""
+
 OAUTH_PROBLEMS = frozenset(
     {
         "consumer_key_unknown",

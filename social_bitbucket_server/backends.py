@@ -10,8 +10,7 @@ from social_core.backends.base import ResponseT_co
 from social_core.backends.bitbucket_datacenter import BitbucketDataCenterOAuth2
 from social_core.backends.oauth import BaseOAuth1
 
-from .answers import oauth2_problem
-from .client import DENIED, Client
+from .answers import DENIED, oauth2_problem
 from .configuration import (
     find_integration,
     find_oauth2_integration,
@@ -20,12 +19,14 @@ from .configuration import (
 )
 from .integration import Integration, OAuth2Integration
 from .login_backend import LoginBackend
-from .oauth2_client import OAuth2Client
 from .problems import BitbucketServerError
 from .secret import Secret
 
 if TYPE_CHECKING:
     from social_core.storage import UserProtocol
+
+    from .client import Client
+    from .oauth2_client import OAuth2Client
 
 _CODE = re.compile(r"[!-~]{1,1024}")
 _SCOPES = re.compile(r"[A-Z_]{1,64}")
@@ -53,6 +54,8 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
 
     def client(self, integration: Integration) -> Client:
         """What asks the server of *integration* for things, with signed requests."""
+        from .client import Client  # with it comes all of HTTP, which a process needs that logs people in
+
         return Client(integration)
 
     def auth_url(self) -> str:
@@ -120,6 +123,8 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
 
     def client(self, integration: OAuth2Integration) -> OAuth2Client:
         """What asks the server of *integration* for things, with bearer tokens."""
+        from .oauth2_client import OAuth2Client  # as above
+
         return OAuth2Client(integration)
 
     def get_scope(self) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode
 
 from . import clock
-from .answers import read_form
+from .answers import DENIED, read_form
 from .problems import BitbucketServerError
 from .secret import Secret
 from .signing import authorization
@@ -23,9 +23,6 @@ FORM = "application/x-www-form-urlencoded"
 """The content type of bodies that are part of the signature."""
 
 _TOKEN = re.compile(r"[!-~]{1,255}")
-
-DENIED = "denied"
-"""What Bitbucket sends as verifier when the person pressed Deny."""
 
 
 @dataclass(frozen=True, slots=True)

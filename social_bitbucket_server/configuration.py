@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from social_core.utils import module_member
 
 from .integration import Integration, OAuth2Integration
-from .keys import PrivateKey
 from .problems import BitbucketServerError
 from .secret import Secret, opaque
 from .server_url import BaseURLRules, ServerURL
@@ -18,6 +17,8 @@ from .server_url import BaseURLRules, ServerURL
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
+
+    from .keys import PrivateKey
 
 SINGLE_INTEGRATION_ID = "default"
 """The id of the integration where there is one server, by plain settings."""
@@ -187,10 +188,16 @@ def _private_key(text: str | None, path: str | os.PathLike[str] | None) -> Priva
 
 @lru_cache(maxsize=256)
 def _read_key(text: str) -> PrivateKey:
-    return PrivateKey.read(text)
+    return _parsed_key(text)
 
 
 @lru_cache(maxsize=256)
 def _read_key_file(path: str, changed: int) -> PrivateKey:  # noqa: ARG001  # a changed file is read again
     with open(path, "rb") as file:
-        return PrivateKey.read(file.read())
+        return _parsed_key(file.read())
+
+
+def _parsed_key(text: str | bytes) -> PrivateKey:
+    from .keys import PrivateKey  # with it comes cryptography, which not every process that imports a backend needs
+
+    return PrivateKey.read(text)

@@ -16,11 +16,9 @@ from social_core.utils import user_is_authenticated
 
 from .configuration import SINGLE_INTEGRATION_ID, base_url, callback_origin
 from .integration import AnyIntegration
-from .key_ring import KeyRing
 from .pending import PendingLogin, PendingLogins
 from .problems import BitbucketServerError
 from .profile import Profile, fetch_profile
-from .rest import RestClient
 from .secret import Secret, opaque
 from .tokens import EXTRA_DATA_KEY, IdentityToken, StoredToken
 
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
     from social_core.storage import UserMixin, UserProtocol
 
     from .client import AccessToken, PersonalClient
+    from .key_ring import KeyRing
+    from .rest import RestClient
 
 IntegrationT = TypeVar("IntegrationT", bound=AnyIntegration)
 
@@ -300,6 +300,8 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         Raises ``token_missing``, ``token_unopenable``, ``integration_unknown``, ``setting_missing`` and
         ``key_ring_invalid``.
         """
+        from .rest import RestClient  # few applications call Bitbucket after the login
+
         integration = self._integration_of(identity)
         return RestClient(self.client(integration), self._stored_token(identity, integration), sleep=sleep)
 
@@ -340,6 +342,8 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             raise BitbucketServerError(
                 "setting_missing", "Access tokens are kept sealed, and need a key ring.", parameter="KEY_RING"
             )
+        from .key_ring import KeyRing  # with it comes cryptography, which few applications need here
+
         return KeyRing.parse(text)
 
     def request(self, *args: Any, **kwargs: Any) -> Never:  # noqa: ARG002  # core's signature

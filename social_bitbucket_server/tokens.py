@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from .client import AccessToken
 from .problems import BitbucketServerError
 from .secret import Secret
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from social_core.storage import UserMixin
 
+    from .client import AccessToken
     from .integration import AnyIntegration
     from .key_ring import KeyRing
 
@@ -95,6 +95,8 @@ class StoredToken:
 
     def access_token(self) -> AccessToken:
         """As :class:`~.client.Client` takes it."""
+        from .client import AccessToken  # with it comes all of HTTP, which is not needed to keep a token
+
         return AccessToken(self.value, self.session_handle, None, None)
 
 

@@ -1,5 +1,8 @@
 """What a login costs in connections and requests; the times are for ``make bench`` to tell."""
 
+import subprocess
+import sys
+
 import pytest
 
 from social_bitbucket_server.keys import PrivateKey
@@ -41,3 +44,11 @@ def test_a_login_signs_four_times_and_reads_the_key_once(contenders, monkeypatch
     monkeypatch.setattr(PrivateKey, "read", lambda *given: read.append(given) or read_key(*given))
     contenders["ours"].login()
     assert (len(signed), len(read)) == (4, 0)
+
+
+def test_a_process_that_logs_nobody_in_loads_neither_cryptography_nor_the_transport():
+    program = (
+        "import sys, social_bitbucket_server.backends; "
+        "sys.exit(' '.join({'cryptography', 'social_bitbucket_server.transport'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stderr == ""
