@@ -1,0 +1,1 @@
+"""The transport on real sockets, against servers that do everything wrong."""

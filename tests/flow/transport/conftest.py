@@ -1,0 +1,89 @@
+"""Servers, names and routes for the transport."""
+
+from contextlib import ExitStack
+from ipaddress import ip_address
+from types import SimpleNamespace
+
+import pytest
+import trustme
+
+from social_bitbucket_server import reaching
+from social_bitbucket_server.addresses import AddressPolicy
+from social_bitbucket_server.client import Client
+from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.server_url import ServerURL
+from social_bitbucket_server.transport import Route
+from tests.raw_server import RawServer, answering
+
+from .asking import FORBIDDEN, HERE, NAME, pem, server_context
+
+
+@pytest.fixture(scope="session")
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def other_authority():
+    return trustme.CA()
+
+
+@pytest.fixture
+def serve(authority):
+    """Start a server at an address of this worker, for the length of the test."""
+    with ExitStack() as stack:
+
+        def start(behaviour, host=HERE, port=0, *, certificate=None, tls=True):
+            certificate = certificate or authority.issue_cert(NAME)
+            context = server_context(certificate) if tls else None
+            return stack.enter_context(RawServer(behaviour, host, port, context))
+
+        yield start
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """What names resolve to: a list of addresses, an exception to raise, or a function; and who asked."""
+    known = SimpleNamespace(asked=[], addresses={NAME: [HERE]})
+
+    def resolve(name):
+        known.asked.append(name)
+        found = known.addresses[name.rstrip(".")]
+        if isinstance(found, BaseException):
+            raise found
+        return [ip_address(address) for address in (found() if callable(found) else found)]
+
+    monkeypatch.setattr(reaching, "resolver", resolve)
+    return known
+
+
+@pytest.fixture
+def route(authority, names):
+    return Route(ca_certificates=pem(authority), policy=AddressPolicy(test_addresses=frozenset({ip_address(HERE)})))
+
+
+@pytest.fixture
+def forbidden(serve):
+    """Start a listener at another address with a server's port, which nobody must reach."""
+    return lambda server: serve(answering(), FORBIDDEN, server.port, tls=False)
+
+
+@pytest.fixture
+def client(route, private_key):
+    """A client of the server given."""
+
+    def make(server, **options):
+        integration = Integration(
+            id="acme-1",
+            server_url=ServerURL.parse(f"https://{NAME}:{server.port}"),
+            consumer_key="the-consumer",
+            private_key=private_key,
+            namespace="ns",
+            ca_certificates=route.ca_certificates,
+            address_policy=route.policy,
+            timeout=5,
+            **options,
+        )
+        return Client(integration)
+
+    return make

@@ -1,0 +1,123 @@
+"""Many requests at once, and servers that fail again and again."""
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+from social_bitbucket_server import transport
+from social_bitbucket_server.transport import send
+from tests.raw_server import answer, answering
+
+from .asking import FORBIDDEN, HERE, NAME, get, pem, problem, url
+
+
+def test_a_stalled_server_takes_four_connections_and_no_more_and_no_other_server_suffers(
+    serve, route, names, monkeypatch
+):
+    monkeypatch.setattr(transport, "_WAIT_FOR_CONNECTION", 0.01)
+    arrived, release = threading.Semaphore(0), threading.Event()
+
+    def stall(peer):
+        peer.read()
+        arrived.release()
+        release.wait(30)
+        peer.send(answer())
+
+    stalled, other = serve(stall), serve(answering())
+    with ThreadPoolExecutor(4) as waiting:
+        under_way = [waiting.submit(get, stalled, route, timeout=30) for _ in range(4)]
+        for _ in under_way:
+            assert arrived.acquire(timeout=10)
+        refused = [problem(stalled, route, timeout=30).code for _ in range(10)]
+        unaffected = get(other, route).status
+        release.set()
+        served = [future.result().status for future in under_way]
+    assert refused == ["server_overloaded"] * 10
+    assert unaffected == 200
+    assert served == [200] * 4
+    assert len(stalled.peers) == 4
+
+
+def test_a_server_that_failed_three_times_is_left_alone_and_then_tried_once(serve, route, monkeypatch):
+    now = SimpleNamespace(seconds=1000.0)
+    monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=lambda: now.seconds))
+    reply = [b""]
+
+    def say(peer):
+        while peer.read():
+            peer.send(reply[0])
+            if not reply[0]:
+                return
+
+    server = serve(say)
+    codes = [problem(server, route).code for _ in range(5)]
+    assert codes == ["connection_failed"] * 3 + ["server_overloaded"] * 2
+    now.seconds += 5
+    codes = [problem(server, route).code for _ in range(3)]
+    assert codes == ["connection_failed"] + ["server_overloaded"] * 2
+    reply[0] = answer()
+    now.seconds += 5
+    assert [get(server, route).status for _ in range(3)] == [200] * 3
+
+
+def test_a_refused_address_has_the_same_consequences_as_an_unknown_name(serve, route, names):
+    codes = []
+    for addresses in ([FORBIDDEN], []):
+        server = serve(answering())
+        names.addresses[NAME] = addresses
+        codes.append([problem(server, route).code for _ in range(5)])
+    refused, unknown = codes
+    assert refused == ["address_blocked"] * 3 + ["server_overloaded"] * 2
+    assert unknown == ["connection_failed"] * 3 + ["server_overloaded"] * 2
+
+
+def test_an_answer_that_is_refused_is_still_an_answer(serve, route):
+    server = serve(answering(answer(b"x" * 100)))
+    assert {problem(server, route, limit=10).code for _ in range(5)} == {"malformed_answer"}
+
+
+def test_threads_share_connections_and_get_their_own_answers(serve, route):
+    def echo(peer):
+        while request := peer.read():
+            peer.send(answer(request.split()[1].encode()))
+
+    server = serve(echo)
+
+    def ask(number):
+        return send("GET", f"{url(server)}{number}", {}, route=route, timeout=30).body
+
+    with ThreadPoolExecutor(4) as pool:
+        bodies = list(pool.map(ask, range(100)))
+    assert bodies == [b"/x%d" % number for number in range(100)]
+    assert len(server.peers) <= transport.CONNECTIONS
+
+
+FORKED = """
+import os, sys
+from ipaddress import ip_address
+from social_bitbucket_server import reaching, transport
+host, port, ca = sys.argv[1:]
+reaching.resolver = lambda name: [ip_address(host)]
+def get():
+    route = transport.Route(ca_certificates=ca)
+    return transport.send("GET", f"https://bb-a.test:{port}/{os.getpid()}", {}, route=route).status
+assert get() == 200
+child = os.fork()
+if not child:
+    os._exit(0 if get() == 200 == get() else 1)
+_, status = os.waitpid(child, 0)
+assert status == 0 and get() == 200
+"""
+
+
+def test_a_forked_process_opens_connections_of_its_own(serve, authority):
+    server = serve(answering())
+    arguments = [sys.executable, "-c", FORKED, HERE, str(server.port), pem(authority)]
+    subprocess.run(arguments, check=True, timeout=60, cwd=Path(__file__).parents[3])
+    processes = [{request.split()[1] for request in peer.requests} for peer in server.peers]
+    assert [len(peer.requests) for peer in server.peers] == [2, 2]
+    assert [len(seen) for seen in processes] == [1, 1]
+    assert processes[0] != processes[1]
