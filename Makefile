@@ -30,7 +30,7 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	@touch $@
 
-docs/problems.md: social_bitbucket_server/problems.py $(VENV)/.installed
+docs/problems.md: $(wildcard social_bitbucket_server/problems/*.py) $(VENV)/.installed
 	$(BIN)/social-bitbucket-server explain --markdown > $@
 
 clean:

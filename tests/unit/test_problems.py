@@ -20,7 +20,7 @@ from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError, htt
 SOURCE = "\n".join(
     path.read_text()
     for path in Path(social_bitbucket_server.__file__).parent.rglob("*.py")
-    if path.name != "problems.py" and "sandbox" not in path.parts
+    if not {"problems", "sandbox"} & set(path.parts)
 )
 
 

@@ -1,0 +1,107 @@
+"""Everything that can go wrong, in one table: a stable code, what it means, what to do, and who can do it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from social_core.exceptions import (
+    AuthAssociationError,
+    AuthConfigurationError,
+    AuthInputError,
+    AuthPolicyError,
+    AuthProviderError,
+    AuthResponseError,
+    AuthSessionError,
+    ErrorStage,
+    SocialAuthBaseException,
+)
+
+from . import login, oauth, reaching, settings
+from .problem import Problem, Who
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from social_core.backends.base import BaseAuth
+
+__all__ = ["PROBLEMS", "BitbucketServerError", "Problem", "Who", "http_status"]
+
+PROBLEMS: dict[str, Problem] = {
+    problem.code: problem for table in (settings, reaching, oauth, login) for problem in table.PROBLEMS
+}
+"""Every problem by its code."""
+
+
+class BitbucketServerError(ValueError):
+    """A problem that occurred.
+
+    *code* is a key of :data:`PROBLEMS`. *reason* says what exactly is wrong, in words safe to show to an admin:
+    never a key, token, verifier or text from the other side. *parameter* or *claim* names the setting, request
+    parameter or response field concerned; *provider_code* is an ``oauth_problem`` from the known list;
+    *status_code* the HTTP status that was answered; *facts* are for the operator's log.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        reason: str = "",
+        *,
+        parameter: str | None = None,
+        claim: str | None = None,
+        provider_code: str | None = None,
+        status_code: int | None = None,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        self.problem = PROBLEMS[code]
+        self.reason = reason
+        self.parameter = parameter
+        self.claim = claim
+        self.provider_code = provider_code
+        self.status_code = status_code
+        self.facts = dict(facts or {})
+        super().__init__(f"{self.problem.title} {reason}".strip())
+
+    @property
+    def code(self) -> str:
+        """The problem's stable code."""
+        return self.problem.code
+
+    def as_social_error(self, backend: BaseAuth[object] | None, stage: ErrorStage) -> SocialAuthBaseException:
+        """The same problem in social-core's family, with our code and remedy in its ``context``."""
+        return self.problem.family(
+            backend,
+            str(self),
+            code=self.problem.social_code,
+            stage=stage,
+            parameter=self.parameter,
+            claim=self.claim,
+            provider_code=self.provider_code,
+            status_code=self.status_code,
+            context={
+                "problem": self.code,
+                "remedy": self.problem.remedy,
+                "who": self.problem.who.value,
+                "facts": self.facts,
+            },
+        )
+
+
+def http_status(error: SocialAuthBaseException) -> int:
+    """The HTTP status with which an application answers *error* to a browser."""
+    if isinstance(error, AuthConfigurationError):
+        return 502 if error.parameter == "base_url" else 503
+    if isinstance(error, AuthProviderError):
+        return {"timeout": 504, "rate_limited": 503}.get(error.code, 502)
+    for family, status in _STATUS_BY_FAMILY.items():
+        if isinstance(error, family):
+            return status
+    return 400
+
+
+_STATUS_BY_FAMILY: dict[type[SocialAuthBaseException], int] = {
+    AuthInputError: 400,
+    AuthSessionError: 400,
+    AuthResponseError: 502,
+    AuthPolicyError: 403,
+    AuthAssociationError: 409,
+}

@@ -1,0 +1,39 @@
+"""What a problem is, and the remedies that several have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from social_core.exceptions import SocialAuthBaseException
+
+START_AGAIN = "Go back to the login page and begin again."
+ASK_SERVER = "Open the base URL in a browser from this machine's network and check that Bitbucket answers there."
+
+
+class Who(StrEnum):
+    """Who can remove a problem."""
+
+    PERSON = "you"
+    ORGANIZATION_ADMIN = "your organization's admin"
+    BITBUCKET_ADMIN = "your Bitbucket admin"
+    OPERATOR = "the operator of this application"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that can go wrong.
+
+    *code* is stable and may be relied upon; *title*, *meaning* and *remedy* are sentences for people; *who* can
+    carry out the remedy. *family* and *social_code* say how social-core's applications see it.
+    """
+
+    code: str
+    title: str
+    meaning: str
+    remedy: str
+    who: Who
+    family: type[SocialAuthBaseException]
+    social_code: str

@@ -1,0 +1,171 @@
+"""What an operator or an admin configures, private keys among it."""
+
+from __future__ import annotations
+
+from social_core.exceptions import AuthConfigurationError, AuthInputError
+
+from .problem import Problem, Who
+
+_PASTE_AGAIN = "Paste the whole private key, from its BEGIN line to its END line."
+
+PROBLEMS = (
+    # What an operator or an admin configures.
+    Problem(
+        "invalid_base_url",
+        "The base URL cannot be used.",
+        "The address that was entered is not the address of a Bitbucket Server as this application accepts it.",
+        "Copy the base URL from Bitbucket's Administration → Server settings, for example "
+        "https://bitbucket.example.com or https://example.com/bitbucket.",
+        Who.ORGANIZATION_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "setting_missing",
+        "A setting is missing.",
+        "The login cannot begin, because a value that it needs was never configured.",
+        "Add the setting that is named and restart the application.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "missing_setting",
+    ),
+    Problem(
+        "setting_invalid",
+        "A setting has a value that cannot be used.",
+        "The login cannot begin, because a configured value is not of the kind that it must be.",
+        "Correct the setting that is named and restart the application.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "integration_missing",
+        "No integration was chosen.",
+        "This application knows several Bitbucket Servers, and the request did not say which one to use.",
+        "Open your organization's own login link.",
+        Who.PERSON,
+        AuthInputError,
+        "missing_parameter",
+    ),
+    Problem(
+        "integration_unknown",
+        "There is no such integration.",
+        "The login link names an integration that does not exist, or that was disabled or deleted.",
+        "Ask your organization's admin for the current login link.",
+        Who.PERSON,
+        AuthInputError,
+        "invalid_parameter",
+    ),
+    # The private key.
+    Problem(
+        "private_key_missing",
+        "There is no private key.",
+        "Nothing, or only white space, was given where a private key is needed.",
+        "Make a key pair with 'social-bitbucket-server keygen' and configure its private key.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "missing_setting",
+    ),
+    Problem(
+        "private_key_unreadable",
+        "This is not a private key.",
+        "The text is neither PEM nor the base64 of an RSA private key.",
+        _PASTE_AGAIN,
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "private_key_truncated",
+        "The private key is incomplete.",
+        "The text begins like a private key, but a part of it is missing or damaged.",
+        _PASTE_AGAIN,
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "private_key_is_public",
+        "This is the public key.",
+        "The public half of a key pair was given where the private half is needed. Bitbucket gets the public key, "
+        "this application keeps the private one.",
+        "Give the other half of the key pair; its first line contains PRIVATE KEY.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "private_key_is_certificate",
+        "This is a certificate.",
+        "A certificate holds a public key only; signing needs the private one.",
+        "Give the private key that belongs to the certificate; its first line contains PRIVATE KEY.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "private_key_not_rsa",
+        "This key is not an RSA key.",
+        "Bitbucket accepts RSA-SHA1 signatures only, so keys of other kinds cannot be used.",
+        "Make an RSA key pair with 'social-bitbucket-server keygen'.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "private_key_openssh",
+        "This key is in OpenSSH's format.",
+        "ssh-keygen made it, in a format of its own.",
+        "Convert a copy with 'ssh-keygen -p -m PEM -f FILE', or make a new pair with 'social-bitbucket-server keygen'.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "private_key_encrypted",
+        "The private key is encrypted.",
+        "It can be read only with its passphrase, and none was given, or not the right one.",
+        "Give the passphrase, or the key without encryption.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "private_key_weak",
+        "The private key is too weak.",
+        "RSA keys need at least 2048 bits and a public exponent of at least 65537.",
+        "Make a new key pair with 'social-bitbucket-server keygen'.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "public_key_invalid",
+        "The public key cannot be used.",
+        "Bitbucket accepts an RSA public key of at least 2048 bits: PEM that begins with BEGIN PUBLIC KEY, its bare "
+        "base64, or a certificate.",
+        "Show the public key again with 'social-bitbucket-server public FILE', and give all of it.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "key_ring_invalid",
+        "The key ring cannot be used.",
+        "Private keys are stored encrypted with the keys of a ring; the configured ring is not a list of "
+        "number:key pairs, each key 32 random bytes in base64.",
+        "Write the ring as '2:<base64>,1:<base64>', newest first.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "sealed_key_unopenable",
+        "The stored private key cannot be opened.",
+        "It was stored with another key ring than the one configured now, or the stored record was changed.",
+        "Put the ring's missing key back. If it is lost, make a new key pair for the integration.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+)
