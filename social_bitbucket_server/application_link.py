@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -17,9 +18,12 @@ from .secret import Secret
 from .transport import DOCUMENT_LIMIT, Answer, Method, send
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .integration import Integration
 
 _LINKS = "/rest/applinks/3.0/applicationlink"
+_LINK_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +60,14 @@ class ApplicationLinks:
         for link in _links(_json(self._call("GET", _LINKS))):
             addresses = {str(link.get("displayUrl", "")).rstrip("/"), str(link.get("rpcUrl", "")).rstrip("/")}
             if application_url.rstrip("/") in addresses:
-                return Existing(str(link.get("id", "")), str(link.get("name", "")))
+                return Existing(_id(link.get("id")), _printable(link.get("name")))
         return None
 
     def create(self, application_url: str, name: str) -> Existing:
         """Make a link to *application_url*."""
         fields = {"id": None, "name": name, "rpcUrl": application_url, "displayUrl": application_url}
         created = _json(self._call("PUT", _LINKS, {**fields, "typeId": "generic"}))
-        link_id = _created_id(created)
-        if not link_id:
-            raise BitbucketServerError("malformed_answer", "It does not say which link was made.")
-        return Existing(link_id, name)
+        return Existing(_id(_created_id(created)), name)
 
     def set_consumer(self, link: Existing, consumer_name: str) -> None:
         """Fill in the link's incoming authentication with the integration's consumer key and public key; the same
@@ -122,15 +123,24 @@ def _json(answer: Answer) -> Any:
         raise BitbucketServerError("malformed_answer", "It is not JSON.") from None
 
 
-def _links(document: Any) -> list[dict[str, Any]]:
+def _links(document: Any) -> Iterator[dict[str, Any]]:
     """The links in *document*: versions differ in what they wrap them in."""
-    if isinstance(document, dict):
-        if "id" in document and ("rpcUrl" in document or "displayUrl" in document):
-            return [document]
-        return [link for value in document.values() for link in _links(value)]
-    if isinstance(document, list):
-        return [link for value in document for link in _links(value)]
-    return []
+    unread = [document]
+    while unread:
+        value = unread.pop()
+        if isinstance(value, dict) and "id" in value and ("rpcUrl" in value or "displayUrl" in value):
+            yield value
+        elif isinstance(value, dict):
+            unread.extend(value.values())
+        elif isinstance(value, list):
+            unread.extend(value)
+
+
+def _id(value: Any) -> str:
+    """What tells a link from others; Bitbucket's are UUIDs."""
+    if not isinstance(value, str) or not _LINK_ID.fullmatch(value):
+        raise BitbucketServerError("malformed_answer", "It does not say which link was made or found.")
+    return value
 
 
 def _created_id(document: Any) -> str:
@@ -148,5 +158,10 @@ def _why(answer: Answer) -> str:
     except (ValueError, RecursionError):
         document = {}
     text = document.get("message") if isinstance(document, dict) else None
-    said = "".join(character for character in str(text or "") if character.isprintable())[:200]
-    return said or f"It answered with status {answer.status}."
+    return _printable(text) or f"It answered with status {answer.status}."
+
+
+def _printable(value: Any) -> str:
+    """*value*, if it is text, without what would confuse a terminal."""
+    text = value if isinstance(value, str) else ""
+    return "".join(character for character in text if character.isprintable())[:200]

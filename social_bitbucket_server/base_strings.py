@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 _LONGEST = 64 * 1024
@@ -79,6 +80,8 @@ class BaseString:
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
             return None
         pairs = parse_qsl(parameters.replace("+", "%2B"), keep_blank_values=True)
+        if not all(text.isprintable() for text in (method, address, *chain.from_iterable(pairs))):
+            return None
         return cls(
             method.upper(),
             parts.scheme,

@@ -173,7 +173,7 @@ def test_an_answer_without_the_new_links_address_is_a_problem(server, options, c
 
     server.scripts["/rest/applinks/3.0/applicationlink"] = answer
     assert main(["link", *options, "--url", server.url, "--user", "admin", "--yes"]) == 1
-    assert "which link was made" in capsys.readouterr().err
+    assert "which link was made or found" in capsys.readouterr().err
 
 
 def rest(integration, method, path, body=None, accept="application/xml"):

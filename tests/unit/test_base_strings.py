@@ -78,3 +78,11 @@ def test_secrets_are_masked_on_both_sides():
 @given(st.text(max_size=200))
 def test_no_text_is_too_strange_to_be_compared(theirs):
     assert explain(OURS, theirs, key_fingerprint="").conclusion
+
+
+@pytest.mark.parametrize("sent", ["%1BPOST", "%C2%9BPOST", "PO%E2%80%AEST"])
+def test_what_would_confuse_a_terminal_is_no_base_string(sent):
+    text = "POST&https%3A%2F%2Fbb.test%2F&a%3D1"
+    assert BaseString.parse(text) is not None
+    assert BaseString.parse(text.replace("POST", sent)) is None
+    assert BaseString.parse(f"{text}%26b%3D%251B") is None
