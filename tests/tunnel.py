@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 
-from tests.raw_server import Peer
+from tests.raw_server import Peer, answer
 
 
 class Tunnel:
@@ -18,9 +18,10 @@ class Tunnel:
 
     def __call__(self, peer: Peer) -> None:
         self.asked.append(peer.read())
-        peer.send(f"HTTP/1.1 {self._status}\r\nContent-Length: 0\r\n\r\n".encode())
         if not self._status.startswith("200"):
+            peer.send(answer(b"", self._status))
             return
+        peer.send(f"HTTP/1.1 {self._status}\r\n\r\n".encode())
         with socket.create_connection(self._target) as onward:
             threading.Thread(target=_carry, args=(onward, peer._connection), daemon=True).start()
             _carry(peer._connection, onward)

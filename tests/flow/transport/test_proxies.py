@@ -1,13 +1,12 @@
 """Through a proxy: the address that was checked, and the certificate of the name."""
 
 import dataclasses
-import socket
-import threading
 
 import pytest
 
 from social_bitbucket_server.problems import BitbucketServerError
-from tests.raw_server import answer, answering
+from tests.raw_server import answering
+from tests.tunnel import Tunnel
 
 from .asking import (
     CONFIRMED,
@@ -19,35 +18,6 @@ from .asking import (
     problem,
     which,
 )
-
-
-class Tunnel:
-    """A proxy that lets connections through to where the test says, and remembers what it was asked."""
-
-    def __init__(self, target, status="200 Connection established"):
-        self.asked = []
-        self._target = target
-        self._status = status
-
-    def __call__(self, peer):
-        head = peer.read()
-        self.asked.append(head)
-        if not self._status.startswith("200"):
-            peer.send(answer(b"", self._status))
-            return
-        peer.send(f"HTTP/1.1 {self._status}\r\n\r\n".encode())
-        with socket.create_connection(self._target) as onward:
-            threading.Thread(target=self._carry, args=(onward, peer._connection), daemon=True).start()
-            self._carry(peer._connection, onward)
-
-    @staticmethod
-    def _carry(source, target):
-        try:
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-        except OSError:  # one side is gone
-            pass
 
 
 def test_a_proxy_is_asked_for_the_address_that_was_checked_and_carries_tls_for_the_name(serve, client):
