@@ -1,6 +1,7 @@
 """Through a proxy: the address that was checked, and the certificate of the name."""
 
 import dataclasses
+import socket
 
 import pytest
 
