@@ -18,7 +18,6 @@ from .configuration import SINGLE_INTEGRATION_ID, base_url, callback_origin
 from .integration import AnyIntegration
 from .pending import PendingLogin, PendingLogins
 from .problems import BitbucketServerError
-from .profile import Profile, fetch_profile
 from .secret import Secret, opaque
 from .tokens import EXTRA_DATA_KEY, IdentityToken, StoredToken
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from .client import AccessToken, PersonalClient
     from .key_ring import KeyRing
+    from .profile import Profile
     from .rest import RestClient
 
 IntegrationT = TypeVar("IntegrationT", bound=AnyIntegration)
@@ -214,6 +214,8 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     def do_auth(self, access_token: AccessToken, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Log in the person whose *access_token* it is, issued by the server of *integration*, or of the one that
         the request names; with *connects*, connect their account to the *user* who is logged in and asked for it."""
+        from .profile import fetch_profile  # a process needs it that logs people in
+
         integration, connects = kwargs.pop("integration", None), kwargs.pop("connects", False)
         with self._problems("user_info"):
             integration = integration or self.chosen_integration()
