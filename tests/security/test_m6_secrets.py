@@ -263,7 +263,7 @@ def test_m6_row_83_no_traceback_with_local_variables_shows_a_secret(world, witho
         (client_module, "_seconds"),
         (signing, "_base_string"),
         (http.client.HTTPConnection, "getresponse"),
-        (login_backend, "fetch_profile"),
+        (profile, "fetch_profile"),
         (profile, "_profile"),
         (profile, "read_json"),
         (login_backend, "_response"),
