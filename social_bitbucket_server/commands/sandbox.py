@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from . import CommandError, add_command
@@ -17,10 +18,12 @@ def add(commands: Any) -> None:
         "sandbox",
         "Run a stand-in for a Bitbucket Server on this machine, for trying things out.",
         """\
-It is for this machine alone, and forgets everything when it ends (Ctrl-C).
+It is for this machine alone, and forgets everything when it ends (Ctrl-C). With a program it serves that program, which
+finds the base URL in the environment variable BITBUCKET_URL, and ends with its exit status.
 
-example:
-  PROGRAM sandbox --version 8.19.0""",
+examples:
+  PROGRAM sandbox --version 8.19.0
+  PROGRAM sandbox --link my-application=bitbucket.pub -- python -m pytest""",
     )
     parser.add_argument("--port", type=int, default=7990, help="the port to listen on (default: %(default)s)")
     parser.add_argument(
@@ -34,6 +37,14 @@ example:
         default="7.6.0",
         help="the version of Bitbucket that it resembles (default: %(default)s)",
     )
+    parser.add_argument(
+        "--link",
+        metavar="CONSUMER-KEY=FILE",
+        action="append",
+        default=[],
+        help="make an application link with the public key in FILE; may be repeated",
+    )
+    parser.add_argument("program", nargs="*", metavar="PROGRAM", help="what to run meanwhile, after --")
     parser.set_defaults(run=_run)
 
 
@@ -48,4 +59,21 @@ def _run(arguments: argparse.Namespace) -> int:
             f"The sandbox needs {error.name}, which is not installed.\n"
             "Install it with: pip install 'social-auth-bitbucket-server[sandbox]'"
         ) from None
-    return run(port=arguments.port, context=arguments.context, version=arguments.version)
+    return run(
+        port=arguments.port,
+        context=arguments.context,
+        version=arguments.version,
+        links=[_link(text) for text in arguments.link],
+        program=arguments.program,
+    )
+
+
+def _link(text: str) -> tuple[str, str]:
+    """A consumer key with the public key in the file behind it."""
+    consumer_key, _, path = text.partition("=")
+    if not consumer_key or not path:
+        raise CommandError(f"{text} is no consumer key and file, such as my-application=bitbucket.pub.")
+    try:
+        return consumer_key, Path(path).read_text()
+    except (OSError, UnicodeDecodeError):
+        raise CommandError(f"{path} cannot be read.") from None

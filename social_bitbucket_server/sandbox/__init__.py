@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .links import Consumer as Consumer
     from .links import Link as Link
     from .links import LinkRefusedError as LinkRefusedError
+    from .login import LoginFailedError as LoginFailedError
     from .records import RequestRecord as RequestRecord
     from .server import Sandbox as Sandbox
     from .users import User as User
@@ -27,6 +28,7 @@ _HOMES = {
     "Faults": "faults",
     "Link": "links",
     "LinkRefusedError": "links",
+    "LoginFailedError": "login",
     "RequestRecord": "records",
     "Sandbox": "server",
     "User": "users",
@@ -39,6 +41,7 @@ __all__ = [
     "Faults",
     "Link",
     "LinkRefusedError",
+    "LoginFailedError",
     "RequestRecord",
     "Sandbox",
     "User",

@@ -1,32 +1,59 @@
-"""The sandbox from the command line: serves until Ctrl-C and prints one line for each request."""
+"""The sandbox from the command line: serves until Ctrl-C and prints one line for each request, or serves a program."""
 
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING
 
 from .application_links import LIST
+from .links import LinkRefusedError
 from .server import Sandbox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from .records import Answer
     from .users import User
 
 
+BASE_URL = "BITBUCKET_URL"
+"""The environment variable that tells a program where the sandbox is."""
+
+
 def run(
-    *, port: int, context: str, version: str, host: str = "127.0.0.1", stopped: threading.Event | None = None
+    *,
+    port: int,
+    context: str,
+    version: str,
+    host: str = "127.0.0.1",
+    links: Iterable[tuple[str, str]] = (),
+    program: Sequence[str] = (),
+    stopped: threading.Event | None = None,
 ) -> int:
-    """Serve until Ctrl-C, or until *stopped* is set. Returns the exit status: 0, or 1 where serving cannot begin."""
+    """Serve until Ctrl-C, until *stopped* is set, or where there is a *program*, until that has ended.
+
+    *links*: consumer keys and public keys that are linked from the beginning. Returns the exit status: the program's,
+    else 0, or 1 where serving cannot begin.
+    """
     try:
-        sandbox = Sandbox(port=port, context=context, version=version, host=host, on_answer=_print_answer)
+        on_answer = None if program else _print_answer
+        sandbox = Sandbox(port=port, context=context, version=version, host=host, on_answer=on_answer)
+        for consumer_key, public_key in links:
+            sandbox.link(consumer_key=consumer_key, public_key=public_key)
         sandbox.start()
+    except LinkRefusedError as error:
+        return _fail(f"The application link is refused: {error}")
     except ValueError as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(_why_not(error, host, port))
     try:
+        if program:
+            return _run_program(program, sandbox.url)
         _print(_introduction(sandbox))
         (stopped or threading.Event()).wait()
     except KeyboardInterrupt:
@@ -34,6 +61,14 @@ def run(
     finally:
         sandbox.stop()
     return 0
+
+
+def _run_program(program: Sequence[str], base_url: str) -> int:
+    try:
+        environment = {**os.environ, BASE_URL: base_url}
+        return subprocess.run(program, env=environment, check=False).returncode  # noqa: S603  # the person's own
+    except OSError as error:
+        return _fail(f"{program[0]} cannot be run: {error.strerror}.")
 
 
 def _introduction(sandbox: Sandbox) -> str:

@@ -14,7 +14,9 @@ from waitress.wasyncore import close_all  # type: ignore[import-untyped]  # wait
 
 from .app import create_app
 from .browser import Browser
+from .key_pair import key_pair_for_tests
 from .links import Consumer
+from .login import log_in
 from .state import State, version_numbers
 from .users import SANDBOX_USERS, User, Users
 
@@ -172,6 +174,23 @@ class Sandbox:
         if person is None:
             raise KeyError(user)
         return Browser().authorize(authorize_url, person.name, person.password, allow=allow)
+
+    def login(self, client: Any, user: str = "jane", *, page: str = "/", allow: bool = True) -> Any:
+        """Log *user* in to an application through its test *client*, that of Django, Flask, Starlette or FastAPI: open
+        *page*, press the button, log in here, press Allow or Deny, and come back.
+
+        Returns the application's answer to the callback, or to the button where no login begins, as its client gives
+        it. Raises :class:`LoginFailedError` where the page has no form for it, and what :meth:`authorize` raises.
+        """
+        return log_in(client, page, lambda address: self.authorize(address, user=user, allow=allow))
+
+    def settings(self, consumer_key: str = "my-application") -> dict[str, str]:
+        """Make the application link for *consumer_key*, with a key pair of its own; returns the settings for it by
+        their full names, for one server. The key pair is the same for all sandboxes of a process."""
+        private_pem, public_pem = key_pair_for_tests()
+        self.link(consumer_key=consumer_key, public_key=public_pem)
+        prefix = "SOCIAL_AUTH_BITBUCKET_SERVER"
+        return {f"{prefix}_URL": self.url, f"{prefix}_KEY": consumer_key, f"{prefix}_PRIVATE_KEY": private_pem}
 
     def revoke(self, user: str) -> int:
         """Take back every access token of *user*, as the person can on a page; says how many."""

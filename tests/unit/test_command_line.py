@@ -403,22 +403,27 @@ def test_a_worksheet_needs_a_key(run):
 # sandbox
 
 
-def test_the_sandbox_runs_as_it_is_told(run, monkeypatch):
+def test_the_sandbox_runs_as_it_is_told(run, monkeypatch, tmp_path):
     calls = []
     monkeypatch.setattr(
         "social_bitbucket_server.sandbox.command.run", lambda **options: calls.append(options) or len(calls)
     )
 
+    (tmp_path / "key.pub").write_text("a public key")
+    defaults = {"port": 7990, "context": "/bitbucket", "version": "7.6.0", "links": [], "program": []}
+
     statuses = [
         run("sandbox")[0],
         run("sandbox", "--port", 8080, "--context", "", "--version", "8.19.0")[0],
+        run("sandbox", "--link", f"packages={tmp_path / 'key.pub'}", "--", "pytest", "-x")[0],
     ]
 
     assert calls == [
-        {"port": 7990, "context": "/bitbucket", "version": "7.6.0"},
-        {"port": 8080, "context": "", "version": "8.19.0"},
+        defaults,
+        {**defaults, "port": 8080, "context": "", "version": "8.19.0"},
+        {**defaults, "links": [("packages", "a public key")], "program": ["pytest", "-x"]},
     ]
-    assert statuses == [1, 2]
+    assert statuses == [1, 2, 3]
 
 
 def test_without_its_packages_the_sandbox_says_how_to_install_them():

@@ -1,0 +1,75 @@
+"""A whole login through an application's test client: its button, Bitbucket's pages, and the way back."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_BEGINS = "bitbucket-server"
+
+
+class LoginFailedError(AssertionError):
+    """The page has no form that begins a login."""
+
+
+def log_in(client: Any, page: str, authorize: Callable[[str], str]) -> Any:
+    """What the browser of a person does who presses the button on *page*. *authorize* takes Bitbucket's address and
+    returns where it sends the browser back to.
+
+    *client* is the test client of Django, Flask, or Starlette and FastAPI: all have ``get(path)``, ``post(path,
+    data=…)`` and answers with ``status_code`` and ``headers``. Returns the answer to the callback, or to the button
+    where no login begins. Raises :class:`LoginFailedError`.
+    """
+    # Starlette's client alone follows redirects unless it is told not to.
+    options = {"follow_redirects": False} if hasattr(client, "follow_redirects") else {}
+    shown = client.get(page, **options)
+    form = _LoginForm.of(_text(shown))
+    if form.action is None:
+        raise LoginFailedError(
+            f"{page} answered {shown.status_code}, without a form that posts to an address with {_BEGINS} in it."
+        )
+    begun = client.post(form.action, data=form.fields, **options)
+    if begun.status_code not in {302, 303}:
+        return begun
+    callback = urlsplit(authorize(begun.headers["Location"]))
+    return client.get(f"{callback.path}?{callback.query}", **options)
+
+
+def _text(answer: Any) -> str:
+    """The body; Flask calls it ``data``, the others ``content``."""
+    body: bytes = answer.data if hasattr(answer, "data") else answer.content
+    return body.decode()
+
+
+class _LoginForm(HTMLParser):
+    """The first form that begins a login: where it is posted to, with which fields."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action: str | None = None
+        self.fields: dict[str, str] = {}
+        self._is_inside = False
+
+    @classmethod
+    def of(cls, page: str) -> _LoginForm:
+        found = cls()
+        found.feed(page)
+        return found
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        if tag == "form":
+            action = attributes.get("action") or ""
+            self._is_inside = self.action is None and _BEGINS in action
+            if self._is_inside:
+                self.action = action
+        elif self._is_inside and tag in {"input", "button"} and attributes.get("name"):
+            self.fields[attributes["name"] or ""] = attributes.get("value") or ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._is_inside = False
