@@ -1,0 +1,11 @@
+from django.contrib import admin
+from django.contrib.auth.views import LogoutView
+from django.urls import include, path
+from django.views.generic import TemplateView
+
+urlpatterns = [
+    path("", TemplateView.as_view(template_name="home.html")),
+    path("admin/", admin.site.urls),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("", include("social_bitbucket_server.django.urls")),
+]

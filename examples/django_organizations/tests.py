@@ -1,0 +1,38 @@
+from django.contrib.auth.models import User
+from django.test import Client, TestCase
+
+from social_bitbucket_server.django import integrations
+from social_bitbucket_server.django.models import Integration
+from social_bitbucket_server.sandbox import Sandbox
+
+
+class OrganizationsTest(TestCase):
+    """Two organizations whose servers both number their users from 1."""
+
+    def setUp(self) -> None:
+        self.acme_server = self.enterContext(Sandbox(context="/bitbucket"))
+        self.globex_server = self.enterContext(Sandbox())
+        self.make("acme", self.acme_server)
+        self.make("globex", self.globex_server)
+
+    def make(self, slug: str, server: Sandbox) -> None:
+        """What the administration does, and the Bitbucket admin with the worksheet."""
+        integration = Integration(name=slug.title(), slug=slug, base_url=server.url)
+        integration.full_clean()
+        integrations.create(integration)
+        server.link(consumer_key=integration.consumer_key, public_key=integration.active_key_pair.public_pem)
+
+    def test_jane_logs_in_by_her_organizations_login_link(self) -> None:
+        answer = self.acme_server.login(self.client, "jane", page="/login/bitbucket-server/acme/")
+        self.assertRedirects(answer, "/", status_code=303)
+        self.assertContains(self.client.get("/"), "Hello jane")
+
+    def test_the_janes_of_two_organizations_are_two_people(self) -> None:
+        self.acme_server.login(Client(), "jane", page="/login/bitbucket-server/acme/")
+        self.globex_server.login(Client(), "jane", page="/login/bitbucket-server/globex/")
+        self.assertEqual(User.objects.count(), 2)
+
+    def test_whoever_logged_in_by_a_disabled_integration_is_logged_out(self) -> None:
+        self.acme_server.login(self.client, "jane", page="/login/bitbucket-server/acme/")
+        integrations.enable(Integration.objects.get(slug="acme"), enabled=False)
+        self.assertNotContains(self.client.get("/"), "Hello")

@@ -1,0 +1,72 @@
+"""Each example works as it stands: its own tests pass in a copy of its folder, as somebody would run them."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from social_bitbucket_server.key_ring import KeyRing
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+WITH_PYTEST = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
+TESTS = {
+    "django_minimal": WITH_PYTEST,
+    "django_organizations": ["manage.py", "test"],
+    "flask_minimal": WITH_PYTEST,
+}
+SCREEN = 50
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs Python in a copy of the example, without what this process has in its environment."""
+
+    def run_in_copy(example, arguments):
+        folder = tmp_path / example
+        if not folder.exists():
+            shutil.copytree(EXAMPLES / example, folder, ignore=shutil.ignore_patterns("__pycache__", "*.sqlite3"))
+        own = ("DJANGO_SETTINGS_MODULE", "PYTEST_", "COV_", "SECRET_KEY", "BITBUCKET_URL", "DATABASE_URL", "ORIGIN")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=folder,
+            env=environment | {"KEY_RING": KeyRing.generate()},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run_in_copy
+
+
+def test_every_example_is_tried():
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == set(TESTS)
+
+
+@pytest.mark.parametrize("example", sorted(TESTS))
+def test_the_examples_own_tests_pass(run, example):
+    finished = run(example, TESTS[example])
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert re.search(r"\d+ passed|Ran [1-9]\d* tests?", finished.stdout + finished.stderr)
+
+
+@pytest.mark.parametrize("example", [name for name in sorted(TESTS) if name.startswith("django")])
+@pytest.mark.parametrize("command", [["check"], ["makemigrations", "--check", "--dry-run"], ["migrate"]])
+def test_django_has_nothing_to_say_about_it(run, example, command):
+    finished = run(example, ["manage.py", *command])
+    assert finished.returncode == 0, finished.stderr
+
+
+@pytest.mark.parametrize("example", sorted(TESTS))
+def test_its_readme_fits_on_one_screen(example):
+    assert len((EXAMPLES / example / "README.md").read_text().splitlines()) <= SCREEN
+
+
+def test_the_flask_example_is_the_readmes_application():
+    shown = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    assert (EXAMPLES / "flask_minimal/app.py").read_text().partition('"""\n\n')[2] == shown
