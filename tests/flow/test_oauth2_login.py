@@ -14,7 +14,7 @@ import pytest
 from social_core.exceptions import AuthCanceled
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 
-from social_bitbucket_server import backends, login_backend, oauth2_client, pending
+from social_bitbucket_server import backends, login_backend, oauth2_client, pending, profile
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.key_ring import KeyRing
@@ -738,7 +738,7 @@ def test_who_is_not_logged_in_any_more_connects_nothing(connecting, sandbox):
         (oauth2_client, "send"),
         (http.client.HTTPConnection, "putheader"),
         (http.client.HTTPConnection, "getresponse"),
-        (login_backend, "fetch_profile"),
+        (profile, "fetch_profile"),
         (login_backend, "_response"),
         (backends.BitbucketServerOAuth2, "get_user_details"),
     ],
