@@ -111,7 +111,7 @@ UNREACHABLE = "AuthProviderError/connection_failed"
 @pytest.mark.parametrize(
     ("row", "base_urls"), [(64, tuple(f"https://{host}" for host in LITERALS)), (65, SPELLINGS)], ids=["64", "65"]
 )
-def test_m5_row_64_and_65_a_base_url_of_another_shape_is_not_stored(world, row, base_urls):
+def test_m5_row_64_and_row_65_a_base_url_of_another_shape_is_not_stored(world, row, base_urls):
     owner, before = owner_of_a(world), len(stored(world))
     for base_url in base_urls:
         page = save(owner, world, base_url)
