@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from social_core.utils import module_member
 
+from .admission import Admission
 from .integration import Integration, OAuth2Integration
 from .problems import BitbucketServerError
 from .secret import Secret, opaque
@@ -25,7 +26,19 @@ SINGLE_INTEGRATION_ID = "default"
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 _SHARED_FIELDS = frozenset(
-    {"allow_http", "ca_certificates", "name", "namespace", "proxies", "timeout", "url", "verify"}
+    {
+        "allow_groups",
+        "allow_http",
+        "allow_projects",
+        "allow_repositories",
+        "ca_certificates",
+        "name",
+        "namespace",
+        "proxies",
+        "timeout",
+        "url",
+        "verify",
+    }
 )
 _FIELDS = _SHARED_FIELDS | {"consumer_key", "private_key", "private_key_file"}
 _OAUTH2_FIELDS = _SHARED_FIELDS | {"client_id", "client_secret"}
@@ -110,7 +123,8 @@ def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> I
 
     ``url`` and ``consumer_key`` are required, and ``private_key`` (text) or ``private_key_file`` (path). Optional:
     ``namespace`` (the id by default), ``name``, ``verify`` (``True`` or the path of a CA bundle),
-    ``ca_certificates`` (PEM text), ``proxies``, ``timeout`` (seconds), ``allow_http``.
+    ``ca_certificates`` (PEM text), ``proxies``, ``timeout`` (seconds), ``allow_http``, and who may log in:
+    ``allow_groups``, ``allow_projects``, ``allow_repositories`` (lists of names).
     """
     _check_fields(fields, _FIELDS, ("url", "consumer_key"))
     return Integration(
@@ -162,6 +176,9 @@ def _shared_values(integration_id: str, fields: Mapping[str, Any]) -> dict[str, 
         "ca_certificates": _ca_certificates(fields.get("ca_certificates")),
         "proxies": fields.get("proxies") or {},
         "timeout": fields.get("timeout") or 10.0,
+        "admission": Admission.read(
+            fields.get("allow_groups"), fields.get("allow_projects"), fields.get("allow_repositories")
+        ),
     }
 
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from .admission import EVERYBODY, Admission
 from .problems import BitbucketServerError
 from .secret import Secret
 
@@ -52,6 +53,9 @@ class AnyIntegration(Protocol):
     def address_policy(self) -> AddressPolicy | None: ...
 
     @property
+    def admission(self) -> Admission: ...
+
+    @property
     def fingerprint(self) -> str: ...
 
     def uid(self, user_id: int) -> str: ...
@@ -67,7 +71,8 @@ class Integration:
     *ca_certificates*: or the CA certificates themselves, as PEM text. *proxies*: scheme to address, used for this
     server alone; with an *address_policy* they are asked for the address that was checked, not for the name.
     *timeout*: seconds for one answer. *address_policy*: which addresses may be reached; ``None`` is for servers that
-    the operator chose, :data:`~social_bitbucket_server.addresses.PUBLIC_ONLY` for all others.
+    the operator chose, :data:`~social_bitbucket_server.addresses.PUBLIC_ONLY` for all others. *admission*: who of the
+    server's people may log in.
 
     Raises ``setting_invalid`` for an id, namespace or consumer key with other characters, and for ``verify=False``.
     """
@@ -83,6 +88,7 @@ class Integration:
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 10.0
     address_policy: AddressPolicy | None = None
+    admission: Admission = EVERYBODY
 
     def __post_init__(self) -> None:
         _check(self, ("consumer_key", self.consumer_key, _CONSUMER_KEY))
@@ -120,6 +126,7 @@ class OAuth2Integration:
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 10.0
     address_policy: AddressPolicy | None = None
+    admission: Admission = EVERYBODY
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "client_secret", Secret(self.client_secret))

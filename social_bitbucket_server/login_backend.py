@@ -6,6 +6,7 @@ import hashlib
 import re
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
@@ -14,6 +15,7 @@ from social_core.backends.oauth import OAuthAuth
 from social_core.exceptions import AuthConfigurationError, ErrorStage
 from social_core.utils import user_is_authenticated
 
+from .admission import Admission
 from .configuration import SINGLE_INTEGRATION_ID, base_url, callback_origin
 from .integration import AnyIntegration
 from .pending import PendingLogin, PendingLogins
@@ -133,6 +135,19 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             return None
         return str(integration.server_url), integration.namespace
 
+    # Who may log in
+
+    def get_admission(self, integration: IntegrationT) -> Admission:
+        """Who of the server's people may log in: as *integration* says, or, where it says nothing, the settings
+        ``…_ALLOW_GROUPS``, ``…_ALLOW_PROJECTS`` and ``…_ALLOW_REPOSITORIES``. Raises ``setting_invalid``."""
+        if integration.admission.conditions:
+            return integration.admission
+        return Admission.read(*(self.setting(f"ALLOW_{name}") for name in ("GROUPS", "PROJECTS", "REPOSITORIES")))
+
+    def get_group_setting(self, name: str, response: dict[str, Any], default: Any = None) -> Any:
+        """``ALLOW_GROUPS`` was decided on before core's pipeline, which knows neither projects nor repositories."""
+        return () if name == "ALLOW_GROUPS" else super().get_group_setting(name, response, default)
+
     # The way of a login
 
     def connect_to(self, user: UserProtocol | None) -> None:
@@ -166,8 +181,8 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         return pending is not None and pending.is_trial
 
     def complete_trial(self, user: UserProtocol | None) -> Profile:
-        """Finish the trial that the browser of *user* came back from. Returns whose account Bitbucket says it is; no
-        pipeline runs, and nobody is logged in."""
+        """Finish the trial that the browser of *user* came back from. Returns whose account Bitbucket says it is, with
+        what is so of each condition on who may log in; no pipeline runs, and nobody is logged in."""
         self._is_trial = True
         return cast("Profile", self.auth_complete(user=user))
 
@@ -185,6 +200,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """Which integration a login begins with, and where it comes back to."""
         integration = self.chosen_integration()
         callback = self.callback_url(integration)
+        self.get_admission(integration)
         if self._keeps_tokens:
             self._key_ring()
         return integration, callback
@@ -214,14 +230,18 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     def do_auth(self, access_token: AccessToken, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Log in the person whose *access_token* it is, issued by the server of *integration*, or of the one that
         the request names; with *connects*, connect their account to the *user* who is logged in and asked for it."""
-        from .profile import fetch_profile  # a process needs it that logs people in
+        from .membership import admit, findings  # a process needs them that logs people in
+        from .profile import fetch_profile
 
         integration, connects = kwargs.pop("integration", None), kwargs.pop("connects", False)
         with self._problems("user_info"):
             integration = integration or self.chosen_integration()
-            profile = fetch_profile(self.client(integration), access_token)
+            client, admission = self.client(integration), self.get_admission(integration)
+            profile = fetch_profile(client, access_token)
             if self._is_trial:
-                return cast("ResponseT_co", profile)
+                found = tuple(findings(client, access_token, profile, admission))
+                return cast("ResponseT_co", replace(profile, findings=found))
+            admit(client, access_token, profile, admission)
             self._refuse_another_person(kwargs.get("user"), integration.uid(profile.id), connects=connects)
             response = _response(profile, integration)
             if self._keeps_tokens:

@@ -17,6 +17,7 @@ from .problems import BitbucketServerError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from .admission import Finding
     from .client import AccessToken, PersonalClient
     from .integration import AnyIntegration
     from .server_url import ServerURL
@@ -36,7 +37,8 @@ class Profile:
     """A person's account on the server, every field checked.
 
     *id* never changes and is never given to another account; *name* and *slug* may change. *email* was verified by
-    nobody and may be missing. *avatar_url* and *url* are web addresses or ``None``.
+    nobody and may be missing. *avatar_url* and *url* are web addresses or ``None``. *findings* are there after a trial
+    alone: what is so of the conditions on who may log in.
     """
 
     id: int
@@ -46,6 +48,7 @@ class Profile:
     email: str | None
     avatar_url: str | None
     url: str | None
+    findings: tuple[Finding, ...] = ()
 
 
 def fetch_profile(client: PersonalClient, access_token: AccessToken) -> Profile:
@@ -99,7 +102,7 @@ def _record(client: PersonalClient, access_token: AccessToken, name: str) -> Map
         record = read_json(answer)
         if record.get("name") == name:
             return record
-    matches = [record for record in _search(client, access_token, name) if record.get("name") == name]
+    matches = [record for record in search_users(client, access_token, name) if record.get("name") == name]
     if len(matches) != 1:
         raise BitbucketServerError(
             "user_not_found", f"{len(matches) or 'No'} users have exactly this name.", claim="name"
@@ -107,10 +110,16 @@ def _record(client: PersonalClient, access_token: AccessToken, name: str) -> Map
     return matches[0]
 
 
-def _search(client: PersonalClient, access_token: AccessToken, name: str) -> Iterator[Mapping[str, Any]]:
+def search_users(
+    client: PersonalClient, access_token: AccessToken, name: str, *, group: str = ""
+) -> Iterator[Mapping[str, Any]]:
+    """The records, unchecked, of everybody whom a search for *name* finds; of *group*'s members where there is one.
+
+    Raises the problems of the conversation.
+    """
     start = 0
     for _ in range(_MOST_PAGES):
-        url = client.integration.server_url.users(name, start=start, avatar_size=AVATAR_SIZE)
+        url = client.integration.server_url.users(name, start=start, avatar_size=AVATAR_SIZE, group=group)
         page = read_json(client.get(url, access_token))
         values = page.get("values")
         if not isinstance(values, list):

@@ -140,12 +140,26 @@ class ServerURL:
         query = {"avatarSize": avatar_size} if avatar_size else {}
         return self.join(f"/rest/api/latest/users/{quote(slug, safe='')}", **query)
 
-    def users(self, name: str, *, start: int = 0, limit: int = 25, avatar_size: int | None = None) -> str:
-        """One page of the users whose name, display name or e-mail address contains *name*."""
+    def users(
+        self, name: str, *, start: int = 0, limit: int = 25, avatar_size: int | None = None, group: str = ""
+    ) -> str:
+        """One page of the users whose name, display name or e-mail address contains *name*; of *group*'s members alone
+        where there is one."""
         query: dict[str, str | int] = {"filter": name, "start": start, "limit": limit}
         if avatar_size:
             query["avatarSize"] = avatar_size
+        if group:
+            query["group"] = group
         return self.join("/rest/api/latest/users", **query)
+
+    def project(self, key: str) -> str:
+        """One project's record."""
+        return self.join(f"/rest/api/latest/projects/{quote(key, safe='')}")
+
+    def repository(self, name: str) -> str:
+        """One repository's record; *name* is the project's key, a slash, and the repository's slug."""
+        key, _, slug = name.partition("/")
+        return f"{self.project(key)}/repos/{quote(slug, safe='')}"
 
 
 _FORBIDDEN = {

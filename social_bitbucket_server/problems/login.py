@@ -5,6 +5,7 @@ from __future__ import annotations
 from social_core.exceptions import (
     AuthAssociationError,
     AuthCanceled,
+    AuthConfigurationError,
     AuthInputError,
     AuthPolicyError,
     AuthResponseError,
@@ -151,6 +152,26 @@ PROBLEMS = (
         Who.PERSON,
         AuthSessionError,
         "user_mismatch",
+    ),
+    Problem(
+        "person_not_allowed",
+        "You may not log in here.",
+        "Bitbucket says who you are. But only members of certain groups, or people who can see a certain project or "
+        "repository, may log in here, and you are not among them.",
+        "Add the person to one of the groups in Bitbucket, give them access to the project or repository, or change "
+        "who may log in through the integration.",
+        Who.ORGANIZATION_ADMIN,
+        AuthPolicyError,
+        "authentication_disallowed",
+    ),
+    Problem(
+        "groups_unreadable",
+        "Bitbucket does not say which groups you are in.",
+        "Only members of certain groups may log in here, and the server does not let people ask who is a member.",
+        "Choose a project or repository that the people can see in place of the groups; everybody may ask for that.",
+        Who.ORGANIZATION_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
     ),
     Problem(
         "person_inactive",

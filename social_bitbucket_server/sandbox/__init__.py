@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .links import Link as Link
     from .links import LinkRefusedError as LinkRefusedError
     from .login import LoginFailedError as LoginFailedError
+    from .projects import Project as Project
     from .records import RequestRecord as RequestRecord
     from .server import Sandbox as Sandbox
     from .users import User as User
@@ -29,6 +30,7 @@ _HOMES = {
     "Link": "links",
     "LinkRefusedError": "links",
     "LoginFailedError": "login",
+    "Project": "projects",
     "RequestRecord": "records",
     "Sandbox": "server",
     "User": "users",
@@ -42,6 +44,7 @@ __all__ = [
     "Link",
     "LinkRefusedError",
     "LoginFailedError",
+    "Project",
     "RequestRecord",
     "Sandbox",
     "User",

@@ -22,7 +22,8 @@ class Faults:
     *interception*: ``redirect`` answers with a 302 to a log-in page, ``page`` with a log-in page and 200.
     *rate_limited*: 429, to be tried again after *retry_after* seconds. *server_error*: 500.
     *delay*: seconds that an answer takes. *whoami_closed*: ``whoami`` answers 401 without a body.
-    *user_headers_removed*: ``X-AUSERNAME`` and ``X-AUSERID`` are missing. *version*: the version number that the
+    *user_headers_removed*: ``X-AUSERNAME`` and ``X-AUSERID`` are missing. *groups_closed*: nobody is told who is in a
+    group. *version*: the version number that the
     server gives, instead of its own.
     *client_secret_refused*: the token address of OAuth 2 takes no client secret, *codes_expired*: no code.
     *only_path*: only calls whose path contains this text are intercepted, limited, failed or delayed.
@@ -40,6 +41,7 @@ class Faults:
     delay: float = 0.0
     whoami_closed: bool = False
     user_headers_removed: bool = False
+    groups_closed: bool = False
     version: str = ""
     client_secret_refused: bool = False
     codes_expired: bool = False

@@ -135,21 +135,21 @@ def token(parameters: Parameters, state: State) -> Grant:
     raise OAuth2Error("unsupported_grant_type", "The grant_type must be authorization_code or refresh_token.")
 
 
-def bearer_user(authorization: str, state: State) -> User | None:
-    """Whose bearer token is in the header, or nobody where it holds none.
+def bearer_user(authorization: str, state: State) -> tuple[User | None, tuple[str, ...]]:
+    """Whose bearer token is in the header, and its scopes; nobody where it holds none.
 
     Raises :class:`BearerRefusedError` or :class:`~.oauth.AccountNotAdmittedError`.
     """
     bearer = _BEARER.fullmatch(authorization.strip())
     if bearer is None:
-        return None
+        return None, ()
     grant = state.grants.by_access_token(bearer[1])
     if grant is None or state.clock.now() > grant.created + ACCESS_TOKEN_LIFETIME:
         raise BearerRefusedError
     user = state.users.by_id(grant.user_id)
     if user is None or not user.active:
         raise AccountNotAdmittedError
-    return user
+    return user, grant.scopes
 
 
 def _challenge(parameters: Parameters) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The part of Bitbucket's REST that says who somebody is, and ``whoami``."""
+"""The part of Bitbucket's REST that says who somebody is, and what they can see; and ``whoami``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .oauth2 import BearerRefusedError, bearer_user
 from .state import version_numbers
 
 if TYPE_CHECKING:
+    from .projects import Project
     from .users import User
 
 MOST_USERS = 1000
@@ -32,8 +33,10 @@ def find_out_who() -> None:
 
 
 def _bearer() -> User | None:
-    is_honoured = request.path.startswith("/rest/")
-    return bearer_user(request.headers.get("Authorization", ""), state()) if is_honoured else None
+    if not request.path.startswith("/rest/"):
+        return None
+    user, g.scopes = bearer_user(request.headers.get("Authorization", ""), state())
+    return user
 
 
 @blueprint.errorhandler(BearerRefusedError)
@@ -79,6 +82,12 @@ def users(_: str) -> Response:
         return json_error(400, "start and limit must be whole numbers, from 0 and from 1.", "BadRequestException")
     limit = min(limit, MOST_USERS)
     found = state().users.search(request.args.get("filter", ""))
+    group = request.args.get("group")
+    if group is not None:
+        if state().faults.groups_closed:
+            return _not_permitted()
+        members = state().projects.members(group) or ()
+        found = [user for user in found if user.name in members]
     values, is_last = found[start : start + limit], start + limit >= len(found)
     return jsonify(
         size=len(values),
@@ -99,6 +108,24 @@ def one_user(_: str, slug: str) -> Response:
     if user is None:
         return json_error(404, f"User {slug} does not exist.", "user.NoSuchUserException")
     return jsonify(_user_json(user))
+
+
+@blueprint.get('/rest/api/<any("latest", "1.0"):_>/projects/<key>')
+def one_project(_: str, key: str) -> Response:
+    """The project with this key, for whoever can see it."""
+    project, refusal = _visible_project(key)
+    return refusal if project is None else jsonify(_project_json(project))
+
+
+@blueprint.get('/rest/api/<any("latest", "1.0"):_>/projects/<key>/repos/<slug>')
+def one_repository(_: str, key: str, slug: str) -> Response:
+    """The repository with this slug, for whoever can see its project."""
+    project, refusal = _visible_project(key)
+    if project is None:
+        return refusal
+    if slug.lower() not in project.repositories:
+        return json_error(404, f"Repository {key}/{slug} does not exist.", "repository.NoSuchRepositoryException")
+    return jsonify(slug=slug.lower(), name=slug.lower(), public=project.public, project=_project_json(project))
 
 
 @blueprint.route("/rest/", defaults={"_": ""})
@@ -125,6 +152,22 @@ def picture(slug: str) -> Response:
     if user is None:
         return Response(status=404)
     return Response(avatar(user.id, request.args.get("s", 48, type=int)), content_type="image/png")
+
+
+def _visible_project(key: str) -> tuple[Project | None, Response]:
+    """The project, or why it is not shown."""
+    project = state().projects.find(key)
+    if project is None:
+        return None, json_error(404, f"Project {key} does not exist.", "project.NoSuchProjectException")
+    user: User | None = g.user
+    public_only = g.get("scopes") == ("PUBLIC_REPOS",)
+    if user is None or not state().projects.sees(user, project, public_only=public_only):
+        return None, _not_permitted()
+    return project, Response()
+
+
+def _project_json(project: Project) -> dict[str, object]:
+    return {"key": project.key, "name": project.name, "public": project.public, "type": "NORMAL"}
 
 
 def _not_permitted() -> Response:

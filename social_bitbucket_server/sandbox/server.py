@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .external_applications import ExternalApplication, ExternalApplications
     from .faults import Faults
     from .links import Link, Links
+    from .projects import Projects
     from .records import Answer, Records
 
 _CONTEXT = re.compile(r"(/[A-Za-z0-9._~-]+)*")
@@ -78,6 +79,11 @@ class Sandbox:
     def users(self) -> Users:
         """The accounts: disable, rename, add."""
         return self._state.users
+
+    @property
+    def projects(self) -> Projects:
+        """The groups, and the projects with their repositories."""
+        return self._state.projects
 
     @property
     def links(self) -> Links:

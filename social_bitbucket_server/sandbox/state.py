@@ -12,6 +12,7 @@ from .external_applications import ExternalApplications
 from .faults import Faults
 from .grants import Grants
 from .links import Links
+from .projects import SANDBOX_GROUPS, SANDBOX_PROJECTS, Projects
 from .records import Records
 from .tokens import Tokens
 from .users import Users
@@ -32,6 +33,7 @@ class State:
     tokens: Tokens = field(default_factory=Tokens)
     applications: ExternalApplications = field(default_factory=ExternalApplications)
     grants: Grants = field(default_factory=Grants)
+    projects: Projects = field(default_factory=lambda: Projects(SANDBOX_GROUPS, SANDBOX_PROJECTS))
     clock: Clock = field(default_factory=Clock)
     faults: Faults = field(default_factory=Faults)
     requests: Records = field(default_factory=Records)

@@ -244,3 +244,41 @@ def test_the_path_is_signed_as_it_is_sent_and_not_tidied_up(caller, token, sandb
 def test_a_body_that_is_too_long_is_refused(sandbox):
     response = send("POST", f"{sandbox.url}/login", data={"j_username": "x" * 1_000_001})
     assert response.status_code == 413
+
+
+# Groups and projects
+
+PROJECTS = "/rest/api/latest/projects"
+
+
+def test_the_user_list_searches_in_a_group(caller, token):
+    page = get(caller, f"{USERS}?group=Developers&filter=jane", token).json()
+    assert [user["name"] for user in page["values"]] == ["jane"]
+    assert get(caller, f"{USERS}?group=nobody", token).json()["values"] == []
+
+
+def test_a_server_may_keep_its_groups_to_itself(caller, token, sandbox):
+    sandbox.faults.groups_closed = True
+    assert get(caller, f"{USERS}?group=developers", token).status_code == 401
+    assert get(caller, USERS, token).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("user", "path", "status"),
+    [
+        ("jane", "/WEB", 200),
+        ("jane", "/web/repos/Website", 200),
+        ("jane", "/WEB/repos/nothing", 404),
+        ("jane", "/NONE", 404),
+        ("kim", "/WEB", 401),
+        ("kim", "/WEB/repos/website", 401),
+        ("kim", "/DOCS/repos/handbook", 200),
+        ("admin", "/WEB", 200),
+    ],
+)
+def test_projects_are_there_for_those_who_may_see_them(caller, sandbox, user, path, status):
+    assert get(caller, PROJECTS + path, caller.access_token(sandbox, user)).status_code == status
+
+
+def test_projects_are_not_shown_to_anonymous_people(sandbox):
+    assert send("GET", f"{sandbox.url}{PROJECTS}/DOCS").status_code == 401

@@ -1,0 +1,93 @@
+"""Whether a person may log in: their groups, and the projects and repositories that they can see, asked with their own
+access token. No admin's rights are needed for it.
+
+Bitbucket has no resource with a person's own groups. Its user list takes a group to search in (``users?group=…``), for
+every licensed user.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .admission import Finding, Kind
+from .answers import read_json
+from .problems import BitbucketServerError
+from .profile import search_users
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .admission import Admission
+    from .client import AccessToken, PersonalClient
+    from .profile import Profile
+
+_NOT_TOLD = frozenset({401, 403})
+_NOT_THERE = frozenset({400, 404})
+
+
+def findings(
+    client: PersonalClient, access_token: AccessToken, profile: Profile, admission: Admission
+) -> Iterator[Finding]:
+    """What is so of the conditions of *admission*, one after the other, each asked for when it is needed.
+
+    A server that does not tell somebody about one group is not asked about others. Raises the problems of the
+    conversation.
+    """
+    tells_groups = True
+    for kind, name in admission.conditions:
+        if kind is not Kind.GROUP:
+            yield Finding(kind, name, _can_see(client, access_token, kind, name))
+        elif tells_groups:
+            is_member = _is_member(client, access_token, profile, name)
+            tells_groups = is_member is not None
+            yield Finding(kind, name, is_member)
+        else:
+            yield Finding(kind, name, None)
+
+
+def admit(client: PersonalClient, access_token: AccessToken, profile: Profile, admission: Admission) -> None:
+    """Do nothing for whom *admission* lets in.
+
+    Raises ``person_not_allowed`` for everybody else, or ``groups_unreadable`` where that depends on groups that the
+    server does not tell them about; and the problems of the conversation.
+    """
+    if not admission.conditions:
+        return
+    is_certain = True
+    for finding in findings(client, access_token, profile, admission):
+        if finding.holds:
+            return
+        is_certain = is_certain and finding.holds is not None
+    raise BitbucketServerError("person_not_allowed" if is_certain else "groups_unreadable")
+
+
+def _is_member(client: PersonalClient, access_token: AccessToken, profile: Profile, group: str) -> bool | None:
+    """The number decides: a search by name finds others, too."""
+    try:
+        found = search_users(client, access_token, profile.name, group=group)
+        return any(type(record.get("id")) is int and record["id"] == profile.id for record in found)
+    except BitbucketServerError as error:
+        status = _refusal(error)
+        if status in _NOT_TOLD:
+            return None
+        if status in _NOT_THERE:
+            return False
+        raise
+
+
+def _can_see(client: PersonalClient, access_token: AccessToken, kind: Kind, name: str) -> bool:
+    """What a person may not see is refused, or looks as if it were not there."""
+    server_url = client.integration.server_url
+    url, field = (server_url.project(name), "key") if kind is Kind.PROJECT else (server_url.repository(name), "slug")
+    try:
+        found = read_json(client.get(url, access_token)).get(field)
+    except BitbucketServerError as error:
+        if _refusal(error) in _NOT_TOLD | _NOT_THERE:
+            return False
+        raise
+    return isinstance(found, str) and found.casefold() == name.rpartition("/")[2].casefold()
+
+
+def _refusal(error: BitbucketServerError) -> int | None:
+    """The status of a refusal that is about the question alone."""
+    return error.status_code if error.code == "request_refused" else None

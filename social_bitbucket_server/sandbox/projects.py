@@ -1,0 +1,79 @@
+"""Groups of people, and the projects and repositories that they can see."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .users import User
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One project with its *repositories* (slugs). *public* ones are seen by everybody who is logged in, others by the
+    people named in *users*, and by the members of *groups*."""
+
+    key: str
+    name: str
+    repositories: tuple[str, ...] = ()
+    public: bool = False
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+class Projects:
+    """Every project and every group, changeable while the server runs."""
+
+    def __init__(self, groups: dict[str, set[str]], projects: Iterable[Project]) -> None:
+        self._lock = threading.RLock()
+        self._groups = {name: set(members) for name, members in groups.items()}
+        self._projects = {project.key.upper(): project for project in projects}
+
+    def put(self, project: Project) -> None:
+        """Add *project*, or replace the one with the same key."""
+        with self._lock:
+            self._projects[project.key.upper()] = project
+
+    def add_to_group(self, group: str, *names: str) -> None:
+        """Make the users called *names* members of *group*, which is made where there is none."""
+        with self._lock:
+            self._groups.setdefault(group, set()).update(names)
+
+    def take_from_group(self, group: str, name: str) -> None:
+        """Let the user called *name* be no member of *group* any more."""
+        with self._lock:
+            self._groups.get(group, set()).discard(name)
+
+    def members(self, group: str) -> frozenset[str] | None:
+        """The names of *group*'s members, whatever its name's case; nothing where there is no such group."""
+        with self._lock:
+            found = [members for name, members in self._groups.items() if name.casefold() == group.casefold()]
+            return frozenset(found[0]) if found else None
+
+    def find(self, key: str) -> Project | None:
+        """The project with this key, whatever its case."""
+        with self._lock:
+            return self._projects.get(key.upper())
+
+    def sees(self, user: User, project: Project, *, public_only: bool = False) -> bool:
+        """Whether *user* can see *project*; with *public_only*, by a token that is good for public projects alone."""
+        if project.public:
+            return True
+        if public_only:
+            return False
+        is_member = any(user.name in (self.members(group) or ()) for group in project.groups)
+        return user.admin or user.name in project.users or is_member
+
+
+SANDBOX_GROUPS = {
+    "bitbucket-users": {"admin", "jane", "jo@example", "kim", "natasha"},
+    "developers": {"jane", "jo@example"},
+}
+SANDBOX_PROJECTS = (
+    Project("WEB", "Website", ("website", "styles"), groups=("developers",)),
+    Project("DOCS", "Documentation", ("handbook",), public=True),
+)
+"""The groups and projects that a sandbox has at first."""

@@ -1,0 +1,134 @@
+import json
+
+import pytest
+
+from social_bitbucket_server.admission import Admission, Finding, Kind
+from social_bitbucket_server.client import AccessToken, Client
+from social_bitbucket_server.membership import admit, findings
+from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.profile import Profile
+from tests.scripted_server import Reply
+
+REST = "/bitbucket/rest/api/latest"
+JSON = ("Content-Type", "application/json;charset=UTF-8")
+TOKEN = AccessToken("A", "", None, None)
+JANE = Profile(id=42, name="jane", slug="jane", display_name="Jane", email=None, avatar_url=None, url=None)
+REFUSED = {"errors": [{"context": None, "message": "You are not permitted", "exceptionName": "x"}]}
+
+
+def reply(document, status=200):
+    return Reply(json.dumps(document), status=status, headers=[JSON])
+
+
+@pytest.fixture
+def ask(integration):
+    return lambda **names: list(findings(Client(integration), TOKEN, JANE, Admission(**names)))
+
+
+@pytest.fixture
+def enter(integration):
+    def code(**names):
+        try:
+            admit(Client(integration), TOKEN, JANE, Admission(**names))
+        except BitbucketServerError as error:
+            return error.code
+        return "admitted"
+
+    return code
+
+
+def test_without_a_condition_nothing_is_asked(enter, server):
+    assert enter() == "admitted"
+    assert server.paths() == []
+
+
+def test_the_number_says_who_is_a_member_and_the_name_does_not(ask, server):
+    server.scripts[f"{REST}/users"] = reply({"values": [{"id": 7, "name": "jane"}, {"id": True}, {"id": "42"}, 3]})
+    assert ask(groups=("developers",)) == [Finding(Kind.GROUP, "developers", False)]
+    assert server.received[0].query["group"] == ["developers"]
+    assert server.received[0].query["filter"] == ["jane"]
+
+
+def test_a_member_is_found_on_a_later_page(ask, server):
+    def page(request):
+        if request.query["start"] == ["0"]:
+            return reply({"values": [{"id": 1}], "isLastPage": False, "nextPageStart": 25})
+        return reply({"values": [{"id": 42}], "isLastPage": True})
+
+    server.scripts[f"{REST}/users"] = page
+    assert ask(groups=("developers",)) == [Finding(Kind.GROUP, "developers", True)]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_does_not_tell_is_asked_once(ask, server, status):
+    server.scripts[f"{REST}/users"] = reply(REFUSED, status)
+    assert [finding.holds for finding in ask(groups=("one", "two"))] == [None, None]
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_nobody_is_in_a_group_that_is_not_there(ask, server, status):
+    server.scripts[f"{REST}/users"] = reply(REFUSED, status)
+    assert [finding.holds for finding in ask(groups=("one",))] == [False]
+
+
+@pytest.mark.parametrize(
+    ("answer", "holds"),
+    [
+        (reply({"key": "WEB"}), True),
+        (reply({"key": "web"}), True),
+        (reply({"key": "OTHER"}), False),
+        (reply({}), False),
+        (reply({"key": 7}), False),
+        (reply(REFUSED, 401), False),
+        (reply(REFUSED, 403), False),
+        (reply(REFUSED, 404), False),
+    ],
+)
+def test_a_project_is_seen_where_the_answer_is_about_it(ask, server, answer, holds):
+    server.scripts[f"{REST}/projects/WEB"] = answer
+    assert ask(projects=("WEB",)) == [Finding(Kind.PROJECT, "WEB", holds)]
+
+
+def test_a_repository_is_seen_where_the_answer_is_about_it(ask, server):
+    server.scripts[f"{REST}/projects/~jane/repos/dotfiles"] = reply({"slug": "dotfiles"})
+    assert ask(repositories=("~jane/dotfiles",)) == [Finding(Kind.REPOSITORY, "~jane/dotfiles", True)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (Reply("<html>", headers=[("Content-Type", "text/html")]), "intercepted"),
+        (Reply("", status=302, headers=[("Location", "/login")]), "redirected"),
+        (Reply("", status=500), "server_error"),
+        (Reply("[]", headers=[JSON]), "malformed_answer"),
+        (Reply("", status=401), "account_not_admitted"),
+        (Reply("oauth_problem=token_rejected", status=401), "token_rejected"),
+    ],
+)
+def test_what_is_no_answer_lets_nobody_in(enter, server, answer, code):
+    server.scripts[f"{REST}/projects/WEB"] = answer
+    assert enter(projects=("WEB",)) == code
+
+
+def test_one_condition_is_enough_and_the_others_are_not_asked(enter, server):
+    server.scripts[f"{REST}/users"] = reply({"values": [{"id": 42}]})
+    assert enter(groups=("one", "two"), projects=("WEB",)) == "admitted"
+    assert len(server.received) == 1
+
+
+def test_a_project_lets_in_where_groups_cannot_be_read(enter, server):
+    server.scripts[f"{REST}/users"] = reply(REFUSED, 401)
+    server.scripts[f"{REST}/projects/WEB"] = reply({"key": "WEB"})
+    assert enter(groups=("one",), projects=("WEB",)) == "admitted"
+
+
+def test_where_it_depends_on_unreadable_groups_that_is_said(enter, server):
+    server.scripts[f"{REST}/users"] = reply(REFUSED, 401)
+    server.scripts[f"{REST}/projects/WEB"] = reply(REFUSED, 404)
+    assert enter(groups=("one",), projects=("WEB",)) == "groups_unreadable"
+
+
+def test_where_it_is_certain_the_person_is_refused(enter, server):
+    server.scripts[f"{REST}/users"] = reply({"values": []})
+    assert enter(groups=("one",)) == "person_not_allowed"
