@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 import flask_login
@@ -36,7 +37,7 @@ from wtforms.validators import ValidationError
 
 from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from .checks import UnsafeConfigurationError, refuse_unsafe_settings
-from .problems import PROBLEMS, BitbucketServerError, http_status
+from .problems import BitbucketServerError, http_status, problem_to_show
 from .secret import Secret, opaque
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
+_SECONDS_TO_WAIT = 60
 _PATHS = {
     backend.name: f"{backend.__module__}.{backend.__qualname__}"
     for backend in (BitbucketServerOAuth1, BitbucketServerOAuth2)
@@ -359,7 +361,7 @@ def show_error(error: SocialAuthBaseException) -> ResponseReturnValue:
     login_page = current_app.config.get(setting_name("LOGIN_ERROR_URL"))
     if isinstance(error, AuthCanceled) and login_page:
         return redirect(login_page, 303)
-    problem = PROBLEMS.get(error.context.get("problem", ""))
+    problem, status = problem_to_show(error), http_status(error)
     page = render_template_string(
         _ERROR_PAGE,
         title=problem.title if problem else str(error),
@@ -369,7 +371,10 @@ def show_error(error: SocialAuthBaseException) -> ResponseReturnValue:
         reference=reference(error),
         login_page=login_page or "/",
     )
-    return page, http_status(error), {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(_SECONDS_TO_WAIT)
+    return page, status, headers
 
 
 _BUTTON = """\

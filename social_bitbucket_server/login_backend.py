@@ -87,7 +87,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
         Raises ``integration_missing``, ``integration_unknown`` and the problems of a bad configuration.
         """
-        if self._has_single_server:
+        if self.has_single_server:
             return self.single_integration()
         integration_id = self._parameter("integration", absent="integration_missing")
         integration = self.get_integration(integration_id)
@@ -96,7 +96,8 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         return integration
 
     @property
-    def _has_single_server(self) -> bool:
+    def has_single_server(self) -> bool:
+        """Whether there is one server, by plain settings."""
         return bool(self.setting("URL")) and not self.setting("INTEGRATIONS")
 
     def callback_url(self, integration: IntegrationT) -> str:
@@ -110,7 +111,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         origin = self.setting("CALLBACK_ORIGIN")
         if origin:
             uri = callback_origin(origin) + urlsplit(uri).path
-        if self._has_single_server:
+        if self.has_single_server:
             return uri
         if not origin:
             raise BitbucketServerError(
@@ -127,7 +128,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
         ``None`` where this backend has no such integration, or has several and this one without a namespace.
         """
-        if self._has_single_server:
+        if self.has_single_server:
             fields = {"url": self.setting("URL"), "allow_http": self.setting("ALLOW_HTTP", False)}
             return (str(base_url(fields)), "") if integration_id == SINGLE_INTEGRATION_ID else None
         integration = self.get_integration(integration_id)
@@ -338,7 +339,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         if EXTRA_DATA_KEY not in identity.extra_data:
             raise BitbucketServerError("token_missing")
         integration_id = identity.extra_data.get("integration", "")
-        if not self._has_single_server:
+        if not self.has_single_server:
             integration = self.get_integration(integration_id)
         else:
             integration = self.single_integration() if integration_id == SINGLE_INTEGRATION_ID else None

@@ -12,9 +12,9 @@ from django.shortcuts import render, resolve_url
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
-from social_core.exceptions import AuthCanceled, AuthConfigurationError, SocialAuthBaseException
+from social_core.exceptions import AuthCanceled, SocialAuthBaseException
 
-from ..problems import PROBLEMS, Who, http_status
+from ..problems import Who, http_status, problem_to_show
 from . import events
 from .models import Happening
 
@@ -67,10 +67,7 @@ def show_error(
 
 def words_for(error: SocialAuthBaseException) -> Words:
     """What to say about *error*, translated. Nothing that Bitbucket or the browser sent is in it."""
-    code = error.context.get("problem", "")
-    if isinstance(error, AuthConfigurationError) and error.parameter == "base_url":
-        code = "connection_failed"  # says nothing about networks that the application may not reach
-    problem = PROBLEMS.get(code)
+    problem = problem_to_show(error)
     if problem is None:
         return Words(
             gettext("The login could not be completed."),

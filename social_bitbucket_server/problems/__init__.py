@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from social_core.backends.base import BaseAuth
 
-__all__ = ["PROBLEMS", "BitbucketServerError", "Problem", "Who", "http_status"]
+__all__ = ["PROBLEMS", "BitbucketServerError", "Problem", "Who", "http_status", "problem_to_show"]
 
 PROBLEMS: dict[str, Problem] = {
     problem.code: problem for table in (settings, reaching, oauth, login) for problem in table.PROBLEMS
@@ -96,6 +96,21 @@ def http_status(error: SocialAuthBaseException) -> int:
         if isinstance(error, family):
             return status
     return 400
+
+
+def problem_to_show(error: SocialAuthBaseException) -> Problem | None:
+    """What a page says about *error*; ``None`` where it is none of ours.
+
+    Whoever enters a server's address for their organization learns nothing about networks that this application may not
+    reach: what is there looks like what does not exist. Where the operator chose the one server, it is named. Of logins
+    that are not under way nobody learns why.
+    """
+    code = error.context.get("problem", "")
+    if isinstance(error, AuthSessionError) and error.code != "user_mismatch":
+        code = "login_not_pending"
+    if isinstance(error, AuthConfigurationError) and error.parameter == "base_url":
+        code = code if getattr(error.backend, "has_single_server", False) else "connection_failed"
+    return PROBLEMS.get(code)
 
 
 _STATUS_BY_FAMILY: dict[type[SocialAuthBaseException], int] = {

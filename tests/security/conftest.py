@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import logging
 import re
@@ -11,22 +12,17 @@ from collections.abc import Callable, Iterator
 import pytest
 import trustme
 
-from demo_app import create_app, integrations
-from demo_app.config import Settings
 from social_bitbucket_server import reaching
-from social_bitbucket_server.addresses import AddressPolicy
 from social_bitbucket_server.keys import PrivateKey
 from tests.postgresql import PostgreSQL, programs
 from tests.raw_server import Behaviour, RawServer
 from tests.security.world import (
     ALICE,
     MALLORY,
-    ORIGIN,
-    AuditLines,
     Canaries,
     Counting,
     FakeBitbucket,
-    Serving,
+    Ingredients,
     World,
     loopback_addresses,
 )
@@ -61,19 +57,17 @@ def database_url(request, tmp_path, must_be_there) -> str:
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch, caplog, certificate_authority, key_pool, database_url) -> Iterator[World]:
+def application(request) -> str:
+    """What the row is tried with: the demo application, or what the test is parametrized with by ``everywhere``."""
+    return getattr(request, "param", "demo")
+
+
+@pytest.fixture
+def world(application, tmp_path, monkeypatch, caplog, certificate_authority, key_pool, database_url) -> Iterator[World]:
     canaries = Canaries()
     fa_address, deny_address, fb_address = loopback_addresses()
-    monkeypatch.setattr(
-        Settings,
-        "address_policy",
-        lambda _settings, _slug: AddressPolicy(
-            test_addresses=frozenset(map(reaching.ipaddress.ip_address, (fa_address, fb_address)))
-        ),
-    )
     bundle = tmp_path / "ca.pem"
     certificate_authority.cert_pem.write_to_path(str(bundle))
-    monkeypatch.setattr(Settings, "ca_bundle", str(bundle))
     positions = itertools.count()
 
     def make_private_key() -> PrivateKey:
@@ -84,38 +78,32 @@ def world(tmp_path, monkeypatch, caplog, certificate_authority, key_pool, databa
         canaries.values |= set(re.findall(r"^[A-Za-z0-9+/]{64}$", key_pool[position].pem(), re.MULTILINE))
         return key_pool[position]
 
-    monkeypatch.setattr(integrations, "make_private_key", make_private_key)
     caplog.set_level(logging.DEBUG)
-    config = {
-        "PUBLIC_BASE_URL": ORIGIN,
-        "INSTANCE_PATH": str(tmp_path / "instance"),
-        "DATABASE_URL": database_url,
-        "SECRET_KEY": "s" * 64,
-    }
-    app = create_app(config)
-    ring = (tmp_path / "instance" / "key_ring").read_text()
-    canaries.values |= {part.partition(":")[2] for part in ring.strip().split(",")}
+    # A framework is loaded where a row is tried with it.
+    start = importlib.import_module(f"tests.security.{application}_world").start
     deny = Counting(deny_address)
-    serving = Serving(app)
-    audit_logger = logging.getLogger("demo_app.audit")
     with (
         FakeBitbucket(fa_address, "bb-a.test", certificate_authority, canaries) as fa,
         FakeBitbucket(fb_address, "bb-b.test", certificate_authority, canaries) as fb,
+        start(
+            Ingredients(
+                folder=tmp_path,
+                patch=monkeypatch,
+                bundle=str(bundle),
+                allowed=(fa_address, fb_address),
+                database_url=database_url,
+                make_private_key=make_private_key,
+                world={
+                    "canaries": canaries,
+                    "fa": fa,
+                    "fb": fb,
+                    "deny": deny,
+                    "addresses": {"bb-a.test": [fa_address], "bb-b.test": [fb_address], "deny.test": [deny_address]},
+                    "log": caplog,
+                },
+            )
+        ) as world,
     ):
-        world = World(
-            app,
-            serving.port,
-            canaries,
-            fa,
-            fb,
-            deny,
-            {"bb-a.test": [fa_address], "bb-b.test": [fb_address], "deny.test": [deny_address]},
-            config,
-            serving,
-            caplog,
-        )
-        lines = AuditLines(world.audit)
-        audit_logger.addHandler(lines)
         monkeypatch.setattr(reaching, "resolver", world.resolve)
         world.a, world.b = world.make_place("a", fa), world.make_place("b", fb)
         fa.knows(ALICE)
@@ -125,7 +113,6 @@ def world(tmp_path, monkeypatch, caplog, certificate_authority, key_pool, databa
         finally:
             world.stop()
             deny.close()
-            audit_logger.removeHandler(lines)
     world.check(caplog.text)
 
 

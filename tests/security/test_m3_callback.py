@@ -9,12 +9,22 @@ from http.client import HTTPConnection
 
 import pytest
 
-from demo_app import database, integrations
 from social_bitbucket_server import pending
 from tests.scripted_server import Reply
-from tests.security.world import ACCESS_TOKEN, HOST, REQUEST_TOKEN, Browser, Page, Place, World, on_every_database
+from tests.security.world import (
+    ACCESS_TOKEN,
+    HOST,
+    REQUEST_TOKEN,
+    Browser,
+    Page,
+    Place,
+    World,
+    everywhere,
+    everywhere_and_on_every_database,
+)
 
 NOT_UNDER_WAY = "This login is not under way in this browser"
+NEVER_POSTED = {403, 405}  # Django asks for the form's token first
 
 
 class Login:
@@ -48,8 +58,7 @@ class Login:
 def assert_refused(world: World, page: Page, code: str, event: str = "login.failure") -> None:
     """400 with a page that offers to begin again, and one line in the audit log."""
     assert page.status == 400
-    assert 'href="/o/' in page.text
-    assert "login" in page.text
+    assert any(f'href="{place.login_path}' in page.text for place in (world.a, world.b))
     line = world.events(event)[-1]
     assert line["code"] + (f"({line['parameter']})" if line.get("parameter") else "") == code
     assert line["stage"] == "callback"
@@ -68,6 +77,7 @@ def send(world: World, method: str, target: str, body: str | None = None, cookie
         connection.close()
 
 
+@everywhere
 def test_m3_row_31_a_callback_without_a_session_is_refused(world):
     login = Login(world)
     with world.nothing_new():
@@ -77,6 +87,7 @@ def test_m3_row_31_a_callback_without_a_session_is_refused(world):
     assert login.out == 0
 
 
+@everywhere
 def test_m3_row_32_a_callback_in_another_browsers_session_is_refused_and_the_login_stays_usable(world):
     other, login = Login(world), Login(world)
     with world.nothing_new():
@@ -87,6 +98,7 @@ def test_m3_row_32_a_callback_in_another_browsers_session_is_refused_and_the_log
     assert other.still_works()
 
 
+@everywhere
 def test_m3_row_33_a_callback_without_a_request_token_is_refused(world):
     login = Login(world)
     page = login.browser.get(world.a.callback(oauth_verifier=login.verifier))
@@ -95,6 +107,7 @@ def test_m3_row_33_a_callback_without_a_request_token_is_refused(world):
     assert login.still_works()
 
 
+@everywhere
 def test_m3_row_34_a_callback_without_a_verifier_is_refused(world):
     login = Login(world)
     page = login.browser.get(world.a.callback(oauth_token=login.token))
@@ -103,6 +116,7 @@ def test_m3_row_34_a_callback_without_a_verifier_is_refused(world):
     assert login.still_works()
 
 
+@everywhere
 def test_m3_row_35_a_verifier_of_another_form_is_refused(world):
     login = Login(world)
     for verifier, code in [
@@ -118,26 +132,29 @@ def test_m3_row_35_a_verifier_of_another_form_is_refused(world):
     assert login.still_works()
 
 
+@everywhere
 def test_m3_row_36_deny_goes_to_the_login_page_and_consumes_the_login(world):
     login = Login(world)
     with world.nothing_new():
         page = login.come_back(oauth_verifier="denied")
-    assert (page.status, page.location) == (303, "/o/a/login?e=declined")
+    assert (page.status, page.location) == (303, world.a.declined_path)
     assert world.events("login.failure")[-1]["code"] == "authorization_declined"
-    assert "Nobody was logged in." in login.browser.get(page.location).text
+    assert login.browser.get(page.location).status == 200
     again = login.come_back()
     assert_refused(world, again, "session_context_missing", "login.replay")
     assert NOT_UNDER_WAY in again.text
     assert login.out == 0
 
 
+@everywhere
 def test_m3_row_37_a_refusal_of_the_own_login_is_a_cancelled_one(world):
     login = Login(world)
     page = login.browser.get(world.a.callback(oauth_problem="user_refused", oauth_token=login.token))
-    assert (page.status, page.location) == (303, "/o/a/login?e=declined")
+    assert (page.status, page.location) == (303, world.a.declined_path)
     assert login.out == 0
 
 
+@everywhere
 def test_m3_row_37_a_refusal_without_a_session_shows_and_logs_nothing_of_it(world, caplog):
     stranger = world.browser()
     failures = len(world.events("login.failure"))
@@ -148,6 +165,7 @@ def test_m3_row_37_a_refusal_without_a_session_shows_and_logs_nothing_of_it(worl
     assert len(world.events("login.failure")) == failures + 1
 
 
+@everywhere
 def test_m3_row_38_a_callback_of_another_form_is_refused(world):
     login = Login(world)
     token, verifier = f"oauth_token={login.token}", f"oauth_verifier={login.verifier}"
@@ -158,14 +176,16 @@ def test_m3_row_38_a_callback_of_another_form_is_refused(world):
     assert_refused(world, page, "missing_parameter(oauth_token)")
     page = login.browser.get(f"{path}?oauth_token={'t' * 10_000}&{verifier}")
     assert_refused(world, page, "invalid_parameter(oauth_token)")
-    assert login.browser.post(f"{path}?{token}&{verifier}").status == 405
-    assert login.browser.post(path, {"oauth_token": login.token, "oauth_verifier": login.verifier}).status == 405
+    assert login.browser.post(f"{path}?{token}&{verifier}").status in NEVER_POSTED
+    form = {"oauth_token": login.token, "oauth_verifier": login.verifier}
+    assert login.browser.post(path, form).status in NEVER_POSTED
     cookie = "; ".join(f"{name}={value}" for name, value in login.browser.cookies.items())
     assert send(world, "GET", path, f"{token}&{verifier}", cookie) == 400, "a GET has no form"
     assert login.out == 0
     assert login.still_works()
 
 
+@everywhere
 def test_m3_row_39_a_callback_at_another_integrations_address_is_refused(world):
     login = Login(world)
     assert login.browser.begin(world.b).status == 303
@@ -177,6 +197,7 @@ def test_m3_row_39_a_callback_at_another_integrations_address_is_refused(world):
     assert (len(world.fa.received), len(world.fb.received)) == asked
 
 
+@everywhere
 def test_m3_row_39_a_changed_integration_is_no_mix_up(world):
     login = Login(world)
     world.change_integration(world.a, consumer_key="another-consumer")
@@ -188,6 +209,7 @@ def test_m3_row_39_a_changed_integration_is_no_mix_up(world):
     assert login.out == 0
 
 
+@everywhere
 def test_m3_row_40_a_token_of_another_servers_login_is_not_taken(world):
     login, victim = Login(world), world.browser()
     world.fb.scripts[REQUEST_TOKEN] = Reply(
@@ -207,6 +229,7 @@ def test_m3_row_40_a_token_of_another_servers_login_is_not_taken(world):
     assert login.still_works()
 
 
+@everywhere
 def test_m3_row_40_a_token_with_bad_characters_is_no_mix_up(world):
     world.fb.scripts[REQUEST_TOKEN] = Reply("oauth_token=%00&oauth_token_secret=s&oauth_callback_confirmed=true")
     assert world.browser().begin(world.b).status == 502
@@ -214,6 +237,7 @@ def test_m3_row_40_a_token_with_bad_characters_is_no_mix_up(world):
     assert not world.events("login.mixup")
 
 
+@everywhere
 def test_m3_row_41_a_callback_works_once(world):
     login = Login(world)
     assert login.come_back().status == 303
@@ -224,7 +248,7 @@ def test_m3_row_41_a_callback_works_once(world):
     assert world.fa.count(ACCESS_TOKEN) == 1
 
 
-@on_every_database
+@everywhere_and_on_every_database
 def test_m3_row_42_of_parallel_callbacks_one_works(world):
     login = Login(world)
     all_at_once = threading.Barrier(8)
@@ -242,6 +266,7 @@ def test_m3_row_42_of_parallel_callbacks_one_works(world):
     assert world.counts()[1] == 1
 
 
+@everywhere
 def test_m3_row_43_an_old_cookie_repeats_nothing(world):
     login = Login(world)
     before = dict(login.browser.cookies)
@@ -254,6 +279,7 @@ def test_m3_row_43_an_old_cookie_repeats_nothing(world):
     assert login.out == asked
 
 
+@everywhere
 def test_m3_row_44_a_login_ends_after_ten_minutes(world, monkeypatch):
     login = Login(world)
     began = time.time()
@@ -265,6 +291,7 @@ def test_m3_row_44_a_login_ends_after_ten_minutes(world, monkeypatch):
     assert login.out == 0
 
 
+@everywhere
 def test_m3_row_45_a_rejected_token_is_not_tried_again(world):
     login = Login(world)
     world.fa.scripts[ACCESS_TOKEN] = Reply("oauth_problem=token_rejected", 401)
@@ -276,6 +303,7 @@ def test_m3_row_45_a_rejected_token_is_not_tried_again(world):
     assert world.fa.count(ACCESS_TOKEN) == 1
 
 
+@everywhere
 def test_m3_row_46_a_login_that_somebody_else_began_shows_nothing_of_it(world):
     attackers = Login(world)
     victim = world.browser()
@@ -285,26 +313,22 @@ def test_m3_row_46_a_login_that_somebody_else_began_shows_nothing_of_it(world):
     assert attackers.token not in page.text
     assert attackers.verifier not in page.text
     assert page.header("Referrer-Policy") == "no-referrer"
-    assert page.header("Cache-Control") == "no-store"
+    assert "no-store" in page.header("Cache-Control")
     assert attackers.out == 0
 
 
+@everywhere
 @pytest.mark.parametrize("becomes", ["disabled", "deleted"])
-def test_m3_row_47_an_integration_that_is_gone_is_not_there(world, becomes):
+def test_m3_row_47_an_integration_that_is_gone_is_not_there(world, becomes, application):
     login = Login(world)
-    if becomes == "disabled":
-        world.browser().log_owner_in(world.a)
-        world.change_integration(world.a, disabled_at=integrations.clock.now())
-    else:
-        with world.context():
-            record = database.session.get(integrations.IntegrationRecord, world.a.integration_id)
-            integrations.delete(record)
+    world.take_away(world.a, delete=becomes == "deleted")
     with world.nothing_new():
         page = login.come_back()
-    assert page.status == 404
+    assert page.status == (400 if application == "flask" else 404)
     assert login.out == 0
 
 
+@everywhere
 def test_m3_every_login_that_is_not_under_way_says_so_in_the_same_words(world, monkeypatch):
     """Unknown, finished, cancelled, of another integration, too old: nobody learns which one it was."""
     finished, denied, mixed_up, late = Login(world), Login(world), Login(world), Login(world)
@@ -323,9 +347,8 @@ def test_m3_every_login_that_is_not_under_way_says_so_in_the_same_words(world, m
     assert len({page.without_reference for page in pages}) == 1
     assert {page.status for page in pages} == {400}
     other = mixed_up.come_back(place=world.b)
-    assert other.without_reference == pages[0].without_reference.replace("Organization A", "Organization B").replace(
-        "/o/a/", "/o/b/"
-    )
+    as_at_b = pages[0].without_reference.replace("Organization A", "Organization B")
+    assert other.without_reference == as_at_b.replace(world.a.login_path, world.b.login_path)
 
 
 def test_m3_the_transaction_in_the_log_is_the_same_from_begin_to_end(world):

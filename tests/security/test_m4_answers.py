@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
 import json
 import tracemalloc
 
 import pytest
 
-from demo_app import integrations
 from social_bitbucket_server.integration import Integration
 from tests.raw_server import Behaviour, Peer, answer
 from tests.scripted_server import Reply
-from tests.security.world import JSON, REQUEST_TOKEN, USERS, World
+from tests.security.world import JSON, REQUEST_TOKEN, USERS, World, everywhere
+
+pytestmark = everywhere
 
 TOKEN = "oauth_token=T&oauth_token_secret=S&oauth_callback_confirmed=true"
 PROFILE = f"{USERS}/mallory"
@@ -176,7 +176,9 @@ def test_m4_row_56_a_compressed_answer_is_refused_without_looking_into_it(world)
 
 
 def test_m4_row_57_a_server_that_keeps_one_waiting_is_left_when_time_is_up(world, raw, monkeypatch):
-    monkeypatch.setattr(integrations, "Integration", functools.partial(Integration, timeout=0.4))
+    make = Integration.__init__
+    monkeypatch.setattr(Integration, "__init__", lambda self, **fields: make(self, **(fields | {"timeout": 0.4})))
+    world.change_integration(world.b, base_url="https://bb-b.test:7990")
 
     def drip_body(peer: Peer) -> None:
         peer.read()

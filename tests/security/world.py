@@ -1,4 +1,4 @@
-"""The demo application on a socket, two Bitbucket Servers that a test scripts, browsers, and what must hold after all.
+"""An application on a socket, two Bitbucket Servers that a test scripts, browsers, and what must hold after all.
 
 Organization A logs in by FA, organization B by FB. FB is the hostile one; a third address must never be reached.
 """
@@ -8,33 +8,30 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import logging
 import os
 import re
 import secrets
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
 from http.cookies import SimpleCookie
 from http.server import ThreadingHTTPServer
 from ipaddress import ip_address
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import pytest
 import trustme
-from flask import Flask
-from sqlalchemy import func, select, text
 from waitress import create_server
 
-from demo_app import create_app, database, integrations, people, setup_links
-from demo_app.models import IntegrationRecord, LoginSession, Organization, SocialStorage, User
 from social_bitbucket_server import transport
+from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.problems import PROBLEMS
-from social_bitbucket_server.server_url import ServerURL
 from tests.scripted_server import Received, Reply, ScriptedServer
 
 HOST = "app.example"
@@ -48,19 +45,24 @@ PROPERTIES = "/rest/api/latest/application-properties"
 WHOAMI = "/plugins/servlet/applinks/whoami"
 USERS = "/rest/api/latest/users"
 
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'",
-    "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Strict-Transport-Security": "max-age=",
-}
-
-
 on_every_database = pytest.mark.parametrize(
     "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
 )
 
+everywhere = pytest.mark.parametrize("application", ["demo", "django", "flask"], indirect=True)
+"""For rows that do not speak of the demo application's own pages."""
+everywhere_and_on_every_database = pytest.mark.parametrize(
+    ("application", "database_url"),
+    [
+        ("demo", "sqlite"),
+        pytest.param("demo", "postgresql", marks=pytest.mark.postgresql),
+        ("django", "sqlite"),
+        ("flask", "sqlite"),
+    ],
+    indirect=True,
+)
+
+_FAILURES = frozenset({"login.failure", "login.mixup", "login.replay"})
 _NEWEST = 100
 _networks = itertools.count()
 _strangers = itertools.count()
@@ -255,14 +257,19 @@ class Page:
 
     @property
     def csrf_token(self) -> str:
-        match = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', self.text)
+        return next(iter(self.csrf_field.values()))
+
+    @property
+    def csrf_field(self) -> dict[str, str]:
+        """The token's field in the page's form, as the framework calls it."""
+        match = re.search(r'name="(csrf_token|csrfmiddlewaretoken)"[^>]*value="([^"]+)"', self.text)
         assert match, self.text
-        return match[1]
+        return {match[1]: match[2]}
 
     @property
     def without_reference(self) -> str:
         """The text, without what differs from one failure to the next."""
-        return re.sub(r"\b[0-9A-F]{8}\b", "REFERENCE", re.sub(r'value="[^"]{60,}"', "", self.text))
+        return re.sub(r"(?i)\b[0-9A-F]{8}\b", "REFERENCE", re.sub(r'value="[^"]{60,}"', "", self.text))
 
 
 class Browser:
@@ -296,7 +303,8 @@ class Browser:
         for line in page.cookies:
             for name, morsel in SimpleCookie(line).items():
                 self.cookies[name] = morsel.value
-                self._world.canaries.add(morsel.value)
+                if morsel.value:  # empty where it was taken away
+                    self._world.canaries.add(morsel.value)
         self._world.pages.append(page)
         return page
 
@@ -305,7 +313,7 @@ class Browser:
 
     def post(self, target: str, form: dict[str, str] | None = None, *, token_from: str = "", **options: Any) -> Page:
         """Send *form* with the CSRF token of the page at *token_from*, where one is named."""
-        token = {"csrf_token": self.get(token_from).csrf_token} if token_from else {}
+        token = self.get(token_from).csrf_field if token_from else {}
         return self.request("POST", target, {**token, **(form or {})}, **options)
 
     def begin(self, place: Place, **fields: str) -> Page:
@@ -320,7 +328,7 @@ class Browser:
     def log_in(self, place: Place, name: str) -> Page:
         return self.finish(place, self.begin(place), name)
 
-    def log_owner_in(self, place: Place) -> Page:
+    def log_owner_in(self, place: Any) -> Page:
         path = f"/o/{place.slug}/login/owner"
         return self.post(path, {"email": place.owner_email, "password": PASSWORD}, token_from=path)
 
@@ -331,31 +339,33 @@ class Browser:
 
 
 @dataclass(frozen=True)
-class Place:
-    """An organization with its one integration."""
+class Place(ABC):
+    """An integration, and its addresses in the application."""
 
     slug: str
-    organization_id: int
     integration_id: str
     namespace: str
-    owner_email: str
     server: FakeBitbucket
 
     @property
+    @abstractmethod
     def login_path(self) -> str:
-        return f"/o/{self.slug}/login"
+        """The page with the button, where people get back to after a failure."""
 
     @property
+    @abstractmethod
     def begin_path(self) -> str:
-        return f"{self.login_path}/{self.integration_id}/begin"
+        """Where the button posts to."""
 
     @property
+    @abstractmethod
     def account_path(self) -> str:
-        return f"/o/{self.slug}/account"
+        """A page with status 200 for people who are logged in here."""
 
     @property
-    def settings_path(self) -> str:
-        return f"/o/{self.slug}/settings/integrations/{self.integration_id}"
+    @abstractmethod
+    def declined_path(self) -> str:
+        """Where a login goes that was declined."""
 
     def callback(self, **query: str) -> str:
         path = f"/complete/bitbucket-server/{self.integration_id}/"
@@ -363,37 +373,46 @@ class Place:
 
 
 @dataclass
-class World:
-    """Everything that a row needs."""
+class Ingredients:
+    """What every application is made of: where its files are, how to reach the servers, and keys that no two
+    integrations share."""
 
-    app: Flask
-    port: int
+    folder: Path
+    patch: pytest.MonkeyPatch
+    bundle: str
+    allowed: tuple[str, ...]
+    database_url: str
+    make_private_key: Callable[[], PrivateKey]
+    world: dict[str, Any]
+    """What its world is made with besides."""
+
+
+@dataclass(kw_only=True)
+class World(ABC):
+    """Everything that a row needs. What is abstract is all that a row asks of an application; each application that the
+    rows are tried with derives a world of its own."""
+
     canaries: Canaries
     fa: FakeBitbucket
     fb: FakeBitbucket
     deny: Counting
     addresses: dict[str, list[str]]
-    config: dict[str, str]
-    serving: Serving
     log: pytest.LogCaptureFixture
+    serving: Serving
     pages: list[Page] = field(default_factory=list)
     a: Place = field(init=False)
     b: Place = field(init=False)
     audit: list[dict[str, Any]] = field(default_factory=list)
     looked_up: list[str] = field(default_factory=list)
 
-    def stop(self) -> None:
-        """End the application, and let go of its database. Twice does no harm."""
-        self.serving.close()
-        self.app.extensions["engine"].dispose()
+    security_headers: ClassVar[dict[str, str]]
+    """What every page has."""
+    tells_apart: ClassVar[frozenset[str]] = frozenset()
+    """Which failed logins the application has an event of its own for; the others are ``login.failure``."""
 
-    def restart(self, **settings: str) -> None:
-        """End the application and start it anew, with some settings changed for good."""
-        self.stop()
-        self.config |= settings
-        self.app = create_app(self.config)
-        self.serving = Serving(self.app)
-        self.port = self.serving.port
+    @property
+    def port(self) -> int:
+        return self.serving.port
 
     def browser(self) -> Browser:
         return Browser(self)
@@ -408,31 +427,6 @@ class World:
         transport._breaker.cache_clear()
         return self.stranger().begin(place)
 
-    def make_place(self, slug: str, server: FakeBitbucket) -> Place:
-        with self.context():
-            owner = people.create_organization(
-                slug=slug, name=f"Organization {slug.upper()}", email=f"owner-{slug}@corp.example", password=PASSWORD
-            )
-            record = integrations.make(owner.organization, f"Bitbucket {slug.upper()}", ServerURL.parse(server.url))
-            return Place(slug, owner.organization_id, record.id, record.namespace, f"owner-{slug}@corp.example", server)
-
-    def set_up_link(self, place: Place) -> str:
-        """The token of a new set-up link."""
-        with self.context():
-            return setup_links.make(database.session.get_one(IntegrationRecord, place.integration_id))
-
-    def another_integration(self, place: Place, server: FakeBitbucket) -> Place:
-        """One more integration of the same organization."""
-        with self.context():
-            organization = database.session.get_one(Organization, place.organization_id)
-            record = integrations.make(organization, f"Another {server.host}", ServerURL.parse(server.url))
-            return replace(place, integration_id=record.id, namespace=record.namespace, server=server)
-
-    @contextlib.contextmanager
-    def context(self) -> Iterator[None]:
-        with self.app.test_request_context(base_url=ORIGIN):
-            yield
-
     def resolve(self, name: str) -> list[Any]:
         """The stub resolver."""
         self.looked_up.append(name)
@@ -441,44 +435,45 @@ class World:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [ip_address(address) for address in found]
 
-    # What is in the database
+    # What a row asks of an application
 
-    def users(self) -> list[User]:
-        with self.context():
-            found = list(database.session.scalars(select(User).where(~User.is_owner).order_by(User.id)))
-            database.session.expunge_all()
-            return found
+    @abstractmethod
+    def make_place(self, slug: str, server: FakeBitbucket) -> Place:
+        """An integration with *server*, with a key pair of its own."""
 
-    def identities(self) -> dict[str, int]:
-        identity: Any = SocialStorage.user
-        with self.context():
-            return {row.uid: row.user_id for row in database.session.scalars(select(identity))}
+    @abstractmethod
+    def change_integration(self, place: Place, **fields: Any) -> None:
+        """Change some of ``base_url`` and ``consumer_key``."""
 
-    def newest_identities(self) -> list[str]:
-        """The uids of the last few that came in."""
-        identity: Any = SocialStorage.user
-        with self.context():
-            newest = select(identity.uid).order_by(identity.id.desc()).limit(5)
-            return list(database.session.scalars(newest))
+    @abstractmethod
+    def take_away(self, place: Place, *, delete: bool) -> None:
+        """Disable or delete the integration."""
 
-    def live_sessions(self) -> list[LoginSession]:
-        with self.context():
-            rows = select(LoginSession).where(LoginSession.user_id.is_not(None), LoginSession.revoked_at.is_(None))
-            found = list(database.session.scalars(rows))
-            database.session.expunge_all()
-            return found
+    @abstractmethod
+    def users(self) -> list[Any]:
+        """People who logged in, oldest first, with ``id``, ``username`` and ``email``."""
 
+    @abstractmethod
+    def identities(self) -> dict[str, Any]:
+        """The id of the user of each uid."""
+
+    @abstractmethod
     def counts(self) -> tuple[int, int, int]:
         """Users, identities, and sessions of people."""
-        identity: Any = SocialStorage.user
-        with self.context():
-            counted = [
-                database.session.scalar(select(func.count()).select_from(table)) or 0 for table in (User, identity)
-            ]
-            sessions = database.session.scalar(
-                select(func.count()).select_from(LoginSession).where(LoginSession.user_id.is_not(None))
-            )
-        return counted[0], counted[1], sessions or 0
+
+    @abstractmethod
+    def transactions(self) -> int:
+        """Logins under way."""
+
+    @abstractmethod
+    def everything_stored(self) -> str:
+        """Every row of every table, as text."""
+
+    def stop(self) -> None:
+        """End the application. Twice does no harm."""
+        self.serving.close()
+
+    # What happened
 
     @contextlib.contextmanager
     def nothing_new(self) -> Iterator[None]:
@@ -487,43 +482,16 @@ class World:
         yield
         assert self.counts() == before
 
-    def change_integration(self, place: Place, **columns: Any) -> None:
-        with self.context():
-            record = database.session.get_one(IntegrationRecord, place.integration_id)
-            for name, value in columns.items():
-                setattr(record, name, value)
-            database.session.commit()
-
-    def change_organization(self, place: Place, **columns: Any) -> None:
-        with self.context():
-            organization = database.session.get_one(Organization, place.organization_id)
-            for name, value in columns.items():
-                setattr(organization, name, value)
-            database.session.commit()
-
-    def everything_stored(self) -> str:
-        """Every row of every table, as text."""
-        rows = []
-        with self.context():
-            for table in database.Base.metadata.sorted_tables:
-                rows += [str(tuple(row)) for row in database.session.execute(select(table))]
-            rows += [str(row) for row in database.session.execute(text("SELECT 1"))]
-        return "\n".join(rows)
-
     def events(self, name: str) -> list[dict[str, Any]]:
+        if name in _FAILURES and name not in self.tells_apart:
+            name = "login.failure"
         return [line for line in self.audit if line["event"] == name]
 
     def last_failure(self) -> str:
         """The last failed login's "Class/code", with the parameter or claim where there is one."""
-        line = [line for line in self.audit if line["event"] in {"login.failure", "login.mixup", "login.replay"}][-1]
+        line = [line for line in self.audit if line["event"] in _FAILURES][-1]
         about = line.get("claim") or line.get("parameter")
         return f"{PROBLEMS[line['problem']].family.__name__}/{line['code']}" + (f"({about})" if about else "")
-
-    def transactions(self) -> int:
-        """Logins under way."""
-        nonce: Any = SocialStorage.nonce
-        with self.context():
-            return database.session.scalar(select(func.count()).select_from(nonce)) or 0
 
     # What must hold after every row
 
@@ -537,7 +505,7 @@ class World:
         }
         for page in self.pages:
             assert page.status != 500, page.text
-            for name, value in SECURITY_HEADERS.items():
+            for name, value in self.security_headers.items():
                 assert value in page.header(name), f"{name} is missing: {page.status} {page.headers}"
             assert all(len(cookie) < 4096 for cookie in page.cookies)
         for canary in self.canaries.values:
@@ -557,7 +525,7 @@ class World:
 class Serving:
     """The application behind waitress, in threads."""
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Any) -> None:
         self._map: dict[int, Any] = {}
         self._server = create_server(
             app, map=self._map, host="127.0.0.1", port=0, threads=16, clear_untrusted_proxy_headers=False
@@ -575,14 +543,3 @@ class Serving:
         with contextlib.suppress(OSError):  # a worker woke the server up first, and it has closed everything already
             self._server.trigger.pull_trigger(lambda: close_all(self._map))
         self._thread.join()
-
-
-class AuditLines(logging.Handler):
-    """Collects the audit log."""
-
-    def __init__(self, lines: list[dict[str, Any]]) -> None:
-        super().__init__()
-        self._lines = lines
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._lines.append(json.loads(record.getMessage()))

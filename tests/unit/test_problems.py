@@ -1,5 +1,6 @@
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from social_core.exceptions import (
@@ -15,7 +16,7 @@ from social_core.exceptions import (
 )
 
 import social_bitbucket_server
-from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError, http_status
+from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError, http_status, problem_to_show
 
 SOURCE = "\n".join(
     path.read_text()
@@ -70,3 +71,29 @@ def test_a_problem_becomes_an_error_of_social_core():
 )
 def test_every_family_has_its_http_status(error, status):
     assert http_status(error) == status
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("address_blocked", "connection_failed"),
+        ("login_mixed_up", "login_not_pending"),
+        ("login_expired", "login_not_pending"),
+        ("person_changed", "person_changed"),
+        ("timeout", "timeout"),
+    ],
+)
+def test_a_page_says_nothing_that_helps_an_attacker(code, shown):
+    parameter = "base_url" if code == "address_blocked" else None
+    error = BitbucketServerError(code, parameter=parameter).as_social_error(None, "begin")
+    assert problem_to_show(error) is PROBLEMS[shown]
+
+
+def test_the_operators_one_server_is_named():
+    error = BitbucketServerError("invalid_base_url", parameter="base_url").as_social_error(None, "begin")
+    error.backend = SimpleNamespace(has_single_server=True)
+    assert problem_to_show(error) is PROBLEMS["invalid_base_url"]
+
+
+def test_an_error_of_others_has_no_problem():
+    assert problem_to_show(AuthCanceled(None)) is None

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import os
+from tests.frameworks.django import project
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.frameworks.django.settings")
-
-import django
-
-django.setup()
+project.set_up()
 
 import re
 from urllib.parse import urlsplit
 
 import pytest
-from django.apps import apps
-from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management import call_command
-from django.db import connections
 from django.test import Client, override_settings
 
 from social_bitbucket_server.django import integrations
@@ -29,22 +21,10 @@ from social_bitbucket_server.sandbox import Consumer, Sandbox
 PASSWORD = "correct horse battery staple"
 
 
-@pytest.fixture(scope="session")
-def tables():
-    path = settings.DATABASES["default"]["NAME"]
-    path.unlink(missing_ok=True)
-    call_command("migrate", verbosity=0)
-    yield
-    connections.close_all()
-    path.unlink()
-
-
 @pytest.fixture(autouse=True)
-def database(tables):
-    yield
-    for model in reversed(apps.get_models()):
-        if model._meta.app_label not in {"contenttypes"} and model._meta.model_name != "permission":
-            model._default_manager.all().delete()
+def database():
+    with project.tables():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,13 @@ def connect(request, slug):
     return login.connect(request, integrations.find_enabled(slug=slug).pk)
 
 
+def account(request):
+    return HttpResponse(request.user.get_username(), status=200 if request.user.is_authenticated else 401)
+
+
 urlpatterns = [
     path("", home),
+    path("account/", account),
     path("report/", home),
     path("connect/<slug:slug>/", connect),
     path("admin/", admin.site.urls),
