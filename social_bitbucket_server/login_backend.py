@@ -143,7 +143,8 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         ``…_ALLOW_GROUPS``, ``…_ALLOW_PROJECTS`` and ``…_ALLOW_REPOSITORIES``. Raises ``setting_invalid``."""
         if integration.admission.conditions:
             return integration.admission
-        return Admission.read(*(self.setting(f"ALLOW_{name}") for name in ("GROUPS", "PROJECTS", "REPOSITORIES")))
+        names = ("ALLOW_GROUPS", "ALLOW_PROJECTS", "ALLOW_REPOSITORIES")
+        return Admission.read(*(self.setting(name) for name in names))
 
     def get_group_setting(self, name: str, response: dict[str, Any], default: Any = None) -> Any:
         """``ALLOW_GROUPS`` was decided on before core's pipeline, which knows neither projects nor repositories."""
