@@ -6,10 +6,7 @@ CSRF protection. Use these instead of its blueprint.
 
 from __future__ import annotations
 
-import logging
-import secrets
 import time
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 import flask_login
@@ -37,7 +34,8 @@ from wtforms.validators import ValidationError
 
 from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from .checks import UnsafeConfigurationError, refuse_unsafe_settings
-from .problems import BitbucketServerError, http_status, problem_to_show
+from .error_page import error_page, reference
+from .problems import BitbucketServerError
 from .secret import Secret, opaque
 
 if TYPE_CHECKING:
@@ -71,8 +69,6 @@ __all__ = [
     "try_login",
 ]
 
-_LOG = logging.getLogger(__name__)
-_SECONDS_TO_WAIT = 60
 _PATHS = {
     backend.name: f"{backend.__module__}.{backend.__qualname__}"
     for backend in (BitbucketServerOAuth1, BitbucketServerOAuth2)
@@ -342,39 +338,13 @@ def button(
     )
 
 
-def reference(error: SocialAuthBaseException) -> str:
-    """A number for the person to quote, written to the log together with what happened, which names no person and
-    holds no secret."""
-    number = secrets.token_hex(4)
-    _LOG.warning(
-        "login failed: reference=%s problem=%s code=%s stage=%s",
-        number,
-        error.context.get("problem", "-"),
-        error.code,
-        error.stage,
-    )
-    return number
-
-
 def show_error(error: SocialAuthBaseException) -> ResponseReturnValue:
     """The page for a login that failed; a declined one goes to ``SOCIAL_AUTH_LOGIN_ERROR_URL`` where it is set."""
     login_page = current_app.config.get(setting_name("LOGIN_ERROR_URL"))
     if isinstance(error, AuthCanceled) and login_page:
         return redirect(login_page, 303)
-    problem, status = problem_to_show(error), http_status(error)
-    page = render_template_string(
-        _ERROR_PAGE,
-        title=problem.title if problem else str(error),
-        meaning=problem.meaning if problem else "",
-        remedy=problem.remedy if problem else "Go back to the login page and begin again.",
-        who=problem.who if problem else "",
-        reference=reference(error),
-        login_page=login_page or "/",
-    )
-    headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = str(_SECONDS_TO_WAIT)
-    return page, status, headers
+    page = error_page(error, login_page or "/")
+    return page.body, page.status, dict(page.headers)
 
 
 _BUTTON = """\
@@ -383,19 +353,3 @@ _BUTTON = """\
 {% if next %}<input type="hidden" name="next" value="{{ next }}">{% endif %}
 <button type="submit">{{ label }}</button>
 </form>"""
-
-_ERROR_PAGE = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta name="color-scheme" content="light dark">
-<title>{{ title }}</title>
-<main>
-<h1>{{ title }}</h1>
-{% if meaning %}<p>{{ meaning }}</p>{% endif %}
-<p><strong>What to do:</strong> {{ remedy }}{% if who and who != "you" %} This is for {{ who }}.{% endif %}</p>
-<p><a href="{{ login_page }}">Back to the login</a></p>
-<p><small>Reference {{ reference }}</small></p>
-</main>
-</html>"""

@@ -18,6 +18,7 @@ TESTS = {
     "django_minimal": WITH_PYTEST,
     "django_organizations": ["manage.py", "test"],
     "flask_minimal": WITH_PYTEST,
+    "starlette_minimal": WITH_PYTEST,
 }
 SCREEN = 50
 
