@@ -66,7 +66,9 @@ def _application_context() -> object:
 
 
 session: scoped_session[Session] = scoped_session(
-    sessionmaker(class_=_SessionOfTheApplication), scopefunc=_application_context
+    # What a request has read stays read: after each commit, everything would be asked for again.
+    sessionmaker(class_=_SessionOfTheApplication, expire_on_commit=False),
+    scopefunc=_application_context,
 )
 
 

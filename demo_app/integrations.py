@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from flask import current_app
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
+from sqlalchemy.orm import contains_eager, joinedload
 
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.key_ring import KeyRing
@@ -211,20 +212,13 @@ def find(organization: Organization, integration_id: str) -> IntegrationRecord |
 
 def find_enabled(integration_id: str) -> IntegrationRecord | None:
     """The integration *integration_id*, if it and its organization are enabled."""
-    return database.session.scalar(
-        select(IntegrationRecord)
-        .join(Organization)
-        .where(
-            IntegrationRecord.id == integration_id,
-            IntegrationRecord.disabled_at.is_(None),
-            Organization.disabled_at.is_(None),
-        )
-    )
+    return database.session.scalar(_enabled(integration_id))
 
 
 def for_login(integration_id: str) -> Integration | None:
     """What the library asks when a login begins and when it comes back."""
-    record = find_enabled(integration_id)
+    with_keys = _enabled(integration_id).options(joinedload(IntegrationRecord.key_pairs))
+    record = database.session.scalars(with_keys).unique().one_or_none()
     if record is None:
         return None
     return signing_with(record, record.active_key_pair)
@@ -270,6 +264,19 @@ def application_path(record: IntegrationRecord) -> str:
 def make_private_key() -> PrivateKey:
     """A new private key, of the library's default size."""
     return PrivateKey.generate()
+
+
+def _enabled(integration_id: str) -> Select[tuple[IntegrationRecord]]:
+    return (
+        select(IntegrationRecord)
+        .join(IntegrationRecord.organization)
+        .options(contains_eager(IntegrationRecord.organization))
+        .where(
+            IntegrationRecord.id == integration_id,
+            IntegrationRecord.disabled_at.is_(None),
+            Organization.disabled_at.is_(None),
+        )
+    )
 
 
 def sealed_keys() -> SealedKeys:

@@ -15,12 +15,10 @@ from werkzeug.wrappers import Response
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.secret import Secret
 
-from . import access, audit, database, identities, integrations, navigation, rate_limits, sessions, trials
-from .models import IntegrationRecord, Organization, SocialStorage, User
+from . import access, audit, identities, integrations, navigation, rate_limits, sessions, trials
+from .models import IntegrationRecord, Organization, User
 
 blueprint = Blueprint("login", __name__)
-
-_SECONDS_TO_REMEMBER_LOGINS = 3600  # those that were begun and never finished
 
 
 @blueprint.post("/o/<slug>/login/<integration>/begin")
@@ -67,8 +65,6 @@ def begin_trial(record: IntegrationRecord) -> Response:
 def _begin(record: IntegrationRecord, begin: Callable[[str], Response], purpose: str | None = None) -> Response:
     g.integration_id = record.id
     rate_limits.count(rate_limits.LOGINS, rate_limits.visitor(), record.id)
-    nonces: Any = SocialStorage.nonce
-    nonces.prune(_SECONDS_TO_REMEMBER_LOGINS)
     session.pop("next", None)
     response = begin(_callback_path(record))
     audit.note_transaction(Secret(parse_qs(urlsplit(response.location or "").query)["oauth_token"][0]))
@@ -78,9 +74,7 @@ def _begin(record: IntegrationRecord, begin: Callable[[str], Response], purpose:
 
 def _log_in(_backend: BaseAuth[object], user: User, identity: Any) -> None:
     """This browser is *user*'s now, whoever was logged in before."""
-    sessions.log_in(user, identity.integration)
-    identity.last_login_at = identity.integration.last_login_at = user.last_login_at
-    database.session.commit()
+    sessions.log_in(user, identity)
     audit.record("login.success", user_id=user.id, integration_id=g.integration_id)
 
 

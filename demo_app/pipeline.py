@@ -112,6 +112,7 @@ def _new_person(record: IntegrationRecord, details: dict[str, Any]) -> User:
         organization_id=record.organization_id,
         username=_free_username(record.organization_id, details["username"]),
         display_name=details["fullname"] or details["username"],
+        email=details.get("email"),
     )
 
 
@@ -156,6 +157,9 @@ def _rename(user: User, social: Any, name: str) -> None:
 def _free_username(organization_id: int, wanted: str) -> str:
     """*wanted*, or with a number where somebody else of the organization has it: it identifies nobody."""
     wanted = _shortened(wanted)
+    is_taken = select(User.id).where(User.organization_id == organization_id, User.username == wanted)
+    if database.session.scalar(is_taken) is None:
+        return wanted
     taken = set(
         database.session.scalars(
             select(User.username).where(

@@ -10,7 +10,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import flask
@@ -21,11 +21,12 @@ from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import CallbackDict
 
 from . import audit, browsers, clock, database
-from .models import IntegrationRecord, LoginSession, User
+from .models import IntegrationRecord, LoginSession, SocialStorage, User
 
 IDLE_LIMIT = timedelta(minutes=60)
 ABSOLUTE_LIMIT = timedelta(hours=12)
-_RECORD_USE_EVERY = timedelta(minutes=1)
+_MINUTE = timedelta(minutes=1)
+_SECONDS_TO_REMEMBER_LOGINS = 3600  # those that were begun and never finished
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -58,6 +59,7 @@ class DatabaseSessions(SessionInterface):
     """Keeps Flask's sessions in the table ``login_sessions``. *secure*: whether browsers come through TLS."""
 
     def __init__(self, *, secure: bool) -> None:
+        self._forgot_at = datetime.min.replace(tzinfo=UTC)
         self.secure = secure
         self.cookie_name = "__Host-demo_session" if secure else "demo_session"
 
@@ -73,7 +75,7 @@ class DatabaseSessions(SessionInterface):
             row.integration_id,
         )
         now = clock.now()
-        if now - row.last_seen_at > _RECORD_USE_EVERY:
+        if now - row.last_seen_at > _MINUTE:
             row.last_seen_at = now
             database.session.commit()
         return opened
@@ -92,7 +94,7 @@ class DatabaseSessions(SessionInterface):
                 .values(data=json.dumps(dict(opened)))
             )
         else:
-            _prune(now)
+            self._forget_what_is_over(now)
             database.session.add(
                 LoginSession(
                     id_sha256=_digest(opened.identifier),
@@ -117,26 +119,36 @@ class DatabaseSessions(SessionInterface):
 
     def regenerate(self, session: SessionMixin) -> None:
         """Give the session a new identifier and end the old one; its values stay."""
-        opened = cast("BrowserSession", session)
-        if opened.stored:
-            _revoke(LoginSession.id_sha256 == _digest(opened.identifier))
-            database.session.commit()
-        opened.identifier = _new_identifier()
-        opened.stored = False
-        opened.modified = True
+        _renew(cast("BrowserSession", session))
+        database.session.commit()
+
+    def _forget_what_is_over(self, now: datetime) -> None:
+        """Delete the sessions that nobody can use any more, and what is left of logins that were never finished; once
+        a minute in each process, so that logins need not wait for it."""
+        if now - self._forgot_at < _MINUTE:
+            return
+        self._forgot_at = now
+        nonces: Any = SocialStorage.nonce
+        nonces.prune(_SECONDS_TO_REMEMBER_LOGINS)
+        database.session.execute(delete(LoginSession).where(LoginSession.last_seen_at < now - ABSOLUTE_LIMIT))
 
 
-def log_in(user: User, through: IntegrationRecord | None = None) -> None:
+def log_in(user: User, identity: Any = None) -> None:
     """Make this browser *user*'s, with a renewed session that holds nothing of the one before. It ends with the
-    integration *through* which they logged in, where it was not by password."""
-    session = _this_session()
-    _interface().regenerate(session)
+    integration of the *identity* with which they logged in, where it was not by password."""
+    session, now = _this_session(), clock.now()
+    # Integration, person, identity, session: whoever changes several of them does so in this order, so that of two at
+    # once one waits for the other.
+    if identity is not None:
+        _note_use(identity.integration, now)
+        identity.last_login_at = now
+    user.last_login_at = now
+    _renew(session)
+    database.session.commit()
     session.clear()
     session.user_id = user.id
     session.organization_id = user.organization_id
-    session.integration_id = through.id if through is not None else None
-    user.last_login_at = clock.now()
-    database.session.commit()
+    session.integration_id = identity.integration_id if identity is not None else None
 
 
 def log_out() -> None:
@@ -240,6 +252,17 @@ def _revoke(which: ColumnElement[bool]) -> None:
             audit.record("session.revoked", user_id=user_id, org_id=organization_id)
 
 
-def _prune(now: datetime) -> None:
-    """Forget sessions that nobody can use any more."""
-    database.session.execute(delete(LoginSession).where(LoginSession.last_seen_at < now - ABSOLUTE_LIMIT))
+def _renew(session: BrowserSession) -> None:
+    """The caller commits."""
+    if session.stored:
+        _revoke(LoginSession.id_sha256 == _digest(session.identifier))
+    session.identifier = _new_identifier()
+    session.stored = False
+    session.modified = True
+
+
+def _note_use(integration: IntegrationRecord, now: datetime) -> None:
+    """When somebody logged in last, to the minute: all who log in at once would wait for this one row."""
+    if integration.last_login_at is None or now - integration.last_login_at > _MINUTE:
+        integration.last_login_at = now
+        database.session.flush()

@@ -220,7 +220,7 @@ def make_storage(
         id: Mapped[int] = mapped_column(primary_key=True)
         server_url: Mapped[str] = mapped_column(String(255))
         timestamp: Mapped[int] = mapped_column(Integer, index=True)
-        salt: Mapped[str] = mapped_column(String(65))
+        salt: Mapped[str] = mapped_column(String(65), index=True)
 
         @classmethod
         def use(cls, server_url: str, timestamp: int, salt: str) -> bool:

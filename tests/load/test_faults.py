@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
-from tests.postgresql import programs
-
 from . import faults
-from .place import Place, place
+from .place import Place
 
 pytestmark = pytest.mark.postgresql
 LOGINS = 60
-
-
-@pytest.fixture(scope="module")
-def everything() -> Iterator[Place]:
-    with place(keys=1) as everything:
-        yield everything
-
-
-@pytest.fixture
-def here(request: pytest.FixtureRequest, must_be_there: Callable[[bool, str], None]) -> Place:
-    must_be_there(programs() is not None, "PostgreSQL")
-    found: Place = request.getfixturevalue("everything")
-    return found
 
 
 @pytest.mark.parametrize(

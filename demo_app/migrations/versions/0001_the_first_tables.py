@@ -72,6 +72,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_social_auth_nonces")),
         sa.UniqueConstraint("server_url", "timestamp", "salt", name="uq_social_auth_nonces_server_url_timestamp_salt"),
     )
+    op.create_index(op.f("ix_social_auth_nonces_salt"), "social_auth_nonces", ["salt"], unique=False)
     op.create_index(op.f("ix_social_auth_nonces_timestamp"), "social_auth_nonces", ["timestamp"], unique=False)
     op.create_table(
         "social_auth_partials",
@@ -283,6 +284,7 @@ def downgrade() -> None:
     op.drop_table("integrations")
     op.drop_index(op.f("ix_social_auth_partials_token"), table_name="social_auth_partials")
     op.drop_table("social_auth_partials")
+    op.drop_index(op.f("ix_social_auth_nonces_salt"), table_name="social_auth_nonces")
     op.drop_index(op.f("ix_social_auth_nonces_timestamp"), table_name="social_auth_nonces")
     op.drop_table("social_auth_nonces")
     op.drop_index(op.f("ix_social_auth_codes_code"), table_name="social_auth_codes")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
+from typing import Any
 
 import pytest
 from flask import Flask
 
 from demo_app import clock, database
-from demo_app.models import LoginSession, User
+from demo_app.models import LoginSession, SocialStorage, User
 from tests.demo_visitor import InProcess, Visitor
 from tests.unit.demo.conftest import AppMaker, Clock
 
@@ -123,6 +125,24 @@ def test_sessions_that_nobody_can_use_are_forgotten(app: Flask, visitor: Visitor
     standing_clock.advance(hours=13)
     Visitor(InProcess(app)).get("/")
     assert len(rows(app)) == 1
+
+
+def test_logins_that_were_never_finished_are_forgotten_once_a_minute(app: Flask, standing_clock: Clock) -> None:
+    def left_after_another_visit() -> int:
+        Visitor(InProcess(app)).get("/")
+        with app.app_context():
+            return database.session.query(nonce).count()
+
+    nonce: Any = SocialStorage.nonce
+    with app.app_context():
+        nonce.use("scope", int(time.time()) - 3601, "begun long ago")
+        nonce.use("scope", int(time.time()), "begun just now")
+    assert left_after_another_visit() == 1
+    with app.app_context():
+        nonce.use("scope", int(time.time()) - 3601, "another one")
+    assert left_after_another_visit() == 2
+    standing_clock.advance(minutes=1)
+    assert left_after_another_visit() == 1
 
 
 def test_the_end_of_a_session_is_in_the_audit_log(owner: Visitor, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,24 @@
+"""Everything that runs for the tests of this folder, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.postgresql import programs
+
+from .place import Place, place
+
+
+@pytest.fixture(scope="package")
+def everything() -> Iterator[Place]:
+    with place(keys=1) as everything:
+        yield everything
+
+
+@pytest.fixture
+def here(request: pytest.FixtureRequest, must_be_there: Callable[[bool, str], None]) -> Place:
+    must_be_there(programs() is not None, "PostgreSQL")
+    found: Place = request.getfixturevalue("everything")
+    return found
