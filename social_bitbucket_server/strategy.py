@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from .login_backend import LoginBackend
 
-__all__ = ["Logins", "PlainStrategy", "Visit", "check_form_token", "form_token"]
+__all__ = ["Logins", "Visit", "check_form_token", "form_token"]
 
 _BACKENDS = (BitbucketServerOAuth1, BitbucketServerOAuth2)
 _FORM_TOKEN = "bitbucket_server_form_token"  # noqa: S105  # where a session keeps it

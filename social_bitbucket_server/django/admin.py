@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -39,9 +39,9 @@ class IntegrationAdmin(_IntegrationAdmin):
     """Integrations. For a model of one's own: register it with this class, or one that derives from it."""
 
     form = IntegrationForm
-    list_display = ("name", "setup_link", "base_url", "state", "last_login_at")
-    search_fields = ("name", "slug", "base_url", "consumer_key")
-    readonly_fields = ("consumer_key", "state", "server_version", "last_login_at", "created_at")
+    list_display: tuple[str, ...] = ("name", "setup_link", "base_url", "state", "last_login_at")
+    search_fields: ClassVar[tuple[str, ...]] = ("name", "slug", "base_url", "consumer_key")
+    readonly_fields: ClassVar[tuple[str, ...]] = ("consumer_key", "state", "server_version", "last_login_at", "created_at")
     setup_template = "admin/social_bitbucket_server/setup.html"
     check_up_template = "admin/social_bitbucket_server/check_up.html"
     delete_confirmation_template = "admin/social_bitbucket_server/delete_confirmation.html"

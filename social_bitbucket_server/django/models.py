@@ -143,7 +143,7 @@ class KeyPair(models.Model):
 
     id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
     integration = models.ForeignKey(INTEGRATION_MODEL, on_delete=models.CASCADE, related_name="key_pairs")
-    state = models.CharField(max_length=16, choices=KeyState)
+    state: models.CharField[str, str] = models.CharField(max_length=16, choices=KeyState)
     fingerprint = models.CharField(max_length=64, unique=True)
     public_pem = models.TextField()
     sealed_private_key = models.TextField(blank=True)

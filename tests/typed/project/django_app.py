@@ -1,0 +1,88 @@
+"""A Django application with views and an administration of its own."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import include, path
+from social_core.exceptions import SocialAuthBaseException
+
+from social_bitbucket_server.checkup import Result
+from social_bitbucket_server.django import integrations, key_rotation, login
+from social_bitbucket_server.django.admin import IntegrationAdmin
+from social_bitbucket_server.django.errors import show_error
+from social_bitbucket_server.django.middleware import IntegrationSessionMiddleware, LoginErrorMiddleware
+from social_bitbucket_server.django.models import (
+    AbstractIntegration,
+    Event,
+    Happening,
+    Integration,
+    KeyPair,
+    KeyState,
+    integration_model,
+)
+from social_bitbucket_server.django.urls import urlpatterns as ready_made
+from social_bitbucket_server.django.views import Complete, LoginPage
+
+MIDDLEWARE = [f"{each.__module__}.{each.__qualname__}" for each in (IntegrationSessionMiddleware, LoginErrorMiddleware)]
+
+urlpatterns = [
+    path("", include((ready_made, "social_bitbucket_server"))),
+    path("in/<slug:slug>/", LoginPage.as_view()),
+    path("back/<slug:integration>/", Complete.as_view()),
+]
+
+
+class CompanyAdmin(IntegrationAdmin):
+    list_display = ("name", "base_url")
+
+
+admin.site.unregister(Integration)
+admin.site.register(Integration, CompanyAdmin)
+
+
+def make(name: str, slug: str, base_url: str) -> str:
+    record: AbstractIntegration = integration_model()(name=name, slug=slug, base_url=base_url)
+    record.full_clean()
+    integrations.create(record)
+    record.name = name.title()
+    integrations.change(record)
+    pair: KeyPair | None = record.active_key_pair
+    assert pair is not None
+    assert pair.state == KeyState.ACTIVE
+    steps = integrations.worksheet_of(record, pair.public_key)
+    return f"{integrations.login_link(record)}: {len(steps)} steps"
+
+
+def rotate(record: AbstractIntegration) -> bool:
+    key_rotation.begin(record)
+    return key_rotation.verify(record)
+
+
+def test_it(record: AbstractIntegration) -> list[Result]:
+    print(integrations.active(record).consumer_key)
+    return list(integrations.check_up(record))
+
+
+def end(record: AbstractIntegration, *, for_good: bool) -> int:
+    if for_good:
+        integrations.delete(record)
+    else:
+        integrations.enable(record, enabled=False)
+    return Event.objects.filter(what=Happening.LOGIN_FAILURE).count()
+
+
+def begin(request: HttpRequest, slug: str) -> HttpResponse:
+    record = integrations.find_enabled(slug=slug)
+    if record is None or integrations.find(record.pk) is None:
+        raise Http404
+    try:
+        return login.connect(request, record.pk) if request.user.is_authenticated else login.begin(request, record.pk)
+    except SocialAuthBaseException as error:
+        return show_error(request, error, record)
+
+
+def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
+    response = login.complete(request, integration_id)
+    print(request.session.get(login.INTEGRATION_SESSION_KEY))
+    return response

@@ -1,0 +1,111 @@
+"""Integrations that organizations enter: read, kept, set up and tested."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from social_core.exceptions import SocialAuthBaseException
+
+from social_bitbucket_server.addresses import PUBLIC_ONLY, AddressPolicy, Network
+from social_bitbucket_server.admission import Admission
+from social_bitbucket_server.ca_certificates import read_ca_certificates
+from social_bitbucket_server.checkup import Outcome, Result, Stage, check_up, first_failure
+from social_bitbucket_server.client import AccessToken, Client
+from social_bitbucket_server.integration import Integration, OAuth2Integration
+from social_bitbucket_server.key_ring import KeyRing
+from social_bitbucket_server.keys import PrivateKey, PublicKey, new_consumer_key
+from social_bitbucket_server.link_script import link_script
+from social_bitbucket_server.pending import LIFETIME
+from social_bitbucket_server.problems import (
+    PROBLEMS,
+    BitbucketServerError,
+    Problem,
+    Who,
+    http_status,
+    problem_to_show,
+)
+from social_bitbucket_server.secret import Secret
+from social_bitbucket_server.server_url import (
+    OPERATOR_RULES,
+    ORGANIZATION_RULES,
+    BaseURLRules,
+    ServerURL,
+    is_loopback,
+)
+from social_bitbucket_server.worksheet import Action, Dialog, Entry, Step, advice_for, dialog_of, render_text, worksheet
+
+COMPANY: Network = ip_network("10.20.0.0/16")
+POLICY = AddressPolicy(private_networks=(COMPANY,))
+
+
+def read_address(text: str, *, by_operator: bool) -> ServerURL | str:
+    rules: BaseURLRules = OPERATOR_RULES if by_operator else ORGANIZATION_RULES
+    try:
+        return ServerURL.parse(text, rules)
+    except BitbucketServerError as error:
+        problem: Problem = PROBLEMS[error.code]
+        return f"{problem.title} {error.reason} {problem.remedy}" if problem.who is not Who.PERSON else ""
+
+
+def make(address: ServerURL, pasted_ca: str) -> Integration:
+    local = is_loopback(address.origin)
+    return Integration(
+        id="acme",
+        server_url=address,
+        consumer_key=new_consumer_key(),
+        private_key=PrivateKey.generate(),
+        namespace="k3v9x1",
+        ca_certificates=read_ca_certificates(pasted_ca),
+        address_policy=POLICY if local else PUBLIC_ONLY,
+        admission=Admission.read(["developers"], [], []),
+    )
+
+
+def make_oauth2(address: ServerURL, secret: str) -> OAuth2Integration:
+    return OAuth2Integration(
+        id="acme", server_url=address, client_id="id", client_secret=Secret(secret), namespace="k3v9x1"
+    )
+
+
+def seal(ring_text: str, key: PrivateKey) -> str:
+    ring = KeyRing.parse(ring_text or KeyRing.generate())
+    return ring.seal(key.pem().encode(), purpose="private-key", integration_id="acme", key_id="1")
+
+
+def set_up(integration: Integration, version: str) -> str:
+    public: PublicKey = integration.private_key.public
+    dialog: Dialog = dialog_of(version)
+    steps: tuple[Step, ...] = worksheet(
+        server_url=integration.server_url,
+        application_url="https://app.example.com/",
+        application_name="My application",
+        consumer_key=integration.consumer_key,
+        public_key=public,
+        dialog=dialog,
+    )
+    typed: list[Entry] = [entry for step in steps for entry in step.entries if entry.action is Action.TYPE]
+    script = link_script(
+        server_url=integration.server_url,
+        application_url="https://app.example.com/",
+        application_name="My application",
+        consumer_key=integration.consumer_key,
+        public_key=public,
+    )
+    return f"{advice_for(version)}\n{render_text(steps)}\n{len(typed)} values, or:\n{script}"
+
+
+def test_it(integration: Integration, callback: str) -> str:
+    results: list[Result] = list(check_up(lambda: integration, callback))
+    failed = first_failure(results)
+    if failed is None:
+        return "all passed"
+    return f"{failed.stage} of {len(Stage)}: {failed.says}" if failed.outcome is Outcome.FAILED else ""
+
+
+def token_of(integration: Integration, request_token: str, verifier: str) -> AccessToken:
+    return Client(integration).access_token(request_token, verifier)
+
+
+def describe(error: SocialAuthBaseException) -> str:
+    problem = problem_to_show(error)
+    return f"{http_status(error)} {problem.title if problem else error} (begun {LIFETIME} ago at most)"
