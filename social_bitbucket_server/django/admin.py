@@ -41,7 +41,13 @@ class IntegrationAdmin(_IntegrationAdmin):
     form = IntegrationForm
     list_display: tuple[str, ...] = ("name", "setup_link", "base_url", "state", "last_login_at")
     search_fields: ClassVar[tuple[str, ...]] = ("name", "slug", "base_url", "consumer_key")
-    readonly_fields: ClassVar[tuple[str, ...]] = ("consumer_key", "state", "server_version", "last_login_at", "created_at")
+    readonly_fields: ClassVar[tuple[str, ...]] = (
+        "consumer_key",
+        "state",
+        "server_version",
+        "last_login_at",
+        "created_at",
+    )
     setup_template = "admin/social_bitbucket_server/setup.html"
     check_up_template = "admin/social_bitbucket_server/check_up.html"
     delete_confirmation_template = "admin/social_bitbucket_server/delete_confirmation.html"
