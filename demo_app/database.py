@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +18,15 @@ from alembic.config import Config
 from flask import Flask, current_app
 from flask.globals import app_ctx
 from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 from .instance_files import make_private_file, refuse_if_others_can_read
 
 _SECONDS_TO_WAIT_FOR_A_LOCK = 10
+_SECONDS_IDLE = 1  # a server that is restarted is gone for longer
 _MIGRATIONS_LOCK = 0x6269745F  # any number that nothing else on the same PostgreSQL database locks
 
 
@@ -86,7 +90,27 @@ def make_engine(url: str) -> Engine:
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
         return _make_sqlite_engine(url)
-    return create_engine(address.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    engine = create_engine(address.set(drivername="postgresql+psycopg"))
+    _try_idle_connections(engine)
+    return engine
+
+
+def _try_idle_connections(engine: Engine) -> None:
+    """Before a connection is used that was idle for a while, see whether the server is still there. SQLAlchemy's own
+    ``pool_pre_ping`` asks before every transaction, ten times for a login."""
+
+    @event.listens_for(engine, "checkin")
+    def note_when(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def try_it(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("used_at", 0) < _SECONDS_IDLE:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error
 
 
 def _make_sqlite_engine(url: str) -> Engine:

@@ -92,6 +92,7 @@ class DatabaseSessions(SessionInterface):
                 update(LoginSession)
                 .where(LoginSession.id_sha256 == _digest(opened.identifier), LoginSession.revoked_at.is_(None))
                 .values(data=json.dumps(dict(opened)))
+                .execution_options(synchronize_session=False)
             )
         else:
             self._forget_what_is_over(now)
@@ -246,6 +247,7 @@ def _revoke(which: ColumnElement[bool]) -> None:
         .where(which, LoginSession.revoked_at.is_(None))
         .values(revoked_at=clock.now(), data="{}")
         .returning(LoginSession.user_id, LoginSession.organization_id)
+        .execution_options(synchronize_session=False)
     ).all()
     for user_id, organization_id in ended:
         if user_id is not None:

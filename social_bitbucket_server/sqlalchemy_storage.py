@@ -246,7 +246,9 @@ def make_storage(
         def consume(cls, server_url: str, timestamp: int, salt: str) -> bool:
             """Remove a nonce; true for exactly one caller, also when many try at once."""
             result = session.execute(
-                delete(cls).where(cls.server_url == server_url, cls.timestamp == timestamp, cls.salt == salt)
+                delete(cls)
+                .where(cls.server_url == server_url, cls.timestamp == timestamp, cls.salt == salt)
+                .execution_options(synchronize_session=False)
             )
             session.commit()
             return bool(cast("Any", result).rowcount == 1)
