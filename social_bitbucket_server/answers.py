@@ -234,10 +234,15 @@ def oauth_problem(answer: Answer) -> dict[str, str]:
 
 
 def _raise_oauth_problem(answer: Answer) -> None:
-    reported = oauth_problem(answer).get("oauth_problem")
+    parameters = oauth_problem(answer)
+    reported = parameters.get("oauth_problem")
     if not reported:
         return
     provider_code = reported if reported in OAUTH_PROBLEMS else "other"
+    if provider_code == "parameter_rejected" and "oauth_callback" in parameters.get("oauth_parameters_rejected", ""):
+        raise BitbucketServerError(
+            "callback_refused", parameter="CALLBACK_ORIGIN", provider_code=provider_code, status_code=answer.status
+        )
     code = _TOKEN_PROBLEMS.get(provider_code, provider_code)
     raise BitbucketServerError(
         code if code in PROBLEMS else "oauth_problem",

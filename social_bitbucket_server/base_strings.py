@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 _LONGEST = 64 * 1024
 _SHOWN = frozenset({"oauth_consumer_key", "oauth_signature_method", "oauth_timestamp", "oauth_version"})
 _DEFAULT_PORTS = {"https": 443, "http": 80}
+_ADDRESS = ("scheme", "host", "port", "path")
 
 
 class Cause(StrEnum):
@@ -147,32 +148,59 @@ def _conclude(ours: BaseString, theirs: BaseString, differing: list[Part], key_f
             "Both sides signed the same text: the public key in the application link is not this one, whose "
             f"fingerprint is {key_fingerprint}."
         )
-    if "scheme" in names:
-        return Cause.SCHEME, (
-            f"The server sees {theirs.scheme}:// instead of {ours.scheme}://: its proxy settings lack server.scheme "
-            "and server.secure (in older versions scheme and secure of the connector)."
-        )
-    if "host" in names:
-        return Cause.HOST, (
-            f"The server sees the host {theirs.host} instead of {ours.host}: use that one in the base URL, or set "
-            "server.proxy-name (proxyName) to the right one."
-        )
-    if "port" in names:
-        return Cause.PORT, (
-            f"The server sees port {theirs.port} instead of {ours.port}: set server.proxy-port (proxyPort) to "
-            f"{ours.port}."
-        )
-    if "path" in names and _is_doubled(ours.path, theirs.path):
-        return Cause.CONTEXT_PATH_TWICE, (
-            "The server sees the context path twice: the proxy in front of it adds it although the server has it "
-            "in its own settings (server.context-path) too."
-        )
-    if "path" in names:
-        return Cause.PATH, f"The server sees the path {theirs.path} instead of {ours.path}: a proxy rewrites it."
+    hidden = [_about_address(name, ours, theirs) for name in _ADDRESS if name in names]
+    if "scheme" in names and _ports_follow_from_schemes(ours, theirs):
+        hidden = [about for about in hidden if about[0] is not Cause.PORT]
+    if hidden:
+        return hidden[0][0], " ".join(sentence for _, sentence in hidden)
     if "method" in names:
         return Cause.METHOD, f"The server sees the method {theirs.method} instead of {ours.method}."
-    listed = ", ".join(sorted(names))
-    return Cause.PARAMETERS, f"Something between the two changed, added or lost parameters of the request: {listed}."
+    return Cause.PARAMETERS, _about_parameters(ours, theirs)
+
+
+def _about_address(part: str, ours: BaseString, theirs: BaseString) -> tuple[Cause, str]:
+    """What the difference in one part of the address comes from, and what mends it."""
+    match part:
+        case "scheme":
+            mended = (
+                "begin the base URL with https://, or correct server.scheme and server.secure"
+                if theirs.scheme == "https"
+                else "its proxy settings lack server.scheme and server.secure (in older versions scheme and secure of "
+                "the connector)"
+            )
+            return Cause.SCHEME, f"The server sees {theirs.scheme}:// instead of {ours.scheme}://: {mended}."
+        case "host":
+            return Cause.HOST, (
+                f"The server sees the host {theirs.host} instead of {ours.host}: use that one in the base URL, or set "
+                "server.proxy-name (proxyName) to the right one."
+            )
+        case "port":
+            return Cause.PORT, (
+                f"The server sees port {theirs.port} instead of {ours.port}: set server.proxy-port (proxyPort) to "
+                f"{ours.port}."
+            )
+    if _is_doubled(ours.path, theirs.path):
+        return Cause.CONTEXT_PATH_TWICE, (
+            "The server sees the context path twice: the proxy in front of it adds it although the server has it in "
+            "its own settings (server.context-path) too."
+        )
+    return Cause.PATH, f"The server sees the path {theirs.path} instead of {ours.path}: a proxy rewrites it."
+
+
+def _about_parameters(ours: BaseString, theirs: BaseString) -> str:
+    mine, other = ours._values(), theirs._values()
+    changes = {
+        "lost": mine.keys() - other.keys(),
+        "added": other.keys() - mine.keys(),
+        "changed": {name for name in mine.keys() & other.keys() if mine[name] != other[name]},
+    }
+    listed = "; ".join(f"{what}: {', '.join(sorted(names))}" for what, names in changes.items() if names)
+    return f"Parameters of the request did not arrive as they were sent ({listed}): something on the way changes them."
+
+
+def _ports_follow_from_schemes(ours: BaseString, theirs: BaseString) -> bool:
+    """Whether both ports are those of the schemes, and no difference of their own."""
+    return all(side.port == _DEFAULT_PORTS[side.scheme] for side in (ours, theirs))
 
 
 def _is_doubled(ours: str, theirs: str) -> bool:

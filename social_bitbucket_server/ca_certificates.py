@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID
 
@@ -19,8 +20,8 @@ LARGEST_PASTE = 64 * 1024
 def read_ca_certificates(text: str) -> str:
     """CA certificates as somebody pasted them, as clean PEM.
 
-    Raises ``ca_certificate_invalid`` for what is no PEM certificate, for a server's own certificate, for a private
-    key, and for too much text.
+    A certificate that a server signed itself is its own CA. Raises ``ca_certificate_invalid`` for what is no PEM
+    certificate, for a server's own certificate that a CA issued, for a private key, and for too much text.
     """
     if len(text) > LARGEST_PASTE:
         raise _invalid(f"It is longer than {LARGEST_PASTE} characters.")
@@ -31,7 +32,7 @@ def read_ca_certificates(text: str) -> str:
     except (ValueError, x509.InvalidVersion):
         raise _invalid("It is not a certificate in PEM, from BEGIN CERTIFICATE to END CERTIFICATE.") from None
     for certificate in certificates:
-        if not is_ca(certificate):
+        if not (is_ca(certificate) or _is_self_signed(certificate)):
             raise _invalid("It is a server's own certificate, not that of the CA that issued it.")
     pem = "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in certificates)
     ssl_context(verify=True, ca_certificates=pem)
@@ -45,6 +46,14 @@ def is_ca(certificate: x509.Certificate) -> bool:
     except (x509.ExtensionNotFound, *UNREADABLE):
         return False
     return isinstance(constraints.value, x509.BasicConstraints) and constraints.value.ca
+
+
+def _is_self_signed(certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(certificate)
+    except (InvalidSignature, TypeError, UnsupportedAlgorithm, *UNREADABLE):
+        return False
+    return True
 
 
 def _invalid(reason: str) -> BitbucketServerError:

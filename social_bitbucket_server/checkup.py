@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from .answers import oauth_problem, read_form, read_json
-from .base_strings import Explanation, explain
+from .base_strings import Cause, Explanation, explain
 from .ca_certificates import UNREADABLE
 from .client import route_to
 from .integration import Integration, OAuth2Integration
+from .interceptions import interception, is_intercepted
 from .oauth2_client import OAuth2Client
 from .problems import BitbucketServerError, Problem
 from .reaching import connect, look_up
@@ -30,6 +31,7 @@ from .signing import authorization, base_string
 from .tls_check import ShownCertificate, diagnose, served_chain, shown
 from .transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, Method, Route, send
 from .trust import ssl_context
+from .worksheet import Dialog, dialog_of
 
 if TYPE_CHECKING:
     from .addresses import Address
@@ -45,8 +47,13 @@ _PROPERTIES_PATH = "/rest/api/latest/application-properties"
 _PRODUCTS = frozenset({"Bitbucket", "Stash"})
 _CONTEXT_PATHS = ("/bitbucket", "/stash", "/git")
 _MOST_CANDIDATES = 4
-_LOOKED_AT = 16 * 1024
-_UNREACHABLE_NAME = "The name in the base URL does not lead to a server that can be reached."
+_PROBLEMS_BY_CAUSE = {
+    Cause.KEY: "public_key_differs",
+    Cause.METHOD: "request_changed",
+    Cause.PARAMETERS: "request_changed",
+    Cause.UNKNOWN: "signature_invalid",
+}
+"""Of a signature that is invalid; all other causes hide a part of the server's address."""
 
 
 class Stage(StrEnum):
@@ -140,6 +147,7 @@ class _Walk:
         self._callback = callback
         self._deadline = time.monotonic() + SECONDS
         self._clock_difference = 0
+        self._version = ""
         self._integration: Integration | OAuth2Integration
         self._route: Route
         self._addresses: list[Address]
@@ -162,7 +170,7 @@ class _Walk:
             self._addresses = look_up(self._server.host, self._route.policy, self._seconds)
         except (OSError, BitbucketServerError) as error:
             # In the same words whether there is no such name or its addresses are not for this application.
-            raise BitbucketServerError("connection_failed", _UNREACHABLE_NAME) from error
+            raise BitbucketServerError("name_not_found") from error
         return Result(Stage.NAME, Outcome.PASSED, f"{self._server.host} is {', '.join(map(str, self._addresses))}")
 
     def connection(self) -> Result:
@@ -171,12 +179,10 @@ class _Walk:
         port = self._port
         try:
             self._connect().close()
-        except TimeoutError as error:
-            raise BitbucketServerError(
-                "timeout", f"Port {port} does not answer; a firewall may be in between."
-            ) from error
+        except ConnectionRefusedError as error:
+            raise BitbucketServerError("port_closed", f"It is port {port}.") from error
         except OSError as error:
-            raise BitbucketServerError("connection_failed", f"Nothing listens on port {port}.") from error
+            raise BitbucketServerError("port_silent", f"It is port {port}.") from error
         return Result(Stage.CONNECTION, Outcome.PASSED, f"Port {port} answers")
 
     def tls(self) -> Result:
@@ -192,25 +198,25 @@ class _Walk:
         except ssl.SSLError as error:
             return self._untrusted(error, host)
         except TimeoutError as error:
-            raise BitbucketServerError(
-                "timeout", "The server does not answer the TLS handshake; it may speak http only on this port."
-            ) from error
+            raise BitbucketServerError("tls_silent") from error
         except OSError as error:
             raise BitbucketServerError("tls_error", "The server ended the handshake.") from error
         return Result(Stage.TLS, Outcome.PASSED, f"{protocol}, and the certificate is trusted")
 
     def http(self) -> Result:
         answer = self._answer = self._get(self._server)
-        if answer.status == 503 and answer.is_html:
-            raise _interception(answer)
-        if 300 <= answer.status < 400 or answer.status == 404 or (answer.status == 200 and answer.is_html):
+        if answer.status == 404 or is_intercepted(answer):
             better = self._better_base_url(answer)
             if better is not None:
                 facts = {"base_url": str(better)}
                 raise BitbucketServerError(
                     "context_path_missing", f"It is {better}.", parameter="base_url", facts=facts
                 )
-            raise _interception(answer)
+            raise interception(answer)
+        if answer.status == 503 and answer.is_html:
+            raise interception(answer)
+        if answer.status == 401:
+            raise BitbucketServerError("login_in_front", "It answers with status 401.", status_code=answer.status)
         if answer.status != 200:
             read_json(answer)  # raises the problem that it reports
         return Result(Stage.HTTP, Outcome.PASSED, "It answers, and nothing stands in front of it")
@@ -222,6 +228,7 @@ class _Walk:
             raise BitbucketServerError("not_bitbucket")
         if name not in _PRODUCTS:
             raise BitbucketServerError("not_bitbucket", "It is another product of Atlassian's.")
+        self._version = version
         return Result(Stage.BITBUCKET, Outcome.PASSED, f"{name} {version}", facts={"version": version})
 
     def clock(self) -> Result:
@@ -239,6 +246,8 @@ class _Walk:
 
     def _credentials(self, integration: OAuth2Integration) -> Result:
         """Ask for a token with a made-up code: the server refuses either the credentials or, later, the code."""
+        if dialog_of(self._version) is Dialog.UP_TO_7_19:
+            raise BitbucketServerError("external_links_missing", f"It is version {self._version}.")
         client = OAuth2Client(replace(integration, timeout=self._seconds))
         try:
             client.access_token(secrets.token_hex(16), self._callback, secrets.token_urlsafe(32))
@@ -260,22 +269,32 @@ class _Walk:
             timestamp=int(time.time()) + self._clock_difference,
         )
         answer = self._send("POST", url, {"Accept": "*/*", "Authorization": header}, TOKEN_LIMIT)
+        if is_intercepted(answer):
+            raise interception(answer)
         try:
             fields = read_form(answer)
         except BitbucketServerError as error:
-            if error.code != "signature_invalid":
-                raise
-            explanation = explain(
-                base_string("POST", url, header),
-                oauth_problem(answer).get("oauth_signature_base_string", ""),
-                key_fingerprint=integration.private_key.public.fingerprint,
-            )
-            problem = BitbucketServerError("signature_invalid", explanation.conclusion)
-            return replace(_failed(Stage.SIGNATURE, problem), explanation=explanation)
+            if error.code == "signature_invalid":
+                return self._explained(answer, base_string("POST", url, header), integration)
+            # A moment ago the server was well, and on its way to this answer it has the signature to look at.
+            if answer.status == 500:
+                raise BitbucketServerError("public_key_unusable", status_code=answer.status) from error
+            raise
         if fields.get("oauth_callback_confirmed") != "true":
             raise BitbucketServerError("callback_not_confirmed")
         says = "Bitbucket knows the consumer key and accepts the signature"
         return Result(Stage.SIGNATURE, Outcome.PASSED, says)
+
+    def _explained(self, answer: Answer, signed: str, integration: Integration) -> Result:
+        """Why the signature over *signed*, our base string, is invalid."""
+        explanation = explain(
+            signed,
+            oauth_problem(answer).get("oauth_signature_base_string", ""),
+            key_fingerprint=integration.private_key.public.fingerprint,
+        )
+        code = _PROBLEMS_BY_CAUSE.get(explanation.cause, "address_hidden")
+        problem = BitbucketServerError(code, explanation.conclusion, status_code=answer.status)
+        return replace(_failed(Stage.SIGNATURE, problem), explanation=explanation)
 
     @property
     def _server(self) -> ServerURL:
@@ -351,16 +370,3 @@ class _Walk:
 
 def _failed(stage: Stage, error: BitbucketServerError) -> Result:
     return Result(stage, Outcome.FAILED, str(error), error.problem, error.facts)
-
-
-def _interception(answer: Answer) -> BitbucketServerError:
-    page = (answer.body[:_LOOKED_AT].decode("utf-8", "replace") + answer.headers.get("Location", "")).lower()
-    if re.search(r"two.?factor|second factor|u2f|totp|2fa", page):
-        return BitbucketServerError("second_factor_plugin", status_code=answer.status)
-    if answer.status == 503 or "maintenance" in page:
-        return BitbucketServerError("maintenance", status_code=answer.status)
-    if 300 <= answer.status < 400:
-        return BitbucketServerError("redirected", status_code=answer.status)
-    if answer.status == 404:
-        return BitbucketServerError("not_bitbucket", status_code=answer.status)
-    return BitbucketServerError("intercepted", status_code=answer.status)

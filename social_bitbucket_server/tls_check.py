@@ -19,6 +19,9 @@ from .problems import BitbucketServerError
 _NOT_YET_VALID, _EXPIRED, _SELF_SIGNED = 9, 10, 18
 _WRONG_NAME, _WRONG_ADDRESS = 62, 64
 
+_NO_TLS = frozenset({"HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "WRONG_VERSION_NUMBER"})
+"""What OpenSSL calls an answer to the handshake that is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShownCertificate:
@@ -58,6 +61,8 @@ def shown(chain: Sequence[x509.Certificate]) -> list[ShownCertificate]:
 
 def diagnose(error: ssl.SSLError, chain: Sequence[x509.Certificate], host: str) -> BitbucketServerError:
     """The problem behind a handshake that failed with *error* against a server that shows *chain*."""
+    if error.reason in _NO_TLS:
+        return BitbucketServerError("tls_missing")
     if not isinstance(error, ssl.SSLCertVerificationError) or not chain:
         return BitbucketServerError("tls_error", f"The handshake failed ({error.reason or 'no TLS'}).")
     leaf, top = chain[0], chain[-1]

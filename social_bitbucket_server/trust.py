@@ -25,6 +25,8 @@ def ssl_context(verify: bool | str, ca_certificates: str = "") -> ssl.SSLContext
 def _ssl_context(verify: bool | str, ca_certificates: str, changed: int) -> ssl.SSLContext:  # noqa: ARG001  # a changed bundle is read again
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Whoever names an intermediate CA trusts that one; servers do not send the root above it.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if ca_certificates:
         try:
             context.load_verify_locations(cadata=ca_certificates)

@@ -6,16 +6,17 @@ import argparse
 import getpass
 import os
 import sys
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..application_link import ApplicationLinks, basic, bearer
-from ..checkup import check_up, first_failure
+from ..checkup import check_up
 from ..integration import Integration
 from ..secret import Secret
 from . import PROGRAM, CommandError, add_command
-from .check import integration_of, print_result
+from .check import CALLBACK
+from .given import add_integration_options, integration_of
+from .report import report
 from .worksheet import application_name, application_url
 
 _PASSWORD_VARIABLE = "BITBUCKET_PASSWORD"  # noqa: S105  # the variable's name
@@ -55,11 +56,7 @@ example:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--file", metavar="FILE", type=Path, help="the integration, as TOML")
-    parser.add_argument("--url", help="Bitbucket's base URL, with the context path if it has one")
-    parser.add_argument("--consumer-key", metavar="KEY", help="the consumer key")
-    parser.add_argument("--private-key-file", metavar="FILE", help="the private key")
-    parser.add_argument("--ca-file", metavar="FILE", help="the CA certificates that the server is trusted by")
+    add_integration_options(parser)
     parser.add_argument(
         "--application-url", required=True, metavar="URL", type=application_url, help="the address of this application"
     )
@@ -91,15 +88,7 @@ def make_link(integration: Integration, address: str, name: str, arguments: argp
     link = found or links.create(address, name)
     links.set_consumer(link, name)
     print(f"The application link {link.name} is {'up to date' if found else 'made'}.", flush=True)
-    return _check(integration)
-
-
-def _check(integration: Integration) -> int:
-    results = []
-    for result in check_up(lambda: integration, "https://application.example/complete/bitbucket-server/"):
-        results.append(result)
-        print_result(result, sys.stdout.isatty())
-    return 0 if first_failure(results) is None else 1
+    return report(lambda: check_up(lambda: integration, CALLBACK))
 
 
 def _unlink(arguments: argparse.Namespace) -> int:

@@ -28,6 +28,56 @@ PROBLEMS = (
         AuthConfigurationError,
         "invalid_setting",
     ),
+    # Why a signature is invalid, where the server says what it made of the request.
+    Problem(
+        "public_key_differs",
+        "The public key in the application link is not the one of this integration.",
+        "Both sides read the request in the same way, so only the key can be another one.",
+        "Paste the public key from the worksheet into the application link's Incoming Authentication, in place of the "
+        "one that is there.",
+        Who.BITBUCKET_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "address_hidden",
+        "Bitbucket sees another address than the base URL, and so it cannot verify signatures.",
+        "A proxy in front of Bitbucket hides a part of the address, and Bitbucket's settings do not make up for it.",
+        "Set what Bitbucket knows of its proxy (in bitbucket.properties: server.scheme, server.secure, "
+        "server.proxy-name, server.proxy-port, server.context-path) to the parts of the base URL, and restart it.",
+        Who.BITBUCKET_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "request_changed",
+        "Requests do not reach Bitbucket as they were sent, and so it cannot verify signatures.",
+        "A proxy or a filter on the way changes, adds or drops a part of each request.",
+        "Let requests below /rest and /plugins/servlet/oauth pass to Bitbucket unchanged.",
+        Who.BITBUCKET_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "public_key_unusable",
+        "Bitbucket cannot use the public key in the application link.",
+        "It fails over the signature with an error of its own, as it does where the key is damaged or of another size "
+        "than the one of this integration.",
+        "Paste the public key from the worksheet into the application link's Incoming Authentication once more, all of "
+        "it.",
+        Who.BITBUCKET_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "callback_refused",
+        "Bitbucket refused the address to which logins come back.",
+        "It takes absolute addresses that begin with https:// or http:// alone.",
+        "Correct the public address of this application in its configuration.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
     Problem(
         "signature_method_rejected",
         "Bitbucket does not accept RSA-SHA1 for this consumer.",
@@ -176,6 +226,15 @@ PROBLEMS = (
         "invalid_claim",
     ),
     # OAuth 2's own problems, as Bitbucket reports them.
+    Problem(
+        "external_links_missing",
+        "This version of Bitbucket does not offer OAuth 2.",
+        "External application links came with Bitbucket 7.20.",
+        "Log in by OAuth 1, with an application link of the older kind, or update Bitbucket.",
+        Who.BITBUCKET_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
     Problem(
         "client_refused",
         "Bitbucket does not know the client id, or the client secret is another one.",

@@ -37,3 +37,8 @@ class Problem:
     who: Who
     family: type[SocialAuthBaseException]
     social_code: str
+
+    @property
+    def documentation(self) -> str:
+        """Where the problem is explained in this project's documentation."""
+        return f"docs/problems.md#{self.code}"

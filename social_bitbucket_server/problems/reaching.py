@@ -28,6 +28,35 @@ PROBLEMS = (
         AuthConfigurationError,
         "invalid_setting",
     ),
+    # In the same words for addresses that this application may not reach.
+    Problem(
+        "name_not_found",
+        "The name in the base URL does not lead to a server that can be reached.",
+        "There is no such name, or it is known only inside of a network that this application is not in.",
+        "Check the name in the base URL for typing mistakes, and that it leads to Bitbucket from this application's "
+        "network, too.",
+        Who.ORGANIZATION_ADMIN,
+        AuthProviderError,
+        "connection_failed",
+    ),
+    Problem(
+        "port_closed",
+        "Nothing listens on the port of the base URL.",
+        "The machine is there and refuses the connection: Bitbucket is not running, or has another port.",
+        "Check the port in the base URL, and that Bitbucket and the proxy in front of it are running.",
+        Who.ORGANIZATION_ADMIN,
+        AuthProviderError,
+        "connection_failed",
+    ),
+    Problem(
+        "port_silent",
+        "The port of the base URL does not answer; a firewall may be in between.",
+        "Connections are neither accepted nor refused: something on the way swallows them, or the machine is off.",
+        "Open the firewall in front of Bitbucket for connections from this application to that port.",
+        Who.BITBUCKET_ADMIN,
+        AuthProviderError,
+        "timeout",
+    ),
     Problem(
         "server_overloaded",
         "The Bitbucket Server is not answering at the moment.",
@@ -54,6 +83,24 @@ PROBLEMS = (
         Who.BITBUCKET_ADMIN,
         AuthProviderError,
         "tls_error",
+    ),
+    Problem(
+        "tls_missing",
+        "The Bitbucket Server does not speak TLS on the port of the base URL.",
+        "It answered the handshake with something else, as a port for http:// does.",
+        "Use the port in the base URL on which Bitbucket, or the proxy in front of it, serves https.",
+        Who.ORGANIZATION_ADMIN,
+        AuthProviderError,
+        "tls_error",
+    ),
+    Problem(
+        "tls_silent",
+        "The Bitbucket Server does not answer the TLS handshake.",
+        "The connection was made and nothing came back: the port may be one for http://, or what listens there hangs.",
+        "Check that https is served on the port in the base URL; then have the proxy in front of Bitbucket looked at.",
+        Who.BITBUCKET_ADMIN,
+        AuthProviderError,
+        "timeout",
     ),
     Problem(
         "certificate_expired",
@@ -123,6 +170,17 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
+        "login_in_front",
+        "Something in front of Bitbucket asks to log in.",
+        "A single sign-on, a proxy with a password, or a closed network answers with its own login, which programs "
+        "cannot go through.",
+        "Let requests below /rest and /plugins/servlet/oauth pass to Bitbucket without a login in front of it; "
+        "Bitbucket checks them itself.",
+        Who.BITBUCKET_ADMIN,
+        AuthProviderError,
+        "http_error",
+    ),
+    Problem(
         "intercepted",
         "Something else than Bitbucket's OAuth answered.",
         "An HTML page or other text came where OAuth's answer was expected: a login page, a single sign-on proxy, "
@@ -156,7 +214,8 @@ PROBLEMS = (
         "The Bitbucket Server reported an error of its own.",
         "It failed while it worked on the request. When a login begins, the usual cause is a public key of "
         "another size, or a damaged one, in the application link.",
-        "Paste the public key into the application link once more; otherwise look into Bitbucket's log.",
+        "Look into Bitbucket's log; where it happens only when a login begins, paste the public key into the "
+        "application link once more.",
         Who.BITBUCKET_ADMIN,
         AuthProviderError,
         "unavailable",

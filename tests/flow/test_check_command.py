@@ -7,7 +7,7 @@ import pytest
 
 from social_bitbucket_server.__main__ import main
 from social_bitbucket_server.checkup import Stage
-from social_bitbucket_server.commands import check
+from social_bitbucket_server.commands import report
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def test_everything_passes_with_one_line_a_stage(options, capsys):
 @pytest.mark.parametrize(
     ("faults", "stage", "first_words"),
     [
-        ({"interception": "page"}, Stage.HTTP, "Something else than Bitbucket's OAuth answered."),
-        ({"interception": "redirect"}, Stage.HTTP, "The Bitbucket Server answered with a redirect."),
+        ({"interception": "page"}, Stage.HTTP, "Something in front of Bitbucket asks to log in."),
+        ({"interception": "redirect"}, Stage.HTTP, "Something in front of Bitbucket asks to log in."),
         ({"rate_limited": True}, Stage.HTTP, "The Bitbucket Server limits our requests."),
         ({"server_error": True}, Stage.HTTP, "The Bitbucket Server reported an error of its own."),
         ({"clock_skew": 900}, Stage.CLOCK, "The clocks differ too much."),
-        ({"seen_scheme": "https"}, Stage.SIGNATURE, "Bitbucket could not verify the signature."),
+        ({"seen_scheme": "https"}, Stage.SIGNATURE, "Bitbucket sees another address than the base URL"),
     ],
 )
 def test_the_exit_status_is_the_first_stage_that_fails(options, sandbox, capsys, faults, stage, first_words):
@@ -70,7 +70,7 @@ def test_json_has_every_stage(options, sandbox, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["passed"] is False
     assert [stage["stage"] for stage in told["stages"]] == [stage for stage in Stage if stage is not Stage.CREDENTIALS]
-    assert told["stages"][-1]["problem"] == "signature_invalid"
+    assert told["stages"][-1]["problem"] == "address_hidden"
     assert told["stages"][-1]["explanation"]["cause"] == "host"
 
 
@@ -109,7 +109,7 @@ def test_watch_waits_until_the_values_were_pasted(bitbucket_sandbox, key_file, p
         if len(pauses) == 2:
             bitbucket_sandbox.link(consumer_key="acme", public_key=private_key.public.pem)
 
-    monkeypatch.setattr(check.time, "sleep", paste)
+    monkeypatch.setattr(report.time, "sleep", paste)
     options = ["check", "--url", bitbucket_sandbox.url, "--consumer-key", "acme", "--private-key-file", str(key_file)]
     assert main([*options, "--watch"]) == 0
     assert len(pauses) == 2

@@ -94,7 +94,7 @@ def test_a_name_that_does_not_exist_fails_at_its_stage(integration, monkeypatch)
 
     monkeypatch.setattr(reaching, "resolver", unknown)
     failed = failure(look(at(integration, "https://bitbucket.example")))
-    assert (failed.stage, failed.problem.code) == (Stage.NAME, "connection_failed")
+    assert (failed.stage, failed.problem.code) == (Stage.NAME, "name_not_found")
 
 
 def test_a_blocked_address_says_exactly_what_a_name_that_does_not_exist_says(integration, monkeypatch):
@@ -113,7 +113,7 @@ def test_a_closed_port_fails_at_its_stage(integration):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     failed = failure(look(at(integration, f"http://127.0.0.1:{port}")))
-    assert (failed.stage, failed.problem.code) == (Stage.CONNECTION, "connection_failed")
+    assert (failed.stage, failed.problem.code) == (Stage.CONNECTION, "port_closed")
     assert str(port) in failed.says
 
 
@@ -122,8 +122,8 @@ def test_silence_is_a_timeout_and_the_whole_ends_in_time(integration, monkeypatc
     monkeypatch.setattr(checkup, "SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         failed = failure(look(at(integration, f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")))
-    assert failed.problem.code == "timeout"
-    assert failed.stage is (Stage.HTTP if scheme == "http" else Stage.TLS)
+    expected = (Stage.HTTP, "timeout") if scheme == "http" else (Stage.TLS, "tls_silent")
+    assert (failed.stage, failed.problem.code) == expected
 
 
 class TLSServer:
@@ -247,22 +247,22 @@ def test_a_complete_chain_passes(by_name, root):
 
 def test_a_port_without_tls_fails_at_its_stage(integration, server):
     failed = failure(look(at(integration, server.url.replace("http:", "https:"))))
-    assert (failed.stage, failed.problem.code) == (Stage.TLS, "tls_error")
+    assert (failed.stage, failed.problem.code) == (Stage.TLS, "tls_missing")
 
 
 @pytest.mark.parametrize(
     ("faults", "stage", "code"),
     [
-        ({"interception": "redirect"}, Stage.HTTP, "redirected"),
-        ({"interception": "page"}, Stage.HTTP, "intercepted"),
+        ({"interception": "redirect"}, Stage.HTTP, "login_in_front"),
+        ({"interception": "page"}, Stage.HTTP, "login_in_front"),
         ({"rate_limited": True}, Stage.HTTP, "rate_limited"),
         ({"server_error": True}, Stage.HTTP, "server_error"),
         ({"clock_skew": 900}, Stage.CLOCK, "timestamp_refused"),
         ({"clock_skew": -900}, Stage.CLOCK, "timestamp_refused"),
-        ({"seen_scheme": "https"}, Stage.SIGNATURE, "signature_invalid"),
-        ({"seen_host": "internal.example"}, Stage.SIGNATURE, "signature_invalid"),
-        ({"seen_port": 1234}, Stage.SIGNATURE, "signature_invalid"),
-        ({"seen_context_twice": True}, Stage.SIGNATURE, "signature_invalid"),
+        ({"seen_scheme": "https"}, Stage.SIGNATURE, "address_hidden"),
+        ({"seen_host": "internal.example"}, Stage.SIGNATURE, "address_hidden"),
+        ({"seen_port": 1234}, Stage.SIGNATURE, "address_hidden"),
+        ({"seen_context_twice": True}, Stage.SIGNATURE, "address_hidden"),
     ],
 )
 def test_each_fault_of_the_sandbox_is_found_where_it_is(integration, sandbox, faults, stage, code):
@@ -313,7 +313,7 @@ def test_a_consumer_without_three_legged_oauth_is_named(integration, sandbox, ot
 def test_a_public_key_of_another_size_is_named(integration, sandbox):
     sandbox.link(consumer_key="damaged", public_key="nonsense")
     failed = failure(look(dataclasses.replace(integration, consumer_key="damaged")))
-    assert (failed.stage, failed.problem.code) == (Stage.SIGNATURE, "server_error")
+    assert (failed.stage, failed.problem.code) == (Stage.SIGNATURE, "public_key_unusable")
 
 
 @pytest.mark.parametrize("typed", ["", "/bitbucket/projects", "/bitbucket/projects/ACME/repos"])
@@ -330,8 +330,14 @@ def test_a_wrong_context_path_is_noticed_and_the_right_one_proposed(integration,
         (Reply("<html>Second factor required</html>", headers=HTML), "second_factor_plugin"),
         (Reply("", 302, [("Location", "/plugins/servlet/twofactor/login")]), "second_factor_plugin"),
         (Reply("<html>Down for maintenance</html>", 503, HTML), "maintenance"),
-        (Reply("<html>Please log in</html>", headers=HTML), "intercepted"),
-        (Reply("", 302, [("Location", "https://sso.example/")]), "redirected"),
+        (Reply("<html><h1>Please log in</h1></html>", headers=HTML), "login_in_front"),
+        (Reply("<form><input type=password name=p></form>", headers=HTML), "login_in_front"),
+        (Reply("", 302, [("Location", "https://sso.example/")]), "login_in_front"),
+        (Reply("", 401, [("WWW-Authenticate", 'Basic realm="Company"')]), "login_in_front"),
+        (Reply("", 401), "login_in_front"),
+        (Reply("<html>Request blocked</html>", 403, HTML), "intercepted"),
+        (Reply("<html>Welcome</html>", headers=HTML), "intercepted"),
+        (Reply("", 302, [("Location", "https://elsewhere.example/")]), "redirected"),
         (Reply("nothing", 404), "not_bitbucket"),
         (Reply('{"hello": "world"}'), "not_bitbucket"),
         (Reply('{"version": "9.1.0", "displayName": "Jira"}'), "not_bitbucket"),
@@ -399,7 +405,7 @@ def test_a_token_address_that_something_else_answers_at_is_told(by_oauth2, bitbu
 def test_a_server_before_7_20_has_no_oauth_2(by_oauth2, bitbucket_sandbox):
     bitbucket_sandbox.faults.version = "7.6.0"
     failed = failure(look(by_oauth2))
-    assert (failed.stage, failed.problem.code) == (Stage.CREDENTIALS, "request_refused")
+    assert (failed.stage, failed.problem.code) == (Stage.CREDENTIALS, "external_links_missing")
 
 
 def test_a_server_that_grants_whatever_it_is_asked_for_is_not_in_order(server):

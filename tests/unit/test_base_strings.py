@@ -32,8 +32,8 @@ def test_equal_base_strings_mean_another_key():
         ("com%2Fbitbucket%2F", "com%2Fbitbucket%2Fbitbucket%2F", Cause.CONTEXT_PATH_TWICE, "context path twice"),
         ("com%2Fbitbucket%2F", "com%2F", Cause.PATH, "rewrites"),
         ("POST&", "GET&", Cause.METHOD, "GET instead of POST"),
-        ("oauth_version%3D1.0", "x%3D1", Cause.PARAMETERS, "oauth_version, x"),
-        ("%26oauth_nonce%3D123456", "", Cause.PARAMETERS, "oauth_nonce"),
+        ("oauth_version%3D1.0", "x%3D1", Cause.PARAMETERS, "lost: oauth_version; added: x"),
+        ("%26oauth_nonce%3D123456", "", Cause.PARAMETERS, "lost: oauth_nonce"),
     ],
 )
 def test_each_difference_has_its_conclusion(old, new, expected, words):
@@ -41,6 +41,20 @@ def test_each_difference_has_its_conclusion(old, new, expected, words):
     explanation = explain(OURS, OURS.replace(old, new), key_fingerprint="SHA256:abc")
     assert explanation.cause is expected
     assert words in explanation.conclusion
+
+
+def test_everything_that_a_proxy_hides_is_named_at_once():
+    theirs = OURS.replace("https%3A%2F%2Fbitbucket.example.com%2F", "http%3A%2F%2F10.0.0.5%3A7990%2F")
+    conclusion = explain(OURS, theirs, key_fingerprint="").conclusion
+    for words in ("http:// instead of https://", "10.0.0.5 instead of", "port 7990 instead of 443"):
+        assert words in conclusion
+
+
+def test_a_server_that_sees_https_asks_for_another_base_url():
+    ours = OURS.replace("https%3A", "http%3A")
+    conclusion = explain(ours, OURS, key_fingerprint="").conclusion
+    assert "https:// instead of http://: begin the base URL with https://" in conclusion
+    assert "port" not in conclusion
 
 
 def test_the_scheme_counts_before_the_port_that_follows_from_it():

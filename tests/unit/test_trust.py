@@ -52,8 +52,9 @@ def test_a_servers_certificate_behind_a_ca_is_refused_too(authority, ca):
     assert "server's own certificate" in reason(ca + leaf)
 
 
-def test_a_certificate_without_constraints_is_refused(private_key):
-    assert "server's own certificate" in reason(private_key.certificate("bb-a.test"))
+def test_a_certificate_that_a_server_signed_itself_is_its_own_ca(private_key):
+    certificate = private_key.certificate("bb-a.test")
+    assert read_ca_certificates(certificate) == certificate
 
 
 def test_a_private_key_is_refused_and_not_repeated(authority, ca):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from django.core.management.base import CommandError as DjangoCommandError
 
 from ....ca_certificates import LARGEST_PASTE
 from ....checkup import check_up
-from ....commands import CommandError, check, explain, keygen, link, sandbox, worksheet
+from ....commands import CommandError, check, explain, keygen, link, report, sandbox, worksheet
 from ....configuration import single_integration
 from ....key_ring import KeyRing
 from ....problems import BitbucketServerError
@@ -69,7 +70,7 @@ def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
     elif name not in {"list", "reseal-keys", "prune"}:
         parser.add_argument("integration", help="its id, or the last part of its login link")
     if name == "check":
-        check.add_report_options(parser)
+        report.add_report_options(parser)
     if name == "worksheet":
         worksheet.add_worksheet_options(parser, None)
     if name in {"link", "unlink"}:
@@ -130,11 +131,10 @@ def _worksheet(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     if arguments.integration is None:
-        return check.report(
-            lambda: check_up(lambda: single_integration(configuration.setting), check.CALLBACK), arguments
-        )
-    record = _find(arguments.integration)
-    return check.report(lambda: integrations.check_up(record), arguments)
+        test = partial(check_up, lambda: single_integration(configuration.setting), check.CALLBACK)
+    else:
+        test = partial(integrations.check_up, _find(arguments.integration))
+    return report.report(test, as_json=arguments.json, watch=arguments.watch)
 
 
 def _link(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,110 @@
+"""The integration that a command line gives: by options, by a file, or by the settings in the environment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..configuration import (
+    SINGLE_INTEGRATION_ID,
+    integration_from_fields,
+    oauth2_integration_from_fields,
+    single_integration,
+    single_oauth2_integration,
+)
+from ..integration import Integration, OAuth2Integration
+from ..problems import BitbucketServerError
+from . import CommandError
+
+PREFIX = "SOCIAL_AUTH_BITBUCKET_SERVER_"
+OAUTH2_PREFIX = f"{PREFIX}OAUTH2_"
+SECRET_VARIABLE = "BITBUCKET_CLIENT_SECRET"  # noqa: S105  # the variable's name
+
+_TEXT: tuple[Any, str] = (str, "a text")
+_KINDS: Mapping[str, tuple[Any, str]] = {
+    "allow_http": (bool, "true or false"),
+    "proxies": (dict, "a table"),
+    "timeout": (int | float, "a number of seconds"),
+    "verify": (str | bool, "a path"),
+}
+
+
+def add_integration_options(parser: argparse.ArgumentParser) -> None:
+    """Add what :func:`integration_of` reads."""
+    parser.add_argument("--file", metavar="FILE", type=Path, help="the integration, as TOML")
+    parser.add_argument("--url", help="Bitbucket's base URL, with the context path if it has one")
+    parser.add_argument("--consumer-key", metavar="KEY", help="the consumer key in the application link")
+    parser.add_argument("--private-key-file", metavar="FILE", help="the private key")
+    parser.add_argument("--ca-file", metavar="FILE", help="the CA certificates that the server is trusted by")
+
+
+def integration_of(arguments: argparse.Namespace) -> Callable[[], Integration]:
+    """What makes the integration of the options, the file, or the settings in the environment."""
+    fields = _given_fields(arguments)
+    if not fields:
+        return lambda: single_integration(_setting)
+    return lambda: integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+
+
+def any_integration_of(arguments: argparse.Namespace) -> Callable[[], Integration | OAuth2Integration]:
+    """The same, and with a client id one for OAuth 2."""
+    fields = _given_fields(arguments)
+    if arguments.client_id:
+        fields["client_id"] = arguments.client_id
+    if "client_id" in fields:
+        secret = {"client_secret": os.environ.get(SECRET_VARIABLE)}
+        return lambda: oauth2_integration_from_fields(SINGLE_INTEGRATION_ID, secret | fields)
+    if not fields and f"{PREFIX}URL" not in os.environ and f"{OAUTH2_PREFIX}URL" in os.environ:
+        return lambda: single_oauth2_integration(_oauth2_setting)
+    return integration_of(arguments)
+
+
+def _given_fields(arguments: argparse.Namespace) -> dict[str, Any]:
+    given = {
+        "url": arguments.url,
+        "consumer_key": arguments.consumer_key,
+        "private_key_file": arguments.private_key_file,
+        "verify": arguments.ca_file,
+    }
+    fields = dict(_read(arguments.file)) if arguments.file else {}
+    return fields | {name: value for name, value in given.items() if value is not None}
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        fields = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise CommandError(f"{path} is not TOML: {error}.") from None
+    for name, value in fields.items():
+        kind, words = _KINDS.get(name, _TEXT)
+        if not isinstance(value, kind):
+            raise CommandError(f"{path}: {name} must be {words}.")
+    return fields
+
+
+def _setting(name: str, default: Any = None, prefix: str = PREFIX) -> Any:
+    text = os.environ.get(f"{prefix}{name}")
+    if text is None or name == "PROXIES":
+        return default
+    if name == "REQUESTS_TIMEOUT":
+        return _number(text)
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _oauth2_setting(name: str, default: Any = None) -> Any:
+    return _setting(name, default, OAUTH2_PREFIX)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise BitbucketServerError(
+            "setting_invalid", "It is a number of seconds.", parameter="REQUESTS_TIMEOUT"
+        ) from None
