@@ -1,8 +1,13 @@
 """What docs/django.md lists is what there is."""
 
+import os
 import re
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
+import pytest
 from django.core.management import load_command_class
 
 from social_bitbucket_server.django import checks
@@ -24,3 +29,89 @@ def test_every_command_is_listed():
         name for cell in re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE) for name in re.findall("`([a-z-]+)", cell)
     }
     assert set(commands) - {"public"} == listed
+
+
+def steps(section):
+    """The code of a section's steps, by language, in their order."""
+    text = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0].partition("\n### ")[0]
+    blocks = re.findall(r"^   ```(\w+)\n(.*?)^   ```$", text, re.DOTALL | re.MULTILINE)
+    return [(language, textwrap.dedent(code)) for language, code in blocks]
+
+
+class NewProject:
+    """What ``django-admin startproject`` makes, and somebody who follows the page there."""
+
+    def __init__(self, path):
+        self.path = path
+        own = ("DJANGO_", "COV_", "PYTEST_")
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+        self.run("-m", "django", "startproject", "mysite", ".")
+
+    def run(self, *command):
+        finished = subprocess.run(
+            [sys.executable, *command], cwd=self.path, env=self.environment, capture_output=True, text=True, timeout=120
+        )
+        assert finished.returncode == 0, finished.stderr
+        return finished.stdout
+
+    def add(self, file, code):
+        with (self.path / "mysite" / file).open("a") as opened:
+            opened.write(f"\n{code}")
+
+    def follow(self, section):
+        """Enter the code of the section's steps; returns the template, where there is one."""
+        settings, urls = (code for language, code in steps(section) if language == "python")
+        self.add("settings.py", settings)
+        self.add("urls.py", urls)
+        return "".join(code for language, code in steps(section) if language == "html")
+
+
+@pytest.fixture
+def new_project(tmp_path):
+    return NewProject(tmp_path)
+
+
+BEGINNING = """
+import os, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "mysite.settings"
+from social_bitbucket_server.sandbox import Sandbox
+with Sandbox() as sandbox:
+    os.environ["BITBUCKET_URL"] = sandbox.url
+    django.setup()
+    from django.core.management import call_command
+    from django.test import Client
+    from django.test.utils import setup_test_environment
+    setup_test_environment()
+    call_command("migrate", verbosity=0)
+    client = Client(enforce_csrf_checks=True)
+"""
+ONE_SERVER = f"""{BEGINNING}
+    sandbox.link(consumer_key="my-application", public_key=open("bitbucket.pub").read())
+    call_command("bitbucket_server", "check")
+    sandbox.login(client, "jane")
+    print(client.get("/").text)
+"""
+MANY = f"""{BEGINNING}
+    from social_bitbucket_server.django.models import Integration
+    call_command("bitbucket_server", "create", "Acme", "acme", url=sandbox.url)
+    acme = Integration.objects.get()
+    sandbox.link(consumer_key=acme.consumer_key, public_key=acme.active_key_pair.public_pem)
+    print(sandbox.login(client, "jane", page="/login/bitbucket-server/acme/").headers["Location"])
+    print("is logged in:", "_auth_user_id" in client.session)
+"""
+
+
+def test_one_server_works_as_the_page_says(new_project):
+    page = new_project.follow("One server")
+    new_project.add("settings.py", re.search(r"`(TEMPLATES\[0\].*?)`", PAGE)[1])
+    (new_project.path / "templates").mkdir()
+    (new_project.path / "templates/home.html").write_text(page)
+    public_key = new_project.run("-m", "social_bitbucket_server", "keygen", "--bits", "2048", "--out", "bitbucket.pem")
+    (new_project.path / "bitbucket.pub").write_text(public_key)
+    assert "Hello jane" in new_project.run("-c", ONE_SERVER)
+
+
+def test_many_organizations_work_as_the_page_says(new_project):
+    new_project.follow("Many organizations")
+    new_project.environment["KEY_RING"] = new_project.run("manage.py", "bitbucket_server", "key-ring").strip()
+    assert new_project.run("-c", MANY).endswith("/\nis logged in: True\n")
