@@ -42,6 +42,9 @@ SECONDS = 15.0
 CLOCK_TOLERANCE = 300
 """Seconds by which Bitbucket lets clocks differ."""
 
+SHORTEST = 0.01
+"""Seconds that a step gets after that time is over, so that it ends by itself."""
+
 _STAGE_SECONDS = 4.0
 _PROPERTIES_PATH = "/rest/api/latest/application-properties"
 _PRODUCTS = frozenset({"Bitbucket", "Stash"})
@@ -310,7 +313,7 @@ class _Walk:
 
     @property
     def _seconds(self) -> float:
-        return max(min(_STAGE_SECONDS, self._deadline - time.monotonic()), 0.01)
+        return max(min(_STAGE_SECONDS, self._deadline - time.monotonic()), SHORTEST)
 
     def _get(self, server: ServerURL) -> Answer:
         return self._send("GET", server.application_properties, {"Accept": "application/json"}, DOCUMENT_LIMIT)

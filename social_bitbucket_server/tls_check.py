@@ -22,6 +22,8 @@ _WRONG_NAME, _WRONG_ADDRESS = 62, 64
 _NO_TLS = frozenset({"HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "WRONG_VERSION_NUMBER"})
 """What OpenSSL calls an answer to the handshake that is none."""
 
+_TOO_OLD = frozenset({"TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"})
+
 
 @dataclass(frozen=True, slots=True)
 class ShownCertificate:
@@ -63,6 +65,8 @@ def diagnose(error: ssl.SSLError, chain: Sequence[x509.Certificate], host: str) 
     """The problem behind a handshake that failed with *error* against a server that shows *chain*."""
     if error.reason in _NO_TLS:
         return BitbucketServerError("tls_missing")
+    if error.reason in _TOO_OLD:
+        return BitbucketServerError("tls_too_old")
     if not isinstance(error, ssl.SSLCertVerificationError) or not chain:
         return BitbucketServerError("tls_error", f"The handshake failed ({error.reason or 'no TLS'}).")
     leaf, top = chain[0], chain[-1]

@@ -57,7 +57,10 @@ def _find(code: str) -> Problem:
 
 
 def _as_text(problem: Problem) -> str:
-    return f"{problem.title}\n\n{problem.meaning}\n\nWhat to do: {problem.remedy}\nWho can do it: {problem.who}"
+    return (
+        f"{problem.title}\n\n{problem.meaning}\n\nWhat to do: {problem.remedy}\nWho can do it: {problem.who}\n"
+        f"Documentation: {problem.documentation}"
+    )
 
 
 def as_markdown() -> str:

@@ -103,6 +103,15 @@ PROBLEMS = (
         "timeout",
     ),
     Problem(
+        "tls_too_old",
+        "The Bitbucket Server speaks only versions of TLS that are too old.",
+        "TLS 1.0 and 1.1 can be broken; this application speaks TLS 1.2 and later.",
+        "Switch TLS 1.2 or later on at Bitbucket, or at the proxy in front of it.",
+        Who.BITBUCKET_ADMIN,
+        AuthProviderError,
+        "tls_error",
+    ),
+    Problem(
         "certificate_expired",
         "The Bitbucket Server's certificate is not valid today.",
         "Certificates are valid for a limited time; this one has expired, or its time has not begun.",

@@ -1,7 +1,10 @@
 """``check`` as somebody types it."""
 
+import io
 import json
+import re
 import stat
+import sys
 
 import pytest
 
@@ -114,3 +117,114 @@ def test_watch_waits_until_the_values_were_pasted(bitbucket_sandbox, key_file, p
     assert main([*options, "--watch"]) == 0
     assert len(pauses) == 2
     assert "people can log in" in capsys.readouterr().out
+
+
+@pytest.fixture
+def by_oauth2(bitbucket_sandbox, tmp_path):
+    link = bitbucket_sandbox.link_external_application(redirect_url="https://app.example/")
+    path = tmp_path / "acme.toml"
+    path.write_text(
+        f'url = "{bitbucket_sandbox.url}"\nclient_id = "{link.client_id}"\nclient_secret = "{link.client_secret}"\n'
+    )
+    return ["check", "--file", str(path), "--callback", "https://app.example/"]
+
+
+@pytest.mark.parametrize(
+    ("faults", "status", "words"),
+    [
+        ({}, 0, "✓ Credentials: Bitbucket knows the client id"),
+        ({"codes_expired": True}, 0, "people can log in"),
+        ({"client_secret_refused": True}, 8, "Bitbucket does not know the client id, or the client secret is another"),
+        ({"version": "7.6.0"}, 8, "This version of Bitbucket does not offer OAuth 2."),
+    ],
+    ids=["in order", "codes expired", "secret refused", "before 7.20"],
+)
+def test_an_integration_by_oauth_2_is_tested_up_to_its_credentials(
+    by_oauth2, bitbucket_sandbox, capsys, faults, status, words
+):
+    bitbucket_sandbox.faults.update(faults)
+    assert main(by_oauth2) == status
+    assert words in capsys.readouterr().out
+
+
+def test_a_client_secret_is_taken_from_the_environment(bitbucket_sandbox, monkeypatch):
+    link = bitbucket_sandbox.link_external_application(redirect_url="https://app.example/")
+    given = ["check", "--url", bitbucket_sandbox.url, "--client-id", link.client_id]
+    assert main(given) == 1
+    monkeypatch.setenv("BITBUCKET_CLIENT_SECRET", link.client_secret)
+    assert main([*given, "--callback", "https://app.example/"]) == 0
+
+
+def test_oauth_2_may_stand_in_the_environment(bitbucket_sandbox, monkeypatch):
+    link = bitbucket_sandbox.link_external_application(redirect_url="https://app.example/")
+    for name, value in (("URL", bitbucket_sandbox.url), ("KEY", link.client_id), ("SECRET", link.client_secret)):
+        monkeypatch.setenv(f"SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_{name}", value)
+    assert main(["check", "--callback", "https://app.example/"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("timeout = 'long'", "timeout must be a number of seconds"),
+        ("consumer_key = 5", "consumer_key must be a text"),
+        ("verify = 1", "verify must be a path"),
+    ],
+)
+def test_a_value_of_another_kind_in_a_file_is_named(tmp_path, capsys, line, words):
+    path = tmp_path / "acme.toml"
+    path.write_text(f'url = "https://bitbucket.example.com"\n{line}\n')
+    assert main(["check", "--file", str(path)]) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_a_timeout_that_is_no_number_is_named(sandbox, key_file, monkeypatch, capsys):
+    monkeypatch.setenv("SOCIAL_AUTH_BITBUCKET_SERVER_URL", sandbox.url)
+    monkeypatch.setenv("SOCIAL_AUTH_BITBUCKET_SERVER_REQUESTS_TIMEOUT", "long")
+    assert main(["check"]) == 1
+    assert "It is a number of seconds." in capsys.readouterr().out
+
+
+def test_watch_prints_what_changes_alone(
+    bitbucket_sandbox, key_file, private_key, other_private_key, monkeypatch, capsys
+):
+    pauses = []
+
+    def paste(_seconds):
+        pauses.append(_seconds)
+        if len(pauses) == 3:
+            bitbucket_sandbox.link(name="x", consumer_key="acme", public_key=other_private_key.public.pem)
+        if len(pauses) == 5:
+            (link,) = bitbucket_sandbox.links.all()
+            bitbucket_sandbox.links.remove(link.id)
+            bitbucket_sandbox.link(consumer_key="acme", public_key=private_key.public.pem)
+
+    monkeypatch.setattr(report.time, "sleep", paste)
+    options = ["check", "--url", bitbucket_sandbox.url, "--consumer-key", "acme", "--private-key-file", str(key_file)]
+    assert main([*options, "--watch"]) == 0
+    printed = capsys.readouterr()
+    assert re.findall("[✓✗] Signature: .*", printed.out) == [
+        "✗ Signature: Bitbucket does not know the consumer key.",
+        next(line for line in printed.out.splitlines() if "The public key in the application link is not" in line),
+        "✓ Signature: Bitbucket knows the consumer key and accepts the signature",
+    ]
+    assert printed.err.count("Waiting") == 1
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_at_a_terminal_it_has_colours_and_says_what_it_waits_for(options, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys, "stdout", shown := Terminal())
+    assert main(options) == 0
+    assert "\033[32m✓ TLS\033[0m: " in shown.getvalue()
+    assert "\r\033[K… HTTP\r\033[K" in shown.getvalue()
+
+
+def test_nobody_gets_colours_who_wants_none(options, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", shown := Terminal())
+    main(options)
+    assert "✓ TLS: " in shown.getvalue()

@@ -5,8 +5,12 @@ import datetime as dt
 import socket
 import ssl
 import threading
+import time
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
+from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 import trustme
@@ -15,6 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from urllib3 import HTTPHeaderDict
 
 from social_bitbucket_server import checkup, reaching
 from social_bitbucket_server.addresses import PUBLIC_ONLY
@@ -23,6 +28,7 @@ from social_bitbucket_server.checkup import Outcome, Stage, check_up
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import ServerURL
+from social_bitbucket_server.transport import Answer
 from tests.scripted_server import Reply
 
 CALLBACK = "https://app.example/complete/bitbucket-server/acme/"
@@ -124,6 +130,58 @@ def test_silence_is_a_timeout_and_the_whole_ends_in_time(integration, monkeypatc
         failed = failure(look(at(integration, f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")))
     expected = (Stage.HTTP, "timeout") if scheme == "http" else (Stage.TLS, "tls_silent")
     assert (failed.stage, failed.problem.code) == expected
+
+
+class Slow:
+    """A clock that stands still, while everything takes as long as it may and then leads on."""
+
+    def __init__(self, monkeypatch, *, trusted):
+        self.now = 1000.0
+        monkeypatch.setattr(checkup, "time", SimpleNamespace(monotonic=lambda: self.now, time=time.time))
+        monkeypatch.setattr(checkup, "look_up", self.look_up)
+        monkeypatch.setattr(checkup, "connect", self.connect)
+        monkeypatch.setattr(checkup, "send", self.send)
+        monkeypatch.setattr(checkup, "ssl_context", lambda *_: SimpleNamespace(wrap_socket=self.handshake))
+        monkeypatch.setattr(checkup, "served_chain", self.served_chain)
+        self.trusted = trusted
+        self.steps = 0
+
+    def take(self, seconds):
+        self.now += seconds
+        self.steps += 1
+
+    def look_up(self, host, policy, seconds):
+        self.take(min(reaching.RESOLVER_SECONDS, seconds))
+        return [ip_address("127.0.0.1")]
+
+    def connect(self, addresses, port, seconds):
+        self.take(seconds)
+        return SimpleNamespace(close=lambda: None, seconds=seconds)
+
+    def handshake(self, connection, server_hostname):
+        self.take(connection.seconds)
+        if not self.trusted:
+            error = ssl.SSLCertVerificationError("untrusted")
+            error.reason = "CERTIFICATE_VERIFY_FAILED"
+            raise error
+        return nullcontext(SimpleNamespace(version=lambda: "TLSv1.3"))
+
+    def served_chain(self, connection, host):
+        self.take(connection.seconds)
+        raise TimeoutError
+
+    def send(self, method, url, headers, *, timeout, **_):
+        self.take(timeout)
+        return Answer(404, HTTPHeaderDict(), b"")
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_all_of_it_ends_in_time_when_everything_takes_as_long_as_it_may(integration, monkeypatch, trusted):
+    slow = Slow(monkeypatch, trusted=trusted)
+    results = look(at(integration, "https://bitbucket.example/a/b/c"))
+    assert slow.steps >= 5
+    assert slow.now - 1000.0 <= checkup.SECONDS + slow.steps * checkup.SHORTEST
+    assert failure(results).stage is (Stage.HTTP if trusted else Stage.TLS)
 
 
 class TLSServer:
@@ -286,6 +344,39 @@ def test_a_hidden_proxy_is_explained(integration, sandbox, faults, cause):
     failed = failure(look(integration))
     assert failed.explanation.cause is cause
     assert failed.explanation.conclusion in failed.says
+
+
+RECORDED = (
+    "oauth_problem=signature_invalid&oauth_signature_base_string={base_string}",
+    "oauth_signature_base_string={base_string}&oauth_signature_method=RSA-SHA1&oauth_problem=signature_invalid",
+    "oauth_signature=c2ln&oauth_signature_base_string={base_string}&oauth_problem=signature_invalid&oauth_version=1.0",
+)
+"""What Bitbucket answers a signature with that it cannot verify: the order of the parameters varies."""
+
+
+@pytest.mark.parametrize("recorded", RECORDED)
+@pytest.mark.parametrize("place", ["body", "header"])
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_recorded_answer_is_explained_in_whatever_order(integration, server, recorded, place, backwards, hidden):
+    server.scripts[PROPERTIES] = Reply('{"version":"8.19.0","displayName":"Bitbucket"}', headers=JSON)
+
+    def refuse(request):
+        pairs = [f"{name}%3D{quote(quote(value, safe=''), safe='')}" for name, value in sorted(request.oauth.items())]
+        sent = [pair for pair in pairs if not pair.startswith(("oauth_signature%3D", "realm"))]
+        seen = "http://internal.example:7990" if hidden else server.url
+        address = quote(f"{seen}{request.path}", safe="")
+        base_string = f"POST&{address}&{'%26'.join(reversed(sent) if backwards else sent)}"
+        text = recorded.format(base_string=quote(base_string, safe=""))
+        if place == "body":
+            return Reply(text, 401, [("Content-Type", "application/x-www-form-urlencoded")])
+        parameters = ", ".join('{}="{}"'.format(*pair.split("=", 1)) for pair in text.split("&"))
+        return Reply("", 401, [("WWW-Authenticate", 'OAuth realm="x"'), ("WWW-Authenticate", f"OAuth {parameters}")])
+
+    server.scripts["/plugins/servlet/oauth/request-token"] = refuse
+    failed = failure(look(at(integration, server.url)))
+    assert failed.explanation.cause is (Cause.HOST if hidden else Cause.KEY)
+    assert failed.problem.code == ("address_hidden" if hidden else "public_key_differs")
 
 
 def test_another_public_key_is_explained_with_our_fingerprint(integration, other_private_key):

@@ -18,6 +18,7 @@ from social_core.exceptions import (
 import social_bitbucket_server
 from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError, http_status, problem_to_show
 
+REPOSITORY = Path(__file__).parents[2]
 SOURCE = "\n".join(
     path.read_text()
     for path in Path(social_bitbucket_server.__file__).parent.rglob("*.py")
@@ -37,6 +38,12 @@ def test_every_problem_says_what_it_means_and_what_to_do(problem):
 def test_every_problem_has_a_code_that_social_core_knows(problem):
     assert problem.social_code in REASONS
     assert re.fullmatch(r"[a-z_]+", problem.code)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+def test_every_problem_is_documented_where_it_says(problem):
+    page, _, anchor = problem.documentation.partition("#")
+    assert f"\n## {anchor}\n\n**{problem.title}**" in (REPOSITORY / page).read_text()
 
 
 @pytest.mark.parametrize("code", PROBLEMS)

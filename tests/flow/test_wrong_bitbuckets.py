@@ -1,0 +1,111 @@
+"""``check`` finds each thing that can be wrong by its right name, and what it advises removes it."""
+
+from __future__ import annotations
+
+import re
+import stat
+from contextlib import ExitStack
+from dataclasses import fields
+
+import pytest
+
+from social_bitbucket_server import checkup
+from social_bitbucket_server.__main__ import main
+from social_bitbucket_server.checkup import Stage
+from social_bitbucket_server.sandbox.faults import Faults
+from tests import wrong_bitbuckets
+from tests.wrong_bitbuckets import EVERYTHING, FAULTS_OF_THE_SANDBOX, Bench, Place, SelfSigned
+
+STAGES = [stage for stage in Stage if stage is not Stage.CREDENTIALS]
+SHOWN_BY_A_LOGIN_ALONE = {"groups_closed", "user_headers_removed", "whoami_closed"}
+OF_OAUTH_2 = {"client_secret_refused", "codes_expired", "version"}
+HOW_AND_WHERE = {"only_path", "retry_after"}
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    monkeypatch.setattr(checkup, "_STAGE_SECONDS", 0.5)
+    with ExitStack() as stack:
+        yield Bench(stack, monkeypatch)
+
+
+@pytest.fixture
+def check(tmp_path, private_key, capsys):
+    """Run ``check`` against a place; returns its exit status and what it printed."""
+    key_file = tmp_path / "acme.pem"
+    key_file.write_text(private_key.pem())
+    key_file.chmod(stat.S_IRUSR | stat.S_IWUSR)
+
+    def check(place, *options):
+        trust = []
+        if place.ca_certificates:
+            (tmp_path / "ca.pem").write_text(place.ca_certificates)
+            trust = ["--ca-file", str(tmp_path / "ca.pem")]
+        given = ["--url", place.url, "--consumer-key", "acme", "--private-key-file", str(key_file)]
+        status = main(["check", *given, *trust, *options])
+        return status, capsys.readouterr().out
+
+    return check
+
+
+@pytest.mark.parametrize("wrong", EVERYTHING, ids=lambda wrong: wrong.what)
+def test_each_is_found_by_its_right_name(bench, check, private_key, wrong):
+    place = wrong.arrange(bench)
+    place.paste("acme", private_key.public.pem)
+    status, shown = check(place)
+    assert f"✗ {wrong.stage}: {wrong.sentence}" in shown
+    assert "What to do: " in shown
+    assert status == STAGES.index(wrong.stage) + 1
+
+
+def test_no_fault_of_the_sandbox_is_forgotten():
+    found = {wrong.what.partition(":")[0] for wrong in FAULTS_OF_THE_SANDBOX}
+    of_the_sandbox = {field.name for field in fields(Faults)}
+    assert of_the_sandbox - found == SHOWN_BY_A_LOGIN_ALONE | OF_OAUTH_2 | HOW_AND_WHERE
+
+
+@pytest.mark.parametrize("fault", sorted(SHOWN_BY_A_LOGIN_ALONE))
+def test_what_needs_a_person_passes(bench, check, private_key, fault):
+    place = bench.sandbox(**{fault: True})
+    place.paste("acme", private_key.public.pem)
+    assert check(place)[0] == 0
+
+
+def offered(shown):
+    certificates = re.findall(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n", shown, re.DOTALL)
+    assert certificates, shown
+    return "".join(certificates)
+
+
+def test_the_certificate_that_is_offered_removes_a_ca_that_is_not_trusted(bench, check):
+    place = bench.tls(bench.company.create_child_ca().issue_cert(wrong_bitbuckets.HERE), ca="")
+    _, shown = check(place)
+    _, again = check(Place(place.url, offered(shown)))
+    assert "✗ TLS" in shown
+    assert "✓ TLS" in again
+
+
+def test_the_certificate_that_is_offered_removes_a_self_signed_one(bench, check):
+    place = bench.tls(SelfSigned(), ca="")
+    _, shown = check(place)
+    _, again = check(Place(place.url, offered(shown)))
+    assert "✗ TLS" in shown
+    assert "✓ TLS" in again
+
+
+def test_the_base_url_that_is_proposed_removes_a_missing_context_path(bench, check, private_key):
+    place = bench.sandbox()
+    place.paste("acme", private_key.public.pem)
+    _, shown = check(Place(place.url.removesuffix("/bitbucket")))
+    proposed = re.search(r"It is (\S+)\.\n", shown)
+    assert proposed
+    assert check(Place(proposed[1]))[0] == 0
+
+
+def test_a_callback_that_bitbucket_refuses_is_named(bench, check, private_key):
+    place = bench.sandbox()
+    place.paste("acme", private_key.public.pem)
+    status, shown = check(place, "--callback", "nowhere")
+    assert status == 8
+    assert "✗ Signature: Bitbucket refused the address to which logins come back." in shown
+    assert "Who can do it: the operator of this application" in shown

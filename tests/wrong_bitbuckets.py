@@ -1,0 +1,438 @@
+"""Everything that can be wrong with a Bitbucket Server and the way to it, set up for real, and what a check-up says."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+import ssl
+import threading
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from social_bitbucket_server import reaching
+from social_bitbucket_server.checkup import Stage
+from social_bitbucket_server.keys import PrivateKey, PublicKey
+from social_bitbucket_server.sandbox import Sandbox
+from tests.raw_server import Behaviour, Peer, RawServer, answer, answering
+
+HERE = "127.0.0.1"
+_DAY = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an integration leads: its base URL, the CA certificates (PEM) that it trusts, and what the Bitbucket admin
+    does with the consumer key and the public key."""
+
+    url: str
+    ca_certificates: str = ""
+    paste: Callable[[str, str], object] = lambda consumer_key, public_key: None
+
+
+class Bench:
+    """Sets places up, for the length of a test."""
+
+    def __init__(self, stack: ExitStack, monkeypatch: Any) -> None:
+        self.stack = stack
+        self.monkeypatch = monkeypatch
+        self.company = _company()
+
+    def sandbox(self, **faults: object) -> Place:
+        sandbox = self.start_sandbox(**faults)
+        return Place(sandbox.url, paste=lambda key, pem: sandbox.link(consumer_key=key, public_key=pem))
+
+    def start_sandbox(self, **faults: object) -> Sandbox:
+        sandbox = self.stack.enter_context(Sandbox(context="/bitbucket"))
+        sandbox.faults.update(faults)
+        return sandbox
+
+    def http(self, reply: bytes) -> Place:
+        return Place(f"http://{HERE}:{self.listen(answering(reply))}")
+
+    def tls(self, certificate: Any, behaviour: Behaviour | None = None, *, ca: str | None = None) -> Place:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(context)
+        trusted = self.company.cert_pem.bytes().decode() if ca is None else ca
+        return Place(f"https://{HERE}:{self.listen(behaviour or answering(), context)}", trusted)
+
+    def listen(self, behaviour: Behaviour, context: ssl.SSLContext | None = None) -> int:
+        return self.stack.enter_context(RawServer(behaviour, context=context)).port
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """One thing that is wrong: how to *arrange* it, the *stage* where the check-up ends, and how its answer begins."""
+
+    what: str
+    arrange: Callable[[Bench], Place]
+    stage: Stage
+    sentence: str
+
+
+@cache
+def _company() -> trustme.CA:
+    return trustme.CA(organization_name="The Company")
+
+
+@cache
+def _key(bits: int) -> PrivateKey:
+    return PrivateKey.generate(bits)
+
+
+class SelfSigned:
+    """A certificate that a server made itself."""
+
+    def __init__(self) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bitbucket")])
+        now = dt.datetime.now(dt.UTC)
+        builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - _DAY, now + _DAY).add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(reaching.ipaddress.ip_address(HERE))]), critical=False
+        )
+        certificate = builder.sign(key, hashes.SHA256())
+        self.pem = certificate.public_bytes(serialization.Encoding.PEM)
+        self._key = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    def configure_cert(self, context: ssl.SSLContext) -> None:
+        with trustme.Blob(self.pem).tempfile() as certificate, trustme.Blob(self._key).tempfile() as key:
+            context.load_cert_chain(certificate, key)
+
+
+class Alone:
+    """A certificate without the intermediate one that issued it."""
+
+    def __init__(self, certificate: trustme.LeafCert) -> None:
+        self._certificate = certificate
+
+    def configure_cert(self, context: ssl.SSLContext) -> None:
+        leaf, key = self._certificate.cert_chain_pems[0], self._certificate.private_key_pem
+        with leaf.tempfile() as certificate_file, key.tempfile() as key_file:
+            context.load_cert_chain(certificate_file, key_file)
+
+
+def behind_a_proxy_that_hides_https(bench: Bench) -> Place:
+    """The sandbox behind a real proxy that ends TLS and tells nobody."""
+    sandbox = bench.start_sandbox()
+    port = int(sandbox.url.split(":")[2].partition("/")[0])
+
+    def forward(peer: Peer) -> None:
+        with socket.create_connection((HERE, port)) as onward:
+            back = threading.Thread(target=_carry, args=(onward, peer._connection), daemon=True)
+            back.start()
+            _carry(peer._connection, onward)
+            back.join()
+
+    place = bench.tls(bench.company.issue_cert(HERE), forward)
+    return Place(
+        f"{place.url}/bitbucket",
+        place.ca_certificates,
+        lambda key, pem: sandbox.link(consumer_key=key, public_key=pem),
+    )
+
+
+def _carry(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:  # one side is gone
+        pass
+
+
+def _nobody_knows_the_name(bench: Bench) -> Place:
+    def unknown(name: str) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    bench.monkeypatch.setattr(reaching, "resolver", unknown)
+    return Place("https://bitbucket.example.invalid")
+
+
+def _nothing_listens(_: Bench) -> Place:
+    with socket.create_server((HERE, 0)) as listener:
+        port = listener.getsockname()[1]
+    return Place(f"http://{HERE}:{port}")
+
+
+def _swallowed(bench: Bench) -> Place:
+    """A port whose queue is full: the kernel drops what comes, as a firewall does."""
+    listener = bench.stack.enter_context(socket.create_server((HERE, 0), backlog=0))
+    for _ in range(4):
+        filling = bench.stack.enter_context(socket.socket())
+        filling.setblocking(False)
+        filling.connect_ex(listener.getsockname())
+    return Place(f"http://{HERE}:{listener.getsockname()[1]}")
+
+
+def _in_silence(peer: Peer) -> None:
+    peer.read()
+    peer.wait()
+
+
+def _linked(**values: object) -> Callable[[Bench], Place]:
+    """The sandbox, with a link whose values are others than those of the worksheet."""
+
+    def arrange(bench: Bench) -> Place:
+        sandbox = bench.start_sandbox()
+
+        def paste(key: str, pem: str) -> None:
+            given: dict[str, Any] = {"consumer_key": key, "public_key": pem} | values
+            if given["public_key"] is _OF_SAME_SIZE:
+                given["public_key"] = _key(PublicKey.read(pem).bits).public.pem
+            if given["public_key"] is _OF_ANOTHER_SIZE:
+                given["public_key"] = _key(5120 - PublicKey.read(pem).bits).public.pem
+            sandbox.link(**given)
+
+        return Place(sandbox.url, paste=paste)
+
+    return arrange
+
+
+_OF_SAME_SIZE, _OF_ANOTHER_SIZE = object(), object()
+
+
+def _faulty(**faults: object) -> Callable[[Bench], Place]:
+    return lambda bench: bench.sandbox(**faults)
+
+
+def _says(body: str, status: str = "200 OK", kind: str = "text/html", *headers: str) -> Callable[[Bench], Place]:
+    return lambda bench: bench.http(answer(body.encode(), status, f"Content-Type: {kind}", *headers))
+
+
+def _shows(make: Callable[[trustme.CA], Any], *, ca: str | None = None) -> Callable[[Bench], Place]:
+    return lambda bench: bench.tls(make(bench.company), ca=ca)
+
+
+def _without_its_context_path(bench: Bench) -> Place:
+    return Place(bench.sandbox().url.removesuffix("/bitbucket"))
+
+
+def _old_tls(bench: Bench) -> Place:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    bench.company.issue_cert(HERE).configure_cert(context)
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    return Place(f"https://{HERE}:{bench.listen(answering(), context)}", bench.company.cert_pem.bytes().decode())
+
+
+_LOGIN = "Something in front of Bitbucket asks to log in."
+_ADDRESS = "Bitbucket sees another address than the base URL, and so it cannot verify signatures. The server sees "
+
+FAULTS_OF_THE_SANDBOX = (
+    Wrong("interception: redirect", _faulty(interception="redirect"), Stage.HTTP, _LOGIN),
+    Wrong("interception: page", _faulty(interception="page"), Stage.HTTP, _LOGIN),
+    Wrong(
+        "interception: page, below /plugins alone",
+        _faulty(interception="page", only_path="/plugins/"),
+        Stage.SIGNATURE,
+        _LOGIN,
+    ),
+    Wrong("rate_limited", _faulty(rate_limited=True), Stage.HTTP, "The Bitbucket Server limits our requests."),
+    Wrong(
+        "server_error",
+        _faulty(server_error=True),
+        Stage.HTTP,
+        "The Bitbucket Server reported an error of its own.",
+    ),
+    Wrong("delay", _faulty(delay=600.0), Stage.HTTP, "The Bitbucket Server did not answer in time."),
+    Wrong("clock_skew: ahead", _faulty(clock_skew=900), Stage.CLOCK, "The clocks differ too much."),
+    Wrong("clock_skew: behind", _faulty(clock_skew=-900), Stage.CLOCK, "The clocks differ too much."),
+    Wrong("seen_scheme", _faulty(seen_scheme="https"), Stage.SIGNATURE, f"{_ADDRESS}https:// instead of http://"),
+    Wrong(
+        "seen_host",
+        _faulty(seen_host="internal.example"),
+        Stage.SIGNATURE,
+        f"{_ADDRESS}the host internal.example instead of 127.0.0.1",
+    ),
+    Wrong("seen_port", _faulty(seen_port=1234), Stage.SIGNATURE, f"{_ADDRESS}port 1234 instead of"),
+    Wrong("seen_context_twice", _faulty(seen_context_twice=True), Stage.SIGNATURE, f"{_ADDRESS}the context path twice"),
+    Wrong(
+        "a proxy that hides https",
+        behind_a_proxy_that_hides_https,
+        Stage.SIGNATURE,
+        f"{_ADDRESS}http:// instead of https://: its proxy settings lack server.scheme and server.secure",
+    ),
+)
+
+FAULTS_OF_THE_LINK = (
+    Wrong(
+        "no link with the consumer key",
+        _linked(consumer_key="another"),
+        Stage.SIGNATURE,
+        "Bitbucket does not know the consumer key.",
+    ),
+    Wrong(
+        "another public key",
+        _linked(public_key=_OF_SAME_SIZE),
+        Stage.SIGNATURE,
+        "The public key in the application link is not the one of this integration.",
+    ),
+    Wrong(
+        "a public key of another size",
+        _linked(public_key=_OF_ANOTHER_SIZE),
+        Stage.SIGNATURE,
+        "Bitbucket cannot use the public key in the application link.",
+    ),
+    Wrong(
+        "a damaged public key",
+        _linked(public_key="nonsense"),
+        Stage.SIGNATURE,
+        "Bitbucket cannot use the public key in the application link.",
+    ),
+    Wrong(
+        "three-legged OAuth off",
+        _linked(three_legged_allowed=False),
+        Stage.SIGNATURE,
+        "Bitbucket does not let this consumer ask people for access.",
+    ),
+)
+
+FAULTS_OF_TLS = (
+    Wrong(
+        "self-signed",
+        lambda bench: bench.tls(SelfSigned()),
+        Stage.TLS,
+        "The Bitbucket Server's certificate is self-signed.",
+    ),
+    Wrong(
+        "expired",
+        _shows(lambda company: company.issue_cert(HERE, not_after=dt.datetime.now(dt.UTC) - _DAY)),
+        Stage.TLS,
+        "The Bitbucket Server's certificate is not valid today.",
+    ),
+    Wrong(
+        "another name",
+        _shows(lambda company: company.issue_cert("other.example")),
+        Stage.TLS,
+        "The Bitbucket Server's certificate is for another name.",
+    ),
+    Wrong(
+        "the intermediate certificate is missing",
+        _shows(lambda company: Alone(company.create_child_ca().issue_cert(HERE))),
+        Stage.TLS,
+        "The Bitbucket Server shows its own certificate alone, and who issued it is not known here.",
+    ),
+    Wrong(
+        "a CA that is not trusted",
+        _shows(lambda company: company.create_child_ca().issue_cert(HERE), ca=""),
+        Stage.TLS,
+        "The Bitbucket Server's certificate was issued by a CA that is not trusted here.",
+    ),
+    Wrong(
+        "http on the port for https",
+        lambda bench: Place(f"https://{HERE}:{bench.listen(lambda peer: peer.send(answer(b'', '400 Bad Request')))}"),
+        Stage.TLS,
+        "The Bitbucket Server does not speak TLS on the port of the base URL.",
+    ),
+    Wrong(
+        "a handshake that stalls",
+        lambda bench: Place(f"https://{HERE}:{bench.listen(Peer.wait)}"),
+        Stage.TLS,
+        "The Bitbucket Server does not answer the TLS handshake.",
+    ),
+    Wrong(
+        "a handshake that is broken off",
+        lambda bench: Place(f"https://{HERE}:{bench.listen(lambda _: None)}"),
+        Stage.TLS,
+        "No secure connection to the Bitbucket Server could be made.",
+    ),
+    Wrong(
+        "TLS 1.1 at the most", _old_tls, Stage.TLS, "The Bitbucket Server speaks only versions of TLS that are too old."
+    ),
+)
+
+FAULTS_OF_THE_NETWORK = (
+    Wrong(
+        "no such name",
+        _nobody_knows_the_name,
+        Stage.NAME,
+        "The name in the base URL does not lead to a server that can be reached.",
+    ),
+    Wrong("nothing listens", _nothing_listens, Stage.CONNECTION, "Nothing listens on the port of the base URL."),
+    Wrong(
+        "a firewall that swallows everything",
+        _swallowed,
+        Stage.CONNECTION,
+        "The port of the base URL does not answer; a firewall may be in between.",
+    ),
+    Wrong(
+        "a server that is silent",
+        lambda bench: Place(f"http://{HERE}:{bench.listen(_in_silence)}"),
+        Stage.HTTP,
+        "The Bitbucket Server did not answer in time.",
+    ),
+    Wrong(
+        "a server that hangs up",
+        lambda bench: Place(f"http://{HERE}:{bench.listen(lambda peer: peer.read() and None)}"),
+        Stage.HTTP,
+        "The Bitbucket Server could not be reached.",
+    ),
+)
+
+OTHERS_THAT_ANSWER = (
+    Wrong(
+        "a two-factor plugin",
+        _says("<h1>Two-factor authentication</h1>"),
+        Stage.HTTP,
+        "A two-factor plugin answers instead of Bitbucket's OAuth.",
+    ),
+    Wrong(
+        "maintenance",
+        _says("<h1>Back soon</h1>", "503 Service Unavailable"),
+        Stage.HTTP,
+        "The Bitbucket Server is being maintained.",
+    ),
+    Wrong(
+        "a proxy that wants a password",
+        _says("", "401 Unauthorized", "text/plain", 'WWW-Authenticate: Basic realm="x"'),
+        Stage.HTTP,
+        _LOGIN,
+    ),
+    Wrong(
+        "a redirect to another host",
+        _says("", "302 Found", "text/plain", "Location: https://elsewhere.example/"),
+        Stage.HTTP,
+        "The Bitbucket Server answered with a redirect.",
+    ),
+    Wrong("a page", _says("<p>Welcome!</p>"), Stage.HTTP, "Something else than Bitbucket's OAuth answered."),
+    Wrong(
+        "the context path is missing",
+        _without_its_context_path,
+        Stage.HTTP,
+        "Bitbucket is below another address. It is http://",
+    ),
+    Wrong(
+        "nothing at the address",
+        _says("no", "404 Not Found", "text/plain"),
+        Stage.HTTP,
+        "Something else than Bitbucket answers at the base URL.",
+    ),
+    Wrong(
+        "another product",
+        _says('{"version":"9.1.0","displayName":"Jira"}', kind="application/json"),
+        Stage.BITBUCKET,
+        "Something else than Bitbucket answers at the base URL.",
+    ),
+)
+
+EVERYTHING = (
+    *FAULTS_OF_THE_SANDBOX,
+    *FAULTS_OF_THE_LINK,
+    *FAULTS_OF_TLS,
+    *FAULTS_OF_THE_NETWORK,
+    *OTHERS_THAT_ANSWER,
+)
