@@ -13,7 +13,7 @@ from ..application_link import ApplicationLinks, basic, bearer
 from ..checkup import check_up
 from ..integration import Integration
 from ..secret import Secret
-from . import PROGRAM, CommandError, add_command
+from . import CommandError, add_command
 from .check import CALLBACK
 from .given import add_integration_options, integration_of
 from .report import report
@@ -127,6 +127,6 @@ def _confirm(arguments: argparse.Namespace, plan: str) -> None:
     if arguments.yes:
         return
     if not sys.stdin.isatty():
-        raise CommandError(f"Nobody can answer here; add --yes to '{PROGRAM}' to do it without asking.")
+        raise CommandError("Nobody can answer here; add --yes to do it without asking.")
     if input("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
         raise CommandError("Nothing was changed.")

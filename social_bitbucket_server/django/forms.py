@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.utils.translation import gettext_lazy as _
 
 from . import integrations
@@ -21,6 +22,9 @@ else:
 
 class IntegrationForm(_Form):
     """A new integration, or changes to one that people may log in through already."""
+
+    class Meta:
+        widgets: ClassVar[dict[str, forms.Widget]] = {"base_url": AdminTextInputWidget({"class": "vLargeTextField"})}
 
     same_server = forms.BooleanField(
         label=_("This is the same Bitbucket Server under a new address"),
