@@ -1,10 +1,13 @@
 """*Test connection* in a real browser."""
 
 import re
+from contextlib import ExitStack
 
 import pytest
 
+from social_bitbucket_server import checkup
 from tests.browser.test_story import Worksheet, add_integration, create_organization, log_into_sandbox
+from tests.wrong_bitbuckets import EVERYTHING, Bench
 
 pytestmark = pytest.mark.browser
 
@@ -41,24 +44,25 @@ def test_everything_passes_when_the_values_were_pasted(page, integration):
     assert "Bitbucket 8.19.0" in shown
 
 
-@pytest.mark.parametrize(
-    ("faults", "words"),
-    [
-        ({"interception": "page"}, "Something else than Bitbucket's OAuth answered."),
-        ({"interception": "redirect"}, "The Bitbucket Server answered with a redirect."),
-        ({"rate_limited": True}, "The Bitbucket Server limits our requests."),
-        ({"server_error": True}, "The Bitbucket Server reported an error of its own."),
-        ({"clock_skew": 900}, "The clocks differ too much."),
-        ({"seen_scheme": "https"}, "The server sees https:// instead of http://"),
-        ({"seen_host": "internal.example"}, "The server sees the host internal.example"),
-        ({"seen_port": 1234}, "The server sees port 1234"),
-        ({"seen_context_twice": True}, "The server sees the context path twice"),
-    ],
-)
-def test_each_fault_is_found_by_its_right_name(page, integration, faults, words):
-    link(page, integration)
-    integration.faults.update(faults)
-    assert words in run_test(page)
+@pytest.fixture
+def bench(monkeypatch):
+    monkeypatch.setattr(checkup, "_STAGE_SECONDS", 0.5)
+    with ExitStack() as stack:
+        yield Bench(stack, monkeypatch)
+
+
+@pytest.mark.parametrize("wrong", EVERYTHING, ids=lambda wrong: wrong.what)
+def test_each_thing_that_is_wrong_is_found_by_its_right_name(page, demo_url, bench, wrong):
+    place = wrong.arrange(bench)
+    create_organization(page, demo_url)
+    add_integration(page, place.url, ca_certificates=place.ca_certificates)
+    worksheet = Worksheet(page)
+    place.paste(worksheet["Consumer Key"], worksheet["Public Key"])
+    run_test(page)
+    failed = page.locator(".stages > .failed").first.inner_text()
+    assert failed.startswith(wrong.stage)
+    assert wrong.sentence in failed
+    assert "What to do:" in failed
 
 
 def test_the_page_fits_a_telephone(page, integration):

@@ -18,10 +18,11 @@ def create_organization(page, demo_url, name="Acme"):
     page.get_by_role("button", name="Create organization").click()
 
 
-def add_integration(page, base_url, name="On-premise Bitbucket"):
+def add_integration(page, base_url, name="On-premise Bitbucket", ca_certificates=""):
     page.get_by_role("link", name=re.compile("Add Integration", re.IGNORECASE)).first.click()
     page.get_by_label("Name").fill(name)
     page.get_by_label("Base URL").fill(base_url)
+    page.get_by_label("CA certificate").fill(ca_certificates)
     page.get_by_role("button", name=re.compile("Save|Add|Create")).click()
 
 

@@ -1,0 +1,285 @@
+"""Set-up links: whoever has one sees and tests one integration for seven days, without an account."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from demo_app import clock, database
+from demo_app.models import AuditEntry, IntegrationRecord, SetupLink
+from social_bitbucket_server.sandbox import Sandbox
+from tests.demo_visitor import Page, Visitor
+from tests.flow.demo import Demo, log_in, on_every_database
+
+
+@pytest.fixture
+def owner(demo: Demo, acme: str) -> Visitor:
+    visitor = demo.visitor()
+    visitor.log_owner_in("acme")
+    return visitor
+
+
+def make(owner: Visitor, integration: str) -> str:
+    """Make a set-up link; returns its path."""
+    page = owner.post(f"{integration}/setup-link", integration)
+    assert page.status == 200, page.words
+    return page.value_of("Set-up link").removeprefix(owner.transport.origin)
+
+
+def revoke(owner: Visitor, integration: str) -> Page:
+    return owner.post(f"{integration}/setup-link/revoke", integration)
+
+
+def later(monkeypatch: pytest.MonkeyPatch, **by: int) -> None:
+    moment = clock.now() + timedelta(**by)
+    monkeypatch.setattr(clock, "now", lambda: moment)
+
+
+def change(demo: Demo, integration: str, **values: object) -> None:
+    with demo.app.app_context():
+        record = database.session.get_one(IntegrationRecord, integration.rpartition("/")[2])
+        for name, value in values.items():
+            setattr(record, name, value)
+        database.session.commit()
+
+
+def is_over(visitor: Visitor, link: str, why: str) -> bool:
+    """Whether nothing of *link* opens any more, and it says why and nothing about what it opened."""
+    pages = [visitor.get(link), visitor.get(f"{link}/link.sh"), visitor.post(f"{link}/test", "/organizations/new")]
+    return all(
+        page.status == 410 and why in page.words and "Acme" not in page.words and "Consumer Key" not in page.words
+        for page in pages
+    )
+
+
+@on_every_database
+def test_it_shows_the_worksheet_and_the_script_to_somebody_without_an_account(
+    demo: Demo, acme: str, owner: Visitor
+) -> None:
+    link = make(owner, acme)
+    of_the_owner, opened = owner.get(acme), demo.visitor().get(link)
+    assert opened.status == 200
+    assert "Let Acme log in with Bitbucket" in opened.words
+    for label in ("Application URL", "Application Name", "Consumer Key", "Public Key", "link.sh"):
+        assert opened.value_of(label) == of_the_owner.value_of(label)
+
+
+def test_the_values_that_it_shows_let_people_log_in(demo: Demo, owner: Visitor, other_sandbox: Sandbox) -> None:
+    integration = owner.add_integration("acme", other_sandbox.url)
+    page = demo.visitor().get(make(owner, integration))
+    other_sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=page.value_of("Public Key"))
+    jane = demo.visitor()
+    assert log_in(jane, integration, other_sandbox).status == 303
+    assert "You are logged in" in jane.get("/o/acme/account").words
+
+
+def test_it_shows_one_integration_and_nothing_else(
+    demo: Demo, acme: str, owner: Visitor, other_sandbox: Sandbox
+) -> None:
+    other = owner.add_integration("acme", other_sandbox.url, "The second one")
+    admin = demo.visitor()
+    page = admin.get(make(owner, acme))
+    second = owner.get(other)
+    for hidden in ("The second one", other_sandbox.url, second.value_of("Consumer Key"), "owner@acme.example"):
+        assert hidden not in page.text
+    assert re.findall(r'(?:href|action)="(/o/[^"]*)"', page.text) == []
+    for path in (acme, f"{acme}/edit", "/o/acme/settings/people", "/o/acme/settings/audit", "/o/acme/account"):
+        assert admin.get(path).status in {303, 404}
+    for path in (f"{acme}/edit", f"{acme}/delete", f"{acme}/test", f"{acme}/setup-link", f"{acme}/try"):
+        assert admin.send(path, csrf_token=page.csrf_token).status in {303, 404}
+    assert owner.get(acme).status == 200, "nothing was deleted"
+
+
+def test_it_is_kept_out_of_caches_and_search_engines(demo: Demo, acme: str, owner: Visitor) -> None:
+    link = make(owner, acme)
+    for page in (demo.visitor().get(link), demo.visitor().get(f"{link}/link.sh")):
+        assert page.headers["X-Robots-Tag"] == "noindex, nofollow"
+        assert "no-store" in page.headers["Cache-Control"]
+        assert page.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_it_is_shown_once_and_not_kept(demo: Demo, acme: str, owner: Visitor) -> None:
+    token = make(owner, acme).rpartition("/")[2]
+    demo.visitor().get(f"/setup/{token}")
+    assert token not in owner.get(acme).text
+    assert token not in owner.get("/o/acme/settings/audit").text
+    with demo.app.app_context():
+        rows = [vars(row) for table in (SetupLink, AuditEntry) for row in database.session.scalars(select(table))]
+    assert token not in repr(rows)
+
+
+def test_the_owner_sees_that_it_was_opened(demo: Demo, acme: str, owner: Visitor) -> None:
+    link = make(owner, acme)
+    assert "Opened last Never" in owner.get(acme).words
+    admin = demo.visitor()
+    admin.get(link)
+    admin.get(link)
+    assert re.search(r"Opened last (?!Never).* from 127\.0\.0\.1", owner.get(acme).words)
+    assert owner.get("/o/acme/settings/audit").words.count("A set-up link was opened.") == 1
+
+
+@on_every_database
+def test_it_opens_nothing_after_it_was_revoked(demo: Demo, acme: str, owner: Visitor) -> None:
+    link = make(owner, acme)
+    assert revoke(owner, acme).status == 303
+    assert is_over(demo.visitor(), link, "It was revoked")
+    assert "Revoke the set-up link" not in owner.get(acme).words
+    assert revoke(owner, acme).status == 303, "once more changes nothing"
+
+
+def test_it_expires_after_seven_days(
+    demo: Demo, acme: str, owner: Visitor, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = make(owner, acme)
+    later(monkeypatch, days=7, seconds=-1)
+    assert demo.visitor().get(link).status == 200
+    later(monkeypatch, seconds=1)
+    asked = len(sandbox.requests)
+    assert is_over(demo.visitor(), link, "Set-up links expire after seven days.")
+    assert len(sandbox.requests) == asked
+
+
+def test_one_that_expired_long_ago_is_forgotten_when_a_new_one_is_made(
+    demo: Demo, acme: str, owner: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = make(owner, acme)
+    later(monkeypatch, days=38)
+    owner.log_owner_in("acme")
+    make(owner, acme)
+    assert demo.visitor().get(old).status == 404
+
+
+@on_every_database
+def test_a_new_one_takes_the_place_of_the_one_before(demo: Demo, acme: str, owner: Visitor) -> None:
+    first, second = make(owner, acme), make(owner, acme)
+    assert is_over(demo.visitor(), first, "a newer one took its place")
+    assert demo.visitor().get(second).status == 200
+
+
+@on_every_database
+def test_of_several_that_are_made_at_once_one_opens(demo: Demo, acme: str, owner: Visitor) -> None:
+    token = owner.get(acme).csrf_token
+    with ThreadPoolExecutor(4) as pool:
+        pages = list(pool.map(lambda _: owner.send(f"{acme}/setup-link", csrf_token=token), range(4)))
+    links = [page.value_of("Set-up link").removeprefix(demo.origin) for page in pages if page.status == 200]
+    assert sorted(demo.visitor().get(link).status for link in links) == [200] + [410] * (len(links) - 1)
+
+
+@pytest.mark.parametrize("token", ["x", "A" * 43, "A" * 44, "..%2f" * 9, "é" * 43])
+def test_what_nobody_was_given_is_a_page_that_does_not_exist(demo: Demo, acme: str, owner: Visitor, token: str) -> None:
+    make(owner, acme)
+    unknown = demo.visitor().get(f"/setup/{token}")
+    assert unknown.status == 404
+    assert unknown.words == demo.visitor().get("/nothing/at/all").words
+    assert demo.visitor().get(f"/setup/{token}/link.sh").status == 404
+
+
+def test_it_does_not_open_a_disabled_integration_and_opens_it_when_it_is_enabled_again(
+    demo: Demo, acme: str, owner: Visitor
+) -> None:
+    link = make(owner, acme)
+    change(demo, acme, disabled_at=clock.now())
+    assert demo.visitor().get(link).status == 404
+    refused = owner.post(f"{acme}/setup-link", acme)
+    assert refused.status == 303
+    assert "would open nothing" in owner.get(acme).words
+    change(demo, acme, disabled_at=None)
+    assert demo.visitor().get(link).status == 200
+
+
+def test_it_goes_with_its_integration(demo: Demo, acme: str, owner: Visitor) -> None:
+    link = make(owner, acme)
+    owner.post(f"{acme}/delete", f"{acme}/delete", name="Bitbucket")
+    assert demo.visitor().get(link).status == 404
+
+
+def test_it_tests_the_connection_and_says_what_the_bitbucket_admin_has_to_do(
+    demo: Demo, owner: Visitor, other_sandbox: Sandbox
+) -> None:
+    integration = owner.add_integration("acme", other_sandbox.url)
+    link = make(owner, integration)
+    admin = demo.visitor()
+    failed = admin.post(f"{link}/test", link)
+    assert "Bitbucket does not know the consumer key." in failed.words
+    assert "Your part is done" not in failed.words
+    page = admin.get(link)
+    other_sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=page.value_of("Public Key"))
+    passed = admin.post(f"{link}/test", link)
+    assert passed.text.count('class="passed"') == 8
+    assert "your part is done" in passed.words
+    for shown in (failed, passed):
+        assert re.findall(r'(?:href|action)="(/o/[^"]*)"', shown.text) == []
+    assert "The connection works, and nobody has logged in yet." in owner.get(integration).words
+
+
+def test_it_does_not_lead_to_the_edit_page_where_the_base_url_is_wrong(
+    demo: Demo, owner: Visitor, sandbox: Sandbox
+) -> None:
+    integration = owner.add_integration("acme", sandbox.url.removesuffix("/bitbucket"))
+    link = make(owner, integration)
+    shown = demo.visitor().post(f"{link}/test", link)
+    assert f"The base URL is {sandbox.url}" in shown.words
+    assert "Edit the integration" not in shown.words
+
+
+def test_a_test_wants_the_pages_own_form(demo: Demo, acme: str, owner: Visitor, sandbox: Sandbox) -> None:
+    link = make(owner, acme)
+    admin = demo.visitor()
+    admin.get(link)
+    asked = len(sandbox.requests)
+    assert admin.send(f"{link}/test", csrf_token="x").status == 400
+    assert admin.get(f"{link}/test").status == 405
+    assert len(sandbox.requests) == asked
+
+
+def test_the_owner_alone_makes_and_revokes(demo: Demo, acme: str, owner: Visitor, sandbox: Sandbox) -> None:
+    link = make(owner, acme)
+    member, stranger, anybody = demo.visitor(), demo.visitor(), demo.visitor()
+    member.get(log_in(member, acme, sandbox).location)
+    stranger.create_organization("globex")
+    for visitor, form_page in (
+        (member, "/o/acme/account"),
+        (stranger, "/o/globex/settings/integrations/add"),
+        (anybody, "/organizations/new"),
+    ):
+        for path in (f"{acme}/setup-link", f"{acme}/setup-link/revoke"):
+            assert visitor.post(path, form_page).status in {303, 404}
+        assert visitor.get(f"{acme}/link.sh").status in {303, 404}
+    assert owner.get(f"{acme}/setup-link").status == 405
+    assert demo.visitor().get(link).status == 200, "still the one that the owner made"
+
+
+def test_the_script_is_a_file_and_the_owner_has_the_same(demo: Demo, acme: str, owner: Visitor) -> None:
+    link = make(owner, acme)
+    script = demo.visitor().get(f"{link}/link.sh")
+    assert script.text.startswith("#!/bin/sh\n")
+    assert script.text == owner.get(f"{acme}/link.sh").text
+    assert script.headers["Content-Disposition"] == 'attachment; filename="link.sh"'
+    assert script.headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+def test_opening_and_guessing_have_a_limit(demo: Demo, acme: str, owner: Visitor) -> None:
+    link = make(owner, acme)
+    admin = demo.visitor()
+    statuses = [admin.get(f"/setup/{'A' * 43}").status for _ in range(29)]
+    assert set(statuses) == {404}
+    assert admin.get(link).status == 200
+    refused = admin.get(link)
+    assert refused.status == 429
+    assert "Too many set-up links were opened from your network" in refused.words
+    assert int(refused.headers["Retry-After"]) > 0
+
+
+def test_tests_and_new_links_have_a_limit(demo: Demo, acme: str, owner: Visitor) -> None:
+    link = make(owner, acme)
+    for _ in range(19):
+        link = make(owner, acme)
+    assert owner.post(f"{acme}/setup-link", acme).status == 429
+    admin = demo.visitor()
+    token = admin.get(link).csrf_token
+    statuses = [admin.send(f"{link}/test", csrf_token=token).status for _ in range(11)]
+    assert statuses == [200] * 10 + [429]
