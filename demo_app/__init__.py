@@ -17,6 +17,7 @@ from . import (
     errors,
     integrations,
     login,
+    oauth2,
     operation,
     organization,
     pipeline,
@@ -53,6 +54,8 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
         SOCIAL_AUTH_LOGIN_REDIRECT_URL="/",
         SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS=integrations.for_login,
         SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN=app_settings.public_base_url,
+        SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_INTEGRATIONS=integrations.for_oauth2_login,
+        SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_CALLBACK_ORIGIN=app_settings.public_base_url,
     )
     app.config.update({name: value for name, value in (config or {}).items() if name not in SETTINGS})
     app.extensions["settings"] = app_settings
@@ -70,7 +73,7 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     login_manager.init_app(app)
     bitbucket.configure(app, SocialStorage)
     errors.handle_errors(app)
-    for module in (start, organization, login, account, settings, setup, operation):
+    for module in (start, organization, login, account, settings, oauth2, setup, operation):
         app.register_blueprint(module.blueprint)
 
     database.connect(app, app_settings.database_url)

@@ -90,7 +90,7 @@ def prepare(app: Flask, sandbox: Sandbox) -> str:
         name=f"{settings.application_name} ({organization.name})",
         application_url=navigation.absolute(integrations.application_path(record)),
         consumer_key=record.consumer_key,
-        public_key=record.active_key_pair.public_key,
+        public_key=record.active_key_pair.public_key if record.active_key_pair else "",
     )
     login_link = navigation.absolute(url_for("organization.login", slug=organization.slug))
     owner_login = navigation.absolute(url_for("organization.owner_login", slug=organization.slug))

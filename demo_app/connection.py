@@ -7,15 +7,15 @@ import secrets
 from collections.abc import Iterator
 from typing import Any, cast
 
-from flask import Flask, Response, current_app, request, url_for
+from flask import Flask, Response, current_app, request
 from markupsafe import Markup
 from sqlalchemy import update
 
 from social_bitbucket_server.checkup import Outcome, Result, Stage, check_up, first_failure
-from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.integration import Integration, OAuth2Integration
 
 from . import audit, database, integrations, navigation
-from .models import IntegrationRecord
+from .models import IntegrationRecord, OAuth
 
 PLACE = "<!-- the stages -->"
 """Where the page that is shown has its stages."""
@@ -24,20 +24,22 @@ _LOG = logging.getLogger(__name__)
 
 
 class ConnectionTest:
-    """The test of *record*, to be iterated once: each stage's result comes as soon as it is there.
+    """The test of *record* by one *oauth*, to be iterated once: each stage's result comes as soon as it is there.
 
     How it came out is written down, also where whoever watched went away before the end. *crash* is the reference
     number of a mistake of ours, which ends it. It goes on when the request that began it is over, and holds nothing
     of the database's while the server is asked.
     """
 
-    def __init__(self, record: IntegrationRecord) -> None:
+    def __init__(self, record: IntegrationRecord, oauth: OAuth) -> None:
         self.results: list[Result] = []
         self.crash = ""
         self._app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]  # a proxy's method
         self._integration_id, self._organization_id = record.id, record.organization_id
         self._address = request.remote_addr
-        self._callback = navigation.absolute(url_for("login.complete", integration=record.id))
+        self._oauth = oauth
+        self._is_of_an_upgrade = oauth is OAuth.TWO and len(record.ways) > 1
+        self._callback = navigation.absolute(integrations.callback_path(record, oauth))
 
     def __iter__(self) -> Iterator[Result]:
         outcome = "interrupted"
@@ -58,10 +60,10 @@ class ConnectionTest:
         """Whether every stage passed."""
         return all(result.outcome is Outcome.PASSED for result in self.results)
 
-    def _integration(self) -> Integration:
+    def _integration(self) -> Integration | OAuth2Integration:
         with self._app.app_context():
             record = database.session.get_one(IntegrationRecord, self._integration_id)
-            return integrations.signing_with(record, record.active_key_pair)
+            return integrations.ready_for(record, self._oauth)
 
     def _note_version(self, result: Result) -> None:
         if result.stage is not Stage.BITBUCKET or "version" not in result.facts:
@@ -78,7 +80,7 @@ class ConnectionTest:
         failed = first_failure(self.results)
         with self._app.app_context():
             audit.record(
-                "integration.tested",
+                "upgrade.tested" if self._is_of_an_upgrade else "integration.tested",
                 outcome=outcome,
                 org_id=self._organization_id,
                 integration_id=self._integration_id,

@@ -12,6 +12,7 @@ from wtforms import (
     EmailField,
     HiddenField,
     PasswordField,
+    RadioField,
     SelectField,
     StringField,
     TextAreaField,
@@ -23,8 +24,12 @@ from social_bitbucket_server.ca_certificates import read_ca_certificates
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import BaseURLRules, ServerURL
 
+from .models import OAuth
+
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 LEAST_PASSWORD_LENGTH = 10
+_CREDENTIAL = re.compile(r"[!-~]{1,255}\Z")
+_NO_CREDENTIAL = "Copy it once more: it has no spaces, and 255 characters at most."
 PLATFORM = "Bitbucket Server / Data Center"
 
 
@@ -132,6 +137,35 @@ class IntegrationForm(FlaskForm):  # type: ignore[misc]  # untyped
             if "PRIVATE KEY" in field.data:
                 field.data = ""
             raise ValidationError(f"{error.problem.title} {error.reason}") from error
+
+
+class NewIntegrationForm(IntegrationForm):
+    """A new integration, for one OAuth."""
+
+    oauth_version = RadioField("OAuth version", choices=[way.value for way in OAuth], default=OAuth.ONE.value)
+
+    @property
+    def oauth(self) -> OAuth:
+        """The chosen one."""
+        return OAuth(self.oauth_version.data)
+
+
+class ClientCredentialsForm(FlaskForm):  # type: ignore[misc]  # untyped
+    """What Bitbucket shows after *Save* for an external application. The secret is never shown again."""
+
+    client_id = StringField(
+        "Client ID",
+        filters=[_strip],
+        validators=[InputRequired("Copy the Client ID from Bitbucket."), Regexp(_CREDENTIAL, message=_NO_CREDENTIAL)],
+    )
+    client_secret = PasswordField(
+        "Client secret",
+        filters=[_strip],
+        validators=[
+            InputRequired("Copy the Client secret from Bitbucket."),
+            Regexp(_CREDENTIAL, message=_NO_CREDENTIAL),
+        ],
+    )
 
 
 class EditIntegrationForm(IntegrationForm):

@@ -20,6 +20,12 @@ def find(user: User, identity_id: int) -> Any:
     return database.session.scalar(select(Identity).where(Identity.id == identity_id, Identity.user_id == user.id))
 
 
+def with_uid(uid: str) -> Any:
+    """The identity *uid*, or None. It is the same one by whichever OAuth somebody logs in: *provider* is only the one
+    that was used last."""
+    return database.session.scalar(select(Identity).where(Identity.uid == uid))
+
+
 def person_with(uid: str) -> User | None:
     """Whose identity *uid* is."""
     return database.session.scalar(select(User).join(Identity, Identity.user_id == User.id).where(Identity.uid == uid))
@@ -40,7 +46,7 @@ def to_connect(user: User) -> Sequence[IntegrationRecord]:
     whoever runs a Bitbucket Server must not come into it."""
     if user.is_owner:
         return ()
-    return database.session.scalars(
+    enabled = database.session.scalars(
         select(IntegrationRecord)
         .where(
             IntegrationRecord.organization_id == user.organization_id,
@@ -48,7 +54,8 @@ def to_connect(user: User) -> Sequence[IntegrationRecord]:
             ~_has_identity(user, IntegrationRecord.id),
         )
         .order_by(IntegrationRecord.number)
-    ).all()
+    )
+    return [record for record in enabled if record.ways]
 
 
 def can_be_disconnected(user: User) -> set[int]:

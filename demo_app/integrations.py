@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import lru_cache
+from typing import Any
 
-from flask import current_app
+from flask import current_app, url_for
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import contains_eager, joinedload
 
-from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey, new_consumer_key
+from social_bitbucket_server.pending import LIFETIME
 from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.secret import Secret
 from social_bitbucket_server.server_url import BaseURLRules, ServerURL
 
 from . import audit, clock, database, identities, sessions
 from .config import Settings
 from .instance_files import UnsafeSettingError
-from .models import IntegrationRecord, KeyPair, KeyState, Organization
+from .models import ClientCredentials, IntegrationRecord, KeyPair, KeyState, OAuth, Organization
 
 _PURPOSE = "integration-private-key"
+_CLIENT_SECRET = "integration-client-secret"  # noqa: S105  # a purpose
 _ANY_BASE_URL = BaseURLRules(plain_http_hosts=None)
 
 KEYS_KEPT = 1024
@@ -29,8 +34,8 @@ KEYS_KEPT = 1024
 
 
 class SealedKeys:
-    """Private keys as they rest in the database, sealed with *ring*; the :data:`KEYS_KEPT` that were used last are
-    opened and parsed once.
+    """Private keys and client secrets as they rest in the database, sealed with *ring*; the :data:`KEYS_KEPT` private
+    keys that were used last are opened and parsed once.
 
     They are known by the sealed record itself: what another process changes in the database is opened anew.
     """
@@ -44,7 +49,7 @@ class SealedKeys:
         """With the configured ring, or the one that the first run made. Raises UnsafeSettingError where it was lost."""
         text = settings.key_ring or settings.instance.read("key_ring")
         if text is None:
-            if database.session.scalar(select(KeyPair.id).limit(1)) is not None:
+            if any(database.session.scalar(select(table.id).limit(1)) for table in (KeyPair, ClientCredentials)):
                 raise UnsafeSettingError(
                     f"The key ring is missing, and with it the private keys in the database cannot be opened. "
                     f"Put the file {settings.instance.path / 'key_ring'} back, or set KEY_RING."
@@ -66,15 +71,39 @@ class SealedKeys:
         """The private key of *pair*. Raises ``sealed_key_unopenable``."""
         return self._opened(pair.sealed_private_key or "", pair.integration_id, pair.id)
 
+    def seal_client_secret(self, client_secret: str, *, integration_id: str, credentials_id: str) -> str:
+        """*client_secret* as a record that opens for this integration and these client credentials only."""
+        return self._ring.seal(
+            client_secret.encode(), purpose=_CLIENT_SECRET, integration_id=integration_id, key_id=credentials_id
+        )
+
+    def reseal_client_secret(self, credentials: ClientCredentials) -> str:
+        """The record of the client secret among *credentials*, sealed with the newest key of the ring."""
+        return self._ring.reseal(credentials.sealed_client_secret, **_whose(credentials))
+
+    def open_client_secret(self, credentials: ClientCredentials) -> Secret:
+        """The client secret among *credentials*. Raises ``sealed_key_unopenable``."""
+        return Secret(self._ring.open(credentials.sealed_client_secret, **_whose(credentials)).decode())
+
     # Whose it is belongs to what is known: a record that was copied to another row must not open there.
     def _open(self, sealed: str, integration_id: str, key_id: str) -> PrivateKey:
         return PrivateKey.read(self._ring.open(sealed, purpose=_PURPOSE, integration_id=integration_id, key_id=key_id))
 
 
+def _whose(credentials: ClientCredentials) -> dict[str, str]:
+    return {"purpose": _CLIENT_SECRET, "integration_id": credentials.integration_id, "key_id": credentials.id}
+
+
 def make(
-    organization: Organization, name: str, server_url: ServerURL, *, ca_certificates: str = ""
+    organization: Organization,
+    name: str,
+    server_url: ServerURL,
+    *,
+    ca_certificates: str = "",
+    oauth: OAuth = OAuth.ONE,
 ) -> IntegrationRecord:
-    """A new integration of *organization*, with a consumer key, a namespace and a key pair of its own."""
+    """A new integration of *organization*, with a consumer key and a namespace of its own, and a key pair for OAuth 1.
+    For OAuth 2 it waits for its client credentials."""
     organization.integrations_made = Organization.integrations_made + 1
     database.session.flush()  # the database counts, so that two at once get different numbers
     record = IntegrationRecord(
@@ -86,10 +115,12 @@ def make(
         consumer_key=new_consumer_key(),
         namespace=secrets.token_hex(16),
         ca_certificates=ca_certificates,
+        oauth1_ended_at=clock.now() if oauth is OAuth.TWO else None,
     )
     database.session.add(record)
     database.session.flush()
-    add_key_pair(record, make_private_key(), KeyState.ACTIVE)
+    if oauth is OAuth.ONE:
+        add_key_pair(record, make_private_key(), KeyState.ACTIVE)
     audit.record(
         "integration.created",
         org_id=organization.id,
@@ -143,17 +174,20 @@ def delete(record: IntegrationRecord) -> None:
 
 
 def reseal_keys() -> tuple[int, int]:
-    """Seal every private key with the ring's newest key, so that the older ones can be taken out of it.
+    """Seal every private key and client secret with the ring's newest key, so that the older ones can be taken out of
+    it.
 
     Each is kept before the next is touched, so it can be interrupted and run again. Returns how many are sealed with
     the newest key now, and how many could not be opened and stay as they are.
     """
     done = failed = 0
-    for key_id in database.session.scalars(select(KeyPair.id).where(KeyPair.sealed_private_key.is_not(None))).all():
-        try:
-            done += _reseal(key_id)
-        except BitbucketServerError:
-            failed += 1
+    sealed_pairs = select(KeyPair.id).where(KeyPair.sealed_private_key.is_not(None))
+    for reseal, ids in ((_reseal, sealed_pairs), (_reseal_client_secret, select(ClientCredentials.id))):
+        for row_id in database.session.scalars(ids).all():
+            try:
+                done += reseal(row_id)
+            except BitbucketServerError:
+                failed += 1
     return done, failed
 
 
@@ -171,20 +205,45 @@ def _reseal(key_id: str) -> bool:
     return True
 
 
-def ring_opens_keys() -> bool:
-    """Whether the configured ring opens the oldest and the newest private key; true where there are none.
+def _reseal_client_secret(credentials_id: str) -> bool:
+    """Whether the client credentials were still there."""
+    credentials = database.session.get(ClientCredentials, credentials_id)
+    if credentials is None:
+        return False
+    database.session.execute(
+        update(ClientCredentials)
+        .where(
+            ClientCredentials.id == credentials_id,
+            ClientCredentials.sealed_client_secret == credentials.sealed_client_secret,
+        )
+        .values(sealed_client_secret=sealed_keys().reseal_client_secret(credentials))
+    )
+    database.session.commit()
+    return True
 
-    A ring is lost at one moment: of the keys that were sealed before it, the oldest does not open.
+
+def ring_opens_keys() -> bool:
+    """Whether the configured ring opens the oldest and the newest private key and client secret; true where there are
+    none.
+
+    A ring is lost at one moment: of what was sealed before it, the oldest does not open.
     """
-    sealed = select(KeyPair).where(KeyPair.sealed_private_key.is_not(None))
-    oldest = sealed.order_by(KeyPair.created_at, KeyPair.id).limit(1)
-    newest = sealed.order_by(KeyPair.created_at.desc(), KeyPair.id.desc()).limit(1)
+    keys = sealed_keys()
+    sealed_pairs = select(KeyPair).where(KeyPair.sealed_private_key.is_not(None))
     try:
-        for pair in filter(None, map(database.session.scalar, (oldest, newest))):
-            sealed_keys().open(pair)
+        for pair in _oldest_and_newest(sealed_pairs, KeyPair):
+            keys.open(pair)
+        for credentials in _oldest_and_newest(select(ClientCredentials), ClientCredentials):
+            keys.open_client_secret(credentials)
     except BitbucketServerError:
         return False
     return True
+
+
+def _oldest_and_newest(rows: Any, table: Any) -> list[Any]:
+    oldest = rows.order_by(table.created_at, table.id).limit(1)
+    newest = rows.order_by(table.created_at.desc(), table.id.desc()).limit(1)
+    return [row for row in map(database.session.scalar, (oldest, newest)) if row is not None]
 
 
 def of(organization: Organization) -> Sequence[IntegrationRecord]:
@@ -216,12 +275,25 @@ def find_enabled(integration_id: str) -> IntegrationRecord | None:
 
 
 def for_login(integration_id: str) -> Integration | None:
-    """What the library asks when a login begins and when it comes back."""
+    """What the library asks when a login by OAuth 1 begins and when it comes back. For as long as logins take, those
+    that were under way when OAuth 2 took its place can be finished."""
     with_keys = _enabled(integration_id).options(joinedload(IntegrationRecord.key_pairs))
     record = database.session.scalars(with_keys).unique().one_or_none()
-    if record is None:
+    pair = record.active_key_pair if record is not None else None
+    if record is None or pair is None:
         return None
-    return signing_with(record, record.active_key_pair)
+    ended = record.oauth1_ended_at
+    if ended is not None and clock.now() - ended > timedelta(seconds=LIFETIME):
+        return None
+    return signing_with(record, pair)
+
+
+def for_oauth2_login(integration_id: str) -> OAuth2Integration | None:
+    """The same for logins by OAuth 2."""
+    record = find_enabled(integration_id)
+    if record is None or record.client_credentials is None:
+        return None
+    return by_oauth2(record, record.client_credentials)
 
 
 def signing_with(record: IntegrationRecord, pair: KeyPair) -> Integration:
@@ -229,24 +301,49 @@ def signing_with(record: IntegrationRecord, pair: KeyPair) -> Integration:
 
     Raises ``sealed_key_unopenable``, and ``invalid_base_url`` where the operator does not allow the server any more.
     """
-    settings: Settings = current_app.extensions["settings"]
     try:
         private_key = sealed_keys().open(pair)
     except BitbucketServerError:
         audit.record("key.decrypt_failed", outcome="failure", integration_id=record.id)
         raise
-    return Integration(
-        id=record.id,
-        server_url=ServerURL.parse(record.base_url, settings.base_url_rules),
-        consumer_key=record.consumer_key,
-        private_key=private_key,
-        namespace=record.namespace,
-        name=record.name,
-        verify=settings.ca_bundle or True,
-        ca_certificates=record.ca_certificates,
-        proxies=settings.proxies_of(record.organization.slug),
-        address_policy=settings.address_policy(record.organization.slug),
-    )
+    return Integration(consumer_key=record.consumer_key, private_key=private_key, **_by_either_oauth(record))
+
+
+def by_oauth2(record: IntegrationRecord, credentials: ClientCredentials) -> OAuth2Integration:
+    """*record* as the library wants it for OAuth 2. Raises what :func:`signing_with` raises."""
+    try:
+        client_secret = sealed_keys().open_client_secret(credentials)
+    except BitbucketServerError:
+        audit.record("key.decrypt_failed", outcome="failure", integration_id=record.id)
+        raise
+    return OAuth2Integration(client_id=credentials.client_id, client_secret=client_secret, **_by_either_oauth(record))
+
+
+def ready_for(record: IntegrationRecord, oauth: OAuth) -> Integration | OAuth2Integration:
+    """*record* as the library wants it for *oauth*, one of its ways or the one that is being prepared.
+
+    Raises ``setting_missing`` where that is not configured, and what :func:`signing_with` raises.
+    """
+    if oauth is OAuth.ONE and record.active_key_pair is not None:
+        return signing_with(record, record.active_key_pair)
+    if oauth is OAuth.TWO and record.client_credentials is not None:
+        return by_oauth2(record, record.client_credentials)
+    parameter = "private_key" if oauth is OAuth.ONE else "client_id"
+    raise BitbucketServerError("setting_missing", parameter=parameter)
+
+
+def _by_either_oauth(record: IntegrationRecord) -> dict[str, Any]:
+    settings: Settings = current_app.extensions["settings"]
+    return {
+        "id": record.id,
+        "server_url": ServerURL.parse(record.base_url, settings.base_url_rules),
+        "namespace": record.namespace,
+        "name": record.name,
+        "verify": settings.ca_bundle or True,
+        "ca_certificates": record.ca_certificates,
+        "proxies": settings.proxies_of(record.organization.slug),
+        "address_policy": settings.address_policy(record.organization.slug),
+    }
 
 
 def server_url(record: IntegrationRecord) -> ServerURL:
@@ -259,6 +356,11 @@ def application_path(record: IntegrationRecord) -> str:
     organization's first integration has the organization's own address; all of them show the same page."""
     path = f"/o/{record.organization.slug}/"
     return path if record.number == 1 else f"{path}i/{record.number}/"
+
+
+def callback_path(record: IntegrationRecord, oauth: OAuth) -> str:
+    """The path where logins come back to; with OAuth 2 it is a part of the Redirect URL."""
+    return url_for("login.complete" if oauth is OAuth.ONE else "login.complete_oauth2", integration=record.id)
 
 
 def make_private_key() -> PrivateKey:

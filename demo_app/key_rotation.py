@@ -5,13 +5,12 @@ Logins are signed with the old key until then. No private key is erased before i
 
 from __future__ import annotations
 
-from flask import url_for
 from sqlalchemy import select, update
 
 from social_bitbucket_server.client import Client
 
 from . import audit, database, integrations, navigation
-from .models import IntegrationRecord, KeyPair, KeyState
+from .models import IntegrationRecord, KeyPair, KeyState, OAuth
 
 
 def begin(record: IntegrationRecord) -> None:
@@ -35,7 +34,7 @@ def verify(record: IntegrationRecord) -> bool:
         return False
     pair_id, integration = pair.id, integrations.signing_with(record, pair)
     # The token is let go: nobody is sent to Bitbucket with it.
-    Client(integration).request_token(navigation.absolute(url_for("login.complete", integration=record.id)))
+    Client(integration).request_token(navigation.absolute(integrations.callback_path(record, OAuth.ONE)))
     database.session.rollback()  # what was read before the server was asked may have changed
     _lock(record)
     if database.session.scalar(select(KeyPair.stored_state).where(KeyPair.id == pair_id)) != KeyState.PENDING.value:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from flask import Blueprint, abort, flash, g, redirect, request, session, url_for
+from flask import Blueprint, abort, flash, g, redirect, request, session
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from social_core.backends.base import BaseAuth
@@ -15,20 +15,22 @@ from werkzeug.wrappers import Response
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.secret import Secret
 
-from . import access, audit, identities, integrations, navigation, rate_limits, sessions, trials
-from .models import IntegrationRecord, Organization, User
+from . import access, audit, identities, integrations, navigation, rate_limits, sessions, trials, upgrade
+from .models import IntegrationRecord, OAuth, Organization, User
 
 blueprint = Blueprint("login", __name__)
+
+_LOGIN_PARAMETERS = {OAuth.ONE: "oauth_token", OAuth.TWO: "state"}
 
 
 @blueprint.post("/o/<slug>/login/<integration>/begin")
 @access.for_everybody
 def begin(organization: Organization, integration: str) -> ResponseReturnValue:
-    """Send the browser to the integration's Bitbucket Server."""
+    """Send the browser to the integration's Bitbucket Server, by the wanted OAuth where there are both."""
     record = integrations.find(organization, integration)
     if record is None or record.disabled_at is not None:
         abort(404)
-    return _begin(record, bitbucket.begin)
+    return _begin(record, _way(record, request.form.get("oauth")), bitbucket.begin)
 
 
 @blueprint.post("/o/<slug>/account/connect/<integration>")
@@ -38,49 +40,69 @@ def connect(organization: Organization, integration: str) -> ResponseReturnValue
     record = next((record for record in identities.to_connect(current_user) if record.id == integration), None)
     if record is None:
         abort(404)
-    return _begin(record, bitbucket.connect, purpose="connect")
+    return _begin(record, _way(record), bitbucket.connect, purpose="connect")
 
 
 @blueprint.get("/complete/bitbucket-server/<integration>/")
 def complete(integration: str) -> ResponseReturnValue:
-    """Finish the login that came back from the integration's Bitbucket Server."""
+    """Finish the login by OAuth 1 that came back from the integration's Bitbucket Server."""
+    return _complete(integration, OAuth.ONE)
+
+
+@blueprint.get("/complete/bitbucket-server-oauth2/<integration>/")
+def complete_oauth2(integration: str) -> ResponseReturnValue:
+    """The same for OAuth 2."""
+    return _complete(integration, OAuth.TWO)
+
+
+def begin_trial(record: IntegrationRecord, wanted: str | None) -> Response:
+    """Send the owner's browser to Bitbucket and back, without logging anybody in."""
+    return _begin(record, _way(record, wanted), bitbucket.try_login, purpose="trial")
+
+
+def _way(record: IntegrationRecord, wanted: str | None = None) -> OAuth:
+    """The *wanted* OAuth, or the one that is known to work. There is no such page where people cannot use it."""
+    way = next((way for way in record.ways if wanted in {None, way.value}), None)
+    if way is None:
+        abort(404)
+    return way
+
+
+def _begin(
+    record: IntegrationRecord, oauth: OAuth, begin: Callable[[str, str], Response], purpose: str | None = None
+) -> Response:
+    g.integration_id = record.id
+    rate_limits.count(rate_limits.LOGINS, rate_limits.visitor(), record.id)
+    session.pop("next", None)
+    response = begin(integrations.callback_path(record, oauth), oauth.backend)
+    audit.note_transaction(Secret(parse_qs(urlsplit(response.location or "").query)[_LOGIN_PARAMETERS[oauth]][0]))
+    audit.record("login.begin", integration_id=record.id, purpose=purpose, oauth=oauth.value)
+    return response
+
+
+def _complete(integration: str, oauth: OAuth) -> ResponseReturnValue:
     record = integrations.find_enabled(integration)
     if record is None:
         abort(404)
     g.integration_id, g.organization = record.id, record.organization
     rate_limits.count(rate_limits.CALLBACKS, rate_limits.visitor(), record.id)
-    audit.note_transaction(Secret(request.args.get("oauth_token", "")))
-    if bitbucket.is_trial(_callback_path(record)):
-        return trials.complete(record, _callback_path(record))
+    audit.note_transaction(Secret(request.args.get(_LOGIN_PARAMETERS[oauth], "")))
+    callback_path = integrations.callback_path(record, oauth)
+    if bitbucket.is_trial(callback_path, oauth.backend):
+        return trials.complete(record, callback_path, oauth)
     wanted = session.get("next")
-    bitbucket.complete(_callback_path(record), login=_log_in, connected=_say_connected)
+    bitbucket.complete(callback_path, login=_log_in, connected=_say_connected, backend=oauth.backend)
     return redirect(navigation.after_login(g.organization, wanted), 303)
 
 
-def begin_trial(record: IntegrationRecord) -> Response:
-    """Send the owner's browser to Bitbucket and back, without logging anybody in."""
-    return _begin(record, bitbucket.try_login, purpose="trial")
-
-
-def _begin(record: IntegrationRecord, begin: Callable[[str], Response], purpose: str | None = None) -> Response:
-    g.integration_id = record.id
-    rate_limits.count(rate_limits.LOGINS, rate_limits.visitor(), record.id)
-    session.pop("next", None)
-    response = begin(_callback_path(record))
-    audit.note_transaction(Secret(parse_qs(urlsplit(response.location or "").query)["oauth_token"][0]))
-    audit.record("login.begin", integration_id=record.id, purpose=purpose)
-    return response
-
-
-def _log_in(_backend: BaseAuth[object], user: User, identity: Any) -> None:
+def _log_in(backend: BaseAuth[object], user: User, identity: Any) -> None:
     """This browser is *user*'s now, whoever was logged in before."""
+    identity.provider = backend.name
+    if backend.name == OAuth.TWO.backend and identity.integration.oauth1_ended_at is None:
+        upgrade.end_oauth1(identity.integration)
     sessions.log_in(user, identity)
     audit.record("login.success", user_id=user.id, integration_id=g.integration_id)
 
 
 def _say_connected(_backend: BaseAuth[object], _user: User, identity: Any) -> None:
     flash(f"Your account at {identity.integration.name} is connected. You can log in with it from now on.")
-
-
-def _callback_path(record: IntegrationRecord) -> str:
-    return url_for("login.complete", integration=record.id)

@@ -10,6 +10,7 @@ from flask_login import UserMixin
 from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
+from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.sqlalchemy_storage import make_storage
 
 from . import clock
@@ -37,6 +38,18 @@ class Organization(Base):
     )
 
 
+class OAuth(StrEnum):
+    """By which OAuth people log in."""
+
+    ONE = "1"
+    TWO = "2"
+
+    @property
+    def backend(self) -> str:
+        """The name of the library's backend for it."""
+        return str((BitbucketServerOAuth1 if self is OAuth.ONE else BitbucketServerOAuth2).name)
+
+
 class IntegrationRecord(Base):
     """What an organization configured to let its people log in through one Bitbucket Server.
 
@@ -61,16 +74,34 @@ class IntegrationRecord(Base):
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
     server_version: Mapped[str] = mapped_column(String(41), default="")
     """What the last test found; empty before one did."""
+    oauth1_ended_at: Mapped[datetime | None] = mapped_column(Moment)
+    """Since when nobody begins a login by OAuth 1: OAuth 2 took its place, or was chosen from the beginning."""
 
     organization: Mapped[Organization] = relationship(back_populates="integrations")
+    client_credentials: Mapped[ClientCredentials | None] = relationship(
+        back_populates="integration", cascade="all, delete-orphan", passive_deletes=True
+    )
     key_pairs: Mapped[list[KeyPair]] = relationship(
         back_populates="integration", order_by="KeyPair.created_at", cascade="all, delete-orphan", passive_deletes=True
     )
 
     @property
-    def active_key_pair(self) -> KeyPair:
-        """The key pair that logins are signed with; there is always exactly one."""
-        return next(pair for pair in self.key_pairs if pair.state is KeyState.ACTIVE)
+    def ways(self) -> tuple[OAuth, ...]:
+        """By which OAuth people can log in, the one that is known to work first: both while an upgrade is under way,
+        and none before the client credentials of a new integration are there."""
+        one = (OAuth.ONE,) if self.oauth1_ended_at is None else ()
+        return (*one, OAuth.TWO) if self.client_credentials is not None else one
+
+    @property
+    def is_for_oauth2(self) -> bool:
+        """Whether OAuth 2 is the only way to log in, also where its client credentials are not there yet."""
+        return self.oauth1_ended_at is not None
+
+    @property
+    def active_key_pair(self) -> KeyPair | None:
+        """The key pair that logins are signed with. There is always exactly one, except where OAuth 2 was chosen from
+        the beginning."""
+        return next((pair for pair in self.key_pairs if pair.state is KeyState.ACTIVE), None)
 
     @property
     def pending_key_pair(self) -> KeyPair | None:
@@ -107,6 +138,20 @@ class KeyPair(Base):
     def state(self) -> KeyState:
         """What the key pair is used for now."""
         return KeyState(self.stored_state)
+
+
+class ClientCredentials(Base):
+    """What Bitbucket made for an integration's logins by OAuth 2: the client id, and the client secret sealed."""
+
+    __tablename__ = "client_credentials"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    integration_id: Mapped[str] = mapped_column(ForeignKey("integrations.id", ondelete="CASCADE"), unique=True)
+    client_id: Mapped[str] = mapped_column(String(255))
+    sealed_client_secret: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Moment, default=clock.now)
+
+    integration: Mapped[IntegrationRecord] = relationship(back_populates="client_credentials")
 
 
 class SetupLink(Base):
@@ -240,3 +285,5 @@ class AuditEntry(Base):
 
 SocialStorage = make_storage(Base, User, session, IdentityColumns)
 """social-core's tables, the identities of people among them."""
+
+Index("one_identity_by_either_oauth", SocialStorage.user.uid, unique=True)

@@ -37,8 +37,12 @@ def page_of_integration(organization: Organization, number: int) -> ResponseRetu
 @access.for_everybody
 def login(organization: Organization) -> ResponseReturnValue:
     """The login link: a button for each integration."""
-    enabled = [(record, integrations.server_url(record)) for record in integrations.enabled_of(organization)]
-    security_headers.allow_forms_to_reach({server_url.origin for _record, server_url in enabled})
+    enabled = [
+        (record, integrations.server_url(record), oauth)
+        for record in integrations.enabled_of(organization)
+        for oauth in record.ways
+    ]
+    security_headers.allow_forms_to_reach({server_url.origin for _record, server_url, _oauth in enabled})
     return render_template(
         "organization/login.html",
         organization=organization,

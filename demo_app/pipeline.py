@@ -20,6 +20,7 @@ STEPS = (
     "social_core.pipeline.social_auth.social_uid",
     "social_core.pipeline.social_auth.auth_allowed",
     "social_core.pipeline.social_auth.social_user",
+    "demo_app.pipeline.find_identity_by_either_oauth",
     "demo_app.pipeline.find_or_create_person",
     "demo_app.pipeline.refuse_disabled_person",
     "demo_app.pipeline.update_person",
@@ -28,6 +29,19 @@ STEPS = (
 
 _ATTEMPTS = 5
 _ROOM_FOR_A_NUMBER = 10
+
+
+def find_identity_by_either_oauth(
+    backend: BaseAuth[object], uid: str, user: User | None = None, social: Any = None, **_kwargs: Any
+) -> dict[str, Any]:
+    """The identity *uid*, by whichever OAuth it was used before: it names integration and account, and is one row."""
+    if social is None:
+        social = identities.with_uid(uid)
+        if social is None:
+            return {}
+        if user is not None and social.user != user:
+            raise BitbucketServerError("identity_in_use").as_social_error(backend, "pipeline")
+    return {"social": social, "user": social.user, "is_new": False, "new_association": False}
 
 
 def find_or_create_person(
@@ -59,7 +73,7 @@ def find_or_create_person(
             )
         except IntegrityError:
             database.session.rollback()
-            social = SocialStorage.user.get_social_auth(backend.name, uid, id_key=id_key)
+            social = identities.with_uid(uid)
             if social is None:
                 continue
             if user is not None and social.user != user:

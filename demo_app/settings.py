@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from social_bitbucket_server.keys import PublicKey
 from social_bitbucket_server.problems import BitbucketServerError, Problem
-from social_bitbucket_server.worksheet import Dialog, advice_for, render_text
+from social_bitbucket_server.worksheet import Dialog, advice_for, is_oauth2_better, oauth2_advice_for, render_text
 
 from . import (
     access,
@@ -32,8 +32,8 @@ from . import (
     worksheets,
 )
 from .config import Settings
-from .forms import DeleteForm, EditIntegrationForm, IntegrationForm
-from .models import IntegrationRecord, Organization
+from .forms import DeleteForm, EditIntegrationForm, NewIntegrationForm
+from .models import IntegrationRecord, OAuth, Organization
 
 blueprint = Blueprint("settings", __name__, url_prefix="/o/<slug>/settings")
 
@@ -66,7 +66,7 @@ def integrations_list(organization: Organization) -> ResponseReturnValue:
 def add(organization: Organization) -> ResponseReturnValue:
     """The form for a new integration."""
     return render_template(
-        "settings/add.html", organization=organization, form=IntegrationForm(_settings().base_url_rules)
+        "settings/add.html", organization=organization, form=NewIntegrationForm(_settings().base_url_rules)
     )
 
 
@@ -74,13 +74,16 @@ def add(organization: Organization) -> ResponseReturnValue:
 @access.for_owner
 def create(organization: Organization) -> ResponseReturnValue:
     """Make the integration and show its worksheet."""
-    form = IntegrationForm(_settings().base_url_rules)
+    form = NewIntegrationForm(_settings().base_url_rules)
     if not form.validate() or form.server_url is None:
         return render_template("settings/add.html", organization=organization, form=form), 422
     rate_limits.count(rate_limits.KEY_PAIRS, str(organization.id))
-    record = integrations.make(organization, form.name.data, form.server_url, ca_certificates=form.ca_certificates.data)
+    record = integrations.make(
+        organization, form.name.data, form.server_url, ca_certificates=form.ca_certificates.data, oauth=form.oauth
+    )
     flash("The integration is added. Now let Bitbucket know it.")
-    return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
+    page = "settings.integration" if form.oauth is OAuth.ONE else "oauth2.page"
+    return redirect(url_for(page, slug=organization.slug, integration=record.id), 303)
 
 
 @blueprint.get("/integrations/<integration>")
@@ -95,7 +98,9 @@ def integration(organization: Organization, integration: str) -> ResponseReturnV
 def plain_worksheet(organization: Organization, integration: str) -> ResponseReturnValue:
     """The worksheet as text, to be sent to whoever administers Bitbucket."""
     record = _integration_or_404(organization, integration)
-    return render_text(worksheets.steps(record, _dialog(record))), {"Content-Type": "text/plain; charset=utf-8"}
+    is_for_oauth2 = request.args.get("oauth") == OAuth.TWO.value
+    steps = worksheets.oauth2_steps(record) if is_for_oauth2 else worksheets.steps(record, _dialog(record))
+    return render_text(steps), {"Content-Type": "text/plain; charset=utf-8"}
 
 
 @blueprint.get("/integrations/<integration>/edit")
@@ -143,6 +148,8 @@ def change(organization: Organization, integration: str) -> ResponseReturnValue:
 def make_key_pair(organization: Organization, integration: str) -> ResponseReturnValue:
     """Make a key pair that waits until Bitbucket has its public key; the old one stays in use."""
     record = _integration_or_404(organization, integration)
+    if record.is_for_oauth2:
+        abort(404)
     rate_limits.count(rate_limits.KEY_PAIRS, str(organization.id))
     key_rotation.begin(record)
     flash("The new key pair is made. The old one stays in use until Bitbucket has the new public key.")
@@ -173,13 +180,16 @@ def verify_key_pair(organization: Organization, integration: str) -> ResponseRet
 @blueprint.post("/integrations/<integration>/test")
 @access.for_owner
 def test_connection(organization: Organization, integration: str) -> ResponseReturnValue:
-    """Test the connection, and show what each stage found."""
+    """Test the connection by the wanted OAuth, and show what each stage found."""
     record = _integration_or_404(organization, integration)
+    oauth = next((way for way in record.ways if request.form.get("oauth") in {None, way.value}), None)
+    if oauth is None:
+        abort(404)
     rate_limits.count(rate_limits.TESTS, rate_limits.visitor(), record.id)
     security_headers.allow_forms_to_reach({integrations.server_url(record).origin})
-    context = {"organization": organization, "record": record}
+    context = {"organization": organization, "record": record, "oauth": oauth}
     return connection.shown(
-        connection.ConnectionTest(record),
+        connection.ConnectionTest(record, oauth),
         render_template("settings/connection.html", place=connection.PLACE, **context),
         edit_page=url_for("settings.edit", slug=organization.slug, integration=record.id),
         afterwards=render_template("settings/try_login.html", **context),
@@ -194,7 +204,7 @@ def try_login(organization: Organization, integration: str) -> ResponseReturnVal
     if record.disabled_at is not None:
         flash("A disabled integration cannot be tried. Enable it under Edit first.")
         return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
-    return login.begin_trial(record)
+    return login.begin_trial(record, request.form.get("oauth"))
 
 
 @blueprint.get("/integrations/<integration>/trial")
@@ -303,7 +313,7 @@ def _integration_page(organization: Organization, record: IntegrationRecord, ref
         record=record,
         dialog=dialog,
         dialogs=Dialog,
-        public_key=PublicKey.read(record.active_key_pair.public_key),
+        public_key=PublicKey.read(record.active_key_pair.public_key) if record.active_key_pair else None,
         new_public_key=PublicKey.read(record.pending_key_pair.public_key) if record.pending_key_pair else None,
         refusal=refusal,
         login_link=_login_link(organization),
@@ -313,7 +323,8 @@ def _integration_page(organization: Organization, record: IntegrationRecord, ref
         script=worksheets.script(record),
         setup_link=setup_links.live(record),
         condition=attempts.condition_of(record),
-        advice=advice_for(record.server_version),
+        advice=(oauth2_advice_for if record.is_for_oauth2 else advice_for)(record.server_version),
+        is_oauth2_better=is_oauth2_better(record.server_version),
         reference=reference,
         attempts=attempts.of(record, reference=reference),
     )

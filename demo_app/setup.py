@@ -6,7 +6,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from social_bitbucket_server.worksheet import Dialog, advice_for
+from social_bitbucket_server.worksheet import Dialog, advice_for, oauth2_advice_for
 
 from . import access, connection, integrations, navigation, rate_limits, setup_links, worksheets
 from .models import IntegrationRecord, Organization, SetupLink
@@ -56,7 +56,7 @@ def revoke(organization: Organization, integration: str) -> ResponseReturnValue:
 @access.for_owner
 def script_for_owner(organization: Organization, integration: str) -> ResponseReturnValue:
     """The script, to be sent to whoever administers Bitbucket."""
-    return worksheets.script(_integration_or_404(organization, integration)), _SCRIPT_HEADERS
+    return _script(_integration_or_404(organization, integration))
 
 
 @blueprint.get("/setup/<token>")
@@ -75,7 +75,7 @@ def page(token: str) -> ResponseReturnValue:
         token=token,
         dialog=dialog,
         dialogs=Dialog,
-        advice=advice_for(record.server_version),
+        advice=(oauth2_advice_for if record.is_for_oauth2 else advice_for)(record.server_version),
         server_url=integrations.server_url(record),
         steps=worksheets.steps(record, dialog),
         script=worksheets.script(record),
@@ -88,7 +88,7 @@ def script(token: str) -> ResponseReturnValue:
     link = _known_link(token)
     if setup_links.condition(link) is not setup_links.Condition.LIVE:
         return _explanation(link)
-    return worksheets.script(link.integration), _SCRIPT_HEADERS
+    return _script(link.integration)
 
 
 @blueprint.post("/setup/<token>/test")
@@ -98,13 +98,22 @@ def test_connection(token: str) -> ResponseReturnValue:
     if setup_links.condition(link) is not setup_links.Condition.LIVE:
         return _explanation(link)
     record = link.integration
+    if not record.ways:
+        abort(404)
     rate_limits.count(rate_limits.SETUP_TESTS, record.id)
     context = {"record": record, "token": token}
     return connection.shown(
-        connection.ConnectionTest(record),
+        connection.ConnectionTest(record, record.ways[0]),
         render_template("setup/test.html", place=connection.PLACE, **context),
         afterwards=render_template("setup/passed.html", **context),
     )
+
+
+def _script(record: IntegrationRecord) -> ResponseReturnValue:
+    text = worksheets.script(record)
+    if not text:
+        abort(404)
+    return text, _SCRIPT_HEADERS
 
 
 def _known_link(token: str) -> SetupLink:

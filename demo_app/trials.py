@@ -10,20 +10,20 @@ from social_bitbucket_server import flask as bitbucket
 
 from . import audit, database
 from .errors import make_reference
-from .models import IntegrationRecord
+from .models import IntegrationRecord, OAuth
 
 _RESULT = "trial"
 
 
-def complete(record: IntegrationRecord, callback_path: str) -> Response:
+def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Response:
     """Keep what came of the trial for the page that shows it, in the session of the owner who began it.
 
     Raises ``SocialAuthBaseException`` where the trial belongs to another session, or is over.
     """
     integration_id, page = record.id, url_for("settings.trial", slug=record.organization.slug, integration=record.id)
-    result = {"integration": integration_id}
+    result = {"integration": integration_id, "oauth": oauth.value}
     try:
-        profile = bitbucket.complete_trial(callback_path)
+        profile = bitbucket.complete_trial(callback_path, oauth.backend)
     except AuthSessionError:
         raise
     except SocialAuthBaseException as error:

@@ -54,6 +54,28 @@ def advice_for(version: str) -> str:
     )
 
 
+def oauth2_advice_for(version: str) -> str:
+    """What to know about OAuth 2 in Bitbucket's *version* before making a link for it; empty where there is nothing."""
+    number = _number(version)
+    if number is None or number >= _OAUTH2_IS_BETTER:
+        return ""
+    if number < _NEW_DIALOG:
+        return (
+            f"This is Bitbucket {number[0]}.{number[1]}. OAuth 2 came with Bitbucket 7.20: upgrade Bitbucket first, "
+            "and let people log in by OAuth 1 until then."
+        )
+    return (
+        f"This is Bitbucket {number[0]}.{number[1]}. It is among the first with OAuth 2: where its dialog does not "
+        "offer External application, stay with OAuth 1 until Bitbucket was upgraded."
+    )
+
+
+def is_oauth2_better(version: str) -> bool:
+    """Whether OAuth 2 is the better way for a link in Bitbucket's *version*, as far as that is known."""
+    number = _number(version)
+    return number is not None and number >= _OAUTH2_IS_BETTER
+
+
 def _number(version: str) -> tuple[int, int] | None:
     match = re.match(r"([0-9]{1,4})\.([0-9]{1,4})(?![0-9])", version)
     return (int(match[1]), int(match[2])) if match else None
@@ -69,13 +91,14 @@ class Action(StrEnum):
     LEAVE_EMPTY = "leave empty"
     LEAVE_OFF = "leave off"
     PRESS = "press"
+    COPY = "copy"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One part of a page: a field, a switch or a button.
 
-    *label*: exactly Bitbucket's. *value*: the address to open, or what to type or choose; empty for the other
+    *label*: exactly Bitbucket's. *value*: the address to open, or what to type, choose or tick; empty for the other
     actions. *hint*: a sentence or two, or nothing.
     """
 
@@ -127,11 +150,7 @@ def worksheet(
     same. *consumer_name*, by default *application_name*, is what people see when Bitbucket asks for their permission.
     """
     return (
-        Step(
-            "Open Application Links in Bitbucket's Administration",
-            (Entry("Application Links", server_url.application_links, Action.OPEN),),
-            "Log in as a Bitbucket admin.",
-        ),
+        _open_application_links(server_url),
         _create_link(application_url, dialog),
         Step(
             "Only if Bitbucket shows Configure Application URL: continue",
@@ -192,10 +211,63 @@ def worksheet(
     )
 
 
+def oauth2_worksheet(*, server_url: ServerURL, redirect_url: str, application_name: str) -> tuple[Step, ...]:
+    """The steps by which a Bitbucket admin makes the link for OAuth 2, an *External application*.
+
+    *redirect_url*: where logins come back to; Bitbucket compares it letter by letter. *application_name*: another one
+    for every link, because Bitbucket tells links apart by it; people see it when they are asked for their permission.
+    """
+    return (
+        _open_application_links(server_url),
+        Step(
+            "Create the link",
+            (
+                _press("Create link"),
+                Entry("Application type", "External application", Action.CHOOSE),
+                Entry("Direction", "Incoming", Action.CHOOSE),
+                _press("Continue"),
+            ),
+        ),
+        Step(
+            "Fill in Configure an incoming link",
+            (
+                Entry(
+                    "Name",
+                    application_name,
+                    Action.TYPE,
+                    "People see it when Bitbucket asks whether they allow the login.",
+                ),
+                Entry("Redirect URL", redirect_url, Action.TYPE, "Exactly so: Bitbucket compares every letter."),
+                Entry(
+                    "Application permissions",
+                    "Repositories: Read",
+                    Action.TICK,
+                    "It is enough to log in; leave all others off.",
+                ),
+                _press("Save"),
+            ),
+        ),
+        Step(
+            "Copy the credentials into this application",
+            (Entry("Client ID", "", Action.COPY), Entry("Client secret", "", Action.COPY)),
+            "Bitbucket shows both after Save. Who has the client secret can pretend to be this application: send it by "
+            "no way that others read.",
+        ),
+    )
+
+
 def render_text(steps: Iterable[Step]) -> str:
     """*steps* as plain text for a terminal. Values are never wrapped or indented within, so that they can be copied."""
     return "\n".join(
         "\n".join([f"{number}. {step.title}", *_lines(step)]) + "\n" for number, step in enumerate(steps, start=1)
+    )
+
+
+def _open_application_links(server_url: ServerURL) -> Step:
+    return Step(
+        "Open Application Links in Bitbucket's Administration",
+        (Entry("Application Links", server_url.application_links, Action.OPEN),),
+        "Log in as a Bitbucket admin.",
     )
 
 

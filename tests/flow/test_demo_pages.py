@@ -397,10 +397,11 @@ def test_a_server_without_tls_is_marked_as_such(tmp_path: Path, caplog: pytest.L
     assert [json.loads(line).get("insecure") for line in caplog.messages if "integration.created" in line] == [True]
 
 
-def test_oauth_2_is_visibly_not_available(owner: Visitor) -> None:
+def test_both_versions_of_oauth_are_offered_with_advice_and_oauth_1_is_chosen(owner: Visitor) -> None:
     page = owner.get(f"{INTEGRATIONS}/add")
-    assert re.search(r'<input type="radio" id="oauth-2"[^>]* disabled', page.text)
-    assert "Not available yet." in page.words
+    values = re.findall(r'<input(?: aria-describedby="[^"]*")?( checked)?[^>]* type="radio" value="([12])"', page.text)
+    assert values == [(" checked", "1"), ("", "2")]
+    assert "From Bitbucket 8 on the better way" in page.words
 
 
 def test_the_list_shows_name_platform_base_url_state_and_login_link(owner: Visitor, integration: str) -> None:
@@ -554,7 +555,10 @@ def test_what_is_unknown_disabled_or_somebody_elses_looks_the_same(
 def test_the_stock_routes_of_social_auth_are_not_there(app: Flask) -> None:
     rules = {rule.rule for rule in app.url_map.iter_rules()}
     assert not [rule for rule in rules if rule.startswith(("/login/", "/disconnect/"))]
-    assert [rule for rule in rules if rule.startswith("/complete/")] == ["/complete/bitbucket-server/<integration>/"]
+    assert {rule for rule in rules if rule.startswith("/complete/")} == {
+        "/complete/bitbucket-server/<integration>/",
+        "/complete/bitbucket-server-oauth2/<integration>/",
+    }
 
 
 # Requests that are refused
@@ -632,7 +636,7 @@ def test_a_mistake_of_ours_shows_a_reference_and_no_details(
 
 
 def fail_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def begin(_callback_path: str) -> None:
+    def begin(_callback_path: str, _backend: str) -> None:
         raise error
 
     monkeypatch.setattr(bitbucket, "begin", begin)

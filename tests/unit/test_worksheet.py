@@ -12,6 +12,9 @@ from social_bitbucket_server.worksheet import (
     Dialog,
     advice_for,
     dialog_of,
+    is_oauth2_better,
+    oauth2_advice_for,
+    oauth2_worksheet,
     render_text,
     worksheet,
 )
@@ -219,3 +222,53 @@ def test_from_eight_on_oauth_2_is_the_better_way(version):
 
 def test_what_ten_offers_is_said_to_be_unknown():
     assert "Whether version 10 and later still take OAuth 1 is not known" in advice_for("10.1.0")
+
+
+# OAuth 2
+
+
+@pytest.fixture
+def oauth2_steps():
+    return oauth2_worksheet(
+        server_url=ServerURL.parse("https://bitbucket.example.com/bitbucket"),
+        redirect_url="https://app.example.com/complete/bitbucket-server-oauth2/acme/",
+        application_name="Acme Packages",
+    )
+
+
+def test_the_link_for_oauth_2_is_an_incoming_external_application(oauth2_steps):
+    assert actions(oauth2_steps[1]) == [
+        (Action.PRESS, "Create link", ""),
+        (Action.CHOOSE, "Application type", "External application"),
+        (Action.CHOOSE, "Direction", "Incoming"),
+        (Action.PRESS, "Continue", ""),
+    ]
+
+
+def test_the_form_for_oauth_2_is_in_bitbuckets_order_and_words(oauth2_steps):
+    assert actions(oauth2_steps[2]) == [
+        (Action.TYPE, "Name", "Acme Packages"),
+        (Action.TYPE, "Redirect URL", "https://app.example.com/complete/bitbucket-server-oauth2/acme/"),
+        (Action.TICK, "Application permissions", "Repositories: Read"),
+        (Action.PRESS, "Save", ""),
+    ]
+
+
+def test_the_last_step_of_oauth_2_is_to_copy_both_credentials(oauth2_steps):
+    assert actions(oauth2_steps[3]) == [(Action.COPY, "Client ID", ""), (Action.COPY, "Client secret", "")]
+    assert "Copy: Client secret" in render_text(oauth2_steps)
+
+
+@pytest.mark.parametrize(
+    ("version", "is_better", "says"),
+    [
+        ("7.6.0", False, "OAuth 2 came with Bitbucket 7.20"),
+        ("7.21.0", False, "among the first with OAuth 2"),
+        ("8.19.0", True, ""),
+        ("", False, ""),
+    ],
+)
+def test_the_advice_for_oauth_2_is_that_of_the_version(version, is_better, says):
+    assert is_oauth2_better(version) is is_better
+    assert says in oauth2_advice_for(version)
+    assert bool(says) == bool(oauth2_advice_for(version))

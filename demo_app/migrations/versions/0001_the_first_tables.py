@@ -98,6 +98,7 @@ def upgrade() -> None:
         sa.Column("last_login_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("server_version", sa.String(length=41), nullable=False),
+        sa.Column("oauth1_ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("fk_integrations_organization_id"), ondelete="CASCADE"
         ),
@@ -130,6 +131,22 @@ def upgrade() -> None:
             sqlite_where=sa.text(f"state = '{state}'"),
             postgresql_where=sa.text(f"state = '{state}'"),
         )
+    op.create_table(
+        "client_credentials",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("integration_id", sa.String(length=32), nullable=False),
+        sa.Column("client_id", sa.String(length=255), nullable=False),
+        sa.Column("sealed_client_secret", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["integration_id"],
+            ["integrations.id"],
+            name=op.f("fk_client_credentials_integration_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_client_credentials")),
+        sa.UniqueConstraint("integration_id", name=op.f("uq_client_credentials_integration_id")),
+    )
     op.create_table(
         "setup_links",
         sa.Column("token_sha256", sa.String(length=64), nullable=False),
@@ -227,6 +244,7 @@ def upgrade() -> None:
         op.f("ix_social_auth_identities_integration_id"), "social_auth_identities", ["integration_id"], unique=False
     )
     op.create_index(op.f("ix_social_auth_identities_user_id"), "social_auth_identities", ["user_id"], unique=False)
+    op.create_index("one_identity_by_either_oauth", "social_auth_identities", ["uid"], unique=True)
     op.create_table(
         "audit_entries",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -255,6 +273,7 @@ def downgrade() -> None:
     op.drop_table("audit_entries")
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION refuse_to_change_audit_entries")
+    op.drop_index("one_identity_by_either_oauth", table_name="social_auth_identities")
     op.drop_index(op.f("ix_social_auth_identities_user_id"), table_name="social_auth_identities")
     op.drop_index(op.f("ix_social_auth_identities_integration_id"), table_name="social_auth_identities")
     op.drop_table("social_auth_identities")
@@ -272,6 +291,7 @@ def downgrade() -> None:
     )
     op.drop_index(op.f("ix_setup_links_integration_id"), table_name="setup_links")
     op.drop_table("setup_links")
+    op.drop_table("client_credentials")
     for state in ("pending", "active"):
         op.drop_index(
             f"one_{state}_key_pair",

@@ -1,0 +1,427 @@
+"""OAuth 2 in the demo application: an integration for it, the upgrade of one that people log in through, and back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from demo_app import clock, database
+from demo_app.models import AuditEntry, ClientCredentials, IntegrationRecord, LoginSession, SocialStorage, User
+from social_bitbucket_server.pending import LIFETIME
+from social_bitbucket_server.sandbox import Sandbox
+from social_bitbucket_server.sandbox.external_applications import ExternalApplication
+from tests.demo_visitor import PLATFORM, Page, Visitor
+from tests.flow.demo import Demo, log_in, on_every_database
+
+BEGIN_BY_OAUTH2 = {"oauth": "2"}
+
+
+def link_oauth2(owner: Visitor, path: str, sandbox: Sandbox) -> ExternalApplication:
+    """Make the link from the worksheet of the integration at *path*."""
+    page = owner.get(f"{path}/oauth2")
+    return sandbox.link_external_application(redirect_url=page.value_of("Redirect URL"), name=page.value_of("Name"))
+
+
+def enter(owner: Visitor, path: str, client_id: str, client_secret: str) -> Page:
+    return owner.post(f"{path}/oauth2", client_id=client_id, client_secret=client_secret)
+
+
+def prepare_upgrade(owner: Visitor, path: str, sandbox: Sandbox) -> ExternalApplication:
+    """Link the sandbox by OAuth 2, too, and enter its credentials."""
+    link = link_oauth2(owner, path, sandbox)
+    assert enter(owner, path, link.client_id, link.client_secret).status == 303
+    return link
+
+
+def people_of(demo: Demo) -> list[tuple[object, ...]]:
+    return demo.rows(SocialStorage.user.uid, SocialStorage.user.user_id)
+
+
+def ways(demo: Demo) -> list[str]:
+    with demo.app.app_context():
+        return [
+            " and ".join(record.ways)
+            for record in database.session.scalars(select(IntegrationRecord).order_by(IntegrationRecord.number))
+        ]
+
+
+def events(demo: Demo, name: str) -> int:
+    return demo.rows(AuditEntry.event).count((name,))
+
+
+@pytest.fixture
+def owner(demo: Demo, acme: str) -> Visitor:
+    visitor = demo.visitor()
+    visitor.log_owner_in("acme")
+    return visitor
+
+
+@pytest.fixture
+def upgrading(owner: Visitor, acme: str, upgraded_sandbox: Sandbox) -> str:
+    """Acme's integration while both ways work."""
+    prepare_upgrade(owner, acme, upgraded_sandbox)
+    return acme
+
+
+@pytest.fixture
+def upgraded_sandbox(sandbox: Sandbox) -> Sandbox:
+    """The same Bitbucket after its own upgrade: the same people and links, and now OAuth 2."""
+    sandbox.faults.version = "8.19.0"
+    return sandbox
+
+
+# An integration for OAuth 2 from the beginning
+
+
+@pytest.fixture
+def new(demo: Demo, other_sandbox: Sandbox) -> tuple[Visitor, str]:
+    """An owner, and the page of an integration that was added for OAuth 2."""
+    owner = demo.visitor()
+    owner.create_organization("globex")
+    page = owner.post(
+        "/o/globex/settings/integrations/add",
+        name="Bitbucket",
+        platform=PLATFORM,
+        base_url=other_sandbox.url,
+        oauth_version="2",
+    )
+    assert page.status == 303
+    assert page.location.endswith("/oauth2")
+    return owner, page.location.removesuffix("/oauth2")
+
+
+@on_every_database
+def test_people_log_in_through_an_integration_that_was_added_for_oauth_2(
+    demo: Demo, other_sandbox: Sandbox, new: tuple[Visitor, str]
+) -> None:
+    owner, path = new
+    link = prepare_upgrade(owner, path, other_sandbox)
+    jane = demo.visitor()
+    assert log_in(jane, path, other_sandbox).status == 303
+    assert "Jane Doe" in jane.get("/o/globex/account").words
+    assert "It works" in owner.get(path).words
+    assert link.client_id in owner.get(path).words
+    assert ways(demo) == ["2"]
+
+
+def test_it_has_the_worksheet_of_an_external_application_and_no_key_pair(new: tuple[Visitor, str]) -> None:
+    owner, path = new
+    words = owner.get(f"{path}/oauth2").words
+    for part in ("External application", "Incoming", "Name", "Redirect URL", "Repositories: Read", "Client secret"):
+        assert part in words
+    text = owner.get(f"{path}/worksheet.txt").text
+    assert "Redirect URL = " in text
+    assert "Public Key" not in owner.get(path).words
+    assert owner.post(f"{path}/key-pair", f"{path}/edit").status == 404
+    assert owner.get(f"{path}/link.sh").status == 404
+
+
+def test_before_its_credentials_are_there_nobody_can_log_in_and_its_page_says_what_is_next(
+    demo: Demo, new: tuple[Visitor, str]
+) -> None:
+    owner, path = new
+    assert "Log in with Bitbucket" not in demo.visitor().get("/o/globex/login").words
+    begin = f"/o/globex/login/{path.rpartition('/')[2]}/begin"
+    assert demo.visitor().post(begin, "/o/globex/login/owner").status == 404
+    assert "It waits for its client id and client secret." in owner.get(path).words
+    assert owner.post(f"{path}/test", path).status == 404
+
+
+def test_a_set_up_link_shows_the_worksheet_of_oauth_2_and_where_its_credentials_go(
+    demo: Demo, other_sandbox: Sandbox, new: tuple[Visitor, str]
+) -> None:
+    owner, path = new
+    address = owner.post(f"{path}/setup-link", path).value_of("Set-up link").removeprefix(demo.origin)
+    page = demo.visitor().get(address)
+    assert page.value_of("Redirect URL").endswith(f"/complete/bitbucket-server-oauth2/{path.rpartition('/')[2]}/")
+    assert "Send Client ID and Client secret to whoever sent you this page" in page.words
+    assert "link.sh" not in page.words
+    assert demo.visitor().get(f"{address}/link.sh").status == 404
+    assert demo.visitor().post(f"{address}/test", "/o/globex/login/owner").status == 404
+    prepare_upgrade(owner, path, other_sandbox)
+    assert "Bitbucket knows the client id" in demo.visitor().post(f"{address}/test", address).words
+
+
+@pytest.mark.parametrize(
+    ("client_id", "client_secret", "says"),
+    [
+        ("", "secret", "Copy the Client ID from Bitbucket."),
+        ("id", "", "Copy the Client secret from Bitbucket."),
+        ("two words", "secret", "Copy it once more"),
+        ("id", "s" * 256, "Copy it once more"),
+    ],
+)
+def test_what_is_no_credential_is_explained_and_nothing_is_kept(
+    demo: Demo, new: tuple[Visitor, str], client_id: str, client_secret: str, says: str
+) -> None:
+    owner, path = new
+    page = enter(owner, path, client_id, client_secret)
+    assert page.status == 422
+    assert says in page.words
+    assert not client_secret or f'value="{client_secret}"' not in page.text
+    assert demo.rows(ClientCredentials.id) == []
+
+
+def test_the_client_secret_rests_sealed_and_is_never_shown(
+    demo: Demo, other_sandbox: Sandbox, new: tuple[Visitor, str]
+) -> None:
+    owner, path = new
+    link = prepare_upgrade(owner, path, other_sandbox)
+    ((sealed,),) = demo.rows(ClientCredentials.sealed_client_secret)
+    assert str(sealed).startswith("v1.")
+    assert link.client_secret not in str(sealed)
+    for page in (path, f"{path}/oauth2", f"{path}/edit", f"{path}/worksheet.txt"):
+        assert link.client_secret not in owner.get(page).text
+
+
+def test_a_client_secret_opens_in_no_other_row(demo: Demo, other_sandbox: Sandbox, new: tuple[Visitor, str]) -> None:
+    owner, path = new
+    prepare_upgrade(owner, path, other_sandbox)
+    with demo.app.app_context():
+        credentials = database.session.scalars(select(ClientCredentials)).one()
+        credentials.id = "0" * 24
+        database.session.commit()
+    assert demo.visitor().begin(path).status == 503
+
+
+def test_only_the_owner_of_the_organization_sees_and_changes_oauth_2(
+    demo: Demo, upgrading: str, sandbox: Sandbox
+) -> None:
+    stranger, jane = demo.visitor(), demo.visitor()
+    stranger.create_organization("globex")
+    log_in(jane, upgrading, sandbox)
+    for visitor in (stranger, jane):
+        token = visitor.get("/o/globex/account" if visitor is stranger else "/o/acme/account").csrf_token
+        assert visitor.get(f"{upgrading}/oauth2").status == 404
+        sent = {"csrf_token": token, "client_id": "x", "client_secret": "y"}
+        assert visitor.send(f"{upgrading}/oauth2", **sent).status == 404
+        assert visitor.send(f"{upgrading}/oauth2/go-back", **sent).status == 404
+    assert ways(demo) == ["1 and 2"]
+
+
+# The upgrade
+
+
+@on_every_database
+def test_everybody_is_the_same_person_before_during_and_after_the_upgrade(
+    demo: Demo, sandbox: Sandbox, owner: Visitor, acme: str, upgraded_sandbox: Sandbox
+) -> None:
+    names = ("jane", "jo@example")
+    for name in names:
+        assert log_in(demo.visitor(), acme, sandbox, name).status == 303
+    before = people_of(demo)
+    assert len(before) == 2
+
+    prepare_upgrade(owner, acme, upgraded_sandbox)
+    assert log_in(demo.visitor(), acme, sandbox, "jane").status == 303
+    assert ways(demo) == ["1 and 2"]
+    assert log_in(demo.visitor(), acme, sandbox, "jo@example", **BEGIN_BY_OAUTH2).status == 303
+    assert ways(demo) == ["2"]
+    for name in names:
+        assert log_in(demo.visitor(), acme, sandbox, name).status == 303
+    assert people_of(demo) == before
+    assert demo.rows(SocialStorage.user.provider) == [("bitbucket-server-oauth2",)] * 2
+
+    assert owner.post(f"{acme}/oauth2/go-back", f"{acme}/oauth2").status == 303
+    assert ways(demo) == ["1"]
+    for name in names:
+        assert log_in(demo.visitor(), acme, sandbox, name).status == 303
+    assert people_of(demo) == before
+    assert (events(demo, "upgrade.prepared"), events(demo, "upgrade.finished")) == (1, 1)
+    assert events(demo, "upgrade.abandoned") == 1
+
+
+def test_both_ways_are_side_by_side_until_the_first_login_by_oauth_2(
+    demo: Demo, sandbox: Sandbox, owner: Visitor, upgrading: str
+) -> None:
+    words = demo.visitor().get("/o/acme/login").words
+    assert words.index("Log in with Bitbucket Bitbucket at") < words.index("Log in with Bitbucket, the new way")
+    assert "OAuth 2 waits for its first login" in owner.get(upgrading).words
+    log_in(demo.visitor(), upgrading, sandbox, **BEGIN_BY_OAUTH2)
+    assert "the new way" not in demo.visitor().get("/o/acme/login").words
+    assert "OAuth 2" in owner.get(upgrading).words
+    assert demo.visitor().begin(upgrading, oauth="1").status == 404
+
+
+def test_one_who_logs_in_first_by_oauth_2_is_the_same_by_oauth_1(
+    demo: Demo, sandbox: Sandbox, owner: Visitor, upgrading: str
+) -> None:
+    log_in(demo.visitor(), upgrading, sandbox, "natasha", **BEGIN_BY_OAUTH2)
+    before = people_of(demo)
+    owner.post(f"{upgrading}/oauth2/go-back", f"{upgrading}/oauth2")
+    log_in(demo.visitor(), upgrading, sandbox, "natasha")
+    assert people_of(demo) == before
+    assert len(before) == 1
+
+
+def test_sessions_go_on_through_the_upgrade_and_back(
+    demo: Demo, sandbox: Sandbox, owner: Visitor, upgrading: str
+) -> None:
+    jane = demo.visitor()
+    log_in(jane, upgrading, sandbox)
+    log_in(demo.visitor(), upgrading, sandbox, "kim", **BEGIN_BY_OAUTH2)
+    assert jane.get("/o/acme/account").status == 200
+    owner.post(f"{upgrading}/oauth2/go-back", f"{upgrading}/oauth2")
+    assert jane.get("/o/acme/account").status == 200
+
+
+def test_a_login_by_oauth_1_that_was_under_way_is_finished_after_the_switch(
+    demo: Demo, sandbox: Sandbox, upgrading: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_time, too_late = demo.visitor(), demo.visitor()
+    addresses = [sandbox.authorize(visitor.begin(upgrading).location) for visitor in (in_time, too_late)]
+    log_in(demo.visitor(), upgrading, sandbox, "kim", **BEGIN_BY_OAUTH2)
+    assert in_time.get(addresses[0]).status == 303
+    later = clock.now() + timedelta(seconds=LIFETIME + 1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert too_late.get(addresses[1]).status == 400
+    assert ways(demo) == ["2"]
+
+
+def test_wrong_credentials_leave_everybody_logging_in_by_oauth_1(
+    demo: Demo, sandbox: Sandbox, owner: Visitor, acme: str, upgraded_sandbox: Sandbox
+) -> None:
+    link = link_oauth2(owner, acme, upgraded_sandbox)
+    enter(owner, acme, link.client_id, "wrong")
+    tested = owner.post(f"{acme}/test", f"{acme}/oauth2", oauth="2")
+    assert "failed" in tested.words
+    assert log_in(demo.visitor(), acme, sandbox, **BEGIN_BY_OAUTH2).status == 503
+    assert ways(demo) == ["1 and 2"]
+    assert log_in(demo.visitor(), acme, sandbox).status == 303
+
+
+def test_the_check_up_by_oauth_2_goes_up_to_the_credentials_and_does_not_touch_the_state(
+    demo: Demo, sandbox: Sandbox, owner: Visitor, upgrading: str
+) -> None:
+    log_in(demo.visitor(), upgrading, sandbox)
+    tested = owner.post(f"{upgrading}/test", f"{upgrading}/oauth2", oauth="2")
+    assert "Bitbucket knows the client id and accepts the client secret" in tested.words
+    assert "Bitbucket 8.19.0" in tested.words
+    assert events(demo, "upgrade.tested") == 1
+    assert "Working" in owner.get(upgrading).words
+
+
+def test_a_trial_by_oauth_2_logs_nobody_in_and_does_not_end_oauth_1(
+    demo: Demo, sandbox: Sandbox, owner: Visitor, upgrading: str
+) -> None:
+    begun = owner.post(f"{upgrading}/try", f"{upgrading}/oauth2", oauth="2")
+    result = owner.get(owner.get(sandbox.authorize(begun.location, user="jane")).location)
+    assert "Bitbucket says that you are Jane Doe." in result.words
+    assert people_of(demo) == []
+    assert ways(demo) == ["1 and 2"]
+
+
+def test_new_credentials_take_the_place_of_the_old_ones_also_for_logins_under_way(
+    demo: Demo, sandbox: Sandbox, owner: Visitor, upgrading: str
+) -> None:
+    log_in(demo.visitor(), upgrading, sandbox, **BEGIN_BY_OAUTH2)
+    link = sandbox.link_external_application(
+        redirect_url=owner.get(f"{upgrading}/oauth2").value_of("Redirect URL"), name="Another"
+    )
+    assert enter(owner, upgrading, link.client_id, link.client_secret).status == 303
+    assert log_in(demo.visitor(), upgrading, sandbox).status == 303
+    assert len(demo.rows(ClientCredentials.id)) == 1
+
+
+def test_before_bitbucket_has_oauth_2_the_page_says_so(owner: Visitor, sandbox: Sandbox, acme: str) -> None:
+    owner.post(f"{acme}/test", acme)
+    assert "This is Bitbucket 7.6. OAuth 2 came with Bitbucket 7.20" in owner.get(f"{acme}/oauth2").words
+    assert "Upgrade to OAuth 2" not in owner.get(acme).words
+    sandbox.faults.version = "8.19.0"
+    owner.post(f"{acme}/test", acme)
+    assert "Bitbucket 8.19.0 has OAuth 2" in owner.get(acme).words
+
+
+def test_the_page_says_how_many_people_keep_their_accounts(
+    demo: Demo, sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    for name in ("jane", "kim"):
+        log_in(demo.visitor(), acme, sandbox, name)
+    assert "the 2 people who log in: they keep their accounts" in owner.get(f"{acme}/oauth2").words
+
+
+# The way back
+
+
+def test_calling_the_upgrade_off_erases_the_client_secret(demo: Demo, owner: Visitor, upgrading: str) -> None:
+    assert owner.post(f"{upgrading}/oauth2/go-back", f"{upgrading}/oauth2").status == 303
+    assert demo.rows(ClientCredentials.id) == []
+    assert ways(demo) == ["1"]
+    assert owner.post(f"{upgrading}/oauth2/go-back", f"{upgrading}/oauth2").location == f"{upgrading}/oauth2"
+
+
+def test_there_is_no_way_back_where_bitbucket_does_not_accept_oauth_1_any_more(
+    demo: Demo, sandbox: Sandbox, owner: Visitor, upgrading: str
+) -> None:
+    log_in(demo.visitor(), upgrading, sandbox, **BEGIN_BY_OAUTH2)
+    for link in list(sandbox.links.all()):
+        sandbox.links.remove(link.id)
+    page = owner.post(f"{upgrading}/oauth2/go-back", f"{upgrading}/oauth2")
+    assert page.status == 422
+    assert "Bitbucket does not accept OAuth 1." in page.words
+    assert "Nothing has changed" in page.words
+    assert ways(demo) == ["2"]
+    assert log_in(demo.visitor(), upgrading, sandbox).status == 303
+
+
+def test_a_login_by_oauth_2_that_was_under_way_is_refused_after_going_back(
+    demo: Demo, sandbox: Sandbox, owner: Visitor, upgrading: str
+) -> None:
+    jane = demo.visitor()
+    begun = jane.begin(upgrading, **BEGIN_BY_OAUTH2)
+    owner.post(f"{upgrading}/oauth2/go-back", f"{upgrading}/oauth2")
+    assert jane.get(sandbox.authorize(begun.location)).status == 400
+    assert ways(demo) == ["1"]
+    assert demo.rows(User.username) == [("owner",)]
+    assert demo.rows(LoginSession.integration_id).count((upgrading.rpartition("/")[2],)) == 0
+
+
+# What both have in common
+
+
+def test_a_disabled_integration_refuses_both_ways(demo: Demo, sandbox: Sandbox, owner: Visitor, upgrading: str) -> None:
+    jane = demo.visitor()
+    begun = jane.begin(upgrading, **BEGIN_BY_OAUTH2)
+    answer = sandbox.authorize(begun.location)
+    owner.post(f"{upgrading}/edit", name="Bitbucket", platform=PLATFORM, base_url=sandbox.url)
+    assert jane.get(answer).status == 404
+    assert demo.visitor().get("/o/acme/login").words.count("Log in with Bitbucket") == 0
+
+
+def test_declining_by_oauth_2_comes_back_to_the_login_page(demo: Demo, sandbox: Sandbox, upgrading: str) -> None:
+    jane = demo.visitor()
+    begun = jane.begin(upgrading, **BEGIN_BY_OAUTH2)
+    answer = jane.get(sandbox.authorize(begun.location, allow=False))
+    assert answer.location == "/o/acme/login?e=declined"
+    assert ways(demo) == ["1 and 2"]
+
+
+def test_a_person_connects_an_account_by_oauth_2(
+    demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor, other_sandbox: Sandbox
+) -> None:
+    page = owner.post(
+        "/o/acme/settings/integrations/add",
+        name="Second",
+        platform=PLATFORM,
+        base_url=other_sandbox.url,
+        oauth_version="2",
+    )
+    second = page.location.removesuffix("/oauth2")
+    prepare_upgrade(owner, second, other_sandbox)
+    jane = demo.visitor()
+    log_in(jane, acme, sandbox)
+    connecting = jane.post(f"/o/acme/account/connect/{second.rpartition('/')[2]}", "/o/acme/account/connect")
+    assert jane.get(other_sandbox.authorize(connecting.location, user="jane")).status == 303
+    assert "Your account at Second is connected" in jane.get("/o/acme/account").words
+    assert len({user_id for _uid, user_id in people_of(demo)}) == 1
+    assert ways(demo) == ["1", "2"]
+
+
+def test_the_ring_is_changed_for_client_secrets_too(demo: Demo, upgrading: str, sandbox: Sandbox) -> None:
+    before = demo.rows(ClientCredentials.sealed_client_secret)
+    result = demo.app.test_cli_runner().invoke(args=["keys", "rewrap"])
+    assert result.exit_code == 0, result.output
+    assert "2" in result.output
+    assert demo.rows(ClientCredentials.sealed_client_secret) == before, "the ring's newest key sealed it already"
