@@ -12,6 +12,7 @@ from flask_wtf.csrf import CSRFError
 from social_core.exceptions import (
     AuthCanceled,
     AuthConfigurationError,
+    AuthPolicyError,
     AuthSessionError,
     SocialAuthBaseException,
 )
@@ -143,8 +144,14 @@ def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
     if isinstance(error, AuthCanceled) and organization is not None:
         page = "account.connect_page" if facts.get("purpose") == "connect" else "organization.login"
         return redirect(url_for(page, slug=organization.slug, e="declined"), 303)
-    status = http_status(error)
-    return _page(_words_for(error), status, {"Retry-After": str(_SECONDS_TO_WAIT)} if status == 503 else {})
+    status, words = http_status(error), _words_for(error)
+    return _page(
+        words,
+        status,
+        {"Retry-After": str(_SECONDS_TO_WAIT)} if status == 503 else {},
+        # What keeps everybody out is told in words of its own; one person's account is that person's matter.
+        needs_mending=words.who != Who.PERSON and not isinstance(error, AuthPolicyError),
+    )
 
 
 def form_refused(_error: Exception) -> ResponseReturnValue:
@@ -243,11 +250,17 @@ def make_reference() -> str:
 
 
 def _page(
-    words: Words, status: int, headers: dict[str, str] | None = None, *, start_page: str = "/"
+    words: Words,
+    status: int,
+    headers: dict[str, str] | None = None,
+    *,
+    start_page: str = "/",
+    needs_mending: bool = False,
 ) -> ResponseReturnValue:
     page = render_template(
         "error.html",
         words=words,
+        needs_mending=needs_mending,
         organization=g.get("organization"),
         reference=g.reference,
         start_page=start_page,

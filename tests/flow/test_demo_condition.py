@@ -111,6 +111,34 @@ def test_the_owner_finds_the_number_that_the_person_saw_with_the_real_reason(
     assert "What to do:" in attempts
 
 
+def test_a_person_reads_that_it_is_nothing_they_did_and_what_to_pass_on(
+    demo: Demo,
+    sandbox: Sandbox,
+    acme: str,
+    owner: Visitor,
+) -> None:
+    sandbox.faults.seen_host = "internal.example"
+    page = demo.visitor().begin(acme)
+    assert "<h1>You cannot log in at the moment</h1>" in page.text
+    assert "It is nothing that you did" in page.words
+    number = re.search(r"Pass this on, with the reference number ([0-9A-F]{8})", page.words)
+    assert number
+    assert "Bitbucket could not verify the signature." in owner.get(f"{acme}?reference={number[1]}").words
+
+
+def test_an_account_that_is_disabled_is_named_to_its_person(
+    demo: Demo,
+    sandbox: Sandbox,
+    acme: str,
+) -> None:
+    jane = demo.visitor()
+    back = sandbox.authorize(jane.begin(acme).location, user="jane")
+    sandbox.users.disable("jane")
+    page = jane.get(back)
+    assert page.status == 403
+    assert "<h1>This Bitbucket account cannot be used to log in</h1>" in page.text
+
+
 def test_attempts_say_who_logged_in_who_declined_and_who_never_came_back(
     demo: Demo,
     sandbox: Sandbox,

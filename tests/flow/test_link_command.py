@@ -54,6 +54,7 @@ def link(options, *more):
 def test_link_check_and_a_login_touch_no_page(options, bitbucket_sandbox, integration, capsys):
     assert link(options, "--application-name", "Acme Packages") == 0
     assert "Acme Packages is made" in capsys.readouterr().out
+    assert main(["check", *options[: options.index("--application-url")]]) == 0
     client = Client(integration)
     token = client.request_token("https://app.example/callback")
     callback = urlsplit(bitbucket_sandbox.authorize(client.authorize_url(token), user="jane"))
@@ -75,6 +76,12 @@ def test_a_new_key_pair_is_put_into_the_link_that_is_there(options, bitbucket_sa
     assert link(options) == 0
     (found,) = bitbucket_sandbox.links.all()
     assert found.consumer.public_key == other_private_key.public.pem
+
+
+def test_where_the_check_up_after_it_fails_the_exit_status_is_its_stage(options, bitbucket_sandbox, capsys):
+    bitbucket_sandbox.faults.clock_skew = 900
+    assert link(options) == 7
+    assert "✗ Clock: The clocks differ too much." in capsys.readouterr().out
 
 
 def test_unlink_takes_it_away(options, bitbucket_sandbox, capsys):
