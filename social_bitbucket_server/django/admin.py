@@ -88,9 +88,11 @@ class IntegrationAdmin(_IntegrationAdmin):
         """A login link is proposed once."""
         return {"slug": ("name",)} if obj is None else {}
 
-    def get_actions(self, request: HttpRequest) -> Any:
-        """Integrations are deleted one by one, with what that means before one's eyes."""
-        actions = super().get_actions(request)
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> Any:
+        """Integrations are deleted one by one, with what that means before one's eyes. Django 6.1 and later say where
+        the actions are shown."""
+        where = {} if action_location is None else {"action_location": action_location}
+        actions = super().get_actions(request, **where)
         actions.pop("delete_selected", None)
         return actions
 

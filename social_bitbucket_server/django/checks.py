@@ -5,7 +5,7 @@ Each is one sentence that says what to do instead; docs/django.md lists them by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -37,7 +37,7 @@ _ID_OF_OTHERS = "E099"
 def check_settings(**_arguments: Any) -> list[CheckMessage]:
     """What stops an application anywhere."""
     found: list[CheckMessage] = []
-    for name, sentence in unsafe_settings(_all_settings()):
+    for name, sentence in unsafe_settings(_Settings()):
         found.append(_error(_IDS.get(name, _ID_OF_OTHERS), sentence))
     for check in _CHECKS:
         found += check()
@@ -145,8 +145,20 @@ def _has_models() -> bool:
     return configured == _FIND or getattr(configured, "__module__", "") == _FIND.rpartition(".")[0]
 
 
-def _all_settings() -> dict[str, Any]:
-    return {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
+class _Settings(Mapping[str, Any]):
+    """Django's settings by name. None is looked at that nobody asks for: some say that they are deprecated."""
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return getattr(settings, name)
+        except AttributeError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in dir(settings) if name.isupper())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _error(number: str, sentence: str) -> Error:

@@ -32,7 +32,19 @@ from social_bitbucket_server.server_url import (
     ServerURL,
     is_loopback,
 )
-from social_bitbucket_server.worksheet import Action, Dialog, Entry, Step, advice_for, dialog_of, render_text, worksheet
+from social_bitbucket_server.worksheet import (
+    Action,
+    Dialog,
+    Entry,
+    Step,
+    advice_for,
+    dialog_of,
+    is_oauth2_better,
+    oauth2_advice_for,
+    oauth2_worksheet,
+    render_text,
+    worksheet,
+)
 
 COMPANY: Network = ip_network("10.20.0.0/16")
 POLICY = AddressPolicy(private_networks=(COMPANY,))
@@ -92,6 +104,13 @@ def set_up(integration: Integration, version: str) -> str:
         public_key=public,
     )
     return f"{advice_for(version)}\n{render_text(steps)}\n{len(typed)} values, or:\n{script}"
+
+
+def set_up_oauth2(address: ServerURL, version: str) -> str:
+    steps: tuple[Step, ...] = oauth2_worksheet(
+        server_url=address, redirect_url="https://app.example.com/complete/", application_name="My application"
+    )
+    return render_text(steps) if is_oauth2_better(version) else oauth2_advice_for(version)
 
 
 def test_it(integration: Integration, callback: str) -> str:
