@@ -285,7 +285,7 @@ def for_login(integration_id: str) -> Integration | None:
     ended = record.oauth1_ended_at
     if ended is not None and clock.now() - ended > timedelta(seconds=LIFETIME):
         return None
-    return signing_with(record, pair)
+    return signing_with(record, pair, record.pending_key_pair)
 
 
 def for_oauth2_login(integration_id: str) -> OAuth2Integration | None:
@@ -296,17 +296,24 @@ def for_oauth2_login(integration_id: str) -> OAuth2Integration | None:
     return by_oauth2(record, record.client_credentials)
 
 
-def signing_with(record: IntegrationRecord, pair: KeyPair) -> Integration:
-    """*record* as the library wants it, with requests signed by *pair*'s private key.
+def signing_with(record: IntegrationRecord, pair: KeyPair, pending: KeyPair | None = None) -> Integration:
+    """*record* as the library wants it, with requests signed by *pair*'s private key, or by that of *pending*, which
+    waits for Bitbucket to have it.
 
     Raises ``sealed_key_unopenable``, and ``invalid_base_url`` where the operator does not allow the server any more.
     """
     try:
         private_key = sealed_keys().open(pair)
+        pending_key = sealed_keys().open(pending) if pending is not None else None
     except BitbucketServerError:
         audit.record("key.decrypt_failed", outcome="failure", integration_id=record.id)
         raise
-    return Integration(consumer_key=record.consumer_key, private_key=private_key, **_by_either_oauth(record))
+    return Integration(
+        consumer_key=record.consumer_key,
+        private_key=private_key,
+        pending_key=pending_key,
+        **_by_either_oauth(record),
+    )
 
 
 def by_oauth2(record: IntegrationRecord, credentials: ClientCredentials) -> OAuth2Integration:

@@ -1,6 +1,7 @@
 """A new key pair in place of an integration's old one: it waits beside it until Bitbucket accepts it.
 
-Logins are signed with the old key until then. No private key is erased before its successor was tried.
+Logins are signed with the old key until then. A login whose signature is refused tries the one that waits. No private
+key is erased before its successor was accepted.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import select, update
 
 from social_bitbucket_server.client import Client
+from social_bitbucket_server.integration import Integration
 
 from . import audit, database, integrations, navigation
 from .models import IntegrationRecord, KeyPair, KeyState, OAuth
@@ -32,12 +34,25 @@ def verify(record: IntegrationRecord) -> bool:
     pair = record.pending_key_pair
     if pair is None:
         return False
-    pair_id, integration = pair.id, integrations.signing_with(record, pair)
+    public_key, integration = pair.public_key, integrations.signing_with(record, pair)
     # The token is let go: nobody is sent to Bitbucket with it.
     Client(integration).request_token(navigation.absolute(integrations.callback_path(record, OAuth.ONE)))
     database.session.rollback()  # what was read before the server was asked may have changed
+    return _promote(record, public_key)
+
+
+def promote_after_a_login(integration: Integration) -> None:
+    """What the library calls when a login was signed with the key that waits, because Bitbucket has it already."""
+    record = integrations.find_enabled(integration.id)
+    if record is not None:
+        _promote(record, integration.private_key.public.pem)
+
+
+def _promote(record: IntegrationRecord, public_key: str) -> bool:
+    """Whether this key pair waited, and is in use now."""
     _lock(record)
-    if database.session.scalar(select(KeyPair.stored_state).where(KeyPair.id == pair_id)) != KeyState.PENDING.value:
+    state = select(KeyPair.stored_state).where(KeyPair.public_key == public_key)
+    if database.session.scalar(state) != KeyState.PENDING.value:
         return False
     _move(record, KeyState.ACTIVE, KeyState.RETIRED)
     _move(record, KeyState.PENDING, KeyState.ACTIVE)

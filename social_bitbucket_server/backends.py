@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Never
 from social_core.backends.base import ResponseT_co
 from social_core.backends.bitbucket_datacenter import BitbucketDataCenterOAuth2
 from social_core.backends.oauth import BaseOAuth1
+from social_core.utils import module_member
 
 from .answers import DENIED, oauth2_problem
 from .configuration import (
@@ -18,11 +19,13 @@ from .configuration import (
     single_oauth2_integration,
 )
 from .integration import Integration, OAuth2Integration
-from .login_backend import LoginBackend
+from .login_backend import AnswerT, LoginBackend
 from .problems import BitbucketServerError
 from .secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from social_core.storage import UserProtocol
 
     from .client import Client
@@ -62,18 +65,43 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
         """Begin a login; returns the address on the Bitbucket Server to send the browser to."""
         with self._problems("begin"):
             integration, callback = self._prepared()
-            client = self.client(integration)
-            request_token = client.request_token(callback)
+            integration, request_token = self.ask(integration, lambda client: client.request_token(callback))
             self._remember(request_token, integration, callback)
-            return Secret(client.authorize_url(request_token))
+            return Secret(self.client(integration).authorize_url(request_token))
 
     def auth_complete(self, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Finish the login that the browser came back from; returns what core's pipeline returns."""
         with self._problems("callback"):
             integration, request_token, verifier, connects = self._callback(kwargs.get("user"))
         with self._problems("token_exchange"):
-            access_token = self.client(integration).access_token(request_token, verifier)
+            integration, access_token = self.ask(
+                integration, lambda client: client.access_token(request_token, verifier)
+            )
         return self.do_auth(access_token, *args, integration=integration, connects=connects, **kwargs)
+
+    def ask(self, integration: Integration, question: Callable[[Any], AnswerT]) -> tuple[Integration, AnswerT]:
+        """The same as with every OAuth; where the signature is refused, once more with the pending key. It is in use
+        from then on, as far as :meth:`pending_key_accepted` sees to it."""
+        try:
+            return super().ask(integration, question)
+        except BitbucketServerError as error:
+            refusal = error
+        successor = integration.successor
+        if successor is None or not _may_be_about_the_key(refusal, integration, successor):
+            raise refusal
+        try:
+            _, answer = super().ask(successor, question)
+        except BitbucketServerError:
+            raise refusal from None
+        self.pending_key_accepted(successor)
+        return successor, answer
+
+    def pending_key_accepted(self, integration: Integration) -> None:
+        """Bitbucket refused the private key, and accepted the one of *integration*, which was pending: it calls what
+        ``…_PENDING_KEY_ACCEPTED`` names, so that the pending key takes the place of the old one."""
+        accepted = self.setting("PENDING_KEY_ACCEPTED")
+        if accepted:
+            (module_member(accepted) if isinstance(accepted, str) else accepted)(integration)
 
     def _callback(self, user: UserProtocol | None) -> tuple[Integration, Secret, Secret, bool]:
         """Everything is compared before any call goes out, and the login is consumed whatever the outcome."""
@@ -97,6 +125,12 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
     def oauth_auth(self, *args: Any, **kwargs: Any) -> Never:  # noqa: ARG002  # core's signature
         """Core's own way of signing adds callback and verifier to every call; use :class:`~.client.Client`."""
         self._unsupported("oauth_auth")
+
+
+def _may_be_about_the_key(refusal: BitbucketServerError, integration: Integration, successor: Integration) -> bool:
+    """Bitbucket says that a signature is invalid, and fails where it has a key of another size."""
+    is_of_another_size = integration.private_key.public.bits != successor.private_key.public.bits
+    return refusal.code == "signature_invalid" or (refusal.code == "server_error" and is_of_another_size)
 
 
 class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA

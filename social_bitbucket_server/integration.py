@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from .admission import EVERYBODY, Admission
@@ -65,14 +65,15 @@ class AnyIntegration(Protocol):
 class Integration:
     """One Bitbucket Server to log in with.
 
-    *id*: immutable, opaque and safe in addresses. *namespace*: what the numeric user ids of this server are prefixed
-    with in an account's uid; give each integration one of its own, random, and never use it again. Empty only where
-    there is a single server. *name*: for people. *verify*: ``True``, or the path of a bundle of CA certificates.
-    *ca_certificates*: or the CA certificates themselves, as PEM text. *proxies*: scheme to address, used for this
-    server alone; with an *address_policy* they are asked for the address that was checked, not for the name.
-    *timeout*: seconds for one answer. *address_policy*: which addresses may be reached; ``None`` is for servers that
-    the operator chose, :data:`~social_bitbucket_server.addresses.PUBLIC_ONLY` for all others. *admission*: who of the
-    server's people may log in.
+    *id*: immutable, opaque and safe in addresses. *namespace*: what the numeric user ids of this server are
+    prefixed with in an account's uid; give each integration one of its own, random, and never use it again. Empty
+    only where there is a single server. *name*: for people. *verify*: ``True``, or the path of a bundle of CA
+    certificates. *ca_certificates*: or the CA certificates themselves, as PEM text. *proxies*: scheme to address,
+    used for this server alone; with an *address_policy* they are asked for the address that was checked, not for
+    the name. *timeout*: seconds for one answer. *pending_key*: a new private key whose public key Bitbucket may
+    have by now; a login whose signature is refused is signed with it once. *address_policy*: which addresses may be
+    reached; ``None`` is for servers that the operator chose, :data:`~social_bitbucket_server.addresses.PUBLIC_ONLY`
+    for all others. *admission*: who of the server's people may log in.
 
     Raises ``setting_invalid`` for an id, namespace or consumer key with other characters, and for ``verify=False``.
     """
@@ -82,6 +83,7 @@ class Integration:
     consumer_key: str
     private_key: PrivateKey
     namespace: str
+    pending_key: PrivateKey | None = None
     name: str = ""
     verify: bool | str = True
     ca_certificates: str = field(default="", repr=False)
@@ -95,8 +97,14 @@ class Integration:
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever something changes that a login under way depends on."""
-        return _fingerprint(self, self.consumer_key, self.private_key.public.fingerprint)
+        """Changes whenever something changes that a login under way depends on. The key pair is no part of it: a login
+        that began before a new one took its place ends with the new one."""
+        return _fingerprint(self, self.consumer_key)
+
+    @property
+    def successor(self) -> Integration | None:
+        """The same with the pending key in place of the private key, where there is one."""
+        return None if self.pending_key is None else replace(self, private_key=self.pending_key, pending_key=None)
 
     def uid(self, user_id: int) -> str:
         """The identity of the server's user *user_id* in this application."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .rest import RestClient
 
 IntegrationT = TypeVar("IntegrationT", bound=AnyIntegration)
+AnswerT = TypeVar("AnswerT")
 
 _TOKEN = re.compile(r"[!-~]{1,255}")
 
@@ -79,6 +80,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     def client(self, integration: IntegrationT) -> PersonalClient:
         """What asks the server of *integration* for things."""
         raise NotImplementedError
+
+    def ask(self, integration: IntegrationT, question: Callable[[Any], AnswerT]) -> tuple[IntegrationT, AnswerT]:
+        """Put *question* to the client of *integration*; returns the answer, and the integration that got it."""
+        return integration, question(self.client(integration))
 
     # Which server
 
@@ -238,8 +243,9 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         integration, connects = kwargs.pop("integration", None), kwargs.pop("connects", False)
         with self._problems("user_info"):
             integration = integration or self.chosen_integration()
-            client, admission = self.client(integration), self.get_admission(integration)
-            profile = fetch_profile(client, access_token)
+            admission = self.get_admission(integration)
+            integration, profile = self.ask(integration, lambda client: fetch_profile(client, access_token))
+            client = self.client(integration)
             if self._is_trial:
                 found = tuple(findings(client, access_token, profile, admission))
                 return cast("ResponseT_co", replace(profile, findings=found))

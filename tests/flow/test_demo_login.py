@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
-from demo_app.models import SocialStorage, User
+from demo_app.models import AuditEntry, KeyPair, SocialStorage, User
+from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
-from tests.demo_visitor import PLATFORM
+from tests.demo_visitor import PLATFORM, Visitor
 from tests.flow.demo import Demo, connect, log_in, on_every_database
 
 
@@ -237,10 +240,73 @@ def test_a_new_key_pair_replaces_the_old_one_once_bitbucket_has_it(demo: Demo, s
     for link in list(sandbox.links.all()):
         sandbox.links.remove(link.id)
     sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=new)
-    assert demo.visitor().begin(acme).status == 503
     assert owner.post(f"{acme}/key-pair/verify", acme).status == 303
     assert owner.get(acme).value_of("Public Key") == new
     assert log_in(demo.visitor(), acme, sandbox).status == 303
+
+
+@pytest.fixture
+def rotating(demo: Demo, sandbox: Sandbox, acme: str) -> tuple[Visitor, Callable[[], None]]:
+    """The owner of acme, whose integration has a key pair that waits, and what puts its public key into Bitbucket."""
+    owner = demo.visitor()
+    owner.log_owner_in("acme")
+    owner.post(f"{acme}/key-pair", f"{acme}/edit")
+    public_key = owner.get(acme).value_of("New public key")
+    return owner, lambda: put_into_bitbucket(sandbox, public_key)
+
+
+def put_into_bitbucket(sandbox: Sandbox, public_key: str) -> None:
+    """Replace the public key of the one application link."""
+    (link,) = sandbox.links.all()
+    assert link.consumer is not None
+    sandbox.links.set_consumer(link.id, replace(link.consumer, public_key=public_key))
+
+
+def nonces_of_request_tokens(sandbox: Sandbox, since: int) -> list[str]:
+    asked = [record for record in list(sandbox.requests)[since:] if record.path.endswith("/request-token")]
+    return [record.oauth_parameters["oauth_nonce"] for record in asked]
+
+
+def test_a_login_that_is_refused_with_the_old_key_tries_the_new_one_once_and_puts_it_in_use(
+    demo: Demo, sandbox: Sandbox, acme: str, rotating: tuple[Visitor, Callable[[], None]]
+) -> None:
+    owner, paste = rotating
+    new = owner.get(acme).value_of("New public key")
+    paste()
+    since = len(sandbox.requests)
+    assert log_in(demo.visitor(), acme, sandbox).status == 303
+    nonces = nonces_of_request_tokens(sandbox, since)
+    assert len(nonces) == len(set(nonces)) == 2
+    assert owner.get(acme).value_of("Public Key") == new
+    assert sorted(demo.rows(KeyPair.stored_state, KeyPair.sealed_private_key.is_(None))) == [
+        ("active", False),
+        ("retired", True),
+    ]
+    since = len(sandbox.requests)
+    assert log_in(demo.visitor(), acme, sandbox).status == 303
+    assert len(nonces_of_request_tokens(sandbox, since)) == 1
+    assert demo.rows(AuditEntry.event).count(("key.promoted",)) == 1
+
+
+def test_a_login_under_way_while_bitbucket_gets_the_new_key_is_finished_with_it(
+    demo: Demo, sandbox: Sandbox, acme: str, rotating: tuple[Visitor, Callable[[], None]]
+) -> None:
+    _, paste = rotating
+    first, second = demo.visitor(), demo.visitor()
+    answers = [(visitor, sandbox.authorize(visitor.begin(acme).location)) for visitor in (first, second)]
+    paste()
+    assert [visitor.get(answer).status for visitor, answer in answers] == [303, 303]
+    assert demo.rows(AuditEntry.event).count(("key.promoted",)) == 1
+
+
+def test_a_login_that_is_refused_with_both_keys_fails_and_changes_nothing(
+    demo: Demo, sandbox: Sandbox, acme: str, rotating: tuple[Visitor, Callable[[], None]]
+) -> None:
+    put_into_bitbucket(sandbox, PrivateKey.generate().public.pem)
+    since = len(sandbox.requests)
+    assert demo.visitor().begin(acme).status == 503
+    assert len(nonces_of_request_tokens(sandbox, since)) == 2
+    assert sorted(demo.rows(KeyPair.stored_state)) == [("active",), ("pending",)]
 
 
 def test_another_organizations_integration_cannot_begin_here(demo: Demo, sandbox: Sandbox, acme: str) -> None:

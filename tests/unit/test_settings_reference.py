@@ -22,6 +22,7 @@ TYPES = {
     "truth": bool,
     "seconds": (int, float),
     "`True` or path": (bool, str),
+    "callable or its path": str,
     "mapping, callable or its path": str,
 }
 
