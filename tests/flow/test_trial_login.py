@@ -1,0 +1,112 @@
+"""The trial login names what a check-up without a person cannot see: the last steps, up to the profile."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from social_bitbucket_server.sandbox import Sandbox
+from tests.demo_visitor import Page, Visitor
+from tests.flow.demo import Demo
+from tests.flow.test_demo_oauth2 import link_oauth2, prepare_upgrade
+
+
+@pytest.fixture
+def owner(demo: Demo, acme: str) -> Visitor:
+    visitor = demo.visitor()
+    visitor.log_owner_in("acme")
+    return visitor
+
+
+def try_login(owner: Visitor, path: str, sandbox: Sandbox, user: str = "jane", **fields: str) -> Page:
+    """The whole way; returns the page that shows what came of it."""
+    begun = owner.post(f"{path}/try", path, **fields)
+    return owner.get(owner.get(sandbox.authorize(begun.location, user=user)).location)
+
+
+def after_the_beginning(owner: Visitor, path: str, sandbox: Sandbox, change: Callable[[], object], **more: str) -> Page:
+    begun = owner.post(f"{path}/try", path, **more)
+    back = sandbox.authorize(begun.location, user="jane")
+    change()
+    return owner.get(owner.get(back).location)
+
+
+@pytest.mark.parametrize(
+    ("faults", "sentence"),
+    [
+        ({"user_headers_removed": True, "whoami_closed": True}, "Bitbucket did not say who logged in."),
+        ({"server_error": True, "only_path": "/access-token"}, "The Bitbucket Server reported an error of its own."),
+        ({"interception": "page", "only_path": "/rest/"}, "Something else than Bitbucket's OAuth answered."),
+        ({"rate_limited": True, "only_path": "/users"}, "The Bitbucket Server limits our requests."),
+        ({"seen_scheme": "https"}, "Bitbucket could not verify the signature."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else None,
+)
+def test_what_fails_on_the_way_back_is_found_by_its_right_name(
+    owner: Visitor, acme: str, sandbox: Sandbox, faults: dict[str, object], sentence: str
+) -> None:
+    page = after_the_beginning(owner, acme, sandbox, lambda: sandbox.faults.update(faults))
+    assert f"Trial login failed {sentence}" in page.words
+    assert "What to do:" in page.words
+    assert re.search(r"Reference [0-9A-F]{8}", page.words)
+
+
+@pytest.mark.parametrize("fault", ["user_headers_removed", "whoami_closed"])
+def test_of_two_ways_to_ask_who_it_is_one_is_enough(owner: Visitor, acme: str, sandbox: Sandbox, fault: str) -> None:
+    sandbox.faults.update({fault: True})
+    assert "Bitbucket says that you are Jane Doe." in try_login(owner, acme, sandbox).words
+
+
+def test_a_service_account_is_named(owner: Visitor, acme: str, sandbox: Sandbox) -> None:
+    page = try_login(owner, acme, sandbox, user="build-bot")
+    assert "This Bitbucket account is not a person's." in page.words
+
+
+def test_an_account_that_was_disabled_is_named(owner: Visitor, acme: str, sandbox: Sandbox) -> None:
+    page = after_the_beginning(owner, acme, sandbox, lambda: sandbox.users.disable("jane"))
+    assert "This Bitbucket account cannot be used to log in." in page.words
+    assert "Ask your Bitbucket admin to enable the account." in page.words
+
+
+@pytest.mark.parametrize(
+    ("faults", "sentence"),
+    [
+        ({"codes_expired": True}, "Bitbucket does not accept the login's code."),
+        (
+            {"client_secret_refused": True},
+            "Bitbucket does not know the client id, or the client secret is another one.",
+        ),
+    ],
+    ids=["codes_expired", "client_secret_refused"],
+)
+def test_the_faults_of_oauth_2_are_found_by_their_right_names(
+    owner: Visitor, acme: str, sandbox: Sandbox, faults: dict[str, object], sentence: str
+) -> None:
+    sandbox.faults.version = "8.19.0"
+    prepare_upgrade(owner, acme, sandbox)
+    page = after_the_beginning(owner, acme, sandbox, lambda: sandbox.faults.update(faults), oauth="2")
+    assert f"failed {sentence}" in page.words
+
+
+@pytest.mark.parametrize(
+    ("faults", "sentence"),
+    [
+        (
+            {"client_secret_refused": True},
+            "Bitbucket does not know the client id, or the client secret is another one.",
+        ),
+        ({"version": "7.6.0"}, "This version of Bitbucket does not offer OAuth 2."),
+    ],
+    ids=["client_secret_refused", "version"],
+)
+def test_the_test_of_the_connection_names_what_is_wrong_with_oauth_2(
+    owner: Visitor, other_sandbox: Sandbox, faults: dict[str, object], sentence: str
+) -> None:
+    path = owner.add_integration("acme", other_sandbox.url)
+    link = link_oauth2(owner, path, other_sandbox)
+    owner.post(f"{path}/oauth2", client_id=link.client_id, client_secret=link.client_secret)
+    other_sandbox.faults.update(faults)
+    page = owner.post(f"{path}/test", path, oauth="2")
+    assert f"Credentials failed {sentence}" in page.words
