@@ -318,5 +318,5 @@ class EventAdmin(_EventAdmin):
         return False
 
 
-if integration_model() is Integration:
+if integration_model() is Integration and configuration.has_integrations_in_database():
     admin.site.register(Integration, IntegrationAdmin)

@@ -20,7 +20,6 @@ from . import configuration
 
 _LABEL = "social_bitbucket_server"
 _OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
-_FIND = "social_bitbucket_server.django.integrations.find"
 _SESSION_MIDDLEWARE = "social_bitbucket_server.django.middleware.IntegrationSessionMiddleware"
 _NEEDED_STEPS = ("social_details", "social_uid", "auth_allowed", "social_user")
 _IDS = {
@@ -71,7 +70,7 @@ def check_deployment(**_arguments: Any) -> list[CheckMessage]:
 def _key_ring() -> Iterator[CheckMessage]:
     text = configuration.setting("KEY_RING")
     if not text:
-        if _has_models():
+        if configuration.has_integrations_in_database():
             yield _error(
                 "E007",
                 f"Set {_OWN}KEY_RING to the output of 'manage.py bitbucket_server key-ring', and keep it apart from "
@@ -138,11 +137,6 @@ def _pipeline() -> Iterator[CheckMessage]:
 
 def _has_many() -> bool:
     return bool(configuration.setting("INTEGRATIONS"))
-
-
-def _has_models() -> bool:
-    configured = configuration.setting("INTEGRATIONS")
-    return configured == _FIND or getattr(configured, "__module__", "") == _FIND.rpartition(".")[0]
 
 
 class _Settings(Mapping[str, Any]):

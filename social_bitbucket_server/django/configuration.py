@@ -20,6 +20,7 @@ from ..secret import Secret, opaque
 from ..server_url import ORGANIZATION_RULES, BaseURLRules, is_loopback
 
 _BACKEND = "bitbucket-server"
+_FIND = "social_bitbucket_server.django.integrations.find"
 _PLAIN_HTTP = 80
 
 
@@ -92,3 +93,9 @@ def private_networks() -> Mapping[str, Any]:
 def is_local() -> bool:
     """Whether only browsers on this machine reach the application."""
     return is_loopback(urlsplit(setting("CALLBACK_ORIGIN") or "").hostname or "")
+
+
+def has_integrations_in_database() -> bool:
+    """Whether integrations are looked up in the database, and not in plain settings or elsewhere."""
+    configured = setting("INTEGRATIONS")
+    return configured == _FIND or getattr(configured, "__module__", "") == _FIND.rpartition(".")[0]

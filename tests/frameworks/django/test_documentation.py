@@ -111,6 +111,14 @@ def test_one_server_works_as_the_page_says(new_project):
     assert "Hello jane" in new_project.run("-c", ONE_SERVER)
 
 
+def test_with_one_server_the_administration_has_nothing_to_add(new_project):
+    new_project.follow("One server")
+    code = "from django.contrib import admin; print([model.__name__ for model in admin.site._registry])"
+    registered = new_project.run("manage.py", "shell", "-v0", "-c", code)
+    assert "'Event'" in registered
+    assert "'Integration'" not in registered
+
+
 def test_many_organizations_work_as_the_page_says(new_project):
     new_project.follow("Many organizations")
     new_project.environment["KEY_RING"] = new_project.run("manage.py", "bitbucket_server", "key-ring").strip()

@@ -9,10 +9,10 @@ from django.contrib.auth import get_user_model
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.middleware.csrf import _get_new_csrf_string
-from django.test import Client
+from django.test import Client, override_settings
 from social_django.models import UserSocialAuth
 
-from social_bitbucket_server.backends import BitbucketServerOAuth1
+from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from tests.frameworks.django.conftest import Visitor, newest_event
 
 pytestmark = pytest.mark.usefixtures("single")
@@ -108,3 +108,23 @@ def test_a_person_logs_in_over_a_socket(origin, single):
         callback = single.authorize(begun.headers["Location"])
         assert callback.startswith(f"{origin}/complete/bitbucket-server/")
         assert browser.get(callback, timeout=10).text == "Hello jane"
+
+
+@pytest.fixture
+def by_oauth2(bitbucket_sandbox):
+    """The same server, by OAuth 2."""
+    name = "bitbucket-server-oauth2"
+    own = "SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_"
+    link = bitbucket_sandbox.link_external_application(redirect_url=f"http://testserver/complete/{name}/")
+    settings = {f"{own}URL": bitbucket_sandbox.url, f"{own}KEY": link.client_id, f"{own}SECRET": link.client_secret}
+    backend = f"{BitbucketServerOAuth2.__module__}.{BitbucketServerOAuth2.__qualname__}"
+    with override_settings(AUTHENTICATION_BACKENDS=[backend], **settings):
+        yield f"/login/{name}/"
+
+
+def test_a_person_logs_in_by_oauth_2(person, single, by_oauth2):
+    person.client.cookies["csrftoken"] = token = _get_new_csrf_string()
+    begun = person.client.post(by_oauth2, {"csrfmiddlewaretoken": token})
+    assert person.open(single.authorize(begun["Location"], user="jane"))["Location"] == "/"
+    assert person.name == "jane"
+    assert UserSocialAuth.objects.get().provider == "bitbucket-server-oauth2"
