@@ -145,7 +145,7 @@ def _conclude(ours: BaseString, theirs: BaseString, differing: list[Part], key_f
     names = {part.name for part in differing}
     if not differing:
         return Cause.KEY, (
-            "Both sides signed the same text: the public key in the application link is not this one, whose "
+            "Both sides agree on what was signed; the public key in the application link is not this one, whose "
             f"fingerprint is {key_fingerprint}."
         )
     hidden = [_about_address(name, ours, theirs) for name in _ADDRESS if name in names]

@@ -207,7 +207,13 @@ class _Walk:
         return Result(Stage.TLS, Outcome.PASSED, f"{protocol}, and the certificate is trusted")
 
     def http(self) -> Result:
-        answer = self._answer = self._get(self._server)
+        try:
+            answer = self._answer = self._get(self._server)
+        except BitbucketServerError as error:
+            if error.code != "connection_failed" or self._through_proxy:
+                raise
+            # Connections were made in the stages before.
+            raise BitbucketServerError("not_http") from error
         if answer.status == 404 or is_intercepted(answer):
             better = self._better_base_url(answer)
             if better is not None:

@@ -56,8 +56,9 @@ class Bench:
         sandbox.faults.update(faults)
         return sandbox
 
-    def http(self, reply: bytes) -> Place:
-        return Place(f"http://{HERE}:{self.listen(answering(reply))}")
+    def plain(self, behaviour: Behaviour, scheme: str = "http") -> Place:
+        """A port without TLS, whatever the base URL says."""
+        return Place(f"{scheme}://{HERE}:{self.listen(behaviour)}")
 
     def tls(self, certificate: Any, behaviour: Behaviour | None = None, *, ca: str | None = None) -> Place:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -207,7 +208,7 @@ def _faulty(**faults: object) -> Callable[[Bench], Place]:
 
 
 def _says(body: str, status: str = "200 OK", kind: str = "text/html", *headers: str) -> Callable[[Bench], Place]:
-    return lambda bench: bench.http(answer(body.encode(), status, f"Content-Type: {kind}", *headers))
+    return lambda bench: bench.plain(answering(answer(body.encode(), status, f"Content-Type: {kind}", *headers)))
 
 
 def _shows(make: Callable[[trustme.CA], Any], *, ca: str | None = None) -> Callable[[Bench], Place]:
@@ -334,19 +335,19 @@ FAULTS_OF_TLS = (
     ),
     Wrong(
         "http on the port for https",
-        lambda bench: Place(f"https://{HERE}:{bench.listen(lambda peer: peer.send(answer(b'', '400 Bad Request')))}"),
+        lambda bench: bench.plain(lambda peer: peer.send(answer(b"", "400 Bad Request")), "https"),
         Stage.TLS,
         "The Bitbucket Server does not speak TLS on the port of the base URL.",
     ),
     Wrong(
         "a handshake that stalls",
-        lambda bench: Place(f"https://{HERE}:{bench.listen(Peer.wait)}"),
+        lambda bench: bench.plain(Peer.wait, "https"),
         Stage.TLS,
         "The Bitbucket Server does not answer the TLS handshake.",
     ),
     Wrong(
         "a handshake that is broken off",
-        lambda bench: Place(f"https://{HERE}:{bench.listen(lambda _: None)}"),
+        lambda bench: bench.plain(lambda _: None, "https"),
         Stage.TLS,
         "No secure connection to the Bitbucket Server could be made.",
     ),
@@ -371,15 +372,21 @@ FAULTS_OF_THE_NETWORK = (
     ),
     Wrong(
         "a server that is silent",
-        lambda bench: Place(f"http://{HERE}:{bench.listen(_in_silence)}"),
+        lambda bench: bench.plain(_in_silence),
         Stage.HTTP,
         "The Bitbucket Server did not answer in time.",
     ),
     Wrong(
         "a server that hangs up",
-        lambda bench: Place(f"http://{HERE}:{bench.listen(lambda peer: peer.read() and None)}"),
+        lambda bench: bench.plain(lambda peer: peer.read() and None),
         Stage.HTTP,
-        "The Bitbucket Server could not be reached.",
+        "What listens on the port of the base URL does not answer as a web server does.",
+    ),
+    Wrong(
+        "a server of another protocol",
+        lambda bench: bench.plain(lambda peer: peer.send(b"SSH-2.0-OpenSSH_9.6\r\n")),
+        Stage.HTTP,
+        "What listens on the port of the base URL does not answer as a web server does.",
     ),
 )
 

@@ -168,6 +168,16 @@ PROBLEMS = (
         "timeout",
     ),
     Problem(
+        "not_http",
+        "What listens on the port of the base URL does not answer as a web server does.",
+        "The connection was made, and ended before an answer that can be read as HTTP.",
+        "Check that the port in the base URL is Bitbucket's, and that what stands in front of it lets this application "
+        "in.",
+        Who.ORGANIZATION_ADMIN,
+        AuthProviderError,
+        "connection_failed",
+    ),
+    Problem(
         "redirected",
         "The Bitbucket Server answered with a redirect.",
         "Bitbucket itself never redirects these requests: the base URL lacks https or the context path, or a "
