@@ -5,7 +5,7 @@ from http.client import HTTPConnection
 from urllib.parse import urlencode
 
 from demo_app import connection, database
-from demo_app.models import IntegrationRecord
+from demo_app.models import IntegrationRecord, OAuth
 from tests.security.world import HOST, PROPERTIES, REQUEST_TOKEN, Reply
 
 
@@ -122,7 +122,8 @@ def test_a_test_that_nobody_watches_to_its_end_is_written_down(world):
     owner = world.browser()
     owner.log_owner_in(world.a)
     with world.context():
-        test = connection.ConnectionTest(database.session.get_one(IntegrationRecord, world.a.integration_id))
+        record = database.session.get_one(IntegrationRecord, world.a.integration_id)
+        test = connection.ConnectionTest(record, OAuth.ONE)
     stages = iter(test)
     next(stages)
     stages.close()
