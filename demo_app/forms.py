@@ -171,7 +171,7 @@ class ClientCredentialsForm(FlaskForm):  # type: ignore[misc]  # untyped
 class EditIntegrationForm(IntegrationForm):
     """Changes to an integration that people may log in through already."""
 
-    same_server = BooleanField("This is the same Bitbucket Server under a new address")
+    server = RadioField("If the base URL changes", choices=["moved", "another"], validators=[Optional()])
     enabled = BooleanField("People can log in through this integration")
 
 

@@ -101,6 +101,14 @@ def delete_people_without_another(record: IntegrationRecord) -> None:
     )
 
 
+def delete_all_of(record: IntegrationRecord) -> int:
+    """Delete everybody's identity at *record*, and nobody; returns how many there were. The caller commits."""
+    gone = database.session.execute(
+        delete(Identity).where(Identity.integration_id == record.id).execution_options(synchronize_session=False)
+    )
+    return int(gone.rowcount)  # type: ignore[attr-defined]  # a DELETE's result has it
+
+
 def _has_identity(user: User, integration_id: Any) -> ColumnElement[bool]:
     return exists().where(Identity.user_id == user.id, Identity.integration_id == integration_id)
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from flask import current_app, url_for
+from flask import current_app, g, url_for
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import contains_eager, joinedload
 
@@ -113,7 +113,7 @@ def make(
         name=name,
         base_url=str(server_url),
         consumer_key=new_consumer_key(),
-        namespace=secrets.token_hex(16),
+        namespace=new_namespace(),
         ca_certificates=ca_certificates,
         oauth1_ended_at=clock.now() if oauth is OAuth.TWO else None,
     )
@@ -129,6 +129,11 @@ def make(
     )
     database.session.commit()
     return record
+
+
+def new_namespace() -> str:
+    """A namespace that no integration ever had, and none gets again: it is random."""
+    return secrets.token_hex(16)
 
 
 def add_key_pair(record: IntegrationRecord, key: PrivateKey, state: KeyState) -> None:
@@ -343,7 +348,9 @@ def _by_either_oauth(record: IntegrationRecord) -> dict[str, Any]:
     settings: Settings = current_app.extensions["settings"]
     return {
         "id": record.id,
-        "server_url": ServerURL.parse(record.base_url, settings.base_url_rules),
+        "server_url": ServerURL.parse(
+            (g.get("tries_the_move") and record.moving_to) or record.base_url, settings.base_url_rules
+        ),
         "namespace": record.namespace,
         "name": record.name,
         "verify": settings.ca_bundle or True,

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.secret import Secret
 
-from . import access, audit, identities, integrations, navigation, rate_limits, sessions, trials, upgrade
+from . import access, audit, identities, integrations, moves, navigation, rate_limits, sessions, trials, upgrade
 from .models import IntegrationRecord, OAuth, Organization, User
 
 blueprint = Blueprint("login", __name__)
@@ -60,6 +60,14 @@ def begin_trial(record: IntegrationRecord, wanted: str | None) -> Response:
     return _begin(record, _way(record, wanted), bitbucket.try_login, purpose="trial")
 
 
+def begin_trial_of_move(record: IntegrationRecord) -> Response:
+    """The same, at the server's new address."""
+    moves.try_it()
+    response = begin_trial(record, None)
+    moves.note_trial()
+    return response
+
+
 def _way(record: IntegrationRecord, wanted: str | None = None) -> OAuth:
     """The *wanted* OAuth, or the one that is known to work. There is no such page where people cannot use it."""
     way = next((way for way in record.ways if wanted in {None, way.value}), None)
@@ -87,6 +95,7 @@ def _complete(integration: str, oauth: OAuth) -> ResponseReturnValue:
     g.integration_id, g.organization = record.id, record.organization
     rate_limits.count(rate_limits.CALLBACKS, rate_limits.visitor(), record.id)
     audit.note_transaction(Secret(request.args.get(_LOGIN_PARAMETERS[oauth], "")))
+    moves.recognize_trial()
     callback_path = integrations.callback_path(record, oauth)
     if bitbucket.is_trial(callback_path, oauth.backend):
         return trials.complete(record, callback_path, oauth)

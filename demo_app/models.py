@@ -66,6 +66,8 @@ class IntegrationRecord(Base):
     number: Mapped[int]
     name: Mapped[str] = mapped_column(String(80))
     base_url: Mapped[str] = mapped_column(String(255))
+    moving_to: Mapped[str | None] = mapped_column(String(255))
+    """A new base URL that waits for a trial login to show that it is the same server's."""
     consumer_key: Mapped[str] = mapped_column(String(64), unique=True)
     namespace: Mapped[str] = mapped_column(String(32), unique=True)
     ca_certificates: Mapped[str] = mapped_column(Text, default="")

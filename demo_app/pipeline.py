@@ -63,7 +63,7 @@ def find_or_create_person(
         return {}
     for _attempt in range(_ATTEMPTS):
         record = integrations.find_enabled(integration_id)
-        if record is None:
+        if record is None or not uid.startswith(f"{record.namespace}:"):  # another server took its place meanwhile
             raise AuthPolicyError(backend, code="authentication_disallowed", stage="pipeline")
         if user is not None:
             _refuse_to_connect(backend, user, record)

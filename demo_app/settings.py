@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from social_bitbucket_server.keys import PublicKey
 from social_bitbucket_server.problems import BitbucketServerError, Problem
+from social_bitbucket_server.server_url import ServerURL
 from social_bitbucket_server.worksheet import Dialog, advice_for, is_oauth2_better, oauth2_advice_for, render_text
 
 from . import (
@@ -22,6 +23,7 @@ from . import (
     integrations,
     key_rotation,
     login,
+    moves,
     navigation,
     people,
     rate_limits,
@@ -126,20 +128,49 @@ def change(organization: Organization, integration: str) -> ResponseReturnValue:
     form = EditIntegrationForm(_settings().base_url_rules)
     if not form.validate() or form.server_url is None:
         return _edit_page(organization, record, form), 422
-    has_moved = str(form.server_url) != record.base_url
-    if has_moved and identities.count(record) and not form.same_server.data:
-        form.same_server.errors = [
-            "Tick this if the server only moved. For another server add another integration instead."
-        ]
+    concerned = identities.count(record) if str(form.server_url) != record.base_url else 0
+    if concerned and not form.server.data:
+        people = words.count(concerned, "person logs in", "people log in")
+        form.server.errors = [f"{people} through it. Say whether their server moved, or this is another one."]
         return _edit_page(organization, record, form), 422
     integrations.change(
         record,
         name=form.name.data,
-        server_url=form.server_url,
+        server_url=integrations.server_url(record) if concerned else form.server_url,
         ca_certificates=form.ca_certificates.data,
         enabled=form.enabled.data,
     )
-    flash("The changes are saved.")
+    if not concerned:
+        flash("The changes are saved.")
+    elif form.server.data == "moved":
+        moves.begin(record, form.server_url)
+        flash("The new base URL waits for a trial login. Until then people log in at the old one.")
+    else:
+        moves.begin_anew(record, form.server_url)
+        people = words.count(concerned, "person begins", "people begin")
+        flash(f"The integration has another server now, and {people} anew there.")
+    return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
+
+
+@blueprint.post("/integrations/<integration>/move/try")
+@access.for_owner
+def try_move(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Send the owner to the server's new address and back, as a trial that decides."""
+    record = _integration_or_404(organization, integration)
+    if record.moving_to is not None and record.disabled_at is None:
+        return login.begin_trial_of_move(record)
+    if record.moving_to is not None:
+        flash("A disabled integration cannot be tried. Enable it under Edit first.")
+    return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
+
+
+@blueprint.post("/integrations/<integration>/move/give-up")
+@access.for_owner
+def give_up_move(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Stay at the old address."""
+    record = _integration_or_404(organization, integration)
+    moves.give_up(record)
+    flash("The base URL stays as it was.")
     return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
 
 
@@ -307,6 +338,8 @@ def _integration_page(organization: Organization, record: IntegrationRecord, ref
     """*refusal*: why the new key pair cannot be used yet."""
     dialog = _dialog(record)
     reference = _reference()
+    if record.moving_to is not None:
+        security_headers.allow_forms_to_reach({ServerURL.parse(record.moving_to, _settings().base_url_rules).origin})
     return render_template(
         "settings/integration.html",
         organization=organization,

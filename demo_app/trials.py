@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 
 from social_bitbucket_server import flask as bitbucket
 
-from . import audit, database
+from . import audit, database, moves
 from .errors import make_reference
 from .models import IntegrationRecord, OAuth
 
@@ -21,7 +21,7 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
     Raises ``SocialAuthBaseException`` where the trial belongs to another session, or is over.
     """
     integration_id, page = record.id, url_for("settings.trial", slug=record.organization.slug, integration=record.id)
-    result = {"integration": integration_id, "oauth": oauth.value}
+    result, tried = {"integration": integration_id, "oauth": oauth.value}, record.moving_to
     try:
         profile = bitbucket.complete_trial(callback_path, oauth.backend)
     except AuthSessionError:
@@ -34,6 +34,8 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
     else:
         result |= {"id": str(profile.id), "name": profile.name, "display_name": profile.display_name}
         problem, outcome = "", "passed"
+        if moves.is_tried():
+            result |= {"tried": tried or "", "is_same": "yes" if moves.finish(record, profile, tried or "") else ""}
     audit.record(
         "integration.tested", outcome=outcome, integration_id=integration_id, problem=problem or None, trial=True
     )

@@ -427,9 +427,9 @@ def test_changes_are_kept(owner: Visitor, integration: str) -> None:
     assert "https://new.acme.example" in words
 
 
-@pytest.mark.parametrize(("same_server", "status"), [({}, 422), ({"same_server": "y"}, 303)])
+@pytest.mark.parametrize(("server", "status"), [({}, 422), ({"server": "moved"}, 303)])
 def test_a_server_that_people_logged_in_with_is_not_swapped_for_another_by_mistake(
-    app: Flask, owner: Visitor, integration: str, same_server: dict[str, str], status: int
+    app: Flask, owner: Visitor, integration: str, server: dict[str, str], status: int
 ) -> None:
     with app.app_context():
         record = database.session.query(IntegrationRecord).one()
@@ -440,7 +440,7 @@ def test_a_server_that_people_logged_in_with_is_not_swapped_for_another_by_mista
         )
         database.session.commit()
     fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": "https://other.example", "enabled": "y"}
-    assert owner.post(f"{integration}/edit", **fields, **same_server).status == status
+    assert owner.post(f"{integration}/edit", **fields, **server).status == status
 
 
 def test_deleting_asks_for_the_name(owner: Visitor, integration: str) -> None:

@@ -91,6 +91,7 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=80), nullable=False),
         sa.Column("base_url", sa.String(length=255), nullable=False),
+        sa.Column("moving_to", sa.String(length=255), nullable=True),
         sa.Column("consumer_key", sa.String(length=64), nullable=False),
         sa.Column("namespace", sa.String(length=32), nullable=False),
         sa.Column("ca_certificates", sa.Text(), nullable=False),

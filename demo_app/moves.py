@@ -1,0 +1,82 @@
+"""A new base URL: the same server that moved, as a trial login shows, or another one, where everybody begins anew.
+
+People are recognized by their number on the server; on another one somebody else has it.
+"""
+
+from __future__ import annotations
+
+from flask import g, session
+
+from social_bitbucket_server.profile import Profile
+from social_bitbucket_server.server_url import ServerURL
+
+from . import audit, database, identities, integrations, sessions
+from .models import IntegrationRecord
+
+_SESSION_KEY = "move"
+
+
+def begin(record: IntegrationRecord, server_url: ServerURL) -> None:
+    """Wait for a trial login at *server_url*; until then people log in at the old address."""
+    record.moving_to = str(server_url)
+    audit.record("integration.move_begun", integration_id=record.id)
+    database.session.commit()
+
+
+def give_up(record: IntegrationRecord) -> None:
+    """Stay at the old address."""
+    record.moving_to = None
+    database.session.commit()
+
+
+def try_it() -> None:
+    """Let the trial that begins in this request go to the new address."""
+    g.tries_the_move = True
+
+
+def note_trial() -> None:
+    """Keep in mind, for when it comes back, that the trial that began in this request is at the new address."""
+    session[_SESSION_KEY] = g.transaction
+
+
+def recognize_trial() -> None:
+    """Let what comes back in this request be finished where it began: at the new address, if it is that trial."""
+    g.tries_the_move = g.transaction is not None and session.get(_SESSION_KEY) == g.transaction
+
+
+def is_tried() -> bool:
+    """Whether this request is about the trial at the new address."""
+    return bool(g.get("tries_the_move"))
+
+
+def finish(record: IntegrationRecord, profile: Profile, tried: str) -> bool:
+    """Take the address *tried* if *profile*, which answered there, is somebody whom the integration knows by the same
+    number and the same username; returns whether that is so. Nothing changes where it is not."""
+    database.session.refresh(record, with_for_update=True)  # others may have changed it meanwhile
+    identity = identities.with_uid(f"{record.namespace}:{profile.id}")
+    is_known = identity is not None and identity.name == (profile.slug or profile.name)
+    is_same = is_known and record.moving_to == tried
+    if is_same:
+        record.base_url, record.moving_to = tried, None
+    audit.record("integration.moved", outcome="success" if is_same else "failure", integration_id=record.id)
+    database.session.commit()
+    return is_same
+
+
+def begin_anew(record: IntegrationRecord, server_url: ServerURL) -> int:
+    """Make *server_url*, which is another server, the base URL. Returns how many people that concerned.
+
+    Nobody is recognized any more: the identities are deleted and never come back to life, because the namespace is
+    never used again. The people stay, without this way to log in. The client secret is the old server's, and is erased.
+    """
+    database.session.refresh(record, with_for_update=True)  # nobody new comes in meanwhile
+    sessions.end_sessions_of_integration(record)
+    concerned = identities.delete_all_of(record)
+    record.base_url, record.moving_to = str(server_url), None
+    record.namespace = integrations.new_namespace()
+    record.server_version, record.last_login_at = "", None
+    if record.client_credentials is not None:
+        database.session.delete(record.client_credentials)
+    audit.record("integration.began_anew", integration_id=record.id, people=concerned)
+    database.session.commit()
+    return concerned

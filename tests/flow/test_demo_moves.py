@@ -1,0 +1,216 @@
+"""Edits that concern people: a server that moved, another server in its place, disabling, and deleting."""
+
+from __future__ import annotations
+
+import pytest
+
+from demo_app.models import AuditEntry, ClientCredentials, IntegrationRecord, SocialStorage, User
+from social_bitbucket_server.sandbox import Sandbox
+from tests.demo_visitor import PLATFORM, Page, Visitor
+from tests.flow.demo import Demo, connect, log_in, on_every_database
+from tests.flow.test_demo_oauth2 import BEGIN_BY_OAUTH2, prepare_upgrade
+
+
+@pytest.fixture
+def owner(demo: Demo, acme: str) -> Visitor:
+    visitor = demo.visitor()
+    visitor.log_owner_in("acme")
+    return visitor
+
+
+def edit(owner: Visitor, path: str, base_url: str, **fields: str) -> Page:
+    return owner.post(
+        f"{path}/edit", **{"name": "Bitbucket", "platform": PLATFORM, "base_url": base_url, "enabled": "y"} | fields
+    )
+
+
+def link_as_before(sandbox: Sandbox, moved: Sandbox) -> None:
+    """The server at its new address has the application links that it had."""
+    for link in sandbox.links.all():
+        assert link.consumer is not None
+        moved.link(consumer_key=link.consumer.key, public_key=link.consumer.public_key)
+
+
+def try_the_move(owner: Visitor, path: str, moved: Sandbox, user: str = "jane") -> Page:
+    begun = owner.post(f"{path}/move/try", path)
+    assert begun.location.startswith(moved.url)
+    return owner.get(owner.get(moved.authorize(begun.location, user=user)).location)
+
+
+def base_url(demo: Demo) -> object:
+    ((found,),) = demo.rows(IntegrationRecord.base_url)
+    return found
+
+
+def people_of(demo: Demo) -> list[tuple[object, ...]]:
+    return demo.rows(SocialStorage.user.uid, SocialStorage.user.user_id)
+
+
+@on_every_database
+def test_everybody_keeps_their_account_when_a_trial_login_showed_that_the_server_moved(
+    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    for name in ("jane", "kim"):
+        log_in(demo.visitor(), acme, sandbox, name)
+    before = people_of(demo)
+    link_as_before(sandbox, other_sandbox)
+
+    assert edit(owner, acme, other_sandbox.url, server="moved").status == 303
+    assert "waits for a trial login" in owner.get(acme).words
+    assert base_url(demo) == sandbox.url
+    assert log_in(demo.visitor(), acme, sandbox).status == 303, "until then people log in at the old address"
+
+    assert "It is the same server." in try_the_move(owner, acme, other_sandbox).words
+    assert base_url(demo) == other_sandbox.url
+    for name in ("jane", "kim"):
+        assert log_in(demo.visitor(), acme, other_sandbox, name).status == 303
+    assert people_of(demo) == before
+    assert demo.rows(AuditEntry.event).count(("integration.moved",)) == 1
+
+
+def test_somebody_who_never_logged_in_shows_nothing(
+    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    log_in(demo.visitor(), acme, sandbox)
+    link_as_before(sandbox, other_sandbox)
+    edit(owner, acme, other_sandbox.url, server="moved")
+    assert "This does not show that it is the same server." in try_the_move(owner, acme, other_sandbox, "kim").words
+    assert base_url(demo) == sandbox.url
+
+
+def test_another_person_with_the_same_number_is_another_server(
+    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    log_in(demo.visitor(), acme, sandbox)
+    link_as_before(sandbox, other_sandbox)
+    other_sandbox.users.rename("jane", "mallory")
+    edit(owner, acme, other_sandbox.url, server="moved")
+    assert "This does not show that it is the same server." in try_the_move(owner, acme, other_sandbox, "mallory").words
+    assert base_url(demo) == sandbox.url
+
+
+def test_an_ordinary_trial_decides_nothing_about_a_move(
+    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    log_in(demo.visitor(), acme, sandbox)
+    edit(owner, acme, other_sandbox.url, server="moved")
+    begun = owner.post(f"{acme}/try", acme)
+    assert begun.location.startswith(sandbox.url)
+    owner.get(sandbox.authorize(begun.location))
+    assert base_url(demo) == sandbox.url
+
+
+def test_a_move_that_was_given_up_leaves_everything_as_it_was(
+    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    log_in(demo.visitor(), acme, sandbox)
+    link_as_before(sandbox, other_sandbox)
+    edit(owner, acme, other_sandbox.url, server="moved")
+    begun = owner.post(f"{acme}/move/try", acme)
+    owner.post(f"{acme}/move/give-up", acme)
+    owner.get(other_sandbox.authorize(begun.location))
+    assert base_url(demo) == sandbox.url
+    assert "Is it the same server?" not in owner.get(acme).words
+    assert owner.post(f"{acme}/move/try", acme).location == acme
+
+
+def test_a_change_that_does_not_say_which_is_refused_with_the_number_of_people(
+    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    for name in ("jane", "kim"):
+        log_in(demo.visitor(), acme, sandbox, name)
+    page = edit(owner, acme, other_sandbox.url)
+    assert page.status == 422
+    assert "2 people log in through it." in page.words
+    assert base_url(demo) == sandbox.url
+
+
+def test_on_another_server_everybody_begins_anew_and_the_old_identities_never_come_back(
+    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    jane = demo.visitor()
+    log_in(jane, acme, sandbox)
+    ((old_uid, old_user),) = people_of(demo)
+    link_as_before(sandbox, other_sandbox)
+    edit(owner, acme, other_sandbox.url, server="another")
+    assert "1 person begins anew there" in owner.get(acme).words
+    assert jane.get("/o/acme/account").status == 303
+    assert people_of(demo) == []
+    assert "without a way to log in" in owner.get("/o/acme/settings/people").words
+
+    assert log_in(demo.visitor(), acme, other_sandbox).status == 303
+    ((new_uid, new_user),) = people_of(demo)
+    assert (new_uid, new_user) != (old_uid, old_user)
+    edit(owner, acme, sandbox.url, server="another")
+    assert log_in(demo.visitor(), acme, sandbox).status == 303
+    ((again_uid, again_user),) = people_of(demo)
+    assert again_uid not in {old_uid, new_uid}
+    assert again_user not in {old_user, new_user}
+
+
+def test_a_login_under_way_is_not_finished_at_another_server(
+    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    log_in(demo.visitor(), acme, sandbox)
+    kim = demo.visitor()
+    answer = sandbox.authorize(kim.begin(acme).location, user="kim")
+    edit(owner, acme, other_sandbox.url, server="another")
+    assert kim.get(answer).status == 400
+    assert not list(other_sandbox.requests)
+
+
+def test_a_client_secret_is_never_sent_to_another_server(
+    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    sandbox.faults.version = "8.19.0"
+    prepare_upgrade(owner, acme, sandbox)
+    log_in(demo.visitor(), acme, sandbox, **BEGIN_BY_OAUTH2)
+    edit(owner, acme, other_sandbox.url, server="another")
+    assert demo.rows(ClientCredentials.id) == []
+    assert "It waits for its client id and client secret." in owner.get(acme).words
+
+
+def test_a_server_that_moved_is_shown_by_oauth_2_too(
+    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    sandbox.faults.version = "8.19.0"
+    prepare_upgrade(owner, acme, sandbox)
+    log_in(demo.visitor(), acme, sandbox, **BEGIN_BY_OAUTH2)
+    before = people_of(demo)
+    (link,) = sandbox.external_applications.all()
+    other_sandbox.external_applications._by_id[link.id] = link
+    edit(owner, acme, other_sandbox.url, server="moved")
+    assert "It is the same server." in try_the_move(owner, acme, other_sandbox).words
+    assert log_in(demo.visitor(), acme, other_sandbox).status == 303
+    assert people_of(demo) == before
+
+
+def test_disabling_deletes_nothing_and_enabling_lets_everybody_in_again(
+    demo: Demo, sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    jane = demo.visitor()
+    log_in(jane, acme, sandbox)
+    before = people_of(demo)
+    assert "1 person at the most. Nothing is deleted." in owner.get(f"{acme}/edit").words
+    edit(owner, acme, sandbox.url, enabled="")
+    assert jane.get("/o/acme/account").status == 303
+    edit(owner, acme, sandbox.url)
+    assert log_in(jane, acme, sandbox).status == 303
+    assert people_of(demo) == before
+
+
+def test_people_of_a_deleted_integration_do_not_come_back_with_a_new_one_for_the_same_server(
+    demo: Demo, sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    jane = demo.visitor()
+    log_in(jane, acme, sandbox)
+    ((old_uid, _),) = people_of(demo)
+    assert "1 person" in owner.get(f"{acme}/delete").words
+    assert owner.post(f"{acme}/delete", name="Bitbucket").status == 303
+    assert people_of(demo) == []
+    again = connect(owner, "acme", sandbox)
+    assert jane.get("/o/acme/account").status == 303
+    assert log_in(demo.visitor(), again, sandbox).status == 303
+    ((new_uid, _),) = people_of(demo)
+    assert new_uid != old_uid
+    assert demo.rows(User.username) == [("jane",), ("owner",)]
