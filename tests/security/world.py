@@ -49,7 +49,7 @@ on_every_database = pytest.mark.parametrize(
     "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
 )
 
-everywhere = pytest.mark.parametrize("application", ["demo", "django", "flask"], indirect=True)
+everywhere = pytest.mark.parametrize("application", ["demo", "django", "flask", "plain"], indirect=True)
 """For rows that do not speak of the demo application's own pages."""
 everywhere_and_on_every_database = pytest.mark.parametrize(
     ("application", "database_url"),
@@ -58,6 +58,7 @@ everywhere_and_on_every_database = pytest.mark.parametrize(
         pytest.param("demo", "postgresql", marks=pytest.mark.postgresql),
         ("django", "sqlite"),
         ("flask", "sqlite"),
+        ("plain", "sqlite"),
     ],
     indirect=True,
 )
