@@ -41,25 +41,6 @@ def test_everything_passes_with_one_line_a_stage(options, capsys):
     assert "people can log in" in lines[-1]
 
 
-@pytest.mark.parametrize(
-    ("faults", "stage", "first_words"),
-    [
-        ({"interception": "page"}, Stage.HTTP, "Something in front of Bitbucket asks to log in."),
-        ({"interception": "redirect"}, Stage.HTTP, "Something in front of Bitbucket asks to log in."),
-        ({"rate_limited": True}, Stage.HTTP, "The Bitbucket Server limits our requests."),
-        ({"server_error": True}, Stage.HTTP, "The Bitbucket Server reported an error of its own."),
-        ({"clock_skew": 900}, Stage.CLOCK, "The clocks differ too much."),
-        ({"seen_scheme": "https"}, Stage.SIGNATURE, "Bitbucket sees another address than the base URL"),
-    ],
-)
-def test_the_exit_status_is_the_first_stage_that_fails(options, sandbox, capsys, faults, stage, first_words):
-    sandbox.faults.update(faults)
-    assert main(options) == [stage for stage in Stage if stage is not Stage.CREDENTIALS].index(stage) + 1
-    output = capsys.readouterr().out
-    assert f"✗ {stage}: {first_words}" in output
-    assert "What to do: " in output
-
-
 def test_what_the_server_sees_stands_beside_what_we_signed(options, sandbox, capsys):
     sandbox.faults.seen_host = "internal.example"
     main(options)

@@ -1,24 +1,15 @@
 """Every fault by its right name: the check-up against sandboxes, TLS servers and nothing at all."""
 
 import dataclasses
-import datetime as dt
 import socket
 import ssl
-import threading
 import time
 from contextlib import nullcontext
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
-import trustme
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from urllib3 import HTTPHeaderDict
 
 from social_bitbucket_server import checkup, reaching
@@ -27,7 +18,7 @@ from social_bitbucket_server.base_strings import Cause
 from social_bitbucket_server.checkup import Outcome, Stage, check_up
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.server_url import ServerURL
+from social_bitbucket_server.server_url import BaseURLRules, ServerURL
 from social_bitbucket_server.transport import Answer
 from tests.scripted_server import Reply
 
@@ -35,6 +26,7 @@ CALLBACK = "https://app.example/complete/bitbucket-server/acme/"
 HTML = (("Content-Type", "text/html"),)
 JSON = (("Content-Type", "application/json"),)
 PROPERTIES = "/rest/api/latest/application-properties"
+BITBUCKET = '{"version": "8.19.0", "displayName": "Bitbucket"}'
 
 
 def look(integration):
@@ -115,23 +107,6 @@ def test_a_blocked_address_says_exactly_what_a_name_that_does_not_exist_says(int
     assert look(blocked) == private
 
 
-def test_a_closed_port_fails_at_its_stage(integration):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    failed = failure(look(at(integration, f"http://127.0.0.1:{port}")))
-    assert (failed.stage, failed.problem.code) == (Stage.CONNECTION, "port_closed")
-    assert str(port) in failed.says
-
-
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_silence_is_a_timeout_and_the_whole_ends_in_time(integration, monkeypatch, scheme):
-    monkeypatch.setattr(checkup, "SECONDS", 0.3)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        failed = failure(look(at(integration, f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")))
-    expected = (Stage.HTTP, "timeout") if scheme == "http" else (Stage.TLS, "tls_silent")
-    assert (failed.stage, failed.problem.code) == expected
-
-
 class Slow:
     """A clock that stands still, while everything takes as long as it may and then leads on."""
 
@@ -182,152 +157,6 @@ def test_all_of_it_ends_in_time_when_everything_takes_as_long_as_it_may(integrat
     assert slow.steps >= 5
     assert slow.now - 1000.0 <= checkup.SECONDS + slow.steps * checkup.SHORTEST
     assert failure(results).stage is (Stage.HTTP if trusted else Stage.TLS)
-
-
-class TLSServer:
-    """A server on loopback that shows *chain*; it answers nothing."""
-
-    def __init__(self, certificate, *, chain=None):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        if chain is None:
-            certificate.configure_cert(context)
-        else:
-            with chain.tempfile() as path, certificate.private_key_pem.tempfile() as key:
-                context.load_cert_chain(path, key)
-
-        class Quiet(ThreadingHTTPServer):
-            def handle_error(self, *_):
-                pass
-
-        self._server = Quiet(("127.0.0.1", 0), BaseHTTPRequestHandler)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        self.port = self._server.server_address[1]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class SelfSigned:
-    """A certificate that a server made itself."""
-
-    def __init__(self, name):
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        today = dt.datetime.now(dt.UTC)
-        builder = x509.CertificateBuilder(subject, subject, key.public_key(), 1, today, today + dt.timedelta(days=1))
-        certificate = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        self._pem = certificate.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
-        self._key = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-    def configure_cert(self, context):
-        with trustme.Blob(self._pem).tempfile() as certificate, trustme.Blob(self._key).tempfile() as key:
-            context.load_cert_chain(certificate, key)
-
-
-@pytest.fixture(scope="module")
-def root():
-    return trustme.CA(organization_name="The Company")
-
-
-@pytest.fixture
-def by_name(integration, monkeypatch, tmp_path, root):
-    """An integration at ``bitbucket.example``, which is this machine, trusting the company's CA."""
-    monkeypatch.setattr(reaching, "resolver", lambda name: [ip_address("127.0.0.1")])
-    bundle = tmp_path / "ca.pem"
-    root.cert_pem.write_to_path(str(bundle))
-    return lambda port, **changes: dataclasses.replace(
-        at(integration, f"https://bitbucket.example:{port}"), **{"verify": str(bundle), **changes}
-    )
-
-
-def long_ago():
-    return dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
-
-
-def test_each_fault_of_a_certificate_has_its_name(by_name, root):
-    foreign = trustme.CA(organization_name="Another Company")
-    chain = root.create_child_ca()
-    cases = [
-        ("certificate_expired", root.issue_cert("bitbucket.example", not_after=long_ago()), {}),
-        ("certificate_for_another_name", root.issue_cert("other.example"), {}),
-        ("certificate_for_another_name", root.issue_cert("127.0.0.1"), {}),
-        ("certificate_chain_incomplete", foreign.issue_cert("bitbucket.example"), {}),
-        ("certificate_authority_unknown", foreign.create_child_ca().issue_cert("bitbucket.example"), {}),
-        (
-            "certificate_chain_incomplete",
-            (cert := chain.issue_cert("bitbucket.example")),
-            {"chain": cert.cert_chain_pems[0]},
-        ),
-    ]
-    for code, certificate, options in cases:
-        with TLSServer(certificate, **options) as server:
-            failed = failure(look(by_name(server.port)))
-        assert (failed.stage, failed.problem.code) == (Stage.TLS, code)
-        assert failed.chain
-
-
-def test_the_ca_that_would_mend_it_is_offered_and_mends_it(by_name):
-    foreign = trustme.CA(organization_name="Another Company")
-    with TLSServer(foreign.create_child_ca().issue_cert("bitbucket.example")) as server:
-        offered = failure(look(by_name(server.port))).facts["ca_certificates"]
-        again = look(by_name(server.port, ca_certificates=offered + foreign.cert_pem.bytes().decode()))
-    assert "BEGIN CERTIFICATE" in offered
-    assert outcome(again, Stage.TLS) is Outcome.PASSED
-
-
-def test_a_certificate_that_cannot_be_read_is_said_to_be_so(by_name, monkeypatch):
-    def unreadable(*_):
-        raise x509.InvalidVersion("version 9", 9)
-
-    monkeypatch.setattr(checkup, "diagnose", unreadable)
-    with TLSServer(trustme.CA().issue_cert("bitbucket.example")) as server:
-        failed = failure(look(by_name(server.port)))
-    assert (failed.stage, failed.problem.code) == (Stage.TLS, "tls_error")
-    assert "cannot be read" in failed.says
-
-
-def test_a_self_signed_certificate_is_offered_as_the_one_to_trust(by_name):
-    with TLSServer(SelfSigned("bitbucket.example")) as server:
-        failed = failure(look(by_name(server.port)))
-    assert failed.problem.code == "certificate_self_signed"
-    assert "BEGIN CERTIFICATE" in failed.facts["ca_certificates"]
-
-
-def test_a_complete_chain_passes(by_name, root):
-    with TLSServer(root.create_child_ca().issue_cert("bitbucket.example")) as server:
-        assert outcome(look(by_name(server.port)), Stage.TLS) is Outcome.PASSED
-
-
-def test_a_port_without_tls_fails_at_its_stage(integration, server):
-    failed = failure(look(at(integration, server.url.replace("http:", "https:"))))
-    assert (failed.stage, failed.problem.code) == (Stage.TLS, "tls_missing")
-
-
-@pytest.mark.parametrize(
-    ("faults", "stage", "code"),
-    [
-        ({"interception": "redirect"}, Stage.HTTP, "login_in_front"),
-        ({"interception": "page"}, Stage.HTTP, "login_in_front"),
-        ({"rate_limited": True}, Stage.HTTP, "rate_limited"),
-        ({"server_error": True}, Stage.HTTP, "server_error"),
-        ({"clock_skew": 900}, Stage.CLOCK, "timestamp_refused"),
-        ({"clock_skew": -900}, Stage.CLOCK, "timestamp_refused"),
-        ({"seen_scheme": "https"}, Stage.SIGNATURE, "address_hidden"),
-        ({"seen_host": "internal.example"}, Stage.SIGNATURE, "address_hidden"),
-        ({"seen_port": 1234}, Stage.SIGNATURE, "address_hidden"),
-        ({"seen_context_twice": True}, Stage.SIGNATURE, "address_hidden"),
-    ],
-)
-def test_each_fault_of_the_sandbox_is_found_where_it_is(integration, sandbox, faults, stage, code):
-    sandbox.faults.update(faults)
-    failed = failure(look(integration))
-    assert (failed.stage, failed.problem.code) == (stage, code)
-    assert failed.problem.remedy
 
 
 @pytest.mark.parametrize(
@@ -390,23 +219,6 @@ def test_a_wrong_clock_does_not_hide_the_signature(integration, sandbox):
     assert outcome(look(integration), Stage.SIGNATURE) is Outcome.PASSED
 
 
-def test_an_unknown_consumer_key_is_named(integration):
-    failed = failure(look(dataclasses.replace(integration, consumer_key="nobody")))
-    assert (failed.stage, failed.problem.code) == (Stage.SIGNATURE, "consumer_key_unknown")
-
-
-def test_a_consumer_without_three_legged_oauth_is_named(integration, sandbox, other_private_key):
-    sandbox.link(consumer_key="two", public_key=other_private_key.public.pem, three_legged_allowed=False)
-    changed = dataclasses.replace(integration, consumer_key="two", private_key=other_private_key)
-    assert failure(look(changed)).problem.code == "permission_denied"
-
-
-def test_a_public_key_of_another_size_is_named(integration, sandbox):
-    sandbox.link(consumer_key="damaged", public_key="nonsense")
-    failed = failure(look(dataclasses.replace(integration, consumer_key="damaged")))
-    assert (failed.stage, failed.problem.code) == (Stage.SIGNATURE, "public_key_unusable")
-
-
 @pytest.mark.parametrize("typed", ["", "/bitbucket/projects", "/bitbucket/projects/ACME/repos"])
 def test_a_wrong_context_path_is_noticed_and_the_right_one_proposed(integration, sandbox, typed):
     root = sandbox.url.removesuffix("/bitbucket")
@@ -439,6 +251,49 @@ def test_a_wrong_context_path_is_noticed_and_the_right_one_proposed(integration,
 def test_what_answers_instead_of_bitbucket_is_recognized(integration, server, reply, code):
     server.scripts[PROPERTIES] = reply
     assert failure(look(at(integration, server.url))).problem.code == code
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        (f"/somewhere{PROPERTIES}", "/somewhere"),
+        ("/somewhere/login?next=/", "/somewhere"),
+        ("//127.0.0.1:99999/somewhere", None),
+        ("https://elsewhere.example/somewhere", None),
+    ],
+)
+def test_a_redirect_hints_at_the_right_context_path(integration, server, location, path):
+    server.scripts[PROPERTIES] = Reply("", 302, [("Location", location)])
+    server.scripts[f"/somewhere{PROPERTIES}"] = Reply(BITBUCKET, headers=JSON)
+    failed = failure(look(at(integration, server.url)))
+    assert failed.facts.get("base_url") == (path and f"{server.url}{path}")
+    assert (failed.problem.code == "context_path_missing") is (path is not None)
+
+
+def test_a_callback_that_is_not_confirmed_ends_it(integration, server):
+    server.scripts[PROPERTIES] = Reply(BITBUCKET, headers=JSON)
+    server.scripts["/plugins/servlet/oauth/request-token"] = Reply("oauth_token=T&oauth_token_secret=S")
+    failed = failure(look(at(integration, server.url)))
+    assert (failed.stage, failed.problem.code) == (Stage.SIGNATURE, "callback_not_confirmed")
+
+
+def test_through_a_proxy_the_proxy_looks_up_and_connects(integration, server):
+    server.scripts[PROPERTIES] = Reply(BITBUCKET, headers=JSON)
+    anywhere = ServerURL.parse("http://bitbucket.example", BaseURLRules(plain_http_hosts=None))
+    beyond = dataclasses.replace(integration, server_url=anywhere, proxies={"http": server.url})
+    results = look(beyond)
+    assert [result.outcome for result in results[:7]] == [Outcome.PASSED] * 7
+    assert "The proxy looks the name up." in results[1].says
+    assert "The proxy makes the connection." in results[2].says
+    assert server.received[0].target == f"http://bitbucket.example{PROPERTIES}"
+
+
+def test_a_proxy_that_is_not_there_is_a_failed_connection(integration):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    beyond = dataclasses.replace(at(integration, "https://bitbucket.example"), proxies={"https": proxy})
+    failed = failure(look(beyond))
+    assert (failed.stage, failed.problem.code) == (Stage.HTTP, "connection_failed")
 
 
 def test_a_server_without_a_clock_is_no_failure(integration, server):

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import fields
 
 import pytest
+from cryptography import x509
 
 from social_bitbucket_server import checkup
 from social_bitbucket_server.__main__ import main
@@ -91,6 +92,19 @@ def test_the_certificate_that_is_offered_removes_a_self_signed_one(bench, check)
     _, again = check(Place(place.url, offered(shown)))
     assert "✗ TLS" in shown
     assert "✓ TLS" in again
+
+
+def test_a_complete_chain_is_trusted(bench, check):
+    assert "✓ TLS" in check(bench.tls(bench.company.create_child_ca().issue_cert(wrong_bitbuckets.HERE)))[1]
+
+
+def test_a_certificate_that_cannot_be_read_is_said_to_be_so(bench, check, monkeypatch):
+    def unreadable(*_):
+        raise x509.InvalidVersion("version 9", 9)
+
+    monkeypatch.setattr(checkup, "diagnose", unreadable)
+    _, shown = check(bench.tls(bench.company.issue_cert(wrong_bitbuckets.HERE), ca=""))
+    assert "✗ TLS: No secure connection to the Bitbucket Server could be made. Its certificate cannot be read." in shown
 
 
 def test_the_base_url_that_is_proposed_removes_a_missing_context_path(bench, check, private_key):
