@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .users import User
 
 
+_BY_SIGNAL = 128
 BASE_URL = "BITBUCKET_URL"
 """The environment variable that tells a program where the sandbox is."""
 
@@ -65,10 +67,17 @@ def run(
 
 def _run_program(program: Sequence[str], base_url: str) -> int:
     try:
-        environment = {**os.environ, BASE_URL: base_url}
-        return subprocess.run(program, env=environment, check=False).returncode  # noqa: S603  # the person's own
+        process = subprocess.Popen(program, env={**os.environ, BASE_URL: base_url})  # noqa: S603  # the person's own
     except OSError as error:
         return _fail(f"{program[0]} cannot be run: {error.strerror}.")
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        status = process.wait()
+    except KeyboardInterrupt:  # the program was interrupted, too
+        status = process.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return status if status >= 0 else _BY_SIGNAL - status
 
 
 def _introduction(sandbox: Sandbox) -> str:

@@ -1,5 +1,7 @@
 """The helper that logs people in to an application under test; tests/examples tries it with real ones."""
 
+import os
+import signal
 import subprocess
 import sys
 from urllib.parse import urlsplit
@@ -78,6 +80,34 @@ def test_the_command_serves_a_program_and_ends_with_its_status(public_key, tmp_p
     command += ["--link", f"packages={tmp_path / 'key.pub'}", "--", sys.executable, "-c", code]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (finished.returncode, finished.stdout, finished.stderr) == (7, "", "")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 5)])
+def test_a_program_ends_with_the_command(number, status):
+    code = """import signal, sys
+signal.signal(signal.SIGINT, lambda *_: sys.exit(5))
+print("ready", flush=True)
+signal.pause()"""
+    command = [
+        sys.executable,
+        "-m",
+        "social_bitbucket_server",
+        "sandbox",
+        "--port",
+        "0",
+        "--",
+        sys.executable,
+        "-c",
+        code,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
+        assert running.stdout.readline() == "ready\n"
+        if number == signal.SIGINT:  # a terminal sends it to both
+            os.killpg(running.pid, number)
+        else:
+            running.send_signal(number)
+        assert running.stdout.read() == ""
+        assert running.wait(30) == status
 
 
 def test_the_command_makes_the_application_links(public_key, capsys):

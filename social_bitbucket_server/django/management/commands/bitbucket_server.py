@@ -99,7 +99,9 @@ def _create(arguments: argparse.Namespace) -> int:
     try:
         record.full_clean()
     except ValidationError as error:
-        raise CommandError(" ".join(error.messages)) from error
+        # A field of an application's own has no option here; its name says what is missing.
+        said = (f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items())
+        raise CommandError("\n".join(said)) from error
     integrations.create(record)
     print(f"The integration {record.pk} is made. Its login link: {integrations.login_link(record)}", file=sys.stderr)
     return _worksheet(argparse.Namespace(integration=record.pk, dialog=None, json=False))
