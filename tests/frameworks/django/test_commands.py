@@ -46,7 +46,7 @@ def test_create_makes_an_integration_and_prints_its_worksheet(run, bitbucket_san
 
 
 def test_create_refuses_what_the_administration_refuses(run):
-    with pytest.raises(CommandError, match="base_url: .*It begins with http://"):
+    with pytest.raises(CommandError, match=r"base_url: .*It begins with http://"):
         run("create", "Acme", "acme", "--url", "http://bitbucket.example.com")
 
 
