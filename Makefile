@@ -2,13 +2,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test fuzz bench lint clean
+.PHONY: demo test screenshots fuzz bench lint clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python -m demo_app
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The pages in docs/upgrade-to-oauth2.md, taken from the running demo application and its sandbox.
+screenshots: $(VENV)/.installed
+	SCREENSHOTS=docs/images/upgrade-to-oauth2 $(BIN)/python -m pytest tests/browser/test_upgrade.py -k upgrade_keeps $(PYTEST_ARGS)
 
 # Every parser of what others wrote, with ten thousand examples each; says how many there were.
 fuzz: $(VENV)/.installed

@@ -69,7 +69,7 @@ def _page(
         refusal=refusal,
         steps=worksheets.oauth2_steps(record),
         advice=oauth2_advice_for(record.server_version),
-        people=words.count(identities.count(record), "person who logs in", "people who log in"),
+        people=words.count(identities.count(record), "person", "people"),
         can_go_back=upgrade.can_go_back(record),
     )
 

@@ -339,7 +339,7 @@ def test_the_page_says_how_many_people_keep_their_accounts(
 ) -> None:
     for name in ("jane", "kim"):
         log_in(demo.visitor(), acme, sandbox, name)
-    assert "the 2 people who log in: they keep their accounts" in owner.get(f"{acme}/oauth2").words
+    assert "Nobody loses their account (2 people so far)" in owner.get(f"{acme}/oauth2").words
 
 
 # The way back
