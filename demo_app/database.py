@@ -5,6 +5,7 @@ A view commits what it wants to keep; whatever is left at the end of a request i
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import time
@@ -15,6 +16,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import Flask, current_app
 from flask.globals import app_ctx
 from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url, text
@@ -25,6 +28,7 @@ from sqlalchemy.types import TypeDecorator
 
 from .instance_files import make_private_file, refuse_if_others_can_read
 
+_LOG = logging.getLogger(__name__)
 _SECONDS_TO_WAIT_FOR_A_LOCK = 10
 _SECONDS_IDLE = 1  # a server that is restarted is gone for longer
 _MIGRATIONS_LOCK = 0x6269745F  # any number that nothing else on the same PostgreSQL database locks
@@ -156,7 +160,11 @@ def back_up(engine: Engine, file: Path) -> None:
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the tables up to date; processes that start together wait for one another."""
+    """Bring the tables up to date; processes that start together wait for one another.
+
+    Tables that a later release has changed already stay as they are: while nodes are renewed one after the other, one
+    of the release before may have to start again, and migrations only add.
+    """
     settings = Config()
     settings.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     with engine.connect() as connection:
@@ -164,6 +172,11 @@ def upgrade(engine: Engine) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATIONS_LOCK})
-        settings.attributes["connection"] = connection
-        command.upgrade(settings, "head")
+        known = {script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()}
+        current = MigrationContext.configure(connection).get_current_revision()
+        if current is None or current in known:
+            settings.attributes["connection"] = connection
+            command.upgrade(settings, "head")
+        else:
+            _LOG.warning("The tables are a later release's (%s) and stay as they are.", current)
         connection.commit()

@@ -75,6 +75,14 @@ def test_sqlite_keeps_foreign_keys_and_a_write_ahead_log(app: Flask) -> None:
         assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
 
 
+def test_tables_of_a_later_release_stay_as_they_are(make_app: AppMaker, caplog: pytest.LogCaptureFixture) -> None:
+    with make_app().extensions["engine"].begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'later'"))
+    with make_app().extensions["engine"].connect() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "later"
+    assert "later release's (later)" in caplog.text
+
+
 def test_the_address_of_a_postgresql_database_gets_its_driver() -> None:
     assert database.make_engine("postgresql://localhost/demo").url.drivername == "postgresql+psycopg"
 
