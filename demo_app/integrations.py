@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import current_app, g, url_for
 from sqlalchemy import Select, select, update
@@ -27,6 +27,7 @@ from .models import ClientCredentials, IntegrationRecord, KeyPair, KeyState, OAu
 
 _PURPOSE = "integration-private-key"
 _CLIENT_SECRET = "integration-client-secret"  # noqa: S105  # a purpose
+_AnyIntegration = TypeVar("_AnyIntegration", Integration, OAuth2Integration)
 _ANY_BASE_URL = BaseURLRules(plain_http_hosts=None)
 
 KEYS_KEPT = 1024
@@ -290,7 +291,7 @@ def for_login(integration_id: str) -> Integration | None:
     ended = record.oauth1_ended_at
     if ended is not None and clock.now() - ended > timedelta(seconds=LIFETIME):
         return None
-    return signing_with(record, pair, record.pending_key_pair)
+    return _when_all_is_read(signing_with(record, pair, record.pending_key_pair))
 
 
 def for_oauth2_login(integration_id: str) -> OAuth2Integration | None:
@@ -298,7 +299,13 @@ def for_oauth2_login(integration_id: str) -> OAuth2Integration | None:
     record = find_enabled(integration_id)
     if record is None or record.client_credentials is None:
         return None
-    return by_oauth2(record, record.client_credentials)
+    return _when_all_is_read(by_oauth2(record, record.client_credentials))
+
+
+def _when_all_is_read(integration: _AnyIntegration) -> _AnyIntegration:
+    """Bitbucket is asked next: nobody waits for this request's connection to the database meanwhile."""
+    database.session.commit()
+    return integration
 
 
 def signing_with(record: IntegrationRecord, pair: KeyPair, pending: KeyPair | None = None) -> Integration:
