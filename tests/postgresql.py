@@ -17,7 +17,8 @@ import psycopg
 def programs() -> Path | None:
     """The folder with PostgreSQL's programs, ``initdb`` among them, if there is one."""
     found = shutil.which("initdb") or shutil.which("pg_ctl")
-    return Path(found).resolve().parent if found else None
+    of_debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))  # which puts neither on the path
+    return Path(found or of_debian[-1]).resolve().parent if found or of_debian else None
 
 
 class PostgreSQL:

@@ -71,13 +71,16 @@ _MISLEADING = {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GUNICORN_CMD_ARGS", "PYT
 
 
 @contextmanager
-def serving(listener: socket.socket, chosen: Mapping[str, str], log: Path, *, app: str = OURS) -> Iterator[Gunicorn]:
-    """gunicorn on the socket *listener*, which it gets as systemd would hand it over. *log* holds what it writes."""
+def serving(
+    listener: socket.socket, chosen: Mapping[str, str], log: Path, *, app: str = OURS, release: Path = ROOT
+) -> Iterator[Gunicorn]:
+    """gunicorn on the socket *listener*, which it gets as systemd would hand it over. *log* holds what it writes;
+    *release* is the folder that the application's code is in."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             ["bash", "-c", f'LISTEN_PID=$$ exec "$@" 3<&{listener.fileno()}', "bash", *_command(app)],
             env={**environment(chosen), "LISTEN_FDS": "1"},
-            cwd=ROOT,
+            cwd=release,
             pass_fds=[listener.fileno()],
             stdout=output,
             stderr=output,

@@ -7,8 +7,9 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from .bitbucket import verifier
 
@@ -16,7 +17,6 @@ _CSRF = re.compile(rb'name="csrf_token" value="([^"]+)"')
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *([0-9]+)")
 _COOKIE = re.compile(rb"(?i)\r\nset-cookie: *([^;]+)")
 _LOCATION = re.compile(rb"(?i)\r\nlocation: *([^\r]+)")
-_TOKEN = re.compile(rb"oauth_token=([^&\r]+)")
 _SECONDS_FOR_A_LOGIN = 40
 _SECONDS_UNTIL_NEXT_TRY = 0.2
 
@@ -84,12 +84,17 @@ class _Connection:
             self.cookie = cookie[1]
         return int(answer[9:12]), answer, body
 
-    def close(self) -> None:
+    async def __aenter__(self) -> _Connection:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
 
 
 async def begin(browser: _Connection, door: Door) -> str:
-    """Open the login link and press the button; returns the request token."""
+    """Open the login link and press the button; returns the address at Bitbucket that one is sent to."""
     page = f"/o/{door.slug}/login"
     status, _, body = await browser.ask(b"GET", page.encode())
     csrf = _CSRF.search(body)
@@ -98,14 +103,14 @@ async def begin(browser: _Connection, door: Door) -> str:
     form = urlencode({"csrf_token": csrf[1].decode()}).encode()
     status, head, _ = await browser.ask(b"POST", f"{page}/{door.integration}/begin".encode(), form)
     location = _LOCATION.search(head)
-    token = _TOKEN.search(location[1]) if location else None
-    if status != 303 or token is None:
+    if status != 303 or location is None:
         raise LoginFailed(f"begin {status}")
-    return token[1].decode()
+    return location[1].decode()
 
 
-async def come_back(browser: _Connection, door: Door, token: str, person: int) -> str:
-    """Return from Bitbucket as *person*; returns the session's cookie."""
+async def come_back(browser: _Connection, door: Door, begun: str, person: int) -> str:
+    """Return as *person* from the address that :func:`begin` returned; returns the session's cookie."""
+    (token,) = parse_qs(urlsplit(begun).query)["oauth_token"]
     query = urlencode({"oauth_token": token, "oauth_verifier": verifier(person)})
     before = browser.cookie
     status, _, _ = await browser.ask(b"GET", f"/complete/bitbucket-server/{door.integration}/?{query}".encode())
@@ -115,7 +120,7 @@ async def come_back(browser: _Connection, door: Door, token: str, person: int) -
 
 
 async def open_browser(application: Application) -> _Connection:
-    """A browser that is new to the application."""
+    """A browser that is new to the application. It is closed as a context."""
     return _Connection(application, await asyncio.open_connection("127.0.0.1", application.port, ssl=application.tls))
 
 
@@ -123,11 +128,8 @@ async def log_in(application: Application, door: Door, person: int) -> Login:
     """One whole login. Raises LoginFailed, OSError, EOFError and TimeoutError."""
     began = time.perf_counter()
     async with asyncio.timeout(_SECONDS_FOR_A_LOGIN):
-        browser = await open_browser(application)
-        try:
+        async with await open_browser(application) as browser:
             cookie = await come_back(browser, door, await begin(browser, door), person)
-        finally:
-            browser.close()
     return Login(person, door, cookie, time.perf_counter() - began)
 
 

@@ -1,0 +1,203 @@
+"""Two nodes as `deploy/` sets them up: gunicorn on a socket that outlives it, nginx in front, one PostgreSQL, and one
+Redis or Valkey that counts for both."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trustme
+from flask import Flask
+
+from social_bitbucket_server.key_ring import KeyRing
+from tests import redis_server
+
+from . import application, organizations
+from .place import Place
+from .visitors import Application, Door
+
+NODES = 2
+_DEPLOY = application.ROOT / "deploy"
+_MAIN = """\
+daemon off;
+{user}
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+worker_processes 1;
+events {{ }}
+http {{
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/demo-app.conf;
+}}
+"""
+
+
+_MIGRATION = """\
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{number}"
+down_revision = "{before}"
+branch_labels = depends_on = None
+
+
+def upgrade():
+    op.add_column("login_sessions", sa.Column("one_more", sa.Text(), nullable=True))
+"""
+
+
+def nginx() -> str | None:
+    """The program, if there is one; it is not for everybody's path."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+@dataclass
+class Node:
+    """One machine: its socket, which systemd would hold, and the application behind it, in whatever *release*: a folder
+    with a `demo_app`."""
+
+    listener: socket.socket
+    variables: Mapping[str, str]
+    log: Path
+    release: Path = application.ROOT
+    _running: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return "{}:{}".format(*self.listener.getsockname())
+
+    def application(self, host: str) -> Application:
+        """The node without nginx, for whoever says that they came through it."""
+        return Application(self.listener.getsockname()[1], host)
+
+    def start(self) -> None:
+        """As the unit does: the tables first, then gunicorn."""
+        upgrade = [sys.executable, "-m", "flask", "--app", "demo_app", "db-upgrade"]
+        with self.log.open("ab") as log:
+            chosen = application.environment(self.variables)
+            subprocess.run(upgrade, env=chosen, cwd=self.release, stdout=log, stderr=log, check=True)
+        serving = application.serving(self.listener, self.variables, self.log, release=self.release)
+        self._running.enter_context(serving)
+
+    def stop(self) -> None:
+        """What is under way finishes; who comes meanwhile waits at the socket."""
+        self._running.close()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The *nodes*, what they look like through nginx, the same application in this process, to look into the database,
+    and the *doors* of its organizations."""
+
+    nodes: Sequence[Node]
+    application: Application
+    app: Flask
+    doors: Sequence[Door]
+    access_log: Path
+    ca: Path
+
+    @property
+    def origin(self) -> str:
+        """As browsers see it."""
+        return f"https://{self.application.host}"
+
+
+def next_release(folder: Path) -> Path:
+    """A copy of the application in *folder*, with one more migration: it adds, as all do while the release before still
+    runs on other nodes."""
+    shutil.copytree(application.ROOT / "demo_app", folder / "demo_app")
+    versions = folder / "demo_app" / "migrations" / "versions"
+    newest = max(path.name for path in versions.glob("[0-9]*.py"))
+    number = f"{int(newest[:4]) + 1:04}"
+    (versions / f"{number}_one_more_column.py").write_text(_MIGRATION.format(number=number, before=newest[:4]))
+    return folder
+
+
+@contextmanager
+def cluster(place: Place) -> Iterator[Cluster]:
+    """Everything, started."""
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512)) for _ in range(NODES)]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        folder = place.folder / "nginx"
+        folder.mkdir()
+        shared = {
+            **application.settings(
+                folder, place.postgresql.new_database(), place.servers.ca, f"https://127.0.0.1:{port}"
+            ),
+            "SECRET_KEY": secrets.token_hex(32),
+            "KEY_RING": KeyRing.generate(),
+            "RATE_LIMIT_STORAGE": stack.enter_context(redis_server.running()),
+            "TRUSTED_PROXY_HOPS": "1",
+            "WEB_CONCURRENCY": "1",
+        }
+        app = stack.enter_context(place.application(shared))
+        doors = organizations.add(app, place.ports, place.keys)
+        nodes = []
+        for number, listener in enumerate(listeners, 1):
+            own = {**shared, "INSTANCE_PATH": str(folder / f"node-{number}")}
+            nodes.append(Node(listener, own, folder / f"node-{number}.log"))
+            stack.callback(nodes[-1].stop)
+            nodes[-1].start()
+        _configure(folder, port, [node.address for node in nodes])
+        stack.enter_context(_nginx(folder))
+        through = Application(port, f"127.0.0.1:{port}", ssl.create_default_context(cafile=str(folder / "ca.pem")))
+        yield Cluster(nodes, through, app, doors, folder / "access.log", folder / "ca.pem")
+
+
+def _configure(folder: Path, port: int, nodes: Sequence[str]) -> None:
+    """`deploy/nginx.conf`, filled in as an operator does."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_pem.write_to_path(str(folder / "privkey.pem"))
+    (folder / "fullchain.pem").write_bytes(b"".join(pem.bytes() for pem in certificate.cert_chain_pems))
+    text = (_DEPLOY / "nginx.conf").read_text()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        plain_port = free.getsockname()[1]
+    for given, filled_in in (
+        ("10.0.0.11:8000", nodes[0]),
+        ("10.0.0.12:8000", nodes[1]),
+        ("listen 80;", f"listen 127.0.0.1:{plain_port};"),
+        ("listen 443 ", f"listen 127.0.0.1:{port} "),
+        ("app.example.com", "127.0.0.1"),
+        ("/etc/ssl/demo-app", str(folder)),
+        ("/var/log/nginx/demo-app.access.log", str(folder / "access.log")),
+        ("/var/log/nginx/demo-app.error.log", str(folder / "error.log")),
+    ):
+        assert given in text, given
+        text = text.replace(given, filled_in)
+    (folder / "demo-app.conf").write_text(text)
+    user = "user root;" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(_MAIN.format(folder=folder, user=user))
+
+
+@contextmanager
+def _nginx(folder: Path) -> Iterator[None]:
+    program = nginx()
+    assert program is not None
+    command = [program, "-c", str(folder / "nginx.conf"), "-p", str(folder)]
+    subprocess.run([*command, "-t", "-q"], check=True)
+    with (folder / "error.log").open("ab") as log:
+        process = subprocess.Popen(command, stderr=log)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
