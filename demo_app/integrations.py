@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from flask import current_app, g, url_for
 from sqlalchemy import Select, select, update
-from sqlalchemy.orm import contains_eager, joinedload
+from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.key_ring import KeyRing
@@ -256,6 +256,7 @@ def of(organization: Organization) -> Sequence[IntegrationRecord]:
     """All integrations of *organization*, oldest first."""
     return database.session.scalars(
         select(IntegrationRecord)
+        .options(selectinload(IntegrationRecord.client_credentials))
         .where(IntegrationRecord.organization_id == organization.id)
         .order_by(IntegrationRecord.number)
     ).all()
@@ -393,7 +394,7 @@ def _enabled(integration_id: str) -> Select[tuple[IntegrationRecord]]:
     return (
         select(IntegrationRecord)
         .join(IntegrationRecord.organization)
-        .options(contains_eager(IntegrationRecord.organization))
+        .options(contains_eager(IntegrationRecord.organization), joinedload(IntegrationRecord.client_credentials))
         .where(
             IntegrationRecord.id == integration_id,
             IntegrationRecord.disabled_at.is_(None),

@@ -81,7 +81,7 @@ class IntegrationRecord(Base):
 
     organization: Mapped[Organization] = relationship(back_populates="integrations")
     client_credentials: Mapped[ClientCredentials | None] = relationship(
-        back_populates="integration", lazy="joined", cascade="all, delete-orphan", passive_deletes=True
+        back_populates="integration", cascade="all, delete-orphan", passive_deletes=True
     )
     key_pairs: Mapped[list[KeyPair]] = relationship(
         back_populates="integration", order_by="KeyPair.created_at", cascade="all, delete-orphan", passive_deletes=True

@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -156,7 +157,7 @@ def cluster(place: Place) -> Iterator[Cluster]:
             stack.callback(nodes[-1].stop)
             nodes[-1].start()
         _configure(folder, port, [node.address for node in nodes])
-        stack.enter_context(_nginx(folder))
+        stack.enter_context(_nginx(folder, port))
         through = Application(port, f"127.0.0.1:{port}", ssl.create_default_context(cafile=str(folder / "ca.pem")))
         yield Cluster(nodes, through, app, doors, folder / "access.log", folder / "ca.pem")
 
@@ -189,7 +190,7 @@ def _configure(folder: Path, port: int, nodes: Sequence[str]) -> None:
 
 
 @contextmanager
-def _nginx(folder: Path) -> Iterator[None]:
+def _nginx(folder: Path, port: int) -> Iterator[None]:
     program = nginx()
     assert program is not None
     command = [program, "-c", str(folder / "nginx.conf"), "-p", str(folder)]
@@ -197,7 +198,16 @@ def _nginx(folder: Path) -> Iterator[None]:
     with (folder / "error.log").open("ab") as log:
         process = subprocess.Popen(command, stderr=log)
     try:
+        _wait_until_listening(port, process, folder / "error.log")
         yield
     finally:
         process.terminate()
         process.wait()
+
+
+def _wait_until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    while process.poll() is None:
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"nginx did not start:\n{log.read_text()}")
