@@ -1,9 +1,13 @@
-"""Logins of several people in several browsers, in any order: what must never happen, and what must always work."""
+"""Logins of several people in several browsers, in any order, while integrations are upgraded, rotated, moved, disabled
+and deleted: what must never happen, and what must always work."""
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
 import re
+import secrets
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +15,23 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import trustme
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from oauthlib.oauth1.rfc5849 import signature
 from sqlalchemy import select
 from urllib3 import HTTPHeaderDict
 
-from demo_app import create_app, database, integrations, people
+from demo_app import create_app, database, integrations, key_rotation, moves, people, upgrade
 from demo_app.models import LoginSession, Organization, SocialStorage, User
-from social_bitbucket_server import client
+from social_bitbucket_server import client, oauth2_client
+from social_bitbucket_server.keys import PrivateKey
+from social_bitbucket_server.profile import Profile
 from social_bitbucket_server.server_url import ServerURL
 from social_bitbucket_server.transport import Answer
 from tests.scripted_server import Received, Reply
@@ -30,6 +40,9 @@ from tests.security.world import ACCESS_TOKEN, ORIGIN, PASSWORD, PORT, REQUEST_T
 NAMES = ("ann", "ben")
 SLUGS = {"a1": "a", "a2": "a", "b1": "b"}
 BROWSERS = range(3)
+CHANGING = ["a1", "b1"]
+"""The integrations that are upgraded, rotated and moved."""
+OAUTH2_TOKEN = "/rest/oauth2/latest/token"  # an address
 
 
 @dataclass(eq=False)
@@ -40,6 +53,8 @@ class Tab:
     place: str
     token: str
     under_way: bool = True
+    server: int = 0
+    """Which of the servers that the integration had, one after the other."""
 
 
 @dataclass
@@ -50,6 +65,8 @@ class Prepared:
     database: Path
     integration_ids: dict[str, str]
     authority: trustme.CA
+    public_keys: dict[str, str]
+    spare_keys: list[PrivateKey]
     snapshot: bytes = b""
 
     def __post_init__(self) -> None:
@@ -75,14 +92,16 @@ def host(name: str) -> str:
 
 def prepare(instance: Path) -> Prepared:
     app = create_app({"PUBLIC_BASE_URL": ORIGIN, "SECRET_KEY": "s" * 64, "INSTANCE_PATH": str(instance)})
-    ids = {}
+    ids, public_keys = {}, {}
     with app.test_request_context(base_url=ORIGIN):
         for slug in sorted(set(SLUGS.values())):
             people.create_organization(slug=slug, name=f"Org {slug}", email=f"{slug}@corp.example", password=PASSWORD)
         for name, slug in SLUGS.items():
             organization = database.session.scalars(select(Organization).where(Organization.slug == slug)).one()
-            ids[name] = integrations.make(organization, name, ServerURL.parse(f"https://{host(name)}:{PORT}")).id
-    return Prepared(app, instance / "demo.sqlite", ids, trustme.CA())
+            record = integrations.make(organization, name, ServerURL.parse(f"https://{host(name)}:{PORT}"))
+            ids[name], public_keys[name] = record.id, record.active_key_pair.public_key
+    spare_keys = [PrivateKey.generate() for _ in range(4)]
+    return Prepared(app, instance / "demo.sqlite", ids, trustme.CA(), public_keys, spare_keys)
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -92,6 +111,7 @@ class Interleavings(RuleBasedStateMachine):
     tabs = Bundle("tabs")
     prepared: Prepared
     send: Any = None
+    running: Any = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,12 +125,19 @@ class Interleavings(RuleBasedStateMachine):
         self.owners: dict[str, int] = {}
         """Whose each identity is."""
         self.enabled = dict.fromkeys(SLUGS, True)
+        self.ways = {name: {"1"} for name in SLUGS}
+        self.pasted = dict(self.prepared.public_keys)
+        """The public key that each server has."""
+        self.spare_keys = list(self.prepared.spare_keys)
+        self.codes: dict[str, str] = {}
+        """Who allowed a login by OAuth 2, by its code."""
+        self.server_number = dict.fromkeys(SLUGS, 0)
         self.deleted: set[str] = set()
         self.touched: set[int] = set()
         for server in self.servers.values():
             for number, name in enumerate(NAMES, 1):
                 server.knows(person(number, name))
-        type(self).send = self.answer
+        type(self).send, type(self).running = self.answer, self
 
     def teardown(self) -> None:
         self.touched = set(BROWSERS)
@@ -120,14 +147,44 @@ class Interleavings(RuleBasedStateMachine):
     def answer(self, method: str, url: str, headers: Any, *, body: str | None = None, **_: Any) -> Answer:
         """What the server of *url* answers, without a network."""
         parts = urlsplit(url)
-        server = next(server for server in self.servers.values() if server.host == parts.hostname)
-        target = parts.path + (f"?{parts.query}" if parts.query else "")
-        received = Received(method, target, dict(headers), ("", 0), (body or "").encode())
+        place, server = next(item for item in self.servers.items() if item[1].host == parts.hostname)
+        path = re.sub(r"^/server-[0-9]+", "", parts.path)
+        target = path + (f"?{parts.query}" if parts.query else "")
+        given = dict(headers)
+        if given.get("Authorization", "").startswith("Bearer "):
+            given["Authorization"] = f'OAuth oauth_token="{given["Authorization"].removeprefix("Bearer ")}"'
+        received = Received(method, target, given, ("", 0), (body or "").encode())
         server.received.append(received)
+        if path == OAUTH2_TOKEN:
+            return self.grant(server, parse_qs(body or ""))
+        if path == REQUEST_TOKEN and not server.scripts and not self.is_signed(place, url, received):
+            return Answer(401, HTTPHeaderDict(), b"oauth_problem=signature_invalid")
         script = server.script_for(received)
         reply = script if isinstance(script, Reply) else script(received)
         text = reply.body if isinstance(reply.body, bytes) else reply.body.encode()
         return Answer(reply.status, HTTPHeaderDict(list(reply.headers)), text)
+
+    def is_signed(self, place: str, url: str, received: Received) -> bool:
+        """Whether a request for a token is signed with the key whose public one the server has."""
+        parameters = signature.collect_parameters(headers={"Authorization": received.headers["Authorization"]})
+        text = signature.signature_base_string("POST", url, signature.normalize_parameters(parameters))
+        public_key: Any = serialization.load_pem_public_key(self.pasted[place].encode())
+        signed = base64.b64decode(received.oauth["oauth_signature"])
+        try:
+            public_key.verify(signed, text.encode(), padding.PKCS1v15(), hashes.SHA1())
+        except InvalidSignature:
+            return False
+        return True
+
+    def grant(self, server: FakeBitbucket, form: dict[str, list[str]]) -> Answer:
+        """A code is exchanged once."""
+        token = secrets.token_hex(16)
+        server._tokens[token] = self.codes.pop(form["code"][0])
+        document = {"access_token": token, "token_type": "bearer", "expires_in": 3600}
+        return Answer(200, HTTPHeaderDict({"Content-Type": "application/json"}), json.dumps(document).encode())
+
+    def record(self, place: str) -> integrations.IntegrationRecord:
+        return database.session.get_one(integrations.IntegrationRecord, self.prepared.integration_ids[place])
 
     # What people and owners do
 
@@ -140,16 +197,17 @@ class Interleavings(RuleBasedStateMachine):
         assert response.status_code != 500
         return response
 
-    def post(self, browser: int, path: str) -> Any:
+    def post(self, browser: int, path: str, **fields: str) -> Any:
         """With the session's token, from a page that always has a form."""
         slug = path.split("/")[2]
         page = self.request(browser, "GET", f"/o/{slug}/login/owner").text
         token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
         assert token is not None
-        return self.request(browser, "POST", path, {"csrf_token": token[1]})
+        return self.request(browser, "POST", path, {"csrf_token": token[1], **fields})
 
-    def press_button(self, browser: int, place: str) -> Any:
-        return self.post(browser, f"/o/{SLUGS[place]}/login/{self.prepared.integration_ids[place]}/begin")
+    def press_button(self, browser: int, place: str, oauth: str = "1") -> Any:
+        path = f"/o/{SLUGS[place]}/login/{self.prepared.integration_ids[place]}/begin"
+        return self.post(browser, path, oauth=oauth)
 
     def open_callback(self, browser: int, place: str, token: str, verifier: str) -> Any:
         path = f"/complete/bitbucket-server/{self.prepared.integration_ids[place]}/"
@@ -158,12 +216,12 @@ class Interleavings(RuleBasedStateMachine):
     @rule(target=tabs, browser=st.sampled_from(BROWSERS), place=st.sampled_from(list(SLUGS)))
     def begin(self, browser: int, place: str) -> Tab:
         response = self.press_button(browser, place)
-        assert response.status_code == (303 if self.enabled[place] else 404)
+        assert response.status_code == (303 if self.enabled[place] and "1" in self.ways[place] else 404)
         if response.status_code == 404:
             return Tab(browser, place, "never-issued", under_way=False)
         (token,) = parse_qs(urlsplit(response.location).query)["oauth_token"]
         self.issued[place, token] += 1
-        return Tab(browser, place, token)
+        return Tab(browser, place, token, server=self.server_number[place])
 
     @rule(
         target=tabs,
@@ -173,7 +231,7 @@ class Interleavings(RuleBasedStateMachine):
     )
     def begin_at_a_server_that_hands_out_a_token_under_way(self, browser: int, other: int, place: str) -> Tab:
         tab = self.begin(browser, place)
-        if tab.under_way and self.enabled["b1"]:
+        if tab.under_way and self.enabled["b1"] and "1" in self.ways["b1"]:
             server = self.servers["b1"]
             server.scripts[REQUEST_TOKEN] = Reply(
                 f"oauth_token={tab.token}&oauth_token_secret=s&oauth_callback_confirmed=true"
@@ -199,6 +257,7 @@ class Interleavings(RuleBasedStateMachine):
         exchanges = self.exchanges()
         response = self.open_callback(browser, place, tab.token, "denied" if denied else verifier)
         is_own = (browser, place) == (tab.browser, tab.place) and tab.under_way and self.enabled[place]
+        is_own = is_own and tab.server == self.server_number[place]
         if response.status_code == 303:
             assert is_own
         else:
@@ -218,7 +277,7 @@ class Interleavings(RuleBasedStateMachine):
     )
     def log_in(self, browser: int, place: str, name: str, denied: bool, reloads: int) -> None:
         """Whatever happened before: where nothing is disabled, a login works, and works once."""
-        if not self.enabled[place]:
+        if not self.enabled[place] or "1" not in self.ways[place]:
             return
         tab = self.begin(browser, place)
         _, verifier = self.servers[place].authorize(f"https://x/?oauth_token={tab.token}", name)
@@ -231,6 +290,87 @@ class Interleavings(RuleBasedStateMachine):
         if response.status_code == 303 and not denied:
             assert self.request(browser, "GET", f"/o/{SLUGS[place]}/account").status_code == 200
         self.replay(tab, reloads)
+
+    @rule(browser=st.sampled_from(BROWSERS), place=st.sampled_from(CHANGING), name=st.sampled_from(NAMES))
+    def log_in_by_oauth2(self, browser: int, place: str, name: str) -> None:
+        """It works wherever there are client credentials, and ends OAuth 1 the first time."""
+        begun = self.press_button(browser, place, "2")
+        if not self.enabled[place] or "2" not in self.ways[place]:
+            assert begun.status_code == 404
+            return
+        (state,) = parse_qs(urlsplit(begun.location).query)["state"]
+        code = secrets.token_hex(16)
+        self.codes[code] = name
+        path = f"/complete/bitbucket-server-oauth2/{self.prepared.integration_ids[place]}/?code={code}&state={state}"
+        is_disabled = self.is_disabled(place, name)
+        assert self.request(browser, "GET", path).status_code == (403 if is_disabled else 303)
+        assert self.request(browser, "GET", path).status_code == 400
+        if not is_disabled:
+            self.ways[place] = {"2"}
+
+    @rule(place=st.sampled_from(CHANGING))
+    def prepare_the_upgrade(self, place: str) -> None:
+        with self.app.test_request_context(base_url=ORIGIN):
+            upgrade.keep_credentials(self.record(place), f"client-of-{place}", "secret")
+        self.ways[place].add("2")
+
+    @rule(place=st.sampled_from(CHANGING))
+    def go_back(self, place: str) -> None:
+        with self.app.test_request_context(base_url=ORIGIN):
+            if not upgrade.can_go_back(self.record(place)):
+                return
+            upgrade.go_back(self.record(place))
+        self.ways[place] = {"1"}
+
+    @rule(place=st.sampled_from(CHANGING))
+    def rotate(self, place: str) -> None:
+        """Unless Bitbucket has a key that waits already: whoever makes yet another one then has to paste it."""
+        with self.app.test_request_context(base_url=ORIGIN):
+            record = self.record(place)
+            if self.spare_keys and record.active_key_pair.public_key == self.pasted[place]:
+                key_rotation.begin(record)
+
+    @rule(place=st.sampled_from(CHANGING))
+    def paste_the_new_public_key(self, place: str) -> None:
+        """From now on logins must go on, although nobody verifies it."""
+        with self.app.test_request_context(base_url=ORIGIN):
+            pending = self.record(place).pending_key_pair
+            if pending is not None:
+                self.pasted[place] = pending.public_key
+
+    @rule(place=st.sampled_from(CHANGING))
+    def verify_the_new_key(self, place: str) -> None:
+        with self.app.test_request_context(base_url=ORIGIN):
+            pending = self.record(place).pending_key_pair
+            if pending is not None and pending.public_key == self.pasted[place]:
+                assert key_rotation.verify(self.record(place))
+
+    @rule(place=st.sampled_from(CHANGING), name=st.sampled_from(NAMES))
+    def move(self, place: str, name: str) -> None:
+        """The server has a new address, which somebody shows who has logged in before."""
+        with self.app.test_request_context(base_url=ORIGIN):
+            record, address = self.record(place), self.next_address(place)
+            moves.begin(record, ServerURL.parse(address))
+            profile = Profile(NAMES.index(name) + 1, name, name, name.title(), None, None, None)
+            is_known = f"{record.namespace}:{profile.id}" in self.owners
+            assert moves.finish(record, profile, address) is is_known
+            assert (record.base_url == address) is is_known
+        self.server_number[place] += is_known
+
+    @rule(place=st.sampled_from(CHANGING))
+    def put_another_server_in_its_place(self, place: str) -> None:
+        with self.app.test_request_context(base_url=ORIGIN):
+            record = self.record(place)
+            old = f"{record.namespace}:"
+            gone = {uid for uid in self.owners if uid.startswith(old)}
+            assert moves.begin_anew(record, ServerURL.parse(self.next_address(place))) == len(gone)
+            assert f"{record.namespace}:" != old, "a number means somebody else there"
+        self.owners = {uid: owner for uid, owner in self.owners.items() if uid not in gone}
+        self.server_number[place] += 1
+        self.ways[place].discard("2")
+
+    def next_address(self, place: str) -> str:
+        return f"https://{host(place)}:{PORT}/server-{self.server_number[place] + 1}"
 
     @rule(tab=tabs, times=st.integers(1, 2))
     def replay(self, tab: Tab, times: int) -> None:
@@ -331,9 +471,11 @@ class Interleavings(RuleBasedStateMachine):
         self.touched.clear()
 
 
-def test_no_interleaving_of_logins_mixes_anything_up(tmp_path, monkeypatch):
+def test_no_interleaving_of_logins_and_changes_mixes_anything_up(tmp_path, monkeypatch):
     machine = type("Machine", (Interleavings,), {"prepared": prepare(tmp_path / "instance")})
-    monkeypatch.setattr(client, "send", lambda *arguments, **options: machine.send(*arguments, **options))
+    for module in (client, oauth2_client):
+        monkeypatch.setattr(module, "send", lambda *arguments, **options: machine.send(*arguments, **options))
+    monkeypatch.setattr(integrations, "make_private_key", lambda: machine.running.spare_keys.pop())
     run_state_machine_as_test(
         machine,
         settings=settings(
