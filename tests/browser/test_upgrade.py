@@ -176,3 +176,29 @@ def test_the_pages_of_oauth_2_fit_a_telephone(page, demo_url, make_sandbox):
         page.goto(address)
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow <= 0, address
+
+
+def test_a_login_goes_on_while_the_owner_gives_bitbucket_a_new_public_key(page, chromium, demo_url, make_sandbox):
+    sandbox = make_sandbox()
+    create_organization(page, demo_url)
+    add_integration(page, sandbox.url, "Bitbucket")
+    integration, login_link, worksheet = page.url, page.get_by_label("Login link").input_value(), Worksheet(page)
+    link = sandbox.link(consumer_key=worksheet["Consumer Key"], public_key=worksheet["Public Key"])
+    page.goto(f"{integration}/edit")
+    page.get_by_role("button", name="Make a new key pair").click()
+    new = page.get_by_label("New public key", exact=True).input_value()
+    admin = chromium.new_context().new_page()
+    admin.goto(f"{sandbox.url}/plugins/servlet/applinks/listApplicationLinks")
+    log_into_sandbox(admin, "admin")
+    admin.get_by_role("link", name=re.compile("^Edit")).click()
+    admin.get_by_label("Public Key").fill(new)
+    admin.get_by_role("button", name="Save").click()
+    admin.get_by_text("Saved.").wait_for()
+    assert sandbox.links.get(link.id).consumer.public_key.split() == new.split()
+    jane = chromium.new_context().new_page()
+    log_in(jane, login_link, "Log in with Bitbucket")
+    page.goto(integration)
+    assert page.get_by_label("New public key", exact=True).count() == 0
+    assert Worksheet(page)["Public Key"] == new
+    for other in (jane, admin):
+        other.context.close()
