@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test screenshots fuzz bench lint clean
+.PHONY: demo test screenshots fuzz bench load lint clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python -m demo_app
@@ -21,6 +21,11 @@ fuzz: $(VENV)/.installed
 # What a login costs, beside other ways and the least that it can cost. Writes bench.json.
 bench: $(VENV)/.installed
 	$(BIN)/python -m tests.bench
+
+# Many people at once, many organizations, faults, and two nodes: needs PostgreSQL, nginx, and Redis or Valkey. Writes
+# load.json and load.svg.
+load: $(VENV)/.installed
+	$(BIN)/python -m tests.load
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -9,8 +9,7 @@ from typing import Any
 
 wsgi_app = "demo_app:create_app()"
 
-# A login waits for somebody else's server most of its time. More threads than the database's pool has connections (15
-# for each process) would wait for one of those instead.
+# A login waits for somebody else's server most of its time, and holds no connection to the database meanwhile.
 worker_class = "gthread"
 threads = 12
 

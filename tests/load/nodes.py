@@ -3,7 +3,9 @@ Redis or Valkey that counts for both."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import itertools
 import os
 import secrets
 import shutil
@@ -11,11 +13,13 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import trustme
 from flask import Flask
@@ -25,7 +29,8 @@ from tests import redis_server
 
 from . import application, organizations
 from .place import Place
-from .visitors import Application, Door
+from .throughput import everybody, figures
+from .visitors import Application, Crowd, Door, crowd
 
 NODES = 2
 _DEPLOY = application.ROOT / "deploy"
@@ -187,6 +192,31 @@ def _configure(folder: Path, port: int, nodes: Sequence[str]) -> None:
     (folder / "demo-app.conf").write_text(text)
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(_MAIN.format(folder=folder, user=user))
+
+
+def renew(cluster: Cluster, release: Path) -> None:
+    """Put *release* on one node after the other, while the others serve."""
+    for node in cluster.nodes:
+        node.stop()
+        node.release = release
+        node.start()
+
+
+async def while_renewed(cluster: Cluster, release: Path, *, concurrency: int) -> Crowd:
+    """The logins of as many people as come while both nodes are renewed."""
+    renewing = asyncio.create_task(asyncio.to_thread(renew, cluster, release))
+    who = itertools.takewhile(lambda _: not renewing.done(), everybody(cluster.doors))
+    found = await crowd(cluster.application, who, concurrency=concurrency)
+    await renewing
+    return found
+
+
+def measure(place: Place) -> dict[str, Any]:
+    """The figures of the logins while both nodes get a release with a migration. Needs nginx, and Redis or Valkey."""
+    if nginx() is None or redis_server.program() is None:
+        raise RuntimeError("nginx, and Redis or Valkey, are not installed.")
+    with cluster(place) as found, tempfile.TemporaryDirectory() as folder:
+        return figures(asyncio.run(while_renewed(found, next_release(Path(folder)), concurrency=16)))
 
 
 @contextmanager

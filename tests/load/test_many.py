@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from . import many
+from social_bitbucket_server.client import Client
+
+from . import many, organizations
 from .place import Place
 
 pytestmark = pytest.mark.postgresql
@@ -19,3 +23,20 @@ def test_a_login_sends_the_same_few_statements_among_many_organizations(here: Pl
         few, lots = ({stage: cost["statements"] for stage, cost in costs.items()} for costs in amounts.values())
         assert few == lots, name
         assert all(few[stage] <= most for stage, most in MOST.items()), (name, few)
+
+
+def test_no_connection_to_the_database_is_held_while_bitbucket_is_asked(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with here.application(here.settings(here.postgresql.new_database())) as app:
+        (door,) = organizations.add(app, here.ports[:1], here.keys)
+        held: list[int] = []
+        send = Client._send
+
+        def asked(client: Client, *arguments: Any, **options: Any) -> Any:
+            held.append(app.extensions["engine"].pool.checkedout())
+            return send(client, *arguments, **options)
+
+        monkeypatch.setattr(Client, "_send", asked)
+        many._one(app, door, 1)
+    assert held == [0, 0, 0, 0]

@@ -122,20 +122,11 @@ def test_what_is_limited_is_counted_for_both_nodes_together(
 def test_a_rolling_restart_with_a_migration_loses_no_login(cluster: Cluster, tmp_path: Path) -> None:
     release = nodes.next_release(tmp_path)
 
-    async def roll() -> None:
-        for node in cluster.nodes:
-            await asyncio.to_thread(node.stop)
-            node.release = release
-            await asyncio.to_thread(node.start)
-
     async def meanwhile() -> tuple[Crowd, str]:
         door = cluster.doors[0]
         async with await open_browser(cluster.application) as browser:
             begun = await begin(browser, door)
-            rolling = asyncio.create_task(roll())
-            who = itertools.takewhile(lambda _: not rolling.done(), everybody(cluster.doors))
-            others = await crowd(cluster.application, who, concurrency=4)
-            await rolling
+            others = await nodes.while_renewed(cluster, release, concurrency=4)
             return others, await come_back(browser, door, begun, 9020)
 
     others, cookie = asyncio.run(meanwhile())
