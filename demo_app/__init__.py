@@ -18,6 +18,7 @@ from . import (
     integrations,
     key_rotation,
     login,
+    login_settings,
     oauth2,
     operation,
     organization,
@@ -75,7 +76,7 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     login_manager.init_app(app)
     bitbucket.configure(app, SocialStorage)
     errors.handle_errors(app)
-    for module in (start, organization, login, account, settings, oauth2, setup, operation):
+    for module in (start, organization, login, login_settings, account, settings, oauth2, setup, operation):
         app.register_blueprint(module.blueprint)
 
     database.connect(app, app_settings.database_url)

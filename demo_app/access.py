@@ -16,7 +16,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user
 from sqlalchemy import select
 
-from . import audit, database, identities
+from . import audit, database, identities, login_ways
 from .models import Organization, User
 from .sessions import BrowserSession
 
@@ -40,7 +40,10 @@ def person_of_the_session(_request: Request) -> User | None:
         return None
     if session.integration_id is None:
         return user if user.is_owner else None
-    return user if identities.lets_in(user, session.integration_id) else None
+    if not identities.lets_in(user, session.integration_id):
+        return None
+    only = login_ways.enforced(user.organization)
+    return user if only is None or only.id == session.integration_id else None
 
 
 def for_everybody(view: View) -> View:

@@ -23,7 +23,7 @@ _SUCCEEDED = {"login.success": "logged in", "identity.connected": "connected"}
 _FAILED = ("login.failure", "login.mixup", "login.replay", "request.failure")
 _ENDED = (*_SUCCEEDED, *_FAILED)
 _ROWS_OF_AN_ATTEMPT = 2  # its beginning, and its end
-_OF_ONE_PERSON = frozenset({"account_inactive", "account_not_admitted", "person_inactive"})
+_OF_ONE_PERSON = frozenset({"account_inactive", "account_not_admitted", "person_inactive", "person_not_allowed"})
 _TO_BE_MENDED = tuple(
     code for code, problem in PROBLEMS.items() if problem.who is not Who.PERSON and code not in _OF_ONE_PERSON
 )

@@ -20,6 +20,7 @@ from wtforms import (
 )
 from wtforms.validators import InputRequired, Length, Optional, Regexp, ValidationError
 
+from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.ca_certificates import read_ca_certificates
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import BaseURLRules, ServerURL
@@ -35,6 +36,11 @@ PLATFORM = "Bitbucket Server / Data Center"
 
 def _strip(text: str | None) -> str:
     return (text or "").strip()
+
+
+def _lines(text: str | None) -> list[str]:
+    """Each once, in the order in which they were typed."""
+    return list(dict.fromkeys(line.strip() for line in (text or "").splitlines() if line.strip()))
 
 
 def _one_line(_form: FlaskForm, field: StringField) -> None:
@@ -104,6 +110,7 @@ class OwnerLoginForm(FlaskForm):  # type: ignore[misc]  # untyped
     password = PasswordField(
         "Password", validators=[InputRequired("Enter your password."), Length(max=200, message="This is too long.")]
     )
+    owner_code = StringField("Owner's code", filters=[_strip], validators=[Length(max=80, message="This is too long.")])
     next = HiddenField()
 
 
@@ -173,6 +180,22 @@ class EditIntegrationForm(IntegrationForm):
 
     server = RadioField("If the base URL changes", choices=["moved", "another"], validators=[Optional()])
     enabled = BooleanField("People can log in through this integration")
+
+
+class AdmissionForm(FlaskForm):  # type: ignore[misc]  # untyped
+    """Who of a server's people may log in: names, one on a line."""
+
+    projects = TextAreaField("Projects", validators=[Length(max=4000, message="This is too long.")])
+    repositories = TextAreaField("Repositories", validators=[Length(max=4000, message="This is too long.")])
+    groups = TextAreaField("Groups", validators=[Length(max=8000, message="This is too long.")])
+
+    def admission(self) -> Admission:
+        """What was typed. Raises ``setting_invalid``."""
+        return Admission.read(*(_lines(field.data) for field in (self.groups, self.projects, self.repositories)))
+
+    def field_of(self, parameter: str) -> TextAreaField:
+        """The field that a refusal names by its setting."""
+        return {"ALLOW_PROJECTS": self.projects, "ALLOW_REPOSITORIES": self.repositories}.get(parameter, self.groups)
 
 
 class DeleteForm(FlaskForm):  # type: ignore[misc]  # untyped

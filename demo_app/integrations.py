@@ -12,6 +12,7 @@ from flask import current_app, g, url_for
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
+from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey, new_consumer_key
@@ -166,6 +167,15 @@ def change(
         sessions.end_sessions_of_integration(record)
         audit.record("integration.disabled", integration_id=record.id)
     audit.record("integration.updated", integration_id=record.id, insecure=server_url.scheme == "http")
+    database.session.commit()
+
+
+def change_admission(record: IntegrationRecord, admission: Admission) -> None:
+    """Let those log in whom *admission* names, from the next login on."""
+    record.allow_groups, record.allow_projects, record.allow_repositories = map(
+        list, (admission.groups, admission.projects, admission.repositories)
+    )
+    audit.record("integration.updated", integration_id=record.id, conditions=len(admission.conditions))
     database.session.commit()
 
 
@@ -365,6 +375,7 @@ def _by_either_oauth(record: IntegrationRecord) -> dict[str, Any]:
         "ca_certificates": record.ca_certificates,
         "proxies": settings.proxies_of(record.organization.slug),
         "address_policy": settings.address_policy(record.organization.slug),
+        "admission": record.admission,
     }
 
 

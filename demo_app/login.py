@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from flask import Blueprint, abort, flash, g, redirect, request, session
+from flask import Blueprint, abort, flash, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from social_core.backends.base import BaseAuth
@@ -15,7 +15,19 @@ from werkzeug.wrappers import Response
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.secret import Secret
 
-from . import access, audit, identities, integrations, moves, navigation, rate_limits, sessions, trials, upgrade
+from . import (
+    access,
+    audit,
+    identities,
+    integrations,
+    login_ways,
+    moves,
+    navigation,
+    rate_limits,
+    sessions,
+    trials,
+    upgrade,
+)
 from .models import IntegrationRecord, OAuth, Organization, User
 
 blueprint = Blueprint("login", __name__)
@@ -30,6 +42,8 @@ def begin(organization: Organization, integration: str) -> ResponseReturnValue:
     record = integrations.find(organization, integration)
     if record is None or record.disabled_at is not None:
         abort(404)
+    if not login_ways.is_open(record):
+        return redirect(url_for("organization.login", slug=organization.slug), 303)
     return _begin(record, _way(record, request.form.get("oauth")), bitbucket.begin)
 
 
@@ -38,7 +52,7 @@ def begin(organization: Organization, integration: str) -> ResponseReturnValue:
 def connect(organization: Organization, integration: str) -> ResponseReturnValue:  # noqa: ARG001  # the decorator's call
     """Send the browser to another Bitbucket Server of the organization, to connect the account there to this one."""
     record = next((record for record in identities.to_connect(current_user) if record.id == integration), None)
-    if record is None:
+    if record is None or login_ways.is_shut_out(record):
         abort(404)
     return _begin(record, _way(record), bitbucket.connect, purpose="connect")
 
@@ -99,6 +113,8 @@ def _complete(integration: str, oauth: OAuth) -> ResponseReturnValue:
     callback_path = integrations.callback_path(record, oauth)
     if bitbucket.is_trial(callback_path, oauth.backend):
         return trials.complete(record, callback_path, oauth)
+    if record.organization.login_closed_at is not None or login_ways.is_shut_out(record):
+        return redirect(url_for("organization.login", slug=record.organization.slug), 303)
     wanted = session.get("next")
     bitbucket.complete(callback_path, login=_log_in, connected=_say_connected, backend=oauth.backend)
     return redirect(navigation.after_login(g.organization, wanted), 303)

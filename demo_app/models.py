@@ -10,6 +10,7 @@ from flask_login import UserMixin
 from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
+from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.sqlalchemy_storage import make_storage
 
@@ -18,7 +19,12 @@ from .database import Base, Moment, session
 
 
 class Organization(Base):
-    """A customer: people, and the integrations through which they log in. *slug* is its part of every address."""
+    """A customer: people, and the integrations through which they log in. *slug* is its part of every address.
+
+    *login_key* is a part of its login link, and empty until that was replaced for the first time; since
+    *login_closed_at* the link lets nobody in. *owner_code_sha256* is of the code that the owner's login takes while one
+    integration is enforced.
+    """
 
     __tablename__ = "organizations"
 
@@ -29,6 +35,9 @@ class Organization(Base):
     """How many integrations there ever were, so that none gets the number of a deleted one."""
     created_at: Mapped[datetime] = mapped_column(Moment, default=clock.now)
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
+    login_key: Mapped[str] = mapped_column(String(32), default="")
+    login_closed_at: Mapped[datetime | None] = mapped_column(Moment)
+    owner_code_sha256: Mapped[str] = mapped_column(String(64), default="")
 
     integrations: Mapped[list[IntegrationRecord]] = relationship(
         back_populates="organization", order_by="IntegrationRecord.number", passive_deletes=True
@@ -79,6 +88,13 @@ class IntegrationRecord(Base):
     oauth1_ended_at: Mapped[datetime | None] = mapped_column(Moment)
     """Since when nobody begins a login by OAuth 1: OAuth 2 took its place, or was chosen from the beginning."""
 
+    enforced_at: Mapped[datetime | None] = mapped_column(Moment)
+    """Since when it is the only way into the organization."""
+    allow_groups: Mapped[list[str]] = mapped_column(JSON, default=list)
+    allow_projects: Mapped[list[str]] = mapped_column(JSON, default=list)
+    allow_repositories: Mapped[list[str]] = mapped_column(JSON, default=list)
+    """Who of the server's people may log in; everybody where all three are empty."""
+
     organization: Mapped[Organization] = relationship(back_populates="integrations")
     client_credentials: Mapped[ClientCredentials | None] = relationship(
         back_populates="integration", cascade="all, delete-orphan", passive_deletes=True
@@ -100,6 +116,11 @@ class IntegrationRecord(Base):
         return self.oauth1_ended_at is not None
 
     @property
+    def admission(self) -> Admission:
+        """Who of the server's people may log in."""
+        return Admission.read(self.allow_groups, self.allow_projects, self.allow_repositories)
+
+    @property
     def active_key_pair(self) -> KeyPair | None:
         """The key pair that logins are signed with. There is always exactly one, except where OAuth 2 was chosen from
         the beginning."""
@@ -109,6 +130,15 @@ class IntegrationRecord(Base):
     def pending_key_pair(self) -> KeyPair | None:
         """The key pair that waits for Bitbucket to have its public key, if there is one."""
         return next((pair for pair in self.key_pairs if pair.state is KeyState.PENDING), None)
+
+
+Index(
+    "one_enforced_integration",
+    IntegrationRecord.organization_id,
+    unique=True,
+    sqlite_where=IntegrationRecord.enforced_at.is_not(None),
+    postgresql_where=IntegrationRecord.enforced_at.is_not(None),
+)
 
 
 class KeyState(StrEnum):

@@ -7,7 +7,18 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import select
 
-from . import access, audit, database, integrations, navigation, people, rate_limits, security_headers, sessions
+from . import (
+    access,
+    audit,
+    database,
+    integrations,
+    login_ways,
+    navigation,
+    people,
+    rate_limits,
+    security_headers,
+    sessions,
+)
 from .forms import OwnerLoginForm
 from .models import IntegrationRecord, Organization
 
@@ -36,10 +47,13 @@ def page_of_integration(organization: Organization, number: int) -> ResponseRetu
 @blueprint.get("/login")
 @access.for_everybody
 def login(organization: Organization) -> ResponseReturnValue:
-    """The login link: a button for each integration."""
+    """The login link: a button for each integration that is open."""
+    is_current = login_ways.came_by_link(organization, request.args.get("key", ""))
+    only = login_ways.enforced(organization)
     enabled = [
         (record, integrations.server_url(record), oauth)
         for record in integrations.enabled_of(organization)
+        if is_current and organization.login_closed_at is None and (only is None or only.id == record.id)
         for oauth in record.ways
     ]
     security_headers.allow_forms_to_reach({server_url.origin for _record, server_url, _oauth in enabled})
@@ -47,6 +61,8 @@ def login(organization: Organization) -> ResponseReturnValue:
         "organization/login.html",
         organization=organization,
         enabled=enabled,
+        is_current=is_current,
+        only=only,
         declined=request.args.get("e") == "declined",
         next=request.args.get("next", ""),
     )
@@ -57,7 +73,7 @@ def login(organization: Organization) -> ResponseReturnValue:
 def owner_login(organization: Organization) -> ResponseReturnValue:
     """The owner's way in, which works without any Bitbucket."""
     form = OwnerLoginForm(next=request.args.get("next", ""))
-    return render_template("organization/owner_login.html", organization=organization, form=form)
+    return _owner_login_page(organization, form)
 
 
 @blueprint.post("/login/owner")
@@ -68,14 +84,18 @@ def log_owner_in(organization: Organization) -> ResponseReturnValue:
     if form.validate():
         rate_limits.count(rate_limits.OWNER_PASSWORDS, rate_limits.visitor(), str(organization.id))
         owner = people.owner_by_password(organization, form.email.data, form.password.data)
+        needs_code = login_ways.takes_owner_code(organization)
+        if needs_code and not login_ways.is_owner_code(organization, form.owner_code.data):
+            owner = None
         if owner is not None:
             sessions.log_in(owner)
             audit.record("login.success", user_id=owner.id)
             wanted = form.next.data or url_for("settings.integrations_list", slug=organization.slug)
             return redirect(navigation.after_login(organization, wanted), 303)
         audit.record("login.failure", outcome="failure", code="password_wrong")
-        form.password.errors = ["E-mail address and password do not belong together."]
-    return render_template("organization/owner_login.html", organization=organization, form=form), 422
+        what = "E-mail address, password and owner's code" if needs_code else "E-mail address and password"
+        form.password.errors = [f"{what} do not belong together."]
+    return _owner_login_page(organization, form), 422
 
 
 @blueprint.post("/logout")
@@ -84,6 +104,18 @@ def logout(organization: Organization) -> ResponseReturnValue:
     """End this browser's session, for every copy of its cookie."""
     if current_user.is_authenticated and current_user.organization_id != organization.id:
         abort(404)
+    was_here = current_user.is_authenticated
     sessions.log_out()
+    if was_here:
+        login_ways.remember(organization)
     flash("You are logged out.")
     return redirect(url_for("organization.login", slug=organization.slug), 303)
+
+
+def _owner_login_page(organization: Organization, form: OwnerLoginForm) -> str:
+    return render_template(
+        "organization/owner_login.html",
+        organization=organization,
+        form=form,
+        needs_code=login_ways.takes_owner_code(organization),
+    )

@@ -170,6 +170,14 @@ def end_sessions_of_integration(integration: IntegrationRecord) -> None:
     _revoke(LoginSession.integration_id == integration.id)
 
 
+def end_sessions_by_other_ways(integration: IntegrationRecord) -> None:
+    """End every session in *integration*'s organization that began in another way, but this browser's. The caller
+    commits."""
+    other_way = LoginSession.integration_id.is_(None) | (LoginSession.integration_id != integration.id)
+    here = LoginSession.organization_id == integration.organization_id
+    _revoke(here & other_way & (LoginSession.id_sha256 != _digest(_this_session().identifier)))
+
+
 def end_sessions_of_identity(user: User, integration_id: str) -> None:
     """End every session of *user* that began through the integration *integration_id*. The caller commits."""
     _revoke((LoginSession.user_id == user.id) & (LoginSession.integration_id == integration_id))

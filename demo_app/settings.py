@@ -23,6 +23,7 @@ from . import (
     integrations,
     key_rotation,
     login,
+    login_ways,
     moves,
     navigation,
     people,
@@ -393,7 +394,7 @@ def _integration_or_404(organization: Organization, integration_id: str) -> Inte
 
 
 def _login_link(organization: Organization) -> str:
-    return navigation.absolute(url_for("organization.login", slug=organization.slug))
+    return login_ways.login_link(organization)
 
 
 def _settings() -> Settings:

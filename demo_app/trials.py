@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import redirect, session, url_for
 from social_core.exceptions import AuthSessionError, SocialAuthBaseException
 from werkzeug.wrappers import Response
@@ -21,7 +23,8 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
     Raises ``SocialAuthBaseException`` where the trial belongs to another session, or is over.
     """
     integration_id, page = record.id, url_for("settings.trial", slug=record.organization.slug, integration=record.id)
-    result, tried = {"integration": integration_id, "oauth": oauth.value}, record.moving_to
+    result: dict[str, Any] = {"integration": integration_id, "oauth": oauth.value}
+    tried = record.moving_to
     try:
         profile = bitbucket.complete_trial(callback_path, oauth.backend)
     except AuthSessionError:
@@ -33,6 +36,7 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
         outcome = "interrupted" if problem == "login_declined" else "failed"
     else:
         result |= {"id": str(profile.id), "name": profile.name, "display_name": profile.display_name}
+        result["findings"] = [[finding.kind.value, finding.name, finding.holds] for finding in profile.findings]
         problem, outcome = "", "passed"
         if moves.is_tried():
             result |= {"tried": tried or "", "is_same": "yes" if moves.finish(record, profile, tried or "") else ""}
@@ -43,7 +47,7 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
     return redirect(page, 303)
 
 
-def result_of(record: IntegrationRecord) -> dict[str, str] | None:
+def result_of(record: IntegrationRecord) -> dict[str, Any] | None:
     """What came of this session's last trial of *record*."""
     result = session.get(_RESULT)
     return result if result and result["integration"] == record.id else None

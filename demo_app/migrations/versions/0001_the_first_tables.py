@@ -37,6 +37,9 @@ def upgrade() -> None:
         sa.Column("integrations_made", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("login_key", sa.String(length=32), nullable=False),
+        sa.Column("login_closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("owner_code_sha256", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_organizations")),
         sa.UniqueConstraint("slug", name=op.f("uq_organizations_slug")),
     )
@@ -100,6 +103,10 @@ def upgrade() -> None:
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("server_version", sa.String(length=41), nullable=False),
         sa.Column("oauth1_ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("enforced_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("allow_groups", sa.JSON(), nullable=False),
+        sa.Column("allow_projects", sa.JSON(), nullable=False),
+        sa.Column("allow_repositories", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("fk_integrations_organization_id"), ondelete="CASCADE"
         ),
@@ -107,6 +114,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("consumer_key", name=op.f("uq_integrations_consumer_key")),
         sa.UniqueConstraint("namespace", name=op.f("uq_integrations_namespace")),
         sa.UniqueConstraint("organization_id", "number", name=op.f("uq_integrations_organization_id_number")),
+    )
+    op.create_index(
+        "one_enforced_integration",
+        "integrations",
+        ["organization_id"],
+        unique=True,
+        sqlite_where=sa.text("enforced_at IS NOT NULL"),
+        postgresql_where=sa.text("enforced_at IS NOT NULL"),
     )
     op.create_table(
         "key_pairs",

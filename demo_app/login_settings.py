@@ -1,0 +1,120 @@
+"""How people come in, for the owner: the login link with its QR code, the only integration, and who may log in."""
+
+from __future__ import annotations
+
+import io
+
+import segno
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
+
+from social_bitbucket_server.problems import BitbucketServerError
+
+from . import access, integrations, login_ways
+from .forms import AdmissionForm
+from .models import IntegrationRecord, Organization
+
+blueprint = Blueprint("login_settings", __name__, url_prefix="/o/<slug>/settings")
+
+
+@blueprint.get("/login")
+@access.for_owner
+def page(organization: Organization) -> ResponseReturnValue:
+    """The login link, and which integration is the only way in."""
+    return _page(organization)
+
+
+@blueprint.get("/login/qr.svg")
+@access.for_owner
+def qr_code(organization: Organization) -> ResponseReturnValue:
+    """The login link to be scanned; black on white, so that every camera reads it."""
+    picture = io.BytesIO()
+    segno.make(login_ways.login_link(organization), error="m").save(
+        picture, kind="svg", scale=6, border=4, light="#fff", dark="#000"
+    )
+    return picture.getvalue(), {"Content-Type": "image/svg+xml"}
+
+
+@blueprint.post("/login/link/<any(replace, close, open):action>")
+@access.for_owner
+def change_link(organization: Organization, action: str) -> ResponseReturnValue:
+    """Replace the login link, or close or open it."""
+    change, words = {
+        "replace": (login_ways.replace_link, "The login link is replaced. The old one lets nobody in."),
+        "close": (login_ways.close_link, "The login link is closed. Nobody can log in until you open it again."),
+        "open": (login_ways.open_link, "The login link is open again."),
+    }[action]
+    change(organization)
+    flash(words)
+    return _to_page(organization)
+
+
+@blueprint.post("/login/only")
+@access.for_owner
+def choose_only_way(organization: Organization) -> ResponseReturnValue:
+    """Make one integration the only way in, and show the owner's code this once; or open all ways."""
+    wanted = request.form.get("integration", "")
+    if not wanted:
+        login_ways.lift(organization)
+        flash("All integrations are open, and you log in with your password alone.")
+        return _to_page(organization)
+    record = _integration_or_404(organization, wanted)
+    if record.disabled_at is not None or record.last_login_at is None:
+        flash("Choose an integration through which somebody has logged in already, and which is enabled.")
+        return _to_page(organization)
+    return _page(organization, owner_code=login_ways.enforce(record))
+
+
+@blueprint.get("/integrations/<integration>/who")
+@access.for_owner
+def who(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Who of the server's people may log in."""
+    record = _integration_or_404(organization, integration)
+    form = AdmissionForm(
+        groups="\n".join(record.allow_groups),
+        projects="\n".join(record.allow_projects),
+        repositories="\n".join(record.allow_repositories),
+    )
+    return render_template("settings/who.html", organization=organization, record=record, form=form)
+
+
+@blueprint.post("/integrations/<integration>/who")
+@access.for_owner
+def change_who(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Keep the conditions. They count from the next login on."""
+    record = _integration_or_404(organization, integration)
+    form = AdmissionForm()
+    try:
+        admission = form.admission()
+    except BitbucketServerError as error:
+        form.field_of(error.parameter or "").errors = [error.reason]
+        return render_template("settings/who.html", organization=organization, record=record, form=form), 422
+    if not form.validate():
+        return render_template("settings/who.html", organization=organization, record=record, form=form), 422
+    integrations.change_admission(record, admission)
+    flash("It is saved, and counts from the next login on. Try it: the trial login says what holds for you.")
+    return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
+
+
+def _page(organization: Organization, owner_code: str = "") -> str:
+    return render_template(
+        "settings/login.html",
+        organization=organization,
+        login_link=login_ways.login_link(organization),
+        records=integrations.enabled_of(organization),
+        only=login_ways.enforced(organization),
+        owner_code=owner_code,
+    )
+
+
+def _integration_or_404(organization: Organization, integration_id: str) -> IntegrationRecord:
+    record = integrations.find(organization, integration_id)
+    if record is None:
+        access.note_denial()
+        abort(404)
+    return record
+
+
+def _to_page(organization: Organization) -> Response:
+    return redirect(url_for("login_settings.page", slug=organization.slug), 303)

@@ -1,0 +1,124 @@
+"""Which ways into an organization are open: its login link, which can be replaced and closed, and one integration that
+can be enforced. The owner's way in, password and owner's code, is never closed."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+
+from flask import session, url_for
+from sqlalchemy import select
+
+from . import audit, clock, database, navigation, sessions
+from .models import IntegrationRecord, Organization
+
+_KEY = "login_key"
+
+
+def login_link(organization: Organization) -> str:
+    """The address that people open to log in."""
+    key = organization.login_key or None
+    return navigation.absolute(url_for("organization.login", slug=organization.slug, key=key))
+
+
+def came_by_link(organization: Organization, key: str) -> bool:
+    """Whether this browser was given the current login link, now by its *key* or before; remembers that."""
+    if not organization.login_key:
+        return True
+    if key and hmac.compare_digest(key.encode(), organization.login_key.encode()):
+        remember(organization)
+        return True
+    return bool(session.get(_KEY) == [organization.id, organization.login_key])
+
+
+def remember(organization: Organization) -> None:
+    """This browser may go on with the login link that is current now."""
+    if organization.login_key:
+        session[_KEY] = [organization.id, organization.login_key]
+
+
+def is_open(record: IntegrationRecord) -> bool:
+    """Whether this browser may begin a login through *record*."""
+    organization = record.organization
+    return organization.login_closed_at is None and came_by_link(organization, "") and not is_shut_out(record)
+
+
+def replace_link(organization: Organization) -> None:
+    """Make a new login link; the one before explains itself, and lets nobody in."""
+    organization.login_key = secrets.token_urlsafe(12)
+    audit.record("login_link.replaced")
+    database.session.commit()
+
+
+def close_link(organization: Organization) -> None:
+    """Let nobody log in through any integration; who is logged in stays so."""
+    organization.login_closed_at = organization.login_closed_at or clock.now()
+    audit.record("login_link.closed")
+    database.session.commit()
+
+
+def open_link(organization: Organization) -> None:
+    """Let people log in again."""
+    organization.login_closed_at = None
+    audit.record("login_link.opened")
+    database.session.commit()
+
+
+def enforced(organization: Organization) -> IntegrationRecord | None:
+    """The integration that is the only way in, if there is one."""
+    return database.session.scalar(
+        select(IntegrationRecord).where(
+            IntegrationRecord.organization_id == organization.id, IntegrationRecord.enforced_at.is_not(None)
+        )
+    )
+
+
+def is_shut_out(record: IntegrationRecord) -> bool:
+    """Whether another integration of the organization is the only way in."""
+    only = enforced(record.organization)
+    return only is not None and only.id != record.id
+
+
+def enforce(record: IntegrationRecord) -> str:
+    """Make *record* the only way in, and end the sessions of everybody who came another way but this browser's.
+
+    Returns the owner's code, which is shown once. The owner's login takes it besides the password from now on.
+    """
+    organization = record.organization
+    before = enforced(organization)
+    if before is not None:
+        before.enforced_at = None
+        database.session.flush()
+    code = "-".join(secrets.token_hex(3).upper() for _ in range(4))
+    record.enforced_at = clock.now()
+    organization.owner_code_sha256 = _digest(code)
+    sessions.end_sessions_by_other_ways(record)
+    audit.record("integration.enforced", org_id=organization.id, integration_id=record.id)
+    database.session.commit()
+    return code
+
+
+def lift(organization: Organization) -> None:
+    """Open all ways in again; the owner's code is worth nothing afterwards."""
+    record = enforced(organization)
+    if record is not None:
+        record.enforced_at = None
+        audit.record("integration.not_enforced", org_id=organization.id, integration_id=record.id)
+    organization.owner_code_sha256 = ""
+    database.session.commit()
+
+
+def takes_owner_code(organization: Organization) -> bool:
+    """Whether the owner's password alone does not let in."""
+    return enforced(organization) is not None
+
+
+def is_owner_code(organization: Organization, code: str) -> bool:
+    """Whether *code* is the owner's code, however it is written."""
+    return hmac.compare_digest(_digest(code), organization.owner_code_sha256)
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(re.sub(r"[^0-9A-F]", "", code.upper()).encode()).hexdigest()

@@ -1,0 +1,185 @@
+"""The ways into an organization: who may log in, the login link, and one integration that is enforced."""
+
+import re
+
+import pytest
+
+from social_bitbucket_server.sandbox import Project
+from tests.demo_visitor import PASSWORD
+from tests.flow.demo import connect, log_in
+
+LOGIN = "/o/acme/settings/login"
+
+
+@pytest.fixture
+def owner(demo, acme):
+    owner = demo.visitor()
+    owner.log_owner_in("acme")
+    return owner
+
+
+def allow(owner, acme, **names):
+    fields = {"projects": "", "repositories": "", "groups": ""} | names
+    return owner.post(f"{acme}/who", **fields)
+
+
+def begin_path(integration_page):
+    return f"/o/acme/login/{integration_page.rpartition('/')[2]}/begin"
+
+
+def code_of(page):
+    return re.search(r'id="owner-code" class="value" value="([^"]+)"', page.text)[1]
+
+
+# Who may log in
+
+
+def test_who_is_not_among_the_chosen_sees_why_and_gets_no_account(demo, owner, acme, sandbox):
+    assert allow(owner, acme, projects="WEB\n\n NONE ").status == 303
+    refused = log_in(demo.visitor(), acme, sandbox, user="kim")
+    assert refused.status == 403
+    assert "You may not log in here" in refused.words
+    assert "Kim" not in owner.get("/o/acme/settings/people").words
+    assert log_in(demo.visitor(), acme, sandbox, user="jane").location == "/o/acme/account"
+    assert "who can see WEB, or who can see NONE" in owner.get(acme).words
+
+
+def test_one_person_who_may_not_does_not_make_the_integration_failing(demo, owner, acme, sandbox):
+    log_in(demo.visitor(), acme, sandbox)
+    allow(owner, acme, groups="developers")
+    assert log_in(demo.visitor(), acme, sandbox, user="kim").status == 403
+    assert "Failing" not in owner.get(acme).words
+
+
+def test_a_name_that_cannot_be_any_is_refused_where_it_was_typed(owner, acme):
+    page = allow(owner, acme, projects="WEB/website", groups="developers")
+    assert page.status == 422
+    assert "A project is named by its key, such as WEB." in page.words
+    assert page.value_of("Groups").strip() == "developers"
+    assert "Everybody of this server" in owner.get(acme).words
+
+
+def test_the_trial_says_what_holds_for_the_one_who_tries(owner, acme, sandbox):
+    sandbox.projects.put(Project("SECRET", "Secret"))
+    sandbox.faults.groups_closed = True
+    allow(owner, acme, groups="developers", projects="WEB\nSECRET")
+    begun = owner.post(f"{acme}/try", acme)
+    result = owner.get(owner.get(sandbox.authorize(begun.location, user="jane")).location).words
+    assert "Your server does not say who is a member of developers." in result
+    assert "You can see WEB." in result
+    assert "You cannot see SECRET." in result
+    assert "you may" in result
+
+
+# The login link
+
+
+def test_the_login_link_comes_as_a_picture_of_its_own(owner):
+    picture = owner.get(f"{LOGIN}/qr.svg")
+    assert picture.headers["Content-Type"].startswith("image/svg+xml")
+    assert "<svg" in picture.text
+    assert "style=" not in picture.text
+
+
+def test_a_replaced_link_explains_itself_and_lets_nobody_in(demo, owner, acme, sandbox):
+    early = demo.visitor()
+    early.get("/o/acme/login")
+    owner.post(f"{LOGIN}/link/replace", LOGIN)
+    old = early.get("/o/acme/login")
+    assert "It was replaced." in old.words
+    assert "Log in with Bitbucket" not in old.words
+    assert (
+        early.send(begin_path(acme), csrf_token=early.get("/o/acme/login/owner").csrf_token).location == "/o/acme/login"
+    )
+
+    link = owner.get(LOGIN).value_of("Login link").removeprefix(demo.origin)
+    newcomer = demo.visitor()
+    assert "Log in with Bitbucket" in newcomer.get(link).words
+    assert log_in(newcomer, acme, sandbox).location == "/o/acme/account"
+    newcomer.post("/o/acme/logout", "/o/acme/account")
+    assert "Log in with Bitbucket" in newcomer.get("/o/acme/login").words
+
+    owner.post(f"{LOGIN}/link/replace", LOGIN)
+    assert "It was replaced." in newcomer.get(link).words
+
+
+def test_a_closed_link_lets_nobody_in_but_the_owner_and_ends_no_session(demo, owner, acme, sandbox):
+    jane, kim = demo.visitor(), demo.visitor()
+    log_in(jane, acme, sandbox)
+    begun = kim.begin(acme)
+    owner.post(f"{LOGIN}/link/close", LOGIN)
+    assert "closed the login link" in kim.get("/o/acme/login").words
+    assert kim.get(sandbox.authorize(begun.location, user="kim")).location == "/o/acme/login"
+    assert jane.get("/o/acme/account").status == 200
+    assert demo.visitor().log_owner_in("acme").status == 303
+    owner.post(f"{LOGIN}/link/open", LOGIN)
+    assert log_in(kim, acme, sandbox, user="kim").location == "/o/acme/account"
+
+
+def test_who_does_not_know_the_link_does_not_find_it_by_the_organizations_address(demo, owner):
+    owner.post(f"{LOGIN}/link/replace", LOGIN)
+    stranger = demo.visitor()
+    found = stranger.post("/", slug="acme")
+    assert found.location == "/o/acme/login"
+    assert "It was replaced." in stranger.get(found.location).words
+
+
+# One integration enforced
+
+
+@pytest.fixture
+def other(owner, other_sandbox):
+    return connect(owner, "acme", other_sandbox, name="Other")
+
+
+def enforce(owner, acme):
+    return owner.post(f"{LOGIN}/only", LOGIN, integration=acme.rpartition("/")[2])
+
+
+def test_enforcing_closes_the_other_ways_and_ends_their_sessions(demo, owner, acme, other, sandbox, other_sandbox):
+    jane, kim, late, second_owner = (demo.visitor() for _ in range(4))
+    log_in(jane, acme, sandbox)
+    log_in(kim, other, other_sandbox, user="kim")
+    second_owner.log_owner_in("acme")
+    begun = late.begin(other)
+
+    assert re.fullmatch(r"([0-9A-F]{6}-){3}[0-9A-F]{6}", code_of(enforce(owner, acme)))
+
+    assert jane.get("/o/acme/account").status == 200
+    assert owner.get(LOGIN).status == 200
+    assert kim.get("/o/acme/account").status == 303
+    assert second_owner.get(LOGIN).status == 303
+    assert late.get(other_sandbox.authorize(begun.location, user="jane")).location == "/o/acme/login"
+    login_page = demo.visitor().get("/o/acme/login").words
+    assert "Log in with Bitbucket" in login_page
+    assert "Log in with Other" not in login_page
+    assert kim.post(begin_path(other), "/o/acme/login").location == "/o/acme/login"
+
+
+def test_the_owner_gets_in_with_the_code_and_not_without(demo, owner, acme, sandbox):
+    log_in(demo.visitor(), acme, sandbox)
+    code = code_of(enforce(owner, acme))
+    fields = {"email": "owner@acme.example", "password": PASSWORD}
+    visitor = demo.visitor()
+    for wrong in ("", "000000-000000-000000-000000"):
+        page = visitor.post("/o/acme/login/owner", owner_code=wrong, **fields)
+        assert page.status == 422
+        assert "do not belong together" in page.words
+    assert visitor.post("/o/acme/login/owner", owner_code=code.lower().replace("-", " "), **fields).status == 303
+    assert visitor.post(f"{LOGIN}/only", LOGIN, integration="").status == 303
+    assert demo.visitor().log_owner_in("acme").status == 303
+
+
+def test_an_integration_that_never_worked_cannot_be_enforced(owner, acme):
+    assert enforce(owner, acme).status == 303
+    assert "is the only way in since" not in owner.get(LOGIN).words
+
+
+def test_nobody_enforces_anything_in_another_organization(demo, owner, acme):
+    stranger = demo.visitor()
+    stranger.create_organization("globex")
+    token = stranger.get("/o/globex/settings/login").csrf_token
+    for path in (f"{LOGIN}/only", f"{LOGIN}/link/replace", f"{acme}/who"):
+        assert stranger.send(path, csrf_token=token, integration=acme.rpartition("/")[2]).status == 404
+    own = "/o/globex/settings/login/only"
+    assert stranger.send(own, csrf_token=token, integration=acme.rpartition("/")[2]).status == 404
