@@ -25,7 +25,6 @@ from . import (
     login,
     login_ways,
     moves,
-    navigation,
     people,
     rate_limits,
     security_headers,
