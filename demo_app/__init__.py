@@ -13,6 +13,8 @@ from social_bitbucket_server import flask as bitbucket
 from . import (
     account,
     audit,
+    commands,
+    configuration,
     database,
     errors,
     integrations,
@@ -76,7 +78,19 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     login_manager.init_app(app)
     bitbucket.configure(app, SocialStorage)
     errors.handle_errors(app)
-    for module in (start, organization, login, login_settings, account, settings, oauth2, setup, operation):
+    for module in (
+        start,
+        organization,
+        login,
+        login_settings,
+        configuration,
+        account,
+        settings,
+        oauth2,
+        setup,
+        operation,
+        commands,
+    ):
         app.register_blueprint(module.blueprint)
 
     database.connect(app, app_settings.database_url)

@@ -154,8 +154,9 @@ def record(event: Event, *, outcome: str = "success", **details: str | int | boo
     """
     now = clock.now()
     line: dict[str, str | int | bool | None] = {"ts": now.isoformat(), "event": event, "outcome": outcome, **details}
-    if has_request_context():
+    if has_app_context():
         line.setdefault("org_id", _organization_of_the_page())
+    if has_request_context():
         line["tx"] = g.get("transaction")
         line["src_ip"] = request.remote_addr
         line["ua_hash"] = _digest(request.user_agent.string)

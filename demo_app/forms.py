@@ -198,6 +198,14 @@ class AdmissionForm(FlaskForm):  # type: ignore[misc]  # untyped
         return {"ALLOW_PROJECTS": self.projects, "ALLOW_REPOSITORIES": self.repositories}.get(parameter, self.groups)
 
 
+class ConfigurationForm(FlaskForm):  # type: ignore[misc]  # untyped
+    """Integrations as text."""
+
+    text = TextAreaField(
+        "Text", validators=[InputRequired("Paste the text."), Length(max=200_000, message="This is too long.")]
+    )
+
+
 class DeleteForm(FlaskForm):  # type: ignore[misc]  # untyped
     """Asks for the name of what is deleted."""
 

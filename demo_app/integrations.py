@@ -160,13 +160,19 @@ def change(
     record.name = name
     record.base_url = str(server_url)
     record.ca_certificates = ca_certificates
+    set_enabled(record, enabled=enabled)
+    audit.record("integration.updated", integration_id=record.id, insecure=server_url.scheme == "http")
+    database.session.commit()
+
+
+def set_enabled(record: IntegrationRecord, *, enabled: bool) -> None:
+    """Let people log in through *record* or not; disabling ends the sessions of everybody who did."""
     if enabled:
         record.disabled_at = None
     elif record.disabled_at is None:
         record.disabled_at = clock.now()
         sessions.end_sessions_of_integration(record)
         audit.record("integration.disabled", integration_id=record.id)
-    audit.record("integration.updated", integration_id=record.id, insecure=server_url.scheme == "http")
     database.session.commit()
 
 

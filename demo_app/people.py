@@ -75,6 +75,12 @@ def disable(user: User) -> None:
     database.session.commit()
 
 
+def log_out_everywhere(user: User) -> None:
+    """End the sessions of *user*, who can log in again."""
+    sessions.end_sessions_of_person(user)
+    database.session.commit()
+
+
 def disable_whom_bitbucket_disabled(uid: str) -> None:
     """Disable the person with the identity *uid*, whose account Bitbucket says is disabled; it says so of no one else.
 

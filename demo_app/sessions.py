@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import CallbackDict
 
 from . import audit, browsers, clock, database
-from .models import IntegrationRecord, LoginSession, SocialStorage, User
+from .models import IntegrationRecord, LoginSession, Organization, SocialStorage, User
 
 IDLE_LIMIT = timedelta(minutes=60)
 ABSOLUTE_LIMIT = timedelta(hours=12)
@@ -129,9 +129,7 @@ class DatabaseSessions(SessionInterface):
         if now - self._forgot_at < _MINUTE:
             return
         self._forgot_at = now
-        nonces: Any = SocialStorage.nonce
-        nonces.prune(_SECONDS_TO_REMEMBER_LOGINS)
-        database.session.execute(delete(LoginSession).where(LoginSession.last_seen_at < now - ABSOLUTE_LIMIT))
+        _forget(now)
 
 
 def log_in(user: User, identity: Any = None) -> None:
@@ -168,6 +166,18 @@ def end_sessions_of_person(user: User) -> None:
 def end_sessions_of_integration(integration: IntegrationRecord) -> None:
     """End every session of people who logged in through *integration*. The caller commits."""
     _revoke(LoginSession.integration_id == integration.id)
+
+
+def end_sessions_of_organization(organization: Organization) -> None:
+    """End every session in *organization*. The caller commits."""
+    _revoke(LoginSession.organization_id == organization.id)
+
+
+def prune() -> tuple[int, int]:
+    """Forget logins that were never finished, and sessions that nobody can use any more. Returns how many of each."""
+    forgotten = _forget(clock.now())
+    database.session.commit()
+    return forgotten
 
 
 def end_sessions_by_other_ways(integration: IntegrationRecord) -> None:
@@ -260,6 +270,13 @@ def _revoke(which: ColumnElement[bool]) -> None:
     for user_id, organization_id in ended:
         if user_id is not None:
             audit.record("session.revoked", user_id=user_id, org_id=organization_id)
+
+
+def _forget(now: datetime) -> tuple[int, int]:
+    nonces: Any = SocialStorage.nonce
+    logins = nonces.prune(_SECONDS_TO_REMEMBER_LOGINS)
+    over: Any = database.session.execute(delete(LoginSession).where(LoginSession.last_seen_at < now - ABSOLUTE_LIMIT))
+    return logins, over.rowcount
 
 
 def _renew(session: BrowserSession) -> None:

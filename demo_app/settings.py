@@ -279,16 +279,19 @@ def people_list(organization: Organization) -> ResponseReturnValue:
     return render_template("settings/people.html", organization=organization, people=people.of(organization))
 
 
-@blueprint.post("/people/<int:user_id>/<any(disable, enable):action>")
+@blueprint.post("/people/<int:user_id>/<any(disable, enable, "log-out"):action>")
 @access.for_owner
 def let_in_or_not(organization: Organization, user_id: int, action: str) -> ResponseReturnValue:
-    """Disable or enable one person; the owner stays."""
+    """Disable or enable one person, or end their sessions; the owner stays."""
     user = people.find(organization, user_id)
     if user is None or user.is_owner:
         abort(404)
     if action == "disable":
         people.disable(user)
         flash(f"{user.display_name} is disabled and logged out everywhere.")
+    elif action == "log-out":
+        people.log_out_everywhere(user)
+        flash(f"{user.display_name} is logged out everywhere, and can log in again.")
     else:
         people.enable(user)
         flash(f"{user.display_name} can log in again.")

@@ -183,3 +183,18 @@ def test_nobody_enforces_anything_in_another_organization(demo, owner, acme):
         assert stranger.send(path, csrf_token=token, integration=acme.rpartition("/")[2]).status == 404
     own = "/o/globex/settings/login/only"
     assert stranger.send(own, csrf_token=token, integration=acme.rpartition("/")[2]).status == 404
+
+
+# People who leave
+
+
+def test_the_owner_ends_the_sessions_of_a_person_who_can_log_in_again(demo, owner, acme, sandbox):
+    jane, kim = demo.visitor(), demo.visitor()
+    log_in(jane, acme, sandbox)
+    log_in(kim, acme, sandbox, user="kim")
+    page = owner.get("/o/acme/settings/people").text
+    janes = re.search(r"(/o/acme/settings/people/\d+/log-out)(?:(?!<form).)*Jane Doe", page, re.S)[1]
+    assert owner.post(janes, "/o/acme/settings/people").status == 303
+    assert jane.get("/o/acme/account").status == 303
+    assert kim.get("/o/acme/account").status == 200
+    assert log_in(jane, acme, sandbox).location == "/o/acme/account"

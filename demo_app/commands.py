@@ -1,0 +1,177 @@
+"""Commands for whoever operates the application: organizations, their integrations, and what may be forgotten."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+import click
+from flask import Blueprint, g
+from flask.cli import AppGroup
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from . import attempts, clock, configuration, database, integrations, key_rotation, login_ways, people, sessions
+from .forms import LEAST_PASSWORD_LENGTH, SLUG
+from .models import IntegrationRecord, Organization
+
+blueprint = Blueprint("commands", __name__, cli_group=None)
+organizations = AppGroup("organizations", help="Organizations: create, list, disable, take configurations over.")
+of_integrations = AppGroup("integrations", help="Integrations: list, disable, make new key pairs.")
+blueprint.cli.add_command(organizations)
+blueprint.cli.add_command(of_integrations)
+
+
+@organizations.command("create")
+@click.argument("slug")
+@click.argument("name")
+@click.option("--email", required=True, help="The owner's e-mail address.")
+@click.option("--password", envvar="OWNER_PASSWORD", prompt=True, hide_input=True, confirmation_prompt=True)
+def create_organization(slug: str, name: str, email: str, password: str) -> None:
+    """Create an organization with its owner. The password is asked for, or taken from OWNER_PASSWORD."""
+    if not SLUG.fullmatch(slug):
+        raise click.ClickException("The address has 1 to 40 lower-case letters, digits and hyphens.")
+    if not 0 < len(name.strip()) <= 80:
+        raise click.ClickException("The name has 1 to 80 characters.")
+    if len(password) < LEAST_PASSWORD_LENGTH:
+        raise click.ClickException(f"The password has at least {LEAST_PASSWORD_LENGTH} characters.")
+    try:
+        people.create_organization(slug=slug, name=name.strip(), email=email, password=password)
+    except IntegrityError:
+        raise click.ClickException(f"Another organization has the address {slug}.") from None
+    click.echo(f"{name.strip()} is created.")
+
+
+@organizations.command("list")
+def list_organizations() -> None:
+    """All organizations: address, name, state."""
+    for organization in database.session.scalars(select(Organization).order_by(Organization.slug)):
+        click.echo(f"{organization.slug}\t{organization.name}\t{_state_of(organization)}")
+
+
+@organizations.command("disable")
+@click.argument("slug")
+def disable_organization(slug: str) -> None:
+    """Let nobody into an organization, and end everybody's sessions; its address leads nowhere."""
+    organization = _organization(slug)
+    organization.disabled_at = organization.disabled_at or clock.now()
+    sessions.end_sessions_of_organization(organization)
+    database.session.commit()
+    click.echo(f"{organization.name} is disabled.")
+
+
+@organizations.command("enable")
+@click.argument("slug")
+def enable_organization(slug: str) -> None:
+    """Let people in again."""
+    organization = _organization(slug)
+    organization.disabled_at = None
+    database.session.commit()
+    click.echo(f"{organization.name} is enabled.")
+
+
+@organizations.command("open-all-ways")
+@click.argument("slug")
+def open_all_ways(slug: str) -> None:
+    """Undo that one integration is the only way in: for an owner who lost the code. The password is enough again."""
+    organization = _organization(slug)
+    login_ways.lift(organization)
+    click.echo(f"All ways into {organization.name} are open.")
+
+
+@organizations.command("export")
+@click.argument("slug")
+def export(slug: str) -> None:
+    """Write an organization's integrations as TOML, without keys and secrets."""
+    click.echo(configuration.written(_organization(slug)), nl=False)
+
+
+@organizations.command("import")
+@click.argument("slug")
+@click.argument("file", type=click.File(encoding="utf-8"))
+def take_over(slug: str, file: TextIO) -> None:
+    """Take FILE over, as "export" writes it; "-" is the standard input. All of it, or nothing."""
+    organization = _organization(slug)
+    try:
+        wanted = configuration.read(file.read(), organization)
+    except (configuration.UnusableConfigurationError, UnicodeDecodeError) as error:
+        raise click.ClickException(str(error)) from error
+    for sentence in configuration.take_over(organization, wanted):
+        click.echo(sentence)
+
+
+@of_integrations.command("list")
+@click.argument("slug", required=False)
+def list_integrations(slug: str | None) -> None:
+    """The integrations of one organization, or of all: id, organization, name, base URL, state."""
+    wanted = select(IntegrationRecord).join(Organization).order_by(Organization.slug, IntegrationRecord.number)
+    if slug is not None:
+        wanted = wanted.where(IntegrationRecord.organization_id == _organization(slug).id)
+    records = database.session.scalars(wanted).all()
+    conditions = attempts.conditions_of(records)
+    for record in records:
+        shown = (record.id, record.organization.slug, record.name, record.base_url, conditions[record.id].state.value)
+        click.echo("\t".join(shown))
+
+
+@of_integrations.command("disable")
+@click.argument("integration_id")
+def disable_integration(integration_id: str) -> None:
+    """Let nobody log in through an integration, and end the sessions of those who did."""
+    record = _integration(integration_id)
+    integrations.set_enabled(record, enabled=False)
+    click.echo(f"{record.name} is disabled.")
+
+
+@of_integrations.command("enable")
+@click.argument("integration_id")
+def enable_integration(integration_id: str) -> None:
+    """Let people log in through an integration again."""
+    record = _integration(integration_id)
+    integrations.set_enabled(record, enabled=True)
+    click.echo(f"{record.name} is enabled.")
+
+
+@of_integrations.command("rotate")
+@click.argument("integration_id")
+def rotate(integration_id: str) -> None:
+    """Make a new key pair that waits beside the old one; writes its public key, to be pasted into Bitbucket."""
+    record = _integration(integration_id)
+    if record.is_for_oauth2:
+        raise click.ClickException("OAuth 2 has no key pair. Renew the client secret in Bitbucket, and enter it there.")
+    key_rotation.begin(record)
+    database.session.refresh(record)
+    pair = record.pending_key_pair
+    click.echo(pair.public_key if pair is not None else "", nl=False)
+
+
+@blueprint.cli.command("prune")
+def prune() -> None:
+    """Forget logins that were never finished, and sessions that are over. The audit log, and with it the attempts to
+    log in, is never shortened by the application."""
+    logins, over = sessions.prune()
+    click.echo(f"{logins} unfinished logins and {over} sessions are forgotten.")
+
+
+def _organization(slug: str) -> Organization:
+    organization = database.session.scalar(select(Organization).where(Organization.slug == slug))
+    if organization is None:
+        raise click.ClickException(f"There is no organization {slug}.")
+    g.organization = organization
+    return organization
+
+
+def _integration(integration_id: str) -> IntegrationRecord:
+    record = database.session.get(IntegrationRecord, integration_id)
+    if record is None:
+        raise click.ClickException(f"There is no integration {integration_id}.")
+    g.organization = record.organization
+    return record
+
+
+def _state_of(organization: Organization) -> str:
+    if organization.disabled_at is not None:
+        return "disabled"
+    if organization.login_closed_at is not None:
+        return "login link closed"
+    only = login_ways.enforced(organization)
+    return f"only through {only.name}" if only is not None else "open"

@@ -1,0 +1,181 @@
+"""Configuration as text, on the page and by command, and what operators do from the command line."""
+
+import tomllib
+from datetime import timedelta
+
+import pytest
+
+from demo_app import clock, database
+from demo_app.models import LoginSession, SocialStorage
+from tests.demo_visitor import PASSWORD
+from tests.flow.demo import log_in
+
+PAGE = "/o/acme/settings/configuration"
+
+
+@pytest.fixture
+def owner(demo, acme):
+    owner = demo.visitor()
+    owner.log_owner_in("acme")
+    return owner
+
+
+def run(demo, *arguments, **options):
+    result = demo.app.test_cli_runner().invoke(args=arguments, **options)
+    return result.exit_code, result.output
+
+
+def text_of(owner):
+    return owner.get(f"{PAGE}/integrations.toml").text
+
+
+def integrations(text):
+    return tomllib.loads(text)["integrations"]
+
+
+def test_the_text_has_what_was_configured_and_nothing_secret(owner, acme, sandbox):
+    owner.post(f"{acme}/who", projects="WEB", repositories="", groups='a "group"')
+    text = text_of(owner)
+    assert integrations(text) == [
+        {
+            "name": "Bitbucket",
+            "base_url": sandbox.url,
+            "oauth": 1,
+            "enabled": True,
+            "allow_groups": ['a "group"'],
+            "allow_projects": ["WEB"],
+        }
+    ]
+    assert "KEY" not in text
+
+
+def test_a_text_taken_over_elsewhere_makes_the_same_integrations(demo, owner, acme):
+    other = demo.visitor()
+    other.create_organization("globex")
+    assert other.post("/o/globex/settings/configuration", text=text_of(owner)).status == 303
+    text = other.get("/o/globex/settings/configuration/integrations.toml").text
+    assert integrations(text) == integrations(text_of(owner))
+
+
+def test_what_is_there_is_changed_and_nobody_loses_an_account(demo, owner, acme, sandbox):
+    log_in(demo.visitor(), acme, sandbox)
+    text = text_of(owner) + 'allow_groups = ["developers"]\n'
+    done = owner.get(owner.post(PAGE, text=text).location)
+    assert "“Bitbucket” is changed." in done.words
+    assert log_in(demo.visitor(), acme, sandbox, user="kim").status == 403
+    assert log_in(demo.visitor(), acme, sandbox, user="jane").location == "/o/acme/account"
+    assert "“Bitbucket” stays as it is." in owner.get(owner.post(PAGE, text=text).location).words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[integrations", "This is not TOML"),
+        ("x = 1", "nothing else"),
+        ("integrations = 1", "nothing else"),
+        ("[[integrations]]\nname = 'One'\nprivate_key = 'x'", 'Integration 1: There is no "private_key"'),
+        ("[[integrations]]\nbase_url = 'https://a.example'", "Integration 1: Its name"),
+        ("[[integrations]]\nname = 'One'\nbase_url = 'ftp://a.example'", "Integration 1: The base URL cannot be used."),
+        ("[[integrations]]\nname = 'One'\nbase_url = 'https://a.example'\nenabled = 1", "enabled is true or false"),
+        ("[[integrations]]\nname = 'One'\nbase_url = 'https://a.example'\noauth = 3", "oauth is 1 or 2"),
+        ("[[integrations]]\nname = 'One'\nbase_url = 'https://a.example'\nallow_groups = 'x'", "a list of texts"),
+        ("[[integrations]]\nname = 'One'\nbase_url = 'https://a.example'\nca_certificates = 'x'", "Integration 1: "),
+        ("[[integrations]]\nname = 'One'\nbase_url = 'https://a.example'\n" * 2, "Integration 2: Another one before"),
+        ("[[integrations]]\nname = 'Bitbucket'\nbase_url = 'https://a.example'", "has another base URL here"),
+        ("[[integrations]]\nname = 'A'\nbase_url = 'https://a.example'\n[[integrations]]\nname = 7", "Integration 2"),
+    ],
+)
+def test_a_text_that_cannot_be_used_changes_nothing_and_is_shown_again(owner, acme, text, words):
+    before = text_of(owner)
+    page = owner.post(PAGE, text=text)
+    assert page.status == 422
+    assert words in page.words
+    assert page.value_of("Text").split() == text.split()
+    assert text_of(owner) == before
+
+
+def test_other_organizations_have_no_such_page(demo, owner):
+    stranger = demo.visitor()
+    stranger.create_organization("globex")
+    token = stranger.get("/o/globex/settings/configuration").csrf_token
+    assert stranger.get(PAGE).status == 404
+    assert stranger.get(f"{PAGE}/integrations.toml").status == 404
+    assert stranger.send(PAGE, csrf_token=token, text="").status == 404
+
+
+# Commands
+
+
+def test_an_organization_is_created_from_the_command_line(demo):
+    arguments = ("organizations", "create", "globex", "Globex", "--email", "owner@globex.example")
+    assert run(demo, *arguments, env={"OWNER_PASSWORD": PASSWORD}) == (0, "Globex is created.\n")
+    assert demo.visitor().log_owner_in("globex").status == 303
+    assert "globex\tGlobex\topen" in run(demo, "organizations", "list")[1]
+    status, output = run(demo, *arguments, env={"OWNER_PASSWORD": PASSWORD})
+    assert (status, "Another organization has the address" in output) == (1, True)
+    assert run(demo, *arguments, env={"OWNER_PASSWORD": "short"})[0] == 1
+
+
+def test_a_disabled_organization_lets_nobody_in_and_is_enabled_again(demo, owner, acme):
+    assert run(demo, "organizations", "disable", "acme")[0] == 0
+    assert owner.get(acme).status == 404
+    assert "acme\tAcme\tdisabled" in run(demo, "organizations", "list")[1]
+    assert run(demo, "organizations", "enable", "acme")[0] == 0
+    assert owner.get(acme).status == 303
+    assert demo.visitor().log_owner_in("acme").status == 303
+
+
+def test_the_operator_opens_all_ways_for_an_owner_who_lost_the_code(demo, owner, acme, sandbox):
+    log_in(demo.visitor(), acme, sandbox)
+    owner.post("/o/acme/settings/login/only", "/o/acme/settings/login", integration=acme.rpartition("/")[2])
+    assert "only through Bitbucket" in run(demo, "organizations", "list")[1]
+    assert demo.visitor().log_owner_in("acme").status == 422
+    assert run(demo, "organizations", "open-all-ways", "acme")[0] == 0
+    assert demo.visitor().log_owner_in("acme").status == 303
+
+
+def test_export_and_import_by_command(demo, owner, acme):
+    run(demo, "organizations", "create", "globex", "Globex", "--email", "a@b.example", env={"OWNER_PASSWORD": PASSWORD})
+    status, text = run(demo, "organizations", "export", "acme")
+    assert (status, text) == (0, text_of(owner))
+    status, output = run(demo, "organizations", "import", "globex", "-", input=text)
+    assert (status, output) == (0, "“Bitbucket” is added, and waits for Bitbucket to know it.\n")
+    assert run(demo, "organizations", "import", "globex", "-", input="x")[0] == 1
+
+
+def test_integrations_are_listed_disabled_and_enabled(demo, owner, acme, sandbox):
+    jane = demo.visitor()
+    log_in(jane, acme, sandbox)
+    integration_id = acme.rpartition("/")[2]
+    listed = run(demo, "integrations", "list", "acme")[1]
+    assert listed == f"{integration_id}\tacme\tBitbucket\t{sandbox.url}\tworking\n"
+    assert run(demo, "integrations", "disable", integration_id)[0] == 0
+    assert jane.get("/o/acme/account").status == 303
+    assert "An integration was disabled." in owner.get("/o/acme/settings/audit").words
+    assert run(demo, "integrations", "enable", integration_id)[0] == 0
+    assert log_in(jane, acme, sandbox).location == "/o/acme/account"
+
+
+def test_a_new_key_pair_by_command_waits_beside_the_old_one(demo, owner, acme, sandbox):
+    status, output = run(demo, "integrations", "rotate", acme.rpartition("/")[2])
+    assert status == 0
+    assert output.startswith("-----BEGIN PUBLIC KEY-----")
+    assert log_in(demo.visitor(), acme, sandbox).location == "/o/acme/account"
+
+
+@pytest.mark.parametrize("command", [("organizations", "disable", "none"), ("integrations", "rotate", "none")])
+def test_what_is_not_there_is_said(demo, command):
+    status, output = run(demo, *command)
+    assert (status, output.startswith("Error: There is no")) == (1, True)
+
+
+def test_what_is_over_is_forgotten(demo, owner, acme, sandbox):
+    demo.visitor().begin(acme)
+    assert run(demo, "prune") == (0, "0 unfinished logins and 0 sessions are forgotten.\n")
+    with demo.app.app_context():
+        nonce = SocialStorage.nonce
+        database.session.query(nonce).update({nonce.timestamp: nonce.timestamp - 4000})
+        sessions = database.session.query(LoginSession)
+        count = sessions.update({LoginSession.last_seen_at: clock.now() - timedelta(days=1)})
+        database.session.commit()
+    assert run(demo, "prune") == (0, f"1 unfinished logins and {count} sessions are forgotten.\n")
