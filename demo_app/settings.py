@@ -279,7 +279,7 @@ def people_list(organization: Organization) -> ResponseReturnValue:
     return render_template("settings/people.html", organization=organization, people=people.of(organization))
 
 
-@blueprint.post("/people/<int:user_id>/<any(disable, enable, "log-out"):action>")
+@blueprint.post("/people/<int:user_id>/<any(disable, enable, logout):action>")
 @access.for_owner
 def let_in_or_not(organization: Organization, user_id: int, action: str) -> ResponseReturnValue:
     """Disable or enable one person, or end their sessions; the owner stays."""
@@ -289,7 +289,7 @@ def let_in_or_not(organization: Organization, user_id: int, action: str) -> Resp
     if action == "disable":
         people.disable(user)
         flash(f"{user.display_name} is disabled and logged out everywhere.")
-    elif action == "log-out":
+    elif action == "logout":
         people.log_out_everywhere(user)
         flash(f"{user.display_name} is logged out everywhere, and can log in again.")
     else:

@@ -193,7 +193,7 @@ def test_the_owner_ends_the_sessions_of_a_person_who_can_log_in_again(demo, owne
     log_in(jane, acme, sandbox)
     log_in(kim, acme, sandbox, user="kim")
     page = owner.get("/o/acme/settings/people").text
-    janes = re.search(r"(/o/acme/settings/people/\d+/log-out)(?:(?!<form).)*Jane Doe", page, re.S)[1]
+    janes = re.search(r"(/o/acme/settings/people/\d+/logout)(?:(?!<form).)*Jane Doe", page, re.S)[1]
     assert owner.post(janes, "/o/acme/settings/people").status == 303
     assert jane.get("/o/acme/account").status == 303
     assert kim.get("/o/acme/account").status == 200
