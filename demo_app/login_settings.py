@@ -36,15 +36,19 @@ def qr_code(organization: Organization) -> ResponseReturnValue:
     return picture.getvalue(), {"Content-Type": "image/svg+xml"}
 
 
-@blueprint.post("/login/link/<any(replace, close, open):action>")
+@blueprint.post("/login/link")
 @access.for_owner
-def change_link(organization: Organization, action: str) -> ResponseReturnValue:
+def change_link(organization: Organization) -> ResponseReturnValue:
     """Replace the login link, or close or open it."""
-    change, words = {
+    actions = {
         "replace": (login_ways.replace_link, "The login link is replaced. The old one lets nobody in."),
         "close": (login_ways.close_link, "The login link is closed. Nobody can log in until you open it again."),
         "open": (login_ways.open_link, "The login link is open again."),
-    }[action]
+    }
+    action = request.form.get("action", "")
+    if action not in actions:
+        abort(400)
+    change, words = actions[action]
     change(organization)
     flash(words)
     return _to_page(organization)

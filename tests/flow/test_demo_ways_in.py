@@ -84,7 +84,7 @@ def test_the_login_link_comes_as_a_picture_of_its_own(owner):
 def test_a_replaced_link_explains_itself_and_lets_nobody_in(demo, owner, acme, sandbox):
     early = demo.visitor()
     early.get("/o/acme/login")
-    owner.post(f"{LOGIN}/link/replace", LOGIN)
+    owner.post(f"{LOGIN}/link", LOGIN, action="replace")
     old = early.get("/o/acme/login")
     assert "It was replaced." in old.words
     assert "Log in with Bitbucket" not in old.words
@@ -99,7 +99,7 @@ def test_a_replaced_link_explains_itself_and_lets_nobody_in(demo, owner, acme, s
     newcomer.post("/o/acme/logout", "/o/acme/account")
     assert "Log in with Bitbucket" in newcomer.get("/o/acme/login").words
 
-    owner.post(f"{LOGIN}/link/replace", LOGIN)
+    owner.post(f"{LOGIN}/link", LOGIN, action="replace")
     assert "It was replaced." in newcomer.get(link).words
 
 
@@ -107,17 +107,17 @@ def test_a_closed_link_lets_nobody_in_but_the_owner_and_ends_no_session(demo, ow
     jane, kim = demo.visitor(), demo.visitor()
     log_in(jane, acme, sandbox)
     begun = kim.begin(acme)
-    owner.post(f"{LOGIN}/link/close", LOGIN)
+    owner.post(f"{LOGIN}/link", LOGIN, action="close")
     assert "closed the login link" in kim.get("/o/acme/login").words
     assert kim.get(sandbox.authorize(begun.location, user="kim")).location == "/o/acme/login"
     assert jane.get("/o/acme/account").status == 200
     assert demo.visitor().log_owner_in("acme").status == 303
-    owner.post(f"{LOGIN}/link/open", LOGIN)
+    owner.post(f"{LOGIN}/link", LOGIN, action="open")
     assert log_in(kim, acme, sandbox, user="kim").location == "/o/acme/account"
 
 
 def test_who_does_not_know_the_link_does_not_find_it_by_the_organizations_address(demo, owner):
-    owner.post(f"{LOGIN}/link/replace", LOGIN)
+    owner.post(f"{LOGIN}/link", LOGIN, action="replace")
     stranger = demo.visitor()
     found = stranger.post("/", slug="acme")
     assert found.location == "/o/acme/login"
@@ -179,7 +179,7 @@ def test_nobody_enforces_anything_in_another_organization(demo, owner, acme):
     stranger = demo.visitor()
     stranger.create_organization("globex")
     token = stranger.get("/o/globex/settings/login").csrf_token
-    for path in (f"{LOGIN}/only", f"{LOGIN}/link/replace", f"{acme}/who"):
+    for path in (f"{LOGIN}/only", f"{LOGIN}/link", f"{acme}/who"):
         assert stranger.send(path, csrf_token=token, integration=acme.rpartition("/")[2]).status == 404
     own = "/o/globex/settings/login/only"
     assert stranger.send(own, csrf_token=token, integration=acme.rpartition("/")[2]).status == 404

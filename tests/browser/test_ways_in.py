@@ -1,0 +1,44 @@
+"""An owner chooses who may log in, shows the QR code, replaces the login link, and takes a configuration over."""
+
+import pytest
+
+from tests.browser.test_connection import link
+from tests.browser.test_story import add_integration, create_organization
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_owner_decides_how_people_come_in(page, demo_url, make_sandbox):
+    sandbox = make_sandbox(context="/bitbucket")
+    create_organization(page, demo_url)
+    add_integration(page, sandbox.url)
+    link(page, sandbox)
+
+    page.get_by_role("link", name="Change who may log in").click()
+    page.get_by_label("Projects").fill("WEB")
+    page.get_by_role("button", name="Save").click()
+    assert "who can see WEB" in page.get_by_role("main").inner_text()
+
+    page.get_by_role("link", name="Login", exact=True).click()
+    loaded = "image => image.complete && image.naturalWidth > 100"
+    assert page.get_by_role("img", name="QR code of the login link").evaluate(loaded)
+    old = page.get_by_role("textbox", name="Login link").input_value()
+    page.get_by_role("button", name="Replace the link").click()
+    new = page.get_by_role("textbox", name="Login link").input_value()
+    assert new.startswith(f"{old}?key=")
+
+    page.get_by_role("link", name="Integrations", exact=True).first.click()
+    page.get_by_role("link", name="Configuration as text").click()
+    text = page.get_by_role("textbox", name="Integrations").input_value()
+    page.get_by_role("textbox", name="Text").fill(text.replace('"WEB"', '"DOCS"'))
+    page.get_by_role("button", name="Take over").click()
+    assert "is changed." in page.get_by_role("status").inner_text()
+
+    page.get_by_role("button", name="Log out").click()
+    page.goto(old)
+    assert page.get_by_role("button", name="Log in with On-premise Bitbucket").count() == 1
+    page.context.clear_cookies()
+    page.goto(old)
+    assert "It was replaced." in page.get_by_role("main").inner_text()
+    page.goto(new)
+    assert page.get_by_role("button", name="Log in with On-premise Bitbucket").count() == 1
