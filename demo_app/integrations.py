@@ -185,10 +185,19 @@ def change_admission(record: IntegrationRecord, admission: Admission) -> None:
     database.session.commit()
 
 
+def lock(record: IntegrationRecord) -> None:
+    """Let nobody else change *record* until the caller commits, and read it anew. Databases that lock as a whole do so
+    with the first change."""
+    # By its id alone: a record may be kept together with rows that are joined from outside, which cannot be locked.
+    row = select(IntegrationRecord.id).where(IntegrationRecord.id == record.id).with_for_update()
+    database.session.execute(row).one()
+    database.session.refresh(record)
+
+
 def delete(record: IntegrationRecord) -> None:
     """Delete *record* with the identities and sessions of everybody who logs in through it. Who has no other way in is
     deleted with it."""
-    database.session.refresh(record, with_for_update=True)  # nobody new comes in meanwhile
+    lock(record)  # nobody new comes in meanwhile
     identities.delete_people_without_another(record)
     audit.record("integration.deleted", integration_id=record.id)
     database.session.delete(record)

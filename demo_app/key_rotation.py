@@ -18,7 +18,7 @@ from .models import IntegrationRecord, KeyPair, KeyState, OAuth
 def begin(record: IntegrationRecord) -> None:
     """Make a key pair that waits for Bitbucket, in place of one that waits already."""
     key = integrations.make_private_key()
-    _lock(record)
+    integrations.lock(record)
     if _move(record, KeyState.PENDING, KeyState.RETIRED):
         audit.record("key.retired", integration_id=record.id)
     integrations.add_key_pair(record, key, KeyState.PENDING)
@@ -50,7 +50,7 @@ def promote_after_a_login(integration: Integration) -> None:
 
 def _promote(record: IntegrationRecord, public_key: str) -> bool:
     """Whether this key pair waited, and is in use now."""
-    _lock(record)
+    integrations.lock(record)
     state = select(KeyPair.stored_state).where(KeyPair.public_key == public_key)
     if database.session.scalar(state) != KeyState.PENDING.value:
         return False
@@ -60,13 +60,6 @@ def _promote(record: IntegrationRecord, public_key: str) -> bool:
     audit.record("key.retired", integration_id=record.id)
     database.session.commit()
     return True
-
-
-def _lock(record: IntegrationRecord) -> None:
-    """One at a time for each integration; databases that lock as a whole do so with the first change."""
-    database.session.execute(
-        select(IntegrationRecord.id).where(IntegrationRecord.id == record.id).with_for_update()
-    ).one()
 
 
 def _move(record: IntegrationRecord, before: KeyState, after: KeyState) -> bool:

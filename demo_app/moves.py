@@ -52,7 +52,7 @@ def is_tried() -> bool:
 def finish(record: IntegrationRecord, profile: Profile, tried: str) -> bool:
     """Take the address *tried* if *profile*, which answered there, is somebody whom the integration knows by the same
     number and the same username; returns whether that is so. Nothing changes where it is not."""
-    database.session.refresh(record, with_for_update=True)  # others may have changed it meanwhile
+    integrations.lock(record)  # others may have changed it meanwhile
     identity = identities.with_uid(f"{record.namespace}:{profile.id}")
     is_known = identity is not None and identity.name == (profile.slug or profile.name)
     is_same = is_known and record.moving_to == tried
@@ -69,7 +69,7 @@ def begin_anew(record: IntegrationRecord, server_url: ServerURL) -> int:
     Nobody is recognized any more: the identities are deleted and never come back to life, because the namespace is
     never used again. The people stay, without this way to log in. The client secret is the old server's, and is erased.
     """
-    database.session.refresh(record, with_for_update=True)  # nobody new comes in meanwhile
+    integrations.lock(record)  # nobody new comes in meanwhile
     sessions.end_sessions_of_integration(record)
     concerned = identities.delete_all_of(record)
     record.base_url, record.moving_to = str(server_url), None

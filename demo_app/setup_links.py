@@ -14,7 +14,7 @@ from enum import StrEnum
 from flask import request, session
 from sqlalchemy import delete, select, update
 
-from . import audit, browsers, clock, database
+from . import audit, browsers, clock, database, integrations
 from .models import IntegrationRecord, Organization, SetupLink
 
 LIFETIME = timedelta(days=7)
@@ -35,7 +35,7 @@ class Condition(StrEnum):
 def make(record: IntegrationRecord) -> str:
     """Make the set-up link of *record*; the one before does not open any more. Returns its token, which nobody can be
     told again."""
-    database.session.refresh(record, with_for_update=True)  # two at once would make two
+    integrations.lock(record)  # two at once would make two
     _revoke(record)
     now, token = clock.now(), secrets.token_urlsafe(32)
     database.session.execute(

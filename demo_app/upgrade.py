@@ -18,7 +18,7 @@ from .models import ClientCredentials, IntegrationRecord, OAuth
 
 def keep_credentials(record: IntegrationRecord, client_id: str, client_secret: str) -> None:
     """Let people log in by OAuth 2 with these client credentials, in place of those that were there."""
-    database.session.refresh(record, with_for_update=True)  # two at once would make two
+    integrations.lock(record)  # two at once would make two
     if record.client_credentials is not None:
         database.session.delete(record.client_credentials)
         database.session.flush()
@@ -64,7 +64,7 @@ def go_back(record: IntegrationRecord) -> None:
         callback = navigation.absolute(integrations.callback_path(record, OAuth.ONE))
         Client(integration).request_token(callback)  # it is let go: nobody is sent to Bitbucket with it
         database.session.rollback()  # what was read before the server was asked may have changed
-    database.session.refresh(record, with_for_update=True)
+    integrations.lock(record)
     if not can_go_back(record):
         return
     database.session.delete(record.client_credentials)
