@@ -66,7 +66,7 @@ def download(organization: Organization) -> ResponseReturnValue:
 @blueprint.post("")
 @access.for_owner
 def take(organization: Organization) -> ResponseReturnValue:
-    """Take a text over, all of it or nothing."""
+    """Take a text over; all of it is checked before anything is changed."""
     form = ConfigurationForm()
     if not form.validate():
         return _page(organization, form), 422
