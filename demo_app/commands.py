@@ -89,7 +89,7 @@ def export(slug: str) -> None:
 @click.argument("slug")
 @click.argument("file", type=click.File(encoding="utf-8"))
 def take_over(slug: str, file: TextIO) -> None:
-    """Take FILE over, as "export" writes it; "-" is the standard input. All of it is checked before anything is changed."""
+    """Take FILE over, as "export" writes it; "-" is the standard input. All is checked before anything is changed."""
     organization = _organization(slug)
     try:
         wanted = configuration.read(file.read(), organization)
