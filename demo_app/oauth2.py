@@ -60,7 +60,8 @@ def _page(
     refusal: Problem | None = None,
 ) -> str:
     """*refusal*: why there is no way back to OAuth 1."""
-    security_headers.allow_forms_to_reach({integrations.server_url(record).origin})
+    if record.client_credentials is not None:
+        security_headers.allow_forms_to_reach({integrations.server_url(record).origin})  # for a trial login
     return render_template(
         "settings/oauth2.html",
         organization=organization,

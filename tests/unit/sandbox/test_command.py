@@ -20,33 +20,34 @@ def port():
 
 
 @pytest.fixture
-def serving(port, capsys):
-    """The command in a thread; gives its address. Ends it and looks at its exit status."""
-    stopped, statuses = threading.Event(), []
+def introduction(port, capsys):
+    """What the command, in a thread, prints before it serves. Ends it and looks at its exit status."""
+    stopped, statuses, printed = threading.Event(), [], ""
     command = threading.Thread(
         target=lambda: statuses.append(run(port=port, context="/bitbucket", version="7.6.0", stopped=stopped))
     )
     command.start()
-    address = f"http://127.0.0.1:{port}/bitbucket"
-    while True:
-        try:
-            send("GET", f"{address}/sandbox/faults.json")
-            break
-        except OSError:
-            assert command.is_alive()
-    yield address
+    while "Press Ctrl-C" not in printed:
+        assert command.is_alive()
+        printed += capsys.readouterr().out
+    yield printed
     stopped.set()
     command.join(30)
     assert statuses == [0]
 
 
-def test_it_prints_where_it_is_and_who_is_there(serving, capsys):
-    printed = capsys.readouterr().out
-    assert f"{serving}\n" in printed
-    assert f"{serving}/plugins/servlet/applinks/listApplicationLinks\n" in printed
-    assert f"{serving}/sandbox/faults\n" in printed
-    assert "admin        Ada Admin (administrator)" in printed
-    assert "dora         Dora Disabled (disabled)" in printed
+@pytest.fixture
+def serving(port, introduction):
+    return f"http://127.0.0.1:{port}/bitbucket"
+
+
+def test_it_prints_where_it_is_and_who_is_there(serving, introduction):
+    assert f"{serving}\n" in introduction
+    assert f"{serving}/plugins/servlet/applinks/listApplicationLinks\n" in introduction
+    assert f"{serving}/sandbox/faults\n" in introduction
+    assert "admin        Ada Admin (administrator)" in introduction
+    assert "dora         Dora Disabled (disabled)" in introduction
+    assert send("GET", f"{serving}/sandbox/faults.json").status_code == 200
 
 
 def test_it_prints_a_line_for_each_request_without_secrets(serving, capsys, rsa_key):
