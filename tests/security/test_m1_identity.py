@@ -305,6 +305,16 @@ def test_m1_row_15_the_fields_do_not_reach_a_new_person_either(world):
 
 
 @everywhere
+def test_m1_row_15_nobody_becomes_more_than_a_person_by_what_a_server_says(world):
+    powers = ("is_staff", "is_superuser", "is_admin", "is_owner", "is_active_admin")
+    world.fa.knows(ALICE | dict.fromkeys(powers, True) | {"password": "x", "groups": [1], "user_permissions": [1]})
+    assert world.browser().log_in(world.a, "alice").status == 303
+    (alice,) = world.users()
+    assert [power for power in powers if getattr(alice, power, False)] == []
+    assert not (getattr(alice, "has_usable_password", None) and alice.has_usable_password())
+
+
+@everywhere
 def test_m1_row_16_injected_tokens_are_kept_nowhere(world):
     world.fa.knows(ALICE | {"access_token": "INJECTED", "partial_token": "INJECTED", "refresh_token": "INJECTED"})
     assert world.browser().log_in(world.a, "alice").status == 303
@@ -317,6 +327,10 @@ def test_m1_row_17_display_names_are_cleaned(world):
         assert world.browser().log_in(world.a, "alice").status == 303
         (alice,) = world.users()
         assert alice.display_name == shown
+
+
+@everywhere
+def test_m1_row_17_what_is_no_display_name_is_refused(world):
     world.fa.scripts[ALICES_RECORD] = alice_with("displayName", r'"\ud800"')
     refused(world, 502, "AuthResponseError/malformed_response")
     world.fa.scripts[ALICES_RECORD] = alice_with("displayName", '["x"]')

@@ -154,7 +154,13 @@ def test_m5_row_67_plain_http_needs_the_operators_permission(world):
     assert "This base URL is not encrypted." in owner.get(path).text
 
 
+@everywhere
 def test_m5_row_68_a_name_that_leads_to_a_forbidden_address_is_refused(world):
+    world.addresses["bb-b.test"] = world.addresses["deny.test"]
+    begin_is_refused(world, BLOCKED)
+
+
+def test_m5_row_68_what_was_blocked_is_written_down_without_its_path(world):
     world.addresses["bb-b.test"] = world.addresses["deny.test"]
     begin_is_refused(world, BLOCKED)
     line = world.events("outbound.blocked")[-1]
