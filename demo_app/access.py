@@ -16,8 +16,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user
 from sqlalchemy import select
 
-from . import audit, database, identities, login_ways
-from .models import Organization, User
+from . import audit, database, identities, integrations, login_ways
+from .models import IntegrationRecord, Organization, User
 from .sessions import BrowserSession
 
 _SETTINGS = re.compile(r"/o/(?P<slug>[^/]+)/settings(?:/|\Z)")
@@ -82,6 +82,15 @@ def for_owner(view: View) -> View:
         return view(organization=organization, **arguments)
 
     return for_members(checked)
+
+
+def integration_or_404(organization: Organization, integration_id: str) -> IntegrationRecord:
+    """The integration of *organization* that the address of one of its settings names."""
+    record = integrations.find(organization, integration_id)
+    if record is None:
+        note_denial()
+        abort(404)
+    return record
 
 
 def belongs_to_others(path: str) -> bool:

@@ -13,7 +13,7 @@ from social_bitbucket_server.problems import BitbucketServerError
 
 from . import access, integrations, login_ways
 from .forms import AdmissionForm
-from .models import IntegrationRecord, Organization
+from .models import Organization
 
 blueprint = Blueprint("login_settings", __name__, url_prefix="/o/<slug>/settings")
 
@@ -63,7 +63,7 @@ def choose_only_way(organization: Organization) -> ResponseReturnValue:
         login_ways.lift(organization)
         flash("All integrations are open, and you log in with your password alone.")
         return _to_page(organization)
-    record = _integration_or_404(organization, wanted)
+    record = access.integration_or_404(organization, wanted)
     if record.disabled_at is not None or record.last_login_at is None:
         flash("Choose an integration through which somebody has logged in already, and which is enabled.")
         return _to_page(organization)
@@ -74,7 +74,7 @@ def choose_only_way(organization: Organization) -> ResponseReturnValue:
 @access.for_owner
 def who(organization: Organization, integration: str) -> ResponseReturnValue:
     """Who of the server's people may log in."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     form = AdmissionForm(
         groups="\n".join(record.allow_groups),
         projects="\n".join(record.allow_projects),
@@ -87,7 +87,7 @@ def who(organization: Organization, integration: str) -> ResponseReturnValue:
 @access.for_owner
 def change_who(organization: Organization, integration: str) -> ResponseReturnValue:
     """Keep the conditions. They count from the next login on."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     form = AdmissionForm()
     try:
         admission = form.admission()
@@ -110,14 +110,6 @@ def _page(organization: Organization, owner_code: str = "") -> str:
         only=login_ways.enforced(organization),
         owner_code=owner_code,
     )
-
-
-def _integration_or_404(organization: Organization, integration_id: str) -> IntegrationRecord:
-    record = integrations.find(organization, integration_id)
-    if record is None:
-        access.note_denial()
-        abort(404)
-    return record
 
 
 def _to_page(organization: Organization) -> Response:

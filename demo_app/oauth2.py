@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, abort, flash, redirect, render_template, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
@@ -20,14 +20,14 @@ blueprint = Blueprint("oauth2", __name__, url_prefix="/o/<slug>/settings/integra
 @access.for_owner
 def page(organization: Organization, integration: str) -> ResponseReturnValue:
     """The worksheet for OAuth 2, and the form for the client credentials."""
-    return _page(organization, _integration_or_404(organization, integration), ClientCredentialsForm())
+    return _page(organization, access.integration_or_404(organization, integration), ClientCredentialsForm())
 
 
 @blueprint.post("")
 @access.for_owner
 def keep(organization: Organization, integration: str) -> ResponseReturnValue:
     """Let people log in by OAuth 2 with these client credentials."""
-    record, form = _integration_or_404(organization, integration), ClientCredentialsForm()
+    record, form = access.integration_or_404(organization, integration), ClientCredentialsForm()
     if not form.validate():
         return _page(organization, record, form), 422
     upgrade.keep_credentials(record, form.client_id.data, form.client_secret.data)
@@ -39,7 +39,7 @@ def keep(organization: Organization, integration: str) -> ResponseReturnValue:
 @access.for_owner
 def go_back(organization: Organization, integration: str) -> ResponseReturnValue:
     """Let people log in by OAuth 1 alone, if Bitbucket still accepts it."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     if not upgrade.can_go_back(record):
         flash("There is no OAuth 1 to go back to.")
         return _to_this_page(record)
@@ -73,14 +73,6 @@ def _page(
         people=words.count(identities.count(record), "person", "people"),
         can_go_back=upgrade.can_go_back(record),
     )
-
-
-def _integration_or_404(organization: Organization, integration_id: str) -> IntegrationRecord:
-    record = integrations.find(organization, integration_id)
-    if record is None:
-        access.note_denial()
-        abort(404)
-    return record
 
 
 def _to_this_page(record: IntegrationRecord) -> Response:

@@ -92,14 +92,14 @@ def create(organization: Organization) -> ResponseReturnValue:
 @access.for_owner
 def integration(organization: Organization, integration: str) -> ResponseReturnValue:
     """The state of one integration, and what to type into Bitbucket."""
-    return _integration_page(organization, _integration_or_404(organization, integration))
+    return _integration_page(organization, access.integration_or_404(organization, integration))
 
 
 @blueprint.get("/integrations/<integration>/worksheet.txt")
 @access.for_owner
 def plain_worksheet(organization: Organization, integration: str) -> ResponseReturnValue:
     """The worksheet as text, to be sent to whoever administers Bitbucket."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     is_for_oauth2 = request.args.get("oauth") == OAuth.TWO.value
     steps = worksheets.oauth2_steps(record) if is_for_oauth2 else worksheets.steps(record, _dialog(record))
     return render_text(steps), {"Content-Type": "text/plain; charset=utf-8"}
@@ -109,7 +109,7 @@ def plain_worksheet(organization: Organization, integration: str) -> ResponseRet
 @access.for_owner
 def edit(organization: Organization, integration: str) -> ResponseReturnValue:
     """The form for changes."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     form = EditIntegrationForm(
         _settings().base_url_rules,
         name=record.name,
@@ -124,7 +124,7 @@ def edit(organization: Organization, integration: str) -> ResponseReturnValue:
 @access.for_owner
 def change(organization: Organization, integration: str) -> ResponseReturnValue:
     """Keep the changes."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     form = EditIntegrationForm(_settings().base_url_rules)
     if not form.validate() or form.server_url is None:
         return _edit_page(organization, record, form), 422
@@ -156,7 +156,7 @@ def change(organization: Organization, integration: str) -> ResponseReturnValue:
 @access.for_owner
 def try_move(organization: Organization, integration: str) -> ResponseReturnValue:
     """Send the owner to the server's new address and back, as a trial that decides."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     if record.moving_to is not None and record.disabled_at is None:
         return login.begin_trial_of_move(record)
     if record.moving_to is not None:
@@ -168,7 +168,7 @@ def try_move(organization: Organization, integration: str) -> ResponseReturnValu
 @access.for_owner
 def give_up_move(organization: Organization, integration: str) -> ResponseReturnValue:
     """Stay at the old address."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     moves.give_up(record)
     flash("The base URL stays as it was.")
     return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
@@ -178,7 +178,7 @@ def give_up_move(organization: Organization, integration: str) -> ResponseReturn
 @access.for_owner
 def make_key_pair(organization: Organization, integration: str) -> ResponseReturnValue:
     """Make a key pair that waits until Bitbucket has its public key; the old one stays in use."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     if record.is_for_oauth2:
         abort(404)
     rate_limits.count(rate_limits.KEY_PAIRS, str(organization.id))
@@ -191,7 +191,7 @@ def make_key_pair(organization: Organization, integration: str) -> ResponseRetur
 @access.for_owner
 def verify_key_pair(organization: Organization, integration: str) -> ResponseReturnValue:
     """Use the new key pair from now on, if Bitbucket accepts it."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     rate_limits.count(rate_limits.TESTS, rate_limits.visitor(), record.id)
     try:
         is_in_use = key_rotation.verify(record)
@@ -212,7 +212,7 @@ def verify_key_pair(organization: Organization, integration: str) -> ResponseRet
 @access.for_owner
 def test_connection(organization: Organization, integration: str) -> ResponseReturnValue:
     """Test the connection by the wanted OAuth, and show what each stage found."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     oauth = next((way for way in record.ways if request.form.get("oauth") in {None, way.value}), None)
     if oauth is None:
         abort(404)
@@ -231,7 +231,7 @@ def test_connection(organization: Organization, integration: str) -> ResponseRet
 @access.for_owner
 def try_login(organization: Organization, integration: str) -> ResponseReturnValue:
     """Send the owner to Bitbucket and back, as a trial."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     if record.disabled_at is not None:
         flash("A disabled integration cannot be tried. Enable it under Edit first.")
         return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
@@ -242,7 +242,7 @@ def try_login(organization: Organization, integration: str) -> ResponseReturnVal
 @access.for_owner
 def trial(organization: Organization, integration: str) -> ResponseReturnValue:
     """What came of the trial."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     result = trials.result_of(record)
     if result is None:
         return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
@@ -254,7 +254,7 @@ def trial(organization: Organization, integration: str) -> ResponseReturnValue:
 @access.for_owner
 def confirm_deletion(organization: Organization, integration: str) -> ResponseReturnValue:
     """What would be lost, and a question."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     return _delete_page(organization, record, DeleteForm(record.name))
 
 
@@ -262,7 +262,7 @@ def confirm_deletion(organization: Organization, integration: str) -> ResponseRe
 @access.for_owner
 def delete(organization: Organization, integration: str) -> ResponseReturnValue:
     """Delete the integration with its people."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     form = DeleteForm(record.name)
     if not form.validate():
         return _delete_page(organization, record, form), 422
@@ -385,14 +385,6 @@ def _delete_page(organization: Organization, record: IntegrationRecord, form: De
         people=words.count(identities.count_people_without_another(record), "person", "people"),
         identities=words.count(identities.count(record), "Bitbucket account"),
     )
-
-
-def _integration_or_404(organization: Organization, integration_id: str) -> IntegrationRecord:
-    record = integrations.find(organization, integration_id)
-    if record is None:
-        access.note_denial()
-        abort(404)
-    return record
 
 
 def _login_link(organization: Organization) -> str:

@@ -31,7 +31,7 @@ def keep_out_of_search_engines(response: Response) -> Response:
 @access.for_owner
 def make(organization: Organization, integration: str) -> ResponseReturnValue:
     """Make the integration's set-up link, and show it this once."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     if record.disabled_at is not None:
         flash("The set-up link of a disabled integration would open nothing. Enable it under Edit first.")
         return _to_the_integration(record)
@@ -46,7 +46,7 @@ def make(organization: Organization, integration: str) -> ResponseReturnValue:
 @access.for_owner
 def revoke(organization: Organization, integration: str) -> ResponseReturnValue:
     """Let the integration's set-up link open nothing any more."""
-    record = _integration_or_404(organization, integration)
+    record = access.integration_or_404(organization, integration)
     was_live = setup_links.revoke(record)
     flash("The set-up link is revoked." if was_live else "There is no set-up link to revoke.")
     return _to_the_integration(record)
@@ -56,7 +56,7 @@ def revoke(organization: Organization, integration: str) -> ResponseReturnValue:
 @access.for_owner
 def script_for_owner(organization: Organization, integration: str) -> ResponseReturnValue:
     """The script, to be sent to whoever administers Bitbucket."""
-    return _script(_integration_or_404(organization, integration))
+    return _script(access.integration_or_404(organization, integration))
 
 
 @blueprint.get("/setup/<token>")
@@ -128,14 +128,6 @@ def _known_link(token: str) -> SetupLink:
 def _explanation(link: SetupLink) -> ResponseReturnValue:
     """Why *link* does not open, and nothing about what it opened."""
     return render_template("setup/over.html", condition=setup_links.condition(link)), 410
-
-
-def _integration_or_404(organization: Organization, integration_id: str) -> IntegrationRecord:
-    record = integrations.find(organization, integration_id)
-    if record is None:
-        access.note_denial()
-        abort(404)
-    return record
 
 
 def _to_the_integration(record: IntegrationRecord) -> Response:
