@@ -14,7 +14,6 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -236,8 +235,10 @@ def _nginx(folder: Path, port: int) -> Iterator[None]:
 
 
 def _wait_until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    while process.poll() is None:
+    ended = False
+    while not ended:
         with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
             return
-        time.sleep(0.02)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            ended = process.wait(0.02) is not None
     raise RuntimeError(f"nginx did not start:\n{log.read_text()}")
