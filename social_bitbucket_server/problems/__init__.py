@@ -87,7 +87,10 @@ class BitbucketServerError(ValueError):
 
 
 def http_status(error: SocialAuthBaseException) -> int:
-    """The HTTP status with which an application answers *error* to a browser."""
+    """The HTTP status with which an application answers *error* to a browser. An integration that was taken away is not
+    there, like one that never was."""
+    if error.context.get("problem") == "integration_unknown":
+        return 404
     if isinstance(error, AuthConfigurationError):
         return 502 if error.parameter == "base_url" else 503
     if isinstance(error, AuthProviderError):

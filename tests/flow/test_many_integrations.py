@@ -186,7 +186,7 @@ def test_an_integration_must_be_chosen(host, browser):
 
 
 def test_an_unknown_integration_is_refused(host, browser):
-    assert browser.begin("/login/bitbucket-server/none/").status_code == 400
+    assert browser.begin("/login/bitbucket-server/none/").status_code == 404
     assert host.problem == "integration_unknown"
 
 
@@ -217,7 +217,7 @@ def test_an_integration_that_is_gone_meanwhile_is_refused(host, browser, sandbox
     begun = browser.begin("/login/bitbucket-server/one/")
     callback = sandboxes[0].authorize(begun.location, user="jane")
     del integrations["one"]
-    assert browser.open(callback).status_code == 400
+    assert browser.open(callback).status_code == 404
     assert host.problem == "integration_unknown"
     assert not sandboxes[0].requests.to("/access-token")
 

@@ -488,18 +488,18 @@ def test_an_answer_at_another_integrations_address_is_refused_before_anything_is
 
 
 @pytest.mark.parametrize(
-    ("change", "problem"),
+    ("change", "problem", "status"),
     [
-        (lambda known: known.update(one=dataclasses.replace(known["two"], id="one")), "integration_changed"),
-        (lambda known: known.update(one=dataclasses.replace(known["one"], namespace="x")), "integration_changed"),
-        (lambda known: known.pop("one"), "integration_unknown"),
+        (lambda known: known.update(one=dataclasses.replace(known["two"], id="one")), "integration_changed", 400),
+        (lambda known: known.update(one=dataclasses.replace(known["one"], namespace="x")), "integration_changed", 400),
+        (lambda known: known.pop("one"), "integration_unknown", 404),
     ],
 )
-def test_an_integration_that_changed_meanwhile_is_refused(many, sandboxes, integrations, change, problem):
+def test_an_integration_that_changed_meanwhile_is_refused(many, sandboxes, integrations, change, problem, status):
     browser = Browser(many)
     address = sandboxes[0].authorize(browser.begin(begin_path("one")).location)
     change(integrations)
-    assert browser.open(address).status_code == 400
+    assert browser.open(address).status_code == status
     assert many.problem == problem
     assert not sandboxes[0].requests.to("/token")
 

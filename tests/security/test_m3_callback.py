@@ -319,12 +319,12 @@ def test_m3_row_46_a_login_that_somebody_else_began_shows_nothing_of_it(world):
 
 @everywhere
 @pytest.mark.parametrize("becomes", ["disabled", "deleted"])
-def test_m3_row_47_an_integration_that_is_gone_is_not_there(world, becomes, application):
+def test_m3_row_47_an_integration_that_is_gone_is_not_there(world, becomes):
     login = Login(world)
     world.take_away(world.a, delete=becomes == "deleted")
     with world.nothing_new():
         page = login.come_back()
-    assert page.status == (404 if application in {"demo", "django"} else 400)
+    assert page.status == 404
     assert login.out == 0
 
 

@@ -80,6 +80,11 @@ def test_every_family_has_its_http_status(error, status):
     assert http_status(error) == status
 
 
+def test_an_integration_that_is_not_there_is_answered_so():
+    assert http_status(BitbucketServerError("integration_unknown").as_social_error(None, "begin")) == 404
+    assert http_status(BitbucketServerError("integration_missing").as_social_error(None, "begin")) == 400
+
+
 @pytest.mark.parametrize(
     ("code", "shown"),
     [
