@@ -81,9 +81,19 @@ class Attempt:
 def conditions_of(records: Iterable[IntegrationRecord]) -> dict[str, Condition]:
     """The condition of each of *records*, by its id, in a fixed number of queries."""
     by_id = {record.id: record for record in records}
+    worked, failed = _telling(AuditEntry.integration_id.in_(by_id))
+    return {key: _condition(record, key in worked, failed.get(key)) for key, record in by_id.items()}
+
+
+def telling() -> set[int]:
+    """The ids of the audit entries, old ones among them, that tell how the integrations fare."""
+    worked, failed = _telling(AuditEntry.integration_id.in_(select(IntegrationRecord.id)))
+    return {*worked.values(), *(entry.id for entry in failed.values())}
+
+
+def _telling(of_these: ColumnElement[bool]) -> tuple[dict[str, int], dict[str, AuditEntry]]:
+    """By the integration's id: the id of the last entry that says that it works, and the first failure since."""
     entry = AuditEntry
-    of_these = entry.integration_id.in_(by_id)
-    worked = set(database.session.scalars(select(entry.integration_id).where(of_these, _works()).distinct()))
     last = (
         select(entry.integration_id, func.max(entry.id).label("id"))
         .where(of_these, _works())
@@ -96,10 +106,9 @@ def conditions_of(records: Iterable[IntegrationRecord]) -> dict[str, Condition]:
         .where(entry.id > last.c.id, _fails())
         .group_by(entry.integration_id)
     )
-    failed = {
-        row.integration_id: row for row in database.session.scalars(select(entry).where(entry.id.in_(first_failure)))
-    }
-    return {key: _condition(record, key in worked, failed.get(key)) for key, record in by_id.items()}
+    worked = {row.integration_id: row.id for row in database.session.execute(select(last))}
+    failed = database.session.scalars(select(entry).where(entry.id.in_(first_failure)))
+    return worked, {row.integration_id: row for row in failed if row.integration_id is not None}
 
 
 def condition_of(record: IntegrationRecord) -> Condition:

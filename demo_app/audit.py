@@ -1,7 +1,7 @@
 """The audit log: what happened, with numbers and identifiers only; one line of JSON for each event, and one row.
 
 Never tokens, verifiers, keys, cookies, addresses, names of people, or text from the other side. Rows are only added:
-the database itself refuses to change or delete them.
+the database itself refuses to change them, and to delete them before they are old.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Container, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
 from flask import Flask, g, has_app_context, has_request_context, request
-from sqlalchemy import Engine, insert, inspect, select
+from sqlalchemy import Engine, delete, insert, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from social_bitbucket_server.problems import PROBLEMS
@@ -26,6 +26,7 @@ logger = logging.getLogger("demo_app.audit")
 
 Event = Literal[
     "admin.denied",
+    "audit.pruned",
     "identity.connected",
     "identity.disconnected",
     "integration.began_anew",
@@ -69,6 +70,7 @@ Event = Literal[
 
 SENTENCES: dict[str, str] = {
     "admin.denied": "Somebody who does not own this organization tried to open its settings.",
+    "audit.pruned": "Old entries of the audit log were deleted.",
     "identity.connected": "A person connected another Bitbucket account.",
     "identity.disconnected": "A person disconnected a Bitbucket account.",
     "integration.began_anew": "An integration got another server, where everybody begins anew.",
@@ -120,6 +122,7 @@ _REASONS = {
 """For what only this application can refuse."""
 
 PAGE_LENGTH = 50
+_DELETED_AT_ONCE = 1000  # so that nobody waits for it for long
 _DIGEST_LENGTH = 12
 _NEVER_FINISHED = ("login_not_pending", "callback_parameter_missing", "callback_parameter_invalid")
 _LOG = logging.getLogger("demo_app")  # not the audit log itself, whose lines are JSON
@@ -200,6 +203,22 @@ def entries(
         wanted = wanted.where(AuditEntry.id < before)
     found = database.session.scalars(wanted.order_by(AuditEntry.id.desc()).limit(PAGE_LENGTH + 1)).all()
     return found[:PAGE_LENGTH], len(found) > PAGE_LENGTH
+
+
+def prune(days: int, *, but: Container[int]) -> int:
+    """Delete the entries that are older than so many *days*, at least :data:`~.models.DAYS_KEPT`, but those with the
+    ids *but*; returns how many. It can be interrupted and run again."""
+    is_old = AuditEntry.at < database.now() - timedelta(days=days)
+    deleted, last = 0, 0
+    while ids := database.session.scalars(
+        select(AuditEntry.id).where(is_old, AuditEntry.id > last).order_by(AuditEntry.id).limit(_DELETED_AT_ONCE)
+    ).all():
+        gone = [id_ for id_ in ids if id_ not in but]
+        database.session.execute(delete(AuditEntry).where(AuditEntry.id.in_(gone)))
+        database.session.commit()
+        deleted, last = deleted + len(gone), ids[-1]
+    record("audit.pruned", days=days, entries=deleted)
+    return deleted
 
 
 def reason(entry: AuditEntry) -> str:

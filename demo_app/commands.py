@@ -10,9 +10,9 @@ from flask.cli import AppGroup
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from . import attempts, clock, configuration, database, integrations, key_rotation, login_ways, people, sessions
+from . import attempts, audit, clock, configuration, database, integrations, key_rotation, login_ways, people, sessions
 from .forms import LEAST_PASSWORD_LENGTH, SLUG
-from .models import IntegrationRecord, Organization
+from .models import DAYS_KEPT, IntegrationRecord, Organization
 
 blueprint = Blueprint("commands", __name__, cli_group=None)
 organizations = AppGroup("organizations", help="Organizations: create, list, disable, take configurations over.")
@@ -145,11 +145,20 @@ def rotate(integration_id: str) -> None:
 
 
 @blueprint.cli.command("prune")
-def prune() -> None:
+@click.option(
+    "--audit-older-than",
+    metavar="DAYS",
+    type=click.IntRange(min=DAYS_KEPT),
+    help=f"Delete audit entries that are older than this, too; at least {DAYS_KEPT} days.",
+)
+def prune(audit_older_than: int | None) -> None:
     """Forget logins that were never finished, and sessions that are over. The audit log, and with it the attempts to
-    log in, is never shortened by the application."""
+    log in, is left alone without --audit-older-than."""
     logins, over = sessions.prune()
     click.echo(f"{logins} unfinished logins and {over} sessions are forgotten.")
+    if audit_older_than is not None:
+        count = audit.prune(audit_older_than, but=attempts.telling())
+        click.echo(f"{count} audit entries older than {audit_older_than} days are deleted.")
 
 
 def _organization(slug: str) -> Organization:

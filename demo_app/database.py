@@ -20,7 +20,19 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask, current_app
 from flask.globals import app_ctx
-from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    MetaData,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -87,6 +99,11 @@ def connect(app: Flask, url: str) -> None:
     @app.teardown_appcontext
     def end_session(_error: BaseException | None) -> None:
         session.remove()
+
+
+def now() -> datetime:
+    """What time it is by the database's own clock, which its triggers go by."""
+    return session.scalars(select(func.now(type_=Moment()))).one()
 
 
 def make_engine(url: str) -> Engine:

@@ -289,10 +289,15 @@ class LoginSession(Base):
         return self.id_sha256[:16]
 
 
+DAYS_KEPT = 90
+"""For how long the database keeps each audit entry, whoever wants to delete it."""
+
+
 class AuditEntry(Base):
     """One event of the audit log. There are no foreign keys: an entry outlives what it is about.
 
-    The migration's triggers let the database refuse every change and deletion.
+    The migration's triggers let the database refuse every change, and the deletion of what is younger than
+    :data:`DAYS_KEPT`.
     """
 
     __tablename__ = "audit_entries"

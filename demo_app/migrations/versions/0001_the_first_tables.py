@@ -8,12 +8,19 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-# Audit entries are only ever added.
+# Audit entries are never changed, and deleted only when they are old by the database's own clock. SQLite compares texts
+# of moments in UTC; its REPLACE deletes rows without any trigger of DELETE.
 _TRIGGERS = {
     "sqlite": [
-        f"CREATE TRIGGER audit_entries_refuse_{change.lower()} BEFORE {change} ON audit_entries "
-        "BEGIN SELECT RAISE(ABORT, 'audit entries are never changed'); END"
-        for change in ("UPDATE", "DELETE")
+        (
+            f"CREATE TRIGGER audit_entries_refuse_{name} BEFORE {change} "
+            "BEGIN SELECT RAISE(ABORT, 'audit entries are never changed'); END"
+        )
+        for name, change in (
+            ("update", "UPDATE ON audit_entries"),
+            ("replace", "INSERT ON audit_entries WHEN NEW.id IN (SELECT id FROM audit_entries)"),
+            ("delete", "DELETE ON audit_entries WHEN OLD.at > datetime('now', '-90 days')"),
+        )
     ],
     "postgresql": [
         (
@@ -21,8 +28,13 @@ _TRIGGERS = {
             "$$ BEGIN RAISE EXCEPTION 'audit entries are never changed'; END $$"
         ),
         (
-            "CREATE TRIGGER audit_entries_refuse_changes BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_entries "
+            "CREATE TRIGGER audit_entries_refuse_changes BEFORE UPDATE OR TRUNCATE ON audit_entries "
             "FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_audit_entries()"
+        ),
+        (
+            "CREATE TRIGGER audit_entries_refuse_delete BEFORE DELETE ON audit_entries "
+            "FOR EACH ROW WHEN (OLD.at > now() - INTERVAL '90 days') "
+            "EXECUTE FUNCTION refuse_to_change_audit_entries()"
         ),
     ],
 }

@@ -1,0 +1,113 @@
+"""Old audit entries: the database itself decides which may be deleted, and what is still needed stays."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import DBAPIError
+
+from demo_app import attempts, audit, clock, database
+from demo_app.models import AuditEntry, IntegrationRecord
+from tests.flow.demo import log_in, on_every_database
+
+
+def add(demo, days, event="admin.denied", **columns):
+    """An entry as it was written so many days ago."""
+    row = {"at": clock.now() - timedelta(days=days), "event": event, "outcome": "success", "details": {}} | columns
+    with demo.app.app_context():
+        database.session.execute(insert(AuditEntry).values(row))
+        database.session.commit()
+
+
+def ages(demo, event="admin.denied"):
+    now = clock.now()
+    with demo.app.app_context():
+        moments = database.session.scalars(select(AuditEntry.at).where(AuditEntry.event == event))
+        return sorted(round((now - at) / timedelta(days=1)) for at in moments)
+
+
+def condition(demo, integration):
+    with demo.app.app_context():
+        return attempts.condition_of(database.session.get_one(IntegrationRecord, integration))
+
+
+def prune(demo, *arguments):
+    result = demo.app.test_cli_runner().invoke(args=["prune", *arguments])
+    return result.exit_code, result.output.splitlines()
+
+
+def refuses(demo, statement):
+    with demo.app.app_context(), pytest.raises(DBAPIError, match="audit entries are never changed"):
+        database.session.execute(text(statement))
+    return True
+
+
+@on_every_database
+def test_old_entries_are_deleted_by_command_and_younger_ones_stay(demo, monkeypatch):
+    monkeypatch.setattr(audit, "_DELETED_AT_ONCE", 2)
+    for days in (1, 89, 91, 120, 120, 400):
+        add(demo, days)
+    assert prune(demo, "--audit-older-than", "119")[1][1] == "3 audit entries older than 119 days are deleted."
+    assert ages(demo) == [1, 89, 91]
+    assert prune(demo, "--audit-older-than", "90")[1][1] == "1 audit entries older than 90 days are deleted."
+    assert ages(demo) == [1, 89]
+    assert prune(demo, "--audit-older-than", "90")[1][1] == "0 audit entries older than 90 days are deleted."
+    assert ages(demo, "audit.pruned") == [0, 0, 0]
+
+
+@on_every_database
+def test_the_database_refuses_to_delete_what_is_not_old_and_to_change_what_is(demo):
+    add(demo, 89)
+    add(demo, 91)
+    assert refuses(demo, "DELETE FROM audit_entries")
+    assert refuses(demo, "UPDATE audit_entries SET at = '2020-01-01 00:00:00'")
+    assert ages(demo) == [89, 91]
+
+
+def test_sqlite_refuses_to_replace_an_entry(demo):
+    add(demo, 1)
+    assert refuses(
+        demo,
+        "INSERT OR REPLACE INTO audit_entries (id, at, event, outcome, details) "
+        "SELECT id, at, 'other', outcome, details FROM audit_entries",
+    )
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_postgresql_refuses_to_empty_the_table(demo):
+    add(demo, 91)
+    assert refuses(demo, "TRUNCATE audit_entries")
+
+
+def test_without_the_option_the_audit_log_is_left_alone(demo):
+    add(demo, 400)
+    assert prune(demo) == (0, ["0 unfinished logins and 0 sessions are forgotten."])
+    assert ages(demo) == [400]
+
+
+@pytest.mark.parametrize("days", ["89", "0", "-1", "all"])
+def test_less_than_ninety_days_is_refused(demo, days):
+    add(demo, 400)
+    status, lines = prune(demo, "--audit-older-than", days)
+    assert (status, ages(demo)) == (2, [400])
+    assert "--audit-older-than" in lines[-1]
+
+
+@on_every_database
+def test_how_an_integration_fares_is_known_after_old_entries_are_gone(demo, acme, sandbox):
+    log_in(demo.visitor(), acme, sandbox)
+    integration = acme.rpartition("/")[2]
+    for days, event, problem in (
+        (400, "login.success", None),
+        (300, "login.success", None),
+        (200, "login.failure", "signature_invalid"),
+        (150, "login.failure", "signature_invalid"),
+    ):
+        add(demo, days, event, integration_id=integration, problem=problem)
+    before = condition(demo, integration)
+    assert before.state is attempts.State.FAILING
+    assert prune(demo, "--audit-older-than", "90")[0] == 0
+    assert ages(demo, "login.success") == [0, 300]
+    assert ages(demo, "login.failure") == [200]
+    assert condition(demo, integration) == before
