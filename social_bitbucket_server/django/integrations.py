@@ -42,7 +42,9 @@ def find(integration_id: str) -> Integration | None:
     """
     record = find_enabled(id=integration_id)
     pair = record.active_key_pair if record is not None else None
-    return signing_with(record, pair) if record is not None and pair is not None else None
+    if record is None or pair is None:
+        return None
+    return signing_with(record, pair, record.pending_key_pair)
 
 
 def find_enabled(**key: str) -> AbstractIntegration | None:
@@ -50,10 +52,12 @@ def find_enabled(**key: str) -> AbstractIntegration | None:
     return integration_model()._default_manager.filter(enabled=True, **key).first()
 
 
-def signing_with(record: AbstractIntegration, pair: KeyPair) -> Integration:
-    """*record* as the library wants it, with requests signed by *pair*'s private key. Raises what :func:`find` does."""
+def signing_with(record: AbstractIntegration, pair: KeyPair, pending: KeyPair | None = None) -> Integration:
+    """*record* as the library wants it, with requests signed by *pair*'s private key, or by that of *pending*, which
+    waits for Bitbucket to have it. Raises what :func:`find` does."""
     try:
         private_key = sealed_keys.open_private_key(pair)
+        pending_key = sealed_keys.open_private_key(pending) if pending is not None else None
     except BitbucketServerError as error:
         events.record(Happening.KEY_UNOPENABLE, integration_id=record.pk, problem=error.code)
         raise
@@ -62,6 +66,7 @@ def signing_with(record: AbstractIntegration, pair: KeyPair) -> Integration:
         server_url=ServerURL.parse(record.base_url, configuration.base_url_rules()),
         consumer_key=record.consumer_key,
         private_key=private_key,
+        pending_key=pending_key,
         namespace=record.namespace,
         name=record.name,
         verify=configuration.setting("VERIFY_SSL", True),

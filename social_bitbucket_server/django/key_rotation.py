@@ -1,6 +1,7 @@
 """A new key pair in place of an integration's old one: it waits beside it until Bitbucket accepts it.
 
-Logins are signed with the old key until then. No private key is erased before its successor was tried.
+Logins are signed with the old key until then. A login whose signature is refused tries the one that waits. No private
+key is erased before its successor was accepted.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from . import events, integrations
 from .models import Happening, KeyPair, KeyState, integration_model
 
 if TYPE_CHECKING:
+    from ..integration import Integration
     from .integrations import Administrator
     from .models import AbstractIntegration
 
@@ -39,10 +41,22 @@ def verify(record: AbstractIntegration, administrator: Administrator = None) -> 
         return False
     # The token is let go: nobody is sent to Bitbucket with it.
     Client(integrations.signing_with(record, pair)).request_token(integrations.callback(record))
+    return _promote(record, pair.fingerprint, administrator)
+
+
+def promote_after_a_login(integration: Integration) -> None:
+    """What the library calls when a login was signed with the key that waits, because Bitbucket has it already."""
+    record = integrations.find_enabled(id=integration.id)
+    if record is not None:
+        _promote(record, integration.private_key.public.fingerprint)
+
+
+def _promote(record: AbstractIntegration, fingerprint: str, administrator: Administrator = None) -> bool:
+    """Whether this key pair waited, and is in use now."""
     with transaction.atomic():
         _lock(record)
-        waiting = KeyPair.objects.filter(pk=pair.pk, state=KeyState.PENDING)
-        if not waiting.exists():  # another one took its place meanwhile
+        waiting = KeyPair.objects.filter(integration_id=record.pk, fingerprint=fingerprint, state=KeyState.PENDING)
+        if not waiting.exists():  # another one took its place meanwhile, or another login was faster
             return False
         _retire(record, KeyState.ACTIVE)
         waiting.update(state=KeyState.ACTIVE)

@@ -15,6 +15,7 @@ from social_django.strategy import DjangoStrategy as StockDjangoStrategy
 
 from ..problems import BitbucketServerError
 from ..secret import Secret, opaque
+from . import configuration, key_rotation
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -32,6 +33,12 @@ class DjangoStrategy(StockDjangoStrategy):
     def __init__(self, storage: type[BaseStorage], request: HttpRequest, integration_id: str) -> None:
         self.integration_id = integration_id
         super().__init__(storage, request)
+
+    def setting(self, name: str, default: Any = None, backend: BaseAuth[Any] | None = None) -> Any:
+        """A key pair in the database that a login was signed with while it waited is in use from then on."""
+        if name == "PENDING_KEY_ACCEPTED" and configuration.has_integrations_in_database():
+            default = key_rotation.promote_after_a_login
+        return super().setting(name, default, backend)
 
     @opaque
     def get_request_data(self, merge: bool = True) -> MultiValueDict[str, str]:  # noqa: ARG002  # core's signature

@@ -154,7 +154,7 @@ def _rotate(arguments: argparse.Namespace) -> int:
     record = _find(arguments.integration)
     key_rotation.begin(record)
     pair = record.pending_key_pair
-    print("Put this in place of the Public Key in Bitbucket, then verify at once:", file=sys.stderr)
+    print("Put this in place of the Public Key in Bitbucket, then verify:", file=sys.stderr)
     print(pair.public_pem if pair is not None else "", end="")
     return 0
 
