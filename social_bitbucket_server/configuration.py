@@ -7,6 +7,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from social_core.backends.base import BaseAuth
+from social_core.exceptions import AuthConfigurationError
 from social_core.utils import module_member
 
 from .admission import Admission
@@ -16,7 +18,7 @@ from .secret import Secret, opaque
 from .server_url import BaseURLRules, ServerURL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     from .keys import PrivateKey
@@ -54,6 +56,19 @@ def callback_origin(text: str) -> str:
             parameter="CALLBACK_ORIGIN",
         )
     return origin
+
+
+def configured_backend(paths: Iterable[str], name: str) -> type[BaseAuth[Any]]:
+    """The backend called *name* among those at *paths*, the setting ``AUTHENTICATION_BACKENDS``.
+
+    Core's own look-up empties and fills one mapping that all threads share: of the first logins of a process, one may
+    find it empty. Raises core's error ``backend_missing``.
+    """
+    for path in paths:
+        found: type[Any] = module_member(path)
+        if issubclass(found, BaseAuth) and found.name == name:
+            return found
+    raise AuthConfigurationError(None, name, code="backend_missing", parameter="backend")
 
 
 @opaque

@@ -23,7 +23,6 @@ from flask import (
 from flask_wtf.csrf import generate_csrf, validate_csrf
 from markupsafe import Markup
 from social_core.actions import do_auth, do_complete
-from social_core.backends.utils import get_backend
 from social_core.exceptions import AuthCanceled, SocialAuthBaseException
 from social_core.strategy import BaseStrategy
 from social_core.utils import module_member, setting_name
@@ -34,6 +33,7 @@ from wtforms.validators import ValidationError
 
 from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from .checks import UnsafeConfigurationError, refuse_unsafe_settings
+from .configuration import configured_backend
 from .error_page import error_page, reference
 from .problems import BitbucketServerError
 from .secret import Secret, opaque
@@ -218,7 +218,7 @@ def check_csrf() -> None:
 def _backend(callback_path: str, name: str) -> LoginBackend[Response, Any]:
     config = current_app.config
     strategy = _member(config[setting_name("STRATEGY")])(_member(config[setting_name("STORAGE")]))
-    backend_class = get_backend(config[setting_name("AUTHENTICATION_BACKENDS")], name)
+    backend_class = configured_backend(config[setting_name("AUTHENTICATION_BACKENDS")], name)
     return cast("LoginBackend[Response, Any]", backend_class(strategy, callback_path))
 
 

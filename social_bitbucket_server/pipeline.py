@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from social_core.exceptions import AuthConfigurationError
 
+from .configuration import configured_backend
 from .login_backend import LoginBackend
 from .problems import BitbucketServerError
 
@@ -63,7 +64,7 @@ def _identity_by_other_oauth(backend: LoginBackend[Any, Any], uid: str, integrat
 def _other_backend(backend: LoginBackend[Any, Any]) -> LoginBackend[Any, Any] | None:
     """The backend of the other OAuth, where the application has it."""
     try:
-        other = backend.strategy.get_backend(_OTHER.get(backend.name, ""))
+        other = configured_backend(backend.strategy.get_backends(), _OTHER.get(backend.name, ""))
     except AuthConfigurationError:
         return None
-    return other if isinstance(other, LoginBackend) else None
+    return other(backend.strategy) if issubclass(other, LoginBackend) else None

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from social_core.actions import do_auth, do_complete
-from social_core.backends.utils import get_backend
 from social_core.strategy import BaseStrategy
 from social_core.utils import setting_name
 
 from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from .checks import UnsafeConfigurationError, refuse_unsafe_settings
-from .configuration import callback_origin
+from .configuration import callback_origin, configured_backend
 from .problems import BitbucketServerError
 from .secret import Secret, opaque
 
@@ -103,7 +102,7 @@ class Logins:
 
     def _backend(self, visit: Visit, callback_path: str) -> LoginBackend[str, Any]:
         strategy = PlainStrategy(self._storage, self._settings, visit, self._host)
-        backend_class = get_backend(strategy.get_backends(), self._backend_name)
+        backend_class = configured_backend(strategy.get_backends(), self._backend_name)
         return cast("LoginBackend[str, Any]", backend_class(strategy, callback_path))
 
 

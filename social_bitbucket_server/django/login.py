@@ -15,6 +15,7 @@ from social_core.actions import do_auth, do_complete
 from social_django.utils import Storage
 
 from ..backends import BitbucketServerOAuth1
+from ..configuration import configured_backend
 from . import events
 from .models import Happening, integration_model
 from .strategy import DjangoStrategy
@@ -86,4 +87,5 @@ def _person(request: HttpRequest) -> Any:
 def _backend(request: HttpRequest, integration_id: str) -> BitbucketServerOAuth1[HttpResponse]:
     strategy = DjangoStrategy(Storage, request, integration_id)
     path = reverse("social_bitbucket_server:complete", args=[integration_id])
-    return cast("BitbucketServerOAuth1[HttpResponse]", strategy.get_backend(BitbucketServerOAuth1.name, path))
+    backend_class = configured_backend(strategy.get_backends(), BitbucketServerOAuth1.name)
+    return cast("BitbucketServerOAuth1[HttpResponse]", backend_class(strategy, path))

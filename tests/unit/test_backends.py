@@ -10,6 +10,7 @@ from social_core.exceptions import AuthConfigurationError, AuthInputError
 from social_core.strategy import BaseStrategy
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
+from social_bitbucket_server.configuration import configured_backend
 
 PATH = "social_bitbucket_server.backends.BitbucketServerOAuth1"
 
@@ -135,6 +136,12 @@ OAUTH2_PATH = "social_bitbucket_server.backends.BitbucketServerOAuth2"
 @pytest.fixture
 def oauth2_backend():
     return BitbucketServerOAuth2(Strategy(), "/complete/bitbucket-server-oauth2/")
+
+
+def test_a_backend_that_is_not_configured_is_not_found():
+    with pytest.raises(AuthConfigurationError) as caught:
+        configured_backend(["social_core.strategy.BaseStrategy", PATH], "bitbucket-server-oauth2")
+    assert caught.value.code == "backend_missing"
 
 
 def test_core_finds_both_by_their_names():

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from social_core.backends import utils
 from social_core.backends.github import GithubOAuth2
 from social_core.exceptions import AuthAssociationError
 from social_core.strategy import BaseStrategy
@@ -57,6 +58,13 @@ def step(backend, identities, settings=SAME, **options):
 )
 def test_the_person_with_the_same_uid_by_the_other_oauth_is_the_same(backend, other):
     found, _ = step(backend, {(other, "42"): JANE})
+    assert found == {"user": JANE, "is_new": False}
+
+
+def test_the_other_oauth_is_found_while_another_thread_has_emptied_cores_mapping(monkeypatch):
+    monkeypatch.setattr(utils, "BACKENDSCACHE", {})
+    monkeypatch.setattr(utils, "load_backends", lambda *_, **__: {})
+    found, _ = step(BitbucketServerOAuth2, {("bitbucket-server", "42"): JANE})
     assert found == {"user": JANE, "is_new": False}
 
 
