@@ -295,7 +295,11 @@ class _CheckedConnection:
         exchange.has_connected = True
         policy = exchange.policy if self.proxy is None else None
         addresses = look_up(self.host, policy, exchange.remaining())
-        connection = connect(addresses, self.port, exchange.remaining())
+        try:
+            connection = connect(addresses, self.port, exchange.remaining())
+        except (ConnectionResetError, BrokenPipeError) as error:
+            # urllib3 passes over these two: they may come after an answer. Here there was not even a connection.
+            raise OSError("the connection was not made") from error
         timed = _Socket(fileno=connection.detach())
         timed.settimeout(exchange.remaining())  # the TLS handshake's
         return timed

@@ -1,3 +1,4 @@
+import errno
 import socket
 import threading
 from functools import lru_cache
@@ -126,6 +127,16 @@ def test_another_protocol_is_a_failed_connection():
         thread.start()
         assert problem("GET", f"http://127.0.0.1:{listener.getsockname()[1]}/") == "connection_failed"
         thread.join()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("number", [errno.ECONNRESET, errno.EPIPE, errno.ECONNREFUSED], ids=errno.errorcode.get)
+def test_a_connection_that_is_cut_while_it_is_made_is_a_failed_one(monkeypatch, scheme, number):
+    def cut(*_):
+        raise OSError(number, "cut")
+
+    monkeypatch.setattr(transport, "connect", cut)
+    assert problem("GET", f"{scheme}://127.0.0.1:1/") == "connection_failed"
 
 
 def test_a_server_without_tls_is_a_tls_error(server):
