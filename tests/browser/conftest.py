@@ -29,9 +29,21 @@ def chromium() -> Iterator[Any]:
         browser = (
             started.chromium.launch(executable_path=executable, args=["--no-sandbox", *QUIET]) if executable else None
         )
-        yield browser
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(playwright.Locator, "click", _click_until_loaded(playwright.Locator.click))
+            yield browser
         if browser:
             browser.close()
+
+
+def _click_until_loaded(click: Callable[..., None]) -> Callable[..., None]:
+    """Playwright's own is over when the next page begins to come, before its forms and images are there."""
+
+    def click_until_loaded(locator: Any, **options: Any) -> None:
+        click(locator, **options)
+        locator.page.wait_for_load_state()
+
+    return click_until_loaded
 
 
 @pytest.fixture
