@@ -184,6 +184,13 @@ def read_document(answer: Answer) -> Any:
     return _json(answer) if answer.body.strip() else None
 
 
+def refuse_oauth_problem(answer: Answer) -> Answer:
+    """*answer* itself, whatever its status, unless it reports a problem of OAuth's, which is raised."""
+    if answer.status in {400, 401, 403}:
+        _raise_oauth_problem(answer)
+    return answer
+
+
 def read_text(answer: Answer) -> str:
     """The text that the answer is, without white space around it. Raises ``malformed_answer`` if it is not UTF-8."""
     try:

@@ -173,17 +173,17 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
             )
         return list(scope)
 
-    def _scope_for(self, integration: OAuth2Integration) -> list[str]:
+    def _scope_for(self, integration: OAuth2Integration) -> str:
         """Tokens for public repositories show no others: what a person can see takes more to find out."""
         admission = self.get_admission(integration)
         needs_more = bool(admission.projects or admission.repositories) and not self.setting("SCOPE")
-        return ["REPO_READ"] if needs_more else self.get_scope()
+        return "REPO_READ" if needs_more else self.SCOPE_SEPARATOR.join(self.get_scope())
 
     def auth_url(self) -> str:
         """Begin a login; returns the address on the Bitbucket Server to send the browser to."""
         with self._problems("begin"):
             integration, callback = self._prepared()
-            scope = self.SCOPE_SEPARATOR.join(self._scope_for(integration))
+            scope = self._scope_for(integration)
             state, code_verifier = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(32))
             self._remember(state, integration, callback, code_verifier=code_verifier)
             client = self.client(integration)

@@ -39,8 +39,8 @@ class AccessToken:
     authorization_expires_in: int | None
 
 
-class PersonalClient(Protocol):
-    """What asks one server for things as one person, by whichever OAuth."""
+class AskingClient(Protocol):
+    """What asks one server who somebody is, and what they can see."""
 
     @property
     def integration(self) -> AnyIntegration:
@@ -49,8 +49,19 @@ class PersonalClient(Protocol):
     def get(self, url: str, access_token: AccessToken, *, accept: str = "application/json") -> Answer:
         """Ask for *url*, an address below the base URL, as the person whose access token it is."""
 
+
+class PersonalClient(AskingClient, Protocol):
+    """What asks one server for things as one person, by whichever OAuth."""
+
     def request(
-        self, method: Method, url: str, access_token: AccessToken, *, body: str | None = None, limit: int
+        self,
+        method: Method,
+        url: str,
+        access_token: AccessToken,
+        *,
+        body: str | None = None,
+        accept: str = "application/json",
+        limit: int,
     ) -> Answer:
         """Send a request, with a *body* of JSON where there is one, as the person whose access token it is."""
 
@@ -106,7 +117,14 @@ class Client:
         return self._send("GET", url, token=access_token.value, accept=accept, limit=DOCUMENT_LIMIT)
 
     def request(
-        self, method: Method, url: str, access_token: AccessToken, *, body: str | None = None, limit: int
+        self,
+        method: Method,
+        url: str,
+        access_token: AccessToken,
+        *,
+        body: str | None = None,
+        accept: str = "application/json",
+        limit: int,
     ) -> Answer:
         """Send a request, with a *body* of JSON where there is one, as the person whose access token it is.
 
@@ -117,7 +135,7 @@ class Client:
             method,
             url,
             token=access_token.value,
-            accept="application/json",
+            accept=accept,
             body=body,
             limit=limit,
             is_repeatable=method != "POST",

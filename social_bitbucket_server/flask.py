@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .login_backend import LoginBackend
     from .profile import Profile
     from .rest import RestClient
+    from .standing import Recheck
 
 __all__ = [
     "BitbucketServer",
@@ -62,6 +63,7 @@ __all__ = [
     "connect",
     "is_trial",
     "log_in",
+    "recheck",
     "reference",
     "reseal_access_token",
     "rest_client",
@@ -200,6 +202,12 @@ def rest_client(identity: UserMixin, *, sleep: Callable[[float], None] = time.sl
 def reseal_access_token(identity: UserMixin) -> bool:
     """Seal the access token of *identity* with the ring's newest key; returns whether anything was to do."""
     return _backend("", identity.provider).reseal_access_token(identity)
+
+
+def recheck(identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep) -> Recheck:
+    """Whether the person with this *identity* could log in now, asked with their own access token; see
+    :meth:`~social_bitbucket_server.login_backend.LoginBackend.recheck`."""
+    return _backend("", identity.provider).recheck(identity, sleep=sleep)
 
 
 def _person() -> Any:

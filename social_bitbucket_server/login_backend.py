@@ -21,7 +21,7 @@ from .integration import AnyIntegration
 from .pending import PendingLogin, PendingLogins
 from .problems import BitbucketServerError
 from .secret import Secret, opaque
-from .tokens import EXTRA_DATA_KEY, IdentityToken, StoredToken
+from .tokens import EXTRA_DATA_KEY, IdentityToken, StoredToken, reseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .key_ring import KeyRing
     from .profile import Profile
     from .rest import RestClient
+    from .standing import Recheck
 
 IntegrationT = TypeVar("IntegrationT", bound=AnyIntegration)
 AnswerT = TypeVar("AnswerT")
@@ -253,7 +254,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             self._refuse_another_person(kwargs.get("user"), integration.uid(profile.id), connects=connects)
             response = _response(profile, integration)
             if self._keeps_tokens:
-                stored = StoredToken.granted(access_token, integration)
+                stored = StoredToken.granted(access_token, integration, self._scope_for(integration))
                 response[EXTRA_DATA_KEY] = stored.seal(self._key_ring(), integration, response["uid"])
         kwargs.update(response=response, integration_id=integration.id)
         return self.strategy.authenticate(self, *args, **kwargs)
@@ -338,9 +339,35 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     def reseal_access_token(self, identity: UserMixin) -> bool:
         """Seal the access token of *identity* with the ring's newest key, so that an older one can be taken off.
 
-        Returns whether anything was to do. Raises what :meth:`rest_client` raises.
+        Returns whether anything was to do. Raises ``token_missing``, ``token_unopenable``, ``setting_missing`` and
+        ``key_ring_invalid``.
         """
-        return self._stored_token(identity, self._integration_of(identity)).reseal()
+        return reseal(identity, self._key_ring())
+
+    def recheck(self, identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep) -> Recheck:
+        """Ask, with the access token kept at their last login, whether the person with this *identity* could log in
+        now: the account is there, active and the same, and may. Changes nothing but a token that has to be renewed.
+
+        Raises nothing: what keeps the server from being asked is said in the result.
+        """
+        from . import standing  # with it comes all of HTTP
+        from .rest import RestClient
+
+        try:
+            integration = self._integration_of(identity)
+            admission = self.get_admission(integration)
+            store, scope = self._stored_token(identity, integration), self._scope_for(integration)
+            self.ask(
+                integration,
+                lambda client: standing.ask(RestClient(client, store, sleep=sleep), identity.uid, admission, scope),
+            )
+        except BitbucketServerError as error:
+            return standing.Recheck.failed(error)
+        return standing.Recheck(standing.Standing.ADMITTED)
+
+    def _scope_for(self, integration: IntegrationT) -> str:  # noqa: ARG002  # OAuth 2's
+        """What a login asks a token for; nothing in OAuth 1."""
+        return ""
 
     def _integration_of(self, identity: UserMixin) -> IntegrationT:
         if EXTRA_DATA_KEY not in identity.extra_data:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .admission import Admission
-    from .client import AccessToken, PersonalClient
+    from .client import AccessToken, AskingClient
     from .profile import Profile
 
 _NOT_TOLD = frozenset({401, 403})
@@ -26,7 +26,7 @@ _NOT_THERE = frozenset({400, 404})
 
 
 def findings(
-    client: PersonalClient, access_token: AccessToken, profile: Profile, admission: Admission
+    client: AskingClient, access_token: AccessToken, profile: Profile, admission: Admission
 ) -> Iterator[Finding]:
     """What is so of the conditions of *admission*, one after the other, each asked for when it is needed.
 
@@ -45,7 +45,7 @@ def findings(
             yield Finding(kind, name, None)
 
 
-def admit(client: PersonalClient, access_token: AccessToken, profile: Profile, admission: Admission) -> None:
+def admit(client: AskingClient, access_token: AccessToken, profile: Profile, admission: Admission) -> None:
     """Do nothing for whom *admission* lets in.
 
     Raises ``person_not_allowed`` for everybody else, or ``groups_unreadable`` where that depends on groups that the
@@ -61,7 +61,7 @@ def admit(client: PersonalClient, access_token: AccessToken, profile: Profile, a
     raise BitbucketServerError("person_not_allowed" if is_certain else "groups_unreadable")
 
 
-def _is_member(client: PersonalClient, access_token: AccessToken, profile: Profile, group: str) -> bool | None:
+def _is_member(client: AskingClient, access_token: AccessToken, profile: Profile, group: str) -> bool | None:
     """The number decides: a search by name finds others, too."""
     try:
         found = search_users(client, access_token, profile.name, group=group)
@@ -75,7 +75,7 @@ def _is_member(client: PersonalClient, access_token: AccessToken, profile: Profi
         raise
 
 
-def _can_see(client: PersonalClient, access_token: AccessToken, kind: Kind, name: str) -> bool:
+def _can_see(client: AskingClient, access_token: AccessToken, kind: Kind, name: str) -> bool:
     """What a person may not see is refused, or looks as if it were not there."""
     server_url = client.integration.server_url
     url, field = (server_url.project(name), "key") if kind is Kind.PROJECT else (server_url.repository(name), "slug")

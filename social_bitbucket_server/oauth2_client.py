@@ -81,7 +81,14 @@ class OAuth2Client:
         return answer
 
     def request(
-        self, method: Method, url: str, access_token: AccessToken, *, body: str | None = None, limit: int
+        self,
+        method: Method,
+        url: str,
+        access_token: AccessToken,
+        *,
+        body: str | None = None,
+        accept: str = "application/json",
+        limit: int,
     ) -> Answer:
         """Send a request, with a *body* of JSON where there is one, as the person whose access token it is.
 
@@ -89,7 +96,7 @@ class OAuth2Client:
         ``connection_failed`` for a POST on a kept connection that breaks: it may have been carried out, and is not sent
         again.
         """
-        headers = _bearer(access_token, "application/json")
+        headers = _bearer(access_token, accept)
         if body is not None:
             headers["Content-Type"] = "application/json"
         answer = self._send(method, url, headers, body=body, limit=limit, is_repeatable=method != "POST")

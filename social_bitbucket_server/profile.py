@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .admission import Finding
-    from .client import AccessToken, PersonalClient
+    from .client import AccessToken, AskingClient
     from .integration import AnyIntegration
     from .server_url import ServerURL
 
@@ -51,7 +51,7 @@ class Profile:
     findings: tuple[Finding, ...] = ()
 
 
-def fetch_profile(client: PersonalClient, access_token: AccessToken) -> Profile:
+def fetch_profile(client: AskingClient, access_token: AccessToken) -> Profile:
     """Find out whose *access_token* this is.
 
     Raises ``identity_missing``, ``identity_invalid``, ``user_not_found``, ``profile_incomplete``, ``profile_invalid``,
@@ -62,7 +62,7 @@ def fetch_profile(client: PersonalClient, access_token: AccessToken) -> Profile:
     return _profile(_record(client, access_token, name), client.integration)
 
 
-def _authenticated_name(client: PersonalClient, access_token: AccessToken) -> str:
+def _authenticated_name(client: AskingClient, access_token: AccessToken) -> str:
     server_url = client.integration.server_url
     answer = client.get(server_url.application_properties, access_token)
     read_json(answer)
@@ -95,7 +95,7 @@ def _user_name(name: str) -> str:
     return name
 
 
-def _record(client: PersonalClient, access_token: AccessToken, name: str) -> Mapping[str, Any]:
+def _record(client: AskingClient, access_token: AccessToken, name: str) -> Mapping[str, Any]:
     """The user record whose name is exactly *name*; the one with the equal slug may be somebody else's."""
     answer = client.get(client.integration.server_url.user(name, avatar_size=AVATAR_SIZE), access_token)
     if answer.status != 404:
@@ -111,7 +111,7 @@ def _record(client: PersonalClient, access_token: AccessToken, name: str) -> Map
 
 
 def search_users(
-    client: PersonalClient, access_token: AccessToken, name: str, *, group: str = ""
+    client: AskingClient, access_token: AccessToken, name: str, *, group: str = ""
 ) -> Iterator[Mapping[str, Any]]:
     """The records, unchecked, of everybody whom a search for *name* finds; of *group*'s members where there is one.
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .answers import read_document
+from .answers import read_document, refuse_oauth_problem
 from .problems import BitbucketServerError
 from .tokens import StoredToken
+from .transport import DOCUMENT_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .client import PersonalClient
+    from .integration import AnyIntegration
     from .tokens import TokenStore
     from .transport import Answer, Method
+
+_ReadT = TypeVar("_ReadT")
 
 LIMIT = 4 * 1024 * 1024
 """Bytes that an answer may have."""
@@ -84,6 +88,27 @@ class RestClient:
                 raise BitbucketServerError("malformed_answer", "It does not say where the next page begins.")
             query["start"] = start
 
+    def answer(self, url: str, *, accept: str = "application/json") -> Answer:
+        """The whole answer to a GET of *url*, an absolute address below the base URL, whatever its status.
+
+        Raises the problems of the token and of the conversation.
+        """
+        if not url.startswith(f"{self.integration.server_url}/"):
+            raise ValueError("The token is for addresses below the base URL alone.")
+        return self._honoured(
+            lambda: refuse_oauth_problem(self._unlimited("GET", url, accept=accept, limit=DOCUMENT_LIMIT))
+        )
+
+    @property
+    def integration(self) -> AnyIntegration:
+        """Whose server it is."""
+        return self._client.integration
+
+    @property
+    def scope(self) -> str:
+        """What the token was asked for by OAuth 2; empty with OAuth 1."""
+        return self._token.scope
+
     def __repr__(self) -> str:
         return f"<RestClient {self._client.integration.server_url}>"
 
@@ -93,38 +118,48 @@ class RestClient:
         plain = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
         url = self._client.integration.server_url.join(path, **plain)
         body = None if document is None else json.dumps(document)
+        return self._honoured(lambda: read_document(self._unlimited(method, url, body)))
+
+    def _honoured(self, call: Callable[[], _ReadT]) -> _ReadT:
+        """What *call* returns, with the token renewed where it has ended."""
         if self._token.is_over:
             self._renew()
         try:
-            return self._document(method, url, body)
+            return call()
         except BitbucketServerError as error:
             if error.code == "token_rejected" and self._is_replaced():
-                return self._document(method, url, body)
+                return call()
             if error.code != "token_expired":
                 raise _named(error) from None
         self._renew()
         try:
-            return self._document(method, url, body)
+            return call()
         except BitbucketServerError as error:
             raise _named(error) from None
 
-    def _document(self, method: Method, url: str, body: str | None) -> Any:
-        return read_document(self._unlimited(method, url, body))
-
-    def _unlimited(self, method: Method, url: str, body: str | None) -> Answer:
+    def _unlimited(
+        self,
+        method: Method,
+        url: str,
+        body: str | None = None,
+        *,
+        accept: str = "application/json",
+        limit: int = LIMIT,
+    ) -> Answer:
         """The answer, after the waiting that the server asked for."""
+
+        def request() -> Answer:
+            return self._client.request(method, url, self._token.access_token(), body=body, accept=accept, limit=limit)
+
         for _ in range(TRIES - 1):
-            answer = self._request(method, url, body)
+            answer = request()
             if answer.status != 429:
                 return answer
             wait = _seconds_to_wait(answer)
             if wait > LONGEST_WAIT:
                 return answer
             self._sleep(wait)
-        return self._request(method, url, body)
-
-    def _request(self, method: Method, url: str, body: str | None) -> Answer:
-        return self._client.request(method, url, self._token.access_token(), body=body, limit=LIMIT)
+        return request()
 
     def _renew(self) -> None:
         if not self._token.is_renewable:
@@ -135,7 +170,7 @@ class RestClient:
             if error.code == "token_rejected" and self._is_replaced():
                 return
             raise _named(error) from None
-        self._token = StoredToken.granted(renewed, self._client.integration)
+        self._token = StoredToken.granted(renewed, self._client.integration, self._token.scope)
         self._store.keep(self._token)
 
     def _is_replaced(self) -> bool:

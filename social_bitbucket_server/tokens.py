@@ -26,17 +26,19 @@ PURPOSE = "access-token"
 @dataclass(frozen=True, slots=True)
 class StoredToken:
     """An access token with the times, in seconds since 1970, at which it ends and after which it cannot be renewed;
-    ``None`` where the server did not say. *server*: the base URL of the server that issued it."""
+    ``None`` where the server did not say. *server*: the base URL of the server that issued it. *scope*: what was asked
+    for; empty with OAuth 1."""
 
     value: str = field(repr=False)
     session_handle: str = field(repr=False)
     expires_at: int | None
     renewable_until: int | None
     server: str
+    scope: str = ""
 
     @classmethod
-    def granted(cls, token: AccessToken, integration: AnyIntegration) -> StoredToken:
-        """*token*, which the server of *integration* has just issued."""
+    def granted(cls, token: AccessToken, integration: AnyIntegration, scope: str = "") -> StoredToken:
+        """*token*, which the server of *integration* has just issued for *scope*."""
         now = int(time.time())
         return cls(
             Secret(token.value),
@@ -44,6 +46,7 @@ class StoredToken:
             None if token.expires_in is None else now + token.expires_in,
             None if token.authorization_expires_in is None else now + token.authorization_expires_in,
             str(integration.server_url),
+            scope,
         )
 
     @classmethod
@@ -55,7 +58,7 @@ class StoredToken:
         try:
             token = cls._from_json(key_ring.open(record, purpose=PURPOSE, integration_id=integration.id, key_id=uid))
         except BitbucketServerError as error:
-            raise BitbucketServerError("token_unopenable", error.reason, parameter="KEY_RING") from None
+            raise _unopenable(error) from None
         if token.server != str(integration.server_url):
             raise BitbucketServerError("token_missing", "The integration's base URL was changed.")
         return token
@@ -69,6 +72,7 @@ class StoredToken:
             fields["expires_at"],
             fields["renewable_until"],
             fields["server"],
+            fields.get("scope", ""),
         )
 
     def seal(self, key_ring: KeyRing, integration: AnyIntegration, uid: str) -> str:
@@ -79,6 +83,7 @@ class StoredToken:
             "expires_at": self.expires_at,
             "renewable_until": self.renewable_until,
             "server": self.server,
+            "scope": self.scope,
         }
         text = Secret(json.dumps(fields))
         return key_ring.seal(text.encode(), purpose=PURPOSE, integration_id=integration.id, key_id=uid)
@@ -133,26 +138,43 @@ class IdentityToken:
         """Put *token* in place of the one before; nothing where the identity is gone."""
         self._put(token.seal(self._key_ring, self._integration, self._uid))
 
-    def reseal(self) -> bool:
-        """Seal the record with the ring's newest key; returns whether it was sealed with another one.
-
-        Raises ``token_missing`` and ``token_unopenable``.
-        """
-        record = self._record()
-        token = StoredToken.open(record, self._key_ring, self._integration, self._uid)
-        if self._key_ring.is_newest(record):
-            return False
-        self.keep(token)
-        return True
-
     def _record(self) -> str:
-        identity = self._find()
-        record = identity.extra_data.get(EXTRA_DATA_KEY) if identity is not None else None
-        if not isinstance(record, str):
-            raise BitbucketServerError("token_missing")
-        return record
+        return _record_of(self._find())
 
     def _put(self, record: str) -> None:
         identity = self._find()
-        if identity is not None and identity.set_extra_data({EXTRA_DATA_KEY: record}):
-            identity.save()
+        if identity is not None:
+            _keep(identity, record)
+
+
+def reseal(identity: UserMixin, key_ring: KeyRing) -> bool:
+    """Seal the token of *identity* with the ring's newest key, also where its integration cannot be asked at present;
+    returns whether it was sealed with another one.
+
+    Raises ``token_missing`` and ``token_unopenable``.
+    """
+    record = _record_of(identity)
+    integration_id = str(identity.extra_data.get("integration", ""))
+    try:
+        resealed = key_ring.reseal(record, purpose=PURPOSE, integration_id=integration_id, key_id=identity.uid)
+    except BitbucketServerError as error:
+        raise _unopenable(error) from None
+    if resealed != record:
+        _keep(identity, resealed)
+    return resealed != record
+
+
+def _record_of(identity: UserMixin | None) -> str:
+    record = identity.extra_data.get(EXTRA_DATA_KEY) if identity is not None else None
+    if not isinstance(record, str):
+        raise BitbucketServerError("token_missing")
+    return record
+
+
+def _keep(identity: UserMixin, record: str) -> None:
+    if identity.set_extra_data({EXTRA_DATA_KEY: record}):
+        identity.save()
+
+
+def _unopenable(error: BitbucketServerError) -> BitbucketServerError:
+    return BitbucketServerError("token_unopenable", error.reason, parameter="KEY_RING")

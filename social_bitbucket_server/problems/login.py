@@ -89,6 +89,15 @@ PROBLEMS = (
         AuthPolicyError,
         "authentication_disallowed",
     ),
+    Problem(
+        "account_replaced",
+        "This Bitbucket account is another one now.",
+        "The permission that was granted for one account is used by another one, with another number.",
+        "Log in with Bitbucket again.",
+        Who.PERSON,
+        AuthPolicyError,
+        "authentication_disallowed",
+    ),
     # The way of a login through the browser.
     Problem(
         "callback_parameter_missing",

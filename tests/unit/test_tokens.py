@@ -8,7 +8,7 @@ from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import ServerURL
-from social_bitbucket_server.tokens import EXTRA_DATA_KEY, IdentityToken, StoredToken
+from social_bitbucket_server.tokens import EXTRA_DATA_KEY, IdentityToken, StoredToken, reseal
 
 GRANTED = AccessToken("the-token", "the-handle", 1000, 2000)
 
@@ -110,7 +110,8 @@ class Identity:
     """One of social-core's identities."""
 
     def __init__(self):
-        self.extra_data = {"name": "jane"}
+        self.uid = "ns:42"
+        self.extra_data = {"name": "jane", "integration": "acme-1"}
         self.saved = 0
 
     def set_extra_data(self, extra_data):
@@ -156,7 +157,7 @@ def test_a_record_is_sealed_anew_with_the_newest_key_once(acme, identity):
     old = KeyRing.generate()
     new = KeyRing.generate().replace("1:", "2:", 1)
     IdentityToken(lambda: identity, KeyRing.parse(old), acme, "ns:42").keep(StoredToken.granted(GRANTED, acme))
-    both = IdentityToken(lambda: identity, KeyRing.parse(f"{new},{old}"), acme, "ns:42")
-    assert both.reseal()
-    assert not both.reseal()
+    both = KeyRing.parse(f"{new},{old}")
+    assert reseal(identity, both)
+    assert not reseal(identity, both)
     assert IdentityToken(lambda: identity, KeyRing.parse(new), acme, "ns:42").load().value == "the-token"

@@ -16,6 +16,7 @@ from social_bitbucket_server.flask import BitbucketServer, FlaskStrategy
 from social_bitbucket_server.profile import Profile
 from social_bitbucket_server.rest import RestClient
 from social_bitbucket_server.sqlalchemy_storage import make_storage
+from social_bitbucket_server.standing import Recheck, Standing
 
 
 class Base(DeclarativeBase): ...
@@ -88,3 +89,8 @@ def repositories(identity: UserMixin) -> list[str]:
     client: RestClient = bitbucket.rest_client(identity)
     bitbucket.reseal_access_token(identity)
     return [repository["slug"] for repository in client.pages("/rest/api/latest/repos")]
+
+
+def has_left(identity: UserMixin) -> bool:
+    found: Recheck = bitbucket.recheck(identity)
+    return found.standing is Standing.REFUSED
