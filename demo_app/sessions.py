@@ -20,6 +20,8 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import CallbackDict
 
+from social_bitbucket_server.secret import Secret
+
 from . import audit, browsers, clock, database
 from .models import IntegrationRecord, LoginSession, Organization, SocialStorage, User
 
@@ -65,10 +67,11 @@ class DatabaseSessions(SessionInterface):
 
     def open_session(self, _app: Flask, request: Request) -> BrowserSession:
         """The session of the browser's cookie. An identifier that is unknown, revoked or too old is never adopted."""
-        row = _live_row(request.cookies.get(self.cookie_name, ""))
+        identifier = Secret(request.cookies.get(self.cookie_name, ""))
+        row = _live_row(identifier)
         if row is None:
             return BrowserSession.begin()
-        opened = BrowserSession(request.cookies[self.cookie_name], json.loads(row.data), stored=True)
+        opened = BrowserSession(identifier, json.loads(row.data), stored=True)
         opened.user_id, opened.organization_id, opened.integration_id = (
             row.user_id,
             row.organization_id,
@@ -239,8 +242,8 @@ def _interface() -> DatabaseSessions:
     return cast("DatabaseSessions", flask.current_app.session_interface)
 
 
-def _new_identifier() -> str:
-    return secrets.token_urlsafe(32)
+def _new_identifier() -> Secret:
+    return Secret(secrets.token_urlsafe(32))
 
 
 def _digest(identifier: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -41,11 +41,12 @@ class Visit:
 
     *session* is kept by the application for this browser alone: in a signed cookie or on the server, ``SameSite=Lax``.
     It holds texts, lists and mappings. *fields* are names and values of the form where a login begins, and of the query
-    where it comes back. *integration*: which one, where there are many.
+    where it comes back; like the session they are not shown in tracebacks. *integration*: which one, where there are
+    many.
     """
 
-    session: MutableMapping[str, Any]
-    fields: Iterable[tuple[str, str]] = ()
+    session: MutableMapping[str, Any] = field(repr=False)
+    fields: Iterable[tuple[str, str]] = field(default=(), repr=False)
     integration: str = ""
 
 
@@ -153,9 +154,7 @@ class _Fields(dict[str, Any]):
     integration than the visit does."""
 
     def __init__(self, visit: Visit) -> None:
-        self._values: dict[str, list[str]] = {}
-        for name, value in visit.fields:
-            self._values.setdefault(name, []).append(Secret(value))
+        self._values = _values(visit.fields)
         self._values.pop("integration", None)
         if visit.integration:
             self._values["integration"] = [visit.integration]
@@ -163,6 +162,14 @@ class _Fields(dict[str, Any]):
 
     def getlist(self, name: str) -> list[str]:
         return self._values.get(name, [])
+
+
+@opaque
+def _values(fields: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for name, value in fields:
+        values.setdefault(name, []).append(Secret(value))
+    return values
 
 
 def form_token(session: MutableMapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from ..backends import BitbucketServerOAuth1
 from ..configuration import configured_backend
 from . import events
 from .models import Happening, integration_model
-from .strategy import DjangoStrategy
+from .strategy import DjangoStrategy, hide_query
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -52,6 +52,7 @@ def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
 
     Whoever was logged in before stays out of it, unless :func:`connect` began it. Raises ``SocialAuthBaseException``.
     """
+    hide_query(request)
     backend = _backend(request, integration_id)
     if not backend.is_connecting:
         return do_complete(backend, login=_log_in, user=None, redirect_name=REDIRECT_FIELD_NAME)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.db import router, transaction
-from django.http import HttpResponseRedirect
+from django.http import HttpResponseRedirect, QueryDict
 from django.utils.datastructures import MultiValueDict
 from django.utils.http import url_has_allowed_host_and_scheme
 from social_core.exceptions import AuthAssociationError
@@ -76,7 +76,27 @@ class DjangoStrategy(StockDjangoStrategy):
 
     def redirect(self, url: str) -> HttpResponse:
         """Send the browser to *url* by GET, also after a POST."""
-        return HttpResponseRedirect(url, status=303)
+        return _SeeOther(url)
+
+
+class _SeeOther(HttpResponseRedirect):
+    """It does not show where it leads to in a traceback: the address may hold a request token."""
+
+    status_code = 303
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+@opaque
+def hide_query(request: HttpRequest) -> None:
+    """Let *request* show nothing of its query from now on, neither in a traceback nor in a report of one: the query of
+    a callback holds the verifier."""
+    hidden = QueryDict(mutable=True)
+    for name, values in request.GET.lists():
+        hidden.setlist(name, [Secret(value) for value in values])
+    request.GET = cast("Any", hidden)
+    request.META["QUERY_STRING"] = ""
 
 
 def is_own_path(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
@@ -16,9 +16,10 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.csrf import csrf_protect
 from social_core.exceptions import SocialAuthBaseException
 
+from ..secret import opaque
 from . import integrations, login
 from .errors import show_error
-from .strategy import is_own_path
+from .strategy import hide_query, is_own_path
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -63,6 +64,12 @@ class Complete(View):
     """Where the logins of one integration come back to."""
 
     http_method_names = ("get",)
+
+    @opaque
+    def setup(self, request: HttpRequest, *arguments: Any, **route: Any) -> None:
+        """Before anything of a request is looked at."""
+        hide_query(request)
+        super().setup(request, *arguments, **route)
 
     def get(self, request: HttpRequest, integration: str) -> HttpResponse:
         """Log the person in, and send the browser to where it was meant to go."""
