@@ -8,17 +8,24 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, ClassVar
 
 from flask import Flask
+from social_core.strategy import BaseStrategy
 from sqlalchemy import func, select, text
 
 from demo_app import clock, create_app, database, integrations, people, setup_links
 from demo_app.config import Settings
-from demo_app.models import IntegrationRecord, LoginSession, Organization, SocialStorage, User
+from demo_app.models import IntegrationRecord, KeyPair, LoginSession, Organization, SocialStorage, User
 from social_bitbucket_server.addresses import AddressPolicy
+from social_bitbucket_server.backends import BitbucketServerOAuth1
+from social_bitbucket_server.flask import FlaskStrategy
+from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.server_url import ServerURL
 from tests.security.world import ORIGIN, PASSWORD, FakeBitbucket, Ingredients, Place, Serving, World
+
+_ADDRESS_POLICY = Settings.address_policy
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,7 @@ class DemoWorld(World):
 
     app: Flask
     config: dict[str, str]
+    made_of: Ingredients
 
     security_headers: ClassVar[dict[str, str]] = {
         "Content-Security-Policy": "default-src 'none'",
@@ -64,6 +72,11 @@ class DemoWorld(World):
         "Strict-Transport-Security": "max-age=",
     }
     tells_apart: ClassVar[frozenset[str]] = frozenset({"login.mixup", "login.replay"})
+    writes_down_unopenable_keys: ClassVar[bool] = True
+    health_path: ClassVar[str] = "/healthz"
+    hides_requests: ClassVar[bool] = True
+    strategy: ClassVar[type[BaseStrategy[Any]]] = FlaskStrategy
+    opens_keys: ClassVar[tuple[Any, str]] = (integrations.SealedKeys, "open")
 
     def stop(self) -> None:
         """End the application, and let go of its database. Twice does no harm."""
@@ -169,6 +182,70 @@ class DemoWorld(World):
             rows += [str(row) for row in database.session.execute(text("SELECT 1"))]
         return "\n".join(rows)
 
+    def allow_private_networks(self, **networks: str) -> None:
+        self.made_of.patch.setattr(Settings, "address_policy", _ADDRESS_POLICY)
+        settings = self.app.extensions["settings"]
+        listed = "; ".join(f"{slug}={network}" for slug, network in networks.items())
+        chosen = {"OUTBOUND_MODE": "listed", "ALLOWED_PRIVATE_NETWORKS": listed} if networks else {}
+        read = Settings.read({**chosen, "INSTANCE_PATH": self.config["INSTANCE_PATH"]}, {})
+        self.app.extensions["settings"] = replace(
+            settings, outbound_mode=read.outbound_mode, private_networks=read.private_networks
+        )
+
+    def find(self, place: Place) -> Integration:
+        with self.context():
+            found = integrations.for_login(place.integration_id)
+        assert found is not None
+        return found
+
+    def backend(self, place: Place) -> BitbucketServerOAuth1[Any]:
+        with self.context():
+            return BitbucketServerOAuth1(FlaskStrategy(SocialStorage), place.callback())
+
+    def holders(self, place: Place) -> tuple[Any, ...]:
+        return self.app.extensions["settings"], self.app.extensions["sealed_keys"], *self.key_pairs(place)
+
+    @property
+    def ring(self) -> str:
+        kept = Path(self.config["INSTANCE_PATH"]) / "key_ring"
+        return self.config.get("KEY_RING") or kept.read_text().strip()
+
+    def use_ring(self, ring: str) -> None:
+        self.restart(KEY_RING=ring)
+
+    def rewrap(self) -> bool:
+        return self.command("keys", "rewrap").exit_code == 0
+
+    def command(self, *arguments: str) -> Any:
+        """What one of the application's commands answers."""
+        return self.app.test_cli_runner().invoke(args=arguments)
+
+    def key_pairs(self, place: Place) -> list[KeyPair]:
+        """Those of the integration, oldest first."""
+        with self.context():
+            pairs = select(KeyPair).where(KeyPair.integration_id == place.integration_id).order_by(KeyPair.created_at)
+            found = list(database.session.scalars(pairs))
+            database.session.expunge_all()
+            return found
+
+    def sealed_keys(self) -> dict[str, str]:
+        with self.context():
+            pairs = database.session.scalars(select(KeyPair).where(KeyPair.stored_state == "active"))
+            return {pair.integration_id: pair.sealed_private_key or "" for pair in pairs}
+
+    def sealed_for(self, place: Place) -> dict[str, str]:
+        (pair,) = self.key_pairs(place)
+        return {"purpose": "integration-private-key", "integration_id": place.integration_id, "key_id": pair.id}
+
+    def seal_differently(self, place: Place, record: str) -> None:
+        with self.context():
+            integration = database.session.get_one(IntegrationRecord, place.integration_id)
+            integration.active_key_pair.sealed_private_key = record
+            database.session.commit()
+
+    def forget_opened_keys(self) -> None:
+        self.app.extensions["sealed_keys"]._opened.cache_clear()
+
     def transactions(self) -> int:
         """Logins under way."""
         nonce: Any = SocialStorage.nonce
@@ -201,9 +278,8 @@ def start(made_of: Ingredients) -> Iterator[DemoWorld]:
         "SECRET_KEY": "s" * 64,
     }
     app = create_app(config)
-    world = DemoWorld(app=app, config=config, serving=Serving(app), **made_of.world)
-    ring = (made_of.folder / "instance" / "key_ring").read_text()
-    world.canaries.values |= {part.partition(":")[2] for part in ring.strip().split(",")}
+    world = DemoWorld(app=app, config=config, made_of=made_of, serving=Serving(app), **made_of.world)
+    world.canaries.values |= {part.partition(":")[2] for part in world.ring.split(",")}
     lines = AuditLines(world.audit)
     audit_logger = logging.getLogger("demo_app.audit")
     audit_logger.addHandler(lines)

@@ -12,16 +12,24 @@ from tests.frameworks.django import project
 project.set_up()
 
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.management import call_command
 from django.db import connection
 from django.db.models.signals import post_save
-from django.test import override_settings
+from django.test import RequestFactory, override_settings
+from social_core.strategy import BaseStrategy
 from social_django.models import Nonce, UserSocialAuth
+from social_django.utils import Storage
 
-from social_bitbucket_server.django import errors, integrations, middleware, views
-from social_bitbucket_server.django.models import Event, Happening, Integration
+from social_bitbucket_server import integration as library
+from social_bitbucket_server.backends import BitbucketServerOAuth1
+from social_bitbucket_server.django import errors, integrations, middleware, sealed_keys, views
+from social_bitbucket_server.django.models import Event, Happening, Integration, KeyPair
+from social_bitbucket_server.django.strategy import DjangoStrategy
 from social_bitbucket_server.key_ring import KeyRing
 from tests.security.failures import failure
 from tests.security.world import HOST, ORIGIN, FakeBitbucket, Ingredients, Place, Serving, World
@@ -56,6 +64,10 @@ class DjangoWorld(World):
     # Others are missing where Django itself answers that a session ended in another request meanwhile.
     security_headers: ClassVar[dict[str, str]] = {"X-Content-Type-Options": "nosniff"}
     tells_apart: ClassVar[frozenset[str]] = frozenset({"login.mixup"})
+    writes_down_unopenable_keys: ClassVar[bool] = True
+    hides_requests: ClassVar[bool] = True
+    strategy: ClassVar[type[BaseStrategy[Any]]] = DjangoStrategy
+    opens_keys: ClassVar[tuple[Any, str]] = (sealed_keys, "open_private_key")
 
     def make_place(self, slug: str, server: FakeBitbucket) -> DjangoPlace:
         record = Integration(name=f"Organization {slug.upper()}", slug=slug, base_url=server.url)
@@ -83,6 +95,59 @@ class DjangoWorld(World):
         people = [session for session in Session.objects.all() if "_auth_user_id" in session.get_decoded()]
         return get_user_model().objects.count(), UserSocialAuth.objects.count(), len(people)
 
+    def allow_private_networks(self, **networks: str) -> None:
+        self._set(PRIVATE_NETWORKS={slug: [network] for slug, network in networks.items()})
+
+    def find(self, place: Place) -> library.Integration:
+        found = integrations.find(place.integration_id)
+        assert found is not None
+        return found
+
+    def backend(self, place: Place) -> BitbucketServerOAuth1[Any]:
+        request = RequestFactory(SERVER_NAME=HOST).get(place.callback())
+        request.session = SessionStore()
+        strategy = DjangoStrategy(Storage, request, place.integration_id)
+        return BitbucketServerOAuth1(strategy, place.callback())
+
+    def holders(self, place: Place) -> tuple[Any, ...]:
+        return Integration.objects.get(pk=place.integration_id), self._key_pair(place)
+
+    @property
+    def ring(self) -> str:
+        return str(settings.SOCIAL_AUTH_BITBUCKET_SERVER_KEY_RING)
+
+    def use_ring(self, ring: str) -> None:
+        self._set(KEY_RING=ring)
+
+    def rewrap(self) -> bool:
+        try:
+            # The command checks the settings, and an address for tests is none of this application's.
+            with override_settings(**{f"{OWN}TEST_ADDRESSES": []}):
+                call_command("bitbucket_server", "reseal-keys")
+        except SystemExit:
+            return False
+        return True
+
+    def sealed_keys(self) -> dict[str, str]:
+        return dict(KeyPair.objects.values_list("integration_id", "sealed_private_key"))
+
+    def sealed_for(self, place: Place) -> dict[str, str]:
+        key_id = self._key_pair(place).pk
+        return {"purpose": "integration-private-key", "integration_id": place.integration_id, "key_id": key_id}
+
+    def seal_differently(self, place: Place, record: str) -> None:
+        KeyPair.objects.filter(integration_id=place.integration_id).update(sealed_private_key=record)
+
+    def forget_opened_keys(self) -> None:
+        sealed_keys._opened.cache_clear()
+
+    def _key_pair(self, place: Place) -> KeyPair:
+        return KeyPair.objects.get(integration_id=place.integration_id)
+
+    def _set(self, **changed: Any) -> None:
+        """Change settings until the world ends, whose own settings are put back then."""
+        override_settings(**{f"{OWN}{name}": value for name, value in changed.items()}).enable()
+
     def transactions(self) -> int:
         return Nonce.objects.count()
 
@@ -98,14 +163,14 @@ def start(made_of: Ingredients) -> Iterator[DjangoWorld]:
     """The project on a socket, with a database of its own."""
     ring = KeyRing.generate()
     made_of.patch.setattr(integrations, "make_private_key", made_of.make_private_key)
-    settings = {
+    chosen = {
         "ALLOWED_HOSTS": [HOST],
         f"{OWN}CALLBACK_ORIGIN": ORIGIN,
         f"{OWN}KEY_RING": ring,
         f"{OWN}TEST_ADDRESSES": list(made_of.allowed),
         f"{OWN}VERIFY_SSL": made_of.bundle,
     }
-    with project.tables(), override_settings(**settings):
+    with project.tables(), override_settings(**chosen):
         world = DjangoWorld(serving=Serving(WSGIHandler()), **made_of.world)
         world.canaries.values.add(ring.partition(":")[2])
 
@@ -115,7 +180,8 @@ def start(made_of: Ingredients) -> Iterator[DjangoWorld]:
 
         def write_down(instance: Event, **_: Any) -> None:
             if instance.what not in {Happening.LOGIN_FAILURE, Happening.LOGIN_MIXUP}:  # :func:`tell` says more
-                world.audit.append({"event": str(instance.what), "user_id": instance.user_id})
+                about = {"user_id": instance.user_id, "integration_id": instance.integration_id}
+                world.audit.append({"event": str(instance.what), **about})
 
         for module in (views, middleware):
             made_of.patch.setattr(module, "show_error", tell)

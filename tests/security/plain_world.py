@@ -7,16 +7,27 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from http.cookies import SimpleCookie
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
 from social_core.exceptions import AuthCanceled, SocialAuthBaseException
+from social_core.strategy import BaseStrategy
 
+from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.error_page import error_page
-from social_bitbucket_server.strategy import Logins, Visit, check_form_token, form_token
+from social_bitbucket_server.key_ring import KeyRing
+from social_bitbucket_server.strategy import Logins, PlainStrategy, Visit, check_form_token, form_token
 from tests.security.failures import failure
-from tests.security.storage_world import ACCOUNT, LOGIN_PAGE, People, StorageWorld, make_people, settings
-from tests.security.world import Ingredients, Serving
+from tests.security.storage_world import (
+    ACCOUNT,
+    LOGIN_PAGE,
+    Integrations,
+    People,
+    StorageWorld,
+    make_people,
+    settings,
+)
+from tests.security.world import HOST, Ingredients, Place, Serving
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 Answer = tuple[int, dict[str, str], str]
@@ -76,13 +87,25 @@ class Application:
         return 303, {"Location": self._logins.complete(visit, callback, log_in)}, ""
 
 
+class PlainWorld(StorageWorld):
+    """The application with the package's strategy for every framework."""
+
+    strategy: ClassVar[type[BaseStrategy[Any]]] = PlainStrategy
+
+    def backend(self, place: Place) -> BitbucketServerOAuth1[Any]:
+        visit = Visit({}, integration=place.integration_id)
+        strategy = PlainStrategy(self.people.storage, settings(self.integrations.find), visit, HOST)
+        return BitbucketServerOAuth1(strategy, place.callback())
+
+
 @contextlib.contextmanager
-def start(made_of: Ingredients) -> Iterator[StorageWorld]:
+def start(made_of: Ingredients) -> Iterator[PlainWorld]:
     """The application on a socket."""
-    people, integrations, failures = make_people(made_of.database_url), {}, []
-    logins = Logins(settings(integrations.get), people.storage)
+    ring = KeyRing.generate()
+    people, integrations, failures = make_people(made_of.database_url), Integrations(ring), []
+    logins = Logins(settings(integrations.find), people.storage)
     app = Application(logins, people, lambda error: failures.append(failure(error)))
-    yield StorageWorld(
+    world = PlainWorld(
         people=people,
         integrations=integrations,
         made_of=made_of,
@@ -90,3 +113,5 @@ def start(made_of: Ingredients) -> Iterator[StorageWorld]:
         audit=failures,
         **made_of.world,
     )
+    world.canaries.values.add(ring.partition(":")[2])
+    yield world

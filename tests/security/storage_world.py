@@ -1,11 +1,12 @@
-"""Applications on the package's own storage: their integrations are in a dictionary, their people in a database."""
+"""Applications on the package's own storage: their integrations are in a dictionary, with private keys sealed as
+docs/many-organizations.md says, their people in a database."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any, ClassVar
 
 import flask_login
@@ -15,7 +16,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scop
 
 from social_bitbucket_server.addresses import AddressPolicy
 from social_bitbucket_server.integration import Integration
-from social_bitbucket_server.keys import new_consumer_key
+from social_bitbucket_server.key_ring import KeyRing
+from social_bitbucket_server.keys import PrivateKey, new_consumer_key
+from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import ORGANIZATION_RULES, ServerURL
 from social_bitbucket_server.sqlalchemy_storage import make_storage
 from tests.security.world import ORIGIN, FakeBitbucket, Ingredients, Place, World
@@ -70,6 +73,54 @@ def make_people(database_url: str) -> People:
     return People(Base, User, storage, session)
 
 
+@dataclass
+class Row:
+    """One of the application's integrations: all that is no secret, and the sealed private key."""
+
+    fields: dict[str, Any]
+    key_id: str
+    sealed_private_key: str = ""
+
+    @property
+    def sealed_for(self) -> dict[str, str]:
+        return {"purpose": "private-key", "integration_id": self.fields["id"], "key_id": self.key_id}
+
+
+class Integrations:
+    """The application's integrations."""
+
+    def __init__(self, ring: str) -> None:
+        self.ring = ring
+        self.rows: dict[str, Row] = {}
+
+    def add(self, private_key: PrivateKey, **fields: Any) -> None:
+        row = Row(fields, secrets.token_hex(8))
+        row.sealed_private_key = self._ring.seal(private_key.pem().encode(), **row.sealed_for)
+        self.rows[fields["id"]] = row
+
+    def find(self, integration_id: str) -> Integration | None:
+        """What the library asks."""
+        row = self.rows.get(integration_id)
+        return None if row is None else Integration(private_key=self._open_private_key(row), **row.fields)
+
+    def rewrap(self) -> bool:
+        """Seal what can be opened with the newest key; returns whether that was all."""
+        opened = True
+        for row in self.rows.values():
+            try:
+                row.sealed_private_key = self._ring.reseal(row.sealed_private_key, **row.sealed_for)
+            except BitbucketServerError:
+                opened = False
+        return opened
+
+    def _open_private_key(self, row: Row) -> PrivateKey:
+        return PrivateKey.read(self._ring.open(row.sealed_private_key, **row.sealed_for))
+
+    @property
+    def _ring(self) -> KeyRing:
+        return KeyRing.parse(self.ring)
+
+
 def settings(find: Callable[[str], Integration | None]) -> dict[str, Any]:
     return {
         "SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS": find,
@@ -84,11 +135,12 @@ class StorageWorld(World):
 
     people: People
     made_of: Ingredients
-    integrations: dict[str, Integration]
+    integrations: Integrations
 
     # A page's other headers are the application's own.
     security_headers: ClassVar[dict[str, str]] = {}
     tells_apart: ClassVar[frozenset[str]] = frozenset({"login.mixup"})
+    opens_keys: ClassVar[tuple[Any, str]] = (Integrations, "_open_private_key")
 
     def stop(self) -> None:
         self.serving.close()
@@ -96,26 +148,64 @@ class StorageWorld(World):
         self.people.session.get_bind().engine.dispose()
 
     def make_place(self, slug: str, server: FakeBitbucket) -> SharedPagePlace:
-        integration = Integration(
-            id=secrets.token_hex(8),
+        integration_id, namespace = secrets.token_hex(8), secrets.token_hex(16)
+        self.integrations.add(
+            self.made_of.make_private_key(),
+            id=integration_id,
             server_url=ServerURL.parse(server.url, ORGANIZATION_RULES),
             consumer_key=new_consumer_key(),
-            private_key=self.made_of.make_private_key(),
-            namespace=secrets.token_hex(16),
+            namespace=namespace,
             verify=self.made_of.bundle,
             address_policy=AddressPolicy(test_addresses=frozenset(map(ip_address, self.made_of.allowed))),
         )
-        self.integrations[integration.id] = integration
-        return SharedPagePlace(slug, integration.id, integration.namespace, server)
+        return SharedPagePlace(slug, integration_id, namespace, server)
 
     def change_integration(self, place: Place, **fields: Any) -> None:
         if "base_url" in fields:
             fields["server_url"] = ServerURL.parse(fields.pop("base_url"), ORGANIZATION_RULES)
-        changed = replace(self.integrations[place.integration_id], **fields)
-        self.integrations[place.integration_id] = changed
+        self._row(place).fields |= fields
 
     def take_away(self, place: Place, *, delete: bool) -> None:
-        del self.integrations[place.integration_id]
+        del self.integrations.rows[place.integration_id]
+
+    def allow_private_networks(self, **networks: str) -> None:
+        for place in (self.a, self.b):
+            allowed = tuple(map(ip_network, networks.get(place.slug, "").split()))
+            policy = self._row(place).fields["address_policy"]
+            self.change_integration(place, address_policy=replace(policy, private_networks=allowed))
+
+    def find(self, place: Place) -> Integration:
+        found = self.integrations.find(place.integration_id)
+        assert found is not None
+        return found
+
+    def holders(self, place: Place) -> tuple[Any, ...]:
+        return self._row(place), self.integrations.rows
+
+    @property
+    def ring(self) -> str:
+        return self.integrations.ring
+
+    def use_ring(self, ring: str) -> None:
+        self.integrations.ring = ring
+
+    def rewrap(self) -> bool:
+        return self.integrations.rewrap()
+
+    def sealed_keys(self) -> dict[str, str]:
+        return {integration_id: row.sealed_private_key for integration_id, row in self.integrations.rows.items()}
+
+    def sealed_for(self, place: Place) -> dict[str, str]:
+        return self._row(place).sealed_for
+
+    def seal_differently(self, place: Place, record: str) -> None:
+        self._row(place).sealed_private_key = record
+
+    def forget_opened_keys(self) -> None:
+        """None is kept."""
+
+    def _row(self, place: Place) -> Row:
+        return self.integrations.rows[place.integration_id]
 
     def users(self) -> list[Any]:
         with self.people.session() as session:

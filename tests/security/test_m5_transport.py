@@ -18,7 +18,6 @@ import trustme
 from sqlalchemy import select
 
 from demo_app import create_app, database, integrations
-from demo_app.config import Settings
 from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import IntegrationRecord
 from social_bitbucket_server import reaching, transport
@@ -44,7 +43,6 @@ from tests.security.world import (
 )
 from tests.tunnel import Tunnel
 
-ADDRESS_POLICY = Settings.address_policy
 TOKEN = answer(b"oauth_token=T&oauth_token_secret=S&oauth_callback_confirmed=true")
 CLOSE = ("Connection", "close")
 
@@ -233,8 +231,8 @@ def test_m5_row_72_an_ipv4_address_does_not_hide_in_an_ipv6_address(world):
         begin_is_refused(world, BLOCKED)
 
 
+@everywhere
 def test_m5_row_73_a_private_network_is_open_to_the_organization_it_is_listed_for(world, monkeypatch):
-    monkeypatch.setattr(Settings, "address_policy", ADDRESS_POLICY)
     tried, connect = [], socket.create_connection
 
     def connect_elsewhere(address: tuple[str, int], *arguments: Any, **options: Any) -> socket.socket:
@@ -250,13 +248,9 @@ def test_m5_row_73_a_private_network_is_open_to_the_organization_it_is_listed_fo
         assert world.attempt(place).status == 502
         return world.last_failure()
 
+    world.allow_private_networks()
     assert failure(world.a) == BLOCKED
-    chosen = {"OUTBOUND_MODE": "listed", "ALLOWED_PRIVATE_NETWORKS": f"{world.a.slug}=10.20.0.0/16"}
-    settings = world.app.extensions["settings"]
-    read = Settings.read({**chosen, "INSTANCE_PATH": str(settings.instance.path)}, {})
-    world.app.extensions["settings"] = replace(
-        settings, outbound_mode=read.outbound_mode, private_networks=read.private_networks
-    )
+    world.allow_private_networks(a="10.20.0.0/16")
     assert failure(world.b) == BLOCKED
     assert tried == []
     assert failure(world.a) == UNREACHABLE

@@ -17,7 +17,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection
 from http.cookies import SimpleCookie
 from http.server import ThreadingHTTPServer
 from ipaddress import ip_address
@@ -27,9 +27,13 @@ from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import pytest
 import trustme
+from social_core.strategy import BaseStrategy
 from waitress import create_server
+from werkzeug.test import create_environ, run_wsgi_app
 
 from social_bitbucket_server import transport
+from social_bitbucket_server.backends import BitbucketServerOAuth1
+from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.problems import PROBLEMS
 from tests.scripted_server import Received, Reply, ScriptedServer
@@ -284,7 +288,6 @@ class Browser:
     def request(
         self, method: str, target: str, form: dict[str, str] | None = None, headers: dict[str, str] | None = None
     ) -> Page:
-        connection = HTTPConnection("127.0.0.1", self._world.port, timeout=60, source_address=(self._address, 0))
         sent = {"Host": HOST, "User-Agent": "a browser", **(headers or {})}
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
@@ -292,20 +295,22 @@ class Browser:
         if form is not None:
             body = urlencode(form)
             sent["Content-Type"] = "application/x-www-form-urlencoded"
-        target = target.removeprefix(ORIGIN)
-        try:
-            connection.request(method, target, body, sent)
-            return self._page(connection.getresponse())
-        finally:
-            connection.close()
-
-    def _page(self, response: HTTPResponse) -> Page:
-        page = Page(response.status, response.getheaders(), response.read())
+        page = self._answer(method, target.removeprefix(ORIGIN), body, sent)
         for line in page.cookies:
             for name, morsel in SimpleCookie(line).items():
                 self.cookies[name] = morsel.value
                 if morsel.value:  # empty where it was taken away
                     self._world.canaries.add(morsel.value)
+        return page
+
+    def _answer(self, method: str, target: str, body: str | None, headers: dict[str, str]) -> Page:
+        connection = HTTPConnection("127.0.0.1", self._world.port, timeout=60, source_address=(self._address, 0))
+        try:
+            connection.request(method, target, body, headers)
+            response = connection.getresponse()
+            page = Page(response.status, response.getheaders(), response.read())
+        finally:
+            connection.close()
         self._world.pages.append(page)
         return page
 
@@ -337,6 +342,16 @@ class Browser:
     def session_cookie(self) -> str:
         (value,) = [value for name, value in self.cookies.items() if "session" in name]
         return value
+
+
+class InThisThread(Browser):
+    """A browser that the application answers in this thread, so that a test sees what happens on the way. Its pages are
+    not collected: some are failures that the test itself makes."""
+
+    def _answer(self, method: str, target: str, body: str | None, headers: dict[str, str]) -> Page:
+        environ = create_environ(target, f"http://{HOST}", method=method, data=body, headers=headers)
+        answer, status, sent = run_wsgi_app(self._world.serving.app, environ | {"REMOTE_ADDR": self._address})
+        return Page(int(status.split()[0]), sent.to_wsgi_list(), b"".join(answer))
 
 
 @dataclass(frozen=True)
@@ -410,6 +425,14 @@ class World(ABC):
     """What every page has."""
     tells_apart: ClassVar[frozenset[str]] = frozenset()
     """Which failed logins the application has an event of its own for; the others are ``login.failure``."""
+    writes_down_unopenable_keys: ClassVar[bool] = False
+    health_path: ClassVar[str] = ""
+    """A page that says whether private keys can be opened, where there is one."""
+    hides_requests: ClassVar[bool] = False
+    """Whether the frames of its framework, too, show nothing of a request."""
+    strategy: ClassVar[type[BaseStrategy[Any]]]
+    opens_keys: ClassVar[tuple[Any, str]]
+    """Object and name of what opens a private key."""
 
     @property
     def port(self) -> int:
@@ -418,10 +441,10 @@ class World(ABC):
     def browser(self) -> Browser:
         return Browser(self)
 
-    def stranger(self) -> Browser:
+    def stranger(self, kind: type[Browser] = Browser) -> Browser:
         """A browser at an address that nobody had before."""
         number = next(_strangers)
-        return Browser(self, f"127.200.{number // 250 % 250}.{number % 250 + 1}")
+        return kind(self, f"127.200.{number // 250 % 250}.{number % 250 + 1}")
 
     def attempt(self, place: Place) -> Page:
         """Somebody new presses the button, whatever happened to those before."""
@@ -469,6 +492,53 @@ class World(ABC):
     @abstractmethod
     def everything_stored(self) -> str:
         """Every row of every table, as text."""
+
+    # What a row asks about keys
+
+    @abstractmethod
+    def allow_private_networks(self, **networks: str) -> None:
+        """The operator's list, in place of the one before: a private network by a place's slug."""
+
+    @abstractmethod
+    def find(self, place: Place) -> Integration:
+        """What a login begins with."""
+
+    @abstractmethod
+    def backend(self, place: Place) -> BitbucketServerOAuth1[Any]:
+        """The backend of a login, outside of any request."""
+
+    @abstractmethod
+    def holders(self, place: Place) -> tuple[Any, ...]:
+        """What of the application's own holds keys, sealed or not."""
+
+    @property
+    @abstractmethod
+    def ring(self) -> str:
+        """The key ring, as it is configured."""
+
+    @abstractmethod
+    def use_ring(self, ring: str) -> None:
+        """Start anew with another key ring."""
+
+    @abstractmethod
+    def rewrap(self) -> bool:
+        """Seal every private key with the ring's newest key; returns whether all could be opened."""
+
+    @abstractmethod
+    def sealed_keys(self) -> dict[str, str]:
+        """The sealed private key of each integration."""
+
+    @abstractmethod
+    def sealed_for(self, place: Place) -> dict[str, str]:
+        """What its sealed private key is bound to, in the key ring's words."""
+
+    @abstractmethod
+    def seal_differently(self, place: Place, record: str) -> None:
+        """Put *record* in place of its sealed private key."""
+
+    @abstractmethod
+    def forget_opened_keys(self) -> None:
+        """Open every private key anew, as a new process does."""
 
     def stop(self) -> None:
         """End the application. Twice does no harm."""
@@ -527,6 +597,7 @@ class Serving:
     """The application behind waitress, in threads."""
 
     def __init__(self, app: Any) -> None:
+        self.app = app
         self._map: dict[int, Any] = {}
         self._server = create_server(
             app, map=self._map, host="127.0.0.1", port=0, threads=16, clear_untrusted_proxy_headers=False

@@ -4,7 +4,10 @@ import base64
 import copy
 import json
 import pickle
+import re
 import traceback
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -250,3 +253,22 @@ def test_a_ring_shows_the_numbers_of_its_keys_only(ring):
 def test_a_ring_cannot_be_taken_out_in_passing(ring, take):
     with pytest.raises(TypeError):
         take(ring)
+
+
+def test_the_documentation_seals_private_keys_and_rotates_the_ring(monkeypatch):
+    page = Path(__file__).parents[2] / "docs/many-organizations.md"
+    source = re.search(r"## Private keys in your database.*?```python\n(.*?)```", page.read_text(), re.DOTALL)[1]
+
+    def page_with(ring):
+        monkeypatch.setenv("KEY_RING", ring)
+        names = {}
+        exec(compile(source, str(page), "exec"), names)
+        return SimpleNamespace(**names)
+
+    old, new = KeyRing.generate(), KeyRing.generate().removeprefix("1:")
+    row = SimpleNamespace(id="acme", key_id="first")
+    page_with(old).make_key_pair(row)
+    page_with(f"2:{new},{old}").rewrap(row)
+    assert page_with(f"2:{new}").open_private_key(row).public.pem == row.public_key
+    with pytest.raises(BitbucketServerError):
+        page_with(old).open_private_key(row)
