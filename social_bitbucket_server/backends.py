@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Never
 
 from social_core.backends.base import ResponseT_co
@@ -24,7 +25,7 @@ from .problems import BitbucketServerError
 from .secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from social_core.storage import UserProtocol
 
@@ -80,8 +81,8 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
         return self.do_auth(access_token, *args, integration=integration, connects=connects, **kwargs)
 
     def ask(self, integration: Integration, question: Callable[[Any], AnswerT]) -> tuple[Integration, AnswerT]:
-        """The same as with every OAuth; where the signature is refused, once more with the pending key. It is in use
-        from then on, as far as :meth:`pending_key_accepted` sees to it."""
+        """The same as with every OAuth; where the signature or the consumer key is refused, once more with the pending
+        credentials. They are in use from then on, as far as :meth:`pending_key_accepted` sees to it."""
         try:
             return super().ask(integration, question)
         except BitbucketServerError as error:
@@ -96,9 +97,17 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
         self.pending_key_accepted(successor)
         return successor, answer
 
+    def may_have_begun_with(self, integration: Integration) -> Iterable[Integration]:
+        """Also with the pending credentials, and with those that were replaced meanwhile. It stays with its consumer
+        key, whatever Bitbucket says of that: its request token is no other's."""
+        pending = integration.pending
+        is_of_another_link = pending is not None and pending.consumer_key != integration.consumer_key
+        own = replace(integration, pending=None) if is_of_another_link else integration
+        return filter(None, (own, integration.successor, integration.predecessor))
+
     def pending_key_accepted(self, integration: Integration) -> None:
-        """Bitbucket refused the private key, and accepted the one of *integration*, which was pending: it calls what
-        ``…_PENDING_KEY_ACCEPTED`` names, so that the pending key takes the place of the old one."""
+        """Bitbucket refused the credentials, and accepted those of *integration*, which were pending: it calls what
+        ``…_PENDING_KEY_ACCEPTED`` names, so that they take the place of the old ones."""
         accepted = self.setting("PENDING_KEY_ACCEPTED")
         if accepted:
             (module_member(accepted) if isinstance(accepted, str) else accepted)(integration)
@@ -128,9 +137,15 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
 
 
 def _may_be_about_the_key(refusal: BitbucketServerError, integration: Integration, successor: Integration) -> bool:
-    """Bitbucket says that a signature is invalid, and fails where it has a key of another size."""
+    """Bitbucket says that a signature is invalid or a consumer key unknown, and fails where it has a key of another
+    size."""
     is_of_another_size = integration.private_key.public.bits != successor.private_key.public.bits
-    return refusal.code == "signature_invalid" or (refusal.code == "server_error" and is_of_another_size)
+    is_of_another_link = integration.consumer_key != successor.consumer_key
+    return (
+        refusal.code == "signature_invalid"
+        or (refusal.code == "consumer_key_unknown" and is_of_another_link)
+        or (refusal.code == "server_error" and is_of_another_size)
+    )
 
 
 class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA

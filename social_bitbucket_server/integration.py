@@ -61,6 +61,14 @@ class AnyIntegration(Protocol):
     def uid(self, user_id: int) -> str: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What an application link knows an application by, and what requests are signed with."""
+
+    consumer_key: str
+    private_key: PrivateKey
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Integration:
     """One Bitbucket Server to log in with.
@@ -70,10 +78,12 @@ class Integration:
     only where there is a single server. *name*: for people. *verify*: ``True``, or the path of a bundle of CA
     certificates. *ca_certificates*: or the CA certificates themselves, as PEM text. *proxies*: scheme to address,
     used for this server alone; with an *address_policy* they are asked for the address that was checked, not for
-    the name. *timeout*: seconds for one answer. *pending_key*: a new private key whose public key Bitbucket may
-    have by now; a login whose signature is refused is signed with it once. *address_policy*: which addresses may be
-    reached; ``None`` is for servers that the operator chose, :data:`~social_bitbucket_server.addresses.PUBLIC_ONLY`
-    for all others. *admission*: who of the server's people may log in.
+    the name. *timeout*: seconds for one answer. *pending*: new credentials that Bitbucket may have by now, with the
+    same consumer key or with another one; a login whose signature or consumer key is refused is signed with them once.
+    *replaced*: those before; logins that began with another consumer key are finished with them. *address_policy*:
+    which addresses may be reached; ``None`` is for servers that the operator chose,
+    :data:`~social_bitbucket_server.addresses.PUBLIC_ONLY` for all others. *admission*: who of the server's people may
+    log in.
 
     Raises ``setting_invalid`` for an id, namespace or consumer key with other characters, and for ``verify=False``.
     """
@@ -83,7 +93,8 @@ class Integration:
     consumer_key: str
     private_key: PrivateKey
     namespace: str
-    pending_key: PrivateKey | None = None
+    pending: Credentials | None = None
+    replaced: Credentials | None = None
     name: str = ""
     verify: bool | str = True
     ca_certificates: str = field(default="", repr=False)
@@ -93,7 +104,8 @@ class Integration:
     admission: Admission = EVERYBODY
 
     def __post_init__(self) -> None:
-        _check(self, ("consumer_key", self.consumer_key, _CONSUMER_KEY))
+        consumer_keys = (known.consumer_key for known in (self, self.pending, self.replaced) if known is not None)
+        _check(self, *(("consumer_key", consumer_key, _CONSUMER_KEY) for consumer_key in consumer_keys))
 
     @property
     def fingerprint(self) -> str:
@@ -103,8 +115,20 @@ class Integration:
 
     @property
     def successor(self) -> Integration | None:
-        """The same with the pending key in place of the private key, where there is one."""
-        return None if self.pending_key is None else replace(self, private_key=self.pending_key, pending_key=None)
+        """The same with the pending credentials, where there are some."""
+        return self._with(self.pending)
+
+    @property
+    def predecessor(self) -> Integration | None:
+        """The same with the replaced credentials, where there are some."""
+        return self._with(self.replaced)
+
+    def _with(self, given: Credentials | None) -> Integration | None:
+        if given is None:
+            return None
+        return replace(
+            self, consumer_key=given.consumer_key, private_key=given.private_key, pending=None, replaced=None
+        )
 
     def uid(self, user_id: int) -> str:
         """The identity of the server's user *user_id* in this application."""

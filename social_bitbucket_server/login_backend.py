@@ -24,7 +24,7 @@ from .secret import Secret, opaque
 from .tokens import EXTRA_DATA_KEY, IdentityToken, StoredToken, reseal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from social_core.storage import UserMixin, UserProtocol
 
@@ -85,6 +85,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     def ask(self, integration: IntegrationT, question: Callable[[Any], AnswerT]) -> tuple[IntegrationT, AnswerT]:
         """Put *question* to the client of *integration*; returns the answer, and the integration that got it."""
         return integration, question(self.client(integration))
+
+    def may_have_begun_with(self, integration: IntegrationT) -> Iterable[IntegrationT]:
+        """*integration* with each of the credentials that a login under way may have begun with."""
+        return (integration,)
 
     # Which server
 
@@ -226,14 +230,16 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """
         pending = self._pending_logins.finish(token)
         integration = self.chosen_integration()
-        binding = _binding(integration, self.callback_url(integration))
+        callback = self.callback_url(integration)
         if pending.integration_id != integration.id or pending.is_trial != self._is_trial:
             raise BitbucketServerError("login_mixed_up")
-        if pending.binding != binding:
+        known = self.may_have_begun_with(integration)
+        begun = next((one for one in known if _binding(one, callback) == pending.binding), None)
+        if begun is None:
             raise BitbucketServerError("integration_changed")
         if pending.connects_to and _user_id(user) != pending.connects_to:
             raise BitbucketServerError("person_changed")
-        return integration, pending
+        return begun, pending
 
     def do_auth(self, access_token: AccessToken, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Log in the person whose *access_token* it is, issued by the server of *integration*, or of the one that

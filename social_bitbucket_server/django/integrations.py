@@ -10,7 +10,7 @@ from social_django.utils import Storage
 
 from .. import checkup
 from ..backends import BitbucketServerOAuth1
-from ..integration import Integration
+from ..integration import Credentials, Integration
 from ..keys import PrivateKey
 from ..problems import BitbucketServerError
 from ..server_url import ServerURL
@@ -57,7 +57,7 @@ def signing_with(record: AbstractIntegration, pair: KeyPair, pending: KeyPair | 
     waits for Bitbucket to have it. Raises what :func:`find` does."""
     try:
         private_key = sealed_keys.open_private_key(pair)
-        pending_key = sealed_keys.open_private_key(pending) if pending is not None else None
+        waiting_key = sealed_keys.open_private_key(pending) if pending is not None else None
     except BitbucketServerError as error:
         events.record(Happening.KEY_UNOPENABLE, integration_id=record.pk, problem=error.code)
         raise
@@ -66,7 +66,7 @@ def signing_with(record: AbstractIntegration, pair: KeyPair, pending: KeyPair | 
         server_url=ServerURL.parse(record.base_url, configuration.base_url_rules()),
         consumer_key=record.consumer_key,
         private_key=private_key,
-        pending_key=pending_key,
+        pending=Credentials(record.consumer_key, waiting_key) if waiting_key is not None else None,
         namespace=record.namespace,
         name=record.name,
         verify=configuration.setting("VERIFY_SSL", True),

@@ -16,7 +16,7 @@ from social_bitbucket_server import pending
 from social_bitbucket_server.checks import UnsafeConfigurationError
 from social_bitbucket_server.client import Client
 from social_bitbucket_server.flask import BitbucketServer
-from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.integration import Credentials, Integration
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.server_url import ServerURL
 from social_bitbucket_server.sqlalchemy_storage import make_storage
@@ -211,6 +211,60 @@ def test_an_integration_that_changed_meanwhile_is_refused(host, browser, sandbox
     integrations["one"] = dataclasses.replace(integrations["three"], id="one", namespace="ns-one")
     assert browser.open(callback).status_code == 400
     assert host.problem == "integration_changed"
+
+
+@pytest.fixture
+def waiting(integrations, other_private_key):
+    """Integration one, with the credentials of the link c3 waiting beside its own."""
+    integrations["one"] = dataclasses.replace(integrations["one"], pending=Credentials("c3", other_private_key))
+    return integrations["one"]
+
+
+def remove_link(sandbox, consumer_key):
+    (link,) = [link for link in sandbox.links.all() if link.consumer.key == consumer_key]
+    sandbox.links.remove(link.id)
+
+
+def consumer_keys_asked_with(sandbox):
+    return [record.oauth_parameters["oauth_consumer_key"] for record in sandbox.requests.to("/request-token")]
+
+
+def test_pending_credentials_are_tried_where_the_consumer_key_is_unknown(host, browser, sandboxes, waiting):
+    accepted = []
+    host.flask.config["SOCIAL_AUTH_BITBUCKET_SERVER_PENDING_KEY_ACCEPTED"] = accepted.append
+    assert browser.log_in("one", sandboxes[0]).status_code == 303
+    assert consumer_keys_asked_with(sandboxes[0]) == ["c1"]
+    remove_link(sandboxes[0], "c1")
+    assert browser.log_in("one", sandboxes[0]).status_code == 303
+    assert consumer_keys_asked_with(sandboxes[0]) == ["c1", "c1", "c3"]
+    assert accepted == [waiting.successor]
+
+
+def test_an_unknown_consumer_key_is_not_tried_again_with_another_key_pair(host, browser, sandboxes, integrations):
+    pending = Credentials("c1", integrations["three"].private_key)
+    integrations["one"] = dataclasses.replace(integrations["one"], pending=pending)
+    remove_link(sandboxes[0], "c1")
+    assert browser.begin("/login/bitbucket-server/one/").status_code == 503
+    assert host.problem == "consumer_key_unknown"
+    assert consumer_keys_asked_with(sandboxes[0]) == ["c1"]
+
+
+def test_a_login_that_began_with_pending_credentials_ends_with_them(browser, sandboxes, waiting):
+    """Although nobody made them the integration's own: there is no PENDING_KEY_ACCEPTED."""
+    remove_link(sandboxes[0], "c1")
+    assert browser.log_in("one", sandboxes[0]).status_code == 303
+
+
+def test_a_login_that_began_with_replaced_credentials_ends_with_them(host, browser, sandboxes, integrations, waiting):
+    begun = browser.begin("/login/bitbucket-server/one/")
+    callback = sandboxes[0].authorize(begun.location, user="jane")
+    replaced = Credentials(waiting.consumer_key, waiting.private_key)
+    integrations["one"] = dataclasses.replace(waiting.successor, replaced=replaced)
+    assert browser.open(callback).status_code == 303
+    assert browser.name == "jane"
+    assert sandboxes[0].requests.to("/access-token")[-1].oauth_parameters["oauth_consumer_key"] == "c1"
+    assert Browser(host).log_in("one", sandboxes[0]).status_code == 303
+    assert consumer_keys_asked_with(sandboxes[0]) == ["c1", "c3"]
 
 
 def test_an_integration_that_is_gone_meanwhile_is_refused(host, browser, sandboxes, integrations):

@@ -12,7 +12,7 @@ from social_bitbucket_server.configuration import (
     single_integration,
     single_oauth2_integration,
 )
-from social_bitbucket_server.integration import Integration, OAuth2Integration
+from social_bitbucket_server.integration import Credentials, Integration, OAuth2Integration
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import ServerURL
@@ -68,6 +68,22 @@ def test_the_fingerprint_changes_with_what_a_login_depends_on(integration, other
     assert len({integration.fingerprint, *changed}) == 5
     assert dataclasses.replace(integration, private_key=other_private_key).fingerprint == integration.fingerprint
     assert dataclasses.replace(integration, name="New name").fingerprint == integration.fingerprint
+
+
+def test_the_successor_has_the_pending_credentials_and_the_predecessor_the_replaced_ones(
+    integration, private_key, other_private_key
+):
+    assert (integration.successor, integration.predecessor) == (None, None)
+    others = {"pending": Credentials("new", other_private_key), "replaced": Credentials("old", private_key)}
+    both = dataclasses.replace(integration, **others)
+    assert both.successor == dataclasses.replace(integration, consumer_key="new", private_key=other_private_key)
+    assert both.predecessor == dataclasses.replace(integration, consumer_key="old")
+
+
+@pytest.mark.parametrize("which", ["pending", "replaced"])
+def test_a_bad_consumer_key_among_other_credentials_is_refused_as_well(integration, private_key, which):
+    error = problem(lambda: dataclasses.replace(integration, **{which: Credentials("a b", private_key)}))
+    assert (error.code, error.parameter) == ("setting_invalid", "consumer_key")
 
 
 def test_an_integration_does_not_show_its_private_key(integration, private_key):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_network
 
 from social_core.exceptions import SocialAuthBaseException
@@ -11,7 +12,7 @@ from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.ca_certificates import read_ca_certificates
 from social_bitbucket_server.checkup import Outcome, Result, Stage, check_up, first_failure
 from social_bitbucket_server.client import AccessToken, Client
-from social_bitbucket_server.integration import Integration, OAuth2Integration
+from social_bitbucket_server.integration import Credentials, Integration, OAuth2Integration
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey, PublicKey, new_consumer_key
 from social_bitbucket_server.link_script import link_script
@@ -71,6 +72,11 @@ def make(address: ServerURL, pasted_ca: str) -> Integration:
         address_policy=POLICY if local else PUBLIC_ONLY,
         admission=Admission.read(["developers"], [], []),
     )
+
+
+def rotate(integration: Integration) -> Integration | None:
+    waiting = replace(integration, pending=Credentials(new_consumer_key(), PrivateKey.generate()))
+    return waiting.successor
 
 
 def make_oauth2(address: ServerURL, secret: str) -> OAuth2Integration:
