@@ -54,8 +54,11 @@ def demo(tmp_path: Path, database_url: str) -> Iterator[Demo]:
     thread.start()
     yield Demo(app, origin)
     server.task_dispatcher.shutdown()
-    server.trigger.pull_trigger(lambda: close_all(sockets))
+    # Closed in the loop, the trigger might be gone while it is still being pulled.
+    left: dict[int, Any] = {}
+    server.trigger.pull_trigger(lambda: (left.update(sockets), sockets.clear()))
     thread.join()
+    close_all(left)
     app.extensions["engine"].dispose()
 
 
