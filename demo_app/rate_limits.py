@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -11,7 +12,7 @@ from ipaddress import ip_address, ip_network
 from flask import Flask, current_app, request
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.errors import ConfigurationError, StorageError
-from limits.storage import MemoryStorage, storage_from_string
+from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
 from .config import Settings
@@ -62,6 +63,22 @@ class TooOftenError(Exception):
         self.is_news = is_news
 
 
+class _OwnMemory(MemoryStorage):
+    """Counts in this process. Of two threads that come at once, the library's own lets one start the other's timer a
+    second time, which fails."""
+
+    STORAGE_SCHEME = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._one_at_a_time = threading.Lock()
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Count, if it is not too often."""
+        with self._one_at_a_time:
+            return super().acquire_entry(key, limit, expiry, amount)
+
+
 @dataclass(frozen=True)
 class _Limits:
     items: dict[str, RateLimitItem]
@@ -81,7 +98,7 @@ class _Limits:
 def set_up(app: Flask, settings: Settings) -> None:
     """Raises UnsafeSettingError where the storage cannot be used."""
     try:
-        storage = storage_from_string(settings.rate_limit_storage, wrap_exceptions=True)
+        storage = _storage(settings.rate_limit_storage)
     except ConfigurationError as error:
         raise UnsafeSettingError(
             "RATE_LIMIT_STORAGE must be memory:// or the address of a Redis, whose Python package is installed."
@@ -99,7 +116,7 @@ def set_up(app: Flask, settings: Settings) -> None:
             ORGANIZATIONS: RateLimitItemPerHour(10, namespace=ORGANIZATIONS),
         },
         counter=MovingWindowRateLimiter(storage),
-        own_counter=MovingWindowRateLimiter(MemoryStorage()),
+        own_counter=MovingWindowRateLimiter(_OwnMemory()),
     )
 
 
@@ -119,6 +136,10 @@ def visitor() -> str:
     except ValueError:
         return text
     return str(ip_network((address, _IPV6_NETWORK), strict=False)) if address.version == 6 else text
+
+
+def _storage(address: str) -> Storage:
+    return _OwnMemory() if address == "memory://" else storage_from_string(address, wrap_exceptions=True)
 
 
 def _hit(counter: MovingWindowRateLimiter, item: RateLimitItem, *whose: str) -> int:

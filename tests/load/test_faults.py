@@ -26,4 +26,5 @@ def test_a_server_that_is_dead_keeps_nobody_out_of_the_others(here: Place) -> No
     counts, _ = faults.run_with_a_dead_server(here, LOGINS, dead=True)
     assert (counts.logins, counts.never) == (LOGINS, 0), counts
     assert counts.retries <= LOGINS // 4, counts  # some may have to begin anew
+    assert not [cause for cause in counts.causes if cause.endswith(" 500")], here.log.read_text()
     assert counts.are_sound, counts

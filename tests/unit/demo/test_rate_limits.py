@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
 import pytest
 from flask import Flask
 from limits.errors import StorageError
@@ -26,6 +30,25 @@ def test_one_more_than_the_limit_has_to_wait(app: Flask) -> None:
             rate_limits.count(rate_limits.LOGINS, "somebody")
     assert 50 < refused.value.seconds <= 60
     assert refused.value.is_news
+
+
+def test_two_that_come_at_once_are_both_counted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    both_have_a_timer = threading.Barrier(2)
+
+    def set_and_wait(storage: MemoryStorage, name: str, value: object) -> None:
+        object.__setattr__(storage, name, value)
+        if name == "timer":
+            with suppress(threading.BrokenBarrierError):
+                both_have_a_timer.wait(0.3)
+
+    def count_for(somebody: str) -> None:
+        with app.app_context():
+            count(1, rate_limits.LOGINS, somebody)
+
+    app.extensions["rate_limits"].counter.storage.timer.join()
+    monkeypatch.setattr(MemoryStorage, "__setattr__", set_and_wait)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(count_for, ["somebody", "somebody else"])) == [None, None]
 
 
 def test_others_are_not_concerned(app: Flask) -> None:
