@@ -12,6 +12,7 @@ from social_bitbucket_server import flask as bitbucket
 
 from . import (
     account,
+    add_integration,
     audit,
     commands,
     configuration,
@@ -86,6 +87,7 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
         configuration,
         account,
         settings,
+        add_integration,
         oauth2,
         setup,
         operation,

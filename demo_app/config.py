@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, ip_network
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from social_bitbucket_server.addresses import AddressPolicy, Network
@@ -184,6 +185,14 @@ class Settings:
         """The proxy through which the servers of the organization *slug* are asked, as the library takes it."""
         proxy = self.proxies.get(slug, self.proxies.get("*", ""))
         return {"all": proxy} if proxy else {}
+
+    def way_out(self, slug: str) -> dict[str, Any]:
+        """How the servers of the organization *slug* are reached, by the names of the library."""
+        return {
+            "verify": self.ca_bundle or True,
+            "proxies": self.proxies_of(slug),
+            "address_policy": self.address_policy(slug),
+        }
 
 
 def _private_networks(text: str) -> dict[str, tuple[Network, ...]]:

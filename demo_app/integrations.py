@@ -386,11 +386,9 @@ def _by_either_oauth(record: IntegrationRecord) -> dict[str, Any]:
         ),
         "namespace": record.namespace,
         "name": record.name,
-        "verify": settings.ca_bundle or True,
         "ca_certificates": record.ca_certificates,
-        "proxies": settings.proxies_of(record.organization.slug),
-        "address_policy": settings.address_policy(record.organization.slug),
         "admission": record.admission,
+        **settings.way_out(record.organization.slug),
     }
 
 

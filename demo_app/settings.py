@@ -34,7 +34,7 @@ from . import (
     worksheets,
 )
 from .config import Settings
-from .forms import DeleteForm, EditIntegrationForm, NewIntegrationForm
+from .forms import DeleteForm, EditIntegrationForm
 from .models import IntegrationRecord, OAuth, Organization
 
 blueprint = Blueprint("settings", __name__, url_prefix="/o/<slug>/settings")
@@ -61,31 +61,6 @@ def integrations_list(organization: Organization) -> ResponseReturnValue:
         conditions=attempts.conditions_of(records),
         login_link=_login_link(organization),
     )
-
-
-@blueprint.get("/integrations/add")
-@access.for_owner
-def add(organization: Organization) -> ResponseReturnValue:
-    """The form for a new integration."""
-    return render_template(
-        "settings/add.html", organization=organization, form=NewIntegrationForm(_settings().base_url_rules)
-    )
-
-
-@blueprint.post("/integrations/add")
-@access.for_owner
-def create(organization: Organization) -> ResponseReturnValue:
-    """Make the integration and show its worksheet."""
-    form = NewIntegrationForm(_settings().base_url_rules)
-    if not form.validate() or form.server_url is None:
-        return render_template("settings/add.html", organization=organization, form=form), 422
-    rate_limits.count(rate_limits.KEY_PAIRS, str(organization.id))
-    record = integrations.make(
-        organization, form.name.data, form.server_url, ca_certificates=form.ca_certificates.data, oauth=form.oauth
-    )
-    flash("The integration is added. Now let Bitbucket know it.")
-    page = "settings.integration" if form.oauth is OAuth.ONE else "oauth2.page"
-    return redirect(url_for(page, slug=organization.slug, integration=record.id), 303)
 
 
 @blueprint.get("/integrations/<integration>")

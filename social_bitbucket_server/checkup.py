@@ -26,6 +26,7 @@ from .interceptions import interception, is_intercepted
 from .oauth2_client import OAuth2Client
 from .problems import BitbucketServerError, Problem
 from .reaching import connect, look_up
+from .secret import Secret
 from .server_url import BaseURLRules, ServerURL
 from .signing import authorization, base_string
 from .tls_check import ShownCertificate, diagnose, served_chain, shown
@@ -34,7 +35,7 @@ from .trust import ssl_context
 from .worksheet import Dialog, dialog_of
 
 if TYPE_CHECKING:
-    from .addresses import Address
+    from .addresses import Address, AddressPolicy
 
 SECONDS = 15.0
 """What all stages together may take, also when everything hangs."""
@@ -126,6 +127,36 @@ def check_up(make_integration: Callable[[], Integration | OAuth2Integration], ca
             continue
         result, ended = _look(stage, look)
         yield result
+
+
+def look_at_server(
+    server_url: ServerURL,
+    *,
+    verify: bool | str = True,
+    ca_certificates: str = "",
+    proxies: Mapping[str, str] | None = None,
+    address_policy: AddressPolicy | None = None,
+) -> Result:
+    """What a server is, before anything is agreed with it: the result of :attr:`Stage.BITBUCKET`, with the ``version``
+    in its facts, or of the stage that failed before. How it is reached is as in :class:`~.integration.Integration`.
+    """
+    # Its credentials are never sent: they belong to the last stage, and this is over before.
+    integration = OAuth2Integration(
+        id="look",
+        server_url=server_url,
+        client_id="none",
+        client_secret=Secret("none"),
+        namespace="",
+        verify=verify,
+        ca_certificates=ca_certificates,
+        proxies=proxies or {},
+        address_policy=address_policy,
+    )
+    return next(
+        result
+        for result in check_up(lambda: integration, "")
+        if result.outcome is Outcome.FAILED or result.stage is Stage.BITBUCKET
+    )
 
 
 def _look(stage: Stage, look: Callable[[], Result]) -> tuple[Result, bool]:

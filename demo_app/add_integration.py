@@ -1,0 +1,79 @@
+"""*Add Integration*, for the owner: which server it is, and what is advised for its version."""
+
+from __future__ import annotations
+
+from flask import Blueprint, current_app, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from social_bitbucket_server.checkup import Result, look_at_server
+from social_bitbucket_server.server_url import ServerURL
+from social_bitbucket_server.worksheet import is_oauth2_better
+
+from . import access, audit, database, integrations, rate_limits
+from .config import Settings
+from .forms import NewIntegrationForm
+from .models import OAuth, Organization
+
+blueprint = Blueprint("add_integration", __name__, url_prefix="/o/<slug>/settings/integrations/add")
+
+
+@blueprint.get("")
+@access.for_owner
+def page(organization: Organization) -> ResponseReturnValue:
+    """The form for a new integration."""
+    return _page(organization, _form())
+
+
+@blueprint.post("")
+@access.for_owner
+def create(organization: Organization) -> ResponseReturnValue:
+    """Make the integration and show its worksheet."""
+    form = _form()
+    if not form.validate() or form.server_url is None:
+        return _page(organization, form), 422
+    rate_limits.count(rate_limits.KEY_PAIRS, str(organization.id))
+    record = integrations.make(
+        organization, form.name.data, form.server_url, ca_certificates=form.ca_certificates.data, oauth=form.oauth
+    )
+    flash("The integration is added. Now let Bitbucket know it.")
+    worksheet = "settings.integration" if form.oauth is OAuth.ONE else "oauth2.page"
+    return redirect(url_for(worksheet, slug=organization.slug, integration=record.id), 303)
+
+
+@blueprint.post("/look")
+@access.for_owner
+def look(organization: Organization) -> ResponseReturnValue:
+    """Ask the server for its version, choose the OAuth that is better there, and show the form again."""
+    form = _form()
+    form.name.validators = ()
+    if not form.validate() or form.server_url is None:
+        return _page(organization, form), 422
+    rate_limits.count(rate_limits.TESTS, rate_limits.visitor(), f"organization {organization.id}")
+    found = _look_at(organization, form.server_url, form.ca_certificates.data)
+    if found.problem is None:
+        better = OAuth.TWO if is_oauth2_better(found.facts["version"]) else OAuth.ONE
+        form.oauth_version.data = better.value
+    return _page(organization, form, found)
+
+
+def _look_at(organization: Organization, server_url: ServerURL, ca_certificates: str) -> Result:
+    way_out = _settings().way_out(organization.slug)
+    database.session.commit()  # nobody waits for this request's connection while the server is asked
+    found = look_at_server(server_url, ca_certificates=ca_certificates, **way_out)
+    audit.record(
+        "server.looked_at", outcome=found.outcome, org_id=organization.id, problem=found.problem and found.problem.code
+    )
+    return found
+
+
+def _form() -> NewIntegrationForm:
+    return NewIntegrationForm(_settings().base_url_rules)
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["settings"]
+    return settings
+
+
+def _page(organization: Organization, form: NewIntegrationForm, found: Result | None = None) -> str:
+    return render_template("settings/add.html", organization=organization, form=form, found=found)
