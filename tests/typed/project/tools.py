@@ -10,7 +10,7 @@ from social_core.exceptions import SocialAuthBaseException
 from social_bitbucket_server.addresses import PUBLIC_ONLY, AddressPolicy, Network
 from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.ca_certificates import read_ca_certificates
-from social_bitbucket_server.checkup import Outcome, Result, Stage, check_up, first_failure
+from social_bitbucket_server.checkup import Outcome, Result, Stage, check_up, first_failure, look_at_server
 from social_bitbucket_server.client import AccessToken, Client
 from social_bitbucket_server.integration import Credentials, Integration, OAuth2Integration
 from social_bitbucket_server.key_ring import KeyRing
@@ -120,10 +120,11 @@ def set_up_oauth2(address: ServerURL, version: str) -> str:
 
 
 def test_it(integration: Integration, callback: str) -> str:
+    version: str = look_at_server(integration.server_url, verify=integration.verify).facts.get("version", "")
     results: list[Result] = list(check_up(lambda: integration, callback))
     failed = first_failure(results)
     if failed is None:
-        return "all passed"
+        return f"all passed by {version}"
     return f"{failed.stage} of {len(Stage)}: {failed.says}" if failed.outcome is Outcome.FAILED else ""
 
 
