@@ -22,7 +22,7 @@ from waitress import create_server  # type: ignore[import-untyped]  # it has no 
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.server_url import ServerURL
 
-from . import audit, create_app, database, integrations, navigation, people
+from . import audit, create_app, database, integrations, navigation, people, worksheets
 from .config import OutboundMode, Settings
 from .instance_files import UnsafeSettingError, make_private_file
 from .models import IntegrationRecord, Organization
@@ -86,12 +86,15 @@ def prepare(app: Flask, sandbox: Sandbox) -> str:
     password = settings.instance.read_or_make("owner_password", lambda: secrets.token_urlsafe(12))
     organization = _organization(password)
     record = _integration(organization, ServerURL.parse(sandbox.url, settings.base_url_rules))
-    sandbox.link(
-        name=f"{settings.application_name} ({organization.name})",
-        application_url=navigation.absolute(integrations.application_path(record)),
-        consumer_key=record.consumer_key,
-        public_key=record.active_key_pair.public_key if record.active_key_pair else "",
-    )
+    pair = record.active_key_pair
+    if pair is not None:
+        link = integrations.link_number(record, pair)
+        sandbox.link(
+            name=worksheets.application_name(record, link),
+            application_url=navigation.absolute(integrations.application_path(record, link)),
+            consumer_key=pair.consumer_key,
+            public_key=pair.public_key,
+        )
     login_link = navigation.absolute(url_for("organization.login", slug=organization.slug))
     owner_login = navigation.absolute(url_for("organization.owner_login", slug=organization.slug))
     return f"""

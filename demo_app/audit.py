@@ -27,6 +27,8 @@ logger = logging.getLogger("demo_app.audit")
 Event = Literal[
     "admin.denied",
     "audit.pruned",
+    "consumer_key.created",
+    "consumer_key.replaced",
     "identity.connected",
     "identity.disconnected",
     "integration.began_anew",
@@ -72,6 +74,8 @@ Event = Literal[
 SENTENCES: dict[str, str] = {
     "admin.denied": "Somebody who does not own this organization tried to open its settings.",
     "audit.pruned": "Old entries of the audit log were deleted.",
+    "consumer_key.created": "A new application link was prepared, with a consumer key of its own.",
+    "consumer_key.replaced": "A new application link is in use; the old one can be removed in Bitbucket.",
     "identity.connected": "A person connected another Bitbucket account.",
     "identity.disconnected": "A person disconnected a Bitbucket account.",
     "integration.began_anew": "An integration got another server, where everybody begins anew.",

@@ -10,7 +10,21 @@ from flask.cli import AppGroup
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from . import attempts, audit, clock, configuration, database, integrations, key_rotation, login_ways, people, sessions
+from social_bitbucket_server.worksheet import render_text
+
+from . import (
+    attempts,
+    audit,
+    clock,
+    configuration,
+    database,
+    integrations,
+    key_rotation,
+    login_ways,
+    people,
+    sessions,
+    worksheets,
+)
 from .forms import LEAST_PASSWORD_LENGTH, SLUG
 from .models import DAYS_KEPT, IntegrationRecord, Organization
 
@@ -133,13 +147,20 @@ def enable_integration(integration_id: str) -> None:
 
 @of_integrations.command("rotate")
 @click.argument("integration_id")
-def rotate(integration_id: str) -> None:
+@click.option("--new-consumer-key", is_flag=True, help="For a new application link; writes its worksheet.")
+def rotate(integration_id: str, new_consumer_key: bool) -> None:
     """Make a new key pair that waits beside the old one; writes its public key, to be pasted into Bitbucket."""
     record = _integration(integration_id)
     if record.is_for_oauth2:
         raise click.ClickException("OAuth 2 has no key pair. Renew the client secret in Bitbucket, and enter it there.")
-    key_rotation.begin(record)
+    if not key_rotation.begin(record, with_new_link=new_consumer_key):
+        raise click.ClickException(
+            "An old application link waits for its removal: its owner has to confirm that first."
+        )
     database.session.refresh(record)
+    if new_consumer_key:
+        click.echo(render_text(worksheets.steps_of_new_link(record, worksheets.dialog(record, ""))), nl=False)
+        return
     pair = record.pending_key_pair
     click.echo(pair.public_key if pair is not None else "", nl=False)
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from flask import current_app, g, url_for
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
 from social_bitbucket_server.admission import Admission
-from social_bitbucket_server.integration import Integration, OAuth2Integration
+from social_bitbucket_server.integration import Credentials, Integration, OAuth2Integration
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey, new_consumer_key
 from social_bitbucket_server.pending import LIFETIME
@@ -24,7 +24,15 @@ from social_bitbucket_server.server_url import BaseURLRules, ServerURL
 from . import audit, clock, database, identities, sessions
 from .config import Settings
 from .instance_files import UnsafeSettingError
-from .models import ClientCredentials, IntegrationRecord, KeyPair, KeyState, OAuth, Organization
+from .models import (
+    ApplicationLink,
+    ClientCredentials,
+    IntegrationRecord,
+    KeyPair,
+    KeyState,
+    OAuth,
+    Organization,
+)
 
 _PURPOSE = "integration-private-key"
 _CLIENT_SECRET = "integration-client-secret"  # noqa: S105  # a purpose
@@ -114,7 +122,6 @@ def make(
         number=organization.integrations_made,
         name=name,
         base_url=str(server_url),
-        consumer_key=new_consumer_key(),
         namespace=new_namespace(),
         ca_certificates=ca_certificates,
         oauth1_ended_at=clock.now() if oauth is OAuth.TWO else None,
@@ -122,7 +129,7 @@ def make(
     database.session.add(record)
     database.session.flush()
     if oauth is OAuth.ONE:
-        add_key_pair(record, make_private_key(), KeyState.ACTIVE)
+        add_key_pair(record, make_private_key(), KeyState.ACTIVE, add_link(record))
     audit.record(
         "integration.created",
         org_id=organization.id,
@@ -138,8 +145,20 @@ def new_namespace() -> str:
     return secrets.token_hex(16)
 
 
-def add_key_pair(record: IntegrationRecord, key: PrivateKey, state: KeyState) -> None:
-    """Give *record* a key pair, with its private key sealed. The caller commits."""
+def add_link(record: IntegrationRecord) -> str:
+    """Give *record* an application link of its own; returns its consumer key. The caller commits."""
+    last = database.session.scalar(
+        select(func.max(ApplicationLink.number)).where(ApplicationLink.integration_id == record.id)
+    )
+    link = ApplicationLink(consumer_key=new_consumer_key(), integration_id=record.id, number=(last or 0) + 1)
+    database.session.add(link)
+    database.session.flush()
+    return link.consumer_key
+
+
+def add_key_pair(record: IntegrationRecord, key: PrivateKey, state: KeyState, consumer_key: str) -> None:
+    """Give *record* a key pair for the application link with this *consumer_key*, with its private key sealed. The
+    caller commits."""
     key_id = secrets.token_hex(12)
     database.session.add(
         KeyPair(
@@ -148,6 +167,7 @@ def add_key_pair(record: IntegrationRecord, key: PrivateKey, state: KeyState) ->
             stored_state=state.value,
             public_key=key.public.pem,
             sealed_private_key=sealed_keys().seal(key, integration_id=record.id, key_id=key_id),
+            consumer_key=consumer_key,
         )
     )
     audit.record("key.created", org_id=record.organization_id, integration_id=record.id)
@@ -314,10 +334,11 @@ def for_login(integration_id: str) -> Integration | None:
     pair = record.active_key_pair if record is not None else None
     if record is None or pair is None:
         return None
-    ended = record.oauth1_ended_at
-    if ended is not None and clock.now() - ended > timedelta(seconds=LIFETIME):
+    if record.oauth1_ended_at is not None and _is_long_ago(record.oauth1_ended_at):
         return None
-    return _when_all_is_read(signing_with(record, pair, record.pending_key_pair))
+    return _when_all_is_read(
+        signing_with(record, pair, pending=record.pending_key_pair, replaced=_replaced_just_now(record))
+    )
 
 
 def for_oauth2_login(integration_id: str) -> OAuth2Integration | None:
@@ -328,30 +349,47 @@ def for_oauth2_login(integration_id: str) -> OAuth2Integration | None:
     return _when_all_is_read(by_oauth2(record, record.client_credentials))
 
 
+def _replaced_just_now(record: IntegrationRecord) -> KeyPair | None:
+    """The key pair that logins under way may have begun with, unless its private key is erased already."""
+    pair = record.replaced_key_pair
+    if pair is None or pair.replaced_at is None or pair.sealed_private_key is None:
+        return None
+    return None if _is_long_ago(pair.replaced_at) else pair
+
+
+def _is_long_ago(when: datetime) -> bool:
+    """Whether no login from before can be under way any more."""
+    return clock.now() - when > timedelta(seconds=LIFETIME)
+
+
 def _when_all_is_read(integration: _AnyIntegration) -> _AnyIntegration:
     """Bitbucket is asked next: nobody waits for this request's connection to the database meanwhile."""
     database.session.commit()
     return integration
 
 
-def signing_with(record: IntegrationRecord, pair: KeyPair, pending: KeyPair | None = None) -> Integration:
-    """*record* as the library wants it, with requests signed by *pair*'s private key, or by that of *pending*, which
-    waits for Bitbucket to have it.
+def signing_with(
+    record: IntegrationRecord, pair: KeyPair, *, pending: KeyPair | None = None, replaced: KeyPair | None = None
+) -> Integration:
+    """*record* as the library wants it, with requests signed by *pair*'s private key; by that of *pending* where
+    Bitbucket has it already, and by that of *replaced* in logins that began with it.
 
     Raises ``sealed_key_unopenable``, and ``invalid_base_url`` where the operator does not allow the server any more.
     """
     try:
-        private_key = sealed_keys().open(pair)
-        pending_key = sealed_keys().open(pending) if pending is not None else None
+        own = _credentials(pair)
+        others = {
+            "pending": _credentials(pending) if pending is not None else None,
+            "replaced": _credentials(replaced) if replaced is not None else None,
+        }
     except BitbucketServerError:
         audit.record("key.decrypt_failed", outcome="failure", integration_id=record.id)
         raise
-    return Integration(
-        consumer_key=record.consumer_key,
-        private_key=private_key,
-        pending_key=pending_key,
-        **_by_either_oauth(record),
-    )
+    return Integration(consumer_key=own.consumer_key, private_key=own.private_key, **others, **_by_either_oauth(record))
+
+
+def _credentials(pair: KeyPair) -> Credentials:
+    return Credentials(pair.consumer_key, sealed_keys().open(pair))
 
 
 def by_oauth2(record: IntegrationRecord, credentials: ClientCredentials) -> OAuth2Integration:
@@ -397,10 +435,18 @@ def server_url(record: IntegrationRecord) -> ServerURL:
     return ServerURL.parse(record.base_url, _ANY_BASE_URL)
 
 
-def application_path(record: IntegrationRecord) -> str:
-    """The path of the Application URL. One Bitbucket Server refuses the same Application URL twice, so only an
-    organization's first integration has the organization's own address; all of them show the same page."""
+def link_number(record: IntegrationRecord, pair: KeyPair) -> int:
+    """Which of *record*'s application links *pair* belongs to, from 1."""
+    return next(link.number for link in record.application_links if link.consumer_key == pair.consumer_key)
+
+
+def application_path(record: IntegrationRecord, link: int = 1) -> str:
+    """The path of the Application URL of *record*'s application link with the number *link*. One Bitbucket Server
+    refuses the same Application URL twice, so only the first link of an organization's first integration has the
+    organization's own address; all of them show the same page."""
     path = f"/o/{record.organization.slug}/"
+    if link > 1:
+        return f"{path}i/{record.number}/{link}/"
     return path if record.number == 1 else f"{path}i/{record.number}/"
 
 

@@ -1,44 +1,84 @@
 """A new key pair in place of an integration's old one: it waits beside it until Bitbucket accepts it.
 
-Logins are signed with the old key until then. A login whose signature is refused tries the one that waits. No private
-key is erased before its successor was accepted.
+It is for the application link that is there, or for a new one with a new consumer key. Logins are signed with the old
+key until then. A login that Bitbucket refuses with it tries the one that waits. No private key is erased before its
+successor was accepted.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from social_bitbucket_server.client import Client
 from social_bitbucket_server.integration import Integration
 
-from . import audit, database, integrations, navigation
+from . import audit, clock, database, integrations, navigation
 from .models import IntegrationRecord, KeyPair, KeyState, OAuth
 
 
-def begin(record: IntegrationRecord) -> None:
-    """Make a key pair that waits for Bitbucket, in place of one that waits already."""
+def begin(record: IntegrationRecord, *, with_new_link: bool = False) -> bool:
+    """Make a key pair that waits for Bitbucket, in place of one that waits already, and for *with_new_link* a consumer
+    key. Returns false, and makes nothing, where an old link waits for its removal: there would be three.
+    """
     key = integrations.make_private_key()
     integrations.lock(record)
-    if _move(record, KeyState.PENDING, KeyState.RETIRED):
-        audit.record("key.retired", integration_id=record.id)
-    integrations.add_key_pair(record, key, KeyState.PENDING)
+    pairs = _pairs(record)
+    if with_new_link and KeyState.REPLACED in pairs:
+        return False
+    if KeyState.PENDING in pairs:
+        _retire(pairs[KeyState.PENDING])
+    consumer_key = integrations.add_link(record) if with_new_link else pairs[KeyState.ACTIVE].consumer_key
+    integrations.add_key_pair(record, key, KeyState.PENDING, consumer_key)
+    if with_new_link:
+        audit.record("consumer_key.created", org_id=record.organization_id, integration_id=record.id)
     database.session.commit()
+    return True
 
 
 def verify(record: IntegrationRecord) -> bool:
-    """Sign a request with the key that waits; where Bitbucket accepts it, it becomes the active one, and the old
-    private key is erased. Returns whether that happened; false where no key waits.
+    """Sign a request with the key that waits, under its consumer key; where Bitbucket accepts it, it becomes the active
+    one. Returns whether that happened; false where no key waits.
 
     Raises BitbucketServerError, and changes nothing, where Bitbucket does not accept it or cannot be asked.
     """
     pair = record.pending_key_pair
     if pair is None:
         return False
-    public_key, integration = pair.public_key, integrations.signing_with(record, pair)
-    # The token is let go: nobody is sent to Bitbucket with it.
-    Client(integration).request_token(navigation.absolute(integrations.callback_path(record, OAuth.ONE)))
-    database.session.rollback()  # what was read before the server was asked may have changed
+    public_key = pair.public_key
+    _ask(record, pair)
     return _promote(record, public_key)
+
+
+def give_up(record: IntegrationRecord) -> bool:
+    """Keep the old key pair, and erase the private key of the one that waits. Returns whether one did.
+
+    Raises BitbucketServerError, and changes nothing, where Bitbucket does not accept the old one or cannot be asked.
+    """
+    pair = record.active_key_pair
+    if pair is None or record.pending_key_pair is None:
+        return False
+    _ask(record, pair)
+    integrations.lock(record)
+    pending = _pairs(record).get(KeyState.PENDING)
+    if pending is not None:
+        _retire(pending)
+    database.session.commit()
+    return pending is not None
+
+
+def note_removal(record: IntegrationRecord) -> None:
+    """The old application link is gone, and with it the logins that began with it."""
+    integrations.lock(record)
+    retire_replaced(record)
+    database.session.commit()
+
+
+def retire_replaced(record: IntegrationRecord) -> None:
+    """Erase the private key of the application link that was replaced, where there is one. The caller holds the lock,
+    and commits."""
+    replaced = _pairs(record).get(KeyState.REPLACED)
+    if replaced is not None:
+        _retire(replaced)
 
 
 def promote_after_a_login(integration: Integration) -> None:
@@ -48,29 +88,42 @@ def promote_after_a_login(integration: Integration) -> None:
         _promote(record, integration.private_key.public.pem)
 
 
+def _ask(record: IntegrationRecord, pair: KeyPair) -> None:
+    """Raises BitbucketServerError where Bitbucket does not accept *pair*."""
+    integration = integrations.signing_with(record, pair)
+    # The token is let go: nobody is sent to Bitbucket with it.
+    Client(integration).request_token(navigation.absolute(integrations.callback_path(record, OAuth.ONE)))
+    database.session.rollback()  # what was read before the server was asked may have changed
+
+
 def _promote(record: IntegrationRecord, public_key: str) -> bool:
     """Whether this key pair waited, and is in use now."""
     integrations.lock(record)
-    state = select(KeyPair.stored_state).where(KeyPair.public_key == public_key)
-    if database.session.scalar(state) != KeyState.PENDING.value:
+    pairs = _pairs(record)
+    old, new = pairs[KeyState.ACTIVE], pairs.get(KeyState.PENDING)
+    if new is None or new.public_key != public_key:
         return False
-    _move(record, KeyState.ACTIVE, KeyState.RETIRED)
-    _move(record, KeyState.PENDING, KeyState.ACTIVE)
-    audit.record("key.promoted", integration_id=record.id)
-    audit.record("key.retired", integration_id=record.id)
+    if new.consumer_key == old.consumer_key:
+        _retire(old)
+    else:
+        old.stored_state, old.replaced_at = KeyState.REPLACED.value, clock.now()
+        audit.record("consumer_key.replaced", org_id=record.organization_id, integration_id=record.id)
+    database.session.flush()  # there is one active key pair at a time
+    new.stored_state = KeyState.ACTIVE.value
+    audit.record("key.promoted", org_id=record.organization_id, integration_id=record.id)
     database.session.commit()
     return True
 
 
-def _move(record: IntegrationRecord, before: KeyState, after: KeyState) -> bool:
-    """Whether a key pair went from one state to the other. A retired one loses its private key."""
-    values: dict[str, str | None] = {"stored_state": after.value}
-    if after is KeyState.RETIRED:
-        values["sealed_private_key"] = None
-    moved = database.session.scalars(
-        update(KeyPair)
-        .where(KeyPair.integration_id == record.id, KeyPair.stored_state == before.value)
-        .values(values)
-        .returning(KeyPair.id)
-    ).all()
-    return bool(moved)
+def _pairs(record: IntegrationRecord) -> dict[KeyState, KeyPair]:
+    """The key pairs of *record*, which is locked, as they are now; there is one in each state but the retired."""
+    pairs = select(KeyPair).where(KeyPair.integration_id == record.id, KeyPair.stored_state != KeyState.RETIRED.value)
+    current = database.session.scalars(pairs, execution_options={"populate_existing": True})
+    return {pair.state: pair for pair in current}
+
+
+def _retire(pair: KeyPair) -> None:
+    """It loses its private key. The caller commits."""
+    pair.stored_state, pair.sealed_private_key = KeyState.RETIRED.value, None
+    database.session.flush()
+    audit.record("key.retired", integration_id=pair.integration_id)

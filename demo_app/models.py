@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from flask_login import UserMixin
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
 from social_bitbucket_server.admission import Admission
@@ -77,7 +77,6 @@ class IntegrationRecord(Base):
     base_url: Mapped[str] = mapped_column(String(255))
     moving_to: Mapped[str | None] = mapped_column(String(255))
     """A new base URL that waits for a trial login to show that it is the same server's."""
-    consumer_key: Mapped[str] = mapped_column(String(64), unique=True)
     namespace: Mapped[str] = mapped_column(String(32), unique=True)
     ca_certificates: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime] = mapped_column(Moment, default=clock.now)
@@ -98,6 +97,9 @@ class IntegrationRecord(Base):
     organization: Mapped[Organization] = relationship(back_populates="integrations")
     client_credentials: Mapped[ClientCredentials | None] = relationship(
         back_populates="integration", cascade="all, delete-orphan", passive_deletes=True
+    )
+    application_links: Mapped[list[ApplicationLink]] = relationship(
+        order_by="ApplicationLink.number", cascade="all, delete-orphan", passive_deletes=True
     )
     key_pairs: Mapped[list[KeyPair]] = relationship(
         back_populates="integration", order_by="KeyPair.created_at", cascade="all, delete-orphan", passive_deletes=True
@@ -131,6 +133,17 @@ class IntegrationRecord(Base):
         """The key pair that waits for Bitbucket to have its public key, if there is one."""
         return next((pair for pair in self.key_pairs if pair.state is KeyState.PENDING), None)
 
+    @property
+    def replaced_key_pair(self) -> KeyPair | None:
+        """The key pair whose application link can be removed, if there is one."""
+        return next((pair for pair in self.key_pairs if pair.state is KeyState.REPLACED), None)
+
+    @property
+    def has_new_link(self) -> bool:
+        """Whether the key pair that waits is for an application link of its own, with a new consumer key."""
+        active, pending = self.active_key_pair, self.pending_key_pair
+        return active is not None and pending is not None and pending.consumer_key != active.consumer_key
+
 
 Index(
     "one_enforced_integration",
@@ -141,6 +154,21 @@ Index(
 )
 
 
+class ApplicationLink(Base):
+    """An application link in Bitbucket, which knows an integration by this *consumer_key*. *number* counts within the
+    integration: a new link stands beside the old one, so it has another Application URL and another name."""
+
+    __tablename__ = "application_links"
+    __table_args__ = (
+        UniqueConstraint("integration_id", "number"),
+        UniqueConstraint("consumer_key", "integration_id"),
+    )
+
+    consumer_key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    integration_id: Mapped[str] = mapped_column(ForeignKey("integrations.id", ondelete="CASCADE"))
+    number: Mapped[int]
+
+
 class KeyState(StrEnum):
     """What a key pair is used for."""
 
@@ -148,21 +176,35 @@ class KeyState(StrEnum):
     """Nothing yet: it waits for Bitbucket to have its public key."""
     ACTIVE = "active"
     """Logins are signed with it."""
+    REPLACED = "replaced"
+    """Only the logins that began with it are signed with it, because another application link is in use. Its own can
+    be removed, and its private key is erased when those logins are over."""
     RETIRED = "retired"
     """Nothing any more; its private key is erased."""
 
 
 class KeyPair(Base):
-    """An integration's keys: the public one as text, which no other has, and the private one sealed."""
+    """An integration's keys: the public one as text, which no other has, and the private one sealed. *consumer_key* is
+    that of its application link. *replaced_at*: since when another link is in use.
+    """
 
     __tablename__ = "key_pairs"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["consumer_key", "integration_id"],
+            ["application_links.consumer_key", "application_links.integration_id"],
+            ondelete="CASCADE",
+        ),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     integration_id: Mapped[str] = mapped_column(ForeignKey("integrations.id", ondelete="CASCADE"), index=True)
     stored_state: Mapped[str] = mapped_column("state", String(16))
     public_key: Mapped[str] = mapped_column(Text, unique=True)
     sealed_private_key: Mapped[str | None] = mapped_column(Text)
+    consumer_key: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(Moment, default=clock.now)
+    replaced_at: Mapped[datetime | None] = mapped_column(Moment)
 
     integration: Mapped[IntegrationRecord] = relationship(back_populates="key_pairs")
 
@@ -215,7 +257,7 @@ Index(
 )
 
 
-for _state in (KeyState.ACTIVE, KeyState.PENDING):
+for _state in (KeyState.ACTIVE, KeyState.PENDING, KeyState.REPLACED):
     Index(
         f"one_{_state.value}_key_pair",
         KeyPair.integration_id,

@@ -10,7 +10,7 @@ from flask import g, session
 from social_bitbucket_server.profile import Profile
 from social_bitbucket_server.server_url import ServerURL
 
-from . import audit, database, identities, integrations, sessions
+from . import audit, database, identities, integrations, key_rotation, sessions
 from .models import IntegrationRecord
 
 _SESSION_KEY = "move"
@@ -77,6 +77,7 @@ def begin_anew(record: IntegrationRecord, server_url: ServerURL) -> int:
     record.server_version, record.last_login_at = "", None
     if record.client_credentials is not None:
         database.session.delete(record.client_credentials)
+    key_rotation.retire_replaced(record)
     audit.record("integration.began_anew", integration_id=record.id, people=concerned)
     database.session.commit()
     return concerned

@@ -20,7 +20,7 @@ from . import (
     sessions,
 )
 from .forms import OwnerLoginForm
-from .models import IntegrationRecord, Organization
+from .models import ApplicationLink, IntegrationRecord, Organization
 
 blueprint = Blueprint("organization", __name__, url_prefix="/o/<slug>")
 
@@ -33,12 +33,15 @@ def page(organization: Organization) -> ResponseReturnValue:
 
 
 @blueprint.get("/i/<int:number>/")
+@blueprint.get("/i/<int:number>/<int:link>/")
 @access.for_everybody
-def page_of_integration(organization: Organization, number: int) -> ResponseReturnValue:
-    """The same page under another address, for the Application URLs of further integrations."""
+def page_of_integration(organization: Organization, number: int, link: int = 1) -> ResponseReturnValue:
+    """The same page under other addresses, for the Application URLs of further integrations and application links."""
     known = select(IntegrationRecord.id).where(
         IntegrationRecord.organization_id == organization.id, IntegrationRecord.number == number
     )
+    if link > 1:
+        known = known.join(IntegrationRecord.application_links).where(ApplicationLink.number == link)
     if database.session.scalar(known) is None:
         abort(404)
     return render_template("organization/page.html", organization=organization)

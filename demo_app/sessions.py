@@ -20,10 +20,11 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import CallbackDict
 
+from social_bitbucket_server.pending import LIFETIME
 from social_bitbucket_server.secret import Secret
 
 from . import audit, browsers, clock, database
-from .models import IntegrationRecord, LoginSession, Organization, SocialStorage, User
+from .models import IntegrationRecord, KeyPair, LoginSession, Organization, SocialStorage, User
 
 IDLE_LIMIT = timedelta(minutes=60)
 ABSOLUTE_LIMIT = timedelta(hours=12)
@@ -177,7 +178,8 @@ def end_sessions_of_organization(organization: Organization) -> None:
 
 
 def prune() -> tuple[int, int]:
-    """Forget logins that were never finished, and sessions that nobody can use any more. Returns how many of each."""
+    """Forget logins that were never finished, and sessions that nobody can use any more. Returns how many of each.
+    Private keys that were kept for logins under way are erased when those are over."""
     forgotten = _forget(clock.now())
     database.session.commit()
     return forgotten
@@ -279,6 +281,10 @@ def _forget(now: datetime) -> tuple[int, int]:
     nonces: Any = SocialStorage.nonce
     logins = nonces.prune(_SECONDS_TO_REMEMBER_LOGINS)
     over: Any = database.session.execute(delete(LoginSession).where(LoginSession.last_seen_at < now - ABSOLUTE_LIMIT))
+    finished = KeyPair.replaced_at < now - timedelta(seconds=LIFETIME)
+    database.session.execute(
+        update(KeyPair).where(finished, KeyPair.sealed_private_key.is_not(None)).values(sealed_private_key=None)
+    )
     return logins, over.rowcount
 
 

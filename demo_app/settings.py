@@ -75,8 +75,12 @@ def integration(organization: Organization, integration: str) -> ResponseReturnV
 def plain_worksheet(organization: Organization, integration: str) -> ResponseReturnValue:
     """The worksheet as text, to be sent to whoever administers Bitbucket."""
     record = access.integration_or_404(organization, integration)
-    is_for_oauth2 = request.args.get("oauth") == OAuth.TWO.value
-    steps = worksheets.oauth2_steps(record) if is_for_oauth2 else worksheets.steps(record, _dialog(record))
+    if request.args.get("oauth") == OAuth.TWO.value:
+        steps = worksheets.oauth2_steps(record)
+    elif "new" in request.args:
+        steps = worksheets.steps_of_new_link(record, _dialog(record)) or abort(404)
+    else:
+        steps = worksheets.steps(record, _dialog(record))
     return render_text(steps), {"Content-Type": "text/plain; charset=utf-8"}
 
 
@@ -152,34 +156,54 @@ def give_up_move(organization: Organization, integration: str) -> ResponseReturn
 @blueprint.post("/integrations/<integration>/key-pair")
 @access.for_owner
 def make_key_pair(organization: Organization, integration: str) -> ResponseReturnValue:
-    """Make a key pair that waits until Bitbucket has its public key; the old one stays in use."""
+    """Make a key pair that waits until Bitbucket has its public key; the old one stays in use. It is for the old
+    application link, or for a new one."""
     record = access.integration_or_404(organization, integration)
     if record.is_for_oauth2:
         abort(404)
     rate_limits.count(rate_limits.KEY_PAIRS, str(organization.id))
-    key_rotation.begin(record)
-    flash("The new key pair is made. The old one stays in use until Bitbucket has the new public key.")
+    if not key_rotation.begin(record, with_new_link=request.form.get("link") == "new"):
+        flash("An old application link waits for its removal. Say that it is removed first; there would be three.")
+    elif request.form.get("link") == "new":
+        flash("The new key pair and consumer key are made. The old ones stay in use until Bitbucket has the new link.")
+    else:
+        flash("The new key pair is made. The old one stays in use until Bitbucket has the new public key.")
     return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
 
 
-@blueprint.post("/integrations/<integration>/key-pair/verify")
+@blueprint.post("/integrations/<integration>/key-pair/<any(verify,give_up):action>")
 @access.for_owner
-def verify_key_pair(organization: Organization, integration: str) -> ResponseReturnValue:
-    """Use the new key pair from now on, if Bitbucket accepts it."""
+def decide_on_key_pair(organization: Organization, integration: str, action: str) -> ResponseReturnValue:
+    """Use the new key pair from now on, or keep the old one, if Bitbucket accepts it."""
     record = access.integration_or_404(organization, integration)
     rate_limits.count(rate_limits.TESTS, rate_limits.visitor(), record.id)
     try:
-        is_in_use = key_rotation.verify(record)
+        is_done = key_rotation.verify(record) if action == "verify" else key_rotation.give_up(record)
     except BitbucketServerError as error:
         database.session.rollback()
         audit.record("key.refused", outcome="failure", integration_id=record.id, problem=error.code)
         if error.code == "address_blocked":
             audit.record("outbound.blocked", outcome="failure", **error.facts)
-        return _integration_page(organization, record, refusal=error.problem), 422
-    if is_in_use:
-        flash("Bitbucket accepts the new key pair. Logins are signed with it, and the old private key is erased.")
-    else:
+        page = _integration_page(organization, record, refusal=error.problem, refused=action)
+        return page, 422
+    if not is_done:
         flash("There is no new key pair to verify.")
+    elif action == "give_up":
+        flash("The old key pair stays in use. The private key of the new one is erased.")
+    elif record.replaced_key_pair is not None:
+        flash("Bitbucket accepts the new link. Logins go through it, and the old link can be removed.")
+    else:
+        flash("Bitbucket accepts the new key pair. Logins are signed with it, and the old private key is erased.")
+    return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
+
+
+@blueprint.post("/integrations/<integration>/key-pair/old-link-removed")
+@access.for_owner
+def note_removal(organization: Organization, integration: str) -> ResponseReturnValue:
+    """The old application link needs no mention any more."""
+    record = access.integration_or_404(organization, integration)
+    key_rotation.note_removal(record)
+    flash("The old private key is erased.")
     return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
 
 
@@ -312,8 +336,10 @@ def _dialog(record: IntegrationRecord) -> Dialog:
     return worksheets.dialog(record, request.args.get("bitbucket", ""))
 
 
-def _integration_page(organization: Organization, record: IntegrationRecord, refusal: Problem | None = None) -> str:
-    """*refusal*: why the new key pair cannot be used yet."""
+def _integration_page(
+    organization: Organization, record: IntegrationRecord, refusal: Problem | None = None, refused: str = ""
+) -> str:
+    """*refusal*: why the new key pair cannot be used yet, or the old one not be kept, as *refused* says."""
     dialog = _dialog(record)
     reference = _reference()
     if record.moving_to is not None:
@@ -327,10 +353,13 @@ def _integration_page(organization: Organization, record: IntegrationRecord, ref
         public_key=PublicKey.read(record.active_key_pair.public_key) if record.active_key_pair else None,
         new_public_key=PublicKey.read(record.pending_key_pair.public_key) if record.pending_key_pair else None,
         refusal=refusal,
+        refused=refused,
+        old_link=worksheets.old_link(record),
         login_link=_login_link(organization),
         people=words.count(identities.count(record), "person has", "people have"),
         server_url=integrations.server_url(record),
         steps=worksheets.steps(record, dialog),
+        steps_of_new_link=worksheets.steps_of_new_link(record, dialog),
         script=worksheets.script(record),
         setup_link=setup_links.live(record),
         condition=attempts.condition_of(record),

@@ -56,7 +56,8 @@ def revoke(organization: Organization, integration: str) -> ResponseReturnValue:
 @access.for_owner
 def script_for_owner(organization: Organization, integration: str) -> ResponseReturnValue:
     """The script, to be sent to whoever administers Bitbucket."""
-    return _script(access.integration_or_404(organization, integration))
+    record = access.integration_or_404(organization, integration)
+    return _script(worksheets.script_of_new_link(record) if "new" in request.args else worksheets.script(record))
 
 
 @blueprint.get("/setup/<token>")
@@ -88,7 +89,7 @@ def script(token: str) -> ResponseReturnValue:
     link = _known_link(token)
     if setup_links.condition(link) is not setup_links.Condition.LIVE:
         return _explanation(link)
-    return _script(link.integration)
+    return _script(worksheets.script(link.integration))
 
 
 @blueprint.post("/setup/<token>/test")
@@ -109,8 +110,7 @@ def test_connection(token: str) -> ResponseReturnValue:
     )
 
 
-def _script(record: IntegrationRecord) -> ResponseReturnValue:
-    text = worksheets.script(record)
+def _script(text: str) -> ResponseReturnValue:
     if not text:
         abort(404)
     return text, _SCRIPT_HEADERS

@@ -12,7 +12,7 @@ from social_bitbucket_server.worksheet import Dialog, Step, dialog_of, oauth2_wo
 
 from . import integrations, navigation
 from .config import Settings
-from .models import IntegrationRecord, OAuth
+from .models import IntegrationRecord, KeyPair, OAuth
 
 
 def dialog(record: IntegrationRecord, wanted: str) -> Dialog:
@@ -22,7 +22,15 @@ def dialog(record: IntegrationRecord, wanted: str) -> Dialog:
 
 def steps(record: IntegrationRecord, dialog: Dialog) -> tuple[Step, ...]:
     """The worksheet of *record*, for OAuth 2 where that is its only way; *dialog* is OAuth 1's."""
-    return oauth2_steps(record) if record.is_for_oauth2 else worksheet(**_values(record), dialog=dialog)
+    if record.is_for_oauth2:
+        return oauth2_steps(record)
+    return worksheet(**_values(record, record.active_key_pair), dialog=dialog)
+
+
+def steps_of_new_link(record: IntegrationRecord, dialog: Dialog) -> tuple[Step, ...]:
+    """The worksheet of the application link that *record*'s waiting key pair is for; empty where that is the old
+    one."""
+    return worksheet(**_values(record, record.pending_key_pair), dialog=dialog) if record.has_new_link else ()
 
 
 def oauth2_steps(record: IntegrationRecord) -> tuple[Step, ...]:
@@ -30,7 +38,7 @@ def oauth2_steps(record: IntegrationRecord) -> tuple[Step, ...]:
     return oauth2_worksheet(
         server_url=integrations.server_url(record),
         redirect_url=redirect_url(record),
-        application_name=_application_name(record) if record.is_for_oauth2 else f"{_application_name(record)} OAuth 2",
+        application_name=application_name(record) if record.is_for_oauth2 else f"{application_name(record)} OAuth 2",
     )
 
 
@@ -42,13 +50,32 @@ def redirect_url(record: IntegrationRecord) -> str:
 def script(record: IntegrationRecord) -> str:
     """The script by which the Bitbucket admin makes the application link of *record* for OAuth 1; it holds no secret.
     Empty where people log in by OAuth 2 alone: for that Bitbucket has no REST that is documented."""
-    return "" if record.is_for_oauth2 else link_script(**_values(record))
+    return "" if record.is_for_oauth2 else link_script(**_values(record, record.active_key_pair))
 
 
-def _application_name(record: IntegrationRecord) -> str:
-    """Links on one server have different names."""
+def script_of_new_link(record: IntegrationRecord) -> str:
+    """The same for the application link that the waiting key pair is for."""
+    return link_script(**_values(record, record.pending_key_pair)) if record.has_new_link else ""
+
+
+def old_link(record: IntegrationRecord) -> dict[str, str] | None:
+    """What the application link that can be removed is called in Bitbucket, if there is one."""
+    pair = record.replaced_key_pair
+    if pair is None:
+        return None
+    link = integrations.link_number(record, pair)
+    return {
+        "application_name": application_name(record, link),
+        "application_url": navigation.absolute(integrations.application_path(record, link)),
+        "consumer_key": pair.consumer_key,
+    }
+
+
+def application_name(record: IntegrationRecord, link: int = 1) -> str:
+    """The name of *record*'s application link with the number *link*. Links on one server have different names."""
     number = "" if record.number == 1 else f" {record.number}"
-    return f"{_settings().application_name} ({record.organization.name}{number})"
+    further = "" if link == 1 else f", link {link}"
+    return f"{_settings().application_name} ({record.organization.name}{number}{further})"
 
 
 def _settings() -> Settings:
@@ -56,16 +83,16 @@ def _settings() -> Settings:
     return settings
 
 
-def _values(record: IntegrationRecord) -> dict[str, Any]:
-    """Raises ValueError where *record* has no key pair, because OAuth 2 was chosen from the beginning."""
-    pair = record.active_key_pair
+def _values(record: IntegrationRecord, pair: KeyPair | None) -> dict[str, Any]:
+    """Raises ValueError where *record* has no such key pair, because OAuth 2 was chosen from the beginning."""
     if pair is None:
         raise ValueError(record.id)
+    link = integrations.link_number(record, pair)
     return {
         "server_url": integrations.server_url(record),
-        "application_url": navigation.absolute(integrations.application_path(record)),
-        "application_name": _application_name(record),
-        "consumer_key": record.consumer_key,
+        "application_url": navigation.absolute(integrations.application_path(record, link)),
+        "application_name": application_name(record, link),
+        "consumer_key": pair.consumer_key,
         "consumer_name": _settings().application_name,
         "public_key": PublicKey.read(pair.public_key),
     }

@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import Connection, insert, text
 
 from demo_app import clock, integrations
-from demo_app.models import IntegrationRecord, KeyPair, KeyState, Organization
+from demo_app.models import ApplicationLink, IntegrationRecord, KeyPair, KeyState, Organization
 from social_bitbucket_server.keys import PrivateKey
 
 from .visitors import Door
@@ -45,7 +45,7 @@ def _one(connection: Connection, slug: str, base_url: str, key: PrivateKey) -> D
     sealed = integrations.sealed_keys().seal(key, integration_id=row["id"], key_id=pair_id)
     connection.execute(insert(IntegrationRecord), [row])
     # The same key serves several; only the column must differ.
-    connection.execute(insert(KeyPair), [_pair(row["id"], pair_id, f"{key.public.pem}{pair_id}", sealed)])
+    _insert_pairs(connection, [_pair(row["id"], pair_id, f"{key.public.pem}{pair_id}", sealed)])
     return Door(slug, row["id"], row["namespace"])
 
 
@@ -55,6 +55,13 @@ def _unused(connection: Connection, begun: str, numbers: Sequence[int]) -> None:
     connection.execute(insert(IntegrationRecord), rows)
     made_up = _made_up()
     pairs = [_pair(row["id"], secrets.token_hex(12), next(made_up), next(made_up)) for row in rows]
+    _insert_pairs(connection, pairs)
+
+
+def _insert_pairs(connection: Connection, pairs: Sequence[dict[str, Any]]) -> None:
+    """Each for an application link of its own."""
+    links = [{"consumer_key": pair["consumer_key"], "integration_id": pair["integration_id"]} for pair in pairs]
+    connection.execute(insert(ApplicationLink), [{**link, "number": 1} for link in links])
     connection.execute(insert(KeyPair), pairs)
 
 
@@ -77,7 +84,6 @@ def _integration(organization_id: int, base_url: str) -> dict[str, Any]:
         "number": 1,
         "name": "Bitbucket",
         "base_url": base_url,
-        "consumer_key": secrets.token_hex(16),
         "namespace": secrets.token_hex(16),
     }
 
@@ -89,5 +95,6 @@ def _pair(integration_id: str, pair_id: str, public_key: str, sealed: str) -> di
         "state": KeyState.ACTIVE.value,
         "public_key": public_key,
         "sealed_private_key": sealed,
+        "consumer_key": secrets.token_hex(16),
         "created_at": clock.now(),
     }

@@ -17,7 +17,15 @@ from sqlalchemy import func, select, text
 
 from demo_app import clock, create_app, database, integrations, people, setup_links
 from demo_app.config import Settings
-from demo_app.models import IntegrationRecord, KeyPair, LoginSession, Organization, SocialStorage, User
+from demo_app.models import (
+    ApplicationLink,
+    IntegrationRecord,
+    KeyPair,
+    LoginSession,
+    Organization,
+    SocialStorage,
+    User,
+)
 from social_bitbucket_server.addresses import AddressPolicy
 from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.flask import FlaskStrategy
@@ -155,6 +163,12 @@ class DemoWorld(World):
     def change_integration(self, place: Place, **columns: Any) -> None:
         with self.context():
             record = database.session.get_one(IntegrationRecord, place.integration_id)
+            consumer_key = columns.pop("consumer_key", None)
+            if consumer_key is not None:
+                link = ApplicationLink(consumer_key=consumer_key, integration_id=record.id, number=2)
+                database.session.add(link)
+                database.session.flush()
+                record.active_key_pair.consumer_key = consumer_key
             for name, value in columns.items():
                 setattr(record, name, value)
             database.session.commit()

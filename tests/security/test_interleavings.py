@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 import trustme
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -28,9 +29,10 @@ from sqlalchemy import select
 from urllib3 import HTTPHeaderDict
 
 from demo_app import create_app, database, integrations, key_rotation, moves, people, upgrade
-from demo_app.models import LoginSession, Organization, SocialStorage, User
+from demo_app.models import KeyPair, LoginSession, Organization, SocialStorage, User
 from social_bitbucket_server import client, oauth2_client
 from social_bitbucket_server.keys import PrivateKey
+from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.profile import Profile
 from social_bitbucket_server.server_url import ServerURL
 from social_bitbucket_server.transport import Answer
@@ -47,11 +49,12 @@ OAUTH2_TOKEN = "/rest/oauth2/latest/token"  # an address
 
 @dataclass(eq=False)
 class Tab:
-    """A login that was begun in a browser's tab."""
+    """A login that was begun in a browser's tab, through the application link with this *consumer_key*."""
 
     browser: int
     place: str
     token: str
+    consumer_key: str = ""
     under_way: bool = True
     server: int = 0
     """Which of the servers that the integration had, one after the other."""
@@ -65,7 +68,8 @@ class Prepared:
     database: Path
     integration_ids: dict[str, str]
     authority: trustme.CA
-    public_keys: dict[str, str]
+    links: dict[str, dict[str, str]]
+    """The public key of each consumer key that a server knows in the beginning."""
     spare_keys: list[PrivateKey]
     snapshot: bytes = b""
 
@@ -92,16 +96,17 @@ def host(name: str) -> str:
 
 def prepare(instance: Path) -> Prepared:
     app = create_app({"PUBLIC_BASE_URL": ORIGIN, "SECRET_KEY": "s" * 64, "INSTANCE_PATH": str(instance)})
-    ids, public_keys = {}, {}
+    ids, links = {}, {}
     with app.test_request_context(base_url=ORIGIN):
         for slug in sorted(set(SLUGS.values())):
             people.create_organization(slug=slug, name=f"Org {slug}", email=f"{slug}@corp.example", password=PASSWORD)
         for name, slug in SLUGS.items():
             organization = database.session.scalars(select(Organization).where(Organization.slug == slug)).one()
             record = integrations.make(organization, name, ServerURL.parse(f"https://{host(name)}:{PORT}"))
-            ids[name], public_keys[name] = record.id, record.active_key_pair.public_key
-    spare_keys = [PrivateKey.generate() for _ in range(4)]
-    return Prepared(app, instance / "demo.sqlite", ids, trustme.CA(), public_keys, spare_keys)
+            pair = record.active_key_pair
+            ids[name], links[name] = record.id, {pair.consumer_key: pair.public_key}
+    spare_keys = [PrivateKey.generate() for _ in range(6)]
+    return Prepared(app, instance / "demo.sqlite", ids, trustme.CA(), links, spare_keys)
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -126,8 +131,10 @@ class Interleavings(RuleBasedStateMachine):
         """Whose each identity is."""
         self.enabled = dict.fromkeys(SLUGS, True)
         self.ways = {name: {"1"} for name in SLUGS}
-        self.pasted = dict(self.prepared.public_keys)
-        """The public key that each server has."""
+        self.links = {place: dict(links) for place, links in self.prepared.links.items()}
+        """The public key of each consumer key that each server knows."""
+        self.begun_with: dict[tuple[str, str], str] = {}
+        """The consumer key that each request token belongs to, by its server."""
         self.spare_keys = list(self.prepared.spare_keys)
         self.codes: dict[str, str] = {}
         """Who allowed a login by OAuth 2, by its code."""
@@ -157,18 +164,32 @@ class Interleavings(RuleBasedStateMachine):
         server.received.append(received)
         if path == OAUTH2_TOKEN:
             return self.grant(server, parse_qs(body or ""))
-        if path == REQUEST_TOKEN and not server.scripts and not self.is_signed(place, url, received):
-            return Answer(401, HTTPHeaderDict(), b"oauth_problem=signature_invalid")
+        refusal = self.refusal(place, url, received) if path in {REQUEST_TOKEN, ACCESS_TOKEN} else ""
+        if refusal and not server.scripts:
+            return Answer(401, HTTPHeaderDict(), f"oauth_problem={refusal}".encode())
         script = server.script_for(received)
         reply = script if isinstance(script, Reply) else script(received)
         text = reply.body if isinstance(reply.body, bytes) else reply.body.encode()
+        if path == REQUEST_TOKEN:
+            (token,) = parse_qs(text.decode())["oauth_token"]
+            self.begun_with[place, token] = received.oauth["oauth_consumer_key"]
         return Answer(reply.status, HTTPHeaderDict(list(reply.headers)), text)
 
-    def is_signed(self, place: str, url: str, received: Received) -> bool:
-        """Whether a request for a token is signed with the key whose public one the server has."""
+    def refusal(self, place: str, url: str, received: Received) -> str:
+        """Why the server refuses a request for a token, if it does: it knows consumer keys, whose request tokens are
+        whose, and a public key for each."""
+        consumer_key, token = received.oauth["oauth_consumer_key"], received.oauth.get("oauth_token")
+        if consumer_key not in self.links[place]:
+            return "consumer_key_unknown"
+        if token is not None and self.begun_with.get((place, token), consumer_key) != consumer_key:
+            return "token_rejected"
+        return "" if self.is_signed(self.links[place][consumer_key], url, received) else "signature_invalid"
+
+    def is_signed(self, public_pem: str, url: str, received: Received) -> bool:
+        """Whether a request for a token is signed with the key whose public one this is."""
         parameters = signature.collect_parameters(headers={"Authorization": received.headers["Authorization"]})
         text = signature.signature_base_string("POST", url, signature.normalize_parameters(parameters))
-        public_key: Any = serialization.load_pem_public_key(self.pasted[place].encode())
+        public_key: Any = serialization.load_pem_public_key(public_pem.encode())
         signed = base64.b64decode(received.oauth["oauth_signature"])
         try:
             public_key.verify(signed, text.encode(), padding.PKCS1v15(), hashes.SHA1())
@@ -221,7 +242,7 @@ class Interleavings(RuleBasedStateMachine):
             return Tab(browser, place, "never-issued", under_way=False)
         (token,) = parse_qs(urlsplit(response.location).query)["oauth_token"]
         self.issued[place, token] += 1
-        return Tab(browser, place, token, server=self.server_number[place])
+        return Tab(browser, place, token, self.begun_with[place, token], server=self.server_number[place])
 
     @rule(
         target=tabs,
@@ -260,6 +281,9 @@ class Interleavings(RuleBasedStateMachine):
         is_own = is_own and tab.server == self.server_number[place]
         if response.status_code == 303:
             assert is_own
+        elif response.status_code == 503:
+            assert is_own
+            assert tab.consumer_key not in self.links[place], "its link is gone, and its token with it"
         else:
             assert response.status_code in {400, 403, 404}
         if not is_own or denied:
@@ -317,33 +341,66 @@ class Interleavings(RuleBasedStateMachine):
     @rule(place=st.sampled_from(CHANGING))
     def go_back(self, place: str) -> None:
         with self.app.test_request_context(base_url=ORIGIN):
-            if not upgrade.can_go_back(self.record(place)):
+            record = self.record(place)
+            if not upgrade.can_go_back(record):
                 return
-            upgrade.go_back(self.record(place))
+            if record.is_for_oauth2 and not self.has(place, record.active_key_pair):
+                with pytest.raises(BitbucketServerError):
+                    upgrade.go_back(record)
+                return
+            upgrade.go_back(record)
         self.ways[place] = {"1"}
 
-    @rule(place=st.sampled_from(CHANGING))
-    def rotate(self, place: str) -> None:
+    @rule(place=st.sampled_from(CHANGING), with_new_link=st.booleans())
+    def rotate(self, place: str, with_new_link: bool) -> None:
         """Unless Bitbucket has a key that waits already: whoever makes yet another one then has to paste it."""
         with self.app.test_request_context(base_url=ORIGIN):
             record = self.record(place)
-            if self.spare_keys and record.active_key_pair.public_key == self.pasted[place]:
-                key_rotation.begin(record)
+            if self.spare_keys and self.has(place, record.active_key_pair):
+                is_third = with_new_link and record.replaced_key_pair is not None
+                assert key_rotation.begin(record, with_new_link=with_new_link) is not is_third
 
     @rule(place=st.sampled_from(CHANGING))
-    def paste_the_new_public_key(self, place: str) -> None:
-        """From now on logins must go on, although nobody verifies it."""
+    def let_bitbucket_know_the_new_key(self, place: str) -> None:
+        """In the old link or in a new one. From now on logins must go on, although nobody verifies it."""
         with self.app.test_request_context(base_url=ORIGIN):
             pending = self.record(place).pending_key_pair
             if pending is not None:
-                self.pasted[place] = pending.public_key
+                self.links[place][pending.consumer_key] = pending.public_key
 
     @rule(place=st.sampled_from(CHANGING))
     def verify_the_new_key(self, place: str) -> None:
         with self.app.test_request_context(base_url=ORIGIN):
-            pending = self.record(place).pending_key_pair
-            if pending is not None and pending.public_key == self.pasted[place]:
-                assert key_rotation.verify(self.record(place))
+            record = self.record(place)
+            if record.pending_key_pair is not None and self.has(place, record.pending_key_pair):
+                assert key_rotation.verify(record)
+
+    @rule(place=st.sampled_from(CHANGING))
+    def keep_the_old_key(self, place: str) -> None:
+        """Where Bitbucket still has it."""
+        with self.app.test_request_context(base_url=ORIGIN):
+            record = self.record(place)
+            if record.pending_key_pair is None or self.has(place, record.active_key_pair):
+                assert key_rotation.give_up(record) is (record.pending_key_pair is not None)
+            else:
+                with pytest.raises(BitbucketServerError):
+                    key_rotation.give_up(record)
+
+    @rule(place=st.sampled_from(CHANGING), confirmed=st.booleans())
+    def remove_the_old_link(self, place: str, confirmed: bool) -> None:
+        """When it was replaced, or at once when Bitbucket has the new one: then, too, logins must go on."""
+        with self.app.test_request_context(base_url=ORIGIN):
+            record = self.record(place)
+            if record.replaced_key_pair is not None:
+                self.links[place].pop(record.replaced_key_pair.consumer_key, None)
+                if confirmed:
+                    key_rotation.note_removal(record)
+            elif record.has_new_link and self.has(place, record.pending_key_pair):
+                self.links[place].pop(record.active_key_pair.consumer_key, None)
+
+    def has(self, place: str, pair: KeyPair) -> bool:
+        """Whether the server knows the key pair's public key and consumer key."""
+        return self.links[place].get(pair.consumer_key) == pair.public_key
 
     @rule(place=st.sampled_from(CHANGING), name=st.sampled_from(NAMES))
     def move(self, place: str, name: str) -> None:

@@ -30,7 +30,7 @@ from sqlalchemy.exc import IntegrityError
 
 import demo_app
 import social_bitbucket_server
-from demo_app import database
+from demo_app import database, models
 from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import IntegrationRecord, SocialStorage
 from social_bitbucket_server import client as client_module
@@ -539,6 +539,7 @@ def every_page(world: World, browser: Browser) -> Iterator[tuple[str, str]]:
                 "slug": place.slug,
                 "integration": place.integration_id,
                 "number": 1,
+                "link": 1,
                 "filename": "style.css",
                 "user_id": world.users()[0].id,
                 "token": world.set_up_link(place),
@@ -610,7 +611,12 @@ def test_m6_row_91_consumer_keys_are_long_plain_and_unique(world):
     assert all(len({key[position] for key in keys}) == 16 for position in range(40))
     with world.context():
         first, second = database.session.scalars(select(IntegrationRecord))
-        second.consumer_key = first.consumer_key
+        taken = first.active_key_pair.consumer_key
+        database.session.add(models.ApplicationLink(consumer_key=taken, integration_id=second.id, number=2))
+        with pytest.raises(IntegrityError):
+            database.session.commit()
+        database.session.rollback()
+        second.active_key_pair.consumer_key = taken
         with pytest.raises(IntegrityError):
             database.session.commit()
 

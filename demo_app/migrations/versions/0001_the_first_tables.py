@@ -107,7 +107,6 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=80), nullable=False),
         sa.Column("base_url", sa.String(length=255), nullable=False),
         sa.Column("moving_to", sa.String(length=255), nullable=True),
-        sa.Column("consumer_key", sa.String(length=64), nullable=False),
         sa.Column("namespace", sa.String(length=32), nullable=False),
         sa.Column("ca_certificates", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -123,7 +122,6 @@ def upgrade() -> None:
             ["organization_id"], ["organizations.id"], name=op.f("fk_integrations_organization_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_integrations")),
-        sa.UniqueConstraint("consumer_key", name=op.f("uq_integrations_consumer_key")),
         sa.UniqueConstraint("namespace", name=op.f("uq_integrations_namespace")),
         sa.UniqueConstraint("organization_id", "number", name=op.f("uq_integrations_organization_id_number")),
     )
@@ -136,13 +134,38 @@ def upgrade() -> None:
         postgresql_where=sa.text("enforced_at IS NOT NULL"),
     )
     op.create_table(
+        "application_links",
+        sa.Column("consumer_key", sa.String(length=64), nullable=False),
+        sa.Column("integration_id", sa.String(length=32), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["integration_id"],
+            ["integrations.id"],
+            name=op.f("fk_application_links_integration_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("consumer_key", name=op.f("pk_application_links")),
+        sa.UniqueConstraint(
+            "consumer_key", "integration_id", name=op.f("uq_application_links_consumer_key_integration_id")
+        ),
+        sa.UniqueConstraint("integration_id", "number", name=op.f("uq_application_links_integration_id_number")),
+    )
+    op.create_table(
         "key_pairs",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("integration_id", sa.String(length=32), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("public_key", sa.Text(), nullable=False),
         sa.Column("sealed_private_key", sa.Text(), nullable=True),
+        sa.Column("consumer_key", sa.String(length=64), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("replaced_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["consumer_key", "integration_id"],
+            ["application_links.consumer_key", "application_links.integration_id"],
+            name=op.f("fk_key_pairs_consumer_key_integration_id"),
+            ondelete="CASCADE",
+        ),
         sa.ForeignKeyConstraint(
             ["integration_id"], ["integrations.id"], name=op.f("fk_key_pairs_integration_id"), ondelete="CASCADE"
         ),
@@ -150,7 +173,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("public_key", name=op.f("uq_key_pairs_public_key")),
     )
     op.create_index(op.f("ix_key_pairs_integration_id"), "key_pairs", ["integration_id"], unique=False)
-    for state in ("active", "pending"):
+    for state in ("active", "pending", "replaced"):
         op.create_index(
             f"one_{state}_key_pair",
             "key_pairs",
@@ -320,7 +343,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_setup_links_integration_id"), table_name="setup_links")
     op.drop_table("setup_links")
     op.drop_table("client_credentials")
-    for state in ("pending", "active"):
+    for state in ("replaced", "pending", "active"):
         op.drop_index(
             f"one_{state}_key_pair",
             table_name="key_pairs",
@@ -329,6 +352,7 @@ def downgrade() -> None:
         )
     op.drop_index(op.f("ix_key_pairs_integration_id"), table_name="key_pairs")
     op.drop_table("key_pairs")
+    op.drop_table("application_links")
     op.drop_table("integrations")
     op.drop_index(op.f("ix_social_auth_partials_token"), table_name="social_auth_partials")
     op.drop_table("social_auth_partials")
