@@ -104,6 +104,9 @@ def demo_url(tmp_path) -> Iterator[str]:
     thread.start()
     yield url
     server.task_dispatcher.shutdown()
-    server.trigger.pull_trigger(lambda: close_all(sockets))
+    # Closed in the loop, the trigger might be gone while it is still being pulled.
+    left: dict[int, Any] = {}
+    server.trigger.pull_trigger(lambda: (left.update(sockets), sockets.clear()))
     thread.join()
+    close_all(left)
     late.app.extensions["engine"].dispose()
