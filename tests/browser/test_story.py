@@ -27,13 +27,13 @@ def add_integration(page, base_url, name="On-premise Bitbucket", ca_certificates
 
 
 class Worksheet:
-    """What the integration's page shows, by Bitbucket's labels."""
+    """What the integration's page shows in one of its sections, by Bitbucket's labels."""
 
-    def __init__(self, page):
-        self._page = page
+    def __init__(self, page, section="#worksheet"):
+        self._section = page.locator(section)
 
     def __getitem__(self, label):
-        return self._page.locator("#worksheet").get_by_label(label, exact=True).first.input_value()
+        return self._section.get_by_label(label, exact=True).first.input_value()
 
 
 def log_into_sandbox(page, user):
@@ -58,7 +58,7 @@ def paste_into_bitbucket(page, worksheet, links_url, *, new_dialog):
         page.get_by_role("button", name="Continue").click()
     page.get_by_label("Application Name").fill(worksheet["Application Name"])
     page.get_by_role("button", name="Continue").click()
-    page.get_by_role("link", name=re.compile("^Edit")).click()
+    page.get_by_role("link", name=f"Edit {worksheet['Application Name']}", exact=True).click()
     page.get_by_label("Consumer Key").fill(worksheet["Consumer Key"])
     page.get_by_label("Consumer Name").fill(worksheet["Consumer Name"])
     page.get_by_label("Public Key").fill(worksheet["Public Key"])
