@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 from social_core.backends.base import ResponseT_co
 from social_core.backends.oauth import OAuthAuth
-from social_core.exceptions import AuthConfigurationError, ErrorStage
+from social_core.exceptions import AuthAssociationError, AuthConfigurationError, ErrorStage
 from social_core.utils import user_is_authenticated
 
 from .admission import Admission
@@ -263,6 +263,12 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
                 stored = StoredToken.granted(access_token, integration, self._scope_for(integration))
                 response[EXTRA_DATA_KEY] = stored.seal(self._key_ring(), integration, response["uid"])
         kwargs.update(response=response, integration_id=integration.id)
+        try:
+            return self.strategy.authenticate(self, *args, **kwargs)
+        except AuthAssociationError:
+            if kwargs.get("user") is not None:
+                raise
+        # Of two first logins of one person at once, one makes the account, and now the other one finds it.
         return self.strategy.authenticate(self, *args, **kwargs)
 
     @opaque

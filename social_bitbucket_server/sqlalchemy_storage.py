@@ -187,10 +187,12 @@ def make_storage(
         @classmethod
         def create_social_auth(cls, user: UserProtocol, uid: str, provider: str, id_key: str = "") -> SocialIdentity:
             identity = cls(user=user, uid=str(uid), provider=provider, id_key=id_key, extra_data={})
-            # The savepoint leaves the session usable for whoever lost the race for this identity.
-            with session.begin_nested():
-                session.add(identity)
-            session.commit()
+            session.add(identity)
+            try:
+                session.commit()
+            except IntegrityError:  # somebody was faster: a user who was made for this identity goes with it
+                session.rollback()
+                raise
             return identity
 
         @classmethod

@@ -10,7 +10,6 @@ from django.db import router, transaction
 from django.http import HttpResponseRedirect, QueryDict
 from django.utils.datastructures import MultiValueDict
 from django.utils.http import url_has_allowed_host_and_scheme
-from social_core.exceptions import AuthAssociationError
 from social_django.strategy import DjangoStrategy as StockDjangoStrategy
 
 from ..problems import BitbucketServerError
@@ -57,22 +56,13 @@ class DjangoStrategy(StockDjangoStrategy):
         return data
 
     def authenticate(self, backend: BaseAuth[Any], **kwargs: Any) -> Any:
-        """Run core's pipeline, all of it or nothing. Of two first logins of one person at once, one makes the account
-        and the other finds it. Raises ``person_inactive`` as core's error."""
-        try:
-            user = self._run(backend, kwargs)
-        except AuthAssociationError:
-            if kwargs.get("user") is not None:
-                raise
-            user = self._run(backend, kwargs)
+        """Run core's pipeline, all of it or nothing. Raises ``person_inactive`` as core's error."""
+        with transaction.atomic(using=router.db_for_write(cast("type[Model]", self.storage.user))):
+            user: Any = super().authenticate(backend, **kwargs)
         is_person = isinstance(user, self.storage.user.user_model())
         if is_person and not user.is_active and not self.setting("ALLOW_INACTIVE_USERS_LOGIN", False, backend):
             raise BitbucketServerError("person_inactive").as_social_error(backend, "pipeline")
         return user
-
-    def _run(self, backend: BaseAuth[Any], kwargs: dict[str, Any]) -> Any:
-        with transaction.atomic(using=router.db_for_write(cast("type[Model]", self.storage.user))):
-            return super().authenticate(backend, **kwargs)
 
     def redirect(self, url: str) -> HttpResponse:
         """Send the browser to *url* by GET, also after a POST."""

@@ -88,6 +88,7 @@ def test_the_same_identity_cannot_exist_twice_and_the_session_stays_usable(app, 
         storage.user.create_social_auth(other, "ns:42", "bitbucket-server")
     assert storage.is_integrity_error(caught.value)
     assert storage.user.get_social_auth("bitbucket-server", "ns:42").user == jane
+    assert not storage.user.user_exists(username="other")
 
 
 def test_a_user_name_that_is_taken_leaves_the_session_usable(storage, jane):

@@ -318,17 +318,17 @@ def test_two_first_logins_at_once_are_one_person(acme, bitbucket_sandbox, monkey
     visitors = [Visitor(), Visitor()]
     callbacks = [bitbucket_sandbox.authorize(each.begin(acme)["Location"]) for each in visitors]
     both_are_there, answers = threading.Barrier(2), []
-    run = strategy.DjangoStrategy._run
+    run = strategy.DjangoStrategy.authenticate
 
-    def run_together(*arguments):
+    def run_together(*arguments, **options):
         both_are_there.wait(10)
-        return run(*arguments)
+        return run(*arguments, **options)
 
     def come_back(each, callback):
         answers.append(each.open(callback).status_code)
         connection.close()
 
-    monkeypatch.setattr(strategy.DjangoStrategy, "_run", run_together)
+    monkeypatch.setattr(strategy.DjangoStrategy, "authenticate", run_together)
     threads = [threading.Thread(target=come_back, args=pair) for pair in zip(visitors, callbacks, strict=True)]
     for thread in threads:
         thread.start()
