@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ from typing import Any, ClassVar
 from flask import Flask
 from social_core.strategy import BaseStrategy
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
 
-from demo_app import clock, create_app, database, integrations, people, setup_links
+from demo_app import clock, create_app, database, integrations, key_rotation, people, setup_links
 from demo_app.config import Settings
+from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import (
     ApplicationLink,
     IntegrationRecord,
@@ -28,9 +31,12 @@ from demo_app.models import (
 )
 from social_bitbucket_server.addresses import AddressPolicy
 from social_bitbucket_server.backends import BitbucketServerOAuth1
+from social_bitbucket_server.checks import UnsafeConfigurationError
 from social_bitbucket_server.flask import FlaskStrategy
 from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import ServerURL
+from tests.demo_visitor import PLATFORM
 from tests.security.world import ORIGIN, PASSWORD, FakeBitbucket, Ingredients, Place, Serving, World
 
 _ADDRESS_POLICY = Settings.address_policy
@@ -83,6 +89,8 @@ class DemoWorld(World):
     writes_down_unopenable_keys: ClassVar[bool] = True
     health_path: ClassVar[str] = "/healthz"
     hides_requests: ClassVar[bool] = True
+    answers_for_one_host: ClassVar[bool] = True
+    cookie_bytes: ClassVar[int] = 600
     strategy: ClassVar[type[BaseStrategy[Any]]] = FlaskStrategy
     opens_keys: ClassVar[tuple[Any, str]] = (integrations.SealedKeys, "open")
 
@@ -196,6 +204,76 @@ class DemoWorld(World):
             rows += [str(row) for row in database.session.execute(text("SELECT 1"))]
         return "\n".join(rows)
 
+    def enter(self, base_url: str, ca_certificates: str = "") -> bool:
+        owner, path = self.stranger(), f"/o/{self.a.slug}/settings/integrations/add"
+        owner.log_owner_in(self.a)
+        form = {"name": "New", "platform": PLATFORM, "base_url": base_url, "ca_certificates": ca_certificates}
+        page = owner.post(path, form, token_from=path)
+        assert page.status in {303, 422}, page.text
+        return page.status == 303
+
+    def base_urls(self) -> list[str]:
+        with self.context():
+            oldest_first = select(IntegrationRecord.base_url).order_by(IntegrationRecord.created_at)
+            return list(database.session.scalars(oldest_first))
+
+    def refusal(self, **settings: Any) -> str:
+        folder = self.made_of.folder / "another start"
+        own = {"INSTANCE_PATH": str(folder), "DATABASE_URL": f"sqlite:///{folder / 'demo.sqlite'}"}
+        try:
+            create_app(self.config | own | settings).extensions["engine"].dispose()
+        except (UnsafeSettingError, UnsafeConfigurationError) as error:
+            return str(error)
+        return ""
+
+    def refusal_of_private_network(self, network: str) -> str:
+        return self.refusal(OUTBOUND_MODE="listed", ALLOWED_PRIVATE_NETWORKS=f"a=10.0.0.0/8,{network}")
+
+    def wait_for_servers(self, seconds: float) -> None:
+        self.made_of.patch.setattr(integrations, "Integration", functools.partial(Integration, timeout=seconds))
+
+    @property
+    def identity_class(self) -> Any:
+        return SocialStorage.user
+
+    def rotate(self, place: Place) -> None:
+        """Make a key pair that waits."""
+        with self.context():
+            key_rotation.begin(database.session.get_one(IntegrationRecord, place.integration_id))
+
+    def verify(self, place: Place) -> str:
+        """Put the key pair that waits in use; returns the problem's code where Bitbucket does not let that be."""
+        with self.context():
+            try:
+                assert key_rotation.verify(database.session.get_one(IntegrationRecord, place.integration_id))
+            except BitbucketServerError as error:
+                return error.code
+        return ""
+
+    def key_states(self, place: Place) -> list[tuple[str, str, bool]]:
+        """State and public key of its key pairs, oldest first, and whether they have a private key."""
+        return [
+            (pair.stored_state, pair.public_key, pair.sealed_private_key is not None) for pair in self.key_pairs(place)
+        ]
+
+    def refuses_twins(self, column: str) -> bool:
+        """Whether the database itself keeps A's and B's integrations or key pairs from having the same *column*."""
+        with self.context():
+            first, second = database.session.scalars(select(IntegrationRecord))
+            taken, pair = first.active_key_pair, second.active_key_pair
+            if column == "namespace":
+                second.namespace = first.namespace
+                return _is_refused()
+            if column == "public_key":
+                pair.public_key = taken.public_key
+                return _is_refused()
+            link = ApplicationLink(consumer_key=taken.consumer_key, integration_id=second.id, number=2)
+            database.session.add(link)
+            if not _is_refused():
+                return False
+            pair.consumer_key = taken.consumer_key
+            return _is_refused()
+
     def allow_private_networks(self, **networks: str) -> None:
         self.made_of.patch.setattr(Settings, "address_policy", _ADDRESS_POLICY)
         settings = self.app.extensions["settings"]
@@ -265,6 +343,16 @@ class DemoWorld(World):
         nonce: Any = SocialStorage.nonce
         with self.context():
             return database.session.scalar(select(func.count()).select_from(nonce)) or 0
+
+
+def _is_refused() -> bool:
+    """Whether the database refuses what was changed."""
+    try:
+        database.session.commit()
+    except IntegrityError:
+        database.session.rollback()
+        return True
+    return False
 
 
 class AuditLines(logging.Handler):

@@ -16,9 +16,10 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.db.models.signals import post_save
 from django.test import RequestFactory, override_settings
 from social_core.strategy import BaseStrategy
@@ -27,10 +28,12 @@ from social_django.utils import Storage
 
 from social_bitbucket_server import integration as library
 from social_bitbucket_server.backends import BitbucketServerOAuth1
-from social_bitbucket_server.django import errors, integrations, middleware, sealed_keys, views
+from social_bitbucket_server.django import errors, integrations, key_rotation, middleware, sealed_keys, views
+from social_bitbucket_server.django.checks import check_settings
 from social_bitbucket_server.django.models import Event, Happening, Integration, KeyPair
 from social_bitbucket_server.django.strategy import DjangoStrategy
 from social_bitbucket_server.key_ring import KeyRing
+from social_bitbucket_server.problems import BitbucketServerError
 from tests.security.failures import failure
 from tests.security.world import HOST, ORIGIN, FakeBitbucket, Ingredients, Place, Serving, World
 
@@ -94,6 +97,64 @@ class DjangoWorld(World):
     def counts(self) -> tuple[int, int, int]:
         people = [session for session in Session.objects.all() if "_auth_user_id" in session.get_decoded()]
         return get_user_model().objects.count(), UserSocialAuth.objects.count(), len(people)
+
+    def enter(self, base_url: str, ca_certificates: str = "") -> bool:
+        record = Integration(name="New", slug="new", base_url=base_url, ca_certificates=ca_certificates)
+        try:
+            record.full_clean()
+        except ValidationError as error:
+            if {"base_url", "ca_certificates"}.isdisjoint(error.message_dict):
+                raise
+            return False
+        integrations.create(record)
+        return True
+
+    def base_urls(self) -> list[str]:
+        return list(Integration.objects.order_by("created_at").values_list("base_url", flat=True))
+
+    def refusal(self, **settings: Any) -> str:
+        # An address for tests is none of this application's.
+        with override_settings(**{f"{OWN}TEST_ADDRESSES": []}, **settings):
+            return "\n".join(found.msg for found in check_settings())
+
+    def refusal_of_private_network(self, network: str) -> str:
+        return self.refusal(**{f"{OWN}PRIVATE_NETWORKS": {"a": ["10.0.0.0/8", network]}})
+
+    def wait_for_servers(self, seconds: float) -> None:
+        self._set(REQUESTS_TIMEOUT=seconds)
+
+    @property
+    def identity_class(self) -> Any:
+        return Storage.user
+
+    def rotate(self, place: Place) -> None:
+        """Make a key pair that waits."""
+        key_rotation.begin(Integration.objects.get(pk=place.integration_id))
+
+    def verify(self, place: Place) -> str:
+        """Put the key pair that waits in use; returns the problem's code where Bitbucket does not let that be."""
+        try:
+            assert key_rotation.verify(Integration.objects.get(pk=place.integration_id))
+        except BitbucketServerError as error:
+            return error.code
+        return ""
+
+    def key_states(self, place: Place) -> list[tuple[str, str, bool]]:
+        """State and public key of its key pairs, oldest first, and whether they have a private key."""
+        pairs = KeyPair.objects.filter(integration_id=place.integration_id)
+        return [(str(pair.state), pair.public_pem, bool(pair.sealed_private_key)) for pair in pairs]
+
+    def refuses_twins(self, column: str) -> bool:
+        """Whether the database itself keeps A's and B's integrations or key pairs from having the same *column*."""
+        # A key pair is known by what its public key is known by.
+        model, field = (KeyPair, "fingerprint") if column == "public_key" else (Integration, column)
+        first, second = model._default_manager.all()
+        setattr(second, field, getattr(first, field))
+        try:
+            second.save()
+        except IntegrityError:
+            return True
+        return False
 
     def allow_private_networks(self, **networks: str) -> None:
         self._set(PRIVATE_NETWORKS={slug: [network] for slug, network in networks.items()})

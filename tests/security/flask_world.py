@@ -24,6 +24,11 @@ class FlaskWorld(StorageWorld):
 
     strategy: ClassVar[type[BaseStrategy[Any]]] = FlaskStrategy
 
+    def start_with(self, settings: dict[str, Any]) -> None:
+        app = Flask(__name__)
+        app.config.update(settings, SECRET_KEY="s" * 64)
+        BitbucketServer(app, self.people.storage)
+
     def backend(self, place: Place) -> BitbucketServerOAuth1[Any]:
         with self.serving.app.app_context():
             return BitbucketServerOAuth1(FlaskStrategy(self.people.storage), place.callback())

@@ -92,6 +92,9 @@ class PlainWorld(StorageWorld):
 
     strategy: ClassVar[type[BaseStrategy[Any]]] = PlainStrategy
 
+    def start_with(self, settings: dict[str, Any]) -> None:
+        Logins(settings, self.people.storage)
+
     def backend(self, place: Place) -> BitbucketServerOAuth1[Any]:
         visit = Visit({}, integration=place.integration_id)
         strategy = PlainStrategy(self.people.storage, settings(self.integrations.find), visit, HOST)

@@ -4,6 +4,7 @@ docs/many-organizations.md says, their people in a database."""
 from __future__ import annotations
 
 import secrets
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
@@ -15,6 +16,8 @@ from sqlalchemy import create_engine, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 from social_bitbucket_server.addresses import AddressPolicy
+from social_bitbucket_server.ca_certificates import read_ca_certificates
+from social_bitbucket_server.checks import UnsafeConfigurationError
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey, new_consumer_key
@@ -167,6 +170,45 @@ class StorageWorld(World):
 
     def take_away(self, place: Place, *, delete: bool) -> None:
         del self.integrations.rows[place.integration_id]
+
+    def enter(self, base_url: str, ca_certificates: str = "") -> bool:
+        try:
+            server_url = ServerURL.parse(base_url, ORGANIZATION_RULES)
+            trusted = read_ca_certificates(ca_certificates) if ca_certificates else ""
+        except BitbucketServerError:
+            return False
+        place = self.make_place("new", self.fa)
+        self.change_integration(place, server_url=server_url, ca_certificates=trusted)
+        return True
+
+    def base_urls(self) -> list[str]:
+        return [str(row.fields["server_url"]) for row in self.integrations.rows.values()]
+
+    @abstractmethod
+    def start_with(self, settings: dict[str, Any]) -> None:
+        """Start one more application with these *settings*. Raises UnsafeConfigurationError."""
+
+    def refusal(self, **changed: Any) -> str:
+        try:
+            self.start_with(settings(self.integrations.find) | changed)
+        except UnsafeConfigurationError as error:
+            return str(error)
+        return ""
+
+    def refusal_of_private_network(self, network: str) -> str:
+        try:
+            AddressPolicy(tuple(map(ip_network, ("10.0.0.0/8", network))))
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def wait_for_servers(self, seconds: float) -> None:
+        for place in (self.a, self.b):
+            self.change_integration(place, timeout=seconds)
+
+    @property
+    def identity_class(self) -> Any:
+        return self.people.storage.user
 
     def allow_private_networks(self, **networks: str) -> None:
         for place in (self.a, self.b):

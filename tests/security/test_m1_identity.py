@@ -95,6 +95,15 @@ def test_m1_row_03_whoever_has_an_email_address_first_does_not_own_it(world):
     assert world.identities() == {f"{world.b.namespace}:42": mallory.id, f"{world.a.namespace}:42": alice.id}
 
 
+@everywhere
+def test_m1_row_04_an_equal_name_merges_nobody(world):
+    world.browser().log_in(world.a, "alice")
+    world.fb.knows(person(9, "alice", displayName="Alice CEO"))
+    assert world.browser().log_in(world.b, "alice").status == 303
+    alice, impostor = world.users()
+    assert world.identities() == {f"{world.a.namespace}:42": alice.id, f"{world.b.namespace}:9": impostor.id}
+
+
 def test_m1_row_04_equal_names_are_two_people_and_the_page_says_where(world):
     world.browser().log_in(world.a, "alice")
     world.fb.knows(person(9, "alice", displayName="Alice CEO"))
@@ -386,6 +395,25 @@ def test_m1_row_18_two_first_logins_at_once_make_one_person(world):
     assert world.identities() == {f"{world.a.namespace}:42": alice.id}
     assert [browser.get(world.a.account_path).status for browser in browsers] == [200, 200]
     assert len(world.events("user.created")) == len(["owner of A", "owner of B", "alice"])
+
+
+@everywhere
+def test_m1_row_18_who_looked_before_the_other_one_wrote_goes_on_as_the_same_person(world, monkeypatch):
+    late, early = world.browser(), world.browser()
+    begun = late.begin(world.a)
+    assert early.log_in(world.a, "alice").status == 303
+    find, looks = world.identity_class.get_social_auth, []
+
+    def find_nobody_at_first(*arguments, **options):
+        looks.append(arguments)
+        return None if len(looks) == 1 else find(*arguments, **options)
+
+    monkeypatch.setattr(world.identity_class, "get_social_auth", find_nobody_at_first)
+    assert late.finish(world.a, begun, "alice").status == 303
+    assert len(looks) > 1
+    (alice,) = world.users()
+    assert world.identities() == {f"{world.a.namespace}:42": alice.id}
+    assert [browser.get(world.a.account_path).status for browser in (late, early)] == [200, 200]
 
 
 # Renaming and re-creating accounts in Bitbucket

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import socket
 import threading
 from collections.abc import Callable
@@ -17,12 +16,11 @@ import pytest
 import trustme
 from sqlalchemy import select
 
-from demo_app import create_app, database, integrations
+from demo_app import create_app, database
 from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import IntegrationRecord
 from social_bitbucket_server import reaching, transport
 from social_bitbucket_server.checks import UnsafeConfigurationError
-from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.server_url import ServerURL
 from tests.demo_visitor import PLATFORM
@@ -110,22 +108,29 @@ UNREACHABLE = "AuthProviderError/connection_failed"
 @pytest.mark.parametrize(
     ("row", "base_urls"), [(64, tuple(f"https://{host}" for host in LITERALS)), (65, SPELLINGS)], ids=["64", "65"]
 )
+@everywhere
 def test_m5_row_64_and_row_65_a_base_url_of_another_shape_is_not_stored(world, row, base_urls):
-    owner, before = owner_of_a(world), len(stored(world))
+    before = world.base_urls()
     for base_url in base_urls:
-        page = save(owner, world, base_url)
-        assert page.status == 422, base_url
-        assert "This base URL cannot be used." in page.text, base_url
-    assert len(stored(world)) == before
+        assert not world.enter(base_url), base_url
+    assert world.base_urls() == before
     assert world.looked_up == []
     assert world.fa.received == world.fb.received == []
 
 
+def test_m5_row_64_and_row_65_the_form_says_what_is_wrong_with_a_base_url(world):
+    owner = owner_of_a(world)
+    for base_url in ("https://localhost", "https://u:p@h.test"):
+        page = save(owner, world, base_url)
+        assert page.status == 422
+        assert "This base URL cannot be used." in page.text
+
+
+@everywhere
 def test_m5_row_66_a_base_url_is_stored_in_one_form(world):
-    page = save(owner_of_a(world), world, "HTTPS://BB.Acme.Test:443/bitbucket/")
-    assert page.status == 303
-    assert stored(world)[-1].base_url == "https://bb.acme.test/bitbucket"
-    server_url = ServerURL.parse(stored(world)[-1].base_url)
+    assert world.enter("HTTPS://BB.Acme.Test:443/bitbucket/")
+    assert world.base_urls()[-1] == "https://bb.acme.test/bitbucket"
+    server_url = ServerURL.parse(world.base_urls()[-1])
     for address in (
         server_url.request_token,
         server_url.authorize("T"),
@@ -257,15 +262,24 @@ def test_m5_row_73_a_private_network_is_open_to_the_organization_it_is_listed_fo
     assert tried == [("10.20.1.5", PORT)]
 
 
-@pytest.mark.parametrize("network", ["127.0.0.0/8", "169.254.0.0/16", "0.0.0.0/0", "::/0", "fd00::/8", "100.64.0.0/10"])
-@pytest.mark.parametrize("whose", ["*", "acme"])
-def test_m5_row_74_the_application_does_not_start_with_a_network_that_nobody_should_reach(tmp_path, network, whose):
+FORBIDDEN_NETWORKS = ["127.0.0.0/8", "169.254.0.0/16", "0.0.0.0/0", "::/0", "fd00::/8", "100.64.0.0/10"]
+
+
+@everywhere
+def test_m5_row_74_no_application_starts_with_a_network_that_nobody_should_reach(world):
+    for network in FORBIDDEN_NETWORKS:
+        assert network in world.refusal_of_private_network(network)
+    assert not world.refusal_of_private_network("10.20.0.0/16")
+
+
+@pytest.mark.parametrize("network", FORBIDDEN_NETWORKS)
+def test_m5_row_74_the_application_does_not_start_with_such_a_network_for_everybody(tmp_path, network):
     config = {
         "PUBLIC_BASE_URL": ORIGIN,
         "SECRET_KEY": "s" * 64,
         "INSTANCE_PATH": str(tmp_path / "instance"),
         "OUTBOUND_MODE": "listed",
-        "ALLOWED_PRIVATE_NETWORKS": f"{whose}=10.0.0.0/8,{network}",
+        "ALLOWED_PRIVATE_NETWORKS": f"*=10.0.0.0/8,{network}",
     }
     with pytest.raises(UnsafeSettingError) as caught:
         create_app(config)
@@ -379,22 +393,29 @@ def test_m5_row_77_the_application_does_not_start_without_verification(tmp_path,
         create_app({**config, name: False})
 
 
+@everywhere
 def test_m5_row_78_what_is_no_ca_certificate_is_not_stored(world, certificate_authority):
     leaf = certificate_authority.issue_cert("bb-a.test")
     certificate = certificate_authority.cert_pem.bytes().decode()
-    owner, before = owner_of_a(world), len(stored(world))
+    before = world.base_urls()
     for pasted in (
         leaf.cert_chain_pems[0].bytes().decode(),
         certificate + leaf.private_key_pem.bytes().decode(),
         certificate * 100,
         "not PEM",
     ):
-        page = save(owner, world, "https://bb.acme.test", ca_certificates=pasted)
-        assert page.status == 422, pasted[:60]
-        assert "PRIVATE KEY" not in page.text
-    assert len(stored(world)) == before
-    page = save(owner, world, "https://bb.acme.test", ca_certificates=certificate)
-    assert page.status == 303
+        assert not world.enter("https://bb.acme.test", pasted), pasted[:60]
+    assert "PRIVATE KEY" not in "".join(page.text for page in world.pages)
+    assert world.base_urls() == before
+    assert world.enter("https://bb.acme.test", certificate)
+
+
+@everywhere
+def test_m5_row_78_a_ca_affects_only_whose_it_is(world):
+    world.change_integration(world.a, ca_certificates=trustme.CA().cert_pem.bytes().decode())
+    assert world.attempt(world.a).status == 502
+    assert world.last_failure() == "AuthProviderError/tls_error"
+    assert world.attempt(world.b).status == 303
 
 
 def test_m5_row_78_a_ca_of_another_organization_affects_only_who_set_it(world):
@@ -432,9 +453,10 @@ def test_m5_row_79_a_forbidden_address_looks_like_a_name_that_does_not_exist(wor
     assert [status for status, *_ in blocked] == [502, 502, 502, 503]
 
 
+@everywhere
 def test_m5_row_80_a_stalled_server_holds_four_connections_and_nobody_else(world, monkeypatch):
     monkeypatch.setattr(transport, "_WAIT_FOR_CONNECTION", 0.01)
-    monkeypatch.setattr(integrations, "Integration", functools.partial(Integration, timeout=60))
+    world.wait_for_servers(60)
     arrived, release = threading.Semaphore(0), threading.Event()
 
     def stall(received: Received) -> Reply:
@@ -444,18 +466,18 @@ def test_m5_row_80_a_stalled_server_holds_four_connections_and_nobody_else(world
 
     world.fb.scripts[REQUEST_TOKEN] = stall
     strangers = [world.stranger() for _ in range(50)]
-    tokens = [browser.get(world.b.login_path).csrf_token for browser in strangers]
+    forms = [browser.get(world.b.login_path).csrf_field for browser in strangers]
     alice = world.browser()
-    token_of_alice = alice.get(world.a.login_path).csrf_token
+    form_of_alice = alice.get(world.a.login_path).csrf_field
     with ThreadPoolExecutor(50) as everybody:
         under_way = [
-            everybody.submit(browser.post, world.b.begin_path, {"csrf_token": token})
-            for browser, token in zip(strangers, tokens, strict=True)
+            everybody.submit(browser.post, world.b.begin_path, form)
+            for browser, form in zip(strangers, forms, strict=True)
         ]
         try:
             for _ in range(4):
                 assert arrived.acquire(timeout=30)
-            assert alice.post(world.a.begin_path, {"csrf_token": token_of_alice}).status == 303
+            assert alice.post(world.a.begin_path, form_of_alice).status == 303
             refused = list(islice(as_completed(under_way, timeout=30), 46))
         finally:
             release.set()

@@ -26,13 +26,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from oauthlib.oauth1.rfc5849 import signature
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 
 import demo_app
 import social_bitbucket_server
-from demo_app import database, models
+from demo_app import database
 from demo_app.instance_files import UnsafeSettingError
-from demo_app.models import IntegrationRecord, SocialStorage
+from demo_app.models import SocialStorage
 from social_bitbucket_server import client as client_module
 from social_bitbucket_server import login_backend, profile, signing, transport
 from social_bitbucket_server.backends import BitbucketServerOAuth1
@@ -44,7 +43,17 @@ from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.secret import opaque
 from social_bitbucket_server.tokens import StoredToken
 from tests.scripted_server import Received, Reply
-from tests.security.world import ACCESS_TOKEN, REQUEST_TOKEN, Browser, InThisThread, Page, Place, World, everywhere
+from tests.security.world import (
+    ACCESS_TOKEN,
+    REQUEST_TOKEN,
+    Browser,
+    InThisThread,
+    Page,
+    Place,
+    World,
+    everywhere,
+    with_integrations_in_a_database,
+)
 
 UNOPENABLE = "AuthConfigurationError/invalid_setting(encryption_key)"
 
@@ -602,31 +611,19 @@ def test_m6_row_90_only_its_owner_reads_the_database(world, tmp_path):
     assert world.attempt(world.b).status == 303
 
 
-def test_m6_row_91_consumer_keys_are_long_plain_and_unique(world):
+def test_m6_row_91_consumer_keys_are_long_plain_and_unique():
     keys = [new_consumer_key() for _ in range(10_000)]
     assert len(set(keys)) == len(keys)
     assert all(re.fullmatch(r"[A-Za-z0-9._-]{32,64}", key) for key in keys)
     # 40 hexadecimal digits are 160 bits, all of them random: each digit is any of the sixteen.
     assert {len(key) for key in keys} == {40}
     assert all(len({key[position] for key in keys}) == 16 for position in range(40))
-    with world.context():
-        first, second = database.session.scalars(select(IntegrationRecord))
-        taken = first.active_key_pair.consumer_key
-        database.session.add(models.ApplicationLink(consumer_key=taken, integration_id=second.id, number=2))
-        with pytest.raises(IntegrityError):
-            database.session.commit()
-        database.session.rollback()
-        second.active_key_pair.consumer_key = taken
-        with pytest.raises(IntegrityError):
-            database.session.commit()
 
 
-def test_m6_row_91_two_integrations_never_share_a_public_key(world):
-    with world.context():
-        first, second = database.session.scalars(select(IntegrationRecord))
-        second.active_key_pair.public_key = first.active_key_pair.public_key
-        with pytest.raises(IntegrityError):
-            database.session.commit()
+@with_integrations_in_a_database
+@pytest.mark.parametrize("column", ["consumer_key", "public_key", "namespace"])
+def test_m6_row_91_two_integrations_never_share_what_tells_them_apart(world, column):
+    assert world.refuses_twins(column)
 
 
 # Rotation
@@ -665,35 +662,68 @@ def verify(owner: Browser, place: Place) -> Any:
 
 def states(world: World) -> list[tuple[str, bool]]:
     """Of organization B's key pairs, and whether they have a private key."""
-    return [(pair.stored_state, pair.sealed_private_key is not None) for pair in world.key_pairs(world.b)]
+    return [(state, has_private_key) for state, _, has_private_key in world.key_states(world.b)]
 
 
+def public_keys(world: World) -> list[str]:
+    """Of organization B's key pairs, oldest first."""
+    return [public_key for _, public_key, _ in world.key_states(world.b)]
+
+
+def promoted(world: World) -> list[Any]:
+    """The integration of each new key pair in use that was written down, with the one that was retired for it."""
+    events = ("key.promoted", "key.retired")
+    return [(event, line["integration_id"]) for event in events for line in world.events(event)]
+
+
+@with_integrations_in_a_database
 def test_m6_row_92_a_new_key_pair_replaces_the_old_one_when_bitbucket_accepts_it(world):
-    owner = world.browser()
-    owner.log_owner_in(world.b)
-    (old,) = world.key_pairs(world.b)
-    link = ApplicationLink(world, world.b, old.public_key)
-    rotate(owner, world.b)
-    old, new = world.key_pairs(world.b)
+    link = ApplicationLink(world, world.b, *public_keys(world))
+    world.rotate(world.b)
+    old, new = public_keys(world)
     assert states(world) == [("active", True), ("pending", True)]
-    assert PublicKey.read(new.public_key).fingerprint in owner.get(world.b.settings_path).text
     assert world.browser().log_in(world.b, "mallory").status == 303
 
+    assert world.verify(world.b) == "signature_invalid"
+    assert states(world) == [("active", True), ("pending", True)]
+    assert promoted(world) == []
+    assert world.browser().log_in(world.b, "mallory").status == 303
+
+    link.public_key = new
+    assert not world.verify(world.b)
+    assert states(world) == [("retired", False), ("active", True)]
+    whose = world.b.integration_id
+    assert promoted(world) == [("key.promoted", whose), ("key.retired", whose)]
+    assert world.browser().log_in(world.b, "mallory").status == 303
+    link.public_key = old
+    assert world.attempt(world.b).status == 503
+    assert states(world) == [("retired", False), ("active", True)]
+
+
+@with_integrations_in_a_database
+def test_m6_row_92_a_login_finds_out_that_bitbucket_has_the_new_key(world):
+    link = ApplicationLink(world, world.b, *public_keys(world))
+    world.rotate(world.b)
+    link.public_key = public_keys(world)[1]
+    assert world.browser().log_in(world.b, "mallory").status == 303
+    assert states(world) == [("retired", False), ("active", True)]
+    whose = world.b.integration_id
+    assert promoted(world) == [("key.promoted", whose), ("key.retired", whose)]
+
+
+def test_m6_row_92_the_owners_page_shows_the_new_public_key_and_says_why_it_is_not_in_use(world):
+    owner = world.browser()
+    owner.log_owner_in(world.b)
+    link = ApplicationLink(world, world.b, *public_keys(world))
+    rotate(owner, world.b)
+    new = public_keys(world)[1]
+    assert PublicKey.read(new).fingerprint in owner.get(world.b.settings_path).text
     page = verify(owner, world.b)
     assert page.status == 422
     assert "Bitbucket does not have the new public key yet." in page.text
     assert states(world) == [("active", True), ("pending", True)]
-    assert world.events("key.promoted") == []
-    assert world.browser().log_in(world.b, "mallory").status == 303
-
-    link.public_key = new.public_key
+    link.public_key = new
     assert verify(owner, world.b).status == 303
-    assert states(world) == [("retired", False), ("active", True)]
-    (promoted,), (retired,) = world.events("key.promoted"), world.events("key.retired")
-    assert promoted["integration_id"] == retired["integration_id"] == world.b.integration_id
-    assert world.browser().log_in(world.b, "mallory").status == 303
-    link.public_key = old.public_key
-    assert world.attempt(world.b).status == 503
     assert verify(owner, world.b).status == 303
     assert states(world) == [("retired", False), ("active", True)]
 

@@ -11,11 +11,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_flask.routes import social_auth
 from sqlalchemy import event, select, text
 from sqlalchemy.exc import DBAPIError
@@ -40,6 +42,7 @@ from tests.security.world import (
     Page,
     Place,
     World,
+    everywhere,
     on_every_database,
     person,
 )
@@ -121,31 +124,44 @@ def test_m7_row_93_hostile_text_is_shown_as_text(world):
             assert "unsafe" not in page.header("Content-Security-Policy")
 
 
+@everywhere
 def test_m7_row_93_a_problems_text_is_not_shown(world):
     for hostile in HOSTILE_TEXTS:
         advice = f"oauth_problem={hostile}&oauth_problem_advice={hostile}"
         world.fb.scripts[REQUEST_TOKEN] = Reply(advice, 401, [("WWW-Authenticate", f'OAuth oauth_problem="{hostile}"')])
         page = world.attempt(world.b)
         assert page.status == 502
-        assert "alert" not in page.text
+        assert "alert(1)" not in page.text
         assert "19187" not in page.text
         assert PRODUCT not in page.text
 
 
-def test_m7_row_94_addresses_in_a_profile_are_neither_shown_nor_asked(world):
-    world.fb.knows(
-        person(
-            9,
-            "eve",
-            avatarUrl="javascript:alert(1)",
-            links={"self": [{"href": "//deny.test:8443/x"}]},
-            url="https://deny.test:8443/",
-        )
-    )
+EVE = person(
+    9,
+    "eve",
+    avatarUrl="javascript:alert(1)",
+    links={"self": [{"href": "//deny.test:8443/x"}]},
+    url="https://deny.test:8443/",
+)
+
+
+@everywhere
+def test_m7_row_94_addresses_in_a_profile_are_not_asked(world):
+    world.fb.knows(EVE)
     eve = world.browser()
     assert eve.log_in(world.b, "eve").status == 303
+    asked, page = len(world.fb.received), eve.get(world.b.account_path)
+    assert "javascript:" not in page.text
+    assert "deny.test" not in page.text
+    assert len(world.fb.received) == asked
+    assert "deny.test." not in world.looked_up
+
+
+def test_m7_row_94_no_page_shows_an_address_of_a_profile(world):
+    world.fb.knows(EVE)
+    eve, owner = world.browser(), world.browser()
+    assert eve.log_in(world.b, "eve").status == 303
     asked = len(world.fb.received)
-    owner = world.browser()
     owner.log_owner_in(world.b)
     for browser in (eve, owner):
         for address in addresses(world, world.b):
@@ -159,7 +175,7 @@ def test_m7_row_94_addresses_in_a_profile_are_neither_shown_nor_asked(world):
 def begin_by_hand(world: World, target: str, head: list[str]) -> bytes:
     """A POST that begins a login, its request line's *target* and *head* lines as given; returns the answer."""
     browser = world.stranger()
-    body = f"csrf_token={browser.get(world.a.login_path).csrf_token}"
+    body = urlencode(browser.get(world.a.login_path).csrf_field)
     cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
     lines = [
         f"POST {target} HTTP/1.1",
@@ -188,13 +204,16 @@ def begin_by_hand(world: World, target: str, head: list[str]) -> bytes:
     ],
     ids=["other host", "other port", "no host", "X-Forwarded-Host", "Forwarded", "two", "two, ours last", "absolute"],
 )
+@everywhere
 def test_m7_row_95_the_callback_never_comes_from_a_host_header(world, absolute, head, status):
     answer = begin_by_hand(world, absolute + world.a.begin_path, head)
-    assert answer.split()[1] == status
+    if world.answers_for_one_host:
+        assert answer.split()[1] == status
+    assert answer.split()[1] in {b"303", b"400"}
     assert b"evil.example" not in answer
     callbacks = [request.oauth["oauth_callback"] for request in world.fa.received if request.path == REQUEST_TOKEN]
     expected = f"{ORIGIN}/complete/bitbucket-server/{world.a.integration_id}/"
-    assert callbacks == ([expected] if status == b"303" else [])
+    assert callbacks == ([expected] if answer.split()[1] == b"303" else [])
 
 
 ELSEWHERE = [
@@ -414,14 +433,26 @@ def test_m7_row_104_integrations_are_limited_and_no_key_is_made_for_nothing(worl
     assert len(made) == 10
 
 
+FORGED = 'x\r\n{"event":"login.success"}'
+
+
+@everywhere
+def test_m7_row_105_text_from_a_server_is_in_no_log(world):
+    world.fb.knows(person(8, "eve", displayName=FORGED, emailAddress=FORGED))
+    browser = world.browser()
+    assert browser.log_in(world.b, "eve").status in {303, 502}
+    browser.get(world.b.callback(oauth_token=FORGED))
+    assert FORGED not in world.log.text
+    assert '"x\\r\\n{' not in world.log.text
+
+
 def test_m7_row_105_text_from_a_server_cannot_forge_the_log(world):
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     logger = logging.getLogger("demo_app.audit")
     logger.addHandler(handler)
     try:
-        forged = 'x\r\n{"event":"login.success"}'
-        world.fb.knows(person(8, "eve", displayName=forged, emailAddress=forged))
+        world.fb.knows(person(8, "eve", displayName=FORGED, emailAddress=FORGED))
         browser = world.browser()
         assert browser.log_in(world.b, "eve").status in {303, 502}
         browser.get("/o/b/account", headers={"User-Agent": '{"event":"login.success"}'})
@@ -549,24 +580,32 @@ def test_m7_row_106_a_servers_error_shows_no_debugger(world):
         assert "werkzeug" not in page.text.lower()
 
 
+OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
+
+
+@everywhere
+def test_m7_row_107_settings_that_take_a_protection_away_are_refused_at_start(world):
+    by_email = [*DEFAULT_AUTH_PIPELINE, "social_core.pipeline.social_auth.associate_by_email"]
+    assert not world.refusal()
+    for setting, value, says in (
+        ("SOCIAL_AUTH_PIPELINE", by_email, "associate_by_email"),
+        ("SOCIAL_AUTH_SANITIZE_REDIRECTS", False, "SANITIZE_REDIRECTS"),
+        (f"{OWN}VERIFY_SSL", False, "VERIFY_SSL"),
+        (f"{OWN}CALLBACK_ORIGIN", "", "CALLBACK_ORIGIN"),
+    ):
+        refusal = world.refusal(**{setting: value})
+        assert says in refusal
+        assert refusal.count(". ") == 0, refusal
+
+
 @pytest.mark.parametrize(
-    ("setting", "says"),
-    [
-        ({"SECRET_KEY": ""}, "SECRET_KEY is missing"),
-        ({"SECRET_KEY": "dev"}, "SECRET_KEY has fewer than 32 bytes"),
-        ({"SECRET_KEY": "s" * 31}, "SECRET_KEY has fewer than 32 bytes"),
-        ({"SOCIAL_AUTH_PIPELINE": ["social_core.pipeline.social_auth.associate_by_email"]}, "associate_by_email"),
-        ({"SOCIAL_AUTH_SANITIZE_REDIRECTS": False}, "SOCIAL_AUTH_SANITIZE_REDIRECTS"),
-        ({"SOCIAL_AUTH_BITBUCKET_SERVER_VERIFY_SSL": False}, "VERIFY_SSL"),
-        ({"SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN": ""}, "CALLBACK_ORIGIN"),
-    ],
+    ("secret_key", "says"),
+    [("", "SECRET_KEY is missing"), ("dev", "fewer than 32 bytes"), ("s" * 31, "fewer than 32 bytes")],
 )
-def test_m7_row_107_unsafe_settings_are_refused_at_start(tmp_path, setting, says):
-    safe = {"PUBLIC_BASE_URL": ORIGIN, "SECRET_KEY": "s" * 64, "INSTANCE_PATH": str(tmp_path / "instance")}
-    with pytest.raises((UnsafeSettingError, UnsafeConfigurationError)) as refused:
-        create_app(safe | setting)
-    assert says in str(refused.value)
-    assert str(refused.value).count(". ") == 0
+def test_m7_row_107_a_weak_secret_key_is_refused_at_start(world, secret_key, says):
+    refusal = world.refusal(SECRET_KEY=secret_key)
+    assert says in refusal
+    assert refusal.count(". ") == 0
 
 
 def test_m7_row_107_the_stock_blueprint_is_refused():

@@ -55,6 +55,8 @@ on_every_database = pytest.mark.parametrize(
 
 everywhere = pytest.mark.parametrize("application", ["demo", "django", "flask", "plain"], indirect=True)
 """For rows that do not speak of the demo application's own pages."""
+with_integrations_in_a_database = pytest.mark.parametrize("application", ["demo", "django"], indirect=True)
+"""For rows about what an application keeps of integrations, where that comes with the package or the demo."""
 everywhere_and_on_every_database = pytest.mark.parametrize(
     ("application", "database_url"),
     [
@@ -430,6 +432,10 @@ class World(ABC):
     """A page that says whether private keys can be opened, where there is one."""
     hides_requests: ClassVar[bool] = False
     """Whether the frames of its framework, too, show nothing of a request."""
+    answers_for_one_host: ClassVar[bool] = False
+    """Whether it refuses requests for every other host and port."""
+    cookie_bytes: ClassVar[int] = 4096
+    """How much room all of a browser's cookies take, at the most."""
     strategy: ClassVar[type[BaseStrategy[Any]]]
     opens_keys: ClassVar[tuple[Any, str]]
     """Object and name of what opens a private key."""
@@ -492,6 +498,33 @@ class World(ABC):
     @abstractmethod
     def everything_stored(self) -> str:
         """Every row of every table, as text."""
+
+    # What a row asks about settings
+
+    @abstractmethod
+    def enter(self, base_url: str, ca_certificates: str = "") -> bool:
+        """Somebody enters one more integration of organization A; returns whether it is accepted."""
+
+    @abstractmethod
+    def base_urls(self) -> list[str]:
+        """Those of all integrations, oldest first."""
+
+    @abstractmethod
+    def refusal(self, **settings: Any) -> str:
+        """What a start with these *settings* besides ends with; empty where nothing is wrong."""
+
+    @abstractmethod
+    def refusal_of_private_network(self, network: str) -> str:
+        """The same where the operator allows A a private *network*."""
+
+    @abstractmethod
+    def wait_for_servers(self, seconds: float) -> None:
+        """Let an answer of any Bitbucket Server take so long."""
+
+    @property
+    @abstractmethod
+    def identity_class(self) -> Any:
+        """The identities of social-core's storage."""
 
     # What a row asks about keys
 
