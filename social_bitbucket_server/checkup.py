@@ -395,13 +395,13 @@ class _Walk:
     def _redirected(self, answer: Answer) -> ServerURL | None:
         """The base URL that a redirect within the same host hints at: its address without what was asked for, or
         the first segment of its path."""
-        target = urlsplit(urljoin(self._server.application_properties, answer.headers.get("Location", "")))
-        path = (
-            target.path.removesuffix(_PROPERTIES_PATH)
-            if target.path.endswith(_PROPERTIES_PATH)
-            else ("/".join(target.path.split("/")[:2]))
-        )
         try:
+            target = urlsplit(urljoin(self._server.application_properties, answer.headers.get("Location", "")))
+            path = (
+                target.path.removesuffix(_PROPERTIES_PATH)
+                if target.path.endswith(_PROPERTIES_PATH)
+                else ("/".join(target.path.split("/")[:2]))
+            )
             hinted = ServerURL.parse(f"{target.scheme}://{target.netloc}{path}", BaseURLRules(plain_http_hosts=None))
         except ValueError:
             return None

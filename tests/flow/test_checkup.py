@@ -259,6 +259,7 @@ def test_what_answers_instead_of_bitbucket_is_recognized(integration, server, re
         (f"/somewhere{PROPERTIES}", "/somewhere"),
         ("/somewhere/login?next=/", "/somewhere"),
         ("//127.0.0.1:99999/somewhere", None),
+        ("http://[somewhere", None),
         ("https://elsewhere.example/somewhere", None),
     ],
 )
