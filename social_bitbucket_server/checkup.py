@@ -12,7 +12,6 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -21,6 +20,7 @@ from .answers import oauth_problem, read_form, read_json
 from .base_strings import Cause, Explanation, explain
 from .ca_certificates import UNREADABLE
 from .client import route_to
+from .clock import server_time
 from .integration import Integration, OAuth2Integration
 from .interceptions import interception, is_intercepted
 from .oauth2_client import OAuth2Client
@@ -272,9 +272,8 @@ class _Walk:
         return Result(Stage.BITBUCKET, Outcome.PASSED, f"{name} {version}", facts={"version": version})
 
     def clock(self) -> Result:
-        try:
-            theirs = parsedate_to_datetime(self._answer.headers.get("Date", "")).timestamp()
-        except (ValueError, OverflowError):
+        theirs = server_time(self._answer)
+        if theirs is None:
             return Result(Stage.CLOCK, Outcome.PASSED, "The server does not say what time it has")
         difference = round(theirs - time.time())
         facts = {"clock_difference": str(difference)}

@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from contextlib import nullcontext
+from email.utils import formatdate
 from ipaddress import ip_address
 from types import SimpleNamespace
 from urllib.parse import quote
@@ -300,6 +301,20 @@ def test_a_proxy_that_is_not_there_is_a_failed_connection(integration):
 def test_a_server_without_a_clock_is_no_failure(integration, server):
     server.scripts[PROPERTIES] = Reply('{"version": "9.1.0", "displayName": "Bitbucket"}', headers=[("Date", "then")])
     assert outcome(look(at(integration, server.url)), Stage.CLOCK) is Outcome.PASSED
+
+
+def test_a_date_without_a_time_zone_is_one_of_utc(integration, server, monkeypatch):
+    utc_without_saying_so = formatdate()
+    assert utc_without_saying_so.endswith("-0000")
+    server.scripts[PROPERTIES] = Reply(BITBUCKET, headers=[("Date", utc_without_saying_so)])
+    try:
+        with monkeypatch.context() as patch:
+            patch.setenv("TZ", "Asia/Tokyo")
+            time.tzset()
+            results = look(at(integration, server.url))
+    finally:
+        time.tzset()
+    assert outcome(results, Stage.CLOCK) is Outcome.PASSED
 
 
 def test_failures_just_now_do_not_keep_it_from_asking(integration, sandbox):
