@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _LOOKED_AT = 16 * 1024
 _SECOND_FACTOR = re.compile(r"two.?factor|second factor|u2f|totp|2fa")
-_LOGIN_FORM = re.compile(r"""type=["']?password|<(title|h1)[^>]*>[^<]*(log.?in|sign.?in|single sign|sso\b)""")
+_LOGIN_FORM = re.compile(r"""type=["']?password|<(title|h1)[^<>]*>[^<]*(log.?in|sign.?in|single sign|sso\b)""")
 _LOGIN_ADDRESS = re.compile(r"log.?in|sign.?in|\bsso\b|saml|\bauth|\badfs\b|\bcas\b")
 
 

@@ -1,0 +1,22 @@
+import pytest
+from urllib3 import HTTPHeaderDict
+
+from social_bitbucket_server import interceptions
+from social_bitbucket_server.interceptions import interception
+from social_bitbucket_server.transport import Answer
+
+
+def answer(page):
+    return Answer(200, HTTPHeaderDict({"Content-Type": "text/html"}), page.encode())
+
+
+@pytest.mark.parametrize(
+    "page", ['<h1 class="a">Sign in</h1>', "<TITLE>Company SSO</TITLE>", '<input type="password">']
+)
+def test_a_login_page_is_recognized(page):
+    assert interception(answer(page)).code == "login_in_front"
+
+
+def test_a_page_made_to_slow_the_search_down_is_read_at_once(monkeypatch):
+    monkeypatch.setattr(interceptions, "_LOOKED_AT", 2**21)
+    assert interception(answer("<h1" * 2**19)).code == "intercepted"
