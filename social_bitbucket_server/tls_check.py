@@ -92,8 +92,7 @@ def diagnose(error: ssl.SSLError, chain: Sequence[x509.Certificate], host: str) 
 
 def _name(name: x509.Name) -> str:
     common = name.get_attributes_for_oid(NameOID.COMMON_NAME) or name.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
-    text = str(common[0].value) if common else name.rfc4514_string()
-    return "".join(character for character in text if character.isprintable())[:100]
+    return _printable(str(common[0].value) if common else name.rfc4514_string())
 
 
 def _alternative_names(certificate: x509.Certificate) -> list[str]:
@@ -103,7 +102,12 @@ def _alternative_names(certificate: x509.Certificate) -> list[str]:
         return []
     if not isinstance(extension.value, x509.SubjectAlternativeName):
         return []
-    return [str(name.value)[:100] for name in list(extension.value)[:5]]
+    return [_printable(str(name.value)) for name in list(extension.value)[:5]]
+
+
+def _printable(text: str) -> str:
+    """*text*, which is the server's, without what would confuse a terminal."""
+    return "".join(character for character in text if character.isprintable())[:100]
 
 
 def _pem(certificate: x509.Certificate) -> str:
