@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .admission import EVERYBODY, Admission
 from .problems import BitbucketServerError
 from .secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .addresses import AddressPolicy
     from .keys import PrivateKey
     from .server_url import ServerURL
+
+LONGEST_TIMEOUT = 3600
+"""Seconds that a server may be given for one answer."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAMESPACE = re.compile(r"[A-Za-z0-9._-]{0,64}")
@@ -85,7 +88,8 @@ class Integration:
     :data:`~social_bitbucket_server.addresses.PUBLIC_ONLY` for all others. *admission*: who of the server's people may
     log in.
 
-    Raises ``setting_invalid`` for an id, namespace or consumer key with other characters, and for ``verify=False``.
+    Raises ``setting_invalid`` for an id, namespace or consumer key with other characters, for ``verify=False``, and for
+    proxies and a timeout that are of another kind.
     """
 
     id: str
@@ -104,6 +108,7 @@ class Integration:
     admission: Admission = EVERYBODY
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "verify", _as_text(self.verify))
         consumer_keys = (known.consumer_key for known in (self, self.pending, self.replaced) if known is not None)
         _check(self, *(("consumer_key", consumer_key, _CONSUMER_KEY) for consumer_key in consumer_keys))
 
@@ -143,8 +148,8 @@ class OAuth2Integration:
     :class:`Integration`. Where one server is logged in with by both, give both the same *id* and *namespace*: then
     people have the same uid either way.
 
-    Raises ``setting_invalid`` for an id, namespace or client credential with other characters, and for
-    ``verify=False``.
+    Raises ``setting_invalid`` for an id, namespace or client credential with other characters, and for the rest as
+    :class:`Integration` does.
     """
 
     id: str
@@ -162,6 +167,7 @@ class OAuth2Integration:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "client_secret", Secret(self.client_secret))
+        object.__setattr__(self, "verify", _as_text(self.verify))
         _check(
             self,
             ("client_id", self.client_id, _CLIENT_CREDENTIAL),
@@ -179,6 +185,11 @@ class OAuth2Integration:
         return _uid(self, user_id)
 
 
+def _as_text(verify: Any) -> Any:
+    """A path is a text from here on, also where settings have a :class:`pathlib.Path`."""
+    return os.fspath(verify) if isinstance(verify, os.PathLike) else verify
+
+
 def _check(integration: AnyIntegration, *credentials: tuple[str, str, re.Pattern[str]]) -> None:
     for parameter, value, pattern in (
         ("id", integration.id, _ID),
@@ -189,6 +200,14 @@ def _check(integration: AnyIntegration, *credentials: tuple[str, str, re.Pattern
             raise _invalid(parameter, f"The integration's {parameter} has characters that are not allowed.")
     if not integration.verify:
         raise _invalid("verify", "Certificates are always verified; give the path of a CA bundle instead.")
+    if integration.verify is not True and not isinstance(integration.verify, str):
+        raise _invalid("verify", "The integration's verify is neither True nor the path of a CA bundle.")
+    if not isinstance(integration.proxies, Mapping) or not all(
+        isinstance(address, str) for address in integration.proxies.values() if address
+    ):
+        raise _invalid("proxies", "The integration's proxies are not a mapping of schemes to addresses.")
+    if type(integration.timeout) not in {int, float} or not 0 < integration.timeout <= LONGEST_TIMEOUT:
+        raise _invalid("timeout", f"The integration's timeout is not a number of seconds up to {LONGEST_TIMEOUT}.")
 
 
 def _fingerprint(integration: AnyIntegration, *credentials: str) -> str:

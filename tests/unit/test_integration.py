@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,14 @@ def test_the_uid_carries_the_namespace(integration):
         ({"consumer_key": "a b"}, "consumer_key"),
         ({"verify": False}, "verify"),
         ({"verify": ""}, "verify"),
+        ({"verify": 1}, "verify"),
+        ({"proxies": "http://proxy.example"}, "proxies"),
+        ({"proxies": {"https": 3128}}, "proxies"),
+        ({"timeout": "10"}, "timeout"),
+        ({"timeout": (3, 27)}, "timeout"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": float("nan")}, "timeout"),
+        ({"timeout": float("inf")}, "timeout"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(integration, change, parameter):
@@ -97,6 +106,11 @@ def test_one_server_comes_from_plain_settings(private_key):
     )
     assert str(found.server_url) == "https://h.example"
     assert (found.namespace, found.verify, found.timeout) == ("", "/ca", 10.0)
+
+
+def test_the_bundle_of_ca_certificates_may_be_a_path_object(private_key):
+    chosen = settings(URL="https://h.example", KEY="c", PRIVATE_KEY=private_key.pem(), VERIFY_SSL=Path("/etc/ca.pem"))
+    assert single_integration(chosen).verify == "/etc/ca.pem"
 
 
 def test_the_key_may_stand_in_a_file_and_a_changed_file_is_read_again(private_key, other_private_key, tmp_path):
