@@ -9,6 +9,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.key_ring import KeyRing
 
 from . import (
     account,
@@ -98,7 +99,11 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     database.connect(app, app_settings.database_url)
     with app.app_context():
         database.upgrade(app.extensions["engine"])
-        app.extensions["sealed_keys"] = integrations.SealedKeys.load(app_settings)
+        key_ring = integrations.load_key_ring(app_settings)
+        app.extensions["sealed_keys"] = integrations.SealedKeys(KeyRing.parse(key_ring))
         operation.check_key_ring()
+    for prefix in ("SOCIAL_AUTH_BITBUCKET_SERVER_", "SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_"):
+        app.config[f"{prefix}KEY_RING"] = key_ring
+        app.config[f"{prefix}STORE_ACCESS_TOKEN"] = app_settings.store_access_tokens
 
     return app

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TextIO
 
 import click
-from flask import Blueprint, g
+from click.exceptions import Exit
+from flask import Blueprint, current_app, g
 from flask.cli import AppGroup
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from social_bitbucket_server.standing import Standing
 from social_bitbucket_server.worksheet import render_text
 
 from . import (
@@ -22,6 +25,7 @@ from . import (
     key_rotation,
     login_ways,
     people,
+    rechecks,
     sessions,
     worksheets,
 )
@@ -180,6 +184,31 @@ def prune(audit_older_than: int | None) -> None:
     if audit_older_than is not None:
         count = audit.prune(audit_older_than, but=attempts.telling())
         click.echo(f"{count} audit entries older than {audit_older_than} days are deleted.")
+
+
+@blueprint.cli.command("recheck-people")
+@click.argument("slug", metavar="[ORGANIZATION]", required=False)
+@click.option("--at-most", metavar="PEOPLE", type=click.IntRange(min=1), default=1000, show_default=True)
+def recheck_people(slug: str | None, at_most: int) -> None:
+    """Ask Bitbucket whether the people who are logged in are still there and may still log in, and end the sessions of
+    those who may not. Ends with status 1 where a server could not be asked."""
+    if not current_app.extensions["settings"].store_access_tokens:
+        raise click.ClickException("Without STORE_ACCESS_TOKENS there are no access tokens to ask with.")
+    identities = rechecks.due(_organization(slug) if slug is not None else None)
+    standings: Counter[Standing] = Counter()
+    for found in rechecks.recheck(identities[:at_most]):
+        standings[found.recheck.standing] += 1
+        if found.asked and found.recheck.standing in {Standing.REFUSED, Standing.UNANSWERED}:
+            what = f"{found.recheck.problem}, {found.ended} sessions ended"
+            click.echo(f"person {found.user_id} at integration {found.integration_id}: {what}")
+    click.echo(
+        f"{standings[Standing.ADMITTED]} may log in, {standings[Standing.REFUSED]} may not, "
+        f"{standings[Standing.UNPROVEN]} have to log in again to be known, "
+        f"{standings[Standing.UNANSWERED]} could not be asked for, "
+        f"{len(identities[at_most:])} are left for the next time."
+    )
+    if standings[Standing.UNANSWERED]:
+        raise Exit(1)
 
 
 def _organization(slug: str) -> Organization:

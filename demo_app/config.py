@@ -34,6 +34,7 @@ SETTINGS = {
     "TRUSTED_PROXY_HOPS": "0",
     "RATE_LIMIT_STORAGE": "memory://",
     "LOGINS_PER_MINUTE": "10",
+    "STORE_ACCESS_TOKENS": "",
     "FLASK_DEBUG": "",
 }
 """Every setting with its default; the environment overrides it."""
@@ -72,6 +73,9 @@ class Settings:
     *trusted_proxy_hops*: how many proxies of the operator's own stand in front and add the address they saw to
     ``X-Forwarded-For``; scheme and host never come from a header. *rate_limit_storage* counts for all processes where
     it is the address of a Redis. *logins_per_minute* is for each address and integration.
+
+    *store_access_tokens*: each person's access token is kept, sealed with the key ring, so that Bitbucket can be asked
+    for them between two logins.
     """
 
     public_base_url: str
@@ -88,6 +92,7 @@ class Settings:
     trusted_proxy_hops: int
     rate_limit_storage: Secret
     logins_per_minute: int
+    store_access_tokens: bool
 
     @classmethod
     def read(cls, given: Mapping[str, object] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -120,6 +125,7 @@ class Settings:
             trusted_proxy_hops=_number("TRUSTED_PROXY_HOPS", chosen["TRUSTED_PROXY_HOPS"], least=0),
             rate_limit_storage=Secret(chosen["RATE_LIMIT_STORAGE"]),
             logins_per_minute=_number("LOGINS_PER_MINUTE", chosen["LOGINS_PER_MINUTE"], least=1),
+            store_access_tokens=_switch("STORE_ACCESS_TOKENS", chosen["STORE_ACCESS_TOKENS"]),
         )
         settings._refuse_unsafe_combinations(debug=chosen["FLASK_DEBUG"].lower() not in {"", "0", "false", "no"})
         return settings
@@ -245,6 +251,12 @@ def _number(name: str, text: str, *, least: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 7 and int(text) >= least):
         raise UnsafeSettingError(f"{name} must be a whole number, at least {least}.")
     return int(text)
+
+
+def _switch(name: str, text: str) -> bool:
+    if text.lower() not in {"", "0", "false", "no", "1", "true", "yes"}:
+        raise UnsafeSettingError(f"{name} must be 1 or 0.")
+    return text.lower() in {"1", "true", "yes"}
 
 
 def _outbound_mode(text: str) -> OutboundMode:

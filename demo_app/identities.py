@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, select
+from sqlalchemy import ColumnElement, Text, cast, delete, exists, func, select, update
 from sqlalchemy.orm import aliased
+
+from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.problems import BitbucketServerError
 
 from . import audit, database, sessions
 from .models import IntegrationRecord, SocialStorage, User
@@ -78,7 +81,7 @@ def disconnect(user: User, identity: Any) -> bool:
     )
     is_gone: bool = gone.rowcount == 1  # type: ignore[attr-defined]  # a DELETE's result has it
     if is_gone:
-        sessions.end_sessions_of_identity(user, integration_id)
+        sessions.end_sessions_of_identity(user.id, integration_id)
         audit.record("identity.disconnected", user_id=user.id, integration_id=integration_id)
     database.session.commit()
     return is_gone
@@ -107,6 +110,38 @@ def delete_all_of(record: IntegrationRecord) -> int:
         delete(Identity).where(Identity.integration_id == record.id).execution_options(synchronize_session=False)
     )
     return int(gone.rowcount)  # type: ignore[attr-defined]  # a DELETE's result has it
+
+
+def reseal_tokens() -> tuple[int, int]:
+    """Seal every access token that is kept with the ring's newest key, in the way of
+    :func:`demo_app.integrations.reseal_keys`."""
+    done = failed = 0
+    for identity_id in database.session.scalars(select(Identity.id).where(_keeps_token())).all():
+        # Whoever logs in meanwhile, and keeps a newer token, waits for this change of nothing to be over.
+        unchanged = update(Identity).where(Identity.id == identity_id).values(name=Identity.name)
+        database.session.execute(unchanged.execution_options(synchronize_session=False))
+        identity = database.session.get(Identity, identity_id, populate_existing=True)
+        try:
+            if identity is not None and identity.extra_data:
+                bitbucket.reseal_access_token(identity)
+                done += 1
+        except BitbucketServerError:
+            failed += 1
+        database.session.commit()
+    return done, failed
+
+
+def forget_tokens() -> int:
+    """Erase every access token that is kept; returns how many there were."""
+    forgotten = database.session.execute(
+        update(Identity).where(_keeps_token()).values(extra_data={}).execution_options(synchronize_session=False)
+    )
+    database.session.commit()
+    return int(forgotten.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result has it
+
+
+def _keeps_token() -> ColumnElement[bool]:
+    return cast(Identity.extra_data, Text) != "{}"  # it holds the token's record, or nothing
 
 
 def _has_identity(user: User, integration_id: Any) -> ColumnElement[bool]:

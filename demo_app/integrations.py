@@ -43,6 +43,20 @@ KEYS_KEPT = 1024
 """Private keys that are kept opened in each process."""
 
 
+def load_key_ring(settings: Settings) -> Secret:
+    """The text of the configured ring, or of the one that the first run made. Raises UnsafeSettingError where it was
+    lost."""
+    text = settings.key_ring or settings.instance.read("key_ring")
+    if text is None:
+        if any(database.session.scalar(select(table.id).limit(1)) for table in (KeyPair, ClientCredentials)):
+            raise UnsafeSettingError(
+                f"The key ring is missing, and with it the private keys in the database cannot be opened. "
+                f"Put the file {settings.instance.path / 'key_ring'} back, or set KEY_RING."
+            )
+        text = settings.instance.read_or_make("key_ring", KeyRing.generate)
+    return Secret(text)
+
+
 class SealedKeys:
     """Private keys and client secrets as they rest in the database, sealed with *ring*; the :data:`KEYS_KEPT` private
     keys that were used last are opened and parsed once.
@@ -53,19 +67,6 @@ class SealedKeys:
     def __init__(self, ring: KeyRing) -> None:
         self._ring = ring
         self._opened = lru_cache(maxsize=KEYS_KEPT)(self._open)
-
-    @classmethod
-    def load(cls, settings: Settings) -> SealedKeys:
-        """With the configured ring, or the one that the first run made. Raises UnsafeSettingError where it was lost."""
-        text = settings.key_ring or settings.instance.read("key_ring")
-        if text is None:
-            if any(database.session.scalar(select(table.id).limit(1)) for table in (KeyPair, ClientCredentials)):
-                raise UnsafeSettingError(
-                    f"The key ring is missing, and with it the private keys in the database cannot be opened. "
-                    f"Put the file {settings.instance.path / 'key_ring'} back, or set KEY_RING."
-                )
-            text = settings.instance.read_or_make("key_ring", KeyRing.generate)
-        return cls(KeyRing.parse(text))
 
     def seal(self, key: PrivateKey, *, integration_id: str, key_id: str) -> str:
         """*key* as a record that opens for this integration and this key id only."""

@@ -295,11 +295,12 @@ class User(Base, UserMixin):  # type: ignore[misc]  # untyped
 
 class IdentityColumns:
     """What is kept of an identity besides social-core's columns: the integration that it logs in through, the username
-    that Bitbucket gave last, and when it was used last."""
+    that Bitbucket gave last, when it was used last, and when Bitbucket was last asked for it without a login."""
 
     integration_id: Mapped[str] = mapped_column(ForeignKey("integrations.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(String(255))
     last_login_at: Mapped[datetime | None] = mapped_column(Moment)
+    rechecked_at: Mapped[datetime | None] = mapped_column(Moment)
 
     @declared_attr
     def integration(self) -> Mapped[IntegrationRecord]:

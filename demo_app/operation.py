@@ -9,7 +9,7 @@ from flask import Blueprint, current_app
 from flask.cli import AppGroup
 from flask.typing import ResponseReturnValue
 
-from . import audit, database, integrations
+from . import audit, database, identities, integrations
 
 blueprint = Blueprint("operation", __name__, cli_group=None)
 keys = AppGroup("keys", help="The private keys in the database.")
@@ -49,10 +49,21 @@ def back_up_database(file: Path) -> None:
 
 @keys.command("rewrap")
 def rewrap() -> None:
-    """Seal every private key with the newest key of KEY_RING. It can be interrupted and run again."""
+    """Seal every private key, and every access token that is kept, with the newest key of KEY_RING. It can be
+    interrupted and run again."""
     done, failed = integrations.reseal_keys()
     click.echo(f"{done} private keys are sealed with the newest key of the ring.")
-    if failed:
+    tokens, failed_tokens = identities.reseal_tokens()
+    if tokens:
+        click.echo(f"{tokens} access tokens are sealed with the newest key of the ring.")
+    if failed or failed_tokens:
         raise click.ClickException(
-            f"{failed} could not be opened and stay as they are. Keep the older keys in the ring; see docs/security.md."
+            f"{failed + failed_tokens} could not be opened and stay as they are. Keep the older keys in the ring; "
+            "see docs/security.md."
         )
+
+
+@keys.command("forget-access-tokens")
+def forget_access_tokens() -> None:
+    """Erase every access token that is kept. Without STORE_ACCESS_TOKENS no new ones are."""
+    click.echo(f"{identities.forget_tokens()} access tokens are erased.")

@@ -23,10 +23,12 @@ STEPS = (
     "demo_app.pipeline.find_identity_by_either_oauth",
     "demo_app.pipeline.find_or_create_person",
     "demo_app.pipeline.refuse_disabled_person",
+    "demo_app.pipeline.keep_access_token",
     "demo_app.pipeline.update_person",
 )
 """Nobody is ever found by e-mail address or name: the identity alone says who it is."""
 
+_OF_THE_TOKEN = ("sealed_access_token", "integration")
 _ATTEMPTS = 5
 _ROOM_FOR_A_NUMBER = 10
 
@@ -99,6 +101,24 @@ def refuse_disabled_person(
             stage="pipeline",
             context={"problem": "person_disabled"},
         )
+
+
+def keep_access_token(
+    backend: BaseAuth[object],
+    uid: str,
+    user: User,
+    social: Any,
+    response: dict[str, Any],
+    details: dict[str, Any],
+    **kwargs: Any,
+) -> None:
+    """Keep the sealed access token where the operator wants it, with the integration that it is for; of the profile
+    nothing. Where tokens are not wanted any more, this is the end of one that was kept."""
+    data = backend.extra_data(user, uid, response, details, kwargs)
+    kept = {name: data[name] for name in _OF_THE_TOKEN if name in data}
+    if social.extra_data != kept:
+        social.extra_data = kept
+        database.session.commit()
 
 
 def update_person(

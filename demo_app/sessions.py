@@ -193,22 +193,27 @@ def end_sessions_by_other_ways(integration: IntegrationRecord) -> None:
     _revoke(here & other_way & (LoginSession.id_sha256 != _digest(_this_session().identifier)))
 
 
-def end_sessions_of_identity(user: User, integration_id: str) -> None:
-    """End every session of *user* that began through the integration *integration_id*. The caller commits."""
-    _revoke((LoginSession.user_id == user.id) & (LoginSession.integration_id == integration_id))
+def end_sessions_of_identity(user_id: int, integration_id: str) -> int:
+    """End every session of the person *user_id* that began through the integration *integration_id*; returns how many
+    there were. The caller commits."""
+    return _revoke((LoginSession.user_id == user_id) & (LoginSession.integration_id == integration_id))
+
+
+def are_open() -> ColumnElement[bool]:
+    """Which sessions somebody can go on with."""
+    now = clock.now()
+    return (
+        LoginSession.revoked_at.is_(None)
+        & (LoginSession.last_seen_at >= now - IDLE_LIMIT)
+        & (LoginSession.created_at >= now - ABSOLUTE_LIMIT)
+    )
 
 
 def of_person(user: User) -> Sequence[LoginSession]:
     """The sessions in which *user* is logged in, the one seen last first."""
-    now = clock.now()
     return database.session.scalars(
         select(LoginSession)
-        .where(
-            LoginSession.user_id == user.id,
-            LoginSession.revoked_at.is_(None),
-            LoginSession.last_seen_at >= now - IDLE_LIMIT,
-            LoginSession.created_at >= now - ABSOLUTE_LIMIT,
-        )
+        .where(LoginSession.user_id == user.id, are_open())
         .order_by(LoginSession.last_seen_at.desc(), LoginSession.created_at.desc())
     ).all()
 
@@ -264,7 +269,8 @@ def _live_row(identifier: str) -> LoginSession | None:
     return row
 
 
-def _revoke(which: ColumnElement[bool]) -> None:
+def _revoke(which: ColumnElement[bool]) -> int:
+    """Returns how many there were."""
     ended = database.session.execute(
         update(LoginSession)
         .where(which, LoginSession.revoked_at.is_(None))
@@ -275,6 +281,7 @@ def _revoke(which: ColumnElement[bool]) -> None:
     for user_id, organization_id in ended:
         if user_id is not None:
             audit.record("session.revoked", user_id=user_id, org_id=organization_id)
+    return len(ended)
 
 
 def _forget(now: datetime) -> tuple[int, int]:

@@ -37,7 +37,13 @@ def database_url(request: pytest.FixtureRequest, must_be_there: Callable[[bool, 
 
 
 @pytest.fixture
-def demo(tmp_path: Path, database_url: str) -> Iterator[Demo]:
+def demo_settings() -> dict[str, object]:
+    """Settings of the application that a module's tests want besides."""
+    return {}
+
+
+@pytest.fixture
+def demo(tmp_path: Path, database_url: str, demo_settings: dict[str, object]) -> Iterator[Demo]:
     listener = socket.create_server(("127.0.0.1", 0))
     origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
     app = create_app(
@@ -46,6 +52,7 @@ def demo(tmp_path: Path, database_url: str) -> Iterator[Demo]:
             "PUBLIC_BASE_URL": origin,
             "OUTBOUND_MODE": "test",
             "DATABASE_URL": database_url,
+            **demo_settings,
         }
     )
     sockets: dict[int, Any] = {}

@@ -186,3 +186,13 @@ def test_the_password_of_a_proxy_is_not_shown(folder: Path) -> None:
     with pytest.raises(UnsafeSettingError, match=r"^OUTBOUND_PROXIES for \*: ") as refused:
         read(folder, OUTBOUND_PROXIES="*=http://us@er:hunter2@proxy:3128")
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("text", "on"), [("", False), ("0", False), ("no", False), ("1", True), ("True", True)])
+def test_tokens_are_kept_where_the_operator_says_so(folder: Path, text: str, on: bool) -> None:
+    assert read(folder, STORE_ACCESS_TOKENS=text).store_access_tokens is on
+
+
+def test_what_is_neither_on_nor_off_is_refused(folder: Path) -> None:
+    with pytest.raises(UnsafeSettingError, match="STORE_ACCESS_TOKENS must be 1 or 0"):
+        read(folder, STORE_ACCESS_TOKENS="on")

@@ -1,0 +1,95 @@
+"""People with open sessions, asked for at Bitbucket with their own access tokens: are they still there, and may they
+still log in? Whoever may not loses the sessions that came in by that account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from social_core.exceptions import AuthResponseError
+from sqlalchemy import exists, select, update
+
+from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.problems import PROBLEMS
+from social_bitbucket_server.standing import Recheck, Standing
+
+from . import audit, clock, database, sessions
+from .identities import Identity
+from .models import IntegrationRecord, LoginSession, Organization, User
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of asking for one person at one integration, and how many of their sessions it *ended*. *asked* is
+    false where the integration's server had not answered for somebody else."""
+
+    user_id: int
+    integration_id: str
+    recheck: Recheck
+    ended: int = 0
+    asked: bool = True
+
+
+def due(organization: Organization | None = None) -> Sequence[int]:
+    """The identities of *organization*, or of all, by which somebody is logged in; those first that were not asked for
+    the longest. Everybody else is asked for when they log in."""
+    is_logged_in = exists().where(
+        LoginSession.user_id == Identity.user_id,
+        LoginSession.integration_id == Identity.integration_id,
+        sessions.are_open(),
+    )
+    wanted = (
+        select(Identity.id)
+        .join(User, User.id == Identity.user_id)
+        .join(Organization, Organization.id == User.organization_id)
+        .join(IntegrationRecord, IntegrationRecord.id == Identity.integration_id)
+        .where(
+            is_logged_in,
+            User.disabled_at.is_(None),
+            Organization.disabled_at.is_(None),
+            IntegrationRecord.disabled_at.is_(None),
+        )
+        .order_by(Identity.rechecked_at.asc().nulls_first(), Identity.id)
+    )
+    if organization is not None:
+        wanted = wanted.where(Organization.id == organization.id)
+    return database.session.scalars(wanted).all()
+
+
+def recheck(identity_ids: Iterable[int]) -> Iterator[Found]:
+    """Ask for each of these identities that is still there; whoever may not log in any more loses their sessions at
+    once. A server that cannot be asked for one is not asked for others."""
+    silent: dict[str, Recheck] = {}
+    for identity_id in identity_ids:
+        identity = database.session.get(Identity, identity_id, populate_existing=True)
+        if identity is None:
+            continue
+        if identity.integration_id in silent:
+            yield Found(identity.user_id, identity.integration_id, silent[identity.integration_id], asked=False)
+            continue
+        found = _ask(identity)
+        if found.recheck.standing is Standing.UNANSWERED and not _is_about_one(found.recheck.problem):
+            silent[found.integration_id] = found.recheck
+        yield found
+
+
+def _ask(identity: Any) -> Found:
+    identity_id, user_id, integration_id = identity.id, identity.user_id, identity.integration_id
+    about = {"user_id": user_id, "integration_id": integration_id, "org_id": identity.user.organization_id}
+    found = bitbucket.recheck(identity)
+    database.session.rollback()  # what was read before the server was asked may have changed
+    database.session.execute(update(Identity).where(Identity.id == identity_id).values(rechecked_at=clock.now()))
+    ended = 0
+    if found.standing is Standing.REFUSED:
+        ended = sessions.end_sessions_of_identity(user_id, integration_id)
+        audit.record("recheck.refused", outcome="failure", problem=found.problem, **about)
+    elif found.standing is Standing.UNANSWERED:
+        audit.record("recheck.unanswered", outcome="failure", problem=found.problem, **about)
+    database.session.commit()
+    return Found(user_id, integration_id, found, ended)
+
+
+def _is_about_one(problem: str) -> bool:
+    """Whether an answer was of no use for one person alone; all else is the same for everybody at the server."""
+    return issubclass(PROBLEMS[problem].family, AuthResponseError)

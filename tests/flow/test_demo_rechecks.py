@@ -1,0 +1,330 @@
+"""Access tokens that the demo application keeps, and asking with them whether people who are logged in still may be."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import pytest
+
+from demo_app import database, integrations
+from demo_app.models import AuditEntry, SocialStorage, User
+from social_bitbucket_server.key_ring import KeyRing
+from social_bitbucket_server.rest import LONGEST_WAIT
+from social_bitbucket_server.sandbox import Sandbox
+from social_bitbucket_server.sandbox.grants import ACCESS_TOKEN_LIFETIME
+from tests.demo_visitor import Visitor
+from tests.flow.demo import Demo, connect, log_in, on_every_database
+from tests.flow.test_demo_configuration import run
+from tests.flow.test_demo_moves import edit, link_as_before, try_the_move
+from tests.flow.test_demo_oauth2 import BEGIN_BY_OAUTH2, prepare_upgrade
+
+ACCOUNT = "/o/acme/account"
+RING = "SOCIAL_AUTH_BITBUCKET_SERVER_KEY_RING"
+
+
+@pytest.fixture
+def demo_settings() -> dict[str, object]:
+    return {"STORE_ACCESS_TOKENS": "1"}
+
+
+@pytest.fixture
+def owner(demo: Demo, acme: str) -> Visitor:
+    owner = demo.visitor()
+    owner.log_owner_in("acme")
+    return owner
+
+
+@pytest.fixture
+def jane(demo: Demo, acme: str, sandbox: Sandbox) -> Visitor:
+    return person(demo, acme, sandbox, "jane")
+
+
+@pytest.fixture
+def kim(demo: Demo, acme: str, sandbox: Sandbox) -> Visitor:
+    return person(demo, acme, sandbox, "kim")
+
+
+def person(demo: Demo, integration: str, sandbox: Sandbox, name: str, **fields: str) -> Visitor:
+    visitor = demo.visitor()
+    assert log_in(visitor, integration, sandbox, name, **fields).location == ACCOUNT
+    return visitor
+
+
+def is_logged_in(visitor: Visitor) -> bool:
+    return visitor.get(ACCOUNT).status == 200
+
+
+def recheck(demo: Demo, *arguments: str) -> tuple[int, list[str]]:
+    status, output = run(demo, "recheck-people", *arguments)
+    return status, output.splitlines()
+
+
+def summary(may: int = 0, may_not: int = 0, unproven: int = 0, unanswered: int = 0, left: int = 0) -> str:
+    return (
+        f"{may} may log in, {may_not} may not, {unproven} have to log in again to be known, "
+        f"{unanswered} could not be asked for, {left} are left for the next time."
+    )
+
+
+def use_ring(demo: Demo, ring: str) -> None:
+    """As if the application were started with this one."""
+    demo.app.config[RING] = ring
+    demo.app.extensions["sealed_keys"] = integrations.SealedKeys(KeyRing.parse(ring))
+
+
+def kept(demo: Demo) -> list[dict[str, str]]:
+    """What is kept of tokens, for each identity that has one."""
+    with demo.app.app_context():
+        return [data for (data,) in database.session.query(SocialStorage.user.extra_data) if data]
+
+
+def number_of(demo: Demo, name: str) -> int:
+    ((number, _),) = [row for row in demo.rows(User.id, User.username) if row[1] == name]
+    return int(number)
+
+
+def line(demo: Demo, name: str, integration: str, problem: str, ended: int) -> str:
+    number = number_of(demo, name)
+    return f"person {number} at integration {integration.rpartition('/')[2]}: {problem}, {ended} sessions ended"
+
+
+def events(demo: Demo, name: str) -> list[object]:
+    rows = demo.rows(AuditEntry.event, AuditEntry.problem, AuditEntry.id)
+    return [problem for event, problem, _ in rows if event == name]
+
+
+# What is kept
+
+
+@on_every_database
+def test_a_token_is_kept_sealed_and_of_the_profile_nothing(demo: Demo, jane: Visitor) -> None:
+    (data,) = kept(demo)
+    assert set(data) == {"sealed_access_token", "integration"}
+    assert data["sealed_access_token"].startswith("v1.1.")
+
+
+def test_tokens_are_on_no_page_in_no_export_in_no_log_and_in_no_audit_entry(
+    demo: Demo, owner: Visitor, acme: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        jane = person(demo, acme, sandbox, "jane")
+        assert recheck(demo) == (0, [summary(may=1)])
+        pages = ("settings/people", "settings/audit", "settings/configuration/integrations.toml", "account")
+        shown = [visitor.get(f"/o/acme/{page}").text for visitor in (owner, jane) for page in pages]
+        sandbox.users.disable("jane")
+        assert recheck(demo)[0] == 0
+    (token,) = sandbox._state.tokens.granted()
+    shown += [owner.get(acme).text, caplog.text, str(demo.rows(AuditEntry.id, AuditEntry.problem, AuditEntry.event))]
+    with demo.app.app_context():
+        shown += [str(details) for (details,) in database.session.query(AuditEntry.details)]
+    secrets = (token.value, token.session_handle, kept(demo)[0]["sealed_access_token"])
+    assert [secret for secret in secrets for text in shown if secret in text] == []
+
+
+def test_who_disconnects_an_account_leaves_no_token_of_it(
+    demo: Demo, owner: Visitor, jane: Visitor, other_sandbox: Sandbox
+) -> None:
+    other = connect(owner, "acme", other_sandbox, name="Other").rpartition("/")[2]
+    begun = jane.post(f"{ACCOUNT}/connect/{other}", ACCOUNT)
+    assert jane.get(other_sandbox.authorize(begun.location, user="jane")).status == 303
+    assert len(kept(demo)) == 2
+    assert recheck(demo) == (0, [summary(may=1)])  # by the account that she is logged in with
+    disconnect = re.findall(r'action="([^"]+/disconnect)"', jane.get(ACCOUNT).text)[-1]
+    assert jane.post(disconnect, ACCOUNT).status == 303
+    assert len(kept(demo)) == 1
+
+
+def test_another_server_and_a_deleted_integration_leave_no_token(
+    demo: Demo, owner: Visitor, acme: str, jane: Visitor, sandbox: Sandbox, other_sandbox: Sandbox
+) -> None:
+    other = connect(owner, "acme", other_sandbox, name="Other")
+    person(demo, other, other_sandbox, "kim")
+    assert len(kept(demo)) == 2
+    assert edit(owner, other, sandbox.url, name="Other", server="another").status == 303
+    assert len(kept(demo)) == 1
+    assert owner.post(f"{acme}/delete", name="Bitbucket").status == 303
+    assert kept(demo) == []
+
+
+def test_a_server_that_moved_gets_no_token_of_before(
+    demo: Demo, owner: Visitor, acme: str, jane: Visitor, sandbox: Sandbox, other_sandbox: Sandbox
+) -> None:
+    link_as_before(sandbox, other_sandbox)
+    edit(owner, acme, other_sandbox.url, server="moved")
+    try_the_move(owner, acme, other_sandbox)
+    before = len(list(other_sandbox.requests))
+    assert recheck(demo) == (0, [summary(unproven=1)])
+    assert len(list(other_sandbox.requests)) == before
+    assert is_logged_in(jane)
+
+
+def test_where_tokens_are_not_wanted_any_more_none_is_kept(
+    demo: Demo, acme: str, jane: Visitor, kim: Visitor, sandbox: Sandbox
+) -> None:
+    demo.app.config["SOCIAL_AUTH_BITBUCKET_SERVER_STORE_ACCESS_TOKEN"] = False
+    person(demo, acme, sandbox, "jane")
+    assert len(kept(demo)) == 1
+    assert run(demo, "keys", "forget-access-tokens") == (0, "1 access tokens are erased.\n")
+    assert kept(demo) == []
+
+
+@on_every_database
+def test_the_ring_is_changed_for_tokens_too_also_where_nobody_can_log_in(
+    demo: Demo, acme: str, jane: Visitor, kim: Visitor
+) -> None:
+    old, new = demo.app.config[RING], KeyRing.generate().replace("1:", "2:", 1)
+    assert run(demo, "integrations", "disable", acme.rpartition("/")[2])[0] == 0
+    use_ring(demo, f"{new},{old}")
+    for _ in range(2):
+        status, output = run(demo, "keys", "rewrap")
+        assert (status, output.splitlines()[1]) == (0, "2 access tokens are sealed with the newest key of the ring.")
+        assert {data["sealed_access_token"][:5] for data in kept(demo)} == {"v1.2."}
+    use_ring(demo, new)
+    assert run(demo, "keys", "rewrap")[0] == 0
+
+
+def test_a_lost_ring_keeps_nobody_from_logging_in_and_ends_no_session(
+    demo: Demo, acme: str, jane: Visitor, sandbox: Sandbox
+) -> None:
+    before = kept(demo)
+    demo.app.config[RING] = KeyRing.generate()  # the private keys have been made anew with it
+    assert recheck(demo) == (0, [summary(unproven=1)])
+    assert is_logged_in(jane)
+    assert run(demo, "keys", "rewrap")[0] == 1
+    assert kept(demo) == before
+    person(demo, acme, sandbox, "jane")
+    assert recheck(demo) == (0, [summary(may=1)])
+
+
+# Asking
+
+
+@on_every_database
+def test_who_is_disabled_loses_the_sessions_and_everybody_else_stays(
+    demo: Demo, owner: Visitor, acme: str, jane: Visitor, kim: Visitor, sandbox: Sandbox
+) -> None:
+    second = person(demo, acme, sandbox, "jane")
+    assert recheck(demo) == (0, [summary(may=2)])
+    sandbox.users.disable("jane")
+    ended = line(demo, "jane", acme, "account_not_admitted", 2)
+    assert recheck(demo, "acme") == (0, [ended, summary(may=1, may_not=1)])
+    assert [is_logged_in(visitor) for visitor in (jane, second, kim)] == [False, False, True]
+    assert events(demo, "recheck.refused") == ["account_not_admitted"]
+    assert "A person may not log in any more, as Bitbucket says" in owner.get("/o/acme/settings/audit").words
+    assert recheck(demo) == (0, [summary(may=1)])
+
+    sandbox.users.enable("jane")
+    person(demo, acme, sandbox, "jane")
+    assert recheck(demo) == (0, [summary(may=2)])
+
+
+def test_only_sessions_by_the_refused_account_end(
+    demo: Demo, owner: Visitor, acme: str, jane: Visitor, sandbox: Sandbox, other_sandbox: Sandbox
+) -> None:
+    other = connect(owner, "acme", other_sandbox, name="Other")
+    begun = jane.post(f"{ACCOUNT}/connect/{other.rpartition('/')[2]}", ACCOUNT)
+    jane.get(other_sandbox.authorize(begun.location, user="jane"))
+    elsewhere = person(demo, other, other_sandbox, "jane")
+    sandbox.users.remove("jane")
+    assert recheck(demo) == (0, [line(demo, "jane", acme, "account_not_admitted", 1), summary(may=1, may_not=1)])
+    assert [is_logged_in(jane), is_logged_in(elsewhere)] == [False, True]
+
+
+def test_who_left_the_group_loses_the_session(
+    demo: Demo, owner: Visitor, acme: str, jane: Visitor, sandbox: Sandbox
+) -> None:
+    owner.post(f"{acme}/who", projects="", repositories="", groups="developers")
+    assert recheck(demo) == (0, [summary(may=1)])
+    sandbox.projects.take_from_group("developers", "jane")
+    assert recheck(demo) == (0, [line(demo, "jane", acme, "person_not_allowed", 1), summary(may_not=1)])
+    assert not is_logged_in(jane)
+    assert log_in(jane, acme, sandbox).status == 403
+
+
+def test_a_permission_that_was_taken_back_ends_no_session(
+    demo: Demo, acme: str, jane: Visitor, sandbox: Sandbox
+) -> None:
+    sandbox.revoke("jane")
+    assert recheck(demo) == (0, [summary(unproven=1)])
+    assert is_logged_in(jane)
+    assert events(demo, "session.revoked") == []
+    person(demo, acme, sandbox, "jane")
+    assert recheck(demo) == (0, [summary(may=1)])
+
+
+def test_a_server_that_is_down_is_asked_once_and_ends_no_session(
+    demo: Demo, acme: str, jane: Visitor, kim: Visitor, sandbox: Sandbox
+) -> None:
+    sandbox.stop()
+    assert recheck(demo) == (1, [line(demo, "jane", acme, "connection_failed", 0), summary(unanswered=2)])
+    sandbox.start()
+    assert is_logged_in(jane)
+    assert is_logged_in(kim)
+    assert events(demo, "recheck.unanswered") == ["connection_failed"]
+
+
+def test_a_limit_of_the_server_is_respected_and_others_come_first_the_next_time(
+    demo: Demo, acme: str, jane: Visitor, kim: Visitor, sandbox: Sandbox
+) -> None:
+    before = len(list(sandbox.requests))
+    sandbox.faults.rate_limited, sandbox.faults.retry_after = True, LONGEST_WAIT + 1
+    assert recheck(demo) == (1, [line(demo, "jane", acme, "rate_limited", 0), summary(unanswered=2)])
+    assert len(list(sandbox.requests)) == before + 1
+    assert recheck(demo) == (1, [line(demo, "kim", acme, "rate_limited", 0), summary(unanswered=2)])
+    sandbox.faults.reset()
+    assert recheck(demo, "--at-most", "1") == (0, [summary(may=1, left=1)])
+
+
+def test_who_is_not_logged_in_is_not_asked_for(
+    demo: Demo, owner: Visitor, acme: str, jane: Visitor, kim: Visitor, sandbox: Sandbox
+) -> None:
+    jane.post("/o/acme/logout", ACCOUNT)
+    assert recheck(demo) == (0, [summary(may=1)])
+    assert run(demo, "integrations", "disable", acme.rpartition("/")[2])[0] == 0
+    assert recheck(demo) == (0, [summary()])
+
+
+def test_another_organization_is_left_alone(demo: Demo, jane: Visitor) -> None:
+    demo.visitor().create_organization("globex")
+    assert recheck(demo, "globex") == (0, [summary()])
+    assert recheck(demo, "none") == (1, ["Error: There is no organization none."])
+
+
+def test_people_who_came_by_oauth_2_are_asked_for_too(
+    demo: Demo, owner: Visitor, acme: str, jane: Visitor, sandbox: Sandbox
+) -> None:
+    sandbox.faults.version = "8.19.0"
+    prepare_upgrade(owner, acme, sandbox)
+    new = person(demo, acme, sandbox, "kim", **BEGIN_BY_OAUTH2)
+    assert recheck(demo) == (0, [summary(may=2)])
+    sandbox.clock.advance(ACCESS_TOKEN_LIFETIME + 1)
+    assert recheck(demo) == (0, [summary(may=2)])
+    assert recheck(demo) == (0, [summary(may=2)])
+    sandbox.users.disable("kim")
+    assert recheck(demo) == (0, [line(demo, "kim", acme, "account_not_admitted", 1), summary(may=1, may_not=1)])
+    assert [is_logged_in(jane), is_logged_in(new)] == [True, False]
+
+
+def test_after_the_way_back_to_oauth_1_nobody_loses_a_session(
+    demo: Demo, owner: Visitor, acme: str, sandbox: Sandbox
+) -> None:
+    sandbox.faults.version = "8.19.0"
+    prepare_upgrade(owner, acme, sandbox)
+    jane = person(demo, acme, sandbox, "jane", **BEGIN_BY_OAUTH2)
+    assert owner.post(f"{acme}/oauth2/go-back", f"{acme}/oauth2").status == 303
+    assert recheck(demo) == (0, [summary(unproven=1)])
+    assert is_logged_in(jane)
+
+
+class TestWithoutTokens:
+    """The default."""
+
+    @pytest.fixture
+    def demo_settings(self) -> dict[str, object]:
+        return {}
+
+    def test_nothing_is_kept_and_nobody_can_be_asked_for(self, demo: Demo, jane: Visitor) -> None:
+        assert kept(demo) == []
+        sentence = "Error: Without STORE_ACCESS_TOKENS there are no access tokens to ask with."
+        assert recheck(demo) == (1, [sentence])
