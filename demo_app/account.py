@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from . import access, identities, integrations, security_headers, sessions
+from . import access, identities, integrations, login_ways, security_headers, sessions
 from .models import LoginSession, Organization
 
 blueprint = Blueprint("account", __name__, url_prefix="/o/<slug>/account")
@@ -22,6 +22,7 @@ def account(organization: Organization) -> ResponseReturnValue:
         organization=organization,
         server_url=integrations.server_url,
         sessions=[(row, sessions.is_this(row)) for row in sessions.of_person(current_user)],
+        needs_code=login_ways.takes_owner_code(organization),
         can_connect=bool(identities.to_connect(current_user)),
         can_be_disconnected=identities.can_be_disconnected(current_user),
     )

@@ -35,7 +35,7 @@ from . import (
 )
 from .config import Settings
 from .forms import DeleteForm, EditIntegrationForm
-from .models import IntegrationRecord, OAuth, Organization
+from .models import DAYS_KEPT, IntegrationRecord, OAuth, Organization
 
 blueprint = Blueprint("settings", __name__, url_prefix="/o/<slug>/settings")
 
@@ -311,6 +311,7 @@ def audit_list(organization: Organization) -> ResponseReturnValue:
         entries=entries,
         has_older=has_older,
         reference=reference,
+        days_kept=DAYS_KEPT,
         sentences=audit.SENTENCES,
         reason=audit.reason,
         people={person.id: person.display_name for person in people.of(organization)},

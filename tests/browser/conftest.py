@@ -17,6 +17,9 @@ from social_bitbucket_server.sandbox import Sandbox
 # Without these Chromium looks for its maker's servers, which are none of a test's business.
 QUIET = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
 
+SECONDS = 20
+"""How long a page may take on a busy machine."""
+
 
 # For a module and no longer: until it ends, Playwright's event loop is this thread's, and other tests need one.
 @pytest.fixture(scope="module")
@@ -25,6 +28,7 @@ def chromium() -> Iterator[Any]:
     executable = next(
         (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
     )
+    playwright.expect.set_options(timeout=SECONDS * 1000)
     with playwright.sync_playwright() as started:
         browser = (
             started.chromium.launch(executable_path=executable, args=["--no-sandbox", *QUIET]) if executable else None
@@ -51,7 +55,7 @@ def page(chromium, must_be_there) -> Iterator[Any]:
     """A page in a new, empty browser. Errors of scripts and of the pages' security policy fail the test."""
     must_be_there(chromium is not None, "Chromium")
     context = chromium.new_context()
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(SECONDS * 1000)
     complaints: list[str] = []
     page = context.new_page()
     page.on("pageerror", lambda error: complaints.append(str(error)))
