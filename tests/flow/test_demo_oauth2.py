@@ -276,7 +276,7 @@ def test_a_login_by_oauth_1_that_was_under_way_is_finished_after_the_switch(
     assert in_time.get(addresses[0]).status == 303
     later = clock.now() + timedelta(seconds=LIFETIME + 1)
     monkeypatch.setattr(clock, "now", lambda: later)
-    assert too_late.get(addresses[1]).status == 400
+    assert too_late.get(addresses[1]).status == 404
     assert ways(demo) == ["2"]
 
 
@@ -372,7 +372,7 @@ def test_a_login_by_oauth_2_that_was_under_way_is_refused_after_going_back(
     jane = demo.visitor()
     begun = jane.begin(upgrading, **BEGIN_BY_OAUTH2)
     owner.post(f"{upgrading}/oauth2/go-back", f"{upgrading}/oauth2")
-    assert jane.get(sandbox.authorize(begun.location)).status == 400
+    assert jane.get(sandbox.authorize(begun.location)).status == 404
     assert ways(demo) == ["1"]
     assert demo.rows(User.username) == [("owner",)]
     assert demo.rows(LoginSession.integration_id).count((upgrading.rpartition("/")[2],)) == 0
