@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from importlib.metadata import version
@@ -20,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Wrong usage ends in ``SystemExit`` with status 2, as argparse does.
     """
+    _prepare_streams()
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
@@ -28,13 +30,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{error}\n{error.problem.remedy}")
     except CommandError as error:
         return _fail(str(error))
-    except BrokenPipeError:
-        # Whoever read our output has gone. Python would report that once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has gone
+        _forget_output()
         return 1
+    except OSError as error:
+        _forget_output()
+        return _fail(f"{error.filename or 'The output cannot be written'}: {error.strerror or error}.")
+    except EOFError:
+        return _fail("Nothing was typed, and nothing was changed.")
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def _prepare_streams() -> None:
+    """A stream that whoever called us closed is one to nowhere, and a character that standard output does not have is
+    written as its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # until the process ends
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _forget_output() -> None:
+    """Python would report output that cannot be written once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str) -> int:

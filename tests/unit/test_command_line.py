@@ -566,3 +566,51 @@ def test_a_reader_that_has_gone_ends_it_quietly(monkeypatch, capsys, key_file):
         status = command_line.main([*WORKSHEET, "--consumer-key", "acme", "--private-key-file", str(key_file)])
 
     assert (status, capsys.readouterr().err) == (1, "")
+
+
+def process(*argv, **options):
+    """A process with the command *argv*, once it has ended."""
+    command = [sys.executable, "-m", "social_bitbucket_server", *map(str, argv)]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, **options)
+
+
+def test_output_that_cannot_be_written_is_told_in_a_sentence():
+    with open("/dev/full", "w") as full:
+        ended = process("explain", stdout=full)
+
+    assert ended.returncode == 1
+    assert ended.stderr == "social-bitbucket-server: The output cannot be written: No space left on device.\n"
+
+
+def test_characters_that_the_output_does_not_have_are_written_as_numbers():
+    ended = process(
+        "explain", "invalid_base_url", stdout=subprocess.PIPE, env=os.environ | {"PYTHONIOENCODING": "ascii"}
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "Administration \\u2192 Server settings" in ended.stdout
+
+
+@pytest.mark.parametrize(("stream", "status"), [("stdin", 1), ("stdout", 0), ("stderr", 0)])
+def test_a_closed_stream_is_one_to_nowhere(stream, status, key_file, tmp_path):
+    file = "-" if stream == "stdin" else key_file
+    descriptor = ("stdin", "stdout", "stderr").index(stream)
+
+    shell = f'exec "{sys.executable}" -m social_bitbucket_server public "{file}" {descriptor}>&-'
+    ended = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
+
+    assert ended.returncode == status
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_end_of_what_is_typed_is_no_answer(run, encrypted_key_file, type_on_standard_input, monkeypatch):
+    def end(prompt):
+        raise EOFError
+
+    type_on_standard_input(b"", at_a_terminal=True)
+    monkeypatch.setattr("getpass.getpass", end)
+
+    status, output, words = run("public", encrypted_key_file)
+
+    assert (status, output) == (1, "")
+    assert words == "social-bitbucket-server: Nothing was typed, and nothing was changed.\n"
