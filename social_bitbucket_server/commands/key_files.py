@@ -57,6 +57,8 @@ def print_public(shown: str, public: PublicKey, to: TextIO) -> None:
 
 def write_private_key(path: Path, pem: str, *, replace: bool) -> None:
     """Write *pem* to a new file with mode 0600. To *replace* a file, a new one takes its place in one step."""
+    if not path.name:
+        raise CommandError(f"{path} is no name of a file.")
     written = path.with_name(f".{path.name}.{secrets.token_hex(8)}") if replace else path
     try:
         descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -187,6 +187,14 @@ def test_a_file_that_cannot_be_made_is_named(run, tmp_path):
     assert f"{tmp_path / 'missing' / 'key.pem'} cannot be written: No such file or directory." in words
 
 
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_what_names_no_file_is_not_replaced(run, name):
+    status, output, words = run("keygen", "--bits", 2048, "--out", name, "--force")
+
+    assert (status, output) == (1, "")
+    assert "is no name of a file." in words
+
+
 def test_a_failed_replacement_leaves_nothing_behind(run, tmp_path):
     (tmp_path / "directory").mkdir()
 
