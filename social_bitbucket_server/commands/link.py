@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import re
 import sys
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from .worksheet import application_name, application_url
 
 _PASSWORD_VARIABLE = "BITBUCKET_PASSWORD"  # noqa: S105  # the variable's name
 _TOKEN_VARIABLE = "BITBUCKET_TOKEN"  # noqa: S105  # the variable's name
+_TOKEN = re.compile(r"[!-~]+")
 
 
 def add(commands: Any) -> None:
@@ -109,8 +111,10 @@ def remove_link(integration: Integration, address: str, arguments: argparse.Name
 
 
 def _authorization(arguments: argparse.Namespace) -> Secret:
-    token = os.environ.get(_TOKEN_VARIABLE)
+    token = os.environ.get(_TOKEN_VARIABLE, "").strip()
     if token:
+        if not _TOKEN.fullmatch(token):
+            raise CommandError(f"{_TOKEN_VARIABLE} has characters that no token has.")
         return bearer(token)
     if not arguments.user:
         raise CommandError(f"Name the Bitbucket admin with --user, or set {_TOKEN_VARIABLE}.")
@@ -119,7 +123,10 @@ def _authorization(arguments: argparse.Namespace) -> Secret:
         if not sys.stdin.isatty():
             raise CommandError(f"Nobody can type the password here; set {_PASSWORD_VARIABLE}.")
         password = getpass.getpass(f"Password of {arguments.user}: ")
-    return basic(arguments.user, password)
+    try:
+        return basic(arguments.user, password)
+    except UnicodeEncodeError:
+        raise CommandError("The user name or the password has bytes that are no characters here.") from None
 
 
 def _confirm(arguments: argparse.Namespace, plan: str) -> None:

@@ -159,6 +159,26 @@ def test_a_token_is_sent_as_bearer(server, options, monkeypatch):
     assert server.received[0].headers["Authorization"] == "Bearer the-token"
 
 
+def test_white_space_around_a_token_is_no_part_of_it(server, options, monkeypatch):
+    monkeypatch.setenv("BITBUCKET_TOKEN", "the-token\r")
+    server.scripts["/rest/applinks/3.0/applicationlink"] = Reply('{"list": []}', headers=JSON)
+    assert main(["unlink", *options, "--url", server.url, "--yes"]) == 0
+    assert server.received[0].headers["Authorization"] == "Bearer the-token"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("BITBUCKET_TOKEN", "tökén", "BITBUCKET_TOKEN has characters that no token has."),
+        ("BITBUCKET_PASSWORD", "\udcff", "The user name or the password has bytes that are no characters here."),
+    ],
+)
+def test_what_cannot_be_sent_is_told_before_anything_is(options, monkeypatch, capsys, variable, value, words):
+    monkeypatch.setenv(variable, value)
+    assert link(options) == 1
+    assert words in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
