@@ -101,7 +101,7 @@ def _texts(parameter: str, value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, (list, tuple, set, frozenset)) or not all(isinstance(one, str) for one in value):
-        raise _invalid(parameter, "It is a list of texts.")
+        raise _invalid(parameter, f"{parameter} is a list of texts.")
     return tuple(value)
 
 

@@ -177,7 +177,7 @@ def _check_fields(fields: Mapping[str, Any], known: AbstractSet[str], required: 
 
 def base_url(fields: Mapping[str, Any]) -> ServerURL:
     """The base URL among an integration's plain values. Raises ``invalid_base_url``."""
-    rules = BaseURLRules(plain_http_hosts=None if fields.get("allow_http") else frozenset())
+    rules = BaseURLRules(plain_http_hosts=None if fields.get("allow_http") is True else frozenset())
     return ServerURL.parse(fields["url"], rules)
 
 

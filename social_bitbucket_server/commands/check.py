@@ -39,10 +39,21 @@ examples:
     add_integration_options(parser)
     parser.add_argument("--client-id", metavar="ID", help="the client id of an External application link (OAuth 2)")
     parser.add_argument(
-        "--callback", metavar="URL", default=CALLBACK, help="where logins come back to; nobody is sent there"
+        "--callback",
+        metavar="URL",
+        type=_callback,
+        default=CALLBACK,
+        help="where logins come back to; nobody is sent there",
     )
     add_report_options(parser)
     parser.set_defaults(run=_run)
+
+
+def _callback(text: str) -> str:
+    """Whatever Bitbucket may be asked about, which is to say text."""
+    if not text.isprintable():
+        raise argparse.ArgumentTypeError("it must have no control characters")
+    return text
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -25,8 +25,12 @@ OAUTH2_PREFIX = f"{PREFIX}OAUTH2_"
 SECRET_VARIABLE = "BITBUCKET_CLIENT_SECRET"  # noqa: S105  # the variable's name
 
 _TEXT: tuple[Any, str] = (str, "a text")
+_TEXTS: tuple[Any, str] = (list, "a list of texts")
 _KINDS: Mapping[str, tuple[Any, str]] = {
+    "allow_groups": _TEXTS,
     "allow_http": (bool, "true or false"),
+    "allow_projects": _TEXTS,
+    "allow_repositories": _TEXTS,
     "proxies": (dict, "a table"),
     "timeout": (int | float, "a number of seconds"),
     "verify": (str | bool, "a path"),
@@ -76,7 +80,7 @@ def _given_fields(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        fields = tomllib.loads(path.read_text())
+        fields = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
     except ValueError as error:
@@ -106,5 +110,5 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise BitbucketServerError(
-            "setting_invalid", "It is a number of seconds.", parameter="REQUESTS_TIMEOUT"
+            "setting_invalid", "REQUESTS_TIMEOUT is a number of seconds.", parameter="REQUESTS_TIMEOUT"
         ) from None

@@ -149,6 +149,7 @@ def test_oauth_2_may_stand_in_the_environment(bitbucket_sandbox, monkeypatch):
         ("timeout = 'long'", "timeout must be a number of seconds"),
         ("consumer_key = 5", "consumer_key must be a text"),
         ("verify = 1", "verify must be a path"),
+        ("allow_groups = 'developers'", "allow_groups must be a list of texts"),
     ],
 )
 def test_a_value_of_another_kind_in_a_file_is_named(tmp_path, capsys, line, words):
@@ -158,11 +159,39 @@ def test_a_value_of_another_kind_in_a_file_is_named(tmp_path, capsys, line, word
     assert words in capsys.readouterr().err
 
 
+def test_a_file_as_windows_writes_it_is_read(sandbox, key_file, tmp_path):
+    path = tmp_path / "acme.toml"
+    lines = (
+        f'url = "{sandbox.url}"',
+        'consumer_key = "acme"',
+        f'private_key_file = "{key_file}"',
+        "allow_groups = ['ä']",
+    )
+    path.write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    assert main(["check", "--file", str(path)]) == 0
+
+
+def test_only_the_word_true_allows_http(key_file, monkeypatch, capsys):
+    monkeypatch.setenv("SOCIAL_AUTH_BITBUCKET_SERVER_URL", "http://bitbucket.example.com")
+    monkeypatch.setenv("SOCIAL_AUTH_BITBUCKET_SERVER_ALLOW_HTTP", "0")
+    monkeypatch.setenv("SOCIAL_AUTH_BITBUCKET_SERVER_KEY", "acme")
+    monkeypatch.setenv("SOCIAL_AUTH_BITBUCKET_SERVER_PRIVATE_KEY_FILE", str(key_file))
+    assert main(["check"]) == 1
+    assert "it must begin with https://" in capsys.readouterr().out
+
+
+def test_a_callback_that_is_no_text_is_wrong_usage(options, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*options, "--callback", "https://app.example/\udcff"])
+    assert ended.value.code == 2
+    assert "argument --callback" in capsys.readouterr().err
+
+
 def test_a_timeout_that_is_no_number_is_named(sandbox, key_file, monkeypatch, capsys):
     monkeypatch.setenv("SOCIAL_AUTH_BITBUCKET_SERVER_URL", sandbox.url)
     monkeypatch.setenv("SOCIAL_AUTH_BITBUCKET_SERVER_REQUESTS_TIMEOUT", "long")
     assert main(["check"]) == 1
-    assert "It is a number of seconds." in capsys.readouterr().out
+    assert "REQUESTS_TIMEOUT is a number of seconds." in capsys.readouterr().out
 
 
 def test_watch_prints_what_changes_alone(
