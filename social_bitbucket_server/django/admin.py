@@ -288,7 +288,8 @@ class EventAdmin(_EventAdmin):
     @admin.display(description=_("when"), ordering="at")
     def moment(self, event: Event) -> str:
         """With the time zone."""
-        return date_format(timezone.localtime(event.at), "Y-m-d H:i:s T")
+        at = timezone.localtime(event.at) if timezone.is_aware(event.at) else event.at
+        return date_format(at, "Y-m-d H:i:s T")
 
     @admin.display(description=_("why, and what to do"))
     def reason(self, event: Event) -> str:

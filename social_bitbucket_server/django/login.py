@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import auth
 from django.contrib.auth import REDIRECT_FIELD_NAME
-from django.db.models.functions import Now
 from django.urls import reverse
+from django.utils import timezone
 from social_core.actions import do_auth, do_complete
 from social_django.utils import Storage
 
@@ -76,7 +76,7 @@ def _log_in(backend: BitbucketServerOAuth1[Any], user: Any, _identity: Any) -> N
     request, integration_id = cast("HttpRequest", strategy.request), strategy.integration_id
     auth.login(request, user)
     request.session[INTEGRATION_SESSION_KEY] = integration_id
-    integration_model()._default_manager.filter(pk=integration_id).update(last_login_at=Now())
+    integration_model()._default_manager.filter(pk=integration_id).update(last_login_at=timezone.now())
     events.record(Happening.LOGIN_SUCCESS, integration_id=integration_id, user=user)
 
 

@@ -5,11 +5,19 @@ import re
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.test import override_settings
 from django.urls import reverse
 from social_django.models import UserSocialAuth
 
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
-from tests.frameworks.django.conftest import PASSWORD, Visitor, happenings, login_page, paste_public_key
+from tests.frameworks.django.conftest import (
+    PASSWORD,
+    Visitor,
+    happenings,
+    login_page,
+    make_integration,
+    paste_public_key,
+)
 
 ADMIN = "/admin/social_bitbucket_server/integration/"
 ACTIONS = ("check-up", "new-key-pair", "verify-key-pair", "enable", "disable")
@@ -236,6 +244,16 @@ def test_a_reference_number_leads_to_what_happened_and_what_to_do(staff, visitor
         assert reference in page
         assert "This login is not under way in this browser." in page
         assert "Go back to the login page and begin again." in page
+
+
+def test_the_administration_shows_times_where_the_project_has_no_time_zones(staff, visitor, bitbucket_sandbox):
+    with override_settings(USE_TZ=False, TIME_ZONE="Asia/Tokyo"):
+        acme = make_integration("acme", bitbucket_sandbox)
+        visitor.log_in(acme, bitbucket_sandbox)
+        acme.refresh_from_db()
+        assert Event.objects.earliest("id").at <= acme.last_login_at <= Event.objects.latest("id").at
+        for address in ("/admin/social_bitbucket_server/event/", setup_page(acme)):
+            assert " JST<" in text_of(staff.open(address))
 
 
 def test_nobody_adds_changes_or_deletes_an_event(staff, acme):
