@@ -108,8 +108,9 @@ class IntegrationAdmin(_IntegrationAdmin):
     def response_add(
         self, request: HttpRequest, obj: AbstractIntegration, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Next comes the worksheet."""
-        if "_addanother" in request.POST or "_popup" in request.POST:
+        """Next comes the worksheet, for who may see it."""
+        stays_here = "_addanother" in request.POST or "_popup" in request.POST
+        if stays_here or not self.has_view_permission(request, obj):
             return super().response_add(request, obj, post_url_continue)
         self.message_user(request, gettext("The integration is added. Now let Bitbucket know it."), messages.SUCCESS)
         return HttpResponseRedirect(self._address("setup", obj))
@@ -125,7 +126,7 @@ class IntegrationAdmin(_IntegrationAdmin):
     ) -> HttpResponse:
         """Says in numbers what is lost, and asks for the name."""
         record = self.get_object(request, object_id)
-        if record is None:
+        if record is None or not self.has_delete_permission(request, record):
             return super().delete_view(request, object_id, extra_context)
         if request.method == "POST" and request.POST.get("name", "").strip() != record.name:
             self.message_user(

@@ -35,14 +35,19 @@ def press(staff, record, action):
     return staff.post(f"{ADMIN}{record.pk}/{action}/", form_at=setup_page(record))
 
 
-@pytest.fixture
-def clerk():
-    """Staff who may look at integrations and change nothing."""
+def staff_who_may(*permissions):
+    """The browser of staff with these permissions and no others."""
     user = get_user_model().objects.create_user("clerk", password=PASSWORD, is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="view_integration"))
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     visitor = Visitor()
     visitor.client.login(username="clerk", password=PASSWORD)
     return visitor
+
+
+@pytest.fixture
+def clerk():
+    """Staff who may look at integrations and change nothing."""
+    return staff_who_may("view_integration")
 
 
 def test_the_whole_story(staff, visitor, bitbucket_sandbox):
@@ -129,10 +134,18 @@ def test_who_may_only_look_sees_the_worksheet_and_no_buttons(clerk, acme):
 
 
 def test_staff_without_permission_sees_nothing(acme):
-    get_user_model().objects.create_user("nobody", password=PASSWORD, is_staff=True)
-    visitor = Visitor()
-    visitor.client.login(username="nobody", password=PASSWORD)
-    assert visitor.open(setup_page(acme)).status_code == 403
+    nobody = staff_who_may()
+    assert nobody.open(setup_page(acme)).status_code == 403
+    refused = nobody.post(f"{ADMIN}{acme.pk}/delete/", form_at=login_page(acme), post="yes", name="wrong")
+    assert refused.status_code == 403
+    assert acme.name not in nobody.open("/admin/").content.decode()
+
+
+def test_who_may_only_add_goes_on_where_they_may(bitbucket_sandbox):
+    newcomer = staff_who_may("add_integration")
+    added = newcomer.post(f"{ADMIN}add/", name="Acme", slug="acme", base_url=bitbucket_sandbox.url, ca_certificates="")
+    assert Integration.objects.exists()
+    assert newcomer.open(added["Location"]).status_code == 200
 
 
 def test_the_worksheet_is_that_of_the_version_found(staff, acme):
