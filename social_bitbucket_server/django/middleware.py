@@ -8,6 +8,7 @@ from django.contrib import auth
 from django.utils.deprecation import MiddlewareMixin
 from social_core.exceptions import SocialAuthBaseException
 
+from ..login_backend import LoginBackend
 from . import integrations
 from .errors import show_error
 from .login import INTEGRATION_SESSION_KEY
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
 
 
 class LoginErrorMiddleware(MiddlewareMixin):
-    """Shows what a view raises of social-core's errors as a page, social_django's views and an application's own."""
+    """Shows what a view raises of social-core's errors as a page, social_django's views and an application's own. Those
+    of logins elsewhere than at Bitbucket Servers are left to others."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """The page, or nothing for all other errors."""
-        return show_error(request, exception) if isinstance(exception, SocialAuthBaseException) else None
+        if not isinstance(exception, SocialAuthBaseException):
+            return None
+        backend = exception.backend or getattr(request, "backend", None)
+        return show_error(request, exception) if backend is None or isinstance(backend, LoginBackend) else None
 
 
 class IntegrationSessionMiddleware(MiddlewareMixin):

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 import requests
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
@@ -13,6 +14,7 @@ from django.test import Client, override_settings
 from social_django.models import UserSocialAuth
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
+from social_bitbucket_server.django.models import Event
 from tests.frameworks.django.conftest import Visitor, newest_event
 
 pytestmark = pytest.mark.usefixtures("single")
@@ -68,6 +70,23 @@ def test_a_declined_login_ends_in_a_page_with_remedy_and_reference(person, singl
     page = person.come_back(single, allow=False)
     assert "Access was declined in Bitbucket." in page.content.decode()
     assert f"Reference {newest_event().reference}" in page.content.decode()
+
+
+def test_a_login_declined_elsewhere_is_none_of_our_pages(settings_with_github):
+    with override_settings(**settings_with_github):
+        page = Visitor().open("/complete/github/?error=access_denied")
+    assert (page.status_code, page["Location"]) == (302, "/declined/")
+    assert not Event.objects.exists()
+
+
+@pytest.fixture
+def settings_with_github():
+    """Another way to log in, with social_django's own way to show errors."""
+    return {
+        "AUTHENTICATION_BACKENDS": [*settings.AUTHENTICATION_BACKENDS, "social_core.backends.github.GithubOAuth2"],
+        "MIDDLEWARE": ["social_django.middleware.SocialAuthExceptionMiddleware", *settings.MIDDLEWARE],
+        "SOCIAL_AUTH_LOGIN_ERROR_URL": "/declined/",
+    }
 
 
 def test_a_callback_works_once(person, single):
