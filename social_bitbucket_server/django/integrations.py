@@ -41,10 +41,11 @@ def find(integration_id: str) -> Integration | None:
     Raises ``sealed_key_unopenable``, and ``invalid_base_url`` where the operator does not allow the server any more.
     """
     record = find_enabled(id=integration_id)
-    pair = record.active_key_pair if record is not None else None
-    if record is None or pair is None:
+    if record is None:
         return None
-    return signing_with(record, pair, record.pending_key_pair)
+    # In this order none is missed, also where the one that waits is put in use in between.
+    pending, pair = record.pending_key_pair, record.active_key_pair
+    return signing_with(record, pair, pending) if pair is not None else None
 
 
 def find_enabled(**key: str) -> AbstractIntegration | None:

@@ -4,7 +4,7 @@ import pytest
 from django.test import override_settings
 
 from social_bitbucket_server.django import integrations, key_rotation
-from social_bitbucket_server.django.models import KeyPair
+from social_bitbucket_server.django.models import Integration, KeyPair
 from tests.frameworks.django.conftest import Visitor, happenings, newest_event, paste_public_key
 
 ACCEPTED = "SOCIAL_AUTH_BITBUCKET_SERVER_PENDING_KEY_ACCEPTED"
@@ -73,6 +73,24 @@ def test_of_two_logins_that_find_out_at_once_one_puts_the_new_key_in_use(rotatin
     assert happenings()[-2:] == ["key.promoted", "key.retired"]
     assert happenings().count("key.promoted") == 1
     assert [state for state, _ in states()] == ["active", "retired"]
+
+
+def test_a_login_that_looks_while_the_new_key_is_put_in_use_has_it(rotating, keys, monkeypatch):
+    successor = integrations.find(rotating.pk).successor
+
+    def look_and_promote(look):
+        def found(record):
+            pair = look(record)
+            key_rotation.promote_after_a_login(successor)
+            return pair
+
+        return property(found)
+
+    for name in ("active_key_pair", "pending_key_pair"):
+        monkeypatch.setattr(Integration, name, look_and_promote(getattr(Integration, name).fget))
+    found = integrations.find(rotating.pk)
+    known = [found, *filter(None, [found.pending])]
+    assert keys[1].public.fingerprint in [each.private_key.public.fingerprint for each in known]
 
 
 def test_a_key_pair_that_another_one_took_the_place_of_is_not_put_in_use(rotating):
