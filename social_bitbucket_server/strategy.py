@@ -181,7 +181,7 @@ def form_token(session: MutableMapping[str, Any]) -> str:
 def check_form_token(session: Mapping[str, Any], given: str | None) -> None:
     """Refuse a form whose hidden field is not this session's. Raises ``SocialAuthBaseException``."""
     expected = session.get(_FORM_TOKEN)
-    if not expected or not hmac.compare_digest(str(expected).encode(), (given or "").encode()):
+    if not expected or not hmac.compare_digest(str(expected).encode(), (given or "").encode(errors="replace")):
         raise BitbucketServerError("form_expired", parameter="form_token").as_social_error(None, "begin")
 
 

@@ -31,6 +31,7 @@ def test_whoever_declines_is_not_logged_in(client, bitbucket_sandbox):
 def test_another_site_begins_no_login(client, bitbucket_sandbox):
     client.get("/")
     assert client.post("/login/bitbucket-server/", data={"form_token": "guessed"}).status_code == 400
+    assert client.post("/login/bitbucket-server/", content=b"form_token=\xff").status_code == 400
     assert not list(bitbucket_sandbox.requests)
 
 

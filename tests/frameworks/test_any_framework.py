@@ -64,7 +64,8 @@ def test_a_failure_is_a_page(browser, bitbucket_sandbox):
 
 
 def test_another_site_begins_no_login(browser, bitbucket_sandbox):
-    assert browser.post("/login/bitbucket-server/", data={}).status_code == 400
+    for form in (b"", b"form_token=guessed", b"form_token=\xff"):
+        assert browser.post("/login/bitbucket-server/", data=form).status_code == 400
     assert not list(bitbucket_sandbox.requests)
 
 
@@ -207,7 +208,7 @@ def test_a_sessions_form_token_stays_the_same():
     check_form_token(session, token)
 
 
-@pytest.mark.parametrize("given", [None, "", "wrong", "é"])
+@pytest.mark.parametrize("given", [None, "", "wrong", "é", "\udcff"])
 def test_another_form_token_is_refused(given):
     session = {}
     form_token(session)
