@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import aliased
 
 from social_bitbucket_server.pending import LIFETIME
 from social_bitbucket_server.problems import PROBLEMS, Who
@@ -92,11 +93,15 @@ def telling() -> set[int]:
 
 
 def _telling(of_these: ColumnElement[bool]) -> tuple[dict[str, int], dict[str, AuditEntry]]:
-    """By the integration's id: the id of the last entry that says that it works, and the first failure since."""
-    entry = AuditEntry
+    """By the integration's id: the id of the last entry that says that it works, with the server that it has now, and
+    the first failure since."""
+    entry, anew = AuditEntry, aliased(AuditEntry)
+    began_anew = select(func.coalesce(func.max(anew.id), 0)).where(
+        anew.integration_id == entry.integration_id, anew.event == "integration.began_anew"
+    )
     last = (
         select(entry.integration_id, func.max(entry.id).label("id"))
-        .where(of_these, _works())
+        .where(of_these, _works(), entry.id > began_anew.scalar_subquery())
         .group_by(entry.integration_id)
         .subquery()
     )
@@ -133,6 +138,8 @@ def _works() -> ColumnElement[bool]:
 
 def _fails() -> ColumnElement[bool]:
     failed = (AuditEntry.event == "login.failure") & AuditEntry.problem.in_(_TO_BE_MENDED)
+    # OAuth 1 goes on working, whatever comes of OAuth 2 meanwhile.
+    failed &= AuditEntry.details["upgrade"].as_boolean().is_not(True)
     tested = (AuditEntry.event == "integration.tested") & (AuditEntry.outcome == "failed")
     return failed | tested
 

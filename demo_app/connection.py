@@ -38,7 +38,7 @@ class ConnectionTest:
         self._integration_id, self._organization_id = record.id, record.organization_id
         self._address = request.remote_addr
         self._oauth = oauth
-        self._is_of_an_upgrade = oauth is OAuth.TWO and len(record.ways) > 1
+        self._is_of_an_upgrade = record.is_upgraded_by(oauth)
         self._callback = navigation.absolute(integrations.callback_path(record, oauth))
 
     def __iter__(self) -> Iterator[Result]:

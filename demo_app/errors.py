@@ -134,6 +134,7 @@ def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
         claim=error.claim,
         provider_code=error.provider_code,
         integration_id=g.get("integration_id"),
+        upgrade=g.get("is_of_an_upgrade") or None,
     )
     facts = error.context.get("facts", {})
     if problem == "address_blocked":

@@ -93,7 +93,7 @@ def _way(record: IntegrationRecord, wanted: str | None = None) -> OAuth:
 def _begin(
     record: IntegrationRecord, oauth: OAuth, begin: Callable[[str, str], Response], purpose: str | None = None
 ) -> Response:
-    g.integration_id = record.id
+    g.integration_id, g.is_of_an_upgrade = record.id, record.is_upgraded_by(oauth)
     rate_limits.count(rate_limits.LOGINS, rate_limits.visitor(), record.id)
     session.pop("next", None)
     response = begin(integrations.callback_path(record, oauth), oauth.backend)
@@ -107,6 +107,7 @@ def _complete(integration: str, oauth: OAuth) -> ResponseReturnValue:
     if record is None:
         abort(404)
     g.integration_id, g.organization = record.id, record.organization
+    g.is_of_an_upgrade = record.is_upgraded_by(oauth)
     rate_limits.count(rate_limits.CALLBACKS, rate_limits.visitor(), record.id)
     audit.note_transaction(Secret(request.args.get(_LOGIN_PARAMETERS[oauth], "")))
     moves.recognize_trial()

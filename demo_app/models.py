@@ -112,6 +112,10 @@ class IntegrationRecord(Base):
         one = (OAuth.ONE,) if self.oauth1_ended_at is None else ()
         return (*one, OAuth.TWO) if self.client_credentials is not None else one
 
+    def is_upgraded_by(self, oauth: OAuth) -> bool:
+        """Whether *oauth* is the way that is being tried, while people log in by the other one."""
+        return oauth is OAuth.TWO and len(self.ways) > 1
+
     @property
     def is_for_oauth2(self) -> bool:
         """Whether OAuth 2 is the only way to log in, also where its client credentials are not there yet."""

@@ -24,7 +24,7 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
     """
     integration_id, page = record.id, url_for("settings.trial", slug=record.organization.slug, integration=record.id)
     result: dict[str, Any] = {"integration": integration_id, "oauth": oauth.value}
-    tried = record.moving_to
+    tried, is_of_an_upgrade = record.moving_to, record.is_upgraded_by(oauth)
     try:
         profile = bitbucket.complete_trial(callback_path, oauth.backend)
     except AuthSessionError:
@@ -41,7 +41,11 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
         if moves.is_tried():
             result |= {"tried": tried or "", "is_same": "yes" if moves.finish(record, profile, tried or "") else ""}
     audit.record(
-        "integration.tested", outcome=outcome, integration_id=integration_id, problem=problem or None, trial=True
+        "upgrade.tested" if is_of_an_upgrade else "integration.tested",
+        outcome=outcome,
+        integration_id=integration_id,
+        problem=problem or None,
+        trial=True,
     )
     session[_RESULT] = result
     return redirect(page, 303)

@@ -10,8 +10,9 @@ from sqlalchemy import event
 
 from demo_app import audit, clock
 from social_bitbucket_server.sandbox import Sandbox
-from tests.demo_visitor import Page, Visitor
+from tests.demo_visitor import PLATFORM, Page, Visitor
 from tests.flow.demo import Demo, log_in, on_every_database
+from tests.flow.test_demo_oauth2 import enter, link_oauth2
 
 
 @pytest.fixture
@@ -58,6 +59,45 @@ def test_the_state_goes_from_draft_to_working_to_failing_and_back(
     seen.append(state_of(owner.get(acme)))
     assert [state.partition(" since ")[0] for state in seen] == ["Draft", "Never used", "Working", "Failing", "Working"]
     assert seen[3].endswith("UTC")
+
+
+@pytest.mark.parametrize("somebody_logged_in", [True, False])
+def test_what_was_tested_at_the_old_server_says_nothing_about_another_one(
+    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, acme: str, owner: Visitor, somebody_logged_in: bool
+) -> None:
+    test_connection(owner, acme)
+    if somebody_logged_in:
+        log_in(demo.visitor(), acme, sandbox)
+    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": other_sandbox.url, "enabled": "y"}
+    assert owner.post(f"{acme}/edit", server="another", **fields).status == 303
+    assert state_of(owner.get(acme)) == "Draft"
+    assert ">Draft<" in owner.get("/o/acme/settings/integrations").text
+    demo.visitor().begin(acme)
+    assert state_of(owner.get(acme)) == "Draft", "it never worked there"
+    page = owner.get(acme)
+    other_sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=page.value_of("Public Key"))
+    test_connection(owner, acme)
+    assert state_of(owner.get(acme)) == "Never used"
+
+
+def test_a_login_by_oauth_2_that_fails_during_the_upgrade_does_not_make_the_integration_fail(
+    demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor
+) -> None:
+    log_in(demo.visitor(), acme, sandbox)
+    sandbox.faults.version = "8.19.0"
+    link = link_oauth2(owner, acme, sandbox)
+    enter(owner, acme, link.client_id, "another-secret")
+    assert log_in(demo.visitor(), acme, sandbox, oauth="2").status == 503
+    assert state_of(owner.get(acme)) == "Working"
+    assert "failed" in owner.get(acme).text.partition('id="attempts"')[2]
+    trial = owner.post(f"{acme}/try", acme, oauth="2")
+    owner.get(sandbox.authorize(trial.location, user="jane"))
+    assert state_of(owner.get(acme)) == "Working"
+    sandbox.links.remove(sandbox.links.all()[0].id)
+    demo.visitor().begin(acme)
+    assert state_of(owner.get(acme)).startswith("Failing"), "OAuth 1 is what people use"
+    owner.post(f"{acme}/oauth2/go-back", f"{acme}/oauth2")
+    assert state_of(owner.get(acme)).startswith("Failing")
 
 
 def test_a_failing_integration_says_what_to_do_first(
