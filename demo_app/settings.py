@@ -107,7 +107,8 @@ def change(organization: Organization, integration: str) -> ResponseReturnValue:
     form = EditIntegrationForm(_settings().base_url_rules)
     if not form.validate() or form.server_url is None:
         return _edit_page(organization, record, form), 422
-    concerned = identities.count(record) if str(form.server_url) != record.base_url else 0
+    is_elsewhere = str(form.server_url) != record.base_url
+    concerned = identities.count(record) if is_elsewhere else 0
     if concerned and not form.server.data:
         people = words.count(concerned, "person logs in", "people log in")
         form.server.errors = [f"{people} through it. Say whether their server moved, or this is another one."]
@@ -115,19 +116,23 @@ def change(organization: Organization, integration: str) -> ResponseReturnValue:
     integrations.change(
         record,
         name=form.name.data,
-        server_url=integrations.server_url(record) if concerned else form.server_url,
+        server_url=integrations.server_url(record),
         ca_certificates=form.ca_certificates.data,
         enabled=form.enabled.data,
     )
-    if not concerned:
+    had_secret = record.client_credentials is not None
+    if not is_elsewhere:
         flash("The changes are saved.")
-    elif form.server.data == "moved":
+    elif concerned and form.server.data == "moved":
         moves.begin(record, form.server_url)
         flash("The new base URL waits for a trial login. Until then people log in at the old one.")
     else:
-        moves.begin_anew(record, form.server_url)
+        concerned = moves.begin_anew(record, form.server_url)
         people = words.count(concerned, "person begins", "people begin")
-        flash(f"The integration has another server now, and {people} anew there.")
+        anew = f"The integration has another server now, and {people} anew there."
+        flash(anew if concerned else "The changes are saved.")
+        if had_secret:
+            flash("Client id and client secret were the old server's and are erased: enter those of the new server.")
     return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
 
 

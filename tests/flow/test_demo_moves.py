@@ -159,6 +159,27 @@ def test_a_login_under_way_is_not_finished_at_another_server(
     assert not list(other_sandbox.requests)
 
 
+def test_a_client_secret_is_not_sent_to_another_server_where_nobody_logged_in_so_far_either(
+    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    prepare_upgrade(owner, acme, sandbox)
+    assert "client secret are erased" in owner.get(f"{acme}/edit").words
+    assert edit(owner, acme, other_sandbox.url).status == 303
+    assert "enter those of the new server" in owner.get(acme).words
+    assert base_url(demo) == other_sandbox.url
+    assert demo.rows(ClientCredentials.client_id) == []
+    assert demo.visitor().begin(acme, **BEGIN_BY_OAUTH2).status == 404
+    assert demo.rows(AuditEntry.event).count(("integration.began_anew",)) == 1
+
+
+def test_without_client_credentials_a_new_base_url_is_a_plain_change_while_nobody_logged_in(
+    sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    assert "client secret" not in owner.get(f"{acme}/edit").words
+    assert edit(owner, acme, other_sandbox.url).status == 303
+    assert "The changes are saved." in owner.get(acme).words
+
+
 def test_a_client_secret_is_never_sent_to_another_server(
     demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:
