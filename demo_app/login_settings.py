@@ -67,7 +67,11 @@ def choose_only_way(organization: Organization) -> ResponseReturnValue:
     if record.disabled_at is not None or record.last_login_at is None:
         flash("Choose an integration through which somebody has logged in already, and which is enabled.")
         return _to_page(organization)
-    return _page(organization, owner_code=login_ways.enforce(record))
+    code = login_ways.enforce(record)
+    if code:
+        return _page(organization, owner_code=code)
+    flash(f"{record.name} is the only way in. The owner's code stays as it is.")
+    return _to_page(organization)
 
 
 @blueprint.get("/integrations/<integration>/who")

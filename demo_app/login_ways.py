@@ -84,16 +84,18 @@ def is_shut_out(record: IntegrationRecord) -> bool:
 def enforce(record: IntegrationRecord) -> str:
     """Make *record* the only way in, and end the sessions of everybody who came another way but this browser's.
 
-    Returns the owner's code, which is shown once. The owner's login takes it besides the password from now on.
+    Returns the owner's code, which is shown once; the owner's login takes it besides the password from now on. Where
+    one integration was the only way in already, its code goes on, and what is returned is empty.
     """
     organization = record.organization
     before = enforced(organization)
     if before is not None:
         before.enforced_at = None
         database.session.flush()
-    code = "-".join(secrets.token_hex(3).upper() for _ in range(4))
+    code = "" if before is not None else "-".join(secrets.token_hex(3).upper() for _ in range(4))
     record.enforced_at = clock.now()
-    organization.owner_code_sha256 = _digest(code)
+    if code:
+        organization.owner_code_sha256 = _digest(code)
     sessions.end_sessions_by_other_ways(record)
     audit.record("integration.enforced", org_id=organization.id, integration_id=record.id)
     database.session.commit()

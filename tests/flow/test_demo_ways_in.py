@@ -170,6 +170,21 @@ def test_the_owner_gets_in_with_the_code_and_not_without(demo, owner, acme, sand
     assert demo.visitor().log_owner_in("acme").status == 303
 
 
+def test_the_owners_code_stays_while_one_integration_is_enforced(demo, owner, acme, other, sandbox, other_sandbox):
+    log_in(demo.visitor(), acme, sandbox)
+    log_in(demo.visitor(), other, other_sandbox)
+    code = code_of(enforce(owner, acme))
+    for again in (acme, other):
+        assert enforce(owner, again).status == 303
+        assert "The owner's code stays as it is." in owner.get(LOGIN).words
+        demo.visitor().post("/o/acme/login/owner", email="owner@acme.example", password=PASSWORD, owner_code=code)
+        fields = {"email": "owner@acme.example", "password": PASSWORD, "owner_code": code}
+        assert demo.visitor().post("/o/acme/login/owner", **fields).status == 303
+    assert "Other is the only way in since" in owner.get(LOGIN).words
+    owner.post(f"{LOGIN}/only", LOGIN, integration="")
+    assert code_of(enforce(owner, acme)) != code, "somebody else may have it"
+
+
 def test_an_integration_that_never_worked_cannot_be_enforced(owner, acme):
     assert enforce(owner, acme).status == 303
     assert "is the only way in since" not in owner.get(LOGIN).words
