@@ -121,7 +121,7 @@ def _callback_by_host_header(settings: _Settings) -> None:
 
 
 def _https_contradicted(settings: _Settings) -> None:
-    if settings["REDIRECT_IS_HTTPS"] and (settings["CALLBACK_ORIGIN"] or "").startswith("http:"):
+    if settings["REDIRECT_IS_HTTPS"] and str(settings["CALLBACK_ORIGIN"]).startswith("http:"):
         raise UnsafeConfigurationError(
             f"Begin {settings.name('CALLBACK_ORIGIN')} with https:// and remove {settings.name('REDIRECT_IS_HTTPS')}, "
             "because the callback takes its scheme from the origin alone."

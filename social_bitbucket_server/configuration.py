@@ -6,6 +6,7 @@ import os
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from social_core.backends.base import BaseAuth
 from social_core.exceptions import AuthConfigurationError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 SINGLE_INTEGRATION_ID = "default"
 """The id of the integration where there is one server, by plain settings."""
 
-_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _SHARED_FIELDS = frozenset(
     {
         "allow_groups",
@@ -48,14 +49,21 @@ _OAUTH2_FIELDS = _SHARED_FIELDS | {"client_id", "client_secret"}
 
 def callback_origin(text: str) -> str:
     """Scheme and host of the callback, as they are configured. Raises ``setting_invalid``."""
-    origin = text.rstrip("/")
-    if not _ORIGIN.fullmatch(origin):
+    origin = text.rstrip("/") if isinstance(text, str) else ""
+    if not _ORIGIN.fullmatch(origin) or not _is_address(origin):
         raise BitbucketServerError(
             "setting_invalid",
             "The callback's origin is scheme and host alone, such as https://app.example.com.",
             parameter="CALLBACK_ORIGIN",
         )
     return origin
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return urlsplit(text).port != 0
+    except ValueError:  # a port that is too large, or brackets around something else than an IPv6 address
+        return False
 
 
 def configured_backend(paths: Iterable[str], name: str) -> type[BaseAuth[Any]]:
@@ -173,6 +181,8 @@ def _check_fields(fields: Mapping[str, Any], known: AbstractSet[str], required: 
     for name in required:
         if not fields.get(name):
             raise BitbucketServerError("setting_missing", f"It is the integration's {name}.", parameter=name)
+        if not isinstance(fields[name], str):
+            raise BitbucketServerError("setting_invalid", f"The integration's {name} is not a text.", parameter=name)
 
 
 def base_url(fields: Mapping[str, Any]) -> ServerURL:

@@ -196,7 +196,7 @@ def _check(integration: AnyIntegration, *credentials: tuple[str, str, re.Pattern
         ("namespace", integration.namespace, _NAMESPACE),
         *credentials,
     ):
-        if not pattern.fullmatch(value):
+        if not isinstance(value, str) or not pattern.fullmatch(value):
             raise _invalid(parameter, f"The integration's {parameter} has characters that are not allowed.")
     if not integration.verify:
         raise _invalid("verify", "Certificates are always verified; give the path of a CA bundle instead.")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from social_bitbucket_server.configuration import (
+    callback_origin,
     find_integration,
     find_oauth2_integration,
     integration_from_fields,
@@ -46,6 +47,7 @@ def test_the_uid_carries_the_namespace(integration):
         ({"id": "a b"}, "id"),
         ({"id": "a/b"}, "id"),
         ({"namespace": "a:b"}, "namespace"),
+        ({"namespace": None}, "namespace"),
         ({"consumer_key": ""}, "consumer_key"),
         ({"consumer_key": "a b"}, "consumer_key"),
         ({"verify": False}, "verify"),
@@ -145,6 +147,34 @@ def test_what_is_missing_is_named(fields, missing, code, parameter):
     del fields[missing]
     caught = problem(integration_from_fields, "a", fields)
     assert (caught.code, caught.parameter) == (code, parameter)
+
+
+@pytest.mark.parametrize("name", ["url", "consumer_key"])
+def test_a_comma_too_many_is_told(fields, name):
+    caught = problem(integration_from_fields, "a", fields | {name: (fields[name],)})
+    assert (caught.code, caught.parameter) == ("setting_invalid", name)
+
+
+@pytest.mark.parametrize("origin", ["https://app.example", "http://127.0.0.1:8000/", "https://[::1]:8443"])
+def test_scheme_and_host_are_the_callbacks_origin(origin):
+    assert callback_origin(origin) == origin.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://app.example/x",
+        "app.example",
+        "https://[::1",
+        "https://[app]",
+        "https://a:0",
+        "https://a:65536",
+        "https://a:",
+        ("https://a",),
+    ],
+)
+def test_what_is_no_origin_is_refused_before_any_login(origin):
+    assert problem(callback_origin, origin).parameter == "CALLBACK_ORIGIN"
 
 
 @pytest.mark.parametrize("name", ["base_url", "secret"])
