@@ -129,7 +129,9 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
                 "With several integrations the callback's scheme and host must be configured.",
                 parameter="CALLBACK_ORIGIN",
             )
-        if integration.id in urlsplit(uri).path.split("/"):
+        # Core's own route names the backend there, which an integration may be called like.
+        path = urlsplit(uri).path.rstrip("/").removesuffix(f"/complete/{self.name}")
+        if integration.id in path.split("/"):
             return uri
         return f"{uri}?{urlencode({'integration': integration.id})}"
 

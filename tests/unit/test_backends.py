@@ -122,6 +122,17 @@ def test_the_callback_names_its_integration_in_the_query_where_the_route_does_no
     assert backend.callback_url(integration) == address
 
 
+@pytest.mark.parametrize("name", ["complete", "bitbucket-server"])
+def test_an_integration_called_like_a_part_of_cores_route_is_named_in_the_query(integration, name):
+    strategy = Strategy(SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN="https://app.example")
+    named = dataclasses.replace(integration, id=name)
+    cores, own = "/complete/bitbucket-server/", f"/complete/bitbucket-server/{name}/"
+    assert (
+        BitbucketServerOAuth1(strategy, cores).callback_url(named) == f"https://app.example{cores}?integration={name}"
+    )
+    assert BitbucketServerOAuth1(strategy, own).callback_url(named) == f"https://app.example{own}"
+
+
 def test_one_server_may_use_the_frameworks_own_address(integration):
     strategy = Strategy(SOCIAL_AUTH_BITBUCKET_SERVER_URL="https://h.example")
     backend = BitbucketServerOAuth1(strategy, "/complete/bitbucket-server/")
