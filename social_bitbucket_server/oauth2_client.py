@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -54,14 +55,15 @@ class OAuth2Client:
         )
 
     def renew(self, access_token: AccessToken) -> AccessToken:
-        """Exchange an access token's refresh token for a new access token; both old ones are worth nothing afterwards.
+        """Exchange an access token's refresh token for a new access token; both old ones are worth nothing afterwards. A
+        server that sends no new refresh token goes on with the old one (RFC 6749, section 6).
 
         Raises ``token_rejected`` where the server takes the refresh token no more.
         """
+        refresh_token = access_token.session_handle
         try:
-            return self._granted(
-                {"grant_type": "refresh_token", "refresh_token": access_token.session_handle}, fresh=True
-            )
+            granted = self._granted({"grant_type": "refresh_token", "refresh_token": refresh_token}, fresh=True)
+            return granted if granted.session_handle else replace(granted, session_handle=refresh_token)
         except BitbucketServerError as error:
             if error.code != "code_refused":
                 raise

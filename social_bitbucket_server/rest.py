@@ -127,11 +127,11 @@ class RestClient:
         try:
             return call()
         except BitbucketServerError as error:
-            if error.code == "token_rejected" and self._is_replaced():
-                return call()
-            if error.code != "token_expired":
+            is_over = error.code == "token_expired"
+            if not is_over and not (error.code == "token_rejected" and self._is_replaced()):
                 raise _named(error) from None
-        self._renew()
+        if is_over:
+            self._renew()
         try:
             return call()
         except BitbucketServerError as error:

@@ -124,6 +124,11 @@ def test_a_token_is_renewed_with_its_refresh_token(client, server):
     assert (form["grant_type"], form["refresh_token"]) == (["refresh_token"], ["R"])
 
 
+def test_a_refresh_token_stays_where_no_new_one_comes(client, server):
+    server.scripts[TOKEN] = Reply('{"access_token": "B", "token_type": "bearer"}', headers=JSON)
+    assert client.renew(JANE).session_handle == JANE.session_handle
+
+
 def test_a_refresh_token_that_is_refused_is_a_rejected_token(client, server):
     server.scripts[TOKEN] = Reply('{"error":"invalid_grant"}', 400, JSON)
     assert problem(client.renew, JANE) == "token_rejected"

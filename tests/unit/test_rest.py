@@ -317,5 +317,12 @@ def test_a_token_that_somebody_else_renewed_meanwhile_is_taken_over(integration,
     assert store.kept == []
 
 
+def test_a_token_that_was_taken_over_and_is_rejected_as_well_was_revoked(integration, store, answers):
+    rest = RestClient(Client(integration), store)
+    store.token = dataclasses.replace(store.token, value="C")
+    answers(PROJECTS, Reply("oauth_problem=token_rejected", 401))
+    assert problem(rest.get, PROJECTS).code == "token_revoked"
+
+
 def test_a_client_does_not_show_its_token(rest):
     assert repr(rest).startswith("<RestClient http://127.0.0.1:")
