@@ -55,8 +55,8 @@ class OAuth2Client:
         )
 
     def renew(self, access_token: AccessToken) -> AccessToken:
-        """Exchange an access token's refresh token for a new access token; both old ones are worth nothing afterwards. A
-        server that sends no new refresh token goes on with the old one (RFC 6749, section 6).
+        """Exchange an access token's refresh token for a new access token; both old ones are worth nothing afterwards.
+        A server that sends no new refresh token goes on with the old one (RFC 6749, section 6).
 
         Raises ``token_rejected`` where the server takes the refresh token no more.
         """
