@@ -10,7 +10,8 @@ from typing import Any
 
 from social_core.utils import setting_name
 
-from .configuration import callback_origin
+from .configuration import base_url, callback_origin
+from .integration import Integration, OAuth2Integration
 from .problems import BitbucketServerError
 
 __all__ = ["UnsafeConfigurationError", "refuse_unsafe_settings", "unsafe_settings"]
@@ -97,6 +98,35 @@ def _certificates_unchecked(settings: _Settings) -> None:
                 )
 
 
+def _namespace_of_several_servers(settings: _Settings) -> None:
+    integrations = settings["INTEGRATIONS"]
+    known: dict[str, tuple[str, str]] = {}
+    for integration_id, found in integrations.items() if isinstance(integrations, Mapping) else ():
+        space = _identity_space(str(integration_id), found)
+        if space is None:
+            continue
+        namespace, server = space
+        other, others_server = known.setdefault(namespace, (str(integration_id), server))
+        if server != others_server:
+            raise UnsafeConfigurationError(
+                f"Give {integration_id} and {other} in {settings.name('INTEGRATIONS')} different namespaces, because "
+                "with the same one user 42 of the one server is user 42 of the other."
+            )
+
+
+def _identity_space(integration_id: str, found: Any) -> tuple[str, str] | None:
+    """Namespace and base URL of an integration or its fields; ``None`` where they cannot be read, which each login with
+    it says."""
+    if isinstance(found, (Integration, OAuth2Integration)):
+        return found.namespace, str(found.server_url)
+    if not isinstance(found, Mapping) or not isinstance(found.get("url"), str):
+        return None
+    try:
+        return str(found.get("namespace", integration_id)), str(base_url(found))
+    except BitbucketServerError:
+        return None
+
+
 def _redirects_anywhere(settings: _Settings) -> None:
     if settings["SANITIZE_REDIRECTS"] is False:
         raise UnsafeConfigurationError(
@@ -139,6 +169,7 @@ def _tokens_in_the_clear(settings: _Settings) -> None:
 _CHECKS: tuple[Callable[[_Settings], None], ...] = (
     _association_by_email,
     _certificates_unchecked,
+    _namespace_of_several_servers,
     _redirects_anywhere,
     _callback_by_host_header,
     _https_contradicted,

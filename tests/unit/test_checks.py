@@ -1,5 +1,7 @@
 """Settings that an application is not started with, and what it is told instead."""
 
+import dataclasses
+
 import pytest
 from flask import Flask
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
@@ -7,6 +9,7 @@ from social_flask.routes import social_auth
 
 from social_bitbucket_server.checks import UnsafeConfigurationError, refuse_unsafe_settings, unsafe_settings
 from social_bitbucket_server.flask import BitbucketServer, configure
+from social_bitbucket_server.server_url import ServerURL
 
 ORIGIN = "https://app.example"
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
@@ -16,6 +19,15 @@ OAUTH2 = {f"{OWN}OAUTH2_URL": "https://h.example"}
 
 def associate_by_email(**_):
     """Stands for core's function."""
+
+
+def many(**integrations):
+    """Settings with integrations of these base URLs and namespaces."""
+    mapping = {
+        name: {"url": url} | ({} if namespace is None else {"namespace": namespace})
+        for name, (url, namespace) in integrations.items()
+    }
+    return {f"{OWN}INTEGRATIONS": mapping, f"{OWN}CALLBACK_ORIGIN": ORIGIN}
 
 
 @pytest.mark.parametrize(
@@ -28,8 +40,20 @@ def associate_by_email(**_):
         {"SOCIAL_AUTH_PIPELINE": DEFAULT_AUTH_PIPELINE, "SOCIAL_AUTH_REDIRECT_IS_HTTPS": True},
         {f"{OWN}PIPELINE": [], "SOCIAL_AUTH_PIPELINE": [BY_EMAIL]},
         {f"{OWN}STORE_ACCESS_TOKEN": True, f"{OWN}KEY_RING": "1:x"},
+        many(one=("https://a.example", "ns"), two=("HTTPS://A.example:443/", "ns"), three=("https://b.example", "")),
+        many(one=("?", "ns"), two=("https://b.example", "ns"), three=(None, "ns")),
     ],
-    ids=["nothing", "one server", "mapping", "dotted path", "core's pipeline", "own pipeline", "tokens sealed"],
+    ids=[
+        "nothing",
+        "one server",
+        "mapping",
+        "dotted path",
+        "core's pipeline",
+        "own pipeline",
+        "tokens sealed",
+        "one namespace for one server",
+        "base URLs that cannot be used",
+    ],
 )
 def test_safe_settings_pass(settings):
     refuse_unsafe_settings(settings)
@@ -46,6 +70,12 @@ def test_safe_settings_pass(settings):
             {f"{OWN}INTEGRATIONS": {"one": {"verify": False}}, f"{OWN}CALLBACK_ORIGIN": ORIGIN},
             "integration one",
             "the path of the CA certificate",
+        ),
+        (many(one=("https://a.example", ""), two=("https://b.example", "")), "two and one", "different namespaces"),
+        (
+            many(one=("https://a.example", "two"), two=("https://b.example", None)),
+            "two and one",
+            "different namespaces",
         ),
         ({"SOCIAL_AUTH_SANITIZE_REDIRECTS": False}, "SOCIAL_AUTH_SANITIZE_REDIRECTS", "Remove"),
         ({f"{OWN}INTEGRATIONS": dict}, f"{OWN}CALLBACK_ORIGIN", "such as https://app.example.com"),
@@ -84,6 +114,14 @@ def test_settings_of_oauth_2_count_only_where_it_has_a_server():
 
 def test_an_integration_is_looked_up_only_in_mappings():
     refuse_unsafe_settings({f"{OWN}INTEGRATIONS": lambda _: pytest.fail("asked"), f"{OWN}CALLBACK_ORIGIN": ORIGIN})
+
+
+def test_ready_made_integrations_are_looked_at_as_well(integration):
+    other = dataclasses.replace(integration, server_url=ServerURL.parse("https://other.example"))
+    settings = many() | {f"{OWN}INTEGRATIONS": {"one": integration, "two": integration}}
+    refuse_unsafe_settings(settings)
+    with pytest.raises(UnsafeConfigurationError, match="two and one"):
+        refuse_unsafe_settings(settings | {f"{OWN}INTEGRATIONS": {"one": integration, "two": other}})
 
 
 def test_flask_refuses_unsafe_settings_at_start():
