@@ -21,7 +21,6 @@ from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_flask.routes import social_auth
 from sqlalchemy import event, select, text
 from sqlalchemy.exc import DBAPIError
-from werkzeug.routing import Rule
 
 from demo_app import create_app, database, integrations
 from demo_app.instance_files import UnsafeSettingError
@@ -30,6 +29,7 @@ from social_bitbucket_server import transport
 from social_bitbucket_server.checks import UnsafeConfigurationError
 from social_bitbucket_server.flask import BitbucketServer
 from tests.fuzz.examples import JSON, NOISE
+from tests.routes import address_of
 from tests.scripted_server import Reply
 from tests.security.world import (
     ACCESS_TOKEN,
@@ -65,23 +65,17 @@ def addresses(world: World, place: Place, method: str = "GET") -> Iterator[str]:
         "slug": place.slug,
         "integration": place.integration_id,
         "number": 1,
+        "link": 1,
         "user_id": 1,
         "identity_id": 1,
         "handle": "x",
         "token": world.set_up_link(place),
-        "action": "disable",
         "filename": "style.css",
     }
     with world.context():
         for rule in world.app.url_map.iter_rules():
             if method in (rule.methods or ()):
-                yield _filled(rule, values)
-
-
-def _filled(rule: Rule, values: dict[str, Any]) -> str:
-    built = rule.build({name: values[name] for name in rule.arguments})
-    assert built is not None
-    return built[1]
+                yield address_of(rule, values)
 
 
 def everybody(world: World) -> dict[str, Browser]:
