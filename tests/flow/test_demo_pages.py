@@ -252,6 +252,13 @@ def test_the_owner_logs_in_by_password(owner: Visitor, visitor: Visitor) -> None
     assert visitor.log_owner_in("acme").location == INTEGRATIONS
 
 
+def test_the_owners_address_is_the_same_in_small_and_capital_letters(visitor: Visitor) -> None:
+    form = {"name": "Acme", "slug": "acme", "email": "Élodie@acme.example", "password": PASSWORD}
+    assert visitor.post("/organizations/new", **form).status == 303
+    for email in ("Élodie@acme.example", "élodie@ACME.example"):
+        assert visitor.post("/o/acme/login/owner", email=email, password=PASSWORD).location == INTEGRATIONS
+
+
 @pytest.mark.parametrize(("email", "password"), [("owner@acme.example", "wrong"), ("x@acme.example", PASSWORD)])
 def test_a_wrong_password_and_an_unknown_address_look_the_same(
     owner: Visitor, visitor: Visitor, email: str, password: str
