@@ -37,6 +37,7 @@ from . import (
 from .access import login_manager
 from .config import SETTINGS, Settings
 from .models import SocialStorage
+from .routing import RowNumber
 from .sessions import DatabaseSessions
 
 __all__ = ["create_app"]
@@ -51,6 +52,7 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     """
     app_settings = Settings.read(config)
     app = Flask(__name__, instance_path=str(app_settings.instance.path))
+    app.url_map.converters["int"] = RowNumber
     app.config.update(
         SECRET_KEY=app_settings.secret_key,
         MAX_CONTENT_LENGTH=256 * 1024,

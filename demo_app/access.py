@@ -17,6 +17,7 @@ from flask_login import LoginManager, current_user
 from sqlalchemy import select
 
 from . import audit, database, identities, integrations, login_ways
+from .forms import SLUG
 from .models import IntegrationRecord, Organization, User
 from .sessions import BrowserSession
 
@@ -113,6 +114,8 @@ def _deny() -> NoReturn:
 
 
 def _organization_or_404(slug: str) -> Organization:
+    if not SLUG.fullmatch(slug):
+        abort(404)
     organization = database.session.scalar(
         select(Organization).where(Organization.slug == slug, Organization.disabled_at.is_(None))
     )

@@ -74,6 +74,7 @@ class OrganizationForm(FlaskForm):  # type: ignore[misc]  # untyped
             InputRequired("Enter your e-mail address."),
             Length(max=254),
             Regexp(r"[^\s@]+@[^\s@]+\Z", message="Enter an e-mail address, such as you@example.com."),
+            _one_line,
         ],
     )
     password = PasswordField(
@@ -99,7 +100,7 @@ class FindOrganizationForm(FlaskForm):  # type: ignore[misc]  # untyped
     slug = StringField(
         "Your organization's address",
         filters=[_strip, str.lower],
-        validators=[InputRequired("Enter the last part of your organization's address, such as acme.")],
+        validators=[InputRequired("Enter the last part of your organization's address, such as acme."), _one_line],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -34,6 +35,7 @@ from .models import (
     Organization,
 )
 
+_ID = re.compile(r"[0-9a-f]{24}")
 _PURPOSE = "integration-private-key"
 _CLIENT_SECRET = "integration-client-secret"  # noqa: S105  # a purpose
 _AnyIntegration = TypeVar("_AnyIntegration", Integration, OAuth2Integration)
@@ -315,6 +317,8 @@ def enabled_of(organization: Organization) -> Sequence[IntegrationRecord]:
 
 def find(organization: Organization, integration_id: str) -> IntegrationRecord | None:
     """The integration *integration_id* of *organization*, never another organization's."""
+    if not _ID.fullmatch(integration_id):
+        return None
     return database.session.scalar(
         select(IntegrationRecord).where(
             IntegrationRecord.id == integration_id, IntegrationRecord.organization_id == organization.id
@@ -324,7 +328,7 @@ def find(organization: Organization, integration_id: str) -> IntegrationRecord |
 
 def find_enabled(integration_id: str) -> IntegrationRecord | None:
     """The integration *integration_id*, if it and its organization are enabled."""
-    return database.session.scalar(_enabled(integration_id))
+    return database.session.scalar(_enabled(integration_id)) if _ID.fullmatch(integration_id) else None
 
 
 def for_login(integration_id: str) -> Integration | None:
