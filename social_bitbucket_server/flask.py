@@ -35,6 +35,7 @@ from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from .checks import UnsafeConfigurationError, refuse_unsafe_settings
 from .configuration import configured_backend
 from .error_page import error_page, reference
+from .pending import LONGEST_NEXT
 from .problems import BitbucketServerError
 from .secret import Secret, opaque
 
@@ -97,6 +98,8 @@ class FlaskStrategy(StockFlaskStrategy):  # type: ignore[misc]  # untyped
         chosen = (request.view_args or {}).get("integration")
         if chosen is not None:
             data["integration"] = chosen
+        if len(data.get("next", "")) > LONGEST_NEXT:
+            data.poplist("next")
         return data
 
     def build_absolute_uri(self, path: str | None = None) -> str:

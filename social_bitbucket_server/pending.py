@@ -28,6 +28,10 @@ LIFETIME = 600
 MOST = 5
 """Logins that one browser may have under way; the oldest falls out."""
 
+LONGEST_NEXT = 512
+"""Characters of the path to go to after a login; a longer one counts for nothing. A session may be a cookie, which has
+little room."""
+
 NONCE_SCOPE = "social_bitbucket_server.pending"
 """What tells the nonces of logins under way from others in the same storage."""
 

@@ -21,6 +21,7 @@ from social_core.utils import setting_name
 from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from .checks import UnsafeConfigurationError, refuse_unsafe_settings
 from .configuration import callback_origin, configured_backend
+from .pending import LONGEST_NEXT
 from .problems import BitbucketServerError
 from .secret import Secret, opaque
 
@@ -156,6 +157,8 @@ class _Fields(dict[str, Any]):
     def __init__(self, visit: Visit) -> None:
         self._values = _values(visit.fields)
         self._values.pop("integration", None)
+        if len(self._values.get("next", [""])[-1]) > LONGEST_NEXT:
+            del self._values["next"]
         if visit.integration:
             self._values["integration"] = [visit.integration]
         super().__init__({name: values[-1] for name, values in self._values.items()})

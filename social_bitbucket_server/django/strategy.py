@@ -12,6 +12,7 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.http import url_has_allowed_host_and_scheme
 from social_django.strategy import DjangoStrategy as StockDjangoStrategy
 
+from ..pending import LONGEST_NEXT
 from ..problems import BitbucketServerError
 from ..secret import Secret, opaque
 from . import configuration, key_rotation
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from social_core.storage import BaseStorage
 
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@/-]*)?(?:\?[!-~]*)?")
-_LONGEST_PATH = 512
 
 
 class DjangoStrategy(StockDjangoStrategy):
@@ -92,7 +92,7 @@ def hide_query(request: HttpRequest) -> None:
 def is_own_path(text: str) -> bool:
     """Whether *text* is a path of this site, in a form that no browser takes for anything else."""
     return (
-        len(text) <= _LONGEST_PATH
+        len(text) <= LONGEST_NEXT
         and _PATH.fullmatch(text) is not None
         and url_has_allowed_host_and_scheme(text, allowed_hosts=None)
     )

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import pytest
 from flask import Flask
@@ -28,6 +28,7 @@ from demo_app.models import AuditEntry
 from social_bitbucket_server import transport
 from social_bitbucket_server.checks import UnsafeConfigurationError
 from social_bitbucket_server.flask import BitbucketServer
+from social_bitbucket_server.pending import LONGEST_NEXT
 from tests.fuzz.examples import JSON, NOISE
 from tests.routes import address_of
 from tests.scripted_server import Reply
@@ -236,6 +237,18 @@ ELSEWHERE = [
     "/" + "x" * 5000,
     "/o/a/" + "x" * 5000,
 ]
+
+
+@everywhere
+def test_m7_row_96_no_login_leads_to_another_site(world):
+    for wanted in ELSEWHERE:
+        browser = world.stranger()
+        page = browser.finish(world.a, browser.begin(world.a, next=wanted), "alice")
+        assert page.status == 303, wanted
+        assert urlsplit(urljoin(world.a.callback(), page.location)).netloc in {"", HOST}, wanted
+        assert not re.search(r"[\x00-\x20\\\x7f]", page.location.strip()), wanted
+        assert len(page.location) <= LONGEST_NEXT
+        assert not page.header("A")
 
 
 def test_m7_row_96_only_the_organizations_own_pages_are_gone_to_after_a_login(world):
