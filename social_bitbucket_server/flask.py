@@ -219,11 +219,15 @@ def _person() -> Any:
 
 
 def check_csrf() -> None:
-    """Refuse a request whose form field ``csrf_token`` is not this session's. Raises ``SocialAuthBaseException``."""
+    """Refuse a request whose form field ``csrf_token`` is not this session's, and one that came from another site as
+    its browser says. Raises ``SocialAuthBaseException``."""
+    refusal = BitbucketServerError("form_expired", parameter="csrf_token").as_social_error(None, "begin")
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        raise refusal
     try:
         validate_csrf(request.form.get("csrf_token"))
     except ValidationError as error:
-        raise BitbucketServerError("form_expired", parameter="csrf_token").as_social_error(None, "begin") from error
+        raise refusal from error
 
 
 def _backend(callback_path: str, name: str) -> LoginBackend[Response, Any]:

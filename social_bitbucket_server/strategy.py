@@ -181,10 +181,13 @@ def form_token(session: MutableMapping[str, Any]) -> str:
     return str(session.setdefault(_FORM_TOKEN, secrets.token_urlsafe(32)))
 
 
-def check_form_token(session: Mapping[str, Any], given: str | None) -> None:
-    """Refuse a form whose hidden field is not this session's. Raises ``SocialAuthBaseException``."""
+def check_form_token(session: Mapping[str, Any], given: str | None, sec_fetch_site: str | None = None) -> None:
+    """Refuse a form whose hidden field is not this session's, and one that came from another site as the request's
+    header ``Sec-Fetch-Site`` says, where the browser sent it. Raises ``SocialAuthBaseException``."""
     expected = session.get(_FORM_TOKEN)
-    if not expected or not hmac.compare_digest(str(expected).encode(), (given or "").encode(errors="replace")):
+    given_bytes = (given or "").encode(errors="replace")
+    is_own = bool(expected) and hmac.compare_digest(str(expected).encode(), given_bytes)
+    if not is_own or sec_fetch_site == "cross-site":
         raise BitbucketServerError("form_expired", parameter="form_token").as_social_error(None, "begin")
 
 

@@ -75,7 +75,7 @@ async def home(request: Request) -> Response:
 
 async def begin(request: Request) -> Response:
     form = parse_qsl((await request.body()).decode(errors="replace"))
-    check_form_token(request.session, dict(form).get("form_token"))
+    check_form_token(request.session, dict(form).get("form_token"), request.headers.get("Sec-Fetch-Site"))
     address = await in_thread(lambda: logins.begin(Visit(request.session, form), CALLBACK))
     return RedirectResponse(address, 303)
 

@@ -76,7 +76,7 @@ class Application:
         callback = f"/complete/bitbucket-server/{integration}/"
         if method == "POST":
             form = parse_qsl(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)).decode())
-            check_form_token(session, dict(form).get("csrf_token"))
+            check_form_token(session, dict(form).get("csrf_token"), environ.get("HTTP_SEC_FETCH_SITE"))
             return 303, {"Location": self._logins.begin(Visit(session, form, integration), callback)}, ""
 
         def log_in(user: Any) -> None:
