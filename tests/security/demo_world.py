@@ -212,6 +212,14 @@ class DemoWorld(World):
         assert page.status in {303, 422}, page.text
         return page.status == 303
 
+    def allow_plain_http(self, host: str) -> None:
+        self.app.extensions["settings"] = replace(self.app.extensions["settings"], insecure_hosts=frozenset({host}))
+
+    def disable(self, user: User) -> None:
+        """Let a person in no more."""
+        with self.context():
+            people.disable(database.session.get_one(User, user.id))
+
     def base_urls(self) -> list[str]:
         with self.context():
             oldest_first = select(IntegrationRecord.base_url).order_by(IntegrationRecord.created_at)

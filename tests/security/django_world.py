@@ -109,6 +109,14 @@ class DjangoWorld(World):
         integrations.create(record)
         return True
 
+    def allow_plain_http(self, host: str) -> None:
+        self._set(HTTP_HOSTS=[host])
+
+    def disable(self, user: Any) -> None:
+        """Let a person in no more."""
+        user.is_active = False
+        user.save()
+
     def base_urls(self) -> list[str]:
         return list(Integration.objects.order_by("created_at").values_list("base_url", flat=True))
 

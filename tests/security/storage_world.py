@@ -22,7 +22,7 @@ from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey, new_consumer_key
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.server_url import ORGANIZATION_RULES, ServerURL
+from social_bitbucket_server.server_url import ORGANIZATION_RULES, BaseURLRules, ServerURL
 from social_bitbucket_server.sqlalchemy_storage import make_storage
 from tests.security.world import ORIGIN, FakeBitbucket, Ingredients, Place, World
 
@@ -139,6 +139,7 @@ class StorageWorld(World):
     people: People
     made_of: Ingredients
     integrations: Integrations
+    rules: BaseURLRules = ORGANIZATION_RULES
 
     # A page's other headers are the application's own.
     security_headers: ClassVar[dict[str, str]] = {}
@@ -173,13 +174,17 @@ class StorageWorld(World):
 
     def enter(self, base_url: str, ca_certificates: str = "") -> bool:
         try:
-            server_url = ServerURL.parse(base_url, ORGANIZATION_RULES)
+            server_url = ServerURL.parse(base_url, self.rules)
             trusted = read_ca_certificates(ca_certificates) if ca_certificates else ""
         except BitbucketServerError:
             return False
         place = self.make_place("new", self.fa)
         self.change_integration(place, server_url=server_url, ca_certificates=trusted)
         return True
+
+    def allow_plain_http(self, host: str) -> None:
+        ports = frozenset(ORGANIZATION_RULES.ports or ()) | {80}
+        self.rules = replace(ORGANIZATION_RULES, ports=ports, plain_http_hosts=frozenset({host}))
 
     def base_urls(self) -> list[str]:
         return [str(row.fields["server_url"]) for row in self.integrations.rows.values()]

@@ -15,7 +15,16 @@ from demo_app import clock, database, identities
 from demo_app.models import LoginSession, User
 from social_bitbucket_server import pending
 from tests.routes import address_of
-from tests.security.world import ALICE, Browser, Page, Place, everywhere, on_every_database, person
+from tests.security.world import (
+    ALICE,
+    Browser,
+    Page,
+    Place,
+    everywhere,
+    on_every_database,
+    person,
+    with_integrations_in_a_database,
+)
 
 
 @pytest.fixture
@@ -249,6 +258,27 @@ def test_m2_row_26_logging_out_is_for_every_copy_of_the_cookie(world):
     (ended,) = [row for row in all_sessions(world) if row.user_id is not None]
     assert ended.revoked_at is not None
     assert ended.data == "{}"
+
+
+@with_integrations_in_a_database
+def test_m2_row_27_a_disabled_person_is_logged_in_nowhere(world):
+    browsers = [world.browser(), world.browser()]
+    for browser in browsers:
+        browser.log_in(world.a, "alice")
+    (alice,) = world.users()
+    world.disable(alice)
+    assert not any(is_logged_in(browser, world.a) for browser in browsers)
+    assert world.browser().log_in(world.a, "alice").status == 403
+
+
+@with_integrations_in_a_database
+def test_m2_row_27_nobody_is_logged_in_through_an_integration_that_is_disabled(world):
+    alice, mallory = world.browser(), world.browser()
+    alice.log_in(world.a, "alice")
+    mallory.log_in(world.b, "mallory")
+    world.take_away(world.b, delete=False)
+    assert is_logged_in(alice, world.a)
+    assert not is_logged_in(mallory, world.b)
 
 
 def test_m2_row_27_disabling_a_person_ends_all_their_sessions(world):

@@ -140,12 +140,18 @@ def test_m5_row_66_a_base_url_is_stored_in_one_form(world):
         assert address.startswith("https://bb.acme.test/bitbucket/")
 
 
+@everywhere
 def test_m5_row_67_plain_http_needs_the_operators_permission(world):
+    assert not world.enter("http://bb.acme.test")
+    world.allow_plain_http("bb.acme.test")
+    assert not world.enter("http://other.acme.test")
+    assert world.enter("http://bb.acme.test")
+    assert world.base_urls()[-1] == "http://bb.acme.test"
+
+
+def test_m5_row_67_plain_http_is_said_on_the_page_and_in_the_audit_log(world):
     owner, path = owner_of_a(world), world.a.settings_path
-    assert save(owner, world, "http://bb.acme.test").status == 422
-    settings = world.app.extensions["settings"]
-    world.app.extensions["settings"] = replace(settings, insecure_hosts=frozenset({"bb.acme.test"}))
-    assert save(owner, world, "http://other.acme.test").status == 422
+    world.allow_plain_http("bb.acme.test")
     page = save(owner, world, "http://bb.acme.test")
     assert page.status == 303
     assert "This base URL is not encrypted." in owner.get(page.location).text

@@ -506,6 +506,10 @@ class World(ABC):
         """Somebody enters one more integration of organization A; returns whether it is accepted."""
 
     @abstractmethod
+    def allow_plain_http(self, host: str) -> None:
+        """The operator lets organizations enter this one host without TLS."""
+
+    @abstractmethod
     def base_urls(self) -> list[str]:
         """Those of all integrations, oldest first."""
 
