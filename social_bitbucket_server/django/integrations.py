@@ -205,7 +205,8 @@ def check_up(record: AbstractIntegration, administrator: Administrator = None) -
     version = next((result.facts["version"] for result in results if "version" in result.facts), "")
     if version:
         record.server_version = version[:32]
-        record.save(update_fields=["server_version"])
+        # A check-up takes a while: the integration may be gone by now.
+        integration_model()._default_manager.filter(pk=record.pk).update(server_version=record.server_version)
     failed = checkup.first_failure(results)
     problem = failed.problem.code if failed is not None and failed.problem is not None else ""
     events.record(Happening.INTEGRATION_TESTED, integration_id=record.pk, user=administrator, problem=problem)

@@ -9,6 +9,8 @@ from django.test import override_settings
 from django.urls import reverse
 from social_django.models import UserSocialAuth
 
+from social_bitbucket_server.checkup import Outcome
+from social_bitbucket_server.django import integrations
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
 from tests.frameworks.django.conftest import (
     PASSWORD,
@@ -168,6 +170,15 @@ def test_a_check_up_remembers_bitbuckets_version(staff, acme):
     press(staff, acme, "check-up")
     acme.refresh_from_db()
     assert acme.server_version == "8.19.0"
+
+
+def test_a_check_up_ends_well_where_the_integration_was_deleted_meanwhile(acme):
+    stages = integrations.check_up(acme)
+    results = [next(stages)]
+    integrations.delete(Integration.objects.get())
+    results += stages
+    assert {result.outcome for result in results} == {Outcome.PASSED}
+    assert happenings()[-1] == "integration.tested"
 
 
 def test_a_new_key_pair_waits_until_bitbucket_accepts_it(staff, visitor, acme, bitbucket_sandbox, keys):
