@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import router, transaction
 from django.urls import reverse
 from social_django.utils import Storage
 
@@ -83,10 +83,15 @@ def make_private_key() -> PrivateKey:
     return PrivateKey.generate()
 
 
+def all_or_nothing() -> transaction.Atomic:
+    """Around changes of several rows, in the database that the application keeps them in."""
+    return transaction.atomic(using=router.db_for_write(KeyPair))
+
+
 def create(record: AbstractIntegration, administrator: Administrator = None) -> None:
     """Save the new *record*, which was cleaned, and make its key pair."""
     key = make_private_key()
-    with transaction.atomic():
+    with all_or_nothing():
         record.save(force_insert=True)
         add_key_pair(record, key, KeyState.ACTIVE, administrator)
         events.record(Happening.INTEGRATION_CREATED, integration_id=record.pk, user=administrator)
@@ -125,7 +130,7 @@ def enable(record: AbstractIntegration, administrator: Administrator = None, *, 
 def delete(record: AbstractIntegration, administrator: Administrator = None) -> None:
     """Delete *record* with its key pairs and the identities of everybody who logs in through it. People stay, also
     those who have no other way in."""
-    with transaction.atomic():
+    with all_or_nothing():
         events.record(Happening.INTEGRATION_DELETED, integration_id=record.pk, user=administrator)
         identities(record).delete()
         record.delete()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db import transaction
-
 from ..client import Client
 from . import events, integrations
 from .models import Happening, KeyPair, KeyState, integration_model
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 def begin(record: AbstractIntegration, administrator: Administrator = None) -> None:
     """Make a key pair that waits for Bitbucket, in place of one that waits already."""
     key = integrations.make_private_key()
-    with transaction.atomic():
+    with integrations.all_or_nothing():
         _lock(record)
         if _retire(record, KeyState.PENDING):
             events.record(Happening.KEY_RETIRED, integration_id=record.pk, user=administrator)
@@ -53,7 +51,7 @@ def promote_after_a_login(integration: Integration) -> None:
 
 def _promote(record: AbstractIntegration, fingerprint: str, administrator: Administrator = None) -> bool:
     """Whether this key pair waited, and is in use now."""
-    with transaction.atomic():
+    with integrations.all_or_nothing():
         _lock(record)
         waiting = KeyPair.objects.filter(integration_id=record.pk, fingerprint=fingerprint, state=KeyState.PENDING)
         if not waiting.exists():  # another one took its place meanwhile, or another login was faster

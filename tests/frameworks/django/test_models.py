@@ -99,26 +99,69 @@ print(json.dumps({
 """
 
 
+def run_with(settings, program, folder):
+    """What *program* prints as JSON in a project with these settings."""
+    (folder / "own_settings.py").write_text(
+        f"from tests.frameworks.django.settings import *\n{textwrap.dedent(settings)}"
+    )
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "own_settings",
+        "PYTHONPATH": os.pathsep.join([str(folder), os.getcwd()]),
+    }
+    program = f"import django\ndjango.setup()\n{program}"
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 def test_an_application_has_a_model_of_integrations_of_its_own(tmp_path):
     app = tmp_path / "organizations"
     app.mkdir()
     (app / "__init__.py").touch()
     (app / "models.py").write_text(OWN_MODEL)
     (app / "admin.py").write_text(OWN_ADMIN)
-    (tmp_path / "own_settings.py").write_text(
-        textwrap.dedent(f"""\
-        from tests.frameworks.django.settings import *
-
+    settings = f"""
         INSTALLED_APPS = [*INSTALLED_APPS, "organizations"]
         SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATION_MODEL = "organizations.Integration"
         DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": {str(tmp_path / "db")!r}}}}}
-        """)
-    )
-    program = f"import django\ndjango.setup()\n{USE_IT}"
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "own_settings",
-        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()]),
-    }
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"found": True, "key": 1, "setup": 200, "events": 200}
+    """
+    assert run_with(settings, USE_IT, tmp_path) == {"found": True, "key": 1, "setup": 200, "events": 200}
+
+
+ROUTER = """\
+class Router:
+    def db_for_write(self, model, **hints):
+        return "logins" if model._meta.app_label == "social_bitbucket_server" else None
+
+    db_for_read = db_for_write
+"""
+
+FAIL_IN_BETWEEN = """\
+import json
+
+from django.core.management import call_command
+from django.test import override_settings
+
+call_command("migrate", database="logins", verbosity=0)
+
+from social_bitbucket_server.django import integrations
+from social_bitbucket_server.django.models import Event, Integration, KeyPair
+from social_bitbucket_server.problems import BitbucketServerError
+
+record = Integration(name="Acme", slug="acme", base_url="https://bitbucket.example.com")
+with override_settings(SOCIAL_AUTH_BITBUCKET_SERVER_KEY_RING=None):
+    try:
+        integrations.create(record)
+    except BitbucketServerError:
+        pass
+print(json.dumps([model.objects.using("logins").count() for model in (Integration, KeyPair, Event)]))
+"""
+
+
+def test_what_fails_in_between_leaves_nothing_in_a_database_of_its_own(tmp_path):
+    (tmp_path / "routers.py").write_text(ROUTER)
+    settings = f"""
+        DATABASES["logins"] = {{"ENGINE": "django.db.backends.sqlite3", "NAME": {str(tmp_path / "db")!r}}}
+        DATABASE_ROUTERS = ["routers.Router"]
+    """
+    assert run_with(settings, FAIL_IN_BETWEEN, tmp_path) == [0, 0, 0]
