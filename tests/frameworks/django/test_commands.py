@@ -163,6 +163,14 @@ def test_prune_deletes_old_events_and_unfinished_logins(run, acme):
     assert Nonce.objects.get().server_url == "https://openid.example"
 
 
+@pytest.mark.parametrize("days", ["-1", "0", "99999999", "a year"])
+def test_prune_deletes_nothing_for_an_age_that_is_none(run, acme, days):
+    before = Event.objects.count()
+    with pytest.raises(CommandError, match="number of days"):
+        run("prune", "--days", days)
+    assert Event.objects.count() == before
+
+
 def test_prune_leaves_logins_under_way(run, acme, bitbucket_sandbox):
     visitor = Visitor()
     callback = bitbucket_sandbox.authorize(visitor.begin(acme)["Location"])

@@ -24,6 +24,7 @@ from ... import configuration, events, integrations, key_rotation
 from ...models import AbstractIntegration, integration_model
 
 _DAYS = 365
+_MOST_DAYS = 36_500
 
 
 class Command(BaseCommand):
@@ -76,7 +77,16 @@ def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
     if name in {"link", "unlink"}:
         link.add_admin_options(parser)
     if name == "prune":
-        parser.add_argument("--days", type=int, default=_DAYS, help="the age of what is deleted (default: %(default)s)")
+        parser.add_argument(
+            "--days", type=_age, default=_DAYS, help="the age of what is deleted (default: %(default)s)"
+        )
+
+
+def _age(text: str) -> int:
+    days = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= days <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"It is a number of days, from 1 to {_MOST_DAYS}.")
+    return days
 
 
 def _key_ring(_arguments: argparse.Namespace) -> int:
