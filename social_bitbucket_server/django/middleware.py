@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import auth
+from django.http import Http404
 from django.utils.deprecation import MiddlewareMixin
 from social_core.exceptions import SocialAuthBaseException
+from social_django import views
 
+from ..backends import BitbucketServerOAuth1
 from ..login_backend import LoginBackend
-from . import integrations
+from . import configuration, integrations
 from .errors import show_error
 from .login import INTEGRATION_SESSION_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.http import HttpRequest, HttpResponse
+
+_STOCK_VIEWS = (views.auth, views.complete)
 
 
 class LoginErrorMiddleware(MiddlewareMixin):
@@ -31,10 +38,21 @@ class LoginErrorMiddleware(MiddlewareMixin):
 
 class IntegrationSessionMiddleware(MiddlewareMixin):
     """Logs those out who logged in through an integration that was disabled or deleted since. It stands after
-    ``AuthenticationMiddleware``, and asks the database once for each request of those people."""
+    ``AuthenticationMiddleware``, and asks the database once for each request of those people.
+
+    Integrations in the database have addresses of their own. Those of social_django, which other backends of a project
+    need, lead to sessions that would not end, and are not there for them."""
 
     def process_request(self, request: HttpRequest) -> None:
         """End the session where its integration is not there any more."""
         integration_id = request.session.get(INTEGRATION_SESSION_KEY)
         if integration_id and integrations.find_enabled(id=integration_id) is None:
             auth.logout(request)
+
+    def process_view(
+        self, _request: HttpRequest, view: Callable[..., Any], _arguments: tuple[Any, ...], route: dict[str, Any]
+    ) -> None:
+        """Let no login through an integration begin or come back elsewhere than at its own addresses."""
+        is_ours = view in _STOCK_VIEWS and route.get("backend") == BitbucketServerOAuth1.name
+        if is_ours and configuration.has_integrations_in_database():
+            raise Http404

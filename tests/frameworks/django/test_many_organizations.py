@@ -171,6 +171,15 @@ def test_sessions_end_with_their_integration(visitor, acme, bitbucket_sandbox, e
     assert visitor.name == "nobody"
 
 
+@override_settings(ROOT_URLCONF="tests.frameworks.django.both_urls")
+def test_no_login_goes_by_addresses_whose_sessions_would_not_end_with_the_integration(visitor, acme, bitbucket_sandbox):
+    stock = "/social/login/bitbucket-server/"
+    assert visitor.post(stock, form_at=login_page(acme), integration=acme.pk).status_code == 404
+    callback = urlsplit(bitbucket_sandbox.authorize(visitor.begin(acme)["Location"]))
+    assert visitor.open(f"/social/complete/bitbucket-server/?{callback.query}&integration={acme.pk}").status_code == 404
+    assert not bitbucket_sandbox.requests.to("/access-token")
+
+
 def test_logging_in_as_somebody_else_switches_the_account_and_attaches_nothing(
     visitor, acme, globex, bitbucket_sandbox, other_sandbox
 ):
