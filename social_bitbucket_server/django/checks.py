@@ -29,6 +29,7 @@ _IDS = {
     "callback_by_host_header": "E004",
     "https_contradicted": "E005",
     "tokens_in_the_clear": "E006",
+    "namespace_of_several_servers": "E015",
 }
 _ID_OF_OTHERS = "E099"
 

@@ -14,6 +14,10 @@ OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 ORIGIN = f"{OWN}CALLBACK_ORIGIN"
 BY_EMAIL = "social_core.pipeline.social_auth.associate_by_email"
 OLD_PIPELINE = [step for step in DEFAULT_AUTH_PIPELINE if not step.endswith(("auth_allowed", "social_user"))]
+SAME_NAMESPACE = {
+    name: {"url": f"https://{name}.example", "consumer_key": "packages", "private_key_file": "x", "namespace": "k3v9x1"}
+    for name in ("acme", "globex")
+}
 MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware"]
 
 
@@ -56,6 +60,7 @@ def test_a_host_on_this_machine_needs_no_secure_cookies():
         ("E013", {"SESSION_COOKIE_SAMESITE": False}, "other sites"),
         ("E014", {"SOCIAL_AUTH_PIPELINE": OLD_PIPELINE}, "auth_allowed, social_core.pipeline.social_auth.social_user"),
         ("E014", {f"{OWN}PIPELINE": []}, f"Add to {OWN}PIPELINE"),
+        ("E015", {f"{OWN}INTEGRATIONS": SAME_NAMESPACE}, "different namespaces"),
     ],
 )
 def test_a_setting_that_takes_a_protection_away_stops_django(number, settings, says):
