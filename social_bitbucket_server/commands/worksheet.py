@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ..keys import PublicKey, new_consumer_key
 from ..link_script import link_script
 from ..server_url import ServerURL
-from ..worksheet import Dialog, Step, render_text, worksheet
+from ..worksheet import Dialog, Step, oauth2_worksheet, render_text, worksheet
 from . import CommandError, add_command
 from .key_files import read, read_private_key
 
@@ -32,21 +32,31 @@ secret.
 example:
   PROGRAM worksheet --url https://bitbucket.example.com \\
       --application-url https://app.example.com/o/acme/ --application-name 'Acme Packages' \\
-      --consumer-key acme-packages --private-key-file acme.pem""",
+      --consumer-key acme-packages --private-key-file acme.pem
+
+With --redirect-url it is that of OAuth 2, an External application; Bitbucket makes its client id and client secret:
+  PROGRAM worksheet --url https://bitbucket.example.com --application-name 'Acme Packages' \
+      --redirect-url https://app.example.com/complete/bitbucket-server-oauth2/""",
     )
     parser.add_argument("--url", required=True, help="Bitbucket's base URL, with the context path if it has one")
-    parser.add_argument(
+    purpose = parser.add_mutually_exclusive_group(required=True)
+    purpose.add_argument(
         "--application-url",
-        required=True,
         metavar="URL",
         type=application_url,
         help="the address of this application; another one for every application link on the same Bitbucket",
+    )
+    purpose.add_argument(
+        "--redirect-url",
+        metavar="URL",
+        type=application_url,
+        help="the address that logins by OAuth 2 come back to: print the worksheet of OAuth 2",
     )
     parser.add_argument(
         "--application-name",
         metavar="NAME",
         type=application_name,
-        help="what people see when Bitbucket asks for their permission (default: the host of the application's URL)",
+        help="what people see when Bitbucket asks for their permission (default: the host of the URL)",
     )
     parser.add_argument(
         "--consumer-key",
@@ -54,7 +64,7 @@ example:
         type=_consumer_key,
         help="at most 64 letters, digits and any of . _ - (default: a new random one)",
     )
-    key_file = parser.add_mutually_exclusive_group(required=True)
+    key_file = parser.add_mutually_exclusive_group()
     key_file.add_argument(
         "--private-key-file", metavar="FILE", help="take the public key from this private key; - for standard input"
     )
@@ -69,7 +79,7 @@ example:
         action="store_true",
         help="print a script for sh instead, by which the Bitbucket admin makes the application link with curl",
     )
-    parser.set_defaults(run=_run)
+    parser.set_defaults(run=lambda arguments: _run(parser, arguments))
 
 
 def add_worksheet_options(parser: argparse.ArgumentParser, default: Dialog | None) -> None:
@@ -85,7 +95,11 @@ def add_worksheet_options(parser: argparse.ArgumentParser, default: Dialog | Non
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    if arguments.redirect_url is not None:
+        return _run_oauth2(parser, arguments)
+    if arguments.private_key_file is None and arguments.public_key_file is None:
+        parser.error("one of the arguments --private-key-file --public-key-file is required")
     if arguments.script and arguments.json:
         raise CommandError("Choose one of --script and --json.")
     server_url = ServerURL.parse(arguments.url)
@@ -111,17 +125,32 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _run_oauth2(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    """OAuth 2 has neither a consumer key nor a key pair, and Bitbucket no documented REST to make its link by."""
+    for name in ("consumer_key", "private_key_file", "public_key_file", "script"):
+        if getattr(arguments, name):
+            parser.error(f"argument --{name.replace('_', '-')}: not allowed with argument --redirect-url")
+    if arguments.dialog == Dialog.UP_TO_7_19:
+        parser.error("argument --dialog: OAuth 2 came with Bitbucket 7.20")
+    steps = oauth2_worksheet(
+        server_url=ServerURL.parse(arguments.url),
+        redirect_url=arguments.redirect_url,
+        application_name=arguments.application_name or str(urlsplit(arguments.redirect_url).hostname),
+    )
+    _print(steps, {"redirect_url": arguments.redirect_url}, as_json=arguments.json)
+    return 0
+
+
 def print_worksheet(steps: Sequence[Step], consumer_key: str, public_key: PublicKey, *, as_json: bool) -> None:
     """Print the worksheet, as text or as JSON."""
-    if not as_json:
+    _print(steps, {"consumer_key": consumer_key, "fingerprint": public_key.fingerprint}, as_json=as_json)
+
+
+def _print(steps: Sequence[Step], fields: dict[str, str], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({**fields, "steps": [asdict(step) for step in steps]}, indent=2))
+    else:
         print(render_text(steps), end="", flush=True)
-        return
-    fields = {
-        "consumer_key": consumer_key,
-        "fingerprint": public_key.fingerprint,
-        "steps": [asdict(step) for step in steps],
-    }
-    print(json.dumps(fields, indent=2))
 
 
 def application_url(text: str) -> str:

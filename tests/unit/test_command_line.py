@@ -25,6 +25,13 @@ WORKSHEET = (
     "--application-url",
     "https://app.example.com/o/acme/",
 )
+OAUTH2_WORKSHEET = (
+    "worksheet",
+    "--url",
+    "https://bitbucket.example.com",
+    "--redirect-url",
+    "https://app.example.com/complete/bitbucket-server-oauth2/",
+)
 
 
 @pytest.fixture
@@ -396,6 +403,41 @@ def test_a_base_url_that_cannot_be_used_is_a_problem(run, key_file):
 )
 def test_a_worksheet_with_wrong_options_is_wrong_usage(run, key_file, wrong):
     status, output, words = run(*WORKSHEET, "--private-key-file", key_file, *wrong)
+
+    assert (status, output) == (2, "")
+    assert f"argument {wrong[0]}" in words
+
+
+def test_the_worksheet_of_oauth_2_has_the_values_that_were_given_and_needs_no_key(run):
+    status, output, words = run(*OAUTH2_WORKSHEET, "--application-name", "Acme Packages")
+
+    assert (status, words) == (0, "")
+    assert "Choose: Application type = External application\n" in output
+    assert f"Type: Redirect URL = {OAUTH2_WORKSHEET[-1]}\n" in output
+    assert "Type: Name = Acme Packages\n" in output
+    assert "Type: Name = app.example.com\n" in run(*OAUTH2_WORKSHEET)[1]
+
+
+def test_the_worksheet_of_oauth_2_is_json_where_asked_for(run):
+    fields = json.loads(run(*OAUTH2_WORKSHEET, "--json")[1])
+
+    assert fields["redirect_url"] == OAUTH2_WORKSHEET[-1]
+    assert fields["steps"][-1]["entries"][0]["action"] == "copy"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--application-url", "https://app.example.com/"),
+        ("--consumer-key", "acme"),
+        ("--private-key-file", "acme.pem"),
+        ("--public-key-file", "acme.pub"),
+        ("--script",),
+        ("--dialog", "7.19"),
+    ],
+)
+def test_the_worksheet_of_oauth_2_refuses_what_belongs_to_oauth_1(run, wrong):
+    status, output, words = run(*OAUTH2_WORKSHEET, *wrong)
 
     assert (status, output) == (2, "")
     assert f"argument {wrong[0]}" in words
