@@ -25,6 +25,8 @@ _FAILED = ("login.failure", "login.mixup", "login.replay", "request.failure")
 _ENDED = (*_SUCCEEDED, *_FAILED)
 _ROWS_OF_AN_ATTEMPT = 2  # its beginning, and its end
 _OF_ONE_PERSON = frozenset({"account_inactive", "account_not_admitted", "person_inactive", "person_not_allowed"})
+_EXPLAINED = "signature_invalid"
+"""The problem of which the test of the connection says more: which part of what was signed the server saw otherwise."""
 _TO_BE_MENDED = tuple(
     code for code, problem in PROBLEMS.items() if problem.who is not Who.PERSON and code not in _OF_ONE_PERSON
 )
@@ -58,6 +60,11 @@ class Condition:
         return PROBLEMS[self.problem].remedy if self.problem in PROBLEMS else ""
 
     @property
+    def is_explained(self) -> bool:
+        """Whether the test of the connection finds the cause part by part."""
+        return self.problem == _EXPLAINED
+
+    @property
     def cause(self) -> str:
         """What is wrong, in a sentence."""
         return PROBLEMS[self.problem].title if self.problem in PROBLEMS else ""
@@ -67,7 +74,8 @@ class Condition:
 class Attempt:
     """One attempt to log in: how it came out, and where it failed why, what to do, and *who* can do it.
 
-    *reference* is the number that the person saw. *person* is empty where nobody knows who it was.
+    *reference* is the number that the person saw. *person* is empty where nobody knows who it was. *is_explained* says
+    that the test of the connection finds the cause part by part.
     """
 
     at: datetime
@@ -77,6 +85,7 @@ class Attempt:
     cause: str
     remedy: str
     who: str
+    is_explained: bool = False
 
 
 def conditions_of(records: Iterable[IntegrationRecord]) -> dict[str, Condition]:
@@ -180,6 +189,7 @@ def _attempt(row: AuditEntry, names: Mapping[int, str]) -> Attempt:
         cause=words.title if words else "",
         remedy=words.remedy if words else "",
         who=words.who if words else "",
+        is_explained=row.problem == _EXPLAINED,
     )
 
 

@@ -114,6 +114,23 @@ def test_a_failing_integration_says_what_to_do_first(
     assert "Failing since" in owner.get("/o/acme/settings/integrations").words
 
 
+def test_an_invalid_signature_sends_the_owner_to_the_test_that_explains_it_part_by_part(
+    demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor
+) -> None:
+    log_in(demo.visitor(), acme, sandbox)
+    sandbox.faults.seen_host = "internal.example"
+    demo.visitor().begin(acme)
+    words = owner.get(acme).words
+    assert "Test the connection: it compares part by part" in words
+    assert "Test connection above shows part by part what the Bitbucket Server saw otherwise." in words
+    assert "internal.example" in test_connection(owner, acme).words
+    sandbox.faults.seen_host = ""
+    sandbox.faults.server_error = True
+    log_in_failed = demo.visitor().begin(acme)
+    assert log_in_failed.status == 502
+    assert owner.get(acme).words.count("part by part what the Bitbucket Server saw otherwise") == 1
+
+
 def test_what_one_person_did_or_is_does_not_make_an_integration_fail(
     demo: Demo,
     sandbox: Sandbox,
