@@ -100,7 +100,14 @@ class FlaskStrategy(StockFlaskStrategy):  # type: ignore[misc]  # untyped
             data["integration"] = chosen
         if len(data.get("next", "")) > LONGEST_NEXT:
             data.poplist("next")
+        if not self._has_way_out:
+            data.pop("partial_token", None)
         return data
+
+    @property
+    def _has_way_out(self) -> bool:
+        """Whether core knows where to go where ``partial_token`` names a login that is not there."""
+        return bool(self.setting("LOGIN_ERROR_URL") or self.setting("LOGIN_URL"))
 
     def build_absolute_uri(self, path: str | None = None) -> str:
         """*path* on this application's host; itself where there is no request, such as in a background job."""

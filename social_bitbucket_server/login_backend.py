@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from social_core.backends.base import ResponseT_co
 from social_core.backends.oauth import OAuthAuth
 from social_core.exceptions import AuthAssociationError, AuthConfigurationError, ErrorStage
-from social_core.utils import user_is_authenticated
+from social_core.utils import setting_url, user_is_active, user_is_authenticated
 
 from .admission import Admission
 from .configuration import SINGLE_INTEGRATION_ID, base_url, callback_origin
@@ -265,6 +265,13 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
                 stored = StoredToken.granted(access_token, integration, self._scope_for(integration))
                 response[EXTRA_DATA_KEY] = stored.seal(self._key_ring(), integration, response["uid"])
         kwargs.update(response=response, integration_id=integration.id)
+        person = self._person(*args, **kwargs)
+        with self._problems("pipeline"):
+            self._refuse_the_inactive(person)
+        return person
+
+    def _person(self, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
+        """What core's pipeline returns."""
         try:
             return self.strategy.authenticate(self, *args, **kwargs)
         except AuthAssociationError:
@@ -272,6 +279,14 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
                 raise
         # Of two first logins of one person at once, one makes the account, and now the other one finds it.
         return self.strategy.authenticate(self, *args, **kwargs)
+
+    def _refuse_the_inactive(self, person: object) -> None:
+        """Core sends whoever is disabled here to an address that is configured for them, and fails without one."""
+        is_person = isinstance(person, self.strategy.storage.user.user_model())
+        if not is_person or user_is_active(cast("UserProtocol", person)) or self.setting("ALLOW_INACTIVE_USERS_LOGIN"):
+            return
+        if setting_url(self, "INACTIVE_USER_URL", "LOGIN_ERROR_URL", "LOGIN_URL") is None:
+            raise BitbucketServerError("person_inactive")
 
     @opaque
     def _parameter(

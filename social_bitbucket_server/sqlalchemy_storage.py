@@ -257,8 +257,9 @@ def make_storage(
 
         @classmethod
         def prune(cls, older_than: int) -> int:
-            """Remove the nonces of logins that were never finished: those recorded *older_than* seconds ago or
-            longer. Returns how many."""
+            """Remove the nonces of logins that were never finished, whose timestamp is more than *older_than* seconds
+            ago. It may lie ten minutes before the login began, which may take ten: give 1200 at least. Returns how
+            many."""
             limit = int(time.time()) - older_than
             result = session.execute(delete(cls).where(cls.timestamp < limit))
             session.commit()

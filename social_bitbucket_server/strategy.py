@@ -115,6 +115,8 @@ class PlainStrategy(BaseStrategy[str]):
         super().__init__(storage)
         self._settings, self._visit, self._host = settings, visit, host
         self._fields = _Fields(visit)
+        if not (self.setting("LOGIN_ERROR_URL") or self.setting("LOGIN_URL")):
+            self._fields.pop("partial_token", None)  # what it names may be gone, and core has nowhere to go then
 
     def get_setting(self, name: str) -> Any:
         """By its full name. Raises ``KeyError`` where it is not set, as core expects."""

@@ -328,6 +328,22 @@ def test_a_problem_in_the_callback_counts_only_for_a_login_under_way(host, brows
     assert host.problem == problem
 
 
+def test_a_callback_that_names_a_login_that_was_never_interrupted_is_refused(browser):
+    assert browser.open("/complete/bitbucket-server/one/?partial_token=x").status_code == 400
+
+
+def test_whoever_is_disabled_here_is_told_so(host, browser, sandboxes, monkeypatch):
+    monkeypatch.setattr(host.storage.user.user_model(), "is_active", False)
+    assert browser.log_in("one", sandboxes[0]).status_code == 403
+    assert (host.problem, browser.name) == ("person_inactive", "nobody")
+
+
+def test_whoever_is_disabled_here_goes_where_it_is_configured(host, browser, sandboxes, monkeypatch):
+    monkeypatch.setattr(host.storage.user.user_model(), "is_active", False)
+    host.flask.config["SOCIAL_AUTH_INACTIVE_USER_URL"] = "/sorry"
+    assert browser.log_in("one", sandboxes[0]).location == "/sorry"
+
+
 def test_denying_in_bitbucket_goes_to_the_login_page_where_there_is_one(host, browser, sandboxes):
     host.flask.config["SOCIAL_AUTH_LOGIN_ERROR_URL"] = "/log-in"
     begun = browser.begin("/login/bitbucket-server/one/")

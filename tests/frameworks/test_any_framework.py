@@ -8,7 +8,13 @@ from types import SimpleNamespace
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from social_core.exceptions import AuthInputError, AuthResponseError, AuthSessionError, SocialAuthBaseException
+from social_core.exceptions import (
+    AuthInputError,
+    AuthPolicyError,
+    AuthResponseError,
+    AuthSessionError,
+    SocialAuthBaseException,
+)
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 from werkzeug.test import Client
@@ -166,6 +172,20 @@ def test_a_callback_works_once_and_in_its_own_session(application, servers):
     with pytest.raises(AuthSessionError):
         application.come_back(session, callback)
     assert len(application.logged_in) == 1
+
+
+def test_a_callback_that_names_a_login_that_was_never_interrupted_is_refused(application):
+    with pytest.raises(AuthInputError):
+        application.come_back({}, f"{ORIGIN}/complete/one/?partial_token=x")
+
+
+def test_whoever_is_disabled_here_is_told_so(application, servers, monkeypatch):
+    monkeypatch.setattr(application.storage.user.user_model(), "is_active", False, raising=False)
+    session = {}
+    callback = servers["one"].authorize(application.begin(session, "one"))
+    with pytest.raises(AuthPolicyError):
+        application.come_back(session, callback)
+    assert application.logged_in == []
 
 
 def test_whoever_is_logged_in_stays_out_of_a_login(application, servers):
