@@ -10,8 +10,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  # Django's names
+from django.db import connections
+from django.urls import get_resolver
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_core.utils import setting_name
+from social_django import views
 
 from ..checks import unsafe_settings
 from ..key_ring import KeyRing
@@ -136,6 +139,20 @@ def _pipeline() -> Iterator[CheckMessage]:
         yield _error("E014", f"Add to {name}, in the order of social-core's own pipeline: {', '.join(places)}.")
 
 
+def _transactions() -> Iterator[CheckMessage]:
+    """What social_django's callback used up must stay so, also where it fails; ours sees to that itself."""
+    atomic = {alias for alias, database in connections.settings.items() if database["ATOMIC_REQUESTS"]}
+    if not atomic or configuration.has_integrations_in_database():
+        return
+    _ = get_resolver().url_patterns  # urls.py is where the view is told
+    if not atomic <= getattr(views.complete, "_non_atomic_requests", set()):
+        yield _error(
+            "E016",
+            "Call transaction.non_atomic_requests(social_django.views.complete) in urls.py, because ATOMIC_REQUESTS "
+            "takes back that a login is used up when it fails, and then it can be tried again.",
+        )
+
+
 def _has_many() -> bool:
     return bool(configuration.setting("INTEGRATIONS"))
 
@@ -166,4 +183,5 @@ _CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     _test_addresses,
     _cookies,
     _pipeline,
+    _transactions,
 )

@@ -4,8 +4,10 @@ import pytest
 from django.core.checks import Tags, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.db import connection
 from django.test import override_settings
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
+from social_django import views
 
 from social_bitbucket_server import checks as library_checks
 from social_bitbucket_server.django import checks, integrations
@@ -85,6 +87,15 @@ def test_a_deployment_is_told_more(number, settings):
 @pytest.mark.parametrize("settings", [{f"{OWN}INTEGRATIONS": None, ORIGIN: None, f"{OWN}TEST_ADDRESSES": []}])
 def test_one_server_needs_neither_origin_nor_key_ring(settings):
     assert found(**settings, **{f"{OWN}KEY_RING": None}) == {}
+
+
+def test_the_callback_of_one_server_must_be_no_single_transaction(monkeypatch):
+    one_server = {f"{OWN}INTEGRATIONS": None, ORIGIN: None, f"{OWN}TEST_ADDRESSES": []}
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    assert found() == {}
+    assert set(found(**one_server)) == {"E016"}
+    monkeypatch.setattr(views.complete, "_non_atomic_requests", {"default"}, raising=False)
+    assert found(**one_server) == {}
 
 
 def test_integrations_from_elsewhere_need_no_key_ring():

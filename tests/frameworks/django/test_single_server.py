@@ -9,8 +9,10 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from django.db import connection
 from django.middleware.csrf import _get_new_csrf_string
 from django.test import Client, override_settings
+from social_django import views
 from social_django.models import UserSocialAuth
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
@@ -93,6 +95,18 @@ def test_a_callback_works_once(person, single):
     callback = single.authorize(person.begin()["Location"])
     person.open(callback)
     assert person.open(callback).status_code == 400
+    assert len(single.requests.to("/access-token")) == 1
+
+
+def test_a_failed_exchange_uses_the_callback_up_as_the_system_check_says(person, single, monkeypatch):
+    monkeypatch.setattr(views.complete, "_non_atomic_requests", {"default"}, raising=False)
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    with override_settings(SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies"):
+        callback = single.authorize(person.begin()["Location"])
+        before = person.client.cookies["sessionid"].value
+        assert person.open(re.sub("oauth_verifier=[^&]*", "oauth_verifier=wrong", callback)).status_code == 502
+        person.client.cookies["sessionid"] = before
+        assert person.open(callback).status_code == 400
     assert len(single.requests.to("/access-token")) == 1
 
 
