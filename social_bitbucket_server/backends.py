@@ -151,7 +151,7 @@ def _may_be_about_the_key(refusal: BitbucketServerError, integration: Integratio
 class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
     LoginBackend[ResponseT_co, OAuth2Integration], BitbucketDataCenterOAuth2[ResponseT_co]
 ):
-    """Log in with Bitbucket Data Center 7.21 and later by OAuth 2 with PKCE.
+    """Log in with Bitbucket Data Center 7.20 and later by OAuth 2 with PKCE.
 
     With ``SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_URL`` there is one server; with ``…_INTEGRATIONS`` there are many, and
     the request parameter ``integration`` says which. Override :meth:`get_integration` to look them up elsewhere.
