@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -88,6 +89,21 @@ def test_a_private_key_is_parsed_once(app: Flask, integration_id: str, monkeypat
         integrations.for_login(integration_id)
         monkeypatch.setattr(PrivateKey, "read", None)
         assert integrations.for_login(integration_id) is not None
+
+
+def test_nobody_waits_for_the_database_while_a_key_is_made(
+    app: Flask, owner: Visitor, private_key: PrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing = []
+
+    def make_private_key() -> PrivateKey:
+        driver: Any = database.session.connection().connection.dbapi_connection
+        writing.append(driver.in_transaction)
+        return private_key
+
+    monkeypatch.setattr(integrations, "make_private_key", make_private_key)
+    owner.add_integration("acme", BASE_URL)
+    assert writing == [False]
 
 
 def test_two_integrations_share_nothing(app: Flask, owner: Visitor) -> None:
