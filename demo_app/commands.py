@@ -29,7 +29,7 @@ from . import (
     sessions,
     worksheets,
 )
-from .forms import LEAST_PASSWORD_LENGTH, SLUG
+from .forms import EMAIL, LEAST_PASSWORD_LENGTH, LONGEST_PASSWORD_LENGTH, SLUG
 from .models import DAYS_KEPT, IntegrationRecord, Organization
 
 blueprint = Blueprint("commands", __name__, cli_group=None)
@@ -48,10 +48,12 @@ def create_organization(slug: str, name: str, email: str, password: str) -> None
     """Create an organization with its owner. The password is asked for, or taken from OWNER_PASSWORD."""
     if not SLUG.fullmatch(slug):
         raise click.ClickException("The address has 1 to 40 lower-case letters, digits and hyphens.")
-    if not 0 < len(name.strip()) <= 80:
-        raise click.ClickException("The name has 1 to 80 characters.")
-    if len(password) < LEAST_PASSWORD_LENGTH:
-        raise click.ClickException(f"The password has at least {LEAST_PASSWORD_LENGTH} characters.")
+    if not 0 < len(name.strip()) <= 80 or not name.strip().isprintable():
+        raise click.ClickException("The name has 1 to 80 characters on one line.")
+    if len(email) > 254 or not EMAIL.match(email) or not email.isprintable():
+        raise click.ClickException("The owner's address is an e-mail address, such as you@example.com.")
+    if not LEAST_PASSWORD_LENGTH <= len(password) <= LONGEST_PASSWORD_LENGTH:
+        raise click.ClickException(f"The password has {LEAST_PASSWORD_LENGTH} to {LONGEST_PASSWORD_LENGTH} characters.")
     try:
         people.create_organization(slug=slug, name=name.strip(), email=email, password=password)
     except IntegrityError:

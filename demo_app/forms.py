@@ -18,7 +18,7 @@ from wtforms import (
     TextAreaField,
     URLField,
 )
-from wtforms.validators import InputRequired, Length, Optional, Regexp, ValidationError
+from wtforms.validators import DataRequired, InputRequired, Length, Optional, Regexp, ValidationError
 
 from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.ca_certificates import read_ca_certificates
@@ -28,7 +28,8 @@ from social_bitbucket_server.server_url import BaseURLRules, ServerURL
 from .models import OAuth
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
-LEAST_PASSWORD_LENGTH = 10
+EMAIL = re.compile(r"[^\s@]+@[^\s@]+\Z")
+LEAST_PASSWORD_LENGTH, LONGEST_PASSWORD_LENGTH = 10, 200
 _CREDENTIAL = re.compile(r"[!-~]{1,255}\Z")
 _NO_CREDENTIAL = "Copy it once more: it has no spaces, and 255 characters at most."
 PLATFORM = "Bitbucket Server / Data Center"
@@ -54,7 +55,7 @@ class OrganizationForm(FlaskForm):  # type: ignore[misc]  # untyped
     name = StringField(
         "Name of the organization",
         filters=[_strip],
-        validators=[InputRequired("Enter the organization's name."), Length(max=80), _one_line],
+        validators=[DataRequired("Enter the organization's name."), Length(max=80), _one_line],
     )
     slug = StringField(
         "Address",
@@ -73,7 +74,7 @@ class OrganizationForm(FlaskForm):  # type: ignore[misc]  # untyped
         validators=[
             InputRequired("Enter your e-mail address."),
             Length(max=254),
-            Regexp(r"[^\s@]+@[^\s@]+\Z", message="Enter an e-mail address, such as you@example.com."),
+            Regexp(EMAIL, message="Enter an e-mail address, such as you@example.com."),
             _one_line,
         ],
     )
@@ -82,7 +83,7 @@ class OrganizationForm(FlaskForm):  # type: ignore[misc]  # untyped
         validators=[
             InputRequired("Choose a password."),
             Length(min=LEAST_PASSWORD_LENGTH, message=f"Use at least {LEAST_PASSWORD_LENGTH} characters."),
-            Length(max=200, message="Use at most 200 characters."),
+            Length(max=LONGEST_PASSWORD_LENGTH, message=f"Use at most {LONGEST_PASSWORD_LENGTH} characters."),
         ],
     )
 
@@ -109,7 +110,11 @@ class OwnerLoginForm(FlaskForm):  # type: ignore[misc]  # untyped
 
     email = EmailField("E-mail address", filters=[_strip], validators=[InputRequired("Enter your e-mail address.")])
     password = PasswordField(
-        "Password", validators=[InputRequired("Enter your password."), Length(max=200, message="This is too long.")]
+        "Password",
+        validators=[
+            InputRequired("Enter your password."),
+            Length(max=LONGEST_PASSWORD_LENGTH, message="This is too long."),
+        ],
     )
     owner_code = StringField("Owner's code", filters=[_strip], validators=[Length(max=80, message="This is too long.")])
     next = HiddenField()
@@ -119,7 +124,7 @@ class IntegrationForm(FlaskForm):  # type: ignore[misc]  # untyped
     """A new integration. *rules* say which base URLs are accepted."""
 
     name = StringField(
-        "Name", filters=[_strip], validators=[InputRequired("Give the integration a name."), Length(max=80), _one_line]
+        "Name", filters=[_strip], validators=[DataRequired("Give the integration a name."), Length(max=80), _one_line]
     )
     platform = SelectField("Platform", choices=[PLATFORM])
     base_url = URLField("Base URL", filters=[_strip], validators=[InputRequired("Enter the server's base URL.")])

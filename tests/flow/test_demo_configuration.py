@@ -113,7 +113,25 @@ def test_an_organization_is_created_from_the_command_line(demo):
     assert "globex\tGlobex\topen" in run(demo, "organizations", "list")[1]
     status, output = run(demo, *arguments, env={"OWNER_PASSWORD": PASSWORD})
     assert (status, "Another organization has the address" in output) == (1, True)
-    assert run(demo, *arguments, env={"OWNER_PASSWORD": "short"})[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"slug": "Acme!"}, "The address has"),
+        ({"name": "A\u202eB"}, "The name has"),
+        ({"email": "nobody"}, "The owner's address is an e-mail address"),
+        ({"email": f"{'x' * 250}@acme.example"}, "The owner's address is an e-mail address"),
+        ({"password": "short"}, "The password has 10 to 200 characters."),
+        ({"password": "x" * 201}, "The password has 10 to 200 characters."),
+    ],
+)
+def test_an_owner_who_could_not_log_in_is_not_created(demo, changed, says):
+    given = {"slug": "acme", "name": "Acme", "email": "owner@acme.example", "password": PASSWORD, **changed}
+    arguments = ("organizations", "create", given["slug"], given["name"], "--email", given["email"])
+    status, output = run(demo, *arguments, env={"OWNER_PASSWORD": given["password"]})
+    assert (status, output.startswith(f"Error: {says}")) == (1, True)
+    assert run(demo, "organizations", "list")[1] == ""
 
 
 def test_a_disabled_organization_lets_nobody_in_and_is_enabled_again(demo, owner, acme):

@@ -194,6 +194,7 @@ def test_creating_an_organization_leads_to_its_integrations(visitor: Visitor) ->
     ("changed", "error"),
     [
         ({"name": ""}, "Enter the organization's name."),
+        ({"name": "  "}, "Enter the organization's name."),
         ({"slug": "Acme!"}, "lower-case letters, digits and hyphens"),
         ({"slug": "-acme"}, "begin and end with a letter or digit"),
         ({"slug": "x" * 41}, "1 to 40"),
@@ -295,6 +296,17 @@ def test_the_owners_login_leads_to_pages_of_the_organization_only(
 
 
 # Integrations
+
+
+def test_a_new_integration_needs_a_name(owner: Visitor) -> None:
+    page = owner.post(f"{INTEGRATIONS}/add", name="  ", platform=PLATFORM, base_url=BASE_URL)
+    assert page.status == 422
+    assert "Give the integration a name." in page.words
+
+
+def test_every_page_of_the_settings_says_that_it_is_one(owner: Visitor, integration: str) -> None:
+    for path in (INTEGRATIONS, f"{INTEGRATIONS}/add", integration, "/o/acme/settings/login", "/o/acme/settings/people"):
+        assert re.search(r'<a href="[^"]+" aria-current="page">Settings</a>', owner.get(path).text), path
 
 
 def test_a_new_integration_leads_to_its_worksheet(owner: Visitor, integration: str) -> None:
