@@ -73,7 +73,9 @@ def list_organizations() -> None:
 def disable_organization(slug: str) -> None:
     """Let nobody into an organization, and end everybody's sessions; its address leads nowhere."""
     organization = _organization(slug)
-    organization.disabled_at = organization.disabled_at or clock.now()
+    if organization.disabled_at is None:
+        organization.disabled_at = clock.now()
+        audit.record("organization.disabled")
     sessions.end_sessions_of_organization(organization)
     database.session.commit()
     click.echo(f"{organization.name} is disabled.")
@@ -84,7 +86,9 @@ def disable_organization(slug: str) -> None:
 def enable_organization(slug: str) -> None:
     """Let people in again."""
     organization = _organization(slug)
-    organization.disabled_at = None
+    if organization.disabled_at is not None:
+        organization.disabled_at = None
+        audit.record("organization.enabled")
     database.session.commit()
     click.echo(f"{organization.name} is enabled.")
 

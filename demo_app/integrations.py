@@ -191,9 +191,10 @@ def change(
 
 def set_enabled(record: IntegrationRecord, *, enabled: bool) -> None:
     """Let people log in through *record* or not; disabling ends the sessions of everybody who did."""
-    if enabled:
+    if enabled and record.disabled_at is not None:
         record.disabled_at = None
-    elif record.disabled_at is None:
+        audit.record("integration.enabled", integration_id=record.id)
+    elif not enabled and record.disabled_at is None:
         record.disabled_at = clock.now()
         sessions.end_sessions_of_integration(record)
         audit.record("integration.disabled", integration_id=record.id)
