@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from .transport import Answer
 
 _LOOKED_AT = 16 * 1024
-_SECOND_FACTOR = re.compile(r"two.?factor|second factor|u2f|totp|2fa")
+# The short ones alone: they stand in fingerprints of files, too.
+_SECOND_FACTOR = re.compile(r"two.?factor|second factor|(?<![0-9a-z])(?:u2f|totp|2fa)(?![0-9a-z])")
 _LOGIN_FORM = re.compile(r"""type=["']?password|<(title|h1)[^<>]*>[^<]*(log.?in|sign.?in|single sign|sso\b)""")
 _LOGIN_ADDRESS = re.compile(r"log.?in|sign.?in|\bsso\b|saml|\bauth|\badfs\b|\bcas\b")
 

@@ -17,6 +17,16 @@ def test_a_login_page_is_recognized(page):
     assert interception(answer(page)).code == "login_in_front"
 
 
+@pytest.mark.parametrize("page", ["Two-Factor", "<b>2FA</b> is on", "name=u2f_response", "your TOTP code"])
+def test_a_second_factor_is_recognized(page):
+    assert interception(answer(page)).code == "second_factor_plugin"
+
+
+def test_the_name_of_a_file_is_no_second_factor():
+    page = '<link href="/app.9c2fa1.css" integrity="sha256-xtotpq"><h1>Please log in</h1>'
+    assert interception(answer(page)).code == "login_in_front"
+
+
 def test_a_page_made_to_slow_the_search_down_is_read_at_once(monkeypatch):
     monkeypatch.setattr(interceptions, "_LOOKED_AT", 2**21)
     assert interception(answer("<h1" * 2**19)).code == "intercepted"
