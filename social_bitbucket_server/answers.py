@@ -72,7 +72,7 @@ def read_form(answer: Answer) -> dict[str, Secret]:
 
     Raises the problem that the answer reports, and ``malformed_answer``, ``intercepted``, ``empty_answer``.
     """
-    _raise_for_status(answer)
+    _raise_for_status(answer, is_asked_as_a_person=False)
     if not answer.body.strip():
         raise BitbucketServerError("empty_answer", claim="oauth_token")
     pairs = _pairs(read_text(answer))
@@ -103,7 +103,7 @@ def read_grant(answer: Answer) -> Grant:
     """
     if answer.status in {400, 401, 403}:
         _raise_oauth2_error(answer)
-    _raise_for_status(answer)
+    _raise_for_status(answer, is_asked_as_a_person=False)
     if not answer.body.strip():
         raise BitbucketServerError("empty_answer", claim="access_token")
     document = _json(answer, claim="access_token")
@@ -202,13 +202,16 @@ def read_text(answer: Answer) -> str:
 def _json(answer: Answer, claim: str = "profile") -> Any:
     if answer.is_html:
         raise BitbucketServerError("intercepted", claim=claim)
+    text = read_text(answer)
     try:
-        return json.loads(read_text(answer), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise BitbucketServerError("malformed_answer", "It is not JSON.") from None
 
 
-def _raise_for_status(answer: Answer, successes: range = range(200, 201)) -> None:
+def _raise_for_status(answer: Answer, successes: range = range(200, 201), *, is_asked_as_a_person: bool = True) -> None:
+    """An empty 401 is about the account of the person who asks; where the application itself asks, it is about no
+    account."""
     status = answer.status
     if status in successes:
         return
@@ -218,7 +221,7 @@ def _raise_for_status(answer: Answer, successes: range = range(200, 201)) -> Non
         raise BitbucketServerError("redirected", status_code=status)
     if status in {400, 401, 403}:
         _raise_oauth_problem(answer)
-        if status == 401 and not answer.body:
+        if status == 401 and not answer.body and is_asked_as_a_person:
             raise BitbucketServerError("account_not_admitted", status_code=status)
     if 500 <= status < 600:
         raise BitbucketServerError("server_error", f"It answered with status {status}.", status_code=status)

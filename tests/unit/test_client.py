@@ -1,7 +1,10 @@
 import pytest
+from urllib3 import HTTPHeaderDict
 
+from social_bitbucket_server.answers import read_json
 from social_bitbucket_server.client import AccessToken, Client
 from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.transport import Answer
 from tests.scripted_server import Reply
 
 CALLBACK = "https://app.example/complete/bitbucket-server/?integration=acme-1"
@@ -167,6 +170,18 @@ def test_a_problem_that_nobody_knows_is_named_other(client, server):
 def test_another_401_is_a_refusal(client, server, body):
     server.scripts[REQUEST_TOKEN] = Reply(body, 401)
     assert problem(client.request_token, CALLBACK).code == "request_refused"
+
+
+def test_an_empty_401_is_about_no_account_where_the_application_itself_asks(client, server):
+    server.scripts[REQUEST_TOKEN] = server.scripts[ACCESS_TOKEN] = Reply("", 401)
+    assert problem(client.request_token, CALLBACK).code == "request_refused"
+    assert problem(client.access_token, "T", "V").code == "request_refused"
+
+
+def test_json_that_is_not_utf_8_is_told_so():
+    with pytest.raises(BitbucketServerError) as caught:
+        read_json(Answer(200, HTTPHeaderDict(), b'"\xff"'))
+    assert (caught.value.code, caught.value.reason) == ("malformed_answer", "It is not UTF-8.")
 
 
 def test_nobody_listening_is_a_failed_connection(integration, server):

@@ -116,6 +116,11 @@ def test_every_error_is_a_problem(client, server, error, code, status):
     assert caught.value.provider_code == ("other" if error == "made_up" else error)
 
 
+def test_an_empty_401_is_about_no_account_where_the_application_itself_asks(client, server):
+    server.scripts[TOKEN] = Reply("", 401)
+    assert problem(client.renew, JANE) == "request_refused"
+
+
 def test_a_token_is_renewed_with_its_refresh_token(client, server):
     server.scripts[TOKEN] = granting(access_token="B", refresh_token="S")
     renewed = client.renew(JANE)
