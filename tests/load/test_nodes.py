@@ -85,6 +85,16 @@ def test_the_log_of_nginx_holds_no_verifier(cluster: Cluster) -> None:
     assert not re.search("verifier|oauth_token", log)
 
 
+def test_the_log_of_nginx_holds_no_set_up_link(cluster: Cluster, owner: Visitor) -> None:
+    token = "t" * 43
+    for path in (f"/setup/{token}", f"/setup/{token}/link.sh", "/"):  # what is before the last one is surely written
+        owner.get(path)
+    log = cluster.access_log.read_text()
+    assert "GET /setup/..." in log
+    assert "GET /setup/.../link.sh" in log
+    assert token not in log
+
+
 def test_an_integration_that_is_changed_on_one_node_is_changed_on_the_other_at_once(
     cluster: Cluster, entrances: list[Application], owner: Visitor, everything: Place
 ) -> None:
