@@ -89,7 +89,9 @@ def integration_or_404(organization: Organization, integration_id: str) -> Integ
     """The integration of *organization* that the address of one of its settings names."""
     record = integrations.find(organization, integration_id)
     if record is None:
-        note_denial()
+        whose = integrations.organization_of(integration_id)
+        if whose is not None:
+            note_denial(org_id=whose)
         abort(404)
     return record
 
@@ -102,9 +104,10 @@ def belongs_to_others(path: str) -> bool:
     return not current_user.is_owner or current_user.organization.slug != settings["slug"]
 
 
-def note_denial() -> None:
-    """Write down that somebody asked for what only another organization's owner may see or do."""
-    audit.record("admin.denied", outcome="failure", user_id=current_user.id)
+def note_denial(**whose: int) -> None:
+    """Write down that somebody asked for what only another organization's owner may see or do; *whose* it is where the
+    address does not say so."""
+    audit.record("admin.denied", outcome="failure", user_id=current_user.id, **whose)
 
 
 def _deny() -> NoReturn:

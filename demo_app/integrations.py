@@ -328,6 +328,14 @@ def find(organization: Organization, integration_id: str) -> IntegrationRecord |
     )
 
 
+def organization_of(integration_id: str) -> int | None:
+    """The id of the organization whose integration it is, if it is anybody's."""
+    if not _ID.fullmatch(integration_id):
+        return None
+    whose = select(IntegrationRecord.organization_id).where(IntegrationRecord.id == integration_id)
+    return database.session.scalar(whose)
+
+
 def find_enabled(integration_id: str) -> IntegrationRecord | None:
     """The integration *integration_id*, if it and its organization are enabled."""
     return database.session.scalar(_enabled(integration_id)) if _ID.fullmatch(integration_id) else None

@@ -544,6 +544,18 @@ def test_another_organizations_integration_is_not_found_in_ones_own(
             assert page.status == 404, f"{method} {path}"
 
 
+def test_whoever_owns_an_integration_reads_who_else_asked_for_it(
+    owner: Visitor, stranger: Visitor, integration: str
+) -> None:
+    integration_id = integration.rpartition("/")[2]
+    denied = "Somebody who does not own this organization tried to open its settings."
+    assert stranger.get(f"/o/globex/settings/integrations/{integration_id}").status == 404
+    assert owner.get("/o/acme/settings/audit").words.count(denied) == 1
+    assert owner.get(f"{INTEGRATIONS}/{'0' * 24}").status == 404, "it was deleted"
+    assert owner.get("/o/acme/settings/audit").words.count(denied) == 1
+    assert denied not in stranger.get("/o/globex/settings/audit").words
+
+
 def test_nobody_in_particular_is_sent_to_the_login(app: Flask, visitor: Visitor, integration: str) -> None:
     token = visitor.get("/").csrf_token
     for method, path in settings_paths(app, "acme", integration.rpartition("/")[2]):

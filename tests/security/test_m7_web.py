@@ -348,7 +348,7 @@ def test_m7_row_101_another_organizations_settings_are_not_there(world):
                 under_own_name = address.replace("/o/a/", "/o/b/")
                 page = owner.request(method, under_own_name, form if method == "POST" else None)
                 assert page.status == 404, f"{method} {under_own_name}"
-                assert world.events("admin.denied")[-1]["org_id"] == world.b.organization_id
+                assert world.events("admin.denied")[-1]["org_id"] == world.a.organization_id
     assert rows_of(world, "integrations", "key_pairs", "users") == before
 
 
