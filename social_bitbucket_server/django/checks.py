@@ -60,7 +60,8 @@ def check_deployment(**_arguments: Any) -> list[CheckMessage]:
                 "not come from whatever Host header a request has.",
             )
         )
-    if _has_many() and _SESSION_MIDDLEWARE not in settings.MIDDLEWARE:
+    is_mapping = isinstance(configuration.setting("INTEGRATIONS"), Mapping)  # nobody disables one of these
+    if _has_many() and not is_mapping and _SESSION_MIDDLEWARE not in settings.MIDDLEWARE:
         found.append(
             Warning(
                 f"Add {_SESSION_MIDDLEWARE} to MIDDLEWARE after AuthenticationMiddleware, so that disabling an "

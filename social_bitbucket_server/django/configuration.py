@@ -92,7 +92,10 @@ def private_networks() -> Mapping[str, Any]:
 
 def is_local() -> bool:
     """Whether only browsers on this machine reach the application."""
-    return is_loopback(urlsplit(setting("CALLBACK_ORIGIN") or "").hostname or "")
+    try:
+        return is_loopback(urlsplit(origin()).hostname or "")
+    except (BitbucketServerError, ValueError):  # of an origin that is none nothing is known
+        return False
 
 
 def has_integrations_in_database() -> bool:

@@ -46,6 +46,7 @@ def test_a_host_on_this_machine_needs_no_secure_cookies():
         ("E003", {"SOCIAL_AUTH_SANITIZE_REDIRECTS": False}, "Remove SOCIAL_AUTH_SANITIZE_REDIRECTS"),
         ("E004", {ORIGIN: None, f"{OWN}TEST_ADDRESSES": []}, f"Set {ORIGIN}"),
         ("E004", {ORIGIN: "https://app.example/x", f"{OWN}TEST_ADDRESSES": []}, "scheme and host alone"),
+        ("E004", {ORIGIN: "https://[app.example", f"{OWN}TEST_ADDRESSES": []}, "scheme and host alone"),
         ("E005", {"SOCIAL_AUTH_REDIRECT_IS_HTTPS": True}, "with https://"),
         ("E006", {f"{OWN}STORE_ACCESS_TOKEN": True, f"{OWN}KEY_RING": None, f"{OWN}INTEGRATIONS": {}}, "KEY_RING"),
         ("E007", {f"{OWN}KEY_RING": None}, "manage.py bitbucket_server key-ring"),
@@ -82,6 +83,14 @@ def test_a_setting_that_takes_a_protection_away_stops_django(number, settings, s
 def test_a_deployment_is_told_more(number, settings):
     assert number not in found(**settings)
     assert number in found(deploy=True, **settings)
+
+
+def test_a_deployment_is_told_of_an_origin_that_is_none_as_well():
+    assert "E004" in found(deploy=True, **{ORIGIN: "https://[app.example"})
+
+
+def test_integrations_of_a_mapping_are_never_disabled():
+    assert found(deploy=True, MIDDLEWARE=MIDDLEWARE, **{f"{OWN}INTEGRATIONS": {"acme": {}}}) == {}
 
 
 @pytest.mark.parametrize("settings", [{f"{OWN}INTEGRATIONS": None, ORIGIN: None, f"{OWN}TEST_ADDRESSES": []}])
