@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import OuterRef, Subquery
 from django.http import Http404, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -73,11 +74,12 @@ class IntegrationAdmin(_IntegrationAdmin):
 
     def get_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
         """A new integration has a few fields; all the rest is made."""
-        own = [field for field in super().get_fields(request, obj) if field not in self.readonly_fields]
+        without = (*self.readonly_fields, "same_server")
+        own = [field for field in super().get_fields(request, obj) if field not in without]
         if obj is None:
-            return [field for field in own if field != "same_server"]
-        own.remove("same_server")
-        own.insert(own.index("base_url") + 1, "same_server")
+            return own
+        if "base_url" in own:
+            own.insert(own.index("base_url") + 1, "same_server")
         return [*own, *self.readonly_fields]
 
     def get_readonly_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
@@ -152,7 +154,12 @@ class IntegrationAdmin(_IntegrationAdmin):
             "disable": require_POST(self.disable_view),
         }
         own = [
-            path(f"<slug:integration_id>/{name}/", self.admin_site.admin_view(view), name=self._name(name))
+            path(
+                f"<slug:integration_id>/{name}/",
+                # Some of them wait for Bitbucket, and no transaction shall wait with them.
+                transaction.non_atomic_requests(self.admin_site.admin_view(view)),
+                name=self._name(name),
+            )
             for name, view in actions.items()
         ]
         return [*own, *super().get_urls()]

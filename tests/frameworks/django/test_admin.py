@@ -3,14 +3,18 @@
 import re
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import override_settings
 from django.urls import reverse
 from social_django.models import UserSocialAuth
 
+from social_bitbucket_server import checkup
 from social_bitbucket_server.checkup import Outcome
 from social_bitbucket_server.django import integrations
+from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
 from tests.frameworks.django.conftest import (
     PASSWORD,
@@ -172,6 +176,19 @@ def test_a_check_up_remembers_bitbuckets_version(staff, acme):
     assert acme.server_version == "8.19.0"
 
 
+def test_no_transaction_waits_for_bitbucket(staff, acme, monkeypatch):
+    look, is_waiting = checkup.check_up, []
+
+    def look_and_see(*arguments):
+        is_waiting.append(connection.in_atomic_block)
+        return look(*arguments)
+
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    monkeypatch.setattr(checkup, "check_up", look_and_see)
+    press(staff, acme, "check-up")
+    assert is_waiting == [False]
+
+
 def test_a_check_up_ends_well_where_the_integration_was_deleted_meanwhile(acme):
     stages = integrations.check_up(acme)
     results = [next(stages)]
@@ -251,6 +268,15 @@ def test_another_server_needs_an_integration_of_its_own_once_people_have_logged_
     assert change(staff, acme, base_url=other_sandbox.url, same_server="on").status_code == 302
     acme.refresh_from_db()
     assert acme.base_url == other_sandbox.url
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"), [(("name", "base_url"), ["name", "base_url", "same_server"]), (("name",), ["name"])]
+)
+def test_an_administration_of_ones_own_chooses_the_fields(acme, fields, shown):
+    own = type("OwnAdmin", (IntegrationAdmin,), {"fields": fields})(Integration, site)
+    assert own.get_fields(None) == list(fields)
+    assert own.get_fields(None, acme) == [*shown, *own.readonly_fields]
 
 
 def test_the_login_link_stays(staff, acme):
