@@ -13,10 +13,10 @@ async function copy(button) {
     document.execCommand("copy");
   }
   const label = button.firstChild;
-  const before = label.textContent;
+  button.dataset.label ??= label.textContent;
   label.textContent = announcer.textContent = button.dataset.copied;
   window.setTimeout(() => {
-    label.textContent = before;
+    label.textContent = button.dataset.label;
     announcer.textContent = "";
   }, 2000);
 }
