@@ -15,7 +15,7 @@ from ..keys import PublicKey, new_consumer_key
 from ..link_script import link_script
 from ..server_url import ServerURL
 from ..worksheet import Dialog, Step, oauth2_worksheet, render_text, worksheet
-from . import CommandError, add_command
+from . import add_command
 from .key_files import read, read_private_key
 
 
@@ -35,7 +35,7 @@ example:
       --consumer-key acme-packages --private-key-file acme.pem
 
 With --redirect-url it is that of OAuth 2, an External application; Bitbucket makes its client id and client secret:
-  PROGRAM worksheet --url https://bitbucket.example.com --application-name 'Acme Packages' \
+  PROGRAM worksheet --url https://bitbucket.example.com --application-name 'Acme Packages' \\
       --redirect-url https://app.example.com/complete/bitbucket-server-oauth2/""",
     )
     parser.add_argument("--url", required=True, help="Bitbucket's base URL, with the context path if it has one")
@@ -101,7 +101,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     if arguments.private_key_file is None and arguments.public_key_file is None:
         parser.error("one of the arguments --private-key-file --public-key-file is required")
     if arguments.script and arguments.json:
-        raise CommandError("Choose one of --script and --json.")
+        parser.error("argument --script: not allowed with argument --json")
     server_url = ServerURL.parse(arguments.url)
     if arguments.private_key_file is None:
         public_key = PublicKey.read(read(arguments.public_key_file))

@@ -360,5 +360,7 @@ def test_the_command_line_prints_it(run, bitbucket_sandbox, private_key, tmp_pat
 def test_the_command_line_prints_one_thing_at_a_time(private_key, tmp_path, capsys):
     (tmp_path / "acme.pub").write_text(private_key.public.pem)
     options = ["--public-key-file", str(tmp_path / "acme.pub"), "--url", "https://bb.example"]
-    assert main(["worksheet", *options, "--application-url", APPLICATION_URL, "--script", "--json"]) == 1
-    assert "Choose one" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["worksheet", *options, "--application-url", APPLICATION_URL, "--script", "--json"])
+    assert ended.value.code == 2
+    assert "argument --script: not allowed with argument --json" in capsys.readouterr().err

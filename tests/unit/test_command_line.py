@@ -563,7 +563,7 @@ def test_the_version_is_the_package_s(run):
         ((), ["keygen", "public", "worksheet", "sandbox", "--application-url"]),
         (("keygen",), ["default: 3072", "--out acme.pem", "vault kv put"]),
         (("public",), ["default: pem", "public acme.pem"]),
-        (("worksheet",), ["default: 7.20", "--private-key-file acme.pem"]),
+        (("worksheet",), ["default: 7.20", "--private-key-file acme.pem", "'Acme Packages' \\ --redirect-url"]),
         (("sandbox",), ["default: 7990", "default: /bitbucket", "default: 7.6.0"]),
     ],
 )
