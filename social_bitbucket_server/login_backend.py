@@ -449,8 +449,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
 
 def _user_id(user: UserProtocol | None) -> str:
-    """The id of a user who is logged in, and nothing for nobody."""
-    return str(user.id) if user is not None and user_is_authenticated(user) else ""
+    """The id of a user who is logged in, and nothing for nobody. In Django the primary key may have another name."""
+    if user is None or not user_is_authenticated(user):
+        return ""
+    return str(user.pk if hasattr(user, "pk") else user.id)
 
 
 def _binding(integration: AnyIntegration, callback: str) -> str:

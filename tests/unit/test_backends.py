@@ -1,6 +1,7 @@
 """What social-core 7 asks of a backend."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 from social_core.backends.bitbucket_datacenter import BitbucketDataCenterOAuth2
@@ -199,3 +200,10 @@ def test_an_identity_lives_on_a_server_and_in_a_namespace(integration):
     assert many.identity_space("acme-1") == (str(integration.server_url), "ns")
     assert many.identity_space("bare") is None
     assert many.identity_space("none") is None
+
+
+@pytest.mark.parametrize("primary_key", ["pk", "id"])
+def test_an_account_is_connected_to_a_user_by_whatever_the_primary_key_is_called(primary_key):
+    backend = BitbucketServerOAuth1(Strategy())
+    backend.connect_to(SimpleNamespace(is_authenticated=True, **{primary_key: 7}))
+    assert backend._connects_to == "7"
