@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.http import HttpResponseRedirect
 from django.shortcuts import render, resolve_url
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
 from social_core.exceptions import AuthCanceled, SocialAuthBaseException
@@ -82,4 +82,4 @@ def words_for(error: SocialAuthBaseException) -> Words:
 def _login_page(integration: AbstractIntegration | None) -> str:
     if integration is not None:
         return reverse("social_bitbucket_server:login", args=[integration.slug])
-    return resolve_url(getattr(settings, "SOCIAL_AUTH_LOGIN_ERROR_URL", None) or "/")
+    return resolve_url(getattr(settings, "SOCIAL_AUTH_LOGIN_ERROR_URL", None) or get_script_prefix())

@@ -5,7 +5,8 @@ import struct
 
 import pytest
 from django.template import engines
-from django.test import override_settings
+from django.test import RequestFactory, override_settings
+from django.urls import set_script_prefix
 from django.utils import translation
 from django.utils.translation import trans_real
 
@@ -81,3 +82,13 @@ def test_an_application_puts_its_own_template_in_place_of_ours(visitor, acme, bi
     with override_settings(TEMPLATES=templates):
         page = visitor.open(callback).content.decode()
     assert page.startswith("Our own: This login is not under way in this browser. ")
+
+
+def test_the_way_back_from_an_error_page_stays_below_the_projects_prefix():
+    error = BitbucketServerError("form_expired").as_social_error(None, "begin")
+    set_script_prefix("/portal/")
+    try:
+        page = errors.show_error(RequestFactory().get("/"), error)
+    finally:
+        set_script_prefix("/")
+    assert '<a class="button" href="/portal/">' in page.content.decode()
