@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import select
@@ -67,6 +67,7 @@ def login(organization: Organization) -> ResponseReturnValue:
         is_current=is_current,
         only=only,
         declined=request.args.get("e") == "declined",
+        keeps_tokens=current_app.extensions["settings"].store_access_tokens,
         next=request.args.get("next", ""),
     )
 

@@ -7,16 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from social_core.exceptions import AuthResponseError
 from sqlalchemy import exists, select, update
 
 from social_bitbucket_server import flask as bitbucket
-from social_bitbucket_server.problems import PROBLEMS
 from social_bitbucket_server.standing import Recheck, Standing
 
 from . import audit, clock, database, sessions
 from .identities import Identity
 from .models import IntegrationRecord, LoginSession, Organization, User
+
+_OF_ONE_RECORD = frozenset({"identity_invalid", "profile_incomplete", "profile_invalid", "user_not_found"})
+"""Answers that are of no use for one person; all others are the same for everybody at the server."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def recheck(identity_ids: Iterable[int]) -> Iterator[Found]:
             yield Found(identity.user_id, identity.integration_id, silent[identity.integration_id], asked=False)
             continue
         found = _ask(identity)
-        if found.recheck.standing is Standing.UNANSWERED and not _is_about_one(found.recheck.problem):
+        if found.recheck.standing is Standing.UNANSWERED and found.recheck.problem not in _OF_ONE_RECORD:
             silent[found.integration_id] = found.recheck
         yield found
 
@@ -88,8 +89,3 @@ def _ask(identity: Any) -> Found:
         audit.record("recheck.unanswered", outcome="failure", problem=found.problem, **about)
     database.session.commit()
     return Found(user_id, integration_id, found, ended)
-
-
-def _is_about_one(problem: str) -> bool:
-    """Whether an answer was of no use for one person alone; all else is the same for everybody at the server."""
-    return issubclass(PROBLEMS[problem].family, AuthResponseError)

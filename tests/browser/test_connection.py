@@ -7,6 +7,7 @@ import pytest
 
 from social_bitbucket_server import checkup
 from tests.browser.test_story import Worksheet, add_integration, create_organization, log_into_sandbox
+from tests.browser.waiting import expect
 from tests.wrong_bitbuckets import EVERYTHING, Bench
 
 pytestmark = pytest.mark.browser
@@ -99,15 +100,16 @@ def test_the_state_follows_what_happens_and_the_owner_finds_the_persons_number(p
     integration.faults.server_error = True
     jane.context.clear_cookies()
     log_in()
+    expect(jane.get_by_role("main")).to_contain_text(re.compile(r"\b[0-9A-F]{8}\b"))
     number = re.search(r"\b[0-9A-F]{8}\b", jane.get_by_role("main").inner_text())[0]
     states.append(state_of(page))
     attempts = page.locator("#attempts")
     attempts.get_by_label("Reference number").fill(number)
     attempts.get_by_role("button", name="Find").click()
     found = page.locator("#attempts li")
-    assert found.count() == 1
-    assert "The Bitbucket Server reported an error of its own." in found.inner_text()
-    assert "What to do:" in found.inner_text()
+    expect(found).to_have_count(1)
+    expect(found).to_contain_text("The Bitbucket Server reported an error of its own.")
+    expect(found).to_contain_text("What to do:")
     integration.faults.server_error = False
     run_test(page)
     states.append(state_of(page))
@@ -128,9 +130,10 @@ def test_a_trial_login_is_the_last_stage_and_leaves_the_owner_logged_in(page, in
     log_into_sandbox(page, "jane")
     page.get_by_role("button", name="Allow").click()
     page.get_by_text("Bitbucket says that you are Jane Doe.").wait_for()
-    assert "passed" in page.locator(".stages").inner_text()
+    expect(page.locator(".stages")).to_contain_text("passed")
     page.get_by_role("link", name="People").click()
-    assert "Jane Doe" not in page.get_by_role("main").inner_text()
+    expect(page.get_by_role("heading", name="People")).to_be_visible()
+    expect(page.get_by_role("main")).not_to_contain_text("Jane Doe")
 
 
 def test_a_trial_login_that_is_declined_says_so(page, integration):

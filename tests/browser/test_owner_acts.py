@@ -6,10 +6,9 @@ import pytest
 
 from tests.browser.test_connection import link
 from tests.browser.test_story import PASSWORD, add_integration, create_organization, log_into_sandbox
+from tests.browser.waiting import expect
 
 pytestmark = pytest.mark.browser
-
-expect = pytest.importorskip("playwright.sync_api").expect
 
 
 class Organization:

@@ -4,6 +4,7 @@ import pytest
 
 from tests.browser.test_connection import run_test
 from tests.browser.test_story import Worksheet, add_integration, create_organization
+from tests.browser.waiting import expect
 
 pytestmark = pytest.mark.browser
 
@@ -32,17 +33,17 @@ def make_link(page):
 def test_the_bitbucket_admin_pastes_and_tests_and_the_owner_sees_it(page, admin, sandbox):
     link = make_link(page)
     admin.goto(link)
-    assert "Let Acme log in with Bitbucket" in admin.get_by_role("heading", level=1).inner_text()
+    expect(admin.get_by_role("heading", level=1)).to_contain_text("Let Acme log in with Bitbucket")
     assert "Bitbucket does not know the consumer key." in run_test(admin)
     admin.get_by_role("link", name="Worksheet").click()
     worksheet = Worksheet(admin)
     sandbox.link(consumer_key=worksheet["Consumer Key"], public_key=worksheet["Public Key"])
     shown = run_test(admin)
     assert shown.count("passed") == 8
-    assert "your part is done" in admin.get_by_role("main").inner_text()
+    expect(admin.get_by_role("main")).to_contain_text("your part is done")
     page.get_by_role("link", name="Back to On-premise Bitbucket").click()
-    assert page.locator(".heading-line .status").inner_text() == "Never used"
-    assert "Never" not in page.locator("#setup-link dl").inner_text(), "it was opened"
+    expect(page.locator(".heading-line .status")).to_have_text("Never used")
+    expect(page.locator("#setup-link dl"), "it was opened").not_to_contain_text("Never")
 
 
 def test_a_revoked_link_says_so(page, admin, sandbox):
@@ -51,7 +52,7 @@ def test_a_revoked_link_says_so(page, admin, sandbox):
     page.get_by_role("button", name="Revoke the set-up link").click()
     page.get_by_text("The set-up link is revoked.").wait_for()
     admin.goto(link)
-    assert "This set-up link does not open any more" in admin.get_by_role("heading", level=1).inner_text()
+    expect(admin.get_by_role("heading", level=1)).to_contain_text("This set-up link does not open any more")
     assert "Acme" not in admin.content()
 
 

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from tests.browser.waiting import expect
+
 pytestmark = pytest.mark.browser
 
 PASSWORD = "correct horse battery staple"
@@ -91,7 +93,7 @@ def test_from_add_integration_to_the_account_page(page, chromium, demo_url, make
     answer = hers.goto(login_link)
     policy = answer.headers["content-security-policy"].split("; ")
     assert f"form-action 'self' {'/'.join(sandbox.url.split('/')[:3])}" in policy, "no further"
-    assert "Log into Acme" in hers.get_by_role("heading", level=1).inner_text()
+    expect(hers.get_by_role("heading", level=1)).to_contain_text("Log into Acme")
     hers.get_by_role("button", name="Log in with On-premise Bitbucket").click()
     log_into_sandbox(hers, "jane")
     hers.get_by_role("button", name="Allow").click()
@@ -101,11 +103,11 @@ def test_from_add_integration_to_the_account_page(page, chromium, demo_url, make
     assert sandbox.url in account
     hers.get_by_role("main").get_by_role("button", name="Log out").click()
     hers.goto(f"{demo_url}/o/acme/account")
-    assert "/login" in hers.url
+    expect(hers).to_have_url(re.compile("/login"))
     jane.close()
 
     page.reload()
-    assert "It works" in page.get_by_role("main").inner_text()
+    expect(page.get_by_role("main")).to_contain_text("It works")
 
 
 def test_deny_says_so_and_offers_to_begin_again(page, chromium, demo_url, make_sandbox):
@@ -120,7 +122,7 @@ def test_deny_says_so_and_offers_to_begin_again(page, chromium, demo_url, make_s
     log_into_sandbox(person, "jane")
     person.get_by_role("button", name="Deny").click()
     person.get_by_text("Nobody was logged in.").wait_for()
-    assert person.url.startswith(f"{demo_url}/o/acme/login")
+    expect(person).to_have_url(re.compile(f"^{re.escape(demo_url)}/o/acme/login"))
     person.get_by_role("button", name="Log in with").click()
     person.get_by_role("button", name="Allow").click()
     person.get_by_text("You are logged in to Acme.").wait_for()
@@ -139,7 +141,7 @@ def test_people_with_unusual_records_log_in(page, demo_url, make_sandbox, user, 
     log_into_sandbox(page, user)
     page.get_by_role("button", name="Allow").click()
     page.get_by_text("You are logged in to Acme.").wait_for()
-    assert sandbox.users.by_name(name).display_name in page.get_by_role("main").inner_text()
+    expect(page.get_by_role("main")).to_contain_text(sandbox.users.by_name(name).display_name)
 
 
 def test_a_service_account_is_told_why_it_cannot_log_in(page, demo_url, make_sandbox):
@@ -152,12 +154,11 @@ def test_a_service_account_is_told_why_it_cannot_log_in(page, demo_url, make_san
     page.get_by_role("button", name="Log in with").click()
     log_into_sandbox(page, "build-bot")
     page.get_by_role("button", name="Allow").click()
-    text = page.get_by_role("main").inner_text()
-    assert "not a person's" in text
+    expect(page.get_by_role("main")).to_contain_text("not a person's")
+    expect(page.get_by_role("main")).to_contain_text(re.compile(r"\b[0-9A-F]{8}\b"))
     assert "Acme" in page.content()
-    assert re.search(r"\b[0-9A-F]{8}\b", text)
     page.get_by_role("link", name=re.compile("again|login", re.IGNORECASE)).first.click()
-    assert page.url.startswith(f"{demo_url}/o/acme/login")
+    expect(page).to_have_url(re.compile(f"^{re.escape(demo_url)}/o/acme/login"))
 
 
 def test_a_value_is_copied_by_its_button(page, demo_url, make_sandbox):

@@ -16,6 +16,7 @@ from tests.browser.test_story import (
     log_into_sandbox,
     paste_into_bitbucket,
 )
+from tests.browser.waiting import expect
 
 pytestmark = pytest.mark.browser
 
@@ -85,7 +86,7 @@ def test_the_upgrade_keeps_everybody_who_they_are(page, chromium, demo_url, make
 
     page.get_by_role("link", name="Upgrade to OAuth 2").click()
     take(page, "2-upgrade", height=760)
-    assert "Nobody loses their account (1 person so far)" in page.get_by_role("main").inner_text()
+    expect(page.get_by_role("main")).to_contain_text("Nobody loses their account (1 person so far)")
     assert REDIRECT_URL.search(Worksheet(page)["Redirect URL"])
     client_id, client_secret = make_external_application(admin, take, sandbox, Worksheet(page))
 
@@ -110,16 +111,16 @@ def test_the_upgrade_keeps_everybody_who_they_are(page, chromium, demo_url, make
     page.get_by_text("not in use since").wait_for()
     take(page, "8-upgraded")
     jane.goto(login_link)
-    assert jane.get_by_role("button", name=re.compile("Log in with")).count() == 1
+    expect(jane.get_by_role("button", name=re.compile("Log in with"))).to_have_count(1)
     page.goto(f"{demo_url}/o/acme/settings/people")
-    assert page.get_by_role("heading", name="Jane Doe").count() == 1
+    expect(page.get_by_role("heading", name="Jane Doe")).to_have_count(1)
 
     page.goto(f"{integration}/oauth2")
     page.get_by_role("button", name="Go back to OAuth 1").click()
     page.get_by_text("People log in by OAuth 1.").wait_for()
     log_in(jane, login_link, "Log in with Bitbucket")
     page.goto(f"{demo_url}/o/acme/settings/people")
-    assert page.get_by_role("heading", name="Jane Doe").count() == 1
+    expect(page.get_by_role("heading", name="Jane Doe")).to_have_count(1)
     for other in (jane, admin):
         other.context.close()
 
@@ -140,7 +141,7 @@ def test_an_integration_is_added_for_oauth_2(page, chromium, demo_url, make_sand
     page.get_by_role("button", name="Save").click()
     page.get_by_text("are saved.").wait_for()
     log_in(page, f"{demo_url}/o/acme/login", "Log in with Bitbucket")
-    assert "Jane Doe" in page.get_by_role("main").inner_text()
+    expect(page.get_by_role("main")).to_contain_text("Jane Doe")
 
 
 def test_a_server_that_moved_is_shown_by_a_trial_login(page, chromium, demo_url, make_sandbox):
@@ -163,7 +164,7 @@ def test_a_server_that_moved_is_shown_by_a_trial_login(page, chromium, demo_url,
     page.get_by_role("button", name="Allow").click()
     page.get_by_text("It is the same server.").wait_for()
     jane.reload()
-    assert "You are logged in to Acme." in jane.get_by_role("main").inner_text()
+    expect(jane.get_by_role("main")).to_contain_text("You are logged in to Acme.")
     jane.context.close()
 
 
@@ -198,7 +199,7 @@ def test_a_login_goes_on_while_the_owner_gives_bitbucket_a_new_public_key(page, 
     jane = chromium.new_context().new_page()
     log_in(jane, login_link, "Log in with Bitbucket")
     page.goto(integration)
-    assert page.get_by_label("New public key", exact=True).count() == 0
+    expect(page.get_by_label("New public key", exact=True)).to_have_count(0)
     assert Worksheet(page)["Public Key"] == new
     for other in (jane, admin):
         other.context.close()

@@ -4,6 +4,7 @@ import pytest
 
 from tests.browser.test_connection import link
 from tests.browser.test_story import add_integration, create_organization
+from tests.browser.waiting import expect
 
 pytestmark = pytest.mark.browser
 
@@ -17,13 +18,15 @@ def test_the_owner_decides_how_people_come_in(page, demo_url, make_sandbox):
     page.get_by_role("link", name="Change who may log in").click()
     page.get_by_label("Projects").fill("WEB")
     page.get_by_role("button", name="Save").click()
-    assert "who can see WEB" in page.get_by_role("main").inner_text()
+    expect(page.get_by_role("main")).to_contain_text("who can see WEB")
 
     page.get_by_role("link", name="Login", exact=True).click()
-    loaded = "image => image.complete && image.naturalWidth > 100"
-    assert page.get_by_role("img", name="QR code of the login link").evaluate(loaded)
+    picture = page.get_by_role("img", name="QR code of the login link")
+    expect(picture).to_have_js_property("complete", True)
+    assert picture.evaluate("image => image.naturalWidth > 100")
     old = page.get_by_role("textbox", name="Login link").input_value()
     page.get_by_role("button", name="Replace the link").click()
+    expect(page.get_by_role("textbox", name="Login link")).not_to_have_value(old)
     new = page.get_by_role("textbox", name="Login link").input_value()
     assert new.startswith(f"{old}?key=")
 
@@ -32,13 +35,13 @@ def test_the_owner_decides_how_people_come_in(page, demo_url, make_sandbox):
     text = page.get_by_role("textbox", name="Integrations").input_value()
     page.get_by_role("textbox", name="Text").fill(text.replace('"WEB"', '"DOCS"'))
     page.get_by_role("button", name="Take over").click()
-    assert "is changed." in page.get_by_role("status").inner_text()
+    expect(page.get_by_role("status")).to_contain_text("is changed.")
 
     page.get_by_role("button", name="Log out").click()
     page.goto(old)
-    assert page.get_by_role("button", name="Log in with On-premise Bitbucket").count() == 1
+    expect(page.get_by_role("button", name="Log in with On-premise Bitbucket")).to_have_count(1)
     page.context.clear_cookies()
     page.goto(old)
-    assert "It was replaced." in page.get_by_role("main").inner_text()
+    expect(page.get_by_role("main")).to_contain_text("It was replaced.")
     page.goto(new)
-    assert page.get_by_role("button", name="Log in with On-premise Bitbucket").count() == 1
+    expect(page.get_by_role("button", name="Log in with On-premise Bitbucket")).to_have_count(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from pathlib import Path
 
 import pytest
 
@@ -120,6 +121,14 @@ def test_tokens_are_on_no_page_in_no_export_in_no_log_and_in_no_audit_entry(
         shown += [str(details) for (details,) in database.session.query(AuditEntry.details)]
     secrets = (token.value, token.session_handle, kept(demo)[0]["sealed_access_token"])
     assert [secret for secret in secrets for text in shown if secret in text] == []
+    file = demo.app.extensions["engine"].url.database
+    parts = [part for part in (Path(file), Path(f"{file}-wal")) if part.exists()]
+    assert parts
+    assert [secret for secret in secrets[:2] for part in parts if secret.encode() in part.read_bytes()] == []
+
+
+def test_people_are_told_before_they_allow_it(demo: Demo, acme: str) -> None:
+    assert "keeps this permission, encrypted" in demo.visitor().get("/o/acme/login").words
 
 
 def test_who_disconnects_an_account_leaves_no_token_of_it(
@@ -264,6 +273,14 @@ def test_a_server_that_is_down_is_asked_once_and_ends_no_session(
     assert events(demo, "recheck.unanswered") == ["connection_failed"]
 
 
+def test_a_page_in_front_of_the_server_is_met_once(
+    demo: Demo, acme: str, jane: Visitor, kim: Visitor, sandbox: Sandbox
+) -> None:
+    sandbox.faults.interception = "page"
+    assert recheck(demo) == (1, [line(demo, "jane", acme, "intercepted", 0), summary(unanswered=2)])
+    assert is_logged_in(jane)
+
+
 def test_a_limit_of_the_server_is_respected_and_others_come_first_the_next_time(
     demo: Demo, acme: str, jane: Visitor, kim: Visitor, sandbox: Sandbox
 ) -> None:
@@ -326,5 +343,6 @@ class TestWithoutTokens:
 
     def test_nothing_is_kept_and_nobody_can_be_asked_for(self, demo: Demo, jane: Visitor) -> None:
         assert kept(demo) == []
+        assert "keeps this permission" not in demo.visitor().get("/o/acme/login").words
         sentence = "Error: Without STORE_ACCESS_TOKENS there are no access tokens to ask with."
         assert recheck(demo) == (1, [sentence])
