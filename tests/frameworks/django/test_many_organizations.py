@@ -424,3 +424,9 @@ def test_one_server_may_serve_two_integrations(acme, bitbucket_sandbox):
     Visitor().log_in(acme, bitbucket_sandbox)
     Visitor().log_in(second, bitbucket_sandbox)
     assert UserSocialAuth.objects.values("user").distinct().count() == 2
+
+
+def test_sessions_end_for_somebody_whose_account_is_disabled_here(visitor, acme, bitbucket_sandbox):
+    visitor.log_in(acme, bitbucket_sandbox)
+    get_user_model().objects.update(is_active=False)
+    assert visitor.name == "nobody"
