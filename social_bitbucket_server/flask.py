@@ -259,7 +259,7 @@ def _routes(blueprint: str, backend: str) -> Blueprint:
     @routes.post(f"/login/{backend}/<integration>/", endpoint="begin")
     def begin_login(integration: str | None) -> Response:
         check_csrf()
-        return begin(callback_path(integration or request.form.get("integration")), backend)
+        return begin(callback_path(integration or request.form.get("integration") or None), backend)
 
     @routes.get(f"/complete/{backend}/", defaults={"integration": None}, endpoint="complete")
     @routes.get(f"/complete/{backend}/<integration>/", endpoint="complete")

@@ -44,6 +44,13 @@ def log_in(browser, sandbox, user="jane", *, allow=True):
     return browser.get(f"{callback.path}?{callback.query}")
 
 
+def test_a_field_that_chooses_nothing_counts_for_nothing(browser, bitbucket_sandbox):
+    form = {"csrf_token": csrf_token(browser.get("/").text), "integration": ""}
+    browser.post("/login/bitbucket-server/", data=form)
+    (asked,) = bitbucket_sandbox.requests.to("/request-token")
+    assert urlsplit(asked.oauth_parameters["oauth_callback"]).path == "/complete/bitbucket-server/"
+
+
 def csrf_token(page):
     return re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
 
