@@ -91,9 +91,10 @@ def promote_after_a_login(integration: Integration) -> None:
 def _ask(record: IntegrationRecord, pair: KeyPair) -> None:
     """Raises BitbucketServerError where Bitbucket does not accept *pair*."""
     integration = integrations.signing_with(record, pair)
-    # The token is let go: nobody is sent to Bitbucket with it.
-    Client(integration).request_token(navigation.absolute(integrations.callback_path(record, OAuth.ONE)))
-    database.session.rollback()  # what was read before the server was asked may have changed
+    callback = navigation.absolute(integrations.callback_path(record, OAuth.ONE))
+    # Nobody waits for this request's connection meanwhile, and what was read before may have changed afterwards.
+    database.session.rollback()
+    Client(integration).request_token(callback)  # it is let go: nobody is sent to Bitbucket with it
 
 
 def _promote(record: IntegrationRecord, public_key: str) -> bool:

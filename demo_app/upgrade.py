@@ -62,8 +62,9 @@ def go_back(record: IntegrationRecord) -> None:
     if record.is_for_oauth2 and record.active_key_pair is not None:
         integration = integrations.signing_with(record, record.active_key_pair)
         callback = navigation.absolute(integrations.callback_path(record, OAuth.ONE))
+        # Nobody waits for this request's connection meanwhile, and what was read before may have changed afterwards.
+        database.session.rollback()
         Client(integration).request_token(callback)  # it is let go: nobody is sent to Bitbucket with it
-        database.session.rollback()  # what was read before the server was asked may have changed
     integrations.lock(record)
     if not can_go_back(record):
         return

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from demo_app import database, integrations
+from demo_app import database, integrations, key_rotation, upgrade
 from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import IntegrationRecord, KeyPair, KeyState
+from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.problems import BitbucketServerError
@@ -104,6 +105,35 @@ def test_nobody_waits_for_the_database_while_a_key_is_made(
     monkeypatch.setattr(integrations, "make_private_key", make_private_key)
     owner.add_integration("acme", BASE_URL)
     assert writing == [False]
+
+
+def test_nobody_waits_for_a_connection_to_the_database_while_bitbucket_is_asked(
+    app: Flask, integration_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_use = []
+
+    class Asked:
+        def __init__(self, _integration: Integration) -> None:
+            pass
+
+        def request_token(self, _callback: str) -> None:
+            in_use.append(app.extensions["engine"].pool.checkedout())
+
+    for module in (key_rotation, upgrade):
+        monkeypatch.setattr(module, "Client", Asked)
+    with app.test_request_context():
+        key_rotation.begin(record(integration_id))
+        assert key_rotation.give_up(record(integration_id))
+        key_rotation.begin(record(integration_id))
+    with app.test_request_context():
+        assert key_rotation.verify(record(integration_id))
+        upgrade.keep_credentials(record(integration_id), "id", "secret")
+        upgrade.end_oauth1(record(integration_id))
+        database.session.commit()
+    with app.test_request_context():
+        upgrade.go_back(record(integration_id))
+        assert not record(integration_id).is_for_oauth2
+    assert in_use == [0, 0, 0]
 
 
 def test_two_integrations_share_nothing(app: Flask, owner: Visitor) -> None:
