@@ -450,6 +450,11 @@ def server_url(record: IntegrationRecord) -> ServerURL:
     return ServerURL.parse(record.base_url, _ANY_BASE_URL)
 
 
+def new_server_url(record: IntegrationRecord) -> ServerURL | None:
+    """The base URL that waits for a trial login, to be shown."""
+    return ServerURL.parse(record.moving_to, _ANY_BASE_URL) if record.moving_to is not None else None
+
+
 def link_number(record: IntegrationRecord, pair: KeyPair) -> int:
     """Which of *record*'s application links *pair* belongs to, from 1."""
     return next(link.number for link in record.application_links if link.consumer_key == pair.consumer_key)

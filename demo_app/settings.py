@@ -9,7 +9,6 @@ from flask.typing import ResponseReturnValue
 
 from social_bitbucket_server.keys import PublicKey
 from social_bitbucket_server.problems import BitbucketServerError, Problem
-from social_bitbucket_server.server_url import ServerURL
 from social_bitbucket_server.worksheet import Dialog, advice_for, is_oauth2_better, oauth2_advice_for, render_text
 
 from . import (
@@ -348,8 +347,9 @@ def _integration_page(
     """*refusal*: why the new key pair cannot be used yet, or the old one not be kept, as *refused* says."""
     dialog = _dialog(record)
     reference = _reference()
-    if record.moving_to is not None:
-        security_headers.allow_forms_to_reach({ServerURL.parse(record.moving_to, _settings().base_url_rules).origin})
+    new_server_url = integrations.new_server_url(record)
+    if new_server_url is not None:
+        security_headers.allow_forms_to_reach({new_server_url.origin})
     return render_template(
         "settings/integration.html",
         organization=organization,

@@ -251,3 +251,18 @@ def test_a_server_that_is_allowed_no_more_is_not_asked(make_app: AppMaker) -> No
     with make_app(OUTBOUND_MODE="public").app_context(), pytest.raises(BitbucketServerError) as caught:
         integrations.for_login(integration_id)
     assert caught.value.code == "invalid_base_url"
+
+
+def test_a_move_to_an_address_that_is_allowed_no_more_can_be_given_up(
+    app: Flask, owner: Visitor, integration_id: str
+) -> None:
+    with app.app_context():
+        record(
+            integration_id
+        ).moving_to = "http://bitbucket.acme.example"  # it was, and its operator thought better of it
+        database.session.commit()
+    path = f"/o/acme/settings/integrations/{integration_id}"
+    page = owner.get(path)
+    assert page.status == 200
+    assert owner.send(f"{path}/move/give-up", csrf_token=page.csrf_token).status == 303
+    assert "Is it the same server?" not in owner.get(path).words
