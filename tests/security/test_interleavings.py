@@ -399,6 +399,14 @@ class Interleavings(RuleBasedStateMachine):
             elif record.has_new_link and self.has(place, record.pending_key_pair):
                 self.links[place].pop(record.active_key_pair.consumer_key, None)
 
+    @rule(place=st.sampled_from(CHANGING), browser=st.sampled_from(BROWSERS), name=st.sampled_from(NAMES))
+    def put_a_new_link_in_place_of_the_old_one(self, place: str, browser: int, name: str) -> None:
+        """All at once, and verified by nothing but the login that follows."""
+        self.rotate(place, with_new_link=True)
+        self.let_bitbucket_know_the_new_key(place)
+        self.remove_the_old_link(place, confirmed=False)
+        self.log_in(browser, place, name, denied=False, reloads=0)
+
     def has(self, place: str, pair: KeyPair) -> bool:
         """Whether the server knows the key pair's public key and consumer key."""
         return self.links[place].get(pair.consumer_key) == pair.public_key
