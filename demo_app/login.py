@@ -95,7 +95,6 @@ def _begin(
 ) -> Response:
     g.integration_id, g.is_of_an_upgrade = record.id, record.is_upgraded_by(oauth)
     rate_limits.count(rate_limits.LOGINS, rate_limits.visitor(), record.id)
-    session.pop("next", None)
     response = begin(integrations.callback_path(record, oauth), oauth.backend)
     audit.note_transaction(Secret(parse_qs(urlsplit(response.location or "").query)[_LOGIN_PARAMETERS[oauth]][0]))
     audit.record("login.begin", integration_id=record.id, purpose=purpose, oauth=oauth.value)

@@ -132,7 +132,7 @@ def begin(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Resp
     *callback_path* is where this application calls :func:`complete` with the same *backend*. Which integration is read
     from the route variable, form field or query field ``integration``. Raises ``SocialAuthBaseException``.
     """
-    return do_auth(_backend(callback_path, backend))
+    return _begun(_backend(callback_path, backend))
 
 
 def connect(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Response:
@@ -144,7 +144,7 @@ def connect(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Re
     """
     connecting = _backend(callback_path, backend)
     connecting.connect_to(_person())
-    return do_auth(connecting)
+    return _begun(connecting)
 
 
 def log_in(backend: LoginBackend[Response, Any], user: Any, identity: Any) -> None:  # noqa: ARG001  # core's call
@@ -186,7 +186,7 @@ def try_login(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> 
     """
     trying = _backend(callback_path, backend)
     trying.try_as(_person())
-    return do_auth(trying)
+    return _begun(trying)
 
 
 def is_trial(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> bool:
@@ -218,6 +218,12 @@ def recheck(identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep)
     """Whether the person with this *identity* could log in now, asked with their own access token; see
     :meth:`~social_bitbucket_server.login_backend.LoginBackend.recheck`."""
     return _backend("", identity.provider).recheck(identity, sleep=sleep)
+
+
+def _begun(backend: LoginBackend[Response, Any]) -> Response:
+    """Where an abandoned login wanted to go is no matter of this one's."""
+    session.pop("next", None)
+    return do_auth(backend)
 
 
 def _person() -> Any:

@@ -7,6 +7,7 @@ every licensed user.
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 from .admission import Finding, Kind
@@ -62,6 +63,12 @@ def admit(client: AskingClient, access_token: AccessToken, profile: Profile, adm
 
 
 def _is_member(client: AskingClient, access_token: AccessToken, profile: Profile, group: str) -> bool | None:
+    """A server that heeds no group answers as if everybody were in each, also in one that cannot be there."""
+    is_member = _is_among(client, access_token, profile, group)
+    return None if is_member and _is_among(client, access_token, profile, secrets.token_hex(16)) else is_member
+
+
+def _is_among(client: AskingClient, access_token: AccessToken, profile: Profile, group: str) -> bool | None:
     """The number decides: a search by name finds others, too."""
     try:
         found = search_users(client, access_token, profile.name, group=group)

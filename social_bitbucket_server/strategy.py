@@ -82,13 +82,13 @@ class Logins:
         with its id in it. The form field ``next`` may name a path to go to afterwards. Raises
         ``SocialAuthBaseException``.
         """
-        return do_auth(self._backend(visit, callback_path))
+        return _begun(visit, self._backend(visit, callback_path))
 
     def connect(self, visit: Visit, callback_path: str, user: Any) -> str:
         """The same for a login whose account is connected to *user*, who is logged in and asked for it."""
         backend = self._backend(visit, callback_path)
         backend.connect_to(user)
-        return do_auth(backend)
+        return _begun(visit, backend)
 
     def complete(self, visit: Visit, callback_path: str, login: Callable[[Any], None], user: Any = None) -> str:
         """Finish the login that came back to *callback_path*; returns the address in this application to send the
@@ -106,6 +106,12 @@ class Logins:
         strategy = PlainStrategy(self._storage, self._settings, visit, self._host)
         backend_class = configured_backend(strategy.get_backends(), self._backend_name)
         return cast("LoginBackend[str, Any]", backend_class(strategy, callback_path))
+
+
+def _begun(visit: Visit, backend: LoginBackend[str, Any]) -> str:
+    """Where an abandoned login wanted to go is no matter of this one's."""
+    visit.session.pop("next", None)
+    return do_auth(backend)
 
 
 class PlainStrategy(BaseStrategy[str]):
@@ -187,7 +193,7 @@ def check_form_token(session: Mapping[str, Any], given: str | None, sec_fetch_si
     """Refuse a form whose hidden field is not this session's, and one that came from another site as the request's
     header ``Sec-Fetch-Site`` says, where the browser sent it. Raises ``SocialAuthBaseException``."""
     expected = session.get(_FORM_TOKEN)
-    given_bytes = (given or "").encode(errors="replace")
+    given_bytes = given.encode(errors="replace") if isinstance(given, str) else b""
     is_own = bool(expected) and hmac.compare_digest(str(expected).encode(), given_bytes)
     if not is_own or sec_fetch_site == "cross-site":
         raise BitbucketServerError("form_expired", parameter="form_token").as_social_error(None, "begin")

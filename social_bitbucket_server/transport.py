@@ -165,7 +165,7 @@ def _exchange(
     )
     drained = False
     try:
-        if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        if response.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
             raise BitbucketServerError("malformed_answer", "It is compressed, though nobody asked for that.")
         received = bytearray()
         # Not stream(): older versions of urllib3 read a chunk's first line however long it is.

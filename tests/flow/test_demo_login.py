@@ -210,7 +210,7 @@ def test_deleting_an_integration_deletes_its_people(demo: Demo, sandbox: Sandbox
     log_in(jane, acme, sandbox)
     owner.log_owner_in("acme")
     question = owner.get(f"{acme}/delete").words
-    assert "1 person who logged in through it" in question
+    assert "1 person with no other way in than this one" in question
     assert "1 Bitbucket account " in question
     assert owner.post(f"{acme}/delete", name="Bitbucket").status == 303
     assert jane.get("/o/acme/account").status == 303

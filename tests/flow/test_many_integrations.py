@@ -195,6 +195,12 @@ def test_the_login_goes_where_it_was_meant_to_go(browser, sandboxes):
     assert browser.open(sandboxes[0].authorize(begun.location, user="jane")).location == "/report"
 
 
+def test_where_an_abandoned_login_was_meant_to_go_is_forgotten(browser, sandboxes):
+    browser.begin("/login/bitbucket-server/one/", next="/report")
+    begun = browser.begin("/login/bitbucket-server/one/")
+    assert browser.open(sandboxes[0].authorize(begun.location, user="jane")).location == "/"
+
+
 def test_an_answer_at_another_integrations_address_is_refused_before_anything_is_asked(host, browser, sandboxes):
     begun = browser.begin("/login/bitbucket-server/one/")
     browser.begin("/login/bitbucket-server/two/")

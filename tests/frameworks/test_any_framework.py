@@ -156,6 +156,13 @@ def test_a_login_goes_where_it_was_meant_to_go_on_this_host_alone(application, s
         assert application.come_back(session, callback) == address
 
 
+def test_where_an_abandoned_login_was_meant_to_go_is_forgotten(application, servers):
+    session = {}
+    application.begin(session, "one", next="/report")
+    callback = servers["one"].authorize(application.begin(session, "one"))
+    assert application.come_back(session, callback) == "/"
+
+
 def test_a_field_that_is_there_twice_is_refused(application, servers):
     session = {}
     callback = servers["one"].authorize(application.begin(session, "one"))

@@ -51,12 +51,21 @@ def test_the_number_says_who_is_a_member_and_the_name_does_not(ask, server):
 
 def test_a_member_is_found_on_a_later_page(ask, server):
     def page(request):
+        if request.query["group"] != ["developers"]:
+            return reply({"values": [], "isLastPage": True})
         if request.query["start"] == ["0"]:
             return reply({"values": [{"id": 1}], "isLastPage": False, "nextPageStart": 25})
         return reply({"values": [{"id": 42}], "isLastPage": True})
 
     server.scripts[f"{REST}/users"] = page
     assert ask(groups=("developers",)) == [Finding(Kind.GROUP, "developers", True)]
+
+
+def test_a_server_that_finds_everybody_in_every_group_tells_nothing(ask, enter, server):
+    server.scripts[f"{REST}/users"] = reply({"values": [{"id": 42, "name": "jane"}], "isLastPage": True})
+    assert [finding.holds for finding in ask(groups=("one", "two"))] == [None, None]
+    assert len({request.query["group"][0] for request in server.received}) == 2, "the second group is not asked for"
+    assert enter(groups=("developers",)) == "groups_unreadable"
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -112,9 +121,11 @@ def test_what_is_no_answer_lets_nobody_in(enter, server, answer, code):
 
 
 def test_one_condition_is_enough_and_the_others_are_not_asked(enter, server):
-    server.scripts[f"{REST}/users"] = reply({"values": [{"id": 42}]})
+    server.scripts[f"{REST}/users"] = lambda request: reply(
+        {"values": [{"id": 42}] if request.query["group"] == ["one"] else []}
+    )
     assert enter(groups=("one", "two"), projects=("WEB",)) == "admitted"
-    assert len(server.received) == 1
+    assert len(server.received) == 2, "the second is for a group that cannot exist"
 
 
 def test_a_project_lets_in_where_groups_cannot_be_read(enter, server):

@@ -30,8 +30,9 @@ def test_compressed_answers_are_refused_unread(serve, route, encoding):
     assert server.is_left_alone()
 
 
-def test_an_answer_that_says_it_is_not_compressed_is_read(serve, route):
-    server = serve(answering(answer(b"hello", "200 OK", "Content-Encoding: identity")))
+@pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
+def test_an_answer_that_says_it_is_not_compressed_is_read(serve, route, encoding):
+    server = serve(answering(answer(b"hello", "200 OK", f"Content-Encoding: {encoding}")))
     assert get(server, route).body == b"hello"
 
 
