@@ -9,7 +9,7 @@ import re
 import secrets
 
 from flask import session, url_for
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from . import audit, clock, database, navigation, sessions
 from .models import IntegrationRecord, Organization
@@ -69,9 +69,9 @@ def open_link(organization: Organization) -> None:
 def enforced(organization: Organization) -> IntegrationRecord | None:
     """The integration that is the only way in, if there is one."""
     return database.session.scalar(
-        select(IntegrationRecord).where(
-            IntegrationRecord.organization_id == organization.id, IntegrationRecord.enforced_at.is_not(None)
-        )
+        select(IntegrationRecord)
+        .where(IntegrationRecord.organization_id == organization.id, IntegrationRecord.enforced_at.is_not(None))
+        .execution_options(populate_existing=True)  # another request may have made it so since it was read
     )
 
 
@@ -88,6 +88,7 @@ def enforce(record: IntegrationRecord) -> str:
     one integration was the only way in already, its code goes on, and what is returned is empty.
     """
     organization = record.organization
+    _lock(organization)
     before = enforced(organization)
     if before is not None:
         before.enforced_at = None
@@ -104,12 +105,25 @@ def enforce(record: IntegrationRecord) -> str:
 
 def lift(organization: Organization) -> None:
     """Open all ways in again; the owner's code is worth nothing afterwards."""
+    _lock(organization)
     record = enforced(organization)
     if record is not None:
         record.enforced_at = None
         audit.record("integration.not_enforced", org_id=organization.id, integration_id=record.id)
     organization.owner_code_sha256 = ""
     database.session.commit()
+
+
+def _lock(organization: Organization) -> None:
+    """Let nobody else change the ways into *organization* until the caller commits, and read it anew. What locks on
+    every database is a change, so the row gets the value that it has."""
+    database.session.execute(
+        update(Organization)
+        .where(Organization.id == organization.id)
+        .values(owner_code_sha256=Organization.owner_code_sha256)
+        .execution_options(synchronize_session=False)
+    )
+    database.session.refresh(organization)
 
 
 def takes_owner_code(organization: Organization) -> bool:

@@ -1,12 +1,16 @@
 """The ways into an organization: who may log in, the login link, and one integration that is enforced."""
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
+from demo_app import login_ways
 from social_bitbucket_server.sandbox import Project
 from tests.demo_visitor import PASSWORD
-from tests.flow.demo import connect, log_in
+from tests.flow.demo import connect, log_in, on_every_database
 
 LOGIN = "/o/acme/settings/login"
 
@@ -183,6 +187,32 @@ def test_the_owners_code_stays_while_one_integration_is_enforced(demo, owner, ac
     assert "Other is the only way in since" in owner.get(LOGIN).words
     owner.post(f"{LOGIN}/only", LOGIN, integration="")
     assert code_of(enforce(owner, acme)) != code, "somebody else may have it"
+
+
+@on_every_database
+def test_of_two_integrations_made_the_only_way_in_at_once_one_is(
+    demo, owner, acme, other, sandbox, other_sandbox, monkeypatch
+):
+    log_in(demo.visitor(), acme, sandbox)
+    log_in(demo.visitor(), other, other_sandbox)
+    token = owner.get(LOGIN).csrf_token
+    both_have_read, is_raced = threading.Barrier(2), threading.Event()
+    enforced = login_ways.enforced
+
+    def read_together(organization):
+        found = enforced(organization)
+        if not is_raced.is_set():
+            with suppress(threading.BrokenBarrierError):
+                both_have_read.wait(timeout=1)
+            is_raced.set()
+        return found
+
+    def enforce_now(path):
+        return owner.send(f"{LOGIN}/only", csrf_token=token, integration=path.rpartition("/")[2]).status
+
+    monkeypatch.setattr(login_ways, "enforced", read_together)
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(enforce_now, (acme, other))) == [200, 303]
 
 
 def test_an_integration_that_never_worked_cannot_be_enforced(owner, acme):
