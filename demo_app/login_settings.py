@@ -70,7 +70,21 @@ def choose_only_way(organization: Organization) -> ResponseReturnValue:
     code = login_ways.enforce(record)
     if code:
         return _page(organization, owner_code=code)
-    flash(f"{record.name} is the only way in. The owner's code stays as it is.")
+    flash(f"{record.name} is the only way in. The owner's code stays as it is. If you have none, make one below.")
+    return _to_page(organization)
+
+
+@blueprint.post("/login/owner-code")
+@access.for_owner
+def replace_owner_code(organization: Organization) -> ResponseReturnValue:
+    """Make a new owner's code in place of the one that is lost or was never seen, and show it this once."""
+    if not request.form.get("confirmed"):
+        flash("Confirm that the present owner's code ends. It still counts.")
+        return _to_page(organization)
+    code = login_ways.replace_owner_code(organization, request.form.get("present", ""))
+    if code:
+        return _page(organization, owner_code=code)
+    flash("No code was made: it was replaced or ended since the page was opened. If you have no code, try once more.")
     return _to_page(organization)
 
 
@@ -113,6 +127,7 @@ def _page(organization: Organization, owner_code: str = "") -> str:
         records=integrations.enabled_of(organization),
         only=login_ways.enforced(organization),
         owner_code=owner_code,
+        present_code=login_ways.which_owner_code(organization),
     )
 
 

@@ -93,14 +93,31 @@ def enforce(record: IntegrationRecord) -> str:
     if before is not None:
         before.enforced_at = None
         database.session.flush()
-    code = "" if before is not None else "-".join(secrets.token_hex(3).upper() for _ in range(4))
     record.enforced_at = clock.now()
-    if code:
-        organization.owner_code_sha256 = _digest(code)
+    code = "" if before is not None else _new_code(organization)
     sessions.end_sessions_by_other_ways(record)
     audit.record("integration.enforced", org_id=organization.id, integration_id=record.id)
     database.session.commit()
     return code
+
+
+def replace_owner_code(organization: Organization, present: str) -> str:
+    """Make a new owner's code, which is shown once, in place of the *present* one, as :func:`which_owner_code` named
+    it. What is returned is empty where that is not the present one any more: of two requests at once only one makes a
+    code, so that a code that is shown is always the one that counts."""
+    _lock(organization)
+    if not takes_owner_code(organization) or present != which_owner_code(organization):
+        database.session.rollback()
+        return ""
+    code = _new_code(organization)
+    audit.record("owner_code.replaced", org_id=organization.id)
+    database.session.commit()
+    return code
+
+
+def which_owner_code(organization: Organization) -> str:
+    """A name for the owner's code that says nothing of it, and is another one after it was replaced."""
+    return hashlib.sha256(organization.owner_code_sha256.encode()).hexdigest()[:16]
 
 
 def lift(organization: Organization) -> None:
@@ -134,6 +151,12 @@ def takes_owner_code(organization: Organization) -> bool:
 def is_owner_code(organization: Organization, code: str) -> bool:
     """Whether *code* is the owner's code, however it is written."""
     return hmac.compare_digest(_digest(code), organization.owner_code_sha256)
+
+
+def _new_code(organization: Organization) -> str:
+    code = "-".join(secrets.token_hex(3).upper() for _ in range(4))
+    organization.owner_code_sha256 = _digest(code)
+    return code
 
 
 def _digest(code: str) -> str:

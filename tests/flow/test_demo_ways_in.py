@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from demo_app import login_ways
+from demo_app.models import AuditEntry
 from social_bitbucket_server.sandbox import Project
 from tests.demo_visitor import PASSWORD
 from tests.flow.demo import connect, log_in, on_every_database
@@ -187,6 +188,56 @@ def test_the_owners_code_stays_while_one_integration_is_enforced(demo, owner, ac
     assert "Other is the only way in since" in owner.get(LOGIN).words
     owner.post(f"{LOGIN}/only", LOGIN, integration="")
     assert code_of(enforce(owner, acme)) != code, "somebody else may have it"
+
+
+def let_in_with(visitor, code):
+    fields = {"email": "owner@acme.example", "password": PASSWORD, "owner_code": code}
+    return visitor.post("/o/acme/login/owner", **fields).status == 303
+
+
+def replace_code(owner, page, confirmed="y"):
+    present = re.search(r'name="present" value="([^"]+)"', page.text)[1]
+    fields = {"present": present, "confirmed": confirmed} if confirmed else {"present": present}
+    return owner.send(f"{LOGIN}/owner-code", csrf_token=page.csrf_token, **fields)
+
+
+def test_an_owners_code_that_was_never_seen_is_replaced_by_another(demo, owner, acme, sandbox):
+    log_in(demo.visitor(), acme, sandbox)
+    unseen = code_of(enforce(owner, acme))
+    assert enforce(owner, acme).status == 303
+    page = owner.get(LOGIN)
+    assert "If you have none, make one below." in page.words
+    code = code_of(replace_code(owner, page))
+    assert not let_in_with(demo.visitor(), unseen)
+    assert let_in_with(demo.visitor(), code)
+    assert owner.get(LOGIN).status == 200
+    assert "A new owner's code took the place" in owner.get("/o/acme/settings/audit").words
+    assert 'owner-code" class' not in owner.get(LOGIN).text, "it is shown once"
+
+
+def test_a_code_that_was_shown_counts_also_where_the_form_was_sent_twice(demo, owner, acme, sandbox):
+    log_in(demo.visitor(), acme, sandbox)
+    enforce(owner, acme)
+    page = owner.get(LOGIN)
+    code = code_of(replace_code(owner, page))
+    assert replace_code(owner, page).status == 303
+    page = owner.get(LOGIN)
+    assert "No code was made" in page.words
+    assert let_in_with(demo.visitor(), code)
+    assert code_of(replace_code(owner, page)) != code
+
+
+def test_an_owners_code_is_replaced_only_where_that_is_confirmed_and_there_is_one(demo, owner, acme, sandbox):
+    log_in(demo.visitor(), acme, sandbox)
+    assert "Make a new owner's code" not in owner.get(LOGIN).words
+    code = code_of(enforce(owner, acme))
+    page = owner.get(LOGIN)
+    assert replace_code(owner, page, confirmed="").status == 303
+    assert let_in_with(demo.visitor(), code)
+    owner.post(f"{LOGIN}/only", LOGIN, integration="")
+    assert replace_code(owner, page).status == 303
+    assert demo.visitor().log_owner_in("acme").status == 303
+    assert ("owner_code.replaced",) not in demo.rows(AuditEntry.event)
 
 
 @on_every_database
