@@ -132,7 +132,9 @@ SENTENCES: dict[str, str] = {
 
 _REASONS = {
     "already_connected": "The person has another account with this integration.",
+    "another_way_only": "Another integration was made the only way in while the login was under way.",
     "form_refused": "Its form was too old, or another site sent it.",
+    "login_link_closed": "The login link was closed while the login was under way.",
     "password_wrong": "The owner's e-mail address or password was wrong.",
     "person_disabled": "The person is disabled here.",
     "too_often": "It was tried too often.",

@@ -113,7 +113,15 @@ def _complete(integration: str, oauth: OAuth) -> ResponseReturnValue:
     callback_path = integrations.callback_path(record, oauth)
     if bitbucket.is_trial(callback_path, oauth.backend):
         return trials.complete(record, callback_path, oauth)
-    if record.organization.login_closed_at is not None or login_ways.is_shut_out(record):
+    refusal = login_ways.refusal(record)
+    if refusal:
+        audit.record(
+            "login.failure",
+            outcome="failure",
+            problem=refusal,
+            integration_id=record.id,
+            upgrade=g.is_of_an_upgrade or None,
+        )
         return redirect(url_for("organization.login", slug=record.organization.slug), 303)
     wanted = session.get("next")
     bitbucket.complete(callback_path, login=_log_in, connected=_say_connected, backend=oauth.backend)

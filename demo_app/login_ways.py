@@ -81,6 +81,14 @@ def is_shut_out(record: IntegrationRecord) -> bool:
     return only is not None and only.id != record.id
 
 
+def refusal(record: IntegrationRecord) -> str:
+    """The code of what keeps a login through *record* from being finished that was begun before; empty where nothing
+    does."""
+    if record.organization.login_closed_at is not None:
+        return "login_link_closed"
+    return "another_way_only" if is_shut_out(record) else ""
+
+
 def enforce(record: IntegrationRecord) -> str:
     """Make *record* the only way in, and end the sessions of everybody who came another way but this browser's.
 

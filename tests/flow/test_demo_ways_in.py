@@ -121,6 +121,19 @@ def test_a_closed_link_lets_nobody_in_but_the_owner_and_ends_no_session(demo, ow
     assert log_in(kim, acme, sandbox, user="kim").location == "/o/acme/account"
 
 
+def test_a_login_that_comes_back_to_a_closed_link_is_among_the_attempts(demo, owner, acme, sandbox):
+    log_in(demo.visitor(), acme, sandbox)
+    kim = demo.visitor()
+    begun = kim.begin(acme)
+    owner.post(f"{LOGIN}/link", LOGIN, action="close")
+    kim.get(sandbox.authorize(begun.location, user="kim"))
+    page = owner.get(acme).words
+    assert "The login link was closed while the login was under way." in page
+    assert "Open the login link under Settings → Login" in page
+    assert "Failing" not in page
+    assert "The login link was closed while the login was under way." in owner.get("/o/acme/settings/audit").words
+
+
 def test_who_does_not_know_the_link_does_not_find_it_by_the_organizations_address(demo, owner):
     owner.post(f"{LOGIN}/link", LOGIN, action="replace")
     stranger = demo.visitor()
@@ -155,6 +168,7 @@ def test_enforcing_closes_the_other_ways_and_ends_their_sessions(demo, owner, ac
     assert kim.get("/o/acme/account").status == 303
     assert second_owner.get(LOGIN).status == 303
     assert late.get(other_sandbox.authorize(begun.location, user="jane")).location == "/o/acme/login"
+    assert "Another integration was made the only way in while the login was under way." in owner.get(other).words
     login_page = demo.visitor().get("/o/acme/login").words
     assert "Log in with Bitbucket" in login_page
     assert "Log in with Other" not in login_page
