@@ -25,7 +25,9 @@ def begin(record: IntegrationRecord, server_url: ServerURL) -> None:
 
 def give_up(record: IntegrationRecord) -> None:
     """Stay at the old address."""
-    record.moving_to = None
+    if record.moving_to is not None:
+        record.moving_to = None
+        audit.record("integration.move_given_up", integration_id=record.id)
     database.session.commit()
 
 
