@@ -63,6 +63,8 @@ def _look_at(organization: Organization, server_url: ServerURL, ca_certificates:
     audit.record(
         "server.looked_at", outcome=found.outcome, org_id=organization.id, problem=found.problem and found.problem.code
     )
+    if found.blocked:
+        audit.record("outbound.blocked", outcome="failure", org_id=organization.id, **found.blocked)
     return found
 
 

@@ -88,6 +88,15 @@ class ConnectionTest:
                 src_ip=self._address,
                 corr_id=self.crash or None,
             )
+            if failed is not None and failed.blocked:
+                audit.record(
+                    "outbound.blocked",
+                    outcome="failure",
+                    org_id=self._organization_id,
+                    integration_id=self._integration_id,
+                    src_ip=self._address,
+                    **failed.blocked,
+                )
 
 
 def shown(test: ConnectionTest, page: str, *, edit_page: str = "", afterwards: str = "") -> Response:

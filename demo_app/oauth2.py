@@ -9,7 +9,18 @@ from werkzeug.wrappers import Response
 from social_bitbucket_server.problems import BitbucketServerError, Problem
 from social_bitbucket_server.worksheet import oauth2_advice_for
 
-from . import access, database, identities, integrations, rate_limits, security_headers, upgrade, words, worksheets
+from . import (
+    access,
+    audit,
+    database,
+    identities,
+    integrations,
+    rate_limits,
+    security_headers,
+    upgrade,
+    words,
+    worksheets,
+)
 from .forms import ClientCredentialsForm
 from .models import IntegrationRecord, Organization
 
@@ -48,6 +59,8 @@ def go_back(organization: Organization, integration: str) -> ResponseReturnValue
         upgrade.go_back(record)
     except BitbucketServerError as error:
         database.session.rollback()
+        if error.code == "address_blocked":
+            audit.record("outbound.blocked", outcome="failure", integration_id=record.id, **error.facts)
         return _page(organization, record, ClientCredentialsForm(), refusal=error.problem), 422
     flash("People log in by OAuth 1. The client secret is erased; delete the external application in Bitbucket, too.")
     return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)

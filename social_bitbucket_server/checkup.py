@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import urljoin, urlsplit
 
 from .answers import oauth_problem, read_form, read_json
@@ -91,7 +91,8 @@ class Result:
 
     *facts* are for programs: ``version``, ``clock_difference`` (seconds), ``base_url`` (a better one),
     ``ca_certificates`` (PEM that would make the server trusted). *chain*: the certificates that the server shows.
-    *explanation*: of an invalid signature.
+    *explanation*: of an invalid signature. *blocked*: ``host`` and ``address_class`` where an address is not for this
+    application; for the operator's log alone: whoever is shown the result is not told that there is such an address.
     """
 
     stage: Stage
@@ -101,6 +102,7 @@ class Result:
     facts: Mapping[str, str] = field(default_factory=dict)
     chain: tuple[ShownCertificate, ...] = ()
     explanation: Explanation | None = None
+    blocked: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 def check_up(make_integration: Callable[[], Integration | OAuth2Integration], callback: str) -> Iterator[Result]:
@@ -408,4 +410,9 @@ class _Walk:
 
 
 def _failed(stage: Stage, error: BitbucketServerError) -> Result:
-    return Result(stage, Outcome.FAILED, str(error), error.problem, error.facts)
+    blocked = next((one.facts for one in (error, error.__cause__) if _is_blocked(one)), {})
+    return Result(stage, Outcome.FAILED, str(error), error.problem, error.facts, blocked=blocked)
+
+
+def _is_blocked(error: BaseException | None) -> TypeGuard[BitbucketServerError]:
+    return isinstance(error, BitbucketServerError) and error.code == "address_blocked"

@@ -105,7 +105,12 @@ def test_a_blocked_address_says_exactly_what_a_name_that_does_not_exist_says(int
         raise socket.gaierror("unknown")
 
     monkeypatch.setattr(reaching, "resolver", unknown)
-    assert look(blocked) == private
+    nowhere = look(blocked)
+    assert nowhere == private
+    assert repr(nowhere) == repr(private)
+    # What a log may have says nothing in what is shown or written out.
+    assert failure(private).blocked == {"host": "bitbucket.example", "address_class": "private"}
+    assert not failure(nowhere).blocked
 
 
 class Slow:

@@ -4,9 +4,17 @@ import threading
 from http.client import HTTPConnection
 from urllib.parse import urlencode
 
-from demo_app import connection, database
+from demo_app import clock, connection, database
 from demo_app.models import IntegrationRecord, OAuth
+from social_bitbucket_server import transport
+from tests.demo_visitor import PLATFORM
 from tests.security.world import HOST, PROPERTIES, REQUEST_TOKEN, Reply
+
+ADD = "/o/b/settings/integrations/add"
+
+
+def told(line):
+    return line["host"], line["address_class"]
 
 
 def run_test(owner, place):
@@ -28,11 +36,55 @@ def test_a_blocked_address_looks_exactly_like_a_name_that_does_not_exist(world):
     owner.log_owner_in(world.b)
     world.addresses["bb-b.test"] = world.addresses["deny.test"]
     blocked = run_test(owner, world.b)
+    assert [told(line) for line in world.events("outbound.blocked")] == [("bb-b.test", "never")]
     del world.addresses["bb-b.test"]
     unknown = run_test(owner, world.b)
     assert blocked.status == unknown.status == 200
     assert blocked.without_reference == unknown.without_reference
+    assert len(world.events("outbound.blocked")) == 1
     assert world.fb.received == []
+
+
+def test_whoever_has_a_set_up_link_sees_no_difference_either(world):
+    token, pages = world.set_up_link(world.b), []
+    for addresses in (world.addresses["deny.test"], []):
+        world.addresses["bb-b.test"] = addresses
+        pages.append(world.browser().post(f"/setup/{token}/test", token_from=f"/setup/{token}").without_reference)
+    assert pages[0] == pages[1]
+    assert "address_class" not in pages[0]
+    assert [told(line) for line in world.events("outbound.blocked")] == [("bb-b.test", "never")]
+
+
+def test_a_server_that_is_looked_at_tells_the_log_alone_that_it_is_blocked(world):
+    owner, pages = world.browser(), []
+    owner.log_owner_in(world.b)
+    form = {"platform": PLATFORM, "base_url": world.fb.url, "oauth_version": "1"}
+    for addresses in (world.addresses["deny.test"], []):
+        world.addresses["bb-b.test"] = addresses
+        page = owner.post(f"{ADD}/look", form, token_from=ADD)
+        assert "does not lead to a server" in page.text
+        pages.append(page.without_reference)
+    assert pages[0] == pages[1]
+    (line,) = world.events("outbound.blocked")
+    assert (*told(line), line["org_id"]) == ("bb-b.test", "never", world.b.organization_id)
+
+
+def test_the_way_back_to_oauth_1_tells_the_log_alone_that_it_is_blocked(world):
+    owner, pages = world.browser(), []
+    owner.log_owner_in(world.b)
+    path = f"{world.b.settings_path}/oauth2"
+    owner.post(path, {"client_id": "id", "client_secret": "secret"}, token_from=path)
+    world.change_integration(world.b, oauth1_ended_at=clock.now())
+    for addresses in (world.addresses["deny.test"], []):
+        transport._breaker.cache_clear()
+        transport._manager.cache_clear()
+        world.addresses["bb-b.test"] = addresses
+        page = owner.post(f"{path}/go-back", token_from=path)
+        assert page.status == 422
+        pages.append(page.without_reference)
+    assert pages[0] == pages[1]
+    (line,) = world.events("outbound.blocked")
+    assert (*told(line), line["integration_id"]) == ("bb-b.test", "never", world.b.integration_id)
 
 
 def test_a_hostile_answer_is_shown_as_text_alone(world):
