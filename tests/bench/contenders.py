@@ -53,8 +53,16 @@ class _Nonces(NonceMixin):
         return True
 
 
+class _Person(UserMixin):
+    """Nobody is a user: the pipeline returns something else."""
+
+    @classmethod
+    def user_model(cls) -> type[Any]:
+        return cls
+
+
 class _Storage(BaseStorage):
-    user = UserMixin
+    user = _Person
     nonce = _Nonces
 
 
