@@ -5,8 +5,10 @@ Each refusal is one sentence that says what to do instead. No framework plays a 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from operator import is_
+from typing import TYPE_CHECKING, Any
 
 from social_core.utils import setting_name
 
@@ -14,8 +16,12 @@ from .configuration import base_url, callback_origin
 from .integration import Integration, OAuth2Integration
 from .problems import BitbucketServerError
 
+if TYPE_CHECKING:
+    from social_core.backends.base import BaseAuth
+
 __all__ = ["UnsafeConfigurationError", "refuse_unsafe_settings", "unsafe_settings"]
 
+_LOG = logging.getLogger(__name__)
 _BACKENDS = ("bitbucket-server", "bitbucket-server-oauth2")
 
 
@@ -63,6 +69,64 @@ def unsafe_settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 if str(error) not in told:
                     yield check.__name__.lstrip("_"), str(error)
                 told.add(str(error))
+
+
+def refuse_unsafe_login(backend: BaseAuth[Any]) -> None:
+    """The same where nothing looked at the settings before the application started: for a login by *backend*, with its
+    strategy's settings. Those that were safe at the last login are not looked at again.
+
+    The sentence goes to the log. Raises ``setting_invalid``.
+    """
+    settings = _Settings(_SettingsOfStrategy(backend), backend.name)
+    if _safe.are(settings):
+        return
+    for check in _CHECKS:
+        try:
+            check(settings)
+        except UnsafeConfigurationError as error:
+            _LOG.error("%s", error)
+            raise BitbucketServerError("setting_invalid", str(error)) from None
+    _safe.keep(settings)
+
+
+class _SafeSettings:
+    """The settings of the last login that were safe. It does not show them: there may be private keys among them."""
+
+    # What needs a key ring looks for it with each login.
+    _NAMES = ("PIPELINE", "VERIFY_SSL", "INTEGRATIONS", "SANITIZE_REDIRECTS", "CALLBACK_ORIGIN", "REDIRECT_IS_HTTPS")
+
+    def __init__(self) -> None:
+        self._values: tuple[Any, ...] = ()
+
+    def are(self, settings: _Settings) -> bool:
+        """Whether these are the same."""
+        return bool(self._values) and all(map(is_, self._values, map(settings.__getitem__, self._NAMES)))
+
+    def keep(self, settings: _Settings) -> None:
+        """Remember these instead."""
+        self._values = tuple(map(settings.__getitem__, self._NAMES))
+
+
+_safe = _SafeSettings()
+
+
+class _SettingsOfStrategy(Mapping[str, Any]):
+    """What a backend's strategy knows, by full names."""
+
+    def __init__(self, backend: BaseAuth[Any]) -> None:
+        self._strategy = backend.strategy
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._strategy.get_setting(name)
+        except AttributeError:  # as Django says it
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        raise TypeError("A strategy cannot list its settings.")
+
+    def __len__(self) -> int:
+        raise TypeError("A strategy cannot count its settings.")
 
 
 def _configured(settings: Mapping[str, Any]) -> Iterator[_Settings]:

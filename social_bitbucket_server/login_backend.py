@@ -16,6 +16,7 @@ from social_core.exceptions import AuthAssociationError, AuthConfigurationError,
 from social_core.utils import setting_url, user_is_active, user_is_authenticated
 
 from .admission import Admission
+from .checks import refuse_unsafe_login
 from .configuration import SINGLE_INTEGRATION_ID, base_url, callback_origin
 from .integration import AnyIntegration
 from .pending import PendingLogin, PendingLogins
@@ -217,6 +218,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         self.get_admission(integration)
         if self._keeps_tokens:
             self._key_ring()
+        refuse_unsafe_login(self)
         return integration, callback
 
     def _remember(self, token: str, integration: IntegrationT, callback: str, *, code_verifier: str = "") -> None:
@@ -241,6 +243,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             raise BitbucketServerError("integration_changed")
         if pending.connects_to and _user_id(user) != pending.connects_to:
             raise BitbucketServerError("person_changed")
+        refuse_unsafe_login(self)
         return begun, pending
 
     def do_auth(self, access_token: AccessToken, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:

@@ -5,11 +5,13 @@ Each is one sentence that says what to do instead; docs/django.md lists them by 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  # Django's names
+from django.core.signals import setting_changed
 from django.db import connections
 from django.urls import get_resolver
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
@@ -17,10 +19,10 @@ from social_core.utils import setting_name
 from social_django import views
 
 from ..checks import unsafe_settings
-from ..key_ring import KeyRing
 from ..problems import BitbucketServerError
 from . import configuration
 
+_LOG = logging.getLogger(__name__)
 _LABEL = "social_bitbucket_server"
 _OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 _SESSION_MIDDLEWARE = "social_bitbucket_server.django.middleware.IntegrationSessionMiddleware"
@@ -45,6 +47,32 @@ def check_settings(**_arguments: Any) -> list[CheckMessage]:
     for check in _CHECKS:
         found += check()
     return found
+
+
+def refuse_unsafe_logins() -> None:
+    """Where no command ran the checks before the application started: what stops a command stops logins. Settings in
+    which there was no error are not looked at again.
+
+    The sentences go to the log. Raises ``setting_invalid`` as core's error.
+    """
+    if _passed:
+        return
+    errors = [str(found.msg) for found in check_settings() if found.is_serious() and not found.is_silenced()]
+    for sentence in errors:
+        _LOG.error("%s", sentence)
+    if errors:
+        raise BitbucketServerError("setting_invalid", errors[0]).as_social_error(None, "begin")
+    _passed.append(True)
+
+
+_passed: list[bool] = []
+
+
+def _forget(**_change: Any) -> None:
+    _passed.clear()
+
+
+setting_changed.connect(_forget)  # tests change settings
 
 
 def check_deployment(**_arguments: Any) -> list[CheckMessage]:
@@ -73,8 +101,7 @@ def check_deployment(**_arguments: Any) -> list[CheckMessage]:
 
 
 def _key_ring() -> Iterator[CheckMessage]:
-    text = configuration.setting("KEY_RING")
-    if not text:
+    if not configuration.setting("KEY_RING"):
         if configuration.has_integrations_in_database():
             yield _error(
                 "E007",
@@ -83,7 +110,7 @@ def _key_ring() -> Iterator[CheckMessage]:
             )
         return
     try:
-        KeyRing.parse(text)
+        configuration.key_ring()
     except BitbucketServerError as error:
         yield _error("E008", f"Mend {_OWN}KEY_RING, which is no key ring: {error.reason}")
 

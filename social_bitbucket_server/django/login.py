@@ -16,7 +16,7 @@ from social_django.utils import Storage
 
 from ..backends import BitbucketServerOAuth1
 from ..configuration import configured_backend
-from . import events
+from . import checks, events
 from .models import Happening, integration_model
 from .strategy import DjangoStrategy, hide_query
 
@@ -86,6 +86,7 @@ def _person(request: HttpRequest) -> Any:
 
 
 def _backend(request: HttpRequest, integration_id: str) -> BitbucketServerOAuth1[HttpResponse]:
+    checks.refuse_unsafe_logins()
     strategy = DjangoStrategy(Storage, request, integration_id)
     path = reverse("social_bitbucket_server:complete", args=[integration_id])
     backend_class = configured_backend(strategy.get_backends(), BitbucketServerOAuth1.name)

@@ -10,9 +10,9 @@ from django.utils.deprecation import MiddlewareMixin
 from social_core.exceptions import SocialAuthBaseException
 from social_django import views
 
-from ..backends import BitbucketServerOAuth1
+from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..login_backend import LoginBackend
-from . import configuration, integrations
+from . import checks, configuration, integrations
 from .errors import show_error
 from .login import INTEGRATION_SESSION_KEY
 
@@ -22,11 +22,24 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 _STOCK_VIEWS = (views.auth, views.complete)
+_BACKENDS = (BitbucketServerOAuth1.name, BitbucketServerOAuth2.name)
 
 
 class LoginErrorMiddleware(MiddlewareMixin):
     """Shows what a view raises of social-core's errors as a page, social_django's views and an application's own. Those
     of logins elsewhere than at Bitbucket Servers are left to others."""
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], _arguments: tuple[Any, ...], route: dict[str, Any]
+    ) -> HttpResponse | None:
+        """Let no login begin or come back by social_django's views with settings that stop a command."""
+        if view not in _STOCK_VIEWS or route.get("backend") not in _BACKENDS:
+            return None
+        try:
+            checks.refuse_unsafe_logins()
+        except SocialAuthBaseException as error:
+            return show_error(request, error)
+        return None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """The page, or nothing for all other errors."""

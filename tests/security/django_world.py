@@ -238,6 +238,8 @@ def start(made_of: Ingredients) -> Iterator[DjangoWorld]:
         f"{OWN}KEY_RING": ring,
         f"{OWN}TEST_ADDRESSES": list(made_of.allowed),
         f"{OWN}VERIFY_SSL": made_of.bundle,
+        # Test addresses of an application elsewhere, which logins are refused for.
+        "SILENCED_SYSTEM_CHECKS": ["social_bitbucket_server.E010"],
     }
     with project.tables(), override_settings(**chosen):
         world = DjangoWorld(serving=Serving(WSGIHandler()), **made_of.world)

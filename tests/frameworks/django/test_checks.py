@@ -11,6 +11,7 @@ from social_django import views
 
 from social_bitbucket_server import checks as library_checks
 from social_bitbucket_server.django import checks, integrations
+from tests.frameworks.django.conftest import newest_event
 
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 ORIGIN = f"{OWN}CALLBACK_ORIGIN"
@@ -118,3 +119,33 @@ def test_every_refusal_of_the_library_has_an_id():
 def test_a_command_refuses_to_start_with_unsafe_settings():
     with override_settings(SESSION_COOKIE_HTTPONLY=False), pytest.raises(SystemCheckError):
         call_command("bitbucket_server", "list")
+
+
+def test_no_login_begins_where_no_command_looked_at_the_settings(acme, visitor, bitbucket_sandbox, caplog):
+    with override_settings(SESSION_COOKIE_HTTPONLY=False):
+        page = visitor.begin(acme)
+    assert page.status_code == 503
+    assert newest_event().problem == "setting_invalid"
+    assert "Set SESSION_COOKIE_HTTPONLY to True" in caplog.text
+    assert not bitbucket_sandbox.requests.to("/request-token")
+
+
+def test_no_login_comes_back_where_no_command_looked_at_the_settings(acme, visitor, bitbucket_sandbox):
+    callback = bitbucket_sandbox.authorize(visitor.begin(acme)["Location"], user="jane")
+    with override_settings(SOCIAL_AUTH_BITBUCKET_SERVER_PIPELINE=[*DEFAULT_AUTH_PIPELINE, BY_EMAIL]):
+        assert visitor.open(callback).status_code == 503
+    assert not bitbucket_sandbox.requests.to("/access-token")
+
+
+def test_a_check_that_was_silenced_stops_no_login(acme, visitor, bitbucket_sandbox):
+    silenced = {"SESSION_COOKIE_HTTPONLY": False, "SILENCED_SYSTEM_CHECKS": ["social_bitbucket_server.E011"]}
+    with override_settings(**silenced):
+        assert visitor.log_in(acme, bitbucket_sandbox)["Location"] == "/"
+
+
+def test_settings_without_an_error_are_looked_at_once(acme, visitor, bitbucket_sandbox, monkeypatch):
+    looks = []
+    monkeypatch.setattr(checks, "_passed", [])
+    monkeypatch.setattr(checks, "check_settings", lambda: looks.append(1) or [])
+    visitor.log_in(acme, bitbucket_sandbox)
+    assert len(looks) == 1

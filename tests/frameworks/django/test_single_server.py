@@ -12,6 +12,8 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.db import connection
 from django.middleware.csrf import _get_new_csrf_string
 from django.test import Client, override_settings
+from social_core.exceptions import AuthConfigurationError
+from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_django import views
 from social_django.models import UserSocialAuth
 
@@ -21,6 +23,7 @@ from tests.frameworks.django.conftest import Visitor, newest_event
 
 pytestmark = pytest.mark.usefixtures("single")
 BEGIN = "/login/bitbucket-server/"
+BY_EMAIL = "social_core.pipeline.social_auth.associate_by_email"
 
 
 class Person(Visitor):
@@ -89,6 +92,43 @@ def settings_with_github():
         "MIDDLEWARE": ["social_django.middleware.SocialAuthExceptionMiddleware", *settings.MIDDLEWARE],
         "SOCIAL_AUTH_LOGIN_ERROR_URL": "/declined/",
     }
+
+
+UNSAFE = [
+    ({"SOCIAL_AUTH_PIPELINE": [*DEFAULT_AUTH_PIPELINE, BY_EMAIL]}, "Take associate_by_email out"),
+    ({"SOCIAL_AUTH_SANITIZE_REDIRECTS": False}, "Remove SOCIAL_AUTH_SANITIZE_REDIRECTS"),
+    ({"SESSION_COOKIE_HTTPONLY": False}, "Set SESSION_COOKIE_HTTPONLY to True"),
+]
+
+
+@pytest.mark.parametrize(("unsafe", "says"), UNSAFE)
+def test_no_login_begins_with_settings_that_no_system_check_looked_at(person, single, unsafe, says, caplog):
+    with override_settings(**unsafe):
+        page = person.begin()
+    assert page.status_code == 503
+    assert newest_event().problem == "setting_invalid"
+    assert newest_event().reference in page.content.decode()
+    assert says in caplog.text
+    assert not single.requests.to("/request-token")
+
+
+@pytest.mark.parametrize(("unsafe", "says"), UNSAFE)
+def test_no_login_comes_back_to_settings_that_no_system_check_looked_at(person, single, unsafe, says, caplog):
+    callback = single.authorize(person.begin()["Location"])
+    with override_settings(**unsafe):
+        assert person.open(callback).status_code == 503
+    assert says in caplog.text
+    assert not single.requests.to("/access-token")
+    assert not UserSocialAuth.objects.exists()
+
+
+def test_without_the_middleware_the_backend_refuses_them_itself(person, single, caplog):
+    without = [name for name in settings.MIDDLEWARE if not name.endswith("LoginErrorMiddleware")]
+    unsafe, says = UNSAFE[0]
+    with override_settings(MIDDLEWARE=without, **unsafe), pytest.raises(AuthConfigurationError):
+        person.begin()
+    assert says in caplog.text
+    assert not single.requests.to("/request-token")
 
 
 def test_a_callback_works_once(person, single):
