@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  # Django's names
+from django.core.checks import CheckMessage, Error
 from django.core.signals import setting_changed
 from django.db import connections
 from django.urls import get_resolver
+from django.utils.module_loading import import_string
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_core.utils import setting_name
 from social_django import views
@@ -86,15 +87,6 @@ def check_deployment(**_arguments: Any) -> list[CheckMessage]:
                 "E021",
                 f"Set {_OWN}CALLBACK_ORIGIN, or name your hosts in ALLOWED_HOSTS, because the callback's address must "
                 "not come from whatever Host header a request has.",
-            )
-        )
-    is_mapping = isinstance(configuration.setting("INTEGRATIONS"), Mapping)  # nobody disables one of these
-    if _has_many() and not is_mapping and _SESSION_MIDDLEWARE not in settings.MIDDLEWARE:
-        found.append(
-            Warning(
-                f"Add {_SESSION_MIDDLEWARE} to MIDDLEWARE after AuthenticationMiddleware, so that disabling an "
-                "integration logs out who logged in through it.",
-                id=f"{_LABEL}.W001",
             )
         )
     return found
@@ -181,6 +173,22 @@ def _transactions() -> Iterator[CheckMessage]:
         )
 
 
+def _sessions_that_end() -> Iterator[CheckMessage]:
+    if configuration.has_integrations_in_database() and not _has_middleware(_SESSION_MIDDLEWARE):
+        yield _error(
+            "E017",
+            f"Add {_SESSION_MIDDLEWARE} to MIDDLEWARE after AuthenticationMiddleware, because without it disabling an "
+            "integration logs nobody out, and social_django's addresses begin logins that it does not end.",
+        )
+
+
+def _has_middleware(name: str) -> bool:
+    """Whether this one is there, or one that derives from it."""
+    wanted = import_string(name)
+    present = (import_string(entry) for entry in settings.MIDDLEWARE)
+    return any(isinstance(one, type) and issubclass(one, wanted) for one in present)
+
+
 def _has_many() -> bool:
     return bool(configuration.setting("INTEGRATIONS"))
 
@@ -212,4 +220,5 @@ _CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     _cookies,
     _pipeline,
     _transactions,
+    _sessions_that_end,
 )

@@ -11,6 +11,7 @@ from social_django import views
 
 from social_bitbucket_server import checks as library_checks
 from social_bitbucket_server.django import checks, integrations
+from social_bitbucket_server.django.middleware import IntegrationSessionMiddleware
 from tests.frameworks.django.conftest import newest_event
 
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
@@ -65,6 +66,7 @@ def test_a_host_on_this_machine_needs_no_secure_cookies():
         ("E014", {"SOCIAL_AUTH_PIPELINE": OLD_PIPELINE}, "auth_allowed, social_core.pipeline.social_auth.social_user"),
         ("E014", {f"{OWN}PIPELINE": []}, f"Add to {OWN}PIPELINE"),
         ("E015", {f"{OWN}INTEGRATIONS": SAME_NAMESPACE}, "different namespaces"),
+        ("E017", {"MIDDLEWARE": MIDDLEWARE}, "IntegrationSessionMiddleware to MIDDLEWARE"),
     ],
 )
 def test_a_setting_that_takes_a_protection_away_stops_django(number, settings, says):
@@ -78,7 +80,6 @@ def test_a_setting_that_takes_a_protection_away_stops_django(number, settings, s
     [
         ("E020", {ORIGIN: "https://app.example", f"{OWN}TEST_ADDRESSES": []}),
         ("E021", {f"{OWN}INTEGRATIONS": None, ORIGIN: None, f"{OWN}TEST_ADDRESSES": [], "ALLOWED_HOSTS": ["*"]}),
-        ("W001", {"MIDDLEWARE": MIDDLEWARE}),
     ],
 )
 def test_a_deployment_is_told_more(number, settings):
@@ -88,6 +89,15 @@ def test_a_deployment_is_told_more(number, settings):
 
 def test_a_deployment_is_told_of_an_origin_that_is_none_as_well():
     assert "E004" in found(deploy=True, **{ORIGIN: "https://[app.example"})
+
+
+class OwnSessionMiddleware(IntegrationSessionMiddleware):
+    """An application's own, in the place of ours."""
+
+
+def test_a_middleware_that_derives_from_ours_will_do():
+    own = f"{OwnSessionMiddleware.__module__}.{OwnSessionMiddleware.__qualname__}"
+    assert found(MIDDLEWARE=[*MIDDLEWARE, own]) == {}
 
 
 def test_integrations_of_a_mapping_are_never_disabled():
