@@ -32,9 +32,14 @@ def create(organization: Organization) -> ResponseReturnValue:
     if not form.validate() or form.server_url is None:
         return _page(organization, form), 422
     rate_limits.count(rate_limits.KEY_PAIRS, str(organization.id))
-    record = integrations.make(
-        organization, form.name.data, form.server_url, ca_certificates=form.ca_certificates.data, oauth=form.oauth
-    )
+    try:
+        record = integrations.make(
+            organization, form.name.data, form.server_url, ca_certificates=form.ca_certificates.data, oauth=form.oauth
+        )
+    except integrations.NameTakenError as error:
+        database.session.rollback()
+        form.name.errors = [str(error)]
+        return _page(organization, form), 422
     flash("The integration is added. Now let Bitbucket know it.")
     worksheet = "settings.integration" if form.oauth is OAuth.ONE else "oauth2.page"
     return redirect(url_for(worksheet, slug=organization.slug, integration=record.id), 303)

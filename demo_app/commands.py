@@ -29,7 +29,7 @@ from . import (
     sessions,
     worksheets,
 )
-from .forms import EMAIL, LEAST_PASSWORD_LENGTH, LONGEST_PASSWORD_LENGTH, SLUG
+from .forms import EMAIL, LEAST_PASSWORD_LENGTH, LONGEST_PASSWORD_LENGTH, SLUG, is_one_line
 from .models import DAYS_KEPT, IntegrationRecord, Organization
 
 blueprint = Blueprint("commands", __name__, cli_group=None)
@@ -48,7 +48,7 @@ def create_organization(slug: str, name: str, email: str, password: str) -> None
     """Create an organization with its owner. The password is asked for, or taken from OWNER_PASSWORD."""
     if not SLUG.fullmatch(slug):
         raise click.ClickException("The address has 1 to 40 lower-case letters, digits and hyphens.")
-    if not 0 < len(name.strip()) <= 80 or not name.strip().isprintable():
+    if not 0 < len(name.strip()) <= 80 or not is_one_line(name.strip()):
         raise click.ClickException("The name has 1 to 80 characters on one line.")
     if len(email) > 254 or not EMAIL.match(email) or not email.isprintable():
         raise click.ClickException("The owner's address is an e-mail address, such as you@example.com.")
@@ -116,10 +116,10 @@ def take_over(slug: str, file: TextIO) -> None:
     """Take FILE over, as "export" writes it; "-" is the standard input. All is checked before anything is changed."""
     organization = _organization(slug)
     try:
-        wanted = configuration.read(file.read(), organization)
-    except (configuration.UnusableConfigurationError, UnicodeDecodeError) as error:
+        sentences = configuration.take_over(organization, configuration.read(file.read(), organization))
+    except (configuration.UnusableConfigurationError, integrations.NameTakenError, UnicodeDecodeError) as error:
         raise click.ClickException(str(error)) from error
-    for sentence in configuration.take_over(organization, wanted):
+    for sentence in sentences:
         click.echo(sentence)
 
 

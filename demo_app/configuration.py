@@ -16,9 +16,9 @@ from social_bitbucket_server.ca_certificates import read_ca_certificates
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import ServerURL
 
-from . import access, integrations, rate_limits
+from . import access, database, integrations, rate_limits
 from .config import Settings
-from .forms import ConfigurationForm
+from .forms import ConfigurationForm, is_one_line
 from .models import IntegrationRecord, OAuth, Organization
 
 blueprint = Blueprint("configuration", __name__, url_prefix="/o/<slug>/settings/configuration")
@@ -78,7 +78,13 @@ def take(organization: Organization) -> ResponseReturnValue:
     for one in wanted:
         if _known(organization, one.name) is None:
             rate_limits.count(rate_limits.KEY_PAIRS, str(organization.id))
-    for sentence in take_over(organization, wanted):
+    try:
+        sentences = take_over(organization, wanted)
+    except integrations.NameTakenError as error:
+        database.session.rollback()
+        form.text.errors = [str(error)]
+        return _page(organization, form), 422
+    for sentence in sentences:
         flash(sentence)
     return redirect(url_for("configuration.page", slug=organization.slug), 303)
 
@@ -116,7 +122,8 @@ def read(text: str, organization: Organization) -> list[Wanted]:
 
 def take_over(organization: Organization, wanted: Iterable[Wanted]) -> list[str]:
     """Make the integrations that *organization* does not have, by name, and change those that it has. None is deleted,
-    and keys and people stay. Returns a sentence about each."""
+    and keys and people stay. Returns a sentence about each. Raises NameTakenError where one of them was made
+    meanwhile."""
     return [_take_over(organization, one) for one in wanted]
 
 
@@ -158,7 +165,7 @@ def _wanted(number: int, table: Any) -> Wanted:
     if unknown:
         raise _unusable(number, f"There is no {json.dumps(min(unknown), ensure_ascii=False)} in an integration.")
     name = _text(number, table, "name")
-    if not name or len(name) > 80 or name != name.strip() or not name.isprintable():
+    if not name or len(name) > 80 or name != name.strip() or not is_one_line(name):
         raise _unusable(number, "Its name is a text of 1 to 80 characters on one line.")
     if type(table.get("enabled", True)) is not bool:
         raise _unusable(number, "enabled is true or false.")

@@ -44,8 +44,13 @@ def _lines(text: str | None) -> list[str]:
     return list(dict.fromkeys(line.strip() for line in (text or "").splitlines() if line.strip()))
 
 
+def is_one_line(text: str) -> bool:
+    """Whether *text* is shown as it is, on one line: spaces of every kind may be in it, invisible characters not."""
+    return all(unicodedata.category(character) not in {"Cc", "Cf", "Zl", "Zp"} for character in text)
+
+
 def _one_line(_form: FlaskForm, field: StringField) -> None:
-    if any(unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp"} for character in field.data or ""):
+    if not is_one_line(field.data or ""):
         raise ValidationError("Leave out invisible characters.")
 
 

@@ -45,6 +45,13 @@ KEYS_KEPT = 1024
 """Private keys that are kept opened in each process."""
 
 
+class NameTakenError(ValueError):
+    """Another integration of the organization has the wanted name; configuration as text knows them by it."""
+
+    def __init__(self) -> None:
+        super().__init__("Another integration of this organization has this name. Choose another one.")
+
+
 def load_key_ring(settings: Settings) -> Secret:
     """The text of the configured ring, or of the one that the first run made. Raises UnsafeSettingError where it was
     lost."""
@@ -116,10 +123,12 @@ def make(
     oauth: OAuth = OAuth.ONE,
 ) -> IntegrationRecord:
     """A new integration of *organization*, with a consumer key and a namespace of its own, and a key pair for OAuth 1.
-    For OAuth 2 it waits for its client credentials."""
+    For OAuth 2 it waits for its client credentials. Raises NameTakenError."""
+    _refuse_taken_name(organization, name)
     key = make_private_key() if oauth is OAuth.ONE else None  # a second, in which nobody waits for the database
     organization.integrations_made = Organization.integrations_made + 1
     database.session.flush()  # the database counts, so that two at once get different numbers
+    _refuse_taken_name(organization, name)  # the other one is there by now
     record = IntegrationRecord(
         id=secrets.token_hex(12),
         organization_id=organization.id,
@@ -180,7 +189,11 @@ def add_key_pair(record: IntegrationRecord, key: PrivateKey, state: KeyState, co
 def change(
     record: IntegrationRecord, *, name: str, server_url: ServerURL, ca_certificates: str = "", enabled: bool
 ) -> None:
-    """Keep what its owner changed; disabling ends the sessions of everybody who logged in through it."""
+    """Keep what its owner changed; disabling ends the sessions of everybody who logged in through it. Raises
+    NameTakenError, and changes nothing."""
+    if name != record.name:
+        lock_organization(record.organization)
+        _refuse_taken_name(record.organization, name)
     record.name = name
     record.base_url = str(server_url)
     record.ca_certificates = ca_certificates
@@ -217,6 +230,26 @@ def lock(record: IntegrationRecord) -> None:
     row = select(IntegrationRecord.id).where(IntegrationRecord.id == record.id).with_for_update()
     database.session.execute(row).one()
     database.session.refresh(record)
+
+
+def lock_organization(organization: Organization) -> None:
+    """Let nobody else change the ways into *organization*, or what its integrations are called, until the caller
+    commits, and read it anew. What locks on every database is a change, so the row gets the value that it has."""
+    database.session.execute(
+        update(Organization)
+        .where(Organization.id == organization.id)
+        .values(owner_code_sha256=Organization.owner_code_sha256)
+        .execution_options(synchronize_session=False)
+    )
+    database.session.refresh(organization)
+
+
+def _refuse_taken_name(organization: Organization, name: str) -> None:
+    is_taken = select(IntegrationRecord.id).where(
+        IntegrationRecord.organization_id == organization.id, IntegrationRecord.name == name
+    )
+    if database.session.scalar(is_taken.limit(1)) is not None:
+        raise NameTakenError
 
 
 def delete(record: IntegrationRecord) -> None:

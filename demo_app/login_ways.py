@@ -9,9 +9,9 @@ import re
 import secrets
 
 from flask import session, url_for
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from . import audit, clock, database, navigation, sessions
+from . import audit, clock, database, integrations, navigation, sessions
 from .models import IntegrationRecord, Organization
 
 _KEY = "login_key"
@@ -96,7 +96,7 @@ def enforce(record: IntegrationRecord) -> str:
     one integration was the only way in already, its code goes on, and what is returned is empty.
     """
     organization = record.organization
-    _lock(organization)
+    integrations.lock_organization(organization)
     before = enforced(organization)
     if before is not None:
         before.enforced_at = None
@@ -113,7 +113,7 @@ def replace_owner_code(organization: Organization, present: str) -> str:
     """Make a new owner's code, which is shown once, in place of the *present* one, as :func:`which_owner_code` named
     it. What is returned is empty where that is not the present one any more: of two requests at once only one makes a
     code, so that a code that is shown is always the one that counts."""
-    _lock(organization)
+    integrations.lock_organization(organization)
     if not takes_owner_code(organization) or present != which_owner_code(organization):
         database.session.rollback()
         return ""
@@ -130,25 +130,13 @@ def which_owner_code(organization: Organization) -> str:
 
 def lift(organization: Organization) -> None:
     """Open all ways in again; the owner's code is worth nothing afterwards."""
-    _lock(organization)
+    integrations.lock_organization(organization)
     record = enforced(organization)
     if record is not None:
         record.enforced_at = None
         audit.record("integration.not_enforced", org_id=organization.id, integration_id=record.id)
     organization.owner_code_sha256 = ""
     database.session.commit()
-
-
-def _lock(organization: Organization) -> None:
-    """Let nobody else change the ways into *organization* until the caller commits, and read it anew. What locks on
-    every database is a change, so the row gets the value that it has."""
-    database.session.execute(
-        update(Organization)
-        .where(Organization.id == organization.id)
-        .values(owner_code_sha256=Organization.owner_code_sha256)
-        .execution_options(synchronize_session=False)
-    )
-    database.session.refresh(organization)
 
 
 def takes_owner_code(organization: Organization) -> bool:

@@ -112,13 +112,18 @@ def change(organization: Organization, integration: str) -> ResponseReturnValue:
         people = words.count(concerned, "person logs in", "people log in")
         form.server.errors = [f"{people} through it. Say whether their server moved, or this is another one."]
         return _edit_page(organization, record, form), 422
-    integrations.change(
-        record,
-        name=form.name.data,
-        server_url=integrations.server_url(record),
-        ca_certificates=form.ca_certificates.data,
-        enabled=form.enabled.data,
-    )
+    try:
+        integrations.change(
+            record,
+            name=form.name.data,
+            server_url=integrations.server_url(record),
+            ca_certificates=form.ca_certificates.data,
+            enabled=form.enabled.data,
+        )
+    except integrations.NameTakenError as error:
+        database.session.rollback()
+        form.name.errors = [str(error)]
+        return _edit_page(organization, record, form), 422
     had_secret = record.client_credentials is not None
     if not is_elsewhere:
         flash("The changes are saved.")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import update
 
+from demo_app import database, integrations
 from demo_app.models import AuditEntry, IntegrationRecord
+from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import PLATFORM, Page, Visitor
-from tests.flow.demo import Demo
+from tests.flow.demo import Demo, on_every_database
 
 ADD = "/o/acme/settings/integrations/add"
 
@@ -92,3 +97,73 @@ def test_nobody_else_looks(demo: Demo, owner: Visitor, sandbox: Sandbox) -> None
     page = stranger.post(f"{ADD}/look", "/o/other/settings/integrations/add", platform=PLATFORM, base_url=sandbox.url)
     assert page.status == 404
     assert not sandbox.requests
+
+
+TAKEN = "Another integration of this organization has this name."
+
+
+def add(owner: Visitor, name: str) -> Page:
+    return owner.post(ADD, name=name, platform=PLATFORM, base_url="https://bitbucket.acme.example")
+
+
+def edit(owner: Visitor, integration: str, name: str) -> Page:
+    fields = {"platform": PLATFORM, "base_url": "https://bitbucket.acme.example", "enabled": "y"}
+    return owner.post(f"{integration}/edit", name=name, **fields)
+
+
+def names(demo: Demo) -> list[str]:
+    return [str(name) for (name,) in demo.rows(IntegrationRecord.name)]
+
+
+def test_an_equal_name_is_refused_at_its_field(demo: Demo, owner: Visitor) -> None:
+    assert add(owner, "Bitbucket").status == 303
+    page = add(owner, "Bitbucket")
+    assert page.status == 422
+    assert TAKEN in page.words
+    assert 'aria-describedby="name-hint name-error"' in page.text
+    assert page.value_of("Base URL") == "https://bitbucket.acme.example"
+    assert names(demo) == ["Bitbucket"]
+    stranger = demo.visitor()
+    stranger.create_organization("globex")
+    assert stranger.add_integration("globex", "https://bitbucket.globex.example", "Bitbucket")
+
+
+def test_a_name_does_not_become_anothers(demo: Demo, owner: Visitor) -> None:
+    add(owner, "One")
+    other = add(owner, "Other").location
+    page = edit(owner, other, "One")
+    assert page.status == 422
+    assert TAKEN in page.words
+    assert names(demo) == ["One", "Other"]
+    assert edit(owner, other, "Two").status == 303
+    assert names(demo) == ["One", "Two"]
+
+
+def test_integrations_that_have_equal_names_already_can_be_changed(demo: Demo, owner: Visitor) -> None:
+    one, other = add(owner, "One").location, add(owner, "Other").location
+    with demo.app.app_context():
+        database.session.execute(update(IntegrationRecord).values(name="Same"))
+        database.session.commit()
+    assert edit(owner, one, "Same").status == 303
+    assert edit(owner, other, "Other").status == 303
+    assert names(demo) == ["Other", "Same"]
+
+
+@on_every_database
+def test_of_two_that_are_added_at_once_with_one_name_one_is(
+    demo: Demo, owner: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_are_let_through = threading.Barrier(2)
+    keys = iter([PrivateKey.generate(), PrivateKey.generate()])
+
+    def make_together() -> PrivateKey:
+        both_are_let_through.wait(timeout=60)
+        return next(keys)
+
+    monkeypatch.setattr(integrations, "make_private_key", make_together)
+    form = {"csrf_token": owner.get(ADD).csrf_token, "name": "Bitbucket", "platform": PLATFORM}
+    form |= {"base_url": "https://bitbucket.acme.example", "oauth_version": "1"}
+    with ThreadPoolExecutor(2) as threads:
+        pages = list(threads.map(lambda _: owner.send(ADD, **form), range(2)))
+    assert sorted(page.status for page in pages) == [303, 422]
+    assert names(demo) == ["Bitbucket"]

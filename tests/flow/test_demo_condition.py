@@ -247,7 +247,7 @@ def test_the_worksheet_follows_the_version_that_the_test_found(demo: Demo, owner
         server = Sandbox(version=version)
         server.start()
         try:
-            path = owner.add_integration("acme", server.url)
+            path = owner.add_integration("acme", server.url, version)
             assert "Bitbucket 7.20 and later" in _chosen(owner.get(path))
             test_connection(owner, path)
             page = owner.get(path)

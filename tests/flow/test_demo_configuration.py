@@ -1,5 +1,6 @@
 """Configuration as text, on the page and by command, and what operators do from the command line."""
 
+import html
 import tomllib
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ import pytest
 
 from demo_app import clock, database
 from demo_app.models import LoginSession, SocialStorage
-from tests.demo_visitor import PASSWORD
+from tests.demo_visitor import PASSWORD, PLATFORM
 from tests.flow.demo import log_in
 
 PAGE = "/o/acme/settings/configuration"
@@ -92,6 +93,21 @@ def test_a_text_that_cannot_be_used_changes_nothing_and_is_shown_again(owner, ac
     assert words in page.words
     assert page.value_of("Text").split() == text.split()
     assert text_of(owner) == before
+
+
+@pytest.mark.parametrize("name", ["Bitbucket\u00a0Server", "Bitbucket\u3000サーバー"])
+def test_a_name_that_the_page_accepts_is_taken_over(owner, acme, sandbox, name):
+    fields = {"name": name, "platform": PLATFORM, "base_url": sandbox.url, "enabled": "y"}
+    assert owner.post(f"{acme}/edit", **fields).status == 303
+    assert f"“{name}” stays as it is." in html.unescape(owner.get(owner.post(PAGE, text=text_of(owner)).location).text)
+
+
+def test_a_name_with_an_invisible_character_is_refused_everywhere(owner, acme, sandbox):
+    name = "Bit\u200bbucket"
+    fields = {"name": name, "platform": PLATFORM, "base_url": sandbox.url, "enabled": "y"}
+    assert owner.post(f"{acme}/edit", **fields).status == 422
+    text = f"[[integrations]]\nname = '{name}'\nbase_url = 'https://a.example'"
+    assert "Its name is a text of 1 to 80 characters" in owner.post(PAGE, text=text).words
 
 
 def test_other_organizations_have_no_such_page(demo, owner):

@@ -335,7 +335,7 @@ def test_the_worksheet_can_be_sent_as_text(owner: Visitor, integration: str) -> 
 
 
 def test_two_integrations_on_one_server_have_different_links(owner: Visitor, integration: str) -> None:
-    one, other = owner.get(integration), owner.get(owner.add_integration("acme", BASE_URL))
+    one, other = owner.get(integration), owner.get(owner.add_integration("acme", BASE_URL, "Other"))
     for label in ("Application URL", "Application Name", "Consumer Key", "Public Key"):
         assert one.value_of(label) != other.value_of(label), label
 

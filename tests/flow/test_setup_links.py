@@ -69,7 +69,7 @@ def test_it_shows_the_worksheet_and_the_script_to_somebody_without_an_account(
 
 
 def test_the_values_that_it_shows_let_people_log_in(demo: Demo, owner: Visitor, other_sandbox: Sandbox) -> None:
-    integration = owner.add_integration("acme", other_sandbox.url)
+    integration = owner.add_integration("acme", other_sandbox.url, "Other")
     page = demo.visitor().get(make(owner, integration))
     other_sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=page.value_of("Public Key"))
     jane = demo.visitor()
@@ -200,7 +200,7 @@ def test_it_goes_with_its_integration(demo: Demo, acme: str, owner: Visitor) -> 
 def test_it_tests_the_connection_and_says_what_the_bitbucket_admin_has_to_do(
     demo: Demo, owner: Visitor, other_sandbox: Sandbox
 ) -> None:
-    integration = owner.add_integration("acme", other_sandbox.url)
+    integration = owner.add_integration("acme", other_sandbox.url, "Other")
     link = make(owner, integration)
     admin = demo.visitor()
     failed = admin.post(f"{link}/test", link)
@@ -219,7 +219,7 @@ def test_it_tests_the_connection_and_says_what_the_bitbucket_admin_has_to_do(
 def test_it_does_not_lead_to_the_edit_page_where_the_base_url_is_wrong(
     demo: Demo, owner: Visitor, sandbox: Sandbox
 ) -> None:
-    integration = owner.add_integration("acme", sandbox.url.removesuffix("/bitbucket"))
+    integration = owner.add_integration("acme", sandbox.url.removesuffix("/bitbucket"), "Other")
     link = make(owner, integration)
     shown = demo.visitor().post(f"{link}/test", link)
     assert f"The base URL is {sandbox.url}" in shown.words

@@ -104,7 +104,7 @@ def test_the_faults_of_oauth_2_are_found_by_their_right_names(
 def test_the_test_of_the_connection_names_what_is_wrong_with_oauth_2(
     owner: Visitor, other_sandbox: Sandbox, faults: dict[str, object], sentence: str
 ) -> None:
-    path = owner.add_integration("acme", other_sandbox.url)
+    path = owner.add_integration("acme", other_sandbox.url, "Other")
     link = link_oauth2(owner, path, other_sandbox)
     owner.post(f"{path}/oauth2", client_id=link.client_id, client_secret=link.client_secret)
     other_sandbox.faults.update(faults)

@@ -207,7 +207,8 @@ class DemoWorld(World):
     def enter(self, base_url: str, ca_certificates: str = "") -> bool:
         owner, path = self.stranger(), f"/o/{self.a.slug}/settings/integrations/add"
         owner.log_owner_in(self.a)
-        form = {"name": "New", "platform": PLATFORM, "base_url": base_url, "ca_certificates": ca_certificates}
+        name = f"New {len(self.base_urls())}"  # no two have the same one
+        form = {"name": name, "platform": PLATFORM, "base_url": base_url, "ca_certificates": ca_certificates}
         page = owner.post(path, form, token_from=path)
         assert page.status in {303, 422}, page.text
         return page.status == 303

@@ -53,7 +53,7 @@ def test_the_private_key_rests_sealed(app: Flask, integration_id: str) -> None:
 
 
 def test_a_key_of_another_integration_does_not_open(app: Flask, owner: Visitor, integration_id: str) -> None:
-    other_id = owner.add_integration("acme", BASE_URL).rpartition("/")[2]
+    other_id = owner.add_integration("acme", BASE_URL, "Other").rpartition("/")[2]
     with app.app_context():
         record(integration_id).active_key_pair.sealed_private_key = record(other_id).active_key_pair.sealed_private_key
         database.session.commit()
@@ -138,7 +138,7 @@ def test_nobody_waits_for_a_connection_to_the_database_while_bitbucket_is_asked(
 
 def test_two_integrations_share_nothing(app: Flask, owner: Visitor) -> None:
     owner.add_integration("acme", BASE_URL)
-    owner.add_integration("acme", BASE_URL)
+    owner.add_integration("acme", BASE_URL, "Other")
     with app.app_context():
         one, other = database.session.query(IntegrationRecord)
         for name in ("id", "namespace", "number"):
@@ -163,7 +163,7 @@ def test_an_application_url_is_never_given_again(app: Flask, owner: Visitor) -> 
 
 def test_every_application_url_shows_the_organization(owner: Visitor, visitor: Visitor) -> None:
     owner.add_integration("acme", BASE_URL)
-    owner.add_integration("acme", BASE_URL)
+    owner.add_integration("acme", BASE_URL, "Other")
     assert visitor.get("/o/acme/").text == visitor.get("/o/acme/i/2/").text
     assert visitor.get("/o/acme/i/3/").status == 404
 
@@ -202,7 +202,7 @@ def test_nothing_happens_where_no_key_pair_waits(app: Flask, owner: Visitor, int
 
 
 def test_a_key_that_was_opened_before_opens_in_no_other_row(app: Flask, owner: Visitor, integration_id: str) -> None:
-    other_id = owner.add_integration("acme", BASE_URL).rpartition("/")[2]
+    other_id = owner.add_integration("acme", BASE_URL, "Other").rpartition("/")[2]
     with app.app_context():
         integrations.for_login(other_id)
         record(integration_id).active_key_pair.sealed_private_key = record(other_id).active_key_pair.sealed_private_key
