@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  # Django's names
 from django.core.signals import setting_changed
 from django.db import connections
-from django.urls import get_resolver
+from django.urls import NoReverseMatch, get_resolver, reverse
 from django.utils.module_loading import import_string
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_core.utils import setting_name
-from social_django import views
+from social_django import urls, views
 
+from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..checks import unsafe_settings
 from ..problems import BitbucketServerError
 from . import configuration
@@ -27,6 +28,10 @@ _LOG = logging.getLogger(__name__)
 _LABEL = "social_bitbucket_server"
 _OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 _SESSION_MIDDLEWARE = "social_bitbucket_server.django.middleware.IntegrationSessionMiddleware"
+_ERROR_MIDDLEWARE = (
+    "social_bitbucket_server.django.middleware.LoginErrorMiddleware",
+    "social_django.middleware.SocialAuthExceptionMiddleware",
+)
 _NEEDED_STEPS = ("social_details", "social_uid", "auth_allowed", "social_user")
 _IDS = {
     "association_by_email": "E001",
@@ -182,6 +187,45 @@ def _sessions_that_end() -> Iterator[CheckMessage]:
         )
 
 
+def _pages_of_failures() -> Iterator[CheckMessage]:
+    if _are_stock_addresses_used() and not any(map(_has_middleware, _ERROR_MIDDLEWARE)):
+        yield _warning(
+            "W002",
+            f"Add {_ERROR_MIDDLEWARE[0]} to MIDDLEWARE, because without it every login that fails in social_django's "
+            "views is a server error.",
+        )
+
+
+def _are_stock_addresses_used() -> bool:
+    """Whether logins by one of our backends begin at social_django's addresses."""
+    ours = {BitbucketServerOAuth1.name, BitbucketServerOAuth2.name}
+    if configuration.has_integrations_in_database():
+        ours.remove(BitbucketServerOAuth1.name)
+    names = {getattr(import_string(path), "name", "") for path in settings.AUTHENTICATION_BACKENDS}
+    return bool(ours & names) and _is_there(f"{urls.app_name}:begin", "x")
+
+
+def _wrapped_find() -> Iterator[CheckMessage]:
+    is_mapping = isinstance(configuration.setting("INTEGRATIONS"), Mapping)
+    is_known = is_mapping or not _has_many() or configuration.has_integrations_in_database()
+    if not is_known and _is_there(f"{_LABEL}:login", "x"):
+        yield _warning(
+            "W003",
+            f"Set {_OWN}INTEGRATIONS to {configuration.FIND} itself, or leave {_LABEL}.django.urls out, because its "
+            "addresses look integrations up in the database, and around another function much that protects those is "
+            "not in force.",
+        )
+
+
+def _is_there(name: str, argument: str) -> bool:
+    """Whether the application has an address of this name."""
+    try:
+        reverse(name, args=[argument])
+    except NoReverseMatch:
+        return False
+    return True
+
+
 def _has_middleware(name: str) -> bool:
     """Whether this one is there, or one that derives from it."""
     wanted = import_string(name)
@@ -209,6 +253,10 @@ class _Settings(Mapping[str, Any]):
         return sum(1 for _ in self)
 
 
+def _warning(number: str, sentence: str) -> Warning:
+    return Warning(sentence, id=f"{_LABEL}.{number}")
+
+
 def _error(number: str, sentence: str) -> Error:
     return Error(sentence, id=f"{_LABEL}.{number}")
 
@@ -221,4 +269,6 @@ _CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     _pipeline,
     _transactions,
     _sessions_that_end,
+    _pages_of_failures,
+    _wrapped_find,
 )

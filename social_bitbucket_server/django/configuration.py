@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
+from inspect import unwrap
 from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +21,9 @@ from ..secret import Secret, opaque
 from ..server_url import ORGANIZATION_RULES, BaseURLRules, is_loopback
 
 _BACKEND = "bitbucket-server"
-_FIND = "social_bitbucket_server.django.integrations.find"
+FIND = "social_bitbucket_server.django.integrations.find"
+"""What looks integrations up in the database."""
+
 _PLAIN_HTTP = 80
 
 
@@ -99,6 +102,7 @@ def is_local() -> bool:
 
 
 def has_integrations_in_database() -> bool:
-    """Whether integrations are looked up in the database, and not in plain settings or elsewhere."""
-    configured = setting("INTEGRATIONS")
-    return configured == _FIND or getattr(configured, "__module__", "") == _FIND.rpartition(".")[0]
+    """Whether integrations are looked up in the database, and not in plain settings or elsewhere. Of a function that
+    calls ours nothing is known, except where it says by ``functools.wraps`` that it does."""
+    configured = unwrap(setting("INTEGRATIONS"))
+    return configured == FIND or getattr(configured, "__module__", "") == FIND.rpartition(".")[0]

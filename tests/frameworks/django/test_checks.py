@@ -1,6 +1,9 @@
 """Settings with which Django does not start, and what it says instead."""
 
+import functools
+
 import pytest
+from django.conf import settings
 from django.core.checks import Tags, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
@@ -102,6 +105,43 @@ def test_a_middleware_that_derives_from_ours_will_do():
 
 def test_integrations_of_a_mapping_are_never_disabled():
     assert found(deploy=True, MIDDLEWARE=MIDDLEWARE, **{f"{OWN}INTEGRATIONS": {"acme": {}}}) == {}
+
+
+def test_one_server_is_told_of_the_middleware_without_which_every_failed_login_is_a_server_error():
+    one_server = {
+        f"{OWN}INTEGRATIONS": None,
+        ORIGIN: None,
+        f"{OWN}TEST_ADDRESSES": [],
+        "ROOT_URLCONF": "tests.frameworks.django.single_urls",
+    }
+    assert found(**one_server) == {}
+    assert set(found(**one_server, MIDDLEWARE=MIDDLEWARE)) == {"W002"}
+    social_djangos = "social_django.middleware.SocialAuthExceptionMiddleware"
+    assert found(**one_server, MIDDLEWARE=[*MIDDLEWARE, social_djangos]) == {}
+    others = {"AUTHENTICATION_BACKENDS": ["social_core.backends.github.GithubOAuth2"]}
+    assert found(**one_server, MIDDLEWARE=MIDDLEWARE, **others) == {}
+
+
+def test_the_addresses_of_integrations_in_the_database_need_no_pages_for_those_of_others():
+    both = {"ROOT_URLCONF": "tests.frameworks.django.both_urls"}
+    without = [name for name in settings.MIDDLEWARE if not name.endswith("LoginErrorMiddleware")]
+    assert found(**both, MIDDLEWARE=without) == {}
+
+
+def calls_find(integration_id):
+    return integrations.find(integration_id)
+
+
+def test_a_function_around_find_is_warned_of():
+    assert set(found(**{f"{OWN}INTEGRATIONS": calls_find})) == {"W003"}
+    assert (
+        set(found(**{f"{OWN}INTEGRATIONS": calls_find, "ROOT_URLCONF": "tests.frameworks.django.single_urls"})) == set()
+    )
+
+
+def test_a_function_that_says_what_it_wraps_counts_as_find():
+    wrapped = functools.wraps(integrations.find)(lambda integration_id: integrations.find(integration_id))
+    assert set(found(**{f"{OWN}INTEGRATIONS": wrapped, f"{OWN}KEY_RING": None})) == {"E007"}
 
 
 @pytest.mark.parametrize("settings", [{f"{OWN}INTEGRATIONS": None, ORIGIN: None, f"{OWN}TEST_ADDRESSES": []}])
