@@ -18,7 +18,7 @@ from wtforms import (
     TextAreaField,
     URLField,
 )
-from wtforms.validators import DataRequired, InputRequired, Length, Optional, Regexp, ValidationError
+from wtforms.validators import AnyOf, DataRequired, InputRequired, Length, Optional, Regexp, ValidationError
 
 from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.ca_certificates import read_ca_certificates
@@ -160,7 +160,13 @@ class IntegrationForm(FlaskForm):  # type: ignore[misc]  # untyped
 class NewIntegrationForm(IntegrationForm):
     """A new integration, for one OAuth."""
 
-    oauth_version = RadioField("OAuth version", choices=[way.value for way in OAuth], default=OAuth.ONE.value)
+    oauth_version = RadioField(
+        "OAuth version",
+        choices=[way.value for way in OAuth],
+        default=OAuth.ONE.value,
+        validate_choice=False,
+        validators=[AnyOf([way.value for way in OAuth], message="Choose OAuth 1 or OAuth 2.")],
+    )
 
     @property
     def oauth(self) -> OAuth:

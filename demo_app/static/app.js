@@ -11,16 +11,26 @@ async function write(text) {
   const field = document.body.appendChild(document.createElement("textarea"));
   field.value = text;
   field.select();
-  document.execCommand("copy");
+  const isCopied = document.execCommand("copy");
   field.remove();
+  if (!isCopied) {
+    throw new Error("The browser refuses its clipboard.");
+  }
 }
 
 async function copy(button) {
   const source = document.getElementById(button.dataset.copies);
-  await write(source.value ?? source.textContent);
+  let outcome = "Copied";
+  try {
+    await write(source.value ?? source.textContent);
+  } catch {
+    outcome = "Not copied";
+    window.getSelection().selectAllChildren(source);
+    source.select?.();
+  }
   button.dataset.label ??= button.innerHTML;
-  button.textContent = "Copied";
-  announcer.textContent = "Copied";
+  button.textContent = outcome;
+  announcer.textContent = outcome === "Copied" ? outcome : "Not copied. The value is selected: copy it by hand.";
   window.setTimeout(() => {
     button.innerHTML = button.dataset.label;
     announcer.textContent = "";

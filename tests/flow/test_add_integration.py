@@ -99,6 +99,13 @@ def test_nobody_else_looks(demo: Demo, owner: Visitor, sandbox: Sandbox) -> None
     assert not sandbox.requests
 
 
+def test_an_oauth_that_is_none_is_said_at_its_field(owner: Visitor) -> None:
+    page = look(owner, "https://bitbucket.acme.example", oauth_version="3")
+    assert page.status == 422
+    assert 'aria-describedby="oauth_version-error"' in page.text
+    assert 'id="oauth_version-error">Choose OAuth 1 or OAuth 2.' in page.text
+
+
 TAKEN = "Another integration of this organization has this name."
 
 

@@ -124,6 +124,7 @@ def test_a_change_that_does_not_say_which_is_refused_with_the_number_of_people(
     page = edit(owner, acme, other_sandbox.url)
     assert page.status == 422
     assert "2 people log in through it." in page.words
+    assert '<fieldset class="field" aria-describedby="server-error">' in page.text
     assert base_url(demo) == sandbox.url
 
 
