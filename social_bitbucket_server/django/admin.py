@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import OuterRef, Subquery
+from django.db.models import Exists, OuterRef, Subquery
 from django.http import Http404, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -23,7 +23,7 @@ from ..problems import BitbucketServerError, Problem, Who
 from ..worksheet import Dialog
 from . import configuration, events, integrations, key_rotation
 from .forms import IntegrationForm
-from .models import AbstractIntegration, Event, Integration, integration_model
+from .models import AbstractIntegration, Event, Integration, KeyPair, KeyState, integration_model
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     _EventAdmin = admin.ModelAdmin[Event]
 else:
     _IntegrationAdmin = _EventAdmin = admin.ModelAdmin
+
+
+_WAITS = "has_key_pair_that_waits"
 
 
 class IntegrationAdmin(_IntegrationAdmin):
@@ -61,7 +64,7 @@ class IntegrationAdmin(_IntegrationAdmin):
         """Whether people can log in, and what is next."""
         if not record.enabled:
             return gettext("Disabled")
-        if record.pending_key_pair is not None:
+        if getattr(record, _WAITS) if hasattr(record, _WAITS) else record.pending_key_pair:
             return gettext("A new key pair waits for Bitbucket")
         return gettext("In use") if record.last_login_at else gettext("Never used")
 
@@ -69,6 +72,11 @@ class IntegrationAdmin(_IntegrationAdmin):
     def setup_link(self, record: AbstractIntegration) -> str:
         """The way to the page with the worksheet."""
         return format_html('<a href="{}">{}</a>', self._address("setup", record), gettext("Worksheet and keys"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AbstractIntegration]:
+        """With whether a new key pair waits, so that the list asks for all at once."""
+        waiting = KeyPair.objects.filter(integration_id=OuterRef("pk"), state=KeyState.PENDING)
+        return super().get_queryset(request).annotate(**{_WAITS: Exists(waiting)})
 
     # The form
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.contrib.auth.models import AnonymousUser
-    from django.db.models import QuerySet
+    from django.db.models import Field, QuerySet
 
     from ..checkup import Result
     from ..keys import PublicKey
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     Administrator = AbstractBaseUser | AnonymousUser | None
 
+_WRITTEN_ALONE = frozenset({"enabled", "last_login_at", "server_version"})
 _FIRST_VERSION_WITH_NEW_DIALOG = (7, 20)
 
 
@@ -114,9 +115,14 @@ def add_key_pair(
 
 
 def change(record: AbstractIntegration, administrator: Administrator = None) -> None:
-    """Save what was changed and cleaned. A login under way ends with ``integration_changed``."""
-    record.save(force_update=True)
+    """Save what was changed and cleaned, except for what :func:`enable`, logins and check-ups write, perhaps at this
+    very moment. A login under way ends with ``integration_changed``."""
+    record.save(update_fields=[field.name for field in record._meta.concrete_fields if _is_changed_by_hand(field)])
     events.record(Happening.INTEGRATION_UPDATED, integration_id=record.pk, user=administrator)
+
+
+def _is_changed_by_hand(field: Field[Any, Any]) -> bool:
+    return not field.primary_key and field.name not in _WRITTEN_ALONE
 
 
 def enable(record: AbstractIntegration, administrator: Administrator = None, *, enabled: bool) -> None:

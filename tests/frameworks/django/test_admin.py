@@ -8,12 +8,13 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from social_django.models import UserSocialAuth
 
 from social_bitbucket_server import checkup
 from social_bitbucket_server.checkup import Outcome
-from social_bitbucket_server.django import integrations
+from social_bitbucket_server.django import integrations, key_rotation
 from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
 from tests.frameworks.django.conftest import (
@@ -322,3 +323,28 @@ def test_texts_of_others_are_shown_as_texts(staff, visitor, acme):
         assert "<script>alert(1)" not in page.content.decode()
         assert "<img src=x>" not in page.content.decode()
         assert "{{7*7}}" in page.content.decode()
+
+
+def test_the_list_of_integrations_asks_once_for_all_of_them(staff, acme, bitbucket_sandbox):
+    def queries():
+        with CaptureQueriesContext(connection) as asked:
+            assert staff.open(ADMIN).status_code == 200
+        return len(asked)
+
+    queries()
+    alone = queries()
+    key_rotation.begin(make_integration("globex", bitbucket_sandbox))
+    assert queries() == alone
+    assert "A new key pair waits for Bitbucket" in text_of(staff.open(ADMIN))
+
+
+def test_what_was_edited_at_the_moment_of_disabling_enables_nothing_again(acme, visitor, bitbucket_sandbox):
+    visitor.log_in(acme, bitbucket_sandbox)
+    at_hand = Integration.objects.get()
+    Integration.objects.update(last_login_at=None, server_version="8.19.1")
+    integrations.enable(acme, enabled=False)
+    at_hand.name = "Acme Ltd"
+    integrations.change(at_hand)
+    stored = Integration.objects.get()
+    assert (stored.name, stored.enabled) == ("Acme Ltd", False)
+    assert (stored.last_login_at, stored.server_version) == (None, "8.19.1")
