@@ -64,8 +64,9 @@ def _promote(record: AbstractIntegration, fingerprint: str, administrator: Admin
 
 
 def _lock(record: AbstractIntegration) -> None:
-    """One at a time for each integration; databases that lock as a whole do so with the first change."""
-    integration_model()._default_manager.select_for_update().filter(pk=record.pk).first()
+    """One at a time for each integration; databases that lock as a whole do so with the first change. A manager of the
+    application's own may join other tables, whose rows cannot always be locked."""
+    integration_model()._base_manager.select_for_update().filter(pk=record.pk).first()
 
 
 def _retire(record: AbstractIntegration, state: KeyState) -> int:

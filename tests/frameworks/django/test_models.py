@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -14,6 +15,7 @@ from social_django.models import UserSocialAuth
 
 from social_bitbucket_server.django import integrations
 from social_bitbucket_server.django.models import Integration, KeyPair
+from tests.postgresql import PostgreSQL, programs
 
 
 def test_the_migration_is_that_of_the_models():
@@ -126,6 +128,67 @@ def test_an_application_has_a_model_of_integrations_of_its_own(tmp_path):
         DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": {str(tmp_path / "db")!r}}}}}
     """
     assert run_with(settings, USE_IT, tmp_path) == {"found": True, "key": 1, "setup": 200, "events": 200}
+
+
+OWN_MANAGER = """\
+from django.db import models
+
+from social_bitbucket_server.django.models import AbstractIntegration
+
+
+class Organization(models.Model):
+    pass
+
+
+class WithOrganizations(models.Manager):
+    def get_queryset(self):
+        return super().get_queryset().select_related("organization")
+
+
+class Integration(AbstractIntegration):
+    organization = models.ForeignKey(Organization, null=True, on_delete=models.CASCADE)
+    objects = WithOrganizations()
+"""
+
+ROTATE = """\
+import json
+
+from django.core.management import call_command
+
+call_command("makemigrations", "organizations", verbosity=0)
+call_command("migrate", verbosity=0)
+
+from organizations.models import Integration
+from social_bitbucket_server.django import integrations, key_rotation
+
+record = Integration(name="Acme", slug="acme", base_url="https://bitbucket.example.com")
+integrations.create(record)
+key_rotation.begin(record)
+print(json.dumps(record.pending_key_pair is not None))
+"""
+
+
+def test_a_key_pair_is_made_where_the_models_own_manager_joins_a_table_that_may_have_no_row(tmp_path, must_be_there):
+    folder = programs()
+    must_be_there(folder is not None, "PostgreSQL")
+    app = tmp_path / "organizations"
+    app.mkdir()
+    (app / "__init__.py").touch()
+    (app / "models.py").write_text(OWN_MANAGER)
+    with PostgreSQL(folder) as server:
+        address = urlsplit(server.new_database())
+        database = {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": address.path[1:],
+            "USER": address.username,
+            "HOST": parse_qs(address.query)["host"][0],
+        }
+        settings = f"""
+            INSTALLED_APPS = [*INSTALLED_APPS, "organizations"]
+            SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATION_MODEL = "organizations.Integration"
+            DATABASES = {{"default": {database!r}}}
+        """
+        assert run_with(settings, ROTATE, tmp_path) is True
 
 
 ROUTER = """\
