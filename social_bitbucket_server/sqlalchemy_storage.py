@@ -66,6 +66,8 @@ def make_storage(
     """
     user_table = cast("Any", inspect(user_class)).local_table
     user_key = user_table.primary_key.columns[0]
+    columns = cast("Any", inspect(user_class)).column_attrs
+    unique = {"username", *(each.key for each in columns if each.columns[0].unique)}
 
     # The declarative base comes first: after one of core's mixins, whose methods would win, ``save`` does nothing.
     class Stored(base):  # type: ignore[valid-type, misc]  # a base class that only the caller knows
@@ -116,7 +118,7 @@ def make_storage(
             cls, user: UserProtocol, backend_name: str, association_id: int | None = None
         ) -> bool:
             """Whether *user* keeps another identity to log in with."""
-            others = select(cls.id).where(cls.user_id == user.id)
+            others = select(cls.id).where(cls.user == user)
             others = (
                 others.where(cls.id != association_id)
                 if association_id is not None
@@ -142,6 +144,9 @@ def make_storage(
                 session.flush()
             except IntegrityError as error:
                 session.rollback()
+                given = {name: known[name] for name in unique if known.get(name) is not None}
+                if not any(cls.user_exists(**{name: value}) for name, value in given.items()):
+                    raise
                 raise AuthAssociationError(code="username_in_use", stage="pipeline") from error
             return user
 
@@ -177,7 +182,7 @@ def make_storage(
             provider: str | None = None,
             id: int | None = None,  # noqa: A002  # core's name
         ) -> Sequence[SocialIdentity]:
-            query = select(cls).where(cls.user_id == user.id)
+            query = select(cls).where(cls.user == user)
             if provider:
                 query = query.where(cls.provider == provider)
             if id is not None:

@@ -1,3 +1,4 @@
+import secrets
 import threading
 import time
 
@@ -97,6 +98,56 @@ def test_a_user_name_that_is_taken_leaves_the_session_usable(storage, jane):
         storage.user.create_user(username="jane")
     assert caught.value.code == "username_in_use"
     assert storage.user.user_exists(username="jane")
+
+
+class OtherApplication:
+    """An application whose users have a text as primary key, of another name, and a column that must not be empty."""
+
+    def __init__(self, path):
+        class Base(DeclarativeBase): ...
+
+        class Person(Base):
+            __tablename__ = "people"
+            number: Mapped[str] = mapped_column(primary_key=True, default=lambda: secrets.token_hex(8))
+            username: Mapped[str]
+            email: Mapped[str | None] = mapped_column(unique=True)
+            company: Mapped[str]
+
+        self.engine = create_engine(f"sqlite:///{path}")
+        self.session = scoped_session(sessionmaker(self.engine))
+        self.storage = make_storage(Base, Person, self.session)
+        Base.metadata.create_all(self.engine)
+
+
+@pytest.fixture
+def other_app(tmp_path):
+    app = OtherApplication(tmp_path / "other.db")
+    yield app
+    app.session.remove()
+    app.engine.dispose()
+
+
+def test_the_primary_key_may_have_any_name(other_app):
+    user = other_app.storage.user
+    jane, joe = (user.create_user(username=name, company="Acme") for name in ("jane", "joe"))
+    first = user.create_social_auth(jane, "ns:1", "bitbucket-server")
+    user.create_social_auth(joe, "ns:2", "bitbucket-server")
+    assert list(user.get_social_auth_for_user(jane)) == [first]
+    assert not user.allowed_to_disconnect(jane, "bitbucket-server", first.id)
+
+
+def test_a_column_that_must_not_be_empty_is_no_user_name_in_use(other_app):
+    other_app.storage.user.changed(other_app.storage.user.create_user(username="joe", company="Acme"))
+    with pytest.raises(IntegrityError, match="company"):
+        other_app.storage.user.create_user(username="jane", email=None)
+    assert not other_app.storage.user.user_exists(username="jane")
+
+
+def test_what_else_may_be_there_once_is_refused_as_a_user_name_is(other_app):
+    user = other_app.storage.user
+    user.changed(user.create_user(username="jane", email="jane@example.com", company="Acme"))
+    with pytest.raises(AuthAssociationError):
+        user.create_user(username="joe", email="jane@example.com", company="Acme")
 
 
 def test_users_are_found_and_changed(app, storage, jane):
