@@ -27,6 +27,7 @@ from . import configuration
 _LOG = logging.getLogger(__name__)
 _LABEL = "social_bitbucket_server"
 _OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
+_SIGNED_COOKIES = "django.contrib.sessions.backends.signed_cookies"
 _SESSION_MIDDLEWARE = "social_bitbucket_server.django.middleware.IntegrationSessionMiddleware"
 _ERROR_MIDDLEWARE = (
     "social_bitbucket_server.django.middleware.LoginErrorMiddleware",
@@ -94,6 +95,14 @@ def check_deployment(**_arguments: Any) -> list[CheckMessage]:
                 "not come from whatever Host header a request has.",
             )
         )
+    if settings.SESSION_ENGINE == _SIGNED_COOKIES:
+        found.append(
+            _warning(
+                "W004",
+                "Keep sessions on the server, by another SESSION_ENGINE, because a signed cookie that somebody copied "
+                "stays logged in after the logout.",
+            )
+        )
     return found
 
 
@@ -122,6 +131,13 @@ def _networks() -> Iterator[CheckMessage]:
             f"Let {_OWN}PRIVATE_NETWORKS map login links, or *, to lists of private networks such as 10.20.0.0/16, and "
             f"{_OWN}TEST_ADDRESSES list single addresses: {error}",
         )
+
+
+def _plain_http_hosts() -> Iterator[CheckMessage]:
+    try:
+        configuration.base_url_rules()
+    except BitbucketServerError as error:
+        yield _error("E018", f"Mend {_OWN}HTTP_HOSTS: {error.reason}")
 
 
 def _test_addresses() -> Iterator[CheckMessage]:
@@ -264,6 +280,7 @@ def _error(number: str, sentence: str) -> Error:
 _CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     _key_ring,
     _networks,
+    _plain_http_hosts,
     _test_addresses,
     _cookies,
     _pipeline,

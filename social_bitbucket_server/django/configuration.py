@@ -67,8 +67,13 @@ def _parsed_ring(text: str) -> KeyRing:
 
 
 def base_url_rules() -> BaseURLRules:
-    """Which base URLs an integration may have."""
-    plain_http = frozenset(setting("HTTP_HOSTS") or ())
+    """Which base URLs an integration may have. Raises ``setting_invalid``."""
+    hosts = setting("HTTP_HOSTS") or ()
+    if isinstance(hosts, str):  # whose letters would be hosts
+        raise BitbucketServerError(
+            "setting_invalid", 'It is a list of hosts, such as ["bitbucket.test.example"].', parameter="HTTP_HOSTS"
+        )
+    plain_http = frozenset(hosts)
     ports = frozenset(ORGANIZATION_RULES.ports or ())
     return replace(
         ORGANIZATION_RULES,

@@ -5,6 +5,7 @@ import functools
 import pytest
 from django.conf import settings
 from django.core.checks import Tags, run_checks
+from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connection
@@ -15,6 +16,7 @@ from social_django import views
 from social_bitbucket_server import checks as library_checks
 from social_bitbucket_server.django import checks, integrations
 from social_bitbucket_server.django.middleware import IntegrationSessionMiddleware
+from social_bitbucket_server.django.models import Integration
 from tests.frameworks.django.conftest import newest_event
 
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
@@ -69,6 +71,7 @@ def test_a_host_on_this_machine_needs_no_secure_cookies():
         ("E014", {"SOCIAL_AUTH_PIPELINE": OLD_PIPELINE}, "auth_allowed, social_core.pipeline.social_auth.social_user"),
         ("E014", {f"{OWN}PIPELINE": []}, f"Add to {OWN}PIPELINE"),
         ("E015", {f"{OWN}INTEGRATIONS": SAME_NAMESPACE}, "different namespaces"),
+        ("E018", {f"{OWN}HTTP_HOSTS": "bitbucket.test.example"}, f"Mend {OWN}HTTP_HOSTS: It is a list of hosts"),
         ("E017", {"MIDDLEWARE": MIDDLEWARE}, "IntegrationSessionMiddleware to MIDDLEWARE"),
     ],
 )
@@ -82,6 +85,7 @@ def test_a_setting_that_takes_a_protection_away_stops_django(number, settings, s
     ("number", "settings"),
     [
         ("E020", {ORIGIN: "https://app.example", f"{OWN}TEST_ADDRESSES": []}),
+        ("W004", {"SESSION_ENGINE": "django.contrib.sessions.backends.signed_cookies"}),
         ("E021", {f"{OWN}INTEGRATIONS": None, ORIGIN: None, f"{OWN}TEST_ADDRESSES": [], "ALLOWED_HOSTS": ["*"]}),
     ],
 )
@@ -92,6 +96,13 @@ def test_a_deployment_is_told_more(number, settings):
 
 def test_a_deployment_is_told_of_an_origin_that_is_none_as_well():
     assert "E004" in found(deploy=True, **{ORIGIN: "https://[app.example"})
+
+
+def test_nobody_enters_a_server_while_a_text_stands_for_the_list_of_hosts():
+    record = Integration(name="Acme", slug="acme", base_url="https://bitbucket.example.com")
+    as_text = override_settings(**{f"{OWN}HTTP_HOSTS": "bitbucket.test.example"})
+    with as_text, pytest.raises(ValidationError, match="It is a list of hosts"):
+        record.full_clean()
 
 
 class OwnSessionMiddleware(IntegrationSessionMiddleware):
