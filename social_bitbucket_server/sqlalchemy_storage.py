@@ -66,8 +66,6 @@ def make_storage(
     """
     user_table = cast("Any", inspect(user_class)).local_table
     user_key = user_table.primary_key.columns[0]
-    columns = cast("Any", inspect(user_class)).column_attrs
-    unique = {"username", *(each.key for each in columns if each.columns[0].unique)}
 
     # The declarative base comes first: after one of core's mixins, whose methods would win, ``save`` does nothing.
     class Stored(base):  # type: ignore[valid-type, misc]  # a base class that only the caller knows
@@ -144,6 +142,8 @@ def make_storage(
                 session.flush()
             except IntegrityError as error:
                 session.rollback()
+                columns = cast("Any", inspect(user_class)).column_attrs
+                unique = {"username", *(each.key for each in columns if each.columns[0].unique)}
                 given = {name: known[name] for name in unique if known.get(name) is not None}
                 if not any(cls.user_exists(**{name: value}) for name, value in given.items()):
                     raise
