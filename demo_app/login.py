@@ -102,6 +102,8 @@ def _begin(
 
 
 def _complete(integration: str, oauth: OAuth) -> ResponseReturnValue:
+    if request.method == "HEAD":  # which would use the login up
+        abort(405)
     record = integrations.find_enabled(integration)
     if record is None:
         abort(404)

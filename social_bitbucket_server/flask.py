@@ -29,6 +29,7 @@ from social_core.utils import module_member, setting_name
 from social_flask.routes import social_auth as stock_blueprint
 from social_flask.strategy import FlaskStrategy as StockFlaskStrategy
 from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import MethodNotAllowed
 from wtforms.validators import ValidationError
 
 from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
@@ -167,8 +168,10 @@ def complete(
 
     *login* is called with the backend, the user and their identity. Whoever was logged in before stays out of it: an
     identity is never attached to the account that happens to be open. Only where :func:`connect` began it, it is
-    attached to the person who did, and *connected* is called instead of *login*. Raises ``SocialAuthBaseException``.
+    attached to the person who did, and *connected* is called instead of *login*. Raises ``SocialAuthBaseException``;
+    ``MethodNotAllowed`` for a HEAD, which would use the login up.
     """
+    _refuse_head()
     completing = _backend(callback_path, backend)
     if not completing.is_connecting:
         return do_complete(completing, login=login, user=None)
@@ -196,7 +199,8 @@ def is_trial(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> b
 
 def complete_trial(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Profile:
     """Finish the login that began with :func:`try_login`, if the same person is still logged in. Returns whose account
-    Bitbucket says it is. Raises ``SocialAuthBaseException``."""
+    Bitbucket says it is. Raises what :func:`complete` raises."""
+    _refuse_head()
     return _backend(callback_path, backend).complete_trial(_person())
 
 
@@ -224,6 +228,12 @@ def _begun(backend: LoginBackend[Response, Any]) -> Response:
     """Where an abandoned login wanted to go is no matter of this one's."""
     session.pop("next", None)
     return do_auth(backend)
+
+
+def _refuse_head() -> None:
+    """Flask answers it wherever it answers a GET."""
+    if request.method == "HEAD":
+        raise MethodNotAllowed(["GET"])
 
 
 def _person() -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -103,6 +104,15 @@ def test_declining_leads_back_to_the_login_page_with_a_notice(demo: Demo, sandbo
     answer = jane.get(sandbox.authorize(jane.begin(acme).location, user="jane", allow=False))
     assert (answer.status, answer.location) == (303, "/o/acme/login?e=declined")
     assert "Nobody was logged in." in jane.get(answer.location).words
+
+
+def test_asking_for_the_headers_of_a_callback_finishes_no_login(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    jane = demo.visitor()
+    callback = urlsplit(sandbox.authorize(jane.begin(acme).location, user="jane"))
+    asked = len(sandbox.requests)
+    assert jane.transport.send("HEAD", f"{callback.path}?{callback.query}", None, {}).status == 405
+    assert len(sandbox.requests) == asked
+    assert jane.get(callback.geturl()).status == 303
 
 
 def test_a_callback_works_once(demo: Demo, sandbox: Sandbox, acme: str) -> None:

@@ -93,6 +93,11 @@ class Browser:
         parts = urlsplit(address)
         return self._client.get(f"{parts.path}?{parts.query}")
 
+    def look_at(self, address):
+        """Ask for the headers alone, as link checkers do."""
+        parts = urlsplit(address)
+        return self._client.head(f"{parts.path}?{parts.query}")
+
     def log_in(self, integration, sandbox, user="jane"):
         begun = self.begin(f"/login/bitbucket-server/{integration}/")
         return self.open(sandbox.authorize(begun.location, user=user))
@@ -332,6 +337,14 @@ def test_a_problem_in_the_callback_counts_only_for_a_login_under_way(host, brows
     (token,) = parse_qs(urlsplit(begun.location).query)["oauth_token"]
     browser.open(f"/complete/bitbucket-server/one/?oauth_problem={reported}&oauth_token={token}")
     assert host.problem == problem
+
+
+def test_asking_for_the_headers_of_a_callback_finishes_no_login(browser, sandboxes):
+    callback = sandboxes[0].authorize(browser.begin("/login/bitbucket-server/one/").location, user="jane")
+    answer = browser.look_at(callback)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+    assert not sandboxes[0].requests.to("/access-token")
+    assert browser.open(callback).status_code == 303
 
 
 def test_a_callback_that_names_a_login_that_was_never_interrupted_is_refused(browser):
