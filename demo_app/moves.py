@@ -80,7 +80,7 @@ def begin_anew(record: IntegrationRecord, server_url: ServerURL) -> int:
     if record.client_credentials is not None:
         database.session.delete(record.client_credentials)
     key_rotation.retire_replaced(record)
-    is_insecure = server_url.scheme == "http"
-    audit.record("integration.began_anew", integration_id=record.id, people=concerned, insecure=is_insecure)
+    audit.record("integration.updated", integration_id=record.id, insecure=server_url.scheme == "http")
+    audit.record("integration.began_anew", integration_id=record.id, people=concerned)
     database.session.commit()
     return concerned

@@ -159,7 +159,7 @@ def test_m5_row_67_plain_http_is_said_on_the_page_and_in_the_audit_log(world):
     assert "This base URL is not encrypted." not in owner.get(path).text
     form = {"name": "A", "platform": PLATFORM, "base_url": "http://bb.acme.test", "enabled": "y"}
     assert owner.post(f"{path}/edit", form, token_from=f"{path}/edit").status == 303
-    assert world.events("integration.began_anew")[-1]["insecure"] is True
+    assert world.events("integration.updated")[-1]["insecure"] is True
     assert "This base URL is not encrypted." in owner.get(path).text
 
 
