@@ -90,21 +90,23 @@ def refuse_unsafe_login(backend: BaseAuth[Any]) -> None:
 
 
 class _SafeSettings:
-    """The settings of the last login that were safe. It does not show them: there may be private keys among them."""
+    """The settings of each backend's last login that was safe. It does not show them: there may be private keys among
+    them."""
 
     # What needs a key ring looks for it with each login.
     _NAMES = ("PIPELINE", "VERIFY_SSL", "INTEGRATIONS", "SANITIZE_REDIRECTS", "CALLBACK_ORIGIN", "REDIRECT_IS_HTTPS")
 
     def __init__(self) -> None:
-        self._values: tuple[Any, ...] = ()
+        self._values: dict[str, tuple[Any, ...]] = {}
 
     def are(self, settings: _Settings) -> bool:
         """Whether these are the same."""
-        return bool(self._values) and all(map(is_, self._values, map(settings.__getitem__, self._NAMES)))
+        known = self._values.get(settings.prefix, ())
+        return bool(known) and all(map(is_, known, map(settings.__getitem__, self._NAMES)))
 
     def keep(self, settings: _Settings) -> None:
         """Remember these instead."""
-        self._values = tuple(map(settings.__getitem__, self._NAMES))
+        self._values[settings.prefix] = tuple(map(settings.__getitem__, self._NAMES))
 
 
 _safe = _SafeSettings()

@@ -243,7 +243,6 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             raise BitbucketServerError("integration_changed")
         if pending.connects_to and _user_id(user) != pending.connects_to:
             raise BitbucketServerError("person_changed")
-        refuse_unsafe_login(self)
         return begun, pending
 
     def do_auth(self, access_token: AccessToken, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
