@@ -66,17 +66,31 @@ def run(
 
 
 def _run_program(program: Sequence[str], base_url: str) -> int:
+    process: subprocess.Popen[bytes] | None = None
+    ended_early = False
+
+    def end(*_: object) -> None:
+        nonlocal ended_early
+        if process:
+            process.terminate()
+        else:
+            ended_early = True
+
+    # Before the program begins: it may be told to end as soon as it runs. A terminal interrupts the program, too.
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, end),
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+    }
     try:
         process = subprocess.Popen(program, env={**os.environ, BASE_URL: base_url})  # noqa: S603  # the person's own
+        if ended_early:
+            process.terminate()
+        status = process.wait()
     except OSError as error:
         return _fail(f"{program[0]} cannot be run: {error.strerror}.")
-    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    try:
-        status = process.wait()
-    except KeyboardInterrupt:  # the program was interrupted, too
-        status = process.wait()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return status if status >= 0 else _BY_SIGNAL - status
 
 

@@ -82,24 +82,18 @@ def test_the_command_serves_a_program_and_ends_with_its_status(public_key, tmp_p
     assert (finished.returncode, finished.stdout, finished.stderr) == (7, "", "")
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 5)])
-def test_a_program_ends_with_the_command(number, status):
-    code = """import signal, sys
-signal.signal(signal.SIGINT, lambda *_: sys.exit(5))
+_ENDED = pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 5)])
+_UNTIL_INTERRUPTED = """import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 print("ready", flush=True)
-signal.pause()"""
-    command = [
-        sys.executable,
-        "-m",
-        "social_bitbucket_server",
-        "sandbox",
-        "--port",
-        "0",
-        "--",
-        sys.executable,
-        "-c",
-        code,
-    ]
+signal.sigwait([signal.SIGINT])
+sys.exit(5)"""
+
+
+@_ENDED
+def test_a_program_ends_with_the_command(number, status):
+    command = [sys.executable, "-m", "social_bitbucket_server", "sandbox", "--port", "0", "--"]
+    command += [sys.executable, "-c", _UNTIL_INTERRUPTED]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
         assert running.stdout.readline() == "ready\n"
         if number == signal.SIGINT:  # a terminal sends it to both
@@ -108,6 +102,30 @@ signal.pause()"""
             running.send_signal(number)
         assert running.stdout.read() == ""
         assert running.wait(30) == status
+
+
+@_ENDED
+def test_a_program_that_has_just_begun_ends_with_the_command(number, status):
+    """The signal comes when the program runs already, and the command does not know it yet."""
+    code = f"""import os, signal, subprocess, sys
+from social_bitbucket_server.sandbox.command import run
+
+begin = subprocess.Popen
+
+def begin_slowly(*arguments, **options):
+    process = begin(*arguments, **options, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    if {int(number)} == signal.SIGINT:
+        os.killpg(0, signal.SIGINT)
+    else:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return process
+
+subprocess.Popen = begin_slowly
+sys.exit(run(port=0, context="", version="7.6.0", program=[sys.executable, "-c", {_UNTIL_INTERRUPTED!r}]))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], timeout=60, start_new_session=True)
+    assert ended.returncode == status
 
 
 def test_the_command_makes_the_application_links(public_key, capsys):
