@@ -138,7 +138,9 @@ _REASONS = {
     "form_refused": "Its form was too old, or another site sent it.",
     "login_link_closed": "The login link was closed while the login was under way.",
     "password_wrong": "The owner's e-mail address or password was wrong.",
+    "pending_key": "It is the new one, which waits for Bitbucket; people log in with the one in use. Make another one.",
     "person_disabled": "The person is disabled here.",
+    "replaced_key": "It is the old one; logins that began with it have to begin again.",
     "too_often": "It was tried too often.",
 }
 """For what only this application can refuse."""

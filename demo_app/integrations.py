@@ -420,20 +420,34 @@ def signing_with(
     record: IntegrationRecord, pair: KeyPair, *, pending: KeyPair | None = None, replaced: KeyPair | None = None
 ) -> Integration:
     """*record* as the library wants it, with requests signed by *pair*'s private key; by that of *pending* where
-    Bitbucket has it already, and by that of *replaced* in logins that began with it.
+    Bitbucket has it already, and by that of *replaced* in logins that began with it. Either of those two is left out
+    where it cannot be opened, which is written down.
 
     Raises ``sealed_key_unopenable``, and ``invalid_base_url`` where the operator does not allow the server any more.
     """
     try:
         own = _credentials(pair)
-        others = {
-            "pending": _credentials(pending) if pending is not None else None,
-            "replaced": _credentials(replaced) if replaced is not None else None,
-        }
     except BitbucketServerError:
         audit.record("key.decrypt_failed", outcome="failure", integration_id=record.id)
         raise
-    return Integration(consumer_key=own.consumer_key, private_key=own.private_key, **others, **_by_either_oauth(record))
+    return Integration(
+        consumer_key=own.consumer_key,
+        private_key=own.private_key,
+        pending=_credentials_if_opened(pending),
+        replaced=_credentials_if_opened(replaced),
+        **_by_either_oauth(record),
+    )
+
+
+def _credentials_if_opened(pair: KeyPair | None) -> Credentials | None:
+    if pair is None:
+        return None
+    try:
+        return _credentials(pair)
+    except BitbucketServerError:
+        code = f"{pair.stored_state}_key"
+        audit.record("key.decrypt_failed", outcome="failure", integration_id=pair.integration_id, code=code)
+        return None
 
 
 def _credentials(pair: KeyPair) -> Credentials:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from django.db import router, transaction
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     Administrator = AbstractBaseUser | AnonymousUser | None
 
+_LOG = logging.getLogger(__name__)
 _WRITTEN_ALONE = frozenset({"enabled", "last_login_at", "server_version"})
 _FIRST_VERSION_WITH_NEW_DIALOG = (7, 20)
 
@@ -56,13 +58,13 @@ def find_enabled(**key: str) -> AbstractIntegration | None:
 
 def signing_with(record: AbstractIntegration, pair: KeyPair, pending: KeyPair | None = None) -> Integration:
     """*record* as the library wants it, with requests signed by *pair*'s private key, or by that of *pending*, which
-    waits for Bitbucket to have it. Raises what :func:`find` does."""
+    waits for Bitbucket to have it, and is left out where it cannot be opened. Raises what :func:`find` does."""
     try:
         private_key = sealed_keys.open_private_key(pair)
-        waiting_key = sealed_keys.open_private_key(pending) if pending is not None else None
     except BitbucketServerError as error:
         events.record(Happening.KEY_UNOPENABLE, integration_id=record.pk, problem=error.code)
         raise
+    waiting_key = _key_that_waits(pending) if pending is not None else None
     return Integration(
         id=record.pk,
         server_url=ServerURL.parse(record.base_url, configuration.base_url_rules()),
@@ -77,6 +79,19 @@ def signing_with(record: AbstractIntegration, pair: KeyPair, pending: KeyPair | 
         timeout=configuration.setting("REQUESTS_TIMEOUT") or 10.0,
         address_policy=record.address_policy(),
     )
+
+
+def _key_that_waits(pair: KeyPair) -> PrivateKey | None:
+    """Its private key; where it cannot be opened, people go on with the one in use, and the operator is told."""
+    try:
+        return sealed_keys.open_private_key(pair)
+    except BitbucketServerError as error:
+        events.record(Happening.KEY_UNOPENABLE, integration_id=pair.integration_id, problem=error.code)
+        _LOG.warning(
+            "the new private key of the integration %s, which waits for Bitbucket, cannot be opened; make another one",
+            pair.integration_id,
+        )
+        return None
 
 
 def make_private_key() -> PrivateKey:

@@ -8,7 +8,9 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import select
 
+from demo_app import database
 from demo_app.models import AuditEntry, KeyPair, SocialStorage, User
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
@@ -317,6 +319,21 @@ def test_a_login_that_is_refused_with_both_keys_fails_and_changes_nothing(
     assert demo.visitor().begin(acme).status == 503
     assert len(nonces_of_request_tokens(sandbox, since)) == 2
     assert sorted(demo.rows(KeyPair.stored_state)) == [("active",), ("pending",)]
+
+
+def test_a_new_key_that_cannot_be_opened_keeps_nobody_out_and_is_written_down(
+    demo: Demo, sandbox: Sandbox, acme: str, rotating: tuple[Visitor, Callable[[], None]]
+) -> None:
+    owner, _ = rotating
+    with demo.app.app_context():
+        (pair,) = database.session.scalars(select(KeyPair).where(KeyPair.stored_state == "pending"))
+        pair.sealed_private_key = "garbage"
+        database.session.commit()
+    assert log_in(demo.visitor(), acme, sandbox).status == 303
+    written_down = demo.rows(AuditEntry.event, AuditEntry.integration_id, AuditEntry.details)
+    unopened = [(id_, details["code"]) for event, id_, details in written_down if event == "key.decrypt_failed"]
+    assert set(unopened) == {(acme.rpartition("/")[2], "pending_key")}
+    assert "people log in with the one in use" in owner.get("/o/acme/settings/audit").words
 
 
 def test_another_organizations_integration_cannot_begin_here(demo: Demo, sandbox: Sandbox, acme: str) -> None:

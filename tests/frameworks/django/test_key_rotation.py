@@ -66,6 +66,13 @@ def test_a_login_that_is_refused_with_both_keys_fails_and_changes_nothing(rotati
     assert states() == before
 
 
+def test_a_new_key_that_cannot_be_opened_keeps_nobody_out_and_is_written_down(rotating, bitbucket_sandbox, caplog):
+    KeyPair.objects.filter(state="pending").update(sealed_private_key="garbage")
+    assert Visitor().log_in(rotating, bitbucket_sandbox).status_code == 303
+    assert "key.decrypt_failed" in happenings()
+    assert f"the new private key of the integration {rotating.pk}, which waits for Bitbucket, cannot be" in caplog.text
+
+
 def test_of_two_logins_that_find_out_at_once_one_puts_the_new_key_in_use(rotating):
     found = integrations.find(rotating.pk)
     for _ in range(2):
