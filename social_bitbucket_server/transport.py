@@ -48,6 +48,7 @@ _WAIT_FOR_CONNECTION = 0.25
 _FAILURES_UNTIL_OPEN = 3
 _SECONDS_OPEN = 5.0
 _CHUNK = 16 * 1024
+_NO_RETRIES = urllib3.Retry(total=False, redirect=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +151,17 @@ def _exchange(
     with _MAKING:
         context = ssl_context(route.verify, route.ca_certificates)
         context.sslsocket_class = _TLSSocket
-        manager = _manager(os.getpid(), _origin(url), route, context)
-    response = manager.urlopen(
+        origin = _origin(url)
+        way = _way(os.getpid(), origin, route, context)
+    response = way.urlopen(
         method,
-        url,
+        url[len(origin) :] if route.proxy is None else url,
         body=None if body is None else body.encode(),
         headers={"User-Agent": "social-auth-bitbucket-server", "Accept-Encoding": "identity", **headers},
         redirect=False,
-        retries=False,
+        retries=_NO_RETRIES,
         timeout=urllib3.Timeout(exchange.remaining()),
-        pool_timeout=_WAIT_FOR_CONNECTION,
+        pool_timeout=_WAIT_FOR_CONNECTION,  # type: ignore[arg-type]  # it is a float, says its documentation
         preload_content=False,
         decode_content=False,
     )
@@ -361,16 +363,18 @@ os.register_at_fork(before=_MAKING.acquire, after_in_parent=_MAKING.release, aft
 
 
 @lru_cache(maxsize=SERVERS)
-def _manager(
+def _way(
     process: int,  # noqa: ARG001  # see above
-    origin: str,  # noqa: ARG001  # one for each server, so that all of them together are bounded
+    origin: str,
     route: Route,
     context: ssl.SSLContext,
-) -> urllib3.PoolManager:
+) -> urllib3.PoolManager | urllib3.HTTPConnectionPool:
+    """The connections to one server: a pool, which takes paths; through a proxy a manager, which takes whole URLs and
+    knows what a proxy wants to be told."""
     options: dict[str, Any] = {"num_pools": 1, "maxsize": CONNECTIONS, "block": True, "ssl_context": context}
     manager = urllib3.PoolManager(**options) if route.proxy is None else _proxy_manager(route.proxy, options)
     manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
-    return manager
+    return manager.connection_from_url(origin) if route.proxy is None else manager
 
 
 def _proxy_manager(proxy: str, options: Mapping[str, Any]) -> urllib3.ProxyManager:

@@ -60,6 +60,6 @@ def integration(server: ScriptedServer, private_key: PrivateKey) -> Integration:
 @pytest.fixture(autouse=True)
 def fresh_connections() -> None:
     """A port may serve another test again: nothing that was learnt about it is kept."""
-    transport._manager.cache_clear()
+    transport._way.cache_clear()
     transport._breaker.cache_clear()
     clock.forget()

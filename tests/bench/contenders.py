@@ -136,7 +136,7 @@ class Ours(Contender):
         return str(backend.auth_complete().name)
 
     def hang_up(self) -> None:
-        transport._manager.cache_clear()
+        transport._way.cache_clear()
 
 
 class _ObviousBackend(BaseOAuth1):

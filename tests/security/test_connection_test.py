@@ -77,7 +77,7 @@ def test_the_way_back_to_oauth_1_tells_the_log_alone_that_it_is_blocked(world):
     world.change_integration(world.b, oauth1_ended_at=clock.now())
     for addresses in (world.addresses["deny.test"], []):
         transport._breaker.cache_clear()
-        transport._manager.cache_clear()
+        transport._way.cache_clear()
         world.addresses["bb-b.test"] = addresses
         page = owner.post(f"{path}/go-back", token_from=path)
         assert page.status == 422

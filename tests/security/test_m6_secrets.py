@@ -272,7 +272,7 @@ def test_m6_row_83_no_traceback_with_local_variables_shows_a_secret(world, monke
     )
 
     def traceback_of(stage: str, owner: Any, name: str) -> str:
-        transport._manager.cache_clear()
+        transport._way.cache_clear()
         world.forget_opened_keys()
         browser = world.stranger(InThisThread)
         token = browser.get(world.b.login_path).csrf_field
@@ -742,7 +742,7 @@ def test_m6_row_92_a_server_that_cannot_be_asked_promotes_nothing(world):
     pages = []
     for addresses in (world.addresses["deny.test"], []):
         transport._breaker.cache_clear()
-        transport._manager.cache_clear()
+        transport._way.cache_clear()
         world.addresses["bb-b.test"] = addresses
         pages.append(verify(owner, world.b).without_reference)
     assert pages[0] == pages[1]

@@ -56,8 +56,8 @@ def test_the_connection_is_used_again(server):
 
 
 def test_connections_are_kept_to_the_servers_that_were_asked_last(monkeypatch):
-    two = lru_cache(maxsize=2)(transport._manager.__wrapped__)
-    monkeypatch.setattr(transport, "_manager", two)
+    two = lru_cache(maxsize=2)(transport._way.__wrapped__)
+    monkeypatch.setattr(transport, "_way", two)
     with ScriptedServer() as first, ScriptedServer() as second, ScriptedServer() as third:
         for server in (first, second, first, third, first, second):
             send("GET", f"{server.url}/x")
