@@ -48,8 +48,8 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
     REQUEST_TOKEN_METHOD = "POST"  # noqa: S105  # not a token
     LOGIN_PARAMETER = "oauth_token"
 
-    def get_integration(self, integration_id: str) -> Integration | None:
-        """The integration of this id, or ``None``. Override it to look integrations up in a place of your own."""
+    def configured_integration(self, integration_id: str) -> Integration | None:
+        """The integration of this id in the setting ``…_INTEGRATIONS``, or ``None``."""
         return find_integration(self.setting("INTEGRATIONS") or {}, integration_id)
 
     def single_integration(self) -> Integration:
@@ -162,8 +162,8 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
     title = "Bitbucket Server"
     LOGIN_PARAMETER = "state"
 
-    def get_integration(self, integration_id: str) -> OAuth2Integration | None:
-        """The integration of this id, or ``None``. Override it to look integrations up in a place of your own."""
+    def configured_integration(self, integration_id: str) -> OAuth2Integration | None:
+        """The integration of this id in the setting ``…_INTEGRATIONS``, or ``None``."""
         return find_oauth2_integration(self.setting("INTEGRATIONS") or {}, integration_id)
 
     def single_integration(self) -> OAuth2Integration:

@@ -10,7 +10,9 @@ from html import escape
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from .problems import Who, http_status, problem_to_show
+from social_core.exceptions import AuthConfigurationError
+
+from .problems import PROBLEMS, Who, http_status, problem_to_show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,13 +61,10 @@ def reference(error: SocialAuthBaseException) -> str:
     """A number for the person to quote, written to the log together with what happened, which names no person and
     holds no secret."""
     number = secrets.token_hex(4)
-    _LOG.warning(
-        "login failed: reference=%s problem=%s code=%s stage=%s",
-        number,
-        error.context.get("problem", "-"),
-        error.code,
-        error.stage,
-    )
+    problem = error.context.get("problem", "-")
+    _LOG.warning("login failed: reference=%s problem=%s code=%s stage=%s", number, problem, error.code, error.stage)
+    if problem in PROBLEMS and isinstance(error, AuthConfigurationError):
+        _LOG.warning("reference=%s: %s", number, error.detail)
     return number
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from social_core.backends.base import ResponseT_co
 from social_core.backends.oauth import OAuthAuth
 from social_core.exceptions import AuthAssociationError, AuthConfigurationError, ErrorStage
-from social_core.utils import setting_url, user_is_active, user_is_authenticated
+from social_core.utils import setting_name, setting_url, user_is_active, user_is_authenticated
 
 from .admission import Admission
 from .checks import refuse_unsafe_login
@@ -71,8 +71,8 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     # What each OAuth does in its own way
 
-    def get_integration(self, integration_id: str) -> IntegrationT | None:
-        """The integration of this id, or ``None``. Override it to look integrations up in a place of your own."""
+    def configured_integration(self, integration_id: str) -> IntegrationT | None:
+        """The integration of this id in the setting ``…_INTEGRATIONS``, or ``None``."""
         raise NotImplementedError
 
     def single_integration(self) -> IntegrationT:
@@ -93,6 +93,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     # Which server
 
+    def get_integration(self, integration_id: str) -> IntegrationT | None:
+        """The integration of this id, or ``None``. Override it to look integrations up in a place of your own."""
+        return self.configured_integration(integration_id)
+
     def chosen_integration(self) -> IntegrationT:
         """The one server of plain settings, or the integration that the request names.
 
@@ -100,6 +104,11 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """
         if self.has_single_server:
             return self.single_integration()
+        if not self.setting("INTEGRATIONS") and type(self).get_integration is LoginBackend.get_integration:
+            url, integrations = setting_name(self.name, "URL"), setting_name(self.name, "INTEGRATIONS")
+            raise BitbucketServerError(
+                "setting_missing", f"Neither {url} nor {integrations} is configured.", parameter="URL"
+            )
         integration_id = self._parameter("integration", absent="integration_missing")
         integration = self.get_integration(integration_id)
         if integration is None:

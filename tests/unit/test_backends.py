@@ -12,6 +12,7 @@ from social_core.strategy import BaseStrategy
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.configuration import configured_backend
+from social_bitbucket_server.error_page import error_page
 
 PATH = "social_bitbucket_server.backends.BitbucketServerOAuth1"
 
@@ -109,11 +110,31 @@ def test_cores_own_ways_of_asking_are_closed(backend, call):
     assert caught.value.code == "unsupported_feature"
 
 
-def test_nothing_configured_says_what_is_missing(backend):
-    with pytest.raises(AuthInputError) as caught:
-        backend.auth_url()
-    assert caught.value.context["problem"] == "integration_missing"
+@pytest.mark.parametrize(
+    ("backend_class", "prefix"),
+    [
+        (BitbucketServerOAuth1, "SOCIAL_AUTH_BITBUCKET_SERVER"),
+        (BitbucketServerOAuth2, "SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2"),
+    ],
+)
+def test_nothing_configured_is_said_to_the_operator_with_the_settings_names(backend_class, prefix, caplog):
+    with pytest.raises(AuthConfigurationError) as caught:
+        backend_class(Strategy(), "/").auth_url()
+    assert caught.value.context["problem"] == "setting_missing"
     assert caught.value.stage == "begin"
+    page = error_page(caught.value)
+    assert page.status == 503
+    assert f"Neither {prefix}_URL nor {prefix}_INTEGRATIONS is configured." in caplog.text
+
+
+def test_an_application_that_looks_integrations_up_itself_needs_no_setting():
+    class OwnLookUp(BitbucketServerOAuth1):
+        def get_integration(self, integration_id):
+            return None
+
+    with pytest.raises(AuthInputError) as caught:
+        OwnLookUp(Strategy(), "/").auth_url()
+    assert caught.value.context["problem"] == "integration_missing"
 
 
 def test_the_callback_names_its_integration_in_the_query_where_the_route_does_not(integration):
