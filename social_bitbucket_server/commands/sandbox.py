@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from . import CommandError, add_command
+from .key_files import read
 
 _PACKAGES = {"flask", "waitress"}
 
@@ -51,7 +51,7 @@ examples:
 def _run(arguments: argparse.Namespace) -> int:
     try:
         # Here, because it needs packages that only the extra installs.
-        from ..sandbox.command import run
+        from ..sandbox.command import CommandFailedError, run
     except ModuleNotFoundError as error:
         if error.name not in _PACKAGES:
             raise
@@ -59,13 +59,16 @@ def _run(arguments: argparse.Namespace) -> int:
             f"The sandbox needs {error.name}, which is not installed.\n"
             "Install it with: pip install 'social-auth-bitbucket-server[sandbox]'"
         ) from None
-    return run(
-        port=arguments.port,
-        context=arguments.context,
-        version=arguments.version,
-        links=[_link(text) for text in arguments.link],
-        program=arguments.program,
-    )
+    try:
+        return run(
+            port=arguments.port,
+            context=arguments.context,
+            version=arguments.version,
+            links=[_link(text) for text in arguments.link],
+            program=arguments.program,
+        )
+    except CommandFailedError as error:
+        raise CommandError(str(error)) from None
 
 
 def _link(text: str) -> tuple[str, str]:
@@ -73,7 +76,5 @@ def _link(text: str) -> tuple[str, str]:
     consumer_key, _, path = text.partition("=")
     if not consumer_key or not path:
         raise CommandError(f"{text} is no consumer key and file, such as my-application=bitbucket.pub.")
-    try:
-        return consumer_key, Path(path).read_text()
-    except (OSError, UnicodeDecodeError):
-        raise CommandError(f"{path} cannot be read.") from None
+    # What has other characters is no public key, which the sandbox says.
+    return consumer_key, read(path).decode("ascii", "replace")

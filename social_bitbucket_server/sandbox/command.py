@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from .application_links import LIST
 from .links import LinkRefusedError
+from .public_keys import UnreadablePublicKeyError, read_public_key
 from .server import Sandbox
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from .records import Answer
     from .users import User
+
+
+class CommandFailedError(Exception):
+    """What keeps the command from serving, in one sentence."""
 
 
 _BY_SIGNAL = 128
@@ -39,20 +44,23 @@ def run(
     """Serve until Ctrl-C, until *stopped* is set, or where there is a *program*, until that has ended.
 
     *links*: consumer keys and public keys that are linked from the beginning. Returns the exit status: the program's,
-    else 0, or 1 where serving cannot begin.
+    else 0. Raises :class:`CommandFailedError` where serving cannot begin.
     """
     try:
         on_answer = None if program else _print_answer
         sandbox = Sandbox(port=port, context=context, version=version, host=host, on_answer=on_answer)
         for consumer_key, public_key in links:
+            read_public_key(public_key)
             sandbox.link(consumer_key=consumer_key, public_key=public_key)
         sandbox.start()
+    except UnreadablePublicKeyError as error:
+        raise CommandFailedError(f"The public key of {consumer_key} cannot be used. {error}") from None
     except LinkRefusedError as error:
-        return _fail(f"The application link is refused: {error}")
+        raise CommandFailedError(f"The application link of {consumer_key} is refused. {error}") from None
     except ValueError as error:
-        return _fail(str(error))
+        raise CommandFailedError(str(error)) from None
     except OSError as error:
-        return _fail(_why_not(error, host, port))
+        raise CommandFailedError(_why_not(error, host, port)) from None
     try:
         if program:
             return _run_program(program, sandbox.url)
@@ -87,7 +95,7 @@ def _run_program(program: Sequence[str], base_url: str) -> int:
             process.terminate()
         status = process.wait()
     except OSError as error:
-        return _fail(f"{program[0]} cannot be run: {error.strerror}.")
+        raise CommandFailedError(f"{program[0]} cannot be run: {error.strerror}.") from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -133,8 +141,3 @@ def _print(text: str) -> None:
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     sys.stdout.flush()
-
-
-def _fail(text: str) -> int:
-    sys.stderr.write(f"{text}\n")
-    return 1

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from social_bitbucket_server.sandbox.command import run
+from social_bitbucket_server.sandbox.command import CommandFailedError, run
 
 from .calling import ACCESS_TOKEN, CALLBACK, REQUEST_TOKEN, WHOAMI, Caller, send
-from .conftest import pem
+from .conftest import pem, public_pem
 
 
 @pytest.fixture
@@ -65,11 +65,12 @@ def test_it_prints_a_line_for_each_request_without_secrets(serving, capsys, rsa_
     assert printed.err == ""
 
 
-def test_a_port_that_is_taken_is_one_sentence_that_names_the_option(capsys):
+def test_a_port_that_is_taken_is_one_sentence_that_names_the_option():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        assert run(port=port, context="", version="7.6.0") == 1
-    assert capsys.readouterr().err == f"Port {port} on 127.0.0.1 is in use; choose another with --port.\n"
+        with pytest.raises(CommandFailedError) as caught:
+            run(port=port, context="", version="7.6.0")
+    assert str(caught.value) == f"Port {port} on 127.0.0.1 is in use; choose another with --port."
 
 
 @pytest.mark.parametrize(
@@ -79,20 +80,30 @@ def test_a_port_that_is_taken_is_one_sentence_that_names_the_option(capsys):
         ({"context": "x"}, "x is not a context path like /bitbucket."),
         ({"version": "x"}, "x is not a version number like 7.6.0."),
         ({"host": "192.0.2.1"}, "The sandbox cannot listen on 192.0.2.1."),
+        ({"links": [("acme", "")]}, "The public key of acme cannot be used. It is empty."),
+        ({"links": [("acme", "ssh-rsa AAAA")]}, "The public key of acme cannot be used. It is an SSH key; it must be"),
+        ({"program": ["./no-program"]}, "./no-program cannot be run: No such file or directory."),
     ],
 )
-def test_what_cannot_be_served_is_one_sentence(capsys, options, sentence):
-    assert run(**({"port": 0, "context": "", "version": "7.6.0"} | options)) == 1
-    assert capsys.readouterr().err == f"{sentence}\n"
+def test_what_cannot_be_served_is_one_sentence(options, sentence):
+    with pytest.raises(CommandFailedError) as caught:
+        run(**({"port": 0, "context": "", "version": "7.6.0"} | options))
+    assert str(caught.value).startswith(sentence)
 
 
-def test_a_port_without_rights_is_one_sentence(capsys, monkeypatch):
+def test_a_consumer_key_has_one_application_link(rsa_key):
+    links = [("acme", public_pem(rsa_key))] * 2
+    with pytest.raises(CommandFailedError, match=r"^The application link of acme is refused\. There is a link with"):
+        run(port=0, context="", version="7.6.0", links=links)
+
+
+def test_a_port_without_rights_is_one_sentence(monkeypatch):
     def refuse(address):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(socket, "create_server", refuse)
-    assert run(port=80, context="", version="7.6.0") == 1
-    assert "without special rights; choose another with --port" in capsys.readouterr().err
+    with pytest.raises(CommandFailedError, match="without special rights; choose another with --port"):
+        run(port=80, context="", version="7.6.0")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])

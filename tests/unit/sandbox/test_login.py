@@ -11,7 +11,6 @@ from flask import Flask, redirect, request
 
 from social_bitbucket_server.commands import CommandError, sandbox
 from social_bitbucket_server.sandbox import LoginFailedError, Sandbox
-from social_bitbucket_server.sandbox.command import run
 
 from .calling import CALLBACK, Caller
 
@@ -126,17 +125,6 @@ sys.exit(run(port=0, context="", version="7.6.0", program=[sys.executable, "-c",
 """
     ended = subprocess.run([sys.executable, "-c", code], timeout=60, start_new_session=True)
     assert ended.returncode == status
-
-
-def test_the_command_makes_the_application_links(public_key, capsys):
-    links = [("packages", public_key), ("packages", public_key)]
-    assert run(port=0, context="", version="7.6.0", links=links) == 1
-    assert "The application link is refused" in capsys.readouterr().err
-
-
-def test_a_program_that_is_not_there_is_one_sentence(capsys):
-    assert run(port=0, context="", version="7.6.0", program=["/no/such/program"]) == 1
-    assert capsys.readouterr().err == "/no/such/program cannot be run: No such file or directory.\n"
 
 
 @pytest.mark.parametrize("text", ["packages", "packages=", "=key.pub", "packages=/no/such/file"])
