@@ -71,8 +71,10 @@ def _parser() -> argparse.ArgumentParser:
 To set up an integration:
 
   {PROGRAM} keygen --out acme.pem
-  {PROGRAM} worksheet --url https://bitbucket.example.com \\
+  {PROGRAM} worksheet --url https://bitbucket.example.com --consumer-key acme \\
       --application-url https://app.example.com/o/acme/ --private-key-file acme.pem
+  {PROGRAM} check --url https://bitbucket.example.com --consumer-key acme \\
+      --private-key-file acme.pem
 
 '{PROGRAM} COMMAND --help' says more about each command.""",
         formatter_class=argparse.RawDescriptionHelpFormatter,

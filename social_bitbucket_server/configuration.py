@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from functools import lru_cache
@@ -221,11 +222,18 @@ def _private_key(text: str | None, path: str | os.PathLike[str] | None) -> Priva
     if not path:
         raise BitbucketServerError("private_key_missing", parameter="private_key")
     try:
-        return _read_key_file(os.fspath(path), os.stat(path).st_mtime_ns)
+        return _read_key_file(os.fspath(path), _changed_at(path))
     except OSError as error:
         raise BitbucketServerError(
             "setting_invalid", f"The private key's file: {error.strerror}.", parameter="private_key_file"
         ) from error
+
+
+def _changed_at(path: str | os.PathLike[str]) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "No file can have such a name") from error
 
 
 @lru_cache(maxsize=256)

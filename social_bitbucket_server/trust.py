@@ -37,7 +37,7 @@ def _ssl_context(verify: bool | str, ca_certificates: str, changed: int) -> ssl.
     elif isinstance(verify, str):
         try:
             context.load_verify_locations(**({"capath": verify} if os.path.isdir(verify) else {"cafile": verify}))
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, ValueError) as error:  # a name that no file can have
             raise BitbucketServerError(
                 "setting_invalid", "The bundle of CA certificates cannot be read.", parameter="verify"
             ) from error

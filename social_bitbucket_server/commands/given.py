@@ -44,14 +44,27 @@ def add_integration_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--consumer-key", metavar="KEY", help="the consumer key in the application link")
     parser.add_argument("--private-key-file", metavar="FILE", help="the private key")
     parser.add_argument("--ca-file", metavar="FILE", help="the CA certificates that the server is trusted by")
+    add_allow_http(parser)
+
+
+def add_allow_http(parser: argparse.ArgumentParser) -> None:
+    """Add what lets a base URL begin with ``http://`` that is not this machine itself."""
+    parser.add_argument(
+        "--allow-http", action="store_true", help="let the base URL begin with http://, which this machine's own may"
+    )
 
 
 def integration_of(arguments: argparse.Namespace) -> Callable[[], Integration]:
     """What makes the integration of the options, the file, or the settings in the environment."""
     fields = _given_fields(arguments)
-    if not fields:
-        return lambda: single_integration(_setting)
-    return lambda: integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+    if fields:
+        return lambda: integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+    if f"{PREFIX}URL" not in os.environ:
+        raise CommandError(
+            "Which integration? Give --url, --consumer-key and --private-key-file, or a --file with them, or set "
+            f"{PREFIX}URL and the other settings in the environment."
+        )
+    return lambda: single_integration(_Settings(arguments, PREFIX))
 
 
 def any_integration_of(arguments: argparse.Namespace) -> Callable[[], Integration | OAuth2Integration]:
@@ -63,7 +76,7 @@ def any_integration_of(arguments: argparse.Namespace) -> Callable[[], Integratio
         secret = {"client_secret": os.environ.get(SECRET_VARIABLE)}
         return lambda: oauth2_integration_from_fields(SINGLE_INTEGRATION_ID, secret | fields)
     if not fields and f"{PREFIX}URL" not in os.environ and f"{OAUTH2_PREFIX}URL" in os.environ:
-        return lambda: single_oauth2_integration(_oauth2_setting)
+        return lambda: single_oauth2_integration(_Settings(arguments, OAUTH2_PREFIX))
     return integration_of(arguments)
 
 
@@ -75,7 +88,8 @@ def _given_fields(arguments: argparse.Namespace) -> dict[str, Any]:
         "verify": arguments.ca_file,
     }
     fields = dict(_read(arguments.file)) if arguments.file else {}
-    return fields | {name: value for name, value in given.items() if value is not None}
+    fields |= {name: value for name, value in given.items() if value is not None}
+    return fields | {"allow_http": True} if fields and arguments.allow_http else fields
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -85,6 +99,8 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
     except ValueError as error:
         raise CommandError(f"{path} is not TOML: {error}.") from None
+    if not fields:
+        raise CommandError(f"{path} is empty; it needs url, consumer_key and private_key_file at least.")
     for name, value in fields.items():
         kind, words = _KINDS.get(name, _TEXT)
         if not isinstance(value, kind):
@@ -92,17 +108,22 @@ def _read(path: Path) -> Mapping[str, Any]:
     return fields
 
 
-def _setting(name: str, default: Any = None, prefix: str = PREFIX) -> Any:
-    text = os.environ.get(f"{prefix}{name}")
-    if text is None or name == "PROXIES":
-        return default
-    if name == "REQUESTS_TIMEOUT":
-        return _number(text)
-    return {"true": True, "false": False}.get(text.lower(), text)
+class _Settings:
+    """Looks settings up in the environment, by their names without *prefix*."""
 
+    def __init__(self, arguments: argparse.Namespace, prefix: str) -> None:
+        self._allows_http = arguments.allow_http
+        self._prefix = prefix
 
-def _oauth2_setting(name: str, default: Any = None) -> Any:
-    return _setting(name, default, OAUTH2_PREFIX)
+    def __call__(self, name: str, default: Any = None) -> Any:
+        if name == "ALLOW_HTTP" and self._allows_http:
+            return True
+        text = os.environ.get(f"{self._prefix}{name}")
+        if text is None or name == "PROXIES":
+            return default
+        if name == "REQUESTS_TIMEOUT":
+            return _number(text)
+        return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def _number(text: str) -> float:

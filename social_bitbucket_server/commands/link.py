@@ -32,6 +32,8 @@ def add(commands: Any) -> None:
         "link",
         "Make the application link in Bitbucket, as its administrator, and test it.",
         f"""\
+The integration is given as 'PROGRAM check' takes it.
+
 It shows what it will do and asks; with a link that is there already, it puts the integration's values into it, so the
 same command twice changes nothing. The password is asked for without showing it, or taken from {_PASSWORD_VARIABLE}; an
 HTTP access token is taken from {_TOKEN_VARIABLE}. Either is used for these calls alone and kept nowhere.
@@ -50,6 +52,8 @@ example:
         "unlink",
         "Take the application link in Bitbucket away; nobody can log in through it any more.",
         """\
+The integration is given as 'PROGRAM check' takes it, and the administrator's password as 'PROGRAM link' takes it.
+
 example:
   PROGRAM unlink --file acme.toml --application-url https://app.example.com/o/acme/ --user admin""",
     )

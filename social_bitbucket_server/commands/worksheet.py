@@ -8,15 +8,19 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ..configuration import base_url
 from ..keys import PublicKey, new_consumer_key
 from ..link_script import link_script
-from ..server_url import ServerURL
 from ..worksheet import Dialog, Step, oauth2_worksheet, render_text, worksheet
 from . import add_command
+from .given import add_allow_http
 from .key_files import read, read_private_key
+
+if TYPE_CHECKING:
+    from ..server_url import ServerURL
 
 
 def add(commands: Any) -> None:
@@ -39,6 +43,7 @@ With --redirect-url it is that of OAuth 2, an External application; Bitbucket ma
       --redirect-url https://app.example.com/complete/bitbucket-server-oauth2/""",
     )
     parser.add_argument("--url", required=True, help="Bitbucket's base URL, with the context path if it has one")
+    add_allow_http(parser)
     purpose = parser.add_mutually_exclusive_group(required=True)
     purpose.add_argument(
         "--application-url",
@@ -102,7 +107,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         parser.error("one of the arguments --private-key-file --public-key-file is required")
     if arguments.script and arguments.json:
         parser.error("argument --script: not allowed with argument --json")
-    server_url = ServerURL.parse(arguments.url)
+    server_url = _base_url(arguments)
     if arguments.private_key_file is None:
         public_key = PublicKey.read(read(arguments.public_key_file))
     else:
@@ -125,6 +130,10 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _base_url(arguments: argparse.Namespace) -> ServerURL:
+    return base_url({"url": arguments.url, "allow_http": arguments.allow_http})
+
+
 def _run_oauth2(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     """OAuth 2 has neither a consumer key nor a key pair, and Bitbucket no documented REST to make its link by."""
     for name in ("consumer_key", "private_key_file", "public_key_file", "script"):
@@ -133,7 +142,7 @@ def _run_oauth2(parser: argparse.ArgumentParser, arguments: argparse.Namespace) 
     if arguments.dialog == Dialog.UP_TO_7_19:
         parser.error("argument --dialog: OAuth 2 came with Bitbucket 7.20")
     steps = oauth2_worksheet(
-        server_url=ServerURL.parse(arguments.url),
+        server_url=_base_url(arguments),
         redirect_url=arguments.redirect_url,
         application_name=arguments.application_name or str(urlsplit(arguments.redirect_url).hostname),
     )

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from social_bitbucket_server import reaching
 from social_bitbucket_server.__main__ import main
 from social_bitbucket_server.checkup import Stage
 from social_bitbucket_server.commands import report
@@ -71,13 +72,28 @@ def test_the_integration_may_stand_in_the_environment(sandbox, key_file, monkeyp
     assert main(["check"]) == 0
 
 
-def test_nothing_configured_is_named(capsys):
-    assert main(["check"]) == 1
-    assert "A setting is missing. It is the integration's url." in capsys.readouterr().out
+@pytest.mark.parametrize("command", [["check"], ["link", "--application-url", "https://app.example"]])
+def test_where_nothing_says_which_integration_it_is_told_how_to(command, capsys):
+    assert main(command) == 1
+    words = capsys.readouterr().err
+    assert "Give --url, --consumer-key and --private-key-file, or a --file" in words
+    assert "or set SOCIAL_AUTH_BITBUCKET_SERVER_URL" in words
 
 
-@pytest.mark.parametrize(("text", "words"), [(None, "cannot be read"), ("= 1", "is not TOML")])
-def test_a_file_that_cannot_be_used_is_named(tmp_path, capsys, text, words):
+@pytest.mark.parametrize(("name", "status"), [("private_key_file", 1), ("verify", 4)])
+def test_a_name_that_no_file_can_have_is_told_in_a_sentence(sandbox, key_file, tmp_path, capsys, name, status):
+    url = sandbox.url.replace("http:", "https:")
+    fields = {"url": url, "consumer_key": "acme", "private_key_file": str(key_file), name: "a\0b"}
+    path = tmp_path / "acme.toml"
+    path.write_text("".join(f"{field} = {json.dumps(value)}\n" for field, value in fields.items()))
+    assert main(["check", "--file", str(path)]) == status
+    assert f"✗ {list(Stage)[status - 1]}: A setting has a value that cannot be used." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("text", "words"), [(None, "cannot be read"), ("= 1", "is not TOML"), ("# empty", "is empty")])
+def test_a_file_that_cannot_be_used_is_named(sandbox, key_file, monkeypatch, tmp_path, capsys, text, words):
+    for name, value in (("URL", sandbox.url), ("KEY", "acme"), ("PRIVATE_KEY_FILE", str(key_file))):
+        monkeypatch.setenv(f"SOCIAL_AUTH_BITBUCKET_SERVER_{name}", value)
     path = tmp_path / "acme.toml"
     if text is not None:
         path.write_text(text)
@@ -169,6 +185,22 @@ def test_a_file_as_windows_writes_it_is_read(sandbox, key_file, tmp_path):
     )
     path.write_bytes("\r\n".join(lines).encode("utf-8-sig"))
     assert main(["check", "--file", str(path)]) == 0
+
+
+@pytest.mark.parametrize("given", ["options", "file", "environment"])
+def test_an_option_allows_http_however_the_integration_is_given(key_file, tmp_path, monkeypatch, capsys, given):
+    monkeypatch.setattr(reaching, "resolver", lambda name: [])
+    url, path = "http://bitbucket.example.com", tmp_path / "acme.toml"
+    path.write_text(f'url = "{url}"\nconsumer_key = "acme"\nprivate_key_file = "{key_file}"\n')
+    options = ["--url", url, "--consumer-key", "acme", "--private-key-file", str(key_file)]
+    if given == "environment":
+        for name, value in (("URL", url), ("KEY", "acme"), ("PRIVATE_KEY_FILE", str(key_file))):
+            monkeypatch.setenv(f"SOCIAL_AUTH_BITBUCKET_SERVER_{name}", value)
+    command = ["check", *{"options": options, "file": ["--file", str(path)], "environment": []}[given]]
+    assert main(command) == 1
+    assert "it must begin with https://" in capsys.readouterr().out
+    main([*command, "--allow-http"])
+    assert "✓ Base URL: http://bitbucket.example.com" in capsys.readouterr().out
 
 
 def test_only_the_word_true_allows_http(key_file, monkeypatch, capsys):
