@@ -59,6 +59,8 @@ def write_private_key(path: Path, pem: str, *, replace: bool) -> None:
     """Write *pem* to a new file with mode 0600. To *replace* a file, a new one takes its place in one step."""
     if not path.name:
         raise CommandError(f"{path} is no name of a file.")
+    if replace and path.exists() and not (path.is_file() or path.is_dir()):
+        raise CommandError(f"{path} is a device or a pipe, which no file takes the place of.")
     written = path.with_name(f".{path.name}.{secrets.token_hex(8)}") if replace else path
     try:
         descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

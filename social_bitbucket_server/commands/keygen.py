@@ -37,10 +37,16 @@ examples:
     parser.add_argument(
         "--bits", type=int, choices=BITS, default=DEFAULT_BITS, help="the size of the key (default: %(default)s)"
     )
-    parser.add_argument("--out", metavar="FILE", type=Path, help="write the private key to this new file")
+    parser.add_argument(
+        "--out", metavar="FILE", type=_file, help="write the private key to this new file; - is the same as no --out"
+    )
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists; its key is lost then")
     add_public_options(parser)
     parser.set_defaults(run=_keygen)
+
+
+def _file(text: str) -> Path | None:
+    return None if text == "-" else Path(text)
 
 
 def _keygen(arguments: argparse.Namespace) -> int:

@@ -137,6 +137,16 @@ def test_without_a_file_the_private_key_alone_is_on_standard_output(run):
     assert key.public.pem in words
 
 
+def test_a_hyphen_is_standard_output_as_no_file_is(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    status, output, words = run("keygen", "--bits", 2048, "--out", "-")
+
+    assert status == 0
+    assert PrivateKey.read(output).public.pem in words
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_keygen_shows_the_public_key_as_base64(run, tmp_path):
     _, output, _ = run("keygen", "--bits", 2048, "--out", tmp_path / "key.pem", "--format", "base64")
 
@@ -200,6 +210,21 @@ def test_what_names_no_file_is_not_replaced(run, name):
 
     assert (status, output) == (1, "")
     assert "is no name of a file." in words
+
+
+@pytest.mark.parametrize("through_a_link", [False, True])
+def test_what_is_no_file_is_not_replaced_by_one(run, tmp_path, through_a_link):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+
+    status, output, words = run(
+        "keygen", "--bits", 2048, "--out", tmp_path / ("link" if through_a_link else "pipe"), "--force"
+    )
+
+    assert (status, output) == (1, "")
+    assert "is a device or a pipe" in words
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
 
 
 def test_a_failed_replacement_leaves_nothing_behind(run, tmp_path):
@@ -384,6 +409,20 @@ def test_a_base_url_that_cannot_be_used_is_a_problem(run, key_file):
     assert "it must begin with https://" in words
 
 
+@pytest.mark.parametrize("command", [WORKSHEET, OAUTH2_WORKSHEET], ids=["OAuth 1", "OAuth 2"])
+def test_a_base_url_without_encryption_is_for_those_who_say_so_or_this_machine_alone(run, key_file, command):
+    key = ("--private-key-file", key_file) if command is WORKSHEET else ()
+    rest = [*command[3:], *key]
+
+    refused = run("worksheet", "--url", "http://bitbucket.example.com", *rest)
+    allowed = run("worksheet", "--url", "http://bitbucket.example.com", "--allow-http", *rest)
+    own = run("worksheet", "--url", "http://localhost:7990/bitbucket", *rest)
+
+    assert [status for status, *_ in (refused, allowed, own)] == [1, 0, 0]
+    assert "= http://bitbucket.example.com/plugins/" in allowed[1]
+    assert "= http://localhost:7990/bitbucket/plugins/" in own[1]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -474,6 +513,27 @@ def test_the_sandbox_runs_as_it_is_told(run, monkeypatch, tmp_path):
         {**defaults, "links": [("packages", "a public key")], "program": ["pytest", "-x"]},
     ]
     assert statuses == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--port", "99999"), "99999 is not a port number."),
+        (("--link", "acme=empty.pub"), "The public key of acme cannot be used. It is empty."),
+        (("--link", "acme=bytes.pub"), "The public key of acme cannot be used. It is neither a certificate nor a"),
+        (("--link", "acme=missing.pub"), "missing.pub cannot be read: No such file or directory."),
+        (("--", "./no-program"), "./no-program cannot be run: No such file or directory."),
+    ],
+)
+def test_what_keeps_the_sandbox_from_serving_is_told_as_by_every_command(run, tmp_path, monkeypatch, options, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.pub").touch()
+    (tmp_path / "bytes.pub").write_bytes(b"\xff\xfe")
+
+    status, output, words = run("sandbox", "--port", 0, *options)
+
+    assert (status, output) == (1, "")
+    assert words.startswith(f"social-bitbucket-server: {sentence}")
 
 
 def test_without_its_packages_the_sandbox_says_how_to_install_them():
