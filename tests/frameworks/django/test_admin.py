@@ -123,6 +123,15 @@ def test_the_pages_have_no_inline_script_or_style(staff, acme, visitor):
         assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+=", page.content.decode())
 
 
+def test_a_copy_button_has_words_for_both_ends(staff, acme):
+    buttons = re.findall(r"<button [^>]*data-copies=[^>]*>", text_of(staff.open(setup_page(acme))))
+    assert buttons
+    for button in buttons:
+        words = dict(re.findall('data-([a-z]+)="([^"]*)"', button))
+        assert (words["copied"], words["refused"]) == ("Copied", "Not copied")
+        assert words["selected"] == "Not copied. The value is selected: copy it by hand."
+
+
 @pytest.mark.parametrize("action", ACTIONS)
 def test_an_action_is_a_post_of_somebody_who_may(staff, clerk, acme, action):
     address = f"{ADMIN}{acme.pk}/{action}/"
