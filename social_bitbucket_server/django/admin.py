@@ -82,7 +82,7 @@ class IntegrationAdmin(_IntegrationAdmin):
 
     def get_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
         """A new integration has a few fields; all the rest is made."""
-        without = (*self.readonly_fields, "same_server")
+        without = (*self.readonly_fields, "same_server", "revision")
         own = [field for field in super().get_fields(request, obj) if field not in without]
         if obj is None:
             return own
@@ -105,6 +105,13 @@ class IntegrationAdmin(_IntegrationAdmin):
         actions = super().get_actions(request, **where)
         actions.pop("delete_selected", None)
         return actions
+
+    def changeform_view(self, request: HttpRequest, *arguments: Any, **options: Any) -> HttpResponse:
+        """Where somebody else was faster by a moment, the form says so at the second look."""
+        try:
+            return super().changeform_view(request, *arguments, **options)
+        except integrations.ChangedMeanwhileError:
+            return super().changeform_view(request, *arguments, **options)
 
     def save_model(
         self, request: HttpRequest, obj: AbstractIntegration, form: ModelForm[AbstractIntegration], change: bool

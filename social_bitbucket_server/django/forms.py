@@ -26,11 +26,16 @@ class IntegrationForm(_Form):
     class Meta:
         widgets: ClassVar[dict[str, forms.Widget]] = {"base_url": AdminTextInputWidget({"class": "vLargeTextField"})}
 
+    revision = forms.IntegerField(widget=forms.HiddenInput, required=False)
     same_server = forms.BooleanField(
         label=_("This is the same Bitbucket Server under a new address"),
         required=False,
         help_text=_("Whoever logged in before keeps their account; on another server they would be other people."),
     )
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.initial["revision"] = self.instance.revision
 
     def clean(self) -> dict[str, Any] | None:
         """Another server needs an integration of its own."""
@@ -43,6 +48,8 @@ class IntegrationForm(_Form):
         # After the model's own validation, which brings the base URL into its clean form.
         before = self.instance.base_url
         super()._post_clean()  # type: ignore[misc]  # not in the stubs
+        if self.cleaned_data.get("revision") not in {None, self.instance.revision}:
+            self._refuse_to_overwrite()
         has_moved = not self.instance._state.adding and self.instance.base_url != before
         if has_moved and not self.cleaned_data.get("same_server") and integrations.identities(self.instance).exists():
             self.add_error(
@@ -50,8 +57,33 @@ class IntegrationForm(_Form):
                 _("Tick this if the server only moved. For another server add another integration instead."),
             )
 
+    def _refuse_to_overwrite(self) -> None:
+        """What somebody else saved since the page was opened stays, unless this is saved once more."""
+        self.add_error(
+            None,
+            _(
+                "Somebody else changed this integration after you had opened this page, so nothing is saved. What you "
+                "typed is here; where something else is there now, it says so. Save again to put yours in its place."
+            ),
+        )
+        for name in set(self.changed_data) & set(self.initial) - {"revision"}:
+            self.add_error(name, _what_is_there(str(self.initial[name] or "")))
+        self._answer("revision", str(self.instance.revision))
+
     def _forget_private_key(self) -> None:
         """Do not show it again on the page that refuses it."""
+        self._answer("ca_certificates", "")
+
+    def _answer(self, name: str, value: str) -> None:
+        """Show *value* on the page that refuses the form."""
         data = cast("QueryDict", self.data).copy()
-        data[self.add_prefix("ca_certificates")] = ""
+        data[self.add_prefix(name)] = value
         self.data = data
+
+
+def _what_is_there(value: str) -> forms.ValidationError:
+    if not value:
+        return forms.ValidationError(_("It is empty now."))
+    if "\n" in value:
+        return forms.ValidationError(_("Something else is there now."))
+    return forms.ValidationError(_("There is now: %(value)s"), params={"value": value})

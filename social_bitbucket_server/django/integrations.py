@@ -33,8 +33,15 @@ if TYPE_CHECKING:
     Administrator = AbstractBaseUser | AnonymousUser | None
 
 _LOG = logging.getLogger(__name__)
-_WRITTEN_ALONE = frozenset({"enabled", "last_login_at", "server_version"})
+_WRITTEN_ALONE = frozenset({"enabled", "last_login_at", "revision", "server_version"})
 _FIRST_VERSION_WITH_NEW_DIALOG = (7, 20)
+
+
+class ChangedMeanwhileError(Exception):
+    """Somebody else changed or deleted the integration since it was read."""
+
+    def __init__(self) -> None:
+        super().__init__("Somebody else changed this integration meanwhile. Read it again, and change that.")
 
 
 def find(integration_id: str) -> Integration | None:
@@ -131,9 +138,17 @@ def add_key_pair(
 
 def change(record: AbstractIntegration, administrator: Administrator = None) -> None:
     """Save what was changed and cleaned, except for what :func:`enable`, logins and check-ups write, perhaps at this
-    very moment. A login under way ends with ``integration_changed``."""
-    record.save(update_fields=[field.name for field in record._meta.concrete_fields if _is_changed_by_hand(field)])
-    events.record(Happening.INTEGRATION_UPDATED, integration_id=record.pk, user=administrator)
+    very moment. A login under way ends with ``integration_changed``.
+
+    Raises ChangedMeanwhileError, and saves nothing, where somebody else did this since *record* was read.
+    """
+    with all_or_nothing():
+        as_it_was_read = type(record)._base_manager.filter(pk=record.pk, revision=record.revision)
+        if not as_it_was_read.update(revision=record.revision + 1):
+            raise ChangedMeanwhileError
+        record.save(update_fields=[field.name for field in record._meta.concrete_fields if _is_changed_by_hand(field)])
+        events.record(Happening.INTEGRATION_UPDATED, integration_id=record.pk, user=administrator)
+    record.revision += 1
 
 
 def _is_changed_by_hand(field: Field[Any, Any]) -> bool:

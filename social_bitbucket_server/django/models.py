@@ -49,7 +49,7 @@ class AbstractIntegration(models.Model):
 
     *id* is immutable and in the callback's address, *slug* in the login link. *namespace* is a part of the identity of
     everybody who logs in here. *ca_certificates* (PEM) are trusted for this server instead of the machine's.
-    *server_version* is what the last check-up found.
+    *server_version* is what the last check-up found. *revision* counts the changes by hand.
     """
 
     id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
@@ -74,6 +74,7 @@ class AbstractIntegration(models.Model):
     )
     server_version = models.CharField(_("Bitbucket's version"), max_length=32, blank=True, editable=False)
     enabled = models.BooleanField(_("enabled"), default=True, editable=False)
+    revision = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     last_login_at = models.DateTimeField(_("last login"), null=True, editable=False)
 

@@ -127,6 +127,7 @@ class Migration(migrations.Migration):
                     models.CharField(blank=True, editable=False, max_length=32, verbose_name="Bitbucket's version"),
                 ),
                 ("enabled", models.BooleanField(default=True, editable=False, verbose_name="enabled")),
+                ("revision", models.PositiveIntegerField(default=0, editable=False)),
                 (
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),

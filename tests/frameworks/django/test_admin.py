@@ -357,3 +357,57 @@ def test_what_was_edited_at_the_moment_of_disabling_enables_nothing_again(acme, 
     stored = Integration.objects.get()
     assert (stored.name, stored.enabled) == ("Acme Ltd", False)
     assert (stored.last_login_at, stored.server_version) == (None, "8.19.1")
+
+
+def opened_form(staff, record):
+    """What the form sends back as it was opened."""
+    page = staff.open(f"{ADMIN}{record.pk}/change/").content.decode()
+    return {"revision": re.search(r'<input type="hidden" name="revision" value="(\d+)"', page)[1]}
+
+
+def test_of_two_people_with_the_same_form_open_the_second_is_told_what_the_first_saved(staff, acme):
+    first, second = opened_form(staff, acme), opened_form(staff, acme)
+    assert change(staff, acme, name="Acme Ltd", **first).status_code == 302
+    refused = change(staff, acme, name="Acme Inc", **second)
+    page = text_of(refused)
+    assert refused.status_code == 200
+    assert "Somebody else changed this integration after you had opened this page" in page
+    assert "There is now: Acme Ltd" in page
+    assert 'value="Acme Inc"' in page
+    assert page.count("There is now:") == 1
+    assert Integration.objects.get().name == "Acme Ltd"
+    again = re.search(r'name="revision" value="(\d+)"', page)[1]
+    assert change(staff, acme, name="Acme Inc", revision=again).status_code == 302
+    assert Integration.objects.get().name == "Acme Inc"
+
+
+def test_a_change_by_somebody_who_was_faster_by_a_moment_is_looked_at_again(staff, acme, monkeypatch):
+    save, refusals = integrations.change, iter([integrations.ChangedMeanwhileError()])
+
+    def lose_once(*arguments):
+        for refusal in refusals:
+            raise refusal
+        save(*arguments)
+
+    monkeypatch.setattr(integrations, "change", lose_once)
+    assert change(staff, acme, name="Acme Ltd", **opened_form(staff, acme)).status_code == 302
+    assert Integration.objects.get().name == "Acme Ltd"
+
+
+def test_a_program_that_changes_what_it_read_before_another_change_is_refused(acme):
+    stale = Integration.objects.get()
+    for name in ("Acme Ltd", "Acme Inc"):
+        acme.name = name
+        integrations.change(acme)
+    stale.name = "Globex"
+    with pytest.raises(integrations.ChangedMeanwhileError):
+        integrations.change(stale)
+    assert Integration.objects.get().name == "Acme Inc"
+    assert happenings().count("integration.updated") == 2
+
+
+def test_an_integration_that_was_deleted_meanwhile_is_not_changed(acme):
+    stale = Integration.objects.get()
+    integrations.delete(acme)
+    with pytest.raises(integrations.ChangedMeanwhileError):
+        integrations.change(stale)

@@ -46,7 +46,10 @@ def make(name: str, slug: str, base_url: str) -> str:
     record.full_clean()
     integrations.create(record)
     record.name = name.title()
-    integrations.change(record)
+    try:
+        integrations.change(record)
+    except integrations.ChangedMeanwhileError as refusal:
+        return str(refusal)
     pair: KeyPair | None = record.active_key_pair
     assert pair is not None
     assert pair.state == KeyState.ACTIVE
