@@ -33,15 +33,6 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One condition, and whether it *holds* for a person; ``None`` where the server does not tell them."""
-
-    kind: Kind
-    name: str
-    holds: bool | None
-
-
-@dataclass(frozen=True, slots=True)
 class Admission:
     """Who may log in: members of one of *groups*, and whoever can see one of *projects* (keys, such as ``WEB``) or
     *repositories* (``WEB/website``). One condition is enough; without any, everybody of the server may.

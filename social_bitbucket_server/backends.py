@@ -12,7 +12,6 @@ from social_core.backends.bitbucket_datacenter import BitbucketDataCenterOAuth2
 from social_core.backends.oauth import BaseOAuth1
 from social_core.utils import module_member
 
-from .answers import DENIED, oauth2_problem
 from .configuration import (
     find_integration,
     find_oauth2_integration,
@@ -114,6 +113,8 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
 
     def _callback(self, user: UserProtocol | None) -> tuple[Integration, Secret, Secret, bool]:
         """Everything is compared before any call goes out, and the login is consumed whatever the outcome."""
+        from .answers import DENIED  # a process needs it that logs people in
+
         refusal = self.data.get("oauth_problem")
         request_token = self._parameter(
             "oauth_token", absent="login_not_pending" if refusal else "callback_parameter_missing"
@@ -223,5 +224,7 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
         if refusal == "access_denied":
             raise BitbucketServerError("login_declined", facts={"purpose": "connect"} if connects else None)
         if refusal:
+            from .answers import oauth2_problem  # as above
+
             raise oauth2_problem(refusal)
         return integration, code, Secret(pending.code_verifier), connects

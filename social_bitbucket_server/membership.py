@@ -10,10 +10,10 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from .admission import Finding, Kind
+from .admission import Kind
 from .answers import read_json
 from .problems import BitbucketServerError
-from .profile import search_users
+from .profile import Finding, search_users
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

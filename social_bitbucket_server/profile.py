@@ -17,7 +17,7 @@ from .problems import BitbucketServerError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .admission import Finding
+    from .admission import Kind
     from .client import AccessToken, AskingClient
     from .integration import AnyIntegration
     from .server_url import ServerURL
@@ -30,6 +30,15 @@ NAME_LIMIT = 255
 
 _MOST_PAGES = 40
 _LARGEST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One condition, and whether it *holds* for a person; ``None`` where the server does not tell them."""
+
+    kind: Kind
+    name: str
+    holds: bool | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from social_bitbucket_server.admission import Admission, Finding, Kind
+from social_bitbucket_server.admission import Admission, Kind
 from social_bitbucket_server.client import AccessToken, Client
 from social_bitbucket_server.membership import admit, findings
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.profile import Profile
+from social_bitbucket_server.profile import Finding, Profile
 from tests.scripted_server import Reply
 
 REST = "/bitbucket/rest/api/latest"
