@@ -104,7 +104,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """
         if self.has_single_server:
             return self.single_integration()
-        if not self.setting("INTEGRATIONS") and type(self).get_integration is LoginBackend.get_integration:
+        if self.setting("INTEGRATIONS") is None and type(self).get_integration is LoginBackend.get_integration:
             url, integrations = setting_name(self.name, "URL"), setting_name(self.name, "INTEGRATIONS")
             raise BitbucketServerError(
                 "setting_missing", f"Neither {url} nor {integrations} is configured.", parameter="URL"
