@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeVar, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from social_core.backends.base import ResponseT_co
 from social_core.backends.oauth import OAuthAuth
@@ -19,7 +19,7 @@ from .admission import Admission
 from .checks import refuse_unsafe_login
 from .configuration import SINGLE_INTEGRATION_ID, base_url, callback_origin
 from .integration import AnyIntegration
-from .pending import PendingLogin, PendingLogins
+from .pending import LONGEST_PERSON, PendingLogin, PendingLogins
 from .problems import BitbucketServerError
 from .secret import Secret, opaque
 from .tokens import EXTRA_DATA_KEY, IdentityToken, StoredToken, reseal
@@ -181,7 +181,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         Raises the social error of ``person_changed`` where nobody is logged in.
         """
         with self._problems("begin"):
-            self._connects_to = _user_id(user)
+            self._connects_to = self._id_of(user)
             if not self._connects_to:
                 raise BitbucketServerError("person_changed")
 
@@ -250,9 +250,31 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         begun = next((one for one in known if _binding(one, callback) == pending.binding), None)
         if begun is None:
             raise BitbucketServerError("integration_changed")
-        if pending.connects_to and _user_id(user) != pending.connects_to:
+        if pending.connects_to and self._id_of(user) != pending.connects_to:
             raise BitbucketServerError("person_changed")
         return begun, pending
+
+    def _id_of(self, user: UserProtocol | None) -> str:
+        """What tells a user who is logged in from everybody else, short enough for a session; nothing for nobody."""
+        if user is None or not user_is_authenticated(user):
+            return ""
+        text = str(self._primary_key_of(user))
+        is_short = len(quote(text, safe="")) < LONGEST_PERSON  # no shorter one looks like a digest
+        return text if is_short else hashlib.sha256(text.encode()).hexdigest()
+
+    def _primary_key_of(self, user: UserProtocol) -> object:
+        """As the storage knows it, or as Django and social-core call it. Raises ``setting_invalid``."""
+        own = getattr(self.strategy.storage.user, "primary_key_of", None)
+        if own is not None:
+            return own(user)
+        name = next((name for name in ("pk", "id") if hasattr(user, name)), None)
+        if name is None:
+            raise BitbucketServerError(
+                "setting_invalid",
+                "Its users have neither id nor pk, and its user class has no primary_key_of().",
+                parameter="STORAGE",
+            )
+        return getattr(user, name)
 
     def do_auth(self, access_token: AccessToken, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Log in the person whose *access_token* it is, issued by the server of *integration*, or of the one that
@@ -457,13 +479,6 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         except BitbucketServerError as error:
             # Without the way it came: the variables of the functions on it hold tokens.
             raise error.as_social_error(self, stage) from None
-
-
-def _user_id(user: UserProtocol | None) -> str:
-    """The id of a user who is logged in, and nothing for nobody. In Django the primary key may have another name."""
-    if user is None or not user_is_authenticated(user):
-        return ""
-    return str(user.pk if hasattr(user, "pk") else user.id)
 
 
 def _binding(integration: AnyIntegration, callback: str) -> str:

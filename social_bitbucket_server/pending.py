@@ -32,12 +32,15 @@ LONGEST_NEXT = 512
 """Characters of the path to go to after a login; a longer one counts for nothing. A session may be a cookie, which has
 little room."""
 
+LONGEST_PERSON = 64
+"""Characters, percent-encoded, of what a pending login knows its user by."""
+
 NONCE_SCOPE = "social_bitbucket_server.pending"
 """What tells the nonces of logins under way from others in the same storage."""
 
 _TEXT = re.compile(
     r"(?P<began>[0-9]{1,12}) (?P<integration>[A-Za-z0-9_-]{1,64}) (?P<binding>[0-9a-f]{1,64}) (?P<digest>[0-9a-f]{64})"
-    r"(?: (?P<person>[A-Za-z0-9._~%-]{1,192})(?P<trial> as-trial)?)?"
+    rf"(?: (?P<person>[A-Za-z0-9._~%-]{{1,{LONGEST_PERSON}}})(?P<trial> as-trial)?)?"
     r"(?: verifier:(?P<verifier>[A-Za-z0-9_-]{43}))?"
 )
 
@@ -48,7 +51,8 @@ class PendingLogin:
     integration's configuration and callback address, and when it *began* (seconds since 1970).
 
     The token itself is not kept: the callback brings it, and sessions rest in databases and their logs. *connects_to*
-    is the id of the user who began it in order to connect another account to their own; it is empty for all others.
+    is the id of the user who began it in order to connect another account to their own, or its digest where it is long;
+    it is empty for all others.
     *is_trial*: they began it in order to see whether logins work, and nothing is connected. *code_verifier* is
     OAuth 2's (RFC 7636), of this login alone.
     """

@@ -104,6 +104,11 @@ def make_storage(
             return user.username
 
         @classmethod
+        def primary_key_of(cls, user: Any) -> object:
+            """What tells *user* from all others, whatever the column is called."""
+            return cast("Any", inspect(user)).identity[0]
+
+        @classmethod
         def user_model(cls) -> type[Any]:
             return user_class
 

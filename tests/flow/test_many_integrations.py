@@ -2,13 +2,14 @@
 
 import dataclasses
 import re
+import secrets
 from urllib.parse import parse_qs, urlsplit
 
 import flask_login
 import pytest
 from flask import Flask, render_template_string, url_for
 from social_core.exceptions import SocialAuthBaseException
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, inspect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
 from social_bitbucket_server import flask as bitbucket
@@ -24,18 +25,42 @@ from social_bitbucket_server.sqlalchemy_storage import make_storage
 ORIGIN = "https://app.example"
 
 
-class Host:
-    """A Flask application with a database, and what a test wants to know about it."""
+def numbered(base):
+    class User(base, flask_login.UserMixin):
+        __tablename__ = "users"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        username: Mapped[str] = mapped_column(unique=True)
+        email: Mapped[str | None]
 
-    def __init__(self, path, integrations, **config):
-        class Base(DeclarativeBase): ...
+    return User
 
-        class User(Base, flask_login.UserMixin):
+
+def called(prefix):
+    """Users whose primary key is a text of another name, which begins with *prefix*."""
+
+    def make(base):
+        class User(base, flask_login.UserMixin):
             __tablename__ = "users"
-            id: Mapped[int] = mapped_column(primary_key=True)
+            handle: Mapped[str] = mapped_column(primary_key=True, default=lambda: prefix + secrets.token_hex(4))
             username: Mapped[str] = mapped_column(unique=True)
             email: Mapped[str | None]
 
+            def get_id(self):
+                return self.handle
+
+        return User
+
+    return make
+
+
+class Host:
+    """A Flask application with a database, and what a test wants to know about it."""
+
+    def __init__(self, path, integrations, make_users=numbered, **config):
+        class Base(DeclarativeBase): ...
+
+        User = make_users(Base)  # noqa: N806  # a class
+        id_of = inspect(User).primary_key[0].type.python_type
         self.engine = create_engine(f"sqlite:///{path}")
         self.session = scoped_session(sessionmaker(self.engine))
         self.storage = make_storage(Base, User, self.session)
@@ -50,7 +75,7 @@ class Host:
         }
         self.flask.config.update(settings | config)
         BitbucketServer(self.flask, self.storage)
-        flask_login.LoginManager(self.flask).user_loader(lambda user_id: self.session.get(User, int(user_id)))
+        flask_login.LoginManager(self.flask).user_loader(lambda user_id: self.session.get(User, id_of(user_id)))
         self.flask.teardown_appcontext(lambda _: self.session.remove())
         self.flask.add_url_rule("/", "home", self.home)
         self.flask.add_url_rule("/report", "report", self.home)
@@ -397,6 +422,27 @@ def test_a_person_connects_another_account_and_logs_in_with_either(host, browser
     other = Browser(host)
     other.log_in("two", sandboxes[1], "admin")
     assert other.name == "jane"
+
+
+@pytest.mark.parametrize("prefix", ["u-", "ü" * 100], ids=["short", "long"])
+def test_a_person_with_a_primary_key_of_any_name_and_length_connects_an_account(
+    tmp_path, integrations, sandboxes, prefix
+):
+    host = Host(tmp_path / "other.db", integrations, called(prefix))
+    browser, other = Browser(host), Browser(host)
+    other.log_in("one", sandboxes[0], "natasha")
+    browser.log_in("one", sandboxes[0], "jane")
+    (_, natasha), (_, jane) = host.identities()
+    callbacks = [
+        sandboxes[1].authorize(browser.begin("/connect/two").location, user="admin") for _ in ("refused", "connected")
+    ]
+    browser.become(natasha)
+    assert browser.open(callbacks[0]).status_code == 400
+    assert host.problem == "person_changed"
+    browser.become(jane)
+    assert browser.open(callbacks[1]).status_code == 303
+    assert [user for _, user in host.identities()] == [natasha, jane, jane]
+    host.engine.dispose()
 
 
 def test_connecting_an_account_again_changes_nothing(host, browser, sandboxes):

@@ -13,6 +13,7 @@ from social_core.strategy import BaseStrategy
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.configuration import configured_backend
 from social_bitbucket_server.error_page import error_page
+from social_bitbucket_server.pending import PendingLogin
 
 PATH = "social_bitbucket_server.backends.BitbucketServerOAuth1"
 
@@ -21,7 +22,7 @@ class Strategy(BaseStrategy):
     """A framework's strategy with nothing configured, for a request without parameters."""
 
     def __init__(self, **settings):
-        super().__init__()
+        super().__init__(SimpleNamespace(user=object()))
         self.settings = settings
         self.asked = []
 
@@ -228,3 +229,20 @@ def test_an_account_is_connected_to_a_user_by_whatever_the_primary_key_is_called
     backend = BitbucketServerOAuth1(Strategy())
     backend.connect_to(SimpleNamespace(is_authenticated=True, **{primary_key: 7}))
     assert backend._connects_to == "7"
+
+
+def test_a_storage_whose_users_nothing_is_known_by_is_the_operators_problem():
+    with pytest.raises(AuthConfigurationError, match="configuration is invalid") as caught:
+        BitbucketServerOAuth1(Strategy()).connect_to(SimpleNamespace(is_authenticated=True))
+    assert caught.value.parameter == "STORAGE"
+
+
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 1000])
+def test_an_id_of_any_length_is_remembered_and_never_taken_for_another(length):
+    backend = BitbucketServerOAuth1(Strategy())
+    ids = [end.rjust(length, "%") for end in "ab"]
+    known = [backend._id_of(SimpleNamespace(is_authenticated=True, id=id_)) for id_ in ids]
+    assert known[0] != known[1]
+    for person in known:
+        login = PendingLogin("0" * 64, "acme-1", "0" * 32, 1, person)
+        assert PendingLogin.from_text(login.to_text()) == login
