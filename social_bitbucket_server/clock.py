@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import time
@@ -27,6 +28,7 @@ _NEGLIGIBLE = 30
 _ACCEPTABLE = re.compile(r"([0-9]{1,12})-([0-9]{1,12})")
 
 _changing = threading.Lock()
+os.register_at_fork(before=_changing.acquire, after_in_parent=_changing.release, after_in_child=_changing.release)
 _differences: OrderedDict[ServerURL, int] = OrderedDict()
 
 

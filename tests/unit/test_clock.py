@@ -1,8 +1,11 @@
 import dataclasses
 import logging
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -213,3 +216,22 @@ def test_a_signed_request_without_complaint_has_this_machines_time(client, serve
     before = int(time.time())
     client.get(client.integration.server_url.join("/rest/x"), AccessToken("A", "", None, None))
     assert before <= int(server.received[0].oauth["oauth_timestamp"]) <= int(time.time())
+
+
+FORKED = """
+import os
+locked = []
+os.register_at_fork(before=lambda: locked.append(clock._changing.locked()))  # the first one is called last
+from social_bitbucket_server import clock
+child = os.fork()
+clock.forget()
+if not child:
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+assert (status, locked) == (0, [True])
+"""
+
+
+def test_no_process_is_forked_while_a_thread_changes_what_is_known():
+    """The thread would not be there to release the lock."""
+    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=60, cwd=Path(__file__).parents[2])
