@@ -32,6 +32,7 @@ LONGEST_WAIT = 30
 """Seconds to wait at the server's wish before another try; where it wishes more, ``rate_limited`` is raised instead."""
 
 _USUAL_WAIT = 5
+_SECONDS_TO_STORE = 1
 # Percent-encoding in capitals, as it is sent and signed.
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-F]{2})+)+/?")
 
@@ -128,7 +129,7 @@ class RestClient:
             return call()
         except BitbucketServerError as error:
             is_over = error.code == "token_expired"
-            if not is_over and not (error.code == "token_rejected" and self._is_replaced()):
+            if not is_over and not (error.code == "token_rejected" and self._is_replaced(soon=self._token.is_over)):
                 raise _named(error) from None
         if is_over:
             self._renew()
@@ -167,15 +168,19 @@ class RestClient:
         try:
             renewed = self._client.renew(self._token.access_token())
         except BitbucketServerError as error:
-            if error.code == "token_rejected" and self._is_replaced():
+            if error.code == "token_rejected" and self._is_replaced(soon=True):
                 return
             raise _named(error) from None
         self._token = StoredToken.granted(renewed, self._client.integration, self._token.scope)
         self._store.keep(self._token)
 
-    def _is_replaced(self) -> bool:
-        """Whether somebody else has renewed the token meanwhile; then theirs is taken."""
+    def _is_replaced(self, *, soon: bool) -> bool:
+        """Whether somebody else has renewed the token meanwhile, or, where that is *soon* to be expected, has it and is
+        about to store it; then theirs is taken."""
         known, self._token = self._token, self._store.load()
+        if self._token == known and soon:
+            self._sleep(_SECONDS_TO_STORE)
+            self._token = self._store.load()
         return self._token != known
 
 

@@ -165,10 +165,11 @@ def make_storage(
 
         @classmethod
         def get_social_auth(cls, provider: str, uid: str, id_key: str | None = None) -> SocialIdentity | None:
+            """As it is stored now, also where this session has read it before: others renew tokens meanwhile."""
             query = select(cls).where(cls.provider == provider, cls.uid == str(uid))
             if id_key is not None:
                 query = query.where(cls.id_key == id_key)
-            return session.scalars(query).first()
+            return session.scalars(query, execution_options={"populate_existing": True}).first()
 
         @classmethod
         def get_social_auth_by_extra_data(

@@ -2,18 +2,24 @@
 
 import dataclasses
 import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
 from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server import tokens
 from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.sandbox import Project, Sandbox, grants
-from social_bitbucket_server.sandbox.tokens import SESSION_LIFETIME
+from social_bitbucket_server.sandbox.tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
 from social_bitbucket_server.secret import Secret
 from social_bitbucket_server.server_url import ServerURL
 from social_bitbucket_server.standing import Standing
+from social_bitbucket_server.tokens import IdentityToken
 from tests.flow.test_many_integrations import ORIGIN, Browser, Host
 from tests.flow.test_oauth2_login import callback
 from tests.flow.test_oauth2_login import log_in as log_in_by_oauth2
@@ -74,6 +80,7 @@ def app(request, tmp_path, sandbox, private_key):
     app.host.engine.dispose()
 
 
+USERS = "/rest/api/latest/users"
 ADMITTED = (Standing.ADMITTED, "")
 
 
@@ -139,6 +146,56 @@ def test_a_token_that_ended_is_renewed(app):
     assert app.recheck() == ADMITTED
     app.allow_only(groups=("developers",))
     assert app.ask_again_after(1) == ADMITTED
+
+
+@pytest.fixture
+def worker(app):
+    """A thread with a database session of its own, in which a test lets somebody else recheck the same person."""
+    with ThreadPoolExecutor(1) as thread:
+        yield lambda: thread.submit(app.recheck)
+
+
+@pytest.fixture
+def identity(app, monkeypatch):
+    """Jane's, as a request has read it with her token, which has ended by now."""
+    seconds = (grants.ACCESS_TOKEN_LIFETIME if app.is_oauth2 else ACCESS_TOKEN_LIFETIME) + 1
+    app.sandbox.clock.advance(seconds)
+    monkeypatch.setattr(tokens, "time", SimpleNamespace(time=lambda: time.time() + seconds))
+    with app.host.flask.app_context():
+        (identity,) = app.host.session.query(app.host.storage.user)
+        yield identity
+
+
+def test_of_two_who_renew_a_token_at_once_the_slower_one_takes_the_new_one_over(app, identity, worker):
+    slower = bitbucket.rest_client(identity, sleep=app.slept.append)
+    assert worker().result(60) == ADMITTED
+    assert slower.get(f"{USERS}/jane")["name"] == "jane"
+    assert app.slept == []
+
+
+def test_a_token_that_is_renewed_and_not_yet_stored_is_waited_for(app, identity, worker, monkeypatch):
+    renewed, may_be_stored = threading.Event(), threading.Event()
+    keep = IdentityToken.keep
+
+    def keep_later(store, token):
+        renewed.set()
+        may_be_stored.wait()
+        keep(store, token)
+
+    def sleep(seconds):
+        app.slept.append(seconds)
+        may_be_stored.set()
+        assert faster.result(60) == ADMITTED
+
+    monkeypatch.setattr(IdentityToken, "keep", keep_later)
+    slower = bitbucket.rest_client(identity, sleep=sleep)
+    faster = worker()
+    assert renewed.wait(60)
+    try:
+        assert slower.get(f"{USERS}/jane")["name"] == "jane"
+    finally:
+        may_be_stored.set()
+    assert app.slept == [1]
 
 
 def test_a_token_that_cannot_be_renewed_any_more_is_no_refusal(app):

@@ -289,10 +289,10 @@ def test_a_renewed_token_that_is_too_old_again_is_not_renewed_again(rest, server
 @pytest.mark.parametrize(
     ("reported", "code"), [("token_rejected", "token_revoked"), ("token_expired", "token_expired")]
 )
-def test_a_renewal_that_is_refused_says_why(integration, store, answers, reported, code):
+def test_a_renewal_that_is_refused_says_why(integration, store, answers, slept, reported, code):
     store.token = dataclasses.replace(store.token, expires_at=1)
     answers("/plugins/servlet/oauth/access-token", Reply(f"oauth_problem={reported}", 401))
-    assert problem(RestClient(Client(integration), store).get, PROJECTS).code == code
+    assert problem(RestClient(Client(integration), store, sleep=slept.append).get, PROJECTS).code == code
     assert store.kept == []
 
 
