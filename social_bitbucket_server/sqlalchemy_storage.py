@@ -38,11 +38,36 @@ from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, scoped_session
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from openid.association import Association as OpenIdAssociation
 
 __all__ = ["make_storage"]
+
+
+def _unique_values(user: Any) -> Iterator[dict[str, Any]]:
+    """What of *user* nobody else may have, by attributes: the values of each set of columns that is unique together,
+    but for those that a default gives. A user name is taken for unique where no set has it: the database may know."""
+    mapper = cast("Any", inspect(type(user)))
+    names = {column: attribute.key for attribute in mapper.column_attrs for column in attribute.columns}
+    unique = [[each for each in columns if each in names] for table in mapper.tables for columns in _unique_in(table)]
+    if not any(names[column] == "username" for columns in unique for column in columns):
+        yield {"username": user.username}
+    for columns in unique:
+        values = {column: getattr(user, names[column]) for column in columns}
+        given = {names[column]: value for column, value in values.items() if value is not None}
+        # Nothing is the same as NULL.
+        if given and all(value is not None or _has_default(column) for column, value in values.items()):
+            yield given
+
+
+def _has_default(column: Any) -> bool:
+    return column.default is not None or column.server_default is not None
+
+
+def _unique_in(table: Any) -> Iterator[Iterable[Any]]:
+    yield from (each.columns for each in table.constraints if isinstance(each, UniqueConstraint))
+    yield from (index.columns for index in table.indexes if index.unique)
 
 
 class NoColumns:
@@ -147,10 +172,7 @@ def make_storage(
                 session.flush()
             except IntegrityError as error:
                 session.rollback()
-                columns = cast("Any", inspect(user_class)).column_attrs
-                unique = {"username", *(each.key for each in columns if each.columns[0].unique)}
-                given = {name: known[name] for name in unique if known.get(name) is not None}
-                if not any(cls.user_exists(**{name: value}) for name, value in given.items()):
+                if not any(cls.user_exists(**values) for values in _unique_values(user)):
                     raise
                 raise AuthAssociationError(code="username_in_use", stage="pipeline") from error
             return user

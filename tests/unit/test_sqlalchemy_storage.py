@@ -5,7 +5,7 @@ import time
 import pytest
 from openid.association import Association
 from social_core.exceptions import AuthAssociationError
-from sqlalchemy import create_engine
+from sqlalchemy import Index, UniqueConstraint, create_engine, null
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
@@ -148,6 +148,65 @@ def test_what_else_may_be_there_once_is_refused_as_a_user_name_is(other_app):
     user.changed(user.create_user(username="jane", email="jane@example.com", company="Acme"))
     with pytest.raises(AuthAssociationError):
         user.create_user(username="joe", email="jane@example.com", company="Acme")
+
+
+class Tenants:
+    """An application whose user names and badges are unique within a tenant, which one of two defaults gives."""
+
+    def __init__(self, path):
+        class Base(DeclarativeBase): ...
+
+        class Member(Base):
+            __tablename__ = "members"
+            __table_args__ = (UniqueConstraint("tenant", "username"), Index(None, "floor", "desk", unique=True))
+            id: Mapped[int] = mapped_column(primary_key=True)
+            tenant: Mapped[str] = mapped_column(default="acme")
+            username: Mapped[str]
+            floor: Mapped[int | None]
+            desk_number: Mapped[int] = mapped_column("desk", server_default="1")
+
+        self.engine = create_engine(f"sqlite:///{path}")
+        self.session = scoped_session(sessionmaker(self.engine))
+        self.storage = make_storage(Base, Member, self.session)
+        Base.metadata.create_all(self.engine)
+
+
+@pytest.fixture
+def tenants(tmp_path):
+    tenants = Tenants(tmp_path / "tenants.db")
+    yield tenants
+    tenants.session.remove()
+    tenants.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_refused"),
+    [
+        ({"username": "jane"}, {"username": "jane"}, True),
+        ({"username": "jane"}, {"username": "jane", "tenant": "acme"}, True),
+        ({"username": "jane"}, {"username": "jane", "tenant": "globex"}, False),
+        ({"username": "jane", "floor": 1}, {"username": "joe", "floor": 1}, True),
+        ({"username": "jane", "floor": 1}, {"username": "joe", "floor": 1, "desk_number": 1}, True),
+        ({"username": "jane", "floor": 1}, {"username": "joe", "floor": 1, "desk_number": 2}, False),
+        ({"username": "jane"}, {"username": "joe"}, False),
+    ],
+)
+def test_what_may_be_there_once_together_is_refused_as_a_user_name_is(tenants, first, second, is_refused):
+    user = tenants.storage.user
+    user.changed(user.create_user(**first))
+    if is_refused:
+        with pytest.raises(AuthAssociationError):
+            user.create_user(**second)
+    else:
+        user.changed(user.create_user(**second))
+    assert user.user_exists(**first)
+
+
+def test_the_same_user_name_elsewhere_does_not_hide_what_is_wrong(tenants):
+    user = tenants.storage.user
+    user.changed(user.create_user(username="jane", tenant="globex", floor=1))
+    with pytest.raises(IntegrityError, match="desk"):
+        user.create_user(username="jane", tenant="initech", desk_number=null())
 
 
 def test_users_are_found_and_changed(app, storage, jane):
