@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
 from ..problems import BitbucketServerError, Problem, Who
-from ..worksheet import Dialog
+from ..worksheet import Dialog, dialog_of
 from . import configuration, events, integrations, key_rotation
 from .forms import IntegrationForm
 from .models import AbstractIntegration, Event, Integration, KeyPair, KeyState, integration_model
@@ -44,7 +44,7 @@ class IntegrationAdmin(_IntegrationAdmin):
 
     form = IntegrationForm
     list_display: tuple[str, ...] = ("name", "setup_link", "base_url", "state", "last_login_at")
-    search_fields: ClassVar[tuple[str, ...]] = ("name", "slug", "base_url", "consumer_key")
+    search_fields: ClassVar[tuple[str, ...]] = ("name", "slug", "base_url", "application_links__consumer_key")
     readonly_fields: ClassVar[tuple[str, ...]] = (
         "consumer_key",
         "state",
@@ -67,6 +67,11 @@ class IntegrationAdmin(_IntegrationAdmin):
         if getattr(record, _WAITS) if hasattr(record, _WAITS) else record.pending_key_pair:
             return gettext("A new key pair waits for Bitbucket")
         return gettext("In use") if record.last_login_at else gettext("Never used")
+
+    @admin.display(description=_("consumer key"))
+    def consumer_key(self, record: AbstractIntegration) -> str:
+        """What Bitbucket knows the application link by that logins go through."""
+        return record.consumer_key
 
     @admin.display(description=_("set-up"))
     def setup_link(self, record: AbstractIntegration) -> str:
@@ -165,6 +170,7 @@ class IntegrationAdmin(_IntegrationAdmin):
             "check-up": require_POST(self.check_up_view),
             "new-key-pair": require_POST(self.new_key_pair_view),
             "verify-key-pair": require_POST(self.verify_key_pair_view),
+            "old-link-removed": require_POST(self.old_link_removed_view),
             "enable": require_POST(self.enable_view),
             "disable": require_POST(self.disable_view),
         }
@@ -191,9 +197,15 @@ class IntegrationAdmin(_IntegrationAdmin):
         return TemplateResponse(request, self.check_up_template, {**context, "results": results})
 
     def new_key_pair_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
-        """Make a key pair that waits until Bitbucket has its public key."""
+        """Make a key pair that waits until Bitbucket has its public key, for the old application link or a new one."""
         record = self._record(request, integration_id)
-        key_rotation.begin(record, request.user)
+        if not key_rotation.begin(record, request.user, with_new_link=request.POST.get("link") == "new"):
+            return self._back(
+                request,
+                record,
+                gettext("An old application link waits for its removal. Say first that it is removed."),
+                messages.WARNING,
+            )
         return self._back(
             request,
             record,
@@ -209,6 +221,12 @@ class IntegrationAdmin(_IntegrationAdmin):
             return self._setup_page(request, record, refusal=error.problem)
         if not is_in_use:
             return self._back(request, record, gettext("There is no new key pair to verify."), messages.WARNING)
+        if record.replaced_key_pair is not None:
+            return self._back(
+                request,
+                record,
+                gettext("Bitbucket accepts the new link. Logins go through it, and the old link can be removed."),
+            )
         return self._back(
             request,
             record,
@@ -216,6 +234,12 @@ class IntegrationAdmin(_IntegrationAdmin):
                 "Bitbucket accepts the new key pair. Logins are signed with it, and the old private key is erased."
             ),
         )
+
+    def old_link_removed_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """The old application link is gone, and with it what logins were signed with that began with it."""
+        record = self._record(request, integration_id)
+        key_rotation.note_removal(record, request.user)
+        return self._back(request, record, gettext("The old link's private key is erased."))
 
     def enable_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Let people log in."""
@@ -234,8 +258,10 @@ class IntegrationAdmin(_IntegrationAdmin):
     ) -> HttpResponse:
         """*refusal*: why the new key pair cannot be used yet."""
         asked = request.GET.get("bitbucket")
-        dialog = Dialog(asked) if asked in set(Dialog) else integrations.dialog(record)
-        active, pending = record.active_key_pair, record.pending_key_pair
+        dialog = Dialog(asked) if asked in set(Dialog) else dialog_of(record.server_version)
+        pairs = record.key_pairs_in_use
+        active, pending, replaced = map(pairs.get, (KeyState.ACTIVE, KeyState.PENDING, KeyState.REPLACED))
+        new_link = pending if pending is not None and integrations.is_for_new_link(record, pending) else None
         people = integrations.identities(record).count()
         context = {
             **self._context(request, record, record.name),
@@ -245,9 +271,18 @@ class IntegrationAdmin(_IntegrationAdmin):
             "pending": pending,
             "refusal": _words(refusal) if refusal is not None else None,
             "is_unknown_key": refusal is not None and refusal.code == "signature_invalid",
+            "is_unknown_link": refusal is not None and refusal.code == "consumer_key_unknown" and new_link is not None,
             "login_link": integrations.login_link(record),
             "people": ngettext("%(count)d person has", "%(count)d people have", people) % {"count": people},
-            "steps": integrations.worksheet_of(record, active.public_key, dialog) if active is not None else (),
+            "steps": integrations.worksheet_of(record, active, dialog) if active is not None else (),
+            "steps_of_new_link": integrations.worksheet_of(record, new_link, dialog) if new_link is not None else (),
+            "replaced": replaced,
+            "old_link": {
+                "name": integrations.application_link_name(record, replaced.link),
+                "address": integrations.application_url(record, replaced.link),
+            }
+            if replaced is not None
+            else None,
             "attempts": events.login_attempts(record.pk),
             "is_plain_http": record.server_url.scheme == "http",
         }
@@ -264,7 +299,7 @@ class IntegrationAdmin(_IntegrationAdmin):
 
     def _context(self, request: HttpRequest, record: AbstractIntegration, title: str) -> dict[str, Any]:
         request.current_app = self.admin_site.name
-        names = ("setup", "check-up", "new-key-pair", "verify-key-pair", "enable", "disable")
+        names = ("setup", "check-up", "new-key-pair", "verify-key-pair", "old-link-removed", "enable", "disable")
         return {
             **self.admin_site.each_context(request),
             "title": title,

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import router, transaction
+from django.db.models import Max
 from django.urls import reverse
+from django.utils import timezone
 from social_django.utils import Storage
 
 from .. import checkup
 from ..backends import BitbucketServerOAuth1
 from ..integration import Credentials, Integration
 from ..keys import PrivateKey
+from ..pending import LIFETIME
 from ..problems import BitbucketServerError
 from ..server_url import ServerURL
-from ..worksheet import Dialog, Step, worksheet
+from ..worksheet import Dialog, Step, dialog_of, worksheet
 from . import configuration, events, sealed_keys
-from .models import Happening, KeyPair, KeyState, integration_model, new_id
+from .models import ApplicationLink, Happening, KeyPair, KeyState, integration_model, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,14 +31,12 @@ if TYPE_CHECKING:
     from django.db.models import Field, QuerySet
 
     from ..checkup import Result
-    from ..keys import PublicKey
     from .models import AbstractIntegration
 
     Administrator = AbstractBaseUser | AnonymousUser | None
 
 _LOG = logging.getLogger(__name__)
 _WRITTEN_ALONE = frozenset({"enabled", "last_login_at", "revision", "server_version"})
-_FIRST_VERSION_WITH_NEW_DIALOG = (7, 20)
 
 
 class ChangedMeanwhileError(Exception):
@@ -53,9 +55,14 @@ def find(integration_id: str) -> Integration | None:
     record = find_enabled(id=integration_id)
     if record is None:
         return None
-    # In this order none is missed, also where the one that waits is put in use in between.
-    pending, pair = record.pending_key_pair, record.active_key_pair
-    return signing_with(record, pair, pending) if pair is not None else None
+    # All at one moment: none is missed where the one that waits is put in use.
+    pairs = record.key_pairs_in_use
+    pair, replaced = pairs.get(KeyState.ACTIVE), pairs.get(KeyState.REPLACED)
+    if pair is None:
+        return None
+    if replaced is not None and not _may_still_finish_logins(replaced):
+        replaced = None
+    return signing_with(record, pair, pending=pairs.get(KeyState.PENDING), replaced=replaced)
 
 
 def find_enabled(**key: str) -> AbstractIntegration | None:
@@ -63,21 +70,27 @@ def find_enabled(**key: str) -> AbstractIntegration | None:
     return integration_model()._default_manager.filter(enabled=True, **key).first()
 
 
-def signing_with(record: AbstractIntegration, pair: KeyPair, pending: KeyPair | None = None) -> Integration:
-    """*record* as the library wants it, with requests signed by *pair*'s private key, or by that of *pending*, which
-    waits for Bitbucket to have it, and is left out where it cannot be opened. Raises what :func:`find` does."""
-    try:
-        private_key = sealed_keys.open_private_key(pair)
-    except BitbucketServerError as error:
-        events.record(Happening.KEY_UNOPENABLE, integration_id=record.pk, problem=error.code)
-        raise
-    waiting_key = _key_that_waits(pending) if pending is not None else None
+def _may_still_finish_logins(replaced: KeyPair) -> bool:
+    """Whether logins that began with this key pair may be under way, and it can be used for them."""
+    if replaced.replaced_at is None or not replaced.sealed_private_key:
+        return False
+    return timezone.now() - replaced.replaced_at <= timedelta(seconds=LIFETIME)
+
+
+def signing_with(
+    record: AbstractIntegration, pair: KeyPair, *, pending: KeyPair | None = None, replaced: KeyPair | None = None
+) -> Integration:
+    """*record* as the library wants it, with requests signed by *pair*'s private key; by that of *pending* where
+    Bitbucket has it already, and by that of *replaced* in logins that began with it. Either of those two is left out
+    where it cannot be opened. Raises what :func:`find` does."""
+    own = _credentials(pair)
     return Integration(
         id=record.pk,
         server_url=ServerURL.parse(record.base_url, configuration.base_url_rules()),
-        consumer_key=record.consumer_key,
-        private_key=private_key,
-        pending=Credentials(record.consumer_key, waiting_key) if waiting_key is not None else None,
+        consumer_key=own.consumer_key,
+        private_key=own.private_key,
+        pending=_credentials_if_opened(pending),
+        replaced=_credentials_if_opened(replaced),
         namespace=record.namespace,
         name=record.name,
         verify=configuration.setting("VERIFY_SSL", True),
@@ -88,15 +101,26 @@ def signing_with(record: AbstractIntegration, pair: KeyPair, pending: KeyPair | 
     )
 
 
-def _key_that_waits(pair: KeyPair) -> PrivateKey | None:
-    """Its private key; where it cannot be opened, people go on with the one in use, and the operator is told."""
+def _credentials(pair: KeyPair) -> Credentials:
     try:
-        return sealed_keys.open_private_key(pair)
+        return Credentials(pair.consumer_key, sealed_keys.open_private_key(pair))
     except BitbucketServerError as error:
         events.record(Happening.KEY_UNOPENABLE, integration_id=pair.integration_id, problem=error.code)
+        raise
+
+
+def _credentials_if_opened(pair: KeyPair | None) -> Credentials | None:
+    """Where they cannot be opened, people go on with those in use, and the operator is told."""
+    if pair is None:
+        return None
+    try:
+        return _credentials(pair)
+    except BitbucketServerError:
         _LOG.warning(
-            "the new private key of the integration %s, which waits for Bitbucket, cannot be opened; make another one",
+            "the %s private key of the integration %s cannot be opened; %s",
+            pair.state,
             pair.integration_id,
+            "make another one" if pair.state == KeyState.PENDING else "logins that began with it have to begin again",
         )
         return None
 
@@ -116,18 +140,29 @@ def create(record: AbstractIntegration, administrator: Administrator = None) -> 
     key = make_private_key()
     with all_or_nothing():
         record.save(force_insert=True)
-        add_key_pair(record, key, KeyState.ACTIVE, administrator)
+        add_key_pair(record, key, KeyState.ACTIVE, add_link(record), administrator)
         events.record(Happening.INTEGRATION_CREATED, integration_id=record.pk, user=administrator)
 
 
+def add_link(record: AbstractIntegration) -> ApplicationLink:
+    """Give *record* another application link, with a consumer key of its own."""
+    last = ApplicationLink.objects.filter(integration_id=record.pk).aggregate(last=Max("number"))["last"]
+    return ApplicationLink.objects.create(integration_id=record.pk, number=(last or 0) + 1)
+
+
 def add_key_pair(
-    record: AbstractIntegration, key: PrivateKey, state: KeyState, administrator: Administrator = None
+    record: AbstractIntegration,
+    key: PrivateKey,
+    state: KeyState,
+    link: ApplicationLink,
+    administrator: Administrator = None,
 ) -> None:
-    """Give *record* a key pair, with its private key sealed."""
+    """Give *record* a key pair for this *link*, with its private key sealed."""
     key_id = new_id()
     KeyPair.objects.create(
         id=key_id,
         integration_id=record.pk,
+        link=link,
         state=state,
         fingerprint=key.public.fingerprint,
         public_pem=key.public.pem,
@@ -216,24 +251,37 @@ def callback(record: AbstractIntegration) -> str:
     return configuration.origin() + reverse("social_bitbucket_server:complete", args=[record.pk])
 
 
-def dialog(record: AbstractIntegration) -> Dialog:
-    """Which of Bitbucket's two dialogs the organization's admin will see, as far as it is known."""
-    numbers = tuple(int(part) for part in record.server_version.split(".")[:2] if part.isdigit())
-    is_old = bool(numbers) and numbers < _FIRST_VERSION_WITH_NEW_DIALOG
-    return Dialog.UP_TO_7_19 if is_old else Dialog.FROM_7_20
+def application_url(record: AbstractIntegration, link: ApplicationLink) -> str:
+    """The Application URL of *link* in Bitbucket, which refuses the same twice: the login link, or an address that
+    leads there."""
+    if link.number == 1:
+        return login_link(record)
+    return configuration.origin() + reverse("social_bitbucket_server:link", args=[record.slug, link.number])
 
 
-def worksheet_of(record: AbstractIntegration, public_key: PublicKey, shown: Dialog | None = None) -> tuple[Step, ...]:
-    """What to enter where in Bitbucket; its Application URL is the login link."""
-    name = configuration.application_name()
+def application_link_name(record: AbstractIntegration, link: ApplicationLink) -> str:
+    """What *link* is called in Bitbucket, so that an integration's links can be told apart there."""
+    further = "" if link.number == 1 else f", link {link.number}"
+    return f"{configuration.application_name()} ({record.name}){further}"
+
+
+def is_for_new_link(record: AbstractIntegration, pair: KeyPair) -> bool:
+    """Whether *pair* is for another application link than the one that logins go through."""
+    active = record.active_key_pair
+    return active is not None and active.consumer_key != pair.consumer_key
+
+
+def worksheet_of(record: AbstractIntegration, pair: KeyPair, shown: Dialog | None = None) -> tuple[Step, ...]:
+    """What to enter where in Bitbucket, for the application link of *pair*; *shown* is by default the dialog of the
+    version that the last check-up found."""
     return worksheet(
         server_url=record.server_url,
-        application_url=login_link(record),
-        application_name=f"{name} ({record.name})",
-        consumer_key=record.consumer_key,
-        consumer_name=name,
-        public_key=public_key,
-        dialog=shown or dialog(record),
+        application_url=application_url(record, pair.link),
+        application_name=application_link_name(record, pair.link),
+        consumer_key=pair.consumer_key,
+        consumer_name=configuration.application_name(),
+        public_key=pair.public_key,
+        dialog=shown or dialog_of(record.server_version),
     )
 
 

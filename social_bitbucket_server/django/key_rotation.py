@@ -1,31 +1,45 @@
 """A new key pair in place of an integration's old one: it waits beside it until Bitbucket accepts it.
 
-Logins are signed with the old key until then. A login whose signature is refused tries the one that waits. No private
-key is erased before its successor was accepted.
+It is for the application link that is there, or for a new one with a new consumer key. Logins are signed with the old
+key until then. A login that Bitbucket refuses with it tries the one that waits. No private key is erased before its
+successor was accepted.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.utils import timezone
+
 from ..client import Client
+from ..pending import LIFETIME
 from . import events, integrations
-from .models import Happening, KeyPair, KeyState, integration_model
+from .models import ApplicationLink, Happening, KeyPair, KeyState, integration_model
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from ..integration import Integration
     from .integrations import Administrator
     from .models import AbstractIntegration
 
 
-def begin(record: AbstractIntegration, administrator: Administrator = None) -> None:
-    """Make a key pair that waits for Bitbucket, in place of one that waits already."""
+def begin(record: AbstractIntegration, administrator: Administrator = None, *, with_new_link: bool = False) -> bool:
+    """Make a key pair that waits for Bitbucket, in place of one that waits already, and for *with_new_link* a consumer
+    key. Returns false, and makes nothing, where an old link waits for its removal: there would be three."""
     key = integrations.make_private_key()
     with integrations.all_or_nothing():
         _lock(record)
-        if _retire(record, KeyState.PENDING):
-            events.record(Happening.KEY_RETIRED, integration_id=record.pk, user=administrator)
-        integrations.add_key_pair(record, key, KeyState.PENDING, administrator)
+        if with_new_link and record.replaced_key_pair is not None:
+            return False
+        _retire(record, KeyState.PENDING, administrator)
+        link = None if with_new_link else _link_in_use(record)
+        if link is None:
+            link = integrations.add_link(record)
+            events.record(Happening.CONSUMER_KEY_CREATED, integration_id=record.pk, user=administrator)
+        integrations.add_key_pair(record, key, KeyState.PENDING, link, administrator)
+    return True
 
 
 def verify(record: AbstractIntegration, administrator: Administrator = None) -> bool:
@@ -42,6 +56,21 @@ def verify(record: AbstractIntegration, administrator: Administrator = None) -> 
     return _promote(record, pair.fingerprint, administrator)
 
 
+def note_removal(record: AbstractIntegration, administrator: Administrator = None) -> bool:
+    """The old application link is gone from Bitbucket, and with it the logins that began with it: erase its private
+    key. Returns whether there was one."""
+    with integrations.all_or_nothing():
+        _lock(record)
+        return _retire(record, KeyState.REPLACED, administrator)
+
+
+def erase_replaced() -> None:
+    """Erase the private keys of links that were replaced, where no login that began with one can be under way any
+    more."""
+    latest = timezone.now() - timedelta(seconds=LIFETIME)
+    KeyPair.objects.filter(state=KeyState.REPLACED, replaced_at__lt=latest).update(sealed_private_key="")
+
+
 def promote_after_a_login(integration: Integration) -> None:
     """What the library calls when a login was signed with the key that waits, because Bitbucket has it already."""
     record = integrations.find_enabled(id=integration.id)
@@ -53,14 +82,23 @@ def _promote(record: AbstractIntegration, fingerprint: str, administrator: Admin
     """Whether this key pair waited, and is in use now."""
     with integrations.all_or_nothing():
         _lock(record)
-        waiting = KeyPair.objects.filter(integration_id=record.pk, fingerprint=fingerprint, state=KeyState.PENDING)
-        if not waiting.exists():  # another one took its place meanwhile, or another login was faster
+        pairs = record.key_pairs_in_use
+        old, new = pairs.get(KeyState.ACTIVE), pairs.get(KeyState.PENDING)
+        if new is None or new.fingerprint != fingerprint:  # another took its place, or another login was faster
             return False
-        _retire(record, KeyState.ACTIVE)
-        waiting.update(state=KeyState.ACTIVE)
+        if old is None or old.consumer_key == new.consumer_key:
+            _retire(record, KeyState.ACTIVE, administrator)
+        else:
+            _of(record, KeyState.ACTIVE).update(state=KeyState.REPLACED, replaced_at=timezone.now())
+            events.record(Happening.CONSUMER_KEY_REPLACED, integration_id=record.pk, user=administrator)
+        _of(record, KeyState.PENDING).update(state=KeyState.ACTIVE)
         events.record(Happening.KEY_PROMOTED, integration_id=record.pk, user=administrator)
-        events.record(Happening.KEY_RETIRED, integration_id=record.pk, user=administrator)
     return True
+
+
+def _link_in_use(record: AbstractIntegration) -> ApplicationLink | None:
+    pair = record.active_key_pair
+    return pair.link if pair is not None else None
 
 
 def _lock(record: AbstractIntegration) -> None:
@@ -69,8 +107,13 @@ def _lock(record: AbstractIntegration) -> None:
     integration_model()._base_manager.select_for_update().filter(pk=record.pk).first()
 
 
-def _retire(record: AbstractIntegration, state: KeyState) -> int:
-    """How many key pairs went from *state* to retired, without their private keys."""
-    return KeyPair.objects.filter(integration_id=record.pk, state=state).update(
-        state=KeyState.RETIRED, sealed_private_key=""
-    )
+def _retire(record: AbstractIntegration, state: KeyState, administrator: Administrator) -> bool:
+    """Whether a key pair went from *state* to retired, without its private key."""
+    is_retired = bool(_of(record, state).update(state=KeyState.RETIRED, sealed_private_key=""))
+    if is_retired:
+        events.record(Happening.KEY_RETIRED, integration_id=record.pk, user=administrator)
+    return is_retired
+
+
+def _of(record: AbstractIntegration, state: KeyState) -> QuerySet[KeyPair]:
+    return KeyPair.objects.filter(integration_id=record.pk, state=state)

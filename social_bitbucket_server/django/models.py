@@ -1,4 +1,4 @@
-"""The tables: integrations, their key pairs, and what happened.
+"""The tables: integrations, their application links and key pairs, and what happened.
 
 An application with a table of organizations puts a model of its own in place of :class:`Integration`: it derives from
 :class:`AbstractIntegration`, and ``SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATION_MODEL`` names it.
@@ -63,9 +63,6 @@ class AbstractIntegration(models.Model):
     base_url = models.CharField(
         _("base URL"), max_length=255, help_text=_("Bitbucket's address, with the context path if it has one.")
     )
-    consumer_key = models.CharField(
-        _("consumer key"), max_length=64, unique=True, default=new_consumer_key, editable=False
-    )
     namespace = models.CharField(max_length=32, unique=True, default=new_namespace, editable=False)
     ca_certificates = models.TextField(
         _("CA certificates"),
@@ -112,14 +109,33 @@ class AbstractIntegration(models.Model):
         return configuration.address_policy(self.slug)
 
     @property
+    def consumer_key(self) -> str:
+        """The consumer key of the application link that logins go through; empty while there is no key pair."""
+        pair = self.active_key_pair
+        return pair.consumer_key if pair is not None else ""
+
+    @property
     def active_key_pair(self) -> KeyPair | None:
         """The key pair that logins are signed with."""
-        return KeyPair.objects.filter(integration_id=self.pk, state=KeyState.ACTIVE).first()
+        return self._key_pairs(state=KeyState.ACTIVE).first()
 
     @property
     def pending_key_pair(self) -> KeyPair | None:
         """The key pair that waits for Bitbucket to have its public key, if there is one."""
-        return KeyPair.objects.filter(integration_id=self.pk, state=KeyState.PENDING).first()
+        return self._key_pairs(state=KeyState.PENDING).first()
+
+    @property
+    def replaced_key_pair(self) -> KeyPair | None:
+        """The key pair of an application link that another one took the place of, until that link is removed."""
+        return self._key_pairs(state=KeyState.REPLACED).first()
+
+    @property
+    def key_pairs_in_use(self) -> dict[str, KeyPair]:
+        """All but the retired ones as they are at one moment, by their states."""
+        return {pair.state: pair for pair in self._key_pairs().exclude(state=KeyState.RETIRED)}
+
+    def _key_pairs(self, **wanted: str) -> models.QuerySet[KeyPair]:
+        return KeyPair.objects.select_related("link").filter(integration_id=self.pk, **wanted)
 
 
 class Integration(AbstractIntegration):
@@ -131,24 +147,54 @@ def integration_model() -> type[AbstractIntegration]:
     return cast("type[AbstractIntegration]", apps.get_model(INTEGRATION_MODEL))
 
 
+class ApplicationLink(models.Model):
+    """One of the links that an integration has in its Bitbucket, the oldest with the *number* 1. *consumer_key* is what
+    Bitbucket knows it by, and no other link has it."""
+
+    consumer_key: models.CharField[str, str] = models.CharField(
+        _("consumer key"), primary_key=True, max_length=64, default=new_consumer_key
+    )
+    integration = models.ForeignKey(INTEGRATION_MODEL, on_delete=models.CASCADE, related_name="application_links")
+    number = models.PositiveIntegerField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["number"]
+        verbose_name = _("application link")
+        verbose_name_plural = _("application links")
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["integration", "number"], name="social_bitbucket_server_one_link_of_each_number"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.consumer_key
+
+
 class KeyState(models.TextChoices):
     """What a key pair is used for."""
 
     PENDING = "pending", _("waits for Bitbucket to have its public key")
     ACTIVE = "active", _("logins are signed with it")
+    REPLACED = "replaced", _("its application link can be removed; logins that began with it are finished with it")
     RETIRED = "retired", _("not used any more; its private key is erased")
 
 
 class KeyPair(models.Model):
-    """An integration's keys: the public one as text, which no other has, and the private one sealed."""
+    """An integration's keys for one of its application links: the public one as text, which no other has, and the
+    private one sealed."""
 
     id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
     integration = models.ForeignKey(INTEGRATION_MODEL, on_delete=models.CASCADE, related_name="key_pairs")
+    link: models.ForeignKey[ApplicationLink, ApplicationLink] = models.ForeignKey(
+        ApplicationLink, on_delete=models.CASCADE, related_name="key_pairs"
+    )
     state: models.CharField[str, str] = models.CharField(max_length=16, choices=KeyState)
     fingerprint = models.CharField(max_length=64, unique=True)
     public_pem = models.TextField()
     sealed_private_key = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)
+    replaced_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["created_at", "id"]
@@ -160,11 +206,16 @@ class KeyPair(models.Model):
                 condition=models.Q(state=state),
                 name=f"social_bitbucket_server_one_{state}",
             )
-            for state in ("active", "pending")
+            for state in ("active", "pending", "replaced")
         ]
 
     def __str__(self) -> str:
         return self.fingerprint
+
+    @property
+    def consumer_key(self) -> str:
+        """What Bitbucket knows its application link by."""
+        return self.link_id
 
     @property
     def public_key(self) -> PublicKey:
@@ -175,6 +226,8 @@ class KeyPair(models.Model):
 class Happening(models.TextChoices):
     """What is written down, and the sentence for it."""
 
+    CONSUMER_KEY_CREATED = "consumer_key.created", _("A consumer key was made, for a new application link.")
+    CONSUMER_KEY_REPLACED = "consumer_key.replaced", _("Logins go through a new application link.")
     IDENTITY_CONNECTED = "identity.connected", _("A person connected another Bitbucket account.")
     INTEGRATION_CREATED = "integration.created", _("An integration was added.")
     INTEGRATION_DELETED = "integration.deleted", _("An integration was deleted.")

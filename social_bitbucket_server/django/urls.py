@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from .views import Complete, LoginPage
+from .views import Complete, LoginPage, link
 
 app_name = "social_bitbucket_server"
 
 urlpatterns = [
     path("login/bitbucket-server/<slug:slug>/", LoginPage.as_view(), name="login"),
+    path("login/bitbucket-server/<slug:slug>/<int:number>/", link, name="link"),
     path("complete/bitbucket-server/<slug:integration>/", Complete.as_view(), name="complete"),
 ]

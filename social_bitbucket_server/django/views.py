@@ -8,7 +8,7 @@ from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
 from django.http import Http404
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import never_cache
@@ -56,6 +56,12 @@ class LoginPage(View):
             return login.begin(request, integration.pk)
         except SocialAuthBaseException as error:
             return show_error(request, error, integration)
+
+
+@login_not_required
+def link(_request: HttpRequest, slug: str, number: int) -> HttpResponse:  # noqa: ARG001  # links differ in their numbers
+    """The Application URL of an integration's further application links: all lead to its login page."""
+    return redirect("social_bitbucket_server:login", slug)
 
 
 @_OWN_TRANSACTIONS

@@ -30,7 +30,7 @@ from social_bitbucket_server import integration as library
 from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.django import errors, integrations, key_rotation, middleware, sealed_keys, views
 from social_bitbucket_server.django.checks import check_settings
-from social_bitbucket_server.django.models import Event, Happening, Integration, KeyPair
+from social_bitbucket_server.django.models import ApplicationLink, Event, Happening, Integration, KeyPair
 from social_bitbucket_server.django.strategy import DjangoStrategy
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.problems import BitbucketServerError
@@ -79,7 +79,14 @@ class DjangoWorld(World):
         return DjangoPlace(slug, record.pk, record.namespace, server)
 
     def change_integration(self, place: Place, **fields: Any) -> None:
-        Integration.objects.filter(pk=place.integration_id).update(**fields)
+        consumer_key = fields.pop("consumer_key", None)
+        if consumer_key is not None:
+            link = ApplicationLink.objects.create(
+                consumer_key=consumer_key, integration_id=place.integration_id, number=2
+            )
+            KeyPair.objects.filter(integration_id=place.integration_id).update(link=link)
+        if fields:
+            Integration.objects.filter(pk=place.integration_id).update(**fields)
 
     def take_away(self, place: Place, *, delete: bool) -> None:
         record = Integration.objects.get(pk=place.integration_id)
@@ -155,6 +162,15 @@ class DjangoWorld(World):
     def refuses_twins(self, column: str) -> bool:
         """Whether the database itself keeps A's and B's integrations or key pairs from having the same *column*."""
         # A key pair is known by what its public key is known by.
+        if column == "consumer_key":
+            first_link, second_link = ApplicationLink.objects.all()
+            try:
+                ApplicationLink.objects.create(
+                    consumer_key=first_link.consumer_key, integration_id=second_link.integration_id, number=2
+                )
+            except IntegrityError:
+                return True
+            return False
         model, field = (KeyPair, "fingerprint") if column == "public_key" else (Integration, column)
         first, second = model._default_manager.all()
         setattr(second, field, getattr(first, field))

@@ -1,4 +1,4 @@
-"""Integrations, their key pairs, and what happened. An application's own model of integrations comes first."""
+"""Integrations, their links and key pairs, and events. An application's own model of integrations comes first."""
 
 import django.db.models.deletion
 import django.utils.timezone
@@ -24,6 +24,8 @@ class Migration(migrations.Migration):
                     "what",
                     models.CharField(
                         choices=[
+                            ("consumer_key.created", "A consumer key was made, for a new application link."),
+                            ("consumer_key.replaced", "Logins go through a new application link."),
                             ("identity.connected", "A person connected another Bitbucket account."),
                             ("integration.created", "An integration was added."),
                             ("integration.deleted", "An integration was deleted."),
@@ -96,16 +98,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "consumer_key",
-                    models.CharField(
-                        default=social_bitbucket_server.keys.new_consumer_key,
-                        editable=False,
-                        max_length=64,
-                        unique=True,
-                        verbose_name="consumer key",
-                    ),
-                ),
-                (
                     "namespace",
                     models.CharField(
                         default=social_bitbucket_server.django.models.new_namespace,
@@ -142,6 +134,40 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="ApplicationLink",
+            fields=[
+                (
+                    "consumer_key",
+                    models.CharField(
+                        default=social_bitbucket_server.keys.new_consumer_key,
+                        max_length=64,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="consumer key",
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                (
+                    "integration",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="application_links",
+                        to=INTEGRATION_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "application link",
+                "verbose_name_plural": "application links",
+                "ordering": ["number"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("integration", "number"), name="social_bitbucket_server_one_link_of_each_number"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="KeyPair",
             fields=[
                 (
@@ -160,6 +186,10 @@ class Migration(migrations.Migration):
                         choices=[
                             ("pending", "waits for Bitbucket to have its public key"),
                             ("active", "logins are signed with it"),
+                            (
+                                "replaced",
+                                "its application link can be removed; logins that began with it are finished with it",
+                            ),
                             ("retired", "not used any more; its private key is erased"),
                         ],
                         max_length=16,
@@ -169,10 +199,19 @@ class Migration(migrations.Migration):
                 ("public_pem", models.TextField()),
                 ("sealed_private_key", models.TextField(blank=True)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("replaced_at", models.DateTimeField(null=True)),
                 (
                     "integration",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE, related_name="key_pairs", to=INTEGRATION_MODEL
+                    ),
+                ),
+                (
+                    "link",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="key_pairs",
+                        to="social_bitbucket_server.applicationlink",
                     ),
                 ),
             ],
@@ -190,6 +229,11 @@ class Migration(migrations.Migration):
                         condition=models.Q(("state", "pending")),
                         fields=("integration",),
                         name="social_bitbucket_server_one_pending",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "replaced")),
+                        fields=("integration",),
+                        name="social_bitbucket_server_one_replaced",
                     ),
                 ],
             },

@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client, override_settings
 
 from social_bitbucket_server.django import integrations
-from social_bitbucket_server.django.models import Event, Integration
+from social_bitbucket_server.django.models import Event, Integration, KeyPair
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.sandbox import Consumer, Sandbox
 
@@ -29,7 +29,7 @@ def database():
 
 @pytest.fixture(scope="session")
 def pool():
-    return [PrivateKey.generate(2048) for _ in range(4)]
+    return [PrivateKey.generate(2048) for _ in range(6)]
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +66,11 @@ def paste_public_key(sandbox, record, pem):
     """What the Bitbucket admin does with a new public key."""
     (link,) = [link for link in sandbox.links.all() if link.consumer and link.consumer.key == record.consumer_key]
     sandbox.links.set_consumer(link.id, Consumer(record.consumer_key, record.name, pem))
+
+
+def use_another_link(record):
+    """As if Bitbucket had forgotten its consumer key."""
+    KeyPair.objects.filter(integration=record).update(link=integrations.add_link(record))
 
 
 @pytest.fixture

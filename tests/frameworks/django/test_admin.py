@@ -24,10 +24,11 @@ from tests.frameworks.django.conftest import (
     login_page,
     make_integration,
     paste_public_key,
+    use_another_link,
 )
 
 ADMIN = "/admin/social_bitbucket_server/integration/"
-ACTIONS = ("check-up", "new-key-pair", "verify-key-pair", "enable", "disable")
+ACTIONS = ("check-up", "new-key-pair", "verify-key-pair", "old-link-removed", "enable", "disable")
 
 
 def setup_page(record):
@@ -173,7 +174,7 @@ def test_the_worksheet_is_that_of_the_version_found(staff, acme):
 
 
 def test_a_check_up_says_where_the_way_ends_and_what_to_do(staff, acme):
-    Integration.objects.update(consumer_key="another")
+    use_another_link(acme)
     page = text_of(press(staff, acme, "check-up"))
     assert "failed</span>" in page
     assert "What to do:" in page

@@ -13,7 +13,7 @@ from social_django.models import Nonce
 from social_bitbucket_server.django import integrations
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
 from social_bitbucket_server.key_ring import KeyRing
-from tests.frameworks.django.conftest import Visitor, make_integration, paste_public_key
+from tests.frameworks.django.conftest import Visitor, make_integration, paste_public_key, use_another_link
 
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 RING = f"{OWN}KEY_RING"
@@ -88,7 +88,7 @@ def test_check_tests_stage_by_stage(run, acme):
 
 
 def test_check_ends_with_the_number_of_the_stage_that_fails(run, acme, capsys):
-    Integration.objects.update(consumer_key="another")
+    use_another_link(acme)
     with pytest.raises(SystemExit) as ended:
         run("check", "acme")
     assert ended.value.code == 8
@@ -125,6 +125,40 @@ def test_rotate_and_verify_put_a_new_key_pair_in_place_of_the_old(run, acme, bit
     assert KeyPair.objects.get(state="active").fingerprint == keys[1].public.fingerprint
     with pytest.raises(CommandError, match="no new key pair"):
         run("verify", "acme")
+
+
+def test_a_new_link_is_made_by_rest_and_the_old_one_taken_away(run, acme, bitbucket_sandbox, monkeypatch):
+    (old,) = bitbucket_sandbox.links.all()
+    monkeypatch.setenv("BITBUCKET_PASSWORD", bitbucket_sandbox.users.by_name("admin").password)
+    printed = run("rotate", "acme", "--new-consumer-key")
+    new = acme.pending_key_pair
+    assert f"Consumer Key = {new.consumer_key}" in printed
+    assert f"Application URL = {old.application_url}2/" in printed
+    with pytest.raises(CommandError, match="consumer key"):
+        run("verify", "acme")
+    assert "is made." in run("link", "acme", "--user", "admin", "--yes")
+    assert {link.consumer.key for link in bitbucket_sandbox.links.all()} == {old.consumer.key, new.consumer_key}
+    assert "the old one can be removed" in run("verify", "acme")
+    assert "an old link can be removed" in run("list")
+    with pytest.raises(CommandError, match="unlink acme --old-link"):
+        run("rotate", "acme", "--new-consumer-key")
+    assert "is deleted." in run("unlink", "acme", "--old-link", "--user", "admin", "--yes")
+    assert [link.consumer.key for link in bitbucket_sandbox.links.all()] == [new.consumer_key]
+    assert "old link" not in run("list")
+    Visitor().log_in(acme, bitbucket_sandbox)
+    with pytest.raises(CommandError, match="no old application link"):
+        run("unlink", "acme", "--old-link", "--user", "admin", "--yes")
+
+
+def test_an_old_link_that_was_removed_by_hand_is_said_to_be(run, acme, bitbucket_sandbox, monkeypatch):
+    with pytest.raises(CommandError, match="no old application link"):
+        run("old-link-removed", "acme")
+    monkeypatch.setenv("BITBUCKET_PASSWORD", bitbucket_sandbox.users.by_name("admin").password)
+    run("rotate", "acme", "--new-consumer-key")
+    run("link", "acme", "--user", "admin", "--yes")
+    run("verify", "acme")
+    assert "private key is erased" in run("old-link-removed", "acme")
+    assert KeyPair.objects.get(state="retired").sealed_private_key == ""
 
 
 def test_disable_and_enable(run, acme):

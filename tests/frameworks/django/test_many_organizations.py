@@ -384,8 +384,9 @@ def test_a_record_that_was_copied_to_another_integration_does_not_open(visitor, 
 
 def test_a_changed_key_is_used_at_once(visitor, acme, bitbucket_sandbox, keys):
     visitor.begin(acme)
+    link = acme.active_key_pair.link
     KeyPair.objects.all().delete()
-    integrations.add_key_pair(acme, keys[3], "active")
+    integrations.add_key_pair(acme, keys[3], "active", link)
     assert visitor.begin(acme).status_code == 503
     assert newest_event().problem == "signature_invalid"
 

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from social_django.models import UserSocialAuth
 
 from social_bitbucket_server.django import integrations
-from social_bitbucket_server.django.models import Integration, KeyPair
+from social_bitbucket_server.django.models import ApplicationLink, Integration, KeyPair
 from tests.postgresql import PostgreSQL, programs
 
 
@@ -22,22 +22,27 @@ def test_the_migration_is_that_of_the_models():
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
-@pytest.mark.parametrize("field", ["slug", "consumer_key", "namespace"])
+@pytest.mark.parametrize("field", ["slug", "namespace"])
 def test_two_integrations_never_share_what_tells_them_apart(acme, globex, field):
     with pytest.raises(IntegrityError), transaction.atomic():
         Integration.objects.filter(pk=globex.pk).update(**{field: getattr(acme, field)})
 
 
+def test_two_application_links_never_share_a_consumer_key(acme, globex):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ApplicationLink.objects.create(consumer_key=acme.consumer_key, integration=globex, number=2)
+
+
 def test_two_integrations_never_share_a_key_pair(acme, globex, keys):
     with pytest.raises(IntegrityError), transaction.atomic():
-        integrations.add_key_pair(globex, keys[0], "retired")
+        integrations.add_key_pair(globex, keys[0], "retired", globex.active_key_pair.link)
 
 
-@pytest.mark.parametrize("state", ["active", "pending"])
+@pytest.mark.parametrize("state", ["active", "pending", "replaced"])
 def test_an_integration_has_one_key_pair_of_each_state(acme, keys, state):
     KeyPair.objects.update(state=state)
     with pytest.raises(IntegrityError), transaction.atomic():
-        integrations.add_key_pair(acme, keys[1], state)
+        integrations.add_key_pair(acme, keys[1], state, ApplicationLink.objects.get())
 
 
 def test_two_identities_are_never_the_same(acme):

@@ -14,6 +14,7 @@ from social_bitbucket_server.django.errors import show_error
 from social_bitbucket_server.django.middleware import IntegrationSessionMiddleware, LoginErrorMiddleware
 from social_bitbucket_server.django.models import (
     AbstractIntegration,
+    ApplicationLink,
     Event,
     Happening,
     Integration,
@@ -53,13 +54,15 @@ def make(name: str, slug: str, base_url: str) -> str:
     pair: KeyPair | None = record.active_key_pair
     assert pair is not None
     assert pair.state == KeyState.ACTIVE
-    steps = integrations.worksheet_of(record, pair.public_key)
+    link: ApplicationLink = pair.link
+    assert link.consumer_key == record.consumer_key
+    steps = integrations.worksheet_of(record, pair)
     return f"{integrations.login_link(record)}: {len(steps)} steps"
 
 
 def rotate(record: AbstractIntegration) -> bool:
-    key_rotation.begin(record)
-    return key_rotation.verify(record)
+    key_rotation.begin(record, with_new_link=True)
+    return key_rotation.verify(record) and key_rotation.note_removal(record)
 
 
 def test_it(record: AbstractIntegration) -> list[Result]:

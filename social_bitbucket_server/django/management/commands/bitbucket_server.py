@@ -21,7 +21,7 @@ from ....problems import BitbucketServerError
 from ....worksheet import Dialog
 from ....worksheet import worksheet as make_worksheet
 from ... import configuration, events, integrations, key_rotation
-from ...models import AbstractIntegration, integration_model
+from ...models import AbstractIntegration, KeyPair, integration_model
 
 _DAYS = 365
 _MOST_DAYS = 36_500
@@ -74,6 +74,12 @@ def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
         report.add_report_options(parser)
     if name == "worksheet":
         worksheet.add_worksheet_options(parser, None)
+    if name == "rotate":
+        parser.add_argument(
+            "--new-consumer-key", action="store_true", help="for a new application link; prints its worksheet"
+        )
+    if name == "unlink":
+        parser.add_argument("--old-link", action="store_true", help="the one that a new link took the place of")
     if name in {"link", "unlink"}:
         link.add_admin_options(parser)
     if name == "prune":
@@ -98,7 +104,8 @@ def _list(_arguments: argparse.Namespace) -> int:
     for record in integration_model()._default_manager.all():
         state = "" if record.enabled else "  disabled"
         waits = "  a new key pair waits" if record.pending_key_pair is not None else ""
-        print(f"{record.pk}  {record.slug}  {record.base_url}{state}{waits}")
+        old_link = "  an old link can be removed" if record.replaced_key_pair is not None else ""
+        print(f"{record.pk}  {record.slug}  {record.base_url}{state}{waits}{old_link}")
     return 0
 
 
@@ -132,11 +139,9 @@ def _worksheet(arguments: argparse.Namespace) -> int:
         )
     else:
         record = _find(arguments.integration)
-        pair = record.pending_key_pair or record.active_key_pair
-        if pair is None:
-            raise CommandError(f"{record.name} has no key pair. Make one with 'bitbucket_server rotate {record.slug}'.")
-        key, consumer_key = pair.public_key, record.consumer_key
-        steps = integrations.worksheet_of(record, key, dialog)
+        pair = record.pending_key_pair or _active(record)
+        key, consumer_key = pair.public_key, pair.consumer_key
+        steps = integrations.worksheet_of(record, pair, dialog)
     worksheet.print_worksheet(steps, consumer_key, key, as_json=arguments.json)
     return 0
 
@@ -151,18 +156,45 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _link(arguments: argparse.Namespace) -> int:
     record = _find(arguments.integration)
-    name = f"{configuration.application_name()} ({record.name})"
-    return link.make_link(integrations.active(record), integrations.login_link(record), name, arguments)
+    waiting = record.pending_key_pair
+    pair = waiting if waiting is not None and integrations.is_for_new_link(record, waiting) else _active(record)
+    address, name = (
+        integrations.application_url(record, pair.link),
+        integrations.application_link_name(record, pair.link),
+    )
+    return link.make_link(integrations.signing_with(record, pair), address, name, arguments)
 
 
 def _unlink(arguments: argparse.Namespace) -> int:
     record = _find(arguments.integration)
-    return link.remove_link(integrations.active(record), integrations.login_link(record), arguments)
+    pair = record.replaced_key_pair if arguments.old_link else _active(record)
+    if pair is None:
+        raise CommandError(f"{record.name} has no old application link.")
+    address = integrations.application_url(record, pair.link)
+    status = link.remove_link(integrations.active(record), address, arguments)
+    if arguments.old_link:
+        key_rotation.note_removal(record)
+    return status
+
+
+def _active(record: AbstractIntegration) -> KeyPair:
+    pair = record.active_key_pair
+    if pair is None:
+        raise CommandError(f"{record.name} has no key pair. Make one with 'bitbucket_server rotate {record.slug}'.")
+    return pair
 
 
 def _rotate(arguments: argparse.Namespace) -> int:
     record = _find(arguments.integration)
-    key_rotation.begin(record)
+    if not key_rotation.begin(record, with_new_link=arguments.new_consumer_key):
+        raise CommandError(
+            f"An old application link waits for its removal; there would be three. Remove it, by hand or with "
+            f"'bitbucket_server unlink {record.slug} --old-link', and say so with "
+            f"'bitbucket_server old-link-removed {record.slug}' where it was by hand."
+        )
+    if arguments.new_consumer_key:
+        print("Let Bitbucket know the new link beside the old one, then verify:", file=sys.stderr)
+        return _worksheet(argparse.Namespace(integration=record.pk, dialog=None, json=False))
     pair = record.pending_key_pair
     print("Put this in place of the Public Key in Bitbucket, then verify:", file=sys.stderr)
     print(pair.public_pem if pair is not None else "", end="")
@@ -170,9 +202,20 @@ def _rotate(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    if not key_rotation.verify(_find(arguments.integration)):
+    record = _find(arguments.integration)
+    if not key_rotation.verify(record):
         raise CommandError("There is no new key pair to verify.")
+    if record.replaced_key_pair is not None:
+        print("Bitbucket accepts the new link. Logins go through it, and in ten minutes the old one can be removed.")
+        return 0
     print("Bitbucket accepts the new key pair. Logins are signed with it, and the old private key is erased.")
+    return 0
+
+
+def _old_link_removed(arguments: argparse.Namespace) -> int:
+    if not key_rotation.note_removal(_find(arguments.integration)):
+        raise CommandError("There is no old application link.")
+    print("The old link's private key is erased.")
     return 0
 
 
@@ -196,6 +239,7 @@ def _reseal_keys(_arguments: argparse.Namespace) -> int:
 
 def _prune(arguments: argparse.Namespace) -> int:
     deleted, unfinished = events.prune(arguments.days)
+    key_rotation.erase_replaced()
     print(f"Deleted: {deleted} events older than {arguments.days} days, {unfinished} logins that were never finished.")
     return 0
 
@@ -225,8 +269,13 @@ _OWN = (
     ("unlink", _unlink, "take the application link in Bitbucket away"),
     ("rotate", _rotate, "make a new key pair that waits beside the old one"),
     ("verify", _verify, "use the new key pair, if Bitbucket accepts it"),
+    ("old-link-removed", _old_link_removed, "say that the old application link was removed, and erase its private key"),
     ("enable", _enable, "let people log in through an integration"),
     ("disable", _disable, "let nobody log in through an integration any more"),
     ("reseal-keys", _reseal_keys, "seal all private keys with the newest key of the ring"),
-    ("prune", _prune, "delete old events, and what is left of logins that were never finished"),
+    (
+        "prune",
+        _prune,
+        "delete old events, what is left of logins that were never finished, and keys that no login needs any more",
+    ),
 )
