@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Subquery
@@ -23,7 +24,7 @@ from ..problems import BitbucketServerError, Problem, Who
 from ..worksheet import Dialog, dialog_of
 from . import configuration, events, integrations, key_rotation
 from .forms import IntegrationForm
-from .models import AbstractIntegration, Event, Integration, KeyPair, KeyState, integration_model
+from .models import AbstractIntegration, Event, Happening, Integration, KeyPair, KeyState, integration_model
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -206,9 +207,10 @@ class IntegrationAdmin(_IntegrationAdmin):
                 gettext("An old application link waits for its removal. Say first that it is removed."),
                 messages.WARNING,
             )
-        return self._back(
+        return self._changed(
             request,
             record,
+            Happening.KEY_CREATED,
             gettext("The new key pair is made. The old one stays in use until Bitbucket has the new public key."),
         )
 
@@ -222,14 +224,16 @@ class IntegrationAdmin(_IntegrationAdmin):
         if not is_in_use:
             return self._back(request, record, gettext("There is no new key pair to verify."), messages.WARNING)
         if record.replaced_key_pair is not None:
-            return self._back(
+            return self._changed(
                 request,
                 record,
+                Happening.CONSUMER_KEY_REPLACED,
                 gettext("Bitbucket accepts the new link. Logins go through it, and the old link can be removed."),
             )
-        return self._back(
+        return self._changed(
             request,
             record,
+            Happening.KEY_PROMOTED,
             gettext(
                 "Bitbucket accepts the new key pair. Logins are signed with it, and the old private key is erased."
             ),
@@ -238,20 +242,31 @@ class IntegrationAdmin(_IntegrationAdmin):
     def old_link_removed_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """The old application link is gone, and with it what logins were signed with that began with it."""
         record = self._record(request, integration_id)
-        key_rotation.note_removal(record, request.user)
-        return self._back(request, record, gettext("The old link's private key is erased."))
+        if not key_rotation.note_removal(record, request.user):
+            return self._back(request, record, gettext("There is no old application link."), messages.WARNING)
+        return self._changed(request, record, Happening.KEY_RETIRED, gettext("The old link's private key is erased."))
 
     def enable_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Let people log in."""
         record = self._record(request, integration_id)
         integrations.enable(record, request.user, enabled=True)
-        return self._back(request, record, gettext("People can log in through this integration again."))
+        return self._changed(
+            request,
+            record,
+            Happening.INTEGRATION_ENABLED,
+            gettext("People can log in through this integration again."),
+        )
 
     def disable_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Let nobody log in any more."""
         record = self._record(request, integration_id)
         integrations.enable(record, request.user, enabled=False)
-        return self._back(request, record, gettext("Nobody can log in through this integration any more."))
+        return self._changed(
+            request,
+            record,
+            Happening.INTEGRATION_DISABLED,
+            gettext("Nobody can log in through this integration any more."),
+        )
 
     def _setup_page(
         self, request: HttpRequest, record: AbstractIntegration, refusal: Problem | None = None
@@ -311,6 +326,13 @@ class IntegrationAdmin(_IntegrationAdmin):
             "application": configuration.application_name(),
         }
 
+    def _changed(
+        self, request: HttpRequest, record: AbstractIntegration, what: Happening, message: str
+    ) -> HttpResponse:
+        """The way back, with *what* was done in the integration's history."""
+        self.log_change(request, record, str(what.label))
+        return self._back(request, record, message)
+
     def _back(
         self, request: HttpRequest, record: AbstractIntegration, message: str, level: int = messages.SUCCESS
     ) -> HttpResponse:
@@ -333,14 +355,24 @@ def _words(problem: Problem) -> dict[str, str]:
     }
 
 
+class _Events(ChangeList):
+    """A page of events, with the names of the people they are about, asked for once."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        names = events.user_names({event.user_id for event in self.result_list})
+        for event in self.result_list:
+            event.user_name = names.get(event.user_id, "")
+
+
 @admin.register(Event)
 class EventAdmin(_EventAdmin):
     """What happened, newest first. Nobody changes or deletes an event."""
 
-    list_display = ("moment", "what", "integration_name", "user_id", "reference", "reason")
+    list_display = ("moment", "what", "integration_name", "person", "reference", "reason")
     list_filter = ("what", "at")
-    search_fields = ("=reference", "=integration_id", "=problem")
-    search_help_text = _("A reference number, an integration's id, or a problem's code.")
+    search_fields = ("=reference", "=integration_id", "=user_id", "=problem")
+    search_help_text = _("A reference number, the id of an integration or a user, or a problem's code.")
     list_display_links = None
 
     @admin.display(description=_("when"), ordering="at")
@@ -358,6 +390,15 @@ class EventAdmin(_EventAdmin):
     def integration_name(self, event: Any) -> str:
         """The integration's name; its id where it was deleted."""
         return str(event.name or event.integration_id)
+
+    @admin.display(description=_("user"), ordering="user_id")
+    def person(self, event: Any) -> str:
+        """Who it was, with their id; by the id alone where they were deleted."""
+        return f"{event.user_name} ({event.user_id})" if event.user_name else str(event.user_id)
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        """With the names of people."""
+        return _Events
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
         """With the names of the integrations."""

@@ -6,6 +6,8 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 from social_django.models import Nonce
 
@@ -46,6 +48,18 @@ def record(
 def login_attempts(integration_id: str, most: int = 20) -> QuerySet[Event]:
     """The newest logins through an integration that succeeded or failed."""
     return Event.objects.filter(integration_id=integration_id, what__in=_LOGIN_ATTEMPTS)[:most]
+
+
+def user_names(user_ids: set[str]) -> dict[str, str]:
+    """What the people with these ids are called, by their ids; without those that are not there any more."""
+    users = get_user_model()
+    known = []
+    for user_id in user_ids:
+        try:
+            known.append(users._meta.pk.to_python(user_id or None))
+        except ValidationError:  # of a model of users that was another one then
+            continue
+    return {str(user.pk): user.get_username() for user in users._default_manager.filter(pk__in=known)}
 
 
 def prune(days: int) -> tuple[int, int]:

@@ -20,13 +20,22 @@ else:
     _Form = forms.ModelForm
 
 
+class _AsItWasRead(forms.IntegerField):
+    """Which revision a form was opened with. Nobody changes it by hand."""
+
+    widget = forms.HiddenInput
+
+    def has_changed(self, initial: Any, data: Any) -> bool:  # noqa: ARG002  # Django's signature
+        return False
+
+
 class IntegrationForm(_Form):
     """A new integration, or changes to one that people may log in through already."""
 
     class Meta:
         widgets: ClassVar[dict[str, forms.Widget]] = {"base_url": AdminTextInputWidget({"class": "vLargeTextField"})}
 
-    revision = forms.IntegerField(widget=forms.HiddenInput, required=False)
+    revision = _AsItWasRead(required=False)
     same_server = forms.BooleanField(
         label=_("This is the same Bitbucket Server under a new address"),
         required=False,
@@ -66,7 +75,7 @@ class IntegrationForm(_Form):
                 "typed is here; where something else is there now, it says so. Save again to put yours in its place."
             ),
         )
-        for name in set(self.changed_data) & set(self.initial) - {"revision"}:
+        for name in set(self.changed_data) & set(self.initial):
             self.add_error(name, _what_is_there(str(self.initial[name] or "")))
         self._answer("revision", str(self.instance.revision))
 

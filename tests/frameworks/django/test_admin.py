@@ -412,3 +412,51 @@ def test_an_integration_that_was_deleted_meanwhile_is_not_changed(acme):
     integrations.delete(acme)
     with pytest.raises(integrations.ChangedMeanwhileError):
         integrations.change(stale)
+
+
+def test_the_history_of_an_integration_says_who_did_what(staff, acme, bitbucket_sandbox, keys):
+    change(staff, acme, base_url=f"{bitbucket_sandbox.url}/elsewhere")
+    change(staff, acme)
+    for action in ("disable", "enable", "new-key-pair", "verify-key-pair"):
+        press(staff, acme, action)
+    paste_public_key(bitbucket_sandbox, acme, keys[1].public.pem)
+    for action in ("verify-key-pair", "verify-key-pair", "old-link-removed"):
+        press(staff, acme, action)
+    page = staff.open(f"{ADMIN}{acme.pk}/history/").content.decode().partition('id="change-history"')[2]
+    rows = re.findall(r"<tr>\s*<th.*?</th>\s*<td>(.*?)</td>\s*<td>(.*?)</td>", page, re.DOTALL)
+    assert {who.strip() for who, _ in rows} == {"root"}
+    assert sorted(what.strip() for _, what in rows) == sorted(
+        [
+            "Changed Base URL.",
+            "Changed Base URL.",
+            "An integration was disabled.",
+            "An integration was enabled.",
+            "A key pair was made.",
+            "A new key pair is in use.",
+        ]
+    )
+
+
+def test_the_events_name_people_and_ask_once_for_all_of_them(staff, acme):
+    events = "/admin/social_bitbucket_server/event/"
+
+    def queries():
+        with CaptureQueriesContext(connection) as asked:
+            assert staff.open(events).status_code == 200
+        return len(asked)
+
+    press(staff, acme, "disable")
+    queries()
+    alone = queries()
+    for name in ("jane", "jo"):
+        user = get_user_model().objects.create_user(name)
+        integrations.enable(acme, user, enabled=True)
+    assert queries() == alone
+    jane, root = (get_user_model().objects.get(username=name) for name in ("jane", "root"))
+    jane_id = jane.pk
+    jane.delete()
+    page = text_of(staff.open(events))
+    assert f"root ({root.pk})" in page
+    assert "jane" not in page
+    assert f'<td class="field-person">{jane_id}</td>' in page
+    assert text_of(staff.open(f"{events}?q={root.pk}")).count(f"root ({root.pk})") == 1
