@@ -12,6 +12,13 @@ class CommandError(Exception):
     """What stops a command, and what to do about it, as sentences."""
 
 
+def file_name(text: str) -> str:
+    """The type of an option that names a file: an empty one would be the folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("it must be the name of a file")
+    return text
+
+
 def add_command(commands: Any, name: str, summary: str, epilog: str) -> argparse.ArgumentParser:
     """A parser for the command *name*; PROGRAM in *epilog* becomes the program's name."""
     parser: argparse.ArgumentParser = commands.add_parser(

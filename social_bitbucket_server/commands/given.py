@@ -18,7 +18,8 @@ from ..configuration import (
 )
 from ..integration import Integration, OAuth2Integration
 from ..problems import BitbucketServerError
-from . import CommandError
+from . import CommandError, file_name
+from .key_files import read as read_key
 
 PREFIX = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 OAUTH2_PREFIX = f"{PREFIX}OAUTH2_"
@@ -39,11 +40,15 @@ _KINDS: Mapping[str, tuple[Any, str]] = {
 
 def add_integration_options(parser: argparse.ArgumentParser) -> None:
     """Add what :func:`integration_of` reads."""
-    parser.add_argument("--file", metavar="FILE", type=Path, help="the integration, as TOML")
+    parser.add_argument("--file", metavar="FILE", type=file_name, help="the integration, as TOML")
     parser.add_argument("--url", help="Bitbucket's base URL, with the context path if it has one")
     parser.add_argument("--consumer-key", metavar="KEY", help="the consumer key in the application link")
-    parser.add_argument("--private-key-file", metavar="FILE", help="the private key")
-    parser.add_argument("--ca-file", metavar="FILE", help="the CA certificates that the server is trusted by")
+    parser.add_argument(
+        "--private-key-file", metavar="FILE", type=file_name, help="the private key; - for standard input"
+    )
+    parser.add_argument(
+        "--ca-file", metavar="FILE", type=file_name, help="the CA certificates that the server is trusted by"
+    )
     add_allow_http(parser)
 
 
@@ -56,7 +61,10 @@ def add_allow_http(parser: argparse.ArgumentParser) -> None:
 
 def integration_of(arguments: argparse.Namespace) -> Callable[[], Integration]:
     """What makes the integration of the options, the file, or the settings in the environment."""
-    fields = _given_fields(arguments)
+    return _oauth1_integration(_given_fields(arguments), arguments)
+
+
+def _oauth1_integration(fields: dict[str, Any], arguments: argparse.Namespace) -> Callable[[], Integration]:
     if fields:
         return lambda: integration_from_fields(SINGLE_INTEGRATION_ID, fields)
     if f"{PREFIX}URL" not in os.environ:
@@ -77,18 +85,23 @@ def any_integration_of(arguments: argparse.Namespace) -> Callable[[], Integratio
         return lambda: oauth2_integration_from_fields(SINGLE_INTEGRATION_ID, secret | fields)
     if not fields and f"{PREFIX}URL" not in os.environ and f"{OAUTH2_PREFIX}URL" in os.environ:
         return lambda: single_oauth2_integration(_Settings(arguments, OAUTH2_PREFIX))
-    return integration_of(arguments)
+    return _oauth1_integration(fields, arguments)
 
 
 def _given_fields(arguments: argparse.Namespace) -> dict[str, Any]:
     given = {
-        "url": arguments.url,
-        "consumer_key": arguments.consumer_key,
-        "private_key_file": arguments.private_key_file,
-        "verify": arguments.ca_file,
+        name: value
+        for name, value in (("url", arguments.url), ("consumer_key", arguments.consumer_key))
+        if value is not None
     }
-    fields = dict(_read(arguments.file)) if arguments.file else {}
-    fields |= {name: value for name, value in given.items() if value is not None}
+    # An option goes before all that the file says about the same.
+    if arguments.private_key_file is not None:
+        given |= {"private_key": None, "private_key_file": arguments.private_key_file}
+    if arguments.private_key_file == "-":
+        given |= {"private_key": read_key("-"), "private_key_file": None}
+    if arguments.ca_file is not None:
+        given |= {"ca_certificates": None, "verify": arguments.ca_file}
+    fields = {**(_read(Path(arguments.file)) if arguments.file else {}), **given}
     return fields | {"allow_http": True} if fields and arguments.allow_http else fields
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..keys import BITS, DEFAULT_BITS, PrivateKey
-from . import add_command
+from . import add_command, file_name
 from .key_files import add_public_options, print_public, read_private_key, show, write_private_key
 
 
@@ -73,7 +73,7 @@ examples:
   PROGRAM public acme.pem --certificate 'Acme Packages'
   vault kv get -field=private_key secret/acme | PROGRAM public -""",
     )
-    parser.add_argument("file", metavar="FILE", help="the private key's file; - for standard input")
+    parser.add_argument("file", metavar="FILE", type=file_name, help="the private key's file; - for standard input")
     add_public_options(parser)
     parser.set_defaults(run=_public)
 

@@ -25,7 +25,9 @@ examples:
   PROGRAM sandbox --version 8.19.0
   PROGRAM sandbox --link my-application=bitbucket.pub -- python -m pytest""",
     )
-    parser.add_argument("--port", type=int, default=7990, help="the port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=7990, help="the port to listen on; 0 for a free one (default: %(default)s)"
+    )
     parser.add_argument(
         "--context",
         metavar="PATH",

@@ -15,7 +15,7 @@ from ..configuration import base_url
 from ..keys import PublicKey, new_consumer_key
 from ..link_script import link_script
 from ..worksheet import Dialog, Step, oauth2_worksheet, render_text, worksheet
-from . import add_command
+from . import add_command, file_name
 from .given import add_allow_http
 from .key_files import read, read_private_key
 
@@ -71,11 +71,15 @@ With --redirect-url it is that of OAuth 2, an External application; Bitbucket ma
     )
     key_file = parser.add_mutually_exclusive_group()
     key_file.add_argument(
-        "--private-key-file", metavar="FILE", help="take the public key from this private key; - for standard input"
+        "--private-key-file",
+        metavar="FILE",
+        type=file_name,
+        help="take the public key from this private key; - for standard input",
     )
     key_file.add_argument(
         "--public-key-file",
         metavar="FILE",
+        type=file_name,
         help="the public key: PEM, base64 or a certificate; - for standard input",
     )
     add_worksheet_options(parser, Dialog.FROM_7_20)

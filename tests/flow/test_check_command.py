@@ -65,6 +65,30 @@ def test_the_integration_may_stand_in_a_file(sandbox, key_file, tmp_path):
     assert main(["check", "--file", str(path)]) == 0
 
 
+def test_an_option_goes_before_all_that_the_file_says_about_the_same(
+    sandbox, key_file, other_private_key, tmp_path, capsys
+):
+    path = tmp_path / "acme.toml"
+    fields = {"url": sandbox.url, "consumer_key": "acme", "private_key": other_private_key.pem()}
+    path.write_text("".join(f"{field} = {json.dumps(value)}\n" for field, value in fields.items()))
+    assert main(["check", "--file", str(path)]) == 8
+    assert main(["check", "--file", str(path), "--private-key-file", str(key_file)]) == 0
+    path.write_text(path.read_text() + 'ca_certificates = "nonsense"\n')
+    given = ["check", "--file", str(path), "--private-key-file", str(key_file)]
+    assert main(given) == 1
+    assert "This cannot be used as CA certificate." in capsys.readouterr().out
+    assert main([*given, "--ca-file", str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize(("text", "status"), [(None, 0), ("", 1)], ids=["a key", "nothing"])
+def test_the_private_key_may_come_from_standard_input(sandbox, private_key, monkeypatch, capsys, text, status):
+    key = private_key.pem() if text is None else text
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(key.encode())))
+    given = ["--url", sandbox.url, "--consumer-key", "acme", "--private-key-file", "-"]
+    assert main(["check", *given]) == status
+    assert ("There is no private key." in capsys.readouterr().out) == (status == 1)
+
+
 def test_the_integration_may_stand_in_the_environment(sandbox, key_file, monkeypatch):
     monkeypatch.setenv("SOCIAL_AUTH_BITBUCKET_SERVER_URL", sandbox.url)
     monkeypatch.setenv("SOCIAL_AUTH_BITBUCKET_SERVER_KEY", "acme")

@@ -337,6 +337,24 @@ def test_a_file_that_cannot_be_read_is_named(run, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("public", ""),
+        ("check", "--file", ""),
+        ("check", "--private-key-file", ""),
+        ("check", "--ca-file", ""),
+        (*WORKSHEET, "--private-key-file", ""),
+        (*WORKSHEET, "--public-key-file", ""),
+    ],
+)
+def test_an_empty_name_is_not_the_folder(run, command):
+    status, output, words = run(*command)
+
+    assert (status, output) == (2, "")
+    assert "it must be the name of a file" in words
+
+
 def test_no_more_is_read_of_a_file_than_a_key_can_have(run):
     status, _, words = run("public", "/dev/zero")
 
