@@ -14,6 +14,7 @@ from ..application_link import ApplicationLinks, basic, bearer
 from ..checkup import check_up
 from ..integration import Integration
 from ..secret import Secret
+from ..server_url import ServerURL, is_loopback
 from . import CommandError, add_command
 from .check import CALLBACK
 from .given import add_integration_options, integration_of
@@ -82,7 +83,7 @@ def _link(arguments: argparse.Namespace) -> int:
 
 def make_link(integration: Integration, address: str, name: str, arguments: argparse.Namespace) -> int:
     """Make the application link of *integration*, or update it; returns the exit status of the check-up after it."""
-    links = ApplicationLinks(integration, _authorization(arguments))
+    links = ApplicationLinks(integration, _authorization(integration.server_url, arguments))
     found = links.find(address)
     plan = f"update the application link {found.name}" if found else f"make an application link {name}"
     key = integration.private_key.public
@@ -103,7 +104,7 @@ def _unlink(arguments: argparse.Namespace) -> int:
 
 def remove_link(integration: Integration, address: str, arguments: argparse.Namespace) -> int:
     """Take the application link of *integration* away; returns the exit status."""
-    links = ApplicationLinks(integration, _authorization(arguments))
+    links = ApplicationLinks(integration, _authorization(integration.server_url, arguments))
     found = links.find(address)
     if found is None:
         print(f"There is no application link to {address}.")
@@ -114,7 +115,10 @@ def remove_link(integration: Integration, address: str, arguments: argparse.Name
     return 0
 
 
-def _authorization(arguments: argparse.Namespace) -> Secret:
+def _authorization(server_url: ServerURL, arguments: argparse.Namespace) -> Secret:
+    if server_url.scheme == "http" and not is_loopback(server_url.host):
+        words = "This base URL is not encrypted: whoever listens on the way can read the administrator's password."
+        print(words, file=sys.stderr, flush=True)
     token = os.environ.get(_TOKEN_VARIABLE, "").strip()
     if token:
         if not _TOKEN.fullmatch(token):

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from social_bitbucket_server import transport
+from social_bitbucket_server import reaching, transport
 from social_bitbucket_server.__main__ import main
 from social_bitbucket_server.application_link import basic, bearer
 from social_bitbucket_server.client import Client, route_to
@@ -60,6 +60,16 @@ def test_link_check_and_a_login_touch_no_page(options, bitbucket_sandbox, integr
     callback = urlsplit(bitbucket_sandbox.authorize(client.authorize_url(token), user="jane"))
     verifier = dict(pair.split("=") for pair in callback.query.split("&"))["oauth_verifier"]
     assert fetch_profile(client, client.access_token(token, verifier)).name == "jane"
+
+
+def test_before_a_password_goes_unencrypted_to_another_machine_that_is_said(options, monkeypatch, capsys):
+    monkeypatch.setattr(reaching, "resolver", lambda name: [])
+    words = "whoever listens on the way can read the administrator's password."
+    elsewhere = [*options, "--url", "http://bitbucket.example.com"]
+    assert link(elsewhere, "--allow-http") == 1
+    assert words in capsys.readouterr().err
+    assert link(options) == 0
+    assert words not in capsys.readouterr().err
 
 
 def test_the_same_command_twice_changes_nothing(options, bitbucket_sandbox, capsys):
