@@ -19,20 +19,30 @@ def port():
         return listener.getsockname()[1]
 
 
+class _Stop(threading.Event):
+    """Says when the command waits for it."""
+
+    def __init__(self):
+        super().__init__()
+        self.is_waited_for = threading.Event()
+
+    def wait(self, timeout=None):
+        self.is_waited_for.set()
+        return super().wait(timeout)
+
+
 @pytest.fixture
 def introduction(port, capsys):
     """What the command, in a thread, prints before it serves. Ends it and looks at its exit status."""
-    stopped, statuses, printed = threading.Event(), [], ""
+    stopped, statuses = _Stop(), []
     command = threading.Thread(
         target=lambda: statuses.append(run(port=port, context="/bitbucket", version="7.6.0", stopped=stopped))
     )
     command.start()
-    while "Press Ctrl-C" not in printed:
-        assert command.is_alive()
-        printed += capsys.readouterr().out
-    yield printed
+    assert stopped.is_waited_for.wait(60)
+    yield capsys.readouterr().out
     stopped.set()
-    command.join(30)
+    command.join(60)
     assert statuses == [0]
 
 
@@ -114,8 +124,7 @@ def test_ctrl_c_ends_it_cleanly_on_every_terminal(encoding, monkeypatch):
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as command:
-        while "Ctrl-C" not in command.stdout.readline():
-            pass
+        assert any("Ctrl-C" in line for line in command.stdout)
         command.send_signal(signal.SIGINT)
-        _, errors = command.communicate(timeout=30)
+        _, errors = command.communicate(timeout=60)
     assert (command.returncode, errors) == (0, "")
