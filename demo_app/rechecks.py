@@ -16,9 +16,6 @@ from . import audit, clock, database, sessions
 from .identities import Identity
 from .models import IntegrationRecord, LoginSession, Organization, User
 
-_OF_ONE_RECORD = frozenset({"identity_invalid", "profile_incomplete", "profile_invalid", "user_not_found"})
-"""Answers that are of no use for one person; all others are the same for everybody at the server."""
-
 
 @dataclass(frozen=True)
 class Found:
@@ -70,7 +67,7 @@ def recheck(identity_ids: Iterable[int]) -> Iterator[Found]:
             yield Found(identity.user_id, identity.integration_id, silent[identity.integration_id], asked=False)
             continue
         found = _ask(identity)
-        if found.recheck.standing is Standing.UNANSWERED and found.recheck.problem not in _OF_ONE_RECORD:
+        if found.recheck.is_the_servers:
             silent[found.integration_id] = found.recheck
         yield found
 

@@ -36,6 +36,8 @@ _REFUSALS = frozenset(
 )
 # A permission that was taken back says nothing about the account: whoever has it can take it back.
 _UNPROVEN = frozenset({"integration_unknown", "token_expired", "token_missing", "token_revoked", "token_unopenable"})
+# Answers that are of no use for one person; all others are the same for everybody at the server.
+_OF_ONE_RECORD = frozenset({"identity_invalid", "profile_incomplete", "profile_invalid", "user_not_found"})
 _STORED = AccessToken("", "", None, None)
 
 
@@ -45,6 +47,11 @@ class Recheck:
 
     standing: Standing
     problem: str = ""
+
+    @property
+    def is_the_servers(self) -> bool:
+        """Whether it is the server that did not answer, so that nobody else has to be asked for there at once."""
+        return self.standing is Standing.UNANSWERED and self.problem not in _OF_ONE_RECORD
 
     @classmethod
     def failed(cls, problem: BitbucketServerError) -> Recheck:

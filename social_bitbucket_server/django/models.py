@@ -243,6 +243,8 @@ class Happening(models.TextChoices):
     LOGIN_FAILURE = "login.failure", _("A login failed.")
     LOGIN_MIXUP = "login.mixup", _("The answer to another login was refused.")
     LOGIN_SUCCESS = "login.success", _("Somebody logged in.")
+    RECHECK_REFUSED = "recheck.refused", _("Somebody may not log in any more.")
+    RECHECK_UNANSWERED = "recheck.unanswered", _("A server could not be asked whether somebody may still log in.")
 
 
 class Event(models.Model):

@@ -41,6 +41,11 @@ class Migration(migrations.Migration):
                             ("login.failure", "A login failed."),
                             ("login.mixup", "The answer to another login was refused."),
                             ("login.success", "Somebody logged in."),
+                            ("recheck.refused", "Somebody may not log in any more."),
+                            (
+                                "recheck.unanswered",
+                                "A server could not be asked whether somebody may still log in.",
+                            ),
                         ],
                         max_length=32,
                         verbose_name="what",

@@ -22,8 +22,10 @@ from social_bitbucket_server.django.models import (
     KeyState,
     integration_model,
 )
+from social_bitbucket_server.django.rechecks import person_rechecked
 from social_bitbucket_server.django.urls import urlpatterns as ready_made
 from social_bitbucket_server.django.views import Complete, LoginPage
+from social_bitbucket_server.standing import Recheck
 
 MIDDLEWARE = [f"{each.__module__}.{each.__qualname__}" for each in (IntegrationSessionMiddleware, LoginErrorMiddleware)]
 
@@ -58,6 +60,13 @@ def make(name: str, slug: str, base_url: str) -> str:
     assert link.consumer_key == record.consumer_key
     steps = integrations.worksheet_of(record, pair)
     return f"{integrations.login_link(record)}: {len(steps)} steps"
+
+
+def hear(sender: type, identity: object, recheck: Recheck, **_more: object) -> None:
+    print(recheck.standing, recheck.problem)
+
+
+person_rechecked.connect(hear)
 
 
 def rotate(record: AbstractIntegration) -> bool:

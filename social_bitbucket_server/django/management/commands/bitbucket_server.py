@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from ....commands import CommandError, check, explain, keygen, link, report, san
 from ....configuration import single_integration
 from ....key_ring import KeyRing
 from ....problems import BitbucketServerError
+from ....standing import Standing
 from ....worksheet import Dialog
 from ....worksheet import worksheet as make_worksheet
-from ... import configuration, events, integrations, key_rotation
+from ... import configuration, events, integrations, key_rotation, rechecks
 from ...models import AbstractIntegration, KeyPair, integration_model
 
 _DAYS = 365
@@ -66,6 +68,11 @@ def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("slug", help="the last part of its login link")
         parser.add_argument("--url", required=True, help="Bitbucket's base URL")
         parser.add_argument("--ca-file", metavar="FILE", type=Path, help="the CA certificates that it is trusted by")
+    elif name == "recheck-people":
+        parser.add_argument("integration", nargs="?", help="whose people; everybody without it")
+        parser.add_argument(
+            "--log-out", action="store_true", help="end the sessions of those who may not log in any more"
+        )
     elif name in {"check", "worksheet"}:
         parser.add_argument("integration", nargs="?", help="which one; the one of the settings without it")
     elif name not in {"list", "reseal-keys", "prune"}:
@@ -231,6 +238,31 @@ def _disable(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _recheck_people(arguments: argparse.Namespace) -> int:
+    if not rechecks.providers():
+        raise CommandError("Without SOCIAL_AUTH_BITBUCKET_SERVER_STORE_ACCESS_TOKEN there are no tokens to ask with.")
+    record = _find(arguments.integration) if arguments.integration is not None else None
+    standings: Counter[Standing] = Counter()
+    refused: dict[Any, list[Any]] = {}
+    for found in rechecks.recheck(rechecks.due(record)):
+        standing, user = found.recheck.standing, found.identity.user
+        standings[standing] += 1
+        if standing is Standing.REFUSED:
+            refused.setdefault(user, []).append(found.identity.pk)
+        if found.was_asked and standing in {Standing.REFUSED, Standing.UNANSWERED}:
+            print(f"{user.get_username()} ({user.pk}), {found.identity.uid}: {found.recheck.problem}")
+    if arguments.log_out:
+        for user, identities in refused.items():
+            is_out = rechecks.log_out(user, identities)
+            print(f"{user.get_username()} ({user.pk}): {'logged out' if is_out else 'has another way in, and stays'}")
+    print(
+        f"{standings[Standing.ADMITTED]} may log in, {standings[Standing.REFUSED]} may not, "
+        f"{standings[Standing.UNPROVEN]} have to log in again to be known, "
+        f"{standings[Standing.UNANSWERED]} could not be asked for."
+    )
+    return 1 if standings[Standing.UNANSWERED] else 0
+
+
 def _reseal_keys(_arguments: argparse.Namespace) -> int:
     done, failed = integrations.reseal_keys()
     print(f"Sealed with the newest key of the ring: {done}. Could not be opened: {failed}.")
@@ -272,6 +304,7 @@ _OWN = (
     ("old-link-removed", _old_link_removed, "say that the old application link was removed, and erase its private key"),
     ("enable", _enable, "let people log in through an integration"),
     ("disable", _disable, "let nobody log in through an integration any more"),
+    ("recheck-people", _recheck_people, "ask Bitbucket whether people may still log in, with their access tokens"),
     ("reseal-keys", _reseal_keys, "seal all private keys with the newest key of the ring"),
     (
         "prune",

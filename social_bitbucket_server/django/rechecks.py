@@ -1,0 +1,105 @@
+"""People who logged in before, asked for at Bitbucket with their own access tokens: are they still there, and may they
+still log in? Nothing happens to anybody's account; an application connects to :data:`person_rechecked` for that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib.auth.hashers import make_password
+from django.dispatch import Signal
+from social_core.exceptions import AuthConfigurationError
+from social_django.utils import Storage, Strategy
+
+from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
+from ..configuration import configured_backend
+from ..standing import Recheck, Standing
+from . import events, integrations
+from .models import Happening
+
+if TYPE_CHECKING:
+    from ..login_backend import LoginBackend
+    from .models import AbstractIntegration
+
+_BACKENDS = (BitbucketServerOAuth1, BitbucketServerOAuth2)
+
+person_rechecked = Signal()
+"""Sent for everybody who was asked for, with *identity*, which is social_django's, and *recheck*."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came of asking for the person with this *identity*. *was_asked* is false where the server had not answered
+    for somebody else."""
+
+    identity: Any
+    recheck: Recheck
+    was_asked: bool = True
+
+
+def providers() -> tuple[str, ...]:
+    """The names of the configured backends that keep access tokens."""
+    return tuple(each.name for each in _BACKENDS if _keeps_tokens(each.name))
+
+
+def _keeps_tokens(provider: str) -> bool:
+    try:
+        return bool(_backend(provider).setting("STORE_ACCESS_TOKEN"))
+    except AuthConfigurationError:  # it is not configured
+        return False
+
+
+def _backend(provider: str) -> LoginBackend[Any, Any]:
+    strategy = Strategy(Storage)
+    return cast("LoginBackend[Any, Any]", configured_backend(strategy.get_backends(), provider)(strategy))
+
+
+def due(record: AbstractIntegration | None = None) -> list[Any]:
+    """The identities of everybody who logs in through *record*, or with any Bitbucket; those of a person in a row."""
+    identities = Storage.user.objects if record is None else integrations.identities(record)
+    wanted = identities.filter(provider__in=providers()).order_by("user_id", "pk")
+    return list(wanted.values_list("pk", flat=True))
+
+
+def recheck(identity_ids: Iterable[Any]) -> Iterator[Found]:
+    """Ask for each of these identities that is still there and whose person is active. A server that cannot be asked
+    for one is not asked for others."""
+    silent: dict[tuple[str, str], Recheck] = {}
+    for identity_id in identity_ids:
+        identity = Storage.user.objects.select_related("user").filter(pk=identity_id).first()
+        if identity is None or not identity.user.is_active:
+            continue
+        server = (identity.provider, str(identity.extra_data.get("integration", "")))
+        if server in silent:
+            yield Found(identity, silent[server], was_asked=False)
+            continue
+        found = _backend(identity.provider).recheck(identity)
+        if found.is_the_servers:
+            silent[server] = found
+        _write_down(identity, found)
+        person_rechecked.send_robust(type(identity), identity=identity, recheck=found)
+        yield Found(identity, found)
+
+
+def _write_down(identity: Any, found: Recheck) -> None:
+    happening = {
+        Standing.REFUSED: Happening.RECHECK_REFUSED,
+        Standing.UNANSWERED: Happening.RECHECK_UNANSWERED,
+    }.get(found.standing)
+    if happening is not None:
+        integration_id = str(identity.extra_data.get("integration", ""))
+        events.record(happening, integration_id=integration_id, user=identity.user, problem=found.problem)
+
+
+def log_out(user: Any, refused: Iterable[Any]) -> bool:
+    """End all sessions of *user*, whose identities with these ids were *refused*. Returns whether they ended: not those
+    of somebody who has another way in, by another identity or a password, because no server decides on that.
+
+    Django's sessions hold a digest of the password's record, and end when that is another one. In place of an unusable
+    password comes another unusable one.
+    """
+    if user.has_usable_password() or Storage.user.objects.filter(user=user).exclude(pk__in=refused).exists():
+        return False
+    unchanged = type(user)._base_manager.filter(pk=user.pk, password=user.password)
+    return bool(unchanged.update(password=make_password(None)))
