@@ -303,7 +303,11 @@ class _CheckedConnection:
             # urllib3 passes over these two: they may come after an answer. Here there was not even a connection.
             raise OSError("the connection was not made") from error
         timed = _Socket(fileno=connection.detach())
-        timed.settimeout(exchange.remaining())  # the TLS handshake's
+        try:
+            timed.settimeout(exchange.remaining())  # the TLS handshake's
+        except TimeoutError:
+            timed.close()
+            raise
         return timed
 
     def request(self, *args: Any, **kwargs: Any) -> None:

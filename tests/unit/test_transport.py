@@ -1,14 +1,16 @@
 import errno
 import socket
 import threading
+import time
 from functools import lru_cache
 
 import pytest
 
-from social_bitbucket_server import transport
+from social_bitbucket_server import reaching, transport
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import Route
 from social_bitbucket_server.transport import send as send_on
+from tests.raw_server import RawServer
 from tests.scripted_server import Reply, ScriptedServer
 
 
@@ -96,24 +98,32 @@ def test_silence_is_a_timeout():
 
 
 def test_a_body_that_drips_is_a_timeout():
-    done = threading.Event()
+    def drip(peer):
+        peer.read()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        peer.drip(b"x" * 2000, 0.05)
 
-    def drip(listener):
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(4096)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-            while not done.wait(0.05):
-                try:
-                    connection.sendall(b"x" * 20000)
-                except OSError:
-                    return
+    with RawServer(drip) as server:
+        assert problem("GET", f"http://127.0.0.1:{server.port}/", timeout=0.3, limit=10**6) == "timeout"
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=drip, args=(listener,), daemon=True).start()
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        assert problem("GET", address, timeout=0.15, limit=10**6) == "timeout"
-        done.set()
+
+def test_a_connection_that_comes_when_time_is_up_is_closed(server, monkeypatch):
+    made = []
+
+    class Kept(transport._Socket):
+        def __init__(self, **options):
+            super().__init__(**options)
+            made.append(self)
+
+    def late(*arguments):
+        connection = reaching.connect(*arguments)
+        time.sleep(1)
+        return connection
+
+    monkeypatch.setattr(transport, "_Socket", Kept)
+    monkeypatch.setattr(transport, "connect", late)
+    assert problem("GET", f"{server.url}/x", timeout=1) == "timeout"
+    assert all(connection.fileno() == -1 for connection in made)
 
 
 def test_another_protocol_is_a_failed_connection():
