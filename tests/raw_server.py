@@ -22,7 +22,10 @@ class Peer:
         self._connection = connection
 
     def secure(self, context: ssl.SSLContext) -> None:
-        self._connection = context.wrap_socket(self._connection, server_side=True)
+        secured = context.wrap_socket(self._connection, server_side=True, do_handshake_on_connect=False)
+        self._connection = secured
+        if not self.stopping.is_set():
+            secured.do_handshake()
 
     def read(self) -> str:
         """The next request's head and body, empty where the client has closed the connection."""
@@ -60,9 +63,14 @@ class Peer:
         finally:
             self.left.set()
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
+        """From any thread; the one that serves the connection closes it. Closed by another, its number could belong to
+        another file already when OpenSSL writes its last words to it."""
         with suppress(OSError):  # closed already
-            self._connection.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.hang_up()
         self._connection.close()
 
 
@@ -86,24 +94,26 @@ class RawServer:
         self.port: int = self._listener.getsockname()[1]
 
     def __enter__(self) -> RawServer:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stopping.set()
         # A listener that is closed while a thread waits for it keeps accepting.
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._listener.close()
         for peer in self.peers:
-            peer.close()
+            peer.hang_up()
 
     @property
     def requests(self) -> list[str]:
         return [request for peer in self.peers for request in peer.requests]
 
     def is_left_alone(self) -> bool:
-        """Whether the client has closed every connection; waits for it."""
-        return bool(self.peers) and all(peer.left.wait(10) for peer in self.peers)
+        """Whether the client has closed every connection, if it made any; waits for it."""
+        return all(peer.left.wait(60) for peer in self.peers)
 
     def _accept(self) -> None:
         while True:
@@ -121,7 +131,7 @@ class RawServer:
                 peer.secure(self.context)
             self.behaviour(peer)
         except (OSError, ValueError):  # the client went away, or the test is over
-            pass
+            peer.left.set()
         finally:
             peer.close()
 

@@ -49,6 +49,8 @@ Script = Callable[[Received], Reply] | Reply
 
 
 class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # the default, 5, is few for a thread that a busy machine lets wait
+
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing about clients that hang up; that is what some tests are about."""
         if not isinstance(sys.exception(), ConnectionError):
@@ -65,12 +67,16 @@ class ScriptedServer:
     def __enter__(self) -> ScriptedServer:
         self._server = _Server(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        self._secure()
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    def _secure(self) -> None:
+        """For those that speak TLS: wrap the socket, before anybody waits for it."""
 
     @property
     def url(self) -> str:

@@ -73,7 +73,7 @@ def run(tmp_path):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             start_new_session=True,
         )
         return done.returncode, done.stdout + done.stderr
@@ -238,13 +238,11 @@ class EncryptedServer(ScriptedServer):
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         ca.issue_cert("127.0.0.1").configure_cert(self._context)
 
-    def __enter__(self):
-        super().__enter__()
+    def _secure(self):
         self._server.socket = self._context.wrap_socket(
             self._server.socket, server_side=True, do_handshake_on_connect=False
         )
         self._server.handle_error = lambda *_: None  # a client that refuses the certificate
-        return self
 
     @property
     def url(self):
@@ -317,7 +315,7 @@ class Terminal:
         self._process.stdin.flush()
 
     def end(self):
-        rest, _ = self._process.communicate(timeout=60)
+        rest, _ = self._process.communicate(timeout=300)
         self.shown += rest
         return self._process.returncode
 
