@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import redis
+
+from .ports import free_port
 
 
 def program() -> str | None:
@@ -21,12 +22,11 @@ def running() -> Iterator[str]:
     """The address of one that was started."""
     found = program()
     assert found is not None
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     command = [found, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 200)
+        retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 2400)
         with redis.Redis(port=port, retry=retry, retry_on_error=[redis.ConnectionError]) as client:
             client.ping()
         yield f"redis://127.0.0.1:{port}/0"

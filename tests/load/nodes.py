@@ -25,6 +25,7 @@ from flask import Flask
 
 from social_bitbucket_server.key_ring import KeyRing
 from tests import redis_server
+from tests.ports import free_port
 
 from . import application, organizations
 from .place import Place
@@ -138,8 +139,7 @@ def cluster(place: Place) -> Iterator[Cluster]:
     """Everything, started."""
     with contextlib.ExitStack() as stack:
         listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512)) for _ in range(NODES)]
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         folder = place.folder / "nginx"
         folder.mkdir()
         shared = {
@@ -174,12 +174,10 @@ def _configure(folder: Path, port: int, nodes: Sequence[str]) -> None:
     certificate.private_key_pem.write_to_path(str(folder / "privkey.pem"))
     (folder / "fullchain.pem").write_bytes(b"".join(pem.bytes() for pem in certificate.cert_chain_pems))
     text = (_DEPLOY / "nginx.conf").read_text()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        plain_port = free.getsockname()[1]
     for given, filled_in in (
         ("10.0.0.11:8000", nodes[0]),
         ("10.0.0.12:8000", nodes[1]),
-        ("listen 80;", f"listen 127.0.0.1:{plain_port};"),
+        ("listen 80;", f"listen 127.0.0.1:{free_port()};"),
         ("listen 443 ", f"listen 127.0.0.1:{port} "),
         ("app.example.com", "127.0.0.1"),
         ("/etc/ssl/demo-app", str(folder)),

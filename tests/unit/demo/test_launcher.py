@@ -16,13 +16,8 @@ import pytest
 from demo_app.__main__ import prepare
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import InProcess, OverHTTP, Visitor
+from tests.ports import free_port
 from tests.unit.demo.conftest import AppMaker
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture
@@ -45,7 +40,7 @@ def launch(tmp_path: Path, **environment: str) -> subprocess.Popen[str]:
 def test_a_busy_port_gets_one_sentence_that_names_the_variable(tmp_path: Path, busy_port: str, variable: str) -> None:
     ports = {"DEMO_PORT": str(free_port()), "SANDBOX_PORT": str(free_port()), variable: busy_port}
     process = launch(tmp_path, **ports)
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=300)
     assert process.returncode == 1
     assert errors == f"Port {busy_port} is in use; choose another one with {variable}.\n"
     assert output == ""
@@ -53,7 +48,7 @@ def test_a_busy_port_gets_one_sentence_that_names_the_variable(tmp_path: Path, b
 
 def test_a_port_that_is_none_gets_one_sentence(tmp_path: Path) -> None:
     process = launch(tmp_path, DEMO_PORT="eight")
-    assert process.communicate(timeout=30) == ("", "DEMO_PORT must be a port number from 1 to 65535.\n")
+    assert process.communicate(timeout=300) == ("", "DEMO_PORT must be a port number from 1 to 65535.\n")
     assert process.returncode == 1
 
 
@@ -67,7 +62,7 @@ def test_the_ready_organization_works_and_everything_ends_together(tmp_path: Pat
     visitor = Visitor(OverHTTP(f"http://127.0.0.1:{demo_port}"))
     page = visitor.get("/o/acme/login")
     process.send_signal(ending)
-    process.communicate(timeout=30)
+    process.communicate(timeout=300)
     assert f"http://127.0.0.1:{demo_port}/o/acme/login" in said
     assert "Log in with Sandbox" in page.words
     assert process.returncode == 0

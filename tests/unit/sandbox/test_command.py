@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from social_bitbucket_server.sandbox.command import CommandFailedError, run
+from tests.ports import free_port
 
 from .calling import ACCESS_TOKEN, CALLBACK, REQUEST_TOKEN, WHOAMI, Caller, send
 from .conftest import pem, public_pem
@@ -14,9 +15,7 @@ from .conftest import pem, public_pem
 
 @pytest.fixture
 def port():
-    """One that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    return free_port()
 
 
 class _Stop(threading.Event):
