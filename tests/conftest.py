@@ -6,12 +6,17 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from social_bitbucket_server import clock, transport
+from social_bitbucket_server import checkup, clock, reaching, transport
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.server_url import ServerURL
 from tests.scripted_server import ScriptedServer
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
@@ -53,8 +58,16 @@ def integration(server: ScriptedServer, private_key: PrivateKey) -> Integration:
         consumer_key="the-consumer",
         private_key=private_key,
         namespace="ns",
-        timeout=5,
+        timeout=60,
     )
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine takes longer for what does answer. Tests of what does not shorten the time for themselves."""
+    monkeypatch.setattr(checkup, "SECONDS", checkup.SECONDS * 8)
+    monkeypatch.setattr(checkup, "_STAGE_SECONDS", checkup._STAGE_SECONDS * 8)
+    monkeypatch.setattr(reaching, "RESOLVER_SECONDS", reaching.RESOLVER_SECONDS * 8)
 
 
 @pytest.fixture(autouse=True)

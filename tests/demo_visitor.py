@@ -81,7 +81,7 @@ class OverHTTP:
 
     def send(self, method: str, path: str, form: dict[str, str] | None, headers: dict[str, str]) -> Page:
         response = self.session.request(
-            method, self.origin + path, data=form, headers=headers, allow_redirects=False, timeout=30
+            method, self.origin + path, data=form, headers=headers, allow_redirects=False, timeout=120
         )
         location = response.headers.get("Location", "").removeprefix(self.origin)
         return Page(response.status_code, response.text, dict(response.headers), location)

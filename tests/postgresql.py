@@ -39,16 +39,17 @@ class PostgreSQL:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run("pg_ctl", "--wait", "--mode=immediate", "stop")
+        self._run("pg_ctl", "--wait", "--timeout=300", "--mode=immediate", "stop")
         shutil.rmtree(self._folder)
 
     def start(self) -> None:
         """Start it, also again after :meth:`stop`."""
-        self._run("pg_ctl", "--wait", f"--options=-F -c listen_addresses='' -k {self._folder}", "start")
+        options = f"--options=-F -c listen_addresses='' -k {self._folder}"
+        self._run("pg_ctl", "--wait", "--timeout=300", options, "start")
 
     def stop(self) -> None:
         """Shut it down as its service does: every connection is ended, and what was committed stays."""
-        self._run("pg_ctl", "--wait", "--mode=fast", "stop")
+        self._run("pg_ctl", "--wait", "--timeout=300", "--mode=fast", "stop")
 
     def new_database(self) -> str:
         """The address of an empty database."""

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from social_bitbucket_server import reaching
+from social_bitbucket_server import checkup, reaching
 from social_bitbucket_server.checkup import Stage
 from social_bitbucket_server.keys import PrivateKey, PublicKey
 from social_bitbucket_server.sandbox import Sandbox
@@ -54,6 +54,8 @@ class Bench:
     def start_sandbox(self, **faults: object) -> Sandbox:
         sandbox = self.stack.enter_context(Sandbox(context="/bitbucket"))
         sandbox.faults.update(faults)
+        if sandbox.faults.delay:
+            self.hurry()
         return sandbox
 
     def plain(self, behaviour: Behaviour, scheme: str = "http") -> Place:
@@ -65,6 +67,10 @@ class Bench:
         certificate.configure_cert(context)
         trusted = self.company.cert_pem.bytes().decode() if ca is None else ca
         return Place(f"https://{HERE}:{self.listen(behaviour or answering(), context)}", trusted)
+
+    def hurry(self) -> None:
+        """Wait for what never comes no longer than it takes to see that; what does come may need longer."""
+        self.monkeypatch.setattr(checkup, "_STAGE_SECONDS", 2)
 
     def listen(self, behaviour: Behaviour, context: ssl.SSLContext | None = None) -> int:
         return self.stack.enter_context(RawServer(behaviour, context=context)).port
@@ -160,14 +166,15 @@ def _nobody_knows_the_name(bench: Bench) -> Place:
     return Place("https://bitbucket.example.invalid")
 
 
-def _nothing_listens(_: Bench) -> Place:
-    with socket.create_server((HERE, 0)) as listener:
-        port = listener.getsockname()[1]
-    return Place(f"http://{HERE}:{port}")
+def _nothing_listens(bench: Bench) -> Place:
+    taken = bench.stack.enter_context(socket.socket())  # nobody else can listen there meanwhile
+    taken.bind((HERE, 0))
+    return Place(f"http://{HERE}:{taken.getsockname()[1]}")
 
 
 def _swallowed(bench: Bench) -> Place:
     """A port whose queue is full: the kernel drops what comes, as a firewall does."""
+    bench.hurry()
     listener = bench.stack.enter_context(socket.create_server((HERE, 0), backlog=0))
     for _ in range(4):
         filling = bench.stack.enter_context(socket.socket())
@@ -176,9 +183,12 @@ def _swallowed(bench: Bench) -> Place:
     return Place(f"http://{HERE}:{listener.getsockname()[1]}")
 
 
-def _in_silence(peer: Peer) -> None:
-    peer.read()
-    peer.wait()
+def _silent(scheme: str) -> Callable[[Bench], Place]:
+    def arrange(bench: Bench) -> Place:
+        bench.hurry()
+        return bench.plain(Peer.wait, scheme)
+
+    return arrange
 
 
 def _linked(**values: object) -> Callable[[Bench], Place]:
@@ -341,7 +351,7 @@ FAULTS_OF_TLS = (
     ),
     Wrong(
         "a handshake that stalls",
-        lambda bench: bench.plain(Peer.wait, "https"),
+        _silent("https"),
         Stage.TLS,
         "The Bitbucket Server does not answer the TLS handshake.",
     ),
@@ -372,7 +382,7 @@ FAULTS_OF_THE_NETWORK = (
     ),
     Wrong(
         "a server that is silent",
-        lambda bench: bench.plain(_in_silence),
+        _silent("http"),
         Stage.HTTP,
         "The Bitbucket Server did not answer in time.",
     ),

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 
 import pytest
 
-from social_bitbucket_server import checkup
 from tests.browser.test_story import Worksheet, add_integration, create_organization, log_into_sandbox
 from tests.browser.waiting import expect
 from tests.wrong_bitbuckets import EVERYTHING, Bench
@@ -47,7 +46,6 @@ def test_everything_passes_when_the_values_were_pasted(page, integration):
 
 @pytest.fixture
 def bench(monkeypatch):
-    monkeypatch.setattr(checkup, "_STAGE_SECONDS", 0.5)
     with ExitStack() as stack:
         yield Bench(stack, monkeypatch)
 

@@ -296,10 +296,11 @@ def test_through_a_proxy_the_proxy_looks_up_and_connects(integration, server):
 
 
 def test_a_proxy_that_is_not_there_is_a_failed_connection(integration):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    beyond = dataclasses.replace(at(integration, "https://bitbucket.example"), proxies={"https": proxy})
-    failed = failure(look(beyond))
+    with socket.socket() as taken:  # nobody else can listen there meanwhile
+        taken.bind(("127.0.0.1", 0))
+        proxy = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        beyond = dataclasses.replace(at(integration, "https://bitbucket.example"), proxies={"https": proxy})
+        failed = failure(look(beyond))
     assert (failed.stage, failed.problem.code) == (Stage.HTTP, "connection_failed")
 
 

@@ -25,7 +25,6 @@ HOW_AND_WHERE = {"only_path", "retry_after"}
 
 @pytest.fixture
 def bench(monkeypatch):
-    monkeypatch.setattr(checkup, "_STAGE_SECONDS", 0.5)
     with ExitStack() as stack:
         yield Bench(stack, monkeypatch)
 

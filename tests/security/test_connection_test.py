@@ -121,7 +121,7 @@ class Watching:
 
     def __init__(self, world, owner, place):
         token = owner.get(place.settings_path).csrf_token
-        self._connection = HTTPConnection("127.0.0.1", world.port, timeout=30)
+        self._connection = HTTPConnection("127.0.0.1", world.port, timeout=120)
         self._connection.request(
             "POST",
             f"{place.settings_path}/test",
@@ -153,14 +153,14 @@ def test_each_stage_is_shown_while_the_next_one_still_waits(world):
 
     def wait(_):
         asked.set()
-        answer.wait(30)
+        answer.wait(120)
         return Reply('{"version":"8.7.0","displayName":"Bitbucket"}')
 
     world.fa.scripts[PROPERTIES] = wait
     watching = Watching(world, owner, world.a)
     try:
         watching.read_until("and the certificate is trusted")
-        assert asked.wait(30)
+        assert asked.wait(120)
         assert "Bitbucket 8.7.0" not in watching.text
         assert watching.response.headers["X-Accel-Buffering"] == "no"
         answer.set()

@@ -382,7 +382,7 @@ def test_m1_row_18_two_first_logins_at_once_make_one_person(world):
 
     def wait_for_the_other(*_: object) -> None:
         """Both have seen that there is no such identity, and neither has inserted anything."""
-        barrier.wait(timeout=20)
+        barrier.wait(timeout=60)
 
     event.listen(SocialStorage.user, "init", wait_for_the_other)
     try:

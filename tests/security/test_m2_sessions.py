@@ -665,7 +665,7 @@ def test_m2_two_at_once_do_not_take_the_last_two_ways_in(world):
 
     def take(browser: Browser, uid: str) -> int:
         path, token = disconnect_path(browser, world.a, uid), browser.get(world.a.account_path).csrf_token
-        barrier.wait(timeout=20)
+        barrier.wait(timeout=60)
         return browser.post(path, {"csrf_token": token}).status
 
     with ThreadPoolExecutor(2) as threads:

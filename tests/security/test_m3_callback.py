@@ -66,7 +66,7 @@ def assert_refused(world: World, page: Page, code: str, event: str = "login.fail
 
 def send(world: World, method: str, target: str, body: str | None = None, cookie: str = "") -> int:
     """A request that no browser helper makes; returns the status."""
-    connection = HTTPConnection("127.0.0.1", world.port, timeout=30)
+    connection = HTTPConnection("127.0.0.1", world.port, timeout=120)
     headers = {"Host": HOST, "Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
     try:
         connection.request(method, target, body, headers)

@@ -180,7 +180,7 @@ def begin_by_hand(world: World, target: str, head: list[str]) -> bytes:
         f"Content-Length: {len(body)}",
         "Connection: close",
     ]
-    with closing(socket.create_connection(("127.0.0.1", world.port), timeout=30)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", world.port), timeout=120)) as connection:
         connection.sendall(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
         return b"".join(iter(lambda: connection.recv(65536), b""))
 

@@ -306,7 +306,7 @@ class Browser:
         return page
 
     def _answer(self, method: str, target: str, body: str | None, headers: dict[str, str]) -> Page:
-        connection = HTTPConnection("127.0.0.1", self._world.port, timeout=60, source_address=(self._address, 0))
+        connection = HTTPConnection("127.0.0.1", self._world.port, timeout=120, source_address=(self._address, 0))
         try:
             connection.request(method, target, body, headers)
             response = connection.getresponse()

@@ -28,7 +28,7 @@ def oauth2_integration(server):
         client_id="client&id",
         client_secret=Secret("s+cr=t&"),
         namespace="ns",
-        timeout=5,
+        timeout=60,
     )
 
 

@@ -42,7 +42,7 @@ def url(server, name=NAME, scheme="https"):
     return f"{scheme}://{name}:{server.port}/x"
 
 
-def get(server, route, *, timeout=5.0, **options):
+def get(server, route, *, timeout=60.0, **options):
     return send("GET", url(server), {}, route=route, timeout=timeout, **options)
 
 

@@ -81,7 +81,7 @@ def client(route, private_key):
             namespace="ns",
             ca_certificates=route.ca_certificates,
             address_policy=route.policy,
-            timeout=5,
+            timeout=60,
             **options,
         )
         return Client(integration)

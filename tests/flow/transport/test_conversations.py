@@ -57,7 +57,7 @@ def test_it_is_sent_again_on_a_new_connection_where_other_kept_ones_were_closed_
             kept.append(peer)
         peer.read()
         if peer in kept:
-            barrier.wait(10)
+            barrier.wait(60)
         peer.send(CONFIRMED)
         peer.read()
 

@@ -49,7 +49,7 @@ class NewProject:
 
     def run(self, *command):
         finished = subprocess.run(
-            [sys.executable, *command], cwd=self.path, env=self.environment, capture_output=True, text=True, timeout=120
+            [sys.executable, *command], cwd=self.path, env=self.environment, capture_output=True, text=True, timeout=600
         )
         assert finished.returncode == 0, finished.stderr
         return finished.stdout

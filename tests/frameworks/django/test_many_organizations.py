@@ -330,7 +330,7 @@ def test_two_first_logins_at_once_are_one_person(acme, bitbucket_sandbox, monkey
     run = strategy.DjangoStrategy.authenticate
 
     def run_together(*arguments, **options):
-        both_are_there.wait(10)
+        both_are_there.wait(60)
         return run(*arguments, **options)
 
     def come_back(each, callback):

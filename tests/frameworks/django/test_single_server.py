@@ -177,10 +177,10 @@ def test_a_person_logs_in_over_a_socket(origin, single):
     token = _get_new_csrf_string()
     with requests.Session() as browser:
         browser.cookies.set("csrftoken", token)
-        begun = browser.post(origin + BEGIN, data={"csrfmiddlewaretoken": token}, allow_redirects=False, timeout=10)
+        begun = browser.post(origin + BEGIN, data={"csrfmiddlewaretoken": token}, allow_redirects=False, timeout=120)
         callback = single.authorize(begun.headers["Location"])
         assert callback.startswith(f"{origin}/complete/bitbucket-server/")
-        assert browser.get(callback, timeout=10).text == "Hello jane"
+        assert browser.get(callback, timeout=120).text == "Hello jane"
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def test_processes_that_start_at_once_wait_for_one_another(tmp_path: Path) -> No
     environment = {**os.environ, "INSTANCE_PATH": str(tmp_path / "instance")}
     start = [sys.executable, "-c", "from demo_app import create_app; create_app()"]
     processes = [subprocess.Popen(start, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    assert [process.communicate(timeout=60)[1] for process in processes] == ["", "", ""]
+    assert [process.communicate(timeout=300)[1] for process in processes] == ["", "", ""]
 
 
 def test_the_command_upgrades_the_database(app: Flask) -> None:

@@ -102,7 +102,7 @@ def send(method, uri, **keywords):
     """One request without cookies, proxies and redirects."""
     with requests.Session() as session:
         session.trust_env = False
-        return session.request(method, uri, allow_redirects=False, timeout=30, **keywords)
+        return session.request(method, uri, allow_redirects=False, timeout=120, **keywords)
 
 
 def answer(response):

@@ -123,9 +123,9 @@ def test_a_slow_answer_ends_with_the_server(sandbox):
 
     caller = threading.Thread(target=wait_for_ever)
     caller.start()
-    assert begun.wait(30)
+    assert begun.wait(120)
     sandbox.stop()
-    caller.join(30)
+    caller.join(120)
     assert not caller.is_alive()
 
 

@@ -77,7 +77,7 @@ def test_the_command_serves_a_program_and_ends_with_its_status(public_key, tmp_p
     code = "import os, sys, urllib.request as r; r.urlopen(os.environ['BITBUCKET_URL'] + '/login'); sys.exit(7)"
     command = [sys.executable, "-m", "social_bitbucket_server", "sandbox", "--port", "0"]
     command += ["--link", f"packages={tmp_path / 'key.pub'}", "--", sys.executable, "-c", code]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert (finished.returncode, finished.stdout, finished.stderr) == (7, "", "")
 
 
@@ -100,7 +100,7 @@ def test_a_program_ends_with_the_command(number, status):
         else:
             running.send_signal(number)
         assert running.stdout.read() == ""
-        assert running.wait(30) == status
+        assert running.wait(120) == status
 
 
 @_ENDED
@@ -123,7 +123,7 @@ def begin_slowly(*arguments, **options):
 subprocess.Popen = begin_slowly
 sys.exit(run(port=0, context="", version="7.6.0", program=[sys.executable, "-c", {_UNTIL_INTERRUPTED!r}]))
 """
-    ended = subprocess.run([sys.executable, "-c", code], timeout=60, start_new_session=True)
+    ended = subprocess.run([sys.executable, "-c", code], timeout=300, start_new_session=True)
     assert ended.returncode == status
 
 

@@ -89,10 +89,10 @@ class Visitor:
         return self._go("POST", self.url + path, fields)
 
     def _go(self, method, address, data=None):
-        self.response = self._session.request(method, address, data=data, allow_redirects=False, timeout=30)
+        self.response = self._session.request(method, address, data=data, allow_redirects=False, timeout=120)
         while self.response.is_redirect and urljoin(address, self.response.headers["Location"]).startswith(self.url):
             address = urljoin(address, self.response.headers["Location"])
-            self.response = self._session.get(address, allow_redirects=False, timeout=30)
+            self.response = self._session.get(address, allow_redirects=False, timeout=120)
         return self
 
     @property
