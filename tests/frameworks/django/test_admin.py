@@ -166,10 +166,14 @@ def test_who_may_only_add_goes_on_where_they_may(bitbucket_sandbox):
 
 
 def test_the_worksheet_is_that_of_the_version_found(staff, acme):
-    assert "Create new link" not in text_of(staff.open(setup_page(acme)))
+    page = text_of(staff.open(setup_page(acme)))
+    assert "Create new link" not in page
+    assert "Test the connection to find out which it is." in page
     assert "Create new link" in text_of(staff.open(f"{setup_page(acme)}?bitbucket=7.19"))
     Integration.objects.update(server_version="7.6.0")
-    assert "Create new link" in text_of(staff.open(setup_page(acme)))
+    page = text_of(staff.open(setup_page(acme)))
+    assert "Create new link" in page
+    assert "to find out which it is" not in page
     assert "Create new link" not in text_of(staff.open(f"{setup_page(acme)}?bitbucket=7.20"))
 
 

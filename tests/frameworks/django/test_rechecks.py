@@ -9,10 +9,11 @@ from django.core.management import CommandError, call_command
 from django.test import Client, override_settings
 from social_django.models import UserSocialAuth
 
-from social_bitbucket_server.django import integrations
+from social_bitbucket_server.django import integrations, key_rotation
 from social_bitbucket_server.django.models import Event
 from social_bitbucket_server.django.rechecks import person_rechecked
 from tests.frameworks.django.conftest import Visitor, happenings
+from tests.frameworks.django.test_new_link import make_new_link
 
 PAGE = Path(__file__).parents[3] / "docs/calling-bitbucket.md"
 KEEP = {"SOCIAL_AUTH_BITBUCKET_SERVER_STORE_ACCESS_TOKEN": True}
@@ -161,6 +162,21 @@ def test_people_of_a_disabled_integration_are_unknown(acme, bitbucket_sandbox, k
     integrations.enable(acme, enabled=False)
     run("--log-out")
     assert told == {"jane": ("unproven", "integration_unknown")}
+
+
+def test_tokens_belong_to_the_link_through_which_they_were_granted(acme, bitbucket_sandbox, kept, run, told):
+    (jane,) = logged_in(acme, bitbucket_sandbox, "jane")
+    key_rotation.begin(acme, with_new_link=True)
+    make_new_link(bitbucket_sandbox, acme)
+    run()
+    assert told == {"jane": ("admitted", "")}
+    assert key_rotation.verify(acme)
+    run("--log-out")
+    assert told == {"jane": ("unproven", "token_revoked")}
+    assert jane.name == "jane"
+    jane.log_in(acme, bitbucket_sandbox)
+    run()
+    assert told == {"jane": ("admitted", "")}
 
 
 def test_without_kept_tokens_the_command_says_so(acme, run):
