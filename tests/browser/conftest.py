@@ -12,12 +12,12 @@ from waitress import create_server
 from waitress.wasyncore import close_all
 
 from demo_app import create_app
-from social_bitbucket_server.sandbox import Sandbox
+from social_bitbucket_server.sandbox import Sandbox, oauth2
 
 # Without these Chromium looks for its maker's servers, which are none of a test's business.
 QUIET = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
 
-SECONDS = 20
+SECONDS = 120
 """How long a page may take on a busy machine."""
 
 
@@ -31,10 +31,13 @@ def chromium() -> Iterator[Any]:
     playwright.expect.set_options(timeout=SECONDS * 1000)
     with playwright.sync_playwright() as started:
         browser = (
-            started.chromium.launch(executable_path=executable, args=["--no-sandbox", *QUIET]) if executable else None
+            started.chromium.launch(executable_path=executable, args=["--no-sandbox", *QUIET], timeout=SECONDS * 1000)
+            if executable
+            else None
         )
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(playwright.Locator, "click", _click_until_loaded(playwright.Locator.click))
+            patched.setattr(playwright.Browser, "new_context", _with_patience(playwright.Browser.new_context))
             yield browser
         if browser:
             browser.close()
@@ -50,12 +53,26 @@ def _click_until_loaded(click: Callable[..., None]) -> Callable[..., None]:
     return click_until_loaded
 
 
+def _with_patience(new_context: Callable[..., Any]) -> Callable[..., Any]:
+    def with_patience(browser: Any, **options: Any) -> Any:
+        context = new_context(browser, **options)
+        context.set_default_timeout(SECONDS * 1000)
+        return context
+
+    return with_patience
+
+
+@pytest.fixture(autouse=True)
+def slow_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A code of OAuth 2 lives for ten seconds, which a busy machine may need to follow a redirect."""
+    monkeypatch.setattr(oauth2, "CODE_LIFETIME", SECONDS)
+
+
 @pytest.fixture
 def page(chromium, must_be_there) -> Iterator[Any]:
     """A page in a new, empty browser. Errors of scripts and of the pages' security policy fail the test."""
     must_be_there(chromium is not None, "Chromium")
     context = chromium.new_context()
-    context.set_default_timeout(SECONDS * 1000)
     complaints: list[str] = []
     page = context.new_page()
     page.on("pageerror", lambda error: complaints.append(str(error)))

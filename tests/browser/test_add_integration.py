@@ -3,6 +3,7 @@
 import pytest
 
 from tests.browser.test_story import create_organization
+from tests.browser.waiting import expect
 
 pytestmark = pytest.mark.browser
 
@@ -18,6 +19,6 @@ def test_the_owner_is_told_the_right_base_url_and_the_better_oauth(page, demo_ur
     page.get_by_label("Base URL").fill(sandbox.url)
     page.get_by_role("button", name="Look at the server first").click()
     page.get_by_role("status").get_by_text("Bitbucket 8.19.0 answers there.").wait_for()
-    assert page.get_by_label("OAuth 2").is_checked()
+    expect(page.get_by_label("OAuth 2")).to_be_checked()
     page.get_by_role("button", name="Add Integration").click()
-    page.get_by_label("Client ID", exact=True).wait_for()
+    expect(page.get_by_label("Client ID", exact=True)).to_be_visible()

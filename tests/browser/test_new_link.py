@@ -66,6 +66,7 @@ def test_a_new_link_takes_the_place_of_the_old_one(page, chromium, demo_url, mak
     confirmation = admin.get_by_role("textbox")
     confirmation.fill(old_name)
     admin.get_by_role("button", name=re.compile("Delete")).click()
+    expect(confirmation).to_have_count(0)
     expect(admin.get_by_role("link", name=f"Delete {old_name}", exact=True)).to_have_count(0)
     page.get_by_role("button", name="I removed it").click()
     expect(page.get_by_role("heading", name="Remove the old link")).to_have_count(0)

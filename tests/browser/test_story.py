@@ -18,6 +18,7 @@ def create_organization(page, demo_url, name="Acme"):
     page.get_by_label("E-mail").fill("owner@acme.example")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Create organization").click()
+    expect(page.get_by_label("Password")).to_have_count(0)
 
 
 def add_integration(page, base_url, name="On-premise Bitbucket", ca_certificates=""):
@@ -26,6 +27,7 @@ def add_integration(page, base_url, name="On-premise Bitbucket", ca_certificates
     page.get_by_label("Base URL").fill(base_url)
     page.get_by_label("CA certificate").fill(ca_certificates)
     page.get_by_role("button", name=re.compile("Save|Add|Create")).click()
+    expect(page.locator("#worksheet")).to_be_visible()
 
 
 class Worksheet:
@@ -56,9 +58,11 @@ def paste_into_bitbucket(page, worksheet, links_url, *, new_dialog):
     else:
         page.get_by_label("Application URL").fill(worksheet["Application URL"])
         page.get_by_role("button", name="Create new link").click()
-    if page.get_by_text("No response was received").count():
+    warning, name = page.get_by_text("No response was received"), page.get_by_label("Application Name")
+    expect(warning.or_(name).first).to_be_visible()
+    if warning.count():
         page.get_by_role("button", name="Continue").click()
-    page.get_by_label("Application Name").fill(worksheet["Application Name"])
+    name.fill(worksheet["Application Name"])
     page.get_by_role("button", name="Continue").click()
     page.get_by_role("link", name=f"Edit {worksheet['Application Name']}", exact=True).click()
     page.get_by_label("Consumer Key").fill(worksheet["Consumer Key"])
@@ -102,6 +106,7 @@ def test_from_add_integration_to_the_account_page(page, chromium, demo_url, make
     assert "Acme" in account
     assert sandbox.url in account
     hers.get_by_role("main").get_by_role("button", name="Log out").click()
+    expect(hers.get_by_role("heading", name="Log into Acme")).to_be_visible()
     hers.goto(f"{demo_url}/o/acme/account")
     expect(hers).to_have_url(re.compile("/login"))
     jane.close()

@@ -38,6 +38,7 @@ def test_the_owner_decides_how_people_come_in(page, demo_url, make_sandbox):
     expect(page.get_by_role("status")).to_contain_text("is changed.")
 
     page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("button", name="Log out")).to_have_count(0)
     page.goto(old)
     expect(page.get_by_role("button", name="Log in with On-premise Bitbucket")).to_have_count(1)
     page.context.clear_cookies()
