@@ -17,6 +17,7 @@ from social_bitbucket_server.addresses import AddressPolicy, Network
 from social_bitbucket_server.secret import Secret
 from social_bitbucket_server.server_url import ORGANIZATION_RULES, BaseURLRules, is_loopback
 
+from .forms import SLUG
 from .instance_files import InstanceFolder, UnsafeSettingError
 
 SETTINGS = {
@@ -40,6 +41,7 @@ SETTINGS = {
 """Every setting with its default; the environment overrides it."""
 
 
+_EVERYBODY = "*"
 _PORTS = frozenset(ORGANIZATION_RULES.ports or ())
 _SANDBOX_ADDRESS = IPv4Address("127.0.0.1")
 _ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?P<port>:[0-9]{1,5})?")
@@ -183,13 +185,13 @@ class Settings:
     def address_policy(self, slug: str) -> AddressPolicy:
         """Which addresses the servers of the organization *slug* may have."""
         return AddressPolicy(
-            private_networks=(*self.private_networks.get(slug, ()), *self.private_networks.get("*", ())),
+            private_networks=(*self.private_networks.get(slug, ()), *self.private_networks.get(_EVERYBODY, ())),
             test_addresses=frozenset({_SANDBOX_ADDRESS} if self.outbound_mode is OutboundMode.TEST else ()),
         )
 
     def proxies_of(self, slug: str) -> dict[str, str]:
         """The proxy through which the servers of the organization *slug* are asked, as the library takes it."""
-        proxy = self.proxies.get(slug, self.proxies.get("*", ""))
+        proxy = self.proxies.get(slug, self.proxies.get(_EVERYBODY, ""))
         return {"all": proxy} if proxy else {}
 
     def way_out(self, slug: str) -> dict[str, Any]:
@@ -204,7 +206,7 @@ class Settings:
 def _private_networks(text: str) -> dict[str, tuple[Network, ...]]:
     """Networks by slug. Raises UnsafeSettingError that names what is no private network."""
     networks: dict[str, tuple[Network, ...]] = {}
-    for slug, listed in _by_slug(text):
+    for slug, listed in _by_slug("ALLOWED_PRIVATE_NETWORKS", text):
         try:
             found = tuple(ip_network(network.strip()) for network in listed.split(","))
             AddressPolicy(private_networks=found)
@@ -217,7 +219,7 @@ def _private_networks(text: str) -> dict[str, tuple[Network, ...]]:
 def _proxies(text: str) -> dict[str, str]:
     """Proxies by slug. Raises UnsafeSettingError that names whose is no address of a proxy, and not the address, which
     may hold a password."""
-    proxies = dict(_by_slug(text))
+    proxies = dict(_by_slug("OUTBOUND_PROXIES", text))
     for slug, address in proxies.items():
         if not _PROXY.fullmatch(address):
             raise UnsafeSettingError(
@@ -227,11 +229,22 @@ def _proxies(text: str) -> dict[str, str]:
     return proxies
 
 
-def _by_slug(text: str) -> Iterator[tuple[str, str]]:
-    """The parts of ``slug=value; other-slug=value``."""
-    for entry in filter(None, (part.strip() for part in text.split(";"))):
+def _by_slug(name: str, text: str) -> Iterator[tuple[str, str]]:
+    """The parts of ``slug=value; other-slug=value``. Raises UnsafeSettingError for a slug that is none or there twice;
+    what is none is not shown, because it may be a proxy with its password."""
+    seen: set[str] = set()
+    for number, entry in enumerate(filter(None, (part.strip() for part in text.split(";"))), 1):
         slug, _, value = entry.partition("=")
-        yield slug.strip(), value.strip()
+        slug = slug.strip()
+        if slug != _EVERYBODY and not SLUG.fullmatch(slug):
+            raise UnsafeSettingError(
+                f"{name}: entry {number} must begin with an organization's address and =, such as acme=, in lower-case "
+                "letters, digits and hyphens; * stands for all organizations."
+            )
+        if slug in seen:
+            raise UnsafeSettingError(f"{name} has two entries for {slug}; put them together.")
+        seen.add(slug)
+        yield slug, value.strip()
 
 
 def _public_base_url(text: str) -> str:

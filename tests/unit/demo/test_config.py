@@ -113,6 +113,8 @@ def test_secrets_are_not_shown_with_the_settings(folder: Path) -> None:
         assert secret not in repr(settings)
 
 
+NETWORK = ("ALLOWED_PRIVATE_NETWORKS", "10.20.0.0/16")
+PROXY = ("OUTBOUND_PROXIES", "http://user:hunter2@proxy:3128")
 LISTED = {"OUTBOUND_MODE": "listed", "ALLOWED_PRIVATE_NETWORKS": "acme=10.20.0.0/16, 10.30.0.0/16; *=192.168.7.0/24"}
 
 
@@ -186,6 +188,24 @@ def test_the_password_of_a_proxy_is_not_shown(folder: Path) -> None:
     with pytest.raises(UnsafeSettingError, match=r"^OUTBOUND_PROXIES for \*: ") as refused:
         read(folder, OUTBOUND_PROXIES="*=http://us@er:hunter2@proxy:3128")
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("entries", ["acme={}; Globex={}", "acme={}; globex.example={}", "acme={}; ={}", "acme={}; {}"])
+@pytest.mark.parametrize(("name", "value"), [NETWORK, PROXY])
+def test_what_is_no_organizations_address_is_refused_and_not_shown(
+    folder: Path, entries: str, name: str, value: str
+) -> None:
+    with pytest.raises(UnsafeSettingError, match=f"^{name}: entry 2 must begin with") as refused:
+        read(folder, **{"OUTBOUND_MODE": "listed", name: entries.replace("{}", value)})
+    assert value not in str(refused.value)
+
+
+@pytest.mark.parametrize("slug", ["acme", "*"])
+@pytest.mark.parametrize(("name", "value"), [NETWORK, PROXY])
+def test_an_organization_that_is_there_twice_is_refused_by_name(folder: Path, slug: str, name: str, value: str) -> None:
+    with pytest.raises(UnsafeSettingError) as refused:
+        read(folder, **{"OUTBOUND_MODE": "listed", name: f"{slug}={value}; {slug} = {value}"})
+    assert str(refused.value) == f"{name} has two entries for {slug}; put them together."
 
 
 @pytest.mark.parametrize(("text", "on"), [("", False), ("0", False), ("no", False), ("1", True), ("True", True)])
