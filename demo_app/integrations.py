@@ -254,12 +254,23 @@ def _refuse_taken_name(organization: Organization, name: str) -> None:
 
 def delete(record: IntegrationRecord) -> None:
     """Delete *record* with the identities and sessions of everybody who logs in through it. Who has no other way in is
-    deleted with it."""
+    deleted with it. Where it was the only way in, all others are open afterwards."""
+    lock_organization(record.organization)  # before the integration, as whoever enforces one does
     lock(record)  # nobody new comes in meanwhile
+    if record.enforced_at is not None:
+        end_enforcement(record)
     identities.delete_people_without_another(record)
     audit.record("integration.deleted", integration_id=record.id)
     database.session.delete(record)
     database.session.commit()
+
+
+def end_enforcement(record: IntegrationRecord) -> None:
+    """Let *record* be the only way in no more; the owner's code is worth nothing afterwards. The caller holds the lock
+    of the organization, and commits."""
+    record.enforced_at = None
+    record.organization.owner_code_sha256 = ""
+    audit.record("integration.not_enforced", org_id=record.organization_id, integration_id=record.id)
 
 
 def reseal_keys() -> tuple[int, int]:

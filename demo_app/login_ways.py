@@ -133,9 +133,7 @@ def lift(organization: Organization) -> None:
     integrations.lock_organization(organization)
     record = enforced(organization)
     if record is not None:
-        record.enforced_at = None
-        audit.record("integration.not_enforced", org_id=organization.id, integration_id=record.id)
-    organization.owner_code_sha256 = ""
+        integrations.end_enforcement(record)
     database.session.commit()
 
 

@@ -274,9 +274,11 @@ def delete(organization: Organization, integration: str) -> ResponseReturnValue:
     form = DeleteForm(record.name)
     if not form.validate():
         return _delete_page(organization, record, form), 422
-    name = record.name
+    name, was_only_way = record.name, record.enforced_at is not None
     integrations.delete(record)
     flash(f"The integration “{name}” is deleted. Delete its application link in Bitbucket, too.")
+    if was_only_way:
+        flash("It was the only way in: all ways are open again, and you log in with your password alone.")
     return redirect(url_for("settings.integrations_list", slug=organization.slug), 303)
 
 

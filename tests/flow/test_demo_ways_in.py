@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from demo_app import login_ways
-from demo_app.models import AuditEntry
+from demo_app.models import AuditEntry, Organization
 from social_bitbucket_server.sandbox import Project
 from tests.demo_visitor import PASSWORD
 from tests.flow.demo import connect, log_in, on_every_database
@@ -278,6 +278,24 @@ def test_of_two_integrations_made_the_only_way_in_at_once_one_is(
     monkeypatch.setattr(login_ways, "enforced", read_together)
     with ThreadPoolExecutor(2) as threads:
         assert sorted(threads.map(enforce_now, (acme, other))) == [200, 303]
+
+
+@on_every_database
+def test_deleting_the_only_way_in_says_so_before_and_opens_the_others(demo, owner, acme, other, sandbox, other_sandbox):
+    log_in(demo.visitor(), acme, sandbox)
+    for integration in (acme, other):
+        assert "only way in" not in owner.get(f"{integration}/delete").words
+    enforce(owner, acme)
+    assert "That it is the only way in: all other ways are open again" in owner.get(f"{acme}/delete").words
+    assert "only way in" not in owner.get(f"{other}/delete").words
+
+    assert owner.post(f"{acme}/delete", name="Bitbucket").status == 303
+    assert "you log in with your password alone" in owner.get("/o/acme/settings/integrations").words
+    assert demo.rows(Organization.owner_code_sha256) == [("",)]
+    assert log_in(demo.visitor(), other, other_sandbox).location == "/o/acme/account"
+    assert demo.visitor().log_owner_in("acme").status == 303
+    assert demo.rows(AuditEntry.event).count(("integration.not_enforced",)) == 1
+    assert "All ways in were opened again." in owner.get("/o/acme/settings/audit").words
 
 
 def test_an_integration_that_never_worked_cannot_be_enforced(owner, acme):
