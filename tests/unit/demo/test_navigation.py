@@ -49,6 +49,8 @@ def test_a_page_of_the_organization_is_opened(app: Flask, wanted: str) -> None:
         "/o/acme-labs/",
         "/o/acme",
         "/o/acme/x#fragment",
+        "/o/acme/logout",
+        "/o/acme/account/sessions/end-others?x=1",
     ],
 )
 def test_anything_else_leads_to_the_account(app: Flask, wanted: str | None) -> None:
