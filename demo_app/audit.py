@@ -73,6 +73,7 @@ Event = Literal[
     "upgrade.prepared",
     "upgrade.tested",
     "user.created",
+    "upgrade.not_abandoned",
     "user.disabled",
     "user.enabled",
     "user.renamed",
@@ -129,6 +130,7 @@ SENTENCES: dict[str, str] = {
     "user.disabled": "A person was disabled.",
     "user.enabled": "A person was enabled.",
     "user.renamed": "A person has a new name in Bitbucket.",
+    "upgrade.not_abandoned": "OAuth 1 was wanted back and Bitbucket does not accept it; people log in by OAuth 2.",
 }
 """What the organization's owner reads. Which addresses were blocked is for the operator alone, who has the log."""
 

@@ -11,9 +11,13 @@ from sqlalchemy import select
 
 from social_bitbucket_server.client import Client
 from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.problems import BitbucketServerError
 
 from . import audit, clock, database, integrations, navigation
 from .models import IntegrationRecord, KeyPair, KeyState, OAuth
+
+_OF_THE_KEY = frozenset({"consumer_key_unknown", "server_error", "signature_invalid"})
+"""What Bitbucket may say because it has another key already; a server that has one of another size fails."""
 
 
 def begin(record: IntegrationRecord, *, with_new_link: bool = False) -> bool:
@@ -86,6 +90,28 @@ def promote_after_a_login(integration: Integration) -> None:
     record = integrations.find_enabled(integration.id)
     if record is not None:
         _promote(record, integration.private_key.public.pem)
+
+
+def ask_as_a_login_does(record: IntegrationRecord) -> None:
+    """Sign a request with the active key pair of *record*, which has one. Where Bitbucket refuses it and accepts the
+    one that waits, that takes its place.
+
+    Raises BitbucketServerError, and changes nothing, where Bitbucket accepts neither or cannot be asked.
+    """
+    active, pending = record.active_key_pair, record.pending_key_pair
+    if active is None:
+        raise ValueError(record.id)
+    public_key = pending.public_key if pending is not None else ""
+    try:
+        _ask(record, active)
+    except BitbucketServerError as refusal:
+        if pending is None or refusal.code not in _OF_THE_KEY:
+            raise
+        try:
+            _ask(record, pending)
+        except BitbucketServerError:
+            raise refusal from None
+        _promote(record, public_key)
 
 
 def _ask(record: IntegrationRecord, pair: KeyPair) -> None:

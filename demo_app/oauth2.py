@@ -59,6 +59,7 @@ def go_back(organization: Organization, integration: str) -> ResponseReturnValue
         upgrade.go_back(record)
     except BitbucketServerError as error:
         database.session.rollback()
+        audit.record("upgrade.not_abandoned", outcome="failure", integration_id=record.id, problem=error.code)
         if error.code == "address_blocked":
             audit.record("outbound.blocked", outcome="failure", integration_id=record.id, **error.facts)
         return _page(organization, record, ClientCredentialsForm(), refusal=error.problem), 422

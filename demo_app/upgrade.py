@@ -10,10 +10,8 @@ import secrets
 
 from sqlalchemy import update
 
-from social_bitbucket_server.client import Client
-
-from . import audit, clock, database, integrations, navigation
-from .models import ClientCredentials, IntegrationRecord, OAuth
+from . import audit, clock, database, integrations, key_rotation
+from .models import ClientCredentials, IntegrationRecord
 
 
 def keep_credentials(record: IntegrationRecord, client_id: str, client_secret: str) -> None:
@@ -56,15 +54,11 @@ def can_go_back(record: IntegrationRecord) -> bool:
 def go_back(record: IntegrationRecord) -> None:
     """Let people log in by OAuth 1 alone, and erase the client credentials; whoever is logged in stays so.
 
-    Where OAuth 1 was switched off, Bitbucket is asked first. Raises BitbucketServerError, and changes nothing, where
-    it does not accept OAuth 1 any more or cannot be asked.
+    Where OAuth 1 was switched off, Bitbucket is asked first, also with a key pair that waits. Raises
+    BitbucketServerError, and changes nothing, where it does not accept OAuth 1 any more or cannot be asked.
     """
-    if record.is_for_oauth2 and record.active_key_pair is not None:
-        integration = integrations.signing_with(record, record.active_key_pair)
-        callback = navigation.absolute(integrations.callback_path(record, OAuth.ONE))
-        # Nobody waits for this request's connection meanwhile, and what was read before may have changed afterwards.
-        database.session.rollback()
-        Client(integration).request_token(callback)  # it is let go: nobody is sent to Bitbucket with it
+    if record.is_for_oauth2 and can_go_back(record):
+        key_rotation.ask_as_a_login_does(record)
     integrations.lock(record)
     if not can_go_back(record):
         return

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from demo_app import clock, database
-from demo_app.models import AuditEntry, ClientCredentials, IntegrationRecord, LoginSession, SocialStorage, User
+from demo_app.models import AuditEntry, ClientCredentials, IntegrationRecord, KeyPair, LoginSession, SocialStorage, User
 from social_bitbucket_server.pending import LIFETIME
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.external_applications import ExternalApplication
@@ -363,7 +363,43 @@ def test_there_is_no_way_back_where_bitbucket_does_not_accept_oauth_1_any_more(
     assert "Bitbucket does not accept OAuth 1." in page.words
     assert "Nothing has changed" in page.words
     assert ways(demo) == ["2"]
+    assert (events(demo, "upgrade.not_abandoned"), events(demo, "upgrade.abandoned")) == (1, 0)
+    shown = owner.get("/o/acme/settings/audit").words
+    assert "OAuth 1 was wanted back and Bitbucket does not accept it; people log in by OAuth 2." in shown
+    assert "Bitbucket does not know the consumer key." in shown
     assert log_in(demo.visitor(), upgrading, sandbox).status == 303
+
+
+@pytest.mark.parametrize("link", ["same", "new"])
+def test_the_way_back_is_open_where_bitbucket_has_the_key_pair_that_waits(
+    demo: Demo, sandbox: Sandbox, owner: Visitor, upgrading: str, link: str
+) -> None:
+    (old,) = (known for known in sandbox.links.all() if known.consumer is not None)
+    owner.post(f"{upgrading}/key-pair", f"{upgrading}/edit", link=link)
+    log_in(demo.visitor(), upgrading, sandbox, **BEGIN_BY_OAUTH2)
+    with demo.app.app_context():
+        pair = database.session.scalars(select(KeyPair).where(KeyPair.stored_state == "pending")).one()
+    sandbox.links.remove(old.id)
+    sandbox.link(consumer_key=pair.consumer_key, public_key=pair.public_key)
+    assert owner.post(f"{upgrading}/oauth2/go-back", f"{upgrading}/oauth2").status == 303
+    assert ways(demo) == ["1"]
+    assert ("active", pair.public_key) in demo.rows(KeyPair.stored_state, KeyPair.public_key)
+    assert events(demo, "key.promoted") == 1
+    asked = len(sandbox.requests)
+    assert log_in(demo.visitor(), upgrading, sandbox).status == 303
+    begun = [record for record in list(sandbox.requests)[asked:] if record.path.endswith("/request-token")]
+    assert len(begun) == 1, "the new key pair is in use"
+
+
+def test_a_key_pair_that_waits_is_kept_where_bitbucket_has_neither(
+    demo: Demo, sandbox: Sandbox, owner: Visitor, upgrading: str
+) -> None:
+    owner.post(f"{upgrading}/key-pair", f"{upgrading}/edit", link="new")
+    log_in(demo.visitor(), upgrading, sandbox, **BEGIN_BY_OAUTH2)
+    for known in list(sandbox.links.all()):
+        sandbox.links.remove(known.id)
+    assert owner.post(f"{upgrading}/oauth2/go-back", f"{upgrading}/oauth2").status == 422
+    assert demo.rows(KeyPair.stored_state) == [("active",), ("pending",)]
 
 
 def test_a_login_by_oauth_2_that_was_under_way_is_refused_after_going_back(

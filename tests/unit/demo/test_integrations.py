@@ -119,8 +119,7 @@ def test_nobody_waits_for_a_connection_to_the_database_while_bitbucket_is_asked(
         def request_token(self, _callback: str) -> None:
             in_use.append(app.extensions["engine"].pool.checkedout())
 
-    for module in (key_rotation, upgrade):
-        monkeypatch.setattr(module, "Client", Asked)
+    monkeypatch.setattr(key_rotation, "Client", Asked)
     with app.test_request_context():
         key_rotation.begin(record(integration_id))
         assert key_rotation.give_up(record(integration_id))
