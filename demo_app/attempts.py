@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,9 +13,9 @@ from sqlalchemy.orm import aliased
 from social_bitbucket_server.pending import LIFETIME
 from social_bitbucket_server.problems import PROBLEMS, Who
 
-from . import clock, database
+from . import clock, database, people
 from .errors import words_of
-from .models import AuditEntry, IntegrationRecord, User
+from .models import AuditEntry, IntegrationRecord
 
 MOST = 50
 """How many attempts are shown."""
@@ -165,18 +165,12 @@ def of(record: IntegrationRecord, *, reference: str = "") -> list[Attempt]:
     rows = database.session.scalars(newest).all()
     ended = {row.transaction for row in rows if row.event in _ENDED}
     rows = [row for row in rows if row.event in _ENDED or not (row.transaction in ended or _is_trial(row))][:MOST]
-    names = _names(rows)
+    names = people.names(record.organization, (row.user_id for row in rows))
     return [_attempt(row, names) for row in rows]
 
 
 def _is_trial(row: AuditEntry) -> bool:
     return row.details.get("purpose") == "trial"
-
-
-def _names(rows: Sequence[AuditEntry]) -> Mapping[int, str]:
-    ids = {row.user_id for row in rows if row.user_id is not None}
-    found = database.session.execute(select(User.id, User.display_name).where(User.id.in_(ids)))
-    return {row.id: row.display_name for row in found}
 
 
 def _attempt(row: AuditEntry, names: Mapping[int, str]) -> Attempt:

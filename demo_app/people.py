@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 from sqlalchemy import func, select
@@ -87,6 +87,13 @@ def disable_whom_bitbucket_disabled(uid: str) -> None:
     user = identities.person_with(uid)
     if user is not None and user.disabled_at is None:
         disable(user)
+def names(organization: Organization, user_ids: Iterable[int | None]) -> Mapping[int, str]:
+    """What those of *user_ids* are called who are in *organization*, by their id."""
+    wanted = {user_id for user_id in user_ids if user_id is not None}
+    found = select(User.id, User.display_name).where(User.organization_id == organization.id, User.id.in_(wanted))
+    return {row.id: row.display_name for row in database.session.execute(found)}
+
+
 
 
 def enable(user: User) -> None:

@@ -325,7 +325,7 @@ def audit_list(organization: Organization) -> ResponseReturnValue:
         days_kept=DAYS_KEPT,
         sentences=audit.SENTENCES,
         reason=audit.reason,
-        people={person.id: person.display_name for person in people.of(organization)},
+        people=people.names(organization, (entry.user_id for entry in entries)),
         names={record.id: record.name for record in integrations.of(organization)},
     )
 

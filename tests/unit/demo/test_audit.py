@@ -8,9 +8,10 @@ from typing import get_args
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import event, text
 
-from demo_app import audit
+from demo_app import audit, database, people
+from demo_app.models import Organization, User
 from tests.demo_visitor import Visitor
 
 
@@ -51,3 +52,23 @@ def test_an_owner_finds_an_entry_by_the_number_that_somebody_quotes(owner: Visit
         "Nothing has the reference number 0000AAAA here" in owner.get("/o/acme/settings/audit?reference=0000aaaa").words
     )
     assert "There is nothing older." in owner.get("/o/acme/settings/audit?before=1").words
+
+
+def test_of_the_people_those_alone_are_read_whom_the_page_names(app: Flask, owner: Visitor) -> None:
+    def note(person: User, _context: object) -> None:
+        read.append(person.username)
+
+    everybody = [User(organization_id=1, username=f"user{n}", display_name=f"Person {n}") for n in range(100)]
+    with app.app_context():
+        database.session.add_all(everybody)
+        database.session.flush()
+        audit.record("user.disabled", org_id=1, user_id=everybody[7].id)
+        organization = database.session.get_one(Organization, 1)
+        assert people.names(organization, [None, everybody[7].id, 10**6]) == {everybody[7].id: "Person 7"}
+        database.session.commit()
+    read: list[str] = []
+    event.listen(User, "load", note)
+    page = owner.get("/o/acme/settings/audit")
+    event.remove(User, "load", note)
+    assert "Person 7" in page.words
+    assert read == ["owner"], "who is logged in"
