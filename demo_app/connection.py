@@ -15,7 +15,7 @@ from social_bitbucket_server.checkup import Outcome, Result, Stage, check_up, fi
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 
 from . import audit, database, integrations, navigation
-from .models import IntegrationRecord, OAuth
+from .models import IntegrationRecord, KeyPair, KeyState, OAuth
 
 PLACE = "<!-- the stages -->"
 """Where the page that is shown has its stages."""
@@ -24,20 +24,22 @@ _LOG = logging.getLogger(__name__)
 
 
 class ConnectionTest:
-    """The test of *record* by one *oauth*, to be iterated once: each stage's result comes as soon as it is there.
+    """The test of *record* by one *oauth*, signed with *pair* where it is not the active one, to be iterated once: each
+    stage's result comes as soon as it is there.
 
     How it came out is written down, also where whoever watched went away before the end. *crash* is the reference
     number of a mistake of ours, which ends it. It goes on when the request that began it is over, and holds nothing
     of the database's while the server is asked.
     """
 
-    def __init__(self, record: IntegrationRecord, oauth: OAuth) -> None:
+    def __init__(self, record: IntegrationRecord, oauth: OAuth, pair: KeyPair | None = None) -> None:
         self.results: list[Result] = []
         self.crash = ""
         self._app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]  # a proxy's method
         self._integration_id, self._organization_id = record.id, record.organization_id
         self._address = request.remote_addr
         self._oauth = oauth
+        self._key_id = pair.id if pair is not None else None
         self._is_of_an_upgrade = record.is_upgraded_by(oauth)
         self._callback = navigation.absolute(integrations.callback_path(record, oauth))
 
@@ -63,7 +65,15 @@ class ConnectionTest:
     def _integration(self) -> Integration | OAuth2Integration:
         with self._app.app_context():
             record = database.session.get_one(IntegrationRecord, self._integration_id)
-            return integrations.ready_for(record, self._oauth)
+            pair = self._pair()
+            return (
+                integrations.ready_for(record, self._oauth) if pair is None else integrations.signing_with(record, pair)
+            )
+
+    def _pair(self) -> KeyPair | None:
+        """The key pair to test with, unless it was retired meanwhile."""
+        pair = database.session.get(KeyPair, self._key_id) if self._key_id is not None else None
+        return pair if pair is not None and pair.sealed_private_key is not None else None
 
     def _note_version(self, result: Result) -> None:
         if result.stage is not Stage.BITBUCKET or "version" not in result.facts:
@@ -80,7 +90,7 @@ class ConnectionTest:
         failed = first_failure(self.results)
         with self._app.app_context():
             audit.record(
-                "upgrade.tested" if self._is_of_an_upgrade else "integration.tested",
+                self._event(outcome),
                 outcome=outcome,
                 org_id=self._organization_id,
                 integration_id=self._integration_id,
@@ -97,6 +107,14 @@ class ConnectionTest:
                     src_ip=self._address,
                     **failed.blocked,
                 )
+
+    def _event(self, outcome: str) -> audit.Event:
+        """People go on logging in whatever comes of a key pair that waits, or of OAuth 2 before its first login."""
+        if self._is_of_an_upgrade:
+            return "upgrade.tested"
+        pair = self._pair()
+        waits = pair is not None and pair.state is KeyState.PENDING
+        return "key.refused" if waits and outcome == Outcome.FAILED else "integration.tested"
 
 
 def shown(test: ConnectionTest, page: str, *, edit_page: str = "", afterwards: str = "") -> Response:

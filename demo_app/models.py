@@ -148,6 +148,12 @@ class IntegrationRecord(Base):
         active, pending = self.active_key_pair, self.pending_key_pair
         return active is not None and pending is not None and pending.consumer_key != active.consumer_key
 
+    @property
+    def key_pair_to_set_up(self) -> KeyPair | None:
+        """The key pair that Bitbucket has to know now: the one that waits, else the active one. There is none where
+        people log in by OAuth 2 alone."""
+        return None if self.is_for_oauth2 else self.pending_key_pair or self.active_key_pair
+
 
 Index(
     "one_enforced_integration",

@@ -6,6 +6,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
+from social_bitbucket_server.keys import PublicKey
 from social_bitbucket_server.worksheet import Dialog, advice_for, oauth2_advice_for
 
 from . import access, connection, integrations, navigation, rate_limits, setup_links, worksheets
@@ -78,8 +79,10 @@ def page(token: str) -> ResponseReturnValue:
         dialogs=Dialog,
         advice=(oauth2_advice_for if record.is_for_oauth2 else advice_for)(record.server_version),
         server_url=integrations.server_url(record),
-        steps=worksheets.steps(record, dialog),
-        script=worksheets.script(record),
+        steps=worksheets.steps_to_set_up(record, dialog),
+        script=worksheets.script_to_set_up(record),
+        new_public_key=_public_key_to_paste(record),
+        is_new_link=record.has_new_link and not record.is_for_oauth2,
     )
 
 
@@ -89,12 +92,13 @@ def script(token: str) -> ResponseReturnValue:
     link = _known_link(token)
     if setup_links.condition(link) is not setup_links.Condition.LIVE:
         return _explanation(link)
-    return _script(worksheets.script(link.integration))
+    return _script(worksheets.script_to_set_up(link.integration))
 
 
 @blueprint.post("/setup/<token>/test")
 def test_connection(token: str) -> ResponseReturnValue:
-    """Test the connection of the one integration, and show what each stage found."""
+    """Test the connection of the one integration, with the key pair that waits where there is one, and show what each
+    stage found."""
     link = _known_link(token)
     if setup_links.condition(link) is not setup_links.Condition.LIVE:
         return _explanation(link)
@@ -102,12 +106,20 @@ def test_connection(token: str) -> ResponseReturnValue:
     if not record.ways:
         abort(404)
     rate_limits.count(rate_limits.SETUP_TESTS, record.id)
-    context = {"record": record, "token": token}
+    pair = record.key_pair_to_set_up
+    context = {"record": record, "token": token, "is_new_key": pair is not None and pair is record.pending_key_pair}
     return connection.shown(
-        connection.ConnectionTest(record, record.ways[0]),
+        connection.ConnectionTest(record, record.ways[0], pair),
         render_template("setup/test.html", place=connection.PLACE, **context),
         afterwards=render_template("setup/passed.html", **context),
     )
+
+
+def _public_key_to_paste(record: IntegrationRecord) -> PublicKey | None:
+    """The public key that takes another one's place in the application link that is there, if one waits."""
+    pair = record.key_pair_to_set_up
+    is_new = pair is not None and pair is record.pending_key_pair and not record.has_new_link
+    return PublicKey.read(pair.public_key) if pair is not None and is_new else None
 
 
 def _script(text: str) -> ResponseReturnValue:

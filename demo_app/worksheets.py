@@ -33,6 +33,19 @@ def steps_of_new_link(record: IntegrationRecord, dialog: Dialog) -> tuple[Step, 
     return worksheet(**_values(record, record.pending_key_pair), dialog=dialog) if record.has_new_link else ()
 
 
+def steps_to_set_up(record: IntegrationRecord, dialog: Dialog) -> tuple[Step, ...]:
+    """The worksheet of what *record*'s Bitbucket admin has to do now: of the application link that the waiting key pair
+    is for, where there is a new one."""
+    pair = record.key_pair_to_set_up
+    return steps(record, dialog) if pair is None else worksheet(**_values(record, pair), dialog=dialog)
+
+
+def script_to_set_up(record: IntegrationRecord) -> str:
+    """The script that does the same."""
+    pair = record.key_pair_to_set_up
+    return "" if pair is None else link_script(**_values(record, pair))
+
+
 def oauth2_steps(record: IntegrationRecord) -> tuple[Step, ...]:
     """The worksheet of *record* for OAuth 2."""
     return oauth2_worksheet(

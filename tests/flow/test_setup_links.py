@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -283,3 +284,65 @@ def test_tests_and_new_links_have_a_limit(demo: Demo, acme: str, owner: Visitor)
     token = admin.get(link).csrf_token
     statuses = [admin.send(f"{link}/test", csrf_token=token).status for _ in range(11)]
     assert statuses == [200] * 10 + [429]
+
+
+# While a new key pair waits
+
+
+def wait(owner: Visitor, integration: str, link: str) -> str:
+    """Let a key pair wait, for the *link* that is there or a new one; returns the path of a set-up link."""
+    setup_link = make(owner, integration)
+    assert owner.post(f"{integration}/key-pair", f"{integration}/edit", link=link).status == 303
+    return setup_link
+
+
+def test_it_shows_the_new_link_while_one_waits_and_says_that_the_old_one_stays(
+    demo: Demo, acme: str, owner: Visitor, sandbox: Sandbox
+) -> None:
+    (old,) = sandbox.links.all()
+    link = wait(owner, acme, "new")
+    of_the_owner, opened = owner.get(acme), demo.visitor().get(link)
+    for label in ("Application URL", "Application Name", "Consumer Key", "Public Key"):
+        assert opened.value_of(label) == of_the_owner.value_of(label), "the new link's come first there"
+    assert "a new application link beside the old one" in opened.words
+    assert old.consumer.key not in opened.text
+    assert demo.visitor().get(f"{link}/link.sh").text == owner.get(f"{acme}/link.sh?new=1").text
+
+
+def test_it_shows_the_new_public_key_while_one_waits(demo: Demo, acme: str, owner: Visitor, sandbox: Sandbox) -> None:
+    (old,) = sandbox.links.all()
+    link = wait(owner, acme, "same")
+    opened = demo.visitor().get(link)
+    new = opened.value_of("New public key")
+    assert new == owner.get(acme).value_of("New public key")
+    assert f"It has the Consumer Key {old.consumer.key} ." in opened.words
+    assert "Application Name" not in opened.words
+    assert new.splitlines()[1] in demo.visitor().get(f"{link}/link.sh").text
+
+
+@pytest.mark.parametrize("kind", ["same", "new"])
+def test_it_tests_what_waits_and_leaves_logins_alone(
+    demo: Demo, acme: str, owner: Visitor, sandbox: Sandbox, kind: str
+) -> None:
+    log_in(demo.visitor(), acme, sandbox)
+    (old,) = sandbox.links.all()
+    link = wait(owner, acme, kind)
+    admin = demo.visitor()
+    failed = admin.post(f"{link}/test", link)
+    assert "your part is done" not in failed.words
+    assert "Failing" not in owner.get(acme).words, "people log in as before"
+    assert "Bitbucket did not accept a new key pair." in owner.get("/o/acme/settings/audit").words
+
+    page = admin.get(link)
+    if kind == "new":
+        sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=page.value_of("Public Key"))
+    else:
+        key = page.value_of("New public key")
+        sandbox.links.set_consumer(old.id, replace(old.consumer, public_key=key))
+    passed = admin.post(f"{link}/test", link)
+    assert passed.text.count('class="passed"') == 8
+    assert f"Bitbucket accepts the new {'link' if kind == 'new' else 'public key'}" in passed.words
+    assert "Acme verifies it next." in passed.words
+    assert "Working" in owner.get(acme).words
+    assert owner.post(f"{acme}/key-pair/verify", acme).status == 303
+    assert "Acme tries a login next" in admin.post(f"{link}/test", link).words
