@@ -7,7 +7,18 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from . import access, identities, integrations, login_ways, security_headers, sessions
+from . import (
+    access,
+    audit,
+    identities,
+    integrations,
+    login_ways,
+    people,
+    rate_limits,
+    security_headers,
+    sessions,
+)
+from .forms import LEAST_PASSWORD_LENGTH, PasswordForm
 from .models import LoginSession, Organization
 
 blueprint = Blueprint("account", __name__, url_prefix="/o/<slug>/account")
@@ -53,6 +64,29 @@ def end_other_sessions(organization: Organization) -> ResponseReturnValue:
     return _to_account(organization)
 
 
+@blueprint.get("/password")
+@access.for_owner
+def password(organization: Organization) -> ResponseReturnValue:
+    """The form for a new password."""
+    return _password_page(organization, PasswordForm())
+
+
+@blueprint.post("/password")
+@access.for_owner
+def change_password(organization: Organization) -> ResponseReturnValue:
+    """Let the owner log in with the new password, if they know the present one."""
+    form = PasswordForm()
+    if form.validate():
+        rate_limits.count(rate_limits.OWNER_PASSWORDS, rate_limits.visitor(), str(organization.id))
+        if people.has_password(current_user, form.present.data):
+            people.change_password(current_user, form.new.data)
+            flash("The password is changed. You are logged out in all other browsers.")
+            return _to_account(organization)
+        audit.record("owner_password.not_changed", outcome="failure", user_id=current_user.id)
+        form.present.errors = ["This is not your present password."]
+    return _password_page(organization, form), 422
+
+
 @blueprint.get("/connect")
 @access.for_members
 def connect_page(organization: Organization) -> ResponseReturnValue:
@@ -88,6 +122,12 @@ def disconnect(organization: Organization, identity_id: int) -> ResponseReturnVa
 
 def _name(row: LoginSession) -> str:
     return row.browser or "The browser"
+
+
+def _password_page(organization: Organization, form: PasswordForm) -> str:
+    return render_template(
+        "account/password.html", organization=organization, form=form, least_length=LEAST_PASSWORD_LENGTH
+    )
 
 
 def _to_account(organization: Organization) -> Response:

@@ -38,12 +38,16 @@ of_integrations = AppGroup("integrations", help="Integrations: list, disable, ma
 blueprint.cli.add_command(organizations)
 blueprint.cli.add_command(of_integrations)
 
+_WITH_PASSWORD = click.option(
+    "--password", envvar="OWNER_PASSWORD", prompt=True, hide_input=True, confirmation_prompt=True
+)
+
 
 @organizations.command("create")
 @click.argument("slug")
 @click.argument("name")
 @click.option("--email", required=True, help="The owner's e-mail address.")
-@click.option("--password", envvar="OWNER_PASSWORD", prompt=True, hide_input=True, confirmation_prompt=True)
+@_WITH_PASSWORD
 def create_organization(slug: str, name: str, email: str, password: str) -> None:
     """Create an organization with its owner. The password is asked for, or taken from OWNER_PASSWORD."""
     if not SLUG.fullmatch(slug):
@@ -52,8 +56,7 @@ def create_organization(slug: str, name: str, email: str, password: str) -> None
         raise click.ClickException("The name has 1 to 80 characters on one line.")
     if len(email) > 254 or not EMAIL.match(email) or not email.isprintable():
         raise click.ClickException("The owner's address is an e-mail address, such as you@example.com.")
-    if not LEAST_PASSWORD_LENGTH <= len(password) <= LONGEST_PASSWORD_LENGTH:
-        raise click.ClickException(f"The password has {LEAST_PASSWORD_LENGTH} to {LONGEST_PASSWORD_LENGTH} characters.")
+    _refuse_password_of_wrong_length(password)
     try:
         people.create_organization(slug=slug, name=name.strip(), email=email, password=password)
     except IntegrityError:
@@ -100,6 +103,21 @@ def open_all_ways(slug: str) -> None:
     organization = _organization(slug)
     login_ways.lift(organization)
     click.echo(f"All ways into {organization.name} are open.")
+
+
+@organizations.command("set-owner-password")
+@click.argument("slug")
+@_WITH_PASSWORD
+def set_owner_password(slug: str, password: str) -> None:
+    """Give an owner who has forgotten the password a new one, and end their sessions. It is asked for, or taken from
+    OWNER_PASSWORD."""
+    organization = _organization(slug)
+    _refuse_password_of_wrong_length(password)
+    owner = people.owner_of(organization)
+    people.replace_password(owner, password)
+    click.echo(f"{owner.email}, the owner of {organization.name}, has a new password and is logged out everywhere.")
+    if login_ways.takes_owner_code(organization):
+        click.echo("To log in they need the owner's code as well. If that is lost, run open-all-ways.")
 
 
 @organizations.command("export")
@@ -223,6 +241,11 @@ def _organization(slug: str) -> Organization:
         raise click.ClickException(f"There is no organization {slug}.")
     g.organization = organization
     return organization
+
+
+def _refuse_password_of_wrong_length(password: str) -> None:
+    if not LEAST_PASSWORD_LENGTH <= len(password) <= LONGEST_PASSWORD_LENGTH:
+        raise click.ClickException(f"The password has {LEAST_PASSWORD_LENGTH} to {LONGEST_PASSWORD_LENGTH} characters.")
 
 
 def _integration(integration_id: str) -> IntegrationRecord:

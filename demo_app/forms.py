@@ -18,7 +18,7 @@ from wtforms import (
     TextAreaField,
     URLField,
 )
-from wtforms.validators import AnyOf, DataRequired, InputRequired, Length, Optional, Regexp, ValidationError
+from wtforms.validators import AnyOf, DataRequired, EqualTo, InputRequired, Length, Optional, Regexp, ValidationError
 
 from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.ca_certificates import read_ca_certificates
@@ -54,6 +54,13 @@ def _one_line(_form: FlaskForm, field: StringField) -> None:
         raise ValidationError("Leave out invisible characters.")
 
 
+_NEW_PASSWORD = [
+    InputRequired("Choose a password."),
+    Length(min=LEAST_PASSWORD_LENGTH, message=f"Use at least {LEAST_PASSWORD_LENGTH} characters."),
+    Length(max=LONGEST_PASSWORD_LENGTH, message=f"Use at most {LONGEST_PASSWORD_LENGTH} characters."),
+]
+
+
 class OrganizationForm(FlaskForm):  # type: ignore[misc]  # untyped
     """A new organization and its owner."""
 
@@ -83,14 +90,7 @@ class OrganizationForm(FlaskForm):  # type: ignore[misc]  # untyped
             _one_line,
         ],
     )
-    password = PasswordField(
-        "Password",
-        validators=[
-            InputRequired("Choose a password."),
-            Length(min=LEAST_PASSWORD_LENGTH, message=f"Use at least {LEAST_PASSWORD_LENGTH} characters."),
-            Length(max=LONGEST_PASSWORD_LENGTH, message=f"Use at most {LONGEST_PASSWORD_LENGTH} characters."),
-        ],
-    )
+    password = PasswordField("Password", validators=_NEW_PASSWORD)
 
     def proposed_slug(self) -> str:
         """The slug that was typed, or one made of the name; empty where the name gives none."""
@@ -110,19 +110,29 @@ class FindOrganizationForm(FlaskForm):  # type: ignore[misc]  # untyped
     )
 
 
+_PRESENT_PASSWORD = [
+    InputRequired("Enter your password."),
+    Length(max=LONGEST_PASSWORD_LENGTH, message="This is too long."),
+]
+
+
 class OwnerLoginForm(FlaskForm):  # type: ignore[misc]  # untyped
     """The owner's way in, which works without any Bitbucket."""
 
     email = EmailField("E-mail address", filters=[_strip], validators=[InputRequired("Enter your e-mail address.")])
-    password = PasswordField(
-        "Password",
-        validators=[
-            InputRequired("Enter your password."),
-            Length(max=LONGEST_PASSWORD_LENGTH, message="This is too long."),
-        ],
-    )
+    password = PasswordField("Password", validators=_PRESENT_PASSWORD)
     owner_code = StringField("Owner's code", filters=[_strip], validators=[Length(max=80, message="This is too long.")])
     next = HiddenField()
+
+
+class PasswordForm(FlaskForm):  # type: ignore[misc]  # untyped
+    """A new password for the owner, who knows the present one."""
+
+    present = PasswordField("Present password", validators=_PRESENT_PASSWORD)
+    new = PasswordField("New password", validators=_NEW_PASSWORD)
+    again = PasswordField(
+        "New password, once more", validators=[EqualTo("new", message="This is not the new password that you typed.")]
+    )
 
 
 class IntegrationForm(FlaskForm):  # type: ignore[misc]  # untyped

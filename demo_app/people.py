@@ -33,10 +33,37 @@ def create_organization(*, slug: str, name: str, email: str, password: str) -> U
 
 def keep_owner(organization: Organization, *, email: str, password: str) -> None:
     """See to it that *organization*'s owner can log in with *email* and *password*."""
-    owner = database.session.scalars(select(User).where(User.organization_id == organization.id, User.is_owner)).one()
+    owner = owner_of(organization)
     owner.email = email
-    if not check_password_hash(owner.password_hash or "", password):
+    if not has_password(owner, password):
         owner.password_hash = generate_password_hash(password)
+    database.session.commit()
+
+
+def owner_of(organization: Organization) -> User:
+    """The owner of *organization*."""
+    return database.session.scalars(select(User).where(User.organization_id == organization.id, User.is_owner)).one()
+
+
+def has_password(owner: User, password: str) -> bool:
+    """Whether *password* is the *owner*'s."""
+    return check_password_hash(owner.password_hash or "", password)
+
+
+def change_password(owner: User, password: str) -> None:
+    """Let the *owner*, whose browser this is, log in with *password* from now on. All sessions of theirs end; this
+    browser goes on with a new one."""
+    owner.password_hash = generate_password_hash(password)
+    sessions.end_all_but_this_browsers(owner)
+    audit.record("owner_password.changed", user_id=owner.id)
+    database.session.commit()
+
+
+def replace_password(owner: User, password: str) -> None:
+    """The same for an *owner* who has forgotten theirs, by the operator: no session of theirs goes on."""
+    owner.password_hash = generate_password_hash(password)
+    sessions.end_sessions_of_person(owner)
+    audit.record("owner_password.replaced", user_id=owner.id)
     database.session.commit()
 
 
@@ -58,6 +85,13 @@ def of(organization: Organization) -> Sequence[User]:
         .options(selectinload(User.identities).joinedload(identities.Identity.integration))
         .order_by(User.is_owner.desc(), func.lower(User.display_name), User.id)
     ).all()
+
+
+def names(organization: Organization, user_ids: Iterable[int | None]) -> Mapping[int, str]:
+    """What those of *user_ids* are called who are in *organization*, by their id."""
+    wanted = {user_id for user_id in user_ids if user_id is not None}
+    found = select(User.id, User.display_name).where(User.organization_id == organization.id, User.id.in_(wanted))
+    return {row.id: row.display_name for row in database.session.execute(found)}
 
 
 def find(organization: Organization, user_id: int) -> User | None:
@@ -87,13 +121,6 @@ def disable_whom_bitbucket_disabled(uid: str) -> None:
     user = identities.person_with(uid)
     if user is not None and user.disabled_at is None:
         disable(user)
-def names(organization: Organization, user_ids: Iterable[int | None]) -> Mapping[int, str]:
-    """What those of *user_ids* are called who are in *organization*, by their id."""
-    wanted = {user_id for user_id in user_ids if user_id is not None}
-    found = select(User.id, User.display_name).where(User.organization_id == organization.id, User.id.in_(wanted))
-    return {row.id: row.display_name for row in database.session.execute(found)}
-
-
 
 
 def enable(user: User) -> None:

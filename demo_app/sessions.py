@@ -266,6 +266,13 @@ def _live_row(identifier: str) -> LoginSession | None:
     now = clock.now()
     if now - row.last_seen_at > IDLE_LIMIT or now - row.created_at > ABSOLUTE_LIMIT:
         return None
+def end_all_but_this_browsers(user: User) -> None:
+    """End every session of *user*, whose browser this is. It goes on with a renewed one, so that a copy of its cookie
+    is worth nothing either. The caller commits."""
+    end_sessions_of_person(user)
+    _renew(_this_session())
+
+
     return row
 
 

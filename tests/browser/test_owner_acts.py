@@ -243,3 +243,33 @@ def test_the_owners_code_is_seen_as_a_whole_on_a_telephone(acme, page):
     field = page.get_by_role("textbox", name="Owner's code")
     expect(field).to_be_visible()
     assert field.evaluate("field => field.scrollWidth <= field.clientWidth")
+
+
+def log_owner_in(theirs, demo_url, password):
+    theirs.goto(f"{demo_url}/o/acme/login/owner")
+    theirs.get_by_label("E-mail address").fill("owner@acme.example")
+    theirs.get_by_label("Password").fill(password)
+    theirs.get_by_role("button", name="Log in as owner").click()
+
+
+def test_an_owner_changes_the_password_and_the_other_browser_is_logged_out(page, chromium, demo_url):
+    create_organization(page, demo_url)
+    elsewhere = chromium.new_context()
+    theirs = elsewhere.new_page()
+    log_owner_in(theirs, demo_url, PASSWORD)
+    expect(theirs.get_by_role("heading", name="Integrations", exact=True)).to_be_visible()
+
+    page.get_by_role("link", name="Account", exact=True).click()
+    page.get_by_role("link", name="Change the password").click()
+    for present, problem in (("not the password", "This is not your present password."), (PASSWORD, None)):
+        page.get_by_label("Present password").fill(present)
+        page.get_by_label("New password", exact=True).fill("a staple and a battery")
+        page.get_by_label("New password, once more").fill("a staple and a battery")
+        page.get_by_role("button", name="Change the password").click()
+        expect(page.get_by_text(problem or "The password is changed.")).to_be_visible()
+    expect_logged_out(theirs)
+    log_owner_in(theirs, demo_url, PASSWORD)
+    expect(theirs.get_by_text("do not belong together")).to_be_visible()
+    log_owner_in(theirs, demo_url, "a staple and a battery")
+    expect(theirs.get_by_role("heading", name="Integrations", exact=True)).to_be_visible()
+    elsewhere.close()
