@@ -68,7 +68,7 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     )
     app.config.update({name: value for name, value in (config or {}).items() if name not in SETTINGS})
     app.extensions["settings"] = app_settings
-    app.session_interface = DatabaseSessions(secure=app_settings.is_https)
+    app.session_interface = DatabaseSessions(app_settings.secret_key, secure=app_settings.is_https)
     templating.set_up(app, app_settings)
 
     audit.set_up(app)

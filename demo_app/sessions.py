@@ -1,6 +1,8 @@
 """Server-side sessions: the cookie holds a random identifier, the database everything else.
 
-So logging out ends a session for every copy of its cookie, and disabling a person or an integration ends theirs.
+Logging out ends a session for every copy of its cookie, and disabling a person or an integration ends theirs. Who
+merely looks at pages leaves nothing in the database: while there is nothing to remember but the token of their forms,
+the cookie holds that itself, signed.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any, cast
 import flask
 from flask import Flask, Request, Response
 from flask.sessions import SessionInterface, SessionMixin
+from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import CallbackDict
@@ -30,6 +33,7 @@ IDLE_LIMIT = timedelta(minutes=60)
 ABSOLUTE_LIMIT = timedelta(hours=12)
 _MINUTE = timedelta(minutes=1)
 _SECONDS_TO_REMEMBER_LOGINS = 3600  # those that were begun and never finished
+_FORM_TOKEN = "csrf_token"  # noqa: S105  # flask_wtf's name for it
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -53,15 +57,21 @@ class BrowserSession(CallbackDict[str, Any], SessionMixin):
         self.integration_id: str | None = None
 
     @classmethod
-    def begin(cls) -> BrowserSession:
-        """A session that nobody knows yet."""
-        return cls(_new_identifier(), stored=False)
+    def begin(cls, form_token: str = "") -> BrowserSession:
+        """A session that the database does not know, with the *form_token* of pages that are open already."""
+        return cls(_new_identifier(), {_FORM_TOKEN: form_token} if form_token else None, stored=False)
+
+    @property
+    def is_to_be_stored(self) -> bool:
+        """Whether there is more to remember than the token of forms."""
+        return self.user_id is not None or not self.keys() <= {_FORM_TOKEN}
 
 
 class DatabaseSessions(SessionInterface):
     """Keeps Flask's sessions in the table ``login_sessions``. *secure*: whether browsers come through TLS."""
 
-    def __init__(self, *, secure: bool) -> None:
+    def __init__(self, secret_key: str, *, secure: bool) -> None:
+        self._form_tokens = URLSafeSerializer(secret_key, salt="demo_app.sessions")
         self._forgot_at = datetime.min.replace(tzinfo=UTC)
         self.secure = secure
         self.cookie_name = "__Host-demo_session" if secure else "demo_session"
@@ -71,7 +81,7 @@ class DatabaseSessions(SessionInterface):
         identifier = Secret(request.cookies.get(self.cookie_name, ""))
         row = _live_row(identifier)
         if row is None:
-            return BrowserSession.begin()
+            return BrowserSession.begin(self._form_token(identifier))
         opened = BrowserSession(identifier, json.loads(row.data), stored=True)
         opened.user_id, opened.organization_id, opened.integration_id = (
             row.user_id,
@@ -91,6 +101,11 @@ class DatabaseSessions(SessionInterface):
         if not opened.modified:
             return
         now = clock.now()
+        if not opened.stored and not opened.is_to_be_stored:
+            if opened:
+                signed = self._form_tokens.dumps([opened[_FORM_TOKEN], int(now.timestamp())])
+                self._set_cookie(response, Secret(signed))
+            return
         if opened.stored:
             database.session.execute(
                 update(LoginSession)
@@ -117,15 +132,25 @@ class DatabaseSessions(SessionInterface):
             except IntegrityError:  # the person or the integration was deleted while they logged in
                 database.session.rollback()
                 return
-            response.set_cookie(
-                self.cookie_name, opened.identifier, path="/", secure=self.secure, httponly=True, samesite="Lax"
-            )
+            self._set_cookie(response, opened.identifier)
         database.session.commit()
 
     def regenerate(self, session: SessionMixin) -> None:
         """Give the session a new identifier and end the old one; its values stay."""
         _renew(cast("BrowserSession", session))
         database.session.commit()
+
+    def _form_token(self, cookie: str) -> str:
+        """The token of forms in a signed *cookie*, for as long as any session lives; else empty."""
+        try:
+            token, signed_at = self._form_tokens.loads(cookie)
+        except BadSignature:
+            return ""
+        is_over = clock.now().timestamp() - signed_at > ABSOLUTE_LIMIT.total_seconds()
+        return "" if is_over else str(token)
+
+    def _set_cookie(self, response: Response, value: str) -> None:
+        response.set_cookie(self.cookie_name, value, path="/", secure=self.secure, httponly=True, samesite="Lax")
 
     def _forget_what_is_over(self, now: datetime) -> None:
         """Delete the sessions that nobody can use any more, and what is left of logins that were never finished; once
@@ -241,6 +266,13 @@ def end_other_sessions(user: User) -> None:
     database.session.commit()
 
 
+def end_all_but_this_browsers(user: User) -> None:
+    """End every session of *user*, whose browser this is. It goes on with a renewed one, so that a copy of its cookie
+    is worth nothing either. The caller commits."""
+    end_sessions_of_person(user)
+    _renew(_this_session())
+
+
 def _this_session() -> BrowserSession:
     return cast("BrowserSession", flask.session._get_current_object())  # type: ignore[attr-defined]  # a proxy's method
 
@@ -266,13 +298,6 @@ def _live_row(identifier: str) -> LoginSession | None:
     now = clock.now()
     if now - row.last_seen_at > IDLE_LIMIT or now - row.created_at > ABSOLUTE_LIMIT:
         return None
-def end_all_but_this_browsers(user: User) -> None:
-    """End every session of *user*, whose browser this is. It goes on with a renewed one, so that a copy of its cookie
-    is worth nothing either. The caller commits."""
-    end_sessions_of_person(user)
-    _renew(_this_session())
-
-
     return row
 
 
@@ -294,7 +319,7 @@ def _revoke(which: ColumnElement[bool]) -> int:
 def _forget(now: datetime) -> tuple[int, int]:
     nonces: Any = SocialStorage.nonce
     logins = nonces.prune(_SECONDS_TO_REMEMBER_LOGINS)
-    over: Any = database.session.execute(delete(LoginSession).where(LoginSession.last_seen_at < now - ABSOLUTE_LIMIT))
+    over: Any = database.session.execute(delete(LoginSession).where(LoginSession.last_seen_at < now - IDLE_LIMIT))
     finished = KeyPair.replaced_at < now - timedelta(seconds=LIFETIME)
     database.session.execute(
         update(KeyPair).where(finished, KeyPair.sealed_private_key.is_not(None)).values(sealed_private_key=None)

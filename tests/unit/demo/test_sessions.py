@@ -120,16 +120,72 @@ def test_a_disabled_person_is_logged_in_nowhere(app: Flask, owner: Visitor) -> N
     assert not is_logged_in(owner)
 
 
-def test_sessions_that_nobody_can_use_are_forgotten(app: Flask, visitor: Visitor, standing_clock: Clock) -> None:
-    visitor.get("/")
-    standing_clock.advance(hours=13)
-    Visitor(InProcess(app)).get("/")
+def test_sessions_that_nobody_can_use_are_forgotten(app: Flask, standing_clock: Clock, owner: Visitor) -> None:
+    owner.log_owner_in("acme")
+    standing_clock.advance(minutes=61)
+    Visitor(InProcess(app)).log_owner_in("acme")
     assert len(rows(app)) == 1
 
 
-def test_logins_that_were_never_finished_are_forgotten_once_a_minute(app: Flask, standing_clock: Clock) -> None:
-    def left_after_another_visit() -> int:
-        Visitor(InProcess(app)).get("/")
+@pytest.mark.parametrize("path", ["/", "/organizations/new", "/o/acme/login", "/o/acme/login/owner", "/o/acme/"])
+def test_who_only_looks_at_pages_leaves_nothing_in_the_database(app: Flask, owner: Visitor, path: str) -> None:
+    before = len(rows(app))
+    for _visit in range(3):
+        visitor = Visitor(InProcess(app))
+        for _page in range(3):
+            assert visitor.get(path).status == 200
+    assert len(rows(app)) == before
+
+
+def test_the_token_of_a_form_counts_in_its_own_browser_alone(app: Flask, owner: Visitor) -> None:
+    mine, another = Visitor(InProcess(app)), Visitor(InProcess(app))
+    token = mine.get("/").csrf_token
+    another.get("/")
+    assert mine.send("/", csrf_token=token, slug="acme").status == 303
+    assert another.send("/", csrf_token=token, slug="acme").status == 400
+    assert Visitor(InProcess(app)).send("/", csrf_token=token, slug="acme").status == 400
+
+
+def test_the_token_of_a_form_counts_after_another_page_was_opened(app: Flask, owner: Visitor) -> None:
+    visitor = Visitor(InProcess(app))
+    token = visitor.get("/").csrf_token
+    visitor.get("/o/acme/login/owner")
+    assert visitor.send("/", csrf_token=token, slug="acme").status == 303
+
+
+def test_the_token_of_a_form_ends_as_any_session_does(app: Flask, standing_clock: Clock, owner: Visitor) -> None:
+    visitor = Visitor(InProcess(app))
+    token = visitor.get("/").csrf_token
+    standing_clock.advance(hours=12)
+    assert visitor.send("/", csrf_token=token, slug="acme").status == 303
+    standing_clock.advance(seconds=1)
+    assert visitor.send("/", csrf_token=token, slug="acme").status == 400
+
+
+def test_the_token_of_a_form_from_before_a_login_is_worth_nothing_after_it(app: Flask, owner: Visitor) -> None:
+    visitor = Visitor(InProcess(app))
+    token, before = visitor.get("/o/acme/login/owner").csrf_token, cookie(visitor)
+    assert visitor.log_owner_in("acme").status == 303
+    assert visitor.send("/o/acme/logout", csrf_token=token).status == 400
+    assert cookie(visitor) != before
+    give_cookie(visitor, before)
+    assert not is_logged_in(visitor)
+
+
+def test_a_signed_cookie_of_another_key_is_nobodys(make_app: AppMaker) -> None:
+    ours, theirs = (Visitor(InProcess(make_app(SECRET_KEY=letter * 64))) for letter in "ab")
+    token = theirs.get("/").csrf_token
+    give_cookie(ours, cookie(theirs))
+    assert ours.send("/", csrf_token=token, slug="acme").status == 400
+    ours.get("/")
+    assert cookie(ours) != cookie(theirs)
+
+
+def test_logins_that_were_never_finished_are_forgotten_once_a_minute(
+    app: Flask, standing_clock: Clock, owner: Visitor
+) -> None:
+    def left_after_another_login() -> int:
+        Visitor(InProcess(app)).log_owner_in("acme")
         with app.app_context():
             return database.session.query(nonce).count()
 
@@ -137,12 +193,13 @@ def test_logins_that_were_never_finished_are_forgotten_once_a_minute(app: Flask,
     with app.app_context():
         nonce.use("scope", int(time.time()) - 3601, "begun long ago")
         nonce.use("scope", int(time.time()), "begun just now")
-    assert left_after_another_visit() == 1
+    standing_clock.advance(minutes=1)
+    assert left_after_another_login() == 1
     with app.app_context():
         nonce.use("scope", int(time.time()) - 3601, "another one")
-    assert left_after_another_visit() == 2
+    assert left_after_another_login() == 2
     standing_clock.advance(minutes=1)
-    assert left_after_another_visit() == 1
+    assert left_after_another_login() == 1
 
 
 def test_the_end_of_a_session_is_in_the_audit_log(owner: Visitor, caplog: pytest.LogCaptureFixture) -> None:
