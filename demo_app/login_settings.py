@@ -58,7 +58,10 @@ def change_link(organization: Organization) -> ResponseReturnValue:
 @access.for_owner
 def choose_only_way(organization: Organization) -> ResponseReturnValue:
     """Make one integration the only way in, and show the owner's code this once; or open all ways."""
-    wanted = request.form.get("integration", "")
+    wanted = request.form.get("integration")
+    if wanted is None:
+        flash("Nothing was chosen, and nothing has changed.")
+        return _to_page(organization)
     if not wanted:
         login_ways.lift(organization)
         flash("All integrations are open, and you log in with your password alone.")

@@ -10,7 +10,7 @@ import pytest
 from demo_app import login_ways
 from demo_app.models import AuditEntry, Organization
 from social_bitbucket_server.sandbox import Project
-from tests.demo_visitor import PASSWORD
+from tests.demo_visitor import PASSWORD, PLATFORM
 from tests.flow.demo import connect, log_in, on_every_database
 
 LOGIN = "/o/acme/settings/login"
@@ -296,6 +296,20 @@ def test_deleting_the_only_way_in_says_so_before_and_opens_the_others(demo, owne
     assert demo.visitor().log_owner_in("acme").status == 303
     assert demo.rows(AuditEntry.event).count(("integration.not_enforced",)) == 1
     assert "All ways in were opened again." in owner.get("/o/acme/settings/audit").words
+
+
+def test_where_the_only_way_in_is_disabled_its_page_says_what_that_means(demo, owner, acme, sandbox):
+    log_in(demo.visitor(), acme, sandbox)
+    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": sandbox.url}
+    owner.post(f"{acme}/edit", **fields)
+    assert "the only way into Acme" not in owner.get(acme).words
+    owner.post(f"{acme}/edit", enabled="y", **fields)
+    enforce(owner, acme)
+    owner.post(f"{acme}/edit", **fields)
+    assert "It is the only way into Acme, so nobody but you gets in." in owner.get(acme).words
+    assert owner.post(f"{LOGIN}/only", LOGIN).status == 303, "none of those that are shown is chosen"
+    assert "Nothing was chosen, and nothing has changed." in owner.get(LOGIN).words
+    assert "Bitbucket is the only way in since" in owner.get(LOGIN).words
 
 
 def test_an_integration_that_never_worked_cannot_be_enforced(owner, acme):
