@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import secrets
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import flask_login
@@ -61,7 +62,7 @@ class Host:
 
         User = make_users(Base)  # noqa: N806  # a class
         id_of = inspect(User).primary_key[0].type.python_type
-        self.engine = create_engine(f"sqlite:///{path}")
+        self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
         self.session = scoped_session(sessionmaker(self.engine))
         self.storage = make_storage(Base, User, self.session)
         Base.metadata.create_all(self.engine)
@@ -329,7 +330,7 @@ def test_a_login_that_took_too_long_is_refused(host, browser, sandboxes, monkeyp
     begun = browser.begin("/login/bitbucket-server/one/")
     callback = sandboxes[0].authorize(begun.location, user="jane")
     now = pending.time.time
-    monkeypatch.setattr(pending.time, "time", lambda: now() + 601)
+    monkeypatch.setattr(pending, "time", SimpleNamespace(time=lambda: now() + 601))
     assert browser.open(callback).status_code == 400
     assert host.problem == "login_expired"
     assert not sandboxes[0].requests.to("/access-token")

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import traceback
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -247,7 +248,7 @@ def test_a_callback_in_another_browser_is_refused(host, browser, sandbox):
 def test_a_login_that_took_too_long_is_refused(host, browser, sandbox, monkeypatch):
     address = sandbox.authorize(browser.begin(begin_path()).location)
     now = pending.time.time
-    monkeypatch.setattr(pending.time, "time", lambda: now() + 601)
+    monkeypatch.setattr(pending, "time", SimpleNamespace(time=lambda: now() + 601))
     assert browser.open(address).status_code == 400
     assert host.problem == "login_expired"
     assert not sandbox.requests.to("/token")

@@ -17,7 +17,7 @@ _CSRF = re.compile(rb'name="csrf_token" value="([^"]+)"')
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *([0-9]+)")
 _COOKIE = re.compile(rb"(?i)\r\nset-cookie: *([^;]+)")
 _LOCATION = re.compile(rb"(?i)\r\nlocation: *([^\r]+)")
-_SECONDS_FOR_A_LOGIN = 40
+_SECONDS_FOR_A_LOGIN = 120
 _SECONDS_UNTIL_NEXT_TRY = 0.2
 
 

@@ -225,7 +225,8 @@ class Counting:
     def __init__(self, address: str) -> None:
         self.count = 0
         self._listener = socket.create_server((address, PORT))
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -236,6 +237,7 @@ class Counting:
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._listener.close()
 
 
@@ -649,6 +651,8 @@ class Serving:
         if not self._thread.is_alive():
             return
         self._server.task_dispatcher.shutdown()
-        with contextlib.suppress(OSError):  # a worker woke the server up first, and it has closed everything already
-            self._server.trigger.pull_trigger(lambda: close_all(self._map))
+        # Closed in the loop, the trigger might be gone while it is still being pulled.
+        left: dict[int, Any] = {}
+        self._server.trigger.pull_trigger(lambda: (left.update(self._map), self._map.clear()))
         self._thread.join()
+        close_all(left)

@@ -24,7 +24,7 @@ class Application:
             username: Mapped[str] = mapped_column(unique=True)
             email: Mapped[str | None]
 
-        self.engine = create_engine(f"sqlite:///{path}")
+        self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
         self.session = scoped_session(sessionmaker(self.engine))
         self.User = User
         self.storage = make_storage(Base, User, self.session, *identity_columns)
@@ -113,7 +113,7 @@ class OtherApplication:
             email: Mapped[str | None] = mapped_column(unique=True)
             company: Mapped[str]
 
-        self.engine = create_engine(f"sqlite:///{path}")
+        self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
         self.session = scoped_session(sessionmaker(self.engine))
         self.storage = make_storage(Base, Person, self.session)
         Base.metadata.create_all(self.engine)
@@ -165,7 +165,7 @@ class Tenants:
             floor: Mapped[int | None]
             desk_number: Mapped[int] = mapped_column("desk", server_default="1")
 
-        self.engine = create_engine(f"sqlite:///{path}")
+        self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
         self.session = scoped_session(sessionmaker(self.engine))
         self.storage = make_storage(Base, Member, self.session)
         Base.metadata.create_all(self.engine)

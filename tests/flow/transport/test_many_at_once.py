@@ -63,7 +63,8 @@ def test_a_server_that_failed_three_times_is_left_alone_and_then_tried_once(serv
     assert [get(server, route).status for _ in range(3)] == [200] * 3
 
 
-def test_a_refused_address_has_the_same_consequences_as_an_unknown_name(serve, route, names):
+def test_a_refused_address_has_the_same_consequences_as_an_unknown_name(serve, route, names, monkeypatch):
+    monkeypatch.setattr(transport, "_SECONDS_OPEN", 600)
     codes = []
     for addresses in ([FORBIDDEN], []):
         server = serve(answering())

@@ -28,7 +28,7 @@ def test_one_more_than_the_limit_has_to_wait(app: Flask) -> None:
         count(10, rate_limits.LOGINS, "somebody")
         with pytest.raises(TooOftenError) as refused:
             rate_limits.count(rate_limits.LOGINS, "somebody")
-    assert 50 < refused.value.seconds <= 60
+    assert 0 < refused.value.seconds <= 60
     assert refused.value.is_news
 
 

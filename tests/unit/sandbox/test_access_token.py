@@ -53,7 +53,7 @@ def test_then_a_token_older_than_ten_minutes(caller, sandbox):
 
 def test_a_token_just_below_ten_minutes_is_exchanged(caller, sandbox):
     token, verifier = caller.allowed_token(sandbox)
-    sandbox.clock.advance(590)
+    sandbox.clock.advance(540)
     assert "oauth_token" in answer(exchange(caller, token, verifier))
 
 

@@ -91,7 +91,7 @@ def test_then_parameters_of_the_signature_that_are_missing(caller, name):
     assert parse_qs(response.text)["oauth_parameters_absent"] == [name]
 
 
-@pytest.mark.parametrize("offset", [-310, 310])
+@pytest.mark.parametrize("offset", [-360, 360])
 def test_then_a_timestamp_out_of_the_window_with_the_acceptable_ones(caller, offset):
     now = int(time.time())
     response = ask(caller, oauth_timestamp=str(now + offset), signature="x")
@@ -101,7 +101,7 @@ def test_then_a_timestamp_out_of_the_window_with_the_acceptable_ones(caller, off
     assert earliest <= now <= latest
 
 
-@pytest.mark.parametrize("offset", [-290, 290])
+@pytest.mark.parametrize("offset", [-240, 240])
 def test_a_timestamp_within_the_window_is_accepted(caller, offset):
     assert "oauth_token" in answer(ask(caller, oauth_timestamp=str(int(time.time()) + offset)))
 
