@@ -1,4 +1,5 @@
-// Copy buttons. Without this file the values are still there to be selected and copied by hand.
+// Copy buttons, and forms that a double click sends once. Without this file the values are still there to be selected and
+// copied by hand.
 "use strict";
 
 const announcer = document.getElementById("announcer");
@@ -45,3 +46,14 @@ for (const button of document.querySelectorAll("button[data-copies]")) {
 for (const value of document.querySelectorAll("input[readonly], textarea[readonly]")) {
   value.addEventListener("focus", () => value.select());
 }
+
+const DOUBLE_CLICK = 2000; // milliseconds
+const sentAt = new WeakMap();
+
+document.addEventListener("submit", (event) => {
+  if (event.timeStamp - sentAt.get(event.target) < DOUBLE_CLICK) {
+    event.preventDefault();
+  } else {
+    sentAt.set(event.target, event.timeStamp);
+  }
+});

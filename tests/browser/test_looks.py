@@ -64,3 +64,32 @@ def test_no_long_name_makes_a_page_wider_than_its_screen(page, chromium, demo_ur
     log_into_sandbox(page, "admin")
     expect(page.get_by_role("link", name=re.compile("^Edit"))).to_be_visible()
     assert overflow(page) == [0, 0], "application links"
+
+
+def test_a_double_click_sends_a_form_once(page, demo_url):
+    page.goto(f"{demo_url}/organizations/new")
+    button = page.get_by_role("button", name="Create organization")
+    is_stopped = button.evaluate(
+        """button => {
+            const isStopped = [];
+            window.addEventListener("submit", (event) => {
+                isStopped.push(event.defaultPrevented);
+                event.preventDefault();
+            });
+            button.click();
+            button.click();
+            return isStopped;
+        }"""
+    )
+    assert is_stopped == [False, True]
+
+
+def test_a_form_that_came_back_with_an_error_can_be_sent_again_at_once(page, demo_url, make_sandbox):
+    create_organization(page, demo_url)
+    page.get_by_role("link", name="Add Integration").click()
+    page.get_by_role("button", name="Add Integration").click()
+    expect(page.locator(".error").first).to_be_visible()
+    page.get_by_label("Name").fill("Bitbucket")
+    page.get_by_label("Base URL").fill(make_sandbox().url)
+    page.get_by_role("button", name="Add Integration").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Bitbucket")
