@@ -30,9 +30,10 @@ def home() -> str:
 def log_in() -> AnyResponse | str:
     """Sign in with a name and its password."""
     target = safe_next(request.values.get("next", ""))
-    refusal = ""
+    name = refusal = ""
     if request.method == "POST":
-        user = state().users.by_name(request.form.get("j_username", ""))
+        name = request.form.get("j_username", "")
+        user = state().users.by_name(name)
         password = request.form.get("j_password", "")
         if user is None or not hmac.compare_digest(user.password.encode(), password.encode()):
             refusal = "Name or password is not right. In the sandbox the password is the same as the name."
@@ -44,7 +45,7 @@ def log_in() -> AnyResponse | str:
             return redirect(target, 303)
     users = state().users.all()
     page = render_template(
-        "log_in.html", target=target, refusal=refusal, users=users[:_SHOWN_USERS], more=users[_SHOWN_USERS:]
+        "log_in.html", target=target, name=name, refusal=refusal, users=users[:_SHOWN_USERS], more=users[_SHOWN_USERS:]
     )
     return Response(page, 401 if refusal else 200)
 

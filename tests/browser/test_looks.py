@@ -93,3 +93,13 @@ def test_a_form_that_came_back_with_an_error_can_be_sent_again_at_once(page, dem
     page.get_by_label("Base URL").fill(make_sandbox().url)
     page.get_by_role("button", name="Add Integration").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Bitbucket")
+
+
+def test_a_wrong_password_leaves_the_name_in_the_sandboxs_form(page, make_sandbox):
+    page.goto(f"{make_sandbox().url}/login")
+    page.get_by_label("Username").fill("jane")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("not right")
+    expect(page.get_by_label("Username")).to_have_value("jane")
+    expect(page.get_by_label("Password")).to_be_focused()
