@@ -34,6 +34,8 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
         problem = error.context.get("problem", "")
         result |= {"problem": problem or error.code, "reference": make_reference()}
         outcome = "interrupted" if problem == "login_declined" else "failed"
+        if moves.is_tried():
+            result["tried"] = tried or ""
     else:
         result |= {"id": str(profile.id), "name": profile.name, "display_name": profile.display_name}
         result["findings"] = [[finding.kind.value, finding.name, finding.holds] for finding in profile.findings]

@@ -89,6 +89,19 @@ def test_another_person_with_the_same_number_is_another_server(
     assert base_url(demo) == sandbox.url
 
 
+def test_who_declined_at_the_new_address_can_try_again_there(
+    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+) -> None:
+    log_in(demo.visitor(), acme, sandbox)
+    link_as_before(sandbox, other_sandbox)
+    edit(owner, acme, other_sandbox.url, server="moved")
+    begun = owner.post(f"{acme}/move/try", acme)
+    page = owner.get(owner.get(other_sandbox.authorize(begun.location, allow=False)).location)
+    assert "Access was declined in Bitbucket." in page.words
+    assert f'action="{acme}/move/try"' in page.text
+    assert base_url(demo) == sandbox.url
+
+
 def test_an_ordinary_trial_decides_nothing_about_a_move(
     demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:

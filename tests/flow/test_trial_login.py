@@ -53,6 +53,19 @@ def test_what_fails_on_the_way_back_is_found_by_its_right_name(
     assert re.search(r"Reference [0-9A-F]{8}", page.words)
 
 
+def test_who_declined_can_try_again_at_once(owner: Visitor, acme: str, sandbox: Sandbox) -> None:
+    begun = owner.post(f"{acme}/try", acme)
+    page = owner.get(owner.get(sandbox.authorize(begun.location, allow=False)).location)
+    assert "Access was declined in Bitbucket." in page.words
+    assert f'action="{acme}/try"' in page.text
+
+
+def test_who_cannot_mend_it_is_not_asked_to_try_again(owner: Visitor, acme: str, sandbox: Sandbox) -> None:
+    page = after_the_beginning(owner, acme, sandbox, lambda: sandbox.faults.update({"seen_scheme": "https"}))
+    assert f'action="{acme}/test"' in page.text
+    assert f'action="{acme}/try"' not in page.text
+
+
 @pytest.mark.parametrize("fault", ["user_headers_removed", "whoami_closed"])
 def test_of_two_ways_to_ask_who_it_is_one_is_enough(owner: Visitor, acme: str, sandbox: Sandbox, fault: str) -> None:
     sandbox.faults.update({fault: True})
