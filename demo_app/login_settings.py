@@ -48,6 +48,9 @@ def change_link(organization: Organization) -> ResponseReturnValue:
     action = request.form.get("action", "")
     if action not in actions:
         abort(400)
+    if action == "replace" and not request.form.get("confirmed"):
+        flash("Confirm that the present login link ends. It still counts.")
+        return _to_page(organization)
     change, words = actions[action]
     change(organization)
     flash(words)

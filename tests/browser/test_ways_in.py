@@ -25,6 +25,7 @@ def test_the_owner_decides_how_people_come_in(page, demo_url, make_sandbox):
     expect(picture).to_have_js_property("complete", True)
     assert picture.evaluate("image => image.naturalWidth > 100")
     old = page.get_by_role("textbox", name="Login link").input_value()
+    page.get_by_label("The present link lets nobody in from now on").check()
     page.get_by_role("button", name="Replace the link").click()
     expect(page.get_by_role("textbox", name="Login link")).not_to_have_value(old)
     new = page.get_by_role("textbox", name="Login link").input_value()

@@ -89,7 +89,7 @@ def test_the_login_link_comes_as_a_picture_of_its_own(owner):
 def test_a_replaced_link_explains_itself_and_lets_nobody_in(demo, owner, acme, sandbox):
     early = demo.visitor()
     early.get("/o/acme/login")
-    owner.post(f"{LOGIN}/link", LOGIN, action="replace")
+    owner.post(f"{LOGIN}/link", LOGIN, action="replace", confirmed="y")
     old = early.get("/o/acme/login")
     assert "It was replaced." in old.words
     assert "Log in with Bitbucket" not in old.words
@@ -104,8 +104,14 @@ def test_a_replaced_link_explains_itself_and_lets_nobody_in(demo, owner, acme, s
     newcomer.post("/o/acme/logout", "/o/acme/account")
     assert "Log in with Bitbucket" in newcomer.get("/o/acme/login").words
 
-    owner.post(f"{LOGIN}/link", LOGIN, action="replace")
+    owner.post(f"{LOGIN}/link", LOGIN, action="replace", confirmed="y")
     assert "It was replaced." in newcomer.get(link).words
+
+
+def test_a_link_is_replaced_only_where_that_is_confirmed(demo, owner, acme):
+    answer = owner.post(f"{LOGIN}/link", LOGIN, action="replace")
+    assert "It still counts." in owner.get(answer.location).words
+    assert "Log in with Bitbucket" in demo.visitor().get("/o/acme/login").words
 
 
 def test_a_closed_link_lets_nobody_in_but_the_owner_and_ends_no_session(demo, owner, acme, sandbox):
@@ -135,7 +141,7 @@ def test_a_login_that_comes_back_to_a_closed_link_is_among_the_attempts(demo, ow
 
 
 def test_who_does_not_know_the_link_does_not_find_it_by_the_organizations_address(demo, owner):
-    owner.post(f"{LOGIN}/link", LOGIN, action="replace")
+    owner.post(f"{LOGIN}/link", LOGIN, action="replace", confirmed="y")
     stranger = demo.visitor()
     found = stranger.post("/", slug="acme")
     assert found.location == "/o/acme/login"
