@@ -35,6 +35,7 @@ def test_a_connection_that_was_idle_is_tried_before_it_is_used(engine: Engine, m
 
 
 def test_a_connection_in_use_is_not_tried_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_SECONDS_IDLE", 600)
     use(engine)
     monkeypatch.setattr(engine.dialect, "do_ping", lambda _connection: pytest.fail("It was tried."))
     use(engine)
