@@ -36,6 +36,7 @@ def account(organization: Organization) -> ResponseReturnValue:
         needs_code=login_ways.takes_owner_code(organization),
         can_connect=bool(identities.to_connect(current_user)),
         can_be_disconnected=identities.can_be_disconnected(current_user),
+        came_in_with={identity.id for identity in current_user.identities if sessions.began_with(identity)},
     )
 
 
@@ -110,7 +111,7 @@ def disconnect(organization: Organization, identity_id: int) -> ResponseReturnVa
         abort(404)
     name, is_of_this_session = identity.integration.name, sessions.began_with(identity)
     if not identities.disconnect(current_user, identity):
-        flash(f"{name} stays connected: it is your only way to log in.")
+        flash(f"{name} stays connected: it is your only way to log in.", "refusal")
         return _to_account(organization)
     if is_of_this_session:
         sessions.log_out()

@@ -49,7 +49,7 @@ def change_link(organization: Organization) -> ResponseReturnValue:
     if action not in actions:
         abort(400)
     if action == "replace" and not request.form.get("confirmed"):
-        flash("Confirm that the present login link ends. It still counts.")
+        flash("Confirm that the present login link ends. It still counts.", "refusal")
         return _to_page(organization)
     change, words = actions[action]
     change(organization)
@@ -63,7 +63,7 @@ def choose_only_way(organization: Organization) -> ResponseReturnValue:
     """Make one integration the only way in, and show the owner's code this once; or open all ways."""
     wanted = request.form.get("integration")
     if wanted is None:
-        flash("Nothing was chosen, and nothing has changed.")
+        flash("Nothing was chosen, and nothing has changed.", "refusal")
         return _to_page(organization)
     if not wanted:
         login_ways.lift(organization)
@@ -71,7 +71,7 @@ def choose_only_way(organization: Organization) -> ResponseReturnValue:
         return _to_page(organization)
     record = access.integration_or_404(organization, wanted)
     if record.disabled_at is not None or record.last_login_at is None:
-        flash("Choose an integration through which somebody has logged in already, and which is enabled.")
+        flash("Choose an integration through which somebody has logged in already, and which is enabled.", "refusal")
         return _to_page(organization)
     code = login_ways.enforce(record)
     if code:
@@ -85,12 +85,15 @@ def choose_only_way(organization: Organization) -> ResponseReturnValue:
 def replace_owner_code(organization: Organization) -> ResponseReturnValue:
     """Make a new owner's code in place of the one that is lost or was never seen, and show it this once."""
     if not request.form.get("confirmed"):
-        flash("Confirm that the present owner's code ends. It still counts.")
+        flash("Confirm that the present owner's code ends. It still counts.", "refusal")
         return _to_page(organization)
     code = login_ways.replace_owner_code(organization, request.form.get("present", ""))
     if code:
         return _page(organization, owner_code=code)
-    flash("No code was made: it was replaced or ended since the page was opened. If you have no code, try once more.")
+    flash(
+        "No code was made: it was replaced or ended since the page was opened. If you have no code, try once more.",
+        "refusal",
+    )
     return _to_page(organization)
 
 

@@ -52,7 +52,7 @@ def go_back(organization: Organization, integration: str) -> ResponseReturnValue
     """Let people log in by OAuth 1 alone, if Bitbucket still accepts it."""
     record = access.integration_or_404(organization, integration)
     if not upgrade.can_go_back(record):
-        flash("There is no OAuth 1 to go back to.")
+        flash("There is no OAuth 1 to go back to.", "refusal")
         return _to_this_page(record)
     rate_limits.count(rate_limits.TESTS, rate_limits.visitor(), record.id)
     try:

@@ -148,7 +148,7 @@ def try_move(organization: Organization, integration: str) -> ResponseReturnValu
     if record.moving_to is not None and record.disabled_at is None:
         return login.begin_trial_of_move(record)
     if record.moving_to is not None:
-        flash("A disabled integration cannot be tried. Enable it under Edit first.")
+        flash("A disabled integration cannot be tried. Enable it under Edit first.", "refusal")
     return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
 
 
@@ -172,7 +172,10 @@ def make_key_pair(organization: Organization, integration: str) -> ResponseRetur
         abort(404)
     rate_limits.count(rate_limits.KEY_PAIRS, str(organization.id))
     if not key_rotation.begin(record, with_new_link=request.form.get("link") == "new"):
-        flash("An old application link waits for its removal. Say that it is removed first; there would be three.")
+        flash(
+            "An old application link waits for its removal. Say that it is removed first; there would be three.",
+            "refusal",
+        )
     elif request.form.get("link") == "new":
         flash("The new key pair and consumer key are made. The old ones stay in use until Bitbucket has the new link.")
     else:
@@ -196,7 +199,7 @@ def decide_on_key_pair(organization: Organization, integration: str, action: str
         page = _integration_page(organization, record, refusal=error.problem, refused=action)
         return page, 422
     if not is_done:
-        flash("There is no new key pair to verify.")
+        flash("There is no new key pair to verify.", "refusal")
     elif action == "give_up":
         flash("The old key pair stays in use. The private key of the new one is erased.")
     elif record.replaced_key_pair is not None:
@@ -241,7 +244,7 @@ def try_login(organization: Organization, integration: str) -> ResponseReturnVal
     """Send the owner to Bitbucket and back, as a trial."""
     record = access.integration_or_404(organization, integration)
     if record.disabled_at is not None:
-        flash("A disabled integration cannot be tried. Enable it under Edit first.")
+        flash("A disabled integration cannot be tried. Enable it under Edit first.", "refusal")
         return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
     return login.begin_trial(record, request.form.get("oauth"))
 

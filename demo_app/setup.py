@@ -34,7 +34,7 @@ def make(organization: Organization, integration: str) -> ResponseReturnValue:
     """Make the integration's set-up link, and show it this once."""
     record = access.integration_or_404(organization, integration)
     if record.disabled_at is not None:
-        flash("The set-up link of a disabled integration would open nothing. Enable it under Edit first.")
+        flash("The set-up link of a disabled integration would open nothing. Enable it under Edit first.", "refusal")
         return _to_the_integration(record)
     rate_limits.count(rate_limits.SETUP_LINKS_MADE, record.id)
     address = navigation.absolute(url_for("setup.page", token=setup_links.make(record)))

@@ -139,7 +139,9 @@ def test_who_disconnects_an_account_leaves_no_token_of_it(
     assert jane.get(other_sandbox.authorize(begun.location, user="jane")).status == 303
     assert len(kept(demo)) == 2
     assert recheck(demo) == (0, [summary(may=1)])  # by the account that she is logged in with
-    disconnect = re.findall(r'action="([^"]+/disconnect)"', jane.get(ACCOUNT).text)[-1]
+    page = jane.get(ACCOUNT).text
+    assert page.count("You came in with it: disconnecting logs you out.") == 1
+    disconnect = re.findall(r'action="([^"]+/disconnect)"', page)[-1]
     assert jane.post(disconnect, ACCOUNT).status == 303
     assert len(kept(demo)) == 1
 

@@ -110,7 +110,9 @@ def test_a_replaced_link_explains_itself_and_lets_nobody_in(demo, owner, acme, s
 
 def test_a_link_is_replaced_only_where_that_is_confirmed(demo, owner, acme):
     answer = owner.post(f"{LOGIN}/link", LOGIN, action="replace")
-    assert "It still counts." in owner.get(answer.location).words
+    page = owner.get(answer.location)
+    assert "It still counts." in page.words
+    assert re.search(r'<p class="notice" role="alert">[^<]*It still counts\.', page.text)  # no success
     assert "Log in with Bitbucket" in demo.visitor().get("/o/acme/login").words
 
 
