@@ -55,14 +55,17 @@ def test_a_port_that_is_none_gets_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_the_ready_organization_works_and_everything_ends_together(tmp_path: Path, ending: signal.Signals) -> None:
     demo_port, sandbox_port = free_port(), free_port()
-    process = launch(tmp_path, DEMO_PORT=str(demo_port), SANDBOX_PORT=str(sandbox_port))
-    assert process.stdout is not None
-    lines = iter(process.stdout.readline, "")
-    said = "".join(iter(lambda: next(lines), "Press Ctrl-C to end both.\n"))
-    visitor = Visitor(OverHTTP(f"http://127.0.0.1:{demo_port}"))
-    page = visitor.get("/o/acme/login")
-    process.send_signal(ending)
-    process.communicate(timeout=300)
+    with launch(tmp_path, DEMO_PORT=str(demo_port), SANDBOX_PORT=str(sandbox_port)) as process:
+        try:
+            assert process.stdout is not None
+            lines = iter(process.stdout.readline, "")
+            said = "".join(iter(lambda: next(lines), "Press Ctrl-C to end both.\n"))
+            visitor = Visitor(OverHTTP(f"http://127.0.0.1:{demo_port}"))
+            page = visitor.get("/o/acme/login")
+            process.send_signal(ending)
+            process.communicate(timeout=300)
+        finally:
+            process.kill()
     assert f"http://127.0.0.1:{demo_port}/o/acme/login" in said
     assert "Log in with Sandbox" in page.words
     assert process.returncode == 0
