@@ -16,9 +16,9 @@ from . import faults, many, nodes, plot, throughput
 from .place import Place, place
 
 PARTS: dict[str, Callable[[Place, float], Any]] = {
-    "throughput": lambda place, scale: throughput.measure(place, seconds=5 * scale),
+    "throughput": lambda place, scale: throughput.measure(place, seconds=3 * scale),
     "many": lambda place, scale: many.measure(place, logins=max(10, round(40 * scale))),
-    "memory": lambda place, scale: many.memory(place, logins=round(2 * many.TOUCHED + 1000 * scale)),
+    "memory": lambda place, scale: many.memory(place, logins=round(2 * many.TOUCHED + 500 * scale)),
     "faults": lambda place, scale: faults.measure(place, logins=max(50, round(1000 * scale))),
     "nodes": lambda place, scale: nodes.measure(place),
 }
