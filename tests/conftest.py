@@ -7,12 +7,17 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, settings
 
+from demo_app import database, people
 from social_bitbucket_server import checkup, clock, reaching, transport
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.server_url import ServerURL
+from tests import postgresql as postgres
+from tests import prepared
+from tests.postgresql import PostgreSQL
 from tests.scripted_server import ScriptedServer
 
 # How long an example takes says how busy the machine is.
@@ -32,6 +37,27 @@ def private_key() -> PrivateKey:
 @pytest.fixture(scope="session")
 def other_private_key() -> PrivateKey:
     return PrivateKey.generate(2048)
+
+
+@pytest.fixture(autouse=True)
+def spare_keys(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> prepared.KeyPool:
+    """Keys, password hashes, and tables of the demo application come ready-made, unless a test is ``as_shipped``."""
+    pool = prepared.KeyPool()
+    if "as_shipped" not in request.keywords:
+        monkeypatch.setattr(PrivateKey, "generate", pool.generate)
+        monkeypatch.setattr(serialization, "load_der_private_key", prepared.load_private_key)
+        monkeypatch.setattr(people, "generate_password_hash", prepared.cheap_password_hash)
+        monkeypatch.setattr(database, "upgrade", prepared.copy_tables)
+    return pool
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A server for all tests of this process."""
+    folder = postgres.programs()
+    assert folder is not None
+    with PostgreSQL(folder) as server:
+        yield server
 
 
 @pytest.fixture

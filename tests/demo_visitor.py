@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 PLATFORM = "Bitbucket Server / Data Center"
 PASSWORD = "correct horse battery"
+SESSION = "demo_session"
 
 
 @dataclass
@@ -64,6 +65,17 @@ class InProcess:
     def __post_init__(self) -> None:
         self.client = self.app.test_client()
         self.origin: str = self.app.extensions["settings"].public_base_url
+
+    @property
+    def session_cookie(self) -> str:
+        """The value of the session's cookie."""
+        cookie = self.client.get_cookie(SESSION, domain="127.0.0.1")
+        assert cookie is not None
+        return cookie.value
+
+    @session_cookie.setter
+    def session_cookie(self, value: str) -> None:
+        self.client.set_cookie(SESSION, value, domain="127.0.0.1")
 
     def send(self, method: str, path: str, form: dict[str, str] | None, headers: dict[str, str]) -> Page:
         response = self.client.open(path, method=method, data=form, headers=headers, base_url=self.origin)

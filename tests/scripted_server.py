@@ -65,7 +65,7 @@ class ScriptedServer:
     received: list[Received] = field(default_factory=list)
 
     def __enter__(self) -> ScriptedServer:
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), handler_for(lambda: self))
         self._server.daemon_threads = True
         self._secure()
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
@@ -88,33 +88,35 @@ class ScriptedServer:
     def paths(self) -> list[str]:
         return [request.path for request in self.received]
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        scripted = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # else every body comes 40 ms after its headers
+def handler_for(current: Callable[[], ScriptedServer]) -> type[BaseHTTPRequestHandler]:
+    """Return a handler that answers each request as the scripted server that is *current* then."""
 
-            def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                received = Received(self.command, self.path, dict(self.headers.items()), self.client_address, body)
-                scripted.received.append(received)
-                script = scripted.script_for(received)
-                reply = script if isinstance(script, Reply) else script(received)
-                body = reply.body.encode() if isinstance(reply.body, str) else reply.body
-                self.send_response_only(reply.status)
-                if "Date" not in dict(reply.headers):
-                    self.send_header("Date", self.date_time_string())
-                for name, value in reply.headers:
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                if reply.status not in {204, 304}:
-                    self.wfile.write(body)
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else every body comes 40 ms after its headers
 
-            do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815  # the base class calls these
+        def answer(self) -> None:
+            scripted = current()
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            received = Received(self.command, self.path, dict(self.headers.items()), self.client_address, body)
+            scripted.received.append(received)
+            script = scripted.script_for(received)
+            reply = script if isinstance(script, Reply) else script(received)
+            body = reply.body.encode() if isinstance(reply.body, str) else reply.body
+            self.send_response_only(reply.status)
+            if "Date" not in dict(reply.headers):
+                self.send_header("Date", self.date_time_string())
+            for name, value in reply.headers:
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if reply.status not in {204, 304}:
+                self.wfile.write(body)
 
-            def log_message(self, *_: object) -> None:
-                pass
+        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815  # the base class calls these
 
-        return Handler
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Handler

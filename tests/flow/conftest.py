@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from waitress import create_server
-from waitress.wasyncore import close_all
 
 from demo_app import create_app
 from social_bitbucket_server.sandbox import Sandbox
 from tests.flow.demo import Demo, connect
 from tests.postgresql import PostgreSQL, programs
 
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgreSQL]:
-    folder = programs()
-    assert folder is not None
-    with PostgreSQL(folder) as server:
-        yield server
+ORIGIN = "http://127.0.0.1:5000"
+"""Where the application believes to be; nobody listens there."""
 
 
 @pytest.fixture
@@ -44,28 +34,16 @@ def demo_settings() -> dict[str, object]:
 
 @pytest.fixture
 def demo(tmp_path: Path, database_url: str, demo_settings: dict[str, object]) -> Iterator[Demo]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
     app = create_app(
         {
             "INSTANCE_PATH": tmp_path / "instance",
-            "PUBLIC_BASE_URL": origin,
+            "PUBLIC_BASE_URL": ORIGIN,
             "OUTBOUND_MODE": "test",
             "DATABASE_URL": database_url,
             **demo_settings,
         }
     )
-    sockets: dict[int, Any] = {}
-    server = create_server(app, map=sockets, sockets=[listener], threads=8)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield Demo(app, origin)
-    server.task_dispatcher.shutdown()
-    # Closed in the loop, the trigger might be gone while it is still being pulled.
-    left: dict[int, Any] = {}
-    server.trigger.pull_trigger(lambda: (left.update(sockets), sockets.clear()))
-    thread.join()
-    close_all(left)
+    yield Demo(app, ORIGIN)
     app.extensions["engine"].dispose()
 
 

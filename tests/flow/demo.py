@@ -1,4 +1,4 @@
-"""The demo application while it serves, and what its visitors do with a sandbox."""
+"""The demo application, and what its visitors do with a sandbox."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask import Flask
 
 from demo_app import database
 from social_bitbucket_server.sandbox import Sandbox
-from tests.demo_visitor import OverHTTP, Page, Visitor
+from tests.demo_visitor import InProcess, Page, Visitor
 
 on_every_database = pytest.mark.parametrize(
     "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
@@ -19,13 +19,13 @@ on_every_database = pytest.mark.parametrize(
 
 @dataclass
 class Demo:
-    """The application while it serves."""
+    """The application, answering within this process."""
 
     app: Flask
     origin: str
 
     def visitor(self) -> Visitor:
-        return Visitor(OverHTTP(self.origin))
+        return Visitor(InProcess(self.app))
 
     def rows(self, *columns: Any) -> list[tuple[Any, ...]]:
         with self.app.app_context():

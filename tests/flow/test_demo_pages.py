@@ -309,6 +309,7 @@ def test_every_page_of_the_settings_says_that_it_is_one(owner: Visitor, integrat
         assert re.search(r'<a href="[^"]+" aria-current="page">Settings</a>', owner.get(path).text), path
 
 
+@pytest.mark.as_shipped
 def test_a_new_integration_leads_to_its_worksheet(owner: Visitor, integration: str) -> None:
     page = owner.get(integration)
     assert page.value_of("Login link") == f"{ORIGIN}/o/acme/login"

@@ -34,7 +34,7 @@ def is_logged_in(visitor: Visitor) -> bool:
 
 
 def cookie(visitor: Visitor) -> str:
-    return str(visitor.transport.session.cookies["demo_session"])
+    return str(visitor.transport.session_cookie)
 
 
 def events(demo: Demo, name: str) -> int:
@@ -51,7 +51,7 @@ def set_password(demo: Demo, password: str, slug: str = "acme") -> tuple[int, st
 def test_the_owner_changes_the_password_and_is_logged_out_everywhere_else(demo: Demo, owner: Visitor) -> None:
     elsewhere, copy = demo.visitor(), demo.visitor()
     elsewhere.log_owner_in("acme")
-    copy.transport.session.cookies.set("demo_session", cookie(owner))
+    copy.transport.session_cookie = cookie(owner)
     assert is_logged_in(copy)
     assert "Change the password" in owner.get("/o/acme/account").words
 

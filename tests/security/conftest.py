@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 import logging
 import re
 import ssl
@@ -14,15 +13,15 @@ import trustme
 
 from social_bitbucket_server import reaching
 from social_bitbucket_server.keys import PrivateKey
-from tests.postgresql import PostgreSQL, programs
+from tests.postgresql import programs
 from tests.raw_server import Behaviour, RawServer
 from tests.security.world import (
     ALICE,
     MALLORY,
     Canaries,
     Counting,
-    FakeBitbucket,
     Ingredients,
+    Listener,
     World,
     loopback_addresses,
 )
@@ -34,17 +33,16 @@ def certificate_authority() -> trustme.CA:
 
 
 @pytest.fixture(scope="session")
-def key_pool() -> list[PrivateKey]:
-    """Keys for every row, because making one takes longer than a row. It grows as a row needs more of them."""
-    return []
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgreSQL]:
-    folder = programs()
-    assert folder is not None
-    with PostgreSQL(folder) as server:
-        yield server
+def listeners(certificate_authority: trustme.CA) -> Iterator[tuple[Listener, Listener]]:
+    """The sockets of FA and FB."""
+    fa_address, _, fb_address = loopback_addresses()
+    made = (
+        Listener(fa_address, "bb-a.test", certificate_authority),
+        Listener(fb_address, "bb-b.test", certificate_authority),
+    )
+    yield made
+    for listener in made:
+        listener.close()
 
 
 @pytest.fixture
@@ -63,47 +61,42 @@ def application(request) -> str:
 
 
 @pytest.fixture
-def world(application, tmp_path, monkeypatch, caplog, certificate_authority, key_pool, database_url) -> Iterator[World]:
+def world(
+    application, tmp_path, monkeypatch, caplog, certificate_authority, listeners, spare_keys, database_url
+) -> Iterator[World]:
     canaries = Canaries()
-    fa_address, deny_address, fb_address = loopback_addresses()
+    fa, fb = (listener.bitbucket(canaries) for listener in listeners)
+    _, deny_address, _ = loopback_addresses()
     bundle = tmp_path / "ca.pem"
     certificate_authority.cert_pem.write_to_path(str(bundle))
-    positions = itertools.count()
 
     def make_private_key() -> PrivateKey:
         """One that this row has not had yet: two integrations never share one."""
-        position = next(positions)
-        while len(key_pool) <= position:
-            key_pool.append(PrivateKey.generate(2048))
-        canaries.values |= set(re.findall(r"^[A-Za-z0-9+/]{64}$", key_pool[position].pem(), re.MULTILINE))
-        return key_pool[position]
+        key = spare_keys.take()
+        canaries.values |= set(re.findall(r"^[A-Za-z0-9+/]{64}$", key.pem(), re.MULTILINE))
+        return key
 
     caplog.set_level(logging.DEBUG)
     # A framework is loaded where a row is tried with it.
     start = importlib.import_module(f"tests.security.{application}_world").start
     deny = Counting(deny_address)
-    with (
-        FakeBitbucket(fa_address, "bb-a.test", certificate_authority, canaries) as fa,
-        FakeBitbucket(fb_address, "bb-b.test", certificate_authority, canaries) as fb,
-        start(
-            Ingredients(
-                folder=tmp_path,
-                patch=monkeypatch,
-                bundle=str(bundle),
-                allowed=(fa_address, fb_address),
-                database_url=database_url,
-                make_private_key=make_private_key,
-                world={
-                    "canaries": canaries,
-                    "fa": fa,
-                    "fb": fb,
-                    "deny": deny,
-                    "addresses": {"bb-a.test": [fa_address], "bb-b.test": [fb_address], "deny.test": [deny_address]},
-                    "log": caplog,
-                },
-            )
-        ) as world,
-    ):
+    ingredients = Ingredients(
+        folder=tmp_path,
+        patch=monkeypatch,
+        bundle=str(bundle),
+        allowed=(fa.address, fb.address),
+        database_url=database_url,
+        make_private_key=make_private_key,
+        world={
+            "canaries": canaries,
+            "fa": fa,
+            "fb": fb,
+            "deny": deny,
+            "addresses": {fa.host: [fa.address], fb.host: [fb.address], "deny.test": [deny_address]},
+            "log": caplog,
+        },
+    )
+    with start(ingredients) as world:
         monkeypatch.setattr(reaching, "resolver", world.resolve)
         world.a, world.b = world.make_place("a", fa), world.make_place("b", fb)
         fa.knows(ALICE)

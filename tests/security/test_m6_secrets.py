@@ -47,9 +47,9 @@ from tests.security.world import (
     ACCESS_TOKEN,
     REQUEST_TOKEN,
     Browser,
-    InThisThread,
     Page,
     Place,
+    Uncollected,
     World,
     everywhere,
     with_integrations_in_a_database,
@@ -202,7 +202,7 @@ class Watching:
 
 @everywhere
 def test_m6_row_83_no_local_variable_on_the_way_shows_a_secret(world):
-    browser = world.stranger(InThisThread)
+    browser = world.stranger(Uncollected)
     with Watching(world) as watching:
         done = browser.log_in(world.b, "mallory")
     assert done.status == 303
@@ -274,7 +274,7 @@ def test_m6_row_83_no_traceback_with_local_variables_shows_a_secret(world, monke
     def traceback_of(stage: str, owner: Any, name: str) -> str:
         transport._way.cache_clear()
         world.forget_opened_keys()
-        browser = world.stranger(InThisThread)
+        browser = world.stranger(Uncollected)
         token = browser.get(world.b.login_path).csrf_field
         begun = browser.post(world.b.begin_path, token) if stage == "callback" else None
         with monkeypatch.context() as patched:

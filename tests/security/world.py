@@ -6,6 +6,7 @@ Organization A logs in by FA, organization B by FB. FB is the hostile one; a thi
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -17,7 +18,6 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
 from http.cookies import SimpleCookie
 from http.server import ThreadingHTTPServer
 from ipaddress import ip_address
@@ -29,6 +29,7 @@ import pytest
 import trustme
 from social_core.strategy import BaseStrategy
 from waitress import create_server
+from waitress.wasyncore import close_all
 from werkzeug.test import create_environ, run_wsgi_app
 
 from social_bitbucket_server import transport
@@ -36,7 +37,7 @@ from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.problems import PROBLEMS
-from tests.scripted_server import Received, Reply, ScriptedServer
+from tests.scripted_server import Received, Reply, ScriptedServer, handler_for
 
 HOST = "app.example"
 ORIGIN = f"https://{HOST}"
@@ -71,13 +72,12 @@ everywhere_and_on_every_database = pytest.mark.parametrize(
 
 _FAILURES = frozenset({"login.failure", "login.mixup", "login.replay"})
 _NEWEST = 100
-_networks = itertools.count()
 _strangers = itertools.count()
 
 
 def loopback_addresses() -> tuple[str, str, str]:
-    """Three addresses of this machine that no other test, in whatever process, uses at the same time."""
-    network = f"127.{10 + os.getpid() % 180}.{next(_networks) % 250}"
+    """Three addresses of this machine that no other process of the tests uses."""
+    network = f"127.{10 + os.getpid() % 180}.{os.getpid() // 180 % 250}"
     return f"{network}.2", f"{network}.3", f"{network}.4"
 
 
@@ -125,34 +125,18 @@ class Canaries:
 class FakeBitbucket(ScriptedServer):
     """An honest server until a test scripts an answer of its own: ``scripts[path] = Reply(…)``."""
 
-    def __init__(self, address: str, host: str, ca: trustme.CA, canaries: Canaries) -> None:
+    def __init__(self, address: str, host: str, canaries: Canaries) -> None:
         super().__init__()
         self.address, self.host, self._canaries = address, host, canaries
         self.people: dict[str, dict[str, Any]] = {}
         self._approved: dict[str, tuple[str, str]] = {}
         self._tokens: dict[str, str] = {}
-        self._ca = ca
         self.honest = {
             REQUEST_TOKEN: self._request_token,
             ACCESS_TOKEN: self._access_token,
             PROPERTIES: self._properties,
             USERS: self._search,
         }
-
-    def __enter__(self) -> FakeBitbucket:
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 128
-
-            def handle_error(self, *_: object) -> None:
-                pass  # a client that refuses the certificate is what some tests are about
-
-        self._server = Server((self.address, PORT), self._handler())
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._ca.issue_cert(self.host).configure_cert(context)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
 
     @property
     def url(self) -> str:
@@ -217,6 +201,35 @@ class FakeBitbucket(ScriptedServer):
         wanted = received.query["filter"][0].lower()
         found = [record for record in self.people.values() if wanted in record["name"].lower()]
         return Reply(json.dumps({"values": found, "isLastPage": True}), headers=[JSON])
+
+
+class Listener:
+    """A TLS server for all rows of this process; each row has a server of its own answer there."""
+
+    def __init__(self, address: str, host: str, ca: trustme.CA) -> None:
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 128
+
+            def handle_error(self, *_: object) -> None:
+                pass  # a client that refuses the certificate is what some tests are about
+
+        self.address, self.host = address, host
+        self.current: FakeBitbucket
+        self._server = Server((address, PORT), handler_for(lambda: self.current))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ca.issue_cert(host).configure_cert(context)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def bitbucket(self, canaries: Canaries) -> FakeBitbucket:
+        """Return a new server that answers here from now on."""
+        self.current = FakeBitbucket(self.address, self.host, canaries)
+        return self.current
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 class Counting:
@@ -308,15 +321,16 @@ class Browser:
         return page
 
     def _answer(self, method: str, target: str, body: str | None, headers: dict[str, str]) -> Page:
-        connection = HTTPConnection("127.0.0.1", self._world.port, timeout=120, source_address=(self._address, 0))
-        try:
-            connection.request(method, target, body, headers)
-            response = connection.getresponse()
-            page = Page(response.status, response.getheaders(), response.read())
-        finally:
-            connection.close()
-        self._world.pages.append(page)
+        """The application answers in this thread: what a socket adds is the subject of few rows."""
+        environ = create_environ(target, f"http://{HOST}", method=method, data=body, headers=headers)
+        environ["REMOTE_ADDR"] = self._address
+        answer, status, sent = run_wsgi_app(self._world.serving.app, environ, buffered=True)
+        page = Page(int(status.split()[0]), sent.to_wsgi_list(), b"".join(answer))
+        self._collect(page)
         return page
+
+    def _collect(self, page: Page) -> None:
+        self._world.pages.append(page)
 
     def get(self, target: str, **options: Any) -> Page:
         return self.request("GET", target, **options)
@@ -348,14 +362,11 @@ class Browser:
         return value
 
 
-class InThisThread(Browser):
-    """A browser that the application answers in this thread, so that a test sees what happens on the way. Its pages are
-    not collected: some are failures that the test itself makes."""
+class Uncollected(Browser):
+    """A browser whose pages are not collected: some are failures that the test itself makes."""
 
-    def _answer(self, method: str, target: str, body: str | None, headers: dict[str, str]) -> Page:
-        environ = create_environ(target, f"http://{HOST}", method=method, data=body, headers=headers)
-        answer, status, sent = run_wsgi_app(self._world.serving.app, environ | {"REMOTE_ADDR": self._address})
-        return Page(int(status.split()[0]), sent.to_wsgi_list(), b"".join(answer))
+    def _collect(self, page: Page) -> None:
+        pass
 
 
 @dataclass(frozen=True)
@@ -633,26 +644,31 @@ class World(ABC):
 
 
 class Serving:
-    """The application behind waitress, in threads."""
+    """The application, and from the moment that somebody asks for its port, a server in front of it, with threads."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
-        self._map: dict[int, Any] = {}
-        self._server = create_server(
-            app, map=self._map, host="127.0.0.1", port=0, threads=16, clear_untrusted_proxy_headers=False
-        )
-        self.port = int(self._server.effective_port)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self._thread.start()
+        self._stop = contextlib.ExitStack()
+
+    @functools.cached_property
+    def port(self) -> int:
+        return self._stop.enter_context(serve(self.app))
 
     def close(self) -> None:
-        from waitress.wasyncore import close_all
+        self._stop.close()
 
-        if not self._thread.is_alive():
-            return
-        self._server.task_dispatcher.shutdown()
-        # Closed in the loop, the trigger might be gone while it is still being pulled.
-        left: dict[int, Any] = {}
-        self._server.trigger.pull_trigger(lambda: (left.update(self._map), self._map.clear()))
-        self._thread.join()
-        close_all(left)
+
+@contextlib.contextmanager
+def serve(app: Any) -> Iterator[int]:
+    """Answer for *app* with waitress; yield the port."""
+    sockets: dict[int, Any] = {}
+    server = create_server(app, map=sockets, host="127.0.0.1", port=0, threads=16, clear_untrusted_proxy_headers=False)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield int(server.effective_port)
+    server.task_dispatcher.shutdown()
+    # Closed in the loop, the trigger might be gone while it is still being pulled.
+    left: dict[int, Any] = {}
+    server.trigger.pull_trigger(lambda: (left.update(sockets), sockets.clear()))
+    thread.join()
+    close_all(left)

@@ -15,7 +15,6 @@ from django.test import Client, override_settings
 
 from social_bitbucket_server.django import integrations
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
-from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.sandbox import Consumer, Sandbox
 
 PASSWORD = "correct horse battery staple"
@@ -27,17 +26,13 @@ def database():
         yield
 
 
-@pytest.fixture(scope="session")
-def pool():
-    return [PrivateKey.generate(2048) for _ in range(6)]
-
-
 @pytest.fixture(autouse=True)
-def keys(pool, monkeypatch):
-    """Key pairs of which each is made once; no two integrations of a test get the same."""
-    left = iter(pool)
+def keys(spare_keys, monkeypatch):
+    """The key pairs that integrations get, one after the other."""
+    keys = [spare_keys.take() for _ in range(6)]
+    left = iter(keys)
     monkeypatch.setattr(integrations, "make_private_key", lambda: next(left))
-    return pool
+    return keys
 
 
 @pytest.fixture

@@ -1,0 +1,82 @@
+"""Things that take long to make: made once for the process, and handed to each test as if they were new."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import threading
+from functools import cache, lru_cache
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+from sqlalchemy import Engine, inspect
+from werkzeug.security import generate_password_hash
+
+from demo_app import database
+from social_bitbucket_server.keys import DEFAULT_BITS, PrivateKey
+
+BITS = 2048
+
+_generate = PrivateKey.generate
+_upgrade = database.upgrade
+_keys: list[PrivateKey] = []
+_making = threading.Lock()
+
+
+class KeyPool:
+    """Private keys of 2048 bits. Each pool begins with the first of the process, so that one test never gets the same
+    key twice, and the next test gets the keys that are there."""
+
+    def __init__(self) -> None:
+        self._position = 0
+
+    def take(self) -> PrivateKey:
+        """Return a key that this pool has not handed out yet."""
+        with _making:
+            if self._position == len(_keys):
+                _keys.append(_generate(BITS))
+            self._position += 1
+            return _keys[self._position - 1]
+
+    def generate(self, bits: int = DEFAULT_BITS) -> PrivateKey:
+        """Stand in for :meth:`PrivateKey.generate`; the largest keys and wrong sizes are left to that."""
+        return self.take() if bits in {BITS, DEFAULT_BITS} else _generate(bits)
+
+
+load_private_key = lru_cache(maxsize=64)(load_der_private_key)
+"""Stands in for the function that it calls: the same bytes are checked and parsed once."""
+
+
+def cheap_password_hash(password: str) -> str:
+    """Stand in for Werkzeug's function, which takes its time on purpose."""
+    return generate_password_hash(password, method="pbkdf2:sha256:1")
+
+
+def copy_tables(engine: Engine) -> None:
+    """Stand in for :func:`demo_app.database.upgrade`: copy the migrated file to an empty SQLite database."""
+    if engine.dialect.name != "sqlite":
+        _upgrade(engine)
+        return
+    with engine.connect() as connection:
+        if inspect(connection).get_table_names():
+            connection.close()
+            _upgrade(engine)
+            return
+        copy = connection.connection.dbapi_connection
+        assert isinstance(copy, sqlite3.Connection)
+        _migrated().backup(copy)
+
+
+@cache
+def _migrated() -> sqlite3.Connection:
+    """The demo application's tables as its migrations make them."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = database.make_engine(f"sqlite:///{Path(folder, 'migrated.sqlite')}")
+        _upgrade(engine)
+        migrated = sqlite3.connect(":memory:", check_same_thread=False)
+        with engine.connect() as connection:
+            source = connection.connection.dbapi_connection
+            assert isinstance(source, sqlite3.Connection)
+            source.backup(migrated)
+        engine.dispose()
+    return migrated
