@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, settings
+from sqlalchemy import make_url
 
 from demo_app import database, people
 from social_bitbucket_server import checkup, clock, reaching, transport
@@ -58,6 +59,14 @@ def postgresql() -> Iterator[PostgreSQL]:
     assert folder is not None
     with PostgreSQL(folder) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def new_postgresql_database(postgresql: PostgreSQL) -> Callable[[], str]:
+    """Makes databases with the demo application's tables; returns the address of each."""
+    migrated = postgresql.new_database()
+    prepared.make_tables(migrated)
+    return lambda: postgresql.new_database(template=str(make_url(migrated).database))
 
 
 @pytest.fixture

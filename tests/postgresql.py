@@ -51,11 +51,11 @@ class PostgreSQL:
         """Shut it down as its service does: every connection is ended, and what was committed stays."""
         self._run("pg_ctl", "--wait", "--timeout=300", "--mode=fast", "stop")
 
-    def new_database(self) -> str:
-        """The address of an empty database."""
+    def new_database(self, template: str = "template1") -> str:
+        """Return the address of a database that is empty, or a copy of *template*, the name of another one."""
         name = f"test_{secrets.token_hex(6)}"
         with psycopg.connect(f"host={self._folder} user=postgres dbname=postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return f"postgresql://postgres@/{name}?host={quote(str(self._folder), safe='')}"
 
     def _run(self, program: str, *arguments: str) -> None:

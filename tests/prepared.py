@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 import threading
+from contextlib import closing
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -67,16 +68,20 @@ def copy_tables(engine: Engine) -> None:
         _migrated().backup(copy)
 
 
+def make_tables(database_url: str) -> None:
+    """Run the demo application's migrations."""
+    engine = database.make_engine(database_url)
+    _upgrade(engine)
+    engine.dispose()
+
+
 @cache
 def _migrated() -> sqlite3.Connection:
     """The demo application's tables as its migrations make them."""
+    migrated = sqlite3.connect(":memory:", check_same_thread=False)
     with tempfile.TemporaryDirectory() as folder:
-        engine = database.make_engine(f"sqlite:///{Path(folder, 'migrated.sqlite')}")
-        _upgrade(engine)
-        migrated = sqlite3.connect(":memory:", check_same_thread=False)
-        with engine.connect() as connection:
-            source = connection.connection.dbapi_connection
-            assert isinstance(source, sqlite3.Connection)
+        file = Path(folder, "migrated.sqlite")
+        make_tables(f"sqlite:///{file}")
+        with closing(sqlite3.connect(file)) as source:
             source.backup(migrated)
-        engine.dispose()
     return migrated

@@ -10,7 +10,7 @@ import pytest
 from demo_app import create_app
 from social_bitbucket_server.sandbox import Sandbox
 from tests.flow.demo import Demo, connect
-from tests.postgresql import PostgreSQL, programs
+from tests.postgresql import programs
 
 ORIGIN = "http://127.0.0.1:5000"
 """Where the application believes to be; nobody listens there."""
@@ -22,8 +22,8 @@ def database_url(request: pytest.FixtureRequest, must_be_there: Callable[[bool, 
     if getattr(request, "param", "sqlite") == "sqlite":
         return ""
     must_be_there(programs() is not None, "PostgreSQL")
-    server: PostgreSQL = request.getfixturevalue("postgresql")
-    return server.new_database()
+    make: Callable[[], str] = request.getfixturevalue("new_postgresql_database")
+    return make()
 
 
 @pytest.fixture

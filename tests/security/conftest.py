@@ -51,7 +51,7 @@ def database_url(request, tmp_path, must_be_there) -> str:
     if getattr(request, "param", "sqlite") == "sqlite":
         return f"sqlite:///{tmp_path / 'demo.sqlite'}"
     must_be_there(programs() is not None, "PostgreSQL")
-    return request.getfixturevalue("postgresql").new_database()
+    return request.getfixturevalue("new_postgresql_database")()
 
 
 @pytest.fixture
