@@ -20,12 +20,12 @@ fuzz: $(VENV)/.installed
 
 # What a login costs, beside other ways and the least that it can cost. Writes bench.json.
 bench: $(VENV)/.installed
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m bench.login
 
 # Many people at once, many organizations, faults, and two nodes: needs PostgreSQL, nginx, and Redis or Valkey. Writes
 # load.json and load.svg.
 load: $(VENV)/.installed
-	$(BIN)/python -m tests.load
+	$(BIN)/python -m bench.load
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

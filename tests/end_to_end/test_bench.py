@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
+from bench.login.__main__ import bench
+from bench.login.measure import traffic
 from social_bitbucket_server.keys import PrivateKey
-from tests.bench.__main__ import bench
-from tests.bench.measure import traffic
 
 
 @pytest.fixture

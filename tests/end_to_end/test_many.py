@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
+from bench.load import many, organizations
+from bench.load.place import Place
 from social_bitbucket_server.client import Client
-
-from . import many, organizations
-from .place import Place
 
 pytestmark = pytest.mark.postgresql
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from bench.load.place import Place
 from demo_app import integrations
 from demo_app.integrations import SealedKeys
 from demo_app.models import KeyPair
@@ -14,8 +15,6 @@ from social_bitbucket_server import transport
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.transport import Route
-
-from .place import Place
 
 
 def sockets() -> int:

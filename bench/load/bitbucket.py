@@ -20,7 +20,7 @@ from typing import Any
 
 import trustme
 
-from tests.bench.server import FORM, JSON, PERSON, Conversation
+from bench.login.server import FORM, JSON, PERSON, Conversation
 
 _TOKEN = re.compile(r'oauth_token="([^"]*)"')
 _VERIFIER = re.compile(r'oauth_verifier="V([0-9]+)"')

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from bench.load.place import Place, place
 from tests.postgresql import programs
-
-from .place import Place, place
 
 
 @pytest.fixture(scope="package")

@@ -71,7 +71,7 @@ class _Strategy(BaseStrategy):
 
     def __init__(self, settings: Mapping[str, Any], session: dict[str, Any], data: Mapping[str, str]) -> None:
         super().__init__(_Storage)
-        self._settings = {"SOCIAL_AUTH_PIPELINE": ("tests.bench.contenders.whoever_it_is",), **settings}
+        self._settings = {"SOCIAL_AUTH_PIPELINE": ("bench.login.contenders.whoever_it_is",), **settings}
         self._session, self._data = session, data
 
     def get_setting(self, name: str) -> Any:

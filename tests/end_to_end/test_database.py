@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, text
 
+from bench.load.place import Place
 from demo_app import database
-
-from .place import Place
 
 pytestmark = pytest.mark.postgresql
 

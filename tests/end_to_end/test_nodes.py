@@ -13,15 +13,14 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import inspect
 
+from bench.load import application, nodes
+from bench.load.nodes import Cluster
+from bench.load.place import Place
+from bench.load.throughput import everybody
+from bench.load.visitors import Application, Crowd, Door, LoginFailed, begin, come_back, crowd, log_in, open_browser
 from tests import redis_server
 from tests.demo_visitor import PLATFORM, OverHTTP, Visitor
 from tests.postgresql import programs
-
-from . import application, nodes
-from .nodes import Cluster
-from .place import Place
-from .throughput import everybody
-from .visitors import Application, Crowd, Door, LoginFailed, begin, come_back, crowd, log_in, open_browser
 
 pytestmark = pytest.mark.postgresql
 

@@ -17,7 +17,7 @@ from .visitors import Application
 
 ROOT = Path(__file__).parents[2]
 OURS = "demo_app:create_app()"
-OBVIOUS = "tests.load.obvious:create_app()"
+OBVIOUS = "bench.load.obvious:create_app()"
 _SECONDS_TO_START = 300
 
 

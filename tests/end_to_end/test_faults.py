@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from . import faults
-from .place import Place
+from bench.load import faults
+from bench.load.place import Place
 
 pytestmark = pytest.mark.postgresql
 LOGINS = 60
