@@ -57,6 +57,7 @@ def run(rounds: int) -> dict[str, Any]:
     """All figures: seconds, counts, and ratios."""
     with bench(rounds) as ready:
         pems = {bits: PrivateKey.generate(bits).pem() for bits in KEY_SIZES}
+        _check(ready.contenders(pems[2048]))
         found: dict[str, Any] = {"machine": {"python": platform.python_version(), "cores": os.cpu_count()}}
         found["signature"] = {
             bits: _compared(measure.signatures(pem, rounds=rounds, each=40), "key.sign") for bits, pem in pems.items()
@@ -88,6 +89,13 @@ def run(rounds: int) -> dict[str, Any]:
                 }
         found["import"] = _compared(measure.imports(rounds=rounds), "social-core")
         return found
+
+
+def _check(contenders: dict[str, Contender]) -> None:
+    """Raise RuntimeError unless every contender logs in the same person."""
+    people = {name: contender.login() for name, contender in contenders.items()}
+    if set(people.values()) != {"jane"}:
+        raise RuntimeError(f"The contenders do not log in the same person: {people}")
 
 
 def _compared(series: dict[str, Series], *others: str) -> dict[str, Any]:
