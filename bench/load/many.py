@@ -7,13 +7,13 @@ import itertools
 import re
 import statistics
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from flask import Flask
-from sqlalchemy import Engine, event
+
+from tests.statements import statements
 
 from . import organizations
 from .bitbucket import verifier
@@ -27,26 +27,6 @@ TOUCHED = 1_000
 _USED = 10
 _CSRF = re.compile(r'name="csrf_token" value="([^"]+)"')
 _STAGES = ("page", "begin", "complete", "complete for the first time")
-
-
-@contextmanager
-def statements(engine: Engine) -> Iterator[list[str]]:
-    """Every statement that is sent to the database meanwhile, commits among them."""
-    seen: list[str] = []
-
-    def executed(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
-
-    def committed(_connection: Any) -> None:
-        seen.append("COMMIT")
-
-    event.listen(engine, "before_cursor_execute", executed)
-    event.listen(engine, "commit", committed)
-    try:
-        yield seen
-    finally:
-        event.remove(engine, "before_cursor_execute", executed)
-        event.remove(engine, "commit", committed)
 
 
 def measure(place: Place, amounts: Sequence[int] = AMOUNTS, logins: int = LOGINS) -> dict[str, Any]:

@@ -1,0 +1,71 @@
+"""What a login asks of the database: few statements, and no connection while Bitbucket answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.load import organizations
+from demo_app import clock
+from social_bitbucket_server.client import Client
+from social_bitbucket_server.sandbox import Sandbox
+from tests.demo_visitor import Page
+from tests.flow.demo import Demo, log_in, on_every_database
+from tests.statements import statements
+
+MOST = {"page": 6, "begin": 17, "complete for the first time": 27, "complete": 17}
+
+
+@pytest.fixture(autouse=True)
+def same_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop the clock: some statements are sent once a minute."""
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+
+
+def statements_of(demo: Demo, integration: str, sandbox: Sandbox, user: str) -> dict[str, int]:
+    """Log *user* in twice, and return how many statements each request of the two logins sent."""
+    counts: dict[str, int] = {}
+    for complete in ("complete for the first time", "complete"):
+        visitor = demo.visitor()
+        _, _, slug, *_, integration_id = integration.split("/")
+
+        def counted(request: str, send: Any, *arguments: Any, **fields: str) -> Page:
+            with statements(demo.app.extensions["engine"]) as sent:
+                page: Page = send(*arguments, **fields)
+            counts[request] = len(sent)
+            return page
+
+        page = counted("page", visitor.get, f"/o/{slug}/login")
+        begun = counted("begin", visitor.send, f"/o/{slug}/login/{integration_id}/begin", csrf_token=page.csrf_token)
+        assert counted(complete, visitor.get, sandbox.authorize(begun.location, user=user)).status == 303
+    return counts
+
+
+@on_every_database
+def test_a_login_sends_the_same_few_statements_among_many_organizations(
+    demo: Demo, acme: str, sandbox: Sandbox
+) -> None:
+    log_in(demo.visitor(), acme, sandbox, "admin")
+    organizations.add(demo.app, [], [], beside=2)
+    among_few = statements_of(demo, acme, sandbox, "jane")
+    organizations.add(demo.app, [], [], beside=27)
+    assert statements_of(demo, acme, sandbox, "natasha") == among_few
+    assert all(among_few[request] <= most for request, most in MOST.items()), among_few
+
+
+@on_every_database
+def test_no_connection_to_the_database_is_held_while_bitbucket_is_asked(
+    demo: Demo, acme: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    send = Client._send
+
+    def asked(client: Client, *arguments: Any, **options: Any) -> Any:
+        held.append(demo.app.extensions["engine"].pool.checkedout())
+        return send(client, *arguments, **options)
+
+    monkeypatch.setattr(Client, "_send", asked)
+    assert log_in(demo.visitor(), acme, sandbox).status == 303
+    assert held == [0, 0, 0, 0]
