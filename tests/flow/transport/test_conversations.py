@@ -2,14 +2,16 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import pytest
 
+from social_bitbucket_server import transport
 from social_bitbucket_server.client import AccessToken
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.raw_server import answer, answering
 
-from .asking import CONFIRMED, NAME
+from .asking import CONFIRMED, NAME, get
 
 TOKEN = AccessToken("A", "", None, None)
 
@@ -24,6 +26,19 @@ def test_connections_are_used_again_across_logins_and_clients(serve, client):
         assert client(server).request_token("https://app.example/") == "T"
     assert len(server.peers) == 1
     assert len(set(nonces(server))) == 5
+
+
+def test_connections_are_kept_to_so_many_servers_and_no_more(serve, route, monkeypatch):
+    assert transport._way.cache_info().maxsize == transport.SERVERS
+    monkeypatch.setattr(transport, "_way", lru_cache(maxsize=2)(transport._way.__wrapped__))
+    servers = [serve(answering()) for _ in range(4)]
+    for server in servers:
+        assert get(server, route).status == 200
+    forgotten, kept = servers[:2], servers[2:]
+    assert all(server.is_left_alone() for server in forgotten)
+    assert [get(server, route).status for server in kept] == [200, 200]
+    assert [len(server.peers) for server in servers] == [1, 1, 1, 1]
+    assert not any(peer.left.is_set() for server in kept for peer in server.peers)
 
 
 def closing_after(answers, reply=CONFIRMED):

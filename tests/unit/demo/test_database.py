@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -14,13 +15,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from flask import Flask
-from sqlalchemy import inspect, text
+from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from demo_app import database
 from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import KeyPair, Organization
 from tests.demo_visitor import InProcess, Visitor
+from tests.postgresql import PostgreSQL, programs
 from tests.unit.demo.conftest import AppMaker
 
 
@@ -130,3 +132,38 @@ def test_two_applications_in_one_process_have_their_own_databases(make_app: AppM
     Visitor(InProcess(one)).create_organization("acme")
     assert Visitor(InProcess(one)).get("/o/acme/login").status == 200
     assert Visitor(InProcess(other)).get("/o/acme/login").status == 404
+
+
+@pytest.fixture
+def postgresql_engine(request: pytest.FixtureRequest, must_be_there: Callable[[bool, str], None]) -> Iterator[Engine]:
+    """An engine as the application makes it, for an empty database."""
+    must_be_there(programs() is not None, "PostgreSQL")
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    engine = database.make_engine(server.new_database())
+    yield engine
+    engine.dispose()
+
+
+def use(engine: Engine) -> int:
+    """Use a connection of the pool, and return the number of the process that serves it."""
+    with engine.connect() as connection:
+        return connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+
+
+@pytest.mark.postgresql
+def test_a_connection_that_was_idle_is_tried_before_it_is_used(
+    postgresql_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgresql_engine.connect() as other:
+        closed = use(postgresql_engine)
+        other.execute(text("SELECT pg_terminate_backend(:pid, 60000)"), {"pid": closed})
+        monkeypatch.setattr(database, "_SECONDS_IDLE", 0)
+        assert use(postgresql_engine) != closed
+
+
+@pytest.mark.postgresql
+def test_a_connection_in_use_is_not_tried_again(postgresql_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_SECONDS_IDLE", 600)
+    use(postgresql_engine)
+    monkeypatch.setattr(postgresql_engine.dialect, "do_ping", lambda _connection: pytest.fail("It was tried."))
+    use(postgresql_engine)
