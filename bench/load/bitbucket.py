@@ -12,7 +12,7 @@ import multiprocessing
 import re
 import ssl
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -25,6 +25,7 @@ from bench.login.server import FORM, JSON, PERSON, Conversation
 _TOKEN = re.compile(r'oauth_token="([^"]*)"')
 _VERIFIER = re.compile(r'oauth_verifier="V([0-9]+)"')
 _OWNER = re.compile(r'oauth_token="A([0-9]+)x')
+_SECONDS_UNTIL_HELD = 120
 
 
 def verifier(person: int) -> str:
@@ -41,6 +42,19 @@ class _Books:
     exchanges: Counter[str] = field(default_factory=Counter)
     is_stalled: bool = False
     held: list[tuple[Any, bytes]] = field(default_factory=list)
+    held_enough: tuple[int, Callable[[], None]] | None = None
+
+    def hold(self, transport: Any, answer: bytes) -> None:
+        """Keep *answer* back until :meth:`resume`."""
+        self.held.append((transport, answer))
+        self.tell()
+
+    def tell(self) -> None:
+        """Call the function of :attr:`held_enough` as soon as that many answers are held."""
+        if self.held_enough is not None and len(self.held) >= self.held_enough[0]:
+            _, call = self.held_enough
+            self.held_enough = None
+            call()
 
     def resume(self) -> None:
         """Answer what was asked meanwhile."""
@@ -57,7 +71,7 @@ class _Conversation(Conversation):
 
     def write(self, answer: bytes) -> None:
         if self._books.is_stalled:
-            self._books.held.append((self._transport, answer))
+            self._books.hold(self._transport, answer)
         else:
             super().write(answer)
 
@@ -96,6 +110,9 @@ async def _serve(certificate: str, amount: int, pipe: Connection) -> None:
             books.is_stalled = True
         elif wanted == "resume":
             books.resume()
+        elif isinstance(wanted, int):
+            books.held_enough = (wanted, lambda: pipe.send("held"))
+            books.tell()
 
 
 def _run(certificate: str, amount: int, pipe: Connection) -> None:
@@ -117,6 +134,13 @@ class Servers:
     def stall(self) -> None:
         """Answer nothing until :meth:`resume`."""
         self._pipe.send("stall")
+
+    def wait_until_held(self, amount: int) -> None:
+        """Wait until :meth:`stall` holds *amount* answers back. Raise TimeoutError after two minutes."""
+        self._pipe.send(amount)
+        if not self._pipe.poll(_SECONDS_UNTIL_HELD):
+            raise TimeoutError
+        self._pipe.recv()
 
     def resume(self) -> None:
         """Answer again, also what was asked meanwhile."""

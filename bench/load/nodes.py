@@ -14,7 +14,8 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,17 +93,23 @@ class Node:
         return Application(self.listener.getsockname()[1], host)
 
     def start(self) -> None:
-        """As the unit does: the tables first, then gunicorn."""
-        upgrade = [sys.executable, "-m", "flask", "--app", "demo_app", "db-upgrade"]
-        with self.log.open("ab") as log:
-            chosen = application.environment(self.variables)
-            subprocess.run(upgrade, env=chosen, cwd=self.release, stdout=log, stderr=log, check=True)
+        """Start gunicorn on tables that are up to date, and return when it answers."""
         serving = application.serving(self.listener, self.variables, self.log, release=self.release)
         self._running.enter_context(serving)
 
     def stop(self) -> None:
-        """What is under way finishes; who comes meanwhile waits at the socket."""
+        """Stop gunicorn. Requests under way finish, and new ones wait at the socket."""
         self._running.close()
+
+    def renew(self, release: Path) -> None:
+        """Restart with the code in *release*, as the unit does: first bring the tables up to date."""
+        self.stop()
+        self.release = release
+        upgrade = [sys.executable, "-m", "flask", "--app", "demo_app", "db-upgrade"]
+        with self.log.open("ab") as log:
+            chosen = application.environment(self.variables)
+            subprocess.run(upgrade, env=chosen, cwd=self.release, stdout=log, stderr=log, check=True)
+        self.start()
 
 
 @dataclass(frozen=True)
@@ -158,12 +165,17 @@ def cluster(place: Place) -> Iterator[Cluster]:
         for number, listener in enumerate(listeners, 1):
             own = {**shared, "INSTANCE_PATH": str(folder / f"node-{number}")}
             nodes.append(Node(listener, own, folder / f"node-{number}.log"))
-            stack.callback(nodes[-1].stop)
-            nodes[-1].start()
+        stack.callback(_at_once, Node.stop, nodes)
+        _at_once(Node.start, nodes)
         _configure(folder, port, [node.address for node in nodes])
         stack.enter_context(_nginx(folder, port))
         through = Application(port, f"127.0.0.1:{port}", ssl.create_default_context(cafile=str(folder / "ca.pem")))
         yield Cluster(nodes, through, app, doors, folder / "access.log", folder / "ca.pem")
+
+
+def _at_once(act: Callable[[Node], None], nodes: Sequence[Node]) -> None:
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(act, nodes))
 
 
 def _configure(folder: Path, port: int, nodes: Sequence[str]) -> None:
@@ -194,9 +206,7 @@ def _configure(folder: Path, port: int, nodes: Sequence[str]) -> None:
 def renew(cluster: Cluster, release: Path) -> None:
     """Put *release* on one node after the other, while the others serve."""
     for node in cluster.nodes:
-        node.stop()
-        node.release = release
-        node.start()
+        node.renew(release)
 
 
 async def while_renewed(cluster: Cluster, release: Path, *, concurrency: int) -> Crowd:

@@ -1,4 +1,4 @@
-"""Everything that runs for the tests of this folder, made once."""
+"""What the tests of this folder share: a PostgreSQL, Bitbucket Servers, and a key."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bench.load.place import Place, place
-from tests.postgresql import programs
+from bench.load import bitbucket
+from bench.load.place import SERVERS, Place
+from social_bitbucket_server.keys import PrivateKey
+from tests.postgresql import PostgreSQL, programs
 
 
 @pytest.fixture(scope="package")
-def everything() -> Iterator[Place]:
-    with place(keys=1) as everything:
-        yield everything
+def shared_place(
+    postgresql: PostgreSQL, private_key: PrivateKey, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("place")
+    with bitbucket.running(folder, SERVERS) as servers:
+        yield Place(folder, postgresql, servers, [private_key])
 
 
 @pytest.fixture
-def here(request: pytest.FixtureRequest, must_be_there: Callable[[bool, str], None]) -> Place:
+def place(request: pytest.FixtureRequest, must_be_there: Callable[[bool, str], None]) -> Place:
     must_be_there(programs() is not None, "PostgreSQL")
-    found: Place = request.getfixturevalue("everything")
-    return found
+    place: Place = request.getfixturevalue("shared_place")
+    return place
