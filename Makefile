@@ -2,13 +2,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test screenshots fuzz bench load lint clean
+# In parallel. At the end, a worker without tests takes some of another one's.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+
+.PHONY: demo test test-fast screenshots fuzz bench load lint clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/python -m demo_app
 
+# Everything that must hold.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
+
+# What needs no socket, program, browser or database server.
+test-fast: $(VENV)/.installed
+	FUZZ_EXAMPLES=100 $(PYTEST) -m fast $(PYTEST_ARGS)
 
 # The pages in docs/upgrade-to-oauth2.md, taken from the running demo application and its sandbox.
 screenshots: $(VENV)/.installed

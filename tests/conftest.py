@@ -21,6 +21,8 @@ from tests import prepared
 from tests.postgresql import PostgreSQL
 from tests.scripted_server import ScriptedServer
 
+pytest_plugins = ["tests.fast"]
+
 # How long an example takes says how busy the machine is.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")

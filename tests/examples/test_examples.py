@@ -11,6 +11,8 @@ import pytest
 
 from social_bitbucket_server.key_ring import KeyRing
 
+pytestmark = pytest.mark.program
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 WITH_PYTEST = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]

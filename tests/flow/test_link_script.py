@@ -20,6 +20,8 @@ from social_bitbucket_server.sandbox.links import Consumer
 from social_bitbucket_server.server_url import ServerURL
 from tests.scripted_server import Reply, ScriptedServer
 
+pytestmark = pytest.mark.program
+
 APPLICATION_URL = "https://app.example/o/acme/"
 LINKS = "/rest/applinks/3.0/applicationlink"
 JSON = (("Content-Type", "application/json"),)

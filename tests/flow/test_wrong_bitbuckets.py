@@ -17,6 +17,8 @@ from social_bitbucket_server.sandbox.faults import Faults
 from tests import wrong_bitbuckets
 from tests.wrong_bitbuckets import EVERYTHING, FAULTS_OF_THE_SANDBOX, Bench, Place, SelfSigned
 
+pytestmark = pytest.mark.socket
+
 STAGES = [stage for stage in Stage if stage is not Stage.CREDENTIALS]
 SHOWN_BY_A_LOGIN_ALONE = {"groups_closed", "user_headers_removed", "whoami_closed"}
 OF_OAUTH_2 = {"client_secret_refused", "codes_expired", "version"}

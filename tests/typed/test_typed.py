@@ -12,6 +12,8 @@ import pytest
 
 from tests.frameworks.django import project
 
+pytestmark = pytest.mark.program
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PACKAGE = "social_bitbucket_server"

@@ -232,6 +232,7 @@ assert (status, locked) == (0, [True])
 """
 
 
+@pytest.mark.program
 def test_no_process_is_forked_while_a_thread_changes_what_is_known():
     """The thread would not be there to release the lock."""
     subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=300, cwd=Path(__file__).parents[2])

@@ -533,6 +533,8 @@ def test_the_sandbox_runs_as_it_is_told(run, monkeypatch, tmp_path):
     assert statuses == [1, 2, 3]
 
 
+@pytest.mark.program
+@pytest.mark.socket
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -554,6 +556,7 @@ def test_what_keeps_the_sandbox_from_serving_is_told_as_by_every_command(run, tm
     assert words.startswith(f"social-bitbucket-server: {sentence}")
 
 
+@pytest.mark.program
 def test_without_its_packages_the_sandbox_says_how_to_install_them():
     program = (
         "import sys; sys.modules['flask'] = None\n"
@@ -656,6 +659,7 @@ def test_no_command_is_wrong_usage(run):
     assert run()[0] == 2
 
 
+@pytest.mark.program
 def test_it_runs_as_a_module():
     ended = subprocess.run(
         [sys.executable, "-m", "social_bitbucket_server", "--version"], capture_output=True, text=True, check=False
@@ -702,6 +706,7 @@ def process(*argv, **options):
     return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, **options)
 
 
+@pytest.mark.program
 def test_output_that_cannot_be_written_is_told_in_a_sentence():
     with open("/dev/full", "w") as full:
         ended = process("explain", stdout=full)
@@ -710,6 +715,7 @@ def test_output_that_cannot_be_written_is_told_in_a_sentence():
     assert ended.stderr == "social-bitbucket-server: The output cannot be written: No space left on device.\n"
 
 
+@pytest.mark.program
 def test_characters_that_the_output_does_not_have_are_written_as_numbers():
     ended = process(
         "explain", "invalid_base_url", stdout=subprocess.PIPE, env=os.environ | {"PYTHONIOENCODING": "ascii"}
@@ -719,6 +725,7 @@ def test_characters_that_the_output_does_not_have_are_written_as_numbers():
     assert "Administration \\u2192 Server settings" in ended.stdout
 
 
+@pytest.mark.program
 @pytest.mark.parametrize(("stream", "status"), [("stdin", 1), ("stdout", 0), ("stderr", 0)])
 def test_a_closed_stream_is_one_to_nowhere(stream, status, key_file, tmp_path):
     file = "-" if stream == "stdin" else key_file

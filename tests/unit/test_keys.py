@@ -239,6 +239,7 @@ def test_a_signature_is_rsa_sha1():
     parsed().public_key().verify(signature, b"message", padding.PKCS1v15(), hashes.SHA1())
 
 
+@pytest.mark.program
 def test_openssl_verifies_a_signature_with_the_public_key_that_is_shown(tmp_path, must_be_there):
     must_be_there(shutil.which("openssl") is not None, "openssl")
     (tmp_path / "signature").write_bytes(private_key().sign_sha1(b"message"))

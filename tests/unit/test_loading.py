@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.program
 def test_a_process_that_logs_nobody_in_loads_neither_cryptography_nor_the_transport():
     program = (
         "import sys, social_bitbucket_server.backends; "

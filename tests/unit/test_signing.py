@@ -172,12 +172,14 @@ def net_oauth_says(kind, request, public_pem, must_be_there):
     return run.stdout or run.stderr
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("url", FOR_NET_OAUTH)
 def test_perls_net_oauth_verifies_signatures(url, private_key, must_be_there):
     request = signed(url, private_key, token="to+k/en=")
     assert net_oauth_says("protected resource", request, private_key.public.pem, must_be_there) == "verified"
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("query", ["", "?integration=a-1", "?x=%C3%A9+~%2B%25&y=a%20b"])
 def test_perls_net_oauth_verifies_callbacks(query, private_key, must_be_there):
     request = signed(AWKWARD[0], private_key, method="POST", callback=f"https://app.example/complete/{query}")

@@ -56,6 +56,7 @@ def test_the_connection_is_used_again(server):
     assert len({request.connection for request in server.received}) == 1
 
 
+@pytest.mark.socket
 def test_connections_are_kept_to_the_servers_that_were_asked_last(monkeypatch):
     two = lru_cache(maxsize=2)(transport._way.__wrapped__)
     monkeypatch.setattr(transport, "_way", two)
@@ -90,12 +91,14 @@ def test_a_long_answer_is_refused(server):
     assert len(send("GET", f"{server.url}/x", limit=1000).body) == 1000
 
 
+@pytest.mark.socket
 def test_silence_is_a_timeout():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         assert problem("GET", address, timeout=0.2) == "timeout"
 
 
+@pytest.mark.socket
 def test_a_body_that_drips_is_a_timeout():
     def drip(peer):
         peer.read()
@@ -125,6 +128,7 @@ def test_a_connection_that_comes_when_time_is_up_is_closed(server, monkeypatch):
     assert [connection.fileno() for connection in made] == [-1]
 
 
+@pytest.mark.socket
 def test_another_protocol_is_a_failed_connection():
     def greet(listener):
         connection, _ = listener.accept()

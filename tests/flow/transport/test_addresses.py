@@ -159,6 +159,7 @@ def test_this_machines_own_addresses_are_refused_whatever_they_are(serve, route,
     assert not server.peers
 
 
+@pytest.mark.socket
 def test_a_private_network_is_reached_only_by_whom_it_is_allowed(route, names, monkeypatch):
     names.addresses[NAME] = ["10.20.1.5"]
     tried = []

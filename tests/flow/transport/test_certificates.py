@@ -49,6 +49,7 @@ def test_a_certificate_that_does_not_hold_is_a_tls_error_and_nothing_is_sent(
     assert server.requests == []
 
 
+@pytest.mark.socket
 def test_a_self_signed_certificate_is_a_tls_error(route, private_key, tmp_path):
     (tmp_path / "both.pem").write_text(private_key.pem() + private_key.certificate(NAME))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -58,6 +59,7 @@ def test_a_self_signed_certificate_is_a_tls_error(route, private_key, tmp_path):
         assert server.requests == []
 
 
+@pytest.mark.socket
 def test_an_old_tls_version_is_a_tls_error(route, authority):
     context = server_context(authority.issue_cert(NAME))
     context.set_ciphers("ALL:@SECLEVEL=0")

@@ -101,6 +101,7 @@ MANY = f"""{BEGINNING}
 """
 
 
+@pytest.mark.program
 def test_one_server_works_as_the_page_says(new_project):
     page = new_project.follow("One server")
     new_project.add("settings.py", re.search(r"`(TEMPLATES\[0\].*?)`", PAGE)[1])
@@ -111,6 +112,7 @@ def test_one_server_works_as_the_page_says(new_project):
     assert "Hello jane" in new_project.run("-c", ONE_SERVER)
 
 
+@pytest.mark.program
 def test_with_one_server_the_administration_has_nothing_to_add(new_project):
     new_project.follow("One server")
     code = "from django.contrib import admin; print([model.__name__ for model in admin.site._registry])"
@@ -119,6 +121,7 @@ def test_with_one_server_the_administration_has_nothing_to_add(new_project):
     assert "'Integration'" not in registered
 
 
+@pytest.mark.program
 def test_many_organizations_work_as_the_page_says(new_project):
     new_project.follow("Many organizations")
     new_project.environment["KEY_RING"] = new_project.run("manage.py", "bitbucket_server", "key-ring").strip()

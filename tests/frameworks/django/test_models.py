@@ -121,6 +121,7 @@ def run_with(settings, program, folder):
     return json.loads(done.stdout)
 
 
+@pytest.mark.program
 def test_an_application_has_a_model_of_integrations_of_its_own(tmp_path):
     app = tmp_path / "organizations"
     app.mkdir()
@@ -173,6 +174,7 @@ print(json.dumps(record.pending_key_pair is not None))
 """
 
 
+@pytest.mark.program
 def test_a_key_pair_is_made_where_the_models_own_manager_joins_a_table_that_may_have_no_row(tmp_path, must_be_there):
     folder = programs()
     must_be_there(folder is not None, "PostgreSQL")
@@ -226,6 +228,7 @@ print(json.dumps([model.objects.using("logins").count() for model in (Integratio
 """
 
 
+@pytest.mark.program
 def test_what_fails_in_between_leaves_nothing_in_a_database_of_its_own(tmp_path):
     (tmp_path / "routers.py").write_text(ROUTER)
     settings = f"""

@@ -45,6 +45,7 @@ def test_the_migrations_can_be_taken_back(app: Flask) -> None:
         assert inspect(connection).get_table_names() == ["alembic_version"]
 
 
+@pytest.mark.program
 def test_processes_that_start_at_once_wait_for_one_another(tmp_path: Path) -> None:
     environment = {**os.environ, "INSTANCE_PATH": str(tmp_path / "instance")}
     start = [sys.executable, "-c", "from demo_app import create_app; create_app()"]

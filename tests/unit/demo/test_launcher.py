@@ -19,6 +19,8 @@ from tests.demo_visitor import InProcess, OverHTTP, Visitor
 from tests.ports import free_port
 from tests.unit.demo.conftest import AppMaker
 
+pytestmark = [pytest.mark.socket, pytest.mark.program]
+
 
 @pytest.fixture
 def busy_port() -> Iterator[str]:

@@ -47,6 +47,7 @@ def test_a_ring_that_opens_nothing_is_not_healthy(make_app: AppMaker, integratio
     assert page.status == 503
 
 
+@pytest.mark.socket
 def test_a_database_that_does_not_answer_is_said_in_a_few_words(
     make_app: AppMaker, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -50,6 +50,7 @@ def serving(port, introduction):
     return f"http://127.0.0.1:{port}/bitbucket"
 
 
+@pytest.mark.socket
 def test_it_prints_where_it_is_and_who_is_there(serving, introduction):
     assert f"{serving}\n" in introduction
     assert f"{serving}/plugins/servlet/applinks/listApplicationLinks\n" in introduction
@@ -59,6 +60,7 @@ def test_it_prints_where_it_is_and_who_is_there(serving, introduction):
     assert send("GET", f"{serving}/sandbox/faults.json").status_code == 200
 
 
+@pytest.mark.socket
 def test_it_prints_a_line_for_each_request_without_secrets(serving, capsys, rsa_key):
     caller = Caller(serving, "no\nbody", pem(rsa_key))
     caller.call("POST", f"{REQUEST_TOKEN}?secret=1", oauth_callback=CALLBACK)
@@ -74,6 +76,7 @@ def test_it_prints_a_line_for_each_request_without_secrets(serving, capsys, rsa_
     assert printed.err == ""
 
 
+@pytest.mark.socket
 def test_a_port_that_is_taken_is_one_sentence_that_names_the_option():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -82,6 +85,8 @@ def test_a_port_that_is_taken_is_one_sentence_that_names_the_option():
     assert str(caught.value) == f"Port {port} on 127.0.0.1 is in use; choose another with --port."
 
 
+@pytest.mark.program
+@pytest.mark.socket
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -115,6 +120,7 @@ def test_a_port_without_rights_is_one_sentence(monkeypatch):
         run(port=80, context="", version="7.6.0")
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_ctrl_c_ends_it_cleanly_on_every_terminal(encoding, monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", encoding)

@@ -72,6 +72,7 @@ def test_every_sandbox_of_a_process_has_the_same_key_pair(sandbox):
     assert mine[name] == others[name]
 
 
+@pytest.mark.program
 def test_the_command_serves_a_program_and_ends_with_its_status(public_key, tmp_path):
     (tmp_path / "key.pub").write_text(public_key)
     code = "import os, sys, urllib.request as r; r.urlopen(os.environ['BITBUCKET_URL'] + '/login'); sys.exit(7)"
@@ -89,6 +90,7 @@ signal.sigwait([signal.SIGINT])
 sys.exit(5)"""
 
 
+@pytest.mark.program
 @_ENDED
 def test_a_program_ends_with_the_command(number, status):
     command = [sys.executable, "-m", "social_bitbucket_server", "sandbox", "--port", "0", "--"]
@@ -103,6 +105,7 @@ def test_a_program_ends_with_the_command(number, status):
         assert running.wait(120) == status
 
 
+@pytest.mark.program
 @_ENDED
 def test_a_program_that_has_just_begun_ends_with_the_command(number, status):
     """The signal comes when the program runs already, and the command does not know it yet."""

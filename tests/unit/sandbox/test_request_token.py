@@ -180,6 +180,7 @@ def test_another_host_name_is_signed_as_the_client_sent_it_while_the_realm_stays
     assert quote(sandbox.url, safe="") in refusal.headers["WWW-Authenticate"]
 
 
+@pytest.mark.socket
 def test_a_server_without_context_path_works_too(rsa_key):
     with Sandbox() as sandbox:
         sandbox.link(consumer_key="acme", public_key=public_pem(rsa_key))

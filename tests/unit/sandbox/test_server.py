@@ -13,6 +13,7 @@ from social_bitbucket_server.sandbox.users import SANDBOX_USERS, Users
 from .calling import PROPERTIES, REQUEST_TOKEN, WHOAMI, send
 
 
+@pytest.mark.socket
 @pytest.mark.parametrize(
     ("context", "path"), [("", ""), ("/", ""), ("/bitbucket", "/bitbucket"), ("/a/b/", "/a/b"), ("/~x.y", "/~x.y")]
 )
@@ -67,6 +68,7 @@ def test_a_stopped_sandbox_starts_again_at_the_same_address_and_remembers(sandbo
     assert send("GET", sandbox.url + PROPERTIES).ok
 
 
+@pytest.mark.socket
 def test_the_users_can_be_others():
     with Sandbox(users=[User(5, "ann", "Ann")]) as sandbox:
         assert [user.name for user in sandbox.users.all()] == ["ann"]
@@ -149,6 +151,7 @@ def test_the_package_has_no_other_names():
         package.Bitbucket  # noqa: B018 - looking is the test
 
 
+@pytest.mark.program
 def test_the_plugin_of_pytest_loads_nothing_heavy():
     code = (
         "import sys, social_bitbucket_server.sandbox.pytest_plugin as plugin;"
