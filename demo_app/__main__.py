@@ -1,16 +1,13 @@
 """The whole demo in one process: the application, a sandbox Bitbucket, and an organization that is connected to it.
 
-``python -m demo_app`` serves until Ctrl-C. DEMO_PORT and SANDBOX_PORT choose other ports.
+``python -m demo_app`` serves until Ctrl-C. The ports are those of :mod:`demo_app.ports`.
 """
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
 import secrets
 import signal
-import socket
 import sys
 from pathlib import Path
 from types import FrameType
@@ -22,12 +19,11 @@ from waitress import create_server  # type: ignore[import-untyped]  # it has no 
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.server_url import ServerURL
 
-from . import audit, create_app, database, integrations, navigation, people, worksheets
+from . import audit, create_app, database, integrations, navigation, people, ports, worksheets
 from .config import OutboundMode, Settings
 from .instance_files import UnsafeSettingError, make_private_file
 from .models import IntegrationRecord, Organization
 
-_HOST = "127.0.0.1"
 _OWNER = "owner@acme.example"
 _INTEGRATION = "Sandbox"
 _PERSON = "jane"
@@ -35,16 +31,12 @@ _PERSON = "jane"
 _PRIVATE_NETWORKS = "*=10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 
 
-class CannotStartError(Exception):
-    """One sentence says why, and which variable to set."""
-
-
 def main() -> int:
     """Serve until Ctrl-C or SIGTERM. Returns the exit status."""
     signal.signal(signal.SIGTERM, _stop)
     try:
         _serve()
-    except (CannotStartError, UnsafeSettingError) as error:
+    except (ports.CannotStartError, UnsafeSettingError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -53,22 +45,20 @@ def main() -> int:
 
 
 def _serve() -> None:
-    demo_port, sandbox_port = _port("DEMO_PORT", 8000), _port("SANDBOX_PORT", 7990)
-    with _listen(demo_port) as listener:
-        sandbox = Sandbox(context="/bitbucket", host=_HOST, port=sandbox_port)
-        try:
-            sandbox.start()
-        except OSError as error:
-            raise _why_not(error, sandbox_port, "SANDBOX_PORT") from error
+    ports.check()
+    with ports.listen("DEMO_PORT") as listener:
+        address = f"http://{ports.HOST}:{ports.chosen('DEMO_PORT')}"
+        sandbox = Sandbox(context="/bitbucket", host=ports.HOST, port=ports.chosen("SANDBOX_PORT"))
+        sandbox.start()
         try:
             config = {
                 "ALLOWED_PRIVATE_NETWORKS": _PRIVATE_NETWORKS,
                 "OUTBOUND_MODE": OutboundMode.TEST.value,
-                "PUBLIC_BASE_URL": f"http://{_HOST}:{demo_port}",
+                "PUBLIC_BASE_URL": address,
             }
             _log_audit_to_file(Settings.read(config))
             app = create_app(config)
-            with app.test_request_context(base_url=f"http://{_HOST}:{demo_port}"):
+            with app.test_request_context(base_url=address):
                 introduction = prepare(app, sandbox)
             server = create_server(app, sockets=[listener], threads=8, ident=None)
             try:
@@ -145,26 +135,6 @@ def _integration(organization: Organization, server_url: ServerURL) -> Integrati
                 integrations.change(record, name=_INTEGRATION, server_url=server_url, enabled=True)
             return record
     return integrations.make(organization, _INTEGRATION, server_url)
-
-
-def _port(variable: str, otherwise: int) -> int:
-    text = os.environ.get(variable, str(otherwise))
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
-        raise CannotStartError(f"{variable} must be a port number from 1 to 65535.")
-    return int(text)
-
-
-def _listen(port: int) -> socket.socket:
-    try:
-        return socket.create_server((_HOST, port))
-    except OSError as error:
-        raise _why_not(error, port, "DEMO_PORT") from error
-
-
-def _why_not(error: OSError, port: int, variable: str) -> CannotStartError:
-    if error.errno == errno.EADDRINUSE:
-        return CannotStartError(f"Port {port} is in use; choose another one with {variable}.")
-    return CannotStartError(f"Port {port} cannot be used ({error.strerror}); choose another one with {variable}.")
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:

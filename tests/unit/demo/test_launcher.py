@@ -44,7 +44,8 @@ def test_a_busy_port_gets_one_sentence_that_names_the_variable(tmp_path: Path, b
     process = launch(tmp_path, **ports)
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 1
-    assert errors == f"Port {busy_port} is in use; choose another one with {variable}.\n"
+    assert errors.startswith(f"Port {busy_port} is in use; choose another one with {variable}, for example: ")
+    assert errors.count("\n") == 1
     assert output == ""
 
 
