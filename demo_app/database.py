@@ -38,7 +38,7 @@ from sqlalchemy.orm import DeclarativeBase, Session, scoped_session, sessionmake
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
-from .instance_files import make_private_file, refuse_if_others_can_read
+from .instance_files import UnsafeSettingError, make_private_file, refuse_if_others_can_read
 
 _LOG = logging.getLogger(__name__)
 _SECONDS_TO_WAIT_FOR_A_LOCK = 10
@@ -107,11 +107,20 @@ def now() -> datetime:
 
 
 def make_engine(url: str) -> Engine:
-    """An engine with the driver and the connection settings that the application relies on."""
+    """Return an engine with the driver and the connection settings that the application relies on.
+
+    Raises UnsafeSettingError if PostgreSQL's driver is not installed.
+    """
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
         return _make_sqlite_engine(url)
-    engine = create_engine(address.set(drivername="postgresql+psycopg"))
+    try:
+        engine = create_engine(address.set(drivername="postgresql+psycopg"))
+    except ModuleNotFoundError as error:
+        raise UnsafeSettingError(
+            "DATABASE_URL names a PostgreSQL database, but its driver is missing; "
+            "install it with: pip install 'psycopg[binary]'"
+        ) from error
     _try_idle_connections(engine)
     return engine
 

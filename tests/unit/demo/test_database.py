@@ -90,6 +90,12 @@ def test_the_address_of_a_postgresql_database_gets_its_driver() -> None:
     assert database.make_engine("postgresql://localhost/demo").url.drivername == "postgresql+psycopg"
 
 
+def test_a_missing_driver_of_postgresql_gets_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(UnsafeSettingError, match=r"pip install 'psycopg\[binary\]'"):
+        database.make_engine("postgresql://localhost/demo")
+
+
 def test_a_moment_keeps_its_time_zone(app: Flask) -> None:
     noon_elsewhere = datetime(2026, 3, 1, 12, tzinfo=timezone(timedelta(hours=5)))
     with app.app_context():
