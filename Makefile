@@ -1,14 +1,19 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+DEMO_VENV := .venv-demo
 
 # In parallel. At the end, a worker without tests takes some of another one's.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: demo test test-fast screenshots fuzz bench load lint clean
+.PHONY: FORCE demo test test-fast screenshots fuzz bench load lint clean
 
-demo: $(VENV)/.installed
-	@$(BIN)/python -m demo_app
+# Its own environment holds only what the demo imports. A port that is taken is reported before anything is installed.
+demo:
+	@$(PYTHON) -I tools/suitable_python.py
+	@$(PYTHON) -I demo_app/ports.py
+	@$(PYTHON) -I tools/environment.py $(DEMO_VENV) demo
+	@$(DEMO_VENV)/bin/python -m demo_app
 
 # Everything that must hold.
 test: $(VENV)/.installed
@@ -41,14 +46,13 @@ lint: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Installed anew whenever the dependencies may have changed.
-$(VENV)/.installed: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
-	@touch $@
+# Installed from scratch after an interruption, a move, another Python, or a change of the dependencies.
+$(VENV)/.installed: FORCE
+	@$(PYTHON) -I tools/suitable_python.py
+	@$(PYTHON) -I tools/environment.py $(VENV) test
 
 docs/problems.md: $(wildcard social_bitbucket_server/problems/*.py) $(VENV)/.installed
 	$(BIN)/social-bitbucket-server explain --markdown > $@
 
 clean:
-	rm -rf $(VENV) build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(DEMO_VENV) build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
