@@ -25,7 +25,7 @@ def test_every_row_of_the_group_is_tried(group):
 
 def rows_tried_everywhere() -> set[int]:
     rows = set()
-    for path in HERE.glob("test_m*.py"):
+    for path in HERE.glob("test_*.py"):
         tree = ast.parse(path.read_text())
         whole_module = any(ast.unparse(line) == "pytestmark = everywhere" for line in tree.body)
         for test in tree.body:
