@@ -51,6 +51,10 @@ $(VENV)/.installed: FORCE
 	@$(PYTHON) -I tools/suitable_python.py
 	@$(PYTHON) -I tools/environment.py $(VENV) test
 
+# The tables of rows, from the markers of the tests.
+docs/security.md: $(wildcard tests/security/*.py) $(VENV)/.installed
+	$(BIN)/python -m tests.security.rows
+
 docs/problems.md: $(wildcard social_bitbucket_server/problems/*.py) $(VENV)/.installed
 	$(BIN)/social-bitbucket-server explain --markdown > $@
 

@@ -32,6 +32,23 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--row", type=int, action="append", help="try this row of docs/security.md, and nothing else")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    chosen = set(config.getoption("--row") or ())
+    if chosen:
+        left_out = [item for item in items if chosen.isdisjoint(rows_of(item))]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def rows_of(item: pytest.Item) -> set[int]:
+    """The rows of the security matrix that a test tries."""
+    return {row for mark in item.iter_markers("row") for row in mark.args}
+
+
 @pytest.fixture(scope="session")
 def private_key() -> PrivateKey:
     return PrivateKey.generate(2048)

@@ -1,4 +1,4 @@
-"""M4: what a server may answer, and what becomes of it."""
+"""What a server may answer, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from social_bitbucket_server.integration import Integration
 from tests.raw_server import Behaviour, Peer, answer
 from tests.scripted_server import Reply
+from tests.security.rows import row
 from tests.security.world import JSON, REQUEST_TOKEN, USERS, World, everywhere
 
 pytestmark = everywhere
@@ -52,7 +53,8 @@ def profile_fails(world: World, reply: Reply, failures: set[str]) -> None:
     assert page.status == 502
 
 
-def test_m4_row_48_the_redirect_is_the_base_url_with_the_token_and_nothing_else(world):
+@row(48)
+def test_the_redirect_is_the_base_url_with_the_token_and_nothing_else(world):
     world.fb.scripts[REQUEST_TOKEN] = Reply(TOKEN)
     page = world.browser().begin(world.b)
     assert page.status == 303
@@ -61,7 +63,8 @@ def test_m4_row_48_the_redirect_is_the_base_url_with_the_token_and_nothing_else(
     assert signed["oauth_callback"] == f"https://app.example/complete/bitbucket-server/{world.b.integration_id}/"
 
 
-def test_m4_row_49_a_callback_that_is_not_confirmed_is_never_continued(world):
+@row(49)
+def test_a_callback_that_is_not_confirmed_is_never_continued(world):
     for confirmation, failure in {
         "": "AuthResponseError/missing_claim(oauth_callback_confirmed)",
         "&oauth_callback_confirmed=false": "AuthResponseError/invalid_claim(oauth_callback_confirmed)",
@@ -71,13 +74,15 @@ def test_m4_row_49_a_callback_that_is_not_confirmed_is_never_continued(world):
         begin_fails(world, Reply(f"oauth_token=T&oauth_token_secret=S{confirmation}"), failure)
 
 
-def test_m4_row_50_a_field_that_stands_there_twice_is_refused(world):
+@row(50)
+def test_a_field_that_stands_there_twice_is_refused(world):
     for twice in ("oauth_token=a&oauth_token=b", "oauth_token=a&oauth_token=a", "oauth_token=a&oauth%5Ftoken=b"):
         reply = Reply(f"{twice}&oauth_token_secret=S&oauth_callback_confirmed=true")
         begin_fails(world, reply, "AuthResponseError/malformed_response")
 
 
-def test_m4_row_51_an_answer_without_a_token_is_named_so(world):
+@row(51)
+def test_an_answer_without_a_token_is_named_so(world):
     for reply in (
         Reply("<html><form action='/login'>…</form></html>", headers=[("Content-Type", "text/html")]),
         Reply("<html>oauth_token</html>"),
@@ -88,7 +93,8 @@ def test_m4_row_51_an_answer_without_a_token_is_named_so(world):
         begin_fails(world, reply, "AuthResponseError/missing_claim(oauth_token)")
 
 
-def test_m4_row_52_a_token_of_other_characters_is_refused(world):
+@row(52)
+def test_a_token_of_other_characters_is_refused(world):
     rest = "&oauth_token_secret=S&oauth_callback_confirmed=true"
     for token in ("a%00b", "a%0d%0aSet-Cookie:x", "é", "%C3%A9", "a" * 256, "", "a+b"):
         begin_fails(world, Reply(f"oauth_token={token}{rest}"), "AuthResponseError/invalid_claim(oauth_token)")
@@ -99,13 +105,15 @@ def test_m4_row_52_a_token_of_other_characters_is_refused(world):
     assert "javascript" not in page.text
 
 
-def test_m4_row_53_any_other_status_is_an_error_after_one_request(world):
+@row(53)
+def test_any_other_status_is_an_error_after_one_request(world):
     for status in (201, 204, 206, 300, 301, 302, 303, 304, 307, 308, 418, 500, 503, 999):
         failure = "AuthProviderError/unavailable" if status in {500, 503} else "AuthProviderError/http_error"
         begin_fails(world, Reply(TOKEN, status, [LOCATION]), failure)
 
 
-def test_m4_row_54_the_declared_charset_plays_no_part(world):
+@row(54)
+def test_the_declared_charset_plays_no_part(world):
     for charset in ("nonexistent", "rot13", "utf-16", "utf-7", "punycode", "idna", "\x00", "", "x" * 1000):
         token = f"T{len(charset)}{charset[:1].strip(chr(0))}"
         body = f"oauth_token={token}&oauth_token_secret=S&oauth_callback_confirmed=true"
@@ -118,8 +126,9 @@ def test_m4_row_54_the_declared_charset_plays_no_part(world):
     assert world.last_failure() == "AuthResponseError/malformed_response"
 
 
+@row(55)
 @pytest.mark.parametrize("framing", ["Content-Length: 52428800", "Transfer-Encoding: chunked", "Connection: close"])
-def test_m4_row_55_a_flood_is_left_after_a_few_kilobytes(world, raw, framing):
+def test_a_flood_is_left_after_a_few_kilobytes(world, raw, framing):
     piece = b"a" * 8192
     if "chunked" in framing:
         piece = b"2000\r\n" + piece + b"\r\n"
@@ -142,8 +151,9 @@ def test_m4_row_55_a_flood_is_left_after_a_few_kilobytes(world, raw, framing):
     assert most < 5 * MEGABYTE
 
 
+@row(55)
 @pytest.mark.parametrize("limit", [("request token", 8), ("profile", 64)], ids=lambda limit: limit[0])
-def test_m4_row_55_the_limits_are_8_and_64_kilobytes(world, limit):
+def test_the_limits_are_8_and_64_kilobytes(world, limit):
     what, kilobytes = limit
     room = kilobytes * 1024
     browser = world.browser()
@@ -159,7 +169,8 @@ def test_m4_row_55_the_limits_are_8_and_64_kilobytes(world, limit):
     assert world.last_failure() == "AuthResponseError/malformed_response"
 
 
-def test_m4_row_56_a_compressed_answer_is_refused_without_looking_into_it(world):
+@row(56)
+def test_a_compressed_answer_is_refused_without_looking_into_it(world):
     bomb = gzip.compress(gzip.compress(bytes(100 * MEGABYTE), 9), 9)
     assert len(bomb) < 1000
     for encoding, body in {
@@ -175,7 +186,8 @@ def test_m4_row_56_a_compressed_answer_is_refused_without_looking_into_it(world)
     assert world.attempt(world.b).status == 303
 
 
-def test_m4_row_57_a_server_that_keeps_one_waiting_is_left_when_time_is_up(world, raw, monkeypatch):
+@row(57)
+def test_a_server_that_keeps_one_waiting_is_left_when_time_is_up(world, raw, monkeypatch):
     make = Integration.__init__
     monkeypatch.setattr(Integration, "__init__", lambda self, **fields: make(self, **(fields | {"timeout": 1.0})))
     world.change_integration(world.b, base_url="https://bb-b.test:7990")
@@ -202,7 +214,8 @@ def test_m4_row_57_a_server_that_keeps_one_waiting_is_left_when_time_is_up(world
         assert server.is_left_alone()
 
 
-def test_m4_row_58_what_is_no_http_is_a_failed_connection(world, raw):
+@row(58)
+def test_what_is_no_http_is_a_failed_connection(world, raw):
     head = b"HTTP/1.1 200 OK\r\n"
     failed, malformed = "AuthProviderError/connection_failed", "AuthResponseError/malformed_response"
     for data, failure in (
@@ -220,8 +233,9 @@ def test_m4_row_58_what_is_no_http_is_a_failed_connection(world, raw):
         assert len(server.requests) == 1
 
 
+@row(59)
 @pytest.mark.parametrize("place", ["body", "header"])
-def test_m4_row_59_a_problem_of_oauths_is_known_by_its_name_or_not_at_all(world, place):
+def test_a_problem_of_oauths_is_known_by_its_name_or_not_at_all(world, place):
     setting, refused = "AuthConfigurationError/invalid_setting", "AuthProviderError/http_error"
     for problem, failure, status in (
         ("consumer_key_unknown", f"{setting}(consumer_key)", 503),
@@ -241,19 +255,22 @@ def test_m4_row_59_a_problem_of_oauths_is_known_by_its_name_or_not_at_all(world,
         assert "<script>" not in world.pages[-1].text
 
 
-def test_m4_row_60_a_server_that_limits_us_does_not_say_for_how_long(world):
+@row(60)
+def test_a_server_that_limits_us_does_not_say_for_how_long(world):
     for wish in ("999999999", "1\tx", "1" * 500):
         begin_fails(world, Reply("", 429, [("Retry-After", wish)]), "AuthProviderError/rate_limited", 503)
         assert world.pages[-1].header("Retry-After") == "60"
 
 
-def test_m4_row_61_a_server_cannot_say_that_the_person_declined(world):
+@row(61)
+def test_a_server_cannot_say_that_the_person_declined(world):
     body = '{"error":"access_denied","error_description":"<b>"}'
     begin_fails(world, Reply(body, 401, [JSON]), "AuthProviderError/http_error")
     assert "<b>" not in world.pages[-1].text
 
 
-def test_m4_row_62_a_deep_profile_ends_in_an_error_of_its_own(world):
+@row(62)
+def test_a_deep_profile_ends_in_an_error_of_its_own(world):
     malformed, refused = "AuthResponseError/malformed_response", "AuthProviderError/http_error"
     for deep in ("[" * 100_000, '{"a":' * 100_000):
         profile_fails(world, Reply(deep, headers=[JSON]), {malformed})
@@ -264,7 +281,8 @@ def test_m4_row_62_a_deep_profile_ends_in_an_error_of_its_own(world):
         profile_fails(world, Reply(deep, 401, [JSON]), {refused})
 
 
-def test_m4_row_63_a_profile_that_is_no_json_object_is_malformed(world):
+@row(63)
+def test_a_profile_that_is_no_json_object_is_malformed(world):
     for body in (
         b"[]",
         b"null",

@@ -1,4 +1,4 @@
-"""M3: the way back from Bitbucket."""
+"""The way back from Bitbucket."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from social_bitbucket_server import pending
 from tests.scripted_server import Reply
+from tests.security.rows import row
 from tests.security.world import (
     ACCESS_TOKEN,
     HOST,
@@ -77,8 +78,9 @@ def send(world: World, method: str, target: str, body: str | None = None, cookie
         connection.close()
 
 
+@row(31)
 @everywhere
-def test_m3_row_31_a_callback_without_a_session_is_refused(world):
+def test_a_callback_without_a_session_is_refused(world):
     login = Login(world)
     with world.nothing_new():
         page = login.come_back(world.browser())
@@ -87,8 +89,9 @@ def test_m3_row_31_a_callback_without_a_session_is_refused(world):
     assert login.out == 0
 
 
+@row(32)
 @everywhere
-def test_m3_row_32_a_callback_in_another_browsers_session_is_refused_and_the_login_stays_usable(world):
+def test_a_callback_in_another_browsers_session_is_refused_and_the_login_stays_usable(world):
     other, login = Login(world), Login(world)
     with world.nothing_new():
         page = login.come_back(other.browser)
@@ -98,8 +101,9 @@ def test_m3_row_32_a_callback_in_another_browsers_session_is_refused_and_the_log
     assert other.still_works()
 
 
+@row(33)
 @everywhere
-def test_m3_row_33_a_callback_without_a_request_token_is_refused(world):
+def test_a_callback_without_a_request_token_is_refused(world):
     login = Login(world)
     page = login.browser.get(world.a.callback(oauth_verifier=login.verifier))
     assert_refused(world, page, "missing_parameter(oauth_token)")
@@ -107,8 +111,9 @@ def test_m3_row_33_a_callback_without_a_request_token_is_refused(world):
     assert login.still_works()
 
 
+@row(34)
 @everywhere
-def test_m3_row_34_a_callback_without_a_verifier_is_refused(world):
+def test_a_callback_without_a_verifier_is_refused(world):
     login = Login(world)
     page = login.browser.get(world.a.callback(oauth_token=login.token))
     assert_refused(world, page, "missing_parameter(oauth_verifier)")
@@ -116,8 +121,9 @@ def test_m3_row_34_a_callback_without_a_verifier_is_refused(world):
     assert login.still_works()
 
 
+@row(35)
 @everywhere
-def test_m3_row_35_a_verifier_of_another_form_is_refused(world):
+def test_a_verifier_of_another_form_is_refused(world):
     login = Login(world)
     for verifier, code in [
         ("", "missing_parameter"),
@@ -132,8 +138,9 @@ def test_m3_row_35_a_verifier_of_another_form_is_refused(world):
     assert login.still_works()
 
 
+@row(36)
 @everywhere
-def test_m3_row_36_deny_goes_to_the_login_page_and_consumes_the_login(world):
+def test_deny_goes_to_the_login_page_and_consumes_the_login(world):
     login = Login(world)
     with world.nothing_new():
         page = login.come_back(oauth_verifier="denied")
@@ -146,16 +153,18 @@ def test_m3_row_36_deny_goes_to_the_login_page_and_consumes_the_login(world):
     assert login.out == 0
 
 
+@row(37)
 @everywhere
-def test_m3_row_37_a_refusal_of_the_own_login_is_a_cancelled_one(world):
+def test_a_refusal_of_the_own_login_is_a_cancelled_one(world):
     login = Login(world)
     page = login.browser.get(world.a.callback(oauth_problem="user_refused", oauth_token=login.token))
     assert (page.status, page.location) == (303, world.a.declined_path)
     assert login.out == 0
 
 
+@row(37)
 @everywhere
-def test_m3_row_37_a_refusal_without_a_session_shows_and_logs_nothing_of_it(world, caplog):
+def test_a_refusal_without_a_session_shows_and_logs_nothing_of_it(world, caplog):
     stranger = world.browser()
     failures = len(world.events("login.failure"))
     page = stranger.get(world.a.callback(oauth_problem="<script>alert(1)</script>\r\nFAKE"))
@@ -165,8 +174,9 @@ def test_m3_row_37_a_refusal_without_a_session_shows_and_logs_nothing_of_it(worl
     assert len(world.events("login.failure")) == failures + 1
 
 
+@row(38)
 @everywhere
-def test_m3_row_38_a_callback_of_another_form_is_refused(world):
+def test_a_callback_of_another_form_is_refused(world):
     login = Login(world)
     token, verifier = f"oauth_token={login.token}", f"oauth_verifier={login.verifier}"
     path = world.a.callback()
@@ -185,8 +195,9 @@ def test_m3_row_38_a_callback_of_another_form_is_refused(world):
     assert login.still_works()
 
 
+@row(39)
 @everywhere
-def test_m3_row_39_a_callback_at_another_integrations_address_is_refused(world):
+def test_a_callback_at_another_integrations_address_is_refused(world):
     login = Login(world)
     assert login.browser.begin(world.b).status == 303
     asked = len(world.fa.received), len(world.fb.received)
@@ -197,8 +208,9 @@ def test_m3_row_39_a_callback_at_another_integrations_address_is_refused(world):
     assert (len(world.fa.received), len(world.fb.received)) == asked
 
 
+@row(39)
 @everywhere
-def test_m3_row_39_a_changed_integration_is_no_mix_up(world):
+def test_a_changed_integration_is_no_mix_up(world):
     login = Login(world)
     world.change_integration(world.a, consumer_key="another-consumer")
     page = login.come_back()
@@ -209,8 +221,9 @@ def test_m3_row_39_a_changed_integration_is_no_mix_up(world):
     assert login.out == 0
 
 
+@row(40)
 @everywhere
-def test_m3_row_40_a_token_of_another_servers_login_is_not_taken(world):
+def test_a_token_of_another_servers_login_is_not_taken(world):
     login, victim = Login(world), world.browser()
     world.fb.scripts[REQUEST_TOKEN] = Reply(
         f"oauth_token={login.token}&oauth_token_secret=s&oauth_callback_confirmed=true"
@@ -229,16 +242,18 @@ def test_m3_row_40_a_token_of_another_servers_login_is_not_taken(world):
     assert login.still_works()
 
 
+@row(40)
 @everywhere
-def test_m3_row_40_a_token_with_bad_characters_is_no_mix_up(world):
+def test_a_token_with_bad_characters_is_no_mix_up(world):
     world.fb.scripts[REQUEST_TOKEN] = Reply("oauth_token=%00&oauth_token_secret=s&oauth_callback_confirmed=true")
     assert world.browser().begin(world.b).status == 502
     assert world.events("login.failure")[-1]["problem"] == "token_invalid"
     assert not world.events("login.mixup")
 
 
+@row(41)
 @everywhere
-def test_m3_row_41_a_callback_works_once(world):
+def test_a_callback_works_once(world):
     login = Login(world)
     assert login.come_back().status == 303
     with world.nothing_new():
@@ -248,8 +263,9 @@ def test_m3_row_41_a_callback_works_once(world):
     assert world.fa.count(ACCESS_TOKEN) == 1
 
 
+@row(42)
 @everywhere_and_on_every_database
-def test_m3_row_42_of_parallel_callbacks_one_works(world):
+def test_of_parallel_callbacks_one_works(world):
     login = Login(world)
     all_at_once = threading.Barrier(8)
 
@@ -266,8 +282,9 @@ def test_m3_row_42_of_parallel_callbacks_one_works(world):
     assert world.counts()[1] == 1
 
 
+@row(43)
 @everywhere
-def test_m3_row_43_an_old_cookie_repeats_nothing(world):
+def test_an_old_cookie_repeats_nothing(world):
     login = Login(world)
     before = dict(login.browser.cookies)
     assert login.come_back().status == 303
@@ -279,8 +296,9 @@ def test_m3_row_43_an_old_cookie_repeats_nothing(world):
     assert login.out == asked
 
 
+@row(44)
 @everywhere
-def test_m3_row_44_a_login_ends_after_ten_minutes(world, monkeypatch):
+def test_a_login_ends_after_ten_minutes(world, monkeypatch):
     login = Login(world)
     began = time.time()
     monkeypatch.setattr(pending.time, "time", lambda: began + 10 * 60 + 1)
@@ -291,8 +309,9 @@ def test_m3_row_44_a_login_ends_after_ten_minutes(world, monkeypatch):
     assert login.out == 0
 
 
+@row(45)
 @everywhere
-def test_m3_row_45_a_rejected_token_is_not_tried_again(world):
+def test_a_rejected_token_is_not_tried_again(world):
     login = Login(world)
     world.fa.scripts[ACCESS_TOKEN] = Reply("oauth_problem=token_rejected", 401)
     with world.nothing_new():
@@ -303,8 +322,9 @@ def test_m3_row_45_a_rejected_token_is_not_tried_again(world):
     assert world.fa.count(ACCESS_TOKEN) == 1
 
 
+@row(46)
 @everywhere
-def test_m3_row_46_a_login_that_somebody_else_began_shows_nothing_of_it(world):
+def test_a_login_that_somebody_else_began_shows_nothing_of_it(world):
     attackers = Login(world)
     victim = world.browser()
     with world.nothing_new():
@@ -317,9 +337,10 @@ def test_m3_row_46_a_login_that_somebody_else_began_shows_nothing_of_it(world):
     assert attackers.out == 0
 
 
+@row(47)
 @everywhere
 @pytest.mark.parametrize("becomes", ["disabled", "deleted"])
-def test_m3_row_47_an_integration_that_is_gone_is_not_there(world, becomes):
+def test_an_integration_that_is_gone_is_not_there(world, becomes):
     login = Login(world)
     world.take_away(world.a, delete=becomes == "deleted")
     with world.nothing_new():
@@ -329,7 +350,7 @@ def test_m3_row_47_an_integration_that_is_gone_is_not_there(world, becomes):
 
 
 @everywhere
-def test_m3_every_login_that_is_not_under_way_says_so_in_the_same_words(world, monkeypatch):
+def test_every_login_that_is_not_under_way_says_so_in_the_same_words(world, monkeypatch):
     """Unknown, finished, cancelled, of another integration, too old: nobody learns which one it was."""
     finished, denied, mixed_up, late = Login(world), Login(world), Login(world), Login(world)
     finished.come_back()
@@ -351,7 +372,7 @@ def test_m3_every_login_that_is_not_under_way_says_so_in_the_same_words(world, m
     assert other.without_reference == as_at_b.replace(world.a.login_path, world.b.login_path)
 
 
-def test_m3_the_transaction_in_the_log_is_the_same_from_begin_to_end(world):
+def test_the_transaction_in_the_log_is_the_same_from_begin_to_end(world):
     login = Login(world)
     login.come_back()
     login.come_back()

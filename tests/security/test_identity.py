@@ -1,4 +1,4 @@
-"""M1: who somebody is."""
+"""Who somebody is."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from demo_app import database
 from demo_app.models import SocialStorage, User
 from social_bitbucket_server.transport import DOCUMENT_LIMIT
 from tests.scripted_server import Reply
+from tests.security.rows import row
 from tests.security.world import (
     ALICE,
     JSON,
@@ -57,8 +58,9 @@ def refused(world, status: int, expected: str, problem: str = "") -> None:
         assert world.events("login.failure")[-1]["problem"] == problem
 
 
+@row(1)
 @everywhere
-def test_m1_row_01_equal_ids_of_two_servers_are_two_people(world):
+def test_equal_ids_of_two_servers_are_two_people(world):
     alice, mallory = world.browser(), world.browser()
     assert alice.log_in(world.a, "alice").status == 303
     assert mallory.log_in(world.b, "mallory").status == 303
@@ -66,7 +68,8 @@ def test_m1_row_01_equal_ids_of_two_servers_are_two_people(world):
     assert world.identities() == {f"{world.a.namespace}:42": first.id, f"{world.b.namespace}:42": second.id}
 
 
-def test_m1_row_01_each_sees_their_own_organization(world):
+@row(1)
+def test_each_sees_their_own_organization(world):
     alice, mallory = world.browser(), world.browser()
     alice.log_in(world.a, "alice")
     mallory.log_in(world.b, "mallory")
@@ -75,8 +78,9 @@ def test_m1_row_01_each_sees_their_own_organization(world):
     assert len(world.events("login.success")) == 2
 
 
+@row(2)
 @everywhere
-def test_m1_row_02_an_equal_email_address_merges_nobody(world):
+def test_an_equal_email_address_merges_nobody(world):
     world.browser().log_in(world.a, "alice")
     world.fb.knows(person(7, "eve", emailAddress=ALICE["emailAddress"]))
     assert world.browser().log_in(world.b, "eve").status == 303
@@ -86,8 +90,9 @@ def test_m1_row_02_an_equal_email_address_merges_nobody(world):
     assert first.email == second.email == ALICE["emailAddress"]
 
 
+@row(3)
 @everywhere
-def test_m1_row_03_whoever_has_an_email_address_first_does_not_own_it(world):
+def test_whoever_has_an_email_address_first_does_not_own_it(world):
     world.fb.knows(MALLORY | {"emailAddress": ALICE["emailAddress"]})
     assert world.browser().log_in(world.b, "mallory").status == 303
     assert world.browser().log_in(world.a, "alice").status == 303
@@ -95,8 +100,9 @@ def test_m1_row_03_whoever_has_an_email_address_first_does_not_own_it(world):
     assert world.identities() == {f"{world.b.namespace}:42": mallory.id, f"{world.a.namespace}:42": alice.id}
 
 
+@row(4)
 @everywhere
-def test_m1_row_04_an_equal_name_merges_nobody(world):
+def test_an_equal_name_merges_nobody(world):
     world.browser().log_in(world.a, "alice")
     world.fb.knows(person(9, "alice", displayName="Alice CEO"))
     assert world.browser().log_in(world.b, "alice").status == 303
@@ -104,7 +110,8 @@ def test_m1_row_04_an_equal_name_merges_nobody(world):
     assert world.identities() == {f"{world.a.namespace}:42": alice.id, f"{world.b.namespace}:9": impostor.id}
 
 
-def test_m1_row_04_equal_names_are_two_people_and_the_page_says_where(world):
+@row(4)
+def test_equal_names_are_two_people_and_the_page_says_where(world):
     world.browser().log_in(world.a, "alice")
     world.fb.knows(person(9, "alice", displayName="Alice CEO"))
     impostor = world.browser()
@@ -115,8 +122,9 @@ def test_m1_row_04_equal_names_are_two_people_and_the_page_says_where(world):
     assert "alice @ Organization B" in impostor.get(world.b.account_path).text
 
 
+@row(5)
 @everywhere
-def test_m1_row_05_one_server_in_two_organizations_makes_two_people(world):
+def test_one_server_in_two_organizations_makes_two_people(world):
     other = world.make_place("c", world.fa)
     assert world.browser().log_in(world.a, "alice").status == 303
     assert world.browser().log_in(other, "alice").status == 303
@@ -125,7 +133,8 @@ def test_m1_row_05_one_server_in_two_organizations_makes_two_people(world):
     assert world.identities() == {f"{world.a.namespace}:42": first.id, f"{other.namespace}:42": second.id}
 
 
-def test_m1_row_05_each_session_sees_its_own_organization_alone(world):
+@row(5)
+def test_each_session_sees_its_own_organization_alone(world):
     other = world.make_place("c", world.fa)
     at_a, at_c = world.browser(), world.browser()
     at_a.log_in(world.a, "alice")
@@ -134,8 +143,9 @@ def test_m1_row_05_each_session_sees_its_own_organization_alone(world):
     assert (at_c.get(other.account_path).status, at_c.get(world.a.account_path).status) == (200, 404)
 
 
+@row(6)
 @everywhere
-def test_m1_row_06_nothing_but_a_positive_integer_is_an_id(world):
+def test_nothing_but_a_positive_integer_is_an_id(world):
     for value in ("null", "..."):
         world.fa.scripts[ALICES_RECORD] = alice_with("id", value)
         refused(world, 502, "AuthResponseError/missing_claim(id)")
@@ -153,21 +163,24 @@ def test_m1_row_06_nothing_but_a_positive_integer_is_an_id(world):
     assert list(world.identities()) == [f"{world.a.namespace}:{2**63 - 1}"]
 
 
+@row(7)
 @everywhere
-def test_m1_row_07_a_record_with_two_ids_is_refused(world):
+def test_a_record_with_two_ids_is_refused(world):
     rest = json.dumps({name: value for name, value in ALICE.items() if name != "id"}).removeprefix("{")
     world.fa.scripts[ALICES_RECORD] = says('{"id":42,"id":43,' + rest)
     refused(world, 502, "AuthResponseError/malformed_response")
 
 
+@row(8)
 @everywhere
-def test_m1_row_08_a_new_person_who_is_inactive_is_refused(world):
+def test_a_new_person_who_is_inactive_is_refused(world):
     world.fa.knows(ALICE | {"active": False})
     refused(world, 403, "AuthPolicyError/authentication_disallowed", problem="account_inactive")
     assert not world.events("user.disabled")
 
 
-def test_m1_row_08_a_known_person_who_became_inactive_is_disabled_and_logged_out(world):
+@row(8)
+def test_a_known_person_who_became_inactive_is_disabled_and_logged_out(world):
     browsers = [world.browser(), world.browser()]
     for browser in browsers:
         browser.log_in(world.a, "alice")
@@ -185,8 +198,9 @@ def test_m1_row_08_a_known_person_who_became_inactive_is_disabled_and_logged_out
     assert world.events("login.failure")[-1]["problem"] == "person_disabled"
 
 
+@row(8)
 @everywhere
-def test_m1_row_08_an_inactive_account_disables_nobody_of_another_server(world):
+def test_an_inactive_account_disables_nobody_of_another_server(world):
     alice = world.browser()
     alice.log_in(world.a, "alice")
     world.fb.knows(MALLORY | {"active": False})
@@ -194,8 +208,9 @@ def test_m1_row_08_an_inactive_account_disables_nobody_of_another_server(world):
     assert alice.get(world.a.account_path).status == 200
 
 
+@row(8)
 @everywhere
-def test_m1_row_08_an_empty_refusal_disables_nobody(world):
+def test_an_empty_refusal_disables_nobody(world):
     """It does not say who is meant."""
     alice = world.browser()
     alice.log_in(world.a, "alice")
@@ -204,8 +219,9 @@ def test_m1_row_08_an_empty_refusal_disables_nobody(world):
     assert alice.get(world.a.account_path).status == 200
 
 
+@row(9)
 @everywhere
-def test_m1_row_09_active_is_true_or_false_and_nothing_else(world):
+def test_active_is_true_or_false_and_nothing_else(world):
     for value, code in (
         ("...", "missing_claim"),
         ("null", "missing_claim"),
@@ -216,8 +232,9 @@ def test_m1_row_09_active_is_true_or_false_and_nothing_else(world):
         refused(world, 502, f"AuthResponseError/{code}(active)")
 
 
+@row(10)
 @everywhere
-def test_m1_row_10_only_people_log_in(world):
+def test_only_people_log_in(world):
     world.fa.scripts[ALICES_RECORD] = alice_with("type", '"SERVICE"')
     refused(world, 403, "AuthPolicyError/authentication_disallowed", problem="account_not_a_person")
     world.fa.scripts[ALICES_RECORD] = alice_with("type", "...")
@@ -226,8 +243,9 @@ def test_m1_row_10_only_people_log_in(world):
     assert world.browser().log_in(world.a, "alice").status == 303
 
 
+@row(11)
 @everywhere
-def test_m1_row_11_the_record_is_that_of_the_authenticated_name(world):
+def test_the_record_is_that_of_the_authenticated_name(world):
     admin = person(1, "admin", slug="alice")
     world.fa.scripts[ALICES_RECORD] = says(json.dumps(admin))
     for found in ([admin], [ALICE, ALICE | {"id": 43}, admin]):
@@ -238,31 +256,35 @@ def test_m1_row_11_the_record_is_that_of_the_authenticated_name(world):
     assert list(world.identities()) == [f"{world.a.namespace}:42"]
 
 
+@row(12)
 @everywhere
-def test_m1_row_12_an_answer_that_names_nobody_logs_nobody_in(world):
+def test_an_answer_that_names_nobody_logs_nobody_in(world):
     world.fa.scripts[PROPERTIES] = named()
     world.fa.scripts[WHOAMI] = Reply("")
     refused(world, 502, "AuthResponseError/missing_claim(X-AUSERNAME)")
     assert not [path for path in world.fa.paths() if path.startswith(USERS)]
 
 
+@row(12)
 @everywhere
-def test_m1_row_12_whoami_helps_where_a_proxy_takes_the_header_away(world):
+def test_whoami_helps_where_a_proxy_takes_the_header_away(world):
     world.fa.scripts[PROPERTIES] = named()
     world.fa.scripts[WHOAMI] = Reply("alice")
     assert world.browser().log_in(world.a, "alice").status == 303
     assert list(world.identities()) == [f"{world.a.namespace}:42"]
 
 
+@row(13)
 @everywhere
-def test_m1_row_13_two_names_are_none(world):
+def test_two_names_are_none(world):
     world.fa.scripts[PROPERTIES] = named("alice", "admin")
     refused(world, 502, "AuthResponseError/invalid_claim(X-AUSERNAME)")
     assert not [path for path in world.fa.paths() if path.startswith(USERS)]
 
 
+@row(14)
 @everywhere
-def test_m1_row_14_a_name_never_becomes_another_path(world):
+def test_a_name_never_becomes_another_path(world):
     for name in ("..", ".", "../../x", "a/b", "a\\b", "%2e%2e", "%0d%0a", "a%0d%0ab", "%00", "a%00b", "x" * 300):
         world.fa.scripts[PROPERTIES] = named(name)
         refused(world, 502, "AuthResponseError/invalid_claim(X-AUSERNAME)")
@@ -276,8 +298,9 @@ def test_m1_row_14_a_name_never_becomes_another_path(world):
         assert asked == [f"{USERS}/{quote(name, safe='')}?avatarSize=48"]
 
 
+@row(14)
 @everywhere
-def test_m1_row_14_a_name_that_is_no_slug_is_searched_for(world):
+def test_a_name_that_is_no_slug_is_searched_for(world):
     world.fa.knows(person(44, "alice@corp", slug="alice_corp"))
     world.fa.knows(person(45, "alice@corp.example"))
     assert world.browser().log_in(world.a, "alice@corp").status == 303
@@ -288,7 +311,8 @@ def test_m1_row_14_a_name_that_is_no_slug_is_searched_for(world):
 MUTABLE = {"username", "email", "display_name"}
 
 
-def test_m1_row_15_no_other_field_reaches_the_person(world):
+@row(15)
+def test_no_other_field_reaches_the_person(world):
     world.browser().log_in(world.a, "alice")
     (before,) = world.users()
     injected = {"is_admin": True, "is_owner": True, "role": "owner", "org_id": world.b.organization_id}
@@ -304,7 +328,8 @@ def test_m1_row_15_no_other_field_reaches_the_person(world):
     assert after.display_name == "Alice B."
 
 
-def test_m1_row_15_the_fields_do_not_reach_a_new_person_either(world):
+@row(15)
+def test_the_fields_do_not_reach_a_new_person_either(world):
     world.fa.knows(
         ALICE | {"is_owner": True, "role": "owner", "organization_id": world.b.organization_id, "password": "x"}
     )
@@ -313,8 +338,9 @@ def test_m1_row_15_the_fields_do_not_reach_a_new_person_either(world):
     assert (alice.is_owner, alice.password_hash, alice.organization_id) == (False, None, world.a.organization_id)
 
 
+@row(15)
 @everywhere
-def test_m1_row_15_nobody_becomes_more_than_a_person_by_what_a_server_says(world):
+def test_nobody_becomes_more_than_a_person_by_what_a_server_says(world):
     powers = ("is_staff", "is_superuser", "is_admin", "is_owner", "is_active_admin")
     world.fa.knows(ALICE | dict.fromkeys(powers, True) | {"password": "x", "groups": [1], "user_permissions": [1]})
     assert world.browser().log_in(world.a, "alice").status == 303
@@ -323,14 +349,16 @@ def test_m1_row_15_nobody_becomes_more_than_a_person_by_what_a_server_says(world
     assert not (getattr(alice, "has_usable_password", None) and alice.has_usable_password())
 
 
+@row(16)
 @everywhere
-def test_m1_row_16_injected_tokens_are_kept_nowhere(world):
+def test_injected_tokens_are_kept_nowhere(world):
     world.fa.knows(ALICE | {"access_token": "INJECTED", "partial_token": "INJECTED", "refresh_token": "INJECTED"})
     assert world.browser().log_in(world.a, "alice").status == 303
     assert "INJECTED" not in world.everything_stored()
 
 
-def test_m1_row_17_display_names_are_cleaned(world):
+@row(17)
+def test_display_names_are_cleaned(world):
     for raw, shown in ((r'"a\u0000b"', "ab"), (r'"\u202eb\u202da"', "ba"), (r'"\u202e"', "alice")):
         world.fa.scripts[ALICES_RECORD] = alice_with("displayName", raw)
         assert world.browser().log_in(world.a, "alice").status == 303
@@ -338,15 +366,17 @@ def test_m1_row_17_display_names_are_cleaned(world):
         assert alice.display_name == shown
 
 
+@row(17)
 @everywhere
-def test_m1_row_17_what_is_no_display_name_is_refused(world):
+def test_what_is_no_display_name_is_refused(world):
     world.fa.scripts[ALICES_RECORD] = alice_with("displayName", r'"\ud800"')
     refused(world, 502, "AuthResponseError/malformed_response")
     world.fa.scripts[ALICES_RECORD] = alice_with("displayName", '["x"]')
     refused(world, 502, "AuthResponseError/invalid_claim(displayName)")
 
 
-def test_m1_row_17_a_display_name_is_kept_as_it_is_and_shown_escaped(world):
+@row(17)
+def test_a_display_name_is_kept_as_it_is_and_shown_escaped(world):
     name = "<script>alert(1)</script>"
     world.fa.knows(ALICE | {"displayName": name})
     browser = world.browser()
@@ -358,7 +388,8 @@ def test_m1_row_17_a_display_name_is_kept_as_it_is_and_shown_escaped(world):
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
-def test_m1_row_17_a_long_display_name_is_cut(world):
+@row(17)
+def test_a_long_display_name_is_cut(world):
     """A name of 1 MB cannot arrive, because answers end at 64 KiB; so this is the longest one that does."""
     empty = len(json.dumps(ALICE | {"displayName": ""}))
     longest = ALICE | {"displayName": "x" * (DOCUMENT_LIMIT - empty)}
@@ -371,8 +402,9 @@ def test_m1_row_17_a_long_display_name_is_cut(world):
     refused(world, 502, "AuthResponseError/malformed_response")
 
 
+@row(18)
 @on_every_database
-def test_m1_row_18_two_first_logins_at_once_make_one_person(world):
+def test_two_first_logins_at_once_make_one_person(world):
     browsers = [world.browser(), world.browser()]
     callbacks = []
     for browser in browsers:
@@ -397,8 +429,9 @@ def test_m1_row_18_two_first_logins_at_once_make_one_person(world):
     assert len(world.events("user.created")) == len(["owner of A", "owner of B", "alice"])
 
 
+@row(18)
 @everywhere
-def test_m1_row_18_who_looked_before_the_other_one_wrote_goes_on_as_the_same_person(world, monkeypatch):
+def test_who_looked_before_the_other_one_wrote_goes_on_as_the_same_person(world, monkeypatch):
     late, early = world.browser(), world.browser()
     begun = late.begin(world.a)
     assert early.log_in(world.a, "alice").status == 303
@@ -419,7 +452,7 @@ def test_m1_row_18_who_looked_before_the_other_one_wrote_goes_on_as_the_same_per
 # Renaming and re-creating accounts in Bitbucket
 
 
-def test_m1_the_same_id_under_a_new_name_is_the_same_person_with_the_new_name(world):
+def test_the_same_id_under_a_new_name_is_the_same_person_with_the_new_name(world):
     world.browser().log_in(world.a, "alice")
     world.fa.people.clear()
     world.fa.knows(person(42, "alice.smith"))
@@ -433,7 +466,7 @@ def test_m1_the_same_id_under_a_new_name_is_the_same_person_with_the_new_name(wo
     assert len(world.events("user.renamed")) == 1
 
 
-def test_m1_a_new_name_that_somebody_else_has_gets_a_number(world):
+def test_a_new_name_that_somebody_else_has_gets_a_number(world):
     world.browser().log_in(world.a, "alice")
     world.fa.knows(person(43, "bob"))
     world.browser().log_in(world.a, "bob")
@@ -445,7 +478,7 @@ def test_m1_a_new_name_that_somebody_else_has_gets_a_number(world):
     assert len(world.events("user.renamed")) == 1, "the number is ours, not a new name"
 
 
-def test_m1_the_same_name_under_a_new_id_is_another_person(world):
+def test_the_same_name_under_a_new_id_is_another_person(world):
     world.browser().log_in(world.a, "alice")
     world.fa.knows(ALICE | {"id": 77})
     assert world.browser().log_in(world.a, "alice").status == 303
@@ -455,15 +488,17 @@ def test_m1_the_same_name_under_a_new_id_is_another_person(world):
     assert not world.events("user.renamed")
 
 
+@row(1)
 @everywhere
-def test_m1_identities_are_namespaces_and_numbers(world):
+def test_identities_are_namespaces_and_numbers(world):
     world.browser().log_in(world.a, "alice")
     world.browser().log_in(world.b, "mallory")
     for uid in world.identities():
         assert re.fullmatch(r"[0-9a-f]{32}:[1-9][0-9]{0,18}", uid)
 
 
-def test_m1_the_database_itself_refuses_a_second_identity(world):
+@row(18)
+def test_the_database_itself_refuses_a_second_identity(world):
     world.browser().log_in(world.a, "alice")
     with world.context():
         known = database.session.query(SocialStorage.user).one()

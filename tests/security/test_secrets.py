@@ -1,4 +1,4 @@
-"""M6: keys, tokens and verifiers stay where they belong, and a lost or changed key fails closed."""
+"""Keys, tokens and verifiers stay where they belong, and a lost or changed key fails closed."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.secret import opaque
 from social_bitbucket_server.tokens import StoredToken
 from tests.scripted_server import Received, Reply
+from tests.security.rows import row
 from tests.security.world import (
     ACCESS_TOKEN,
     REQUEST_TOKEN,
@@ -72,8 +73,9 @@ def new_key(world: World) -> str:
 # Nothing is stored, logged or shown
 
 
+@row(81)
 @everywhere
-def test_m6_row_81_nothing_of_a_login_is_stored_but_who_it_was(world):
+def test_nothing_of_a_login_is_stored_but_who_it_was(world):
     for place, name in ((world.a, "alice"), (world.b, "mallory")):
         assert world.browser().log_in(place, name).status == 303
     assert world.browser().begin(world.a).status == 303  # and never comes back
@@ -81,7 +83,8 @@ def test_m6_row_81_nothing_of_a_login_is_stored_but_who_it_was(world):
     assert world.transactions() == 1
 
 
-def test_m6_row_81_the_database_and_its_files_hold_nothing_else(world):
+@row(81)
+def test_the_database_and_its_files_hold_nothing_else(world):
     assert world.browser().log_in(world.a, "alice").status == 303
     assert world.browser().begin(world.a).status == 303
     identity: Any = SocialStorage.user
@@ -98,8 +101,9 @@ def test_m6_row_81_the_database_and_its_files_hold_nothing_else(world):
         assert leaks(world, path.read_bytes().decode("latin-1")) == [], path.name
 
 
+@row(81)
 @everywhere
-def test_m6_row_81_a_login_that_is_over_leaves_no_transaction(world):
+def test_a_login_that_is_over_leaves_no_transaction(world):
     world.browser().log_in(world.b, "mallory")
     assert world.transactions() == 0
 
@@ -115,8 +119,9 @@ class Everything(logging.Handler):
         self.lines.append(f"{self.format(record)} {record.args!r}")
 
 
+@row(82)
 @everywhere
-def test_m6_row_82_no_log_at_any_level_holds_a_secret(world):
+def test_no_log_at_any_level_holds_a_secret(world):
     root, everything = logging.getLogger(), Everything()
     kept, level = root.handlers[:], root.level
 
@@ -200,8 +205,9 @@ class Watching:
                 )
 
 
+@row(83)
 @everywhere
-def test_m6_row_83_no_local_variable_on_the_way_shows_a_secret(world):
+def test_no_local_variable_on_the_way_shows_a_secret(world):
     browser = world.stranger(Uncollected)
     with Watching(world) as watching:
         done = browser.log_in(world.b, "mallory")
@@ -230,8 +236,9 @@ def way_of(error: BaseException, world: World) -> TracebackType | None:
     return way
 
 
+@row(83)
 @everywhere
-def test_m6_row_83_no_traceback_with_local_variables_shows_a_secret(world, monkeypatch, caplog):
+def test_no_traceback_with_local_variables_shows_a_secret(world, monkeypatch, caplog):
     """Whatever fails, wherever it fails: what an error tracker would get to see."""
 
     def fail(*_: Any, **__: Any) -> None:
@@ -293,8 +300,9 @@ def test_m6_row_83_no_traceback_with_local_variables_shows_a_secret(world, monke
             assert leaks(world, shown) == [], (stage, name, shown)
 
 
+@row(84)
 @everywhere
-def test_m6_row_84_nothing_that_holds_a_secret_shows_it(world):
+def test_nothing_that_holds_a_secret_shows_it(world):
     integration, backend = world.find(world.b), world.backend(world.b)
     client = Client(integration)
     secret = world.canaries.new("ACCESS")
@@ -348,8 +356,9 @@ def opens_nothing(world: World) -> bool:
     )
 
 
+@row(85)
 @everywhere
-def test_m6_row_85_another_ring_opens_nothing_and_changes_nothing(world):
+def test_another_ring_opens_nothing_and_changes_nothing(world):
     before = world.sealed_keys()
     world.use_ring(f"1:{new_key(world)}")
     if world.health_path:
@@ -360,7 +369,8 @@ def test_m6_row_85_another_ring_opens_nothing_and_changes_nothing(world):
     assert world.browser().get(world.b.login_path).status == 200
 
 
-def test_m6_row_85_after_a_lost_ring_the_owner_makes_a_new_key_pair(world):
+@row(85)
+def test_after_a_lost_ring_the_owner_makes_a_new_key_pair(world):
     world.use_ring(f"2:{new_key(world)}")
     owner = world.browser()
     assert owner.log_owner_in(world.b).status == 303
@@ -377,7 +387,8 @@ def test_m6_row_85_after_a_lost_ring_the_owner_makes_a_new_key_pair(world):
     assert world.browser().get("/healthz").status == 200
 
 
-def test_m6_row_85_a_ring_that_is_gone_is_not_made_anew(world):
+@row(85)
+def test_a_ring_that_is_gone_is_not_made_anew(world):
     file = Path(world.config["INSTANCE_PATH"]) / "key_ring"
     text = file.read_text()
     file.unlink()
@@ -388,8 +399,9 @@ def test_m6_row_85_a_ring_that_is_gone_is_not_made_anew(world):
     assert world.attempt(world.b).status == 303
 
 
+@row(86)
 @everywhere
-def test_m6_row_86_a_ring_is_rotated_without_losing_a_key(world):
+def test_a_ring_is_rotated_without_losing_a_key(world):
     old, new = world.ring, new_key(world)
 
     def begins() -> bool:
@@ -417,8 +429,9 @@ def test_m6_row_86_a_ring_is_rotated_without_losing_a_key(world):
     assert world.sealed_keys() == sealed
 
 
+@row(86)
 @everywhere
-def test_m6_row_86_an_interrupted_rewrap_is_taken_up_again(world, monkeypatch):
+def test_an_interrupted_rewrap_is_taken_up_again(world, monkeypatch):
     world.use_ring(f"2:{new_key(world)},{world.ring}")
     reseal, calls = KeyRing.reseal, iter((True, False))
 
@@ -437,7 +450,8 @@ def test_m6_row_86_an_interrupted_rewrap_is_taken_up_again(world, monkeypatch):
     assert world.attempt(world.a).status == world.attempt(world.b).status == 303
 
 
-def test_m6_row_86_a_rewrap_prints_numbers_alone(world):
+@row(86)
+def test_a_rewrap_prints_numbers_alone(world):
     assert world.command("keys", "rewrap").output == "2 private keys are sealed with the newest key of the ring.\n"
 
 
@@ -448,8 +462,9 @@ def flipped(text: str) -> str:
     return base64.b64encode(data).decode()
 
 
+@row(87)
 @everywhere
-def test_m6_row_87_one_changed_bit_makes_a_record_worthless(world):
+def test_one_changed_bit_makes_a_record_worthless(world):
     record = world.sealed_keys()[world.b.integration_id]
     version, key, nonce, sealed = record.split(".")
     for changed in (
@@ -469,8 +484,9 @@ def test_m6_row_87_one_changed_bit_makes_a_record_worthless(world):
     assert world.attempt(world.b).status == 303
 
 
+@row(87)
 @everywhere
-def test_m6_row_87_the_record_of_another_integration_opens_in_no_other_place(world):
+def test_the_record_of_another_integration_opens_in_no_other_place(world):
     assert world.attempt(world.a).status == 303  # so that the key is known already
     world.seal_differently(world.b, world.sealed_keys()[world.a.integration_id])
     assert opens_nothing(world)
@@ -487,7 +503,8 @@ def pem_of(key: Any, password: bytes | None = None) -> str:
     return pem.decode()
 
 
-def test_m6_row_88_new_keys_are_strong():
+@row(88)
+def test_new_keys_are_strong():
     key = PrivateKey.generate()
     assert key.bits == DEFAULT_BITS == 3072
     numbers: Any = serialization.load_pem_public_key(key.public.pem.encode())
@@ -511,7 +528,8 @@ def keys_that_are_refused(good: PrivateKey) -> list[str]:
     ]
 
 
-def test_m6_row_88_weak_and_other_keys_are_refused_and_not_repeated(private_key):
+@row(88)
+def test_weak_and_other_keys_are_refused_and_not_repeated(private_key):
     for given in keys_that_are_refused(private_key):
         fields = {"url": "https://bb.test", "consumer_key": "key", "private_key": given}
         with pytest.raises(BitbucketServerError) as caught:
@@ -526,8 +544,9 @@ def test_m6_row_88_weak_and_other_keys_are_refused_and_not_repeated(private_key)
         assert not [line for line in given.splitlines() if line in shown]
 
 
+@row(88)
 @everywhere
-def test_m6_row_88_nothing_is_signed_with_a_key_that_is_refused(world, private_key):
+def test_nothing_is_signed_with_a_key_that_is_refused(world, private_key):
     """However it came into the application's own keeping."""
     ring = KeyRing.parse(world.ring)
     for given in keys_that_are_refused(private_key):
@@ -560,7 +579,8 @@ def every_page(world: World, browser: Browser) -> Iterator[tuple[str, str]]:
             yield rule.endpoint, browser.get(path).text
 
 
-def test_m6_row_89_no_page_shows_a_private_key_and_public_ones_are_for_the_owner(world):
+@row(89)
+def test_no_page_shows_a_private_key_and_public_ones_are_for_the_owner(world):
     member, owner = world.browser(), world.browser()
     member.log_in(world.b, "mallory")
     owner.log_owner_in(world.b)
@@ -584,7 +604,8 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_m6_row_90_only_its_owner_reads_the_database(world, tmp_path):
+@row(90)
+def test_only_its_owner_reads_the_database(world, tmp_path):
     file = Path(world.app.extensions["engine"].url.database)
     world.browser().log_in(world.b, "mallory")
     before = os.umask(0o022)
@@ -611,7 +632,8 @@ def test_m6_row_90_only_its_owner_reads_the_database(world, tmp_path):
     assert world.attempt(world.b).status == 303
 
 
-def test_m6_row_91_consumer_keys_are_long_plain_and_unique():
+@row(91)
+def test_consumer_keys_are_long_plain_and_unique():
     keys = [new_consumer_key() for _ in range(10_000)]
     assert len(set(keys)) == len(keys)
     assert all(re.fullmatch(r"[A-Za-z0-9._-]{32,64}", key) for key in keys)
@@ -620,9 +642,10 @@ def test_m6_row_91_consumer_keys_are_long_plain_and_unique():
     assert all(len({key[position] for key in keys}) == 16 for position in range(40))
 
 
+@row(91)
 @with_integrations_in_a_database
 @pytest.mark.parametrize("column", ["consumer_key", "public_key", "namespace"])
-def test_m6_row_91_two_integrations_never_share_what_tells_them_apart(world, column):
+def test_two_integrations_never_share_what_tells_them_apart(world, column):
     assert world.refuses_twins(column)
 
 
@@ -676,8 +699,9 @@ def promoted(world: World) -> list[Any]:
     return [(event, line["integration_id"]) for event in events for line in world.events(event)]
 
 
+@row(92)
 @with_integrations_in_a_database
-def test_m6_row_92_a_new_key_pair_replaces_the_old_one_when_bitbucket_accepts_it(world):
+def test_a_new_key_pair_replaces_the_old_one_when_bitbucket_accepts_it(world):
     link = ApplicationLink(world, world.b, *public_keys(world))
     world.rotate(world.b)
     old, new = public_keys(world)
@@ -700,8 +724,9 @@ def test_m6_row_92_a_new_key_pair_replaces_the_old_one_when_bitbucket_accepts_it
     assert states(world) == [("retired", False), ("active", True)]
 
 
+@row(92)
 @with_integrations_in_a_database
-def test_m6_row_92_a_login_finds_out_that_bitbucket_has_the_new_key(world):
+def test_a_login_finds_out_that_bitbucket_has_the_new_key(world):
     link = ApplicationLink(world, world.b, *public_keys(world))
     world.rotate(world.b)
     link.public_key = public_keys(world)[1]
@@ -711,7 +736,8 @@ def test_m6_row_92_a_login_finds_out_that_bitbucket_has_the_new_key(world):
     assert promoted(world) == [("key.promoted", whose), ("key.retired", whose)]
 
 
-def test_m6_row_92_the_owners_page_shows_the_new_public_key_and_says_why_it_is_not_in_use(world):
+@row(92)
+def test_the_owners_page_shows_the_new_public_key_and_says_why_it_is_not_in_use(world):
     owner = world.browser()
     owner.log_owner_in(world.b)
     link = ApplicationLink(world, world.b, *public_keys(world))
@@ -728,7 +754,8 @@ def test_m6_row_92_the_owners_page_shows_the_new_public_key_and_says_why_it_is_n
     assert states(world) == [("retired", False), ("active", True)]
 
 
-def test_m6_row_92_a_server_that_cannot_be_asked_promotes_nothing(world):
+@row(92)
+def test_a_server_that_cannot_be_asked_promotes_nothing(world):
     owner = world.browser()
     owner.log_owner_in(world.b)
     rotate(owner, world.b)
@@ -750,7 +777,8 @@ def test_m6_row_92_a_server_that_cannot_be_asked_promotes_nothing(world):
     assert states(world) == [("active", True), ("pending", True)]
 
 
-def test_m6_row_92_two_who_verify_at_once_promote_once(world, monkeypatch):
+@row(92)
+def test_two_who_verify_at_once_promote_once(world, monkeypatch):
     owner = world.browser()
     owner.log_owner_in(world.b)
     rotate(owner, world.b)
@@ -770,7 +798,8 @@ def test_m6_row_92_two_who_verify_at_once_promote_once(world, monkeypatch):
     assert len(world.events("key.promoted")) == 1
 
 
-def test_m6_row_92_only_the_owner_rotates(world):
+@row(92)
+def test_only_the_owner_rotates(world):
     member, owner, stranger = world.browser(), world.browser(), world.browser()
     member.log_in(world.b, "mallory")
     owner.log_owner_in(world.b)

@@ -1,4 +1,4 @@
-"""M2: sessions, connecting accounts, and logins that somebody else began."""
+"""Sessions, connecting accounts, and logins that somebody else began."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from demo_app import clock, database, identities
 from demo_app.models import LoginSession, User
 from social_bitbucket_server import pending
 from tests.routes import address_of
+from tests.security.rows import row
 from tests.security.world import (
     ALICE,
     Browser,
@@ -78,8 +79,9 @@ def all_sessions(world) -> list[LoginSession]:
     return rows
 
 
+@row(19)
 @everywhere
-def test_m2_row_19_a_login_does_not_begin_by_get(world):
+def test_a_login_does_not_begin_by_get(world):
     anonymous, alice = world.browser(), world.browser()
     anonymous.get(world.a.login_path)
     alice.log_in(world.a, "alice")
@@ -93,8 +95,9 @@ def test_m2_row_19_a_login_does_not_begin_by_get(world):
     assert world.fa.received == []
 
 
+@row(20)
 @everywhere
-def test_m2_row_20_a_login_begins_with_this_sessions_token_only(world):
+def test_a_login_begins_with_this_sessions_token_only(world):
     browser, other = world.browser(), world.browser()
     browser.get(world.a.login_path)
     ((field, foreign),) = other.get(world.a.login_path).csrf_field.items()
@@ -104,8 +107,9 @@ def test_m2_row_20_a_login_begins_with_this_sessions_token_only(world):
     assert world.fa.received == []
 
 
+@row(21)
 @everywhere
-def test_m2_row_21_a_form_of_another_site_begins_nothing(world):
+def test_a_form_of_another_site_begins_nothing(world):
     """Whatever token it has: Django looks at the one header, the others at the other."""
     browser = world.browser()
     headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
@@ -115,14 +119,16 @@ def test_m2_row_21_a_form_of_another_site_begins_nothing(world):
     assert browser.post(world.a.begin_path, token_from=world.a.login_path, headers=headers).status == 303
 
 
-def test_m2_row_21_a_form_of_a_neighbouring_site_begins_nothing(world):
+@row(21)
+def test_a_form_of_a_neighbouring_site_begins_nothing(world):
     browser, headers = world.browser(), {"Sec-Fetch-Site": "same-site"}
     assert browser.post(world.a.begin_path, token_from=world.a.login_path, headers=headers).status == 400
     assert world.fa.received == []
 
 
+@row(22)
 @everywhere
-def test_m2_row_22_a_login_as_somebody_else_attaches_nothing(world):
+def test_a_login_as_somebody_else_attaches_nothing(world):
     browser = world.browser()
     browser.log_in(world.a, "alice")
     assert browser.log_in(world.b, "mallory").status == 303
@@ -130,7 +136,8 @@ def test_m2_row_22_a_login_as_somebody_else_attaches_nothing(world):
     assert world.identities() == {f"{world.a.namespace}:42": alice.id, f"{world.b.namespace}:42": mallory.id}
 
 
-def test_m2_row_22_a_login_as_somebody_else_switches_and_ends_the_old_session(world):
+@row(22)
+def test_a_login_as_somebody_else_switches_and_ends_the_old_session(world):
     browser = world.browser()
     browser.log_in(world.a, "alice")
     old = copy(world, browser)
@@ -152,8 +159,9 @@ PUBLIC = {
 }
 
 
+@row(23)
 @pytest.mark.parametrize("role", ["member", "owner"])
-def test_m2_row_23_another_organizations_pages_are_not_there(world, role):
+def test_another_organizations_pages_are_not_there(world, role):
     alice, browser = world.browser(), world.browser()
     alice.log_in(world.a, "alice")
     (user,) = world.users()
@@ -180,8 +188,9 @@ def test_m2_row_23_another_organizations_pages_are_not_there(world, role):
     assert is_logged_in(alice, world.a)
 
 
+@row(24)
 @everywhere
-def test_m2_row_24_no_address_of_social_cores_own_connects_anything(world):
+def test_no_address_of_social_cores_own_connects_anything(world):
     browser = world.browser()
     browser.log_in(world.a, "alice")
     before, token = world.identities(), browser.get(world.b.login_path).csrf_field
@@ -200,7 +209,8 @@ def test_m2_row_24_no_address_of_social_cores_own_connects_anything(world):
     assert world.identities() == before
 
 
-def test_m2_row_24_nothing_connects_without_the_forms_purpose(world):
+@row(24)
+def test_nothing_connects_without_the_forms_purpose(world):
     browser = world.browser()
     browser.log_in(world.a, "alice")
     before = world.identities()
@@ -225,8 +235,9 @@ def test_m2_row_24_nothing_connects_without_the_forms_purpose(world):
     assert not [rule.endpoint for rule in world.app.url_map.iter_rules() if rule.endpoint.startswith("social")]
 
 
+@row(25)
 @everywhere
-def test_m2_row_25_the_session_is_renewed_at_login(world):
+def test_the_session_is_renewed_at_login(world):
     browser = world.browser()
     begun = browser.begin(world.a)
     old = copy(world, browser)
@@ -236,7 +247,8 @@ def test_m2_row_25_the_session_is_renewed_at_login(world):
     assert is_logged_in(browser, world.a)
 
 
-def test_m2_row_25_an_owners_session_is_renewed_at_login(world):
+@row(25)
+def test_an_owners_session_is_renewed_at_login(world):
     browser = world.browser()
     browser.get(f"{world.a.login_path}/owner")
     old = copy(world, browser)
@@ -245,7 +257,8 @@ def test_m2_row_25_an_owners_session_is_renewed_at_login(world):
     assert not is_logged_in(old, world.a)
 
 
-def test_m2_row_26_logging_out_is_for_every_copy_of_the_cookie(world):
+@row(26)
+def test_logging_out_is_for_every_copy_of_the_cookie(world):
     browser = world.browser()
     browser.log_in(world.a, "alice")
     replayed = copy(world, browser)
@@ -260,8 +273,9 @@ def test_m2_row_26_logging_out_is_for_every_copy_of_the_cookie(world):
     assert ended.data == "{}"
 
 
+@row(27)
 @with_integrations_in_a_database
-def test_m2_row_27_a_disabled_person_is_logged_in_nowhere(world):
+def test_a_disabled_person_is_logged_in_nowhere(world):
     browsers = [world.browser(), world.browser()]
     for browser in browsers:
         browser.log_in(world.a, "alice")
@@ -271,8 +285,9 @@ def test_m2_row_27_a_disabled_person_is_logged_in_nowhere(world):
     assert world.browser().log_in(world.a, "alice").status == 403
 
 
+@row(27)
 @with_integrations_in_a_database
-def test_m2_row_27_nobody_is_logged_in_through_an_integration_that_is_disabled(world):
+def test_nobody_is_logged_in_through_an_integration_that_is_disabled(world):
     alice, mallory = world.browser(), world.browser()
     alice.log_in(world.a, "alice")
     mallory.log_in(world.b, "mallory")
@@ -281,7 +296,8 @@ def test_m2_row_27_nobody_is_logged_in_through_an_integration_that_is_disabled(w
     assert not is_logged_in(mallory, world.b)
 
 
-def test_m2_row_27_disabling_a_person_ends_all_their_sessions(world):
+@row(27)
+def test_disabling_a_person_ends_all_their_sessions(world):
     browsers = [world.browser(), world.browser()]
     for browser in browsers:
         browser.log_in(world.a, "alice")
@@ -294,7 +310,8 @@ def test_m2_row_27_disabling_a_person_ends_all_their_sessions(world):
     assert [line["user_id"] for line in world.events("session.revoked")] == [alice.id, alice.id]
 
 
-def test_m2_row_27_disabling_an_integration_ends_the_sessions_that_came_through_it(world):
+@row(27)
+def test_disabling_an_integration_ends_the_sessions_that_came_through_it(world):
     second = world.another_integration(world.a, world.fb)
     through_first, through_second = world.browser(), world.browser()
     through_first.log_in(world.a, "alice")
@@ -310,8 +327,9 @@ def test_m2_row_27_disabling_an_integration_ends_the_sessions_that_came_through_
     assert through_second.log_in(world.a, "alice").status == 303
 
 
+@row(28)
 @everywhere
-def test_m2_row_28_nothing_is_remembered_beyond_the_session(world):
+def test_nothing_is_remembered_beyond_the_session(world):
     browser = world.browser()
     begun = browser.begin(world.a)
     browser.cookies |= {"keep": "1", "remember": "1", "remember_token": "1|x"}
@@ -327,13 +345,15 @@ def test_m2_row_28_nothing_is_remembered_beyond_the_session(world):
     assert not is_logged_in(forged, world.a)
 
 
-def test_m2_row_28_the_only_cookie_ends_with_the_browser(world):
+@row(28)
+def test_the_only_cookie_ends_with_the_browser(world):
     answer = world.browser().log_in(world.a, "alice")
     assert {line.partition("=")[0] for line in answer.cookies} == {"__Host-demo_session"}
     assert not [line for line in answer.cookies if "expires" in line.lower() or "max-age" in line.lower()]
 
 
-def test_m2_row_29_an_idle_session_ends(world, later):
+@row(29)
+def test_an_idle_session_ends(world, later):
     browser = world.browser()
     browser.log_in(world.a, "alice")
     later(minutes=59)
@@ -342,7 +362,8 @@ def test_m2_row_29_an_idle_session_ends(world, later):
     assert not is_logged_in(browser, world.a)
 
 
-def test_m2_row_29_a_session_in_use_ends_too(world, later):
+@row(29)
+def test_a_session_in_use_ends_too(world, later):
     browser = world.browser()
     browser.log_in(world.a, "alice")
     for _ in range(14):
@@ -352,8 +373,9 @@ def test_m2_row_29_a_session_in_use_ends_too(world, later):
     assert not is_logged_in(browser, world.a)
 
 
+@row(30)
 @everywhere
-def test_m2_row_30_two_hundred_logins_begun_in_one_session_take_little_room(world):
+def test_two_hundred_logins_begun_in_one_session_take_little_room(world):
     browser = world.browser()
     form = browser.get(world.a.login_path).csrf_field
     begun = []
@@ -385,7 +407,7 @@ def sessions_on(page: Page) -> list[tuple[str, str]]:
 FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 
 
-def test_m2_the_account_page_lists_the_sessions_and_marks_this_one(world):
+def test_the_account_page_lists_the_sessions_and_marks_this_one(world):
     here, there = world.browser(), world.browser()
     here.log_in(world.a, "alice")
     begun = there.begin(world.a)
@@ -396,7 +418,7 @@ def test_m2_the_account_page_lists_the_sessions_and_marks_this_one(world):
     assert page.text.count("Logged in <time") == page.text.count("last seen <time") == 2
 
 
-def test_m2_the_page_lists_nobody_elses_and_no_ended_sessions(world, later):
+def test_the_page_lists_nobody_elses_and_no_ended_sessions(world, later):
     world.fa.knows(person(43, "bob"))
     old, gone, bob, alice = (world.browser() for _ in range(4))
     old.log_in(world.a, "alice")
@@ -408,7 +430,7 @@ def test_m2_the_page_lists_nobody_elses_and_no_ended_sessions(world, later):
     assert len(sessions_on(alice.get(world.a.account_path))) == 1
 
 
-def test_m2_a_session_is_ended_from_another_browser(world):
+def test_a_session_is_ended_from_another_browser(world):
     here, there = world.browser(), world.browser()
     here.log_in(world.a, "alice")
     there.log_in(world.a, "alice")
@@ -422,7 +444,7 @@ def test_m2_a_session_is_ended_from_another_browser(world):
     assert is_logged_in(here, world.a)
 
 
-def test_m2_ending_this_session_is_logging_out(world):
+def test_ending_this_session_is_logging_out(world):
     browser = world.browser()
     browser.log_in(world.a, "alice")
     old = copy(world, browser)
@@ -432,7 +454,7 @@ def test_m2_ending_this_session_is_logging_out(world):
     assert not is_logged_in(old, world.a)
 
 
-def test_m2_all_other_sessions_are_ended_at_once(world):
+def test_all_other_sessions_are_ended_at_once(world):
     browsers = [world.browser() for _ in range(3)]
     for browser in browsers:
         browser.log_in(world.a, "alice")
@@ -444,7 +466,7 @@ def test_m2_all_other_sessions_are_ended_at_once(world):
     assert len(world.events("session.revoked")) == 2
 
 
-def test_m2_nobody_ends_somebody_elses_session(world):
+def test_nobody_ends_somebody_elses_session(world):
     world.fa.knows(person(43, "bob"))
     alice, bob = world.browser(), world.browser()
     alice.log_in(world.a, "alice")
@@ -460,7 +482,7 @@ def test_m2_nobody_ends_somebody_elses_session(world):
 
 
 @on_every_database
-def test_m2_a_second_account_is_connected_and_logs_in_as_the_same_person(world):
+def test_a_second_account_is_connected_and_logs_in_as_the_same_person(world):
     second = world.another_integration(world.a, world.fb)
     alice = world.browser()
     alice.log_in(world.a, "alice")
@@ -478,7 +500,7 @@ def test_m2_a_second_account_is_connected_and_logs_in_as_the_same_person(world):
     assert len(world.users()) == 1
 
 
-def test_m2_a_login_that_merely_comes_back_connects_nothing(world):
+def test_a_login_that_merely_comes_back_connects_nothing(world):
     second = world.another_integration(world.a, world.fb)
     browser = world.browser()
     begun = browser.begin(second)
@@ -492,7 +514,7 @@ def test_m2_a_login_that_merely_comes_back_connects_nothing(world):
     assert not world.events("identity.connected")
 
 
-def test_m2_connecting_ends_where_somebody_else_logged_in_meanwhile(world):
+def test_connecting_ends_where_somebody_else_logged_in_meanwhile(world):
     second = world.another_integration(world.a, world.fb)
     world.fa.knows(person(43, "bob"))
     browser = world.browser()
@@ -504,7 +526,7 @@ def test_m2_connecting_ends_where_somebody_else_logged_in_meanwhile(world):
     assert not world.events("identity.connected")
 
 
-def test_m2_connecting_belongs_to_the_person_and_not_to_the_session_alone(world):
+def test_connecting_belongs_to_the_person_and_not_to_the_session_alone(world):
     """Whatever became of the session: what was begun for one person never comes to another."""
     second = world.another_integration(world.a, world.fb)
     world.fa.knows(person(43, "bob"))
@@ -525,7 +547,7 @@ def test_m2_connecting_belongs_to_the_person_and_not_to_the_session_alone(world)
     assert world.fb.received == []
 
 
-def test_m2_an_account_that_is_somebody_elses_is_not_connected(world):
+def test_an_account_that_is_somebody_elses_is_not_connected(world):
     second = world.another_integration(world.a, world.fb)
     owner_of_it, alice = world.browser(), world.browser()
     owner_of_it.log_in(second, "mallory")
@@ -540,7 +562,7 @@ def test_m2_an_account_that_is_somebody_elses_is_not_connected(world):
     assert is_logged_in(alice, world.a)
 
 
-def test_m2_connecting_is_for_the_organizations_own_integrations(world):
+def test_connecting_is_for_the_organizations_own_integrations(world):
     alice = world.browser()
     alice.log_in(world.a, "alice")
     token = alice.get(world.a.account_path).csrf_token
@@ -550,7 +572,7 @@ def test_m2_connecting_is_for_the_organizations_own_integrations(world):
     assert world.fb.received == []
 
 
-def test_m2_everybody_has_one_account_for_each_integration(world):
+def test_everybody_has_one_account_for_each_integration(world):
     second = world.another_integration(world.a, world.fb)
     world.fb.knows(person(43, "second-self"))
     browser, slow = world.browser(), world.browser()
@@ -564,7 +586,7 @@ def test_m2_everybody_has_one_account_for_each_integration(world):
     assert "You log in through this integration already" in answer.text
 
 
-def test_m2_the_owner_keeps_the_password_alone(world):
+def test_the_owner_keeps_the_password_alone(world):
     owner = world.browser()
     owner.log_owner_in(world.a)
     token = owner.get(world.a.account_path).csrf_token
@@ -573,7 +595,7 @@ def test_m2_the_owner_keeps_the_password_alone(world):
     assert "Connect" not in owner.get(world.a.account_path).text
 
 
-def test_m2_declining_to_connect_goes_back_to_the_page_that_offered_it(world):
+def test_declining_to_connect_goes_back_to_the_page_that_offered_it(world):
     second = world.another_integration(world.a, world.fb)
     alice = world.browser()
     alice.log_in(world.a, "alice")
@@ -584,7 +606,7 @@ def test_m2_declining_to_connect_goes_back_to_the_page_that_offered_it(world):
     assert len(world.identities()) == 1
 
 
-def test_m2_a_page_lets_forms_reach_servers_only_where_it_offers_them(world):
+def test_a_page_lets_forms_reach_servers_only_where_it_offers_them(world):
     second = world.another_integration(world.a, world.fb)
     alice = world.browser()
     alice.log_in(world.a, "alice")
@@ -593,7 +615,7 @@ def test_m2_a_page_lets_forms_reach_servers_only_where_it_offers_them(world):
     assert "form-action 'self';" in alice.get(world.a.account_path).header("Content-Security-Policy")
 
 
-def test_m2_the_last_way_in_is_not_disconnected(world):
+def test_the_last_way_in_is_not_disconnected(world):
     alice = world.browser()
     alice.log_in(world.a, "alice")
     answer = disconnect(alice, world.a, f"{world.a.namespace}:42")
@@ -603,7 +625,7 @@ def test_m2_the_last_way_in_is_not_disconnected(world):
     assert not world.events("identity.disconnected")
 
 
-def test_m2_a_way_in_that_is_disabled_is_none(world):
+def test_a_way_in_that_is_disabled_is_none(world):
     second = world.another_integration(world.a, world.fb)
     alice = world.browser()
     alice.log_in(world.a, "alice")
@@ -615,7 +637,7 @@ def test_m2_a_way_in_that_is_disabled_is_none(world):
     assert list(world.identities()) == [f"{world.a.namespace}:42"]
 
 
-def test_m2_disconnecting_ends_the_sessions_that_began_with_the_account(world):
+def test_disconnecting_ends_the_sessions_that_began_with_the_account(world):
     second = world.another_integration(world.a, world.fb)
     here, there = world.browser(), world.browser()
     here.log_in(world.a, "alice")
@@ -631,7 +653,7 @@ def test_m2_disconnecting_ends_the_sessions_that_began_with_the_account(world):
     assert len(world.users()) == 2
 
 
-def test_m2_disconnecting_the_account_of_this_session_logs_out(world):
+def test_disconnecting_the_account_of_this_session_logs_out(world):
     second = world.another_integration(world.a, world.fb)
     alice = world.browser()
     alice.log_in(world.a, "alice")
@@ -643,7 +665,7 @@ def test_m2_disconnecting_the_account_of_this_session_logs_out(world):
     assert alice.log_in(second, "mallory").status == 303
 
 
-def test_m2_nobody_disconnects_somebody_elses_account(world):
+def test_nobody_disconnects_somebody_elses_account(world):
     second = world.another_integration(world.a, world.fb)
     world.fa.knows(person(43, "bob"))
     alice, bob = world.browser(), world.browser()
@@ -655,7 +677,7 @@ def test_m2_nobody_disconnects_somebody_elses_account(world):
 
 
 @on_every_database
-def test_m2_two_at_once_do_not_take_the_last_two_ways_in(world):
+def test_two_at_once_do_not_take_the_last_two_ways_in(world):
     second = world.another_integration(world.a, world.fb)
     first_browser, second_browser = world.browser(), world.browser()
     first_browser.log_in(world.a, "alice")
@@ -677,7 +699,7 @@ def test_m2_two_at_once_do_not_take_the_last_two_ways_in(world):
 
 
 @on_every_database
-def test_m2_deleting_an_integration_spares_those_who_have_another_way_in(world):
+def test_deleting_an_integration_spares_those_who_have_another_way_in(world):
     second = world.another_integration(world.a, world.fb)
     world.fb.knows(person(43, "eve"))
     alice, eve, owner = world.browser(), world.browser(), world.browser()
@@ -696,7 +718,7 @@ def test_m2_deleting_an_integration_spares_those_who_have_another_way_in(world):
     assert not is_logged_in(eve, world.a)
 
 
-def test_m2_the_people_page_says_through_what_everybody_logs_in(world):
+def test_the_people_page_says_through_what_everybody_logs_in(world):
     second = world.another_integration(world.a, world.fb)
     alice, owner = world.browser(), world.browser()
     alice.log_in(world.a, "alice")

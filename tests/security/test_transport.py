@@ -1,4 +1,4 @@
-"""M5: which base URLs may be entered, where connections go, and whom a server can harm."""
+"""Which base URLs may be entered, where connections go, and whom a server can harm."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from social_bitbucket_server.server_url import ServerURL
 from tests.demo_visitor import PLATFORM
 from tests.raw_server import RawServer, answer, answering
 from tests.scripted_server import Received, Reply
+from tests.security.rows import row
 from tests.security.world import (
     ACCESS_TOKEN,
     ORIGIN,
@@ -105,11 +106,12 @@ BLOCKED = "AuthConfigurationError/invalid_setting(base_url)"
 UNREACHABLE = "AuthProviderError/connection_failed"
 
 
+@row(64, 65)
 @pytest.mark.parametrize(
-    ("row", "base_urls"), [(64, tuple(f"https://{host}" for host in LITERALS)), (65, SPELLINGS)], ids=["64", "65"]
+    "base_urls", [tuple(f"https://{host}" for host in LITERALS), SPELLINGS], ids=["literals", "spellings"]
 )
 @everywhere
-def test_m5_row_64_and_row_65_a_base_url_of_another_shape_is_not_stored(world, row, base_urls):
+def test_a_base_url_of_another_shape_is_not_stored(world, base_urls):
     before = world.base_urls()
     for base_url in base_urls:
         assert not world.enter(base_url), base_url
@@ -118,7 +120,8 @@ def test_m5_row_64_and_row_65_a_base_url_of_another_shape_is_not_stored(world, r
     assert world.fa.received == world.fb.received == []
 
 
-def test_m5_row_64_and_row_65_the_form_says_what_is_wrong_with_a_base_url(world):
+@row(64, 65)
+def test_the_form_says_what_is_wrong_with_a_base_url(world):
     owner = owner_of_a(world)
     for base_url in ("https://localhost", "https://u:p@h.test"):
         page = save(owner, world, base_url)
@@ -126,8 +129,9 @@ def test_m5_row_64_and_row_65_the_form_says_what_is_wrong_with_a_base_url(world)
         assert "This base URL cannot be used." in page.text
 
 
+@row(66)
 @everywhere
-def test_m5_row_66_a_base_url_is_stored_in_one_form(world):
+def test_a_base_url_is_stored_in_one_form(world):
     assert world.enter("HTTPS://BB.Acme.Test:443/bitbucket/")
     assert world.base_urls()[-1] == "https://bb.acme.test/bitbucket"
     server_url = ServerURL.parse(world.base_urls()[-1])
@@ -140,8 +144,9 @@ def test_m5_row_66_a_base_url_is_stored_in_one_form(world):
         assert address.startswith("https://bb.acme.test/bitbucket/")
 
 
+@row(67)
 @everywhere
-def test_m5_row_67_plain_http_needs_the_operators_permission(world):
+def test_plain_http_needs_the_operators_permission(world):
     assert not world.enter("http://bb.acme.test")
     world.allow_plain_http("bb.acme.test")
     assert not world.enter("http://other.acme.test")
@@ -149,7 +154,8 @@ def test_m5_row_67_plain_http_needs_the_operators_permission(world):
     assert world.base_urls()[-1] == "http://bb.acme.test"
 
 
-def test_m5_row_67_plain_http_is_said_on_the_page_and_in_the_audit_log(world):
+@row(67)
+def test_plain_http_is_said_on_the_page_and_in_the_audit_log(world):
     owner, path = owner_of_a(world), world.a.settings_path
     world.allow_plain_http("bb.acme.test")
     page = save(owner, world, "http://bb.acme.test")
@@ -163,13 +169,15 @@ def test_m5_row_67_plain_http_is_said_on_the_page_and_in_the_audit_log(world):
     assert "This base URL is not encrypted." in owner.get(path).text
 
 
+@row(68)
 @everywhere
-def test_m5_row_68_a_name_that_leads_to_a_forbidden_address_is_refused(world):
+def test_a_name_that_leads_to_a_forbidden_address_is_refused(world):
     world.addresses["bb-b.test"] = world.addresses["deny.test"]
     begin_is_refused(world, BLOCKED)
 
 
-def test_m5_row_68_what_was_blocked_is_written_down_without_its_path(world):
+@row(68)
+def test_what_was_blocked_is_written_down_without_its_path(world):
     world.addresses["bb-b.test"] = world.addresses["deny.test"]
     begin_is_refused(world, BLOCKED)
     line = world.events("outbound.blocked")[-1]
@@ -177,8 +185,9 @@ def test_m5_row_68_what_was_blocked_is_written_down_without_its_path(world):
     assert not any("/" in str(value) for name, value in line.items() if name != "ts")
 
 
+@row(69)
 @everywhere
-def test_m5_row_69_a_name_is_resolved_for_each_connection_and_checked_each_time(world):
+def test_a_name_is_resolved_for_each_connection_and_checked_each_time(world):
     def close(_: Received) -> Reply:
         return replace(world.fb.honest[REQUEST_TOKEN](_), headers=[CLOSE])
 
@@ -195,8 +204,9 @@ def test_m5_row_69_a_name_is_resolved_for_each_connection_and_checked_each_time(
     assert len(world.fb.received) == asked
 
 
+@row(70)
 @everywhere
-def test_m5_row_70_one_forbidden_address_among_others_is_enough(world):
+def test_one_forbidden_address_among_others_is_enough(world):
     allowed, forbidden = world.fb.address, world.addresses["deny.test"][0]
     for addresses in ([allowed, forbidden], [forbidden, allowed]):
         world.addresses["bb-b.test"] = addresses
@@ -204,8 +214,9 @@ def test_m5_row_70_one_forbidden_address_among_others_is_enough(world):
     assert world.fb.received == []
 
 
+@row(71)
 @everywhere
-def test_m5_row_71_a_name_that_cannot_be_looked_up_is_not_reached(world, monkeypatch):
+def test_a_name_that_cannot_be_looked_up_is_not_reached(world, monkeypatch):
     released = threading.Event()
 
     def hang(_: str) -> list[Any]:
@@ -233,8 +244,9 @@ def test_m5_row_71_a_name_that_cannot_be_looked_up_is_not_reached(world, monkeyp
     assert world.fb.received == []
 
 
+@row(72)
 @everywhere
-def test_m5_row_72_an_ipv4_address_does_not_hide_in_an_ipv6_address(world):
+def test_an_ipv4_address_does_not_hide_in_an_ipv6_address(world):
     first, second, third, fourth = map(int, world.addresses["deny.test"][0].split("."))
     dotted, pairs = f"{first}.{second}.{third}.{fourth}", f"{first * 256 + second:x}:{third * 256 + fourth:x}"
     for address in (f"::ffff:{dotted}", f"::{pairs}", f"64:ff9b::{pairs}", f"2002:{pairs}::", f"::ffff:0:{dotted}"):
@@ -242,8 +254,9 @@ def test_m5_row_72_an_ipv4_address_does_not_hide_in_an_ipv6_address(world):
         begin_is_refused(world, BLOCKED)
 
 
+@row(73)
 @everywhere
-def test_m5_row_73_a_private_network_is_open_to_the_organization_it_is_listed_for(world, monkeypatch):
+def test_a_private_network_is_open_to_the_organization_it_is_listed_for(world, monkeypatch):
     tried, connect = [], socket.create_connection
 
     def connect_elsewhere(address: tuple[str, int], *arguments: Any, **options: Any) -> socket.socket:
@@ -271,15 +284,17 @@ def test_m5_row_73_a_private_network_is_open_to_the_organization_it_is_listed_fo
 FORBIDDEN_NETWORKS = ["127.0.0.0/8", "169.254.0.0/16", "0.0.0.0/0", "::/0", "fd00::/8", "100.64.0.0/10"]
 
 
+@row(74)
 @everywhere
-def test_m5_row_74_no_application_starts_with_a_network_that_nobody_should_reach(world):
+def test_no_application_starts_with_a_network_that_nobody_should_reach(world):
     for network in FORBIDDEN_NETWORKS:
         assert network in world.refusal_of_private_network(network)
     assert not world.refusal_of_private_network("10.20.0.0/16")
 
 
+@row(74)
 @pytest.mark.parametrize("network", FORBIDDEN_NETWORKS)
-def test_m5_row_74_the_application_does_not_start_with_such_a_network_for_everybody(tmp_path, network):
+def test_the_application_does_not_start_with_such_a_network_for_everybody(tmp_path, network):
     config = {
         "PUBLIC_BASE_URL": ORIGIN,
         "SECRET_KEY": "s" * 64,
@@ -292,8 +307,9 @@ def test_m5_row_74_the_application_does_not_start_with_such_a_network_for_everyb
     assert network in str(caught.value)
 
 
+@row(75)
 @everywhere
-def test_m5_row_75_no_redirect_is_followed_and_nothing_signed_goes_elsewhere(world):
+def test_no_redirect_is_followed_and_nothing_signed_goes_elsewhere(world):
     for path in (REQUEST_TOKEN, ACCESS_TOKEN, PROPERTIES, WHOAMI, f"{USERS}/mallory", USERS):
         world.fb.scripts.clear()
         if path == WHOAMI:
@@ -324,8 +340,9 @@ def test_m5_row_75_no_redirect_is_followed_and_nothing_signed_goes_elsewhere(wor
     assert world.fa.received == []
 
 
+@row(76)
 @everywhere
-def test_m5_row_76_the_environment_leads_nowhere(world, monkeypatch, tmp_path):
+def test_the_environment_leads_nowhere(world, monkeypatch, tmp_path):
     deny = f"http://{world.addresses['deny.test'][0]}:{PORT}"
     for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(variable, deny)
@@ -349,6 +366,7 @@ def expired(authority: trustme.CA) -> trustme.LeafCert:
     return authority.issue_cert("bb-b.test", not_before=now - timedelta(days=9), not_after=now - timedelta(days=1))
 
 
+@row(77)
 @everywhere
 @pytest.mark.parametrize(
     "certificate",
@@ -360,14 +378,15 @@ def expired(authority: trustme.CA) -> trustme.LeafCert:
     ],
     ids=["wrong name", "address only", "expired", "unknown CA"],
 )
-def test_m5_row_77_a_certificate_that_does_not_hold_ends_the_login(world, raw, certificate_authority, certificate):
+def test_a_certificate_that_does_not_hold_ends_the_login(world, raw, certificate_authority, certificate):
     server = raw(answering(TOKEN), certificate=certificate(certificate_authority))
     begin_is_refused(world, "AuthProviderError/tls_error")
     assert server.requests == []
     assert len(server.peers) == 1
 
 
-def test_m5_row_77_a_self_signed_certificate_ends_the_login(world, raw, tmp_path):
+@row(77)
+def test_a_self_signed_certificate_ends_the_login(world, raw, tmp_path):
     class SelfSigned:
         def configure_cert(self, context: Any) -> None:
             key = PrivateKey.generate(2048)
@@ -381,7 +400,8 @@ def test_m5_row_77_a_self_signed_certificate_ends_the_login(world, raw, tmp_path
     assert server.requests == []
 
 
-def test_m5_row_77_the_ca_of_one_organization_counts_for_no_other(world, raw):
+@row(77)
+def test_the_ca_of_one_organization_counts_for_no_other(world, raw):
     own = trustme.CA()
     server = raw(answering(TOKEN), certificate=own.issue_cert("bb-b.test"))
     world.change_integration(world.b, ca_certificates=own.cert_pem.bytes().decode())
@@ -392,15 +412,17 @@ def test_m5_row_77_the_ca_of_one_organization_counts_for_no_other(world, raw):
     assert len(server.requests) == 1
 
 
+@row(77)
 @pytest.mark.parametrize("name", ["SOCIAL_AUTH_BITBUCKET_SERVER_VERIFY_SSL", "SOCIAL_AUTH_VERIFY_SSL"])
-def test_m5_row_77_the_application_does_not_start_without_verification(tmp_path, name):
+def test_the_application_does_not_start_without_verification(tmp_path, name):
     config = {"PUBLIC_BASE_URL": ORIGIN, "SECRET_KEY": "s" * 64, "INSTANCE_PATH": str(tmp_path / "instance")}
     with pytest.raises(UnsafeConfigurationError, match="VERIFY_SSL"):
         create_app({**config, name: False})
 
 
+@row(78)
 @everywhere
-def test_m5_row_78_what_is_no_ca_certificate_is_not_stored(world, certificate_authority):
+def test_what_is_no_ca_certificate_is_not_stored(world, certificate_authority):
     leaf = certificate_authority.issue_cert("bb-a.test")
     certificate = certificate_authority.cert_pem.bytes().decode()
     before = world.base_urls()
@@ -416,15 +438,17 @@ def test_m5_row_78_what_is_no_ca_certificate_is_not_stored(world, certificate_au
     assert world.enter("https://bb.acme.test", certificate)
 
 
+@row(78)
 @everywhere
-def test_m5_row_78_a_ca_affects_only_whose_it_is(world):
+def test_a_ca_affects_only_whose_it_is(world):
     world.change_integration(world.a, ca_certificates=trustme.CA().cert_pem.bytes().decode())
     assert world.attempt(world.a).status == 502
     assert world.last_failure() == "AuthProviderError/tls_error"
     assert world.attempt(world.b).status == 303
 
 
-def test_m5_row_78_a_ca_of_another_organization_affects_only_who_set_it(world):
+@row(78)
+def test_a_ca_of_another_organization_affects_only_who_set_it(world):
     foreign = trustme.CA().cert_pem.bytes().decode()
     owner, path = owner_of_a(world), f"{world.a.settings_path}/edit"
     form = {"name": "A", "platform": PLATFORM, "base_url": world.fa.url, "enabled": "y", "ca_certificates": foreign}
@@ -434,8 +458,9 @@ def test_m5_row_78_a_ca_of_another_organization_affects_only_who_set_it(world):
     assert world.attempt(world.b).status == 303
 
 
+@row(79)
 @everywhere
-def test_m5_row_79_a_forbidden_address_looks_like_a_name_that_does_not_exist(world, monkeypatch):
+def test_a_forbidden_address_looks_like_a_name_that_does_not_exist(world, monkeypatch):
     monkeypatch.setattr(transport, "_SECONDS_OPEN", 600)  # not over before the last of four tries
 
     def answers(place_name: str, addresses: list[str], port: int) -> list[Any]:
@@ -461,8 +486,9 @@ def test_m5_row_79_a_forbidden_address_looks_like_a_name_that_does_not_exist(wor
     assert [status for status, *_ in blocked] == [502, 502, 502, 503]
 
 
+@row(80)
 @everywhere
-def test_m5_row_80_a_stalled_server_holds_four_connections_and_nobody_else(world, monkeypatch):
+def test_a_stalled_server_holds_four_connections_and_nobody_else(world, monkeypatch):
     monkeypatch.setattr(transport, "_WAIT_FOR_CONNECTION", 0.01)
     world.wait_for_servers(60)
     arrived, release = threading.Semaphore(0), threading.Event()
@@ -495,7 +521,8 @@ def test_m5_row_80_a_stalled_server_holds_four_connections_and_nobody_else(world
     assert len({request.connection for request in world.fb.received}) == 4
 
 
-def test_m5_row_76_a_proxy_of_the_operators_is_used_for_its_organization_alone_and_asked_for_the_checked_address(world):
+@row(76)
+def test_a_proxy_of_the_operators_is_used_for_its_organization_alone_and_asked_for_the_checked_address(world):
     tunnel = Tunnel((world.fa.address, PORT))
     with RawServer(tunnel) as proxy:
         world.restart(OUTBOUND_PROXIES=f"{world.a.slug}=http://127.0.0.1:{proxy.port}")
@@ -506,7 +533,8 @@ def test_m5_row_76_a_proxy_of_the_operators_is_used_for_its_organization_alone_a
     assert "oauth" not in asked.lower()
 
 
-def test_m5_row_68_a_proxy_is_not_asked_for_an_address_that_is_blocked(world):
+@row(68)
+def test_a_proxy_is_not_asked_for_an_address_that_is_blocked(world):
     tunnel = Tunnel((world.fa.address, PORT))
     with RawServer(tunnel) as proxy:
         world.restart(OUTBOUND_PROXIES=f"*=http://127.0.0.1:{proxy.port}")

@@ -1,4 +1,4 @@
-"""M7: the web around the login."""
+"""The web around the login."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from social_bitbucket_server.pending import LONGEST_NEXT
 from tests.fuzz.examples import JSON, NOISE
 from tests.routes import address_of
 from tests.scripted_server import Reply
+from tests.security.rows import row
 from tests.security.world import (
     ACCESS_TOKEN,
     HOST,
@@ -100,7 +101,8 @@ def policy(page: Page) -> dict[str, str]:
     return {name: value for name, _, value in directives}
 
 
-def test_m7_row_93_hostile_text_is_shown_as_text(world):
+@row(93)
+def test_hostile_text_is_shown_as_text(world):
     owner = world.stranger()
     owner.log_owner_in(world.a)
     for number, hostile in enumerate(HOSTILE_TEXTS):
@@ -119,8 +121,9 @@ def test_m7_row_93_hostile_text_is_shown_as_text(world):
             assert "unsafe" not in page.header("Content-Security-Policy")
 
 
+@row(93)
 @everywhere
-def test_m7_row_93_a_problems_text_is_not_shown(world):
+def test_a_problems_text_is_not_shown(world):
     for hostile in HOSTILE_TEXTS:
         advice = f"oauth_problem={hostile}&oauth_problem_advice={hostile}"
         world.fb.scripts[REQUEST_TOKEN] = Reply(advice, 401, [("WWW-Authenticate", f'OAuth oauth_problem="{hostile}"')])
@@ -140,8 +143,9 @@ EVE = person(
 )
 
 
+@row(94)
 @everywhere
-def test_m7_row_94_addresses_in_a_profile_are_not_asked(world):
+def test_addresses_in_a_profile_are_not_asked(world):
     world.fb.knows(EVE)
     eve = world.browser()
     assert eve.log_in(world.b, "eve").status == 303
@@ -152,7 +156,8 @@ def test_m7_row_94_addresses_in_a_profile_are_not_asked(world):
     assert "deny.test." not in world.looked_up
 
 
-def test_m7_row_94_no_page_shows_an_address_of_a_profile(world):
+@row(94)
+def test_no_page_shows_an_address_of_a_profile(world):
     world.fb.knows(EVE)
     eve, owner = world.browser(), world.browser()
     assert eve.log_in(world.b, "eve").status == 303
@@ -185,6 +190,7 @@ def begin_by_hand(world: World, target: str, head: list[str]) -> bytes:
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
+@row(95)
 @pytest.mark.parametrize(
     ("absolute", "head", "status"),
     [
@@ -200,7 +206,7 @@ def begin_by_hand(world: World, target: str, head: list[str]) -> bytes:
     ids=["other host", "other port", "no host", "X-Forwarded-Host", "Forwarded", "two", "two, ours last", "absolute"],
 )
 @everywhere
-def test_m7_row_95_the_callback_never_comes_from_a_host_header(world, absolute, head, status):
+def test_the_callback_never_comes_from_a_host_header(world, absolute, head, status):
     answer = begin_by_hand(world, absolute + world.a.begin_path, head)
     if world.answers_for_one_host:
         assert answer.split()[1] == status
@@ -239,8 +245,9 @@ ELSEWHERE = [
 ]
 
 
+@row(96)
 @everywhere
-def test_m7_row_96_no_login_leads_to_another_site(world):
+def test_no_login_leads_to_another_site(world):
     for wanted in ELSEWHERE:
         browser = world.stranger()
         page = browser.finish(world.a, browser.begin(world.a, next=wanted), "alice")
@@ -251,7 +258,8 @@ def test_m7_row_96_no_login_leads_to_another_site(world):
         assert not page.header("A")
 
 
-def test_m7_row_96_only_the_organizations_own_pages_are_gone_to_after_a_login(world):
+@row(96)
+def test_only_the_organizations_own_pages_are_gone_to_after_a_login(world):
     for wanted in ELSEWHERE:
         browser = world.stranger()
         page = browser.finish(world.a, browser.begin(world.a, next=wanted), "alice")
@@ -262,7 +270,8 @@ def test_m7_row_96_only_the_organizations_own_pages_are_gone_to_after_a_login(wo
     assert (page.status, page.location) == (303, "/o/a/members?x=1")
 
 
-def test_m7_row_96_the_owner_goes_to_the_organizations_own_pages_alone(world):
+@row(96)
+def test_the_owner_goes_to_the_organizations_own_pages_alone(world):
     path = "/o/a/login/owner"
     login = {"email": world.a.owner_email, "password": "correct horse battery staple"}
     for wanted in ELSEWHERE:
@@ -273,7 +282,8 @@ def test_m7_row_96_the_owner_goes_to_the_organizations_own_pages_alone(world):
     assert page.location == "/o/a/settings/people"
 
 
-def test_m7_row_97_and_row_98_and_row_100_every_page_has_its_headers(world):
+@row(97, 98, 100)
+def test_every_page_has_its_headers(world):
     """Frames (97), forms (98), caches and the rest (100)."""
     reaching_bitbucket = set()
     for address, page in every_page(world):
@@ -293,7 +303,8 @@ def test_m7_row_97_and_row_98_and_row_100_every_page_has_its_headers(world):
     assert reaching_bitbucket == {"/o/a/login"}
 
 
-def test_m7_row_99_every_cookie_belongs_to_this_host_alone(world):
+@row(99)
+def test_every_cookie_belongs_to_this_host_alone(world):
     list(every_page(world))
     cookies = [cookie for page in world.pages for cookie in page.cookies]
     assert cookies
@@ -303,7 +314,8 @@ def test_m7_row_99_every_cookie_belongs_to_this_host_alone(world):
         assert attributes == {"secure", "httponly", "samesite=lax", "path=/"}
 
 
-def test_m7_row_98_the_page_that_connects_an_account_names_the_server_that_it_connects(world):
+@row(98)
+def test_the_page_that_connects_an_account_names_the_server_that_it_connects(world):
     member = world.browser()
     member.log_in(world.a, "alice")
     world.another_integration(world.a, world.fb)
@@ -311,7 +323,8 @@ def test_m7_row_98_the_page_that_connects_an_account_names_the_server_that_it_co
     assert policy(page)["form-action"] == "'self' https://bb-b.test:8443"
 
 
-def test_m7_row_100_the_callback_and_refusals_are_kept_nowhere(world):
+@row(100)
+def test_the_callback_and_refusals_are_kept_nowhere(world):
     browser = world.browser()
     pages = [browser.log_in(world.a, "alice"), browser.get(world.a.callback()), browser.get("/o/nobody/")]
     for page in pages:
@@ -325,7 +338,8 @@ def rows_of(world: World, *tables: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for name in tables for row in database.session.execute(text(f"SELECT * FROM {name}"))]
 
 
-def test_m7_row_101_another_organizations_settings_are_not_there(world):
+@row(101)
+def test_another_organizations_settings_are_not_there(world):
     owner = world.browser()
     owner.log_owner_in(world.b)
     token = owner.get("/o/b/settings/integrations/add").csrf_token
@@ -367,7 +381,8 @@ def counted_queries(world: World) -> Iterator[list[str]]:
         event.remove(engine, "before_cursor_execute", note)
 
 
-def test_m7_row_102_what_is_not_there_and_what_belongs_to_others_look_the_same(world):
+@row(102)
+def test_what_is_not_there_and_what_belongs_to_others_look_the_same(world):
     """That they take the same time is seen in the database's work: it is all that differs between them."""
     gone = world.make_place("gone", world.fa)
     world.change_organization(gone, disabled_at=integrations.clock.now())
@@ -403,7 +418,8 @@ def test_m7_row_102_what_is_not_there_and_what_belongs_to_others_look_the_same(w
     assert len(bodies) == 1
 
 
-def test_m7_row_103_logins_are_limited_for_each_address_and_integration(world):
+@row(103)
+def test_logins_are_limited_for_each_address_and_integration(world):
     crowd = world.stranger()
     for _ in range(10):
         assert crowd.begin(world.a).status == 303
@@ -418,7 +434,8 @@ def test_m7_row_103_logins_are_limited_for_each_address_and_integration(world):
     assert crowd.begin(world.b).status == 303, "another integration"
 
 
-def test_m7_row_104_integrations_are_limited_and_no_key_is_made_for_nothing(world, monkeypatch):
+@row(104)
+def test_integrations_are_limited_and_no_key_is_made_for_nothing(world, monkeypatch):
     made = []
     make = integrations.make_private_key
     monkeypatch.setattr(integrations, "make_private_key", lambda: made.append(1) or make())
@@ -443,8 +460,9 @@ def test_m7_row_104_integrations_are_limited_and_no_key_is_made_for_nothing(worl
 FORGED = 'x\r\n{"event":"login.success"}'
 
 
+@row(105)
 @everywhere
-def test_m7_row_105_text_from_a_server_is_in_no_log(world):
+def test_text_from_a_server_is_in_no_log(world):
     world.fb.knows(person(8, "eve", displayName=FORGED, emailAddress=FORGED))
     browser = world.browser()
     assert browser.log_in(world.b, "eve").status in {303, 502}
@@ -453,7 +471,8 @@ def test_m7_row_105_text_from_a_server_is_in_no_log(world):
     assert '"x\\r\\n{' not in world.log.text
 
 
-def test_m7_row_105_text_from_a_server_cannot_forge_the_log(world):
+@row(105)
+def test_text_from_a_server_cannot_forge_the_log(world):
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     logger = logging.getLogger("demo_app.audit")
@@ -473,8 +492,9 @@ def test_m7_row_105_text_from_a_server_cannot_forge_the_log(world):
     assert "x\\r" not in stream.getvalue()
 
 
+@row(105)
 @on_every_database
-def test_m7_row_105_the_audit_table_can_only_be_added_to(world):
+def test_the_audit_table_can_only_be_added_to(world):
     world.browser().log_in(world.a, "alice")
     with world.context():
         kept = database.session.execute(select(AuditEntry.event)).all()
@@ -492,7 +512,8 @@ def test_m7_row_105_the_audit_table_can_only_be_added_to(world):
     assert changing == []
 
 
-def test_m7_row_105_the_rows_say_what_the_lines_say(world):
+@row(105)
+def test_the_rows_say_what_the_lines_say(world):
     browser = world.browser()
     browser.log_in(world.a, "alice")
     browser.get(world.a.callback(oauth_token="x", oauth_verifier="y"))
@@ -503,7 +524,8 @@ def test_m7_row_105_the_rows_say_what_the_lines_say(world):
     assert kept == said
 
 
-def test_m7_row_105_the_owner_reads_what_happened_in_the_own_organization(world):
+@row(105)
+def test_the_owner_reads_what_happened_in_the_own_organization(world):
     browser = world.browser()
     browser.log_in(world.a, "alice")
     failed = browser.get(world.a.callback(oauth_token="x", oauth_verifier="y"))
@@ -528,7 +550,8 @@ def test_m7_row_105_the_owner_reads_what_happened_in_the_own_organization(world)
     assert world.browser().get(path).status == 303
 
 
-def test_m7_row_105_the_audit_page_shows_all_entries_page_by_page(world):
+@row(105)
+def test_the_audit_page_shows_all_entries_page_by_page(world):
     for number in range(60):
         world.stranger().get(world.a.callback(oauth_token=f"x{number}", oauth_verifier="y"))
     owner = world.browser()
@@ -549,7 +572,8 @@ def test_m7_row_105_the_audit_page_shows_all_entries_page_by_page(world):
     assert owner.get("/o/a/settings/audit?reference=%00").status == 200
 
 
-def test_m7_row_105_which_addresses_are_blocked_is_for_the_operator_alone(world):
+@row(105)
+def test_which_addresses_are_blocked_is_for_the_operator_alone(world):
     owner = world.browser()
     owner.log_owner_in(world.b)
     pages = []
@@ -562,7 +586,8 @@ def test_m7_row_105_which_addresses_are_blocked_is_for_the_operator_alone(world)
     assert pages[0] == pages[1] == ("A login failed.", "The Bitbucket Server could not be reached.")
 
 
-def test_m7_row_106_debug_is_for_this_machine_alone(tmp_path):
+@row(106)
+def test_debug_is_for_this_machine_alone(tmp_path):
     with pytest.raises(UnsafeSettingError, match="FLASK_DEBUG"):
         create_app(
             {
@@ -574,7 +599,8 @@ def test_m7_row_106_debug_is_for_this_machine_alone(tmp_path):
         )
 
 
-def test_m7_row_106_a_servers_error_shows_no_debugger(world):
+@row(106)
+def test_a_servers_error_shows_no_debugger(world):
     world.app.debug = True
     for path in (REQUEST_TOKEN, ACCESS_TOKEN, PROPERTIES):
         world.fa.scripts = {path: Reply(b"\xff\xfe" * 100, 200, [("Content-Type", "application/json")])}
@@ -590,8 +616,9 @@ def test_m7_row_106_a_servers_error_shows_no_debugger(world):
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 
 
+@row(107)
 @everywhere
-def test_m7_row_107_settings_that_take_a_protection_away_are_refused_at_start(world):
+def test_settings_that_take_a_protection_away_are_refused_at_start(world):
     by_email = [*DEFAULT_AUTH_PIPELINE, "social_core.pipeline.social_auth.associate_by_email"]
     assert not world.refusal()
     for setting, value, says in (
@@ -605,17 +632,19 @@ def test_m7_row_107_settings_that_take_a_protection_away_are_refused_at_start(wo
         assert refusal.count(". ") == 0, refusal
 
 
+@row(107)
 @pytest.mark.parametrize(
     ("secret_key", "says"),
     [("", "SECRET_KEY is missing"), ("dev", "fewer than 32 bytes"), ("s" * 31, "fewer than 32 bytes")],
 )
-def test_m7_row_107_a_weak_secret_key_is_refused_at_start(world, secret_key, says):
+def test_a_weak_secret_key_is_refused_at_start(world, secret_key, says):
     refusal = world.refusal(SECRET_KEY=secret_key)
     assert says in refusal
     assert refusal.count(". ") == 0
 
 
-def test_m7_row_107_the_stock_blueprint_is_refused():
+@row(107)
+def test_the_stock_blueprint_is_refused():
     app = Flask(__name__)
     app.register_blueprint(social_auth)
     with pytest.raises(UnsafeConfigurationError, match="Do not register social_flask's blueprint"):
@@ -646,8 +675,9 @@ def log_in_at_b(world: World) -> list[Page]:
     return [begun] if begun.status != 303 else [begun, browser.finish(world.b, begun, "mallory")]
 
 
+@row(108)
 @pytest.mark.parametrize("path", [REQUEST_TOKEN, ACCESS_TOKEN])
-def test_m7_row_108_any_bytes_as_token_answer_end_in_a_page(world, path):
+def test_any_bytes_as_token_answer_end_in_a_page(world, path):
     @fuzzed
     @given(st.binary(max_size=300) | NOISE.map(lambda noise: noise.encode(errors="surrogatepass")))
     def try_one(body: bytes) -> None:
@@ -658,7 +688,8 @@ def test_m7_row_108_any_bytes_as_token_answer_end_in_a_page(world, path):
     try_one()
 
 
-def test_m7_row_108_any_json_as_profile_ends_in_a_page(world):
+@row(108)
+def test_any_json_as_profile_ends_in_a_page(world):
     fields = st.sampled_from(["id", "name", "slug", "displayName", "emailAddress", "active", "type", "links"])
 
     @fuzzed
@@ -671,7 +702,8 @@ def test_m7_row_108_any_json_as_profile_ends_in_a_page(world):
     try_one()
 
 
-def test_m7_row_108_any_header_values_end_in_a_page(world):
+@row(108)
+def test_any_header_values_end_in_a_page(world):
     names = ["Content-Type", "Content-Encoding", "WWW-Authenticate", "X-AUSERNAME", "Date", "Set-Cookie", "Location"]
     headers = st.lists(st.tuples(st.sampled_from(names), HEADER_VALUES), max_size=4)
 
@@ -686,7 +718,8 @@ def test_m7_row_108_any_header_values_end_in_a_page(world):
     try_one()
 
 
-def test_m7_row_108_any_base_url_ends_in_a_page(world):
+@row(108)
+def test_any_base_url_ends_in_a_page(world):
     owner = world.browser()
     owner.log_owner_in(world.a)
     path = f"{world.a.settings_path}/edit"
@@ -702,7 +735,8 @@ def test_m7_row_108_any_base_url_ends_in_a_page(world):
     try_one()
 
 
-def test_m7_row_108_any_callback_query_ends_in_a_page(world):
+@row(108)
+def test_any_callback_query_ends_in_a_page(world):
     names = ["oauth_token", "oauth_verifier", "oauth_problem", "integration", "next", "x"]
     queries = st.dictionaries(st.sampled_from(names), st.text(max_size=40), max_size=4)
 
