@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import trustme
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -67,7 +66,6 @@ class Prepared:
     app: Flask
     database: Path
     integration_ids: dict[str, str]
-    authority: trustme.CA
     links: dict[str, dict[str, str]]
     """The public key of each consumer key that a server knows in the beginning."""
     spare_keys: list[PrivateKey]
@@ -106,7 +104,7 @@ def prepare(instance: Path) -> Prepared:
             pair = record.active_key_pair
             ids[name], links[name] = record.id, {pair.consumer_key: pair.public_key}
     spare_keys = [PrivateKey.generate() for _ in range(6)]
-    return Prepared(app, instance / "demo.sqlite", ids, trustme.CA(), links, spare_keys)
+    return Prepared(app, instance / "demo.sqlite", ids, links, spare_keys)
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -124,7 +122,7 @@ class Interleavings(RuleBasedStateMachine):
         self.app = self.prepared.app
         self.clients = [self.app.test_client() for _ in BROWSERS]
         canaries = Canaries()
-        self.servers = {name: FakeBitbucket("", host(name), self.prepared.authority, canaries) for name in SLUGS}
+        self.servers = {name: FakeBitbucket("", host(name), canaries) for name in SLUGS}
         self.issued: Counter[tuple[str, str]] = Counter()
         """How often a login was begun, by server and request token."""
         self.owners: dict[str, int] = {}

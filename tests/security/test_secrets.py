@@ -504,6 +504,7 @@ def pem_of(key: Any, password: bytes | None = None) -> str:
 
 
 @row(88)
+@pytest.mark.as_shipped
 def test_new_keys_are_strong():
     key = PrivateKey.generate()
     assert key.bits == DEFAULT_BITS == 3072

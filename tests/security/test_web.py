@@ -61,8 +61,8 @@ HOSTILE_TEXTS = [
 PRODUCT = str(19187 * 19183)
 
 
-def addresses(world: World, place: Place, method: str = "GET") -> Iterator[str]:
-    """Every address of the application for *method*, filled in with what belongs to *place*."""
+def addresses(world: World, place: Place, method: str = "GET") -> list[str]:
+    """Return every address of the application for *method*, filled in with what belongs to *place*."""
     values = {
         "slug": place.slug,
         "integration": place.integration_id,
@@ -75,9 +75,7 @@ def addresses(world: World, place: Place, method: str = "GET") -> Iterator[str]:
         "filename": "style.css",
     }
     with world.context():
-        for rule in world.app.url_map.iter_rules():
-            if method in (rule.methods or ()):
-                yield address_of(rule, values)
+        return [address_of(rule, values) for rule in world.app.url_map.iter_rules() if method in (rule.methods or ())]
 
 
 def everybody(world: World) -> dict[str, Browser]:
