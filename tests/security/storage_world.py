@@ -4,16 +4,19 @@ docs/many-organizations.md says, their people in a database."""
 from __future__ import annotations
 
 import secrets
+import sqlite3
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from ipaddress import ip_address, ip_network
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import flask_login
 from social_core.storage import BaseStorage
 from sqlalchemy import create_engine, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
+from sqlalchemy.pool import StaticPool
 
 from social_bitbucket_server.addresses import AddressPolicy
 from social_bitbucket_server.ca_certificates import read_ca_certificates
@@ -24,6 +27,7 @@ from social_bitbucket_server.keys import PrivateKey, new_consumer_key
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import ORGANIZATION_RULES, BaseURLRules, ServerURL
 from social_bitbucket_server.sqlalchemy_storage import make_storage
+from tests.prepared import leave_it_to_the_cache
 from tests.security.world import ORIGIN, FakeBitbucket, Ingredients, Place, World
 
 LOGIN_PAGE = "/"
@@ -61,6 +65,21 @@ class People:
 
 
 def make_people(database_url: str) -> People:
+    """Return the people of the SQLite database at *database_url*, which is empty."""
+    people, tables = _mapped()
+    engine = create_engine(database_url)
+    leave_it_to_the_cache(engine)
+    with engine.connect() as connection:
+        tables.backup(cast("sqlite3.Connection", connection.connection.dbapi_connection))
+    people.session.remove()
+    people.session.configure(bind=engine)
+    return people
+
+
+@cache
+def _mapped() -> tuple[People, sqlite3.Connection]:
+    """Map the tables, which takes long, and make them: all worlds of the process have the same, one after the other."""
+
     class Base(DeclarativeBase): ...
 
     class User(Base, flask_login.UserMixin):
@@ -69,11 +88,11 @@ def make_people(database_url: str) -> People:
         username: Mapped[str] = mapped_column(unique=True)
         email: Mapped[str | None]
 
-    engine = create_engine(database_url)
-    session = scoped_session(sessionmaker(engine))
+    session = scoped_session(sessionmaker())
     storage = make_storage(Base, User, session)
-    Base.metadata.create_all(engine)
-    return People(Base, User, storage, session)
+    tables = sqlite3.connect(":memory:", check_same_thread=False)
+    Base.metadata.create_all(create_engine("sqlite://", creator=lambda: tables, poolclass=StaticPool))
+    return People(Base, User, storage, session), tables
 
 
 @dataclass

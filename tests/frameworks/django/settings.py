@@ -50,7 +50,12 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": Path(tempfile.gettempdir()) / f"social-bitbucket-server-tests-{os.getpid()}.sqlite",
-        "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 60},
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 60,
+            # No test waits for the disk: the database ends with its process.
+            "init_command": "PRAGMA synchronous = OFF",
+        },
     }
 }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
