@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from flask import Flask
 from hypothesis import HealthCheck, settings
 from sqlalchemy import make_url
+from werkzeug.routing import Rule
 
 from demo_app import database, people
 from social_bitbucket_server import checkup, clock, reaching, transport
@@ -61,13 +63,16 @@ def other_private_key() -> PrivateKey:
 
 @pytest.fixture(autouse=True)
 def spare_keys(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> prepared.KeyPool:
-    """Keys, password hashes, and tables of the demo application come ready-made, unless a test is ``as_shipped``."""
+    """Keys, password hashes, and what the demo application is made of come ready-made, unless a test is
+    ``as_shipped``."""
     pool = prepared.KeyPool()
     if "as_shipped" not in request.keywords:
         monkeypatch.setattr(PrivateKey, "generate", pool.generate)
         monkeypatch.setattr(serialization, "load_der_private_key", prepared.load_private_key)
         monkeypatch.setattr(people, "generate_password_hash", prepared.cheap_password_hash)
         monkeypatch.setattr(database, "upgrade", prepared.copy_tables)
+        monkeypatch.setattr(Rule, "_compile_builder", prepared.compile_builder)
+        monkeypatch.setitem(Flask.jinja_options, "bytecode_cache", prepared.templates)
     return pool
 
 

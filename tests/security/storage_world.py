@@ -27,7 +27,7 @@ from social_bitbucket_server.keys import PrivateKey, new_consumer_key
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import ORGANIZATION_RULES, BaseURLRules, ServerURL
 from social_bitbucket_server.sqlalchemy_storage import make_storage
-from tests.prepared import leave_it_to_the_cache
+from tests.prepared import hurry
 from tests.security.world import ORIGIN, FakeBitbucket, Ingredients, Place, World
 
 LOGIN_PAGE = "/"
@@ -68,7 +68,7 @@ def make_people(database_url: str) -> People:
     """Return the people of the SQLite database at *database_url*, which is empty."""
     people, tables = _mapped()
     engine = create_engine(database_url)
-    leave_it_to_the_cache(engine)
+    hurry(engine)
     with engine.connect() as connection:
         tables.backup(cast("sqlite3.Connection", connection.connection.dbapi_connection))
     people.session.remove()
