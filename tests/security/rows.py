@@ -104,7 +104,7 @@ INVARIANTS = (
         "checked, the connection goes to one of those, nothing is redirected, nothing comes from the environment, and "
         "bytes and time are limited. What may not be reached looks like what does not exist.",
         (53, *range(55, 59), 64, 65, 66, *range(68, 77), 79, 80, 111, 112, 113, 114, 118, 122),
-        "`tests/flow/transport/`",
+        "the rest of `tests/flow/transport/`",
     ),
     Invariant(
         "**I12** Certificates are always verified; a CA of an organization's own counts for its own integration. "
@@ -184,7 +184,7 @@ EXCUSES = (
         "That organizations look alike to strangers, and how often something may be tried, is its own.",
     ),
     Excuse((106,), "Its debugger."),
-    Excuse((108,), "It takes long. The package is tried in the same way without an application: `tests/fuzz`."),
+    Excuse((108,), "Noise takes long. `tests/fuzz` tries the package in the same way without an application."),
 )
 
 

@@ -1,14 +1,17 @@
-"""What a server may answer, and what becomes of it."""
+"""What a server may answer, and what becomes of it.
+
+Where a row lists many answers, tests/unit/test_client.py, tests/unit/test_profile.py and tests/flow/transport have them
+all. Here one of each kind goes through a login."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import tracemalloc
+from functools import cache
 
 import pytest
 
-from social_bitbucket_server.integration import Integration
 from tests.raw_server import Behaviour, Peer, answer
 from tests.scripted_server import Reply
 from tests.security.rows import row
@@ -68,27 +71,21 @@ def test_a_callback_that_is_not_confirmed_is_never_continued(world):
     for confirmation, failure in {
         "": "AuthResponseError/missing_claim(oauth_callback_confirmed)",
         "&oauth_callback_confirmed=false": "AuthResponseError/invalid_claim(oauth_callback_confirmed)",
-        "&oauth_callback_confirmed=TRUE": "AuthResponseError/invalid_claim(oauth_callback_confirmed)",
-        "&oauth_callback_confirmed=true" * 2: "AuthResponseError/malformed_response",
     }.items():
         begin_fails(world, Reply(f"oauth_token=T&oauth_token_secret=S{confirmation}"), failure)
 
 
 @row(50)
 def test_a_field_that_stands_there_twice_is_refused(world):
-    for twice in ("oauth_token=a&oauth_token=b", "oauth_token=a&oauth_token=a", "oauth_token=a&oauth%5Ftoken=b"):
-        reply = Reply(f"{twice}&oauth_token_secret=S&oauth_callback_confirmed=true")
-        begin_fails(world, reply, "AuthResponseError/malformed_response")
+    reply = Reply("oauth_token=a&oauth_token=b&oauth_token_secret=S&oauth_callback_confirmed=true")
+    begin_fails(world, reply, "AuthResponseError/malformed_response")
 
 
 @row(51)
 def test_an_answer_without_a_token_is_named_so(world):
     for reply in (
         Reply("<html><form action='/login'>…</form></html>", headers=[("Content-Type", "text/html")]),
-        Reply("<html>oauth_token</html>"),
         Reply(""),
-        Reply(" \r\n"),
-        Reply('{"oauth_token":"T","oauth_callback_confirmed":"true"}', headers=[JSON]),
     ):
         begin_fails(world, reply, "AuthResponseError/missing_claim(oauth_token)")
 
@@ -96,8 +93,8 @@ def test_an_answer_without_a_token_is_named_so(world):
 @row(52)
 def test_a_token_of_other_characters_is_refused(world):
     rest = "&oauth_token_secret=S&oauth_callback_confirmed=true"
-    for token in ("a%00b", "a%0d%0aSet-Cookie:x", "é", "%C3%A9", "a" * 256, "", "a+b"):
-        begin_fails(world, Reply(f"oauth_token={token}{rest}"), "AuthResponseError/invalid_claim(oauth_token)")
+    reply = Reply(f"oauth_token=a%0d%0aSet-Cookie:x{rest}")
+    begin_fails(world, reply, "AuthResponseError/invalid_claim(oauth_token)")
     world.fb.scripts[REQUEST_TOKEN] = Reply(f"oauth_token=javascript:alert(1)//{rest}")
     page = world.attempt(world.b)
     path = page.location.removeprefix(world.fb.url)
@@ -107,37 +104,28 @@ def test_a_token_of_other_characters_is_refused(world):
 
 @row(53)
 def test_any_other_status_is_an_error_after_one_request(world):
-    for status in (201, 204, 206, 300, 301, 302, 303, 304, 307, 308, 418, 500, 503, 999):
-        failure = "AuthProviderError/unavailable" if status in {500, 503} else "AuthProviderError/http_error"
+    for status in (204, 302, 503):
+        failure = "AuthProviderError/unavailable" if status == 503 else "AuthProviderError/http_error"
         begin_fails(world, Reply(TOKEN, status, [LOCATION]), failure)
 
 
 @row(54)
 def test_the_declared_charset_plays_no_part(world):
-    for charset in ("nonexistent", "rot13", "utf-16", "utf-7", "punycode", "idna", "\x00", "", "x" * 1000):
-        token = f"T{len(charset)}{charset[:1].strip(chr(0))}"
-        body = f"oauth_token={token}&oauth_token_secret=S&oauth_callback_confirmed=true"
-        world.fb.scripts[REQUEST_TOKEN] = Reply(body, headers=[("Content-Type", f"text/plain; charset={charset}")])
-        page = world.attempt(world.b)
-        assert page.status == 303, (charset, world.audit[-1])
-        assert page.location.endswith(f"oauth_token={token}")
-    world.fb.scripts[REQUEST_TOKEN] = Reply(b"\xff\xfe", headers=[("Content-Type", "text/plain; charset=utf-16")])
+    content_type = ("Content-Type", "text/plain; charset=utf-16")
+    world.fb.scripts[REQUEST_TOKEN] = Reply(TOKEN, headers=[content_type])
+    assert world.attempt(world.b).location.endswith("oauth_token=T")
+    world.fb.scripts[REQUEST_TOKEN] = Reply(b"\xff\xfe", headers=[content_type])
     assert world.attempt(world.b).status == 502
     assert world.last_failure() == "AuthResponseError/malformed_response"
 
 
 @row(55)
-@pytest.mark.parametrize("framing", ["Content-Length: 52428800", "Transfer-Encoding: chunked", "Connection: close"])
-def test_a_flood_is_left_after_a_few_kilobytes(world, raw, framing):
-    piece = b"a" * 8192
-    if "chunked" in framing:
-        piece = b"2000\r\n" + piece + b"\r\n"
-
+def test_a_flood_is_left_after_a_few_kilobytes(world, raw):
     def flood(peer: Peer) -> None:
         peer.read()
-        peer.send(f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n".encode())
+        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         while True:  # until the client hangs up
-            peer.send(piece)
+            peer.send(b"2000\r\n" + b"a" * 8192 + b"\r\n")
 
     server = raw(flood)
     tracemalloc.start()
@@ -169,17 +157,17 @@ def test_the_limits_are_8_and_64_kilobytes(world, limit):
     assert world.last_failure() == "AuthResponseError/malformed_response"
 
 
+@cache
+def bomb() -> bytes:
+    """Less than a kilobyte that becomes 100 megabytes."""
+    packed = gzip.compress(gzip.compress(bytes(100 * MEGABYTE), 9), 9)
+    assert len(packed) < 1000
+    return packed
+
+
 @row(56)
 def test_a_compressed_answer_is_refused_without_looking_into_it(world):
-    bomb = gzip.compress(gzip.compress(bytes(100 * MEGABYTE), 9), 9)
-    assert len(bomb) < 1000
-    for encoding, body in {
-        "gzip": gzip.compress(TOKEN.encode()),
-        "gzip, gzip": bomb,
-        "br": b"\x0b\x02\x80",
-        "deflate": b"x\x9c",
-        "identity, gzip": gzip.compress(TOKEN.encode()),
-    }.items():
+    for encoding, body in {"gzip": gzip.compress(TOKEN.encode()), "gzip, gzip": bomb()}.items():
         reply = Reply(body, headers=[("Content-Encoding", encoding)])
         begin_fails(world, reply, "AuthResponseError/malformed_response")
     world.fb.scripts[REQUEST_TOKEN] = Reply(TOKEN, headers=[("Content-Encoding", "identity")])
@@ -187,44 +175,28 @@ def test_a_compressed_answer_is_refused_without_looking_into_it(world):
 
 
 @row(57)
-def test_a_server_that_keeps_one_waiting_is_left_when_time_is_up(world, raw, monkeypatch):
-    make = Integration.__init__
-    monkeypatch.setattr(Integration, "__init__", lambda self, **fields: make(self, **(fields | {"timeout": 1.0})))
-    world.change_integration(world.b, base_url="https://bb-b.test:7990")
+def test_a_server_that_keeps_one_waiting_is_left_when_time_is_up(world, raw):
+    world.wait_for_servers(0.25)
 
-    def drip_body(peer: Peer) -> None:
+    def drip(peer: Peer) -> None:
         peer.read()
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
         peer.drip(b"o", 0.05)
 
-    def drip_headers(peer: Peer) -> None:
-        peer.read()
-        peer.send(b"HTTP/1.1 200 OK\r\n")
-        peer.drip(b"X-A: b\r\n", 0.05)
-
-    def silence(peer: Peer) -> None:
-        peer.wait()
-
-    for behaviour, tls in ((drip_body, True), (drip_headers, True), (silence, False), (silence, True)):
-        server = raw(behaviour, tls=tls)
-        with world.nothing_new():
-            page = world.attempt(world.b)
-        assert (page.status, world.last_failure()) == (504, "AuthProviderError/timeout"), behaviour.__name__
-        assert len(server.peers) <= 1
-        assert server.is_left_alone()
+    server = raw(drip)
+    with world.nothing_new():
+        page = world.attempt(world.b)
+    assert (page.status, world.last_failure()) == (504, "AuthProviderError/timeout")
+    assert len(server.peers) <= 1
+    assert server.is_left_alone()
 
 
 @row(58)
 def test_what_is_no_http_is_a_failed_connection(world, raw):
-    head = b"HTTP/1.1 200 OK\r\n"
-    failed, malformed = "AuthProviderError/connection_failed", "AuthResponseError/malformed_response"
     for data, failure in (
-        (head + b"X-A: b\r\n" * 200 + b"Content-Length: 0\r\n\r\n", failed),
-        (head + b"X-A: " + b"b" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n", failed),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", failed),
-        (head + b"Content-Length: 100\r\n\r\n" + TOKEN[:20].encode(), failed),
-        (head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + TOKEN.encode() + b"\r\n0\r\n\r\n", failed),
-        (answer(TOKEN.encode(), "200 OK", "Content-Encoding: gzip"), malformed),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "AuthProviderError/connection_failed"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\noauth_token=T", "AuthProviderError/connection_failed"),
+        (answer(TOKEN.encode(), "200 OK", "Content-Encoding: gzip"), "AuthResponseError/malformed_response"),
     ):
         server = raw(sending(data))
         with world.nothing_new():
@@ -238,12 +210,8 @@ def test_what_is_no_http_is_a_failed_connection(world, raw):
 def test_a_problem_of_oauths_is_known_by_its_name_or_not_at_all(world, place):
     setting, refused = "AuthConfigurationError/invalid_setting", "AuthProviderError/http_error"
     for problem, failure, status in (
-        ("consumer_key_unknown", f"{setting}(consumer_key)", 503),
         ("signature_invalid", f"{setting}(public_key)", 503),
-        ("signature_method_rejected", f"{setting}(public_key)", 503),
         ("timestamp_refused", f"{setting}(clock)", 503),
-        ("nonce_used", refused, 502),
-        ("token_expired", refused, 502),
         ("<script>", refused, 502),
         ("authorization_declined", refused, 502),
     ):
@@ -257,9 +225,8 @@ def test_a_problem_of_oauths_is_known_by_its_name_or_not_at_all(world, place):
 
 @row(60)
 def test_a_server_that_limits_us_does_not_say_for_how_long(world):
-    for wish in ("999999999", "1\tx", "1" * 500):
-        begin_fails(world, Reply("", 429, [("Retry-After", wish)]), "AuthProviderError/rate_limited", 503)
-        assert world.pages[-1].header("Retry-After") == "60"
+    begin_fails(world, Reply("", 429, [("Retry-After", "999999999")]), "AuthProviderError/rate_limited", 503)
+    assert world.pages[-1].header("Retry-After") == "60"
 
 
 @row(61)
@@ -272,26 +239,13 @@ def test_a_server_cannot_say_that_the_person_declined(world):
 @row(62)
 def test_a_deep_profile_ends_in_an_error_of_its_own(world):
     malformed, refused = "AuthResponseError/malformed_response", "AuthProviderError/http_error"
-    for deep in ("[" * 100_000, '{"a":' * 100_000):
-        profile_fails(world, Reply(deep, headers=[JSON]), {malformed})
-        # Longer than any answer may be: whichever of its two faults is found first.
-        profile_fails(world, Reply(deep, 401, [JSON]), {malformed, refused})
-    for deep in ("[" * 60_000, '{"a":' * 12_000):
-        profile_fails(world, Reply(deep, headers=[JSON]), {malformed})
-        profile_fails(world, Reply(deep, 401, [JSON]), {refused})
+    # Longer than any answer may be: whichever of its two faults is found first.
+    profile_fails(world, Reply("[" * 100_000, 401, [JSON]), {malformed, refused})
+    profile_fails(world, Reply("[" * 60_000, headers=[JSON]), {malformed})
+    profile_fails(world, Reply('{"a":' * 12_000, 401, [JSON]), {refused})
 
 
 @row(63)
 def test_a_profile_that_is_no_json_object_is_malformed(world):
-    for body in (
-        b"[]",
-        b"null",
-        b'"x"',
-        b"5",
-        b"",
-        b"\xef\xbb\xbf{}",
-        b'{"id":42} trailing',
-        b'{"id":42}{}',
-        b'{"id":42}\x00',
-    ):
+    for body in (b"null", b'{"id":42} trailing'):
         profile_fails(world, Reply(body, headers=[JSON]), {"AuthResponseError/malformed_response"})

@@ -1,4 +1,6 @@
-"""Who somebody is."""
+"""Who somebody is.
+
+Where a row lists many values, tests/unit/test_profile.py has them all. Here one of each kind goes through a login."""
 
 from __future__ import annotations
 
@@ -146,18 +148,9 @@ def test_each_session_sees_its_own_organization_alone(world):
 @row(6)
 @everywhere
 def test_nothing_but_a_positive_integer_is_an_id(world):
-    for value in ("null", "..."):
+    for value, failure in (("...", "missing_claim(id)"), ("NaN", "malformed_response"), ('"42"', "invalid_claim(id)")):
         world.fa.scripts[ALICES_RECORD] = alice_with("id", value)
-        refused(world, 502, "AuthResponseError/missing_claim(id)")
-    for value in ("NaN", "Infinity", "4" * 5000):
-        world.fa.scripts[ALICES_RECORD] = alice_with("id", value)
-        refused(world, 502, "AuthResponseError/malformed_response")
-    for value in (
-        *("true", "false", '""', '"42"', '" 42"', '"042"', '"\uff14\uff12"', "42.0", "4.2e1", "1e400", "-1", "0"),
-        *("[42]", '{"a":1}', str(2**63), str(10**400)),
-    ):
-        world.fa.scripts[ALICES_RECORD] = alice_with("id", value)
-        refused(world, 502, "AuthResponseError/invalid_claim(id)")
+        refused(world, 502, f"AuthResponseError/{failure}")
     world.fa.scripts[ALICES_RECORD] = alice_with("id", str(2**63 - 1))
     assert world.browser().log_in(world.a, "alice").status == 303
     assert list(world.identities()) == [f"{world.a.namespace}:{2**63 - 1}"]
@@ -222,12 +215,7 @@ def test_an_empty_refusal_disables_nobody(world):
 @row(9)
 @everywhere
 def test_active_is_true_or_false_and_nothing_else(world):
-    for value, code in (
-        ("...", "missing_claim"),
-        ("null", "missing_claim"),
-        ('"true"', "invalid_claim"),
-        ("1", "invalid_claim"),
-    ):
+    for value, code in (("...", "missing_claim"), ('"true"', "invalid_claim")):
         world.fa.scripts[ALICES_RECORD] = alice_with("active", value)
         refused(world, 502, f"AuthResponseError/{code}(active)")
 
@@ -285,17 +273,16 @@ def test_two_names_are_none(world):
 @row(14)
 @everywhere
 def test_a_name_never_becomes_another_path(world):
-    for name in ("..", ".", "../../x", "a/b", "a\\b", "%2e%2e", "%0d%0a", "a%0d%0ab", "%00", "a%00b", "x" * 300):
+    for name in ("../../x", "a%0d%0ab"):
         world.fa.scripts[PROPERTIES] = named(name)
         refused(world, 502, "AuthResponseError/invalid_claim(X-AUSERNAME)")
     assert not [path for path in world.fa.paths() if path.startswith(USERS)]
-    for name in ("m?x=1", "m#f", "é", "100%", "m;x", "a b"):
-        world.fa.received.clear()
-        world.fa.scripts[PROPERTIES] = named(quote(name))
-        with world.nothing_new():
-            assert world.stranger().log_in(world.a, "alice").status == 502
-        asked = [request.target for request in world.fa.received if request.path.startswith(f"{USERS}/")]
-        assert asked == [f"{USERS}/{quote(name, safe='')}?avatarSize=48"]
+    name = "m?x=é#f"
+    world.fa.scripts[PROPERTIES] = named(quote(name))
+    with world.nothing_new():
+        assert world.stranger().log_in(world.a, "alice").status == 502
+    asked = [request.target for request in world.fa.received if request.path.startswith(f"{USERS}/")]
+    assert asked == [f"{USERS}/{quote(name, safe='')}?avatarSize=48"]
 
 
 @row(14)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from social_bitbucket_server import addresses
 from social_bitbucket_server.addresses import PUBLIC_ONLY, AddressClass, AddressPolicy, classify
+from tests.security.rows import row
 
 NEVER = [
     "0.0.0.0",
@@ -100,6 +101,7 @@ def within(networks):
     )
 
 
+@row(72)
 @pytest.mark.parametrize(("text", "kind"), ALL)
 def test_an_address_has_the_class_of_its_network(text, kind):
     assert classify(ipaddress.ip_address(text)) == kind
@@ -124,6 +126,7 @@ def test_what_is_public_is_so_for_python_too(address):
         assert not plain.is_multicast
 
 
+@row(72)
 @given(IPV4)
 def test_an_ipv4_address_in_ipv6_is_never_more_than_itself(address):
     number = int(address)

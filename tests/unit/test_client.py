@@ -6,6 +6,7 @@ from social_bitbucket_server.client import AccessToken, Client
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import Answer
 from tests.scripted_server import Reply
+from tests.security.rows import row
 
 CALLBACK = "https://app.example/complete/bitbucket-server/?integration=acme-1"
 CONFIRMED = "oauth_token=T&oauth_token_secret=S&oauth_callback_confirmed=true"
@@ -67,6 +68,7 @@ def test_denied_is_the_persons_decision_and_asks_the_server_nothing(client, serv
     assert server.received == []
 
 
+@row(49, 50, 51, 52)
 @pytest.mark.parametrize(
     ("body", "code", "claim"),
     [
@@ -75,15 +77,21 @@ def test_denied_is_the_persons_decision_and_asks_the_server_nothing(client, serv
         (CONFIRMED.replace("true", "TRUE"), "callback_confirmation_invalid", "oauth_callback_confirmed"),
         (CONFIRMED + "&oauth_callback_confirmed=true", "malformed_answer", None),
         ("oauth_token=a&" + CONFIRMED, "malformed_answer", None),
+        ("oauth_token=T&" + CONFIRMED, "malformed_answer", None),
+        (CONFIRMED + "&oauth%5Ftoken=b", "malformed_answer", None),
         ("", "empty_answer", "oauth_token"),
         ("   \n", "empty_answer", "oauth_token"),
         ('{"oauth_token": "T"}', "intercepted", "oauth_token"),
         ("<html>Log in</html>", "intercepted", "oauth_token"),
+        ("<html>oauth_token</html>", "intercepted", "oauth_token"),
         ("a=b&" * 40 + CONFIRMED, "intercepted", "oauth_token"),
         (CONFIRMED.replace("=T&", "=&"), "token_invalid", "oauth_token"),
         (CONFIRMED.replace("=T&", "=%00&"), "token_invalid", "oauth_token"),
         (CONFIRMED.replace("=T&", "=%0d%0aSet-Cookie:x&"), "token_invalid", "oauth_token"),
+        (CONFIRMED.replace("=T&", "=a%00b&"), "token_invalid", "oauth_token"),
+        (CONFIRMED.replace("=T&", "=é&"), "token_invalid", "oauth_token"),
         (CONFIRMED.replace("=T&", "=%C3%A9&"), "token_invalid", "oauth_token"),
+        (CONFIRMED.replace("=T&", "=a+b&"), "token_invalid", "oauth_token"),
         (CONFIRMED.replace("=T&", f"={'t' * 256}&"), "token_invalid", "oauth_token"),
         (b"\xff\xfe", "malformed_answer", None),
         (b"x" * 9000, "malformed_answer", None),
@@ -95,25 +103,35 @@ def test_an_answer_without_a_confirmed_token_is_a_problem(client, server, body, 
     assert (caught.code, caught.claim) == (code, claim)
 
 
-@pytest.mark.parametrize("charset", ["nonexistent", "rot13", "utf-16", "utf-7"])
+@row(54)
+@pytest.mark.parametrize(
+    "charset", ["nonexistent", "rot13", "utf-16", "utf-7", "punycode", "idna", "\x00", "", "x" * 1000]
+)
 def test_the_declared_character_set_plays_no_part(client, server, charset):
     server.scripts[REQUEST_TOKEN] = Reply(CONFIRMED, headers=[("Content-Type", f"text/plain; charset={charset}")])
     assert client.request_token(CALLBACK) == "T"
 
 
+@row(53)
 @pytest.mark.parametrize(
     ("status", "code"),
     [
         (201, "request_refused"),
         (204, "request_refused"),
+        (206, "request_refused"),
+        (300, "redirected"),
         (301, "redirected"),
         (302, "redirected"),
+        (303, "redirected"),
+        (304, "redirected"),
         (307, "redirected"),
+        (308, "redirected"),
         (404, "request_refused"),
         (418, "request_refused"),
         (429, "rate_limited"),
         (500, "server_error"),
         (503, "server_error"),
+        (999, "request_refused"),
     ],
 )
 def test_every_other_status_is_a_problem_after_one_request(client, server, status, code):
@@ -125,6 +143,7 @@ def test_every_other_status_is_a_problem_after_one_request(client, server, statu
     assert server.paths() == [REQUEST_TOKEN]
 
 
+@row(59)
 @pytest.mark.parametrize(
     ("reported", "status", "code"),
     [
@@ -159,6 +178,7 @@ def test_every_oauth_problem_is_a_problem_with_a_code(client, server, reported, 
     assert caught.provider_code == reported
 
 
+@row(59)
 def test_a_problem_that_nobody_knows_is_named_other(client, server):
     server.scripts[REQUEST_TOKEN] = Reply("oauth_problem=%3Cscript%3E", 401)
     caught = problem(client.request_token, CALLBACK)
@@ -166,10 +186,18 @@ def test_a_problem_that_nobody_knows_is_named_other(client, server):
     assert "script" not in str(caught)
 
 
+@row(61)
 @pytest.mark.parametrize("body", ['{"errors":[{"message":"no"}]}', '{"error":"access_denied"}', "<html>"])
 def test_another_401_is_a_refusal(client, server, body):
     server.scripts[REQUEST_TOKEN] = Reply(body, 401)
     assert problem(client.request_token, CALLBACK).code == "request_refused"
+
+
+@row(60)
+@pytest.mark.parametrize("wish", ["999999999", "1\tx", "1" * 500])
+def test_a_server_that_limits_us_is_one_problem_whatever_it_wishes(client, server, wish):
+    server.scripts[REQUEST_TOKEN] = Reply("", 429, [("Retry-After", wish)])
+    assert problem(client.request_token, CALLBACK).code == "rate_limited"
 
 
 def test_an_empty_401_is_about_no_account_where_the_application_itself_asks(client, server):

@@ -4,8 +4,10 @@ from hypothesis import strategies as st
 
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import OPERATOR_RULES, ORGANIZATION_RULES, BaseURLRules, ServerURL
+from tests.security.rows import row
 
 
+@row(66)
 @pytest.mark.parametrize(
     ("typed", "canonical"),
     [
@@ -24,6 +26,7 @@ def test_a_base_url_gets_its_canonical_form(typed, canonical):
     assert str(ServerURL.parse(typed)) == canonical
 
 
+@row(66)
 @pytest.mark.parametrize("base", ["https://h.example", "https://h.example/bitbucket", "http://localhost:7990/a/b"])
 def test_every_address_stands_below_the_base_url(base):
     url = ServerURL.parse(base + "/")
@@ -115,6 +118,38 @@ def test_what_organizations_enter_is_held_to_stricter_rules(typed, words):
     with pytest.raises(BitbucketServerError, match="base URL") as caught:
         ServerURL.parse(typed, ORGANIZATION_RULES)
     assert words in caught.value.reason
+
+
+def full_width(text: str) -> str:
+    """*text* in the letters and digits that East Asian keyboards write, and that some programs take for ours."""
+    return "".join(chr(ord(character) + 0xFEE0) if character.isalnum() else character for character in text)
+
+
+LITERALS = (
+    *("127.0.0.1", "127.1", "2130706433", "0x7f.1", "0177.0.0.1", "017700000001", "0"),
+    *("①②⑦.⓪.⓪.①", full_width("127.0.0.1"), "127。0。0。1"),
+    *("[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]"),
+    *("[2002:7f00:1::]", "[fe80::1%25eth0]", "169.254.169.254", "[fd00:ec2::254]", "168.63.129.16"),
+    *("100.100.100.200", "192.0.0.192", "224.0.0.1", "localhost", "localhost."),
+)
+SPELLINGS = (
+    *("https://u:p@h.test", "https://h.test\\@127.0.0.1", "https://127.0.0.1\\@h.test", "https://h.test#@127.0.0.1"),
+    *("https://%61.test", "https://h.test%00.x", "https://h..test", "https://h.test.", "https://h.test:0"),
+    *("https://h.test:22", "https://h.test:65536", "https://h.test:+443", "https://h.test:"),
+    f"https://h.test:{full_width('443')}",
+    *("https://h.te\tst", "https://h.te\nst", "https://h.te st", "https:h.test", "https:///h.test", "//h.test"),
+    *("javascript://h.test/%0aalert(1)", "file:///etc/passwd", "gopher://h.test", "ftp://h.test", "unix:/run/s"),
+    *("https://h.test/a/../b", "https://h.test/./b", "https://h.test/%2e%2e/", "https://h.test/;x", "https://h.test?x"),
+    *("https://h.test/" + "a" * 300, f"https://{full_width('a')}.test"),
+)
+
+
+@row(64, 65)
+@pytest.mark.parametrize("typed", [*(f"https://{host}" for host in LITERALS), *SPELLINGS])
+def test_no_organization_enters_an_address_or_another_spelling_of_one(typed):
+    with pytest.raises(BitbucketServerError) as caught:
+        ServerURL.parse(typed, ORGANIZATION_RULES)
+    assert caught.value.code == "invalid_base_url"
 
 
 @pytest.mark.parametrize("typed", ["https://h.example", "https://h.example:7990/x", "https://h.example:8443"])

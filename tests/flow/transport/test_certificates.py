@@ -11,6 +11,7 @@ import trustme
 
 from social_bitbucket_server import transport
 from tests.raw_server import RawServer, answering
+from tests.security.rows import row
 
 from .asking import (
     HERE,
@@ -24,6 +25,7 @@ from .asking import (
 YEAR = timedelta(days=365)
 
 
+@row(77)
 @pytest.mark.parametrize(
     "make",
     [
@@ -50,6 +52,7 @@ def test_a_certificate_that_does_not_hold_is_a_tls_error_and_nothing_is_sent(
 
 
 @pytest.mark.socket
+@row(77)
 def test_a_self_signed_certificate_is_a_tls_error(route, private_key, tmp_path):
     (tmp_path / "both.pem").write_text(private_key.pem() + private_key.certificate(NAME))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.raw_server import answer
+from tests.security.rows import row
 
 from .asking import get, in_silence, problem
 
@@ -42,6 +43,7 @@ def in_trailers(peer):
     peer.drip(b"X: y\r\n", 0.01)
 
 
+@row(57)
 @pytest.mark.parametrize(
     "behaviour",
     [after_headers, in_chunks, in_headers, by_header_lines, by_interim_answers, in_trailers, in_silence],
@@ -53,6 +55,7 @@ def test_a_server_that_never_ends_is_left_when_time_is_up(serve, route, behaviou
     assert server.is_left_alone()
 
 
+@row(57)
 def test_a_tls_handshake_that_stalls_is_left_when_time_is_up(serve, route):
     server = serve(lambda peer: peer.wait(), tls=False)
     assert problem(server, route, timeout=0.3).code == "timeout"

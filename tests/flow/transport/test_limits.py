@@ -7,6 +7,7 @@ import zlib
 import pytest
 
 from tests.raw_server import answer, answering
+from tests.security.rows import row
 
 from .asking import get, problem
 
@@ -21,6 +22,7 @@ COMPRESSED = {
 }
 
 
+@row(56)
 @pytest.mark.parametrize("encoding", COMPRESSED)
 def test_compressed_answers_are_refused_unread(serve, route, encoding):
     server = serve(answering(answer(COMPRESSED[encoding], "200 OK", f"Content-Encoding: {encoding}")))
@@ -30,12 +32,14 @@ def test_compressed_answers_are_refused_unread(serve, route, encoding):
     assert server.is_left_alone()
 
 
+@row(56)
 @pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
 def test_an_answer_that_says_it_is_not_compressed_is_read(serve, route, encoding):
     server = serve(answering(answer(b"hello", "200 OK", f"Content-Encoding: {encoding}")))
     assert get(server, route).body == b"hello"
 
 
+@row(58)
 def test_a_compressed_answer_that_does_not_say_so_stays_compressed(serve, route):
     server = serve(answering(answer(COMPRESSED["gzip"])))
     assert get(server, route).body == COMPRESSED["gzip"]
@@ -52,6 +56,7 @@ FLOODS = {
 }
 
 
+@row(55)
 @pytest.mark.parametrize("flood", FLOODS)
 def test_a_flood_is_cut_off(serve, route, flood):
     beginning, more = FLOODS[flood]
@@ -74,6 +79,7 @@ def test_a_flood_is_cut_off(serve, route, flood):
     assert server.is_left_alone()
 
 
+@row(58)
 @pytest.mark.parametrize(
     "reply",
     [

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from tests.raw_server import answer, answering
+from tests.security.rows import row
 
 from .asking import (
     FORBIDDEN,
@@ -15,6 +16,7 @@ from .asking import (
 )
 
 
+@row(75)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize(
     "location", ["https://{forbidden}/y", "https://{name}:{port}/y", "//{forbidden}/y", "http://{name}:{port}/x", "/y"]
@@ -32,6 +34,7 @@ def test_redirects_are_reported_and_never_followed(serve, route, forbidden, stat
     assert not listener.peers
 
 
+@row(76)
 def test_the_environment_leads_nowhere(serve, route, forbidden, monkeypatch, tmp_path, other_authority):
     server = serve(answering())
     listener = forbidden(server)
@@ -48,6 +51,7 @@ def test_the_environment_leads_nowhere(serve, route, forbidden, monkeypatch, tmp
     assert not listener.peers
 
 
+@row(76)
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_the_environment_makes_nobody_trusted(serve, route, authority, monkeypatch, tmp_path, variable):
     (tmp_path / "own.pem").write_text(pem(authority))
