@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import os
 import re
 import secrets
 from collections import Counter
@@ -38,6 +39,7 @@ from social_bitbucket_server.transport import Answer
 from tests.scripted_server import Received, Reply
 from tests.security.world import ACCESS_TOKEN, ORIGIN, PASSWORD, PORT, REQUEST_TOKEN, Canaries, FakeBitbucket, person
 
+RUNS = int(os.environ.get("FUZZ_EXAMPLES", "10"))
 NAMES = ("ann", "ben")
 SLUGS = {"a1": "a", "a2": "a", "b1": "b"}
 BROWSERS = range(3)
@@ -543,6 +545,6 @@ def test_no_interleaving_of_logins_and_changes_mixes_anything_up(tmp_path, monke
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=30, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=RUNS, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

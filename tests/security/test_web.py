@@ -49,7 +49,7 @@ from tests.security.world import (
     person,
 )
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2000"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 
 HOSTILE_TEXTS = [
     "<script>alert(1)</script>",
