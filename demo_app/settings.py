@@ -258,6 +258,9 @@ def trial(organization: Organization, integration: str) -> ResponseReturnValue:
     if result is None:
         return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
     words = errors.words_of(result.get("problem", ""))
+    tried = integrations.new_server_url(record) if result.get("tried") else integrations.server_url(record)
+    if result.get("problem") and words.who == "you" and tried is not None:
+        security_headers.allow_forms_to_reach({tried.origin})  # for another trial login
     return render_template("settings/trial.html", organization=organization, record=record, trial=result, words=words)
 
 

@@ -99,6 +99,7 @@ def test_who_declined_at_the_new_address_can_try_again_there(
     page = owner.get(owner.get(other_sandbox.authorize(begun.location, allow=False)).location)
     assert "Access was declined in Bitbucket." in page.words
     assert f'action="{acme}/move/try"' in page.text
+    assert f"form-action 'self' {other_sandbox.url};" in page.headers["Content-Security-Policy"]
     assert base_url(demo) == sandbox.url
 
 

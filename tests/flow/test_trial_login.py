@@ -58,12 +58,15 @@ def test_who_declined_can_try_again_at_once(owner: Visitor, acme: str, sandbox: 
     page = owner.get(owner.get(sandbox.authorize(begun.location, allow=False)).location)
     assert "Access was declined in Bitbucket." in page.words
     assert f'action="{acme}/try"' in page.text
+    origin = sandbox.url.removesuffix("/bitbucket")
+    assert f"form-action 'self' {origin};" in page.headers["Content-Security-Policy"]
 
 
 def test_who_cannot_mend_it_is_not_asked_to_try_again(owner: Visitor, acme: str, sandbox: Sandbox) -> None:
     page = after_the_beginning(owner, acme, sandbox, lambda: sandbox.faults.update({"seen_scheme": "https"}))
     assert f'action="{acme}/test"' in page.text
     assert f'action="{acme}/try"' not in page.text
+    assert "form-action 'self';" in page.headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize("fault", ["user_headers_removed", "whoami_closed"])
