@@ -85,15 +85,25 @@ class Wrong:
     stage: Stage
     sentence: str
 
+    @property
+    def problem(self) -> Problem:
+        """The problem whose title the sentence begins with."""
+        (problem,) = (problem for problem in PROBLEMS.values() if self.sentence.startswith(problem.title))
+        return problem
+
 
 @cache
 def _company() -> trustme.CA:
     return trustme.CA(organization_name="The Company")
 
 
+_generate = PrivateKey.generate
+
+
 @cache
 def _key(bits: int) -> PrivateKey:
-    return PrivateKey.generate(bits)
+    """A key that is no integration's: those of the pool, which tests get from ``PrivateKey.generate``, may be."""
+    return _generate(bits)
 
 
 class SelfSigned:
