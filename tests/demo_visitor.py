@@ -130,9 +130,10 @@ class Visitor:
         """Log in by password."""
         return self.post(f"/o/{slug}/login/owner", email=f"owner@{slug}.example", password=PASSWORD)
 
-    def add_integration(self, slug: str, base_url: str, name: str = "Bitbucket") -> str:
-        """Add an integration; returns its page's path."""
-        page = self.post(f"/o/{slug}/settings/integrations/add", name=name, platform=PLATFORM, base_url=base_url)
+    def add_integration(self, slug: str, base_url: str, name: str = "Bitbucket", **fields: str) -> str:
+        """Add an integration, with more *fields* of its form; returns its page's path."""
+        form = {"name": name, "platform": PLATFORM, "base_url": base_url, **fields}
+        page = self.post(f"/o/{slug}/settings/integrations/add", **form)
         assert page.status == 303, page.words
         return page.location
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -26,6 +27,25 @@ def test_a_person_logs_in_with_the_login_link_and_sees_who_they_are(demo: Demo, 
     account = jane.get("/o/acme/account")
     for shown in ("Jane Doe", "jane@example.com", "Acme", sandbox.url):
         assert shown in account.words
+
+
+@pytest.mark.parametrize("user", ["jo@example", "kim", "natasha"])
+def test_people_with_unusual_records_log_in(demo: Demo, sandbox: Sandbox, acme: str, user: str) -> None:
+    record, visitor = sandbox.users.by_name(user), demo.visitor()
+    assert record
+    assert log_in(visitor, acme, sandbox, user).location == "/o/acme/account"
+    words = visitor.get("/o/acme/account").words
+    assert "You are logged in to Acme." in words
+    assert record.display_name in words
+
+
+def test_a_service_account_is_told_why_it_cannot_log_in(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    page = log_in(demo.visitor(), acme, sandbox, "build-bot")
+    assert page.status == 403
+    for words in ("Acme", "not a person's", "Reference", "Back to Acme's login"):
+        assert words in page.words
+    assert re.search(r"\b[0-9A-F]{8}\b", page.words)
+    assert 'href="/o/acme/login"' in page.text
 
 
 def test_logging_out_ends_the_session_for_every_copy_of_its_cookie(demo: Demo, sandbox: Sandbox, acme: str) -> None:

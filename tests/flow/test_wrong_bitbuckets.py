@@ -1,4 +1,5 @@
-"""``check`` finds each thing that can be wrong by its right name, and what it advises removes it."""
+"""``check`` and the demo application's page find each thing that can be wrong by its right name, and what they advise
+removes it."""
 
 from __future__ import annotations
 
@@ -13,8 +14,10 @@ from cryptography import x509
 from social_bitbucket_server import checkup
 from social_bitbucket_server.__main__ import main
 from social_bitbucket_server.checkup import Stage
+from social_bitbucket_server.problems import Who
 from social_bitbucket_server.sandbox.faults import Faults
 from tests import wrong_bitbuckets
+from tests.demo_visitor import Page
 from tests.wrong_bitbuckets import EVERYTHING, FAULTS_OF_THE_SANDBOX, Bench, Place, SelfSigned
 
 pytestmark = pytest.mark.socket
@@ -56,8 +59,50 @@ def test_each_is_found_by_its_right_name(bench, check, private_key, wrong):
     place.paste("acme", private_key.public.pem)
     status, shown = check(place)
     assert f"✗ {wrong.stage}: {wrong.sentence}" in shown
-    assert "What to do: " in shown
+    assert f"What to do: {wrong.problem.remedy}" in shown
+    assert f"Who can do it: {wrong.problem.who}" in shown
     assert status == STAGES.index(wrong.stage) + 1
+
+
+@pytest.fixture
+def owner(demo):
+    owner = demo.visitor()
+    owner.create_organization("acme")
+    return owner
+
+
+@pytest.fixture
+def run_test(owner):
+    """Return what adds an integration with a place, lets its admin paste the worksheet, and tests the connection."""
+
+    def run_test(place):
+        path = owner.add_integration("acme", place.url, ca_certificates=place.ca_certificates)
+        worksheet = owner.get(path)
+        place.paste(worksheet.value_of("Consumer Key"), worksheet.value_of("Public Key"))
+        return owner.post(f"{path}/test", path)
+
+    return run_test
+
+
+def stages_of(page):
+    """Return the outcome and the words of each stage that the page shows."""
+    _, *stages = re.split(r'<div role="listitem" class="', page.text)
+    return {
+        re.search(r"<b>(.+?)</b>", stage)[1]: (stage.partition('"')[0], Page(page.status, f'<p "{stage}', {}).words)
+        for stage in stages
+    }
+
+
+@pytest.mark.parametrize("wrong", EVERYTHING, ids=lambda wrong: wrong.what)
+def test_the_page_finds_each_by_its_right_name_and_says_what_to_do_and_who(bench, run_test, wrong):
+    stages = stages_of(run_test(wrong.arrange(bench)))
+    assert list(stages) == STAGES
+    assert next(name for name, (outcome, _) in stages.items() if outcome == "failed") == wrong.stage
+    words = stages[wrong.stage][1]
+    assert words.startswith(f"{wrong.stage} failed {wrong.sentence}")
+    assert f"What to do: {wrong.problem.remedy}" in words
+    is_for_others = wrong.problem.who not in {Who.PERSON, Who.ORGANIZATION_ADMIN}
+    assert (f"This is for {wrong.problem.who}." in words) == is_for_others, "the owner reads it"
 
 
 def test_no_fault_of_the_sandbox_is_forgotten():
