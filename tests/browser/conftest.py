@@ -1,10 +1,15 @@
-"""A real browser, and the demo application with a sandbox beside it."""
+"""A real browser, and the demo application with a sandbox beside it.
+
+What a test is not about is done without the browser: the demo application's visitors do it within this process.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,17 +18,22 @@ from waitress.wasyncore import close_all
 
 from demo_app import create_app
 from social_bitbucket_server.sandbox import Sandbox, oauth2
+from tests.demo_visitor import SESSION, Visitor
+from tests.flow.demo import Demo, connect
 
 # Without these Chromium looks for its maker's servers, which are none of a test's business.
 QUIET = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
+
+# One process shows all pages: each further one takes longer to begin than most pages take.
+FRUGAL = ["--renderer-process-limit=1", "--disable-site-isolation-trials"]
 
 SECONDS = 120
 """How long a page may take on a busy machine."""
 
 
-# For a module and no longer: until it ends, Playwright's event loop is this thread's, and other tests need one.
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
+@pytest.fixture(scope="session")
+def started_chromium() -> Iterator[tuple[Any, asyncio.AbstractEventLoop]]:
+    """Start Chromium once for this process. The second value is Playwright's event loop."""
     playwright = pytest.importorskip("playwright.sync_api")
     executable = next(
         (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -31,16 +41,31 @@ def chromium() -> Iterator[Any]:
     playwright.expect.set_options(timeout=SECONDS * 1000)
     with playwright.sync_playwright() as started:
         browser = (
-            started.chromium.launch(executable_path=executable, args=["--no-sandbox", *QUIET], timeout=SECONDS * 1000)
+            started.chromium.launch(
+                executable_path=executable, args=["--no-sandbox", *QUIET, *FRUGAL], timeout=SECONDS * 1000
+            )
             if executable
             else None
         )
+        loop = asyncio.get_running_loop()
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(playwright.Locator, "click", _click_until_loaded(playwright.Locator.click))
             patched.setattr(playwright.Browser, "new_context", _with_patience(playwright.Browser.new_context))
-            yield browser
+            asyncio._set_running_loop(None)
+            yield browser, loop
+            asyncio._set_running_loop(loop)
         if browser:
             browser.close()
+
+
+@pytest.fixture
+def chromium(started_chromium) -> Iterator[Any]:
+    """Return the browser. Playwright marks its event loop as the one that runs in this thread, and leaves it so between
+    its calls. Other tests run loops of their own, so the mark lasts for one test."""
+    browser, loop = started_chromium
+    asyncio._set_running_loop(loop)
+    yield browser
+    asyncio._set_running_loop(None)
 
 
 def _click_until_loaded(click: Callable[..., None]) -> Callable[..., None]:
@@ -69,37 +94,47 @@ def slow_people(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def page(chromium, must_be_there) -> Iterator[Any]:
-    """A page in a new, empty browser. Errors of scripts and of the pages' security policy fail the test."""
+def open_browser(chromium, must_be_there) -> Iterator[Callable[..., Any]]:
+    """Return what opens a page in a new, empty browser, or in one that is logged in as a *visitor* is.
+
+    Errors of scripts and of the pages' security policy fail the test.
+    """
     must_be_there(chromium is not None, "Chromium")
-    context = chromium.new_context()
+    contexts: list[Any] = []
     complaints: list[str] = []
-    page = context.new_page()
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    yield page
-    context.close()
+
+    def open_browser(visitor: Visitor | None = None) -> Any:
+        context = chromium.new_context()
+        contexts.append(context)
+        if visitor is not None:
+            session = {"name": SESSION, "value": visitor.transport.session_cookie, "url": visitor.transport.origin}
+            context.add_cookies([{**session, "httpOnly": True, "sameSite": "Lax"}])
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        return page
+
+    yield open_browser
+    for context in contexts:
+        context.close()
     assert [text for text in complaints if "Failed to load resource" not in text] == []
 
 
 @pytest.fixture
-def make_sandbox() -> Iterator[Callable[..., Sandbox]]:
-    started = []
-
-    def make(**options: Any) -> Sandbox:
-        sandbox = Sandbox(**options)
-        sandbox.start()
-        started.append(sandbox)
-        return sandbox
-
-    yield make
-    for sandbox in started:
-        sandbox.stop()
+def page(open_browser) -> Any:
+    """A page in a new, empty browser."""
+    return open_browser()
 
 
 @pytest.fixture
-def demo_url(tmp_path) -> Iterator[str]:
-    """The address of the demo application, empty, as ``make demo`` starts it."""
+def owners_page(open_browser, owner: Visitor) -> Any:
+    """A page in the browser of acme's owner, who is logged in."""
+    return open_browser(owner)
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    """The demo application, empty, on a port of its own as ``make demo`` starts it."""
     sockets: dict[int, Any] = {}
 
     class LateApplication:
@@ -123,7 +158,7 @@ def demo_url(tmp_path) -> Iterator[str]:
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    yield url
+    yield Demo(late.app, url)
     server.task_dispatcher.shutdown()
     # Closed in the loop, the trigger might be gone while it is still being pulled.
     left: dict[int, Any] = {}
@@ -131,3 +166,29 @@ def demo_url(tmp_path) -> Iterator[str]:
     thread.join()
     close_all(left)
     late.app.extensions["engine"].dispose()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(context="/bitbucket") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def other_sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def owner(demo: Demo) -> Visitor:
+    """The owner of acme, logged in."""
+    owner = demo.visitor()
+    owner.create_organization("acme")
+    return owner
+
+
+@pytest.fixture
+def acme(owner: Visitor, sandbox: Sandbox) -> str:
+    """The path of the page of acme's integration, which is connected to the sandbox."""
+    return connect(owner, "acme", sandbox)

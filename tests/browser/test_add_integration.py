@@ -1,16 +1,17 @@
-"""The owner looks at the server before adding it."""
+"""The owner looks at the server before adding it, and enters what OAuth 2 needs."""
 
 import pytest
 
-from tests.browser.test_story import create_organization
+from tests.browser.acts import Worksheet
 from tests.browser.waiting import expect
+from tests.flow.demo import log_in
 
 pytestmark = pytest.mark.browser
 
 
-def test_the_owner_is_told_the_right_base_url_and_the_better_oauth(page, demo_url, make_sandbox):
-    sandbox = make_sandbox(context="/bitbucket")
-    create_organization(page, demo_url)
+def test_the_owner_is_told_the_right_base_url_and_the_better_oauth(owners_page, demo, owner, sandbox):
+    page = owners_page
+    page.goto(f"{demo.origin}/o/acme/settings/integrations")
     page.get_by_role("link", name="Add Integration").first.click()
     page.get_by_label("Name").fill("Bitbucket")
     page.get_by_label("Base URL").fill(sandbox.url.removesuffix("/bitbucket"))
@@ -22,3 +23,13 @@ def test_the_owner_is_told_the_right_base_url_and_the_better_oauth(page, demo_ur
     expect(page.get_by_label("OAuth 2")).to_be_checked()
     page.get_by_role("button", name="Add Integration").click()
     expect(page.get_by_label("Client ID", exact=True)).to_be_visible()
+
+    link = sandbox.link_external_application(redirect_url=Worksheet(page)["Redirect URL"])
+    page.get_by_label("Client ID", exact=True).fill(link.client_id)
+    page.get_by_label("Client secret", exact=True).fill(link.client_secret)
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("are saved.").wait_for()
+    jane = demo.visitor()
+    integration = page.url.removeprefix(demo.origin).removesuffix("/oauth2")
+    assert log_in(jane, integration, sandbox).location == "/o/acme/account"
+    assert "Jane Doe" in jane.get("/o/acme/account").words

@@ -1,47 +1,21 @@
-"""*Test connection* in a real browser."""
+"""*Test connection* in a real browser: what it shows besides words, and where its advice leads.
+
+``tests/flow/test_wrong_bitbuckets.py`` has the words of everything that can be wrong.
+"""
 
 import re
+import threading
 from contextlib import ExitStack
 
 import pytest
 
-from tests.browser.test_story import Worksheet, add_integration, create_organization, log_into_sandbox
+from tests.browser.acts import log_into_sandbox, run_test
 from tests.browser.waiting import expect
-from tests.wrong_bitbuckets import EVERYTHING, Bench
+from tests.flow.demo import log_in
+from tests.raw_server import answer
+from tests.wrong_bitbuckets import HERE, Bench
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def integration(page, demo_url, make_sandbox):
-    sandbox = make_sandbox(context="/bitbucket")
-    create_organization(page, demo_url)
-    add_integration(page, sandbox.url)
-    return sandbox
-
-
-def link(page, sandbox):
-    worksheet = Worksheet(page)
-    sandbox.link(consumer_key=worksheet["Consumer Key"], public_key=worksheet["Public Key"])
-
-
-def run_test(page):
-    page.get_by_role("button", name="Test connection").click()
-    page.get_by_role("button", name="Test again").wait_for()
-    return page.locator(".stages").inner_text()
-
-
-def test_before_the_values_were_pasted_it_says_what_is_missing(page, integration):
-    shown = run_test(page)
-    assert "Bitbucket does not know the consumer key." in shown
-    assert "your Bitbucket admin" in shown
-
-
-def test_everything_passes_when_the_values_were_pasted(page, integration):
-    link(page, integration)
-    shown = run_test(page)
-    assert len(re.findall(r"\bpassed\b", shown)) == 8
-    assert "Bitbucket 8.19.0" in shown
 
 
 @pytest.fixture
@@ -50,95 +24,90 @@ def bench(monkeypatch):
         yield Bench(stack, monkeypatch)
 
 
-@pytest.mark.parametrize("wrong", EVERYTHING, ids=lambda wrong: wrong.what)
-def test_each_thing_that_is_wrong_is_found_by_its_right_name(page, demo_url, bench, wrong):
-    place = wrong.arrange(bench)
-    create_organization(page, demo_url)
-    add_integration(page, place.url, ca_certificates=place.ca_certificates)
-    worksheet = Worksheet(page)
-    place.paste(worksheet["Consumer Key"], worksheet["Public Key"])
-    run_test(page)
-    failed = page.locator(".stages > .failed").first.inner_text()
-    assert failed.startswith(wrong.stage)
-    assert wrong.sentence in failed
-    assert "What to do:" in failed
+def test_each_stage_is_shown_while_the_next_one_still_waits(owners_page, demo, owner, bench):
+    is_shown = threading.Event()
+
+    def answer_when_it_is_shown(peer):
+        while peer.read():
+            is_shown.wait(60)
+            peer.send(answer(b"no", "404 Not Found", "Content-Type: text/plain"))
+
+    owners_page.goto(demo.origin + owner.add_integration("acme", bench.plain(answer_when_it_is_shown).url))
+    owners_page.get_by_role("button", name="Test connection").press("Enter")
+    stages, again = owners_page.locator(".stages"), owners_page.get_by_role("button", name="Test again")
+    try:
+        expect(stages.get_by_text("None: the base URL begins with http://")).to_be_visible()
+        expect(stages.get_by_role("listitem")).to_have_count(4)
+        expect(again).to_have_count(0)
+    finally:
+        is_shown.set()
+    expect(again).to_be_visible()
+    expect(stages.locator(".failed")).to_contain_text("Something else than Bitbucket answers at the base URL.")
 
 
-def test_the_page_fits_a_telephone(page, integration):
-    page.set_viewport_size({"width": 390, "height": 844})
-    link(page, integration)
-    integration.faults.seen_host = "internal.example"
-    run_test(page)
-    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert overflow <= 0
+def test_the_certificate_that_is_offered_is_copied_and_mends_it(owners_page, demo, owner, bench):
+    page = owners_page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    integration = owner.add_integration("acme", bench.tls(bench.company.create_child_ca().issue_cert(HERE)).url)
+    page.goto(demo.origin + integration)
+    assert "was issued by a CA that is not trusted here" in run_test(page)
+    expect(page.locator(".stages dt")).to_have_text(["Certificate", "Issuer"])
+    page.get_by_role("button", name="Copy the certificate").click()
+    page.locator("#announcer").get_by_text("Copied").wait_for(state="attached")
+    offered = page.evaluate("navigator.clipboard.readText()")
+    assert offered == page.get_by_label("The certificate that would mend it").input_value()
+    page.goto(f"{demo.origin}{integration}/edit")
+    page.get_by_label("CA certificate").fill(offered)
+    page.get_by_role("button", name="Save").click()
+    assert "and the certificate is trusted" in run_test(page)
 
 
-def state_of(page):
-    page.goto(re.sub("/(test|trial)$", "", page.url))
-    return page.locator(".heading-line .status").inner_text()
+def test_a_better_base_url_is_entered_where_the_test_leads_and_then_everything_passes(
+    owners_page, demo, owner, sandbox
+):
+    page = owners_page
+    integration = owner.add_integration("acme", sandbox.url.removesuffix("/bitbucket"))
+    worksheet = owner.get(integration)
+    sandbox.link(consumer_key=worksheet.value_of("Consumer Key"), public_key=worksheet.value_of("Public Key"))
+    page.goto(demo.origin + integration)
+    assert "Bitbucket is below another address." in run_test(page)
+    better = page.locator(".stages > .failed .mono").inner_text()
+    assert better == sandbox.url
+    page.get_by_role("link", name="Edit the integration").click()
+    page.get_by_label("Base URL").fill(better)
+    page.get_by_role("button", name="Save").click()
+    shown = run_test(page)
+    assert len(re.findall(r"\bpassed\b", shown)) == 8
+    assert "Bitbucket 8.19.0" in shown
 
 
-def test_the_state_follows_what_happens_and_the_owner_finds_the_persons_number(page, chromium, integration):
-    states = [state_of(page)]
-    link(page, integration)
-    run_test(page)
-    states.append(state_of(page))
-    login_link = page.get_by_label("Login link").input_value()
-    jane = chromium.new_context().new_page()
-
-    def log_in():
-        jane.goto(login_link)
-        jane.get_by_role("button", name="Log in with").click()
-
-    log_in()
-    log_into_sandbox(jane, "jane")
-    jane.get_by_role("button", name="Allow").click()
-    jane.get_by_text("You are logged in to").wait_for()
-    states.append(state_of(page))
-    integration.faults.server_error = True
-    jane.context.clear_cookies()
-    log_in()
-    expect(jane.get_by_role("main")).to_contain_text(re.compile(r"\b[0-9A-F]{8}\b"))
-    number = re.search(r"\b[0-9A-F]{8}\b", jane.get_by_role("main").inner_text())[0]
-    states.append(state_of(page))
-    attempts = page.locator("#attempts")
+def test_the_owner_finds_the_number_that_a_person_was_told(owners_page, demo, acme, sandbox):
+    log_in(demo.visitor(), acme, sandbox)
+    sandbox.faults.server_error = True
+    number = re.search(r"\b[0-9A-F]{8}\b", demo.visitor().begin(acme).words)[0]
+    owners_page.goto(demo.origin + acme)
+    attempts, found = owners_page.locator("#attempts"), owners_page.locator("#attempts li")
+    expect(found).to_have_count(2)
     attempts.get_by_label("Reference number").fill(number)
     attempts.get_by_role("button", name="Find").click()
-    found = page.locator("#attempts li")
     expect(found).to_have_count(1)
     expect(found).to_contain_text("The Bitbucket Server reported an error of its own.")
     expect(found).to_contain_text("What to do:")
-    integration.faults.server_error = False
-    run_test(page)
-    states.append(state_of(page))
-    jane.context.close()
-    assert [state.partition(" since ")[0] for state in states] == [
-        "Draft",
-        "Never used",
-        "Working",
-        "Failing",
-        "Working",
-    ]
 
 
-def test_a_trial_login_is_the_last_stage_and_leaves_the_owner_logged_in(page, integration):
-    link(page, integration)
-    run_test(page)
-    page.get_by_role("button", name="Try a login").click()
-    log_into_sandbox(page, "jane")
-    page.get_by_role("button", name="Allow").click()
-    page.get_by_text("Bitbucket says that you are Jane Doe.").wait_for()
-    expect(page.locator(".stages")).to_contain_text("passed")
-    page.get_by_role("link", name="People").click()
-    expect(page.get_by_role("heading", name="People")).to_be_visible()
-    expect(page.get_by_role("main")).not_to_contain_text("Jane Doe")
-
-
-def test_a_trial_login_that_is_declined_says_so(page, integration):
-    link(page, integration)
+def test_a_trial_login_that_was_declined_is_tried_again_and_leaves_the_owner_logged_in(owners_page, demo, acme):
+    page = owners_page
+    page.goto(demo.origin + acme)
     run_test(page)
     page.get_by_role("button", name="Try a login").click()
     log_into_sandbox(page, "jane")
     page.get_by_role("button", name="Deny").click()
     page.get_by_text("Access was declined in Bitbucket.").wait_for()
     page.get_by_role("button", name="Test the connection again").wait_for()
+    page.get_by_role("button", name="Try the login again").click()
+    page.get_by_role("button", name="Allow").click()
+    page.get_by_text("Bitbucket says that you are Jane Doe.").wait_for()
+    expect(page.locator(".stages")).to_contain_text("passed")
+    page.get_by_role("link", name="People").click()
+    expect(page.get_by_role("heading", name="People")).to_be_visible()
+    expect(page.get_by_role("main")).not_to_contain_text("Jane Doe")

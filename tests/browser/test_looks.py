@@ -1,12 +1,18 @@
-"""How the pages look and behave where names are long, screens narrow, and fingers quick."""
+"""How the pages look and behave where names are long, screens narrow, and fingers quick.
+
+Each page is opened once, and measured on a wide and on a narrow screen.
+"""
 
 import re
 
 import pytest
 
+from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.users import SANDBOX_USERS, User
-from tests.browser.test_story import Worksheet, add_integration, create_organization, log_into_sandbox
+from tests.browser.acts import log_into_sandbox, overflow, run_test
 from tests.browser.waiting import expect
+from tests.demo_visitor import PASSWORD
+from tests.flow.demo import connect
 
 pytestmark = pytest.mark.browser
 
@@ -14,53 +20,76 @@ LONG = "Donaudampfschifffahrtsgesellschaft" * 2
 PERSON = User(901, "u" + "x" * 60, "Namenlos" * 12, "y" * 60 + "@example.com")
 
 
-def overflow(page):
-    """Pixels by which the page is wider than a screen on a desk, and than a telephone."""
-    widths = []
-    for width in (1280, 390):
-        page.set_viewport_size({"width": width, "height": 844})
-        widths.append(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-    return widths
+class LongNames:
+    """An organization and its integration, whose names are long, as those of the sandbox's people and links are.
+
+    *settings* and *integration* are the addresses of their pages, *path* is that of the integration's page without the
+    origin, *login_link* the address of the login page.
+    """
+
+    def __init__(self, demo, sandbox):
+        self.sandbox = sandbox
+        self.owner = demo.visitor()
+        made = self.owner.post("/organizations/new", name=LONG, email=f"owner@{LONG}.example", password=PASSWORD)
+        slug = made.location.split("/")[2]
+        path = connect(self.owner, slug, sandbox, LONG)
+        self.path = path
+        self.settings = f"{demo.origin}/o/{slug}/settings"
+        self.integration = demo.origin + path
+        self.login_link = self.owner.get(path).value_of("Login link")
 
 
-def test_no_long_name_makes_a_page_wider_than_its_screen(page, chromium, demo_url, make_sandbox):
-    sandbox = make_sandbox(context=f"/{LONG}", users=[*SANDBOX_USERS, PERSON])
-    create_organization(page, demo_url, LONG)
-    add_integration(page, sandbox.url, LONG)
-    expect(page.get_by_role("heading", level=1)).to_have_text(LONG)
-    integration, login_link, worksheet = page.url, page.get_by_label("Login link").input_value(), Worksheet(page)
-    sandbox.link(
-        name=worksheet["Application Name"],
-        application_url=worksheet["Application URL"],
-        consumer_key=worksheet["Consumer Key"],
-        public_key=worksheet["Public Key"],
-    )
-    visitor = chromium.new_context().new_page()
-    visitor.goto(login_link)
-    assert overflow(visitor) == [0, 0], "login"
-    visitor.get_by_role("button", name=re.compile("^Log in with")).click()
-    log_into_sandbox(visitor, PERSON.name)
-    expect(visitor.get_by_role("button", name="Allow")).to_be_visible()
-    assert overflow(visitor) == [0, 0], "allow"
-    visitor.get_by_role("button", name="Allow").click()
-    expect(visitor.get_by_role("heading", level=1)).to_have_text(PERSON.display_name)
-    assert overflow(visitor) == [0, 0], "account"
-    visitor.context.close()
+@pytest.fixture
+def long_names(demo):
+    with Sandbox(context=f"/{LONG}", users=[*SANDBOX_USERS, PERSON]) as sandbox:
+        yield LongNames(demo, sandbox)
 
-    page.goto(f"{integration}/who")
-    page.get_by_label("Groups").fill("g" * 120)
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("main")).to_contain_text("members of ggg")
-    settings = integration.rpartition("/integrations")[0]
-    pages = ["integrations", "login", "people", "audit", "configuration"]
+
+def test_no_page_of_the_settings_is_wider_than_its_screen(open_browser, long_names):
+    assert long_names.owner.post(f"{long_names.path}/who", groups="g" * 120).status == 303
+    assert "members of ggg" in long_names.owner.get(long_names.path).words
+    page = open_browser(long_names.owner)
+    pages = ["integrations", "integrations/add", "login", "people", "audit", "configuration"]
     for address in (
-        *(f"{settings}/{name}" for name in pages),
-        integration,
-        *(f"{integration}/{name}" for name in ("edit", "oauth2", "who", "delete")),
+        *(f"{long_names.settings}/{name}" for name in pages),
+        *(f"{long_names.integration}/{name}" for name in ("edit", "oauth2", "who", "delete")),
+        long_names.integration,
     ):
         page.goto(address)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
         assert overflow(page) == [0, 0], address
-    page.goto(f"{sandbox.url}/plugins/servlet/applinks/listApplicationLinks")
+    expect(page.get_by_role("heading", level=1)).to_have_text(LONG)
+    page.get_by_role("button", name="Make a set-up link").click()
+    assert overflow(page) == [0, 0], "set-up link"
+    page.goto(long_names.integration)
+    long_names.sandbox.faults.seen_host = "internal.example"
+    run_test(page)
+    expect(page.locator(".sides")).to_be_visible()
+    assert overflow(page) == [0, 0], "test of the connection"
+
+
+def test_no_page_of_somebody_who_logs_in_is_wider_than_their_screen(page, demo, long_names):
+    organization = long_names.settings.removesuffix("/settings")
+    for address in (demo.origin, f"{organization}/", f"{organization}/login/owner", f"{demo.origin}/o/nobody/"):
+        page.goto(address)
+        assert overflow(page) == [0, 0], address
+    page.goto(long_names.login_link)
+    assert overflow(page) == [0, 0], "login"
+    page.get_by_role("button", name=re.compile("^Log in with")).click()
+    log_into_sandbox(page, PERSON.name)
+    expect(page.get_by_role("button", name="Allow")).to_be_visible()
+    assert overflow(page) == [0, 0], "allow"
+    page.get_by_role("button", name="Allow").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(PERSON.display_name)
+    assert overflow(page) == [0, 0], "account"
+
+
+def test_no_page_of_the_bitbucket_admin_is_wider_than_their_screen(page, long_names):
+    made = long_names.owner.post(f"{long_names.path}/setup-link", long_names.path)
+    page.goto(made.value_of("Set-up link"))
+    page.get_by_text("Without clicking: a script").click()
+    assert overflow(page) == [0, 0], "set-up link"
+    page.goto(f"{long_names.sandbox.url}/plugins/servlet/applinks/listApplicationLinks")
     log_into_sandbox(page, "admin")
     expect(page.get_by_role("link", name=re.compile("^Edit"))).to_be_visible()
     assert overflow(page) == [0, 0], "application links"
@@ -68,8 +97,8 @@ def test_no_long_name_makes_a_page_wider_than_its_screen(page, chromium, demo_ur
     assert table.evaluate("table => table.scrollWidth - table.clientWidth") <= 0
 
 
-def test_a_double_click_sends_a_form_once(page, demo_url):
-    page.goto(f"{demo_url}/organizations/new")
+def test_a_double_click_sends_a_form_once(page, demo):
+    page.goto(f"{demo.origin}/organizations/new")
     button = page.get_by_role("button", name="Create organization")
     is_stopped = button.evaluate(
         """button => {
@@ -86,19 +115,18 @@ def test_a_double_click_sends_a_form_once(page, demo_url):
     assert is_stopped == [False, True]
 
 
-def test_a_form_that_came_back_with_an_error_can_be_sent_again_at_once(page, demo_url, make_sandbox):
-    create_organization(page, demo_url)
-    page.get_by_role("link", name="Add Integration").click()
-    page.get_by_role("button", name="Add Integration").click()
-    expect(page.locator(".error").first).to_be_visible()
-    page.get_by_label("Name").fill("Bitbucket")
-    page.get_by_label("Base URL").fill(make_sandbox().url)
-    page.get_by_role("button", name="Add Integration").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Bitbucket")
+def test_a_form_that_came_back_with_an_error_can_be_sent_again_at_once(owners_page, demo, sandbox):
+    owners_page.goto(f"{demo.origin}/o/acme/settings/integrations/add")
+    owners_page.get_by_role("button", name="Add Integration").click()
+    expect(owners_page.locator(".error").first).to_be_visible()
+    owners_page.get_by_label("Name").fill("Bitbucket")
+    owners_page.get_by_label("Base URL").fill(sandbox.url)
+    owners_page.get_by_role("button", name="Add Integration").click()
+    expect(owners_page.get_by_role("heading", level=1)).to_have_text("Bitbucket")
 
 
-def test_a_wrong_password_leaves_the_name_in_the_sandboxs_form(page, make_sandbox):
-    page.goto(f"{make_sandbox().url}/login")
+def test_a_wrong_password_leaves_the_name_in_the_sandboxs_form(page, sandbox):
+    page.goto(f"{sandbox.url}/login")
     page.get_by_label("Username").fill("jane")
     page.get_by_label("Password").fill("wrong")
     page.get_by_role("button", name="Log in").click()

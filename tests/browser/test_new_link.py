@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.test_story import Worksheet, add_integration, create_organization, paste_into_bitbucket
-from tests.browser.test_upgrade import log_in
+from tests.browser.acts import Worksheet, log_into_sandbox, overflow
+from tests.browser.waiting import expect
+from tests.flow.demo import log_in
 
 pytestmark = pytest.mark.browser
 
@@ -21,57 +22,45 @@ def keep_pictures(page, name):
         page.screenshot(path=Path(folder) / f"{name}-{width}-{scheme}.png", full_page=True)
 
 
-def overflow(page):
-    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+def test_a_new_link_takes_the_place_of_the_old_one(owners_page, open_browser, demo, acme, sandbox):
+    page, admin = owners_page, open_browser()
+    (old,) = sandbox.links.all()
+    log_in(demo.visitor(), acme, sandbox)
 
-
-def test_a_new_link_takes_the_place_of_the_old_one(page, chromium, demo_url, make_sandbox):
-    expect = pytest.importorskip("playwright.sync_api").expect
-    sandbox = make_sandbox()
-    create_organization(page, demo_url)
-    add_integration(page, sandbox.url, "Bitbucket")
-    integration, login_link, worksheet = page.url, page.get_by_label("Login link").input_value(), Worksheet(page)
-    old_name, old_consumer_key = worksheet["Application Name"], worksheet["Consumer Key"]
-    links_url = f"{sandbox.url}/plugins/servlet/applinks/listApplicationLinks"
-    admin, jane = chromium.new_context().new_page(), chromium.new_context().new_page()
-    paste_into_bitbucket(admin, worksheet, links_url, new_dialog=True)
-    log_in(jane, login_link, "Log in with Bitbucket")
-
-    page.goto(f"{integration}/edit")
+    page.goto(f"{demo.origin}{acme}/edit")
     page.get_by_label("A new application link is made beside the old one").check()
     keep_pictures(page, "choose")
     page.get_by_role("button", name="Make a new key pair").click()
     new = Worksheet(page, "#new-key-pair")
     new_consumer_key = new["Consumer Key"]
-    assert new_consumer_key != old_consumer_key
+    assert new_consumer_key != old.consumer.key
     keep_pictures(page, "worksheet")
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert overflow(page) <= 0
+    assert overflow(page) == [0, 0]
     page.get_by_role("button", name="I made the new link: verify").click()
     expect(page.get_by_role("alert")).to_contain_text("Bitbucket does not have the new link yet.")
     keep_pictures(page, "refused")
 
-    admin.context.close()
-    admin = chromium.new_context().new_page()
-    paste_into_bitbucket(admin, new, links_url, new_dialog=True)
+    sandbox.link(
+        name=new["Application Name"],
+        application_url=new["Application URL"],
+        consumer_key=new_consumer_key,
+        public_key=new["Public Key"],
+    )
     page.get_by_role("button", name="I made the new link: verify").click()
     expect(page.get_by_role("heading", name="Remove the old link")).to_be_visible()
-    expect(page.locator("#old-link")).to_contain_text(old_consumer_key)
+    expect(page.locator("#old-link")).to_contain_text(old.consumer.key)
     keep_pictures(page, "remove")
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert overflow(page) <= 0
+    assert overflow(page) == [0, 0]
 
-    admin.goto(links_url)
-    admin.get_by_role("link", name=f"Delete {old_name}", exact=True).click()
+    admin.goto(f"{sandbox.url}/plugins/servlet/applinks/listApplicationLinks")
+    log_into_sandbox(admin, "admin")
+    admin.get_by_role("link", name=f"Delete {old.name}", exact=True).click()
     confirmation = admin.get_by_role("textbox")
-    confirmation.fill(old_name)
+    confirmation.fill(old.name)
     admin.get_by_role("button", name=re.compile("Delete")).click()
     expect(confirmation).to_have_count(0)
-    expect(admin.get_by_role("link", name=f"Delete {old_name}", exact=True)).to_have_count(0)
+    expect(admin.get_by_role("link", name=f"Delete {old.name}", exact=True)).to_have_count(0)
     page.get_by_role("button", name="I removed it").click()
     expect(page.get_by_role("heading", name="Remove the old link")).to_have_count(0)
     assert Worksheet(page)["Consumer Key"] == new_consumer_key
-    jane.context.clear_cookies()
-    log_in(jane, login_link, "Log in with Bitbucket")
-    for other in (jane, admin):
-        other.context.close()
+    assert log_in(demo.visitor(), acme, sandbox).location == "/o/acme/account"

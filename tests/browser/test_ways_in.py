@@ -2,19 +2,14 @@
 
 import pytest
 
-from tests.browser.test_connection import link
-from tests.browser.test_story import add_integration, create_organization
 from tests.browser.waiting import expect
 
 pytestmark = pytest.mark.browser
 
 
-def test_the_owner_decides_how_people_come_in(page, demo_url, make_sandbox):
-    sandbox = make_sandbox(context="/bitbucket")
-    create_organization(page, demo_url)
-    add_integration(page, sandbox.url)
-    link(page, sandbox)
-
+def test_the_owner_decides_how_people_come_in(owners_page, demo, acme):
+    page = owners_page
+    page.goto(demo.origin + acme)
     page.get_by_role("link", name="Change who may log in").click()
     page.get_by_label("Projects").fill("WEB")
     page.get_by_role("button", name="Save").click()
@@ -41,9 +36,9 @@ def test_the_owner_decides_how_people_come_in(page, demo_url, make_sandbox):
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_role("button", name="Log out")).to_have_count(0)
     page.goto(old)
-    expect(page.get_by_role("button", name="Log in with On-premise Bitbucket")).to_have_count(1)
+    expect(page.get_by_role("button", name="Log in with Bitbucket")).to_have_count(1)
     page.context.clear_cookies()
     page.goto(old)
     expect(page.get_by_role("main")).to_contain_text("It was replaced.")
     page.goto(new)
-    expect(page.get_by_role("button", name="Log in with On-premise Bitbucket")).to_have_count(1)
+    expect(page.get_by_role("button", name="Log in with Bitbucket")).to_have_count(1)
