@@ -10,9 +10,9 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
 # Its own environment holds only what the demo imports. A port that is taken is reported before anything is installed.
 demo:
-	@$(PYTHON) -I tools/suitable_python.py
+	@$(PYTHON) -I .ci/suitable_python.py
 	@$(PYTHON) -I demo_app/ports.py
-	@$(PYTHON) -I tools/environment.py $(DEMO_VENV) demo
+	@$(PYTHON) -I .ci/environment.py $(DEMO_VENV) demo
 	@$(DEMO_VENV)/bin/python -m demo_app
 
 # Everything that must hold.
@@ -51,8 +51,8 @@ lint: $(VENV)/.installed
 
 # Installed from scratch after an interruption, a move, another Python, or a change of the dependencies.
 $(VENV)/.installed: FORCE
-	@$(PYTHON) -I tools/suitable_python.py
-	@$(PYTHON) -I tools/environment.py $(VENV) test
+	@$(PYTHON) -I .ci/suitable_python.py
+	@$(PYTHON) -I .ci/environment.py $(VENV) test
 
 # The tables of rows, from the markers of the tests.
 docs/security.md: $(wildcard tests/security/*.py) $(VENV)/.installed

@@ -113,6 +113,7 @@ def test_keygen_says_where_the_key_is_and_which_one(run, tmp_path):
     assert f"2048 bits, fingerprint {PublicKey.read(output).fingerprint}" in words
 
 
+@pytest.mark.as_shipped
 def test_keygen_makes_3072_bits_by_default(run, tmp_path):
     _, output, _ = run("keygen", "--out", tmp_path / "key.pem")
 

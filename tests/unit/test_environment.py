@@ -7,10 +7,24 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from tools import environment, suitable_python
+CI = Path(__file__).parents[2] / ".ci"
+
+
+def load(name: str) -> ModuleType:
+    """Return the module *name* of a folder that is no package."""
+    spec = importlib.util.spec_from_file_location(name, CI / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+environment, suitable_python = load("environment"), load("suitable_python")
 
 
 @pytest.fixture

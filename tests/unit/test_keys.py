@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from social_bitbucket_server.keys import BITS, PrivateKey, PublicKey, new_consumer_key
 from social_bitbucket_server.problems import BitbucketServerError
 
+pytestmark = pytest.mark.as_shipped  # the keys here are made once for all tests of the module
 PASSPHRASE = "correct horse"
 
 
