@@ -244,6 +244,7 @@ def record_text(field, value):
         ("type", "null", ("profile_incomplete", "type")),
         ("type", "[]", ("profile_invalid", "type")),
         ("type", '"SERVICE"', ("account_not_a_person", None)),
+        ("type", '"normal"', ("account_not_a_person", None)),
         ("displayName", '["x"]', ("profile_invalid", "displayName")),
         ("displayName", r'"\ud800"', ("malformed_answer", None)),
         ("emailAddress", "{}", ("profile_invalid", "emailAddress")),
