@@ -209,12 +209,11 @@ def renew(cluster: Cluster, release: Path) -> None:
         node.renew(release)
 
 
-async def while_renewed(cluster: Cluster, release: Path, *, concurrency: int) -> Crowd:
-    """The logins of as many people as come while both nodes are renewed."""
-    renewing = asyncio.create_task(asyncio.to_thread(renew, cluster, release))
-    who = itertools.takewhile(lambda _: not renewing.done(), everybody(cluster.doors))
+async def log_in_during(renewal: asyncio.Future[None], cluster: Cluster, *, concurrency: int) -> Crowd:
+    """Let people log in until *renewal* is done. Return what became of them."""
+    who = itertools.takewhile(lambda _: not renewal.done(), everybody(cluster.doors))
     found = await crowd(cluster.application, who, concurrency=concurrency)
-    await renewing
+    await renewal
     return found
 
 
@@ -223,7 +222,12 @@ def measure(place: Place) -> dict[str, Any]:
     if nginx() is None or redis_server.program() is None:
         raise RuntimeError("nginx, and Redis or Valkey, are not installed.")
     with cluster(place) as found, tempfile.TemporaryDirectory() as folder:
-        return figures(asyncio.run(while_renewed(found, next_release(Path(folder)), concurrency=16)))
+        return figures(asyncio.run(_log_in_while_renewed(found, next_release(Path(folder)))))
+
+
+async def _log_in_while_renewed(cluster: Cluster, release: Path) -> Crowd:
+    renewal = asyncio.ensure_future(asyncio.to_thread(renew, cluster, release))
+    return await log_in_during(renewal, cluster, concurrency=16)
 
 
 @contextmanager

@@ -52,6 +52,12 @@ def owner(cluster: Cluster) -> Iterator[Visitor]:
         yield Visitor(through_nginx)
 
 
+async def open_page(application: Application, door: Door) -> None:
+    async with await open_browser(application) as browser:
+        status, _, _ = await browser.ask(b"GET", f"/o/{door.slug}/login".encode())
+    assert status == 200
+
+
 async def begin_at(application: Application, door: Door) -> str:
     async with await open_browser(application) as browser:
         return await begin(browser, door)
@@ -136,26 +142,39 @@ def test_what_is_limited_is_counted_for_both_nodes_together(
 
 @dataclass(frozen=True)
 class Renewal:
-    """What became of people who logged in while both nodes got a later *release* with a migration: of the *others*, and
-    the *cookie* of the one whose login began before and ended after."""
+    """What became of people while both nodes got a later *release* with a migration. *under_way* is the answer to the
+    request that the first node handled when it was stopped. *cookie* is from the login that began before and ended
+    after, and *others* logged in meanwhile."""
 
     release: Path
+    under_way: str | BaseException
     others: Crowd
     cookie: str
 
 
 @pytest.fixture(scope="module")
-def shared_renewal(shared_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Renewal:
+def shared_renewal(shared_place: Place, shared_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Renewal:
     release = nodes.next_release(tmp_path_factory.mktemp("release"))
+    first, second = (node.application(shared_cluster.application.host) for node in shared_cluster.nodes)
+    door = shared_cluster.doors[0]
 
-    async def meanwhile() -> Renewal:
-        door = shared_cluster.doors[0]
+    async def renew() -> Renewal:
         async with await open_browser(shared_cluster.application) as browser:
             begun = await begin(browser, door)
-            others = await nodes.while_renewed(shared_cluster, release, concurrency=4)
-            return Renewal(release, others, await come_back(browser, door, begun, 9020))
+        shared_place.servers.stall()
+        under_way = asyncio.create_task(begin_at(first, door))
+        await asyncio.to_thread(shared_place.servers.wait_until_held, 1)
+        renewal = asyncio.create_task(asyncio.to_thread(nodes.renew, shared_cluster, release))
+        for _ in range(20):  # the first node begins to stop meanwhile
+            await open_page(second, door)
+        shared_place.servers.resume()
+        others = await nodes.log_in_during(renewal, shared_cluster, concurrency=4)
+        (answer,) = await asyncio.gather(under_way, return_exceptions=True)
+        async with await open_browser(shared_cluster.application) as later:
+            later.cookie = browser.cookie
+            return Renewal(release, answer, others, await come_back(later, door, begun, 9020))
 
-    return asyncio.run(meanwhile())
+    return asyncio.run(renew())
 
 
 @pytest.fixture
@@ -169,6 +188,10 @@ def test_a_rolling_restart_with_a_migration_loses_no_login(cluster: Cluster, ren
     assert len(renewal.others.logins) > 4
     columns = inspect(cluster.app.extensions["engine"]).get_columns("login_sessions")
     assert "one_more" in {column["name"] for column in columns}
+
+
+def test_a_node_that_is_stopped_answers_the_request_that_is_under_way(renewal: Renewal) -> None:
+    assert isinstance(renewal.under_way, str), renewal.under_way
 
 
 def test_a_node_of_the_release_before_starts_beside_a_newer_one(cluster: Cluster, renewal: Renewal) -> None:
