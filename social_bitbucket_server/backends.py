@@ -73,6 +73,7 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
         """Finish the login that the browser came back from; returns what core's pipeline returns."""
         with self._problems("callback"):
             integration, request_token, verifier, connects = self._callback(kwargs.get("user"))
+            kwargs["configuration"] = self._configuration_of(integration)
         with self._problems("token_exchange"):
             integration, access_token = self.ask(
                 integration, lambda client: client.access_token(request_token, verifier)
@@ -209,6 +210,7 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
         """Finish the login that the browser came back from; returns what core's pipeline returns."""
         with self._problems("callback"):
             integration, code, code_verifier, connects = self._callback(kwargs.get("user"))
+            kwargs["configuration"] = self._configuration_of(integration)
             callback = self.callback_url(integration)
         with self._problems("token_exchange"):
             access_token = self.client(integration).access_token(code, callback, code_verifier)

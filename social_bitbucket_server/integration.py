@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -59,6 +60,9 @@ class AnyIntegration(Protocol):
     def admission(self) -> Admission: ...
 
     @property
+    def revision(self) -> str: ...
+
+    @property
     def fingerprint(self) -> str: ...
 
     def uid(self, user_id: int) -> str: ...
@@ -86,7 +90,8 @@ class Integration:
     *replaced*: those before; logins that began with another consumer key are finished with them. *address_policy*:
     which addresses may be reached; ``None`` is for servers that the operator chose,
     :data:`~social_bitbucket_server.addresses.PUBLIC_ONLY` for all others. *admission*: who of the server's people may
-    log in.
+    log in. *revision*: any text that an application changes with its record. A login that began with another revision
+    ends with ``integration_changed``, so disabling and enabling can end the logins under way.
 
     Raises ``setting_invalid`` for an id, namespace or consumer key with other characters, for ``verify=False``, and for
     proxies and a timeout that are of another kind.
@@ -106,6 +111,7 @@ class Integration:
     timeout: float = 10.0
     address_policy: AddressPolicy | None = None
     admission: Admission = EVERYBODY
+    revision: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "verify", _as_text(self.verify))
@@ -114,8 +120,9 @@ class Integration:
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever something changes that a login under way depends on. The key pair is no part of it: a login
-        that began before a new one took its place ends with the new one."""
+        """Return a digest of everything that a login under way depends on. The key pair does not count: a login that
+        began before a key rotation ends with the new key pair. Name, proxies, time limit and address policy do not
+        count either: they concern each request, and the current ones are used."""
         return _fingerprint(self, self.consumer_key)
 
     @property
@@ -164,6 +171,7 @@ class OAuth2Integration:
     timeout: float = 10.0
     address_policy: AddressPolicy | None = None
     admission: Admission = EVERYBODY
+    revision: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "client_secret", Secret(self.client_secret))
@@ -176,8 +184,8 @@ class OAuth2Integration:
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever something changes that a login under way depends on. The client secret is no part of it: a
-        login that began before the secret was renewed ends with the new one."""
+        """Return a digest of everything that a login under way depends on. The client secret does not count: a login
+        that began before the secret was renewed ends with the new one. For the rest see :class:`Integration`."""
         return _fingerprint(self, self.client_id)
 
     def uid(self, user_id: int) -> str:
@@ -211,8 +219,17 @@ def _check(integration: AnyIntegration, *credentials: tuple[str, str, re.Pattern
 
 
 def _fingerprint(integration: AnyIntegration, *credentials: str) -> str:
-    parts = (integration.id, str(integration.server_url), *credentials, integration.namespace)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    parts = (
+        integration.id,
+        str(integration.server_url),
+        *credentials,
+        integration.namespace,
+        integration.verify,
+        integration.ca_certificates,
+        integration.admission.conditions,
+        integration.revision,
+    )
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _uid(integration: AnyIntegration, user_id: int) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit
@@ -231,15 +232,16 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         return integration, callback
 
     def _remember(self, token: str, integration: IntegrationT, callback: str, *, code_verifier: str = "") -> None:
-        binding = _binding(integration, callback)
+        binding = self._binding(integration, callback)
         self._pending_logins.begin(
             token, integration.id, binding, self._connects_to, code_verifier, is_trial=self._is_trial
         )
 
     def _finish(self, token: str, user: UserProtocol | None) -> tuple[IntegrationT, PendingLogin]:
-        """Take the login with this *token* out, and compare all that must have stayed as it began with.
+        """Take the login with this *token* out, and compare everything that must be as it was when the login began.
 
-        Raises ``login_mixed_up``, ``integration_changed``, ``person_changed`` and what keeps a login from being found.
+        Raises ``login_mixed_up``, ``integration_changed``, ``person_changed`` and the problems of a login that is not
+        pending.
         """
         pending = self._pending_logins.finish(token)
         integration = self.chosen_integration()
@@ -247,12 +249,20 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         if pending.integration_id != integration.id or pending.is_trial != self._is_trial:
             raise BitbucketServerError("login_mixed_up")
         known = self.may_have_begun_with(integration)
-        begun = next((one for one in known if _binding(one, callback) == pending.binding), None)
+        begun = next((one for one in known if self._binding(one, callback) == pending.binding), None)
         if begun is None:
             raise BitbucketServerError("integration_changed")
         if pending.connects_to and self._id_of(user) != pending.connects_to:
             raise BitbucketServerError("person_changed")
         return begun, pending
+
+    def _configuration_of(self, integration: IntegrationT) -> str:
+        """Return a digest of what must not change while a login is under way."""
+        conditions = self.get_admission(integration).conditions
+        return hashlib.sha256(json.dumps([integration.fingerprint, conditions]).encode()).hexdigest()
+
+    def _binding(self, integration: IntegrationT, callback: str) -> str:
+        return hashlib.sha256(f"{self._configuration_of(integration)}\n{callback}".encode()).hexdigest()[:32]
 
     def _id_of(self, user: UserProtocol | None) -> str:
         """What tells a user who is logged in from everybody else, short enough for a session; nothing for nobody."""
@@ -278,13 +288,18 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     def do_auth(self, access_token: AccessToken, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Log in the person whose *access_token* it is, issued by the server of *integration*, or of the one that
-        the request names; with *connects*, connect their account to the *user* who is logged in and asked for it."""
+        the request names; with *connects*, connect their account to the *user* who is logged in and asked for it.
+
+        *configuration* is a digest of the integration that the login began with, by default the present one.
+        """
         from .membership import admit, findings  # a process needs them that logs people in
         from .profile import fetch_profile
 
         integration, connects = kwargs.pop("integration", None), kwargs.pop("connects", False)
+        configuration = kwargs.pop("configuration", "")
         with self._problems("user_info"):
             integration = integration or self.chosen_integration()
+            configuration = configuration or self._configuration_of(integration)
             admission = self.get_admission(integration)
             integration, profile = self.ask(integration, lambda client: fetch_profile(client, access_token))
             client = self.client(integration)
@@ -297,7 +312,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             if self._keeps_tokens:
                 stored = StoredToken.granted(access_token, integration, self._scope_for(integration))
                 response[EXTRA_DATA_KEY] = stored.seal(self._key_ring(), integration, response["uid"])
-        kwargs.update(response=response, integration_id=integration.id)
+        kwargs.update(response=response, integration_id=integration.id, integration_configuration=configuration)
         person = self._person(*args, **kwargs)
         with self._problems("pipeline"):
             self._refuse_the_inactive(person)
@@ -312,6 +327,38 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
                 raise
         # Of two first logins of one person at once, one makes the account, and now the other one finds it.
         return self.strategy.authenticate(self, *args, **kwargs)
+
+    def run_authentication(self, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
+        """Run core's pipeline while the integration is the one that the login began with.
+
+        Bitbucket may take seconds to answer, and a halted pipeline may go on days later. Meanwhile an admin may have
+        corrected the base URL, and then the answers are those of the wrong server. So the integration is looked up
+        again before and after the pipeline, in its transaction where the storage has one.
+
+        Raises the social errors of ``integration_changed`` and ``integration_unknown``; then nothing is written.
+        """
+        transaction = getattr(self.strategy.storage, "all_or_nothing", nullcontext)
+        hold_integration = getattr(self.strategy, "hold_integration", None)
+        with transaction():
+            self._refuse_changed_integration(**kwargs)
+            person = super().run_authentication(*args, **kwargs)
+            if hold_integration is not None:
+                hold_integration(kwargs["integration_id"])
+            self._refuse_changed_integration(**kwargs)
+        return person
+
+    def _refuse_changed_integration(
+        self, *, integration_id: str = "", integration_configuration: str = "", **_kwargs: Any
+    ) -> None:
+        read_anew = getattr(self.strategy.storage, "read_anew", None)
+        if read_anew is not None:
+            read_anew()
+        with self._problems("pipeline"):
+            integration = self._integration_with(integration_id)
+            if integration is None:
+                raise BitbucketServerError("integration_unknown", parameter="integration")
+            if integration_configuration not in map(self._configuration_of, self.may_have_begun_with(integration)):
+                raise BitbucketServerError("integration_changed")
 
     def _refuse_the_inactive(self, person: object) -> None:
         """Core sends whoever is disabled here to an address that is configured for them, and fails without one."""
@@ -434,14 +481,16 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     def _integration_of(self, identity: UserMixin) -> IntegrationT:
         if EXTRA_DATA_KEY not in identity.extra_data:
             raise BitbucketServerError("token_missing")
-        integration_id = identity.extra_data.get("integration", "")
-        if not self.has_single_server:
-            integration = self.get_integration(integration_id)
-        else:
-            integration = self.single_integration() if integration_id == SINGLE_INTEGRATION_ID else None
+        integration = self._integration_with(identity.extra_data.get("integration", ""))
         if integration is None:
             raise BitbucketServerError("integration_unknown", parameter="integration")
         return integration
+
+    def _integration_with(self, integration_id: str) -> IntegrationT | None:
+        """Return the integration of this id as it is now, without a look at the request."""
+        if not self.has_single_server:
+            return self.get_integration(integration_id)
+        return self.single_integration() if integration_id == SINGLE_INTEGRATION_ID else None
 
     def _stored_token(self, identity: UserMixin, integration: IntegrationT) -> IdentityToken:
         uid = identity.uid
@@ -479,10 +528,6 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         except BitbucketServerError as error:
             # Without the way it came: the variables of the functions on it hold tokens.
             raise error.as_social_error(self, stage) from None
-
-
-def _binding(integration: AnyIntegration, callback: str) -> str:
-    return hashlib.sha256(f"{integration.fingerprint}\n{callback}".encode()).hexdigest()[:32]
 
 
 def _response(profile: Profile, integration: AnyIntegration) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from openid.association import Association as OpenIdAssociation
 
 __all__ = ["make_storage"]
+
+_HOLDS_COMMITS = "social_bitbucket_server holds commits"
 
 
 def _unique_values(user: Any) -> Iterator[dict[str, Any]]:
@@ -86,11 +89,17 @@ def make_storage(
     ``username``; ``email`` and ``is_active`` are used where it has them. *identity_columns* is a mixin with what an
     application keeps of each identity besides. Call it once, before ``base.metadata.create_all`` or a migration.
 
-    A new user is committed together with the first identity, never alone. Nonces are committed at once: what was
-    used stays used, whatever becomes of the rest of the request.
+    A login's user, identity and extra data are committed together, or not at all. Nonces are committed at once: what
+    was used stays used, whatever becomes of the rest of the request.
     """
     user_table = cast("Any", inspect(user_class)).local_table
     user_key = user_table.primary_key.columns[0]
+
+    def commit() -> None:
+        if session.info.get(_HOLDS_COMMITS):
+            session.flush()
+        else:
+            session.commit()
 
     # The declarative base comes first: after one of core's mixins, whose methods would win, ``save`` does nothing.
     class Stored(base):  # type: ignore[valid-type, misc]  # a base class that only the caller knows
@@ -98,7 +107,7 @@ def make_storage(
 
         def save(self) -> None:
             session.add(self)
-            session.commit()
+            commit()
 
     class SocialIdentity(Stored, identity_columns, UserMixin):  # type: ignore[misc]  # columns that only the caller knows
         __tablename__ = "social_auth_identities"
@@ -122,7 +131,7 @@ def make_storage(
         @classmethod
         def changed(cls, user: UserProtocol) -> None:
             session.add(user)
-            session.commit()
+            commit()
 
         @classmethod
         def get_username(cls, user: UserProtocol) -> str:
@@ -157,7 +166,7 @@ def make_storage(
         @classmethod
         def disconnect(cls, entry: UserMixin) -> None:
             session.delete(entry)
-            session.commit()
+            commit()
 
         @classmethod
         def user_exists(cls, *args: object, **kwargs: object) -> bool:  # noqa: ARG003  # core's signature
@@ -222,7 +231,7 @@ def make_storage(
             identity = cls(user=user, uid=str(uid), provider=provider, id_key=id_key, extra_data={})
             session.add(identity)
             try:
-                session.commit()
+                commit()
             except IntegrityError:  # somebody was faster: a user who was made for this identity goes with it
                 session.rollback()
                 raise
@@ -243,7 +252,7 @@ def make_storage(
             with session.begin_nested():
                 locked.uid = str(uid)
                 locked.id_key = id_key
-            session.commit()
+            commit()
             return locked
 
     class SocialNonce(Stored, NonceMixin):
@@ -363,7 +372,7 @@ def make_storage(
         @classmethod
         def destroy(cls, token: str) -> None:
             session.execute(delete(cls).where(cls.token == token))
-            session.commit()
+            commit()
 
     class SQLAlchemyStorage(BaseStorage):
         user = SocialIdentity
@@ -375,5 +384,26 @@ def make_storage(
         @classmethod
         def is_integrity_error(cls, exception: BaseException) -> bool:
             return isinstance(exception, IntegrityError)
+
+        @classmethod
+        @contextmanager
+        def all_or_nothing(cls) -> Iterator[None]:
+            """Commit what happens inside as one transaction, or roll it back with the exception that leaves it."""
+            session.commit()  # a transaction that began before Bitbucket was asked may not see what changed since
+            session.info[_HOLDS_COMMITS] = True
+            try:
+                yield
+                session.commit()
+            except BaseException:
+                session.rollback()
+                raise
+            finally:
+                session.info.pop(_HOLDS_COMMITS, None)
+
+        @classmethod
+        def read_anew(cls) -> None:
+            """Let rows that this session has read be read from the database again when they are used."""
+            session.flush()
+            session.expire_all()
 
     return SQLAlchemyStorage

@@ -505,6 +505,21 @@ def test_an_integration_that_changed_meanwhile_is_refused(many, sandboxes, integ
     assert not sandboxes[0].requests.to("/token")
 
 
+def test_an_integration_that_changed_while_the_server_answered_is_refused(many, sandboxes, integrations, monkeypatch):
+    browser = Browser(many)
+    address = sandboxes[0].authorize(browser.begin(begin_path("one")).location)
+    exchange = oauth2_client.OAuth2Client.access_token
+
+    def change_and_exchange(client, *arguments):
+        integrations["one"] = dataclasses.replace(integrations["two"], id="one")
+        return exchange(client, *arguments)
+
+    monkeypatch.setattr(oauth2_client.OAuth2Client, "access_token", change_and_exchange)
+    assert browser.open(address).status_code == 400
+    assert many.problem == "integration_changed"
+    assert identities(many) == []
+
+
 def test_a_client_secret_that_was_renewed_meanwhile_does_not_end_the_login(many, sandboxes, integrations):
     integrations["one"] = dataclasses.replace(integrations["one"], client_secret=Secret("old"))
     browser = Browser(many)

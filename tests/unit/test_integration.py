@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.configuration import (
     callback_origin,
     find_integration,
@@ -68,15 +69,26 @@ def test_a_bad_value_is_refused_by_name(integration, change, parameter):
     assert (caught.value.code, caught.value.parameter) == ("setting_invalid", parameter)
 
 
+CHANGES = [
+    {"namespace": "other"},
+    {"verify": "/etc/ssl/company.pem"},
+    {"ca_certificates": "-----BEGIN CERTIFICATE-----"},
+    {"admission": Admission(groups=("developers",))},
+    {"admission": Admission(projects=("developers",))},
+    {"revision": "2"},
+]
+"""Of what a login under way depends on, by either OAuth."""
+
+
 def test_the_fingerprint_changes_with_what_a_login_depends_on(integration, other_private_key):
     changes = [
         {"id": "other"},
         {"server_url": ServerURL.parse("https://other.example")},
         {"consumer_key": "other"},
-        {"namespace": "other"},
+        *CHANGES,
     ]
     changed = [dataclasses.replace(integration, **change).fingerprint for change in changes]
-    assert len({integration.fingerprint, *changed}) == 5
+    assert len({integration.fingerprint, *changed}) == len(changes) + 1
     assert dataclasses.replace(integration, private_key=other_private_key).fingerprint == integration.fingerprint
     assert dataclasses.replace(integration, name="New name").fingerprint == integration.fingerprint
 
@@ -259,10 +271,10 @@ def test_the_fingerprint_of_an_oauth_2_integration_changes_with_what_a_login_dep
         {"id": "other"},
         {"server_url": ServerURL.parse("https://other.example")},
         {"client_id": "other"},
-        {"namespace": "other"},
+        *CHANGES,
     ]
     changed = [dataclasses.replace(oauth2_integration, **change).fingerprint for change in changes]
-    assert len({oauth2_integration.fingerprint, *changed}) == 5
+    assert len({oauth2_integration.fingerprint, *changed}) == len(changes) + 1
     renewed = dataclasses.replace(oauth2_integration, client_secret="other")
     assert renewed.fingerprint == oauth2_integration.fingerprint
 

@@ -5,7 +5,7 @@ import time
 import pytest
 from openid.association import Association
 from social_core.exceptions import AuthAssociationError
-from sqlalchemy import Index, UniqueConstraint, create_engine, null
+from sqlalchemy import Index, UniqueConstraint, create_engine, null, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
@@ -56,6 +56,43 @@ def test_a_user_and_their_first_identity_are_committed_together(app, storage, ja
     storage.user.create_social_auth(jane, "ns:42", "bitbucket-server", id_key="id")
     app.session.rollback()
     assert storage.user.user_exists(username="jane")
+
+
+def test_what_a_login_writes_is_kept_together_or_not_at_all(app, storage):
+    def write_and_fail():
+        with storage.all_or_nothing():
+            jane = storage.user.create_user(username="jane")
+            identity = storage.user.create_social_auth(jane, "ns:42", "bitbucket-server", id_key="id")
+            identity.set_extra_data({"name": "jane"})
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        write_and_fail()
+    assert not storage.user.user_exists(username="jane")
+    assert storage.user.get_social_auth("bitbucket-server", "ns:42") is None
+    with storage.all_or_nothing():
+        jane = storage.user.create_user(username="jane")
+        storage.user.create_social_auth(jane, "ns:42", "bitbucket-server", id_key="id")
+    app.session.rollback()
+    assert storage.user.get_social_auth("bitbucket-server", "ns:42").user.username == "jane"
+
+
+def test_after_a_login_each_change_is_committed_at_once_again(app, storage):
+    with storage.all_or_nothing():
+        jane = storage.user.create_user(username="jane")
+    storage.user.create_social_auth(jane, "ns:42", "bitbucket-server", id_key="id")
+    app.session.rollback()
+    assert storage.user.get_social_auth("bitbucket-server", "ns:42") is not None
+
+
+def test_rows_that_were_read_before_can_be_read_anew(app, storage, jane):
+    app.session.commit()
+    assert app.session.get(app.User, jane.id).email == "jane@example.com"
+    with app.engine.begin() as other:
+        other.execute(update(app.User).values(email="new@example.com"))
+    with storage.all_or_nothing():
+        storage.read_anew()
+        assert app.session.get(app.User, jane.id).email == "new@example.com"
 
 
 def test_an_application_keeps_columns_of_its_own_with_an_identity(tmp_path):
