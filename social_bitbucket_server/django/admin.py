@@ -123,7 +123,9 @@ class IntegrationAdmin(_IntegrationAdmin):
         self, request: HttpRequest, obj: AbstractIntegration, form: ModelForm[AbstractIntegration], change: bool
     ) -> None:
         """Keep the changes; a new integration gets its key pair."""
-        if change:
+        if change and form.cleaned_data.get("same_server"):
+            integrations.move(obj, request.user)
+        elif change:
             integrations.change(obj, request.user)
         else:
             integrations.create(obj, request.user)

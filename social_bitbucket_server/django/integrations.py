@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import router, transaction
-from django.db.models import Max
+from django.db.models import F, Max
 from django.urls import reverse
 from django.utils import timezone
 from social_django.utils import Storage
@@ -21,7 +22,7 @@ from ..problems import BitbucketServerError
 from ..server_url import ServerURL
 from ..worksheet import Dialog, Step, dialog_of, worksheet
 from . import configuration, events, sealed_keys
-from .models import ApplicationLink, Happening, KeyPair, KeyState, integration_model, new_id
+from .models import ApplicationLink, Happening, KeyPair, KeyState, integration_model, new_id, new_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     Administrator = AbstractBaseUser | AnonymousUser | None
 
 _LOG = logging.getLogger(__name__)
-_WRITTEN_ALONE = frozenset({"enabled", "last_login_at", "revision", "server_version"})
+_WRITTEN_ALONE = frozenset({"enabled", "last_login_at", "revision", "server_version", "times_disabled"})
 
 
 class ChangedMeanwhileError(Exception):
@@ -70,6 +71,15 @@ def find_enabled(**key: str) -> AbstractIntegration | None:
     return integration_model()._default_manager.filter(enabled=True, **key).first()
 
 
+def lock(integration_id: str) -> AbstractIntegration | None:
+    """Return the integration of this id, which nobody else changes until the transaction ends.
+
+    Databases that lock as a whole do so with the first change. A manager of the application's own may join other
+    tables, whose rows cannot always be locked.
+    """
+    return integration_model()._base_manager.select_for_update().filter(pk=integration_id).first()
+
+
 def _may_still_finish_logins(replaced: KeyPair) -> bool:
     """Whether logins that began with this key pair may be under way, and it can be used for them."""
     if replaced.replaced_at is None or not replaced.sealed_private_key:
@@ -98,6 +108,7 @@ def signing_with(
         proxies=configuration.setting("PROXIES") or {},
         timeout=configuration.setting("REQUESTS_TIMEOUT") or 10.0,
         address_policy=record.address_policy(),
+        revision=record.login_revision,
     )
 
 
@@ -130,9 +141,15 @@ def make_private_key() -> PrivateKey:
     return PrivateKey.generate()
 
 
-def all_or_nothing() -> transaction.Atomic:
-    """Around changes of several rows, in the database that the application keeps them in."""
-    return transaction.atomic(using=router.db_for_write(KeyPair))
+@contextmanager
+def all_or_nothing() -> Iterator[None]:
+    """Keep changes of several rows together, in the databases of integrations and of identities. Those of integrations
+    are committed last, so that a lock holds until then."""
+    aliases = dict.fromkeys(router.db_for_write(model) for model in (KeyPair, Storage.user))
+    with ExitStack() as transactions:
+        for alias in aliases:
+            transactions.enter_context(transaction.atomic(using=alias))
+        yield
 
 
 def create(record: AbstractIntegration, administrator: Administrator = None) -> None:
@@ -175,15 +192,49 @@ def change(record: AbstractIntegration, administrator: Administrator = None) -> 
     """Save what was changed and cleaned, except for what :func:`enable`, logins and check-ups write, perhaps at this
     very moment. A login under way ends with ``integration_changed``.
 
+    With another base URL the integration has another server, where user 42 is another person. It gets a new namespace,
+    and the identities of the old server are deleted. :func:`move` keeps them.
+
     Raises ChangedMeanwhileError, and saves nothing, where somebody else did this since *record* was read.
     """
     with all_or_nothing():
-        as_it_was_read = type(record)._base_manager.filter(pk=record.pk, revision=record.revision)
-        if not as_it_was_read.update(revision=record.revision + 1):
-            raise ChangedMeanwhileError
-        record.save(update_fields=[field.name for field in record._meta.concrete_fields if _is_changed_by_hand(field)])
-        events.record(Happening.INTEGRATION_UPDATED, integration_id=record.pk, user=administrator)
+        is_elsewhere = record.base_url != _stored_base_url(record)
+        if is_elsewhere:
+            identities(record).delete()
+        _count_change(record)
+        if is_elsewhere:
+            identities(record).delete()  # those of logins that ended until this one could count
+            record.namespace, record.server_version, record.last_login_at = new_namespace(), "", None
+        _save_changes(record, administrator, *(("server_version", "last_login_at") if is_elsewhere else ()))
     record.revision += 1
+
+
+def move(record: AbstractIntegration, administrator: Administrator = None) -> None:
+    """Save what was changed and cleaned, like :func:`change`, where the server is the same under its new base URL.
+    Everybody keeps their account. Raises ChangedMeanwhileError."""
+    with all_or_nothing():
+        _count_change(record)
+        _save_changes(record, administrator)
+    record.revision += 1
+
+
+def _stored_base_url(record: AbstractIntegration) -> str | None:
+    return type(record)._base_manager.filter(pk=record.pk).values_list("base_url", flat=True).first()
+
+
+def _count_change(record: AbstractIntegration) -> None:
+    """Count the change, and let no login end from here to the end of the transaction.
+
+    A login locks its identity before its integration, so identities are deleted before this."""
+    as_it_was_read = type(record)._base_manager.filter(pk=record.pk, revision=record.revision)
+    if not as_it_was_read.update(revision=record.revision + 1):
+        raise ChangedMeanwhileError
+
+
+def _save_changes(record: AbstractIntegration, administrator: Administrator, *others: str) -> None:
+    by_hand = [field.name for field in record._meta.concrete_fields if _is_changed_by_hand(field)]
+    record.save(update_fields=[*by_hand, *others])
+    events.record(Happening.INTEGRATION_UPDATED, integration_id=record.pk, user=administrator)
 
 
 def _is_changed_by_hand(field: Field[Any, Any]) -> bool:
@@ -191,9 +242,14 @@ def _is_changed_by_hand(field: Field[Any, Any]) -> bool:
 
 
 def enable(record: AbstractIntegration, administrator: Administrator = None, *, enabled: bool) -> None:
-    """Let people log in through *record*, or nobody."""
+    """Let people log in through *record*, or nobody. Disabling it ends the logins under way and all sessions."""
     record.enabled = enabled
-    record.save(update_fields=["enabled"])
+    if enabled:
+        record.save(update_fields=["enabled"])
+    else:
+        record.times_disabled = F("times_disabled") + 1
+        record.save(update_fields=["enabled", "times_disabled"])
+        record.refresh_from_db(fields=["times_disabled"])
     happening = Happening.INTEGRATION_ENABLED if enabled else Happening.INTEGRATION_DISABLED
     events.record(happening, integration_id=record.pk, user=administrator)
 
@@ -205,6 +261,7 @@ def delete(record: AbstractIntegration, administrator: Administrator = None) -> 
         events.record(Happening.INTEGRATION_DELETED, integration_id=record.pk, user=administrator)
         identities(record).delete()
         record.delete()
+        identities(record).delete()  # those of logins that ended until the integration was locked
 
 
 def identities(record: AbstractIntegration) -> QuerySet[Any]:

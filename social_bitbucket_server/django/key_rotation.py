@@ -15,7 +15,7 @@ from django.utils import timezone
 from ..client import Client
 from ..pending import LIFETIME
 from . import events, integrations
-from .models import ApplicationLink, Happening, KeyPair, KeyState, integration_model
+from .models import ApplicationLink, Happening, KeyPair, KeyState
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -30,7 +30,7 @@ def begin(record: AbstractIntegration, administrator: Administrator = None, *, w
     key. Returns false, and makes nothing, where an old link waits for its removal: there would be three."""
     key = integrations.make_private_key()
     with integrations.all_or_nothing():
-        _lock(record)
+        integrations.lock(record.pk)
         if with_new_link and record.replaced_key_pair is not None:
             return False
         _retire(record, KeyState.PENDING, administrator)
@@ -60,7 +60,7 @@ def note_removal(record: AbstractIntegration, administrator: Administrator = Non
     """The old application link is gone from Bitbucket, and with it the logins that began with it: erase its private
     key. Returns whether there was one."""
     with integrations.all_or_nothing():
-        _lock(record)
+        integrations.lock(record.pk)
         return _retire(record, KeyState.REPLACED, administrator)
 
 
@@ -81,7 +81,7 @@ def promote_after_a_login(integration: Integration) -> None:
 def _promote(record: AbstractIntegration, fingerprint: str, administrator: Administrator = None) -> bool:
     """Whether this key pair waited, and is in use now."""
     with integrations.all_or_nothing():
-        _lock(record)
+        integrations.lock(record.pk)
         pairs = record.key_pairs_in_use
         old, new = pairs.get(KeyState.ACTIVE), pairs.get(KeyState.PENDING)
         if new is None or new.fingerprint != fingerprint:  # another took its place, or another login was faster
@@ -99,12 +99,6 @@ def _promote(record: AbstractIntegration, fingerprint: str, administrator: Admin
 def _link_in_use(record: AbstractIntegration) -> ApplicationLink | None:
     pair = record.active_key_pair
     return pair.link if pair is not None else None
-
-
-def _lock(record: AbstractIntegration) -> None:
-    """One at a time for each integration; databases that lock as a whole do so with the first change. A manager of the
-    application's own may join other tables, whose rows cannot always be locked."""
-    integration_model()._base_manager.select_for_update().filter(pk=record.pk).first()
 
 
 def _retire(record: AbstractIntegration, state: KeyState, administrator: Administrator) -> bool:

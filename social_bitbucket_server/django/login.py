@@ -16,15 +16,27 @@ from social_django.utils import Storage
 
 from ..backends import BitbucketServerOAuth1
 from ..configuration import configured_backend
-from . import checks, events
+from . import checks, events, integrations
 from .models import Happening, integration_model
 from .strategy import DjangoStrategy, hide_query
 
 if TYPE_CHECKING:
+    from django.contrib.sessions.backends.base import SessionBase
     from django.http import HttpRequest, HttpResponse
 
 INTEGRATION_SESSION_KEY = "bitbucket_server_integration"
 """Where a session says through which integration it was logged in."""
+_REVISION_SESSION_KEY = "bitbucket_server_integration_revision"
+
+
+def is_session_over(session: SessionBase) -> bool:
+    """Return whether *session* came through an integration that was disabled, deleted or given another server since,
+    also where it was enabled again."""
+    integration_id = session.get(INTEGRATION_SESSION_KEY)
+    if not integration_id:
+        return False
+    record = integrations.find_enabled(id=integration_id)
+    return record is None or session.get(_REVISION_SESSION_KEY) != record.session_revision
 
 
 def begin(request: HttpRequest, integration_id: str) -> HttpResponse:
@@ -76,6 +88,7 @@ def _log_in(backend: BitbucketServerOAuth1[Any], user: Any, _identity: Any) -> N
     request, integration_id = cast("HttpRequest", strategy.request), strategy.integration_id
     auth.login(request, user)
     request.session[INTEGRATION_SESSION_KEY] = integration_id
+    request.session[_REVISION_SESSION_KEY] = strategy.session_revision
     integration_model()._default_manager.filter(pk=integration_id).update(last_login_at=timezone.now())
     events.record(Happening.LOGIN_SUCCESS, integration_id=integration_id, user=user)
 

@@ -12,9 +12,8 @@ from social_django import views
 
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..login_backend import LoginBackend
-from . import checks, configuration, integrations
+from . import checks, configuration, login
 from .errors import show_error
-from .login import INTEGRATION_SESSION_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,16 +49,15 @@ class LoginErrorMiddleware(MiddlewareMixin):
 
 
 class IntegrationSessionMiddleware(MiddlewareMixin):
-    """Logs those out who logged in through an integration that was disabled or deleted since. It stands after
-    ``AuthenticationMiddleware``, and asks the database once for each request of those people.
+    """Logs those out who logged in through an integration that was disabled, deleted or given another server since. It
+    stands after ``AuthenticationMiddleware``, and asks the database once for each request of those people.
 
     Integrations in the database have addresses of their own. Those of social_django, which other backends of a project
     need, lead to sessions that would not end, and are not there for them."""
 
     def process_request(self, request: HttpRequest) -> None:
-        """End the session where its integration is not there any more."""
-        integration_id = request.session.get(INTEGRATION_SESSION_KEY)
-        if integration_id and integrations.find_enabled(id=integration_id) is None:
+        """End the session where its integration is not there any more, or is another one's by now."""
+        if login.is_session_over(request.session):
             auth.logout(request)
 
     def process_view(

@@ -49,7 +49,8 @@ class AbstractIntegration(models.Model):
 
     *id* is immutable and in the callback's address, *slug* in the login link. *namespace* is a part of the identity of
     everybody who logs in here. *ca_certificates* (PEM) are trusted for this server instead of the machine's.
-    *server_version* is what the last check-up found. *revision* counts the changes by hand.
+    *server_version* is what the last check-up found. *revision* counts the changes by hand. *times_disabled* counts how
+    often it was disabled.
     """
 
     id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
@@ -72,6 +73,7 @@ class AbstractIntegration(models.Model):
     server_version = models.CharField(_("Bitbucket's version"), max_length=32, blank=True, editable=False)
     enabled = models.BooleanField(_("enabled"), default=True, editable=False)
     revision = models.PositiveIntegerField(default=0, editable=False)
+    times_disabled = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     last_login_at = models.DateTimeField(_("last login"), null=True, editable=False)
 
@@ -103,6 +105,16 @@ class AbstractIntegration(models.Model):
     def server_url(self) -> ServerURL:
         """The base URL, to be shown; whether it may still be asked is decided when a login begins."""
         return ServerURL.parse(self.base_url, _ANY_BASE_URL)
+
+    @property
+    def login_revision(self) -> str:
+        """Return what a login under way is bound to: it ends when the integration is changed or disabled."""
+        return f"{self.revision}.{self.times_disabled}"
+
+    @property
+    def session_revision(self) -> str:
+        """Return what a session is bound to: it ends when the integration is disabled, or gets another server."""
+        return f"{self.namespace}.{self.times_disabled}"
 
     def address_policy(self) -> AddressPolicy:
         """Which addresses the server may have. Override it where organizations have networks of their own."""

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib.auth import REDIRECT_FIELD_NAME
-from django.db import router, transaction
 from django.http import HttpResponseRedirect, QueryDict
 from django.utils.datastructures import MultiValueDict
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -15,10 +14,9 @@ from social_django.strategy import DjangoStrategy as StockDjangoStrategy
 from ..pending import LONGEST_NEXT
 from ..problems import BitbucketServerError
 from ..secret import Secret, opaque
-from . import configuration, key_rotation
+from . import configuration, integrations, key_rotation
 
 if TYPE_CHECKING:
-    from django.db.models import Model
     from django.http import HttpRequest, HttpResponse
     from social_core.backends.base import BaseAuth
     from social_core.storage import BaseStorage
@@ -31,6 +29,7 @@ class DjangoStrategy(StockDjangoStrategy):
 
     def __init__(self, storage: type[BaseStorage], request: HttpRequest, integration_id: str) -> None:
         self.integration_id = integration_id
+        self.session_revision = ""
         super().__init__(storage, request)
 
     def setting(self, name: str, default: Any = None, backend: BaseAuth[Any] | None = None) -> Any:
@@ -57,12 +56,17 @@ class DjangoStrategy(StockDjangoStrategy):
 
     def authenticate(self, backend: BaseAuth[Any], **kwargs: Any) -> Any:
         """Run core's pipeline, all of it or nothing. Raises ``person_inactive`` as core's error."""
-        with transaction.atomic(using=router.db_for_write(cast("type[Model]", self.storage.user))):
+        with integrations.all_or_nothing():
             user: Any = super().authenticate(backend, **kwargs)
         is_person = isinstance(user, self.storage.user.user_model())
         if is_person and not user.is_active and not self.setting("ALLOW_INACTIVE_USERS_LOGIN", False, backend):
             raise BitbucketServerError("person_inactive").as_social_error(backend, "pipeline")
         return user
+
+    def hold_integration(self, integration_id: str) -> None:
+        """Let nobody change the integration until the login is written, and note what its session is bound to."""
+        record = integrations.lock(integration_id)
+        self.session_revision = record.session_revision if record is not None else ""
 
     def redirect(self, url: str) -> HttpResponse:
         """Send the browser to *url* by GET, also after a POST."""

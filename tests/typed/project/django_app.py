@@ -51,6 +51,7 @@ def make(name: str, slug: str, base_url: str) -> str:
     record.name = name.title()
     try:
         integrations.change(record)
+        integrations.move(record)
     except integrations.ChangedMeanwhileError as refusal:
         return str(refusal)
     pair: KeyPair | None = record.active_key_pair
