@@ -19,7 +19,7 @@ from waitress import create_server  # type: ignore[import-untyped]  # it has no 
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.server_url import ServerURL
 
-from . import audit, create_app, database, integrations, navigation, people, ports, worksheets
+from . import audit, create_app, database, integrations, moves, navigation, people, ports, worksheets
 from .config import OutboundMode, Settings
 from .instance_files import UnsafeSettingError, make_private_file
 from .models import IntegrationRecord, Organization
@@ -131,8 +131,9 @@ def _integration(organization: Organization, server_url: ServerURL) -> Integrati
     """The integration with the sandbox, which may have moved to another port."""
     for record in integrations.of(organization):
         if record.name == _INTEGRATION:
-            if record.base_url != str(server_url) or record.disabled_at:
-                integrations.change(record, name=_INTEGRATION, server_url=server_url, enabled=True)
+            if record.base_url != str(server_url):
+                moves.take_over(record, server_url)
+            integrations.set_enabled(record, enabled=True)
             return record
     return integrations.make(organization, _INTEGRATION, server_url)
 

@@ -9,7 +9,8 @@ import logging
 import os
 import sqlite3
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,29 @@ def connect(app: Flask, url: str) -> None:
     @app.teardown_appcontext
     def end_session(_error: BaseException | None) -> None:
         session.remove()
+
+
+_HOLDS_COMMITS = "demo_app holds commits"
+
+
+@contextmanager
+def holding_commits() -> Iterator[None]:
+    """Begin a transaction for what happens inside. The caller commits it afterwards; an exception rolls it back."""
+    session.commit()
+    session.info[_HOLDS_COMMITS] = True
+    try:
+        yield
+        session.flush()
+    except BaseException:
+        session.rollback()
+        raise
+    finally:
+        session.info.pop(_HOLDS_COMMITS, None)
+
+
+def holds_commits() -> bool:
+    """Return whether the code that runs is within :func:`holding_commits`."""
+    return bool(session.info.get(_HOLDS_COMMITS))
 
 
 def now() -> datetime:

@@ -40,6 +40,7 @@ _PURPOSE = "integration-private-key"
 _CLIENT_SECRET = "integration-client-secret"  # noqa: S105  # a purpose
 _AnyIntegration = TypeVar("_AnyIntegration", Integration, OAuth2Integration)
 _ANY_BASE_URL = BaseURLRules(plain_http_hosts=None)
+_MINUTE = timedelta(minutes=1)
 
 KEYS_KEPT = 1024
 """Private keys that are kept opened in each process."""
@@ -189,17 +190,33 @@ def add_key_pair(record: IntegrationRecord, key: PrivateKey, state: KeyState, co
 def change(
     record: IntegrationRecord, *, name: str, server_url: ServerURL, ca_certificates: str = "", enabled: bool
 ) -> None:
-    """Keep what its owner changed; disabling ends the sessions of everybody who logged in through it. Raises
-    NameTakenError, and changes nothing."""
+    """Keep what its owner changed; disabling ends the sessions of everybody who logged in through it. With another base
+    URL everybody begins anew; see :mod:`demo_app.moves`. Raises NameTakenError, and changes nothing."""
     if name != record.name:
         lock_organization(record.organization)
         _refuse_taken_name(record.organization, name)
+    if record.base_url != str(server_url):
+        take_another_server(record, server_url)
     record.name = name
-    record.base_url = str(server_url)
     record.ca_certificates = ca_certificates
     set_enabled(record, enabled=enabled)
     audit.record("integration.updated", integration_id=record.id, insecure=server_url.scheme == "http")
     database.session.commit()
+
+
+def take_another_server(record: IntegrationRecord, server_url: ServerURL) -> int:
+    """Give *record* another server, where each number is another person's. It gets a new namespace. Identities,
+    sessions and the client secret of the old server are deleted. Returns how many identities there were. The caller
+    commits."""
+    lock(record)  # nobody new comes in meanwhile
+    sessions.end_sessions_of_integration(record)
+    concerned = identities.delete_all_of(record)
+    record.base_url, record.moving_to = str(server_url), None
+    record.namespace = new_namespace()
+    record.server_version, record.last_login_at = "", None
+    if record.client_credentials is not None:
+        database.session.delete(record.client_credentials)
+    return concerned
 
 
 def set_enabled(record: IntegrationRecord, *, enabled: bool) -> None:
@@ -230,6 +247,12 @@ def lock(record: IntegrationRecord) -> None:
     row = select(IntegrationRecord.id).where(IntegrationRecord.id == record.id).with_for_update()
     database.session.execute(row).one()
     database.session.refresh(record)
+
+
+def count_change_of_ways_in(organization: Organization) -> None:
+    """End the logins under way in *organization*, because another integration is or was the only way in. The caller
+    commits."""
+    organization.revision = Organization.revision + 1
 
 
 def lock_organization(organization: Organization) -> None:
@@ -265,9 +288,19 @@ def delete(record: IntegrationRecord) -> None:
     database.session.commit()
 
 
+def note_login(record: IntegrationRecord) -> None:
+    """Keep when somebody logged in last through *record*, to the minute: everybody who logs in at once would wait for
+    this one row."""
+    now = clock.now()
+    if record.last_login_at is None or now - record.last_login_at > _MINUTE:
+        record.last_login_at = now
+        database.session.commit()
+
+
 def end_enforcement(record: IntegrationRecord) -> None:
     """Let *record* be the only way in no more; the owner's code is worth nothing afterwards. The caller holds the lock
     of the organization, and commits."""
+    count_change_of_ways_in(record.organization)
     record.enforced_at = None
     record.organization.owner_code_sha256 = ""
     audit.record("integration.not_enforced", org_id=record.organization_id, integration_id=record.id)
@@ -388,6 +421,7 @@ def find_enabled(integration_id: str) -> IntegrationRecord | None:
 def for_login(integration_id: str) -> Integration | None:
     """What the library asks when a login by OAuth 1 begins and when it comes back. For as long as logins take, those
     that were under way when OAuth 2 took its place can be finished."""
+    _hold_for_login(integration_id)
     with_keys = _enabled(integration_id).options(joinedload(IntegrationRecord.key_pairs))
     record = database.session.scalars(with_keys).unique().one_or_none()
     pair = record.active_key_pair if record is not None else None
@@ -402,6 +436,7 @@ def for_login(integration_id: str) -> Integration | None:
 
 def for_oauth2_login(integration_id: str) -> OAuth2Integration | None:
     """The same for logins by OAuth 2."""
+    _hold_for_login(integration_id)
     record = find_enabled(integration_id)
     if record is None or record.client_credentials is None:
         return None
@@ -421,9 +456,21 @@ def _is_long_ago(when: datetime) -> bool:
     return clock.now() - when > timedelta(seconds=LIFETIME)
 
 
+def _hold_for_login(integration_id: str) -> None:
+    """Let nobody change the integration or its organization while a login is written. Logins do not wait for one
+    another. SQLite locks as a whole with the first change."""
+    if not database.holds_commits():
+        return
+    both = select(Organization.id).join(IntegrationRecord).where(IntegrationRecord.id == integration_id)
+    database.session.execute(both.with_for_update(read=True, of=Organization))
+    record = select(IntegrationRecord.id).where(IntegrationRecord.id == integration_id)
+    database.session.execute(record.with_for_update(read=True))
+
+
 def _when_all_is_read(integration: _AnyIntegration) -> _AnyIntegration:
-    """Bitbucket is asked next: nobody waits for this request's connection to the database meanwhile."""
-    database.session.commit()
+    """Let nobody wait for this request's connection to the database while Bitbucket is asked."""
+    if not database.holds_commits():
+        database.session.commit()
     return integration
 
 
@@ -499,6 +546,7 @@ def _by_either_oauth(record: IntegrationRecord) -> dict[str, Any]:
         "name": record.name,
         "ca_certificates": record.ca_certificates,
         "admission": record.admission,
+        "revision": record.login_revision,
         **settings.way_out(record.organization.slug),
     }
 

@@ -18,6 +18,7 @@ from social_bitbucket_server.secret import Secret
 from . import (
     access,
     audit,
+    database,
     identities,
     integrations,
     login_ways,
@@ -131,13 +132,18 @@ def _complete(integration: str, oauth: OAuth) -> ResponseReturnValue:
 
 
 def _log_in(backend: BaseAuth[object], user: User, identity: Any) -> None:
-    """This browser is *user*'s now, whoever was logged in before."""
+    """Make this browser *user*'s, whoever was logged in before."""
+    record = identity.integration
     identity.provider = backend.name
-    if backend.name == OAuth.TWO.backend and identity.integration.oauth1_ended_at is None:
-        upgrade.end_oauth1(identity.integration)
     sessions.log_in(user, identity)
     audit.record("login.success", user_id=user.id, integration_id=g.integration_id)
+    # Each login holds a share of the integration's row until here, so that none could change it.
+    if backend.name == OAuth.TWO.backend and record.oauth1_ended_at is None:
+        upgrade.end_oauth1(record)
+    integrations.note_login(record)
+    database.session.commit()
 
 
 def _say_connected(_backend: BaseAuth[object], _user: User, identity: Any) -> None:
+    database.session.commit()
     flash(f"Your account at {identity.integration.name} is connected. You can log in with it from now on.")

@@ -102,6 +102,7 @@ def enforce(record: IntegrationRecord) -> str:
         before.enforced_at = None
         database.session.flush()
     record.enforced_at = clock.now()
+    integrations.count_change_of_ways_in(organization)
     code = "" if before is not None else _new_code(organization)
     sessions.end_sessions_by_other_ways(record)
     audit.record("integration.enforced", org_id=organization.id, integration_id=record.id)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from flask_login import UserMixin
-from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, String, Text, UniqueConstraint, event, inspect
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
 from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.sqlalchemy_storage import make_storage
 
-from . import clock
+from . import clock, database
 from .database import Base, Moment, session
 
 
@@ -38,6 +39,8 @@ class Organization(Base):
     login_key: Mapped[str] = mapped_column(String(32), default="")
     login_closed_at: Mapped[datetime | None] = mapped_column(Moment)
     owner_code_sha256: Mapped[str] = mapped_column(String(64), default="")
+    revision: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How often the ways into it were changed. Logins that began before that end."""
 
     integrations: Mapped[list[IntegrationRecord]] = relationship(
         back_populates="organization", order_by="IntegrationRecord.number", passive_deletes=True
@@ -94,6 +97,9 @@ class IntegrationRecord(Base):
     allow_repositories: Mapped[list[str]] = mapped_column(JSON, default=list)
     """Who of the server's people may log in; everybody where all three are empty."""
 
+    revision: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How often it was changed. Logins that began before that end."""
+
     organization: Mapped[Organization] = relationship(back_populates="integrations")
     client_credentials: Mapped[ClientCredentials | None] = relationship(
         back_populates="integration", cascade="all, delete-orphan", passive_deletes=True
@@ -120,6 +126,11 @@ class IntegrationRecord(Base):
     def is_for_oauth2(self) -> bool:
         """Whether OAuth 2 is the only way to log in, also where its client credentials are not there yet."""
         return self.oauth1_ended_at is not None
+
+    @property
+    def login_revision(self) -> str:
+        """What a login under way is bound to."""
+        return f"{self.revision}.{self.organization.revision}"
 
     @property
     def admission(self) -> Admission:
@@ -153,6 +164,27 @@ class IntegrationRecord(Base):
         """The key pair that Bitbucket has to know now: the one that waits, else the active one. There is none where
         people log in by OAuth 2 alone."""
         return None if self.is_for_oauth2 else self.pending_key_pair or self.active_key_pair
+
+
+_END_NO_LOGINS = frozenset({"last_login_at", "moving_to", "oauth1_ended_at", "revision", "server_version"})
+_WAYS_IN = frozenset({"disabled_at", "login_closed_at", "login_key"})
+
+
+@event.listens_for(IntegrationRecord, "before_update")
+def _count_change(_mapper: Any, _connection: Any, record: IntegrationRecord) -> None:
+    if _changed_columns(record) - _END_NO_LOGINS:
+        record.revision = IntegrationRecord.revision + 1
+
+
+@event.listens_for(Organization, "before_update")
+def _count_change_of_ways_in(_mapper: Any, _connection: Any, organization: Organization) -> None:
+    if _changed_columns(organization) & _WAYS_IN:
+        organization.revision = Organization.revision + 1
+
+
+def _changed_columns(row: Base) -> set[str]:
+    state: Any = inspect(row)
+    return {column.key for column in state.mapper.column_attrs if state.attrs[column.key].history.has_changes()}
 
 
 Index(
@@ -373,7 +405,16 @@ class AuditEntry(Base):
     details: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
-SocialStorage = make_storage(Base, User, session, IdentityColumns)
-"""social-core's tables, the identities of people among them."""
+_Storage: Any = make_storage(Base, User, session, IdentityColumns)
+
+
+class SocialStorage(_Storage):
+    """social-core's tables, the identities of people among them."""
+
+    @classmethod
+    def all_or_nothing(cls) -> AbstractContextManager[None]:
+        """Leave the commit to what follows a login's pipeline, which writes the session in the same transaction."""
+        return database.holding_commits()
+
 
 Index("one_identity_by_either_oauth", SocialStorage.user.uid, unique=True)

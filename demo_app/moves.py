@@ -10,7 +10,7 @@ from flask import g, session
 from social_bitbucket_server.profile import Profile
 from social_bitbucket_server.server_url import ServerURL
 
-from . import audit, database, identities, integrations, key_rotation, sessions
+from . import audit, database, identities, integrations, key_rotation
 from .models import IntegrationRecord
 
 _SESSION_KEY = "move"
@@ -65,20 +65,21 @@ def finish(record: IntegrationRecord, profile: Profile, tried: str) -> bool:
     return is_same
 
 
+def take_over(record: IntegrationRecord, server_url: ServerURL) -> None:
+    """Take *server_url* for the new address of the same server. The caller knows that it is."""
+    integrations.lock(record)
+    record.base_url, record.moving_to = str(server_url), None
+    audit.record("integration.moved", integration_id=record.id)
+    database.session.commit()
+
+
 def begin_anew(record: IntegrationRecord, server_url: ServerURL) -> int:
     """Make *server_url*, which is another server, the base URL. Returns how many people that concerned.
 
     Nobody is recognized any more: the identities are deleted and never come back to life, because the namespace is
     never used again. The people stay, without this way to log in. The client secret is the old server's, and is erased.
     """
-    integrations.lock(record)  # nobody new comes in meanwhile
-    sessions.end_sessions_of_integration(record)
-    concerned = identities.delete_all_of(record)
-    record.base_url, record.moving_to = str(server_url), None
-    record.namespace = integrations.new_namespace()
-    record.server_version, record.last_login_at = "", None
-    if record.client_credentials is not None:
-        database.session.delete(record.client_credentials)
+    concerned = integrations.take_another_server(record, server_url)
     key_rotation.retire_replaced(record)
     audit.record("integration.updated", integration_id=record.id, insecure=server_url.scheme == "http")
     audit.record("integration.began_anew", integration_id=record.id, people=concerned)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from social_bitbucket_server.problems import BitbucketServerError
 
-from . import audit, database, identities, integrations
+from . import audit, clock, database, identities, integrations
 from .models import IntegrationRecord, SocialStorage, User
 
 STEPS = (
@@ -74,7 +74,6 @@ def find_or_create_person(
                 user or _new_person(record, details), record, details, provider=backend.name, uid=uid, id_key=id_key
             )
         except IntegrityError:
-            database.session.rollback()
             social = identities.with_uid(uid)
             if social is None:
                 continue
@@ -118,7 +117,6 @@ def keep_access_token(
     kept = {name: data[name] for name in _OF_THE_TOKEN if name in data}
     if social.extra_data != kept:
         social.extra_data = kept
-        database.session.commit()
 
 
 def update_person(
@@ -131,14 +129,19 @@ def update_person(
     **_kwargs: Any,
 ) -> None:
     """Take over names and the e-mail address, and nothing else, from the Bitbucket that the person logged in with.
-    Connecting another one takes over nothing."""
+    Connecting another one takes over nothing.
+
+    Something changes with each login, so that SQLite holds its lock from here on: the integration is looked at once
+    more afterwards, and must stay as it is until the session is written.
+    """
     if new_association and not is_new:
         return
     if social.name != details["username"]:
         _rename(user, social, details["username"])
     user.display_name = details["fullname"] or details["username"]
     user.email = details.get("email")
-    database.session.commit()
+    social.last_login_at = clock.now()
+    database.session.flush()
 
 
 def _new_person(record: IntegrationRecord, details: dict[str, Any]) -> User:
@@ -155,7 +158,6 @@ def _add_identity(user: User, record: IntegrationRecord, details: dict[str, Any]
     social = identities.Identity(user=user, integration_id=record.id, name=details["username"], extra_data={}, **key)
     with database.session.begin_nested():
         database.session.add(social)
-    database.session.commit()
     return social
 
 

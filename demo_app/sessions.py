@@ -40,7 +40,8 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{43}")
 class BrowserSession(CallbackDict[str, Any], SessionMixin):
     """What one browser's session holds: JSON values, and besides them who is logged in, where, and through what.
 
-    *identifier* is the cookie's value; *stored* says whether the database knows it.
+    *identifier* is the cookie's value; *stored* says whether the database knows it, *is_in_browser* whether the browser
+    does.
     """
 
     def __init__(self, identifier: str, initial: Mapping[str, Any] | None = None, *, stored: bool) -> None:
@@ -49,7 +50,7 @@ class BrowserSession(CallbackDict[str, Any], SessionMixin):
 
         super().__init__(initial, note_the_change)
         self.identifier = identifier
-        self.stored = stored
+        self.stored = self.is_in_browser = stored
         self.new = not stored
         self.modified = False
         self.user_id: int | None = None
@@ -114,26 +115,15 @@ class DatabaseSessions(SessionInterface):
                 .execution_options(synchronize_session=False)
             )
         else:
-            self._forget_what_is_over(now)
-            database.session.add(
-                LoginSession(
-                    id_sha256=_digest(opened.identifier),
-                    data=json.dumps(dict(opened)),
-                    user_id=opened.user_id,
-                    organization_id=opened.organization_id,
-                    integration_id=opened.integration_id,
-                    created_at=now,
-                    last_seen_at=now,
-                    browser=browsers.in_words(flask.request.user_agent.string),
-                )
-            )
-            try:
-                database.session.commit()
-            except IntegrityError:  # the person or the integration was deleted while they logged in
-                database.session.rollback()
-                return
+            self.forget_what_is_over(now)
+            database.session.add(_row(opened, now, data=json.dumps(dict(opened))))
+        try:
+            database.session.commit()
+        except IntegrityError:  # the person was deleted meanwhile
+            database.session.rollback()
+            return
+        if not opened.is_in_browser:
             self._set_cookie(response, opened.identifier)
-        database.session.commit()
 
     def regenerate(self, session: SessionMixin) -> None:
         """Give the session a new identifier and end the old one; its values stay."""
@@ -152,9 +142,9 @@ class DatabaseSessions(SessionInterface):
     def _set_cookie(self, response: Response, value: str) -> None:
         response.set_cookie(self.cookie_name, value, path="/", secure=self.secure, httponly=True, samesite="Lax")
 
-    def _forget_what_is_over(self, now: datetime) -> None:
+    def forget_what_is_over(self, now: datetime) -> None:
         """Delete the sessions that nobody can use any more, and what is left of logins that were never finished; once
-        a minute in each process, so that logins need not wait for it."""
+        a minute in each process, so that logins need not wait for it. The caller commits."""
         if now - self._forgot_at < _MINUTE:
             return
         self._forgot_at = now
@@ -163,20 +153,23 @@ class DatabaseSessions(SessionInterface):
 
 def log_in(user: User, identity: Any = None) -> None:
     """Make this browser *user*'s, with a renewed session that holds nothing of the one before. It ends with the
-    integration of the *identity* with which they logged in, where it was not by password."""
+    integration of the *identity* with which they logged in, where it was not by password.
+
+    The session is committed together with what the login wrote before. Integration, person, identity, session: whoever
+    changes several of them does so in this order, so that of two at once one waits for the other.
+    """
     session, now = _this_session(), clock.now()
-    # Integration, person, identity, session: whoever changes several of them does so in this order, so that of two at
-    # once one waits for the other.
-    if identity is not None:
-        _note_use(identity.integration, now)
-        identity.last_login_at = now
+    whose = (user.id, user.organization_id, identity.integration_id if identity is not None else None)
     user.last_login_at = now
+    _interface().forget_what_is_over(now)
     _renew(session)
+    row = _row(session, now)
+    row.user_id, row.organization_id, row.integration_id = whose
+    database.session.add(row)
     database.session.commit()
     session.clear()
-    session.user_id = user.id
-    session.organization_id = user.organization_id
-    session.integration_id = identity.integration_id if identity is not None else None
+    session.user_id, session.organization_id, session.integration_id = whose
+    session.stored = True
 
 
 def log_out() -> None:
@@ -332,12 +325,18 @@ def _renew(session: BrowserSession) -> None:
     if session.stored:
         _revoke(LoginSession.id_sha256 == _digest(session.identifier))
     session.identifier = _new_identifier()
-    session.stored = False
+    session.stored = session.is_in_browser = False
     session.modified = True
 
 
-def _note_use(integration: IntegrationRecord, now: datetime) -> None:
-    """When somebody logged in last, to the minute: all who log in at once would wait for this one row."""
-    if integration.last_login_at is None or now - integration.last_login_at > _MINUTE:
-        integration.last_login_at = now
-        database.session.flush()
+def _row(session: BrowserSession, now: datetime, *, data: str = "{}") -> LoginSession:
+    return LoginSession(
+        id_sha256=_digest(session.identifier),
+        data=data,
+        user_id=session.user_id,
+        organization_id=session.organization_id,
+        integration_id=session.integration_id,
+        created_at=now,
+        last_seen_at=now,
+        browser=browsers.in_words(flask.request.user_agent.string),
+    )

@@ -43,8 +43,8 @@ class Invariant:
 
 INVARIANTS = (
     Invariant(
-        "**I1** An identity is `<namespace>:<positive integer>`; the namespace is random, one integration's own, and "
-        "never used again.",
+        "**I1** An identity is `<namespace>:<positive integer>`; the namespace is random, one server's at one "
+        "integration, and never used again.",
         (1, 5, 6, 11, 109),
     ),
     Invariant(
@@ -74,9 +74,11 @@ INVARIANTS = (
     ),
     Invariant(
         "**I6** A login under way belongs to a browser session, an integration as it was then, a token, a callback, "
-        "ten minutes, and where it connects, to a person. All is compared before any server is asked.",
+        "ten minutes, and where it connects, to a person. All is compared before any server is asked, and the "
+        "integration again in the transaction that writes the identity.",
         (30, 31, 32, 37, 39, 40, 44, 46, 47, 109, 110, 120),
-        "`test_connecting_belongs_to_the_person_and_not_to_the_session_alone`; `test_interleavings.py`",
+        "`test_connecting_belongs_to_the_person_and_not_to_the_session_alone`; `test_interleavings.py`, "
+        "`tests/flow/test_halted_logins.py`",
     ),
     Invariant(
         "**I7** A login under way is consumed once, before the exchange. What falls out of the session is forgotten "
@@ -97,7 +99,7 @@ INVARIANTS = (
         "**I10** A login begins by POST with a CSRF token; the session is new after it, and ends on the server: at "
         "logout, with the person, the integration or the account they came with, after an hour unused, after twelve "
         "hours. In Django it ends on the server unless sessions are signed cookies, which a deployment is warned of.",
-        (19, 20, 21, 25, 26, 27, 28, 29, 47, 99, 103, 104),
+        (19, 20, 21, 25, 26, 27, 28, 29, 47, 99, 103, 104, 109, 110),
     ),
     Invariant(
         "**I11** Every byte to a server goes through one transport: names are resolved once and all their addresses "

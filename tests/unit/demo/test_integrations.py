@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from demo_app import database, integrations, key_rotation, upgrade
+from demo_app import database, integrations, key_rotation, moves, upgrade
 from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import IntegrationRecord, KeyPair, KeyState
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.server_url import ServerURL
 from tests.demo_visitor import Visitor
 from tests.unit.demo.conftest import AppMaker
 
@@ -265,3 +266,36 @@ def test_a_move_to_an_address_that_is_allowed_no_more_can_be_given_up(
     assert page.status == 200
     assert owner.send(f"{path}/move/give-up", csrf_token=page.csrf_token).status == 303
     assert "Is it the same server?" not in owner.get(path).words
+
+
+def test_another_base_url_is_another_server(app: Flask, integration_id: str) -> None:
+    with app.app_context():
+        changed = record(integration_id)
+        before = changed.namespace, changed.login_revision
+        integrations.change(
+            changed, name=changed.name, server_url=ServerURL.parse("https://right.example"), enabled=True
+        )
+        assert changed.base_url == "https://right.example"
+        assert changed.namespace != before[0]
+        assert changed.login_revision != before[1]
+
+
+def test_a_server_that_is_known_to_have_moved_keeps_its_namespace(app: Flask, integration_id: str) -> None:
+    with app.app_context():
+        moved = record(integration_id)
+        before = moved.namespace
+        moves.take_over(moved, ServerURL.parse("https://new.example"))
+        assert (moved.base_url, moved.namespace) == ("https://new.example", before)
+
+
+def test_what_concerns_no_login_ends_none_that_is_under_way(app: Flask, integration_id: str) -> None:
+    with app.app_context():
+        changed = record(integration_id)
+        before = changed.login_revision
+        integrations.note_login(changed)
+        key_rotation.begin(changed)
+        integrations.change(changed, name=changed.name, server_url=integrations.server_url(changed), enabled=True)
+        assert changed.login_revision == before
+        for enabled in (False, True):
+            integrations.set_enabled(changed, enabled=enabled)
+        assert changed.login_revision != before

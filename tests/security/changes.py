@@ -1,0 +1,193 @@
+"""What an organization's admin changes while a login is under way, in the way of each application."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from abc import ABC, abstractmethod
+from typing import Any
+
+from social_bitbucket_server.admission import Admission
+from social_bitbucket_server.keys import new_consumer_key
+from tests.demo_visitor import PLATFORM
+from tests.security.world import Place, World
+
+
+class Changes(ABC):
+    """The changes that every application with integrations has."""
+
+    def __init__(self, world: Any) -> None:
+        self.world = world
+
+    @abstractmethod
+    def correct(self, place: Place, base_url: str, *, same_server: bool = False) -> Place:
+        """Enter the *base_url* of another server, or of the *same_server*; returns the place as it is afterwards."""
+
+    @abstractmethod
+    def disable_and_enable(self, place: Place) -> None:
+        """Disable the integration, and enable it at once."""
+
+    @abstractmethod
+    def admit(self, place: Place, project: str) -> None:
+        """Let those log in who can see this *project*, and nobody else."""
+
+    @abstractmethod
+    def rotate(self, place: Place) -> None:
+        """Put a new key pair in use, which Bitbucket has already."""
+
+    def trust(self, place: Place, ca_certificates: str) -> None:
+        """Enter other CA certificates."""
+        self.world.change_integration(place, ca_certificates=ca_certificates)
+
+
+class DemoChanges(Changes):
+    """On the owner's pages."""
+
+    def correct(self, place: Any, base_url: str, *, same_server: bool = False) -> Place:
+        from demo_app.models import IntegrationRecord
+
+        assert not same_server, "a trial login decides on that"
+        name = f"Bitbucket {place.slug.upper()}"
+        form = {"name": name, "platform": PLATFORM, "base_url": base_url, "enabled": "y", "server": "another"}
+        owner = self.world.stranger()
+        owner.log_owner_in(place)
+        path = f"{place.settings_path}/edit"
+        page = owner.post(path, form, token_from=path)
+        assert page.status == 303, page.text
+        record = self._read(IntegrationRecord, place.integration_id)
+        assert record.base_url == base_url
+        return _moved(self.world, place, base_url, record.namespace)
+
+    def disable_and_enable(self, place: Place) -> None:
+        from demo_app import database, integrations
+        from demo_app.models import IntegrationRecord
+
+        for enabled in (False, True):
+            with self.world.context():
+                record = database.session.get_one(IntegrationRecord, place.integration_id)
+                integrations.set_enabled(record, enabled=enabled)
+
+    def admit(self, place: Place, project: str) -> None:
+        from demo_app import database, integrations
+        from demo_app.models import IntegrationRecord
+
+        with self.world.context():
+            record = database.session.get_one(IntegrationRecord, place.integration_id)
+            integrations.change_admission(record, Admission(projects=(project,)))
+
+    def rotate(self, place: Place) -> None:
+        self.world.rotate(place)
+        assert self.world.verify(place) == ""
+
+    def close_link(self, place: Any) -> None:
+        """Close the organization's login link."""
+        self._with_organization(place, "close_link")
+
+    def close_and_open_link(self, place: Any) -> None:
+        """Close it, and open it again."""
+        self._with_organization(place, "close_link", "open_link")
+
+    def replace_link(self, place: Any) -> None:
+        """Make a new login link in its place."""
+        self._with_organization(place, "replace_link")
+
+    def enforce_another(self, place: Any) -> None:
+        """Make another integration of the organization its only way in."""
+        from demo_app import database, login_ways
+        from demo_app.models import IntegrationRecord
+
+        other = self.world.another_integration(place, self.world.fa)
+        with self.world.context():
+            login_ways.enforce(database.session.get_one(IntegrationRecord, other.integration_id))
+
+    def enforce_another_and_lift(self, place: Any) -> None:
+        """The same, and open all ways again."""
+        self.enforce_another(place)
+        self._with_organization(place, "lift")
+
+    def disable_and_enable_organization(self, place: Any) -> None:
+        """The operator disables the organization, and enables it again."""
+        from demo_app import clock
+
+        self.world.change_organization(place, disabled_at=clock.now())
+        self.world.change_organization(place, disabled_at=None)
+
+    def _with_organization(self, place: Any, *changes: str) -> None:
+        from demo_app import database, login_ways
+        from demo_app.models import Organization
+
+        for change in changes:
+            with self.world.context():
+                getattr(login_ways, change)(database.session.get_one(Organization, place.organization_id))
+
+    def _read(self, model: Any, key: Any) -> Any:
+        from demo_app import database
+
+        with self.world.context():
+            record = database.session.get_one(model, key)
+            database.session.expunge_all()
+            return record
+
+
+class DjangoChanges(Changes):
+    """By what the administration calls."""
+
+    def correct(self, place: Place, base_url: str, *, same_server: bool = False) -> Place:
+        from social_bitbucket_server.django import integrations
+
+        record = self._record(place)
+        record.base_url = base_url
+        record.full_clean()
+        (integrations.move if same_server else integrations.change)(record)
+        return _moved(self.world, place, base_url, self._record(place).namespace)
+
+    def disable_and_enable(self, place: Place) -> None:
+        from social_bitbucket_server.django import integrations
+
+        for enabled in (False, True):
+            integrations.enable(self._record(place), enabled=enabled)
+
+    def admit(self, place: Place, project: str) -> None:
+        self.world._set(ALLOW_PROJECTS=[project])
+
+    def rotate(self, place: Place) -> None:
+        self.world.rotate(place)
+        assert self.world.verify(place) == ""
+
+    def _record(self, place: Place) -> Any:
+        from social_bitbucket_server.django.models import Integration
+
+        return Integration.objects.get(pk=place.integration_id)
+
+
+class StorageChanges(Changes):
+    """As docs/many-organizations.md asks applications to do it."""
+
+    def correct(self, place: Place, base_url: str, *, same_server: bool = False) -> Place:
+        namespace = place.namespace if same_server else new_consumer_key()
+        self.world.change_integration(place, base_url=base_url, namespace=namespace)
+        return _moved(self.world, place, base_url, namespace)
+
+    def disable_and_enable(self, place: Place) -> None:
+        fields = self.world.integrations.rows[place.integration_id].fields
+        fields["revision"] = fields.get("revision", "") + "x"
+
+    def admit(self, place: Place, project: str) -> None:
+        self.world.change_integration(place, admission=Admission(projects=(project,)))
+
+    def rotate(self, place: Place) -> None:
+        rows = self.world.integrations.rows
+        fields = rows[place.integration_id].fields
+        self.world.integrations.add(self.world.made_of.make_private_key(), **fields)
+
+
+def changes_of(world: World) -> Any:
+    """Return the changes in the way of the application that *world* is made with."""
+    module = importlib.import_module(type(world).__module__)
+    kinds = {"demo_world": DemoChanges, "django_world": DjangoChanges}
+    return kinds.get(module.__name__.rpartition(".")[2], StorageChanges)(world)
+
+
+def _moved(world: World, place: Place, base_url: str, namespace: str) -> Place:
+    (server,) = [server for server in (world.fa, world.fb) if server.url == base_url]
+    return dataclasses.replace(place, server=server, namespace=namespace)
