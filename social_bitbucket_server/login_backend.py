@@ -240,14 +240,15 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     def _finish(self, token: str, user: UserProtocol | None) -> tuple[IntegrationT, PendingLogin]:
         """Take the login with this *token* out, and compare everything that must be as it was when the login began.
 
-        Raises ``login_mixed_up``, ``integration_changed``, ``person_changed`` and the problems of a login that is not
-        pending.
+        At another integration's address it stays under way: its own answer may still come to the right one. Raises
+        ``login_mixed_up``, ``integration_changed``, ``person_changed`` and the problems of a login that is not pending.
         """
+        pending = self._pending_logins.find(token)
+        if pending is not None and not self._is_at_its_own_address(pending):
+            raise BitbucketServerError("login_mixed_up")
         pending = self._pending_logins.finish(token)
         integration = self.chosen_integration()
         callback = self.callback_url(integration)
-        if pending.integration_id != integration.id or pending.is_trial != self._is_trial:
-            raise BitbucketServerError("login_mixed_up")
         known = self.may_have_begun_with(integration)
         begun = next((one for one in known if self._binding(one, callback) == pending.binding), None)
         if begun is None:
@@ -255,6 +256,15 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         if pending.connects_to and self._id_of(user) != pending.connects_to:
             raise BitbucketServerError("person_changed")
         return begun, pending
+
+    def _is_at_its_own_address(self, pending: PendingLogin) -> bool:
+        """Return whether the request names the integration of *pending*, and finishes this kind of login."""
+        chosen = (
+            SINGLE_INTEGRATION_ID
+            if self.has_single_server
+            else self._parameter("integration", absent="integration_missing")
+        )
+        return pending.integration_id == chosen and pending.is_trial == self._is_trial
 
     def _configuration_of(self, integration: IntegrationT) -> str:
         """Return a digest of what must not change while a login is under way."""

@@ -81,9 +81,9 @@ INVARIANTS = (
         "`tests/flow/test_halted_logins.py`",
     ),
     Invariant(
-        "**I7** A login under way is consumed once, before the exchange. What falls out of the session is forgotten "
-        "everywhere.",
-        (30, 36, 41, 42, 43, 45),
+        "**I7** A login under way is consumed once, before the exchange. An answer at another integration's address "
+        "consumes nothing. What falls out of the session is forgotten everywhere.",
+        (30, 36, 41, 42, 43, 45, 120),
         "`test_interleavings.py`",
     ),
     Invariant(

@@ -271,6 +271,38 @@ def test_a_session_does_not_outlive_disabling_and_enabling(world):
     assert is_logged_in(browser, world.b)
 
 
+# An answer at another integration's address
+
+
+@row(120)
+@everywhere
+def test_an_answer_at_another_address_leaves_the_login_under_way(world):
+    browser = world.browser()
+    token, verifier = world.fa.authorize(browser.begin(world.a).location, "alice")
+    answer = {"oauth_token": token, "oauth_verifier": verifier}
+    asked = len(world.fa.received), len(world.fb.received)
+    with nobody_comes_in(world):
+        for _ in range(2):
+            assert browser.get(world.b.callback(**answer)).status == 400
+            assert world.last_failure() == "AuthSessionError/state_mismatch"
+    assert (len(world.fa.received), len(world.fb.received)) == asked
+    assert len(world.events("login.mixup")) == 2
+    assert browser.get(world.a.callback(**answer)).status == 303
+    assert is_logged_in(browser, world.a)
+    with nobody_comes_in(world):
+        assert browser.get(world.a.callback(**answer)).status == 400
+
+
+@row(120)
+@everywhere
+def test_a_denial_at_another_address_cancels_nothing(world):
+    browser = world.browser()
+    token, verifier = world.fa.authorize(browser.begin(world.a).location, "alice")
+    assert browser.get(world.b.callback(oauth_token=token, oauth_verifier="denied")).status == 400
+    assert browser.get(world.b.callback(oauth_token=token, oauth_problem="user_refused")).status == 400
+    assert browser.get(world.a.callback(oauth_token=token, oauth_verifier=verifier)).status == 303
+
+
 def assert_user_42_is_somebody_new(world: World, right: Place, *known: int) -> None:
     """The right server has a namespace of its own, and alice's account is none of those that are *known*."""
     assert right.namespace != world.b.namespace

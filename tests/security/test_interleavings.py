@@ -288,7 +288,7 @@ class Interleavings(RuleBasedStateMachine):
             assert response.status_code in {400, 403, 404}
         if not is_own or denied:
             assert self.exchanges() == exchanges, "a login that is refused asks nothing"
-        if browser == tab.browser and self.enabled[place]:
+        if (browser, place) == (tab.browser, tab.place) and self.enabled[place]:
             tab.under_way = False
             self.replay(tab, reloads)
 
