@@ -38,7 +38,7 @@ from .configuration import configured_backend
 from .error_page import error_page, reference
 from .pending import LONGEST_NEXT
 from .problems import BitbucketServerError
-from .secret import Secret, opaque
+from .secret import Secret, opaque, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +104,18 @@ class FlaskStrategy(StockFlaskStrategy):  # type: ignore[misc]  # untyped
         if not self._has_way_out:
             data.pop("partial_token", None)
         return data
+
+    def session_set(self, name: str, value: Any) -> None:
+        """Keep *value* in the session, in plain texts."""
+        super().session_set(name, plain(value))
+
+    def session_setdefault(self, name: str, value: Any) -> Any:
+        """Return what the session keeps under *name*, which is *value* in plain texts where there was nothing."""
+        return super().session_setdefault(name, plain(value))
+
+    def to_session_value(self, val: Any) -> Any:
+        """Return *val* for a halted pipeline, in plain texts."""
+        return plain(val)
 
     @property
     def _has_way_out(self) -> bool:

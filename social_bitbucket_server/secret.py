@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -29,6 +29,18 @@ class Secret(str):
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("A secret is not pickled.")
+
+
+def plain(value: Any) -> Any:
+    """Return *value* for a session or a database: every text in it is exactly a ``str``, so that any serializer takes
+    it. Lists, tuples, sets and dictionaries are copied, with what is in them."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if type(value) is dict:
+        return {plain(name): plain(contents) for name, contents in value.items()}
+    if type(value) in {list, tuple, set, frozenset}:
+        return type(value)(map(plain, value))
+    return value
 
 
 def opaque(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:

@@ -23,7 +23,7 @@ from .checks import UnsafeConfigurationError, refuse_unsafe_settings
 from .configuration import callback_origin, configured_backend
 from .pending import LONGEST_NEXT
 from .problems import BitbucketServerError
-from .secret import Secret, opaque
+from .secret import Secret, opaque, plain
 
 if TYPE_CHECKING:
     from social_core.storage import BaseStorage
@@ -150,12 +150,16 @@ class PlainStrategy(BaseStrategy[str]):
         return self._visit.session.get(name, default)
 
     def session_set(self, name: str, value: Any) -> None:
-        """Keep *value* in the session."""
-        self._visit.session[name] = value
+        """Keep *value* in the session, in plain texts."""
+        self._visit.session[name] = plain(value)
 
     def session_pop(self, name: str) -> Any:
         """Take *name* out of the session."""
         return self._visit.session.pop(name, None)
+
+    def to_session_value(self, val: Any) -> Any:
+        """Return *val* for a halted pipeline, in plain texts."""
+        return plain(val)
 
 
 class _Fields(dict[str, Any]):

@@ -13,7 +13,7 @@ from social_django.strategy import DjangoStrategy as StockDjangoStrategy
 
 from ..pending import LONGEST_NEXT
 from ..problems import BitbucketServerError
-from ..secret import Secret, opaque
+from ..secret import Secret, opaque, plain
 from . import configuration, integrations, key_rotation
 
 if TYPE_CHECKING:
@@ -53,6 +53,18 @@ class DjangoStrategy(StockDjangoStrategy):
         else:
             data[REDIRECT_FIELD_NAME] = str(given[REDIRECT_FIELD_NAME])
         return data
+
+    def session_set(self, name: str, value: Any) -> None:
+        """Keep *value* in the session, in plain texts."""
+        super().session_set(name, plain(value))  # type: ignore[no-untyped-call]
+
+    def session_setdefault(self, name: str, value: Any) -> Any:
+        """Return what the session keeps under *name*, which is *value* in plain texts where there was nothing."""
+        return super().session_setdefault(name, plain(value))  # type: ignore[no-untyped-call]
+
+    def to_session_value(self, val: Any) -> Any:
+        """Return *val* for a halted pipeline, in plain texts."""
+        return plain(super().to_session_value(val))
 
     def authenticate(self, backend: BaseAuth[Any], **kwargs: Any) -> Any:
         """Run core's pipeline, all of it or nothing. Raises ``person_inactive`` as core's error."""

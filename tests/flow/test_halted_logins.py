@@ -1,6 +1,7 @@
 """Pipelines that halt, such as for a mail to be confirmed, and go on in a later request."""
 
 import dataclasses
+import pickle
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -95,6 +96,20 @@ def test_a_login_goes_on_where_it_halted(application, session):
     assert application.come_back(session) == "/"
     assert len(application.logged_in) == application.identities() == 1
     assert application.halted() == []
+
+
+def test_what_is_kept_of_a_halted_login_can_be_written_down_in_any_way(application, bitbucket_sandbox, monkeypatch):
+    stored, session = [], {}
+    store = application.storage.partial.store
+
+    def write_down(halted):
+        stored.append(pickle.dumps(halted.data))
+        return store(halted)
+
+    monkeypatch.setattr(application.storage.partial, "store", write_down)
+    application.come_back(session, bitbucket_sandbox.authorize(application.begin(session)))
+    assert len(stored) == 1
+    assert pickle.loads(pickle.dumps(session)) == session
 
 
 def test_a_login_that_halted_before_a_key_rotation_goes_on(application, session, other_private_key):

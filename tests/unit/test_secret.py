@@ -1,12 +1,16 @@
 """What does not show itself, and what leaves no way behind it."""
 
 import copy
+import json
 import pickle
 import traceback
+from enum import StrEnum
 
+import msgspec
 import pytest
+from markupsafe import Markup
 
-from social_bitbucket_server.secret import Secret, opaque
+from social_bitbucket_server.secret import Secret, opaque, plain
 
 
 def test_a_secret_is_its_text():
@@ -26,6 +30,50 @@ def test_a_secret_is_not_pickled():
 @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy])
 def test_a_copied_secret_is_still_one(way):
     assert repr(way(Secret("token"))) == "<secret>"
+
+
+class Name(StrEnum):
+    JANE = "jane"
+
+
+def types_in(value):
+    """The type of *value*, and of all that is in it."""
+    inside = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return {type(value)}.union(*map(types_in, inside))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Secret("a"),
+        Markup("a"),
+        Name.JANE,
+        [Secret("a"), 1, True, None, 1.5],
+        {"next": Secret("a"), Secret("b"): [{"c": (Secret("d"),)}]},
+    ],
+)
+def test_what_is_plain_is_equal_and_taken_by_every_serializer(value):
+    made = plain(value)
+    assert made == value
+    assert types_in(made) <= {str, int, bool, float, type(None), list, tuple, dict}
+    assert pickle.loads(pickle.dumps(made)) == value
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(made)) == json.loads(json.dumps(made))
+
+
+def test_sets_are_plain_as_well():
+    assert [type(text) for text in plain({Secret("a")})] == [str]
+    assert [type(text) for text in plain(frozenset({Secret("a")}))] == [str]
+
+
+def test_what_was_made_plain_stays_secret_where_it_is_kept():
+    kept = [Secret("token")]
+    plain(kept)
+    assert "token" not in repr(kept)
+
+
+def test_what_is_no_text_stays_what_it_is():
+    value = object()
+    assert plain(value) is value
 
 
 @opaque

@@ -1,0 +1,103 @@
+"""Sessions on the server: what a login leaves in them is taken by whatever writes them down."""
+
+import json
+import pickle
+import secrets
+from urllib.parse import parse_qsl, urlsplit
+
+import flask_session
+import msgspec
+import pytest
+from cachelib import FileSystemCache
+from flask.sessions import SecureCookieSession, SessionInterface
+
+from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.server_url import ServerURL
+from social_bitbucket_server.strategy import Logins, Visit, form_token
+from tests.flow.test_many_integrations import ORIGIN, Browser, Host
+
+OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
+SERIALIZERS = {
+    "json": (lambda value: json.dumps(value).encode(), json.loads),
+    "msgpack": (msgspec.msgpack.encode, msgspec.msgpack.decode),
+    "pickle": (pickle.dumps, pickle.loads),
+}
+every_serializer = pytest.mark.parametrize("serializer", SERIALIZERS)
+
+
+class KeptSessions(SessionInterface):
+    """Sessions in a dictionary, as bytes."""
+
+    def __init__(self, serializer):
+        self.write, self.read = SERIALIZERS[serializer]
+        self.kept = {}
+
+    def open_session(self, app, request):
+        return SecureCookieSession(self.read(self.kept.get(request.cookies.get("sid"), self.write({}))))
+
+    def save_session(self, app, session, response):
+        sid = secrets.token_hex(16)
+        self.kept[sid] = self.write(dict(session))
+        response.set_cookie("sid", sid)
+
+
+@pytest.fixture
+def integration(bitbucket_sandbox, private_key):
+    bitbucket_sandbox.link(consumer_key="app", public_key=private_key.public.pem)
+    return Integration(
+        id="one",
+        server_url=ServerURL.parse(bitbucket_sandbox.url),
+        consumer_key="app",
+        private_key=private_key,
+        namespace="ns",
+    )
+
+
+@pytest.fixture
+def host(tmp_path, integration):
+    host = Host(tmp_path / "app.db", {"one": integration}, SOCIAL_AUTH_FIELDS_STORED_IN_SESSION=["remember"])
+    yield host
+    host.engine.dispose()
+
+
+def log_in(host, sandbox):
+    """Where the login goes that began with more than a button."""
+    browser = Browser(host)
+    begun = browser.begin("/login/bitbucket-server/one/", next="/report", remember="yes")
+    assert begun.status_code == 303, begun.text
+    ended = browser.open(sandbox.authorize(begun.location, user="jane"))
+    assert browser.open(ended.location).text.startswith("jane")
+    return ended.location
+
+
+@every_serializer
+def test_a_login_with_a_page_to_go_to_works_whatever_writes_flasks_sessions(host, bitbucket_sandbox, serializer):
+    host.flask.session_interface = KeptSessions(serializer)
+    assert log_in(host, bitbucket_sandbox) == "/report"
+
+
+def test_a_login_works_with_flask_session(host, bitbucket_sandbox, tmp_path):
+    host.flask.config.update(SESSION_TYPE="cachelib", SESSION_CACHELIB=FileSystemCache(str(tmp_path / "sessions")))
+    flask_session.Session(host.flask)
+    assert log_in(host, bitbucket_sandbox) == "/report"
+
+
+@every_serializer
+def test_a_login_works_without_a_framework_whatever_writes_sessions(host, bitbucket_sandbox, integration, serializer):
+    write, read = SERIALIZERS[serializer]
+    settings = {
+        f"{OWN}INTEGRATIONS": {"one": integration},
+        f"{OWN}CALLBACK_ORIGIN": ORIGIN,
+        f"{OWN}FIELDS_STORED_IN_SESSION": ["remember"],
+    }
+    logins, logged_in, session = Logins(settings, host.storage), [], {}
+    form_token(session)
+    session = read(write(session))
+    fields = {"next": "/report", "remember": "yes"}.items()
+    address = bitbucket_sandbox.authorize(logins.begin(Visit(session, fields, "one"), "/complete/one/"))
+    session = read(write(session))
+    visit = Visit(session, parse_qsl(urlsplit(address).query), "one")
+    assert logins.complete(visit, "/complete/one/", lambda user: logged_in.append(user.username)) == "/report"
+    assert logged_in == ["jane"]
+    assert read(write(session))["remember"] == "yes"
+    host.session.remove()
