@@ -180,6 +180,21 @@ def _namespace_of_several_servers(settings: _Settings) -> None:
             )
 
 
+def _names_that_differ_in_case_alone(settings: _Settings) -> None:
+    integrations = settings["INTEGRATIONS"]
+    known: dict[tuple[str, str], tuple[str, str]] = {}
+    for key, found in integrations.items() if isinstance(integrations, Mapping) else ():
+        integration_id = str(key)
+        space = _identity_space(integration_id, found)
+        for what, name in (("id", integration_id), ("namespace", space[0] if space is not None else "")):
+            other_name, other = known.setdefault((what, name.casefold()), (name, integration_id))
+            if name != other_name:
+                raise UnsafeConfigurationError(
+                    f"Give {integration_id} and {other} in {settings.name('INTEGRATIONS')} {what}s that differ in more "
+                    "than case, because some databases compare without case."
+                )
+
+
 def _identity_space(integration_id: str, found: Any) -> tuple[str, str] | None:
     """Namespace and base URL of an integration or its fields; ``None`` where they cannot be read, which each login with
     it says."""
@@ -236,6 +251,7 @@ _CHECKS: tuple[Callable[[_Settings], None], ...] = (
     _association_by_email,
     _certificates_unchecked,
     _namespace_of_several_servers,
+    _names_that_differ_in_case_alone,
     _redirects_anywhere,
     _callback_by_host_header,
     _https_contradicted,

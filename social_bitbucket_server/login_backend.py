@@ -345,17 +345,28 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         corrected the base URL, and then the answers are those of the wrong server. So the integration is looked up
         again before and after the pipeline, in its transaction where the storage has one.
 
-        Raises the social errors of ``integration_changed`` and ``integration_unknown``; then nothing is written.
+        Some databases compare without case. So the identity that was found must have exactly this login's uid.
+
+        Raises the social errors of ``integration_changed``, ``integration_unknown`` and ``identity_similar``; then
+        nothing is written.
         """
-        transaction = getattr(self.strategy.storage, "all_or_nothing", nullcontext)
+        uid: str = kwargs["response"]["uid"]
+        all_or_nothing = getattr(self.strategy.storage, "all_or_nothing", None)
         hold_integration = getattr(self.strategy, "hold_integration", None)
-        with transaction():
+        with (all_or_nothing or nullcontext)():
             self._refuse_changed_integration(**kwargs)
+            if all_or_nothing is None and hold_integration is None:  # what the pipeline writes is not taken back
+                self._refuse_similar_identity(self.strategy.storage.user.get_social_auth(self.name, uid), uid)
             person = super().run_authentication(*args, **kwargs)
+            self._refuse_similar_identity(getattr(person, "social_user", None), uid)
             if hold_integration is not None:
                 hold_integration(kwargs["integration_id"])
             self._refuse_changed_integration(**kwargs)
         return person
+
+    def _refuse_similar_identity(self, identity: UserMixin | None, uid: str) -> None:
+        if identity is not None and identity.provider == self.name and str(identity.uid) != uid:
+            raise BitbucketServerError("identity_similar", parameter="namespace").as_social_error(self, "pipeline")
 
     def _refuse_changed_integration(
         self, *, integration_id: str = "", integration_configuration: str = "", **_kwargs: Any

@@ -39,7 +39,7 @@ def associate_by_bitbucket_identity(
     if social is not None or not isinstance(backend, LoginBackend):
         return None
     known = _identity_by_other_oauth(backend, uid, response["integration"])
-    if known is None:
+    if known is None or getattr(known, "uid", uid) != uid:  # some databases compare without case
         return None
     if user is None:
         return {"user": known.user, "is_new": False}

@@ -38,6 +38,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, scoped_session
 
+from .problems import BitbucketServerError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_storage"]
 
+_EXACT_TEXT = String(255).with_variant(String(255, collation="utf8mb4_bin"), "mysql", "mariadb")
 _HOLDS_COMMITS = "social_bitbucket_server holds commits"
 
 
@@ -116,7 +119,7 @@ def make_storage(
         id: Mapped[int] = mapped_column(primary_key=True)
         provider: Mapped[str] = mapped_column(String(32))
         id_key: Mapped[str] = mapped_column(String(255), default="")
-        uid: Mapped[str] = mapped_column(String(255))
+        uid: Mapped[str] = mapped_column(_EXACT_TEXT)
         user_id: Mapped[Any] = mapped_column(user_key.type, ForeignKey(user_key, ondelete="CASCADE"), index=True)
         extra_data: Mapped[dict[str, Any]] = mapped_column(MutableDict.as_mutable(JSON), default=dict)
         created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))
@@ -196,11 +199,21 @@ def make_storage(
 
         @classmethod
         def get_social_auth(cls, provider: str, uid: str, id_key: str | None = None) -> SocialIdentity | None:
-            """As it is stored now, also where this session has read it before: others renew tokens meanwhile."""
-            query = select(cls).where(cls.provider == provider, cls.uid == str(uid))
-            if id_key is not None:
-                query = query.where(cls.id_key == id_key)
-            return session.scalars(query, execution_options={"populate_existing": True}).first()
+            """Return the identity as it is stored now, also where this session has read it before, because others renew
+            tokens meanwhile. A database that compares without case may find others; they are left out."""
+            found: Iterable[SocialIdentity] = session.scalars(
+                cls._like(provider, uid), execution_options={"populate_existing": True}
+            )
+            for identity in found:
+                is_same = (identity.provider, identity.uid) == (provider, str(uid))
+                if is_same and id_key in {None, identity.id_key}:
+                    return identity
+            return None
+
+        @classmethod
+        def _like(cls, provider: str, uid: str) -> Any:
+            """Select the identities that the database takes for this one."""
+            return select(cls).where(cls.provider == provider, cls.uid == str(uid))
 
         @classmethod
         def get_social_auth_by_extra_data(
@@ -232,9 +245,12 @@ def make_storage(
             session.add(identity)
             try:
                 commit()
-            except IntegrityError:  # somebody was faster: a user who was made for this identity goes with it
+            except IntegrityError as error:  # a user who was made for this identity goes with it
                 session.rollback()
-                raise
+                if cls.get_social_auth(provider, uid) is None and session.scalars(cls._like(provider, uid)).first():
+                    problem = BitbucketServerError("identity_similar", parameter="namespace")
+                    raise problem.as_social_error(None, "pipeline") from error
+                raise  # somebody was faster
             return identity
 
         @classmethod

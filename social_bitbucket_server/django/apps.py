@@ -17,7 +17,8 @@ class BitbucketServerConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks."""
-        from .checks import check_deployment, check_settings
+        from .checks import check_columns, check_deployment, check_settings
 
         register(check_settings, Tags.security)
         register(check_deployment, Tags.security, deploy=True)
+        register(check_columns, Tags.database)

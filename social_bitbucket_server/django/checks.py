@@ -6,23 +6,27 @@ Each is one sentence that says what to do instead; docs/django.md lists them by 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  # Django's names
 from django.core.signals import setting_changed
-from django.db import connections
+from django.db import connections, router
 from django.urls import NoReverseMatch, get_resolver, reverse
 from django.utils.module_loading import import_string
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_core.utils import setting_name
 from social_django import urls, views
+from social_django.models import UserSocialAuth
 
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..checks import unsafe_settings
 from ..problems import BitbucketServerError
 from . import configuration
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
 _LOG = logging.getLogger(__name__)
 _LABEL = "social_bitbucket_server"
@@ -42,6 +46,7 @@ _IDS = {
     "https_contradicted": "E005",
     "tokens_in_the_clear": "E006",
     "namespace_of_several_servers": "E015",
+    "names_that_differ_in_case_alone": "E019",
 }
 _ID_OF_OTHERS = "E099"
 
@@ -104,6 +109,35 @@ def check_deployment(**_arguments: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+def check_columns(databases: Iterable[str] | None = None, **_arguments: Any) -> list[CheckMessage]:
+    """Return what commands say that look at the database, such as ``migrate`` and ``check --database default``."""
+    alias = router.db_for_read(UserSocialAuth)
+    if alias not in (databases or ()) or _compares_exactly(connections[alias]):
+        return []
+    table = UserSocialAuth._meta.db_table
+    return [
+        _warning(
+            "W005",
+            f"Let the column uid of {table} compare exactly, such as with the collation utf8mb4_bin, because "
+            "namespaces that differ in case alone belong to different servers.",
+        )
+    ]
+
+
+def _compares_exactly(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether the identities' column tells capital letters from small ones; true before it is there."""
+    table = UserSocialAuth._meta.db_table
+    with connection.cursor() as cursor:
+        if table not in connection.introspection.table_names(cursor):
+            return True
+        columns = connection.introspection.get_table_description(cursor, table)
+        collation = next(column.collation for column in columns if column.name == "uid")
+        if collation is None and connection.vendor == "mysql":
+            cursor.execute("SELECT @@collation_database")
+            (collation,) = cursor.fetchone()
+    return not (collation or "").lower().endswith(("_ci", "nocase"))
 
 
 def _key_ring() -> Iterator[CheckMessage]:

@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import router, transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, Value
+from django.db.models.functions import StrIndex
 from django.urls import reverse
 from django.utils import timezone
 from social_django.utils import Storage
@@ -265,9 +266,13 @@ def delete(record: AbstractIntegration, administrator: Administrator = None) -> 
 
 
 def identities(record: AbstractIntegration) -> QuerySet[Any]:
-    """The identities that log in through *record*, in social_django's table."""
-    found: QuerySet[Any] = Storage.user.objects.filter(
-        provider=BitbucketServerOAuth1.name, uid__startswith=f"{record.namespace}:"
+    """The identities that log in through *record*, in social_django's table.
+
+    SQLite's LIKE, which ``startswith`` becomes, compares without case, and MySQL's INSTR does: both have to agree.
+    """
+    beginning = f"{record.namespace}:"
+    found: QuerySet[Any] = Storage.user.objects.alias(place=StrIndex("uid", Value(beginning))).filter(
+        provider=BitbucketServerOAuth1.name, uid__startswith=beginning, place=1
     )
     return found
 

@@ -7,7 +7,7 @@ An application with a table of organizations puts a model of its own in place of
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.apps import apps
 from django.conf import settings
@@ -85,6 +85,15 @@ class AbstractIntegration(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *arguments: Any, **options: Any) -> None:
+        """Save it. Raises ValidationError where another integration has a new one's namespace but for its case, because
+        some databases compare identities without case."""
+        if self._state.adding:
+            taken = type(self)._base_manager.filter(namespace__iexact=self.namespace)
+            if set(taken.values_list("namespace", flat=True)) - {self.namespace}:
+                raise ValidationError({"namespace": gettext("Choose a namespace that differs in more than case.")})
+        super().save(*arguments, **options)
 
     def clean(self) -> None:
         """Bring base URL and CA certificates into their clean form, or say what is wrong with them."""

@@ -6,9 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.db import IntegrityError
 from django.http import HttpResponseRedirect, QueryDict
 from django.utils.datastructures import MultiValueDict
 from django.utils.http import url_has_allowed_host_and_scheme
+from social_django.models import UserSocialAuth
 from social_django.strategy import DjangoStrategy as StockDjangoStrategy
 
 from ..pending import LONGEST_NEXT
@@ -67,13 +69,25 @@ class DjangoStrategy(StockDjangoStrategy):
         return plain(super().to_session_value(val))
 
     def authenticate(self, backend: BaseAuth[Any], **kwargs: Any) -> Any:
-        """Run core's pipeline, all of it or nothing. Raises ``person_inactive`` as core's error."""
-        with integrations.all_or_nothing():
-            user: Any = super().authenticate(backend, **kwargs)
+        """Run core's pipeline, all of it or nothing. Raises ``person_inactive`` and ``identity_similar`` as core's
+        errors."""
+        try:
+            with integrations.all_or_nothing():
+                user: Any = super().authenticate(backend, **kwargs)
+        except IntegrityError as error:
+            if self._is_similar_to_another(backend.name, kwargs["response"]["uid"]):
+                problem = BitbucketServerError("identity_similar", parameter="namespace")
+                raise problem.as_social_error(backend, "pipeline") from error
+            raise
         is_person = isinstance(user, self.storage.user.user_model())
         if is_person and not user.is_active and not self.setting("ALLOW_INACTIVE_USERS_LOGIN", False, backend):
             raise BitbucketServerError("person_inactive").as_social_error(backend, "pipeline")
         return user
+
+    def _is_similar_to_another(self, provider: str, uid: str) -> bool:
+        """Return whether the database takes another identity for this one, because it compares without case."""
+        found = UserSocialAuth.objects.filter(provider=provider, uid=uid).values_list("uid", flat=True)
+        return bool(found) and uid not in found
 
     def hold_integration(self, integration_id: str) -> None:
         """Let nobody change the integration until the login is written, and note what its session is bound to."""

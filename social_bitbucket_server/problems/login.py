@@ -211,6 +211,17 @@ PROBLEMS = (
         "identity_in_use",
     ),
     Problem(
+        "identity_similar",
+        "This account differs from another one here in capital letters alone.",
+        "Two integrations have namespaces that differ in case, and the database compares accounts without case. It "
+        "would take a person of one server for a person of the other.",
+        "Give one of the integrations a namespace that differs in more than case, or let the column uid of the "
+        "identities compare exactly, such as with the collation utf8mb4_bin.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
         "form_expired",
         "The login form is too old.",
         "The page was open for a long time, or was opened by another site.",

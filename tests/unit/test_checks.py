@@ -77,6 +77,26 @@ def test_safe_settings_pass(settings):
             "two and one",
             "different namespaces",
         ),
+        (
+            many(one=("https://a.example", "acme"), two=("https://b.example", "Acme")),
+            "two and one",
+            "namespaces that differ in more than case",
+        ),
+        (
+            many(one=("https://a.example", "acme"), two=("https://a.example", "ACME")),
+            "two and one",
+            "namespaces that differ in more than case",
+        ),
+        (
+            many(acme=("https://a.example", "x"), Acme=("https://b.example", "y")),
+            "Acme and acme",
+            "ids that differ in more than case",
+        ),
+        (
+            many(acme=("https://a.example", None), other=("https://b.example", "Acme")),
+            "other and acme",
+            "namespaces that differ in more than case",
+        ),
         ({"SOCIAL_AUTH_SANITIZE_REDIRECTS": False}, "SOCIAL_AUTH_SANITIZE_REDIRECTS", "Remove"),
         ({f"{OWN}INTEGRATIONS": dict}, f"{OWN}CALLBACK_ORIGIN", "such as https://app.example.com"),
         ({f"{OWN}INTEGRATIONS": {"one": {}}}, f"{OWN}CALLBACK_ORIGIN", "such as https://app.example.com"),

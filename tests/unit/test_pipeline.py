@@ -75,6 +75,12 @@ def test_nobody_else_is(other):
     assert asked == [("bitbucket-server", "42")]
 
 
+def test_nobody_is_whose_uid_differs_in_case_alone(monkeypatch):
+    found = SimpleNamespace(user=JANE, uid="ACME:42")
+    monkeypatch.setattr(Strategy, "get_social_auth", lambda *_: found)
+    assert step(BitbucketServerOAuth2, {}, uid="acme:42") == (None, [])
+
+
 @pytest.mark.parametrize(
     "settings",
     [

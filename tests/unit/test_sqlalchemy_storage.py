@@ -4,10 +4,12 @@ import time
 
 import pytest
 from openid.association import Association
-from social_core.exceptions import AuthAssociationError
-from sqlalchemy import Index, UniqueConstraint, create_engine, null, update
+from social_core.exceptions import AuthAssociationError, AuthConfigurationError
+from sqlalchemy import Index, String, UniqueConstraint, create_engine, null, update
+from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
+from sqlalchemy.schema import CreateTable
 
 from social_bitbucket_server.sqlalchemy_storage import make_storage
 
@@ -15,7 +17,7 @@ from social_bitbucket_server.sqlalchemy_storage import make_storage
 class Application:
     """An application's database with its own users."""
 
-    def __init__(self, path, *identity_columns):
+    def __init__(self, path, *identity_columns, collation=None):
         class Base(DeclarativeBase): ...
 
         class User(Base):
@@ -28,6 +30,8 @@ class Application:
         self.session = scoped_session(sessionmaker(self.engine))
         self.User = User
         self.storage = make_storage(Base, User, self.session, *identity_columns)
+        if collation is not None:
+            self.storage.user.__table__.c.uid.type = String(255, collation=collation)
         Base.metadata.create_all(self.engine)
 
 
@@ -117,6 +121,39 @@ def test_an_identity_is_found_by_provider_and_uid(storage, jane):
     assert storage.user.get_social_auth("bitbucket-server", "ns:43") is None
     assert list(storage.user.get_social_auth_for_user(jane)) == [identity]
     assert list(storage.user.get_social_auth_for_user(jane, "other", identity.id)) == []
+
+
+@pytest.fixture
+def caseless(tmp_path):
+    """An application whose database takes jane for JANE, with an identity of jane's."""
+    app = Application(tmp_path / "caseless.db", collation="NOCASE")
+    jane = app.storage.user.create_user(username="jane")
+    app.storage.user.create_social_auth(jane, "acme:42", "bitbucket-server", id_key="id")
+    yield app
+    app.session.remove()
+    app.engine.dispose()
+
+
+def test_an_identity_is_found_by_exactly_its_uid_where_the_database_compares_without_case(caseless):
+    find = caseless.storage.user.get_social_auth
+    assert find("bitbucket-server", "acme:42", id_key="id").user.username == "jane"
+    assert find("bitbucket-server", "Acme:42") is None
+    assert find("bitbucket-server", "ACME:42", id_key="id") is None
+
+
+def test_an_identity_that_the_database_cannot_tell_from_another_is_refused(caseless):
+    kim = caseless.storage.user.create_user(username="kim")
+    with pytest.raises(AuthConfigurationError) as caught:
+        caseless.storage.user.create_social_auth(kim, "Acme:42", "bitbucket-server", id_key="id")
+    assert caught.value.context["problem"] == "identity_similar"
+    assert not caseless.storage.user.user_exists(username="kim")
+    assert caseless.storage.user.get_social_auth("bitbucket-server", "acme:42").user.username == "jane"
+
+
+@pytest.mark.parametrize("dialect", [mysql.dialect(), mysql.dialect(is_mariadb=True)], ids=["MySQL", "MariaDB"])
+def test_the_column_compares_exactly_where_the_database_can(storage, dialect):
+    table = str(CreateTable(storage.user.__table__).compile(dialect=dialect))
+    assert "uid VARCHAR(255) COLLATE utf8mb4_bin" in table
 
 
 def test_the_same_identity_cannot_exist_twice_and_the_session_stays_usable(app, storage, jane):

@@ -5,6 +5,7 @@ import functools
 import pytest
 from django.conf import settings
 from django.core.checks import Tags, run_checks
+from django.core.checks.registry import registry
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
@@ -26,6 +27,10 @@ OLD_PIPELINE = [step for step in DEFAULT_AUTH_PIPELINE if not step.endswith(("au
 SAME_NAMESPACE = {
     name: {"url": f"https://{name}.example", "consumer_key": "packages", "private_key_file": "x", "namespace": "k3v9x1"}
     for name in ("acme", "globex")
+}
+SIMILAR_NAMESPACES = {
+    name: SAME_NAMESPACE[name] | {"namespace": namespace}
+    for name, namespace in (("acme", "k3v9x1"), ("globex", "K3V9X1"))
 }
 MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware"]
 
@@ -71,6 +76,7 @@ def test_a_host_on_this_machine_needs_no_secure_cookies():
         ("E014", {"SOCIAL_AUTH_PIPELINE": OLD_PIPELINE}, "auth_allowed, social_core.pipeline.social_auth.social_user"),
         ("E014", {f"{OWN}PIPELINE": []}, f"Add to {OWN}PIPELINE"),
         ("E015", {f"{OWN}INTEGRATIONS": SAME_NAMESPACE}, "different namespaces"),
+        ("E019", {f"{OWN}INTEGRATIONS": SIMILAR_NAMESPACES}, "namespaces that differ in more than case"),
         ("E018", {f"{OWN}HTTP_HOSTS": "bitbucket.test.example"}, f"Mend {OWN}HTTP_HOSTS: It is a list of hosts"),
         ("E017", {"MIDDLEWARE": MIDDLEWARE}, "IntegrationSessionMiddleware to MIDDLEWARE"),
     ],
@@ -210,3 +216,31 @@ def test_settings_without_an_error_are_looked_at_once(acme, visitor, bitbucket_s
     monkeypatch.setattr(checks, "check_settings", lambda: looks.append(1) or [])
     visitor.log_in(acme, bitbucket_sandbox)
     assert len(looks) == 1
+
+
+@pytest.mark.parametrize(
+    ("collation", "vendor", "expected"),
+    [
+        (None, "sqlite", set()),
+        ("NOCASE", "sqlite", {"W005"}),
+        ("utf8mb4_bin", "mysql", set()),
+        ("utf8mb4_general_ci", "mysql", {"W005"}),
+        ("utf8mb4_uca1400_ai_ci", "mysql", {"W005"}),
+        ("utf8mb4_0900_as_cs", "mysql", set()),
+    ],
+)
+def test_a_column_that_compares_without_case_is_warned_of(monkeypatch, collation, vendor, expected):
+    describe = connection.introspection.get_table_description
+
+    def describe_with_collation(cursor, table):
+        return [column._replace(collation=collation) for column in describe(cursor, table)]
+
+    monkeypatch.setattr(connection.introspection, "get_table_description", describe_with_collation)
+    monkeypatch.setattr(connection, "vendor", vendor)
+    warned = checks.check_columns(databases=["default"])
+    assert {message.id.rpartition(".")[2] for message in warned} == expected
+    assert checks.check_columns() == checks.check_columns(databases=[]) == []
+
+
+def test_commands_that_look_at_the_database_look_at_the_column_as_well():
+    assert checks.check_columns in registry.registered_checks
