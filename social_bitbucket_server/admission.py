@@ -13,8 +13,8 @@ from .problems import BitbucketServerError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MOST_CONDITIONS = 20
-"""How many conditions there may be together; each is a question to the server in the middle of a login."""
+MOST_CONDITIONS = 5
+"""How many conditions there may be together. Each is a request in the middle of a login, which has few requests."""
 
 _PROJECT = re.compile(r"~?[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _REPOSITORY = re.compile(r"~?[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -57,7 +57,11 @@ class Admission:
                     "ALLOW_REPOSITORIES", "A repository is named by its project's key and its slug: WEB/website."
                 )
         if len(self.conditions) > MOST_CONDITIONS:
-            raise _invalid("ALLOW_GROUPS", f"There are more than {MOST_CONDITIONS} conditions.")
+            raise _invalid(
+                "ALLOW_GROUPS",
+                f"There are {len(self.conditions)} groups, projects and repositories, and one login asks for "
+                f"{MOST_CONDITIONS} at most.",
+            )
 
     @classmethod
     def read(cls, groups: Any, projects: Any, repositories: Any) -> Admission:

@@ -34,16 +34,18 @@ def findings(
     A server that does not tell somebody about one group is not asked about others. Raises the problems of the
     conversation.
     """
-    tells_groups = True
+    tells_groups, heeds_groups = True, False
     for kind, name in admission.conditions:
         if kind is not Kind.GROUP:
             yield Finding(kind, name, _can_see(client, access_token, kind, name))
-        elif tells_groups:
-            is_member = _is_member(client, access_token, profile, name)
-            tells_groups = is_member is not None
-            yield Finding(kind, name, is_member)
-        else:
-            yield Finding(kind, name, None)
+            continue
+        is_member = _is_among(client, access_token, profile, name) if tells_groups else None
+        if is_member and not heeds_groups:
+            # Some servers ignore the group, so nobody must be a member of one that cannot exist. Asked once a step.
+            heeds_groups = not _is_among(client, access_token, profile, secrets.token_hex(16))
+            is_member = heeds_groups or None
+        tells_groups = is_member is not None
+        yield Finding(kind, name, is_member)
 
 
 def admit(client: AskingClient, access_token: AccessToken, profile: Profile, admission: Admission) -> None:
@@ -60,12 +62,6 @@ def admit(client: AskingClient, access_token: AccessToken, profile: Profile, adm
             return
         is_certain = is_certain and finding.holds is not None
     raise BitbucketServerError("person_not_allowed" if is_certain else "groups_unreadable")
-
-
-def _is_member(client: AskingClient, access_token: AccessToken, profile: Profile, group: str) -> bool | None:
-    """A server that heeds no group answers as if everybody were in each, also in one that cannot be there."""
-    is_member = _is_among(client, access_token, profile, group)
-    return None if is_member and _is_among(client, access_token, profile, secrets.token_hex(16)) else is_member
 
 
 def _is_among(client: AskingClient, access_token: AccessToken, profile: Profile, group: str) -> bool | None:

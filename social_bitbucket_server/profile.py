@@ -28,7 +28,9 @@ AVATAR_SIZE = 48
 NAME_LIMIT = 255
 """Characters kept of a name; also what Bitbucket allows."""
 
-_MOST_PAGES = 40
+MOST_PAGES = 4
+"""Pages of a user search. Who is on none of them is not found."""
+
 _LARGEST_ID = 2**63 - 1
 
 
@@ -122,12 +124,13 @@ def _record(client: AskingClient, access_token: AccessToken, name: str) -> Mappi
 def search_users(
     client: AskingClient, access_token: AccessToken, name: str, *, group: str = ""
 ) -> Iterator[Mapping[str, Any]]:
-    """The records, unchecked, of everybody whom a search for *name* finds; of *group*'s members where there is one.
+    """The records, unchecked, of everybody whom a search for *name* finds on the first :data:`MOST_PAGES` pages; of
+    *group*'s members where there is one.
 
     Raises the problems of the conversation.
     """
     start = 0
-    for _ in range(_MOST_PAGES):
+    for _ in range(MOST_PAGES):
         url = client.integration.server_url.users(name, start=start, avatar_size=AVATAR_SIZE, group=group)
         page = read_json(client.get(url, access_token))
         values = page.get("values")
