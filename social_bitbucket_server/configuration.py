@@ -38,6 +38,7 @@ _SHARED_FIELDS = frozenset(
         "ca_certificates",
         "name",
         "namespace",
+        "organization",
         "proxies",
         "timeout",
         "url",
@@ -146,7 +147,7 @@ def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> I
     """An integration from plain values.
 
     ``url`` and ``consumer_key`` are required, and ``private_key`` (text) or ``private_key_file`` (path). Optional:
-    ``namespace`` (the id by default), ``name``, ``verify`` (``True`` or the path of a CA bundle),
+    ``namespace`` (the id by default), ``name``, ``organization``, ``verify`` (``True`` or the path of a CA bundle),
     ``ca_certificates`` (PEM text), ``proxies``, ``timeout`` (seconds), ``allow_http``, and who may log in:
     ``allow_groups``, ``allow_projects``, ``allow_repositories`` (lists of names).
     """
@@ -198,6 +199,7 @@ def _shared_values(integration_id: str, fields: Mapping[str, Any]) -> dict[str, 
         "server_url": base_url(fields),
         "namespace": fields.get("namespace", integration_id),
         "name": fields.get("name", ""),
+        "organization": fields.get("organization", ""),
         "verify": fields.get("verify", True),
         "ca_certificates": _ca_certificates(fields.get("ca_certificates")),
         "proxies": fields.get("proxies") or {},

@@ -65,6 +65,9 @@ class AnyIntegration(Protocol):
     @property
     def fingerprint(self) -> str: ...
 
+    @property
+    def tenant(self) -> str: ...
+
     def uid(self, user_id: int) -> str: ...
 
 
@@ -92,6 +95,8 @@ class Integration:
     :data:`~social_bitbucket_server.addresses.PUBLIC_ONLY` for all others. *admission*: who of the server's people may
     log in. *revision*: any text that an application changes with its record. A login that began with another revision
     ends with ``integration_changed``, so disabling and enabling can end the logins under way.
+    log in. *organization*: what the application calls the organization. All integrations of one share the threads that
+    may wait for slow servers; without it, each integration has its own.
 
     Raises ``setting_invalid`` for an id, namespace or consumer key with other characters, for ``verify=False``, and for
     proxies and a timeout that are of another kind.
@@ -112,6 +117,7 @@ class Integration:
     address_policy: AddressPolicy | None = None
     admission: Admission = EVERYBODY
     revision: str = ""
+    organization: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "verify", _as_text(self.verify))
@@ -141,6 +147,11 @@ class Integration:
         return replace(
             self, consumer_key=given.consumer_key, private_key=given.private_key, pending=None, replaced=None
         )
+
+    @property
+    def tenant(self) -> str:
+        """Whom the limits on waiting threads count for: the organization, or the integration alone."""
+        return _tenant(self, self.organization)
 
     def uid(self, user_id: int) -> str:
         """The identity of the server's user *user_id* in this application."""
@@ -172,6 +183,7 @@ class OAuth2Integration:
     address_policy: AddressPolicy | None = None
     admission: Admission = EVERYBODY
     revision: str = ""
+    organization: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "client_secret", Secret(self.client_secret))
@@ -187,6 +199,11 @@ class OAuth2Integration:
         """Return a digest of everything that a login under way depends on. The client secret does not count: a login
         that began before the secret was renewed ends with the new one. For the rest see :class:`Integration`."""
         return _fingerprint(self, self.client_id)
+
+    @property
+    def tenant(self) -> str:
+        """Whom the limits on waiting threads count for: the organization, or the integration alone."""
+        return _tenant(self, self.organization)
 
     def uid(self, user_id: int) -> str:
         """The identity of the server's user *user_id* in this application."""
@@ -230,6 +247,10 @@ def _fingerprint(integration: AnyIntegration, *credentials: str) -> str:
         integration.revision,
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _tenant(integration: AnyIntegration, organization: str) -> str:
+    return f"organization {organization}" if organization else f"integration {integration.id}"
 
 
 def _uid(integration: AnyIntegration, user_id: int) -> str:

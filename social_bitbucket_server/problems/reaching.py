@@ -60,11 +60,22 @@ PROBLEMS = (
     Problem(
         "server_overloaded",
         "The Bitbucket Server is not answering at the moment.",
-        "Several requests to it failed or are still waiting, so this one was not sent.",
+        "Several requests to it failed, or several people already wait a long time for its answers. Others are turned "
+        "away, so that a slow server does not hold up the whole application.",
         "Try again in a minute.",
         Who.PERSON,
         AuthProviderError,
         "rate_limited",
+    ),
+    Problem(
+        "conversation_too_long",
+        "The Bitbucket Server did not say in a few answers who is logging in.",
+        "A login sends a dozen requests at most. The server's user search has no end, or every request has to be sent "
+        "twice.",
+        ASK_SERVER,
+        Who.BITBUCKET_ADMIN,
+        AuthProviderError,
+        "unavailable",
     ),
     Problem(
         "ca_certificate_invalid",

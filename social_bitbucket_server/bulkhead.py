@@ -1,0 +1,280 @@
+"""How long a server may keep this application waiting: a budget for each step of a login, a bulkhead for each tenant.
+
+A worker has few threads, and one organization's slow server must not hold them all. A step is whatever one thread does
+at a server: it begins a login, finishes one, checks an integration up, or calls Bitbucket's REST API.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from .problems import BitbucketServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+_T = TypeVar("_T")
+
+LONGEST_LOGIN = 3600
+"""Seconds that a whole login may be given."""
+
+MOST_REQUESTS = 12
+"""Requests of a whole login, of a check-up, and of a REST call."""
+
+_EARLY = 0.01  # seconds that a timer may ring before its time
+_BULKHEADS_KEPT = 4096
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in {int, float}
+
+
+def _invalid(parameter: str, reason: str) -> BitbucketServerError:
+    return BitbucketServerError("setting_invalid", reason, parameter=parameter)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long an organization's server may keep threads waiting.
+
+    *login_seconds*: for a whole login, and for a whole check-up. *patience*: seconds that a step may wait for the
+    server whatever else is going on. *slow_steps*: steps of one organization that may wait longer than that at the same
+    time; choose a quarter of a worker's threads. Raises ``setting_invalid``.
+    """
+
+    login_seconds: float = 30.0
+    # A callback with four answers of 0.4 seconds fits in. Others wait less than two seconds when a server hangs.
+    patience: float = 1.75
+    slow_steps: int = 4
+
+    def __post_init__(self) -> None:
+        if not _is_number(self.login_seconds) or not 0 < self.login_seconds <= LONGEST_LOGIN:
+            raise _invalid("LOGIN_SECONDS", f"It is a number of seconds up to {LONGEST_LOGIN}.")
+        if not _is_number(self.patience) or not 0 < self.patience <= self.login_seconds:
+            raise _invalid("PATIENCE", "It is a number of seconds, at most LOGIN_SECONDS.")
+        if type(self.slow_steps) is not int or self.slow_steps < 1:
+            raise _invalid("SLOW_STEPS", "It is a number of steps, at least 1.")
+
+    @staticmethod
+    def read(setting: Callable[[str], Any]) -> Limits:
+        """Read the limits with *setting*, which looks a setting up by its name without prefix."""
+        given = {
+            "login_seconds": setting("LOGIN_SECONDS"),
+            "patience": setting("PATIENCE"),
+            "slow_steps": setting("SLOW_STEPS"),
+        }
+        changed = {name: value for name, value in given.items() if value is not None}
+        return replace(DEFAULTS, **changed) if changed else DEFAULTS
+
+    @property
+    def slow_answer(self) -> float:
+        """Seconds after which one answer is slow. A callback needs three at least, so none slower than that fits into
+        the patience."""
+        return self.patience / 3
+
+    @property
+    def patience_for_one_answer(self) -> float:
+        """Seconds that a step may wait for one answer alone. A server that hangs ends steps sooner than one that
+        answers."""
+        return self.patience * 2 / 3
+
+
+DEFAULTS = Limits()
+"""The limits without settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a step may use of a whole login: a *fraction* of its seconds, and *requests*."""
+
+    fraction: float
+    requests: int
+
+
+BEGIN = Share(1 / 3, 2)
+CALLBACK = Share(2 / 3, MOST_REQUESTS - BEGIN.requests)
+WHOLE = Share(1, MOST_REQUESTS)
+
+
+class Bulkhead:
+    """The threads of one tenant that wait for its servers, in this process.
+
+    Slow steps have *places*, as many as :attr:`Limits.slow_steps`. A step takes one when its patience is over. While
+    the tenant's server is known to be slow, a step takes its place when it begins. Without a free place the step ends.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = 0
+        self._slow_until = 0.0
+
+    def enter(self, limits: Limits) -> bool:
+        """Let a step begin; returns whether it has a place already. Raises ``server_overloaded``."""
+        with self._lock:
+            if self._taken >= limits.slow_steps:
+                raise BitbucketServerError("server_overloaded")
+            is_slow = self._slow_until - time.monotonic() > limits.patience
+            self._taken += is_slow
+            return is_slow
+
+    def take_place(self, limits: Limits) -> bool:
+        """Take a place for a step whose patience is over; returns whether one was free."""
+        with self._lock:
+            is_free = self._taken < limits.slow_steps
+            self._taken += is_free
+            return is_free
+
+    def give_place_back(self) -> None:
+        """Free the place of a step that ended."""
+        with self._lock:
+            self._taken -= 1
+
+    def count(self, seconds: float, limits: Limits) -> None:
+        """Note that a thread waited *seconds* for one answer, whatever came of it.
+
+        Slow answers add up, and the sum drains as fast as all places together can wait. So slow answers hold no more
+        threads than there are places, on average. Fast answers in between change nothing. A server that was slow is
+        taken for fast again after the seconds of a login.
+        """
+        if seconds > limits.slow_answer:
+            with self._lock:
+                now = time.monotonic()
+                until = max(self._slow_until, now) + seconds / limits.slow_steps
+                self._slow_until = min(until, now + limits.login_seconds)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to remember."""
+        return not self._taken and self._slow_until < time.monotonic()
+
+
+# The parent's locks and steps are none of a forked process.
+_bulkheads: dict[tuple[int, str], Bulkhead] = {}
+
+
+def bulkhead_of(tenant: str) -> Bulkhead:
+    """Return the bulkhead of *tenant* in this process."""
+    key = os.getpid(), tenant
+    found = _bulkheads.get(key)
+    if found is not None:
+        return found
+    if len(_bulkheads) >= _BULKHEADS_KEPT:
+        for known, bulkhead in list(_bulkheads.items()):
+            if bulkhead.is_idle:
+                _bulkheads.pop(known, None)
+    return _bulkheads.setdefault(key, Bulkhead())
+
+
+def forget() -> None:
+    """Forget what is known of every tenant, for tests."""
+    _bulkheads.clear()
+
+
+class Budget:
+    """What one step may still cost: time, requests, and a thread that waits. Use it as a context manager.
+
+    The step is begun with it. Raises ``server_overloaded`` where *bulkhead* has no room.
+    """
+
+    def __init__(self, bulkhead: Bulkhead, limits: Limits, share: Share = WHOLE) -> None:
+        self._bulkhead = bulkhead
+        self._limits = limits
+        self._requests_left = share.requests
+        self._waited = 0.0
+        self._waited_before = 0.0
+        self._deadline = time.monotonic() + limits.login_seconds * share.fraction
+        self._has_place = bulkhead.enter(limits)
+
+    @classmethod
+    def of_one_request(cls, seconds: float) -> Budget:
+        """A budget for one request of a program that has no other work, such as a command."""
+        return cls(Bulkhead(), Limits(seconds, seconds))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _type: type[BaseException] | None, _value: object, _traceback: TracebackType | None) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End the step; the server is asked no more."""
+        if self._has_place:
+            self._has_place = False
+            self._bulkhead.give_place_back()
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Count one request, and how long its answer takes. Raises ``conversation_too_long`` after too many."""
+        if self._requests_left <= 0:
+            raise BitbucketServerError("conversation_too_long")
+        self._requests_left -= 1
+        with self.answer():
+            yield
+
+    @contextmanager
+    def answer(self) -> Iterator[None]:
+        """Count how long one answer takes."""
+        self._waited_before = self._waited
+        try:
+            yield
+        finally:
+            self._bulkhead.count(self._waited - self._waited_before, self._limits)
+
+    def deadline(self, seconds: float) -> float:
+        """Return when something ends that may take *seconds*, by :func:`time.monotonic`: not after the step."""
+        return min(time.monotonic() + seconds, self._deadline)
+
+    def wait(self, block: Callable[[float], _T], deadline: float) -> _T:
+        """Call *block*, which waits for the server, and return what it returns.
+
+        *block* gets the seconds that it may wait, and raises TimeoutError after them. Where patience is over before the
+        *deadline*, *block* is called once more, if the step gets a place. Raises TimeoutError after the deadline, and
+        ``server_overloaded`` without a place.
+        """
+        while True:
+            began, busy = time.monotonic(), time.process_time()
+            seconds = deadline - began
+            if seconds <= 0:
+                raise TimeoutError
+            if not self._has_place:
+                seconds = min(seconds, self._patience())
+            try:
+                return block(seconds)
+            except TimeoutError:
+                if time.monotonic() - began < seconds - _EARLY:
+                    raise  # the network's own
+            finally:
+                # While this process is busy, its threads wait for each other rather than for the server.
+                took = time.monotonic() - began - (time.process_time() - busy)
+                self._waited += max(took, 0.0)
+
+    def pause(self, seconds: float, sleep: Callable[[float], None]) -> bool:
+        """Sleep for *seconds*, because the server asks for it, and put the deadline off for as long.
+
+        Returns whether it did: a pause longer than the patience needs a place.
+        """
+        if not self._has_place and self._waited + seconds >= self._limits.patience:
+            self._has_place = self._bulkhead.take_place(self._limits)
+            if not self._has_place:
+                return False
+        sleep(seconds)
+        self._waited += seconds
+        self._deadline += seconds
+        return True
+
+    def _patience(self) -> float:
+        """Return how long the step may wait without a place; where that is over, it takes one."""
+        all_of_it, one_answer = self._limits.patience, self._waited_before + self._limits.patience_for_one_answer
+        left = min(all_of_it, one_answer) - self._waited
+        if left > 0:
+            return max(left, _EARLY)
+        self._has_place = self._bulkhead.take_place(self._limits)
+        if not self._has_place:
+            raise BitbucketServerError("server_overloaded")
+        return self._limits.login_seconds
