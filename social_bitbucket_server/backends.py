@@ -12,6 +12,7 @@ from social_core.backends.bitbucket_datacenter import BitbucketDataCenterOAuth2
 from social_core.backends.oauth import BaseOAuth1
 from social_core.utils import module_member
 
+from .bulkhead import BEGIN, CALLBACK, Budget
 from .configuration import (
     find_integration,
     find_oauth2_integration,
@@ -65,7 +66,10 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
         """Begin a login; returns the address on the Bitbucket Server to send the browser to."""
         with self._problems("begin"):
             integration, callback = self._prepared()
-            integration, request_token = self.ask(integration, lambda client: client.request_token(callback))
+            with self._budget(integration, BEGIN) as budget:
+                integration, request_token = self.ask(
+                    integration, lambda client: client.request_token(callback), budget
+                )
             self._remember(request_token, integration, callback)
             return Secret(self.client(integration).authorize_url(request_token))
 
@@ -74,24 +78,30 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
         with self._problems("callback"):
             integration, request_token, verifier, connects = self._callback(kwargs.get("user"))
             kwargs["configuration"] = self._configuration_of(integration)
-        with self._problems("token_exchange"):
-            integration, access_token = self.ask(
-                integration, lambda client: client.access_token(request_token, verifier)
+            budget = self._budget(integration, CALLBACK)
+        with budget:
+            with self._problems("token_exchange"):
+                integration, access_token = self.ask(
+                    integration, lambda client: client.access_token(request_token, verifier), budget
+                )
+            return self.do_auth(
+                access_token, *args, integration=integration, connects=connects, budget=budget, **kwargs
             )
-        return self.do_auth(access_token, *args, integration=integration, connects=connects, **kwargs)
 
-    def ask(self, integration: Integration, question: Callable[[Any], AnswerT]) -> tuple[Integration, AnswerT]:
+    def ask(
+        self, integration: Integration, question: Callable[[Any], AnswerT], budget: Budget
+    ) -> tuple[Integration, AnswerT]:
         """The same as with every OAuth; where the signature or the consumer key is refused, once more with the pending
         credentials. They are in use from then on, as far as :meth:`pending_key_accepted` sees to it."""
         try:
-            return super().ask(integration, question)
+            return super().ask(integration, question, budget)
         except BitbucketServerError as error:
             refusal = error
         successor = integration.successor
         if successor is None or not _may_be_about_the_key(refusal, integration, successor):
             raise refusal
         try:
-            _, answer = super().ask(successor, question)
+            _, answer = super().ask(successor, question, budget)
         except BitbucketServerError:
             raise refusal from None
         self.pending_key_accepted(successor)
@@ -212,9 +222,14 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
             integration, code, code_verifier, connects = self._callback(kwargs.get("user"))
             kwargs["configuration"] = self._configuration_of(integration)
             callback = self.callback_url(integration)
-        with self._problems("token_exchange"):
-            access_token = self.client(integration).access_token(code, callback, code_verifier)
-        return self.do_auth(access_token, *args, integration=integration, connects=connects, **kwargs)
+            budget = self._budget(integration, CALLBACK)
+        with budget:
+            with self._problems("token_exchange"):
+                client = self.client(integration).within(budget)
+                access_token = client.access_token(code, callback, code_verifier)
+            return self.do_auth(
+                access_token, *args, integration=integration, connects=connects, budget=budget, **kwargs
+            )
 
     def _callback(self, user: UserProtocol | None) -> tuple[OAuth2Integration, Secret, Secret, bool]:
         """Everything is compared before any call goes out, and the login is consumed whatever the outcome."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from social_core.utils import setting_name
 
+from .bulkhead import Limits
 from .configuration import base_url, callback_origin
 from .integration import Integration, OAuth2Integration
 from .problems import BitbucketServerError
@@ -247,6 +248,14 @@ def _tokens_in_the_clear(settings: _Settings) -> None:
         )
 
 
+def _limits_unusable(settings: _Settings) -> None:
+    try:
+        Limits.read(settings.__getitem__)
+    except BitbucketServerError as error:
+        name = settings.name(error.parameter or "")
+        raise UnsafeConfigurationError(f"Mend {name}, which limits what a slow server holds: {error.reason}") from error
+
+
 _CHECKS: tuple[Callable[[_Settings], None], ...] = (
     _association_by_email,
     _certificates_unchecked,
@@ -256,4 +265,5 @@ _CHECKS: tuple[Callable[[_Settings], None], ...] = (
     _callback_by_host_header,
     _https_contradicted,
     _tokens_in_the_clear,
+    _limits_unusable,
 )

@@ -11,13 +11,16 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 from urllib.parse import urljoin, urlsplit
 
+from . import bulkhead
 from .answers import oauth_problem, read_form, read_json
 from .base_strings import Cause, Explanation, explain
+from .bulkhead import Budget, Limits, bulkhead_of
 from .ca_certificates import UNREADABLE
 from .client import route_to
 from .clock import server_time
@@ -37,8 +40,10 @@ from .worksheet import Dialog, dialog_of
 if TYPE_CHECKING:
     from .addresses import Address, AddressPolicy
 
+_T = TypeVar("_T")
+
 SECONDS = 15.0
-"""What all stages together may take, also when everything hangs."""
+"""What all stages together may take, also when everything hangs; a whole login's seconds where those are fewer."""
 
 CLOCK_TOLERANCE = 300
 """Seconds by which Bitbucket lets clocks differ."""
@@ -105,13 +110,20 @@ class Result:
     blocked: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
-def check_up(make_integration: Callable[[], Integration | OAuth2Integration], callback: str) -> Iterator[Result]:
+def check_up(
+    make_integration: Callable[[], Integration | OAuth2Integration], callback: str, *, limits: Limits | None = None
+) -> Iterator[Result]:
     """Yield the result of each stage as soon as it is there; all of them within :data:`SECONDS`.
 
     *make_integration* returns the integration, or raises the problem of a bad configuration. *callback* is where the
-    application's logins come back to; the last call names it, but nobody is sent there.
+    application's logins come back to; the last call names it, but nobody is sent there. *limits* say how long the
+    server may keep threads waiting; without any, the default ones do.
     """
-    walk = _Walk(callback)
+    with closing(_Walk(callback, limits or bulkhead.DEFAULTS)) as walk:
+        yield from _results(walk, make_integration)
+
+
+def _results(walk: _Walk, make_integration: Callable[[], Integration | OAuth2Integration]) -> Iterator[Result]:
     first, ended = _look(Stage.BASE_URL, lambda: walk.base_url(make_integration))
     yield first
     stages: tuple[_Stage, ...] = (
@@ -138,9 +150,12 @@ def look_at_server(
     ca_certificates: str = "",
     proxies: Mapping[str, str] | None = None,
     address_policy: AddressPolicy | None = None,
+    organization: str = "",
+    limits: Limits | None = None,
 ) -> Result:
     """What a server is, before anything is agreed with it: the result of :attr:`Stage.BITBUCKET`, with the ``version``
-    in its facts, or of the stage that failed before. How it is reached is as in :class:`~.integration.Integration`.
+    in its facts, or of the stage that failed before. How it is reached, and whose *organization* it is, is as in
+    :class:`~.integration.Integration`; *limits* are those of :func:`check_up`.
     """
     # Its credentials are never sent: they belong to the last stage, and this is over before.
     integration = OAuth2Integration(
@@ -153,12 +168,11 @@ def look_at_server(
         ca_certificates=ca_certificates,
         proxies=proxies or {},
         address_policy=address_policy,
+        organization=organization,
     )
-    return next(
-        result
-        for result in check_up(lambda: integration, "")
-        if result.outcome is Outcome.FAILED or result.stage is Stage.BITBUCKET
-    )
+    with closing(_Walk("", limits or bulkhead.DEFAULTS)) as walk:
+        results = _results(walk, lambda: integration)
+        return next(result for result in results if result.outcome is Outcome.FAILED or result.stage is Stage.BITBUCKET)
 
 
 def _look(stage: Stage, look: Callable[[], Result]) -> tuple[Result, bool]:
@@ -179,9 +193,11 @@ def first_failure(results: list[Result]) -> Result | None:
 class _Walk:
     """The stages, and what each found for the ones after it."""
 
-    def __init__(self, callback: str) -> None:
+    def __init__(self, callback: str, limits: Limits) -> None:
         self._callback = callback
-        self._deadline = time.monotonic() + SECONDS
+        self._limits = limits
+        self._deadline = time.monotonic() + min(SECONDS, limits.login_seconds)
+        self._budget: Budget | None = None
         self._clock_difference = 0
         self._version = ""
         self._integration: Integration | OAuth2Integration
@@ -199,12 +215,20 @@ class _Walk:
             self.last_stage = (Stage.SIGNATURE, lambda: self._signature(integration))
         return Result(Stage.BASE_URL, Outcome.PASSED, str(self._server))
 
+    def close(self) -> None:
+        """Let go of the place among slow steps."""
+        if self._budget is not None:
+            self._budget.end()
+
     def name(self) -> Result:
+        self._budget = Budget(bulkhead_of(self._integration.tenant), self._limits)
         if self._through_proxy:
             return Result(Stage.NAME, Outcome.PASSED, "The proxy looks the name up.")
         try:
-            self._addresses = look_up(self._server.host, self._route.policy, self._seconds)
+            self._addresses = self._wait(lambda seconds: look_up(self._server.host, self._route.policy, seconds))
         except (OSError, BitbucketServerError) as error:
+            if isinstance(error, BitbucketServerError) and error.code == "server_overloaded":
+                raise
             # In the same words whether there is no such name or its addresses are not for this application.
             raise BitbucketServerError("name_not_found") from error
         return Result(Stage.NAME, Outcome.PASSED, f"{self._server.host} is {', '.join(map(str, self._addresses))}")
@@ -229,7 +253,9 @@ class _Walk:
         context = ssl_context(self._integration.verify, self._integration.ca_certificates)
         host = self._server.host.strip("[]")
         try:
-            with context.wrap_socket(self._connect(), server_hostname=host) as secured:
+            with self._wait(
+                lambda seconds: context.wrap_socket(self._connect_within(seconds), server_hostname=host)
+            ) as secured:
                 protocol = secured.version()
         except ssl.SSLError as error:
             return self._untrusted(error, host)
@@ -289,7 +315,7 @@ class _Walk:
         """Ask for a token with a made-up code: the server refuses either the credentials or, later, the code."""
         if dialog_of(self._version) is Dialog.UP_TO_7_19:
             raise BitbucketServerError("external_links_missing", f"It is version {self._version}.")
-        client = OAuth2Client(replace(integration, timeout=self._seconds))
+        client = OAuth2Client(replace(integration, timeout=self._seconds), self._budget)
         try:
             client.access_token(secrets.token_hex(16), self._callback, secrets.token_urlsafe(32))
         except BitbucketServerError as error:
@@ -358,13 +384,21 @@ class _Walk:
 
     def _send(self, method: Method, url: str, headers: Mapping[str, str], limit: int) -> Answer:
         return send(
-            method, url, headers, route=self._route, timeout=self._seconds, limit=limit, fresh=True, regardless=True
+            method,
+            url,
+            headers,
+            route=self._route,
+            timeout=self._seconds,
+            limit=limit,
+            fresh=True,
+            regardless=True,
+            budget=self._budget,
         )
 
     def _untrusted(self, error: ssl.SSLError, host: str) -> Result:
         """What is wrong with the certificates that the server shows, if it shows any that can be read."""
         try:
-            chain = served_chain(self._connect(), host)
+            chain = self._wait(lambda seconds: served_chain(self._connect_within(seconds), host))
             return replace(_failed(Stage.TLS, diagnose(error, chain, host)), chain=tuple(shown(chain)))
         except OSError:
             return _failed(Stage.TLS, diagnose(error, [], host))
@@ -372,7 +406,16 @@ class _Walk:
             raise BitbucketServerError("tls_error", "Its certificate cannot be read.") from unreadable
 
     def _connect(self) -> socket.socket:
-        return connect(self._addresses, self._port, self._seconds)
+        return self._wait(self._connect_within)
+
+    def _connect_within(self, seconds: float) -> socket.socket:
+        return connect(self._addresses, self._port, seconds)
+
+    def _wait(self, block: Callable[[float], _T]) -> _T:
+        """Call *block* with the seconds that it may wait for the server."""
+        assert self._budget is not None  # noqa: S101  # the stage Name makes it
+        with self._budget.answer():
+            return self._budget.wait(block, self._budget.deadline(self._seconds))
 
     def _better_base_url(self, answer: Answer) -> ServerURL | None:
         """Where Bitbucket really answers, on the same host; asked for at a few likely addresses only."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import urlencode
 
 from . import clock
@@ -17,6 +17,7 @@ from .transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .bulkhead import Budget
     from .integration import AnyIntegration, Integration
 
 FORM = "application/x-www-form-urlencoded"
@@ -68,17 +69,26 @@ class PersonalClient(AskingClient, Protocol):
     def renew(self, access_token: AccessToken) -> AccessToken:
         """Exchange an access token for a new one."""
 
+    def within(self, budget: Budget) -> Self:
+        """Return a client whose requests belong to one step, and use its *budget*."""
+
 
 class Client:
     """Speaks with the server of one *integration*. Keeps nothing between calls.
 
-    Where the server refuses a timestamp, the request is signed once more with the server's own time, which
+    *budget* is that of the step that the requests belong to. Without one, each request may wait for the integration's
+    timeout. Where the server refuses a timestamp, the request is signed once more with the server's own time, which
     :mod:`.clock` then remembers.
     """
 
-    def __init__(self, integration: Integration) -> None:
+    def __init__(self, integration: Integration, budget: Budget | None = None) -> None:
         self.integration = integration
+        self._budget = budget
         self._route = route_to(integration)
+
+    def within(self, budget: Budget) -> Self:
+        """Return a client whose requests belong to one step, and use its *budget*."""
+        return type(self)(self.integration, budget)
 
     def request_token(self, callback: str) -> str:
         """Begin a login whose answer comes back to the absolute address *callback*; returns the request token.
@@ -181,6 +191,7 @@ class Client:
                 timeout=integration.timeout,
                 limit=limit,
                 fresh=fresh,
+                budget=self._budget,
             )
 
         def attempt_on_open_connection() -> Answer:
@@ -215,6 +226,7 @@ def route_to(integration: AnyIntegration) -> Route:
         ca_certificates=integration.ca_certificates,
         policy=integration.address_policy,
         proxy=_proxy(integration),
+        owner=integration.id,
     )
 
 

@@ -17,6 +17,7 @@ from social_core.exceptions import AuthAssociationError, AuthConfigurationError,
 from social_core.utils import setting_name, setting_url, user_is_active, user_is_authenticated
 
 from .admission import Admission
+from .bulkhead import CALLBACK, WHOLE, Budget, Limits, Share, bulkhead_of
 from .checks import refuse_unsafe_login
 from .configuration import SINGLE_INTEGRATION_ID, base_url, callback_origin
 from .integration import AnyIntegration
@@ -84,13 +85,25 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """What asks the server of *integration* for things."""
         raise NotImplementedError
 
-    def ask(self, integration: IntegrationT, question: Callable[[Any], AnswerT]) -> tuple[IntegrationT, AnswerT]:
-        """Put *question* to the client of *integration*; returns the answer, and the integration that got it."""
-        return integration, question(self.client(integration))
+    def ask(
+        self, integration: IntegrationT, question: Callable[[Any], AnswerT], budget: Budget
+    ) -> tuple[IntegrationT, AnswerT]:
+        """Put *question* to the client of *integration*, within the *budget* of this step; returns the answer, and the
+        integration that got it."""
+        return integration, question(self.client(integration).within(budget))
 
     def may_have_begun_with(self, integration: IntegrationT) -> Iterable[IntegrationT]:
         """*integration* with each of the credentials that a login under way may have begun with."""
         return (integration,)
+
+    @property
+    def limits(self) -> Limits:
+        """How long a server may keep threads waiting, by the settings. Raises ``setting_invalid``."""
+        return Limits.read(self.setting)
+
+    def _budget(self, integration: IntegrationT, share: Share) -> Budget:
+        """Begin a step at the server of *integration*. Raises ``server_overloaded``."""
+        return Budget(bulkhead_of(integration.tenant), self.limits, share)
 
     # Which server
 
@@ -307,16 +320,19 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
         integration, connects = kwargs.pop("integration", None), kwargs.pop("connects", False)
         configuration = kwargs.pop("configuration", "")
+        budget: Budget | None = kwargs.pop("budget", None)
         with self._problems("user_info"):
             integration = integration or self.chosen_integration()
             configuration = configuration or self._configuration_of(integration)
             admission = self.get_admission(integration)
-            integration, profile = self.ask(integration, lambda client: fetch_profile(client, access_token))
-            client = self.client(integration)
-            if self._is_trial:
-                found = tuple(findings(client, access_token, profile, admission))
-                return cast("ResponseT_co", replace(profile, findings=found))
-            admit(client, access_token, profile, admission)
+            # Ended before the pipeline, which waits for no server.
+            with budget or self._budget(integration, CALLBACK) as budget:
+                integration, profile = self.ask(integration, lambda client: fetch_profile(client, access_token), budget)
+                client = self.client(integration).within(budget)
+                if self._is_trial:
+                    found = tuple(findings(client, access_token, profile, admission))
+                    return cast("ResponseT_co", replace(profile, findings=found))
+                admit(client, access_token, profile, admission)
             self._refuse_another_person(kwargs.get("user"), integration.uid(profile.id), connects=connects)
             response = _response(profile, integration)
             if self._keeps_tokens:
@@ -464,7 +480,8 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         from .rest import RestClient  # few applications call Bitbucket after the login
 
         integration = self._integration_of(identity)
-        return RestClient(self.client(integration), self._stored_token(identity, integration), sleep=sleep)
+        store = self._stored_token(identity, integration)
+        return RestClient(self.client(integration), store, sleep=sleep, limits=self.limits)
 
     def reseal_access_token(self, identity: UserMixin) -> bool:
         """Seal the access token of *identity* with the ring's newest key, so that an older one can be taken off.
@@ -487,10 +504,14 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             integration = self._integration_of(identity)
             admission = self.get_admission(integration)
             store, scope = self._stored_token(identity, integration), self._scope_for(integration)
-            self.ask(
-                integration,
-                lambda client: standing.ask(RestClient(client, store, sleep=sleep), identity.uid, admission, scope),
-            )
+            with self._budget(integration, WHOLE) as budget:
+                self.ask(
+                    integration,
+                    lambda client: standing.ask(
+                        RestClient(client, store, sleep=sleep, budget=budget), identity.uid, admission, scope
+                    ),
+                    budget,
+                )
         except BitbucketServerError as error:
             return standing.Recheck.failed(error)
         return standing.Recheck(standing.Standing.ADMITTED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
 from .answers import read_grant
@@ -17,15 +17,24 @@ from .transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .bulkhead import Budget
     from .integration import OAuth2Integration
 
 
 class OAuth2Client:
-    """Speaks with the server of one *integration*. Keeps nothing between calls."""
+    """Speaks with the server of one *integration*. Keeps nothing between calls.
 
-    def __init__(self, integration: OAuth2Integration) -> None:
+    *budget* is as in :class:`.client.Client`.
+    """
+
+    def __init__(self, integration: OAuth2Integration, budget: Budget | None = None) -> None:
         self.integration = integration
+        self._budget = budget
         self._route = route_to(integration)
+
+    def within(self, budget: Budget) -> Self:
+        """Return a client whose requests belong to one step, and use its *budget*."""
+        return type(self)(self.integration, budget)
 
     def authorize_url(self, callback: str, *, state: str, code_verifier: str, scope: str) -> str:
         """Where to send the person's browser, so that they allow or deny the login.
@@ -141,6 +150,7 @@ class OAuth2Client:
                 timeout=self.integration.timeout,
                 limit=limit,
                 fresh=fresh,
+                budget=self._budget,
             )
 
         try:

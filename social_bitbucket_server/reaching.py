@@ -35,7 +35,7 @@ def look_up(host: str, policy: AddressPolicy | None, seconds: float) -> list[Add
     """All addresses of *host*, an IP address or a name, every one of them permitted by *policy*.
 
     *seconds* limits the time, :data:`RESOLVER_SECONDS` anyhow. Under a policy, names are not looked up in search
-    domains. Raises ``OSError`` where there is none, and ``address_blocked``.
+    domains. Raises ``OSError`` where there is none, TimeoutError among them, and ``address_blocked``.
     """
     addresses = _resolve(host, seconds, fully_qualified=policy is not None)
     if policy is not None:
@@ -106,7 +106,7 @@ def _resolve(host: str, seconds: float, *, fully_qualified: bool) -> list[Addres
     try:
         answer = answers.get(timeout=min(RESOLVER_SECONDS, seconds))
     except queue.Empty:
-        raise OSError("looking up the name took too long") from None
+        raise TimeoutError("looking up the name took too long") from None
     if isinstance(answer, BaseException):
         raise OSError("the name does not resolve") from answer
     if not answer:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from . import bulkhead
 from .answers import read_document, refuse_oauth_problem
+from .bulkhead import Budget, bulkhead_of
 from .problems import BitbucketServerError
 from .tokens import StoredToken
 from .transport import DOCUMENT_LIMIT
@@ -15,6 +18,7 @@ from .transport import DOCUMENT_LIMIT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from .bulkhead import Limits
     from .client import PersonalClient
     from .integration import AnyIntegration
     from .tokens import TokenStore
@@ -44,17 +48,28 @@ class RestClient:
     The token is the one in *store*, where it is renewed when it has ended. Where the server limits requests, they wait
     as long as it asks, up to :data:`LONGEST_WAIT`, with *sleep*.
 
+    Each call is a step of its own within *limits*; without any, within the default ones. With a *budget*, all calls are
+    one step. A call that the server asks to wait raises ``rate_limited`` while the organization's slow steps are many.
+
     Raises ``token_revoked``, ``token_expired``, ``account_not_admitted``, ``rate_limited``, ``request_refused`` with
     the ``status_code``, and the problems of the conversation.
     """
 
     def __init__(
-        self, client: PersonalClient, store: TokenStore, *, sleep: Callable[[float], None] = time.sleep
+        self,
+        client: PersonalClient,
+        store: TokenStore,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        limits: Limits | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self._client = client
         self._store = store
         self._token = store.load()
         self._sleep = sleep
+        self._limits = limits or bulkhead.DEFAULTS
+        self._shared_budget = budget
 
     def get(self, path: str, /, **query: str | int) -> Any:
         """The JSON at *path*; ``None`` where the answer is empty."""
@@ -97,7 +112,9 @@ class RestClient:
         if not url.startswith(f"{self.integration.server_url}/"):
             raise ValueError("The token is for addresses below the base URL alone.")
         return self._honoured(
-            lambda: refuse_oauth_problem(self._unlimited("GET", url, accept=accept, limit=DOCUMENT_LIMIT))
+            lambda budget: refuse_oauth_problem(
+                self._unlimited(budget, "GET", url, accept=accept, limit=DOCUMENT_LIMIT)
+            )
         )
 
     @property
@@ -119,27 +136,38 @@ class RestClient:
         plain = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
         url = self._client.integration.server_url.join(path, **plain)
         body = None if document is None else json.dumps(document)
-        return self._honoured(lambda: read_document(self._unlimited(method, url, body)))
+        return self._honoured(lambda budget: read_document(self._unlimited(budget, method, url, body)))
 
-    def _honoured(self, call: Callable[[], _ReadT]) -> _ReadT:
+    def _budget(self) -> AbstractContextManager[Budget]:
+        """The budget of one call."""
+        if self._shared_budget is not None:
+            return nullcontext(self._shared_budget)
+        return Budget(bulkhead_of(self.integration.tenant), self._limits)
+
+    def _honoured(self, call: Callable[[Budget], _ReadT]) -> _ReadT:
         """What *call* returns, with the token renewed where it has ended."""
+        with self._budget() as budget:
+            return self._honoured_within(budget, call)
+
+    def _honoured_within(self, budget: Budget, call: Callable[[Budget], _ReadT]) -> _ReadT:
         if self._token.is_over:
-            self._renew()
+            self._renew(budget)
         try:
-            return call()
+            return call(budget)
         except BitbucketServerError as error:
             is_over = error.code == "token_expired"
             if not is_over and not (error.code == "token_rejected" and self._is_replaced(soon=self._token.is_over)):
                 raise _named(error) from None
         if is_over:
-            self._renew()
+            self._renew(budget)
         try:
-            return call()
+            return call(budget)
         except BitbucketServerError as error:
             raise _named(error) from None
 
     def _unlimited(
         self,
+        budget: Budget,
         method: Method,
         url: str,
         body: str | None = None,
@@ -148,25 +176,25 @@ class RestClient:
         limit: int = LIMIT,
     ) -> Answer:
         """The answer, after the waiting that the server asked for."""
+        client = self._client.within(budget)
 
         def request() -> Answer:
-            return self._client.request(method, url, self._token.access_token(), body=body, accept=accept, limit=limit)
+            return client.request(method, url, self._token.access_token(), body=body, accept=accept, limit=limit)
 
         for _ in range(TRIES - 1):
             answer = request()
             if answer.status != 429:
                 return answer
             wait = _seconds_to_wait(answer)
-            if wait > LONGEST_WAIT:
+            if wait > LONGEST_WAIT or not budget.pause(wait, self._sleep):
                 return answer
-            self._sleep(wait)
         return request()
 
-    def _renew(self) -> None:
+    def _renew(self, budget: Budget) -> None:
         if not self._token.is_renewable:
             raise BitbucketServerError("token_expired")
         try:
-            renewed = self._client.renew(self._token.access_token())
+            renewed = self._client.within(budget).renew(self._token.access_token())
         except BitbucketServerError as error:
             if error.code == "token_rejected" and self._is_replaced(soon=True):
                 return

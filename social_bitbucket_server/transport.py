@@ -2,12 +2,13 @@
 
 Every name is resolved once, all its addresses are checked, and the connection goes to one of those very addresses. No
 redirects, no cookies, nothing from the environment, no retries; limits in bytes, and one deadline for everything.
-Connections are kept and used again, a few for each server.
+Idle connections are kept for a while and used again, a few for each integration.
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import socket
 import ssl
 import threading
@@ -15,22 +16,25 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from . import reaching
+from .bulkhead import Budget
 from .problems import BitbucketServerError
 from .reaching import connect, look_up
 from .trust import ssl_context
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .addresses import Address, AddressPolicy
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
+_T = TypeVar("_T")
 
 DOCUMENT_LIMIT = 64 * 1024
 """Bytes that a JSON document may have."""
@@ -38,13 +42,15 @@ DOCUMENT_LIMIT = 64 * 1024
 TOKEN_LIMIT = 8 * 1024
 """Bytes that the answer of a token endpoint may have."""
 
-CONNECTIONS = 4
-"""Connections to one server at the same time."""
+IDLE_CONNECTIONS = 8
+"""Connections to one server that are kept while nobody uses them. There may be more while people log in."""
 
-SERVERS = 256
+SERVERS = 128
 """Servers to which connections are kept open; those of the server that was asked least recently are closed first."""
 
-_WAIT_FOR_CONNECTION = 0.25
+OLDEST_CONNECTION = 300
+"""Seconds after which a connection is made anew: with the addresses and the certificate that the server has then."""
+
 _FAILURES_UNTIL_OPEN = 3
 _SECONDS_OPEN = 5.0
 _CHUNK = 16 * 1024
@@ -54,12 +60,14 @@ _NO_RETRIES = urllib3.Retry(total=False, redirect=False)
 @dataclass(frozen=True, slots=True)
 class Route:
     """How a server is reached: *verify* and *ca_certificates* as in :mod:`.trust`; *policy* says which addresses may be
-    reached, ``None`` for all; *proxy* is the address of a proxy to go through."""
+    reached, ``None`` for all; *proxy* is the address of a proxy to go through. *owner*: the id of the integration that
+    the connections and failures belong to. What fails for one integration says nothing about another."""
 
     verify: bool | str = True
     ca_certificates: str = field(default="", repr=False)
     policy: AddressPolicy | None = None
     proxy: str | None = field(default=None, repr=False)
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -97,26 +105,28 @@ def send(
     limit: int = DOCUMENT_LIMIT,
     fresh: bool = False,
     regardless: bool = False,
+    budget: Budget | None = None,
 ) -> Answer:
     """Send one request and read its whole answer, of whatever status.
 
     *timeout* is for everything, in seconds; *limit* in bytes. *fresh* opens a new connection, so that it cannot have
-    gone stale. *regardless* of failures just now, which otherwise keep requests from being sent for a moment. Raises
+    gone stale. *regardless* of failures just now, which otherwise keep requests from being sent for a moment. *budget*:
+    of the step that the request belongs to; by default the request may wait for its whole *timeout*. Raises
     ``connection_failed``, ``tls_error``, ``timeout``, ``malformed_answer``, ``address_blocked``, ``server_overloaded``,
-    and :class:`ConnectionWentStale`.
+    ``conversation_too_long``, and :class:`ConnectionWentStale`.
     """
     breaker = _breaker(os.getpid(), _origin(url), route)
     if not regardless:
         breaker.check()
-    exchange = _Exchange(route.policy, timeout, fresh)
+    budget = budget or Budget.of_one_request(timeout)
+    exchange = _Exchange(route.policy, timeout, fresh, budget)
     token = _CURRENT.set(exchange)
     problem: Exception
     try:
-        if route.proxy is not None and route.policy is not None:
-            exchange.through_proxy_to = _checked_address(url, route.policy, exchange)
-        answer = _exchange(method, url, headers, body, route, exchange, limit)
-    except urllib3.exceptions.EmptyPoolError:
-        problem = BitbucketServerError("server_overloaded")
+        with budget.request():
+            if route.proxy is not None and route.policy is not None:
+                exchange.through_proxy_to = _checked_address(url, route.policy, exchange)
+            answer = _exchange(method, url, headers, body, route, exchange, limit)
     except BitbucketServerError as error:
         problem = error
         if exchange.answered:
@@ -125,8 +135,8 @@ def send(
             # As a failed connection does, so that what comes afterwards does not tell the two apart.
             breaker.count(failed=True)
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        problem = _problem(error, exchange)
-        if not isinstance(problem, ConnectionWentStale):
+        problem = exchange.refusal or _problem(error, exchange)
+        if exchange.refusal is None and not isinstance(problem, ConnectionWentStale):
             breaker.count(failed=True)
     except Exception as error:  # noqa: BLE001  # raised below
         problem = error
@@ -161,7 +171,6 @@ def _exchange(
         redirect=False,
         retries=_NO_RETRIES,
         timeout=urllib3.Timeout(exchange.remaining()),
-        pool_timeout=_WAIT_FOR_CONNECTION,  # type: ignore[arg-type]  # it is a float, says its documentation
         preload_content=False,
         decode_content=False,
     )
@@ -215,16 +224,18 @@ def _cause(error: BaseException) -> str:
 
 
 class _Exchange:
-    """One request and its answer, with one deadline for everything."""
+    """One request and its answer, with one deadline for everything, within the *budget* of its step."""
 
-    def __init__(self, policy: AddressPolicy | None, seconds: float, fresh: bool) -> None:
+    def __init__(self, policy: AddressPolicy | None, seconds: float, fresh: bool, budget: Budget) -> None:
         self.policy = policy
         self.fresh = fresh
         self.through_proxy_to: Address | None = None
         self.has_connected = False
         self.on_kept_connection = False
         self.answered = False
-        self._deadline = time.monotonic() + seconds
+        self.refusal: BitbucketServerError | None = None
+        self._budget = budget
+        self._deadline = budget.deadline(seconds)
 
     @property
     def is_over(self) -> bool:
@@ -236,6 +247,25 @@ class _Exchange:
         if seconds <= 0:
             raise TimeoutError
         return seconds
+
+    def wait(self, block: Callable[[float], _T]) -> _T:
+        """Call *block* with the seconds that it may wait, as :meth:`.Budget.wait` does."""
+        try:
+            return self._budget.wait(block, self._deadline)
+        except BitbucketServerError as error:
+            # http.client takes it for a damaged chunk, because it is a ValueError.
+            self.refusal = error
+            raise
+
+    def look_up(self, host: str, policy: AddressPolicy | None) -> list[Address]:
+        """The addresses of *host*. Raises OSError."""
+        deadline = min(self._deadline, self._budget.deadline(reaching.RESOLVER_SECONDS))
+        try:
+            return self._budget.wait(lambda seconds: look_up(host, policy, seconds), deadline)
+        except TimeoutError as error:
+            if self.is_over:
+                raise
+            raise OSError("looking up the name took too long") from error
 
 
 _CURRENT: ContextVar[_Exchange | None] = ContextVar("_CURRENT", default=None)
@@ -252,28 +282,33 @@ class _Timed:
     of the socket's own would begin anew with every byte that drips in."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self._hurry()
-        received: int = super().recv_into(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
-        return received
+        receive: Callable[..., int] = super().recv_into  # type: ignore[misc]  # of the class it is mixed into
+        return self._in_time(lambda: receive(*args, **kwargs))
 
     def recv(self, *args: Any, **kwargs: Any) -> bytes:
-        self._hurry()
-        received: bytes = super().recv(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
-        return received
+        receive: Callable[..., bytes] = super().recv  # type: ignore[misc]  # of the class it is mixed into
+        return self._in_time(lambda: receive(*args, **kwargs))
 
     def send(self, *args: Any, **kwargs: Any) -> int:
-        self._hurry()
-        sent: int = super().send(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
-        return sent
+        send: Callable[..., int] = super().send  # type: ignore[misc]  # of the class it is mixed into
+        return self._in_time(lambda: send(*args, **kwargs))
 
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self._hurry()
-        super().sendall(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
+    def sendall(self, data: Any, *args: Any) -> None:
+        """Send piece by piece: after a timeout nobody would know how much of it all was sent."""
+        left = memoryview(data).cast("B")
+        while left:
+            left = left[self.send(left, *args) :]
 
-    def _hurry(self) -> None:
+    def _in_time(self, block: Callable[[], _T]) -> _T:
         exchange = _CURRENT.get()
-        if exchange is not None:
-            self.settimeout(exchange.remaining())  # type: ignore[attr-defined]  # of the class it is mixed into
+        if exchange is None:
+            return block()
+
+        def within(seconds: float) -> _T:
+            self.settimeout(seconds)  # type: ignore[attr-defined]  # of the class it is mixed into
+            return block()
+
+        return exchange.wait(within)
 
 
 class _Socket(_Timed, socket.socket):
@@ -281,12 +316,15 @@ class _Socket(_Timed, socket.socket):
 
 
 class _TLSSocket(_Timed, ssl.SSLSocket):
-    pass
+    def do_handshake(self, *args: Any) -> None:
+        shake_hands = super().do_handshake
+        self._in_time(lambda: shake_hands(*args))
 
 
 class _CheckedConnection:
     """Mixed into urllib3's connections."""
 
+    made_at = 0.0
     host: str
     port: int
     proxy: Any
@@ -295,10 +333,9 @@ class _CheckedConnection:
     def _new_conn(self) -> socket.socket:
         exchange = _current()
         exchange.has_connected = True
-        policy = exchange.policy if self.proxy is None else None
-        addresses = look_up(self.host, policy, exchange.remaining())
+        addresses = exchange.look_up(self.host, exchange.policy if self.proxy is None else None)
         try:
-            connection = connect(addresses, self.port, exchange.remaining())
+            connection = exchange.wait(lambda seconds: connect(addresses, self.port, seconds))
         except (ConnectionResetError, BrokenPipeError) as error:
             # urllib3 passes over these two: they may come after an answer. Here there was not even a connection.
             raise OSError("the connection was not made") from error
@@ -308,6 +345,7 @@ class _CheckedConnection:
         except TimeoutError:
             timed.close()
             raise
+        self.made_at = time.monotonic()
         return timed
 
     def request(self, *args: Any, **kwargs: Any) -> None:
@@ -337,11 +375,21 @@ class _HTTPSConnection(_CheckedConnection, HTTPSConnection):
 class _CheckedPool:
     """Mixed into urllib3's pools."""
 
+    pool: Any
+
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection = super()._get_conn(timeout)  # type: ignore[misc]  # of the class it is mixed into
-        if _current().fresh:
+        if _current().fresh or time.monotonic() - connection.made_at > OLDEST_CONNECTION:
             connection.close()
         return connection
+
+    def _put_conn(self, connection: Any) -> None:
+        """Close what is one too many. urllib3 does so, too, with a warning."""
+        try:
+            self.pool.put(connection, block=False)
+        except (queue.Full, AttributeError):  # a pool that was closed is None
+            if connection is not None:
+                connection.close()
 
 
 class _HTTPPool(_CheckedPool, urllib3.HTTPConnectionPool):
@@ -354,7 +402,7 @@ class _HTTPSPool(_CheckedPool, urllib3.HTTPSConnectionPool):
 
 def _checked_address(url: str, policy: AddressPolicy, exchange: _Exchange) -> Address:
     """The address to ask a proxy for: were it asked for the name, it would look that up itself, and differently."""
-    addresses = look_up(urlsplit(url).hostname or "", policy, exchange.remaining())
+    addresses = exchange.look_up(urlsplit(url).hostname or "", policy)
     return min(addresses, key=lambda address: address.version)
 
 
@@ -375,7 +423,7 @@ def _way(
 ) -> urllib3.PoolManager | urllib3.HTTPConnectionPool:
     """The connections to one server: a pool, which takes paths; through a proxy a manager, which takes whole URLs and
     knows what a proxy wants to be told."""
-    options: dict[str, Any] = {"num_pools": 1, "maxsize": CONNECTIONS, "block": True, "ssl_context": context}
+    options: dict[str, Any] = {"num_pools": 1, "maxsize": IDLE_CONNECTIONS, "ssl_context": context}
     manager = urllib3.PoolManager(**options) if route.proxy is None else _proxy_manager(route.proxy, options)
     manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
     return manager.connection_from_url(origin) if route.proxy is None else manager
@@ -410,7 +458,7 @@ def _origin(url: str) -> str:
 class _Breaker:
     """After a few failures in a row a server is left alone for a moment, so that it does not occupy everybody.
 
-    It belongs to one route: what fails with the certificates of one integration says nothing about another's.
+    It belongs to one route, and so to one integration. Slow answers are the business of :mod:`.bulkhead`.
     """
 
     def __init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from sqlalchemy import make_url
 from werkzeug.routing import Rule
 
 from demo_app import database, people
-from social_bitbucket_server import checkup, clock, reaching, transport
+from social_bitbucket_server import bulkhead, checkup, clock, reaching, transport
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.server_url import ServerURL
@@ -132,6 +133,8 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkup, "SECONDS", checkup.SECONDS * 8)
     monkeypatch.setattr(checkup, "_STAGE_SECONDS", checkup._STAGE_SECONDS * 8)
     monkeypatch.setattr(reaching, "RESOLVER_SECONDS", reaching.RESOLVER_SECONDS * 8)
+    patient = dataclasses.replace(bulkhead.DEFAULTS, login_seconds=240, patience=14)
+    monkeypatch.setattr(bulkhead, "DEFAULTS", patient)
 
 
 @pytest.fixture(autouse=True)
@@ -139,4 +142,5 @@ def fresh_connections() -> None:
     """A port may serve another test again: nothing that was learnt about it is kept."""
     transport._way.cache_clear()
     transport._breaker.cache_clear()
+    bulkhead.forget()
     clock.forget()

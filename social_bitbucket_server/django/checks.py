@@ -47,6 +47,7 @@ _IDS = {
     "tokens_in_the_clear": "E006",
     "namespace_of_several_servers": "E015",
     "names_that_differ_in_case_alone": "E019",
+    "limits_unusable": "E022",
 }
 _ID_OF_OTHERS = "E099"
 

@@ -107,6 +107,8 @@ def test_safe_settings_pass(settings):
             "Begin SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN with https://",
         ),
         ({f"{OWN}STORE_ACCESS_TOKEN": True}, f"{OWN}KEY_RING", "Set"),
+        ({f"{OWN}SLOW_STEPS": 0}, f"{OWN}SLOW_STEPS", "at least 1"),
+        ({"SOCIAL_AUTH_PATIENCE": "2"}, "SOCIAL_AUTH_PATIENCE", "a number of seconds"),
         (OAUTH2 | {f"{OWN}OAUTH2_VERIFY_SSL": False}, f"{OWN}OAUTH2_VERIFY_SSL", "the path of the CA certificate"),
         (OAUTH2 | {f"{OWN}OAUTH2_PIPELINE": [BY_EMAIL]}, f"{OWN}OAUTH2_PIPELINE", "Take associate_by_email out"),
         (OAUTH2 | {f"{OWN}OAUTH2_STORE_ACCESS_TOKEN": True}, f"{OWN}OAUTH2_KEY_RING", "Set"),

@@ -21,6 +21,7 @@ TYPES = {
     "mapping": dict,
     "truth": bool,
     "seconds": (int, float),
+    "number": int,
     "`True` or path": (bool, str),
     "callable or its path": str,
     "mapping, callable or its path": str,

@@ -77,6 +77,7 @@ def test_a_host_on_this_machine_needs_no_secure_cookies():
         ("E014", {f"{OWN}PIPELINE": []}, f"Add to {OWN}PIPELINE"),
         ("E015", {f"{OWN}INTEGRATIONS": SAME_NAMESPACE}, "different namespaces"),
         ("E019", {f"{OWN}INTEGRATIONS": SIMILAR_NAMESPACES}, "namespaces that differ in more than case"),
+        ("E022", {f"{OWN}SLOW_STEPS": 0}, "SLOW_STEPS"),
         ("E018", {f"{OWN}HTTP_HOSTS": "bitbucket.test.example"}, f"Mend {OWN}HTTP_HOSTS: It is a list of hosts"),
         ("E017", {"MIDDLEWARE": MIDDLEWARE}, "IntegrationSessionMiddleware to MIDDLEWARE"),
     ],

@@ -9,6 +9,7 @@ from social_core.exceptions import SocialAuthBaseException
 
 from social_bitbucket_server.addresses import PUBLIC_ONLY, AddressPolicy, Network
 from social_bitbucket_server.admission import Admission
+from social_bitbucket_server.bulkhead import Limits
 from social_bitbucket_server.ca_certificates import read_ca_certificates
 from social_bitbucket_server.checkup import Outcome, Result, Stage, check_up, first_failure, look_at_server
 from social_bitbucket_server.client import AccessToken, Client
@@ -121,7 +122,8 @@ def set_up_oauth2(address: ServerURL, version: str) -> str:
 
 def test_it(integration: Integration, callback: str) -> str:
     version: str = look_at_server(integration.server_url, verify=integration.verify).facts.get("version", "")
-    results: list[Result] = list(check_up(lambda: integration, callback))
+    limits = Limits(login_seconds=30, patience=1.75, slow_steps=4)
+    results: list[Result] = list(check_up(lambda: integration, callback, limits=limits))
     failed = first_failure(results)
     if failed is None:
         return f"all passed by {version}"

@@ -1,0 +1,196 @@
+"""M8: a slow server costs its own organization alone."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from social_bitbucket_server import bulkhead, checkup, transport
+from social_bitbucket_server.admission import MOST_CONDITIONS, Admission
+from social_bitbucket_server.bulkhead import MOST_REQUESTS, Limits
+from social_bitbucket_server.checkup import Outcome, check_up
+from social_bitbucket_server.login_backend import LoginBackend
+from tests.scripted_server import Received, Reply
+from tests.security.world import (
+    ACCESS_TOKEN,
+    JSON,
+    MALLORY,
+    PROPERTIES,
+    REQUEST_TOKEN,
+    USERS,
+    FakeBitbucket,
+    everywhere,
+)
+
+CALLBACK = "https://app.example/complete/bitbucket-server/b/"
+SLOW = 9.9
+
+
+class Clock:
+    """Time that passes while a server thinks, and at no other time."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def process_time(self) -> float:
+        return 0.0
+
+    def time(self) -> float:
+        return time.time()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """In place of the machine's; the limits are those of production."""
+    clock = Clock()
+    for module in (bulkhead, transport, checkup):
+        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(bulkhead, "DEFAULTS", Limits())
+    monkeypatch.setattr(checkup, "SECONDS", 15.0)
+    monkeypatch.setattr(checkup, "_STAGE_SECONDS", 4.0)
+    return clock
+
+
+def think(server: FakeBitbucket, clock: Clock) -> None:
+    """Let every answer of *server* take :data:`SLOW` seconds."""
+    script_for = server.script_for
+
+    def late(received: Received) -> Any:
+        clock.now += SLOW
+        return script_for(received)
+
+    server.script_for = late  # type: ignore[method-assign]  # of this server alone
+
+
+def search_without_end(server: FakeBitbucket, *known: dict[str, Any]) -> None:
+    """Let the user search of *server* go on and on; people are *known* to a search without a group."""
+
+    def page(received: Received) -> Reply:
+        values = [] if "group" in received.query else list(known)
+        following = int(received.query["start"][0]) + 25
+        document = {"values": values, "isLastPage": False, "nextPageStart": following}
+        return Reply(json.dumps(document), headers=[JSON])
+
+    server.scripts[USERS] = page
+    server.scripts[f"{USERS}/mallory"] = Reply("{}", 404, [JSON])
+
+
+@pytest.fixture
+def many_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
+    admission = Admission(groups=tuple(f"group {number}" for number in range(MOST_CONDITIONS)))
+    monkeypatch.setattr(LoginBackend, "get_admission", lambda backend, integration: admission)
+
+
+@everywhere
+@pytest.mark.usefixtures("many_conditions")
+def test_m8_row_111_a_login_at_a_server_that_takes_ten_seconds_for_each_answer_ends_within_thirty(world, clock):
+    think(world.fb, clock)
+    search_without_end(world.fb)
+    browser, began = world.browser(), clock.now
+    with world.nothing_new():
+        begun = browser.begin(world.b)
+        assert begun.status == 303
+        assert browser.finish(world.b, begun, "mallory").status == 504
+    # Ten seconds to begin, and twenty for the callback, in whose third answer the time is up.
+    assert world.fb.paths() == [REQUEST_TOKEN, ACCESS_TOKEN, PROPERTIES, f"{USERS}/mallory"]
+    assert clock.now - began <= 30 + SLOW, "with the answer that nobody waited for to its end"
+
+
+@everywhere
+@pytest.mark.usefixtures("many_conditions")
+@pytest.mark.parametrize("known", [[], [MALLORY]], ids=["nobody is found", "the person is found"])
+def test_m8_row_111_a_login_at_a_server_whose_search_has_no_end_sends_twelve_requests_at_most(world, known):
+    search_without_end(world.fb, *known)
+    browser = world.browser()
+    with world.nothing_new():
+        assert browser.finish(world.b, browser.begin(world.b), "mallory").status == 502
+    assert len(world.fb.received) <= MOST_REQUESTS
+
+
+@everywhere
+def test_m8_row_111_a_check_up_at_a_server_that_takes_ten_seconds_for_each_answer_ends_within_thirty(world, clock):
+    think(world.fb, clock)
+    integration = world.find(world.b)
+    began = clock.now
+    results = list(check_up(lambda: integration, CALLBACK))
+    assert Outcome.FAILED in {result.outcome for result in results}
+    assert clock.now - began <= 30
+    assert len(world.fb.received) <= MOST_REQUESTS
+
+
+@everywhere
+def test_m8_row_112_a_server_that_hangs_holds_a_quarter_of_the_threads_and_nobody_else(world, monkeypatch):
+    # Short, so that everybody's patience is over soon. Nothing else depends on how long anything takes.
+    monkeypatch.setattr(bulkhead, "DEFAULTS", replace(bulkhead.DEFAULTS, patience=0.3))
+    world.wait_for_servers(60)
+    release = threading.Event()
+
+    def hang(_: Received) -> Reply:
+        release.wait(120)
+        return Reply("", 503)
+
+    world.fb.scripts.update({REQUEST_TOKEN: hang, PROPERTIES: hang})
+    integration = world.find(world.b)
+    strangers = [world.stranger() for _ in range(30)]
+    forms = [stranger.get(world.b.login_path).csrf_field for stranger in strangers]
+    with ThreadPoolExecutor(40) as everybody:
+        waiting: list[Future[Any]] = [
+            everybody.submit(stranger.post, world.b.begin_path, form)
+            for stranger, form in zip(strangers, forms, strict=True)
+        ]
+        waiting += [everybody.submit(list, check_up(lambda: integration, CALLBACK)) for _ in range(10)]
+        try:
+            ended = list(islice(as_completed(waiting, timeout=120), 36))
+            alice = world.browser()
+            assert alice.get(world.a.login_path).status == 200
+            assert alice.log_in(world.a, "alice").status == 303
+            still_waiting = [future for future in waiting if not future.done()]
+        finally:
+            release.set()
+    assert len(still_waiting) == Limits().slow_steps
+    assert {page.status for page in pages(ended)} <= {503}
+    assert set(problems(ended)) <= {"server_overloaded"}
+
+
+def pages(futures: list[Future[Any]]) -> list[Any]:
+    """The application's answers among what came of *futures*."""
+    return [future.result() for future in futures if not isinstance(future.result(), list)]
+
+
+def problems(futures: list[Future[Any]]) -> list[str]:
+    """Why check-ups failed, among what came of *futures*."""
+    found = (checkup.first_failure(future.result()) for future in futures if isinstance(future.result(), list))
+    return [result.problem.code for result in found if result is not None and result.problem is not None]
+
+
+@everywhere
+def test_m8_row_112_steps_that_ended_hold_no_place(world, monkeypatch):
+    monkeypatch.setattr(bulkhead, "DEFAULTS", replace(bulkhead.DEFAULTS, patience=0.0001, slow_steps=1))
+    assert world.stranger().log_in(world.b, "mallory").status == 303
+    world.fb.scripts[ACCESS_TOKEN] = Reply("", 503)
+    assert world.stranger().log_in(world.b, "mallory").status == 502
+    world.fb.scripts.clear()
+    assert world.stranger().log_in(world.b, "mallory").status == 303
+
+
+@everywhere
+def test_m8_row_113_what_fails_at_anothers_host_fails_for_whoever_entered_it_alone(world, monkeypatch):
+    monkeypatch.setattr(transport, "_SECONDS_OPEN", 600)
+
+    def fail(_: Received) -> Reply:
+        raise ConnectionError
+
+    world.fa.scripts[f"/fails{REQUEST_TOKEN}"] = fail
+    world.change_integration(world.b, base_url=f"{world.fa.url}/fails")
+    assert [world.stranger().begin(world.b).status for _ in range(4)] == [502, 502, 502, 503]
+    assert [world.stranger().log_in(world.a, "alice").status for _ in range(3)] == [303, 303, 303]
