@@ -16,6 +16,7 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
+from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -29,7 +30,7 @@ from .reaching import connect, look_up
 from .trust import ssl_context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from .addresses import Address, AddressPolicy
 
@@ -41,6 +42,9 @@ DOCUMENT_LIMIT = 64 * 1024
 
 TOKEN_LIMIT = 8 * 1024
 """Bytes that the answer of a token endpoint may have."""
+
+HEAD_LIMIT = 32 * 1024
+"""Bytes that the headers of an answer may have. Bitbucket sends less than 8 KiB."""
 
 IDLE_CONNECTIONS = 8
 """Connections to one server that are kept while nobody uses them. There may be more while people log in."""
@@ -54,6 +58,8 @@ OLDEST_CONNECTION = 300
 _FAILURES_UNTIL_OPEN = 3
 _SECONDS_OPEN = 5.0
 _CHUNK = 16 * 1024
+_LONGEST_LINE = 64 * 1024  # http.client's own limit
+_END_OF_HEAD = frozenset({b"\r\n", b"\n", b""})
 _NO_RETRIES = urllib3.Retry(total=False, redirect=False)
 
 
@@ -321,9 +327,50 @@ class _TLSSocket(_Timed, ssl.SSLSocket):
         self._in_time(lambda: shake_hands(*args))
 
 
+class _Response(HTTPResponse):
+    """Reads no more than :data:`HEAD_LIMIT` bytes of headers."""
+
+    def begin(self) -> None:
+        reader = self.fp
+        self.fp = _Head(reader)  # type: ignore[assignment]  # it has what is used of a reader
+        try:
+            super().begin()
+        finally:
+            self.fp = reader
+
+
+class _Head:
+    """Reads the status line of an answer, and then all headers at once: bytes are counted before lines are."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self._lines = self._read()
+        self.close = reader.close
+
+    def readline(self, _limit: int) -> bytes:
+        return next(self._lines, b"")
+
+    def _read(self) -> Iterator[bytes]:
+        while True:
+            # At once: what does not speak HTTP may send no other line.
+            yield self._line()
+            headers, size = [self._line()], 0
+            while headers[-1] not in _END_OF_HEAD and len(headers[-1]) <= _LONGEST_LINE:
+                size += len(headers[-1])
+                if size > HEAD_LIMIT:
+                    raise BitbucketServerError("malformed_answer", f"Its headers are longer than {HEAD_LIMIT} bytes.")
+                headers.append(self._line())
+            yield from headers
+
+    def _line(self) -> bytes:
+        line: bytes = self._reader.readline(_LONGEST_LINE + 1)
+        return line
+
+
 class _CheckedConnection:
     """Mixed into urllib3's connections."""
 
+    response_class: type[HTTPResponse] = _Response
     made_at = 0.0
     host: str
     port: int

@@ -1,0 +1,49 @@
+"""Headers are read as far as an honest server would send them."""
+
+import time
+
+import pytest
+
+from social_bitbucket_server.transport import HEAD_LIMIT
+from tests.raw_server import answer, answering
+
+from .asking import get, problem
+
+LINES = {
+    "6 MB in long lines": [f"X-{number}: {'x' * 60_000}" for number in range(100)],
+    "2 000 challenges": ['WWW-Authenticate: OAuth realm="x"'] * 2000,
+    "one line too many": [f"X-{number}: {'x' * 1000}" for number in range(HEAD_LIMIT // 1000 + 1)],
+}
+
+
+@pytest.mark.parametrize("lines", LINES.values(), ids=LINES)
+def test_headers_that_are_too_long_are_malformed(serve, route, lines):
+    server = serve(answering(answer(b"hello", "401 Unauthorized", *lines)))
+    before = time.thread_time()
+    assert problem(server, route).code == "malformed_answer"
+    # The allowed 50 ms are for a machine that does nothing else. The handshake is in it.
+    assert time.thread_time() - before < 0.5
+    assert server.is_left_alone()
+
+
+def test_headers_just_short_enough_are_read(serve, route):
+    lines = [f"X-{number}: {'x' * 990}" for number in range(HEAD_LIMIT // 1000 - 1)]
+    found = get(serve(answering(answer(b"hello", "200 OK", *lines))), route)
+    assert (found.body, len(found.headers)) == (b"hello", len(lines) + 1)
+
+
+def test_an_interim_answer_is_passed_over(serve, route):
+    server = serve(answering(b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n" + answer()))
+    assert get(server, route).body == b"hello"
+    assert get(server, route).body == b"hello"
+    assert len(server.peers) == 1
+
+
+def test_what_is_no_http_is_noticed_by_its_first_line(serve, route):
+    def greet(peer):
+        peer.send(b"SSH-2.0-OpenSSH_9.6\r\n")
+        peer.wait()
+
+    server = serve(greet)
+    assert problem(server, route, timeout=3600).code == "connection_failed"
+    assert server.is_left_alone()
