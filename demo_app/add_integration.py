@@ -62,9 +62,9 @@ def look(organization: Organization) -> ResponseReturnValue:
 
 
 def _look_at(organization: Organization, server_url: ServerURL, ca_certificates: str) -> Result:
-    way_out = _settings().way_out(organization.slug)
+    way_out, organization_id = _settings().way_out(organization.slug), str(organization.id)
     database.session.commit()  # nobody waits for this request's connection while the server is asked
-    found = look_at_server(server_url, ca_certificates=ca_certificates, **way_out)
+    found = look_at_server(server_url, ca_certificates=ca_certificates, organization=organization_id, **way_out)
     audit.record(
         "server.looked_at", outcome=found.outcome, org_id=organization.id, problem=found.problem and found.problem.code
     )

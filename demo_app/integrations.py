@@ -547,6 +547,7 @@ def _by_either_oauth(record: IntegrationRecord) -> dict[str, Any]:
         "ca_certificates": record.ca_certificates,
         "admission": record.admission,
         "revision": record.login_revision,
+        "organization": str(record.organization_id),
         **settings.way_out(record.organization.slug),
     }
 

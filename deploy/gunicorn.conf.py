@@ -10,8 +10,9 @@ from typing import Any
 wsgi_app = "demo_app:create_app()"
 
 # A login waits for somebody else's server most of its time, and holds no connection to the database meanwhile.
+# One organization's slow logins hold a quarter of them (SLOW_STEPS).
 worker_class = "gthread"
-threads = 12
+threads = 16
 
 # The tables are brought up to date once, and a process that died is replaced at once, without loading anything.
 preload_app = True

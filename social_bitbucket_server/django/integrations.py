@@ -16,6 +16,7 @@ from social_django.utils import Storage
 
 from .. import checkup
 from ..backends import BitbucketServerOAuth1
+from ..bulkhead import Limits
 from ..integration import Credentials, Integration
 from ..keys import PrivateKey
 from ..pending import LIFETIME
@@ -110,6 +111,7 @@ def signing_with(
         timeout=configuration.setting("REQUESTS_TIMEOUT") or 10.0,
         address_policy=record.address_policy(),
         revision=record.login_revision,
+        organization=record.shares_limits_of(),
     )
 
 
@@ -350,7 +352,7 @@ def worksheet_of(record: AbstractIntegration, pair: KeyPair, shown: Dialog | Non
 def check_up(record: AbstractIntegration, administrator: Administrator = None) -> Iterator[Result]:
     """Yield what each stage of the check-up finds; at the end Bitbucket's version and the outcome are kept."""
     results = []
-    for result in checkup.check_up(lambda: active(record), callback(record)):
+    for result in checkup.check_up(lambda: active(record), callback(record), limits=Limits.read(configuration.setting)):
         results.append(result)
         yield result
     version = next((result.facts["version"] for result in results if "version" in result.facts), "")

@@ -129,6 +129,11 @@ class AbstractIntegration(models.Model):
         """Which addresses the server may have. Override it where organizations have networks of their own."""
         return configuration.address_policy(self.slug)
 
+    def shares_limits_of(self) -> str:
+        """The organization with whose other integrations this one shares the limits on waiting threads. Override it
+        where an organization can have several integrations."""
+        return ""
+
     @property
     def consumer_key(self) -> str:
         """The consumer key of the application link that logins go through; empty while there is no key pair."""
