@@ -28,6 +28,8 @@ MOST_REQUESTS = 12
 """Requests of a whole login, of a check-up, and of a REST call."""
 
 _EARLY = 0.01  # seconds that a timer may ring before its time
+_LATE = 0.25  # seconds by which it rings late when this process, or the machine, is very busy
+_SHORT = 0.05  # seconds of a wait that is not looked at closely
 _BULKHEADS_KEPT = 4096
 
 
@@ -187,7 +189,7 @@ class Budget:
         self._limits = limits
         self._requests_left = share.requests
         self._waited = 0.0
-        self._waited_before = 0.0
+        self._patience = limits.patience_for_one_answer
         self._deadline = time.monotonic() + limits.login_seconds * share.fraction
         self._has_place = bulkhead.enter(limits)
 
@@ -220,39 +222,54 @@ class Budget:
     @contextmanager
     def answer(self) -> Iterator[None]:
         """Count how long one answer takes."""
-        self._waited_before = self._waited
+        before = self._waited
+        self._patience = min(self._limits.patience, before + self._limits.patience_for_one_answer)
         try:
             yield
         finally:
-            self._bulkhead.count(self._waited - self._waited_before, self._limits)
+            self._bulkhead.count(self._waited - before, self._limits)
 
     def deadline(self, seconds: float) -> float:
         """Return when something ends that may take *seconds*, by :func:`time.monotonic`: not after the step."""
         return min(time.monotonic() + seconds, self._deadline)
 
-    def wait(self, block: Callable[[float], _T], deadline: float) -> _T:
+    def wait(self, block: Callable[[float], _T], deadline: float, lag: Callable[[], float | None] = lambda: None) -> _T:
         """Call *block*, which waits for the server, and return what it returns.
 
         *block* gets the seconds that it may wait, and raises TimeoutError after them. Where patience is over before the
-        *deadline*, *block* is called once more, if the step gets a place. Raises TimeoutError after the deadline, and
-        ``server_overloaded`` without a place.
+        *deadline*, *block* is called again, if the step gets a place. *lag* tells how many seconds ago the last sign of
+        the server came in, or ``None``. Raises TimeoutError after the deadline, and ``server_overloaded`` without a
+        place.
+
+        What counts as waiting is the time that the server took. In a busy process a thread also waits for others.
         """
+        stretch = 1
         while True:
-            began, busy = time.monotonic(), time.process_time()
+            began = time.monotonic()
             seconds = deadline - began
             if seconds <= 0:
                 raise TimeoutError
             if not self._has_place:
-                seconds = min(seconds, self._patience())
+                seconds = min(seconds, self._seconds_without_place() * stretch)
             try:
-                return block(seconds)
+                result = block(seconds)
             except TimeoutError:
-                if time.monotonic() - began < seconds - _EARLY:
+                took = time.monotonic() - began
+                if took < seconds - _EARLY:
                     raise  # the network's own
-            finally:
-                # While this process is busy, its threads wait for each other rather than for the server.
-                took = time.monotonic() - began - (time.process_time() - busy)
-                self._waited += max(took, 0.0)
+                came_in = lag()
+                if came_in is not None:
+                    self._waited += took - came_in if came_in < took else seconds
+                elif took < seconds + _LATE:
+                    self._waited += seconds
+                else:
+                    # An event loop that is late looks at its timers first, and the server may have answered.
+                    stretch *= 2
+            else:
+                took = time.monotonic() - began
+                came_in = lag() if took > _SHORT else None
+                self._waited += max(took - (came_in or 0.0), 0.0)
+                return result
 
     def pause(self, seconds: float, sleep: Callable[[float], None]) -> bool:
         """Sleep for *seconds*, because the server asks for it, and put the deadline off for as long.
@@ -268,10 +285,9 @@ class Budget:
         self._deadline += seconds
         return True
 
-    def _patience(self) -> float:
-        """Return how long the step may wait without a place; where that is over, it takes one."""
-        all_of_it, one_answer = self._limits.patience, self._waited_before + self._limits.patience_for_one_answer
-        left = min(all_of_it, one_answer) - self._waited
+    def _seconds_without_place(self) -> float:
+        """Return how long the step may wait without a place; where its patience is over, it takes one."""
+        left = self._patience - self._waited
         if left > 0:
             return max(left, _EARLY)
         self._has_place = self._bulkhead.take_place(self._limits)

@@ -26,11 +26,11 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from . import reaching
 from .bulkhead import Budget
 from .problems import BitbucketServerError
-from .reaching import connect, look_up
+from .reaching import LookUp, connect, handshake_of, lag_of
 from .trust import ssl_context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from .addresses import Address, AddressPolicy
 
@@ -254,10 +254,10 @@ class _Exchange:
             raise TimeoutError
         return seconds
 
-    def wait(self, block: Callable[[float], _T]) -> _T:
+    def wait(self, block: Callable[[float], _T], lag: Callable[[], float | None]) -> _T:
         """Call *block* with the seconds that it may wait, as :meth:`.Budget.wait` does."""
         try:
-            return self._budget.wait(block, self._deadline)
+            return self._budget.wait(block, self._deadline, lag)
         except BitbucketServerError as error:
             # http.client takes it for a damaged chunk, because it is a ValueError.
             self.refusal = error
@@ -266,8 +266,9 @@ class _Exchange:
     def look_up(self, host: str, policy: AddressPolicy | None) -> list[Address]:
         """The addresses of *host*. Raises OSError."""
         deadline = min(self._deadline, self._budget.deadline(reaching.RESOLVER_SECONDS))
+        look_up = LookUp(host, policy)
         try:
-            return self._budget.wait(lambda seconds: look_up(host, policy, seconds), deadline)
+            return self._budget.wait(look_up.addresses, deadline, look_up.lag)
         except TimeoutError as error:
             if self.is_over:
                 raise
@@ -314,7 +315,7 @@ class _Timed:
             self.settimeout(seconds)  # type: ignore[attr-defined]  # of the class it is mixed into
             return block()
 
-        return exchange.wait(within)
+        return exchange.wait(within, lambda: lag_of(self))  # type: ignore[arg-type]  # it is mixed into a socket
 
 
 class _Socket(_Timed, socket.socket):
@@ -382,7 +383,7 @@ class _CheckedConnection:
         exchange.has_connected = True
         addresses = exchange.look_up(self.host, exchange.policy if self.proxy is None else None)
         try:
-            connection = exchange.wait(lambda seconds: connect(addresses, self.port, seconds))
+            connection = _connected(addresses, self.port, exchange)
         except (ConnectionResetError, BrokenPipeError) as error:
             # urllib3 passes over these two: they may come after an answer. Here there was not even a connection.
             raise OSError("the connection was not made") from error
@@ -445,6 +446,24 @@ class _HTTPPool(_CheckedPool, urllib3.HTTPConnectionPool):
 
 class _HTTPSPool(_CheckedPool, urllib3.HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
+
+
+def _connected(addresses: Sequence[Address], port: int, exchange: _Exchange) -> socket.socket:
+    """A new connection to one of *addresses*."""
+    made: list[tuple[float, socket.socket]] = []
+
+    def make(seconds: float) -> socket.socket:
+        began = time.monotonic()
+        made.append((began, connect(addresses, port, seconds)))
+        return made[0][1]
+
+    def lag() -> float | None:
+        """The handshake may have begun late, and may have been over for a while."""
+        began, connection = made[0] if made else (0.0, None)
+        handshake = handshake_of(connection) if connection is not None else None
+        return time.monotonic() - began - handshake if handshake is not None else None
+
+    return exchange.wait(make, lag)
 
 
 def _checked_address(url: str, policy: AddressPolicy, exchange: _Exchange) -> Address:

@@ -42,9 +42,6 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
-    def process_time(self) -> float:
-        return 0.0
-
     def time(self) -> float:
         return time.time()
 

@@ -21,18 +21,15 @@ LIMITS = Limits(login_seconds=30, patience=1.8, slow_steps=4)
 
 
 class Clock:
-    """Time that passes when a test says so. *busy* are the seconds of it in which this process computed."""
+    """Time that passes when a test says so."""
 
     def __init__(self):
-        self.now, self.busy = 1000.0, 0.0
+        self.now = 1000.0
 
     def monotonic(self):
         return self.now
 
-    def process_time(self):
-        return self.busy
-
-    def answer_after(self, needed, *, busy=0.0):
+    def answer_after(self, needed):
         """What waits for an answer that takes *needed* seconds, over one call or several."""
         left = [needed]
 
@@ -40,7 +37,6 @@ class Clock:
             waited = min(left[0], seconds)
             left[0] -= waited
             self.now += waited
-            self.busy += busy
             if left[0] > 0:
                 raise TimeoutError
             return "an answer"
@@ -59,9 +55,9 @@ def clock(monkeypatch):
 def ask(clock):
     """Wait for one answer within a budget: ``ask(budget, seconds)``."""
 
-    def ask(budget, needed, *, timeout=10.0, busy=0.0):
+    def ask(budget, needed, *, timeout=10.0, block=None, lag=lambda: None):
         with budget.request():
-            return budget.wait(clock.answer_after(needed, busy=busy), budget.deadline(timeout))
+            return budget.wait(block or clock.answer_after(needed), budget.deadline(timeout), lag)
 
     return ask
 
@@ -137,14 +133,57 @@ def test_a_step_that_fails_gives_its_place_back(ask):
             ask(budget, 60)
 
 
-def test_while_this_process_is_busy_nobody_waits_for_the_server(ask):
+# A busy process
+
+
+@pytest.fixture
+def crowded(ask):
+    """A step for which there is no place."""
     room = Bulkhead()
-    slow = [Budget(room, LIMITS) for _ in range(4)]
-    crowded = Budget(room, LIMITS)
+    slow, crowded = [Budget(room, LIMITS) for _ in range(4)], Budget(room, LIMITS)
     for budget in slow:
         ask(budget, 5)
+    return crowded
+
+
+def test_an_answer_that_was_here_before_this_process_looked_took_no_longer(clock, ask, crowded):
     for _ in range(5):
-        assert ask(crowded, 1.0, busy=0.9) == "an answer"
+        assert ask(crowded, 1.0, lag=lambda: 0.9) == "an answer"
+    assert code_of(ask, crowded, 5, lag=lambda: 0.1) == "server_overloaded"
+
+
+def test_a_timer_that_rings_before_the_answer_is_seen_ends_nothing(clock, ask, crowded):
+    calls = []
+
+    def block(seconds):
+        calls.append(seconds)
+        if len(calls) == 1:
+            clock.now += seconds
+            raise TimeoutError
+        return "an answer"
+
+    assert ask(crowded, 0, block=block, lag=lambda: 1.0) == "an answer"
+    assert len(calls) == 2
+
+
+def test_a_server_that_shows_signs_of_life_and_no_answer_is_waited_for_no_longer(clock, ask, crowded):
+    began = clock.now
+    assert code_of(ask, crowded, 60, lag=lambda: 0.01) == "server_overloaded"
+    assert clock.now - began < 1.3
+
+
+def test_a_timer_that_rings_late_says_nothing_and_more_time_is_given(clock, ask, crowded):
+    calls = []
+
+    def block(seconds):
+        calls.append(seconds)
+        if len(calls) == 3:
+            return "an answer"
+        clock.now += seconds + 1
+        raise TimeoutError
+
+    assert ask(crowded, 0, block=block) == "an answer"
+    assert calls == pytest.approx([1.2, 2.4, 4.4])
 
 
 # Deadlines

@@ -1,6 +1,8 @@
 """Who waits for a server, over which connections, and for how long."""
 
 import logging
+import socket
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,7 +13,8 @@ from social_bitbucket_server import transport
 from social_bitbucket_server.bulkhead import Budget, Bulkhead, Limits
 from social_bitbucket_server.client import AccessToken
 from social_bitbucket_server.problems import BitbucketServerError
-from tests.raw_server import answer, answering
+from social_bitbucket_server.reaching import handshake_of, lag_of
+from tests.raw_server import RawServer, answer, answering
 
 from .asking import NAME, get, in_silence, problem, server_context
 from .test_deadline import after_headers, by_header_lines, in_chunks, in_trailers
@@ -138,6 +141,25 @@ def test_an_ended_step_says_nothing_about_the_server(serve, route, monkeypatch):
         assert problem(server, route, timeout=120, budget=budget).code == "server_overloaded"
     server.behaviour = answering()
     assert get(server, route).status == 200
+
+
+# What the system knows
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells")
+def test_a_connection_tells_when_something_last_came_in():
+    with RawServer(answering()) as server, socket.create_connection(("127.0.0.1", server.port)) as connection:
+        assert 0 <= handshake_of(connection) < 60
+        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert connection.recv(100)
+        assert 0 <= lag_of(connection) < 60
+
+
+def test_a_system_that_does_not_tell_is_not_asked(monkeypatch):
+    monkeypatch.delattr(socket, "TCP_INFO", raising=False)
+    with RawServer(answering()) as server, socket.create_connection(("127.0.0.1", server.port)) as connection:
+        assert lag_of(connection) is None
+        assert handshake_of(connection) is None
 
 
 # Requests
