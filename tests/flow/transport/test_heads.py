@@ -6,6 +6,7 @@ import pytest
 
 from social_bitbucket_server.transport import HEAD_LIMIT
 from tests.raw_server import answer, answering
+from tests.security.rows import row
 
 from .asking import get, problem
 
@@ -16,6 +17,7 @@ LINES = {
 }
 
 
+@row(122)
 @pytest.mark.parametrize("lines", LINES.values(), ids=LINES)
 def test_headers_that_are_too_long_are_malformed(serve, route, lines):
     server = serve(answering(answer(b"hello", "401 Unauthorized", *lines)))

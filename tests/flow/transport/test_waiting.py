@@ -15,6 +15,7 @@ from social_bitbucket_server.client import AccessToken
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.reaching import handshake_of, lag_of
 from tests.raw_server import RawServer, answer, answering
+from tests.security.rows import row
 
 from .asking import NAME, get, in_silence, problem, server_context
 from .test_deadline import after_headers, by_header_lines, in_chunks, in_trailers
@@ -124,6 +125,7 @@ def test_a_long_body_with_a_place_is_sent_on_where_it_was(serve, route, client):
     assert received[0].endswith("\r\n\r\n" + body)
 
 
+@row(112)
 def test_what_one_tenant_waits_for_is_no_matter_of_anothers(serve, route, full):
     silent, other = serve(in_silence), serve(answering())
     assert problem(silent, route, timeout=120, budget=full).code == "server_overloaded"
@@ -146,6 +148,7 @@ def test_an_ended_step_says_nothing_about_the_server(serve, route, monkeypatch):
 # What the system knows
 
 
+@pytest.mark.socket
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells")
 def test_a_connection_tells_when_something_last_came_in():
     with RawServer(answering()) as server, socket.create_connection(("127.0.0.1", server.port)) as connection:
@@ -155,6 +158,7 @@ def test_a_connection_tells_when_something_last_came_in():
         assert 0 <= lag_of(connection) < 60
 
 
+@pytest.mark.socket
 def test_a_system_that_does_not_tell_is_not_asked(monkeypatch):
     monkeypatch.delattr(socket, "TCP_INFO", raising=False)
     with RawServer(answering()) as server, socket.create_connection(("127.0.0.1", server.port)) as connection:
@@ -165,6 +169,7 @@ def test_a_system_that_does_not_tell_is_not_asked(monkeypatch):
 # Requests
 
 
+@row(111)
 def test_a_request_that_has_to_be_sent_twice_counts_twice(serve, client):
     def once_each(peer):
         peer.read()
@@ -218,6 +223,7 @@ def test_an_old_connection_is_not_used_again(serve, route, monkeypatch):
 # Whose connections and failures they are
 
 
+@row(113)
 def test_integrations_at_one_server_share_no_connection_and_no_failure(serve, route, monkeypatch):
     monkeypatch.setattr(transport, "_SECONDS_OPEN", 600)
 

@@ -1,4 +1,4 @@
-"""M8: a slow server costs its own organization alone."""
+"""A slow server costs its own organization alone."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from social_bitbucket_server.bulkhead import MOST_REQUESTS, Limits
 from social_bitbucket_server.checkup import Outcome, check_up
 from social_bitbucket_server.login_backend import LoginBackend
 from tests.scripted_server import Received, Reply
+from tests.security.rows import row
 from tests.security.world import (
     ACCESS_TOKEN,
     JSON,
@@ -88,9 +89,10 @@ def many_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LoginBackend, "get_admission", lambda backend, integration: admission)
 
 
+@row(111)
 @everywhere
 @pytest.mark.usefixtures("many_conditions")
-def test_m8_row_111_a_login_at_a_server_that_takes_ten_seconds_for_each_answer_ends_within_thirty(world, clock):
+def test_a_login_at_a_server_that_takes_ten_seconds_for_each_answer_ends_within_thirty(world, clock):
     think(world.fb, clock)
     search_without_end(world.fb)
     browser, began = world.browser(), clock.now
@@ -103,10 +105,11 @@ def test_m8_row_111_a_login_at_a_server_that_takes_ten_seconds_for_each_answer_e
     assert clock.now - began <= 30 + SLOW, "with the answer that nobody waited for to its end"
 
 
+@row(111)
 @everywhere
 @pytest.mark.usefixtures("many_conditions")
 @pytest.mark.parametrize("known", [[], [MALLORY]], ids=["nobody is found", "the person is found"])
-def test_m8_row_111_a_login_at_a_server_whose_search_has_no_end_sends_twelve_requests_at_most(world, known):
+def test_a_login_at_a_server_whose_search_has_no_end_sends_twelve_requests_at_most(world, known):
     search_without_end(world.fb, *known)
     browser = world.browser()
     with world.nothing_new():
@@ -114,8 +117,9 @@ def test_m8_row_111_a_login_at_a_server_whose_search_has_no_end_sends_twelve_req
     assert len(world.fb.received) <= MOST_REQUESTS
 
 
+@row(111)
 @everywhere
-def test_m8_row_111_a_check_up_at_a_server_that_takes_ten_seconds_for_each_answer_ends_within_thirty(world, clock):
+def test_a_check_up_at_a_server_that_takes_ten_seconds_for_each_answer_ends_within_thirty(world, clock):
     think(world.fb, clock)
     integration = world.find(world.b)
     began = clock.now
@@ -125,8 +129,9 @@ def test_m8_row_111_a_check_up_at_a_server_that_takes_ten_seconds_for_each_answe
     assert len(world.fb.received) <= MOST_REQUESTS
 
 
+@row(112)
 @everywhere
-def test_m8_row_112_a_server_that_hangs_holds_a_quarter_of_the_threads_and_nobody_else(world, monkeypatch):
+def test_a_server_that_hangs_holds_a_quarter_of_the_threads_and_nobody_else(world, monkeypatch):
     # Short, so that everybody's patience is over soon. Nothing else depends on how long anything takes.
     monkeypatch.setattr(bulkhead, "DEFAULTS", replace(bulkhead.DEFAULTS, patience=0.3))
     world.wait_for_servers(60)
@@ -138,16 +143,16 @@ def test_m8_row_112_a_server_that_hangs_holds_a_quarter_of_the_threads_and_nobod
 
     world.fb.scripts.update({REQUEST_TOKEN: hang, PROPERTIES: hang})
     integration = world.find(world.b)
-    strangers = [world.stranger() for _ in range(30)]
+    strangers = [world.stranger() for _ in range(8)]
     forms = [stranger.get(world.b.login_path).csrf_field for stranger in strangers]
-    with ThreadPoolExecutor(40) as everybody:
+    with ThreadPoolExecutor(12) as everybody:
         waiting: list[Future[Any]] = [
             everybody.submit(stranger.post, world.b.begin_path, form)
             for stranger, form in zip(strangers, forms, strict=True)
         ]
-        waiting += [everybody.submit(list, check_up(lambda: integration, CALLBACK)) for _ in range(10)]
+        waiting += [everybody.submit(list, check_up(lambda: integration, CALLBACK)) for _ in range(4)]
         try:
-            ended = list(islice(as_completed(waiting, timeout=120), 36))
+            ended = list(islice(as_completed(waiting, timeout=120), 8))
             alice = world.browser()
             assert alice.get(world.a.login_path).status == 200
             assert alice.log_in(world.a, "alice").status == 303
@@ -170,8 +175,9 @@ def problems(futures: list[Future[Any]]) -> list[str]:
     return [result.problem.code for result in found if result is not None and result.problem is not None]
 
 
+@row(112)
 @everywhere
-def test_m8_row_112_steps_that_ended_hold_no_place(world, monkeypatch):
+def test_steps_that_ended_hold_no_place(world, monkeypatch):
     monkeypatch.setattr(bulkhead, "DEFAULTS", replace(bulkhead.DEFAULTS, patience=0.0001, slow_steps=1))
     assert world.stranger().log_in(world.b, "mallory").status == 303
     world.fb.scripts[ACCESS_TOKEN] = Reply("", 503)
@@ -180,8 +186,9 @@ def test_m8_row_112_steps_that_ended_hold_no_place(world, monkeypatch):
     assert world.stranger().log_in(world.b, "mallory").status == 303
 
 
+@row(113)
 @everywhere
-def test_m8_row_113_what_fails_at_anothers_host_fails_for_whoever_entered_it_alone(world, monkeypatch):
+def test_what_fails_at_anothers_host_fails_for_whoever_entered_it_alone(world, monkeypatch):
     monkeypatch.setattr(transport, "_SECONDS_OPEN", 600)
 
     def fail(_: Received) -> Reply:
