@@ -14,7 +14,7 @@ from tests.demo_visitor import Page
 from tests.flow.demo import Demo, log_in, on_every_database
 from tests.statements import statements
 
-MOST = {"page": 6, "begin": 17, "complete for the first time": 27, "complete": 17}
+MOST = {"page": 4, "begin": 16, "complete for the first time": 34, "complete": 23}
 
 
 @pytest.fixture(autouse=True)
