@@ -376,12 +376,17 @@ def test_a_session_in_use_ends_too(world, later):
 @row(30)
 @everywhere
 def test_many_logins_begun_in_one_session_take_little_room(world):
-    """From one more than the session remembers on, each takes the place of the oldest, and no more room than that."""
+    """Each login that is one too many takes the place of the oldest, and no more room than that."""
     browser = world.browser()
     form = browser.get(world.a.login_path).csrf_field
-    begun = [browser.post(world.a.begin_path, form) for _ in range(pending.MOST + 2)]
+    begun, room = [], []
+    for _ in range(2 * pending.MOST):
+        begun.append(browser.post(world.a.begin_path, form))
+        room.append(sum(len(f"{name}={value}") for name, value in browser.cookies.items()))
     assert {page.status for page in begun} == {303}
-    assert sum(len(f"{name}={value}") for name, value in browser.cookies.items()) < world.cookie_bytes
+    assert max(room) < world.cookie_bytes
+    # How well a cookie is compressed differs a little.
+    assert room[-1] < room[pending.MOST - 1] * 1.1
     assert world.transactions() == pending.MOST
     first = copy(world, browser)
     assert first.finish(world.a, begun[0], "alice").status == 400
