@@ -1,4 +1,4 @@
-"""Whom a slow server keeps waiting: its own people, and nobody else. Prints counts and ratios.
+"""Whom a slow server keeps waiting: its own people, and nobody else. Prints counts and seconds.
 
     python -m bench.waiting
 
@@ -22,6 +22,7 @@ from . import bitbucket, workers
 from .application import ALICE
 from .people import Person, again_and_again, crowd, press_together
 
+# The crowd at a fast server shows what so many people cost by the processor alone.
 HOSTILE = ("fast", "9900ms", "hangs", "endless", "900ms")
 HOSTILE_PEOPLE = 50
 EVERY = 6.0

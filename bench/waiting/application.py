@@ -31,7 +31,7 @@ class Base(DeclarativeBase):
     """The application's tables."""
 
 
-class User(Base, flask_login.UserMixin):
+class User(Base, flask_login.UserMixin):  # type: ignore[misc]  # it is untyped
     """A person."""
 
     __tablename__ = "users"

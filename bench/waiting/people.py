@@ -77,9 +77,10 @@ def crowd(port: int, integration: str, *, at_once: int, logins: int) -> Counter[
 
 
 def again_and_again(act: Callable[[], object], until: float) -> list[tuple[str, float]]:
-    """Do *act* again and again; returns what it returned each time, with the seconds that it took."""
-    endings = []
-    while (began := time.monotonic()) < until:
+    """Do *act* again and again, at least once; returns what it returned each time, with the seconds that it took."""
+    endings: list[tuple[str, float]] = []
+    while not endings or time.monotonic() < until:
+        began = time.monotonic()
         ending = str(act())
         endings.append((ending, time.monotonic() - began))
         time.sleep(0.05)
