@@ -421,8 +421,7 @@ def find_enabled(integration_id: str) -> IntegrationRecord | None:
 def for_login(integration_id: str) -> Integration | None:
     """What the library asks when a login by OAuth 1 begins and when it comes back. For as long as logins take, those
     that were under way when OAuth 2 took its place can be finished."""
-    _hold_for_login(integration_id)
-    with_keys = _enabled(integration_id).options(joinedload(IntegrationRecord.key_pairs))
+    with_keys = _current(integration_id).options(joinedload(IntegrationRecord.key_pairs))
     record = database.session.scalars(with_keys).unique().one_or_none()
     pair = record.active_key_pair if record is not None else None
     if record is None or pair is None:
@@ -436,8 +435,7 @@ def for_login(integration_id: str) -> Integration | None:
 
 def for_oauth2_login(integration_id: str) -> OAuth2Integration | None:
     """The same for logins by OAuth 2."""
-    _hold_for_login(integration_id)
-    record = find_enabled(integration_id)
+    record = database.session.scalar(_current(integration_id))
     if record is None or record.client_credentials is None:
         return None
     return _when_all_is_read(by_oauth2(record, record.client_credentials))
@@ -454,17 +452,6 @@ def _replaced_just_now(record: IntegrationRecord) -> KeyPair | None:
 def _is_long_ago(when: datetime) -> bool:
     """Whether no login from before can be under way any more."""
     return clock.now() - when > timedelta(seconds=LIFETIME)
-
-
-def _hold_for_login(integration_id: str) -> None:
-    """Let nobody change the integration or its organization while a login is written. Logins do not wait for one
-    another. SQLite locks as a whole with the first change."""
-    if not database.holds_commits():
-        return
-    both = select(Organization.id).join(IntegrationRecord).where(IntegrationRecord.id == integration_id)
-    database.session.execute(both.with_for_update(read=True, of=Organization))
-    record = select(IntegrationRecord.id).where(IntegrationRecord.id == integration_id)
-    database.session.execute(record.with_for_update(read=True))
 
 
 def _when_all_is_read(integration: _AnyIntegration) -> _AnyIntegration:
@@ -598,6 +585,16 @@ def _enabled(integration_id: str) -> Select[tuple[IntegrationRecord]]:
             Organization.disabled_at.is_(None),
         )
     )
+
+
+def _current(integration_id: str) -> Select[tuple[IntegrationRecord]]:
+    """As the database has it now, also where this request has read it before. While a login is written, nobody changes
+    the integration or its organization. Logins share the lock. SQLite locks as a whole with the first change."""
+    current = _enabled(integration_id).execution_options(populate_existing=True)
+    if not database.holds_commits():
+        return current
+    # In the order in which others lock them.
+    return current.with_for_update(read=True, of=[Organization, IntegrationRecord])
 
 
 def sealed_keys() -> SealedKeys:

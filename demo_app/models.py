@@ -128,6 +128,11 @@ class IntegrationRecord(Base):
         return self.oauth1_ended_at is not None
 
     @property
+    def is_enabled(self) -> bool:
+        """Whether neither it nor its organization is disabled."""
+        return self.disabled_at is None and self.organization.disabled_at is None
+
+    @property
     def login_revision(self) -> str:
         """What a login under way is bound to."""
         return f"{self.revision}.{self.organization.revision}"
@@ -415,6 +420,11 @@ class SocialStorage(_Storage):
     def all_or_nothing(cls) -> AbstractContextManager[None]:
         """Leave the commit to what follows a login's pipeline, which writes the session in the same transaction."""
         return database.holding_commits()
+
+    @classmethod
+    def read_anew(cls) -> None:
+        """Send what is not sent yet. The look-up of an integration reads it anew by itself."""
+        session.flush()
 
 
 Index("one_identity_by_either_oauth", SocialStorage.user.uid, unique=True)

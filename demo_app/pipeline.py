@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from social_bitbucket_server.problems import BitbucketServerError
 
-from . import audit, clock, database, identities, integrations
+from . import audit, clock, database, identities
 from .models import IntegrationRecord, SocialStorage, User
 
 STEPS = (
@@ -64,8 +64,8 @@ def find_or_create_person(
     if social is not None:
         return {}
     for _attempt in range(_ATTEMPTS):
-        record = integrations.find_enabled(integration_id)
-        if record is None or not uid.startswith(f"{record.namespace}:"):  # another server took its place meanwhile
+        record = database.session.get(IntegrationRecord, integration_id)  # the library has just asked for it
+        if record is None or not record.is_enabled or not uid.startswith(f"{record.namespace}:"):
             raise AuthPolicyError(backend, code="authentication_disallowed", stage="pipeline")
         if user is not None:
             _refuse_to_connect(backend, user, record)
@@ -140,7 +140,8 @@ def update_person(
         _rename(user, social, details["username"])
     user.display_name = details["fullname"] or details["username"]
     user.email = details.get("email")
-    social.last_login_at = clock.now()
+    if not is_new:
+        social.last_login_at = clock.now()
     database.session.flush()
 
 
@@ -156,6 +157,7 @@ def _new_person(record: IntegrationRecord, details: dict[str, Any]) -> User:
 def _add_identity(user: User, record: IntegrationRecord, details: dict[str, Any], **key: str) -> Any:
     """Raises IntegrityError where somebody has it already, or took the new person's username meanwhile."""
     social = identities.Identity(user=user, integration_id=record.id, name=details["username"], extra_data={}, **key)
+    social.last_login_at = None if user.id is not None else clock.now()  # nobody logs in by connecting an account
     with database.session.begin_nested():
         database.session.add(social)
     return social
