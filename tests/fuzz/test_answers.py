@@ -43,6 +43,9 @@ class StubClient(Client):
         self._replies = list(replies)
         self.asked = []
 
+    def within(self, budget):
+        return self
+
     def _send(self, method, url, **options):
         self.asked.append(url)
         return self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]

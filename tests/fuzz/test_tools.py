@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
-from social_bitbucket_server import application_link, checkup
+from social_bitbucket_server import application_link, bulkhead, checkup
 from social_bitbucket_server.application_link import ApplicationLinks, Existing, basic
 from social_bitbucket_server.base_strings import explain
 from social_bitbucket_server.integration import Integration
@@ -105,7 +105,7 @@ def test_application_links(integration, answer):
 @given(location=HEADER_TEXT | NOISE)
 def test_redirects(integration, location):
     """Where a redirect hints at a better base URL, it is one that could be entered, on the same host."""
-    walk = checkup._Walk("https://app.example/")
+    walk = checkup._Walk("https://app.example/", bulkhead.DEFAULTS)
     walk.base_url(lambda: integration)
     hinted = walk._redirected(Answer(302, HTTPHeaderDict({"Location": location}), b""))
     assert hinted is None or hinted.host == "127.0.0.1"

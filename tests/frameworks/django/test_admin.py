@@ -194,9 +194,9 @@ def test_a_check_up_remembers_bitbuckets_version(staff, acme):
 def test_no_transaction_waits_for_bitbucket(staff, acme, monkeypatch):
     look, is_waiting = checkup.check_up, []
 
-    def look_and_see(*arguments):
+    def look_and_see(*arguments, **options):
         is_waiting.append(connection.in_atomic_block)
-        return look(*arguments)
+        return look(*arguments, **options)
 
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     monkeypatch.setattr(checkup, "check_up", look_and_see)
