@@ -75,10 +75,12 @@ def test_token_answers(integration, answer):
 
 
 GRANT = {"access_token": "A", "token_type": "bearer", "expires_in": 3600, "refresh_token": "R", "scope": "REPO_READ"}
+ODD_VALUES = st.sampled_from(["Bearer", "A" * 4096, "A\n", "A B", "", True, 0, 1.5, 10**10, [], {}])
+NEARLY_GRANTED = st.dictionaries(st.sampled_from(list(GRANT)), JSON | ODD_VALUES, max_size=2).map(
+    lambda changed: json.dumps({**GRANT, **changed})
+)
 GRANTS = st.one_of(
-    st.dictionaries(st.sampled_from(list(GRANT)), JSON | st.sampled_from(["Bearer", "A" * 4096]), max_size=2).map(
-        lambda changed: json.dumps({**GRANT, **changed})
-    ),
+    NEARLY_GRANTED,
     st.dictionaries(st.just("error"), JSON | st.sampled_from(list(reading.OAUTH2_ERRORS))).map(json.dumps),
     mutated([json.dumps(GRANT), '{"error":"invalid_grant"}']),
     st.sampled_from(["[" * 60_000, '{"a":' * 10_000, '{"expires_in":' + "1" * 5000 + "}", '"\\ud800"', "{}\0"]),
@@ -87,7 +89,10 @@ GRANTS = st.one_of(
 
 
 @fuzzed
-@given(answer=answers(GRANTS, statuses=st.sampled_from([200, 200, 200, 400, 401]) | STATUSES))
+@given(
+    answer=answers(NEARLY_GRANTED, statuses=st.just(200), headers=("Date",))
+    | answers(GRANTS, statuses=st.sampled_from([200, 200, 200, 400, 401]) | STATUSES)
+)
 def test_grants(answer):
     grant = ours(reading.read_grant, answer)
     if grant is None:
@@ -138,11 +143,20 @@ VALID = {
     "links": {"self": [{"href": "https://bitbucket.acme.test/users/jane"}]},
     "avatarUrl": "/users/jane/avatar.png",
 }
-PROFILES = st.dictionaries(st.sampled_from(list(VALID)), JSON, max_size=3).map(lambda changed: {**VALID, **changed})
+ODD_FIELDS = st.sampled_from(
+    ["", "\ud800", "a\0b", "a\u200bb", True, 0, -1, 2**63, 1.5, [], {}, "http://[", "//x", "javascript:x", "/\\x"]
+)
+PROFILES = st.dictionaries(st.sampled_from(list(VALID)), JSON | ODD_FIELDS, max_size=3).map(
+    lambda changed: {**VALID, **changed}
+)
+PAGE = {"values": [VALID], "isLastPage": False, "nextPageStart": 25}
+PAGES = st.dictionaries(
+    st.sampled_from(list(PAGE)), JSON | st.sampled_from([[], [1], [VALID, VALID], True, 0, 26, "26"]), max_size=2
+).map(lambda changed: json.dumps({**PAGE, **changed}))
 DOCUMENTS = st.one_of(
     PROFILES.map(json.dumps),
     PROFILES.map(lambda profile: json.dumps({"values": [profile, profile], "isLastPage": True})),
-    st.dictionaries(st.sampled_from(["values", "isLastPage", "nextPageStart"]), JSON).map(json.dumps),
+    PAGES,
     JSON.map(json.dumps),
     mutated([json.dumps(VALID)]),
     st.sampled_from(["[" * 60_000, '{"a":' * 10_000, "1" * 5000, "1e999", "-0", '"\\ud800"', "\ufeff{}", "{}\0"]),
@@ -150,9 +164,20 @@ DOCUMENTS = st.one_of(
 )
 
 
+NAMED = Answer(200, HTTPHeaderDict({"X-AUSERNAME": "jane"}), b"{}")
+NOT_FOUND = Answer(404, HTTPHeaderDict(), b"")
+
+
+def plain_replies(documents):
+    """A few answers that are as they should be but for their *documents*."""
+    return st.lists(answers(documents, statuses=st.just(200), headers=("Date",)), min_size=1, max_size=3)
+
+
 @fuzzed
 @given(
     replies=st.lists(answers(DOCUMENTS, statuses=st.sampled_from([200, 200, 200, 404, 401])), min_size=1, max_size=4)
+    | plain_replies(PROFILES.map(json.dumps)).map(lambda replies: [NAMED, *replies])
+    | plain_replies(PAGES).map(lambda replies: [NAMED, NOT_FOUND, *replies])
 )
 def test_profiles(integration, replies):
     client = StubClient(integration, replies)
@@ -193,6 +218,7 @@ class Store:
 @fuzzed
 @given(
     replies=st.lists(answers(DOCUMENTS, statuses=st.sampled_from([200, 200, 201, 429, 404])), min_size=1, max_size=4)
+    | plain_replies(PAGES)
 )
 def test_pages(integration, replies):
     rest = RestClient(Client(integration), Store(), sleep=lambda seconds: None)
@@ -205,7 +231,7 @@ def test_pages(integration, replies):
 
 
 @fuzzed
-@given(paths=mutated(["/rest/api/latest/projects", "/rest/a%2Fb"]) | NOISE)
+@given(paths=mutated(["/rest/api/latest/projects", "/rest/a%2Fb", "/rest/../x", "/rest/./x"]) | NOISE)
 def test_paths_of_calls(integration, paths):
     rest = RestClient(Client(integration), Store())
     rest._client = StubClient(integration, [Answer(200, HTTPHeaderDict(), b"{}")])

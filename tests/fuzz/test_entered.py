@@ -4,8 +4,12 @@ import base64
 
 import pytest
 import trustme
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_der_private_key,
+)
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
@@ -30,6 +34,8 @@ URLS = [
     "https://user:password@bb.example.com@127.0.0.1\\x",
     "https://0x7f.1/",
     "https://xn--bcher-kva.example",
+    "https://bb.example.com:65536/",
+    "https://bb.example.com/a/../b",
 ]
 RULES = (BaseURLRules(), BaseURLRules(plain_http_hosts=None), ORGANIZATION_RULES)
 
@@ -64,9 +70,20 @@ AAAA
 """
 
 
+# Bytes of DER, and what takes their place: an unknown algorithm, an unknown version, and the same extension again.
+OTHER_ALGORITHM = (bytes.fromhex("2a864886f70d010101"), bytes.fromhex("2a864886f70d010163"))
+OTHER_VERSION = (bytes.fromhex("a003020102"), bytes.fromhex("a003020109"))
+SAME_EXTENSION = (bytes.fromhex("551d13"), bytes.fromhex("551d0e"))
+
+
+def der_of(pem):
+    return base64.b64decode("".join(pem.splitlines()[1:-1]))
+
+
 @pytest.fixture(scope="session")
 def pasted_keys(private_key, other_private_key):
     pem = private_key.pem()
+    key = load_der_private_key(der_of(pem), None)
     return [
         pem,
         pem.replace("\n", "\\n"),
@@ -79,6 +96,7 @@ def pasted_keys(private_key, other_private_key):
         private_key.certificate("x"),
         trustme.CA().private_key_pem.bytes().decode(),
         ENCRYPTED,
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")).decode(),
         "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\n-----END OPENSSH PRIVATE KEY-----\n",
     ]
 
@@ -102,8 +120,8 @@ def test_private_keys_in_files(pasted_keys, data):
 @fuzzed
 @given(data=st.data())
 def test_private_keys_in_der(private_key, data):
-    der = base64.b64decode("".join(private_key.pem().splitlines()[1:-1]))
-    ours(PrivateKey.read, bitten(data, der))
+    der = der_of(private_key.pem())
+    ours(PrivateKey.read, bitten(data, data.draw(st.sampled_from([der, der.replace(*OTHER_ALGORITHM)]))))
 
 
 @fuzzed
@@ -115,8 +133,14 @@ def test_public_keys(pasted_keys, data):
 
 @pytest.fixture(scope="session")
 def public_keys_in_der(private_key):
-    certificate = x509.load_pem_x509_certificate(private_key.certificate("x").encode())
-    return [private_key.public.der, certificate.public_bytes(Encoding.DER)]
+    certificate = der_of(private_key.certificate("x"))
+    return [
+        private_key.public.der,
+        private_key.public.der.replace(*OTHER_ALGORITHM),
+        certificate,
+        certificate.replace(*OTHER_ALGORITHM),
+        certificate.replace(*OTHER_VERSION),
+    ]
 
 
 @fuzzed
@@ -141,12 +165,17 @@ def test_ca_certificates(ca_certificates, data):
     assert clean is None or read_ca_certificates(clean) == clean
 
 
+@pytest.fixture(scope="session")
+def ca_certificates_in_der(ca_certificates, private_key):
+    authority, *others = map(der_of, ca_certificates)
+    of_a_key = der_of(private_key.certificate("x"))
+    return [authority, *others, authority.replace(*OTHER_VERSION), authority.replace(*SAME_EXTENSION), of_a_key]
+
+
 @fuzzed
 @given(data=st.data())
-def test_ca_certificates_in_der(ca_certificates, data):
-    der = x509.load_pem_x509_certificate(data.draw(st.sampled_from(ca_certificates)).encode()).public_bytes(
-        Encoding.DER
-    )
+def test_ca_certificates_in_der(ca_certificates_in_der, data):
+    der = data.draw(st.sampled_from(ca_certificates_in_der))
     body = base64.encodebytes(bitten(data, der)).decode()
     ours(read_ca_certificates, f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n")
 
@@ -180,8 +209,11 @@ def test_key_rings(text):
 SEALED = KeyRing.parse(RING).seal(b"the secret", purpose="p", integration_id="i", key_id="k")
 
 
+SAME_BYTES = f"{SEALED[:-2]}{chr(ord(SEALED[-2]) + 1)}="  # base64 that a decoder takes, and no encoder writes
+
+
 @fuzzed
-@given(record=mutated([SEALED, SEALED.replace("v1.1.", "v1.2."), "v1.1.."]) | NOISE)
+@given(record=mutated([SEALED, SEALED.replace("v1.1.", "v1.2."), SAME_BYTES, "v1.1.."]) | NOISE)
 def test_sealed_records(record):
     opened = ours(KeyRing.parse(RING).open, record, purpose="p", integration_id="i", key_id="k")
     assert opened is None or (opened, record) == (b"the secret", SEALED)

@@ -16,7 +16,7 @@ from social_bitbucket_server.problems import PROBLEMS
 from social_bitbucket_server.server_url import ServerURL
 from social_bitbucket_server.transport import Answer
 
-from .examples import HEADER_TEXT, JSON, NOISE, answers, fuzzed, mutated, ours
+from .examples import JSON, LATIN, NOISE, answers, fuzzed, mutated, ours
 
 PROPERTIES = '{"version":"8.7.0","buildNumber":"8007000","displayName":"Bitbucket"}'
 OURS = (
@@ -43,6 +43,7 @@ DOCUMENTS = st.one_of(
         ]
     ),
     JSON.map(json.dumps),
+    st.just("[" * 60_000),
 )
 
 
@@ -81,7 +82,7 @@ def test_check_ups(integration, first, last):
 
 
 @fuzzed
-@given(theirs=mutated([OURS]) | NOISE)
+@given(theirs=mutated([OURS, "POST&http%3A%2F%2F%5Bbb&x%3D1"]) | NOISE)
 def test_base_strings(theirs):
     explanation = explain(OURS, theirs, key_fingerprint="SHA256:f")
     assert explanation.conclusion.isprintable()
@@ -102,7 +103,7 @@ def test_application_links(integration, answer):
 
 
 @fuzzed
-@given(location=HEADER_TEXT | NOISE)
+@given(location=mutated(["/x/rest/api/latest/application-properties", "https://bb.example.com/x"], LATIN) | NOISE)
 def test_redirects(integration, location):
     """Where a redirect hints at a better base URL, it is one that could be entered, on the same host."""
     walk = checkup._Walk("https://app.example/", bulkhead.DEFAULTS)
