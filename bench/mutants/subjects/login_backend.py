@@ -1,0 +1,224 @@
+"""The backends of social-core, the clients that they ask, and what is asked between two logins."""
+
+from __future__ import annotations
+
+from ..mutant import Mutant
+from ..subject import Subject
+from ..suites import Group
+
+_BACKEND = "social_bitbucket_server/login_backend.py"
+_BACKENDS = "social_bitbucket_server/backends.py"
+_OAUTH2 = "social_bitbucket_server/oauth2_client.py"
+_CLIENT = "social_bitbucket_server/client.py"
+_STANDING = "social_bitbucket_server/standing.py"
+_PIPELINE = "social_bitbucket_server/pipeline.py"
+
+_MUTANTS = (
+    Mutant(
+        "whoever is logged in gets the account that another person began to connect",
+        _BACKEND,
+        "if pending.connects_to and self._id_of(user) != pending.connects_to:",
+        "if pending.connects_to and not self._id_of(user):",
+    ),
+    Mutant(
+        "a login attaches its identity to the person who happens to be logged in",
+        _BACKEND,
+        """        if not connects:
+            raise BitbucketServerError("another_person")
+""",
+        "",
+    ),
+    Mutant(
+        "connecting does not notice an account that is somebody else's",
+        _BACKEND,
+        """        if identity is not None:
+            raise BitbucketServerError("identity_in_use")
+""",
+        "",
+    ),
+    Mutant(
+        "a single server's callback has the host of the request instead of the configured one",
+        _BACKEND,
+        "        if origin:\n            uri = callback_origin(origin)",
+        "        if origin and not self.has_single_server:\n            uri = callback_origin(origin)",
+    ),
+    Mutant(
+        "an integration's id is found inside another segment of the callback's path",
+        _BACKEND,
+        'if integration.id in path.split("/"):',
+        "if integration.id in path:",
+    ),
+    Mutant(
+        "a parameter that the callback has twice is accepted",
+        _BACKEND,
+        """        if len(values) > 1:
+            raise BitbucketServerError("callback_parameter_invalid", f"{name} is there twice.", parameter=name)
+""",
+        "",
+    ),
+    Mutant(
+        "a disabled person is logged in where no address is configured for them",
+        _BACKEND,
+        """        with self._problems("pipeline"):
+            self._refuse_the_inactive(person)
+""",
+        "",
+    ),
+    Mutant(
+        "a token that was kept for an integration is used at the single server",
+        _BACKEND,
+        "self.single_integration() if integration_id == SINGLE_INTEGRATION_ID else None",
+        "self.single_integration()",
+    ),
+    Mutant(
+        "an identity lacks the namespace of its integration",
+        _BACKEND,
+        'return cast("str", response["uid"])',
+        'return str(response["id"])',
+    ),
+    Mutant(
+        "the conditions of one integration among many are ignored",
+        _BACKEND,
+        "if integration.admission.conditions:",
+        "if integration.admission.conditions and self.has_single_server:",
+    ),
+    Mutant(
+        "equal ids of two servers are one person by the other OAuth",
+        _PIPELINE,
+        "if space is None or space != other.identity_space(integration_id):",
+        "if space is None:",
+    ),
+    Mutant(
+        "every failure of the server makes requests go out with the pending key pair",
+        _BACKENDS,
+        'or (refusal.code == "server_error" and is_of_another_size)',
+        'or refusal.code == "server_error"',
+    ),
+    Mutant(
+        "a login that the person refused is a failure instead of a declined one",
+        _BACKENDS,
+        'if verifier == DENIED or refusal == "user_refused":',
+        "if verifier == DENIED:",
+    ),
+    Mutant(
+        "the state that the browser carries is the code verifier, too",
+        _BACKENDS,
+        "state, code_verifier = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(32))",
+        "state = code_verifier = Secret(secrets.token_urlsafe(32))",
+    ),
+    Mutant(
+        "conditions on who may log in replace the configured scope",
+        _BACKENDS,
+        'needs_more = bool(admission.projects or admission.repositories) and not self.setting("SCOPE")',
+        "needs_more = bool(admission.projects or admission.repositories)",
+    ),
+    Mutant(
+        "a token is renewed over a connection that may have gone stale",
+        _OAUTH2,
+        '"refresh_token": refresh_token}, fresh=True)',
+        '"refresh_token": refresh_token})',
+    ),
+    Mutant(
+        "the refresh token is lost when the server sends no new one",
+        _OAUTH2,
+        "return granted if granted.session_handle else replace(granted, session_handle=refresh_token)",
+        "return granted",
+    ),
+    Mutant(
+        "a person who may not see something is taken for one whose token ended",
+        _OAUTH2,
+        'bool(answer.body) and not answer.is_html and "X-AUSERNAME" not in answer.headers',
+        "bool(answer.body) and not answer.is_html",
+    ),
+    Mutant(
+        "a POST by OAuth 2 is sent again after a kept connection broke",
+        _OAUTH2,
+        'is_repeatable=method != "POST")',
+        "is_repeatable=True)",
+    ),
+    Mutant(
+        "a callback that the server did not confirm is accepted",
+        _CLIENT,
+        'if confirmed != "true":',
+        'if confirmed is not None and confirmed != "true":',
+    ),
+    Mutant(
+        "a request token may go on with any characters",
+        _CLIENT,
+        "if not _TOKEN.fullmatch(value):",
+        "if not _TOKEN.match(value):",
+    ),
+    Mutant(
+        "a clock that did not help is remembered",
+        _CLIENT,
+        "            clock.forget(integration.server_url)\n",
+        "",
+    ),
+    Mutant(
+        "the proxy for everything goes before the one for this host",
+        _CLIENT,
+        '(f"{server.scheme}://{server.host}", server.scheme, f"all://{server.host}", "all")',
+        '("all", f"all://{server.host}", server.scheme, f"{server.scheme}://{server.host}")',
+    ),
+    Mutant(
+        "an account that took another one's name keeps its session",
+        _STANDING,
+        """        raise BitbucketServerError("account_replaced", claim="id")
+""",
+        "        return\n",
+    ),
+    Mutant(
+        "a replaced account is taken for a server that does not answer",
+        _STANDING,
+        '"account_not_admitted", "account_replaced", "person_not_allowed"}',
+        '"account_not_admitted", "person_not_allowed"}',
+    ),
+    Mutant(
+        "a token for another scope decides what a person can see",
+        _STANDING,
+        "if rest.scope != scope and (admission.projects or admission.repositories):",
+        "if rest.scope != scope and (admission.projects and admission.repositories):",
+    ),
+)
+
+_TESTS = (
+    Group(
+        (
+            "tests/unit/test_backends.py",
+            "tests/unit/test_client.py",
+            "tests/unit/test_oauth2_client.py",
+            "tests/unit/test_standing.py",
+            "tests/unit/test_pipeline.py",
+            "tests/unit/test_rest.py",
+        )
+    ),
+    Group(
+        ("tests/flow/test_many_integrations.py",),
+        about=(
+            _BACKEND,
+            _BACKENDS,
+        ),
+    ),
+    Group(
+        ("tests/flow/test_rechecks.py", "tests/flow/test_calling_bitbucket.py", "tests/flow/test_who_may_log_in.py"),
+        about=(
+            _STANDING,
+            _OAUTH2,
+            _BACKENDS,
+        ),
+    ),
+    Group(("tests/flow/transport/test_proxies.py", "tests/unit/test_clock.py"), about=(_CLIENT,)),
+    Group(
+        (
+            "tests/frameworks/test_any_framework.py",
+            "tests/frameworks/django/test_single_server.py",
+            "tests/frameworks/django/test_key_rotation.py",
+        )
+    ),
+    Group(
+        ("tests/flow/test_oauth2_login.py",),
+        "not is_none and not a_field and not damaged and not traceback and not plain_http",
+    ),
+)
+
+SUBJECT = Subject("login backend", _MUTANTS, _TESTS)

@@ -1,0 +1,269 @@
+"""Sessions, forms, and requests: Flask, plain values, Django, and the demo application's own sessions."""
+
+from __future__ import annotations
+
+from ..mutant import Mutant
+from ..subject import Subject
+from ..suites import Group
+
+_FLASK = "social_bitbucket_server/flask.py"
+_STRATEGY = "social_bitbucket_server/strategy.py"
+_DJANGO = "social_bitbucket_server/django/strategy.py"
+_MIDDLEWARE = "social_bitbucket_server/django/middleware.py"
+_DEMO = "demo_app/sessions.py"
+
+_MUTANTS = (
+    Mutant(
+        "the session goes on after a login with what it held before",
+        _FLASK,
+        "    else:\n        session.clear()\n    flask_login",
+        "    flask_login",
+    ),
+    Mutant(
+        "asking for the headers of a callback uses the login up",
+        _FLASK,
+        "    _refuse_head()\n    completing =",
+        "    completing =",
+    ),
+    Mutant(
+        "a form that another site sent begins a login",
+        _FLASK,
+        """    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        raise refusal
+""",
+        "",
+    ),
+    Mutant(
+        "a form without a token begins a login",
+        _FLASK,
+        """        validate_csrf(request.form.get("csrf_token"))
+""",
+        """        if "csrf_token" in request.form:
+            validate_csrf(request.form["csrf_token"])
+""",
+    ),
+    Mutant(
+        "a field of the request wins over the integration in the address",
+        _FLASK,
+        """            data["integration"] = chosen
+""",
+        """            data.setdefault("integration", chosen)
+""",
+    ),
+    Mutant(
+        "the form of a GET counts",
+        _FLASK,
+        """        if request.method == "POST":
+            data.update(_hidden(request.form))
+""",
+        """        data.update(_hidden(request.form))
+""",
+    ),
+    Mutant(
+        "a login goes where an abandoned one was meant to go",
+        _FLASK,
+        """    session.pop("next", None)
+    return do_auth(backend)
+""",
+        """    return do_auth(backend)
+""",
+    ),
+    Mutant(
+        "an application that is found unsafe answers the second request",
+        _FLASK,
+        """            _refuse_unsafe_application(app)
+            unchecked.clear()
+""",
+        """            unchecked.clear()
+            _refuse_unsafe_application(app)
+""",
+    ),
+    Mutant(
+        "a redirect repeats its address in its body",
+        _FLASK,
+        """        response.set_data(b"")
+""",
+        "",
+    ),
+    Mutant(
+        "a login hands whoever is logged in to social-core",
+        _FLASK,
+        "        return do_complete(completing, login=login, user=None)\n",
+        "        return do_complete(completing, login=login, user=_person())\n",
+    ),
+    Mutant(
+        "a session without a form token accepts the word None",
+        _STRATEGY,
+        "is_own = bool(expected) and hmac.compare_digest(",
+        "is_own = hmac.compare_digest(",
+    ),
+    Mutant(
+        "the header that says that a form is another site's is ignored without a framework",
+        _STRATEGY,
+        'if not is_own or sec_fetch_site == "cross-site":',
+        "if not is_own:",
+    ),
+    Mutant(
+        "a field names the integration where the application does not",
+        _STRATEGY,
+        """        self._values.pop("integration", None)
+""",
+        "",
+    ),
+    Mutant(
+        "a field that is there twice is not noticed without a framework",
+        _STRATEGY,
+        "return self._values.get(name, [])",
+        "return self._values.get(name, [])[-1:]",
+    ),
+    Mutant(
+        "a page to go to may be of any length without a framework",
+        _STRATEGY,
+        """        if len(self._values.get("next", [""])[-1]) > LONGEST_NEXT:
+            del self._values["next"]
+""",
+        "",
+    ),
+    Mutant(
+        "a field of the request wins over the integration in Django's address",
+        _DJANGO,
+        'data["integration"] = self.integration_id',
+        'data.setdefault("integration", self.integration_id)',
+    ),
+    Mutant(
+        "a callback in Django says where to go",
+        _DJANGO,
+        'if request.method != "POST" or not is_own_path(',
+        "if not is_own_path(",
+    ),
+    Mutant(
+        "sessions in Django outlive their integration",
+        _MIDDLEWARE,
+        "            auth.logout(request)\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "logins through an integration begin at social_django's own address, too",
+        _MIDDLEWARE,
+        "        if is_ours and configuration.has_integrations_in_database():\n            raise Http404\n",
+        "",
+    ),
+    Mutant(
+        "a session that nobody used for an hour goes on",
+        _DEMO,
+        "if now - row.last_seen_at > IDLE_LIMIT or now - row.created_at > ABSOLUTE_LIMIT:",
+        "if now - row.created_at > ABSOLUTE_LIMIT:",
+    ),
+    Mutant(
+        "a session in use never ends",
+        _DEMO,
+        "if now - row.last_seen_at > IDLE_LIMIT or now - row.created_at > ABSOLUTE_LIMIT:",
+        "if now - row.last_seen_at > IDLE_LIMIT:",
+    ),
+    Mutant(
+        "a revoked session goes on",
+        _DEMO,
+        "    if row is None or row.revoked_at is not None:\n",
+        "    if row is None:\n",
+    ),
+    Mutant(
+        "the session before a login stays open",
+        _DEMO,
+        """    if session.stored:
+        _revoke(LoginSession.id_sha256 == _digest(session.identifier))
+""",
+        "",
+    ),
+    Mutant(
+        "identifiers of sessions rest in the database in clear",
+        _DEMO,
+        "return hashlib.sha256(identifier.encode()).hexdigest()",
+        "return str(identifier)",
+    ),
+    Mutant(
+        "a form's token counts for ever",
+        _DEMO,
+        'return "" if is_over else str(token)',
+        "return str(token)",
+    ),
+    Mutant(
+        "what a view left uncommitted is kept with the session",
+        _DEMO,
+        """        database.session.rollback()
+        opened =""",
+        """        opened =""",
+    ),
+    Mutant(
+        "an ended session keeps what it held",
+        _DEMO,
+        '.values(revoked_at=clock.now(), data="{}")',
+        ".values(revoked_at=clock.now())",
+    ),
+    Mutant(
+        "the cookie of a session can be read by scripts",
+        _DEMO,
+        "secure=self.secure, httponly=True,",
+        "secure=self.secure, httponly=False,",
+    ),
+    Mutant(
+        "enforcing a way in spares the sessions that began by password",
+        _DEMO,
+        "other_way = LoginSession.integration_id.is_(None) | (LoginSession.integration_id != integration.id)",
+        "other_way = LoginSession.integration_id != integration.id",
+    ),
+    Mutant(
+        "a request that comes after a session was revoked fills it again",
+        _DEMO,
+        ".where(LoginSession.id_sha256 == _digest(opened.identifier), LoginSession.revoked_at.is_(None))",
+        ".where(LoginSession.id_sha256 == _digest(opened.identifier))",
+    ),
+)
+
+_TESTS = (
+    Group(("tests/frameworks/test_any_framework.py",), about=(_STRATEGY,)),
+    Group(("tests/unit/demo/test_sessions.py",), about=(_DEMO,)),
+    Group(("tests/flow/test_demo_ways_in.py",), "enforc", about=(_DEMO,)),
+    Group(("tests/security/test_sessions.py",), "not django and not flask and not plain", about=(_DEMO,)),
+    Group(("tests/flow/test_many_integrations.py", "tests/flow/test_readme.py"), about=(_FLASK,)),
+    Group(
+        ("tests/frameworks/django/test_many_organizations.py",),
+        about=(
+            _DJANGO,
+            _MIDDLEWARE,
+        ),
+    ),
+    Group(
+        ("tests/frameworks/django/test_single_server.py", "tests/frameworks/django/test_checks.py"),
+        about=(
+            _DJANGO,
+            _MIDDLEWARE,
+        ),
+    ),
+    Group(
+        ("tests/security/test_sessions.py", "tests/security/test_callback.py", "tests/security/test_web.py"),
+        "not ends_in_a_page and flask",
+        about=(_FLASK,),
+    ),
+    Group(
+        ("tests/security/test_sessions.py", "tests/security/test_callback.py", "tests/security/test_web.py"),
+        "not ends_in_a_page and plain",
+        about=(_STRATEGY,),
+    ),
+    Group(
+        ("tests/security/test_sessions.py", "tests/security/test_callback.py", "tests/security/test_web.py"),
+        "not ends_in_a_page and django",
+        about=(
+            _DJANGO,
+            _MIDDLEWARE,
+        ),
+    ),
+    Group(
+        ("tests/flow/test_odd_input.py",),
+        about=(
+            _FLASK,
+            _DEMO,
+        ),
+    ),
+)
+
+SUBJECT = Subject("sessions", _MUTANTS, _TESTS)

@@ -1,0 +1,204 @@
+"""HTTP with a server: how it is reached, whom it is trusted by, and how its answers are read."""
+
+from __future__ import annotations
+
+from ..mutant import Mutant
+from ..subject import Subject
+from ..suites import Group
+
+_TRANSPORT = "social_bitbucket_server/transport.py"
+_REACHING = "social_bitbucket_server/reaching.py"
+_TRUST = "social_bitbucket_server/trust.py"
+_ANSWERS = "social_bitbucket_server/answers.py"
+
+_MUTANTS = (
+    Mutant(
+        "an answer may be four times as long as its limit",
+        _TRANSPORT,
+        "if len(received) > limit:",
+        "if len(received) > 4 * limit:",
+    ),
+    Mutant(
+        "an answer that was cut short is taken for whole, because it need not say how long it is",
+        _TRANSPORT,
+        """        if response.status == 200 and response.length_remaining is None and not response.chunked:
+            # Whoever can cut the connection could cut the answer short, TLS or not.
+            raise BitbucketServerError("malformed_answer", "It does not say how long it is.")
+""",
+        "",
+    ),
+    Mutant(
+        "the end that the deadline made counts as the end of the answer",
+        _TRANSPORT,
+        """        if exchange.is_over:
+            # The end that was reached may be the one that the deadline made.
+            raise TimeoutError
+""",
+        "",
+    ),
+    Mutant(
+        "a connection with the rest of an answer in it is used again",
+        _TRANSPORT,
+        """        if not drained:
+            response.close()
+""",
+        "",
+    ),
+    Mutant(
+        "a connection that breaks in the middle of an answer is taken for one that went stale",
+        _TRANSPORT,
+        "if exchange.on_kept_connection and not exchange.answered:",
+        "if exchange.on_kept_connection:",
+    ),
+    Mutant(
+        "failures with successes between them count as failures in a row",
+        _TRANSPORT,
+        "self._failures = self._failures + 1 if failed else 0",
+        "self._failures = self._failures + 1 if failed else self._failures",
+    ),
+    Mutant(
+        "a blocked address can be told from a server that does not answer",
+        _TRANSPORT,
+        """            # As a failed connection does, so that what comes afterwards does not tell the two apart.
+            breaker.count(failed=True)
+""",
+        """            breaker.count(failed=False)
+""",
+    ),
+    Mutant(
+        "the breaker of a failing server is that of all integrations with it",
+        _TRANSPORT,
+        "breaker = _breaker(os.getpid(), _origin(url), route)",
+        "breaker = _breaker(os.getpid(), _origin(url), Route())",
+    ),
+    Mutant(
+        "a forked process goes on with its parent's connections",
+        _TRANSPORT,
+        "way = _way(os.getpid(), origin, route, context)",
+        "way = _way(0, origin, route, context)",
+    ),
+    Mutant(
+        "a proxy looks up the name itself",
+        _TRANSPORT,
+        "        if address is not None:\n            self._tunnel_host = str(address)\n",
+        "",
+    ),
+    Mutant(
+        "of several addresses only the first one is checked",
+        _REACHING,
+        "    for address in addresses:\n        if not policy.permits(address):",
+        "    for address in addresses[:1]:\n        if not policy.permits(address):",
+    ),
+    Mutant(
+        "this machine is reached by its address in the network",
+        _REACHING,
+        """        if address not in policy.test_addresses and _is_this_machine(address):
+            raise _blocked(host, "this machine")
+""",
+        "",
+    ),
+    Mutant(
+        "one address that swallows everything takes the time of all others",
+        _REACHING,
+        "share = max(deadline - time.monotonic(), 0.001) / (len(addresses) - position)",
+        "share = max(deadline - time.monotonic(), 0.001)",
+    ),
+    Mutant(
+        "TLS may be older than 1.2",
+        _TRUST,
+        "context.minimum_version = ssl.TLSVersion.TLSv1_2",
+        "context.minimum_version = ssl.TLSVersion.TLSv1",
+    ),
+    Mutant(
+        "the machine's certificate authorities are trusted besides the pasted ones",
+        _TRUST,
+        "    else:\n        _trust_the_machines(context)\n    return context",
+        "    _trust_the_machines(context)\n    return context",
+    ),
+    Mutant(
+        "a bundle of certificates that was changed is not read again",
+        _TRUST,
+        "changed = os.stat(verify).st_mtime_ns if isinstance(verify, str) and os.path.exists(verify) else 0",
+        "changed = 0",
+    ),
+    Mutant(
+        "a bundle that the environment names is trusted",
+        _TRUST,
+        "file = paths.openssl_cafile if os.path.exists(paths.openssl_cafile) else None",
+        "file = paths.cafile",
+    ),
+    Mutant(
+        "a field that the token endpoint repeats is accepted",
+        _ANSWERS,
+        """    if len(fields) != len(pairs):
+        raise BitbucketServerError("malformed_answer", "A field stands in it twice.")
+""",
+        "",
+    ),
+    Mutant(
+        "of a key that stands in a JSON object twice the last value counts",
+        _ANSWERS,
+        """    if len(document) != len(pairs):
+        raise ValueError("a key stands in an object twice")
+""",
+        "",
+    ),
+    Mutant(
+        "an empty refusal of the application itself is blamed on a person's account",
+        _ANSWERS,
+        "if status == 401 and not answer.body and is_asked_as_a_person:",
+        "if status == 401 and not answer.body:",
+    ),
+    Mutant(
+        "a token of no type is accepted as a bearer token",
+        _ANSWERS,
+        'if type(kind) is not str or kind.lower() != "bearer":',
+        'if type(kind) is str and kind.lower() != "bearer":',
+    ),
+    Mutant(
+        "a token may end at the moment when it is granted",
+        _ANSWERS,
+        "if type(value) is not int or not 0 < value < _LONGEST_LIFETIME:",
+        "if type(value) is not int or not 0 <= value < _LONGEST_LIFETIME:",
+    ),
+    Mutant(
+        "what a server calls its problem is passed on as it stands",
+        _ANSWERS,
+        'provider_code = reported if reported in OAUTH_PROBLEMS else "other"',
+        "provider_code = reported",
+    ),
+)
+
+_TESTS = (
+    Group(
+        (
+            "tests/unit/test_trust.py",
+            "tests/unit/test_transport.py",
+            "tests/unit/test_client.py",
+            "tests/unit/test_oauth2_client.py",
+            "tests/unit/test_rest.py",
+        )
+    ),
+    Group(
+        ("tests/flow/transport",),
+        about=(
+            _TRANSPORT,
+            _REACHING,
+            _TRUST,
+        ),
+    ),
+    Group(("tests/flow/test_calling_bitbucket.py",)),
+    Group(("tests/flow/test_checkup.py",), about=(_ANSWERS,)),
+    Group(("tests/security/test_answers.py",), "plain"),
+    Group(
+        ("tests/security/test_transport.py",),
+        "not django and not flask and not plain",
+        about=(
+            _TRANSPORT,
+            _REACHING,
+            _TRUST,
+        ),
+    ),
+)
+
+SUBJECT = Subject("transport", _MUTANTS, _TESTS)
