@@ -6,7 +6,7 @@ DEMO_VENV := .venv-demo
 # In parallel. At the end, a worker without tests takes some of another one's.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: FORCE demo test test-fast screenshots fuzz bench load lint clean
+.PHONY: FORCE demo test test-fast screenshots fuzz bench load mutants lint clean
 
 # Its own environment holds only what the demo imports. A port that is taken is reported before anything is installed.
 demo:
@@ -42,6 +42,11 @@ bench: $(VENV)/.installed
 # load.json and load.svg.
 load: $(VENV)/.installed
 	$(BIN)/python -m bench.load
+
+# Breaks the code in 222 places, one at a time, and asks the tests of each subject. Takes hours; keeps what it found in
+# mutants.json, and goes on there.
+mutants: $(VENV)/.installed
+	$(BIN)/python -m bench.mutants
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
