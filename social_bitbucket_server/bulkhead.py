@@ -31,6 +31,7 @@ _EARLY = 0.01  # seconds that a timer may ring before its time
 _LATE = 0.25  # seconds by which it rings late when this process, or the machine, is very busy
 _SHORT = 0.05  # seconds of a wait that is not looked at closely
 _BULKHEADS_KEPT = 4096
+_WEIGHT = 0.25  # of the newest value in an average
 
 
 def _is_number(value: object) -> bool:
@@ -86,6 +87,15 @@ class Limits:
         answers."""
         return self.patience * 2 / 3
 
+    @property
+    def crowd(self) -> int:
+        """Steps of one organization that are a crowd: half of a worker's threads. Eight people at once are none."""
+        return 2 * self.slow_steps
+
+    def is_brief(self, seconds: float, share: Share) -> bool:
+        """Return whether a step that has this *share* may wait for *seconds*, however many others do."""
+        return seconds < self.patience * share.fraction * 5 / 6
+
 
 DEFAULTS = Limits()
 """The limits without settings."""
@@ -93,15 +103,16 @@ DEFAULTS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a step may use of a whole login: a *fraction* of its seconds, and *requests*."""
+    """What a step may use of a whole login: a *fraction* of its seconds, and *requests*; it needs some *answers*."""
 
     fraction: float
     requests: int
+    answers: int
 
 
-BEGIN = Share(1 / 3, 2)
-CALLBACK = Share(2 / 3, MOST_REQUESTS - BEGIN.requests)
-WHOLE = Share(1, MOST_REQUESTS)
+BEGIN = Share(1 / 3, 2, answers=1)
+CALLBACK = Share(2 / 3, MOST_REQUESTS - BEGIN.requests, answers=3)
+WHOLE = Share(1, MOST_REQUESTS, answers=3)
 
 
 class Bulkhead:
@@ -109,21 +120,44 @@ class Bulkhead:
 
     Slow steps have *places*, as many as :attr:`Limits.slow_steps`. A step takes one when its patience is over. While
     the tenant's server is known to be slow, a step takes its place when it begins. Without a free place the step ends.
+
+    Steps without a place are in progress in any number as long as they are brief. Of others there may be a *crowd*, and
+    one more does not begin.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._taken = 0
+        self._in_progress = 0
         self._slow_until = 0.0
+        self._answered_at = 0.0
+        self._usual_answer = 0.0
+        self._usual_step: dict[Share, float] = {}
 
-    def enter(self, limits: Limits) -> bool:
+    def enter(self, limits: Limits, share: Share) -> bool:
         """Let a step begin; returns whether it has a place already. Raises ``server_overloaded``."""
         with self._lock:
-            if self._taken >= limits.slow_steps:
+            is_crowded = self._in_progress >= limits.crowd and not limits.is_brief(self._expected(share, limits), share)
+            if is_crowded or self._taken >= limits.slow_steps:
                 raise BitbucketServerError("server_overloaded")
             is_slow = self._slow_until - time.monotonic() > limits.patience
             self._taken += is_slow
+            self._in_progress += 1
             return is_slow
+
+    def _expected(self, share: Share, limits: Limits) -> float:
+        """Return how many seconds a step is going to wait, by what was seen in the last seconds of a login."""
+        if time.monotonic() - self._answered_at > limits.login_seconds:
+            return 0.0
+        return max(self._usual_step.get(share, 0.0), self._usual_answer * share.answers)
+
+    def leave(self, share: Share, waited: float | None) -> None:
+        """Let a step end that *waited* so many seconds in all, or asked nothing."""
+        with self._lock:
+            self._in_progress -= 1
+            if waited is not None:
+                usual = self._usual_step.get(share, waited)
+                self._usual_step[share] = usual + (waited - usual) * _WEIGHT
 
     def take_place(self, limits: Limits) -> bool:
         """Take a place for a step whose patience is over; returns whether one was free."""
@@ -144,16 +178,18 @@ class Bulkhead:
         threads than there are places, on average. Fast answers in between change nothing. A server that was slow is
         taken for fast again after the seconds of a login.
         """
-        if seconds > limits.slow_answer:
-            with self._lock:
-                now = time.monotonic()
+        with self._lock:
+            now = time.monotonic()
+            self._answered_at = now
+            self._usual_answer += (seconds - self._usual_answer) * _WEIGHT
+            if seconds > limits.slow_answer:
                 until = max(self._slow_until, now) + seconds / limits.slow_steps
                 self._slow_until = min(until, now + limits.login_seconds)
 
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to remember."""
-        return not self._taken and self._slow_until < time.monotonic()
+        return not self._in_progress and self._slow_until < time.monotonic()
 
 
 # The parent's locks and steps are none of a forked process.
@@ -187,11 +223,13 @@ class Budget:
     def __init__(self, bulkhead: Bulkhead, limits: Limits, share: Share = WHOLE) -> None:
         self._bulkhead = bulkhead
         self._limits = limits
+        self._share = share
         self._requests_left = share.requests
         self._waited = 0.0
         self._patience = limits.patience_for_one_answer
         self._deadline = time.monotonic() + limits.login_seconds * share.fraction
-        self._has_place = bulkhead.enter(limits)
+        self._has_place = bulkhead.enter(limits, share)
+        self._is_over = False
 
     @classmethod
     def of_one_request(cls, seconds: float) -> Budget:
@@ -206,6 +244,11 @@ class Budget:
 
     def end(self) -> None:
         """End the step; the server is asked no more."""
+        if self._is_over:
+            return
+        self._is_over = True
+        has_asked = self._requests_left < self._share.requests
+        self._bulkhead.leave(self._share, self._waited if has_asked else None)
         if self._has_place:
             self._has_place = False
             self._bulkhead.give_place_back()

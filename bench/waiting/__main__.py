@@ -23,7 +23,7 @@ from .application import ALICE
 from .people import Person, again_and_again, crowd, press_together
 
 # The crowd at a fast server shows what so many people cost by the processor alone.
-HOSTILE = ("fast", "9900ms", "hangs", "endless", "900ms")
+HOSTILE = ("fast", "9900ms", "hangs", "endless", "400ms", "endless-400ms", "900ms")
 HOSTILE_PEOPLE = 50
 EVERY = 6.0
 """Seconds from one login of a hostile address to the next: ten a minute, as applications limit them."""
@@ -72,7 +72,7 @@ def _hostile(port: int) -> None:
         failed = sum(ending != "logged in" for ending, _ in logins)
         login, page = max(took for _, took in logins), max(pages)
         print(
-            f"  beside {hostile:7} her slowest login {login - usual:5.2f} s longer, page {page - usual_page:5.2f} s; "
+            f"  beside {hostile:13} her slowest login {login - usual:5.2f} s longer, page {page - usual_page:5.2f} s; "
             f"{len(logins) - failed} of {len(logins)} logins; the others: {dict(endings)}"
         )
 

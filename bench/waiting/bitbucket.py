@@ -31,6 +31,7 @@ MANNERS = {
     "9900ms": Manner(9.9),
     "hangs": Manner(None),
     "endless": Manner(endless=True),
+    "endless-400ms": Manner(0.4, endless=True),
 }
 """By the context path."""
 

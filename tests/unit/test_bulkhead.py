@@ -225,7 +225,7 @@ def test_begin_and_callback_share_the_seconds_and_requests_of_a_login():
 
 
 def test_a_step_has_so_many_requests_and_no_more(ask):
-    budget = Budget(Bulkhead(), LIMITS, Share(1, 3))
+    budget = Budget(Bulkhead(), LIMITS, Share(1, 3, answers=3))
     for _ in range(3):
         ask(budget, 0)
     assert code_of(ask, budget, 0) == "conversation_too_long"
@@ -266,14 +266,14 @@ def test_what_was_slow_is_forgotten_after_a_while(clock, ask):
             ask(budget, 0.9)
             clock.now -= 0.9
     clock.now += 40 * 0.9 / LIMITS.slow_steps
-    assert len([Budget(room, LIMITS) for _ in range(16)]) == 16
+    assert len([Budget(room, LIMITS) for _ in range(LIMITS.crowd)]) == LIMITS.crowd > LIMITS.slow_steps
 
 
 def test_nothing_is_remembered_for_longer_than_a_login(clock, ask):
     room = Bulkhead()
     for _ in range(1000):
         room.count(9.9, LIMITS)
-    clock.now += LIMITS.login_seconds
+    clock.now += LIMITS.login_seconds + 1
     assert len([Budget(room, LIMITS) for _ in range(16)]) == 16
 
 
@@ -283,7 +283,69 @@ def test_one_slow_login_after_the_other_is_not_too_much(ask):
         with Budget(room, LIMITS) as budget:
             for _ in range(3):
                 ask(budget, 0.9)
-    assert len([Budget(room, LIMITS) for _ in range(16)]) == 16
+    assert len([Budget(room, LIMITS) for _ in range(8)]) == 8
+
+
+# Crowds
+
+
+def come_at_once(room, ask, people, share, answers):
+    """Let *people* do the same step one after the other; returns the bulkhead, which remembers how long they waited."""
+    for _ in range(people):
+        with Budget(room, LIMITS, share) as budget:
+            for seconds in answers:
+                ask(budget, seconds)
+    return room
+
+
+def how_many_begin(room, share):
+    """How many of twenty people at once may begin a step."""
+    budgets = []
+    for _ in range(20):
+        try:
+            budgets.append(Budget(room, LIMITS, share))
+        except BitbucketServerError:
+            break
+    for budget in budgets:
+        budget.end()
+    return len(budgets)
+
+
+@pytest.mark.parametrize(
+    ("share", "answers", "begin"),
+    [
+        (CALLBACK, [0.1] * 4, 20),
+        (CALLBACK, [0.4] * 4, 8),
+        (CALLBACK, [0.16] * 10, 8),
+        (BEGIN, [0.4], 20),
+        (BEGIN, [0.55], 8),
+        (WHOLE, [0.2] * 4, 20),
+        (WHOLE, [0.5] * 4, 8),
+    ],
+    ids=str,
+)
+def test_brief_steps_are_any_number_and_of_others_half_of_the_threads(ask, share, answers, begin):
+    room = come_at_once(Bulkhead(), ask, 12, share, answers)
+    assert how_many_begin(room, share) == begin
+    assert how_many_begin(room, share) == begin, "those that ended are counted no more"
+
+
+def test_how_long_callbacks_take_is_known_from_the_beginnings(ask):
+    room = come_at_once(Bulkhead(), ask, 12, BEGIN, [0.4])
+    assert how_many_begin(room, CALLBACK) == 8
+    assert how_many_begin(room, BEGIN) == 20
+
+
+def test_one_slow_answer_makes_no_slow_server(ask):
+    room = come_at_once(Bulkhead(), ask, 12, CALLBACK, [0.05] * 4)
+    come_at_once(room, ask, 1, CALLBACK, [0.9, 0.05, 0.05, 0.05])
+    assert how_many_begin(room, CALLBACK) == 20
+
+
+def test_a_server_that_is_fast_again_may_have_a_crowd_again(ask):
+    room = come_at_once(Bulkhead(), ask, 12, CALLBACK, [0.4] * 4)
+    come_at_once(room, ask, 8, CALLBACK, [0.05] * 4)
+    assert how_many_begin(room, CALLBACK) == 20
 
 
 # Tenants and processes

@@ -84,7 +84,7 @@ def test_the_calls_of_a_recheck_are_one_step(integration, server):
     server.scripts["/bitbucket/rest/api/latest/users"] = lambda received: Reply(
         f'{{"values": [], "isLastPage": false, "nextPageStart": {int(received.query["start"][0]) + 25}}}'
     )
-    budget = Budget(bulkhead_of(integration.tenant), bulkhead.DEFAULTS, bulkhead.Share(1, 4))
+    budget = Budget(bulkhead_of(integration.tenant), bulkhead.DEFAULTS, bulkhead.Share(1, 4, answers=3))
     rest = RestClient(Client(integration), Store(integration), budget=budget)
     assert code_of(standing.ask, rest, "ns:1", EVERYBODY, "") == "conversation_too_long"
     assert len(server.received) == 4
