@@ -21,6 +21,7 @@ def test_conditions_come_in_one_order():
     ("fields", "parameter"),
     [
         ({"groups": "developers"}, "ALLOW_GROUPS"),
+        ({"groups": "dev"}, "ALLOW_GROUPS"),
         ({"groups": [""]}, "ALLOW_GROUPS"),
         ({"groups": [" developers"]}, "ALLOW_GROUPS"),
         ({"groups": ["a\nb"]}, "ALLOW_GROUPS"),
