@@ -8,6 +8,8 @@ import re
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 IntegrationT = TypeVar("IntegrationT", bound=AnyIntegration)
 AnswerT = TypeVar("AnswerT")
 
+_DJANGO = "social_django.storage"
 _TOKEN = re.compile(r"[!-~]{1,255}")
 
 
@@ -367,18 +370,40 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         nothing is written.
         """
         uid: str = kwargs["response"]["uid"]
-        all_or_nothing = getattr(self.strategy.storage, "all_or_nothing", None)
         hold_integration = getattr(self.strategy, "hold_integration", None)
-        with (all_or_nothing or nullcontext)():
-            self._refuse_changed_integration(**kwargs)
-            if all_or_nothing is None and hold_integration is None:  # what the pipeline writes is not taken back
-                self._refuse_similar_identity(self.strategy.storage.user.get_social_auth(self.name, uid), uid)
-            person = super().run_authentication(*args, **kwargs)
-            self._refuse_similar_identity(getattr(person, "social_user", None), uid)
-            if hold_integration is not None:
-                hold_integration(kwargs["integration_id"])
-            self._refuse_changed_integration(**kwargs)
+        # A strategy that holds the integration has a transaction around all of this.
+        all_or_nothing = self._of_the_storage("all_or_nothing") if hold_integration is None else None
+        try:
+            with (all_or_nothing or nullcontext)():
+                self._refuse_changed_integration(**kwargs)
+                if all_or_nothing is None and hold_integration is None:  # what the pipeline writes is not taken back
+                    self._refuse_similar_identity(self.strategy.storage.user.get_social_auth(self.name, uid), uid)
+                person = super().run_authentication(*args, **kwargs)
+                self._refuse_similar_identity(getattr(person, "social_user", None), uid)
+                if hold_integration is not None:
+                    hold_integration(kwargs["integration_id"])
+                self._refuse_changed_integration(**kwargs)
+        except Exception as error:
+            if all_or_nothing is not None and self._is_about_similar_identity(error, uid):
+                problem = BitbucketServerError("identity_similar", parameter="namespace")
+                raise problem.as_social_error(self, "pipeline") from error
+            raise
         return person
+
+    def _of_the_storage(self, name: str) -> Callable[..., Any] | None:
+        """Return what the storage does besides social-core's interface: by itself, or for social_django's by
+        :mod:`.django.storage`."""
+        storage = self.strategy.storage
+        own = getattr(storage, name, None)
+        if own is not None or not any(base.__module__ == _DJANGO for base in getattr(storage, "__mro__", ())):
+            return cast("Callable[..., Any] | None", own)
+        of_django = getattr(import_module(f"{__package__}.django.storage"), name, None)
+        return None if of_django is None else partial(of_django, storage)
+
+    def _is_about_similar_identity(self, error: Exception, uid: str) -> bool:
+        has_similar_identity = self._of_the_storage("has_similar_identity")
+        is_refused_by_the_database = self.strategy.storage.is_integrity_error(error)
+        return is_refused_by_the_database and has_similar_identity is not None and has_similar_identity(self.name, uid)
 
     def _refuse_similar_identity(self, identity: UserMixin | None, uid: str) -> None:
         if identity is not None and identity.provider == self.name and str(identity.uid) != uid:

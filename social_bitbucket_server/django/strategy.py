@@ -10,13 +10,14 @@ from django.db import IntegrityError
 from django.http import HttpResponseRedirect, QueryDict
 from django.utils.datastructures import MultiValueDict
 from django.utils.http import url_has_allowed_host_and_scheme
-from social_django.models import UserSocialAuth
 from social_django.strategy import DjangoStrategy as StockDjangoStrategy
+from social_django.utils import Storage
 
 from ..pending import LONGEST_NEXT
 from ..problems import BitbucketServerError
 from ..secret import Secret, opaque, plain
 from . import configuration, integrations, key_rotation
+from .storage import has_similar_identity
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -75,7 +76,7 @@ class DjangoStrategy(StockDjangoStrategy):
             with integrations.all_or_nothing():
                 user: Any = super().authenticate(backend, **kwargs)
         except IntegrityError as error:
-            if self._is_similar_to_another(backend.name, kwargs["response"]["uid"]):
+            if has_similar_identity(Storage, backend.name, kwargs["response"]["uid"]):
                 problem = BitbucketServerError("identity_similar", parameter="namespace")
                 raise problem.as_social_error(backend, "pipeline") from error
             raise
@@ -83,11 +84,6 @@ class DjangoStrategy(StockDjangoStrategy):
         if is_person and not user.is_active and not self.setting("ALLOW_INACTIVE_USERS_LOGIN", False, backend):
             raise BitbucketServerError("person_inactive").as_social_error(backend, "pipeline")
         return user
-
-    def _is_similar_to_another(self, provider: str, uid: str) -> bool:
-        """Return whether the database takes another identity for this one, because it compares without case."""
-        found = UserSocialAuth.objects.filter(provider=provider, uid=uid).values_list("uid", flat=True)
-        return bool(found) and uid not in found
 
     def hold_integration(self, integration_id: str) -> None:
         """Let nobody change the integration until the login is written, and note what its session is bound to."""

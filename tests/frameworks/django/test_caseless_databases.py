@@ -36,7 +36,7 @@ def test_people_of_a_namespace_of_other_case_are_not_an_integrations_own(acme):
     assert {identity.uid for identity in UserSocialAuth.objects.all()} == {"ACME:1", "other-acme:1"}
 
 
-LOG_IN = """\
+WITHOUT_CASE = """\
 import json
 
 from django.core.checks import Tags, run_checks
@@ -53,7 +53,9 @@ with connection.cursor() as cursor:
 connection.close()
 with connection.cursor() as cursor:
     cursor.execute("REINDEX")
+"""
 
+LOG_IN = """\
 from django.contrib.auth import get_user_model
 from social_bitbucket_server.django.models import Event, Integration
 from social_bitbucket_server.sandbox import Sandbox
@@ -80,11 +82,59 @@ print(json.dumps({
 @pytest.mark.program
 def test_somebody_with_the_same_number_in_a_namespace_of_other_case_is_refused(tmp_path):
     settings = f"DATABASES['default']['NAME'] = {str(tmp_path / 'db')!r}"
-    assert run_with(settings, LOG_IN, tmp_path) == {
+    assert run_with(settings, WITHOUT_CASE + LOG_IN, tmp_path) == {
         "statuses": [303, 503, 303],
         "problem": "identity_similar",
         "uids": ["acme:2"],
         "users": 1,
         "names": ["jane", "nobody"],
         "warned": ["social_bitbucket_server.W005"],
+    }
+
+
+LOG_IN_BY_STOCK_VIEWS = """\
+from django.contrib.auth import get_user_model
+from django.test import override_settings
+from social_bitbucket_server.django.models import Event
+from social_bitbucket_server.keys import PrivateKey
+from social_bitbucket_server.sandbox import Sandbox
+from social_django.models import UserSocialAuth
+from tests.frameworks.django.test_single_server import Person
+
+class Stranger(Person):
+    fields = {"integration": "acme"}
+
+key = PrivateKey.generate()
+gone = get_user_model().objects.create_user("gone")
+UserSocialAuth.objects.create(user=gone, provider="bitbucket-server", uid="acme:2")
+with Sandbox() as sandbox:
+    sandbox.link(consumer_key="app", public_key=key.public.pem)
+    fields = {"url": sandbox.url, "consumer_key": "app", "private_key": key.pem(), "namespace": "Acme"}
+    with override_settings(SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS={"acme": fields}):
+        stranger = Stranger()
+        status = stranger.come_back(sandbox).status_code
+print(json.dumps({
+    "status": status,
+    "problem": Event.objects.exclude(problem="").get().problem,
+    "uids": list(UserSocialAuth.objects.values_list("uid", flat=True)),
+    "users": list(get_user_model().objects.values_list("username", flat=True)),
+    "name": stranger.name,
+}))
+"""
+
+
+@pytest.mark.program
+def test_social_djangos_own_views_refuse_somebody_whose_uid_differs_in_case_alone(tmp_path):
+    settings = f"""
+        DATABASES["default"]["NAME"] = {str(tmp_path / "db")!r}
+        ROOT_URLCONF = "tests.frameworks.django.single_urls"
+        SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN = "http://testserver"
+        SOCIAL_AUTH_BITBUCKET_SERVER_TEST_ADDRESSES = []
+    """
+    assert run_with(settings, WITHOUT_CASE + LOG_IN_BY_STOCK_VIEWS, tmp_path) == {
+        "status": 503,
+        "problem": "identity_similar",
+        "uids": ["acme:2"],
+        "users": ["gone"],
+        "name": "nobody",
     }

@@ -2,6 +2,8 @@
 
 import re
 import threading
+from contextlib import ExitStack
+from typing import ClassVar
 
 import pytest
 import requests
@@ -27,11 +29,13 @@ BY_EMAIL = "social_core.pipeline.social_auth.associate_by_email"
 
 
 class Person(Visitor):
-    """A browser that begins at social_django's address."""
+    """A browser that begins at social_django's address, with these *fields*."""
+
+    fields: ClassVar[dict[str, str]] = {}
 
     def begin(self):
         self.client.cookies["csrftoken"] = token = _get_new_csrf_string()
-        return self.client.post(BEGIN, {"csrfmiddlewaretoken": token})
+        return self.client.post(BEGIN, {"csrfmiddlewaretoken": token, **self.fields})
 
     def come_back(self, sandbox, user="jane", *, allow=True):
         return self.open(sandbox.authorize(self.begin()["Location"], user=user, allow=allow))
@@ -157,6 +161,47 @@ def test_a_callback_attaches_nothing_to_whoever_is_logged_in(person, single):
     assert newest_event().problem == "another_person"
     assert not UserSocialAuth.objects.exists()
     assert person.name == "root"
+
+
+@pytest.fixture
+def changed_while_the_account_is_made(single, monkeypatch):
+    """The consumer key is another one as soon as the identity is written."""
+    make = UserSocialAuth.create_social_auth
+    with ExitStack() as changes:
+
+        def make_and_change(*arguments, **options):
+            identity = make(*arguments, **options)
+            changes.enter_context(override_settings(SOCIAL_AUTH_BITBUCKET_SERVER_KEY="another"))
+            return identity
+
+        monkeypatch.setattr(UserSocialAuth, "create_social_auth", make_and_change)
+        yield
+
+
+@pytest.mark.usefixtures("changed_while_the_account_is_made")
+def test_a_login_whose_server_changed_while_it_was_written_leaves_nobody(person, single):
+    assert person.come_back(single).status_code == 400
+    assert newest_event().problem == "integration_changed"
+    assert not UserSocialAuth.objects.exists()
+    assert not get_user_model().objects.exists()
+    assert person.name == "nobody"
+
+
+def test_a_known_person_whose_server_changed_while_they_logged_in_is_as_before(person, single, monkeypatch):
+    person.come_back(single)
+    before = UserSocialAuth.objects.values().get()
+    keep = UserSocialAuth.set_extra_data
+    with ExitStack() as changes:
+
+        def keep_and_change(identity, extra_data=None):
+            keep(identity, {**extra_data, "url": "of another"})
+            changes.enter_context(override_settings(SOCIAL_AUTH_BITBUCKET_SERVER_KEY="another"))
+
+        monkeypatch.setattr(UserSocialAuth, "set_extra_data", keep_and_change)
+        stranger = Person()
+        assert stranger.come_back(single).status_code == 400
+    assert stranger.name == "nobody"
+    assert UserSocialAuth.objects.values().get() == before
 
 
 @pytest.fixture

@@ -1,0 +1,33 @@
+"""What a login asks of social_django's storage besides social-core's interface.
+
+It needs no model of this package, so it also serves projects that use social_django's own views alone.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from django.db import router, transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from social_django.storage import BaseDjangoStorage
+
+
+@contextmanager
+def all_or_nothing(storage: type[BaseDjangoStorage]) -> Iterator[None]:
+    """Commit the users and identities that are written inside, or take all of them back with an exception."""
+    models: tuple[Any, ...] = (storage.user.user_model(), storage.user)
+    aliases = dict.fromkeys(map(router.db_for_write, models))
+    with ExitStack() as transactions:
+        for alias in aliases:
+            transactions.enter_context(transaction.atomic(using=alias))
+        yield
+
+
+def has_similar_identity(storage: type[BaseDjangoStorage], provider: str, uid: str) -> bool:
+    """Return whether the database takes another identity for this one, because it compares without case."""
+    found = storage.user.objects.filter(provider=provider, uid=uid).values_list("uid", flat=True)
+    return bool(found) and uid not in found
