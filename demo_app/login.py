@@ -10,6 +10,7 @@ from flask import Blueprint, abort, flash, g, redirect, request, session, url_fo
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from social_core.backends.base import BaseAuth
+from social_core.exceptions import AuthPolicyError
 from werkzeug.wrappers import Response
 
 from social_bitbucket_server import flask as bitbucket
@@ -118,14 +119,8 @@ def _complete(integration: str, oauth: OAuth) -> ResponseReturnValue:
         return trials.complete(record, callback_path, oauth)
     refusal = login_ways.refusal(record)
     if refusal:
-        audit.record(
-            "login.failure",
-            outcome="failure",
-            problem=refusal,
-            integration_id=record.id,
-            upgrade=g.is_of_an_upgrade or None,
-        )
-        return redirect(url_for("organization.login", slug=record.organization.slug), 303)
+        context = {"problem": refusal}
+        raise AuthPolicyError(None, code="authentication_disallowed", stage="callback", context=context)
     wanted = session.get("next")
     bitbucket.complete(callback_path, login=_log_in, connected=_say_connected, backend=oauth.backend)
     return redirect(navigation.after_login(g.organization, wanted), 303)

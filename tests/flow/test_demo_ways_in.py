@@ -122,7 +122,10 @@ def test_a_closed_link_lets_nobody_in_but_the_owner_and_ends_no_session(demo, ow
     begun = kim.begin(acme)
     owner.post(f"{LOGIN}/link", LOGIN, action="close")
     assert "closed the login link" in kim.get("/o/acme/login").words
-    assert kim.get(sandbox.authorize(begun.location, user="kim")).location == "/o/acme/login"
+    page = kim.get(sandbox.authorize(begun.location, user="kim"))
+    assert page.status == 403
+    assert "The login link was closed while the login was under way" in page.words
+    assert "This is for your organization's owner" in page.words
     assert jane.get("/o/acme/account").status == 200
     assert demo.visitor().log_owner_in("acme").status == 303
     owner.post(f"{LOGIN}/link", LOGIN, action="open")
@@ -175,7 +178,9 @@ def test_enforcing_closes_the_other_ways_and_ends_their_sessions(demo, owner, ac
     assert owner.get(LOGIN).status == 200
     assert kim.get("/o/acme/account").status == 303
     assert second_owner.get(LOGIN).status == 303
-    assert late.get(other_sandbox.authorize(begun.location, user="jane")).location == "/o/acme/login"
+    page = late.get(other_sandbox.authorize(begun.location, user="jane"))
+    assert page.status == 403
+    assert "Log in through that integration." in page.words
     assert "Another integration was made the only way in while the login was under way." in owner.get(other).words
     login_page = demo.visitor().get("/o/acme/login").words
     assert "Log in with Bitbucket" in login_page
