@@ -12,7 +12,7 @@ from social_core.backends.bitbucket_datacenter import BitbucketDataCenterOAuth2
 from social_core.backends.oauth import BaseOAuth1
 from social_core.utils import module_member
 
-from .bulkhead import BEGIN, CALLBACK, Budget
+from .bulkhead import BEGIN, Budget
 from .configuration import (
     find_integration,
     find_oauth2_integration,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from .client import Client
     from .oauth2_client import OAuth2Client
+    from .pending import PendingLogin
 
 _CODE = re.compile(r"[!-~]{1,1024}")
 _SCOPES = re.compile(r"[A-Z_]{1,64}")
@@ -76,11 +77,10 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
     def auth_complete(self, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Finish the login that the browser came back from; returns what core's pipeline returns."""
         with self._problems("callback"):
-            integration, request_token, verifier, connects = self._callback(kwargs.get("user"))
-            kwargs["configuration"] = self._configuration_of(integration)
-            budget = self._budget(integration, CALLBACK)
+            integration, request_token, verifier, connects, budget = self._callback(kwargs.get("user"))
         with budget:
             with self._problems("token_exchange"):
+                kwargs["configuration"] = self._configuration_of(integration)
                 integration, access_token = self.ask(
                     integration, lambda client: client.access_token(request_token, verifier), budget
                 )
@@ -122,8 +122,8 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
         if accepted:
             (module_member(accepted) if isinstance(accepted, str) else accepted)(integration)
 
-    def _callback(self, user: UserProtocol | None) -> tuple[Integration, Secret, Secret, bool]:
-        """Everything is compared before any call goes out, and the login is consumed whatever the outcome."""
+    def _callback(self, user: UserProtocol | None) -> tuple[Integration, Secret, Secret, bool, Budget]:
+        """Everything is compared before any call goes out, and the login is consumed whatever the server answers."""
         from .answers import DENIED  # a process needs it that logs people in
 
         refusal = self.data.get("oauth_problem")
@@ -131,13 +131,13 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
             "oauth_token", absent="login_not_pending" if refusal else "callback_parameter_missing"
         )
         verifier = Secret() if refusal else self._parameter("oauth_verifier")
-        integration, pending = self._finish(request_token, user)
-        connects = bool(pending.connects_to)
         if verifier == DENIED or refusal == "user_refused":
-            raise BitbucketServerError("login_declined", facts={"purpose": "connect"} if connects else None)
+            raise _declined(self._finish_refused(request_token, user))
         if refusal:
+            self._finish_refused(request_token, user)
             raise BitbucketServerError("oauth_problem", provider_code="other")
-        return integration, request_token, verifier, connects
+        integration, pending, budget = self._finish(request_token, user)
+        return integration, request_token, verifier, bool(pending.connects_to), budget
 
     def unauthorized_token(self) -> Never:
         """Core's own way of asking signs with HMAC; begin with :meth:`auth_url`."""
@@ -146,6 +146,11 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
     def oauth_auth(self, *args: Any, **kwargs: Any) -> Never:  # noqa: ARG002  # core's signature
         """Core's own way of signing adds callback and verifier to every call; use :class:`~.client.Client`."""
         self._unsupported("oauth_auth")
+
+
+def _declined(pending: PendingLogin) -> BitbucketServerError:
+    """Return the problem of a login that the person declined in Bitbucket."""
+    return BitbucketServerError("login_declined", facts={"purpose": "connect"} if pending.connects_to else None)
 
 
 def _may_be_about_the_key(refusal: BitbucketServerError, integration: Integration, successor: Integration) -> bool:
@@ -219,29 +224,28 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
     def auth_complete(self, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Finish the login that the browser came back from; returns what core's pipeline returns."""
         with self._problems("callback"):
-            integration, code, code_verifier, connects = self._callback(kwargs.get("user"))
-            kwargs["configuration"] = self._configuration_of(integration)
-            callback = self.callback_url(integration)
-            budget = self._budget(integration, CALLBACK)
+            integration, code, code_verifier, connects, budget = self._callback(kwargs.get("user"))
         with budget:
             with self._problems("token_exchange"):
+                kwargs["configuration"] = self._configuration_of(integration)
+                callback = self.callback_url(integration)
                 client = self.client(integration).within(budget)
                 access_token = client.access_token(code, callback, code_verifier)
             return self.do_auth(
                 access_token, *args, integration=integration, connects=connects, budget=budget, **kwargs
             )
 
-    def _callback(self, user: UserProtocol | None) -> tuple[OAuth2Integration, Secret, Secret, bool]:
-        """Everything is compared before any call goes out, and the login is consumed whatever the outcome."""
+    def _callback(self, user: UserProtocol | None) -> tuple[OAuth2Integration, Secret, Secret, bool, Budget]:
+        """Everything is compared before any call goes out, and the login is consumed whatever the server answers."""
         refusal = self.data.get("error")
         state = self._parameter("state", absent="login_not_pending" if refusal else "callback_parameter_missing")
         code = Secret() if refusal else self._parameter("code", shape=_CODE)
-        integration, pending = self._finish(state, user)
-        connects = bool(pending.connects_to)
         if refusal == "access_denied":
-            raise BitbucketServerError("login_declined", facts={"purpose": "connect"} if connects else None)
+            raise _declined(self._finish_refused(state, user))
         if refusal:
             from .answers import oauth2_problem  # as above
 
+            self._finish_refused(state, user)
             raise oauth2_problem(refusal)
-        return integration, code, Secret(pending.code_verifier), connects
+        integration, pending, budget = self._finish(state, user)
+        return integration, code, Secret(pending.code_verifier), bool(pending.connects_to), budget

@@ -253,17 +253,42 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             token, integration.id, binding, self._connects_to, code_verifier, is_trial=self._is_trial
         )
 
-    def _finish(self, token: str, user: UserProtocol | None) -> tuple[IntegrationT, PendingLogin]:
+    def _finish(self, token: str, user: UserProtocol | None) -> tuple[IntegrationT, PendingLogin, Budget]:
         """Take the login with this *token* out, and compare everything that must be as it was when the login began.
+        Returns the budget for what has to be asked now; the caller ends it.
 
-        At another integration's address it stays under way: its own answer may still come to the right one. Raises
-        ``login_mixed_up``, ``integration_changed``, ``person_changed`` and the problems of a login that is not pending.
+        At another integration's address, and while there are too many steps at the server, it stays under way: then
+        the right address, or the next attempt, still finishes it. Raises ``login_mixed_up``, ``server_overloaded``,
+        ``integration_changed``, ``person_changed`` and the problems of a login that is not pending.
         """
+        integration = self._coming_back_to(token)
+        budget = self._budget(integration, CALLBACK)
+        try:
+            begun, pending = self._take_out(token, integration, user)
+        except BaseException:
+            budget.end()
+            raise
+        return begun, pending, budget
+
+    def _finish_refused(self, token: str, user: UserProtocol | None) -> PendingLogin:
+        """Take out the login with this *token*, for which no server has to be asked. Raises the same, but for
+        ``server_overloaded``."""
+        return self._take_out(token, self._coming_back_to(token), user)[1]
+
+    def _coming_back_to(self, token: str) -> IntegrationT:
+        """Return the integration of the login that is pending with this *token*, as it is now."""
         pending = self._pending_logins.find(token)
-        if pending is not None and not self._is_at_its_own_address(pending):
+        if pending is None:
+            raise BitbucketServerError("login_not_pending")
+        if not self._is_at_its_own_address(pending):
             raise BitbucketServerError("login_mixed_up")
+        return self.chosen_integration()
+
+    def _take_out(
+        self, token: str, integration: IntegrationT, user: UserProtocol | None
+    ) -> tuple[IntegrationT, PendingLogin]:
+        """Return also the *integration* with the credentials that the login began with."""
         pending = self._pending_logins.finish(token)
-        integration = self.chosen_integration()
         callback = self.callback_url(integration)
         known = self.may_have_begun_with(integration)
         begun = next((one for one in known if self._binding(one, callback) == pending.binding), None)

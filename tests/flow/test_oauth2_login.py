@@ -9,6 +9,7 @@ import logging
 import re
 import traceback
 from types import SimpleNamespace
+from unittest.mock import Mock
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -17,6 +18,7 @@ from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 
 from social_bitbucket_server import backends, login_backend, oauth2_client, pending, profile
 from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.bulkhead import Bulkhead
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.problems import BitbucketServerError
@@ -236,6 +238,15 @@ def test_a_replayed_callback_is_refused_before_anything_is_asked(host, browser, 
     assert browser.open(address).status_code == 400
     assert host.problem == "login_not_pending"
     assert len(sandbox.requests.to("/token")) == 1
+
+
+def test_a_callback_that_found_no_room_can_be_opened_again(host, browser, sandbox, monkeypatch):
+    address = sandbox.authorize(browser.begin(begin_path()).location)
+    with monkeypatch.context() as full:
+        full.setattr(Bulkhead, "enter", Mock(side_effect=BitbucketServerError("server_overloaded")))
+        assert browser.open(address).status_code == 503
+    assert not sandbox.requests.to("/token")
+    assert browser.open(address).status_code == 303
 
 
 def test_a_callback_in_another_browser_is_refused(host, browser, sandbox):

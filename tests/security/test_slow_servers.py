@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -27,6 +29,8 @@ from tests.security.world import (
     REQUEST_TOKEN,
     USERS,
     FakeBitbucket,
+    Place,
+    World,
     everywhere,
 )
 
@@ -184,6 +188,42 @@ def test_steps_that_ended_hold_no_place(world, monkeypatch):
     assert world.stranger().log_in(world.b, "mallory").status == 502
     world.fb.scripts.clear()
     assert world.stranger().log_in(world.b, "mallory").status == 303
+
+
+@contextmanager
+def no_room_for_steps_at(world: World, place: Place) -> Iterator[None]:
+    """All places of the organization's slow steps are taken."""
+    room, limits = bulkhead.bulkhead_of(world.find(place).tenant), bulkhead.DEFAULTS
+    while room.take_place(limits):
+        pass
+    yield
+    for _ in range(limits.slow_steps):
+        room.give_place_back()
+
+
+@row(41, 112)
+@everywhere
+def test_a_login_that_found_no_room_can_be_finished_afterwards(world):
+    browser = world.browser()
+    token, verifier = world.fa.authorize(browser.begin(world.a).location, "alice")
+    callback = world.a.callback(oauth_token=token, oauth_verifier=verifier)
+    with no_room_for_steps_at(world, world.a), world.nothing_new():
+        assert [browser.get(callback).status for _ in range(2)] == [503, 503]
+    assert world.fa.count(ACCESS_TOKEN) == 0
+    assert browser.get(callback).status == 303
+    with no_room_for_steps_at(world, world.a):
+        assert browser.get(callback).status == 400
+    assert world.fa.count(ACCESS_TOKEN) == 1
+
+
+@row(36, 112)
+@everywhere
+def test_a_declined_login_needs_no_room(world):
+    browser = world.browser()
+    token, _ = world.fa.authorize(browser.begin(world.a).location, "alice")
+    with no_room_for_steps_at(world, world.a):
+        assert browser.get(world.a.callback(oauth_token=token, oauth_verifier="denied")).status < 500
+        assert browser.get(world.a.callback(oauth_token=token, oauth_verifier="denied")).status == 400
 
 
 @row(113)
