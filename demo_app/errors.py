@@ -18,7 +18,7 @@ from social_core.exceptions import (
 )
 from werkzeug.exceptions import HTTPException
 
-from social_bitbucket_server.problems import PROBLEMS, Problem, Who, http_status
+from social_bitbucket_server.problems import PROBLEMS, Problem, Who, http_status, when_to_try_again
 
 from . import access, audit, database, people
 from .config import Settings
@@ -27,7 +27,6 @@ from .security_headers import ForeignFormError, WrongHostError
 from .words import duration
 
 _LOG = logging.getLogger(__name__)
-_SECONDS_TO_WAIT = 60
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
     return _page(
         words,
         status,
-        {"Retry-After": str(_SECONDS_TO_WAIT)} if status == 503 else {},
+        when_to_try_again(error),
         # What keeps everybody out is told in words of its own; one person's account is that person's matter.
         needs_mending=words.who != Who.PERSON and not isinstance(error, AuthPolicyError),
     )

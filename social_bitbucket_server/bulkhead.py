@@ -135,11 +135,11 @@ class Bulkhead:
         self._usual_step: dict[Share, float] = {}
 
     def enter(self, limits: Limits, share: Share) -> bool:
-        """Let a step begin; returns whether it has a place already. Raises ``server_overloaded``."""
+        """Let a step begin; returns whether it has a place already. Raises ``server_busy``."""
         with self._lock:
             is_crowded = self._in_progress >= limits.crowd and not limits.is_brief(self._expected(share, limits), share)
             if is_crowded or self._taken >= limits.slow_steps:
-                raise BitbucketServerError("server_overloaded")
+                raise BitbucketServerError("server_busy")
             is_slow = self._slow_until - time.monotonic() > limits.patience
             self._taken += is_slow
             self._in_progress += 1
@@ -217,7 +217,7 @@ def forget() -> None:
 class Budget:
     """What one step may still cost: time, requests, and a thread that waits. Use it as a context manager.
 
-    The step is begun with it. Raises ``server_overloaded`` where *bulkhead* has no room.
+    The step is begun with it. Raises ``server_busy`` where *bulkhead* has no room.
     """
 
     def __init__(self, bulkhead: Bulkhead, limits: Limits, share: Share = WHOLE) -> None:
@@ -281,7 +281,7 @@ class Budget:
 
         *block* gets the seconds that it may wait, and raises TimeoutError after them. Where patience is over before the
         *deadline*, *block* is called again, if the step gets a place. *lag* tells how many seconds ago the last sign of
-        the server came in, or ``None``. Raises TimeoutError after the deadline, and ``server_overloaded`` without a
+        the server came in, or ``None``. Raises TimeoutError after the deadline, and ``server_busy`` without a
         place.
 
         What counts as waiting is the time that the server took. In a busy process a thread also waits for others.
@@ -335,5 +335,5 @@ class Budget:
             return max(left, _EARLY)
         self._has_place = self._bulkhead.take_place(self._limits)
         if not self._has_place:
-            raise BitbucketServerError("server_overloaded")
+            raise BitbucketServerError("server_busy")
         return self._limits.login_seconds

@@ -227,7 +227,7 @@ class _Walk:
         try:
             self._addresses = self._wait(lambda seconds: look_up(self._server.host, self._route.policy, seconds))
         except (OSError, BitbucketServerError) as error:
-            if isinstance(error, BitbucketServerError) and error.code == "server_overloaded":
+            if isinstance(error, BitbucketServerError) and error.code == "server_busy":
                 raise
             # In the same words whether there is no such name or its addresses are not for this application.
             raise BitbucketServerError("name_not_found") from error

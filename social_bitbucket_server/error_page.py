@@ -7,12 +7,11 @@ import logging
 import secrets
 from dataclasses import dataclass
 from html import escape
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from social_core.exceptions import AuthConfigurationError
 
-from .problems import PROBLEMS, Who, http_status, problem_to_show
+from .problems import PROBLEMS, Who, http_status, problem_to_show, when_to_try_again
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["ErrorPage", "error_page", "reference"]
 
 _LOG = logging.getLogger(__name__)
-_SECONDS_TO_WAIT = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +50,7 @@ def error_page(error: SocialAuthBaseException, login_page: str = "/") -> ErrorPa
         "Cache-Control": "no-store",
         "Referrer-Policy": "no-referrer",
     }
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = str(_SECONDS_TO_WAIT)
-    return ErrorPage(body, status, headers)
+    return ErrorPage(body, status, headers | when_to_try_again(error))
 
 
 def reference(error: SocialAuthBaseException) -> str:

@@ -105,7 +105,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         return Limits.read(self.setting)
 
     def _budget(self, integration: IntegrationT, share: Share) -> Budget:
-        """Begin a step at the server of *integration*. Raises ``server_overloaded``."""
+        """Begin a step at the server of *integration*. Raises ``server_busy``."""
         return Budget(bulkhead_of(integration.tenant), self.limits, share)
 
     # Which server
@@ -258,7 +258,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         Returns the budget for what has to be asked now; the caller ends it.
 
         At another integration's address, and while there are too many steps at the server, it stays under way: then
-        the right address, or the next attempt, still finishes it. Raises ``login_mixed_up``, ``server_overloaded``,
+        the right address, or the next attempt, still finishes it. Raises ``login_mixed_up``, ``server_busy``,
         ``integration_changed``, ``person_changed`` and the problems of a login that is not pending.
         """
         integration = self._coming_back_to(token)
@@ -272,7 +272,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     def _finish_refused(self, token: str, user: UserProtocol | None) -> PendingLogin:
         """Take out the login with this *token*, for which no server has to be asked. Raises the same, but for
-        ``server_overloaded``."""
+        ``server_busy``."""
         return self._take_out(token, self._coming_back_to(token), user)[1]
 
     def _coming_back_to(self, token: str) -> IntegrationT:

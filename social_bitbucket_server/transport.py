@@ -119,7 +119,7 @@ def send(
     gone stale. *regardless* of failures just now, which otherwise keep requests from being sent for a moment. *budget*:
     of the step that the request belongs to; by default the request may wait for its whole *timeout*. Raises
     ``connection_failed``, ``tls_error``, ``timeout``, ``malformed_answer``, ``address_blocked``, ``server_overloaded``,
-    ``conversation_too_long``, and :class:`ConnectionWentStale`.
+    ``server_busy``, ``conversation_too_long``, and :class:`ConnectionWentStale`.
     """
     breaker = _breaker(os.getpid(), _origin(url), route)
     if not regardless:

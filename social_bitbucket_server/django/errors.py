@@ -14,7 +14,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
 from social_core.exceptions import AuthCanceled, SocialAuthBaseException
 
-from ..problems import Who, http_status, problem_to_show
+from ..problems import Who, http_status, problem_to_show, when_to_try_again
 from . import events
 from .models import Happening
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .models import AbstractIntegration
 
 _MIXED_UP = frozenset({"login_mixed_up", "token_of_another_login"})
-_SECONDS_TO_WAIT = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +59,8 @@ def show_error(
     response = render(request, "social_bitbucket_server/error.html", context, status=status)
     add_never_cache_headers(response)
     response["Referrer-Policy"] = "no-referrer"
-    if status == 503:
-        response["Retry-After"] = str(_SECONDS_TO_WAIT)
+    for name, value in when_to_try_again(error).items():
+        response[name] = value
     return response
 
 

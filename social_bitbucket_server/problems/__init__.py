@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from social_core.exceptions import (
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from social_core.backends.base import BaseAuth
 
-__all__ = ["PROBLEMS", "BitbucketServerError", "Problem", "Who", "http_status", "problem_to_show"]
+__all__ = ["PROBLEMS", "BitbucketServerError", "Problem", "Who", "http_status", "problem_to_show", "when_to_try_again"]
 
 PROBLEMS: dict[str, Problem] = {
     problem.code: problem for table in (settings, reaching, oauth, login) for problem in table.PROBLEMS
@@ -101,6 +102,19 @@ def http_status(error: SocialAuthBaseException) -> int:
     return 400
 
 
+def when_to_try_again(error: SocialAuthBaseException) -> dict[str, str]:
+    """Return the headers that say when to try again, if waiting helps.
+
+    A callback that found no room left its login under way, so the browser opens it again by itself.
+    """
+    if http_status(error) != HTTPStatus.SERVICE_UNAVAILABLE:
+        return {}
+    if error.context.get("problem") != "server_busy":
+        return {"Retry-After": str(_SECONDS_TO_WAIT)}
+    seconds = str(_SECONDS_IN_TURN)
+    return {"Retry-After": seconds, **({"Refresh": seconds} if error.stage == "callback" else {})}
+
+
 def problem_to_show(error: SocialAuthBaseException) -> Problem | None:
     """What a page says about *error*; ``None`` where it is none of ours.
 
@@ -116,6 +130,8 @@ def problem_to_show(error: SocialAuthBaseException) -> Problem | None:
     return PROBLEMS.get(code)
 
 
+_SECONDS_TO_WAIT = 60
+_SECONDS_IN_TURN = 5
 _STATUS_BY_FAMILY: dict[type[SocialAuthBaseException], int] = {
     AuthInputError: 400,
     AuthSessionError: 400,

@@ -60,9 +60,18 @@ PROBLEMS = (
     Problem(
         "server_overloaded",
         "The Bitbucket Server is not answering at the moment.",
-        "Several requests to it failed, or several people already wait a long time for its answers. Others are turned "
-        "away, so that a slow server does not hold up the whole application.",
+        "Several requests to it failed, one after the other. For a few seconds no more are sent.",
         "Try again in a minute.",
+        Who.PERSON,
+        AuthProviderError,
+        "rate_limited",
+    ),
+    Problem(
+        "server_busy",
+        "Many people are waiting for the Bitbucket Server.",
+        "Its answers take long, and as many people of the organization wait for them as may at the same time. "
+        "Everybody else has to wait in turn, so that one slow server does not hold up the whole application.",
+        "Wait a few seconds. If this page does not try again by itself, go back and log in once more.",
         Who.PERSON,
         AuthProviderError,
         "rate_limited",

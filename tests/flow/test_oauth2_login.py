@@ -243,7 +243,7 @@ def test_a_replayed_callback_is_refused_before_anything_is_asked(host, browser, 
 def test_a_callback_that_found_no_room_can_be_opened_again(host, browser, sandbox, monkeypatch):
     address = sandbox.authorize(browser.begin(begin_path()).location)
     with monkeypatch.context() as full:
-        full.setattr(Bulkhead, "enter", Mock(side_effect=BitbucketServerError("server_overloaded")))
+        full.setattr(Bulkhead, "enter", Mock(side_effect=BitbucketServerError("server_busy")))
         assert browser.open(address).status_code == 503
     assert not sandbox.requests.to("/token")
     assert browser.open(address).status_code == 303

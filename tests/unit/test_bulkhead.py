@@ -82,7 +82,7 @@ def test_slow_steps_get_a_place_and_go_on_and_one_more_is_ended(ask):
     room = Bulkhead()
     budgets = [Budget(room, LIMITS) for _ in range(5)]
     assert [ask(budget, 5) for budget in budgets[:4]] == ["an answer"] * 4
-    assert code_of(ask, budgets[4], 5) == "server_overloaded"
+    assert code_of(ask, budgets[4], 5) == "server_busy"
 
 
 def test_many_short_answers_use_the_patience_up_as_well(ask):
@@ -93,7 +93,7 @@ def test_many_short_answers_use_the_patience_up_as_well(ask):
         ask(budget, 5)
     for _ in range(4):
         ask(one_more, 0.4)
-    assert code_of(ask, one_more, 0.4) == "server_overloaded"
+    assert code_of(ask, one_more, 0.4) == "server_busy"
 
 
 def test_a_step_does_not_wait_for_one_answer_as_long_as_for_several(clock, ask):
@@ -103,7 +103,7 @@ def test_a_step_does_not_wait_for_one_answer_as_long_as_for_several(clock, ask):
     for budget in slow:
         ask(budget, 5)
     began = clock.now
-    assert code_of(ask, one_more, 5) == "server_overloaded"
+    assert code_of(ask, one_more, 5) == "server_busy"
     assert clock.now - began == pytest.approx(1.2)
 
 
@@ -112,7 +112,7 @@ def test_while_all_places_are_taken_nobody_else_begins(ask):
     slow = [Budget(room, LIMITS) for _ in range(4)]
     for budget in slow:
         ask(budget, 5)
-    assert code_of(Budget, room, LIMITS) == "server_overloaded"
+    assert code_of(Budget, room, LIMITS) == "server_busy"
 
 
 def test_a_step_that_ends_gives_its_place_back_once(clock, ask):
@@ -149,7 +149,7 @@ def crowded(ask):
 def test_an_answer_that_was_here_before_this_process_looked_took_no_longer(clock, ask, crowded):
     for _ in range(5):
         assert ask(crowded, 1.0, lag=lambda: 0.9) == "an answer"
-    assert code_of(ask, crowded, 5, lag=lambda: 0.1) == "server_overloaded"
+    assert code_of(ask, crowded, 5, lag=lambda: 0.1) == "server_busy"
 
 
 def test_a_timer_that_rings_before_the_answer_is_seen_ends_nothing(clock, ask, crowded):
@@ -168,7 +168,7 @@ def test_a_timer_that_rings_before_the_answer_is_seen_ends_nothing(clock, ask, c
 
 def test_a_server_that_shows_signs_of_life_and_no_answer_is_waited_for_no_longer(clock, ask, crowded):
     began = clock.now
-    assert code_of(ask, crowded, 60, lag=lambda: 0.01) == "server_overloaded"
+    assert code_of(ask, crowded, 60, lag=lambda: 0.01) == "server_busy"
     assert clock.now - began < 1.3
 
 
@@ -241,7 +241,7 @@ def test_slow_answers_leave_a_tenant_its_places_alone(clock, ask):
             ask(budget, 0.9)
             clock.now -= 0.9  # they wait at the same time
     four = [Budget(room, LIMITS) for _ in range(4)]
-    assert code_of(Budget, room, LIMITS) == "server_overloaded"
+    assert code_of(Budget, room, LIMITS) == "server_busy"
     four[0].end()
     Budget(room, LIMITS)
 
@@ -255,7 +255,7 @@ def test_fast_answers_in_between_change_nothing(clock, ask):
             for _ in range(11):
                 ask(budget, 0.001)
     four = [Budget(room, LIMITS) for _ in range(4)]
-    assert code_of(Budget, room, LIMITS) == "server_overloaded"
+    assert code_of(Budget, room, LIMITS) == "server_busy"
     assert len(four) == 4
 
 

@@ -17,7 +17,14 @@ from social_core.exceptions import (
 )
 
 import social_bitbucket_server
-from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError, Problem, http_status, problem_to_show
+from social_bitbucket_server.problems import (
+    PROBLEMS,
+    BitbucketServerError,
+    Problem,
+    http_status,
+    problem_to_show,
+    when_to_try_again,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 SOURCE = "\n".join(
@@ -117,3 +124,18 @@ def test_the_operators_one_server_is_named():
 
 def test_an_error_of_others_has_no_problem():
     assert problem_to_show(AuthCanceled(None)) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "stage", "headers"),
+    [
+        ("server_overloaded", "callback", {"Retry-After": "60"}),
+        ("server_busy", "begin", {"Retry-After": "5"}),
+        ("server_busy", "callback", {"Retry-After": "5", "Refresh": "5"}),
+        ("server_busy", "token_exchange", {"Retry-After": "5"}),
+        ("timeout", "callback", {}),
+        ("login_not_pending", "callback", {}),
+    ],
+)
+def test_a_page_is_opened_again_where_that_finishes_the_login(code, stage, headers):
+    assert when_to_try_again(BitbucketServerError(code).as_social_error(None, stage)) == headers

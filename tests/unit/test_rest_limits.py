@@ -59,7 +59,7 @@ def code_of(call, *arguments):
 
 def test_a_call_is_refused_unsent_while_slow_steps_are_many(rest, server, take_all_places):
     take_all_places()
-    assert code_of(rest.get, PROJECTS) == "server_overloaded"
+    assert code_of(rest.get, PROJECTS) == "server_busy"
     assert server.received == []
 
 

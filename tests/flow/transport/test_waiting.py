@@ -61,13 +61,13 @@ def stalled_handshake(peer):
 )
 def test_a_step_in_the_middle_of_an_answer_is_ended_without_a_place(serve, route, full, behaviour):
     server = serve(behaviour)
-    assert problem(server, route, timeout=120, budget=full).code == "server_overloaded"
+    assert problem(server, route, timeout=120, budget=full).code == "server_busy"
     assert server.is_left_alone()
 
 
 def test_a_step_in_the_middle_of_a_handshake_is_ended_without_a_place(serve, route, full):
     server = serve(stalled_handshake, tls=False)
-    assert problem(server, route, timeout=120, budget=full).code == "server_overloaded"
+    assert problem(server, route, timeout=120, budget=full).code == "server_busy"
     assert server.is_left_alone()
 
 
@@ -75,7 +75,7 @@ def test_a_step_is_ended_without_a_place_while_its_name_is_looked_up(serve, rout
     done = threading.Event()
     names.addresses["bb-a.test"] = lambda: done.wait(120) and []
     server = serve(answering())
-    assert problem(server, route, timeout=120, budget=full).code == "server_overloaded"
+    assert problem(server, route, timeout=120, budget=full).code == "server_busy"
     done.set()
 
 
@@ -128,7 +128,7 @@ def test_a_long_body_with_a_place_is_sent_on_where_it_was(serve, route, client):
 @row(112)
 def test_what_one_tenant_waits_for_is_no_matter_of_anothers(serve, route, full):
     silent, other = serve(in_silence), serve(answering())
-    assert problem(silent, route, timeout=120, budget=full).code == "server_overloaded"
+    assert problem(silent, route, timeout=120, budget=full).code == "server_busy"
     with Budget(Bulkhead(), LIMITS) as others:
         assert get(other, route, budget=others).status == 200
 
@@ -140,7 +140,7 @@ def test_an_ended_step_says_nothing_about_the_server(serve, route, monkeypatch):
         room = Told()
         budget = Budget(room, LIMITS)
         room.take_place(LIMITS)
-        assert problem(server, route, timeout=120, budget=budget).code == "server_overloaded"
+        assert problem(server, route, timeout=120, budget=budget).code == "server_busy"
     server.behaviour = answering()
     assert get(server, route).status == 200
 
