@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 _TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 _SECONDS = 120
+_TURNS = 4  # for which a person waits
 
 
 class Person:
@@ -23,6 +24,7 @@ class Person:
         self._port, self._integration, self._number = port, integration, number
         self._cookies: dict[str, str] = {}
         self._token = ""
+        self._refresh = 0
 
     def open_page(self) -> int:
         """Open the login page; returns the status."""
@@ -51,11 +53,17 @@ class Person:
             return f"begin {status}"
         (request_token,) = parse_qs(urlsplit(location).query)["oauth_token"]
         query = urlencode({"oauth_token": request_token, "oauth_verifier": f"V{self._number}"})
-        status, _, _ = self._ask("GET", f"/complete/bitbucket-server/{self._integration}/?{query}")
+        callback = f"/complete/bitbucket-server/{self._integration}/?{query}"
+        status, _, _ = self._ask("GET", callback)
+        for _ in range(_TURNS):
+            if self._refresh:
+                time.sleep(self._refresh)
+                status, _, _ = self._ask("GET", callback)
         return "logged in" if status == 303 else f"callback {status}"
 
     def _ask(self, method: str, target: str, form: str | None = None) -> tuple[int, str, str]:
         """Return status, address to go on to, and page; the status is 0 where no answer came."""
+        self._refresh = 0
         connection = HTTPConnection("127.0.0.1", self._port, timeout=_SECONDS)
         headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
         if form is not None:
@@ -64,6 +72,7 @@ class Person:
             connection.request(method, target, form, headers)
             response = connection.getresponse()
             page = response.read().decode()
+            self._refresh = int(response.headers.get("Refresh", 0))
             for line in response.headers.get_all("Set-Cookie", ()):
                 name, _, value = line.partition(";")[0].partition("=")
                 self._cookies[name] = value
