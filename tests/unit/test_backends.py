@@ -156,6 +156,13 @@ def test_an_integration_called_like_a_part_of_cores_route_is_named_in_the_query(
     assert BitbucketServerOAuth1(strategy, own).callback_url(named) == f"https://app.example{own}"
 
 
+def test_a_route_that_holds_an_id_within_a_longer_word_does_not_name_the_integration(integration):
+    strategy = Strategy(SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN="https://app.example")
+    named = dataclasses.replace(integration, id="acme")
+    backend = BitbucketServerOAuth1(strategy, "/acme-tools/complete/bitbucket-server/")
+    assert backend.callback_url(named).endswith("/complete/bitbucket-server/?integration=acme")
+
+
 def test_one_server_may_use_the_frameworks_own_address(integration):
     strategy = Strategy(SOCIAL_AUTH_BITBUCKET_SERVER_URL="https://h.example")
     backend = BitbucketServerOAuth1(strategy, "/complete/bitbucket-server/")

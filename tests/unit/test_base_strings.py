@@ -31,9 +31,11 @@ def test_equal_base_strings_mean_another_key():
         ("example.com%2F", "example.com%3A7990%2F", Cause.PORT, "port 7990 instead of 443"),
         ("com%2Fbitbucket%2F", "com%2Fbitbucket%2Fbitbucket%2F", Cause.CONTEXT_PATH_TWICE, "context path twice"),
         ("com%2Fbitbucket%2F", "com%2F", Cause.PATH, "rewrites"),
+        ("com%2Fbitbucket%2F", "com%2Fgit%2Fbitbucket%2F", Cause.PATH, "rewrites"),
         ("POST&", "GET&", Cause.METHOD, "GET instead of POST"),
         ("oauth_version%3D1.0", "x%3D1", Cause.PARAMETERS, "lost: oauth_version; added: x"),
         ("%26oauth_nonce%3D123456", "", Cause.PARAMETERS, "lost: oauth_nonce"),
+        ("oauth_nonce%3D123456", "oauth_nonce%3D", Cause.PARAMETERS, "changed: oauth_nonce"),
     ],
 )
 def test_each_difference_has_its_conclusion(old, new, expected, words):
@@ -82,8 +84,9 @@ def test_what_is_no_base_string_explains_nothing(theirs):
 
 
 def test_secrets_are_masked_on_both_sides():
-    explanation = explain(OURS, OURS.replace("secret-token", "other-secret"), key_fingerprint="SHA256:abc")
-    shown = repr(explanation) + repr(BaseString.parse(OURS))
+    ours = f"{OURS}%26oauth_verifier%3Dsecret-verifier"
+    explanation = explain(ours, ours.replace("secret-", "other-secret-"), key_fingerprint="SHA256:abc")
+    shown = repr(explanation) + repr(BaseString.parse(ours))
     assert "secret" not in shown
     assert "123456" not in shown
     assert "the-consumer" in shown

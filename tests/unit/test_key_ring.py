@@ -5,6 +5,7 @@ import copy
 import json
 import pickle
 import re
+import string
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,6 +79,7 @@ def test_every_generated_ring_is_another_one():
         ("1:secret", "Key 1 is not the base64 of 32 bytes"),
         (f"1:{key(1)[:-4]}", "Key 1 is not the base64 of 32 bytes"),
         (f"1:{key(1).rstrip('=')}", "Key 1 is not the base64 of 32 bytes"),
+        (f"1:{base64.b64encode(bytes(range(16))).decode()}", "Key 1 is not the base64 of 32 bytes"),
         (f"1:{base64.b64encode(bytes(range(31))).decode()}", "Key 1 is not the base64 of 32 bytes"),
         (f"1:{base64.b64encode(bytes(range(33))).decode()}", "Key 1 is not the base64 of 32 bytes"),
         (f"1:{key(0)}", "all zeros"),
@@ -192,6 +194,17 @@ def test_no_changed_bit_goes_unnoticed(ring):
     }
 
     assert {unopenable(ring, text).code for text in changed} == {"sealed_key_unopenable"}
+
+
+def test_a_record_has_one_spelling(ring):
+    record = ring.seal(b"four", **PLACE)
+    # Where bytes are no multiple of three, their last character in base64 has bits to spare.
+    bits = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+    text = record.rstrip("=")
+    spellings = {text[:-1] + last + record[len(text) :] for last in bits} | {text, f"{record}=", f"{record}\n"}
+
+    for changed in spellings - {record}:
+        assert unopenable(ring, changed).code == "sealed_key_unopenable"
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -47,6 +48,13 @@ def test_the_number_says_who_is_a_member_and_the_name_does_not(ask, server):
     assert ask(groups=("developers",)) == [Finding(Kind.GROUP, "developers", False)]
     assert server.received[0].query["group"] == ["developers"]
     assert server.received[0].query["filter"] == ["jane"]
+
+
+def test_true_is_not_the_number_1(integration, server):
+    server.scripts[f"{REST}/users"] = reply({"values": [{"id": True}]})
+    first = dataclasses.replace(JANE, id=1)
+    found = findings(Client(integration), TOKEN, first, Admission(groups=("developers",)))
+    assert [finding.holds for finding in found] == [False]
 
 
 def test_a_member_is_found_on_a_later_page(ask, server):

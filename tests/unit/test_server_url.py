@@ -75,6 +75,8 @@ def test_the_origin_has_no_path():
         ("ftp://h.example", "ftp"),
         ("javascript://h.example/alert(1)", "javascript"),
         ("http://h.example", "http://"),
+        ("http://localhost.h.example", "http://"),
+        ("http://localhosts", "http://"),
         ("https://h.example:", "port number"),
         ("https://h.example:0", "port number"),
         ("https://h.example:65536", "port number"),
@@ -160,6 +162,13 @@ def test_ordinary_servers_satisfy_the_stricter_rules(typed):
 def test_an_operator_may_list_a_loopback_address_with_any_port():
     rules = BaseURLRules(ports=frozenset({443}), literal_hosts=frozenset({"127.0.0.1"}), single_label_hosts=False)
     assert str(ServerURL.parse("http://127.0.0.1:7990/bitbucket", rules)) == "http://127.0.0.1:7990/bitbucket"
+
+
+def test_another_listed_address_has_the_usual_ports():
+    rules = BaseURLRules(ports=frozenset({443}), literal_hosts=frozenset({"10.0.0.5"}), single_label_hosts=False)
+    assert str(ServerURL.parse("https://10.0.0.5", rules)) == "https://10.0.0.5"
+    with pytest.raises(BitbucketServerError, match="Port 7990"):
+        ServerURL.parse("https://10.0.0.5:7990", rules)
 
 
 def test_an_operator_may_allow_plain_http():

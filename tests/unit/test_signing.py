@@ -120,6 +120,7 @@ def test_the_time_may_be_another_clocks(private_key, monkeypatch):
 def test_no_nonce_is_used_twice(private_key):
     nonces = {header_parameters(signed(AWKWARD[1], private_key))["oauth_nonce"] for _ in range(50)}
     assert len(nonces) == 50
+    assert min(map(len, nonces)) >= 22, "128 bits"
 
 
 def test_nothing_of_a_signature_is_logged_or_shown(private_key, caplog):

@@ -1,0 +1,93 @@
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from social_bitbucket_server import pending
+from social_bitbucket_server.pending import LIFETIME, PendingLogins
+from social_bitbucket_server.problems import BitbucketServerError
+
+NOW = 1_700_000_400  # ten minutes begin here
+
+
+class Nonces:
+    """Core's nonce storage, in memory."""
+
+    def __init__(self):
+        self.kept = {}
+
+    def get(self, scope, value):
+        return next((key for key in self.kept if (key[0], key[2]) == (scope, value)), None)
+
+    def use(self, scope, timestamp, value):
+        return self.kept.setdefault((scope, timestamp, value), len(self.kept)) == len(self.kept) - 1
+
+    def consume(self, scope, timestamp, value):
+        return self.kept.pop((scope, timestamp, value), None) is not None
+
+
+class Browser:
+    """Its session, with a storage that it shares with others."""
+
+    def __init__(self, nonces):
+        self.session = {}
+        self.storage = SimpleNamespace(nonce=nonces)
+
+    def session_get(self, name, default=None):
+        return self.session.get(name, default)
+
+    def session_set(self, name, value):
+        self.session[name] = value
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = SimpleNamespace(now=NOW)
+    monkeypatch.setattr(pending, "time", SimpleNamespace(time=lambda: clock.now))
+    assert time.time is not pending.time.time
+    return clock
+
+
+@pytest.fixture
+def browser(clock):
+    return Browser(Nonces())
+
+
+def code_of(call, *arguments):
+    with pytest.raises(BitbucketServerError) as caught:
+        call(*arguments)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("person", ["", "42", "a b", "a/b%", "ü"])
+def test_a_login_comes_back_as_it_began(browser, person):
+    PendingLogins(browser).begin("token", "acme-1", "ab12", person)
+    login = PendingLogins(browser).finish("token")
+    assert (login.integration_id, login.binding, login.began, login.connects_to) == ("acme-1", "ab12", NOW, person)
+
+
+def test_a_login_that_was_finished_is_no_longer_in_the_session(browser):
+    logins = PendingLogins(browser)
+    logins.begin("one", "acme-1", "ab12")
+    logins.begin("two", "acme-1", "ab12")
+    logins.finish("one")
+    assert logins.find("one") is None
+    assert logins.find("two") is not None
+
+
+@pytest.mark.parametrize(("seconds", "is_in_time"), [(0, True), (LIFETIME, True), (LIFETIME + 1, False), (-1, False)])
+def test_a_login_takes_ten_minutes_at_most_and_did_not_begin_in_the_future(browser, clock, seconds, is_in_time):
+    logins = PendingLogins(browser)
+    logins.begin("token", "acme-1", "ab12")
+    clock.now += seconds
+    if is_in_time:
+        assert logins.finish("token").began == NOW
+    else:
+        assert code_of(logins.finish, "token") == "login_expired"
+
+
+def test_a_token_that_is_pending_since_the_ten_minutes_before_is_not_taken(browser, clock):
+    PendingLogins(browser).begin("token", "acme-1", "ab12")
+    clock.now += LIFETIME
+    other = Browser(browser.storage.nonce)
+    assert code_of(PendingLogins(other).begin, "token", "acme-1", "ab12") == "token_of_another_login"
