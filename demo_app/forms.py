@@ -6,6 +6,7 @@ import re
 import unicodedata
 from typing import Any
 
+from flask import request
 from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
@@ -54,6 +55,17 @@ def _one_line(_form: FlaskForm, field: StringField) -> None:
         raise ValidationError("Leave out invisible characters.")
 
 
+class TextForm(FlaskForm):  # type: ignore[misc]  # untyped
+    """A form of text fields. What comes as a file or as JSON counts as absent: no page of ours sends it."""
+
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]  # as above
+        """How Flask-WTF reads a request."""
+
+        def wrap_formdata(self, form: FlaskForm, formdata: Any) -> Any:
+            """Return the text fields of a form that was sent."""
+            return request.form or None if formdata is not None and form.is_submitted() else None
+
+
 _NEW_PASSWORD = [
     InputRequired("Choose a password."),
     Length(min=LEAST_PASSWORD_LENGTH, message=f"Use at least {LEAST_PASSWORD_LENGTH} characters."),
@@ -61,7 +73,7 @@ _NEW_PASSWORD = [
 ]
 
 
-class OrganizationForm(FlaskForm):  # type: ignore[misc]  # untyped
+class OrganizationForm(TextForm):
     """A new organization and its owner."""
 
     name = StringField(
@@ -100,7 +112,7 @@ class OrganizationForm(FlaskForm):  # type: ignore[misc]  # untyped
         return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-")
 
 
-class FindOrganizationForm(FlaskForm):  # type: ignore[misc]  # untyped
+class FindOrganizationForm(TextForm):
     """Which organization somebody belongs to."""
 
     slug = StringField(
@@ -116,7 +128,7 @@ _PRESENT_PASSWORD = [
 ]
 
 
-class OwnerLoginForm(FlaskForm):  # type: ignore[misc]  # untyped
+class OwnerLoginForm(TextForm):
     """The owner's way in, which works without any Bitbucket."""
 
     email = EmailField("E-mail address", filters=[_strip], validators=[InputRequired("Enter your e-mail address.")])
@@ -125,7 +137,7 @@ class OwnerLoginForm(FlaskForm):  # type: ignore[misc]  # untyped
     next = HiddenField()
 
 
-class PasswordForm(FlaskForm):  # type: ignore[misc]  # untyped
+class PasswordForm(TextForm):
     """A new password for the owner, who knows the present one."""
 
     present = PasswordField("Present password", validators=_PRESENT_PASSWORD)
@@ -135,7 +147,7 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]  # untyped
     )
 
 
-class IntegrationForm(FlaskForm):  # type: ignore[misc]  # untyped
+class IntegrationForm(TextForm):
     """A new integration. *rules* say which base URLs are accepted."""
 
     name = StringField(
@@ -184,7 +196,7 @@ class NewIntegrationForm(IntegrationForm):
         return OAuth(self.oauth_version.data)
 
 
-class ClientCredentialsForm(FlaskForm):  # type: ignore[misc]  # untyped
+class ClientCredentialsForm(TextForm):
     """What Bitbucket shows after *Save* for an external application. The secret is never shown again."""
 
     client_id = StringField(
@@ -209,7 +221,7 @@ class EditIntegrationForm(IntegrationForm):
     enabled = BooleanField("People can log in through this integration")
 
 
-class AdmissionForm(FlaskForm):  # type: ignore[misc]  # untyped
+class AdmissionForm(TextForm):
     """Who of a server's people may log in: names, one on a line."""
 
     projects = TextAreaField("Projects", validators=[Length(max=4000, message="This is too long.")])
@@ -225,7 +237,7 @@ class AdmissionForm(FlaskForm):  # type: ignore[misc]  # untyped
         return {"ALLOW_PROJECTS": self.projects, "ALLOW_REPOSITORIES": self.repositories}.get(parameter, self.groups)
 
 
-class ConfigurationForm(FlaskForm):  # type: ignore[misc]  # untyped
+class ConfigurationForm(TextForm):
     """Integrations as text."""
 
     text = TextAreaField(
@@ -233,7 +245,7 @@ class ConfigurationForm(FlaskForm):  # type: ignore[misc]  # untyped
     )
 
 
-class DeleteForm(FlaskForm):  # type: ignore[misc]  # untyped
+class DeleteForm(TextForm):
     """Asks for the name of what is deleted."""
 
     name = StringField("Name of the integration", filters=[_strip])

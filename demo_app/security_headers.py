@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from flask import Flask, Request, Response, g, request
 
 from .config import Settings
 
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+_IS_FOR_ANOTHER_HOST = "demo_app.is_for_another_host"
 _UNSAFE_METHODS = {"POST", "PUT", "PATCH", "DELETE"}
 
 
@@ -31,11 +37,12 @@ class QuietRequest(Request):
 def protect(app: Flask, settings: Settings) -> None:
     """Refuse requests for other hosts and forms of other sites, and send the security headers with every answer."""
     app.request_class = QuietRequest
+    app.wsgi_app = _marking_other_hosts(app.wsgi_app, settings.host)  # type: ignore[assignment,method-assign]
 
     @app.before_request
     def refuse_other_hosts() -> None:
         """The pages' looks are for everybody, so that the page that says so is readable."""
-        if request.endpoint != "static" and request.headers.get("Host", "").lower() != settings.host:
+        if request.endpoint != "static" and _IS_FOR_ANOTHER_HOST in request.environ:
             raise WrongHostError
 
     @app.before_request
@@ -61,6 +68,18 @@ def protect(app: Flask, settings: Settings) -> None:
         if settings.is_https:
             response.headers["Strict-Transport-Security"] = "max-age=31536000"
         return response
+
+
+def _marking_other_hosts(application: WSGIApplication, host: str) -> WSGIApplication:
+    """Return *application* behind a look at the ``Host`` header. It sees no other one than *host*: Flask fails to route
+    a name that is none, and to link to it."""
+
+    def marking(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ.get("HTTP_HOST", "").lower() != host:
+            environ[_IS_FOR_ANOTHER_HOST], environ["HTTP_HOST"] = True, host
+        return application(environ, start_response)
+
+    return marking
 
 
 def allow_forms_to_reach(origins: set[str]) -> None:

@@ -36,6 +36,7 @@ from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from .checks import UnsafeConfigurationError, refuse_unsafe_settings
 from .configuration import configured_backend
 from .error_page import error_page, reference
+from .hosts import HostCheck
 from .pending import LONGEST_NEXT
 from .problems import BitbucketServerError
 from .secret import Secret, opaque, plain
@@ -323,8 +324,10 @@ class BitbucketServer:
             self.init_app(app, storage)
 
     def init_app(self, app: Flask, storage: type[BaseStorage]) -> None:
-        """Register settings, routes, error pages and the button."""
+        """Register settings, routes, error pages and the button. A request whose ``Host`` is no host's name gets status
+        400, whatever page it is for."""
         configure(app, storage)
+        app.wsgi_app = HostCheck(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
         app.config.setdefault(setting_name("LOGIN_REDIRECT_URL"), "/")
         for backend in _configured_backends(app):
             app.register_blueprint(_routes(_BLUEPRINTS[backend], backend))

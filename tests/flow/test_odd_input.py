@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,11 @@ class Browser:
         form_type = "application/x-www-form-urlencoded"
         return self._open(address, method="POST", data=f"csrf_token={self._form_token}&{form}", content_type=form_type)
 
+    def post_other(self, address: str, content_type: str, body: str) -> tuple[int, str]:
+        """Send another kind of *body*; the token comes in a header."""
+        headers = {"X-CSRFToken": self._form_token}
+        return self._open(address, method="POST", data=body, content_type=content_type, headers=headers)
+
     def _open(self, address: str, **request: Any) -> tuple[int, str]:
         with self.client.open(address, base_url=ORIGIN, **request) as response:
             return response.status_code, response.text
@@ -154,6 +160,20 @@ def odd_forms(form: dict[str, str]) -> Iterator[str]:
         yield f"{others}&{field}=1&{field}=2"
 
 
+def other_bodies(form: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """*form* with each field as a file, and bodies that are no form, with their types."""
+    for odd in form:
+        parts = "".join(
+            f'--X\r\nContent-Disposition: form-data; name="{field}"{"; filename=x" * (field == odd)}\r\n\r\n{value}\r\n'
+            for field, value in form.items()
+        )
+        yield "multipart/form-data; boundary=X", f"{parts}--X--\r\n"
+    for boundary in ("", "; boundary=", f"; boundary={'x' * 500}"):
+        yield f"multipart/form-data{boundary}", "--X\r\n\r\n"
+    for text in (json.dumps(form), json.dumps({field: [1] for field in form}), "[1]", "1", '"x"', "{", "9" * 5000):
+        yield "application/json", text
+
+
 def broken_by_odd_input(app: Flask, who: str) -> list[tuple[int, str]]:
     """What was sent and did not end in a page that says what is wrong, with its status."""
     acme = Acme(app)
@@ -165,6 +185,8 @@ def broken_by_odd_input(app: Flask, who: str) -> list[tuple[int, str]]:
         if "POST" in (rule.methods or ()):
             sent = [(address, urlencode(form)) for address in odd_ones] + [(usual, odd) for odd in odd_forms(form)]
             answers = {f"POST {address} {body}": browser.post(address, body) for address, body in sent}
+            others = other_bodies(form or {"x": "1"})
+            answers |= {f"POST {usual} {kind} {body}": browser.post_other(usual, kind, body) for kind, body in others}
         else:
             sent_addresses = [*odd_ones, *(f"{usual}?{query}" for query in odd_queries())]
             answers = {f"GET {address}": browser.get(address) for address in sent_addresses}

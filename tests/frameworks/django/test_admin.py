@@ -6,6 +6,7 @@ import pytest
 from django.contrib.admin import site
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
@@ -464,3 +465,11 @@ def test_the_events_name_people_and_ask_once_for_all_of_them(staff, acme):
     assert "jane" not in page
     assert f'<td class="field-person">{jane_id}</td>' in page
     assert text_of(staff.open(f"{events}?q={root.pk}")).count(f"root ({root.pk})") == 1
+
+
+@pytest.mark.parametrize("odd", [SimpleUploadedFile("x", b"abc"), "9" * 5000, ["1", "2"], "\x00"])
+def test_odd_fields_end_in_the_form_again(staff, acme, odd):
+    fields = {"name": "Other", "slug": "other", "base_url": acme.base_url, "ca_certificates": "", "revision": "0"}
+    for name in (*fields, "same_server"):
+        for page in (f"{ADMIN}add/", f"{ADMIN}{acme.pk}/change/"):
+            assert staff.post(page, **{**fields, name: odd}).status_code in {200, 302, 400}
