@@ -16,7 +16,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user
 from sqlalchemy import select
 
-from . import audit, database, identities, integrations, login_ways
+from . import audit, database, identities, integrations, login_ways, rate_limits
 from .forms import SLUG
 from .models import IntegrationRecord, Organization, User
 from .sessions import BrowserSession
@@ -74,12 +74,14 @@ def for_members(view: View) -> View:
 
 
 def for_owner(view: View) -> View:
-    """A page for the organization's owner; it is not there for anybody else."""
+    """A page for the organization's owner; it is not there for anybody else. What owners have done is limited."""
 
     @wraps(view)
     def checked(organization: Organization, **arguments: Any) -> ResponseReturnValue:
         if not current_user.is_owner:
             _deny()
+        if request.method == "POST":
+            rate_limits.count(rate_limits.OWNER_REQUESTS, str(organization.id))
         return view(organization=organization, **arguments)
 
     return for_members(checked)

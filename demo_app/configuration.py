@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from social_bitbucket_server.ca_certificates import read_ca_certificates
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import ServerURL
 
-from . import access, database, integrations, rate_limits
+from . import access, database, integrations, rate_limits, toml
 from .config import Settings
 from .forms import ConfigurationForm, is_one_line
 from .models import IntegrationRecord, OAuth, Organization
@@ -98,17 +97,15 @@ def written(organization: Organization) -> str:
 def read(text: str, organization: Organization) -> list[Wanted]:
     """What *text* wants of *organization*'s integrations. Raises UnusableConfigurationError."""
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UnusableConfigurationError(f"This is not TOML: {error}.") from error
-    except RecursionError:
-        raise UnusableConfigurationError("This is not TOML that anybody writes.") from None
+        document = toml.read(text)
+    except toml.UnreadableError as error:
+        raise UnusableConfigurationError(str(error)) from error
     tables = document.get("integrations")
     if document.keys() != {"integrations"} or not isinstance(tables, list):
         raise UnusableConfigurationError("It has tables [[integrations]] and nothing else.")
     if len(tables) > MOST_INTEGRATIONS:
         raise UnusableConfigurationError(f"It has more than {MOST_INTEGRATIONS} integrations.")
-    wanted = [_wanted(number, table) for number, table in enumerate(tables, start=1)]
+    wanted = [_wanted(number, table, organization) for number, table in enumerate(tables, start=1)]
     for number, one in enumerate(wanted, start=1):
         if one.name in {other.name for other in wanted[: number - 1]}:
             raise _unusable(number, "Another one before it has the same name.")
@@ -158,7 +155,7 @@ def _known(organization: Organization, name: str) -> IntegrationRecord | None:
     return next((record for record in integrations.of(organization) if record.name == name), None)
 
 
-def _wanted(number: int, table: Any) -> Wanted:
+def _wanted(number: int, table: Any, organization: Organization) -> Wanted:
     if not isinstance(table, dict):
         raise _unusable(number, "It is not a table.")
     unknown = table.keys() - _FIELDS
@@ -170,6 +167,7 @@ def _wanted(number: int, table: Any) -> Wanted:
     if type(table.get("enabled", True)) is not bool:
         raise _unusable(number, "enabled is true or false.")
     settings: Settings = current_app.extensions["settings"]
+    known = _known(organization, name)  # a list that is missing opens nothing: it stays as it is
     try:
         certificates = _text(number, table, "ca_certificates")
         return Wanted(
@@ -178,7 +176,7 @@ def _wanted(number: int, table: Any) -> Wanted:
             oauth=_oauth(number, table),
             enabled=table.get("enabled", True),
             ca_certificates=read_ca_certificates(certificates) if certificates else "",
-            admission=Admission.read(*(table.get(field) for field in _LISTS)),
+            admission=Admission.read(*(table.get(field, getattr(known, field, None)) for field in _LISTS)),
         )
     except BitbucketServerError as error:
         raise _unusable(number, str(error)) from error

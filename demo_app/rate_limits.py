@@ -24,6 +24,8 @@ CALLBACKS = "callbacks"
 """Logins that come back, from one address to one integration."""
 OWNER_PASSWORDS = "owner_passwords"
 """Attempts at the password of one organization's owner, from one address."""
+OWNER_REQUESTS = "owner_requests"
+"""Forms that the owner of one organization sends, whatever they are for."""
 TESTS = "tests"
 """Tests of one integration's connection, from one address."""
 SETUP_LINKS = "setup_links"
@@ -41,6 +43,7 @@ _WORDS = {
     LOGINS: "Too many logins were begun from your network.",
     CALLBACKS: "Too many logins came back from your network.",
     OWNER_PASSWORDS: "The owner's password was tried too often from your network.",
+    OWNER_REQUESTS: "Your organization's settings were changed too often.",
     TESTS: "The connection was tested too often from your network.",
     SETUP_LINKS: "Too many set-up links were opened from your network.",
     SETUP_LINKS_MADE: "Too many set-up links were made for this integration.",
@@ -108,6 +111,7 @@ def set_up(app: Flask, settings: Settings) -> None:
             LOGINS: RateLimitItemPerMinute(settings.logins_per_minute, namespace=LOGINS),
             CALLBACKS: RateLimitItemPerMinute(6 * settings.logins_per_minute, namespace=CALLBACKS),
             OWNER_PASSWORDS: RateLimitItemPerMinute(10, 15, namespace=OWNER_PASSWORDS),
+            OWNER_REQUESTS: RateLimitItemPerMinute(60, namespace=OWNER_REQUESTS),
             TESTS: RateLimitItemPerMinute(10, namespace=TESTS),
             SETUP_LINKS: RateLimitItemPerMinute(30, namespace=SETUP_LINKS),
             SETUP_LINKS_MADE: RateLimitItemPerHour(20, namespace=SETUP_LINKS_MADE),

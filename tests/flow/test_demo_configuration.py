@@ -68,10 +68,20 @@ def test_what_is_there_is_changed_and_nobody_loses_an_account(demo, owner, acme,
     assert "“Bitbucket” stays as it is." in owner.get(owner.post(PAGE, text=text).location).words
 
 
+def test_a_list_that_is_missing_opens_to_nobody(owner, acme, sandbox):
+    owner.post(f"{acme}/who", projects="WEB", repositories="", groups="developers")
+    text = f"[[integrations]]\nname = 'Bitbucket'\nbase_url = '{sandbox.url}'\nallow_groups = []"
+    assert owner.post(PAGE, text=text).status == 303
+    (integration,) = integrations(text_of(owner))
+    assert integration["allow_projects"] == ["WEB"]
+    assert "allow_groups" not in integration
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("[[integrations", "This is not TOML"),
+        (f"x = {'9' * 5000}", "more than 100 digits"),
         ("x = 1", "nothing else"),
         ("integrations = 1", "nothing else"),
         ("[[integrations]]\nname = 'One'\nprivate_key = 'x'", 'Integration 1: There is no "private_key"'),

@@ -189,6 +189,7 @@ EXCUSES = (
         "That organizations look alike to strangers, and how often something may be tried, is its own.",
     ),
     Excuse((106,), "Its debugger."),
+    Excuse((114,), "Others parse nothing that organizations write: `tests/unit/demo/test_toml.py`."),
     Excuse((116, 117), "What reads forms and the `Host` header is a framework, or else the application itself."),
     Excuse((108,), "Noise takes long. `tests/fuzz` tries the package in the same way without an application."),
 )

@@ -145,6 +145,15 @@ def test_the_owners_password_is_not_tried_without_end(owner: Visitor, app: Flask
     assert 0 < int(page.headers["Retry-After"]) <= 900
 
 
+def test_no_form_of_an_owner_is_sent_without_end(owner: Visitor) -> None:
+    page = "/o/acme/settings/configuration"
+    token = owner.get(page).csrf_token
+    statuses = {owner.send(page, csrf_token=token, text="x").status for _ in range(60)}
+    assert statuses == {422}
+    assert owner.send(page, csrf_token=token, text="x").status == 429
+    assert owner.send("/o/acme/settings/login/link", csrf_token=token, action="open").status == 429
+
+
 def test_organizations_are_not_created_without_end(app: Flask) -> None:
     visitor = Visitor(InProcess(app))
     for number in range(10):
