@@ -30,7 +30,7 @@ from .oauth2_client import OAuth2Client
 from .problems import BitbucketServerError, Problem
 from .reaching import connect, look_up
 from .secret import Secret
-from .server_url import BaseURLRules, ServerURL
+from .server_url import ServerURL
 from .signing import authorization, base_string
 from .tls_check import ShownCertificate, diagnose, served_chain, shown
 from .transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, Method, Route, send
@@ -438,7 +438,7 @@ class _Walk:
 
     def _redirected(self, answer: Answer) -> ServerURL | None:
         """The base URL that a redirect within the same host hints at: its address without what was asked for, or
-        the first segment of its path."""
+        the first segment of its path. The rules that hold for the server hold for this, its ports included."""
         try:
             target = urlsplit(urljoin(self._server.application_properties, answer.headers.get("Location", "")))
             path = (
@@ -446,7 +446,7 @@ class _Walk:
                 if target.path.endswith(_PROPERTIES_PATH)
                 else ("/".join(target.path.split("/")[:2]))
             )
-            hinted = ServerURL.parse(f"{target.scheme}://{target.netloc}{path}", BaseURLRules(plain_http_hosts=None))
+            hinted = ServerURL.parse(f"{target.scheme}://{target.netloc}{path}", self._server.rules)
         except ValueError:
             return None
         return hinted if hinted.host == self._server.host and hinted.scheme in {"https", self._server.scheme} else None

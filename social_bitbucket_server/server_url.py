@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
 from .problems import BitbucketServerError
@@ -47,12 +47,13 @@ ORGANIZATION_RULES = BaseURLRules(
 @dataclass(frozen=True, slots=True)
 class ServerURL:
     """The canonical base URL: *scheme*, lower-case *host*, *port* where it is not the scheme's own, and *path*
-    without a trailing slash."""
+    without a trailing slash. *rules* are those that it was read by; they also hold for what its server proposes."""
 
     scheme: str
     host: str
     port: int | None
     path: str
+    rules: BaseURLRules = field(default=OPERATOR_RULES, repr=False, compare=False)
 
     @classmethod
     def parse(cls, text: str, rules: BaseURLRules = OPERATOR_RULES) -> ServerURL:
@@ -83,7 +84,7 @@ class ServerURL:
         port = port or _DEFAULT_PORTS[scheme]
         if rules.ports is not None and port not in rules.ports and not _permits_port(rules, host):
             raise _invalid(f"Port {port} is not one of {', '.join(map(str, sorted(rules.ports)))}.")
-        return cls(scheme, host, None if port == _DEFAULT_PORTS[scheme] else port, _path(shape["path"] or ""))
+        return cls(scheme, host, None if port == _DEFAULT_PORTS[scheme] else port, _path(shape["path"] or ""), rules)
 
     def __str__(self) -> str:
         return self.origin + self.path
