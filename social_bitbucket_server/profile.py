@@ -6,10 +6,11 @@ a user's *name* is not the *slug* that addresses are made of, and slugs are look
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from .answers import read_json, read_text
 from .problems import BitbucketServerError
@@ -32,6 +33,7 @@ MOST_PAGES = 4
 """Pages of a user search. Who is on none of them is not found."""
 
 _LARGEST_ID = 2**63 - 1
+_SEPARATOR = re.compile(r"[/\\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,12 @@ def fetch_profile(client: AskingClient, access_token: AccessToken) -> Profile:
     ``account_inactive``, ``account_not_a_person``, and the problems of the conversation. Whose account is inactive is
     among the facts of ``account_inactive``, as *uid*, so that an application can end what they had begun.
     """
-    name = _authenticated_name(client, access_token)
-    return _profile(_record(client, access_token, name), client.integration)
+    names = _authenticated_names(client, access_token)
+    return _profile(_record(client, access_token, names), client.integration)
 
 
-def _authenticated_name(client: AskingClient, access_token: AccessToken) -> str:
+def _authenticated_names(client: AskingClient, access_token: AccessToken) -> list[str]:
+    """Return the name of the person, in each way that the answer can be read."""
     server_url = client.integration.server_url
     answer = client.get(server_url.application_properties, access_token)
     read_json(answer)
@@ -81,17 +84,21 @@ def _authenticated_name(client: AskingClient, access_token: AccessToken) -> str:
     if len(names) > 1:
         raise _identity_invalid("It named more than one person.")
     if names:
-        return _user_name(_percent_decoded(names[0]))
+        return _readings(names[0])
     answer = client.get(server_url.whoami, access_token, accept="text/plain")
     name = read_text(answer) if answer.status == 200 and not answer.is_html else ""
     if not name:
         raise BitbucketServerError("identity_missing", claim="X-AUSERNAME")
-    return _user_name(name)
+    return [_user_name(name)]
 
 
-def _percent_decoded(text: str) -> str:
+def _readings(header: str) -> list[str]:
+    """Return the names that X-AUSERNAME may stand for. Percent-encoding keeps a plus, and a form's encoding writes a
+    space as one, so a header with a plus has two readings."""
+    # Headers come as Latin-1 text, whatever their bytes are.
+    encodings = dict.fromkeys((header.replace("+", " "), header))
     try:
-        return unquote(text, errors="strict")
+        return [_user_name(unquote_to_bytes(encoded.encode("latin-1")).decode()) for encoded in encodings]
     except UnicodeDecodeError:
         raise _identity_invalid("The name is not encoded as UTF-8.") from None
 
@@ -99,26 +106,42 @@ def _percent_decoded(text: str) -> str:
 def _user_name(name: str) -> str:
     if not 0 < len(name) <= NAME_LIMIT:
         raise _identity_invalid("The name is empty or too long.")
-    if name.strip(".") == "" or "/" in name or "\\" in name:
+    if any(part and not part.strip(".") for part in _SEPARATOR.split(name)):
         raise _identity_invalid("The name is a path.")
     if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in name):
         raise _identity_invalid("The name contains a control character.")
     return name
 
 
-def _record(client: AskingClient, access_token: AccessToken, name: str) -> Mapping[str, Any]:
-    """The user record whose name is exactly *name*; the one with the equal slug may be somebody else's."""
-    answer = client.get(client.integration.server_url.user(name, avatar_size=AVATAR_SIZE), access_token)
-    if answer.status != 404:
-        record = read_json(answer)
-        if record.get("name") == name:
-            return record
-    matches = [record for record in search_users(client, access_token, name) if record.get("name") == name]
-    if len(matches) != 1:
-        raise BitbucketServerError(
-            "user_not_found", f"{len(matches) or 'No'} users have exactly this name.", claim="name"
-        )
-    return matches[0]
+def _record(client: AskingClient, access_token: AccessToken, names: list[str]) -> Mapping[str, Any]:
+    """Return the one user record that fits the name, which can be read as each of *names*."""
+    records = [record for name in names for record in _records(client, access_token, name)]
+    if len(records) != 1:
+        raise _not_found(f"{len(records) or 'No'} users have this name.")
+    return records[0]
+
+
+def _records(client: AskingClient, access_token: AccessToken, name: str) -> list[Mapping[str, Any]]:
+    """Return the records whose name is exactly *name*; without any, those whose name differs from it in capitals alone.
+
+    The record at the equal slug may be somebody else's. A name with a slash is no slug, and web servers refuse it as a
+    part of a path.
+    """
+    if not _SEPARATOR.search(name):
+        answer = client.get(client.integration.server_url.user(name, avatar_size=AVATAR_SIZE), access_token)
+        if answer.status != 404:
+            record = read_json(answer)
+            if record.get("name") == name:
+                return [record]
+    pages = list(_pages(client, access_token, name))
+    found = [record for records, _ in pages for record in records]
+    exact = [record for record in found if record.get("name") == name]
+    if exact:
+        return exact
+    _, is_complete = pages[-1]
+    if not is_complete:
+        raise _not_found("The search for this name finds too many users.")
+    return [record for record in found if str(record.get("name")).lower() == name.lower()]
 
 
 def search_users(
@@ -129,6 +152,14 @@ def search_users(
 
     Raises the problems of the conversation.
     """
+    for page, _ in _pages(client, access_token, name, group=group):
+        yield from page
+
+
+def _pages(
+    client: AskingClient, access_token: AccessToken, name: str, *, group: str = ""
+) -> Iterator[tuple[list[Mapping[str, Any]], bool]]:
+    """Yield the records of each page, and whether the page is the last one that the server has."""
     start = 0
     for _ in range(MOST_PAGES):
         url = client.integration.server_url.users(name, start=start, avatar_size=AVATAR_SIZE, group=group)
@@ -136,9 +167,10 @@ def search_users(
         values = page.get("values")
         if not isinstance(values, list):
             raise BitbucketServerError("malformed_answer", "The user list is not a list.")
-        yield from (record for record in values if isinstance(record, dict))
         following = page.get("nextPageStart")
-        if page.get("isLastPage") is not False or type(following) is not int or following <= start:
+        is_last = page.get("isLastPage") is not False
+        yield [record for record in values if isinstance(record, dict)], is_last
+        if is_last or type(following) is not int or following <= start:
             return
         start = following
 
@@ -216,6 +248,10 @@ def _web_address(value: Any, server_url: ServerURL) -> str | None:
 
 def _identity_invalid(reason: str) -> BitbucketServerError:
     return BitbucketServerError("identity_invalid", reason, claim="X-AUSERNAME")
+
+
+def _not_found(reason: str) -> BitbucketServerError:
+    return BitbucketServerError("user_not_found", reason, claim="name")
 
 
 def _invalid(field: str) -> BitbucketServerError:

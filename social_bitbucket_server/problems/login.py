@@ -38,7 +38,7 @@ PROBLEMS = (
     Problem(
         "user_not_found",
         "Bitbucket's user list does not contain the person who logged in.",
-        "No user, or more than one, has exactly the name that Bitbucket gave for the login.",
+        "No user, or more than one, has the name that Bitbucket gave for the login.",
         "Check that users may read the user list, and rename accounts whose names differ in case only.",
         Who.BITBUCKET_ADMIN,
         AuthResponseError,

@@ -38,6 +38,17 @@ def is_signed_in(server, *names):
     )
 
 
+def is_named(server, header):
+    """Let the header X-AUSERNAME stand as it is written here."""
+    server.scripts[PROPERTIES] = Reply("{}", headers=[JSON, ("X-AUSERNAME", header)])
+
+
+def finds(server, *names, **page):
+    """Let the search find records with these *names*, whatever it is asked for. Their ids count from 1."""
+    records = [JANE | {"name": name, "id": number} for number, name in enumerate(names, 1)]
+    server.scripts[USERS] = as_json({"values": records} | page)
+
+
 def knows(server, record, *, at=None):
     server.scripts[f"{USERS}/{quote(at or record['name'], safe='')}"] = as_json(record)
 
@@ -161,8 +172,8 @@ def test_two_names_are_nobody(problem, server):
         "..",
         ".",
         "../../x",
-        "a/b",
-        "a\\b",
+        "a/../b",
+        "a%5c..",
         "%2e%2e",
         "%0d%0a",
         "a%0d%0ab",
@@ -175,7 +186,7 @@ def test_two_names_are_nobody(problem, server):
     ],
 )
 def test_a_name_that_could_be_a_path_is_refused_before_anything_is_asked(problem, server, header):
-    server.scripts[PROPERTIES] = Reply("{}", headers=[JSON, ("X-AUSERNAME", header)])
+    is_named(server, header)
     assert problem() == ("identity_invalid", "X-AUSERNAME")
     assert server.paths() == [PROPERTIES]
 
@@ -187,6 +198,84 @@ def test_a_strange_name_stays_within_its_path_segment(fetch, server, name):
     knows(server, JANE | {"name": name})
     assert fetch().name == name
     assert server.received[1].target.split("?")[0] == f"{USERS}/{quote(name, safe='')}"
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("jane+doe", "jane doe"),
+        ("jane+doe", "jane+doe"),
+        ("jane%2Bdoe", "jane+doe"),
+        ("jane%20doe", "jane doe"),
+        ("+jane+", "+jane+"),
+        ("j%C3%B6+%E6%9D%8E", "jö 李"),
+        ("jö".encode().decode("latin-1"), "jö"),
+    ],
+)
+def test_a_name_is_read_in_both_encodings_and_the_record_decides(fetch, server, header, name):
+    is_named(server, header)
+    knows(server, JANE | {"name": name})
+    finds(server)
+    assert fetch().name == name
+
+
+@row(14)
+def test_a_name_that_two_people_have_in_different_encodings_is_nobodys(problem, server):
+    is_named(server, "jane+doe")
+    knows(server, JANE | {"name": "jane doe"})
+    knows(server, JANE | {"name": "jane+doe", "id": 43})
+    assert problem() == ("user_not_found", "name")
+
+
+@row(14)
+def test_a_name_whose_other_reading_may_be_somebodys_is_nobodys(problem, server):
+    is_named(server, "jane+doe")
+    knows(server, JANE | {"name": "jane doe"})
+    finds(server, isLastPage=False, nextPageStart=0)
+    assert problem() == ("user_not_found", "name")
+
+
+@row(14)
+@pytest.mark.parametrize("name", ["CORP\\jane", "a/b", "/jane", "corp.example/jane.doe", "..a/b.."])
+def test_a_name_with_a_slash_is_searched_for_and_never_a_part_of_a_path(fetch, server, name):
+    is_signed_in(server, name)
+    finds(server, f"{name}2", name)
+    assert fetch().id == 2
+    assert server.paths() == [PROPERTIES, USERS]
+    assert server.received[1].query["filter"] == [name]
+
+
+@pytest.mark.parametrize(
+    ("header", "found", "user_id"),
+    [
+        ("JANE", ["jane"], 1),
+        ("jane", ["jane2", "Jane"], 2),
+        ("J%C3%84NE", ["jäne"], 1),
+        ("corp%5Cjane", ["CORP\\Jane"], 1),
+        ("JANE+DOE", ["jane doe"], 1),
+        ("jane", ["JANE", "jane", "Jane"], 2),  # the exact one is hers
+    ],
+)
+def test_a_name_may_differ_in_capitals_where_one_record_fits(fetch, server, header, found, user_id):
+    is_named(server, header)
+    finds(server, *found)
+    assert fetch().id == user_id
+
+
+@pytest.mark.parametrize(
+    ("found", "page"),
+    [
+        (["Jane", "jAne"], {}),
+        (["Jane"], {"isLastPage": False, "nextPageStart": 0}),  # the exact name may come later
+        (["jane2", "xJANE"], {}),
+        ([None], {}),
+        ([["JANE"]], {}),
+    ],
+)
+def test_without_one_record_that_fits_a_name_in_capitals_is_nobodys(problem, server, found, page):
+    is_signed_in(server, "JANE")
+    finds(server, *found, **page)
+    assert problem() == ("user_not_found", "name")
 
 
 @pytest.mark.parametrize("missing", ["emailAddress", "avatarUrl", "links", "slug", "displayName"])

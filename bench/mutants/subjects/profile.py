@@ -26,8 +26,8 @@ _MUTANTS = (
     Mutant(
         "a name that is encoded in another way than UTF-8 is taken with replacement characters",
         _PROFILE,
-        'unquote(text, errors="strict")',
-        'unquote(text, errors="replace")',
+        'encoded.encode("latin-1")).decode())',
+        'encoded.encode("latin-1")).decode(errors="replace"))',
     ),
     Mutant(
         "the page of a login in front of Bitbucket is taken for a name",
@@ -38,14 +38,14 @@ _MUTANTS = (
     Mutant(
         "a name of dots alone becomes another path",
         _PROFILE,
-        'if name.strip(".") == "" or "/" in name or "\\\\" in name:',
-        'if "/" in name or "\\\\" in name:',
+        'if any(part and not part.strip(".") for part in _SEPARATOR.split(name)):',
+        'if any(part and not part.strip(".") for part in _SEPARATOR.split(name)[1:]):',
     ),
     Mutant(
         "a name with a backslash becomes another path",
         _PROFILE,
-        'or "/" in name or "\\\\" in name:',
-        'or "/" in name:',
+        '_SEPARATOR = re.compile(r"[/\\\\]")',
+        '_SEPARATOR = re.compile(r"[/]")',
     ),
     Mutant(
         "a name with a control character is believed",
@@ -62,24 +62,30 @@ _MUTANTS = (
     Mutant(
         "the record with the equal slug is taken, whatever its name",
         _PROFILE,
-        """        if record.get("name") == name:
-            return record
-    matches""",
-        """        if record.get("name"):
-            return record
-    matches""",
+        """            if record.get("name") == name:
+                return [record]
+""",
+        """            if record.get("name"):
+                return [record]
+""",
     ),
     Mutant(
-        "a user whose name differs in capitals is taken for the person",
+        "a user whose name differs in capitals counts as much as the one with the exact name",
         _PROFILE,
-        'search_users(client, access_token, name) if record.get("name") == name]',
-        'search_users(client, access_token, name) if str(record.get("name")).lower() == name.lower()]',
+        'exact = [record for record in found if record.get("name") == name]',
+        'exact = [record for record in found if str(record.get("name")).lower() == name.lower()]',
+    ),
+    Mutant(
+        "a user whose name differs in capitals is taken though the exact name may come later",
+        _PROFILE,
+        "    if not is_complete:",
+        "    if False:",
     ),
     Mutant(
         "of two users with the same name the first one is taken",
         _PROFILE,
-        "    if len(matches) != 1:",
-        "    if not matches:",
+        "    if len(records) != 1:",
+        "    if not records:",
     ),
     Mutant(
         "true counts as the number 1 of an account",
@@ -128,8 +134,8 @@ _MUTANTS = (
     Mutant(
         "a user list without a last page goes on",
         _PROFILE,
-        'if page.get("isLastPage") is not False or',
-        'if page.get("isLastPage") is True or',
+        'is_last = page.get("isLastPage") is not False',
+        'is_last = page.get("isLastPage") is True',
     ),
     Mutant(
         "characters that turn the direction of writing stay in names",
