@@ -56,7 +56,7 @@ def look(organization: Organization) -> ResponseReturnValue:
     rate_limits.count(rate_limits.TESTS, rate_limits.visitor(), f"organization {organization.id}")
     found = _look_at(organization, form.server_url, form.ca_certificates.data)
     if found.problem is None:
-        better = OAuth.TWO if is_oauth2_better(found.facts["version"]) else OAuth.ONE
+        better = OAuth.TWO if is_oauth2_better(found.facts.get("version", "")) else OAuth.ONE
         form.oauth_version.data = better.value
     return _page(organization, form, found)
 

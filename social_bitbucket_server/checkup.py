@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from . import bulkhead
@@ -25,7 +25,7 @@ from .ca_certificates import UNREADABLE
 from .client import route_to
 from .clock import server_time
 from .integration import Integration, OAuth2Integration
-from .interceptions import interception, is_intercepted
+from .interceptions import interception, is_bitbuckets_own, is_intercepted
 from .oauth2_client import OAuth2Client
 from .problems import BitbucketServerError, Problem
 from .reaching import connect, look_up
@@ -53,7 +53,9 @@ SHORTEST = 0.01
 
 _STAGE_SECONDS = 4.0
 _PROPERTIES_PATH = "/rest/api/latest/application-properties"
-_PRODUCTS = frozenset({"Bitbucket", "Stash"})
+_USUAL_NAMES = frozenset({"Bitbucket", "Stash"})
+_LONGEST_NAME = 100
+_REFUSED = frozenset({401, 403})
 _CONTEXT_PATHS = ("/bitbucket", "/stash", "/git")
 _MOST_CANDIDATES = 4
 _PROBLEMS_BY_CAUSE = {
@@ -283,21 +285,22 @@ class _Walk:
             raise interception(answer)
         if answer.status == 503 and answer.is_html:
             raise interception(answer)
-        if answer.status == 401:
-            raise BitbucketServerError("login_in_front", "It answers with status 401.", status_code=answer.status)
-        if answer.status != 200:
-            read_json(answer)  # raises the problem that it reports
+        if not self._is_closed_to_anonymous_callers(answer):
+            if answer.status == 401:
+                raise BitbucketServerError("login_in_front", "It answers with status 401.", status_code=answer.status)
+            if answer.status != 200:
+                read_json(answer)  # raises the problem that it reports
         return Result(Stage.HTTP, Outcome.PASSED, "It answers, and nothing stands in front of it")
 
     def bitbucket(self) -> Result:
+        if self._answer.status != 200:
+            return Result(Stage.BITBUCKET, Outcome.PASSED, "Bitbucket (its version is not told)")
         document = read_json(self._answer)
-        version, name = document.get("version"), document.get("displayName")
-        if not isinstance(version, str) or not re.fullmatch(r"[0-9][0-9A-Za-z.-]{0,40}", version):
+        self._version = _version(document)
+        if not self._version:
             raise BitbucketServerError("not_bitbucket")
-        if name not in _PRODUCTS:
-            raise BitbucketServerError("not_bitbucket", "It is another product of Atlassian's.")
-        self._version = version
-        return Result(Stage.BITBUCKET, Outcome.PASSED, f"{name} {version}", facts={"version": version})
+        says = _described(self._version, document.get("displayName"))
+        return Result(Stage.BITBUCKET, Outcome.PASSED, says, facts={"version": self._version})
 
     def clock(self) -> Result:
         theirs = server_time(self._answer)
@@ -395,6 +398,18 @@ class _Walk:
             budget=self._budget,
         )
 
+    def _is_closed_to_anonymous_callers(self, answer: Answer) -> bool:
+        """Return whether *answer*, a refusal, is Bitbucket's own. If its headers do not say so, ``/status`` may."""
+        is_refusal = answer.status in _REFUSED and not answer.is_html
+        return is_refusal and (is_bitbuckets_own(answer) or self._tells_its_status())
+
+    def _tells_its_status(self) -> bool:
+        try:
+            document = read_json(self._send("GET", self._server.status, {"Accept": "application/json"}, TOKEN_LIMIT))
+        except BitbucketServerError:
+            return False
+        return isinstance(document.get("state"), str)
+
     def _untrusted(self, error: ssl.SSLError, host: str) -> Result:
         """What is wrong with the certificates that the server shows, if it shows any that can be read."""
         try:
@@ -421,11 +436,11 @@ class _Walk:
         """Where Bitbucket really answers, on the same host; asked for at a few likely addresses only."""
         for candidate in self._candidates(answer)[:_MOST_CANDIDATES]:
             try:
-                document = read_json(self._get(candidate))
+                found = self._get(candidate)
+                if (found.status in _REFUSED and is_bitbuckets_own(found)) or _version(read_json(found)):
+                    return candidate
             except BitbucketServerError:
                 continue
-            if document.get("displayName") in _PRODUCTS:
-                return candidate
         return None
 
     def _candidates(self, answer: Answer) -> list[ServerURL]:
@@ -450,6 +465,22 @@ class _Walk:
         except ValueError:
             return None
         return hinted if hinted.host == self._server.host and hinted.scheme in {"https", self._server.scheme} else None
+
+
+def _version(document: Mapping[str, Any]) -> str:
+    """Return Bitbucket's version, which may be a number; nothing where *document* does not tell one."""
+    version = document.get("version")
+    text = str(version) if type(version) in {int, float} else version
+    return text if isinstance(text, str) and re.fullmatch(r"[0-9][0-9A-Za-z.-]{0,40}", text) else ""
+
+
+def _described(version: str, name: object) -> str:
+    """Return what to call a server: its *name* is the admin's choice, and does not say which product it is."""
+    if not isinstance(name, str) or not name:
+        return f"Bitbucket {version}"
+    if name in _USUAL_NAMES:
+        return f"{name} {version}"
+    return f"Bitbucket {version} (“{''.join(filter(str.isprintable, name))[:_LONGEST_NAME]}”)"
 
 
 def _failed(stage: Stage, error: BitbucketServerError) -> Result:

@@ -14,7 +14,14 @@ _LOOKED_AT = 16 * 1024
 # The short ones alone: they stand in fingerprints of files, too.
 _SECOND_FACTOR = re.compile(r"two.?factor|second factor|(?<![0-9a-z])(?:u2f|totp|2fa)(?![0-9a-z])")
 _LOGIN_FORM = re.compile(r"""type=["']?password|<(title|h1)[^<>]*>[^<]*(log.?in|sign.?in|single sign|sso\b)""")
+_OAUTH_CHALLENGE = re.compile(r"\s*oauth\b", re.IGNORECASE)
 _LOGIN_ADDRESS = re.compile(r"log.?in|sign.?in|\bsso\b|saml|\bauth|\badfs\b|\bcas\b")
+
+
+def is_bitbuckets_own(answer: Answer) -> bool:
+    """Return whether Bitbucket itself gave *answer*, by the headers that it adds to its answers and refusals."""
+    challenges = answer.headers.getlist("WWW-Authenticate")
+    return "X-AREQUESTID" in answer.headers or any(_OAUTH_CHALLENGE.match(challenge) for challenge in challenges)
 
 
 def is_intercepted(answer: Answer) -> bool:
@@ -46,5 +53,7 @@ def interception(answer: Answer) -> BitbucketServerError:
 
 def _asks_for_a_password(answer: Answer) -> bool:
     """By HTTP's own means. A proxy's 407 comes from the way to the server, and is no answer of anybody's there."""
+    if answer.status != 401 or is_bitbuckets_own(answer):
+        return False
     challenges = " ".join(answer.headers.getlist("WWW-Authenticate")).lower()
-    return answer.status == 401 and re.search(r"\b(basic|digest|negotiate|ntlm)\b", challenges) is not None
+    return re.search(r"\b(basic|digest|negotiate|ntlm)\b", challenges) is not None

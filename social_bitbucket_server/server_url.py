@@ -136,6 +136,11 @@ class ServerURL:
         """The server's version; its answer's headers name the signed-in person."""
         return self.join("/rest/api/latest/application-properties")
 
+    @property
+    def status(self) -> str:
+        """Whether Bitbucket is running; it tells everybody."""
+        return self.join("/status")
+
     def user(self, slug: str, *, avatar_size: int | None = None) -> str:
         """One user's record by *slug*, with the address of a picture *avatar_size* pixels wide where asked for."""
         query = {"avatarSize": avatar_size} if avatar_size else {}

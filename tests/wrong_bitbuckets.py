@@ -464,7 +464,7 @@ OTHERS_THAT_ANSWER = (
     ),
     Wrong(
         "another product",
-        _says('{"version":"9.1.0","displayName":"Jira"}', kind="application/json"),
+        _says('{"baseUrl":"https://jira.example.com","deploymentType":"Server"}', kind="application/json"),
         Stage.BITBUCKET,
         "Something else than Bitbucket answers at the base URL.",
     ),

@@ -15,6 +15,7 @@ from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import PLATFORM, Page, Visitor
 from tests.flow.demo import Demo, on_every_database
+from tests.scripted_server import Reply, ScriptedServer
 
 ADD = "/o/acme/settings/integrations/add"
 
@@ -174,3 +175,13 @@ def test_of_two_that_are_added_at_once_with_one_name_one_is(
         pages = list(threads.map(lambda _: owner.send(ADD, **form), range(2)))
     assert sorted(page.status for page in pages) == [303, 422]
     assert names(demo) == ["Bitbucket"]
+
+
+def test_a_server_that_tells_its_version_to_nobody_gets_the_oauth_that_each_has(
+    owner: Visitor, server: ScriptedServer
+) -> None:
+    closed = Reply("", 401, [("X-AREQUESTID", "@1X2Y3Zx600x1x0")])
+    server.scripts["/rest/api/latest/application-properties"] = closed
+    page = look(owner, server.url, oauth_version="2")
+    assert "Bitbucket (its version is not told) answers there. OAuth 1 is the way that it surely has" in page.words
+    assert chosen(page) == "1"

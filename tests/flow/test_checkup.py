@@ -27,6 +27,8 @@ CALLBACK = "https://app.example/complete/bitbucket-server/acme/"
 HTML = (("Content-Type", "text/html"),)
 JSON = (("Content-Type", "application/json"),)
 PROPERTIES = "/rest/api/latest/application-properties"
+REQUEST_TOKEN = "/plugins/servlet/oauth/request-token"
+GRANTED = "oauth_token=T&oauth_token_secret=S&oauth_callback_confirmed=true"
 BITBUCKET = '{"version": "8.19.0", "displayName": "Bitbucket"}'
 
 
@@ -208,7 +210,7 @@ def test_a_recorded_answer_is_explained_in_whatever_order(integration, server, r
         parameters = ", ".join('{}="{}"'.format(*pair.split("=", 1)) for pair in text.split("&"))
         return Reply("", 401, [("WWW-Authenticate", 'OAuth realm="x"'), ("WWW-Authenticate", f"OAuth {parameters}")])
 
-    server.scripts["/plugins/servlet/oauth/request-token"] = refuse
+    server.scripts[REQUEST_TOKEN] = refuse
     failed = failure(look(at(integration, server.url)))
     assert failed.explanation.cause is (Cause.HOST if hidden else Cause.KEY)
     assert failed.problem.code == ("address_hidden" if hidden else "public_key_differs")
@@ -249,7 +251,7 @@ def test_a_wrong_context_path_is_noticed_and_the_right_one_proposed(integration,
         (Reply("", 302, [("Location", "https://elsewhere.example/")]), "redirected"),
         (Reply("nothing", 404), "not_bitbucket"),
         (Reply('{"hello": "world"}'), "not_bitbucket"),
-        (Reply('{"version": "9.1.0", "displayName": "Jira"}'), "not_bitbucket"),
+        (Reply('{"version": true, "displayName": "Bitbucket"}'), "not_bitbucket"),
         (Reply('{"version": "<b>", "displayName": "Bitbucket"}'), "not_bitbucket"),
         (Reply("hello"), "malformed_answer"),
     ],
@@ -257,6 +259,65 @@ def test_a_wrong_context_path_is_noticed_and_the_right_one_proposed(integration,
 def test_what_answers_instead_of_bitbucket_is_recognized(integration, server, reply, code):
     server.scripts[PROPERTIES] = reply
     assert failure(look(at(integration, server.url))).problem.code == code
+
+
+@pytest.mark.parametrize(
+    ("properties", "says", "version"),
+    [
+        ('{"version": "9.1.0", "displayName": "Acme Code"}', "Bitbucket 9.1.0 (“Acme Code”)", "9.1.0"),
+        ('{"version": "9.1.0", "displayName": "Jira"}', "Bitbucket 9.1.0 (“Jira”)", "9.1.0"),
+        ('{"version": "9.1.0", "displayName": "\\u001b[2JA\\u202eB"}', "Bitbucket 9.1.0 (“[2JAB”)", "9.1.0"),
+        ('{"version": "9.1.0", "displayName": ["x"]}', "Bitbucket 9.1.0", "9.1.0"),
+        ('{"version": "3.11.6", "displayName": "Stash"}', "Stash 3.11.6", "3.11.6"),
+        ('{"version": "9.1.0"}', "Bitbucket 9.1.0", "9.1.0"),
+        ('{"version": 9.4, "buildNumber": 9004000}', "Bitbucket 9.4", "9.4"),
+        ('{"version": 10}', "Bitbucket 10", "10"),
+    ],
+)
+def test_a_name_that_an_admin_chose_is_shown_and_decides_nothing(integration, server, properties, says, version):
+    server.scripts[PROPERTIES] = Reply(properties, headers=JSON)
+    server.scripts[REQUEST_TOKEN] = Reply(GRANTED)
+    results = look(at(integration, server.url))
+    (found,) = (result for result in results if result.stage is Stage.BITBUCKET)
+    assert (found.says, found.facts["version"]) == (says, version)
+    assert outcome(results, Stage.SIGNATURE) is Outcome.PASSED
+
+
+CLOSED = '{"errors": [{"context": null, "message": "no", "exceptionName": "com.atlassian.AuthorisationException"}]}'
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Reply(CLOSED, 401, [*JSON, ("WWW-Authenticate", 'OAuth realm="https%3A%2F%2Fbitbucket.example.com"')]),
+        Reply(CLOSED, 401, [*JSON, ("X-AREQUESTID", "@1X2Y3Zx600x1x0")]),
+        Reply("", 401, [("WWW-Authenticate", "Basic"), ("X-AREQUESTID", "@1X2Y3Zx600x1x0")]),
+        Reply(CLOSED, 403, [*JSON, ("X-AREQUESTID", "@1X2Y3Zx600x1x0")]),
+        Reply(CLOSED, 401, JSON),  # a proxy took the headers away, and /status tells
+    ],
+)
+def test_a_bitbucket_that_tells_its_version_to_nobody_is_tried_to_the_end(integration, server, refusal):
+    server.scripts[PROPERTIES] = Reply(refusal.body, refusal.status, [*refusal.headers, ("Date", formatdate(0))])
+    server.scripts["/status"] = Reply('{"state":"RUNNING"}', headers=JSON)
+    server.scripts[REQUEST_TOKEN] = Reply(GRANTED)
+    results = look(at(integration, server.url))
+    (found,) = (result for result in results if result.stage is Stage.BITBUCKET)
+    assert (found.outcome, found.says) == (Outcome.PASSED, "Bitbucket (its version is not told)")
+    assert "version" not in found.facts
+    assert failure(results).stage is Stage.CLOCK, "its Date tells the time"
+    assert outcome(results, Stage.SIGNATURE) is Outcome.PASSED
+
+
+@pytest.mark.parametrize("status", [Reply("", 404), Reply('{"state":1}', headers=JSON), Reply("<html>", 200, HTML)])
+def test_a_401_that_nothing_shows_to_be_bitbuckets_is_somebody_elses(integration, server, status):
+    server.scripts[PROPERTIES] = Reply(CLOSED, 401, JSON)
+    server.scripts["/status"] = status
+    assert failure(look(at(integration, server.url))).problem.code == "login_in_front"
+
+
+def test_a_context_path_is_found_where_the_version_is_told_to_nobody(integration, server):
+    server.scripts[f"/bitbucket{PROPERTIES}"] = Reply(CLOSED, 401, [("X-AREQUESTID", "@1X2Y3Zx600x1x0")])
+    assert failure(look(at(integration, server.url))).facts["base_url"] == f"{server.url}/bitbucket"
 
 
 @pytest.mark.parametrize(
@@ -279,7 +340,7 @@ def test_a_redirect_hints_at_the_right_context_path(integration, server, locatio
 
 def test_a_callback_that_is_not_confirmed_ends_it(integration, server):
     server.scripts[PROPERTIES] = Reply(BITBUCKET, headers=JSON)
-    server.scripts["/plugins/servlet/oauth/request-token"] = Reply("oauth_token=T&oauth_token_secret=S")
+    server.scripts[REQUEST_TOKEN] = Reply("oauth_token=T&oauth_token_secret=S")
     failed = failure(look(at(integration, server.url)))
     assert (failed.stage, failed.problem.code) == (Stage.SIGNATURE, "callback_not_confirmed")
 
