@@ -20,6 +20,9 @@ DENIED = "denied"
 
 OAUTH_PROBLEMS = frozenset(
     {
+        "additional_authorization_required",
+        "consumer_key_refused",
+        "consumer_key_rejected",
         "consumer_key_unknown",
         "nonce_used",
         "parameter_absent",
@@ -31,11 +34,13 @@ OAUTH_PROBLEMS = frozenset(
         "timestamp_refused",
         "token_expired",
         "token_rejected",
+        "token_revoked",
         "token_used",
+        "user_refused",
         "version_rejected",
     }
 )
-"""The ``oauth_problem`` values that Bitbucket is known to answer with."""
+"""The ``oauth_problem`` values that Bitbucket, or the OAuth library that it is built on, is known to answer with."""
 
 OAUTH2_ERRORS = frozenset(
     {
@@ -61,7 +66,11 @@ _OAUTH2_PROBLEMS = {
 _OAUTH2_CONFIGURED = {"client_refused": "client_secret", "scope_refused": "SCOPE"}
 _OAUTH2_TOKEN = re.compile(r"[!-~]{1,4096}")
 _LONGEST_LIFETIME = 10**10
-_TOKEN_PROBLEMS = {"token_used": "token_rejected"}
+_OTHER_NAMES = {
+    "consumer_key_rejected": "consumer_key_refused",
+    "token_used": "token_rejected",
+    "user_refused": "permission_unknown",
+}
 _HEADER_PARAMETER = re.compile(r'\b(oauth_[a-z_]{1,40})="?([^",\s]*)"?')
 _MOST_PARAMETERS = 32
 
@@ -253,7 +262,16 @@ def _raise_oauth_problem(answer: Answer) -> None:
         raise BitbucketServerError(
             "callback_refused", parameter="CALLBACK_ORIGIN", provider_code=provider_code, status_code=answer.status
         )
-    code = _TOKEN_PROBLEMS.get(provider_code, provider_code)
+    if provider_code == "parameter_absent":
+        # Every request has all parameters. Without the header, Bitbucket misses the consumer key among others.
+        absent = parameters.get("oauth_parameters_absent", "oauth_consumer_key")
+        is_header_lost = "oauth_consumer_key" in absent
+        raise BitbucketServerError(
+            "authorization_header_lost" if is_header_lost else "request_changed",
+            provider_code=provider_code,
+            status_code=answer.status,
+        )
+    code = _OTHER_NAMES.get(provider_code, provider_code)
     raise BitbucketServerError(
         code if code in PROBLEMS else "oauth_problem",
         f"It reported {provider_code}." if code not in PROBLEMS else "",
@@ -264,6 +282,7 @@ def _raise_oauth_problem(answer: Answer) -> None:
 
 
 _CONFIGURED = {
+    "consumer_key_refused": "consumer_key",
     "consumer_key_unknown": "consumer_key",
     "signature_invalid": "public_key",
     "signature_method_rejected": "public_key",

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from . import bulkhead
-from .answers import oauth_problem, read_form, read_json
+from .answers import oauth_problem, read_form, read_json, refuse_oauth_problem
 from .base_strings import Cause, Explanation, explain
 from .bulkhead import Budget, Limits, bulkhead_of
 from .ca_certificates import UNREADABLE
@@ -56,6 +57,7 @@ _PROPERTIES_PATH = "/rest/api/latest/application-properties"
 _USUAL_NAMES = frozenset({"Bitbucket", "Stash"})
 _LONGEST_NAME = 100
 _REFUSED = frozenset({401, 403})
+_TOKEN_REFUSED = frozenset({"token_expired", "token_rejected", "token_revoked"})
 _CONTEXT_PATHS = ("/bitbucket", "/stash", "/git")
 _MOST_CANDIDATES = 4
 _PROBLEMS_BY_CAUSE = {
@@ -68,7 +70,7 @@ _PROBLEMS_BY_CAUSE = {
 
 
 class Stage(StrEnum):
-    """The stages, in their order. The last one is the signature with OAuth 1, the credentials with OAuth 2."""
+    """The stages, in their order. The last ones are signature and REST with OAuth 1, the credentials with OAuth 2."""
 
     BASE_URL = "Base URL"
     NAME = "Name"
@@ -78,6 +80,7 @@ class Stage(StrEnum):
     BITBUCKET = "Bitbucket"
     CLOCK = "Clock"
     SIGNATURE = "Signature"
+    REST = "REST"
     CREDENTIALS = "Credentials"
 
 
@@ -135,7 +138,7 @@ def _results(walk: _Walk, make_integration: Callable[[], Integration | OAuth2Int
         (Stage.HTTP, walk.http),
         (Stage.BITBUCKET, walk.bitbucket),
         (Stage.CLOCK, walk.clock),
-        walk.last_stage,
+        *walk.last_stages,
     )
     for stage, look in stages:
         if ended:
@@ -206,15 +209,20 @@ class _Walk:
         self._route: Route
         self._addresses: list[Address]
         self._answer: Answer
-        self.last_stage: _Stage = (Stage.SIGNATURE, lambda: Result(Stage.SIGNATURE, Outcome.NOT_REACHED))
+        self.last_stages: tuple[_Stage, ...] = tuple(
+            (stage, partial(Result, stage, Outcome.NOT_REACHED)) for stage in (Stage.SIGNATURE, Stage.REST)
+        )
 
     def base_url(self, make_integration: Callable[[], Integration | OAuth2Integration]) -> Result:
         integration = self._integration = make_integration()
         self._route = route_to(integration)
         if isinstance(integration, OAuth2Integration):
-            self.last_stage = (Stage.CREDENTIALS, lambda: self._credentials(integration))
+            self.last_stages = ((Stage.CREDENTIALS, lambda: self._credentials(integration)),)
         else:
-            self.last_stage = (Stage.SIGNATURE, lambda: self._signature(integration))
+            self.last_stages = (
+                (Stage.SIGNATURE, lambda: self._signature(integration)),
+                (Stage.REST, lambda: self._rest(integration)),
+            )
         return Result(Stage.BASE_URL, Outcome.PASSED, str(self._server))
 
     def close(self) -> None:
@@ -330,14 +338,7 @@ class _Walk:
 
     def _signature(self, integration: Integration) -> Result:
         url = self._server.request_token
-        header = authorization(
-            "POST",
-            url,
-            integration.consumer_key,
-            integration.private_key,
-            callback=self._callback,
-            timestamp=int(time.time()) + self._clock_difference,
-        )
+        header = self._authorization("POST", url, integration, callback=self._callback)
         answer = self._send("POST", url, {"Accept": "*/*", "Authorization": header}, TOKEN_LIMIT)
         if is_intercepted(answer):
             raise interception(answer)
@@ -345,7 +346,7 @@ class _Walk:
             fields = read_form(answer)
         except BitbucketServerError as error:
             if error.code == "signature_invalid":
-                return self._explained(answer, base_string("POST", url, header), integration)
+                return self._explained(Stage.SIGNATURE, answer, base_string("POST", url, header), integration)
             # A moment ago the server was well, and on its way to this answer it has the signature to look at.
             if answer.status == 500:
                 raise BitbucketServerError("public_key_unusable", status_code=answer.status) from error
@@ -355,7 +356,33 @@ class _Walk:
         says = "Bitbucket knows the consumer key and accepts the signature"
         return Result(Stage.SIGNATURE, Outcome.PASSED, says)
 
-    def _explained(self, answer: Answer, signed: str, integration: Integration) -> Result:
+    def _rest(self, integration: Integration) -> Result:
+        """Make a signed call below /rest. Bitbucket rejects its made-up token, if it sees one."""
+        url = self._server.application_properties
+        header = self._authorization("GET", url, integration, token=secrets.token_hex(16))
+        answer = self._send("GET", url, {"Accept": "application/json", "Authorization": header}, DOCUMENT_LIMIT)
+        try:
+            refuse_oauth_problem(answer)
+        except BitbucketServerError as error:
+            if error.code == "signature_invalid":
+                return self._explained(Stage.REST, answer, base_string("GET", url, header), integration)
+            if error.code not in _TOKEN_REFUSED:
+                raise
+            return Result(Stage.REST, Outcome.PASSED, "Signed calls reach Bitbucket below /rest, too")
+        if is_intercepted(answer):
+            raise interception(answer)
+        if answer.status not in {200, *_REFUSED}:
+            read_json(answer)  # raises the problem that it reports
+        reason = "It arrives below /plugins/servlet/oauth, and not below /rest."
+        raise BitbucketServerError("authorization_header_lost", reason, status_code=answer.status)
+
+    def _authorization(self, method: Method, url: str, integration: Integration, **parameters: str) -> Secret:
+        """Return the header that signs a request, with the server's own time."""
+        timestamp = int(time.time()) + self._clock_difference
+        key, private_key = integration.consumer_key, integration.private_key
+        return authorization(method, url, key, private_key, timestamp=timestamp, **parameters)
+
+    def _explained(self, stage: Stage, answer: Answer, signed: str, integration: Integration) -> Result:
         """Why the signature over *signed*, our base string, is invalid."""
         explanation = explain(
             signed,
@@ -364,7 +391,7 @@ class _Walk:
         )
         code = _PROBLEMS_BY_CAUSE.get(explanation.cause, "address_hidden")
         problem = BitbucketServerError(code, explanation.conclusion, status_code=answer.status)
-        return replace(_failed(Stage.SIGNATURE, problem), explanation=explanation)
+        return replace(_failed(stage, problem), explanation=explanation)
 
     @property
     def _server(self) -> ServerURL:

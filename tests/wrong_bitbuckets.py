@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import socket
 import ssl
 import threading
@@ -173,6 +174,27 @@ def behind_a_proxy_that_hides_https(bench: Bench) -> Place:
     )
 
 
+def _without_authorization(below: str) -> Callable[[Bench], Place]:
+    """The sandbox behind a proxy that takes the header Authorization away from requests *below* a path."""
+
+    def arrange(bench: Bench) -> Place:
+        sandbox = bench.start_sandbox()
+        port = int(sandbox.url.split(":")[2].partition("/")[0])
+
+        def forward(peer: Peer) -> None:
+            request = peer.read()
+            if f" /bitbucket{below}" in request.partition("\r\n")[0]:
+                request = re.sub(r"(?im)^authorization: .*\r\n", "", request)
+            with socket.create_connection((HERE, port)) as onward:
+                onward.sendall(re.sub(r"\r\n\r\n", "\r\nConnection: close\r\n\r\n", request, count=1).encode("latin-1"))
+                _carry(onward, peer._connection)
+
+        place = bench.plain(forward)
+        return Place(f"{place.url}/bitbucket", paste=lambda key, pem: sandbox.link(consumer_key=key, public_key=pem))
+
+    return arrange
+
+
 def _carry(source: socket.socket, target: socket.socket) -> None:
     try:
         while data := source.recv(65536):
@@ -300,6 +322,21 @@ FAULTS_OF_THE_SANDBOX = (
         behind_a_proxy_that_hides_https,
         Stage.SIGNATURE,
         f"{_ADDRESS}http:// instead of https://: its proxy settings lack server.scheme and server.secure",
+    ),
+)
+
+FAULTS_OF_PROXIES = (
+    Wrong(
+        "Authorization is taken away",
+        _without_authorization("/"),
+        Stage.SIGNATURE,
+        "The header Authorization does not reach Bitbucket.",
+    ),
+    Wrong(
+        "Authorization is taken away below /rest",
+        _without_authorization("/rest/"),
+        Stage.REST,
+        "The header Authorization does not reach Bitbucket. It arrives below /plugins/servlet/oauth",
     ),
 )
 
@@ -472,6 +509,7 @@ OTHERS_THAT_ANSWER = (
 
 EVERYTHING = (
     *FAULTS_OF_THE_SANDBOX,
+    *FAULTS_OF_PROXIES,
     *FAULTS_OF_THE_LINK,
     *FAULTS_OF_TLS,
     *FAULTS_OF_THE_NETWORK,

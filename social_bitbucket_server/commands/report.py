@@ -21,7 +21,8 @@ _AFTERWARDS = {
     Stage.CONNECTION: Stage.TLS,
     Stage.TLS: Stage.HTTP,
     Stage.HTTP: Stage.BITBUCKET,
-    Stage.CLOCK: "the last stage",
+    Stage.CLOCK: "the last stages",
+    Stage.SIGNATURE: Stage.REST,
 }
 """What is waited for after a stage."""
 

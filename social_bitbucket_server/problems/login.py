@@ -19,9 +19,10 @@ PROBLEMS = (
     Problem(
         "identity_missing",
         "Bitbucket did not say who logged in.",
-        "Neither the header X-AUSERNAME nor the whoami page named the person: a proxy removes the header, or "
-        "OAuth is not honoured below /rest.",
-        "Let the header X-AUSERNAME pass through the proxies in front of Bitbucket.",
+        "Neither the header X-AUSERNAME nor the whoami page named the person: a proxy removes the header from "
+        "Bitbucket's answers, or the header Authorization from requests.",
+        "Let the headers X-AUSERNAME and Authorization pass through the proxies in front of Bitbucket. The check-up's "
+        "stage REST tells whether Authorization arrives.",
         Who.BITBUCKET_ADMIN,
         AuthResponseError,
         "missing_claim",

@@ -18,6 +18,15 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
+        "consumer_key_refused",
+        "Bitbucket knows the consumer key and refuses it.",
+        "The consumer was switched off, or blocked, in Bitbucket or by a plugin.",
+        "Open the application link's Incoming Authentication and set the consumer up again, as the worksheet says.",
+        Who.BITBUCKET_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
         "signature_invalid",
         "Bitbucket could not verify the signature.",
         "The public key in the application link is not the one of this integration, or the server sees another "
@@ -57,6 +66,15 @@ PROBLEMS = (
         Who.BITBUCKET_ADMIN,
         AuthConfigurationError,
         "invalid_setting",
+    ),
+    Problem(
+        "authorization_header_lost",
+        "The header Authorization does not reach Bitbucket.",
+        "A proxy, a single sign-on or a plugin takes it away. Without it Bitbucket does not learn who asks.",
+        "Let the header Authorization pass to Bitbucket unchanged, below /plugins/servlet/oauth and below /rest.",
+        Who.BITBUCKET_ADMIN,
+        AuthProviderError,
+        "http_error",
     ),
     Problem(
         "public_key_unusable",

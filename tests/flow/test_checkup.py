@@ -17,6 +17,7 @@ from social_bitbucket_server import checkup, reaching
 from social_bitbucket_server.addresses import PUBLIC_ONLY
 from social_bitbucket_server.base_strings import Cause
 from social_bitbucket_server.checkup import Outcome, Stage, check_up
+from social_bitbucket_server.client import Client
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import BaseURLRules, ServerURL
@@ -72,11 +73,12 @@ def test_a_working_integration_passes_every_stage(integration):
     assert results[5].facts["version"] == "8.19.0"
 
 
-def test_two_requests_are_enough(integration, sandbox):
+def test_three_requests_are_enough(integration, sandbox):
     look(integration)
     assert [request.path.rsplit("/", 1)[1] for request in sandbox.requests] == [
         "application-properties",
         "request-token",
+        "application-properties",
     ]
 
 
@@ -338,6 +340,56 @@ def test_a_redirect_hints_at_the_right_context_path(integration, server, locatio
     assert (failed.problem.code == "context_path_missing") is (path is not None)
 
 
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (Reply("oauth_problem=token_rejected", 401), None),
+        (Reply("", 401, [("WWW-Authenticate", 'OAuth realm="x", oauth_problem="token_expired"')]), None),
+        (Reply("oauth_problem=token_revoked", 401), None),
+        (Reply(BITBUCKET, headers=JSON), "authorization_header_lost"),
+        (Reply(CLOSED, 401, [*JSON, ("WWW-Authenticate", 'OAuth realm="x"')]), "authorization_header_lost"),
+        (Reply("oauth_problem=parameter_absent", 400), "authorization_header_lost"),
+        (Reply("oauth_problem=signature_invalid", 401), "signature_invalid"),
+        (Reply("oauth_problem=consumer_key_refused", 401), "consumer_key_refused"),
+        (Reply("<h1>Log in</h1>", headers=HTML), "login_in_front"),
+        (Reply("", 401, [("WWW-Authenticate", "Basic")]), "login_in_front"),
+        (Reply("", 404), "request_refused"),
+        (Reply("", 500), "server_error"),
+    ],
+)
+def test_a_signed_call_below_rest_shows_whether_the_header_arrives(integration, server, reply, code):
+    server.scripts[PROPERTIES] = lambda request: (
+        reply if "Authorization" in request.headers else Reply(BITBUCKET, headers=JSON)
+    )
+    server.scripts[REQUEST_TOKEN] = Reply(GRANTED)
+    *_, last = look(at(integration, server.url))
+    assert (last.stage, last.problem and last.problem.code) == (Stage.REST, code)
+    assert server.received[-1].oauth["oauth_token"]
+
+
+@pytest.mark.parametrize(
+    ("reported", "code"),
+    [
+        ("parameter_absent", "authorization_header_lost"),
+        (
+            f"parameter_absent&oauth_parameters_absent={quote('oauth_consumer_key&oauth_token')}",
+            "authorization_header_lost",
+        ),
+        ("parameter_absent&oauth_parameters_absent=oauth_nonce", "request_changed"),
+        ("consumer_key_refused", "consumer_key_refused"),
+        ("consumer_key_rejected", "consumer_key_refused"),
+    ],
+)
+def test_a_login_and_the_check_up_name_the_same_problem(integration, server, reported, code):
+    server.scripts[PROPERTIES] = Reply(BITBUCKET, headers=JSON)
+    server.scripts[REQUEST_TOKEN] = Reply(f"oauth_problem={reported}", 401)
+    failed = failure(look(at(integration, server.url)))
+    assert (failed.stage, failed.problem.code) == (Stage.SIGNATURE, code)
+    with pytest.raises(BitbucketServerError) as caught:
+        Client(at(integration, server.url)).request_token(CALLBACK)
+    assert caught.value.code == code
+
+
 def test_a_callback_that_is_not_confirmed_ends_it(integration, server):
     server.scripts[PROPERTIES] = Reply(BITBUCKET, headers=JSON)
     server.scripts[REQUEST_TOKEN] = Reply("oauth_token=T&oauth_token_secret=S")
@@ -415,7 +467,9 @@ def by_oauth2(bitbucket_sandbox):
 
 def test_an_oauth_2_integration_in_order_passes_every_stage(by_oauth2):
     results = look(by_oauth2)
-    assert [result.stage for result in results] == [stage for stage in Stage if stage is not Stage.SIGNATURE]
+    assert [result.stage for result in results] == [
+        stage for stage in Stage if stage not in {Stage.SIGNATURE, Stage.REST}
+    ]
     assert {result.outcome for result in results} == {Outcome.PASSED}
 
 
