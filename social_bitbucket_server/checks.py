@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
@@ -53,23 +54,29 @@ class _Settings:
 
 def refuse_unsafe_settings(settings: Mapping[str, Any]) -> None:
     """Check an application's *settings*, by their full names. Raises :class:`UnsafeConfigurationError`."""
-    for found in _configured(settings):
-        for check in _CHECKS:
-            check(found)
+    for _, check in _checks_of(settings):
+        check()
 
 
 def unsafe_settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """All that is unsafe about an application's *settings*: the name of each check that refuses them, and its sentence,
     for frameworks that collect such sentences before they start."""
     told = set()
+    for name, check in _checks_of(settings):
+        try:
+            check()
+        except UnsafeConfigurationError as error:
+            if str(error) not in told:
+                yield name, str(error)
+            told.add(str(error))
+
+
+def _checks_of(settings: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The name of each check, and what does it."""
     for found in _configured(settings):
         for check in _CHECKS:
-            try:
-                check(found)
-            except UnsafeConfigurationError as error:
-                if str(error) not in told:
-                    yield check.__name__.lstrip("_"), str(error)
-                told.add(str(error))
+            yield check.__name__.lstrip("_"), partial(check, found)
+    yield "signatures_forbidden", partial(_signatures_forbidden, settings)
 
 
 def refuse_unsafe_login(backend: BaseAuth[Any]) -> None:
@@ -254,6 +261,22 @@ def _limits_unusable(settings: _Settings) -> None:
     except BitbucketServerError as error:
         name = settings.name(error.parameter or "")
         raise UnsafeConfigurationError(f"Mend {name}, which limits what a slow server holds: {error.reason}") from error
+
+
+def _signatures_forbidden(settings: Mapping[str, Any]) -> None:
+    """With OAuth 2 alone nothing is signed. A login by OAuth 1 says it by itself."""
+    from .keys import refuse_forbidden_sha1  # with it comes cryptography
+
+    oauth1, oauth2 = (_Settings(settings, backend) for backend in _BACKENDS)
+    if oauth2.has_server and not oauth1.has_server:
+        return
+    try:
+        refuse_forbidden_sha1()
+    except BitbucketServerError as error:
+        raise UnsafeConfigurationError(
+            "Install cryptography as a wheel from PyPI, allow SHA-1 in this machine's crypto policy, or log in by "
+            "OAuth 2, because this machine's OpenSSL does not make the RSA-SHA1 signatures of OAuth 1."
+        ) from error
 
 
 _CHECKS: tuple[Callable[[_Settings], None], ...] = (

@@ -219,6 +219,7 @@ class _Walk:
         if isinstance(integration, OAuth2Integration):
             self.last_stages = ((Stage.CREDENTIALS, lambda: self._credentials(integration)),)
         else:
+            integration.private_key.sign_sha1(b"")  # raises where this machine makes no such signature
             self.last_stages = (
                 (Stage.SIGNATURE, lambda: self._signature(integration)),
                 (Stage.REST, lambda: self._rest(integration)),

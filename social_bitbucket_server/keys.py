@@ -8,10 +8,11 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NoReturn
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 
@@ -28,6 +29,18 @@ BITS = (2048, 3072, 4096)
 """The sizes of which key pairs are made. Others, larger than the first, can be read."""
 
 _EXPONENT = 65537
+_KNOWN_P = int(
+    "c80589da5a91a4f915c761f6f2e484f4cce5c49c4a18f0ffba605d3daa17ef11a1450020c4345701df8bbe65d10cb3b2"
+    "09dbedeb59dcae672c54cad23c7ca2d0d6fa8603ca8d05e864bc04cbd913698bdb6f9f81ddb2e182c87c9a671894269e"
+    "4c276a24d1318b8da0c8914ad968a84cd5e459e8e6948d8595dbe2c6815eafbd",
+    16,
+)
+_KNOWN_Q = int(
+    "c43de0592951906753906118b277411737065a289008268372552f5b7578e0a0dc2bdbbd603f26d69c06d2e93c47ce6d"
+    "fc03504c2ad2cd491089c9d169fa3782fa1ef5df9579708afc0373c4fb5a923af8b4ac0b5324c8d51d7e9857a0d1355b"
+    "dea29c95f65225af57c3cced257b11abee638d10c347750e2a070b31bd726d97",
+    16,
+)
 _LONGEST_TEXT = 64 * 1024
 _TEN_YEARS = timedelta(days=3652)
 
@@ -113,8 +126,11 @@ class PrivateKey:
         return self.public.bits
 
     def sign_sha1(self, message: bytes) -> bytes:
-        """The RSASSA-PKCS1-v1_5 signature of *message* with SHA-1: OAuth's RSA-SHA1, all that Bitbucket accepts."""
-        return self._key.sign(message, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303 - RFC 5849 fixes the hash
+        """The RSASSA-PKCS1-v1_5 signature of *message* with SHA-1: OAuth's RSA-SHA1, all that Bitbucket accepts.
+
+        Raises ``sha1_forbidden``.
+        """
+        return _sign_sha1(self._key, message)
 
     def pem(self) -> str:
         """The private key in clear, as PKCS#8 PEM: for sealing it, or for a file that only its owner can read."""
@@ -162,6 +178,30 @@ class PrivateKey:
         raise TypeError("A private key is not pickled or copied.")
 
 
+@cache
+def refuse_forbidden_sha1() -> None:
+    """Try an RSA-SHA1 signature, with a key that everybody knows. Raises ``sha1_forbidden``."""
+    private = pow(_EXPONENT, -1, (_KNOWN_P - 1) * (_KNOWN_Q - 1))
+    numbers = rsa.RSAPrivateNumbers(
+        _KNOWN_P,
+        _KNOWN_Q,
+        private,
+        rsa.rsa_crt_dmp1(private, _KNOWN_P),
+        rsa.rsa_crt_dmq1(private, _KNOWN_Q),
+        rsa.rsa_crt_iqmp(_KNOWN_P, _KNOWN_Q),
+        rsa.RSAPublicNumbers(_EXPONENT, _KNOWN_P * _KNOWN_Q),
+    )
+    _sign_sha1(numbers.private_key(), b"")
+
+
+def _sign_sha1(key: rsa.RSAPrivateKey, message: bytes) -> bytes:
+    try:
+        return key.sign(message, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303 - RFC 5849 fixes the hash
+    except (UnsupportedAlgorithm, InternalError):
+        # By the policy of this machine's OpenSSL: RHEL 9 and later, or FIPS mode.
+        raise BitbucketServerError("sha1_forbidden") from None
+
+
 def new_consumer_key() -> str:
     """A random consumer key: 40 characters of ``0-9a-f``, which a double click selects as a whole."""
     return secrets.token_hex(20)
@@ -191,6 +231,7 @@ _TRADITIONAL_ENCRYPTION = re.compile(
 _SSH_PUBLIC_KEY = re.compile(r"\s*(?:ssh-|ecdsa-|sk-)")
 _OPENSSH = b"openssh-key-v1\0"
 _PRIVATE_BEGINNING = re.compile(rb"\x30(?:[\x00-\x7f]|\x81.|\x82..)\x02\x01\x00", re.DOTALL)
+_PKCS1_BEGINNING = re.compile(rb"\x30\x82..\x02\x01\x00(?=\x02)", re.DOTALL)
 _BASE64_BEGINNINGS = ("MII", base64.b64encode(b"-----BEGIN ").decode("ascii")[:12])
 _KINDS = (
     (ec.EllipticCurvePrivateKey, "It is an EC key."),
@@ -296,10 +337,37 @@ def _private_der(der: bytes, passphrase: str | None, otherwise: str) -> PrivateK
     except TypeError:
         # How cryptography says that the key is encrypted.
         return _decrypt(lambda password: serialization.load_der_private_key(der, password), passphrase)
-    except UnsupportedAlgorithm:
-        raise BitbucketServerError("private_key_not_rsa") from None
+    except (UnsupportedAlgorithm, InternalError):
+        raise BitbucketServerError("private_key_forbidden" if _is_whole(der) else "private_key_not_rsa") from None
     except ValueError:
-        raise _other_der(der, otherwise) from None
+        raise BitbucketServerError("private_key_forbidden") if _is_whole(der) else _other_der(der, otherwise) from None
+
+
+def _is_whole(der: bytes) -> bool:
+    """Return whether *der* has a whole RSA private key in it, whatever OpenSSL says of it: its numbers fit together
+    (RFC 8017, appendix A.1.2)."""
+    beginning = _PKCS1_BEGINNING.search(der)
+    numbers = list(_integers(der[beginning.end() :])) if beginning else []
+    if len(numbers) < 8 or not all(numbers):
+        return False
+    modulus, exponent, private, p, q, private_p, private_q, inverse = numbers[:8]
+    return (
+        modulus == p * q
+        and (exponent * private) % (p - 1) == (exponent * private) % (q - 1) == 1
+        and (private_p, private_q) == (private % (p - 1), private % (q - 1))
+        and inverse * q % p == 1
+    )
+
+
+def _integers(der: bytes) -> Iterator[int]:
+    """Yield the integers that *der* begins with."""
+    while len(der) > 2 and der[0] == 0x02:
+        length, size = der[1], 0
+        if length > 0x80:
+            size = length - 0x80
+            length = int.from_bytes(der[2 : 2 + size])
+        yield int.from_bytes(der[2 + size : 2 + size + length])
+        der = der[2 + size + length :]
 
 
 def _decrypt(load: Callable[[bytes], PrivateKeyTypes], passphrase: str | None) -> PrivateKeyTypes:
@@ -307,7 +375,7 @@ def _decrypt(load: Callable[[bytes], PrivateKeyTypes], passphrase: str | None) -
         raise BitbucketServerError("private_key_encrypted", "No passphrase was given.")
     try:
         return load(passphrase.encode())
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, InternalError):
         raise BitbucketServerError(
             "private_key_encrypted", "The passphrase is not the right one, or the encryption not a usual one."
         ) from None

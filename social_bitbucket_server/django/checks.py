@@ -48,8 +48,10 @@ _IDS = {
     "namespace_of_several_servers": "E015",
     "names_that_differ_in_case_alone": "E019",
     "limits_unusable": "E022",
+    "signatures_forbidden": "E023",
 }
 _ID_OF_OTHERS = "E099"
+_SAID_BY_LOGINS = f"{_LABEL}.{_IDS['signatures_forbidden']}"
 
 
 def check_settings(**_arguments: Any) -> list[CheckMessage]:
@@ -70,7 +72,8 @@ def refuse_unsafe_logins() -> None:
     """
     if _passed:
         return
-    errors = [str(found.msg) for found in check_settings() if found.is_serious() and not found.is_silenced()]
+    found_errors = [found for found in check_settings() if found.is_serious() and not found.is_silenced()]
+    errors = [str(found.msg) for found in found_errors if found.id != _SAID_BY_LOGINS]
     for sentence in errors:
         _LOG.error("%s", sentence)
     if errors:

@@ -140,6 +140,27 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
+        "private_key_forbidden",
+        "This machine forbids the private key.",
+        "The key is whole, but the OpenSSL of this machine refuses it, as it refuses some sizes and exponents in FIPS "
+        "mode.",
+        "Make a new key pair with 'social-bitbucket-server keygen' on this machine.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "sha1_forbidden",
+        "This machine forbids the signatures that OAuth 1 needs.",
+        "Bitbucket accepts RSA-SHA1 alone. The OpenSSL of this machine does not sign with SHA-1: the crypto policy of "
+        "RHEL 9 and later forbids it, and so does FIPS mode.",
+        "Install cryptography as a wheel from PyPI, which brings an OpenSSL of its own; or allow SHA-1 with "
+        "'update-crypto-policies --set DEFAULT:SHA1'; or log in by OAuth 2.",
+        Who.OPERATOR,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
         "public_key_invalid",
         "The public key cannot be used.",
         "Bitbucket accepts an RSA public key of at least 2048 bits: PEM that begins with BEGIN PUBLIC KEY, its bare "

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from urllib3 import HTTPHeaderDict
 
-from social_bitbucket_server import checkup, reaching
+from social_bitbucket_server import checkup, keys, reaching
 from social_bitbucket_server.addresses import PUBLIC_ONLY
 from social_bitbucket_server.base_strings import Cause
 from social_bitbucket_server.checkup import Outcome, Stage, check_up
@@ -89,6 +90,20 @@ def test_a_bad_configuration_ends_it_at_once():
     results = list(check_up(fail, CALLBACK))
     assert failure(results).stage is Stage.BASE_URL
     assert {result.outcome for result in results[1:]} == {Outcome.NOT_REACHED}
+
+
+def test_a_machine_that_forbids_sha1_is_told_before_anything_is_sent(integration, server, monkeypatch):
+    def forbid():
+        raise UnsupportedAlgorithm("sha1 is not supported")
+
+    monkeypatch.setattr(keys.hashes, "SHA1", forbid)
+    here = at(integration, server.url)
+    failed = failure(look(here))
+    assert (failed.stage, failed.problem.code) == (Stage.BASE_URL, "sha1_forbidden")
+    with pytest.raises(BitbucketServerError) as caught:
+        Client(here).request_token(CALLBACK)
+    assert caught.value.code == "sha1_forbidden"
+    assert server.received == []
 
 
 def test_a_name_that_does_not_exist_fails_at_its_stage(integration, monkeypatch):

@@ -7,8 +7,10 @@ from flask import Flask
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_flask.routes import social_auth
 
+from social_bitbucket_server import keys
 from social_bitbucket_server.checks import UnsafeConfigurationError, refuse_unsafe_settings, unsafe_settings
 from social_bitbucket_server.flask import BitbucketServer, configure
+from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import ServerURL
 
 ORIGIN = "https://app.example"
@@ -123,6 +125,24 @@ def test_an_unsafe_setting_is_refused_in_one_sentence(settings, names, instead):
     assert instead in sentence
     assert sentence.endswith(".")
     assert ". " not in sentence
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_refused"),
+    [
+        ({}, True),
+        ({f"{OWN}URL": "https://h.example"}, True),
+        ({f"{OWN}URL": "https://h.example"} | OAUTH2, True),
+        (OAUTH2, False),
+    ],
+)
+def test_a_machine_that_forbids_sha1_stops_an_application_that_signs(monkeypatch, settings, is_refused):
+    def forbid():
+        raise BitbucketServerError("sha1_forbidden")
+
+    monkeypatch.setattr(keys, "refuse_forbidden_sha1", forbid)
+    refused = [name for name, _ in unsafe_settings(settings)]
+    assert refused == ["signatures_forbidden"] * is_refused
 
 
 def test_what_is_unsafe_for_both_ways_to_log_in_is_told_once():

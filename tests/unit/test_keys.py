@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, pkcs7
@@ -21,7 +22,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from social_bitbucket_server.keys import BITS, PrivateKey, PublicKey, new_consumer_key
+from social_bitbucket_server import keys
+from social_bitbucket_server.keys import BITS, PrivateKey, PublicKey, new_consumer_key, refuse_forbidden_sha1
 from social_bitbucket_server.problems import BitbucketServerError
 
 pytestmark = pytest.mark.as_shipped  # the keys here are made once for all tests of the module
@@ -238,6 +240,34 @@ def test_a_signature_is_rsa_sha1():
     signature = private_key().sign_sha1(b"message")
 
     parsed().public_key().verify(signature, b"message", padding.PKCS1v15(), hashes.SHA1())
+
+
+FORBIDDEN = [UnsupportedAlgorithm("sha1 is not supported"), InternalError("Unknown OpenSSL error", [])]
+
+
+@pytest.mark.parametrize("error", FORBIDDEN, ids=lambda error: type(error).__name__)
+def test_a_machine_that_forbids_sha1_is_named_so(monkeypatch, error):
+    def forbid():
+        raise error
+
+    PrivateKey.read(pem()).sign_sha1(b"x")
+    refuse_forbidden_sha1.__wrapped__()
+    monkeypatch.setattr(keys.hashes, "SHA1", forbid)
+    for sign in (lambda: PrivateKey.read(pem()).sign_sha1(b"x"), refuse_forbidden_sha1.__wrapped__):
+        with pytest.raises(BitbucketServerError) as refused:
+            sign()
+        assert refused.value.code == "sha1_forbidden"
+
+
+@pytest.mark.parametrize("error", [*FORBIDDEN, ValueError("invalid")], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("private_format", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+def test_a_whole_key_that_the_machine_refuses_is_no_damaged_one(monkeypatch, error, private_format):
+    def refuse(*_):
+        raise error
+
+    text = dump(parsed(), form=private_format)
+    monkeypatch.setattr(keys.serialization, "load_der_private_key", refuse)
+    assert refusal(text).code == "private_key_forbidden"
 
 
 @pytest.mark.program

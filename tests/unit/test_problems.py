@@ -47,7 +47,7 @@ def test_every_problem_says_what_it_means_and_what_to_do():
 
 def test_every_problem_has_a_code_that_social_core_knows():
     assert offenders(lambda problem: problem.social_code in REASONS) == []
-    assert offenders(lambda problem: re.fullmatch(r"[a-z_]+", problem.code)) == []
+    assert offenders(lambda problem: re.fullmatch(r"[a-z][a-z0-9_]+", problem.code)) == []
 
 
 def test_every_problem_is_documented_where_it_says():

@@ -15,9 +15,11 @@ from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_django import views
 
 from social_bitbucket_server import checks as library_checks
+from social_bitbucket_server import keys
 from social_bitbucket_server.django import checks, integrations
 from social_bitbucket_server.django.middleware import IntegrationSessionMiddleware
 from social_bitbucket_server.django.models import Integration
+from social_bitbucket_server.problems import BitbucketServerError
 from tests.frameworks.django.conftest import newest_event
 
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
@@ -86,6 +88,16 @@ def test_a_setting_that_takes_a_protection_away_stops_django(number, settings, s
     (only,) = found(**settings).items()
     assert only[0] == number
     assert says in only[1]
+
+
+def test_a_machine_that_forbids_sha1_stops_commands_and_leaves_the_words_to_logins(monkeypatch):
+    def forbid():
+        raise BitbucketServerError("sha1_forbidden")
+
+    monkeypatch.setattr(keys, "refuse_forbidden_sha1", forbid)
+    assert list(found()) == ["E023"]
+    checks._forget()
+    checks.refuse_unsafe_logins()
 
 
 @pytest.mark.parametrize(
@@ -181,7 +193,7 @@ def test_integrations_from_elsewhere_need_no_key_ring():
 
 
 def test_every_refusal_of_the_library_has_an_id():
-    assert {check.__name__.lstrip("_") for check in library_checks._CHECKS} == set(checks._IDS)
+    assert {name for name, _ in library_checks._checks_of({})} == set(checks._IDS)
 
 
 def test_a_command_refuses_to_start_with_unsafe_settings():
