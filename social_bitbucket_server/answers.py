@@ -73,6 +73,9 @@ _OTHER_NAMES = {
 }
 _HEADER_PARAMETER = re.compile(r'\b(oauth_[a-z_]{1,40})="?([^",\s]*)"?')
 _MOST_PARAMETERS = 32
+_LONGEST_REFUSAL = 8 * 1024
+_XSRF_REFUSAL = b"xsrf check failed"
+_EXCEPTION = re.compile(r"[A-Za-z0-9_$.]{1,200}")
 
 
 @opaque
@@ -232,9 +235,33 @@ def _raise_for_status(answer: Answer, successes: range = range(200, 201), *, is_
         _raise_oauth_problem(answer)
         if status == 401 and not answer.body and is_asked_as_a_person:
             raise BitbucketServerError("account_not_admitted", status_code=status)
+        _raise_refusal(answer)
     if 500 <= status < 600:
         raise BitbucketServerError("server_error", f"It answered with status {status}.", status_code=status)
     raise BitbucketServerError("request_refused", f"It answered with status {status}.", status_code=status)
+
+
+def _raise_refusal(answer: Answer) -> None:
+    """Raise the problem for which Bitbucket refuses a request that it could read, if it says so."""
+    if "captcha" in answer.headers.get("X-Authentication-Denied-Reason", "").lower():
+        raise BitbucketServerError("captcha_wanted", status_code=answer.status)
+    if answer.status == 403 and _XSRF_REFUSAL in answer.body[:_LONGEST_REFUSAL].lower():
+        raise BitbucketServerError("xsrf_check_failed", status_code=answer.status)
+    exception = _exception_name(answer)
+    if exception and answer.status in {401, 403}:
+        raise BitbucketServerError("not_permitted", status_code=answer.status, facts={"exception": exception})
+
+
+def _exception_name(answer: Answer) -> str:
+    """Return the ``exceptionName`` of the first error that REST reports, without its package."""
+    try:
+        document = json.loads(answer.body[:_LONGEST_REFUSAL])
+    except (ValueError, RecursionError):
+        return ""
+    match document:
+        case {"errors": [{"exceptionName": str(name)}, *_]} if _EXCEPTION.fullmatch(name):
+            return name.rpartition(".")[2]
+    return ""
 
 
 def oauth_problem(answer: Answer) -> dict[str, str]:

@@ -93,4 +93,4 @@ def _can_see(client: AskingClient, access_token: AccessToken, kind: Kind, name: 
 
 def _refusal(error: BitbucketServerError) -> int | None:
     """The status of a refusal that is about the question alone."""
-    return error.status_code if error.code == "request_refused" else None
+    return error.status_code if error.code in {"request_refused", "not_permitted"} else None

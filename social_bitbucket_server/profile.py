@@ -67,16 +67,25 @@ class Profile:
 def fetch_profile(client: AskingClient, access_token: AccessToken) -> Profile:
     """Find out whose *access_token* this is.
 
-    Raises ``identity_missing``, ``identity_invalid``, ``user_not_found``, ``profile_incomplete``, ``profile_invalid``,
-    ``account_inactive``, ``account_not_a_person``, and the problems of the conversation. Whose account is inactive is
-    among the facts of ``account_inactive``, as *uid*, so that an application can end what they had begun.
+    Raises ``identity_missing``, ``identity_invalid``, ``authorization_header_lost``, ``users_unreadable``,
+    ``user_not_found``, ``profile_incomplete``, ``profile_invalid``, ``account_inactive``, ``account_not_a_person``, and
+    the problems of the conversation. Whose account is inactive is among the facts of ``account_inactive``, as *uid*, so
+    that an application can end what they had begun.
     """
-    names = _authenticated_names(client, access_token)
-    return _profile(_record(client, access_token, names), client.integration)
+    names, is_known_below_rest = _authenticated_names(client, access_token)
+    try:
+        record = _record(client, access_token, names)
+    except BitbucketServerError as error:
+        if error.code not in {"not_permitted", "request_refused"} or error.status_code not in {401, 403}:
+            raise
+        # Somebody whom only whoami names, which is not below /rest, is nobody to REST.
+        code = "users_unreadable" if is_known_below_rest else "authorization_header_lost"
+        raise BitbucketServerError(code, status_code=error.status_code, facts=error.facts) from None
+    return _profile(record, client.integration)
 
 
-def _authenticated_names(client: AskingClient, access_token: AccessToken) -> list[str]:
-    """Return the name of the person, in each way that the answer can be read."""
+def _authenticated_names(client: AskingClient, access_token: AccessToken) -> tuple[list[str], bool]:
+    """Return the name of the person, in each way that the answer can be read, and whether REST told it."""
     server_url = client.integration.server_url
     answer = client.get(server_url.application_properties, access_token)
     read_json(answer)
@@ -84,12 +93,12 @@ def _authenticated_names(client: AskingClient, access_token: AccessToken) -> lis
     if len(names) > 1:
         raise _identity_invalid("It named more than one person.")
     if names:
-        return _readings(names[0])
+        return _readings(names[0]), True
     answer = client.get(server_url.whoami, access_token, accept="text/plain")
     name = read_text(answer) if answer.status == 200 and not answer.is_html else ""
     if not name:
         raise BitbucketServerError("identity_missing", claim="X-AUSERNAME")
-    return [_user_name(name)]
+    return [_user_name(name)], False
 
 
 def _readings(header: str) -> list[str]:

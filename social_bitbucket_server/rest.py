@@ -51,8 +51,8 @@ class RestClient:
     Each call is a step of its own within *limits*; without any, within the default ones. With a *budget*, all calls are
     one step. A call that the server asks to wait raises ``rate_limited`` while the organization's slow steps are many.
 
-    Raises ``token_revoked``, ``token_expired``, ``account_not_admitted``, ``rate_limited``, ``request_refused`` with
-    the ``status_code``, and the problems of the conversation.
+    Raises ``token_revoked``, ``token_expired``, ``account_not_admitted``, ``not_permitted``, ``rate_limited``,
+    ``request_refused`` with the ``status_code``, and the problems of the conversation.
     """
 
     def __init__(

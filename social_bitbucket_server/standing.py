@@ -37,7 +37,16 @@ _REFUSALS = frozenset(
 # A permission that was taken back says nothing about the account: whoever has it can take it back.
 _UNPROVEN = frozenset({"integration_unknown", "token_expired", "token_missing", "token_revoked", "token_unopenable"})
 # Answers that are of no use for one person; all others are the same for everybody at the server.
-_OF_ONE_RECORD = frozenset({"identity_invalid", "profile_incomplete", "profile_invalid", "user_not_found"})
+_OF_ONE_RECORD = frozenset(
+    {
+        "captcha_wanted",
+        "identity_invalid",
+        "profile_incomplete",
+        "profile_invalid",
+        "user_not_found",
+        "users_unreadable",
+    }
+)
 _STORED = AccessToken("", "", None, None)
 
 

@@ -8,6 +8,7 @@ from social_core.exceptions import (
     AuthConfigurationError,
     AuthInputError,
     AuthPolicyError,
+    AuthProviderError,
     AuthResponseError,
     AuthSessionError,
 )
@@ -35,6 +36,16 @@ PROBLEMS = (
         Who.BITBUCKET_ADMIN,
         AuthResponseError,
         "invalid_claim",
+    ),
+    Problem(
+        "users_unreadable",
+        "Bitbucket does not let this person read user records, their own among them.",
+        "Bitbucket says who logged in. But it refuses to show the record with the number of the account.",
+        "Give the person the global permission Bitbucket User. If a plugin closes the user list, let it show people "
+        "their own record.",
+        Who.BITBUCKET_ADMIN,
+        AuthProviderError,
+        "http_error",
     ),
     Problem(
         "user_not_found",

@@ -437,6 +437,50 @@ def test_an_account_that_bitbucket_does_not_admit_gets_an_empty_401(problem, ser
     assert problem()[0] == "account_not_admitted"
 
 
+CLOSED = {"context": None, "message": "no", "exceptionName": "com.atlassian.bitbucket.AuthorisationException"}
+REFUSALS = [
+    Reply(json.dumps({"errors": [CLOSED]}), 401, [JSON, ("X-AUSERNAME", "jane")]),
+    Reply(json.dumps({"errors": [CLOSED]}), 403, [JSON]),
+    Reply(json.dumps({"errors": []}), 403, [JSON, ("X-AUSERNAME", "jane")]),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("address", [f"{USERS}/jane", USERS])
+def test_a_person_who_may_not_read_users_is_told_so(fetch, server, refusal, address):
+    is_signed_in(server, "jane")
+    server.scripts[address] = refusal
+    with pytest.raises(BitbucketServerError) as caught:
+        fetch()
+    assert (caught.value.code, caught.value.status_code) == ("users_unreadable", refusal.status)
+    assert caught.value.facts == ({"exception": "AuthorisationException"} if "Author" in refusal.body else {})
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_whom_whoami_alone_knows_lost_the_header_on_the_way_to_rest(problem, server, refusal):
+    is_signed_in(server)
+    server.scripts[WHOAMI] = Reply("jane")
+    server.scripts[f"{USERS}/jane"] = refusal
+    assert problem()[0] == "authorization_header_lost"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code"),
+    [
+        (Reply("", 403, [("X-Authentication-Denied-Reason", "CAPTCHA_CHALLENGE; login-url=x")]), "captcha_wanted"),
+        (Reply("{}", 401, [("X-Authentication-Denied-Reason", "CAPTCHA_CHALLENGE")]), "captcha_wanted"),
+        (Reply("XSRF check failed", 403), "xsrf_check_failed"),
+        (Reply("oauth_problem=token_revoked", 401), "token_revoked"),
+        (Reply(json.dumps({"errors": [CLOSED | {"exceptionName": "<b>"}]}), 500, [JSON]), "server_error"),
+    ],
+)
+@pytest.mark.parametrize("address", [PROPERTIES, f"{USERS}/jane"])
+def test_another_reason_for_a_refusal_has_its_own_name(problem, server, refusal, code, address):
+    is_signed_in(server, "jane")
+    server.scripts[address] = refusal
+    assert problem()[0] == code
+
+
 @pytest.mark.parametrize("values", [None, {}, "x"])
 def test_a_user_list_must_be_a_list(problem, server, values):
     is_signed_in(server, "jane@x")
