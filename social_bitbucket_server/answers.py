@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Never
 from urllib.parse import parse_qsl, unquote_plus
 
+from .interceptions import interception, is_intercepted, unavailability
 from .problems import PROBLEMS, BitbucketServerError
 from .secret import Secret, opaque
 
@@ -84,13 +85,13 @@ def read_form(answer: Answer) -> dict[str, Secret]:
 
     Raises the problem that the answer reports, and ``malformed_answer``, ``intercepted``, ``empty_answer``.
     """
-    _raise_for_status(answer, is_asked_as_a_person=False)
+    _raise_for_status(answer, is_asked_as_a_person=False, claim="oauth_token")
     if not answer.body.strip():
         raise BitbucketServerError("empty_answer", claim="oauth_token")
     pairs = _pairs(read_text(answer))
     fields = dict(pairs)
     if "oauth_token" not in fields:
-        raise BitbucketServerError("intercepted", claim="oauth_token")
+        raise interception(answer, "oauth_token")
     if len(fields) != len(pairs):
         raise BitbucketServerError("malformed_answer", "A field stands in it twice.")
     return fields
@@ -115,7 +116,7 @@ def read_grant(answer: Answer) -> Grant:
     """
     if answer.status in {400, 401, 403}:
         _raise_oauth2_error(answer)
-    _raise_for_status(answer, is_asked_as_a_person=False)
+    _raise_for_status(answer, is_asked_as_a_person=False, claim="access_token")
     if not answer.body.strip():
         raise BitbucketServerError("empty_answer", claim="access_token")
     document = _json(answer, claim="access_token")
@@ -213,7 +214,7 @@ def read_text(answer: Answer) -> str:
 
 def _json(answer: Answer, claim: str = "profile") -> Any:
     if answer.is_html:
-        raise BitbucketServerError("intercepted", claim=claim)
+        raise interception(answer, claim)
     text = read_text(answer)
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
@@ -221,21 +222,30 @@ def _json(answer: Answer, claim: str = "profile") -> Any:
         raise BitbucketServerError("malformed_answer", "It is not JSON.") from None
 
 
-def _raise_for_status(answer: Answer, successes: range = range(200, 201), *, is_asked_as_a_person: bool = True) -> None:
+def _raise_for_status(
+    answer: Answer,
+    successes: range = range(200, 201),
+    *,
+    is_asked_as_a_person: bool = True,
+    claim: str = "profile",
+) -> None:
     """An empty 401 is about the account of the person who asks; where the application itself asks, it is about no
     account."""
     status = answer.status
+    unavailable = unavailability(answer)
+    if unavailable is not None:
+        raise unavailable
     if status in successes:
         return
     if status == 429:
         raise BitbucketServerError("rate_limited", status_code=status)
-    if 300 <= status < 400:
-        raise BitbucketServerError("redirected", status_code=status)
     if status in {400, 401, 403}:
         _raise_oauth_problem(answer)
-        if status == 401 and not answer.body and is_asked_as_a_person:
-            raise BitbucketServerError("account_not_admitted", status_code=status)
         _raise_refusal(answer)
+    if is_intercepted(answer):
+        raise interception(answer, claim)
+    if status == 401 and not answer.body and is_asked_as_a_person:
+        raise BitbucketServerError("account_not_admitted", status_code=status)
     if 500 <= status < 600:
         raise BitbucketServerError("server_error", f"It answered with status {status}.", status_code=status)
     raise BitbucketServerError("request_refused", f"It answered with status {status}.", status_code=status)

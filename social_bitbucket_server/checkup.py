@@ -26,7 +26,7 @@ from .ca_certificates import UNREADABLE
 from .client import route_to
 from .clock import server_time
 from .integration import Integration, OAuth2Integration
-from .interceptions import interception, is_bitbuckets_own, is_intercepted
+from .interceptions import interception, is_bitbuckets_own, is_intercepted, unavailability
 from .oauth2_client import OAuth2Client
 from .problems import BitbucketServerError, Problem
 from .reaching import connect, look_up
@@ -284,6 +284,9 @@ class _Walk:
                 raise
             # Connections were made in the stages before.
             raise BitbucketServerError("not_http") from error
+        unavailable = unavailability(answer)
+        if unavailable is not None:
+            raise unavailable
         if answer.status == 404 or is_intercepted(answer):
             better = self._better_base_url(answer)
             if better is not None:
@@ -291,8 +294,6 @@ class _Walk:
                 raise BitbucketServerError(
                     "context_path_missing", f"It is {better}.", parameter="base_url", facts=facts
                 )
-            raise interception(answer)
-        if answer.status == 503 and answer.is_html:
             raise interception(answer)
         if not self._is_closed_to_anonymous_callers(answer):
             if answer.status == 401:
@@ -341,8 +342,6 @@ class _Walk:
         url = self._server.request_token
         header = self._authorization("POST", url, integration, callback=self._callback)
         answer = self._send("POST", url, {"Accept": "*/*", "Authorization": header}, TOKEN_LIMIT)
-        if is_intercepted(answer):
-            raise interception(answer)
         try:
             fields = read_form(answer)
         except BitbucketServerError as error:
@@ -370,9 +369,7 @@ class _Walk:
             if error.code not in _TOKEN_REFUSED:
                 raise
             return Result(Stage.REST, Outcome.PASSED, "Signed calls reach Bitbucket below /rest, too")
-        if is_intercepted(answer):
-            raise interception(answer)
-        if answer.status not in {200, *_REFUSED}:
+        if answer.status not in {200, *_REFUSED} or is_intercepted(answer):
             read_json(answer)  # raises the problem that it reports
         reason = "It arrives below /plugins/servlet/oauth, and not below /rest."
         raise BitbucketServerError("authorization_header_lost", reason, status_code=answer.status)

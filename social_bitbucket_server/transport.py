@@ -78,11 +78,13 @@ class Route:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """What the server answered: *status*, *headers* with every line of a repeated one, and the *body*'s bytes."""
+    """What the server answered: *status*, *headers* with every line of a repeated one, and the *body*'s bytes; and the
+    *url* that it was asked for."""
 
     status: int
     headers: urllib3.HTTPHeaderDict
     body: bytes
+    url: str = ""
 
     def __repr__(self) -> str:
         return f"<Answer {self.status}, {len(self.body)} bytes>"
@@ -118,8 +120,8 @@ def send(
     *timeout* is for everything, in seconds; *limit* in bytes. *fresh* opens a new connection, so that it cannot have
     gone stale. *regardless* of failures just now, which otherwise keep requests from being sent for a moment. *budget*:
     of the step that the request belongs to; by default the request may wait for its whole *timeout*. Raises
-    ``connection_failed``, ``tls_error``, ``timeout``, ``malformed_answer``, ``address_blocked``, ``server_overloaded``,
-    ``server_busy``, ``conversation_too_long``, and :class:`ConnectionWentStale`.
+    ``connection_failed``, ``tls_error``, ``timeout``, ``malformed_answer``, ``answer_compressed``, ``address_blocked``,
+    ``server_overloaded``, ``server_busy``, ``conversation_too_long``, and :class:`ConnectionWentStale`.
     """
     breaker = _breaker(os.getpid(), _origin(url), route)
     if not regardless:
@@ -183,7 +185,7 @@ def _exchange(
     drained = False
     try:
         if response.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
-            raise BitbucketServerError("malformed_answer", "It is compressed, though nobody asked for that.")
+            raise BitbucketServerError("answer_compressed", status_code=response.status)
         received = bytearray()
         # Not stream(): older versions of urllib3 read a chunk's first line however long it is.
         while chunk := response.read(_CHUNK, decode_content=False):
@@ -197,7 +199,7 @@ def _exchange(
             # Whoever can cut the connection could cut the answer short, TLS or not.
             raise BitbucketServerError("malformed_answer", "It does not say how long it is.")
         drained = True
-        return Answer(response.status, response.headers, bytes(received))
+        return Answer(response.status, response.headers, bytes(received), url)
     finally:
         if not drained:
             response.close()

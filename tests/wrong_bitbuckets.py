@@ -286,6 +286,8 @@ def _old_tls(bench: Bench) -> Place:
     return Place(f"https://{HERE}:{bench.listen(answering(), context)}", bench.company.cert_pem.bytes().decode())
 
 
+PROPERTIES = "/rest/api/latest/application-properties"
+_NGINX_400 = "<title>400 The plain HTTP request was sent to HTTPS port</title><center>nginx/1.24.0</center>"
 _LOGIN = "Something in front of Bitbucket asks to log in."
 _ADDRESS = "Bitbucket sees another address than the base URL, and so it cannot verify signatures. The server sees "
 
@@ -470,9 +472,45 @@ OTHERS_THAT_ANSWER = (
     ),
     Wrong(
         "maintenance",
-        _says("<h1>Back soon</h1>", "503 Service Unavailable"),
+        _says("<h1>Down for maintenance</h1>", "503 Service Unavailable"),
         Stage.HTTP,
         "The Bitbucket Server is being maintained.",
+    ),
+    Wrong(
+        "a proxy whose Bitbucket is down",
+        _says("<h1>502 Bad Gateway</h1>", "502 Bad Gateway"),
+        Stage.HTTP,
+        "The Bitbucket Server is starting or restarting.",
+    ),
+    Wrong(
+        "a Bitbucket that starts",
+        _says('{"status":"STARTING"}', kind="application/json"),
+        Stage.HTTP,
+        "The Bitbucket Server is starting or restarting.",
+    ),
+    Wrong(
+        "https on the port for http",
+        _says(_NGINX_400, "400 Bad Request"),
+        Stage.HTTP,
+        "The port of the base URL expects https://.",
+    ),
+    Wrong(
+        "a web application firewall",
+        _says("<title>Request Rejected</title>The requested URL was rejected."),
+        Stage.HTTP,
+        "A web application firewall in front of Bitbucket blocks the request.",
+    ),
+    Wrong(
+        "compression that nobody asked for",
+        _says("x", "200 OK", "application/json", "Content-Encoding: gzip"),
+        Stage.HTTP,
+        "Something in front of Bitbucket compresses its answers, though this application asks for none of that.",
+    ),
+    Wrong(
+        "a redirect that wants its cookie back",
+        _says("", "302 Found", "text/html", f"Location: {PROPERTIES}?seen=1", "Set-Cookie: seen=1"),
+        Stage.HTTP,
+        "Something in front of Bitbucket wants a cookie back.",
     ),
     Wrong(
         "a proxy that wants a password",

@@ -209,6 +209,34 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
+        "cookie_wanted",
+        "Something in front of Bitbucket wants a cookie back.",
+        "It answers with a redirect to the same address, and expects the cookie that it sets with it, as filters "
+        "against robots do. Programs keep no cookies.",
+        "Let requests below /rest and /plugins/servlet/oauth pass to Bitbucket without this test.",
+        Who.BITBUCKET_ADMIN,
+        AuthProviderError,
+        "http_error",
+    ),
+    Problem(
+        "firewall_in_front",
+        "A web application firewall in front of Bitbucket blocks the request.",
+        "Its page came in place of Bitbucket's answer.",
+        "Let requests from this application below /rest and /plugins/servlet/oauth pass the firewall.",
+        Who.BITBUCKET_ADMIN,
+        AuthProviderError,
+        "http_error",
+    ),
+    Problem(
+        "https_expected",
+        "The port of the base URL expects https://.",
+        "The base URL begins with http://, and the server answered that it speaks TLS on this port.",
+        "Begin the base URL with https://.",
+        Who.ORGANIZATION_ADMIN,
+        AuthProviderError,
+        "http_error",
+    ),
+    Problem(
         "login_in_front",
         "Something in front of Bitbucket asks to log in.",
         "A single sign-on, a proxy with a password, or a closed network answers with its own login, which programs "
@@ -247,6 +275,25 @@ PROBLEMS = (
         Who.BITBUCKET_ADMIN,
         AuthResponseError,
         "malformed_response",
+    ),
+    Problem(
+        "answer_compressed",
+        "Something in front of Bitbucket compresses its answers, though this application asks for none of that.",
+        "Compressed answers are not read: a few bytes could become gigabytes.",
+        "Switch compression off at the proxy for requests with the header 'Accept-Encoding: identity', or for those "
+        "below /rest and /plugins/servlet/oauth.",
+        Who.BITBUCKET_ADMIN,
+        AuthResponseError,
+        "malformed_response",
+    ),
+    Problem(
+        "server_starting",
+        "The Bitbucket Server is starting or restarting.",
+        "Bitbucket, or the proxy in front of it, answers that Bitbucket is not available yet.",
+        "Try again in a few minutes. If it stays so, ask your Bitbucket admin whether Bitbucket is running.",
+        Who.PERSON,
+        AuthProviderError,
+        "unavailable",
     ),
     Problem(
         "server_error",

@@ -252,6 +252,10 @@ def test_a_wrong_context_path_is_noticed_and_the_right_one_proposed(integration,
     assert failed.facts["base_url"] == sandbox.url
 
 
+SAID_OF_VERSIONS = {"malformed_answer", "not_bitbucket"}
+"""What is found out by the answer about the version."""
+
+
 @pytest.mark.parametrize(
     ("reply", "code"),
     [
@@ -262,8 +266,19 @@ def test_a_wrong_context_path_is_noticed_and_the_right_one_proposed(integration,
         (Reply("<form><input type=password name=p></form>", headers=HTML), "login_in_front"),
         (Reply("", 302, [("Location", "https://sso.example/")]), "login_in_front"),
         (Reply("", 401, [("WWW-Authenticate", 'Basic realm="Company"')]), "login_in_front"),
-        (Reply("", 401), "login_in_front"),
-        (Reply("<html>Request blocked</html>", 403, HTML), "intercepted"),
+        (Reply("<html>Request blocked</html>", 403, HTML), "firewall_in_front"),
+        (Reply("<html>Access denied | Cloudflare</html>", 403, HTML), "firewall_in_front"),
+        (Reply("<h1>Welcome</h1><script src=//static.cloudflareinsights.com>", 200, HTML), "intercepted"),
+        (Reply("<h1>Bad gateway</h1>cloudflare", 502, HTML), "server_starting"),
+        (Reply("Bitbucket is starting up", 200, HTML), "server_starting"),
+        (Reply('{"state": "FIRST_RUN"}', headers=JSON), "server_starting"),
+        (Reply('{"status":"STARTING"}', 503, JSON), "server_starting"),
+        (Reply('{"state":"MAINTENANCE"}', 503, JSON), "maintenance"),
+        (Reply("", 503), "server_starting"),
+        (Reply("", 504), "server_starting"),
+        (Reply("This combination of host and port requires TLS.", 400), "https_expected"),
+        (Reply("Client sent an HTTP request to an HTTPS server.", 400), "https_expected"),
+        (Reply("x", headers=[("Content-Encoding", "gzip")]), "answer_compressed"),
         (Reply("<html>Welcome</html>", headers=HTML), "intercepted"),
         (Reply("", 302, [("Location", "https://elsewhere.example/")]), "redirected"),
         (Reply("nothing", 404), "not_bitbucket"),
@@ -276,6 +291,11 @@ def test_a_wrong_context_path_is_noticed_and_the_right_one_proposed(integration,
 def test_what_answers_instead_of_bitbucket_is_recognized(integration, server, reply, code):
     server.scripts[PROPERTIES] = reply
     assert failure(look(at(integration, server.url))).problem.code == code
+    if code not in SAID_OF_VERSIONS:
+        server.scripts[REQUEST_TOKEN] = reply
+        with pytest.raises(BitbucketServerError) as caught:
+            Client(at(integration, server.url)).request_token(CALLBACK)
+        assert caught.value.code == code, "a login says the same"
 
 
 @pytest.mark.parametrize(
@@ -326,8 +346,9 @@ def test_a_bitbucket_that_tells_its_version_to_nobody_is_tried_to_the_end(integr
 
 
 @pytest.mark.parametrize("status", [Reply("", 404), Reply('{"state":1}', headers=JSON), Reply("<html>", 200, HTML)])
-def test_a_401_that_nothing_shows_to_be_bitbuckets_is_somebody_elses(integration, server, status):
-    server.scripts[PROPERTIES] = Reply(CLOSED, 401, JSON)
+@pytest.mark.parametrize("body", [CLOSED, ""])
+def test_a_401_that_nothing_shows_to_be_bitbuckets_is_somebody_elses(integration, server, status, body):
+    server.scripts[PROPERTIES] = Reply(body, 401, JSON)
     server.scripts["/status"] = status
     assert failure(look(at(integration, server.url))).problem.code == "login_in_front"
 
@@ -497,7 +518,7 @@ def test_wrong_credentials_are_told_without_a_person(by_oauth2, change):
 def test_a_token_address_that_something_else_answers_at_is_told(by_oauth2, bitbucket_sandbox):
     bitbucket_sandbox.faults.update({"interception": "page", "only_path": "/oauth2/"})
     failed = failure(look(by_oauth2))
-    assert (failed.stage, failed.problem.code) == (Stage.CREDENTIALS, "intercepted")
+    assert (failed.stage, failed.problem.code) == (Stage.CREDENTIALS, "login_in_front")
 
 
 def test_a_server_before_7_20_has_no_oauth_2(by_oauth2, bitbucket_sandbox):

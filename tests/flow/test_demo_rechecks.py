@@ -279,7 +279,7 @@ def test_a_page_in_front_of_the_server_is_met_once(
     demo: Demo, acme: str, jane: Visitor, kim: Visitor, sandbox: Sandbox
 ) -> None:
     sandbox.faults.interception = "page"
-    assert recheck(demo) == (1, [line(demo, "jane", acme, "intercepted", 0), summary(unanswered=2)])
+    assert recheck(demo) == (1, [line(demo, "jane", acme, "login_in_front", 0), summary(unanswered=2)])
     assert is_logged_in(jane)
 
 

@@ -324,8 +324,8 @@ def test_a_server_without_the_header_names_nobody_because_whoami_takes_no_bearer
 @pytest.mark.parametrize(
     ("fault", "problem"),
     [
-        ({"interception": "page"}, "intercepted"),
-        ({"interception": "redirect"}, "redirected"),
+        ({"interception": "page"}, "login_in_front"),
+        ({"interception": "redirect"}, "login_in_front"),
         ({"rate_limited": True}, "rate_limited"),
         ({"server_error": True}, "server_error"),
     ],

@@ -219,7 +219,7 @@ def test_another_key_ring_refuses_nobody(app):
 
 def test_a_server_that_is_gone_or_not_itself_refuses_nobody(app):
     app.sandbox.faults.interception = "page"
-    assert app.recheck() == (Standing.UNANSWERED, "intercepted")
+    assert app.recheck() == (Standing.UNANSWERED, "login_in_front")
     app.sandbox.faults.reset()
     app.sandbox.faults.server_error = True
     assert app.recheck() == (Standing.UNANSWERED, "server_error")

@@ -38,7 +38,7 @@ def after_the_beginning(owner: Visitor, path: str, sandbox: Sandbox, change: Cal
     [
         ({"user_headers_removed": True, "whoami_closed": True}, "Bitbucket did not say who logged in."),
         ({"server_error": True, "only_path": "/access-token"}, "The Bitbucket Server reported an error of its own."),
-        ({"interception": "page", "only_path": "/rest/"}, "Something else than Bitbucket's OAuth answered."),
+        ({"interception": "page", "only_path": "/rest/"}, "Something in front of Bitbucket asks to log in."),
         ({"rate_limited": True, "only_path": "/users"}, "The Bitbucket Server limits our requests."),
         ({"seen_scheme": "https"}, "Bitbucket could not verify the signature."),
     ],

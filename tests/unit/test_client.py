@@ -130,7 +130,9 @@ def test_the_declared_character_set_plays_no_part(client, server, charset):
         (418, "request_refused"),
         (429, "rate_limited"),
         (500, "server_error"),
-        (503, "server_error"),
+        (502, "server_starting"),
+        (503, "server_starting"),
+        (504, "server_starting"),
         (999, "request_refused"),
     ],
 )

@@ -116,7 +116,7 @@ def test_a_repository_is_seen_where_the_answer_is_about_it(ask, server):
     ("answer", "code"),
     [
         (Reply("<html>", headers=[("Content-Type", "text/html")]), "intercepted"),
-        (Reply("", status=302, headers=[("Location", "/login")]), "redirected"),
+        (Reply("", status=302, headers=[("Location", "/login")]), "login_in_front"),
         (Reply("", status=500), "server_error"),
         (Reply("[]", headers=[JSON]), "malformed_answer"),
         (Reply("", status=401), "account_not_admitted"),
