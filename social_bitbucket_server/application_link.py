@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from .client import route_to
+from .client import JSON, NO_CHECK, route_to
 from .problems import BitbucketServerError
 from .secret import Secret
 from .transport import DOCUMENT_LIMIT, Answer, Method, send
@@ -57,17 +57,22 @@ class ApplicationLinks:
 
     def find(self, application_url: str) -> Existing | None:
         """The link to *application_url*; there is one at most."""
-        for link in _links(_json(self._call("GET", _LINKS))):
+        for link in self._listed():
             addresses = {str(link.get("displayUrl", "")).rstrip("/"), str(link.get("rpcUrl", "")).rstrip("/")}
             if application_url.rstrip("/") in addresses:
                 return Existing(_id(link.get("id")), _printable(link.get("name")))
         return None
 
+    def _listed(self) -> Iterator[dict[str, Any]]:
+        return _links(_json(self._call("GET", _LINKS)))
+
     def create(self, application_url: str, name: str) -> Existing:
-        """Make a link to *application_url*."""
+        """Make a link to *application_url*. Where the answer does not say which one it is, look for its *name*."""
         fields = {"id": None, "name": name, "rpcUrl": application_url, "displayUrl": application_url}
-        created = _json(self._call("PUT", _LINKS, {**fields, "typeId": "generic"}))
-        return Existing(_id(_created_id(created)), name)
+        created = _created_id(self._call("PUT", _LINKS, {**fields, "typeId": "generic"}))
+        if not _LINK_ID.fullmatch(created):
+            created = next((link["id"] for link in self._listed() if link.get("name") == name), "")
+        return Existing(_id(created), name)
 
     def set_consumer(self, link: Existing, consumer_name: str) -> None:
         """Fill in the link's incoming authentication with the integration's consumer key and public key; the same
@@ -92,9 +97,9 @@ class ApplicationLinks:
 
     def _call(self, method: Method, path: str, fields: dict[str, Any] | None = None) -> Answer:
         integration = self._integration
-        headers = {"Accept": "application/json", "Authorization": self._authorization}
-        if fields is not None:
-            headers["Content-Type"] = "application/json"
+        headers = {"Accept": JSON, "Authorization": self._authorization}
+        if method != "GET":
+            headers |= {"Content-Type": JSON, **NO_CHECK}
         answer = send(
             method,
             integration.server_url.join(path),
@@ -143,12 +148,24 @@ def _id(value: Any) -> str:
     return value
 
 
-def _created_id(document: Any) -> str:
-    created = document.get("resources-created", {}) if isinstance(document, dict) else {}
-    links = created.get("link", []) if isinstance(created, dict) else []
-    first = links[0] if isinstance(links, list) and links else links
-    address = first.get("href", "") if isinstance(first, dict) else ""
-    return str(address).rstrip("/").rpartition("/")[2]
+def _created_id(answer: Answer) -> str:
+    """Return the id in the address of the link that was made; nothing where *answer* does not tell it.
+
+    ``resources-created`` is an object in some versions and a list in others.
+    """
+    try:
+        unread = [json.loads(answer.body)["resources-created"]]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return ""
+    while unread:
+        match unread.pop(0):
+            case {"href": str(address)}:
+                return address.rstrip("/").rpartition("/")[2]
+            case {"link": found}:
+                unread.insert(0, found)
+            case [*found]:
+                unread[:0] = found
+    return ""
 
 
 def _why(answer: Answer) -> str:

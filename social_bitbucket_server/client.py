@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 FORM = "application/x-www-form-urlencoded"
 """The content type of bodies that are part of the signature."""
 
+JSON = "application/json"
+"""The content type of REST's calls, with a document or without: Bitbucket refuses others as forged."""
+
+NO_CHECK = {"X-Atlassian-Token": "no-check"}
+"""The header by which Bitbucket knows that a browser did not send a request on another site's behalf."""
+
 _TOKEN = re.compile(r"[!-~]{1,255}")
 
 
@@ -148,6 +154,7 @@ class Client:
             accept=accept,
             body=body,
             limit=limit,
+            content_type="" if method == "GET" else JSON,
             is_repeatable=method != "POST",
         )
 
@@ -161,7 +168,7 @@ class Client:
         verifier: str | None = None,
         accept: str = "*/*",
         body: str | None = None,
-        content_type: str = "application/json",
+        content_type: str = "",
         limit: int = TOKEN_LIMIT,
         is_repeatable: bool = True,
     ) -> Answer:
@@ -179,8 +186,8 @@ class Client:
                 form=body if content_type == FORM else None,
                 timestamp=clock.timestamp(integration.server_url),
             )
-            headers = {"Accept": accept, "Authorization": signature}
-            if body is not None:
+            headers = {"Accept": accept, "Authorization": signature} | ({} if method == "GET" else NO_CHECK)
+            if content_type:
                 headers["Content-Type"] = content_type
             return send(
                 method,

@@ -47,7 +47,8 @@ call() {
     answer=$(
         printf '%s\n' "$login" |
             curl --silent --show-error --config - --globoff --max-time 30 --request "$method" \
-                --header 'Accept: application/json' --write-out '\n%{http_code}' "$@" "$address"
+                --header 'Accept: application/json' --header 'X-Atlassian-Token: no-check' \
+                --write-out '\n%{http_code}' "$@" "$address"
     ) || not_reached $?
     status=${answer##*"$newline"}
     body=${answer%"$newline"*}
@@ -188,6 +189,10 @@ else
     link=$(printf '%s' "$body" | tr -d '\r\n' | sed 's/\\\//\//g' | sed -n 's/.*"href" *: *"\([^"]*\)".*/\1/p')
     link=${link%/}
     link=${link##*/}
+    if [ -z "$link" ]; then
+        call GET "$links" '' "$@"
+        link=$(find_link)
+    fi
 fi
 case $link in
 '' | *[!A-Za-z0-9._-]*) by_hand 'Bitbucket does not say which link it is. Run this again.' ;;

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
 from .answers import read_grant
-from .client import FORM, AccessToken, route_to
+from .client import FORM, JSON, NO_CHECK, AccessToken, route_to
 from .problems import BitbucketServerError
 from .secret import Secret
 from .transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, send
@@ -108,8 +108,8 @@ class OAuth2Client:
         again.
         """
         headers = _bearer(access_token, accept)
-        if body is not None:
-            headers["Content-Type"] = "application/json"
+        if method != "GET":
+            headers["Content-Type"] = JSON
         answer = self._send(method, url, headers, body=body, limit=limit, is_repeatable=method != "POST")
         if _is_refusal(answer):
             raise BitbucketServerError("token_expired", status_code=answer.status)
@@ -144,7 +144,7 @@ class OAuth2Client:
             return send(
                 method,
                 url,
-                headers,
+                {**headers, **({} if method == "GET" else NO_CHECK)},
                 body=body,
                 route=self._route,
                 timeout=self.integration.timeout,

@@ -1,6 +1,7 @@
 """The script for the Bitbucket admin, run by ``sh`` with ``curl`` against a Bitbucket Server."""
 
 import base64
+import json
 import os
 import shutil
 import ssl
@@ -212,6 +213,23 @@ def test_whatever_answers_is_explained(run, make_script, server, reply, words):
     assert words in said
     assert "\x1b" not in said
     assert server.paths() == [LINKS]
+
+
+def test_a_link_is_looked_up_where_the_answer_does_not_say_which_one_was_made(run, make_script, server):
+    entry = {"id": "0a1b-2c", "name": "App", "rpcUrl": APPLICATION_URL, "displayUrl": APPLICATION_URL}
+
+    def answer(request):
+        if request.method == "PUT":
+            return Reply("{}", 201, JSON)
+        is_made = "PUT" in {earlier.method for earlier in server.received}
+        return Reply(json.dumps({"list": [{"application": entry}] * is_made}), headers=JSON)
+
+    consumer = "/rest/applinks-oauth/1.0/applicationlink/0a1b-2c/authentication/consumer"
+    server.scripts |= {LINKS: answer, consumer: Reply("{}", 201, JSON)}
+    status, said = run(make_script(server.url))
+    assert status == 0, said
+    assert server.paths() == [LINKS, LINKS, LINKS, consumer]
+    assert {request.headers["X-Atlassian-Token"] for request in server.received} == {"no-check"}
 
 
 @pytest.mark.parametrize("created", ["{}", '{"href": "https:\\/\\/bb.example\\/..%2f"}'])

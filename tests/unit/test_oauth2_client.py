@@ -147,7 +147,25 @@ def test_the_token_goes_into_the_header_alone(client, server):
     (asked,) = server.received
     assert asked.headers["Authorization"] == "Bearer A"
     assert (asked.body, asked.headers["Content-Type"]) == (b'{"a":1}', "application/json")
+    assert asked.headers["X-Atlassian-Token"] == "no-check"
     assert asked.target == PROJECTS
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_a_call_without_a_document_is_no_forged_one(client, server, method):
+    server.scripts["/bitbucket/rest/x"] = Reply("", 204)
+    client.request(method, f"{server.url}/bitbucket/rest/x", JANE, limit=100)
+    (asked,) = server.received
+    assert (asked.body, asked.headers["Content-Type"]) == (b"", "application/json")
+    assert asked.headers["X-Atlassian-Token"] == "no-check"
+
+
+def test_a_token_call_below_rest_is_no_forged_one(client, server):
+    server.scripts[TOKEN] = Reply('{"access_token":"A","token_type":"bearer"}', headers=JSON)
+    client.access_token("C", CALLBACK, "V")
+    (asked,) = server.received
+    assert asked.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert asked.headers["X-Atlassian-Token"] == "no-check"
 
 
 UNNAMED = Reply('{"errors":[]}', 401, JSON)

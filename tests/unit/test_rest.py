@@ -86,6 +86,7 @@ def test_a_document_is_sent_as_json(rest, answers, server, method):
     (request,) = server.received
     assert request.method == method.upper()
     assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["X-Atlassian-Token"] == "no-check"
     assert json.loads(request.body) == {"key": "ü", "list": [1, None]}
     assert request.query == {"version": ["3"]}
 
@@ -94,8 +95,16 @@ def test_a_document_is_sent_as_json(rest, answers, server, method):
 def test_no_document_is_no_body_and_an_empty_answer_is_none(rest, answers, server, method):
     answers(PROJECTS, Reply("", 204))
     assert getattr(rest, method)(PROJECTS) is None
-    assert server.received[0].body == b""
-    assert "Content-Type" not in server.received[0].headers
+    (request,) = server.received
+    assert request.body == b""
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["X-Atlassian-Token"] == "no-check"
+
+
+def test_a_question_has_neither_a_content_type_nor_an_exemption(rest, answers, server):
+    answers(PROJECTS, Reply("{}"))
+    rest.get(PROJECTS)
+    assert not {"Content-Type", "X-Atlassian-Token"} & set(server.received[0].headers)
 
 
 @pytest.mark.parametrize(
