@@ -14,6 +14,8 @@ from .problems import PROBLEMS, BitbucketServerError
 from .secret import Secret, opaque
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .transport import Answer
 
 DENIED = "denied"
@@ -64,6 +66,8 @@ _OAUTH2_PROBLEMS = {
     "invalid_grant": "code_refused",
     "invalid_scope": "scope_refused",
 }
+# The token address gets nothing from us that is malformed: Bitbucket says so of a code that it does not know any more.
+_TOKEN_CALL_PROBLEMS = {"invalid_request": "code_refused"} | _OAUTH2_PROBLEMS
 _OAUTH2_CONFIGURED = {"client_refused": "client_secret", "scope_refused": "SCOPE"}
 _OAUTH2_TOKEN = re.compile(r"[!-~]{1,4096}")
 _LONGEST_LIFETIME = 10**10
@@ -133,6 +137,19 @@ def read_grant(answer: Answer) -> Grant:
     )
 
 
+@opaque
+def read_revocation(answer: Answer) -> None:
+    """Read the answer of OAuth 2's address for revoking tokens (RFC 7009, section 2.2), which is empty.
+
+    Raises the problem that the answer reports, and ``intercepted``.
+    """
+    if answer.status in {400, 401, 403}:
+        _raise_oauth2_error(answer)
+    _raise_for_status(answer, is_asked_as_a_person=False)
+    if answer.is_html:
+        raise BitbucketServerError("intercepted")
+
+
 def _oauth2_token(value: Any, claim: str) -> Secret:
     if type(value) is not str or not _OAUTH2_TOKEN.fullmatch(value):
         raise BitbucketServerError("token_invalid", claim=claim)
@@ -153,14 +170,18 @@ def _raise_oauth2_error(answer: Answer) -> None:
     except BitbucketServerError:
         return
     if isinstance(document, dict) and type(document.get("error")) is str:
-        raise oauth2_problem(document["error"], answer.status)
+        raise _oauth2_problem(document["error"], _TOKEN_CALL_PROBLEMS, answer.status)
 
 
-def oauth2_problem(error: str, status_code: int | None = None) -> BitbucketServerError:
-    """The problem that an ``error`` of OAuth 2 stands for, wherever it was reported; ``access_denied`` is a person's
-    answer in a callback alone, and left to whoever reads that."""
+def oauth2_problem(error: str) -> BitbucketServerError:
+    """The problem that an ``error`` of OAuth 2 in a callback stands for; ``access_denied`` is a person's answer, and
+    left to whoever reads the callback."""
+    return _oauth2_problem(error, _OAUTH2_PROBLEMS)
+
+
+def _oauth2_problem(error: str, problems: Mapping[str, str], status_code: int | None = None) -> BitbucketServerError:
     provider_code = error if error in OAUTH2_ERRORS else "other"
-    code = _OAUTH2_PROBLEMS.get(provider_code, "oauth_problem")
+    code = problems.get(provider_code, "oauth_problem")
     return BitbucketServerError(
         code,
         f"It reported {provider_code}." if code == "oauth_problem" else "",

@@ -6,7 +6,6 @@ Each stage sends no more than it must, and the next begins only where the one be
 from __future__ import annotations
 
 import re
-import secrets
 import socket
 import ssl
 import time
@@ -121,8 +120,8 @@ def check_up(
     """Yield the result of each stage as soon as it is there; all of them within :data:`SECONDS`.
 
     *make_integration* returns the integration, or raises the problem of a bad configuration. *callback* is where the
-    application's logins come back to; the last call names it, but nobody is sent there. *limits* say how long the
-    server may keep threads waiting; without any, the default ones do.
+    application's logins come back to; with OAuth 1 the last call names it, but nobody is sent there. *limits* say how
+    long the server may keep threads waiting; without any, the default ones do.
     """
     with closing(_Walk(callback, limits or bulkhead.DEFAULTS)) as walk:
         yield from _results(walk, make_integration)
@@ -325,18 +324,11 @@ class _Walk:
         return Result(Stage.CLOCK, Outcome.PASSED, f"The clocks differ by {abs(difference)} s", facts=facts)
 
     def _credentials(self, integration: OAuth2Integration) -> Result:
-        """Ask for a token with a made-up code: the server refuses either the credentials or, later, the code."""
         if dialog_of(self._version) is Dialog.UP_TO_7_19:
             raise BitbucketServerError("external_links_missing", f"It is version {self._version}.")
-        client = OAuth2Client(replace(integration, timeout=self._seconds), self._budget)
-        try:
-            client.access_token(secrets.token_hex(16), self._callback, secrets.token_urlsafe(32))
-        except BitbucketServerError as error:
-            if error.code != "code_refused":
-                raise
-            says = "Bitbucket knows the client id and accepts the client secret"
-            return Result(Stage.CREDENTIALS, Outcome.PASSED, says)
-        raise BitbucketServerError("malformed_answer", "It granted a token for a code that it never issued.")
+        OAuth2Client(replace(integration, timeout=self._seconds), self._budget).check_credentials()
+        says = "Bitbucket knows the client id and accepts the client secret"
+        return Result(Stage.CREDENTIALS, Outcome.PASSED, says)
 
     def _signature(self, integration: Integration) -> Result:
         url = self._server.request_token

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
-from .answers import read_grant
+from .answers import read_grant, read_revocation
 from .client import FORM, JSON, NO_CHECK, AccessToken, route_to
 from .problems import BitbucketServerError
 from .secret import Secret
@@ -56,8 +57,8 @@ class OAuth2Client:
     def access_token(self, code: str, callback: str, code_verifier: str) -> AccessToken:
         """Exchange the *code* that came back to *callback* for an access token. Works once.
 
-        Raises ``client_refused`` for wrong client credentials and ``code_refused`` for a code that was used, is too old
-        or was issued for another verifier or callback; and the problems of the conversation.
+        Raises ``client_refused`` for wrong client credentials and ``code_refused`` for a code that is not known, was
+        used, is too old or was issued for another verifier or callback; and the problems of the conversation.
         """
         return self._granted(
             {"grant_type": "authorization_code", "code": code, "redirect_uri": callback, "code_verifier": code_verifier}
@@ -80,6 +81,15 @@ class OAuth2Client:
                 "token_rejected", provider_code=error.provider_code, status_code=error.status_code
             )
         raise problem
+
+    def check_credentials(self) -> None:
+        """Ask the server to revoke a token that it never issued. It checks the client id and the client secret first,
+        and ignores a token that it does not know (RFC 7009, section 2.2). A token call checks the secret last.
+
+        Raises ``client_refused`` for wrong client credentials; and the problems of the conversation.
+        """
+        form = {"token": secrets.token_urlsafe(32), "token_type_hint": "refresh_token"}
+        read_revocation(self._post(self.integration.server_url.oauth2_revoke, form, fresh=True))
 
     def get(self, url: str, access_token: AccessToken, *, accept: str = "application/json") -> Answer:
         """Ask for *url*, an address below the base URL, as the person whose access token it is.
@@ -116,18 +126,20 @@ class OAuth2Client:
         return answer
 
     def _granted(self, form: dict[str, str], *, fresh: bool = False) -> AccessToken:
-        integration = self.integration
-        credentials = {"client_id": integration.client_id, "client_secret": integration.client_secret}
-        answer = self._send(
+        grant = read_grant(self._post(self.integration.server_url.oauth2_token, form, fresh=fresh))
+        return AccessToken(grant.access_token, grant.refresh_token, grant.expires_in, None)
+
+    def _post(self, url: str, form: dict[str, str], *, fresh: bool) -> Answer:
+        """Send *form* with the client's credentials. Bitbucket reads them from the form, and never from HTTP Basic."""
+        credentials = {"client_id": self.integration.client_id, "client_secret": self.integration.client_secret}
+        return self._send(
             "POST",
-            integration.server_url.oauth2_token,
+            url,
             {"Accept": "application/json", "Content-Type": FORM},
             body=Secret(urlencode(form | credentials)),
             limit=TOKEN_LIMIT,
             fresh=fresh,
         )
-        grant = read_grant(answer)
-        return AccessToken(grant.access_token, grant.refresh_token, grant.expires_in, None)
 
     def _send(
         self,

@@ -122,6 +122,11 @@ class ServerURL:
         return self.join("/rest/oauth2/latest/token")
 
     @property
+    def oauth2_revoke(self) -> str:
+        """Where an access token or refresh token of OAuth 2 is ended (POST)."""
+        return self.join("/rest/oauth2/latest/revoke")
+
+    @property
     def whoami(self) -> str:
         """The signed-in person's user name, as text."""
         return self.join("/plugins/servlet/applinks/whoami")

@@ -266,7 +266,8 @@ PROBLEMS = (
     Problem(
         "code_refused",
         "Bitbucket does not accept the login's code.",
-        "It was used before, or it came back too late: Bitbucket gives a login's last step ten seconds by default.",
+        "It was used before, or it came back too late: Bitbucket gives a login's last step ten seconds by default, "
+        "and does not know the code afterwards.",
         START_AGAIN,
         Who.PERSON,
         AuthProviderError,

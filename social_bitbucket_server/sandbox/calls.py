@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from flask import Blueprint, Response, g, jsonify, render_template
 
 from .context import message, raw_target, state
-from .oauth import AccountNotAdmittedError, OAuthProblemError, SignatureUncheckableError, realm
+from .oauth import AccountNotAdmittedError, OAuthProblemError, ServerFailedError, realm
 
 if TYPE_CHECKING:
     from .faults import Faults
@@ -19,7 +19,7 @@ def prepare(blueprint: Blueprint) -> None:
     blueprint.before_request(_fail_on_purpose)
     blueprint.after_request(_challenge)
     blueprint.register_error_handler(OAuthProblemError, _refusal)
-    blueprint.register_error_handler(SignatureUncheckableError, _server_error)
+    blueprint.register_error_handler(ServerFailedError, _server_error)
     blueprint.register_error_handler(AccountNotAdmittedError, _account_refusal)
 
 

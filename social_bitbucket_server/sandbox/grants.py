@@ -32,7 +32,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A pair of tokens that act for one person."""
+    """A pair of tokens that act for one person. *code*: what it, or the first of its line, was granted for."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -40,14 +40,16 @@ class Grant:
     scopes: tuple[str, ...]
     user_id: int
     created: float
+    code: str = field(default="", repr=False)
 
 
 class Grants:
-    """Every code and token that still means something."""
+    """Every code and token that still means something, and the codes that were used."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._codes: BoundedDict[str, Code] = BoundedDict(_REMEMBERED)
+        self._used_codes: BoundedDict[str, None] = BoundedDict(_REMEMBERED)
         self._grants: BoundedDict[str, Grant] = BoundedDict(_REMEMBERED)
 
     def add_code(self, code: Code) -> None:
@@ -55,14 +57,32 @@ class Grants:
         with self._lock:
             self._codes[code.value] = code
 
-    def take_code(self, value: str) -> Code | None:
-        """The code with this value, of any age, once; nothing the second time."""
+    def code(self, value: str) -> Code | None:
+        """The code with this value, of any age, used or not."""
         with self._lock:
-            return self._codes.pop(value, None)
+            return self._codes.get(value)
 
-    def grant(self, client_id: str, scopes: tuple[str, ...], user_id: int, now: float) -> Grant:
+    def use_code(self, value: str) -> bool:
+        """Note that the code is exchanged; whether this is the first time."""
+        with self._lock:
+            if value in self._used_codes:
+                return False
+            self._used_codes[value] = None
+            return True
+
+    def is_used(self, value: str) -> bool:
+        """Whether the code was exchanged before."""
+        with self._lock:
+            return value in self._used_codes
+
+    def end_code(self, value: str) -> None:
+        """Forget every pair that the code led to."""
+        with self._lock:
+            self._forget([grant for grant in self._grants.values() if grant.code == value])
+
+    def grant(self, client_id: str, scopes: tuple[str, ...], user_id: int, now: float, code: str) -> Grant:
         """A new pair of tokens."""
-        grant = Grant(secrets.token_urlsafe(48), secrets.token_urlsafe(48), client_id, scopes, user_id, now)
+        grant = Grant(secrets.token_urlsafe(48), secrets.token_urlsafe(48), client_id, scopes, user_id, now, code)
         with self._lock:
             self._grants[grant.access_token] = grant
         return grant
@@ -72,13 +92,15 @@ class Grants:
         with self._lock:
             return self._grants.get(value)
 
-    def take_by_refresh_token(self, value: str, client_id: str) -> Grant | None:
-        """The pair with this refresh token of this client, once; neither of the two tokens is good any more."""
+    def by_refresh_token(self, value: str) -> Grant | None:
+        """The pair with this refresh token, of any age."""
         with self._lock:
-            found = next((grant for grant in self._grants.values() if grant.refresh_token == value), None)
-            if found is None or found.client_id != client_id:
-                return None
-            return self._grants.pop(found.access_token)
+            return next((grant for grant in self._grants.values() if grant.refresh_token == value), None)
+
+    def take(self, grant: Grant) -> bool:
+        """End *grant*; whether it was there until now."""
+        with self._lock:
+            return self._grants.pop(grant.access_token, None) is not None
 
     def granted(self, *, user_id: int | None = None, client_id: str | None = None) -> list[Grant]:
         """The pairs of one user, of one client, or both, the oldest first."""
@@ -93,6 +115,9 @@ class Grants:
         """Forget the pairs of one user, of one client, or both; says how many."""
         with self._lock:
             revoked = self.granted(user_id=user_id, client_id=client_id)
-            for grant in revoked:
-                del self._grants[grant.access_token]
+            self._forget(revoked)
             return len(revoked)
+
+    def _forget(self, grants: list[Grant]) -> None:
+        for grant in grants:
+            del self._grants[grant.access_token]

@@ -57,8 +57,8 @@ _MALFORMED = {
 }
 
 
-class SignatureUncheckableError(Exception):
-    """The signature or the public key is such that the server fails over it, instead of refusing."""
+class ServerFailedError(Exception):
+    """The server fails over something in the request or over the public key, instead of refusing."""
 
 
 class AccountNotAdmittedError(Exception):
@@ -66,7 +66,7 @@ class AccountNotAdmittedError(Exception):
 
 
 def request_token(message: Message, state: State) -> RequestToken:
-    """The first call. Raises :class:`OAuthProblemError` or :class:`SignatureUncheckableError`."""
+    """The first call. Raises :class:`OAuthProblemError` or :class:`ServerFailedError`."""
     _require(message, "oauth_consumer_key")
     consumer = state.links.consumer(message.get("oauth_consumer_key") or "")
     if consumer is None:
@@ -87,7 +87,7 @@ def request_token(message: Message, state: State) -> RequestToken:
 def access_token(message: Message, state: State) -> AccessToken:
     """The third call: an allowed request token is exchanged, or an access token is renewed.
 
-    Raises :class:`OAuthProblemError` or :class:`SignatureUncheckableError`.
+    Raises :class:`OAuthProblemError` or :class:`ServerFailedError`.
     """
     _require(message, "oauth_token")
     value = message.get("oauth_token") or ""
@@ -110,7 +110,7 @@ def access_token(message: Message, state: State) -> AccessToken:
 def signed_user(message: Message, state: State) -> User | None:
     """Who signed a request, or nobody where it is not an OAuth request at all.
 
-    Raises :class:`OAuthProblemError`, :class:`SignatureUncheckableError` or :class:`AccountNotAdmittedError`.
+    Raises :class:`OAuthProblemError`, :class:`ServerFailedError` or :class:`AccountNotAdmittedError`.
     """
     if message.missing(*_SIGNED_REQUEST):
         return None
@@ -234,9 +234,9 @@ def _check_signature(message: Message, consumer: Consumer) -> None:
         key = read_public_key(consumer.public_key)
         signature = base64.b64decode(message.get("oauth_signature") or "")
     except (UnreadablePublicKeyError, binascii.Error, ValueError) as error:
-        raise SignatureUncheckableError from error
+        raise ServerFailedError from error
     if len(signature) * 8 != -(-key.key_size // 8) * 8:
-        raise SignatureUncheckableError
+        raise ServerFailedError
     try:
         # RFC 5849 knows no other hash for RSA signatures, and Bitbucket takes no other method.
         key.verify(signature, base_string.encode(), PKCS1v15(), SHA1())  # noqa: S303 - prescribed by the protocol

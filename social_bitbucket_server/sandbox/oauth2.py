@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlencode, urlsplit
 
 from .grants import ACCESS_TOKEN_LIFETIME, CODE_LIFETIME, REFRESH_TOKEN_LIFETIME, Code, Grant
@@ -125,14 +125,28 @@ def allow(request: AuthorizationRequest, user: User, state: State) -> Code:
 
 
 def token(parameters: Parameters, state: State) -> Grant:
-    """The token call: a code is exchanged, or a refresh token is. Raises :class:`OAuth2Error`."""
-    application = _authenticated(parameters, state)
+    """The token call: a code is exchanged, or a refresh token is. Raises :class:`OAuth2Error`.
+
+    What is exchanged is checked first, and the client secret last.
+    """
     grant_type = _required(parameters, "grant_type")
     if grant_type == "authorization_code":
-        return _exchange(parameters, application, state)
+        return _exchange(parameters, state)
     if grant_type == "refresh_token":
-        return _refresh(parameters, application, state)
+        return _refresh(parameters, state)
     raise OAuth2Error("unsupported_grant_type", "The grant_type must be authorization_code or refresh_token.")
+
+
+def revoke(parameters: Parameters, state: State) -> None:
+    """End an access token or refresh token, and the other one of its pair (RFC 7009). Raises :class:`OAuth2Error`.
+
+    The client is checked first. A token that is unknown, or another client's, is no error.
+    """
+    application = _authenticated(parameters, state)
+    value = _required(parameters, "token")
+    grant = state.grants.by_access_token(value) or state.grants.by_refresh_token(value)
+    if grant is not None and grant.client_id == application.client_id:
+        state.grants.take(grant)
 
 
 def bearer_user(authorization: str, state: State) -> tuple[User | None, tuple[str, ...]]:
@@ -174,24 +188,38 @@ def _authenticated(parameters: Parameters, state: State) -> ExternalApplication:
     return application
 
 
-def _exchange(parameters: Parameters, application: ExternalApplication, state: State) -> Grant:
+def _exchange(parameters: Parameters, state: State) -> Grant:
     value, redirect_uri = _required(parameters, "code"), _required(parameters, "redirect_uri")
-    code, now = state.grants.take_code(value), state.clock.now()
-    if code is None or code.client_id != application.client_id or code.redirect_uri != redirect_uri:
+    client_id = _required(parameters, "client_id")
+    code, now = state.grants.code(value), state.clock.now()
+    if code is None or now > code.created + CODE_LIFETIME or state.faults.codes_expired:
+        raise OAuth2Error("invalid_request", "The code is not known, or has expired.")
+    if state.grants.is_used(value):
+        _refuse_second_use(value, state)
+    if code.client_id != client_id or code.redirect_uri != redirect_uri:
         raise OAuth2Error("invalid_grant", "The code is not one of this client's.")
-    if now > code.created + CODE_LIFETIME or state.faults.codes_expired:
-        raise OAuth2Error("invalid_grant", "The code has expired.")
     if code.code_challenge and not _verifies(_single(parameters, "code_verifier"), code):
         raise OAuth2Error("invalid_grant", "The code_verifier does not belong to the code_challenge.")
-    return state.grants.grant(code.client_id, code.scopes, code.user_id, now)
+    _authenticated(parameters, state)
+    if not state.grants.use_code(value):
+        _refuse_second_use(value, state)
+    return state.grants.grant(code.client_id, code.scopes, code.user_id, now, value)
 
 
-def _refresh(parameters: Parameters, application: ExternalApplication, state: State) -> Grant:
-    value, now = _required(parameters, "refresh_token"), state.clock.now()
-    grant = state.grants.take_by_refresh_token(value, application.client_id)
-    if grant is None or now > grant.created + REFRESH_TOKEN_LIFETIME:
+def _refuse_second_use(code: str, state: State) -> NoReturn:
+    state.grants.end_code(code)
+    raise OAuth2Error("invalid_grant", "The code was used before. The tokens that it led to have ended.")
+
+
+def _refresh(parameters: Parameters, state: State) -> Grant:
+    value, client_id = _required(parameters, "refresh_token"), _required(parameters, "client_id")
+    grant, now = state.grants.by_refresh_token(value), state.clock.now()
+    if grant is None or grant.client_id != client_id or now > grant.created + REFRESH_TOKEN_LIFETIME:
         raise OAuth2Error("invalid_grant", "The refresh token is not one of this client's, or has expired.")
-    return state.grants.grant(grant.client_id, grant.scopes, grant.user_id, now)
+    _authenticated(parameters, state)
+    if not state.grants.take(grant):
+        raise OAuth2Error("invalid_grant", "The refresh token was used before.")
+    return state.grants.grant(grant.client_id, grant.scopes, grant.user_id, now, grant.code)
 
 
 def _verifies(verifier: str, code: Code) -> bool:

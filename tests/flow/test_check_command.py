@@ -168,6 +168,20 @@ def test_an_integration_by_oauth_2_is_tested_up_to_its_credentials(
     assert words in capsys.readouterr().out
 
 
+def test_watch_ends_as_soon_as_the_client_secret_is_right(by_oauth2, bitbucket_sandbox, monkeypatch, capsys):
+    bitbucket_sandbox.faults.client_secret_refused = True
+    pauses = []
+
+    def mend(seconds):
+        pauses.append(seconds)
+        bitbucket_sandbox.faults.client_secret_refused = False
+
+    monkeypatch.setattr(report.time, "sleep", mend)
+    assert main([*by_oauth2, "--watch"]) == 0
+    assert len(pauses) == 1
+    assert "client secret is another one" in capsys.readouterr().out
+
+
 def test_a_client_secret_is_taken_from_the_environment(bitbucket_sandbox, monkeypatch):
     link = bitbucket_sandbox.link_external_application(redirect_url="https://app.example/")
     given = ["check", "--url", bitbucket_sandbox.url, "--client-id", link.client_id]

@@ -527,18 +527,31 @@ def test_a_server_before_7_20_has_no_oauth_2(by_oauth2, bitbucket_sandbox):
     assert (failed.stage, failed.problem.code) == (Stage.CREDENTIALS, "external_links_missing")
 
 
-def test_a_server_that_grants_whatever_it_is_asked_for_is_not_in_order(server):
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (Reply("<html>", headers=(("Content-Type", "text/html"),)), "intercepted"),
+        (Reply("", 302, (("Location", "/login"),)), "redirected"),
+        (Reply("<html>", 500), "server_error"),
+        (Reply('{"error":"invalid_client"}', 400, JSON), "client_refused"),
+        (Reply('{"error":"unauthorized_client"}', 400, JSON), "oauth_problem"),
+        (Reply("", 404), "request_refused"),
+    ],
+)
+def test_credentials_pass_by_nothing_but_bitbuckets_own_success(server, reply, code):
     server.scripts[PROPERTIES] = Reply('{"version":"8.19.0","displayName":"Bitbucket"}', headers=JSON)
-    server.scripts["/rest/oauth2/latest/token"] = Reply('{"access_token":"A","token_type":"bearer"}', headers=JSON)
+    server.scripts["/rest/oauth2/latest/revoke"] = reply
+    url = ServerURL.parse(server.url)
     failed = failure(
-        look(
-            OAuth2Integration(
-                id="acme",
-                server_url=ServerURL.parse(server.url),
-                client_id="c",
-                client_secret="s",
-                namespace="ns",
-            )
-        )
+        look(OAuth2Integration(id="acme", server_url=url, client_id="c", client_secret="s", namespace="ns"))
     )
-    assert (failed.stage, failed.problem.code) == (Stage.CREDENTIALS, "malformed_answer")
+    assert (failed.stage, failed.problem.code) == (Stage.CREDENTIALS, code)
+
+
+def test_credentials_are_tested_by_one_call_that_ends_no_token(by_oauth2, bitbucket_sandbox):
+    grants = bitbucket_sandbox._state.grants
+    grants.grant(by_oauth2.client_id, ("REPO_READ",), 2, 0, "code")
+    assert failure(look(by_oauth2)) is None
+    assert len(bitbucket_sandbox.requests.to("/revoke")) == 1
+    assert not bitbucket_sandbox.requests.to("/token")
+    assert len(grants.granted()) == 1

@@ -21,7 +21,7 @@ from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.bulkhead import Bulkhead
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.key_ring import KeyRing
-from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError, Who
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.grants import ACCESS_TOKEN_LIFETIME, REFRESH_TOKEN_LIFETIME
 from social_bitbucket_server.secret import Secret
@@ -198,6 +198,7 @@ def test_denying_logs_nobody_in(host, browser, sandbox):
 @pytest.mark.parametrize(
     ("error", "problem", "provider_code"),
     [
+        ("invalid_request", "oauth_problem", "invalid_request"),
         ("invalid_scope", "scope_refused", "invalid_scope"),
         ("unauthorized_client", "oauth_problem", "unauthorized_client"),
         ("server_error", "oauth_problem", "server_error"),
@@ -292,7 +293,14 @@ def test_an_expired_code_says_to_begin_again(host, browser, sandbox):
     sandbox.clock.advance(11)
     assert browser.open(address).status_code == 502
     assert host.problem == "code_refused"
-    assert host.errors[-1].provider_code == "invalid_grant"
+    assert host.errors[-1].provider_code == "invalid_request"
+
+
+def test_an_unknown_code_says_to_begin_again(host, browser, sandbox):
+    address = sandbox.authorize(browser.begin(begin_path()).location)
+    assert browser.open(re.sub("code=[^&]*", "code=unknown", address)).status_code == 502
+    assert host.problem == "code_refused"
+    assert PROBLEMS["code_refused"].who is Who.PERSON
 
 
 def test_a_wrong_client_secret_is_named(make_host, single, sandbox):

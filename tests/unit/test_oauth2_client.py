@@ -101,7 +101,7 @@ def test_what_the_server_does_not_say_is_empty(client, server):
         ("invalid_client", "client_refused"),
         ("invalid_grant", "code_refused"),
         ("invalid_scope", "scope_refused"),
-        ("invalid_request", "oauth_problem"),
+        ("invalid_request", "code_refused"),
         ("unauthorized_client", "oauth_problem"),
         ("unsupported_grant_type", "oauth_problem"),
         ("made_up", "oauth_problem"),
@@ -136,6 +136,8 @@ def test_a_refresh_token_stays_where_no_new_one_comes(client, server):
 
 def test_a_refresh_token_that_is_refused_is_a_rejected_token(client, server):
     server.scripts[TOKEN] = Reply('{"error":"invalid_grant"}', 400, JSON)
+    assert problem(client.renew, JANE) == "token_rejected"
+    server.scripts[TOKEN] = Reply('{"error":"invalid_request"}', 400, JSON)
     assert problem(client.renew, JANE) == "token_rejected"
     server.scripts[TOKEN] = Reply('{"error":"invalid_client"}', 400, JSON)
     assert problem(client.renew, JANE) == "client_refused"

@@ -54,14 +54,17 @@ class Program:
     def exchange(self, code, **changes):
         return self.ask(grant_type="authorization_code", code=code, **{"redirect_uri": CALLBACK} | changes)
 
-    def ask(self, **fields):
+    def ask(self, path=TOKEN, **fields):
         form = {
             "client_id": self.link.client_id,
             "client_secret": self.link.client_secret,
             "code_verifier": VERIFIER,
         } | fields
         data = {name: value for name, value in form.items() if value is not None}
-        return send("POST", self.sandbox.url + TOKEN, data=data)
+        return send("POST", self.sandbox.url + path, data=data)
+
+    def revoke(self, token, **fields):
+        return self.ask("/rest/oauth2/latest/revoke", token=token, **fields)
 
     def granted(self, user="jane"):
         answer = self.exchange(self.code(user))
@@ -150,7 +153,7 @@ def test_a_deleted_link_takes_its_tokens_along(new_admin, program):
     new_admin.submit(confirmed_name="Acme")
     assert new_admin.path == LIST
     assert program.get(JANE, token).status_code == 401
-    assert refusal(program.exchange("x")) == (401, "invalid_client")
+    assert refusal(program.revoke("x")) == (401, "invalid_client")
 
 
 def test_a_link_by_program_refuses_what_the_form_refuses(new_sandbox):
@@ -268,10 +271,23 @@ def test_a_code_works_once(program):
     assert refusal(program.exchange(code)) == (400, "invalid_grant")
 
 
+def test_a_second_use_of_a_code_ends_all_that_it_led_to(program):
+    code = program.code()
+    first = program.exchange(code).json()
+    renewed = program.ask(grant_type="refresh_token", refresh_token=first["refresh_token"]).json()
+    of_another_code = program.granted()["access_token"]
+    assert program.get(JANE, renewed["access_token"]).status_code == 200
+    assert refusal(program.exchange(code, client_secret="wrong")) == (400, "invalid_grant")
+    assert program.get(JANE, renewed["access_token"]).status_code == 401
+    again = program.ask(grant_type="refresh_token", refresh_token=renewed["refresh_token"])
+    assert refusal(again) == (400, "invalid_grant")
+    assert program.get(JANE, of_another_code).status_code == 200
+
+
 def test_a_code_lives_ten_seconds(program):
     code = program.code()
     program.sandbox.clock.advance(11)
-    assert refusal(program.exchange(code)) == (400, "invalid_grant")
+    assert refusal(program.exchange(code)) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize(
@@ -279,12 +295,15 @@ def test_a_code_lives_ten_seconds(program):
     [
         ({"client_secret": "wrong"}, (401, "invalid_client")),
         ({"client_secret": None}, (401, "invalid_client")),
-        ({"client_id": "wrong"}, (401, "invalid_client")),
+        ({"client_id": "wrong"}, (400, "invalid_grant")),
+        ({"client_id": None}, (400, "invalid_request")),
         ({"redirect_uri": "https://app.example/other"}, (400, "invalid_grant")),
         ({"redirect_uri": None}, (400, "invalid_request")),
         ({"code": None}, (400, "invalid_request")),
-        ({"code": "wrong"}, (400, "invalid_grant")),
+        ({"code": "wrong"}, (400, "invalid_request")),
+        ({"code": "wrong", "client_secret": "wrong"}, (400, "invalid_request")),
         ({"code_verifier": "w" * 43}, (400, "invalid_grant")),
+        ({"code_verifier": "w" * 43, "client_secret": "wrong"}, (400, "invalid_grant")),
         ({"code_verifier": None}, (400, "invalid_grant")),
         ({"grant_type": "password"}, (400, "unsupported_grant_type")),
         ({"grant_type": None}, (400, "invalid_request")),
@@ -322,6 +341,79 @@ def test_a_refresh_token_lives_ninety_days_and_is_one_programs_own(program, othe
     assert refusal(other.ask(grant_type="refresh_token", refresh_token=first)) == (400, "invalid_grant")
     program.sandbox.clock.advance(90 * 86_400 + 1)
     assert refusal(program.ask(grant_type="refresh_token", refresh_token=first)) == (400, "invalid_grant")
+
+
+def test_parameters_may_stand_in_the_query(program):
+    parameters = {
+        "grant_type": "authorization_code",
+        "code": program.code(),
+        "redirect_uri": CALLBACK,
+        "code_verifier": VERIFIER,
+        "client_id": program.link.client_id,
+        "client_secret": program.link.client_secret,
+    }
+    assert send("POST", program.sandbox.url + TOKEN, params=parameters).json()["token_type"] == "bearer"
+
+
+def test_a_parameter_in_query_and_form_is_there_twice(program):
+    code = program.code()
+    answer = program.ask(f"{TOKEN}?code={code}", grant_type="authorization_code", redirect_uri=CALLBACK, code=code)
+    assert refusal(answer) == (400, "invalid_request")
+
+
+def test_credentials_by_http_basic_are_not_read(program):
+    form = {
+        "grant_type": "authorization_code",
+        "code": program.code(),
+        "redirect_uri": CALLBACK,
+        "code_verifier": VERIFIER,
+    }
+    basic = (program.link.client_id, program.link.client_secret)
+    assert refusal(send("POST", program.sandbox.url + TOKEN, data=form, auth=basic)) == (400, "invalid_request")
+    with_id = form | {"client_id": program.link.client_id}
+    assert refusal(send("POST", program.sandbox.url + TOKEN, data=with_id, auth=basic)) == (401, "invalid_client")
+
+
+@pytest.mark.parametrize("path", [TOKEN, "/rest/oauth2/latest/revoke"])
+def test_a_json_body_is_a_server_error(program, path):
+    assert send("POST", program.sandbox.url + path, json={"grant_type": "authorization_code"}).status_code == 500
+
+
+# Revoking
+
+
+@pytest.mark.parametrize("change", [{"client_id": "wrong"}, {"client_secret": "wrong"}, {"client_secret": None}])
+def test_revoke_checks_the_client_first(program, change):
+    assert refusal(program.revoke("made-up", **change)) == (401, "invalid_client")
+    assert refusal(program.revoke(None, **change)) == (401, "invalid_client")
+
+
+def test_revoke_takes_any_token(program):
+    answer = program.revoke("made-up")
+    assert (answer.status_code, answer.text) == (200, "")
+
+
+@pytest.mark.parametrize("name", ["access_token", "refresh_token"])
+def test_revoke_ends_both_tokens_of_a_pair(program, name):
+    granted = program.granted()
+    assert program.revoke(granted[name]).status_code == 200
+    assert program.get(JANE, granted["access_token"]).status_code == 401
+    again = program.ask(grant_type="refresh_token", refresh_token=granted["refresh_token"])
+    assert refusal(again) == (400, "invalid_grant")
+
+
+def test_revoke_leaves_another_programs_token_alone(program, other):
+    token = program.granted()["access_token"]
+    assert other.revoke(token).status_code == 200
+    assert program.get(JANE, token).status_code == 200
+
+
+def test_the_metadata_names_the_addresses(new_sandbox):
+    answer = send("GET", f"{new_sandbox.url}/rest/oauth2/latest/.well-known/oauth-authorization-server").json()
+    assert answer["token_endpoint"] == new_sandbox.url + TOKEN
+    assert answer["authorization_endpoint"] == new_sandbox.url + AUTHORIZE
+    assert answer["revocation_endpoint"] == f"{new_sandbox.url}/rest/oauth2/latest/revoke"
+    assert answer["token_endpoint_auth_methods_supported"] == ["client_secret_post"]
 
 
 # Requests with the token
@@ -371,7 +463,8 @@ def test_a_person_revokes_on_the_page(new_visitor, program):
 
 
 @pytest.mark.parametrize(
-    ("fault", "error"), [("client_secret_refused", (401, "invalid_client")), ("codes_expired", (400, "invalid_grant"))]
+    ("fault", "error"),
+    [("client_secret_refused", (401, "invalid_client")), ("codes_expired", (400, "invalid_request"))],
 )
 def test_faults_of_the_token_call(program, fault, error):
     code = program.code()
