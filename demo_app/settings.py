@@ -350,7 +350,7 @@ def _entry_number(text: str) -> int:
 
 
 def _dialog(record: IntegrationRecord) -> Dialog:
-    """Which of Bitbucket's two dialogs the page is about: the chosen one, or that of the server's version."""
+    """Which of Bitbucket's dialogs the page is about: the chosen one, or that of the server's version."""
     return worksheets.dialog(record, request.args.get("bitbucket", ""))
 
 
@@ -368,7 +368,7 @@ def _integration_page(
         organization=organization,
         record=record,
         dialog=dialog,
-        dialogs=Dialog,
+        dialogs=list(Dialog),
         public_key=PublicKey.read(record.active_key_pair.public_key) if record.active_key_pair else None,
         new_public_key=PublicKey.read(record.pending_key_pair.public_key) if record.pending_key_pair else None,
         refusal=refusal,

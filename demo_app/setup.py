@@ -76,7 +76,7 @@ def page(token: str) -> ResponseReturnValue:
         record=record,
         token=token,
         dialog=dialog,
-        dialogs=Dialog,
+        dialogs=list(Dialog),
         advice=(oauth2_advice_for if record.is_for_oauth2 else advice_for)(record.server_version),
         server_url=integrations.server_url(record),
         steps=worksheets.steps_to_set_up(record, dialog),

@@ -16,7 +16,7 @@ from .models import IntegrationRecord, KeyPair, OAuth
 
 
 def dialog(record: IntegrationRecord, wanted: str) -> Dialog:
-    """Which of Bitbucket's two dialogs the worksheet is about: the *wanted* one, or that of the server's version."""
+    """Which of Bitbucket's dialogs the worksheet is about: the *wanted* one, or that of the server's version."""
     return Dialog(wanted) if wanted in set(Dialog) else dialog_of(record.server_version)
 
 

@@ -16,41 +16,43 @@ if TYPE_CHECKING:
 
 
 class Dialog(StrEnum):
-    """The two generations of the dialog in which Bitbucket creates an application link, by Bitbucket's version."""
+    """The three generations of the dialog in which Bitbucket creates an application link, by Bitbucket's version."""
 
     UP_TO_7_19 = "7.19"
     FROM_7_20 = "7.20"
+    FROM_10_1 = "10.1"
+
+    @property
+    def versions(self) -> str:
+        """The versions of Bitbucket that have this dialog, in words."""
+        return _VERSIONS[self]
 
 
+_VERSIONS = {Dialog.UP_TO_7_19: "up to 7.19", Dialog.FROM_7_20: "7.20 to 10.0", Dialog.FROM_10_1: "10.1 and later"}
 _NEW_DIALOG = (7, 20)
+_THREE_CHOICES = (10, 1)
 _OAUTH2_IS_BETTER = (8, 0)
-_UNKNOWN_FROM = (10, 0)
 
 
 def dialog_of(version: str) -> Dialog:
-    """The dialog of Bitbucket's *version*, as its REST API gives it; the newer one where that cannot be read."""
+    """The dialog of Bitbucket's *version*, as its REST API gives it; the newest one where that cannot be read."""
     number = _number(version)
-    return Dialog.UP_TO_7_19 if number and number < _NEW_DIALOG else Dialog.FROM_7_20
+    if number is None or number >= _THREE_CHOICES:
+        return Dialog.FROM_10_1
+    return Dialog.UP_TO_7_19 if number < _NEW_DIALOG else Dialog.FROM_7_20
 
 
 def advice_for(version: str) -> str:
     """What to know about application links in Bitbucket's *version* before making one; empty where there is nothing.
 
-    Atlassian's pages for 7.20, 8.10 and 8.19 offer OAuth 1 beside OAuth 2; nothing is published that says whether 10
-    still does.
+    Atlassian's pages for 7.20, 8.10, 8.19 and 10.x offer OAuth 1 beside OAuth 2.
     """
     number = _number(version)
     if number is None or number < _OAUTH2_IS_BETTER:
         return ""
-    if number < _UNKNOWN_FROM:
-        return (
-            f"This is Bitbucket {number[0]}.{number[1]}. It still takes OAuth 1, which this worksheet is about. From "
-            "version 8 on OAuth 2 is the better way for a new link, because it is the one that Atlassian goes on with."
-        )
     return (
-        f"This is Bitbucket {number[0]}.{number[1]}. From version 8 on OAuth 2 is the better way for a new link. "
-        "Whether version 10 and later still take OAuth 1 is not known: where its dialog does not offer Atlassian "
-        "product, this worksheet cannot be followed."
+        f"This is Bitbucket {number[0]}.{number[1]}. It still takes OAuth 1, which this worksheet is about. From "
+        "version 8 on OAuth 2 is the better way for a new link, because it is the one that Atlassian goes on with."
     )
 
 
@@ -284,16 +286,27 @@ def _create_link(application_url: str, dialog: Dialog) -> Step:
         "Create the link",
         (
             _press("Create link"),
-            Entry(
-                "Application type",
-                "Atlassian product",
-                Action.CHOOSE,
-                "Newer versions call it Atlassian product via OAuth 1.0. External application would be OAuth 2.",
-            ),
+            _OAUTH1_TYPES[dialog],
             url,
             _press("Continue"),
         ),
     )
+
+
+_OAUTH1_TYPES = {
+    Dialog.FROM_7_20: Entry(
+        "Application type",
+        "Atlassian product",
+        Action.CHOOSE,
+        "Newer versions call it Atlassian product via OAuth 1.0. External application would be OAuth 2.",
+    ),
+    Dialog.FROM_10_1: Entry(
+        "Application type",
+        "Atlassian product via OAuth 1.0",
+        Action.CHOOSE,
+        "It is for other applications, too. Atlassian product via OAuth 2.0 and External application would be OAuth 2.",
+    ),
+}
 
 
 def _press(label: str, hint: str = "") -> Entry:

@@ -22,7 +22,7 @@ It is for this machine alone, and forgets everything when it ends (Ctrl-C). With
 finds the base URL in the environment variable BITBUCKET_URL, and ends with its exit status.
 
 examples:
-  PROGRAM sandbox --version 8.19.0
+  PROGRAM sandbox --version 8.19
   PROGRAM sandbox --link my-application=bitbucket.pub -- python -m pytest""",
     )
     parser.add_argument(
@@ -36,8 +36,8 @@ examples:
     )
     parser.add_argument(
         "--version",
-        default="7.6.0",
-        help="the version of Bitbucket that it resembles (default: %(default)s)",
+        default="10.2",
+        help="the version of Bitbucket that it resembles: 7.6, 7.21, 8.19, 9.4 or 10.2 (default: %(default)s)",
     )
     parser.add_argument(
         "--link",

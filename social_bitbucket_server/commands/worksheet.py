@@ -82,7 +82,7 @@ With --redirect-url it is that of OAuth 2, an External application; Bitbucket ma
         type=file_name,
         help="the public key: PEM, base64 or a certificate; - for standard input",
     )
-    add_worksheet_options(parser, Dialog.FROM_7_20)
+    add_worksheet_options(parser, Dialog.FROM_10_1)
     parser.add_argument(
         "--script",
         action="store_true",
@@ -97,7 +97,7 @@ def add_worksheet_options(parser: argparse.ArgumentParser, default: Dialog | Non
         "--dialog",
         choices=[dialog.value for dialog in Dialog],
         default=default and default.value,
-        help="the pages of Bitbucket up to 7.19, or of 7.20 and later (default: "
+        help=f"the pages of Bitbucket {', '.join(dialog.versions for dialog in Dialog)} (default: "
         f"{default or 'those of the version that the last check-up found'}); "
         "Bitbucket's version stands at the bottom of each of its pages",
     )

@@ -13,7 +13,7 @@ from .calls import json_error, prepare
 from .context import message, signed_in, state
 from .oauth import signed_user
 from .oauth2 import BearerRefusedError, bearer_user
-from .state import version_numbers
+from .versions import version_numbers
 
 if TYPE_CHECKING:
     from .projects import Project

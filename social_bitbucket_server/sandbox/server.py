@@ -17,8 +17,9 @@ from .browser import Browser
 from .key_pair import key_pair_for_tests
 from .links import Consumer
 from .login import log_in
-from .state import State, version_numbers
+from .state import State
 from .users import SANDBOX_USERS, User, Users
+from .versions import NEWEST_VERSION, known_version
 
 if TYPE_CHECKING:
     from .clock import Clock
@@ -34,17 +35,18 @@ _CONTEXT = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 class Sandbox:
     """A Bitbucket Server stand-in that answers on *host*, in threads of its own.
 
-    *context*: the context path, as in ``/bitbucket``, or empty. *version*: which Bitbucket it is; 7.20 brought the
-    new dialog. *port*: 0 for a free one. *users*: who has an account. *on_answer* is called with every answer.
-    Use it as a context manager, or call :meth:`start` and :meth:`stop`. Raises ``ValueError`` for a context path,
-    version or port that is none; :meth:`start` raises ``OSError`` where the port cannot be had.
+    *context*: the context path, as in ``/bitbucket``, or empty. *version*: which Bitbucket it is, one of 7.6, 7.21,
+    8.19, 9.4 and 10.2, with or without a third number. *port*: 0 for a free one. *users*: who has an account.
+    *on_answer* is called with every answer. Use it as a context manager, or call :meth:`start` and :meth:`stop`. Raises
+    ``ValueError`` for a context path, version or port that is none; :meth:`start` raises ``OSError`` where the port
+    cannot be had.
     """
 
     def __init__(
         self,
         *,
         context: str = "",
-        version: str = "8.19.0",
+        version: str = NEWEST_VERSION,
         port: int = 0,
         host: str = "127.0.0.1",
         users: Iterable[User] = SANDBOX_USERS,
@@ -53,10 +55,9 @@ class Sandbox:
         context = context.rstrip("/")
         if not _CONTEXT.fullmatch(context):
             raise ValueError(f"{context} is not a context path like /bitbucket.")
-        version_numbers(version)
         if not 0 <= port <= 65535:
             raise ValueError(f"{port} is not a port number.")
-        self._state = State(base_url="", context=context, own_version=version, users=Users(users))
+        self._state = State(base_url="", context=context, own_version=known_version(version), users=Users(users))
         self._address = (host, port)
         self._on_answer = on_answer
         self._server: Any = None  # waitress has no types

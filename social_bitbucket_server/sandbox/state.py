@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from .projects import SANDBOX_GROUPS, SANDBOX_PROJECTS, Projects
 from .records import Records
 from .tokens import Tokens
 from .users import Users
+from .versions import version_numbers
 
 
 @dataclass(slots=True)
@@ -49,14 +49,11 @@ class State:
         """Whether links are created in the dialog that came with 7.20."""
         return version_numbers(self.version)[:2] >= (7, 20)
 
+    @property
+    def has_three_types(self) -> bool:
+        """Whether that dialog has the three types of application that it has since 10.1."""
+        return version_numbers(self.version)[:2] >= (10, 1)
+
     def wall_time(self) -> float:
         """Seconds since the epoch by the server's own clock, which may be wrong."""
         return time.time() + self.faults.clock_skew
-
-
-def version_numbers(version: str) -> tuple[int, int, int]:
-    """``7.6`` is ``(7, 6, 0)``. Raises ``ValueError`` for what is no version number."""
-    match = re.fullmatch(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?", version, re.ASCII)
-    if match is None:
-        raise ValueError(f"{version or 'An empty text'} is not a version number like 7.6.0.")
-    return int(match[1]), int(match[2]), int(match[3] or 0)

@@ -59,7 +59,7 @@ def paste_into_bitbucket(page: Any, worksheet: Worksheet, links_url: str, *, new
     log_into_sandbox(page, "admin")
     if new_dialog:
         page.get_by_role("link", name="Create link").click()
-        page.get_by_label("Atlassian product").check()
+        page.get_by_label("Atlassian product via OAuth 1.0").check()
         page.get_by_label("Application URL").fill(worksheet["Application URL"])
         page.get_by_role("button", name="Continue").click()
     else:

@@ -78,7 +78,7 @@ def test_a_better_base_url_is_entered_where_the_test_leads_and_then_everything_p
     page.get_by_role("button", name="Save").click()
     shown = run_test(page)
     assert len(re.findall(r"\bpassed\b", shown)) == 8
-    assert "Bitbucket 8.19.0" in shown
+    assert "Bitbucket 10.2.0" in shown
 
 
 def test_the_owner_finds_the_number_that_a_person_was_told(owners_page, demo, acme, sandbox):

@@ -40,9 +40,9 @@ def chosen(page: Page) -> str:
     ("version", "oauth", "advice"),
     [
         (
-            "8.19.0",
+            "10.2.0",
             "2",
-            "Bitbucket 8.19.0 answers there. From version 8 on OAuth 2 is the better way, and is chosen below.",
+            "Bitbucket 10.2.0 answers there. From version 8 on OAuth 2 is the better way, and is chosen below.",
         ),
         ("7.21.1", "1", "Bitbucket 7.21.1 answers there. OAuth 1 is the way that it surely has, and is chosen below."),
         ("7.6.0", "1", "Bitbucket 7.6.0 answers there. OAuth 1 is the way that it surely has, and is chosen below."),

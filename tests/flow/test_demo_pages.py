@@ -321,8 +321,9 @@ def test_a_new_integration_leads_to_its_worksheet(owner: Visitor, integration: s
         assert words in page.words
 
 
-def test_the_worksheet_is_there_for_both_dialogs(owner: Visitor, integration: str) -> None:
-    assert "Atlassian product as Application type" in owner.get(integration).words
+def test_the_worksheet_is_there_for_all_dialogs(owner: Visitor, integration: str) -> None:
+    assert "Atlassian product via OAuth 1.0 as Application type" in owner.get(integration).words
+    assert "Atlassian product as Application type" in owner.get(f"{integration}?bitbucket=7.20").words
     older = owner.get(f"{integration}?bitbucket=7.19").words
     assert "Create new link" in older
     assert "Atlassian product" not in older

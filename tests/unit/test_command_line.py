@@ -402,7 +402,12 @@ def test_without_a_name_the_application_is_called_by_its_host(run, key_file):
 
 @pytest.mark.parametrize(
     ("options", "button"),
-    [((), "Create link"), (("--dialog", "7.20"), "Create link"), (("--dialog", "7.19"), "Create new link")],
+    [
+        ((), "Create link"),
+        (("--dialog", "10.1"), "Create link"),
+        (("--dialog", "7.20"), "Create link"),
+        (("--dialog", "7.19"), "Create new link"),
+    ],
 )
 def test_the_worksheet_is_for_the_chosen_dialog(run, key_file, options, button):
     _, output, _ = run(*WORKSHEET, "--private-key-file", key_file, *options)
@@ -518,7 +523,7 @@ def test_the_sandbox_runs_as_it_is_told(run, monkeypatch, tmp_path):
     )
 
     (tmp_path / "key.pub").write_text("a public key")
-    defaults = {"port": 7990, "context": "/bitbucket", "version": "7.6.0", "links": [], "program": []}
+    defaults = {"port": 7990, "context": "/bitbucket", "version": "10.2", "links": [], "program": []}
 
     statuses = [
         run("sandbox")[0],
@@ -645,8 +650,8 @@ def test_the_version_is_the_package_s(run):
         ((), ["keygen", "public", "worksheet", "sandbox", "--application-url"]),
         (("keygen",), ["default: 3072", "--out acme.pem", "vault kv put"]),
         (("public",), ["default: pem", "public acme.pem"]),
-        (("worksheet",), ["default: 7.20", "--private-key-file acme.pem", "'Acme Packages' \\ --redirect-url"]),
-        (("sandbox",), ["default: 7990", "default: /bitbucket", "default: 7.6.0"]),
+        (("worksheet",), ["default: 10.1", "--private-key-file acme.pem", "'Acme Packages' \\ --redirect-url"]),
+        (("sandbox",), ["default: 7990", "default: /bitbucket", "default: 10.2"]),
     ],
 )
 def test_help_shows_examples_and_defaults(run, command, words):

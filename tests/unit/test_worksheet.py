@@ -19,12 +19,12 @@ from social_bitbucket_server.worksheet import (
     worksheet,
 )
 
-BOTH_DIALOGS = pytest.mark.parametrize("dialog", Dialog)
+ALL_DIALOGS = pytest.mark.parametrize("dialog", Dialog)
 
 
 @pytest.fixture
 def make(private_key):
-    def make(dialog=Dialog.FROM_7_20, **changes):
+    def make(dialog=Dialog.FROM_10_1, **changes):
         return worksheet(
             **{
                 "server_url": ServerURL.parse("https://bitbucket.example.com/bitbucket"),
@@ -53,7 +53,7 @@ def actions(step):
     return [(entry.action, entry.label, entry.value) for entry in step.entries]
 
 
-@BOTH_DIALOGS
+@ALL_DIALOGS
 def test_it_begins_with_the_page_of_application_links(make, dialog):
     page = "https://bitbucket.example.com/bitbucket/plugins/servlet/applinks/listApplicationLinks"
 
@@ -76,11 +76,23 @@ def test_from_7_20_on_the_address_is_entered_in_a_dialog_after_the_type(make):
     ]
 
 
+def test_from_10_1_on_the_type_has_its_exact_words_and_the_wrong_ones_are_named(make):
+    step = make(Dialog.FROM_10_1)[1]
+    assert actions(step) == [
+        (Action.PRESS, "Create link", ""),
+        (Action.CHOOSE, "Application type", "Atlassian product via OAuth 1.0"),
+        (Action.TYPE, "Application URL", "https://app.example.com/o/acme/"),
+        (Action.PRESS, "Continue", ""),
+    ]
+    hint = step.entries[1].hint
+    assert "Atlassian product via OAuth 2.0 and External application would be OAuth 2." in hint
+
+
 def test_the_newer_name_of_the_type_is_mentioned(make):
     assert "Atlassian product via OAuth 1.0" in entry(make(Dialog.FROM_7_20), "Application type").hint
 
 
-@BOTH_DIALOGS
+@ALL_DIALOGS
 def test_the_harmless_warning_is_announced_in_its_own_words(make, dialog):
     step = make(dialog)[2]
 
@@ -88,7 +100,7 @@ def test_the_harmless_warning_is_announced_in_its_own_words(make, dialog):
     assert actions(step) == [(Action.TICK, "Use this URL", ""), (Action.PRESS, "Continue", "")]
 
 
-@BOTH_DIALOGS
+@ALL_DIALOGS
 def test_of_the_link_itself_only_name_and_type_are_filled_in(make, dialog):
     assert actions(make(dialog)[3]) == [
         (Action.TYPE, "Application Name", "Acme Packages"),
@@ -104,12 +116,12 @@ def test_of_the_link_itself_only_name_and_type_are_filled_in(make, dialog):
     ]
 
 
-@BOTH_DIALOGS
+@ALL_DIALOGS
 def test_incoming_authentication_is_opened_by_the_pencil(make, dialog):
     assert actions(make(dialog)[4]) == [(Action.PRESS, "Edit", ""), (Action.PRESS, "Incoming Authentication", "")]
 
 
-@BOTH_DIALOGS
+@ALL_DIALOGS
 def test_incoming_authentication_is_filled_in_from_top_to_bottom(make, dialog, private_key):
     assert actions(make(dialog)[5]) == [
         (Action.TYPE, "Consumer Key", "acme-packages"),
@@ -128,7 +140,7 @@ def test_it_says_why_the_callback_url_stays_empty(make):
     assert "appends a slash" in entry(make(), "Consumer Callback URL").hint
 
 
-@BOTH_DIALOGS
+@ALL_DIALOGS
 def test_it_ends_with_the_switch_of_the_two_factor_plugin(make, dialog):
     last = make(dialog)[-1]
 
@@ -144,13 +156,13 @@ def test_the_consumer_may_have_a_name_of_its_own(make):
     assert entry(steps, "Application Name").value == "Acme Packages"
 
 
-@BOTH_DIALOGS
+@ALL_DIALOGS
 def test_only_what_is_opened_typed_or_chosen_has_a_value(make, dialog):
     for found in entries(make(dialog)):
         assert bool(found.value) == (found.action in {Action.OPEN, Action.TYPE, Action.CHOOSE})
 
 
-@BOTH_DIALOGS
+@ALL_DIALOGS
 def test_it_can_be_written_as_json(make, dialog, private_key):
     steps = json.loads(json.dumps([asdict(step) for step in make(dialog)]))
 
@@ -162,7 +174,7 @@ def test_it_can_be_written_as_json(make, dialog, private_key):
     }
 
 
-@BOTH_DIALOGS
+@ALL_DIALOGS
 def test_the_text_has_every_title_label_and_value(make, dialog):
     text = render_text(make(dialog))
 
@@ -197,12 +209,16 @@ def test_a_hint_begins_on_a_line_of_its_own(make):
         ("7.19.5", Dialog.UP_TO_7_19),
         ("7.20.0", Dialog.FROM_7_20),
         ("8.19.0", Dialog.FROM_7_20),
-        ("10.0.0", Dialog.FROM_7_20),
-        ("", Dialog.FROM_7_20),
-        ("7", Dialog.FROM_7_20),
-        ("9" * 4000, Dialog.FROM_7_20),
-        ("7.99999", Dialog.FROM_7_20),
-        ("<b>7.6.0</b>", Dialog.FROM_7_20),
+        ("9.4.17", Dialog.FROM_7_20),
+        ("10.0.1", Dialog.FROM_7_20),
+        ("10.1.0", Dialog.FROM_10_1),
+        ("10.2", Dialog.FROM_10_1),
+        ("11.0.0", Dialog.FROM_10_1),
+        ("", Dialog.FROM_10_1),
+        ("7", Dialog.FROM_10_1),
+        ("9" * 4000, Dialog.FROM_10_1),
+        ("7.99999", Dialog.FROM_10_1),
+        ("<b>7.6.0</b>", Dialog.FROM_10_1),
     ],
 )
 def test_the_dialog_follows_the_version(version, dialog):
@@ -214,14 +230,10 @@ def test_up_to_seven_there_is_nothing_to_advise(version):
     assert advice_for(version) == ""
 
 
-@pytest.mark.parametrize("version", ["8.0.0", "9.4.1-rc1"])
-def test_from_eight_on_oauth_2_is_the_better_way(version):
+@pytest.mark.parametrize("version", ["8.0.0", "9.4.1-rc1", "10.0.1", "10.2.0"])
+def test_from_eight_on_oauth_1_is_still_taken_and_oauth_2_is_the_better_way(version):
+    assert "It still takes OAuth 1" in advice_for(version)
     assert "OAuth 2 is the better way" in advice_for(version)
-    assert "not known" not in advice_for(version)
-
-
-def test_what_ten_offers_is_said_to_be_unknown():
-    assert "Whether version 10 and later still take OAuth 1 is not known" in advice_for("10.1.0")
 
 
 # OAuth 2

@@ -189,7 +189,7 @@ def test_a_check_up_says_where_the_way_ends_and_what_to_do(staff, acme):
 def test_a_check_up_remembers_bitbuckets_version(staff, acme):
     press(staff, acme, "check-up")
     acme.refresh_from_db()
-    assert acme.server_version == "8.19.0"
+    assert acme.server_version == "10.2.0"
 
 
 def test_no_transaction_waits_for_bitbucket(staff, acme, monkeypatch):

@@ -44,7 +44,7 @@ def sandbox():
 @pytest.fixture
 def new_sandbox():
     """One with the dialog that came with 7.20, and without a context path."""
-    with Sandbox(version="7.20.0") as sandbox:
+    with Sandbox(version="7.21") as sandbox:
         yield sandbox
 
 

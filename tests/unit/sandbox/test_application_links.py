@@ -1,6 +1,8 @@
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from social_bitbucket_server.sandbox import Sandbox
+
 from .calling import WHOAMI, Caller
 from .conftest import pem, public_pem
 from .visiting import Visitor
@@ -110,6 +112,34 @@ def test_since_7_20_a_link_begins_with_the_application_type(new_admin):
         "Incoming",
         "Outgoing",
     ]
+
+
+@pytest.fixture
+def newest_admin():
+    with Sandbox(version="10.2") as sandbox, Visitor(sandbox.url) as visitor:
+        yield visitor.log_in("admin")
+
+
+@pytest.mark.socket
+def test_since_10_1_there_are_three_application_types(newest_admin):
+    newest_admin.open(f"{LIST}/create")
+    assert newest_admin.page.labels == [
+        "Atlassian product via OAuth 1.0",
+        "Application URL",
+        "Atlassian product via OAuth 2.0",
+        "External application",
+        "Incoming",
+        "Outgoing",
+    ]
+
+
+@pytest.mark.socket
+def test_since_10_1_the_wrong_type_is_refused_and_the_right_one_named(newest_admin):
+    newest_admin.open(f"{LIST}/create").submit(application_type="atlassian_oauth2", application_url=ADDRESS)
+    assert newest_admin.status == 400
+    assert "choose Atlassian product via OAuth 1.0" in newest_admin.refusal
+    newest_admin.submit(application_type="atlassian")
+    assert newest_admin.heading == "Configure Application URL"
 
 
 def test_since_7_20_an_atlassian_product_goes_on_with_the_same_forms(new_admin, new_sandbox, public_key):

@@ -92,7 +92,7 @@ def test_a_port_that_is_taken_is_one_sentence_that_names_the_option():
     [
         ({"port": 70000}, "70000 is not a port number."),
         ({"context": "x"}, "x is not a context path like /bitbucket."),
-        ({"version": "x"}, "x is not a version number like 7.6.0."),
+        ({"version": "x"}, "x is not a version that the sandbox knows. It knows 7.6, 7.21, 8.19, 9.4 and 10.2."),
         ({"host": "192.0.2.1"}, "The sandbox cannot listen on 192.0.2.1."),
         ({"links": [("acme", "")]}, "The public key of acme cannot be used. It is empty."),
         ({"links": [("acme", "ssh-rsa AAAA")]}, "The public key of acme cannot be used. It is an SSH key; it must be"),

@@ -30,10 +30,29 @@ def test_a_context_path_that_is_none_is_refused(context):
         Sandbox(context=context)
 
 
-@pytest.mark.parametrize("version", ["", "7", "seven", "7.x", "7.6.0.1", "7.-6", "7.²"])
-def test_a_version_that_is_none_is_refused(version):
-    with pytest.raises(ValueError, match="version number"):
+@pytest.mark.parametrize(
+    "version", ["", "7", "seven", "7.x", "7.6.0.1", "7.-6", "7.²", "7.60", "8.18.9", "10.1.0", "11.0"]
+)
+def test_a_version_that_the_sandbox_does_not_know_is_refused_with_the_list(version):
+    with pytest.raises(ValueError, match=r"knows 7\.6, 7\.21, 8\.19, 9\.4 and 10\.2\."):
         Sandbox(version=version)
+
+
+@pytest.mark.socket
+@pytest.mark.parametrize(
+    ("version", "number"),
+    [
+        (None, "10.2.0"),
+        ("7.6", "7.6.0"),
+        ("7.21", "7.21.0"),
+        ("8.19.12", "8.19.12"),
+        ("9.4", "9.4.0"),
+        ("10.2", "10.2.0"),
+    ],
+)
+def test_the_versions_it_knows_are_given_as_bitbucket_gives_them(version, number):
+    with Sandbox(**{} if version is None else {"version": version}) as sandbox:
+        assert send("GET", sandbox.url + PROPERTIES).json()["version"] == number
 
 
 def test_a_port_that_is_taken_is_an_os_error(sandbox):

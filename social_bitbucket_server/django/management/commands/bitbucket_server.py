@@ -142,7 +142,7 @@ def _worksheet(arguments: argparse.Namespace) -> int:
             application_name=configuration.application_name(),
             consumer_key=consumer_key,
             public_key=key,
-            dialog=dialog or Dialog.FROM_7_20,
+            dialog=dialog or Dialog.FROM_10_1,
         )
     else:
         record = _find(arguments.integration)
