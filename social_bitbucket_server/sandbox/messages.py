@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote_plus, urlsplit
 
@@ -36,6 +38,11 @@ class Message:
     def missing(self, *names: str) -> list[str]:
         """Those of *names* that did not come, or came empty."""
         return [name for name in names if not self.get(name)]
+
+    def repeated(self, names: Collection[str]) -> list[str]:
+        """Those of *names* that came more than once, wherever they stood."""
+        counts = Counter(name for name, _ in self.parameters)
+        return sorted(name for name in names if counts[name] > 1)
 
     @property
     def oauth_parameters(self) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -32,6 +33,24 @@ _SIGNED_REQUEST = (
     "oauth_timestamp",
     "oauth_nonce",
 )
+"""A request that lacks one of them is anonymous. One with an empty token is a program's own (two-legged)."""
+
+_ONCE = frozenset(
+    {
+        "oauth_callback",
+        "oauth_consumer_key",
+        "oauth_nonce",
+        "oauth_signature",
+        "oauth_signature_method",
+        "oauth_timestamp",
+        "oauth_token",
+        "oauth_version",
+    }
+)
+"""What net.oauth, the server's library, takes once alone."""
+
+_JAVA_DOUBLE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[dDfF]?", re.ASCII)
+_JAVA_LONG = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 
 
 class OAuthProblemError(Exception):
@@ -62,7 +81,7 @@ class ServerFailedError(Exception):
 
 
 class AccountNotAdmittedError(Exception):
-    """The token's user is disabled or gone."""
+    """The token's user is disabled or gone, or the consumer may not act for itself."""
 
 
 def request_token(message: Message, state: State) -> RequestToken:
@@ -112,8 +131,10 @@ def signed_user(message: Message, state: State) -> User | None:
 
     Raises :class:`OAuthProblemError`, :class:`ServerFailedError` or :class:`AccountNotAdmittedError`.
     """
-    if message.missing(*_SIGNED_REQUEST):
+    if any(message.get(name) is None for name in _SIGNED_REQUEST):
         return None
+    if not message.get("oauth_token"):
+        return _two_legged_user(message, state)
     token = state.tokens.access_token(message.get("oauth_token") or "")
     if token is None:
         raise OAuthProblemError("token_rejected")
@@ -123,6 +144,20 @@ def signed_user(message: Message, state: State) -> User | None:
     _verify(message, consumer, state)
     user = state.users.by_id(token.user_id)
     if user is None or not user.active:
+        raise AccountNotAdmittedError
+    return user
+
+
+def _two_legged_user(message: Message, state: State) -> User | None:
+    """Whom the consumer acts for by *Execute as*, or nobody."""
+    consumer = state.links.consumer(message.get("oauth_consumer_key") or "")
+    if consumer is None:
+        raise OAuthProblemError("consumer_key_unknown")
+    if not consumer.two_legged_allowed:
+        raise AccountNotAdmittedError
+    _verify(message, consumer, state)
+    user = state.users.by_name(consumer.execute_as)
+    if consumer.execute_as and (user is None or not user.active):
         raise AccountNotAdmittedError
     return user
 
@@ -152,6 +187,14 @@ def undecided(value: str, state: State) -> RequestToken | None:
     return token
 
 
+def token_problem(value: str, state: State) -> str:
+    """Why nobody may decide about the request token with this value any more."""
+    token = state.tokens.request_token(value)
+    if token is None:
+        return "token_rejected"
+    return "token_expired" if _is_expired(token, state) else "token_used"
+
+
 def realm(state: State) -> str:
     """The challenge that stands in every 401: ``OAuth realm="…"``."""
     return f'OAuth realm="{quote(state.base_url, safe="")}"'
@@ -165,16 +208,22 @@ def _check_exchange(message: Message, token: RequestToken, state: State) -> None
     if token.decision is Decision.DENIED:
         raise OAuthProblemError("permission_denied")
     _consumer(message, token.consumer_key, state)
-    if token.callback is not None and message.get("oauth_verifier") != token.verifier:
+    if token.callback is None:
+        return
+    if message.get("oauth_verifier") is None:
+        raise _absent("oauth_verifier")
+    if message.get("oauth_verifier") != token.verifier:
         raise OAuthProblemError("token_rejected")
 
 
 def _check_renewal(message: Message, token: AccessToken, state: State) -> None:
+    _consumer(message, token.consumer_key, state)
+    if message.get("oauth_session_handle") is None:
+        raise _absent("oauth_session_handle")
     if message.get("oauth_session_handle") != token.session_handle:
         raise OAuthProblemError("token_rejected")
     if state.clock.now() > token.created + SESSION_LIFETIME:
-        raise OAuthProblemError("token_expired")
-    _consumer(message, token.consumer_key, state)
+        raise OAuthProblemError("permission_denied")
 
 
 def _is_expired(token: RequestToken, state: State) -> bool:
@@ -189,22 +238,32 @@ def _consumer(message: Message, key: str, state: State) -> Consumer:
 
 
 def _is_callback(text: str) -> bool:
+    """The scheme counts in small letters alone."""
     try:
-        parts = urlsplit(text)
+        authority = urlsplit(text).netloc
     except ValueError:
         return False
-    return text == "oob" or (parts.scheme in {"http", "https"} and bool(parts.netloc))
+    return text == "oob" or (text.startswith(("http://", "https://")) and bool(authority))
 
 
 def _require(message: Message, *names: str) -> None:
     missing = message.missing(*names)
     if missing:
-        raise OAuthProblemError("parameter_absent", oauth_parameters_absent="&".join(missing))
+        raise _absent(*missing)
+
+
+def _absent(*names: str) -> OAuthProblemError:
+    return OAuthProblemError("parameter_absent", oauth_parameters_absent="&".join(names))
 
 
 def _verify(message: Message, consumer: Consumer, state: State) -> None:
-    if message.get("oauth_version") not in {None, "1.0"}:
-        raise OAuthProblemError("version_rejected", oauth_acceptable_versions="1.0-1.0")
+    """In the order of the server's library."""
+    repeated = message.repeated(_ONCE)
+    if repeated:
+        raise OAuthProblemError("parameter_rejected", oauth_parameters_rejected="&".join(repeated))
+    _check_version(message.get("oauth_version"))
+    if message.get("oauth_signature_method") not in {None, "RSA-SHA1"}:
+        raise OAuthProblemError("signature_method_rejected", oauth_acceptable_signature_methods="RSA-SHA1")
     _require(message, "oauth_timestamp", "oauth_nonce")
     _check_timestamp(message.get("oauth_timestamp") or "", int(state.wall_time()))
     if not state.tokens.use_nonce(
@@ -215,16 +274,23 @@ def _verify(message: Message, consumer: Consumer, state: State) -> None:
     ):
         raise OAuthProblemError("nonce_used")
     _require(message, "oauth_consumer_key", "oauth_signature_method", "oauth_signature")
-    if message.get("oauth_signature_method") != "RSA-SHA1":
-        raise OAuthProblemError("signature_method_rejected", oauth_acceptable_signature_methods="RSA-SHA1")
     _check_signature(message, consumer)
 
 
+def _check_version(version: str | None) -> None:
+    if version is None:
+        return
+    if not _JAVA_DOUBLE.fullmatch(version.strip()):
+        raise ServerFailedError
+    if float(version.strip().rstrip("dDfF")) != 1.0:
+        raise OAuthProblemError("version_rejected", oauth_acceptable_versions="1.0-1.0")
+
+
 def _check_timestamp(timestamp: str, now: int) -> None:
-    if not timestamp.isascii() or not timestamp.isdecimal():
-        raise OAuthProblemError("parameter_rejected", oauth_parameters_rejected="oauth_timestamp")
+    if not _JAVA_LONG.fullmatch(timestamp):
+        raise ServerFailedError
     earliest, latest = now - TIMESTAMP_WINDOW, now + TIMESTAMP_WINDOW
-    if not earliest <= int(timestamp[:20]) <= latest:
+    if not earliest <= int(timestamp) <= latest:
         raise OAuthProblemError("timestamp_refused", oauth_acceptable_timestamps=f"{earliest}-{latest}")
 
 
@@ -241,4 +307,9 @@ def _check_signature(message: Message, consumer: Consumer) -> None:
         # RFC 5849 knows no other hash for RSA signatures, and Bitbucket takes no other method.
         key.verify(signature, base_string.encode(), PKCS1v15(), SHA1())  # noqa: S303 - prescribed by the protocol
     except InvalidSignature:
-        raise OAuthProblemError("signature_invalid", oauth_signature_base_string=base_string) from None
+        raise OAuthProblemError(
+            "signature_invalid",
+            oauth_signature=message.get("oauth_signature") or "",
+            oauth_signature_base_string=base_string,
+            oauth_signature_method="RSA-SHA1",
+        ) from None

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from .context import signed_in, state
 from .forms import log_in_page, protect, safe_next
-from .oauth import callback_address, undecided
+from .oauth import callback_address, realm, token_problem, undecided
 
 blueprint = Blueprint("pages", __name__)
 protect(blueprint)
@@ -60,10 +60,11 @@ def log_out() -> AnyResponse:
 @blueprint.route("/plugins/servlet/oauth/authorize", methods=["GET", "POST"])
 def authorize() -> AnyResponse | str:
     """*Allow access?*"""
-    token = undecided(request.values.get("oauth_token", ""), state())
+    value = request.values.get("oauth_token", "")
+    token = undecided(value, state())
     consumer = None if token is None else state().links.consumer(token.consumer_key)
     if token is None or consumer is None:
-        return Response(render_template("bad_token.html"), 401)
+        return _bad_token(value)
     user = signed_in()
     if user is None:
         return log_in_page()
@@ -73,7 +74,7 @@ def authorize() -> AnyResponse | str:
     allow = "approve" in request.form
     decided = state().tokens.decide(token.value, user.id, allow=allow)
     if decided is None:
-        return Response(render_template("bad_token.html"), 401)
+        return _bad_token(value)
     target = callback_address(decided, consumer, requested)
     if target is None:
         return render_template("decided.html", token=decided, consumer=consumer, allow=allow)
@@ -96,3 +97,9 @@ def granted_tokens() -> AnyResponse | str:
     found = ((state().applications.by_client_id(client_id), count) for client_id, count in clients.items())
     applications = [(application, count) for application, count in found if application]
     return render_template("access_tokens.html", granted=granted, applications=applications)
+
+
+def _bad_token(value: str) -> AnyResponse:
+    """A page for the person, and the problem for programs in a header."""
+    challenge = f'{realm(state())}, oauth_problem="{token_problem(value, state())}"'
+    return Response(render_template("bad_token.html"), 401, {"WWW-Authenticate": challenge})

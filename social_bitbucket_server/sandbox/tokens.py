@@ -43,7 +43,7 @@ class RequestToken:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A permission that was granted. *session_handle* renews it."""
+    """A permission that was granted. *session_handle* renews it. *secret* is the request token's, for good."""
 
     value: str = field(repr=False)
     secret: str = field(repr=False)
@@ -92,13 +92,13 @@ class Tokens:
             token = self._request_tokens.pop(value, None)
             if token is None or token.user_id is None or token.decision is not Decision.ALLOWED:
                 return None
-            return self._grant(token.consumer_key, token.user_id, now)
+            return self._grant(token.consumer_key, token.user_id, token.secret, now)
 
     def renew(self, value: str, now: float) -> AccessToken | None:
         """Replace an access token by a new one, once; nothing the second time."""
         with self._lock:
             token = self._access_tokens.pop(value, None)
-            return None if token is None else self._grant(token.consumer_key, token.user_id, now)
+            return None if token is None else self._grant(token.consumer_key, token.user_id, token.secret, now)
 
     def access_token(self, value: str) -> AccessToken | None:
         """The access token with this value, of any age, until it is renewed or revoked."""
@@ -139,8 +139,8 @@ class Tokens:
             self._nonces[key] = None
             return True
 
-    def _grant(self, consumer_key: str, user_id: int, now: float) -> AccessToken:
-        token = AccessToken(_random(32), _random(32), _random(32), consumer_key, user_id, now)
+    def _grant(self, consumer_key: str, user_id: int, secret: str, now: float) -> AccessToken:
+        token = AccessToken(_random(32), secret, _random(32), consumer_key, user_id, now)
         self._access_tokens[token.value] = token
         return token
 

@@ -72,7 +72,14 @@ def test_then_another_consumer(caller, other_caller, sandbox):
     assert problem(exchange(other_caller, token, verifier, signature="x")) == (401, "token_rejected")
 
 
-@pytest.mark.parametrize("verifier", ["wrong!", "", None])
+def test_then_a_missing_verifier(caller, sandbox):
+    token, _ = caller.allowed_token(sandbox)
+    refused = exchange(caller, token, None, signature="x")
+    assert problem(refused) == (400, "parameter_absent")
+    assert "oauth_parameters_absent=oauth_verifier" in refused.text
+
+
+@pytest.mark.parametrize("verifier", ["wrong!", ""])
 def test_then_a_wrong_verifier(caller, sandbox, verifier):
     token, _ = caller.allowed_token(sandbox)
     assert problem(exchange(caller, token, verifier, signature="x")) == (401, "token_rejected")
@@ -127,7 +134,7 @@ def test_an_expired_token_can_be_renewed_until_its_session_ends(caller, sandbox)
 def test_after_the_end_of_its_session_a_token_cannot_be_renewed(caller, sandbox):
     granted = caller.granted(sandbox)
     sandbox.clock.advance(160_272_001)
-    assert problem(renew(caller, granted)) == (401, "token_expired")
+    assert problem(renew(caller, granted)) == (401, "permission_denied")
 
 
 def test_of_many_exchanges_at_once_one_succeeds(caller, sandbox):
