@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from . import CommandError, add_command
@@ -40,6 +41,11 @@ examples:
         help="the version of Bitbucket that it resembles: 7.6, 7.21, 8.19, 9.4 or 10.2 (default: %(default)s)",
     )
     parser.add_argument(
+        "--basic-authentication",
+        action=argparse.BooleanOptionalAction,
+        help="let programs log in by password, which Bitbucket 10 and later do not by default",
+    )
+    parser.add_argument(
         "--link",
         metavar="CONSUMER-KEY=FILE",
         action="append",
@@ -66,6 +72,7 @@ def _run(arguments: argparse.Namespace) -> int:
             port=arguments.port,
             context=arguments.context,
             version=arguments.version,
+            basic_authentication=arguments.basic_authentication,
             links=[_link(text) for text in arguments.link],
             program=arguments.program,
         )
@@ -74,9 +81,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _link(text: str) -> tuple[str, str]:
-    """A consumer key with the public key in the file behind it."""
-    consumer_key, _, path = text.partition("=")
-    if not consumer_key or not path:
+    """A consumer key with the public key in the file behind it. A consumer key may end in ``=``, as base64 does."""
+    signs = [index for index, character in enumerate(text) if character == "="]
+    splits = [(text[:index], text[index + 1 :]) for index in reversed(signs) if 0 < index < len(text) - 1]
+    files = [split for split in splits if Path(split[1]).is_file()]
+    consumer_key, path = (files or splits or [("", "")])[0]
+    if not path:
         raise CommandError(f"{text} is no consumer key and file, such as my-application=bitbucket.pub.")
     # What has other characters is no public key, which the sandbox says.
     return consumer_key, read(path).decode("ascii", "replace")

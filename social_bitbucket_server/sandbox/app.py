@@ -44,6 +44,7 @@ def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | No
     app.json = _JSON(app)
     app.extensions[EXTENSION] = state
     app.before_request(_record)
+    app.before_request(_refuse_forms_from_elsewhere)
     app.after_request(_add_headers)
     app.register_error_handler(HTTPException, _error_page)
     app.context_processor(_for_templates)
@@ -90,6 +91,16 @@ def _record() -> None:
         state().requests.add(RequestRecord(request.method, path, query, headers, oauth_parameters, form))
     if request.environ.get(_OUTSIDE):
         abort(404)
+
+
+def _refuse_forms_from_elsewhere() -> Response | None:
+    """Bitbucket's XSRF filter. A page of another site can make a browser send neither JSON nor the header."""
+    is_concerned = request.method in {"POST", "PUT"} and request.path.startswith("/rest/")
+    if not is_concerned or request.path.startswith("/rest/oauth2/") or request.is_json:
+        return None
+    if request.headers.get("X-Atlassian-Token", "").lower() in {"no-check", "nocheck"}:
+        return None
+    return Response("XSRF check failed", 403, content_type="text/plain; charset=utf-8")
 
 
 def _add_headers(response: Response) -> Response:

@@ -1,8 +1,7 @@
-"""Application links by REST, for administrators' programs: Basic authentication, XML unless JSON is asked for."""
+"""Application links by REST, for administrators' programs: XML unless JSON is asked for."""
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import replace
 from typing import Any
 from xml.sax.saxutils import escape
@@ -10,13 +9,15 @@ from xml.sax.saxutils import escape
 from flask import Blueprint, Response, g, jsonify, request
 
 from .calls import json_error, prepare
-from .context import state
+from .context import message, state
 from .links import Consumer, Link, LinkRefusedError
+from .oauth import signed_user
 from .public_keys import UnreadablePublicKeyError, read_public_key
-from .users import User
+from .rest_login import may_administer, report_refused_logins, user_by_bearer_token, user_by_password
 
 blueprint = Blueprint("applinks_rest", __name__, url_prefix="/rest")
 prepare(blueprint)
+report_refused_logins(blueprint)
 
 _LINKS = '/applinks/<any("latest", "3.0"):_>/applicationlink'
 _CONSUMER = '/applinks-oauth/<any("latest", "1.0"):_>/applicationlink/<link_id>/authentication/consumer'
@@ -25,11 +26,14 @@ _CONSUMER = '/applinks-oauth/<any("latest", "1.0"):_>/applicationlink/<link_id>/
 @blueprint.before_request
 def admins_only() -> Response | None:
     """Names the user; programs of others get 401 or 403."""
-    user = _authenticated()
-    if user is None:
+    g.user = signed_user(message(), state()) or user_by_password(state())
+    if g.user is None:
+        g.user, scopes = user_by_bearer_token(state())
+        if g.user is not None and not may_administer(scopes):
+            return json_error(401, "You are not permitted to access this resource", "AuthorisationException")
+    if g.user is None:
         return json_error(401, "Authentication is required.", "AuthorisationException")
-    g.user = user
-    return None if user.admin else json_error(403, "You are not an administrator.", "AuthorisationException")
+    return None if g.user.admin else json_error(403, "You are not an administrator.", "AuthorisationException")
 
 
 @blueprint.get(_LINKS)
@@ -97,15 +101,6 @@ def set_consumer(_: str, link_id: str) -> Response:
     except LinkRefusedError as refusal:
         return _refused(409, str(refusal))
     return Response(status=201)
-
-
-def _authenticated() -> User | None:
-    given = request.authorization
-    if given is None or given.type != "basic":
-        return None
-    user = state().users.by_name(given.username or "")
-    is_right = user is not None and hmac.compare_digest(user.password.encode(), (given.password or "").encode())
-    return user if is_right and user is not None and user.active else None
 
 
 def _body() -> dict[str, Any]:

@@ -36,6 +36,7 @@ def run(
     port: int,
     context: str,
     version: str,
+    basic_authentication: bool | None = None,
     host: str = "127.0.0.1",
     links: Iterable[tuple[str, str]] = (),
     program: Sequence[str] = (),
@@ -48,7 +49,14 @@ def run(
     """
     try:
         on_answer = None if program else _print_answer
-        sandbox = Sandbox(port=port, context=context, version=version, host=host, on_answer=on_answer)
+        sandbox = Sandbox(
+            port=port,
+            context=context,
+            version=version,
+            host=host,
+            basic_authentication=basic_authentication,
+            on_answer=on_answer,
+        )
         for consumer_key, public_key in links:
             read_public_key(public_key)
             sandbox.link(consumer_key=consumer_key, public_key=public_key)

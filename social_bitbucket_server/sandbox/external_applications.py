@@ -45,7 +45,7 @@ class ExternalApplication:
     @property
     def scopes(self) -> frozenset[str]:
         """Every scope that it may ask for."""
-        return _closure({PUBLIC_REPOS, *self.permissions})
+        return closure({PUBLIC_REPOS, *self.permissions})
 
 
 class ExternalApplications:
@@ -101,7 +101,8 @@ class ExternalApplications:
             raise LinkRefusedError("Choose at least one of the Application permissions.")
 
 
-def _closure(scopes: Iterable[str]) -> frozenset[str]:
+def closure(scopes: Iterable[str]) -> frozenset[str]:
+    """Return *scopes* with all that they include."""
     found: set[str] = set()
     left = list(scopes)
     while left:

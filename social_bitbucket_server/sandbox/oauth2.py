@@ -24,7 +24,6 @@ Parameters = Mapping[str, Sequence[str]]
 """Every value of every parameter."""
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
-_BEARER = re.compile(r"Bearer +(\S+)", re.IGNORECASE)
 _METHODS = {"plain": "plain", "s256": "S256"}
 
 
@@ -149,15 +148,12 @@ def revoke(parameters: Parameters, state: State) -> None:
         state.grants.take(grant)
 
 
-def bearer_user(authorization: str, state: State) -> tuple[User | None, tuple[str, ...]]:
-    """Whose bearer token is in the header, and its scopes; nobody where it holds none.
+def bearer_grant(value: str, state: State) -> tuple[User, tuple[str, ...]]:
+    """Whose access token this is, and its scopes.
 
     Raises :class:`BearerRefusedError` or :class:`~.oauth.AccountNotAdmittedError`.
     """
-    bearer = _BEARER.fullmatch(authorization.strip())
-    if bearer is None:
-        return None, ()
-    grant = state.grants.by_access_token(bearer[1])
+    grant = state.grants.by_access_token(value)
     if grant is None or state.clock.now() > grant.created + ACCESS_TOKEN_LIFETIME:
         raise BearerRefusedError
     user = state.users.by_id(grant.user_id)

@@ -36,10 +36,12 @@ def log_in() -> AnyResponse | str:
         user = state().users.by_name(name)
         password = request.form.get("j_password", "")
         if user is None or not hmac.compare_digest(user.password.encode(), password.encode()):
+            state().failed_logins.add(name)
             refusal = "Name or password is not right. In the sandbox the password is the same as the name."
         elif not user.active:
             refusal = f"The account {user.name} is disabled, so it cannot log in."
         else:
+            state().failed_logins.forget(name)
             session.clear()
             session["user_id"] = user.id
             return redirect(target, 303)

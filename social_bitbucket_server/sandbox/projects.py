@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Project:
     """One project with its *repositories* (slugs). *public* ones are seen by everybody who is logged in, others by the
-    people named in *users*, and by the members of *groups*."""
+    people named in *users*, *writers* and *admins*, and by the members of *groups*."""
 
     key: str
     name: str
@@ -22,6 +23,17 @@ class Project:
     public: bool = False
     users: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    writers: tuple[str, ...] = ()
+    admins: tuple[str, ...] = ()
+
+
+class Permission(IntEnum):
+    """What somebody may do with a project and its repositories. A higher one includes the lower ones."""
+
+    NONE = 0
+    READ = 1
+    WRITE = 2
+    ADMIN = 3
 
 
 class Projects:
@@ -58,14 +70,22 @@ class Projects:
         with self._lock:
             return self._projects.get(key.upper())
 
-    def sees(self, user: User, project: Project, *, public_only: bool = False) -> bool:
-        """Whether *user* can see *project*; with *public_only*, by a token that is good for public projects alone."""
-        if project.public:
-            return True
-        if public_only:
-            return False
+    def all(self) -> list[Project]:
+        """Every project, in the order of names."""
+        with self._lock:
+            return sorted(self._projects.values(), key=lambda project: project.name.casefold())
+
+    def permission(self, user: User | None, project: Project, *, public_only: bool = False) -> Permission:
+        """What *user* may do with *project*; with *public_only*, by a token that is good for public projects alone."""
+        if user is None or (public_only and not project.public):
+            return Permission.NONE
+        if not public_only:
+            if user.admin or user.name in project.admins:
+                return Permission.ADMIN
+            if user.name in project.writers:
+                return Permission.WRITE
         is_member = any(user.name in (self.members(group) or ()) for group in project.groups)
-        return user.admin or user.name in project.users or is_member
+        return Permission.READ if project.public or user.name in project.users or is_member else Permission.NONE
 
 
 SANDBOX_GROUPS = {

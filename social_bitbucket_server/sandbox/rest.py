@@ -7,42 +7,38 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from flask import Blueprint, Response, g, jsonify, request
+from werkzeug.wrappers import Response as AnyResponse
 
 from .avatars import avatar
 from .calls import json_error, prepare
 from .context import message, signed_in, state
+from .forms import log_in_page
 from .oauth import signed_user
-from .oauth2 import BearerRefusedError, bearer_user
+from .paging import page_of
+from .projects import Permission
+from .rest_login import report_refused_logins, user_by_bearer_token, user_by_password
 from .versions import version_numbers
 
 if TYPE_CHECKING:
     from .projects import Project
     from .users import User
 
-MOST_USERS = 1000
-"""What *limit* is cut to."""
-
 blueprint = Blueprint("rest", __name__)
 prepare(blueprint)
+report_refused_logins(blueprint)
 
 
 @blueprint.before_request
 def find_out_who() -> None:
-    """By the signature, or below /rest by the bearer token; in a browser, by the sign-in to the pages."""
-    g.user = signed_user(message(), state()) or _bearer() or signed_in()
+    """By the signature, or by a bearer token or password; in a browser, by the sign-in to the pages."""
+    g.user = signed_user(message(), state()) or _bearer() or user_by_password(state()) or signed_in()
 
 
 def _bearer() -> User | None:
-    if not request.path.startswith("/rest/"):
+    if not request.path.startswith("/rest/") and not state().whoami_takes_bearer_tokens:
         return None
-    user, g.scopes = bearer_user(request.headers.get("Authorization", ""), state())
+    user, g.scopes = user_by_bearer_token(state())
     return user
-
-
-@blueprint.errorhandler(BearerRefusedError)
-def refuse_bearer(_: BearerRefusedError) -> Response:
-    """The token is unknown, was revoked, or is too old."""
-    return json_error(401, "The access token is not valid.", "AuthenticationException")
 
 
 @blueprint.after_request
@@ -74,13 +70,6 @@ def users(_: str) -> Response:
     """One page of the users that *filter* finds."""
     if g.user is None:
         return _not_permitted()
-    try:
-        start, limit = int(request.args.get("start", 0)), int(request.args.get("limit", 25))
-    except ValueError:
-        start, limit = -1, 0
-    if start < 0 or limit < 1:
-        return json_error(400, "start and limit must be whole numbers, from 0 and from 1.", "BadRequestException")
-    limit = min(limit, MOST_USERS)
     found = state().users.search(request.args.get("filter", ""))
     group = request.args.get("group")
     if group is not None:
@@ -88,15 +77,7 @@ def users(_: str) -> Response:
             return _not_permitted()
         members = state().projects.members(group) or ()
         found = [user for user in found if user.name in members]
-    values, is_last = found[start : start + limit], start + limit >= len(found)
-    return jsonify(
-        size=len(values),
-        limit=limit,
-        isLastPage=is_last,
-        values=[_user_json(user) for user in values],
-        start=start,
-        nextPageStart=None if is_last else start + limit,
-    )
+    return page_of(found, _user_json)
 
 
 @blueprint.get('/rest/api/<any("latest", "1.0"):_>/users/<slug>')
@@ -108,6 +89,37 @@ def one_user(_: str, slug: str) -> Response:
     if user is None:
         return json_error(404, f"User {slug} does not exist.", "user.NoSuchUserException")
     return jsonify(_user_json(user))
+
+
+@blueprint.get('/rest/api/<any("latest", "1.0"):_>/projects')
+def projects(_: str) -> Response:
+    """One page of the projects on which the person has *permission*, by a part of the *name*."""
+    found = _permitted("PROJECT")
+    if found is None:
+        return _unknown_permission()
+    name = request.args.get("name", "").casefold()
+    return page_of([project for project in found if name in project.name.casefold()], _project_json)
+
+
+@blueprint.get('/rest/api/<any("latest", "1.0"):_>/repos')
+def repositories(_: str) -> Response:
+    """One page of the repositories on which the person has *permission*, by parts of *projectname* and *name*."""
+    found = _permitted("REPO")
+    if found is None:
+        return _unknown_permission()
+    name, project_name = (request.args.get(key, "").casefold() for key in ("name", "projectname"))
+    pairs = [(project, slug) for project in found for slug in project.repositories]
+    pairs = [(project, slug) for project, slug in pairs if name in slug and project_name in project.name.casefold()]
+    return page_of(pairs, lambda pair: _repository_json(*pair))
+
+
+@blueprint.get('/rest/api/<any("latest", "1.0"):_>/projects/<key>/repos')
+def repositories_of_project(_: str, key: str) -> Response:
+    """One page of a project's repositories."""
+    project, refusal = _visible_project(key)
+    if project is None:
+        return refusal
+    return page_of(project.repositories, lambda slug: _repository_json(project, slug))
 
 
 @blueprint.get('/rest/api/<any("latest", "1.0"):_>/projects/<key>')
@@ -125,7 +137,7 @@ def one_repository(_: str, key: str, slug: str) -> Response:
         return refusal
     if slug.lower() not in project.repositories:
         return json_error(404, f"Repository {key}/{slug} does not exist.", "repository.NoSuchRepositoryException")
-    return jsonify(slug=slug.lower(), name=slug.lower(), public=project.public, project=_project_json(project))
+    return jsonify(_repository_json(project, slug.lower()))
 
 
 @blueprint.route("/rest/", defaults={"_": ""})
@@ -136,8 +148,10 @@ def nothing_else(_: str) -> Response:
 
 
 @blueprint.get("/plugins/servlet/applinks/whoami")
-def whoami() -> Response:
+def whoami() -> AnyResponse:
     """The user's name as text; empty for anonymous people."""
+    if g.user is None and request.headers.get("Authorization", "").lower().startswith("bearer "):
+        return log_in_page()
     if state().faults.whoami_closed:
         response = Response(status=401)
         del response.headers["Content-Type"]
@@ -159,15 +173,37 @@ def _visible_project(key: str) -> tuple[Project | None, Response]:
     project = state().projects.find(key)
     if project is None:
         return None, json_error(404, f"Project {key} does not exist.", "project.NoSuchProjectException")
-    user: User | None = g.user
-    public_only = g.get("scopes") == ("PUBLIC_REPOS",)
-    if user is None or not state().projects.sees(user, project, public_only=public_only):
+    if state().projects.permission(g.user, project, public_only=_public_only()) < Permission.READ:
         return None, _not_permitted()
     return project, Response()
 
 
+def _permitted(kind: str) -> list[Project] | None:
+    """The projects on which the person has the permission that the request asks for, such as REPO_ADMIN; nothing where
+    there is no such permission."""
+    wanted = request.args.get("permission", f"{kind}_READ")
+    if wanted not in {f"{kind}_{permission.name}" for permission in Permission if permission}:
+        return None
+    least = Permission[wanted.removeprefix(f"{kind}_")]
+    known, public_only = state().projects, _public_only()
+    return [project for project in known.all() if known.permission(g.user, project, public_only=public_only) >= least]
+
+
+def _public_only() -> bool:
+    scopes: tuple[str, ...] = g.get("scopes", ())
+    return scopes == ("PUBLIC_REPOS",)
+
+
+def _unknown_permission() -> Response:
+    return json_error(400, "There is no such permission.", "BadRequestException")
+
+
 def _project_json(project: Project) -> dict[str, object]:
     return {"key": project.key, "name": project.name, "public": project.public, "type": "NORMAL"}
+
+
+def _repository_json(project: Project, slug: str) -> dict[str, object]:
+    return {"slug": slug, "name": slug, "public": project.public, "project": _project_json(project)}
 
 
 def _not_permitted() -> Response:

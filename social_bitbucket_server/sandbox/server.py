@@ -37,9 +37,10 @@ class Sandbox:
 
     *context*: the context path, as in ``/bitbucket``, or empty. *version*: which Bitbucket it is, one of 7.6, 7.21,
     8.19, 9.4 and 10.2, with or without a third number. *port*: 0 for a free one. *users*: who has an account.
-    *on_answer* is called with every answer. Use it as a context manager, or call :meth:`start` and :meth:`stop`. Raises
-    ``ValueError`` for a context path, version or port that is none; :meth:`start` raises ``OSError`` where the port
-    cannot be had.
+    *basic_authentication*: whether programs may log in by password; ``None`` for what the version comes with, which is
+    no since 10.0. *on_answer* is called with every answer. Use it as a context manager, or call :meth:`start` and
+    :meth:`stop`. Raises ``ValueError`` for a context path, version or port that is none; :meth:`start` raises
+    ``OSError`` where the port cannot be had.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Sandbox:
         port: int = 0,
         host: str = "127.0.0.1",
         users: Iterable[User] = SANDBOX_USERS,
+        basic_authentication: bool | None = None,
         on_answer: Callable[[Answer], None] | None = None,
     ) -> None:
         context = context.rstrip("/")
@@ -58,6 +60,7 @@ class Sandbox:
         if not 0 <= port <= 65535:
             raise ValueError(f"{port} is not a port number.")
         self._state = State(base_url="", context=context, own_version=known_version(version), users=Users(users))
+        self._state.basic_authentication = basic_authentication
         self._address = (host, port)
         self._on_answer = on_answer
         self._server: Any = None  # waitress has no types
@@ -105,6 +108,15 @@ class Sandbox:
     def clock(self) -> Clock:
         """Makes tokens older: ``sandbox.clock.advance(601)``."""
         return self._state.clock
+
+    @property
+    def basic_authentication(self) -> bool:
+        """Whether programs may log in by password. Set it as an administrator does."""
+        return self._state.takes_basic
+
+    @basic_authentication.setter
+    def basic_authentication(self, is_on: bool) -> None:
+        self._state.basic_authentication = is_on
 
     @property
     def requests(self) -> Records:
@@ -198,6 +210,14 @@ class Sandbox:
         self.link(consumer_key=consumer_key, public_key=public_pem)
         prefix = "SOCIAL_AUTH_BITBUCKET_SERVER"
         return {f"{prefix}_URL": self.url, f"{prefix}_KEY": consumer_key, f"{prefix}_PRIVATE_KEY": private_pem}
+
+    def http_access_token(self, user: str) -> str:
+        """Make an HTTP access token of *user*, as the person can on a page. It is good for projects and repositories
+        alone, also where the person is an administrator."""
+        person = self.users.by_name(user)
+        if person is None:
+            raise KeyError(user)
+        return self._state.http_access_tokens.add(person.id)
 
     def revoke(self, user: str) -> int:
         """Take back every access token of *user*, as the person can on a page; says how many."""

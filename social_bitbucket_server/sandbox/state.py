@@ -13,6 +13,7 @@ from .grants import Grants
 from .links import Links
 from .projects import SANDBOX_GROUPS, SANDBOX_PROJECTS, Projects
 from .records import Records
+from .rest_login import FailedLogins, HTTPAccessTokens
 from .tokens import Tokens
 from .users import Users
 from .versions import version_numbers
@@ -22,6 +23,7 @@ from .versions import version_numbers
 class State:
     """*base_url* is the configured base URL with the context path, *own_version* the version number as started.
 
+    *basic_authentication*: whether the administrator switched it on or off; ``None`` leaves it as the version comes.
     *closing* is set when the server stops, so that slow answers end at once.
     """
 
@@ -36,6 +38,9 @@ class State:
     projects: Projects = field(default_factory=lambda: Projects(SANDBOX_GROUPS, SANDBOX_PROJECTS))
     clock: Clock = field(default_factory=Clock)
     faults: Faults = field(default_factory=Faults)
+    failed_logins: FailedLogins = field(default_factory=FailedLogins)
+    http_access_tokens: HTTPAccessTokens = field(default_factory=HTTPAccessTokens)
+    basic_authentication: bool | None = None
     requests: Records = field(default_factory=Records)
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -53,6 +58,20 @@ class State:
     def has_three_types(self) -> bool:
         """Whether that dialog has the three types of application that it has since 10.1."""
         return version_numbers(self.version)[:2] >= (10, 1)
+
+    @property
+    def takes_basic(self) -> bool:
+        """Whether programs log in by password. In 10.0 and later an administrator must switch that on."""
+        if self.basic_authentication is not None:
+            return self.basic_authentication
+        return version_numbers(self.version) < (10, 0, 0)
+
+    @property
+    def whoami_takes_bearer_tokens(self) -> bool:
+        """Whether a bearer token counts outside of ``/rest``: up to 8.9.21, 8.19.11 and 9.3.1."""
+        number = version_numbers(self.version)
+        is_mended = (8, 9, 22) <= number < (8, 10, 0) or (8, 19, 12) <= number < (9, 0, 0)
+        return number < (9, 3, 2) and not is_mended
 
     def wall_time(self) -> float:
         """Seconds since the epoch by the server's own clock, which may be wrong."""

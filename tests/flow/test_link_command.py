@@ -22,6 +22,13 @@ JSON = (("Content-Type", "application/json"),)
 
 
 @pytest.fixture
+def bitbucket_sandbox(bitbucket_sandbox):
+    """Its administrator has switched basic authentication on."""
+    bitbucket_sandbox.basic_authentication = True
+    return bitbucket_sandbox
+
+
+@pytest.fixture
 def integration(bitbucket_sandbox, private_key):
     return Integration(
         id="acme",

@@ -42,6 +42,13 @@ HOSTILE = [
 ]
 
 
+@pytest.fixture
+def bitbucket_sandbox(bitbucket_sandbox):
+    """Its administrator has switched basic authentication on."""
+    bitbucket_sandbox.basic_authentication = True
+    return bitbucket_sandbox
+
+
 @pytest.fixture(autouse=True)
 def tools(must_be_there):
     must_be_there(shutil.which("curl") is not None, "curl")

@@ -523,20 +523,33 @@ def test_the_sandbox_runs_as_it_is_told(run, monkeypatch, tmp_path):
     )
 
     (tmp_path / "key.pub").write_text("a public key")
-    defaults = {"port": 7990, "context": "/bitbucket", "version": "10.2", "links": [], "program": []}
+    (tmp_path / "a=b").mkdir()
+    (tmp_path / "a=b" / "key.pub").write_text("another")
+    defaults = {
+        "port": 7990,
+        "context": "/bitbucket",
+        "version": "10.2",
+        "basic_authentication": None,
+        "links": [],
+        "program": [],
+    }
 
     statuses = [
         run("sandbox")[0],
         run("sandbox", "--port", 8080, "--context", "", "--version", "8.19.0")[0],
         run("sandbox", "--link", f"packages={tmp_path / 'key.pub'}", "--", "pytest", "-x")[0],
+        run("sandbox", "--basic-authentication", "--link", f"YWNtZQ=={tmp_path / 'key.pub'}")[0],
+        run("sandbox", "--link", f"YWNtZTE==={tmp_path / 'a=b' / 'key.pub'}")[0],
     ]
 
     assert calls == [
         defaults,
         {**defaults, "port": 8080, "context": "", "version": "8.19.0"},
         {**defaults, "links": [("packages", "a public key")], "program": ["pytest", "-x"]},
+        {**defaults, "basic_authentication": True, "links": [("YWNtZQ=", "a public key")]},
+        {**defaults, "links": [("YWNtZTE==", "another")]},
     ]
-    assert statuses == [1, 2, 3]
+    assert statuses == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.program

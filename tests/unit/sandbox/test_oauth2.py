@@ -424,8 +424,18 @@ def test_a_bearer_token_names_its_person(program):
     assert answer.headers["X-AUSERNAME"] == "jo%40example"
 
 
-def test_a_bearer_token_is_honoured_below_rest_alone(program):
-    assert program.get(WHOAMI, program.granted()["access_token"]).text == ""
+@pytest.mark.parametrize("version", ["7.21.0", "8.9.21", "8.10.0", "8.19.11", "9.0.0", "9.3.1"])
+def test_whoami_takes_a_bearer_token_in_older_versions(program, version):
+    program.sandbox.faults.version = version
+    assert program.get(WHOAMI, program.granted()["access_token"]).text == "jane"
+
+
+@pytest.mark.parametrize("version", ["8.9.22", "8.19.12", "9.3.2", "9.4.0", "10.2.0"])
+def test_a_bearer_token_is_honoured_below_rest_alone_in_newer_versions(program, version):
+    program.sandbox.faults.version = version
+    answer = program.get(WHOAMI, program.granted()["access_token"])
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith("/login?")
 
 
 def test_a_bearer_token_ends_after_an_hour(program):

@@ -149,7 +149,7 @@ def test_anonymous_people_see_no_users(sandbox, path):
     assert error["exceptionName"] == "com.atlassian.bitbucket.AuthorisationException"
 
 
-@pytest.mark.parametrize(("path", "status"), [("/rest/api/latest/projects", 404), ("/rest/", 404)])
+@pytest.mark.parametrize(("path", "status"), [("/rest/api/latest/dashboard", 404), ("/rest/", 404)])
 def test_what_is_not_there_is_a_json_error(sandbox, path, status):
     response = send("GET", sandbox.url + path)
     assert response.status_code == status
