@@ -24,7 +24,7 @@ from tests import prepared
 from tests.postgresql import PostgreSQL
 from tests.scripted_server import ScriptedServer
 
-pytest_plugins = ["tests.fast"]
+pytest_plugins = ["tests.fast", "tests.facts.plugin"]
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
