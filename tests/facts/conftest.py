@@ -15,8 +15,9 @@ from .server import real_bitbucket, sandbox_as_bitbucket
 
 
 @pytest.fixture(scope="session")
-def facts_key():
-    return rsa.generate_private_key(65537, 2048)
+def facts_key(request):
+    """Return a key pair. The sandbox takes a small one, which signs quickly."""
+    return rsa.generate_private_key(65537, 2048 if request.config.getoption("bitbucket") else 1024)
 
 
 @pytest.fixture(scope="session")

@@ -14,23 +14,26 @@ class Person:
 
     def __init__(self, url, name, password):
         self._url, self._name, self._password = url, name, password
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def close(self):
+        """Forget the cookies, and close the connections."""
+        self._session.close()
 
     def decide(self, authorize_url, *, allow=True):
         """Open *authorize_url* and press a button; return the answer that leads back to the program, or a page."""
         if not self._password:
             pytest.skip("Set BITBUCKET_USER and BITBUCKET_PASSWORD, so that a person can log in.")
-        with requests.Session() as session:
-            session.trust_env = False
-            answer = self._follow(session, session.get(authorize_url, allow_redirects=False, timeout=60))
-            form = _form_with(answer.text, "j_username")
-            if form is not None:
-                typed = {"j_username": self._name, "j_password": self._password}
-                answer = self._send(session, answer, form, typed)
-            form = _form_with(answer.text, "approve")
-            if form is None:
-                return answer
-            button = "approve" if allow else "deny"
-            return self._send(session, answer, form, {button: form.buttons.get(button) or "1"})
+        answer = self._follow(self._session.get(authorize_url, allow_redirects=False, timeout=60))
+        form = _form_with(answer.text, "j_username")
+        if form is not None:
+            answer = self._send(answer, form, {"j_username": self._name, "j_password": self._password})
+        form = _form_with(answer.text, "approve")
+        if form is None:
+            return answer
+        button = "approve" if allow else "deny"
+        return self._send(answer, form, {button: form.buttons.get(button) or "1"})
 
     def callback(self, authorize_url, *, allow=True):
         """Return the address that the browser is sent to; skip the test if the server's pages are unknown here."""
@@ -39,17 +42,17 @@ class Person:
             pytest.skip(f"The page that asks a person was not understood ({answer.status_code}).")
         return answer.headers["Location"]
 
-    def _send(self, session, answer, form, fields):
+    def _send(self, answer, form, fields):
         address = urljoin(answer.url, form.action)
         data = form.hidden | fields
-        return self._follow(session, session.post(address, data=data, allow_redirects=False, timeout=60))
+        return self._follow(self._session.post(address, data=data, allow_redirects=False, timeout=60))
 
-    def _follow(self, session, answer):
+    def _follow(self, answer):
         while answer.is_redirect:
             address = urljoin(answer.url, answer.headers["Location"])
             if not address.startswith(f"{self._url}/"):
                 break
-            answer = session.get(address, allow_redirects=False, timeout=60)
+            answer = self._session.get(address, allow_redirects=False, timeout=60)
         return answer
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.versions import version_numbers
@@ -33,6 +34,7 @@ class Bitbucket:
         self.url, self.sandbox, self.client = url.rstrip("/"), sandbox, client
         self._name, self._password, self._token = name, password, token
         self._public_pem, self._private_pem = public_pem, private_pem
+        self.bits = load_pem_private_key(private_pem.encode(), None).key_size
         self._made = []
         found = send("GET", self.url + PROPERTIES).json()
         self.version = version_numbers(".".join(str(found["version"]).split(".")[:3]))
@@ -40,7 +42,8 @@ class Bitbucket:
         self.name = name
 
     def close(self):
-        """Remove the links that were made."""
+        """Remove the links that were made, and let the person go."""
+        self.person.close()
         for link_id in self._made:
             self.rest("DELETE", f"{LINKS}/{link_id}")
         self._made.clear()
@@ -163,9 +166,11 @@ def sandbox_as_bitbucket(version, public_pem, private_pem):
         if version_numbers(version) >= (7, 20, 0):
             link = sandbox.link_external_application(redirect_url=REDIRECT_URL, permissions=("REPO_READ",))
             client = link.client_id, link.client_secret, REDIRECT_URL
-        yield Bitbucket(
-            sandbox.url, public_pem, private_pem, name="admin", password="admin", client=client, sandbox=sandbox
-        )
+        admin = {"name": "admin", "password": "admin"}
+        with closing(
+            Bitbucket(sandbox.url, public_pem, private_pem, **admin, client=client, sandbox=sandbox)
+        ) as server:
+            yield server
 
 
 @contextmanager
@@ -185,10 +190,8 @@ def real_bitbucket(url, public_pem, private_pem):
         token=given("BITBUCKET_TOKEN", ""),
         client=client,
     )
-    try:
+    with closing(bitbucket):
         yield bitbucket
-    finally:
-        bitbucket.close()
 
 
 def _created(document):
