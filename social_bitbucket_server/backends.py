@@ -51,11 +51,11 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
 
     def configured_integration(self, integration_id: str) -> Integration | None:
         """The integration of this id in the setting ``…_INTEGRATIONS``, or ``None``."""
-        return find_integration(self.setting("INTEGRATIONS") or {}, integration_id)
+        return find_integration(self.setting("INTEGRATIONS") or {}, integration_id, self.full_name("INTEGRATIONS"))
 
     def single_integration(self) -> Integration:
         """The one server of plain settings."""
-        return single_integration(self.setting)
+        return single_integration(self.setting, self.full_name)
 
     def client(self, integration: Integration) -> Client:
         """What asks the server of *integration* for things, with signed requests."""
@@ -181,11 +181,13 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
 
     def configured_integration(self, integration_id: str) -> OAuth2Integration | None:
         """The integration of this id in the setting ``…_INTEGRATIONS``, or ``None``."""
-        return find_oauth2_integration(self.setting("INTEGRATIONS") or {}, integration_id)
+        return find_oauth2_integration(
+            self.setting("INTEGRATIONS") or {}, integration_id, self.full_name("INTEGRATIONS")
+        )
 
     def single_integration(self) -> OAuth2Integration:
         """The one server of plain settings."""
-        return single_oauth2_integration(self.setting)
+        return single_oauth2_integration(self.setting, self.full_name)
 
     def client(self, integration: OAuth2Integration) -> OAuth2Client:
         """What asks the server of *integration* for things, with bearer tokens."""

@@ -28,7 +28,8 @@ _BACKENDS = ("bitbucket-server", "bitbucket-server-oauth2")
 
 
 class UnsafeConfigurationError(RuntimeError):
-    """The application must not start; the message is one sentence for whoever configures it."""
+    """The application must not start: its settings are unsafe, or no login could work with them. The message is for
+    whoever configures it, and names the settings."""
 
 
 class _Settings:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import re
+from collections.abc import Mapping
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from social_core.backends.base import BaseAuth
-from social_core.exceptions import AuthConfigurationError
 from social_core.utils import module_member
 
 from .admission import Admission
@@ -20,7 +22,7 @@ from .secret import Secret, opaque
 from .server_url import BaseURLRules, ServerURL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
     from .keys import PrivateKey
@@ -47,6 +49,17 @@ _SHARED_FIELDS = frozenset(
 )
 _FIELDS = _SHARED_FIELDS | {"consumer_key", "private_key", "private_key_file"}
 _OAUTH2_FIELDS = _SHARED_FIELDS | {"client_id", "client_secret"}
+_TEXTS = frozenset({"url", "consumer_key", "client_id", "client_secret", "private_key_file", "verify"})
+"""Fields whose texts are read without the white space around them."""
+_SETTINGS = {
+    "url": "URL",
+    "consumer_key": "KEY",
+    "client_id": "KEY",
+    "client_secret": "SECRET",
+    "verify": "VERIFY_SSL",
+    "timeout": "REQUESTS_TIMEOUT",
+}
+"""The settings whose names are not those of the fields in capitals."""
 
 
 def callback_origin(text: str) -> str:
@@ -72,18 +85,36 @@ def configured_backend(paths: Iterable[str], name: str) -> type[BaseAuth[Any]]:
     """The backend called *name* among those at *paths*, the setting ``AUTHENTICATION_BACKENDS``.
 
     Core's own look-up empties and fills one mapping that all threads share: of the first logins of a process, one may
-    find it empty. Raises core's error ``backend_missing``.
+    find it empty. Raises ``backend_missing`` as core's error.
     """
     for path in paths:
         found: type[Any] = module_member(path)
         if issubclass(found, BaseAuth) and found.name == name:
             return found
-    raise AuthConfigurationError(None, name, code="backend_missing", parameter="backend")
+    raise BitbucketServerError("backend_missing", f"It is {name}.", parameter="backend").as_social_error(None, "begin")
+
+
+@contextmanager
+def naming(full_name: Callable[[str], str]) -> Iterator[None]:
+    """Let a problem with a field say what *full_name* calls the field."""
+    try:
+        yield
+    except BitbucketServerError as error:
+        if error.parameter is None:
+            raise
+        field = {"base_url": "url"}.get(error.parameter, error.parameter.lower())
+        raise error.in_setting(full_name(field)) from None
+
+
+def setting_of_field(field: str) -> str:
+    """Return the name, without prefix, of the plain setting that an integration's *field* comes from."""
+    return _SETTINGS.get(field, field.upper())
 
 
 @opaque
-def single_integration(setting: Callable[..., Any]) -> Integration:
-    """The one server of plain settings; *setting* looks one up by its name without prefix.
+def single_integration(setting: Callable[..., Any], full_name: Callable[[str], str] = str) -> Integration:
+    """The one server of plain settings; *setting* looks one up by its name without prefix, and messages call it by its
+    *full_name*.
 
     Raises ``setting_missing``, ``setting_invalid`` and the problems of base URLs and private keys.
     """
@@ -93,17 +124,20 @@ def single_integration(setting: Callable[..., Any]) -> Integration:
         "private_key": setting("PRIVATE_KEY"),
         "private_key_file": setting("PRIVATE_KEY_FILE"),
     }
-    return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+    with naming(lambda field: full_name(setting_of_field(field))):
+        return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
 
 
 @opaque
-def single_oauth2_integration(setting: Callable[..., Any]) -> OAuth2Integration:
-    """The one server of plain settings for OAuth 2; *setting* looks one up by its name without prefix.
+def single_oauth2_integration(setting: Callable[..., Any], full_name: Callable[[str], str] = str) -> OAuth2Integration:
+    """The one server of plain settings for OAuth 2; *setting* looks one up by its name without prefix, and messages
+    call it by its *full_name*.
 
     Raises ``setting_missing``, ``setting_invalid`` and the problems of base URLs.
     """
     fields = {**_single_server(setting), "client_id": setting("KEY"), "client_secret": setting("SECRET")}
-    return oauth2_integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+    with naming(lambda field: full_name(setting_of_field(field))):
+        return oauth2_integration_from_fields(SINGLE_INTEGRATION_ID, fields)
 
 
 def _single_server(setting: Callable[..., Any]) -> dict[str, Any]:
@@ -118,28 +152,58 @@ def _single_server(setting: Callable[..., Any]) -> dict[str, Any]:
 
 
 @opaque
-def find_integration(configured: Any, integration_id: str) -> Integration | None:
+def find_integration(configured: Any, integration_id: str, setting: str = "INTEGRATIONS") -> Integration | None:
     """The integration *integration_id* among those *configured*: a mapping of id to :class:`Integration` or to its
-    fields, or a callable that returns one, or the dotted path of such a callable."""
-    found = _find(configured, integration_id)
+    fields, or a callable that returns one, or the dotted path of such a callable. *setting* is the full name of the
+    setting that this is."""
+    found = _find(configured, integration_id, setting)
     if found is None or isinstance(found, Integration):
         return found
-    return integration_from_fields(integration_id, found)
+    with naming(lambda field: name_in_mapping(setting, integration_id, field)):
+        return integration_from_fields(integration_id, found)
 
 
 @opaque
-def find_oauth2_integration(configured: Any, integration_id: str) -> OAuth2Integration | None:
+def find_oauth2_integration(
+    configured: Any, integration_id: str, setting: str = "INTEGRATIONS"
+) -> OAuth2Integration | None:
     """The same as :func:`find_integration` for OAuth 2."""
-    found = _find(configured, integration_id)
+    found = _find(configured, integration_id, setting)
     if found is None or isinstance(found, OAuth2Integration):
         return found
-    return oauth2_integration_from_fields(integration_id, found)
+    with naming(lambda field: name_in_mapping(setting, integration_id, field)):
+        return oauth2_integration_from_fields(integration_id, found)
 
 
-def _find(configured: Any, integration_id: str) -> Any:
+def name_in_mapping(setting: str, integration_id: object, field: str) -> str:
+    """Return what messages call a *field* of an integration in the mapping that is the value of *setting*."""
+    return f'{setting}["{integration_id}"]["{field}"]'
+
+
+def _find(configured: Any, integration_id: str, setting: str) -> Any:
+    look_up = look_up_of(configured, setting)
+    return look_up(integration_id)
+
+
+def look_up_of(configured: Any, setting: str) -> Callable[[str], Any]:
+    """Return what looks integrations up by their ids in *configured*, the value of *setting*. Raises
+    ``setting_invalid``."""
     if isinstance(configured, str):
-        configured = module_member(configured)
-    return configured(integration_id) if callable(configured) else configured.get(integration_id)
+        try:
+            configured = module_member(configured.strip())
+        except (ImportError, AttributeError, ValueError) as error:
+            raise BitbucketServerError(
+                "setting_invalid", "There is nothing at this dotted path.", parameter="INTEGRATIONS", setting=setting
+            ) from error
+    found = configured if callable(configured) else getattr(configured, "get", None)
+    if found is None:
+        raise BitbucketServerError(
+            "setting_invalid",
+            "It is a mapping of ids to integrations, a callable, or the dotted path of one.",
+            parameter="INTEGRATIONS",
+            setting=setting,
+        )
+    return cast("Callable[[str], Any]", found)
 
 
 @opaque
@@ -151,12 +215,13 @@ def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> I
     ``ca_certificates`` (PEM text), ``proxies``, ``timeout`` (seconds), ``allow_http``, and who may log in:
     ``allow_groups``, ``allow_projects``, ``allow_repositories`` (lists of names).
     """
-    _check_fields(fields, _FIELDS, ("url", "consumer_key"))
-    return Integration(
-        consumer_key=fields["consumer_key"],
-        private_key=_private_key(fields.get("private_key"), fields.get("private_key_file")),
-        **_shared_values(integration_id, fields),
-    )
+    with naming(str):
+        fields = _checked_fields(fields, _FIELDS, ("url", "consumer_key"))
+        return Integration(
+            consumer_key=fields["consumer_key"],
+            private_key=_private_key(fields.get("private_key"), fields.get("private_key_file")),
+            **_shared_values(integration_id, fields),
+        )
 
 
 @opaque
@@ -166,25 +231,46 @@ def oauth2_integration_from_fields(integration_id: str, fields: Mapping[str, Any
     ``url``, ``client_id`` and ``client_secret`` are required; optional is what is so for
     :func:`integration_from_fields`.
     """
-    _check_fields(fields, _OAUTH2_FIELDS, ("url", "client_id", "client_secret"))
-    return OAuth2Integration(
-        client_id=fields["client_id"],
-        client_secret=Secret(fields["client_secret"]),
-        **_shared_values(integration_id, fields),
-    )
-
-
-def _check_fields(fields: Mapping[str, Any], known: AbstractSet[str], required: tuple[str, ...]) -> None:
-    unknown = fields.keys() - known
-    if unknown:
-        raise BitbucketServerError(
-            "setting_invalid", f"An integration has no {min(unknown)}.", parameter=str(min(unknown))
+    with naming(str):
+        fields = _checked_fields(fields, _OAUTH2_FIELDS, ("url", "client_id", "client_secret"))
+        return OAuth2Integration(
+            client_id=fields["client_id"],
+            client_secret=Secret(fields["client_secret"]),
+            **_shared_values(integration_id, fields),
         )
+
+
+def _checked_fields(given: Mapping[str, Any], known: AbstractSet[str], required: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return the fields, without white space around texts that have none themselves."""
+    if not isinstance(given, Mapping):
+        raise BitbucketServerError("setting_invalid", "An integration is a mapping of fields.", parameter="fields")
+    unknown = sorted(str(name) for name in given.keys() - known)
+    if unknown:
+        similar = difflib.get_close_matches(unknown[0], known, n=1)
+        meant = f" Did you mean {similar[0]}?" if similar else ""
+        raise BitbucketServerError("setting_invalid", f"An integration has no such field.{meant}", parameter=unknown[0])
+    fields = {
+        name: value.strip() if name in _TEXTS and isinstance(value, str) else value for name, value in given.items()
+    }
     for name in required:
         if not fields.get(name):
-            raise BitbucketServerError("setting_missing", f"It is the integration's {name}.", parameter=name)
+            raise BitbucketServerError("setting_missing", parameter=name)
         if not isinstance(fields[name], str):
-            raise BitbucketServerError("setting_invalid", f"The integration's {name} is not a text.", parameter=name)
+            raise BitbucketServerError("setting_invalid", "It is not a text.", parameter=name)
+    for name in ("allow_http", "timeout", "verify"):
+        _refuse_quoted(name, fields.get(name))
+    return fields
+
+
+def _refuse_quoted(name: str, value: Any) -> None:
+    """Refuse a text that reads like the number or the truth that it should be, as variables of the environment are."""
+    if not isinstance(value, str):
+        return
+    if name == "timeout" or value.lower() in {"true", "yes", "on", "1", "false", "no", "off", "0"}:
+        wanted = "a number" if name == "timeout" else "True or False"
+        raise BitbucketServerError("setting_invalid", f"It is a text; write {wanted}, without quotes.", parameter=name)
+    if name == "allow_http":
+        raise BitbucketServerError("setting_invalid", "It is True or False.", parameter=name)
 
 
 def base_url(fields: Mapping[str, Any]) -> ServerURL:
@@ -227,7 +313,7 @@ def _private_key(text: str | None, path: str | os.PathLike[str] | None) -> Priva
         return _read_key_file(os.fspath(path), _changed_at(path))
     except OSError as error:
         raise BitbucketServerError(
-            "setting_invalid", f"The private key's file: {error.strerror}.", parameter="private_key_file"
+            "setting_invalid", f"{path}: {error.strerror}.", parameter="private_key_file"
         ) from error
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from social_core.exceptions import AuthConfigurationError
 
-from .problems import PROBLEMS, Who, http_status, problem_to_show, when_to_try_again
+from .problems import PROBLEMS, Who, http_status, problem_to_show, setting_to_show, when_to_try_again
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,9 +38,11 @@ def error_page(error: SocialAuthBaseException, login_page: str = "/") -> ErrorPa
     title = problem.title if problem else str(error)
     remedy = problem.remedy if problem else "Go back to the login page and begin again."
     who = f" This is for {problem.who.value}." if problem and problem.who is not Who.PERSON else ""
+    setting = setting_to_show(error)
     body = _PAGE.format(
         title=escape(title),
         meaning=f"<p>{escape(problem.meaning)}</p>\n" if problem else "",
+        setting=f"<p>Setting: <code>{escape(setting)}</code></p>\n" if setting else "",
         remedy=escape(remedy + who),
         login_page=escape(login_page),
         reference=reference(error),
@@ -73,7 +75,7 @@ _PAGE = """\
 <title>{title}</title>
 <main>
 <h1>{title}</h1>
-{meaning}<p><strong>What to do:</strong> {remedy}</p>
+{meaning}{setting}<p><strong>What to do:</strong> {remedy}</p>
 <p><a href="{login_page}">Back to the login</a></p>
 <p><small>Reference {reference}</small></p>
 </main>

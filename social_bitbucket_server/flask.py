@@ -40,6 +40,7 @@ from .hosts import HostCheck
 from .pending import LONGEST_NEXT
 from .problems import BitbucketServerError
 from .secret import Secret, opaque, plain
+from .usable_settings import refuse_missing_settings, refuse_unusable_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -345,6 +346,8 @@ def configure(app: Flask, storage: type[BaseStorage]) -> None:
     app.config.setdefault(setting_name("AUTHENTICATION_BACKENDS"), paths)
     app.config[setting_name("STORAGE")] = storage
     _refuse_unsafe_application(app)
+    refuse_missing_settings(app.config, app.config[setting_name("AUTHENTICATION_BACKENDS")])
+    _refuse_strict_cookies(app)
     unchecked = [app]
 
     @app.before_request
@@ -352,6 +355,8 @@ def configure(app: Flask, storage: type[BaseStorage]) -> None:
         """Once: a refusal is repeated, so that no request is answered."""
         if unchecked:
             _refuse_unsafe_application(app)
+            refuse_unusable_settings(app.config, app.config[setting_name("AUTHENTICATION_BACKENDS")])
+            _refuse_strict_cookies(app)
             unchecked.clear()
 
 
@@ -370,6 +375,14 @@ def _refuse_unsafe_application(app: Flask) -> None:
                 f"Do not register social_flask's blueprint ({name}) but the routes of social_bitbucket_server.flask, "
                 "because with the stock ones another site can begin a login and connect an account."
             )
+
+
+def _refuse_strict_cookies(app: Flask) -> None:
+    if app.config["SESSION_COOKIE_SAMESITE"] == "Strict":
+        raise UnsafeConfigurationError(
+            'Set SESSION_COOKIE_SAMESITE to "Lax", because with "Strict" the session is missing when a login comes '
+            "back from Bitbucket."
+        )
 
 
 def button(

@@ -26,6 +26,10 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAMESPACE = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _CONSUMER_KEY = re.compile(r"[!-~]{1,255}")
 _CLIENT_CREDENTIAL = re.compile(r"[!-~]{1,255}")
+_ALLOWED = {
+    "id": "letters, digits and any of _ -, at most 64",
+    "namespace": "letters, digits and any of . _ -, at most 64",
+}
 
 
 class AnyIntegration(Protocol):
@@ -221,18 +225,19 @@ def _check(integration: AnyIntegration, *credentials: tuple[str, str, re.Pattern
         ("namespace", integration.namespace, _NAMESPACE),
         *credentials,
     ):
+        words = _ALLOWED.get(parameter, "printable ASCII without spaces, at most 255")
         if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise _invalid(parameter, f"The integration's {parameter} has characters that are not allowed.")
+            raise _invalid(parameter, f"It is not a text of the allowed characters ({words}).")
     if not integration.verify:
-        raise _invalid("verify", "Certificates are always verified; give the path of a CA bundle instead.")
+        raise _invalid("verify", "Certificates are always verified; give the path of a CA bundle instead of False.")
     if integration.verify is not True and not isinstance(integration.verify, str):
-        raise _invalid("verify", "The integration's verify is neither True nor the path of a CA bundle.")
+        raise _invalid("verify", "It is neither True nor the path of a CA bundle.")
     if not isinstance(integration.proxies, Mapping) or not all(
         isinstance(address, str) for address in integration.proxies.values() if address
     ):
-        raise _invalid("proxies", "The integration's proxies are not a mapping of schemes to addresses.")
+        raise _invalid("proxies", "It is not a mapping of schemes to addresses.")
     if type(integration.timeout) not in {int, float} or not 0 < integration.timeout <= LONGEST_TIMEOUT:
-        raise _invalid("timeout", f"The integration's timeout is not a number of seconds up to {LONGEST_TIMEOUT}.")
+        raise _invalid("timeout", f"It is not a number of seconds up to {LONGEST_TIMEOUT}.")
 
 
 def _fingerprint(integration: AnyIntegration, *credentials: str) -> str:

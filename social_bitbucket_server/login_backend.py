@@ -21,7 +21,7 @@ from social_core.utils import setting_name, setting_url, user_is_active, user_is
 from .admission import Admission
 from .bulkhead import CALLBACK, WHOLE, Budget, Limits, Share, bulkhead_of
 from .checks import refuse_unsafe_login
-from .configuration import SINGLE_INTEGRATION_ID, base_url, callback_origin
+from .configuration import SINGLE_INTEGRATION_ID, base_url, callback_origin, setting_of_field
 from .integration import AnyIntegration
 from .pending import LONGEST_PERSON, PendingLogin, PendingLogins
 from .problems import BitbucketServerError
@@ -44,6 +44,7 @@ AnswerT = TypeVar("AnswerT")
 
 _DJANGO = "social_django.storage"
 _TOKEN = re.compile(r"[!-~]{1,255}")
+_ABOUT_SETTINGS = frozenset({"ca_certificate_invalid", "key_ring_invalid", "setting_invalid", "setting_missing"})
 
 
 class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT]):
@@ -108,6 +109,19 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """Begin a step at the server of *integration*. Raises ``server_busy``."""
         return Budget(bulkhead_of(integration.tenant), self.limits, share)
 
+    def full_name(self, name: str) -> str:
+        """Return the full name of the setting *name*: the one that it is set by, or else this backend's own."""
+        own = setting_name(self.name, name)
+        names = (own, setting_name(name), name)
+        return next((full for full in names if self._is_set(full)), own)
+
+    def _is_set(self, full_name: str) -> bool:
+        try:
+            self.strategy.get_setting(full_name)
+        except (AttributeError, KeyError):
+            return False
+        return True
+
     # Which server
 
     def get_integration(self, integration_id: str) -> IntegrationT | None:
@@ -124,7 +138,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         if self.setting("INTEGRATIONS") is None and type(self).get_integration is LoginBackend.get_integration:
             url, integrations = setting_name(self.name, "URL"), setting_name(self.name, "INTEGRATIONS")
             raise BitbucketServerError(
-                "setting_missing", f"Neither {url} nor {integrations} is configured.", parameter="URL"
+                "setting_missing",
+                f"Neither {url} nor {integrations} is configured.",
+                parameter="URL",
+                setting=url,
             )
         integration_id = self._parameter("integration", absent="integration_missing")
         integration = self.get_integration(integration_id)
@@ -619,7 +636,16 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             yield
         except BitbucketServerError as error:
             # Without the way it came: the variables of the functions on it hold tokens.
-            raise error.as_social_error(self, stage) from None
+            raise self._named(error).as_social_error(self, stage) from None
+
+    def _named(self, error: BitbucketServerError) -> BitbucketServerError:
+        """Return *error* with the full name of the setting that it is about."""
+        name = error.parameter or ""
+        if error.setting or error.code not in _ABOUT_SETTINGS:
+            return error
+        if name.isupper():
+            return error.in_setting(self.full_name(name))
+        return error.in_setting(self.full_name(setting_of_field(name))) if self.has_single_server else error
 
 
 def _response(profile: Profile, integration: AnyIntegration) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from .configuration import callback_origin, configured_backend
 from .pending import LONGEST_NEXT
 from .problems import BitbucketServerError
 from .secret import Secret, opaque, plain
+from .usable_settings import refuse_missing_settings
 
 if TYPE_CHECKING:
     from social_core.storage import BaseStorage
@@ -65,6 +66,8 @@ class Logins:
         self, settings: Mapping[str, Any], storage: type[BaseStorage], backend: str = BitbucketServerOAuth1.name
     ) -> None:
         refuse_unsafe_settings(settings)
+        backends = setting_name("AUTHENTICATION_BACKENDS")
+        refuse_missing_settings(settings, settings.get(backends) or _DEFAULTS[backends])
         name = setting_name(backend, "CALLBACK_ORIGIN")
         if not settings.get(name):
             raise UnsafeConfigurationError(

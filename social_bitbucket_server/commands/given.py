@@ -12,6 +12,7 @@ from typing import Any
 from ..configuration import (
     SINGLE_INTEGRATION_ID,
     integration_from_fields,
+    naming,
     oauth2_integration_from_fields,
     single_integration,
     single_oauth2_integration,
@@ -24,6 +25,10 @@ from .key_files import read as read_key
 PREFIX = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 OAUTH2_PREFIX = f"{PREFIX}OAUTH2_"
 SECRET_VARIABLE = "BITBUCKET_CLIENT_SECRET"  # noqa: S105  # the variable's name
+
+_OPTIONS = {"private_key": "private_key_file", "ca_certificates": "ca_file", "verify": "ca_file"}
+"""The options that are not called as the fields that they give."""
+_TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 _TEXT: tuple[Any, str] = (str, "a text")
 _TEXTS: tuple[Any, str] = (list, "a list of texts")
@@ -66,13 +71,34 @@ def integration_of(arguments: argparse.Namespace) -> Callable[[], Integration]:
 
 def _oauth1_integration(fields: dict[str, Any], arguments: argparse.Namespace) -> Callable[[], Integration]:
     if fields:
-        return lambda: integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+        return lambda: _integration_from(fields, arguments)
     if f"{PREFIX}URL" not in os.environ:
         raise CommandError(
             "Which integration? Give --url, --consumer-key and --private-key-file, or a --file with them, or set "
             f"{PREFIX}URL and the other settings in the environment."
         )
-    return lambda: single_integration(_Settings(arguments, PREFIX))
+    return lambda: single_integration(_Settings(arguments, PREFIX), PREFIX.__add__)
+
+
+def _integration_from(fields: dict[str, Any], arguments: argparse.Namespace) -> Integration:
+    with naming(lambda field: _where(field, arguments)):
+        return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+
+
+def _oauth2_integration_from(fields: dict[str, Any], arguments: argparse.Namespace) -> OAuth2Integration:
+    with naming(lambda field: _where(field, arguments)):
+        return oauth2_integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+
+
+def _where(field: str, arguments: argparse.Namespace) -> str:
+    """Return what a message calls a *field*: the option that gives it, or the field of the file."""
+    option = _OPTIONS.get(field, field)
+    is_given = getattr(arguments, option, None) is not None
+    if arguments.file and not is_given:
+        return f"{field} in {arguments.file}"
+    if field == "client_secret":
+        return SECRET_VARIABLE
+    return f"--{option.replace('_', '-')}"
 
 
 def any_integration_of(arguments: argparse.Namespace) -> Callable[[], Integration | OAuth2Integration]:
@@ -82,9 +108,9 @@ def any_integration_of(arguments: argparse.Namespace) -> Callable[[], Integratio
         fields["client_id"] = arguments.client_id
     if "client_id" in fields:
         secret = {"client_secret": os.environ.get(SECRET_VARIABLE)}
-        return lambda: oauth2_integration_from_fields(SINGLE_INTEGRATION_ID, secret | fields)
+        return lambda: _oauth2_integration_from(secret | fields, arguments)
     if not fields and f"{PREFIX}URL" not in os.environ and f"{OAUTH2_PREFIX}URL" in os.environ:
-        return lambda: single_oauth2_integration(_Settings(arguments, OAUTH2_PREFIX))
+        return lambda: single_oauth2_integration(_Settings(arguments, OAUTH2_PREFIX), OAUTH2_PREFIX.__add__)
     return _oauth1_integration(fields, arguments)
 
 
@@ -135,14 +161,13 @@ class _Settings:
         if text is None or name == "PROXIES":
             return default
         if name == "REQUESTS_TIMEOUT":
-            return _number(text)
-        return {"true": True, "false": False}.get(text.lower(), text)
+            return self._number(name, text)
+        return _TRUTHS.get(text.strip().lower(), text) if name in {"ALLOW_HTTP", "VERIFY_SSL"} else text
 
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise BitbucketServerError(
-            "setting_invalid", "REQUESTS_TIMEOUT is a number of seconds.", parameter="REQUESTS_TIMEOUT"
-        ) from None
+    def _number(self, name: str, text: str) -> float:
+        try:
+            return float(text)
+        except ValueError:
+            raise BitbucketServerError(
+                "setting_invalid", "It is a number of seconds.", parameter=name, setting=f"{self._prefix}{name}"
+            ) from None

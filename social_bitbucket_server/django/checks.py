@@ -23,6 +23,7 @@ from social_django.models import UserSocialAuth
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..checks import unsafe_settings
 from ..problems import BitbucketServerError
+from ..usable_settings import unread_settings, unusable_settings
 from . import configuration
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ _IDS = {
     "names_that_differ_in_case_alone": "E019",
     "limits_unusable": "E022",
     "signatures_forbidden": "E023",
+    "name_misspelt": "E030",
+    "setting_missing": "E031",
+    "setting_invalid": "E032",
+    "backend_missing": "E033",
+    "backend_broken": "E034",
 }
 _ID_OF_OTHERS = "E099"
 _SAID_BY_LOGINS = f"{_LABEL}.{_IDS['signatures_forbidden']}"
@@ -57,8 +63,12 @@ _SAID_BY_LOGINS = f"{_LABEL}.{_IDS['signatures_forbidden']}"
 def check_settings(**_arguments: Any) -> list[CheckMessage]:
     """What stops an application anywhere."""
     found: list[CheckMessage] = []
-    for name, sentence in unsafe_settings(_Settings()):
+    unusable = list(unusable_settings(_Settings(), settings.AUTHENTICATION_BACKENDS))
+    for name, sentence in (*unsafe_settings(_Settings()), *unusable):
         found.append(_error(_IDS.get(name, _ID_OF_OTHERS), sentence))
+    found += [_warning("W010", sentence) for sentence in unread_settings(_Settings())]
+    if any(name == "backend_broken" for name, _ in unusable):
+        return found  # Django cannot import its backends, nor can the checks below
     for check in _CHECKS:
         found += check()
     return found

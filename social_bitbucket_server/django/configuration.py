@@ -35,12 +35,21 @@ def setting(name: str, default: Any = None) -> Any:
     return default
 
 
+def full_name(name: str) -> str:
+    """Return the full name of the setting *name*: the one that it is set by, or else this backend's own."""
+    own = setting_name(_BACKEND, name)
+    return next((full for full in (own, setting_name(name), name) if hasattr(settings, full)), own)
+
+
 def origin() -> str:
     """Scheme and host of this application. Raises ``setting_missing`` and ``setting_invalid``."""
     configured = setting("CALLBACK_ORIGIN")
     if not configured:
         raise BitbucketServerError(
-            "setting_missing", "It is scheme and host of this application.", parameter="CALLBACK_ORIGIN"
+            "setting_missing",
+            "It is scheme and host of this application.",
+            parameter="CALLBACK_ORIGIN",
+            setting=full_name("CALLBACK_ORIGIN"),
         )
     return callback_origin(configured)
 
@@ -56,7 +65,10 @@ def key_ring() -> KeyRing:
     text = setting("KEY_RING")
     if not text:
         raise BitbucketServerError(
-            "setting_missing", "Private keys are kept sealed, and need a key ring.", parameter="KEY_RING"
+            "setting_missing",
+            "Private keys are kept sealed, and need a key ring.",
+            parameter="KEY_RING",
+            setting=full_name("KEY_RING"),
         )
     return _parsed_ring(Secret(text))
 
@@ -71,7 +83,10 @@ def base_url_rules() -> BaseURLRules:
     hosts = setting("HTTP_HOSTS") or ()
     if isinstance(hosts, str):  # whose letters would be hosts
         raise BitbucketServerError(
-            "setting_invalid", 'It is a list of hosts, such as ["bitbucket.test.example"].', parameter="HTTP_HOSTS"
+            "setting_invalid",
+            'It is a list of hosts, such as ["bitbucket.test.example"].',
+            parameter="HTTP_HOSTS",
+            setting=full_name("HTTP_HOSTS"),
         )
     plain_http = frozenset(hosts)
     ports = frozenset(ORGANIZATION_RULES.ports or ())

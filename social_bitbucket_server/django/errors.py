@@ -14,7 +14,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
 from social_core.exceptions import AuthCanceled, SocialAuthBaseException
 
-from ..problems import Who, http_status, problem_to_show, when_to_try_again
+from ..problems import Who, http_status, problem_to_show, setting_to_show, when_to_try_again
 from . import events
 from .models import Happening
 
@@ -28,12 +28,14 @@ _MIXED_UP = frozenset({"login_mixed_up", "token_of_another_login"})
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a page says about a failure, translated; *who* is empty where the person themselves can do the rest."""
+    """What a page says about a failure, translated; *who* is empty where the person themselves can do the rest,
+    *setting* where no setting is the matter."""
 
     title: str
     meaning: str
     remedy: str
     who: str = ""
+    setting: str = ""
 
 
 def show_error(
@@ -75,7 +77,7 @@ def words_for(error: SocialAuthBaseException) -> Words:
             gettext(Who.OPERATOR.value),
         )
     who = "" if problem.who is Who.PERSON else gettext(problem.who.value)
-    return Words(gettext(problem.title), gettext(problem.meaning), gettext(problem.remedy), who)
+    return Words(gettext(problem.title), gettext(problem.meaning), gettext(problem.remedy), who, setting_to_show(error))
 
 
 def _login_page(integration: AbstractIntegration | None) -> str:

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
     from social_core.backends.base import BaseAuth
 
-__all__ = ["PROBLEMS", "BitbucketServerError", "Problem", "Who", "http_status", "problem_to_show", "when_to_try_again"]
+__all__ = [
+    "PROBLEMS",
+    "BitbucketServerError",
+    "Problem",
+    "Who",
+    "http_status",
+    "problem_to_show",
+    "setting_to_show",
+    "when_to_try_again",
+]
 
 PROBLEMS: dict[str, Problem] = {
     problem.code: problem for table in (settings, reaching, oauth, login) for problem in table.PROBLEMS
@@ -38,8 +47,9 @@ class BitbucketServerError(ValueError):
 
     *code* is a key of :data:`PROBLEMS`. *reason* says what exactly is wrong, in words safe to show to an admin:
     never a key, token, verifier or text from the other side. *parameter* or *claim* names the setting, request
-    parameter or response field concerned; *provider_code* is an ``oauth_problem`` from the known list;
-    *status_code* the HTTP status that was answered; *facts* are for the operator's log.
+    parameter or response field concerned; *setting* is the full name of a setting, as its application writes it;
+    *provider_code* is an ``oauth_problem`` from the known list; *status_code* the HTTP status that was answered;
+    *facts* are for the operator's log.
     """
 
     def __init__(
@@ -48,6 +58,7 @@ class BitbucketServerError(ValueError):
         reason: str = "",
         *,
         parameter: str | None = None,
+        setting: str = "",
         claim: str | None = None,
         provider_code: str | None = None,
         status_code: int | None = None,
@@ -56,16 +67,30 @@ class BitbucketServerError(ValueError):
         self.problem = PROBLEMS[code]
         self.reason = reason
         self.parameter = parameter
+        self.setting = setting
         self.claim = claim
         self.provider_code = provider_code
         self.status_code = status_code
         self.facts = dict(facts or {})
-        super().__init__(f"{self.problem.title} {reason}".strip())
+        super().__init__(" ".join(filter(None, (self.problem.title, setting and f"{setting}:", reason))).rstrip(":"))
 
     @property
     def code(self) -> str:
         """The problem's stable code."""
         return self.problem.code
+
+    def in_setting(self, setting: str) -> BitbucketServerError:
+        """Return the same problem, as that of the setting with this full name."""
+        return BitbucketServerError(
+            self.code,
+            self.reason,
+            parameter=self.parameter,
+            setting=setting,
+            claim=self.claim,
+            provider_code=self.provider_code,
+            status_code=self.status_code,
+            facts=self.facts,
+        )
 
     def as_social_error(self, backend: BaseAuth[object] | None, stage: ErrorStage) -> SocialAuthBaseException:
         """The same problem in social-core's family, with our code and remedy in its ``context``."""
@@ -82,6 +107,7 @@ class BitbucketServerError(ValueError):
                 "problem": self.code,
                 "remedy": self.problem.remedy,
                 "who": self.problem.who.value,
+                "setting": self.setting,
                 "facts": self.facts,
             },
         )
@@ -113,6 +139,13 @@ def when_to_try_again(error: SocialAuthBaseException) -> dict[str, str]:
         return {"Retry-After": str(_SECONDS_TO_WAIT)}
     seconds = str(_SECONDS_IN_TURN)
     return {"Retry-After": seconds, **({"Refresh": seconds} if error.stage == "callback" else {})}
+
+
+def setting_to_show(error: SocialAuthBaseException) -> str:
+    """Return the full name of the setting that *error* is about, if a page shows the problem itself."""
+    shown = problem_to_show(error)
+    is_shown = shown is not None and shown.code == error.context.get("problem")
+    return str(error.context.get("setting", "")) if is_shown else ""
 
 
 def problem_to_show(error: SocialAuthBaseException) -> Problem | None:

@@ -69,6 +69,7 @@ def test_the_examples_own_tests_pass(run, example):
 @pytest.mark.parametrize("example", [name for name in sorted(TESTS) if name.startswith("django")])
 def test_django_has_nothing_to_say_about_it(run, example):
     """The commands share a process: starting one takes longer than they do."""
+    run(example, ["-m", "social_bitbucket_server", "keygen", "--out", "bitbucket.pem"])
     finished = run(example, ["-c", COMMANDS_OF_DJANGO])
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert finished.stdout.count("manage.py") == 3

@@ -261,7 +261,7 @@ def test_a_timeout_that_is_no_number_is_named(sandbox, key_file, monkeypatch, ca
     monkeypatch.setenv("SOCIAL_AUTH_BITBUCKET_SERVER_URL", sandbox.url)
     monkeypatch.setenv("SOCIAL_AUTH_BITBUCKET_SERVER_REQUESTS_TIMEOUT", "long")
     assert main(["check"]) == 1
-    assert "REQUESTS_TIMEOUT is a number of seconds." in capsys.readouterr().out
+    assert "REQUESTS_TIMEOUT: It is a number of seconds." in capsys.readouterr().out
 
 
 def test_watch_prints_what_changes_alone(

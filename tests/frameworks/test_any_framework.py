@@ -32,8 +32,10 @@ OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 
 
 @pytest.fixture
-def wsgi(bitbucket_sandbox, tmp_path, monkeypatch):
+def wsgi(bitbucket_sandbox, tmp_path, monkeypatch, private_key):
     """The page's application."""
+    monkeypatch.chdir(tmp_path)
+    Path("bitbucket.pem").write_text(private_key.pem())
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'app.db'}")
     monkeypatch.setenv("BITBUCKET_URL", bitbucket_sandbox.url)
     source = re.search(r"```python\n(import os\n.*?)```", PAGE.read_text(), re.DOTALL)[1]

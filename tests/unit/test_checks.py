@@ -183,6 +183,7 @@ def test_flask_refuses_the_stock_blueprint_at_start():
 def test_flask_refuses_the_stock_blueprint_that_is_registered_later():
     app = Flask(__name__)
     app.testing = True
+    app.config.update({f"{OWN}INTEGRATIONS": {}.get, f"{OWN}CALLBACK_ORIGIN": ORIGIN})
     configure(app, object)
     app.register_blueprint(social_auth, name="other")
     for _ in range(2):

@@ -21,19 +21,36 @@ from social_bitbucket_server.django.middleware import IntegrationSessionMiddlewa
 from social_bitbucket_server.django.models import Integration
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.frameworks.django.conftest import newest_event
+from tests.prepared import KeyPool
 
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 ORIGIN = f"{OWN}CALLBACK_ORIGIN"
+BACKEND = "social_bitbucket_server.backends.BitbucketServerOAuth1"
+PEM = KeyPool().take().pem()
 BY_EMAIL = "social_core.pipeline.social_auth.associate_by_email"
 OLD_PIPELINE = [step for step in DEFAULT_AUTH_PIPELINE if not step.endswith(("auth_allowed", "social_user"))]
 SAME_NAMESPACE = {
-    name: {"url": f"https://{name}.example", "consumer_key": "packages", "private_key_file": "x", "namespace": "k3v9x1"}
+    name: {
+        "url": f"https://{name}.example",
+        "consumer_key": "packages",
+        "private_key": PEM,
+        "namespace": "k3v9x1",
+    }
     for name in ("acme", "globex")
 }
 SIMILAR_NAMESPACES = {
     name: SAME_NAMESPACE[name] | {"namespace": namespace}
     for name, namespace in (("acme", "k3v9x1"), ("globex", "K3V9X1"))
 }
+ONE_SERVER = {
+    f"{OWN}INTEGRATIONS": None,
+    f"{OWN}URL": "https://bitbucket.example.com",
+    f"{OWN}KEY": "packages",
+    f"{OWN}PRIVATE_KEY": PEM,
+    ORIGIN: None,
+    f"{OWN}TEST_ADDRESSES": [],
+}
+ONE_MAPPED = {f"{OWN}INTEGRATIONS": {"acme": SAME_NAMESPACE["acme"]}}
 MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware"]
 
 
@@ -62,7 +79,7 @@ def test_a_host_on_this_machine_needs_no_secure_cookies():
         ("E004", {ORIGIN: "https://app.example/x", f"{OWN}TEST_ADDRESSES": []}, "scheme and host alone"),
         ("E004", {ORIGIN: "https://[app.example", f"{OWN}TEST_ADDRESSES": []}, "scheme and host alone"),
         ("E005", {"SOCIAL_AUTH_REDIRECT_IS_HTTPS": True}, "with https://"),
-        ("E006", {f"{OWN}STORE_ACCESS_TOKEN": True, f"{OWN}KEY_RING": None, f"{OWN}INTEGRATIONS": {}}, "KEY_RING"),
+        ("E006", {f"{OWN}STORE_ACCESS_TOKEN": True, f"{OWN}KEY_RING": None} | ONE_MAPPED, "KEY_RING"),
         ("E007", {f"{OWN}KEY_RING": None}, "manage.py bitbucket_server key-ring"),
         ("E007", {f"{OWN}KEY_RING": None, f"{OWN}INTEGRATIONS": integrations.find}, "keep it apart"),
         ("E008", {f"{OWN}KEY_RING": "1:short"}, "Key 1 is not the base64 of 32 bytes."),
@@ -134,22 +151,18 @@ def test_a_middleware_that_derives_from_ours_will_do():
 
 
 def test_integrations_of_a_mapping_are_never_disabled():
-    assert found(deploy=True, MIDDLEWARE=MIDDLEWARE, **{f"{OWN}INTEGRATIONS": {"acme": {}}}) == {}
+    mapping = {"acme": SAME_NAMESPACE["acme"]}
+    assert found(deploy=True, MIDDLEWARE=MIDDLEWARE, **{f"{OWN}INTEGRATIONS": mapping}) == {}
 
 
 def test_one_server_is_told_of_the_middleware_without_which_every_failed_login_is_a_server_error():
-    one_server = {
-        f"{OWN}INTEGRATIONS": None,
-        ORIGIN: None,
-        f"{OWN}TEST_ADDRESSES": [],
-        "ROOT_URLCONF": "tests.frameworks.django.single_urls",
-    }
+    one_server = ONE_SERVER | {"ROOT_URLCONF": "tests.frameworks.django.single_urls"}
     assert found(**one_server) == {}
     assert set(found(**one_server, MIDDLEWARE=MIDDLEWARE)) == {"W002"}
     social_djangos = "social_django.middleware.SocialAuthExceptionMiddleware"
     assert found(**one_server, MIDDLEWARE=[*MIDDLEWARE, social_djangos]) == {}
     others = {"AUTHENTICATION_BACKENDS": ["social_core.backends.github.GithubOAuth2"]}
-    assert found(**one_server, MIDDLEWARE=MIDDLEWARE, **others) == {}
+    assert set(found(**one_server, MIDDLEWARE=MIDDLEWARE, **others)) == {"E033"}
 
 
 def test_the_addresses_of_integrations_in_the_database_need_no_pages_for_those_of_others():
@@ -174,13 +187,12 @@ def test_a_function_that_says_what_it_wraps_counts_as_find():
     assert set(found(**{f"{OWN}INTEGRATIONS": wrapped, f"{OWN}KEY_RING": None})) == {"E007"}
 
 
-@pytest.mark.parametrize("settings", [{f"{OWN}INTEGRATIONS": None, ORIGIN: None, f"{OWN}TEST_ADDRESSES": []}])
-def test_one_server_needs_neither_origin_nor_key_ring(settings):
-    assert found(**settings, **{f"{OWN}KEY_RING": None}) == {}
+def test_one_server_needs_neither_origin_nor_key_ring():
+    assert found(**ONE_SERVER, **{f"{OWN}KEY_RING": None}) == {}
 
 
 def test_the_callback_of_one_server_must_be_no_single_transaction(monkeypatch):
-    one_server = {f"{OWN}INTEGRATIONS": None, ORIGIN: None, f"{OWN}TEST_ADDRESSES": []}
+    one_server = ONE_SERVER
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     assert found() == {}
     assert set(found(**one_server)) == {"E016"}
@@ -189,11 +201,31 @@ def test_the_callback_of_one_server_must_be_no_single_transaction(monkeypatch):
 
 
 def test_integrations_from_elsewhere_need_no_key_ring():
-    assert found(**{f"{OWN}INTEGRATIONS": {"acme": {}}, f"{OWN}KEY_RING": None}) == {}
+    assert found(**{f"{OWN}INTEGRATIONS": {"acme": SAME_NAMESPACE["acme"]}, f"{OWN}KEY_RING": None}) == {}
 
 
 def test_every_refusal_of_the_library_has_an_id():
-    assert {name for name, _ in library_checks._checks_of({})} == set(checks._IDS)
+    unsafe = {name for name, _ in library_checks._checks_of({})}
+    assert unsafe | {"name_misspelt", "setting_missing", "setting_invalid", "backend_missing", "backend_broken"} == set(
+        checks._IDS
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "settings", "says"),
+    [
+        ("E030", {f"{OWN}CONSUMER_KEY": "packages"}, f"Rename {OWN}CONSUMER_KEY to {OWN}KEY"),
+        ("E031", {f"{OWN}URL": None}, f"Set {OWN}URL,"),
+        ("E031", dict.fromkeys(ONE_SERVER), f"Set {OWN}URL, or {OWN}INTEGRATIONS"),
+        ("E032", {f"{OWN}PRIVATE_KEY": "x"}, f"Correct {OWN}PRIVATE_KEY: This is not a private key."),
+        ("E034", {"AUTHENTICATION_BACKENDS": [BACKEND, "nothing.here"]}, "There is nothing at nothing.here"),
+        ("E032", {f"{OWN}INTEGRATIONS": "nothing.here", ORIGIN: "https://a.example"}, f"Correct {OWN}INTEGRATIONS:"),
+        ("E033", {"AUTHENTICATION_BACKENDS": ["django.contrib.auth.backends.ModelBackend"]}, f"Add {BACKEND} to AUTH"),
+        ("W010", {f"{OWN}QQQQ": 1}, f"Nothing reads {OWN}QQQQ"),
+    ],
+)
+def test_settings_with_which_no_login_could_work_are_named(number, settings, says):
+    assert says in found(**ONE_SERVER | settings)[number]
 
 
 def test_a_command_refuses_to_start_with_unsafe_settings():

@@ -234,9 +234,9 @@ def by_oauth2(bitbucket_sandbox):
     name = "bitbucket-server-oauth2"
     own = "SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_"
     link = bitbucket_sandbox.link_external_application(redirect_url=f"http://testserver/complete/{name}/")
-    settings = {f"{own}URL": bitbucket_sandbox.url, f"{own}KEY": link.client_id, f"{own}SECRET": link.client_secret}
+    own_settings = {f"{own}URL": bitbucket_sandbox.url, f"{own}KEY": link.client_id, f"{own}SECRET": link.client_secret}
     backend = f"{BitbucketServerOAuth2.__module__}.{BitbucketServerOAuth2.__qualname__}"
-    with override_settings(AUTHENTICATION_BACKENDS=[backend], **settings):
+    with override_settings(AUTHENTICATION_BACKENDS=[*settings.AUTHENTICATION_BACKENDS, backend], **own_settings):
         yield f"/login/{name}/"
 
 

@@ -134,7 +134,7 @@ def _create(arguments: argparse.Namespace) -> int:
 def _worksheet(arguments: argparse.Namespace) -> int:
     dialog = Dialog(arguments.dialog) if arguments.dialog else None
     if arguments.integration is None:
-        single = single_integration(configuration.setting)
+        single = single_integration(configuration.setting, configuration.full_name)
         key, consumer_key = single.private_key.public, single.consumer_key
         steps = make_worksheet(
             server_url=single.server_url,
@@ -155,7 +155,9 @@ def _worksheet(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     if arguments.integration is None:
-        test = partial(check_up, lambda: single_integration(configuration.setting), check.CALLBACK)
+        test = partial(
+            check_up, lambda: single_integration(configuration.setting, configuration.full_name), check.CALLBACK
+        )
     else:
         test = partial(integrations.check_up, _find(arguments.integration))
     return report.report(test, as_json=arguments.json, watch=arguments.watch)
