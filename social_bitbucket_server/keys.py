@@ -9,18 +9,19 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import zip_longest
 from typing import TYPE_CHECKING, NoReturn
 
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 
+from . import pasted
 from .problems import BitbucketServerError
+from .rsa_numbers import private_key_of, public_key_of, rsa_numbers
 from .secret import opaque
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
@@ -41,7 +42,6 @@ _KNOWN_Q = int(
     "dea29c95f65225af57c3cced257b11abee638d10c347750e2a070b31bd726d97",
     16,
 )
-_LONGEST_TEXT = 64 * 1024
 _TEN_YEARS = timedelta(days=3652)
 
 
@@ -58,12 +58,12 @@ class PublicKey:
     @classmethod
     @opaque
     def read(cls, text: str | bytes) -> PublicKey:
-        """Read an RSA public key: PEM, its bare base64, or a certificate.
+        """Read an RSA public key: PEM, its bare base64, a certificate, a line of OpenSSH's, JWK or XML.
 
         Raises ``public_key_invalid`` with a reason that names what was given instead.
         """
         try:
-            return _public_half(_read_public(_plain(text)))
+            return _public_half(_read_wrapped_public(text))
         except BitbucketServerError as error:
             raise BitbucketServerError("public_key_invalid", error.reason, parameter="public_key") from None
 
@@ -111,12 +111,13 @@ class PrivateKey:
         """Read an RSA private key as people paste it or as a file holds it.
 
         PEM in PKCS#1 or PKCS#8, with any line ends, indentation, quotes or text around it, with newlines written as
-        ``\\n`` or collapsed to spaces; the bare base64 or the DER of the key; the base64 of the whole PEM. *passphrase*
-        opens a key that is encrypted. Raises the problems that begin with ``private_key_``; none of them, nor a
-        traceback's variables in this module, holds the key.
+        ``\\n`` or collapsed to spaces; the bare base64 or the DER of the key; the base64 of the whole PEM, also within
+        a Kubernetes Secret or a variable; JWK; .NET's XML. *passphrase* opens a key that is encrypted. Raises the
+        problems that begin with ``private_key_``; none of them, nor a traceback's variables in this module, holds the
+        key.
         """
         try:
-            return cls(_read_private(_plain(text), passphrase))
+            return cls(_read_wrapped(text, passphrase))
         except BitbucketServerError as error:
             raise BitbucketServerError(error.code, error.reason, parameter="private_key") from None
 
@@ -207,31 +208,21 @@ def new_consumer_key() -> str:
     return secrets.token_hex(20)
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """One block of PEM. *body* is ``None`` where the END line is missing."""
-
-    label: str
-    body: str | None = field(repr=False)
-
-
-# Word processors turn hyphens into dashes, and a careless selection loses some. The repetitions are bounded, so that
-# no text makes the search slow.
-_DASHES = "[-\u2010-\u2015\u2212]{2,8}"
-_MARKER = re.compile(rf"{_DASHES} ?(?P<edge>BEGIN|END) (?P<label>[A-Z0-9 ]{{1,40}}?) ?{_DASHES}")
-_LITERAL_NEWLINE = re.compile(r"\\{1,4}[rn]")
-# Backslashes, quotes straight and typographic, and characters without width.
-_NOISE = dict.fromkeys(
-    map(ord, "\\\"'`\u00ab\u00b4\u00bb\u2018\u2019\u201a\u201c\u201d\u201e\u200b\u200c\u200d\u2060\ufeff")
-)
 _TRADITIONAL_ENCRYPTION = re.compile(
     r"\s*Proc-Type:\s*4,\s*ENCRYPTED\s+DEK-Info:\s*(?P<cipher>[A-Z0-9-]+),\s*(?P<iv>[0-9A-Fa-f]+)\s+(?P<body>.*)",
     re.DOTALL,
+)
+_SSH_LINE = re.compile(r"\b(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\w{1,20}) AAAA[A-Za-z0-9+/]{20,}={0,2}")
+_RFC4716 = re.compile(
+    r"---- BEGIN SSH2 PUBLIC KEY ----\s+(?:[A-Za-z-]{1,64}:[^\n]*\n)*"
+    r"(?P<body>[A-Za-z0-9+/=\s]+)---- END SSH2 PUBLIC KEY"
 )
 _SSH_PUBLIC_KEY = re.compile(r"\s*(?:ssh-|ecdsa-|sk-)")
 _OPENSSH = b"openssh-key-v1\0"
 _PRIVATE_BEGINNING = re.compile(rb"\x30(?:[\x00-\x7f]|\x81.|\x82..)\x02\x01\x00", re.DOTALL)
 _PKCS1_BEGINNING = re.compile(rb"\x30\x82..\x02\x01\x00(?=\x02)", re.DOTALL)
+_VAGUE = frozenset({"private_key_unreadable", "private_key_truncated"})
+"""Problems that say nothing if the text only wraps something else."""
 _BASE64_BEGINNINGS = ("MII", base64.b64encode(b"-----BEGIN ").decode("ascii")[:12])
 _KINDS = (
     (ec.EllipticCurvePrivateKey, "It is an EC key."),
@@ -241,44 +232,41 @@ _KINDS = (
 )
 
 
-def _plain(text: str | bytes) -> str:
-    """What was given, as text in which newlines are newlines."""
-    if len(text) > _LONGEST_TEXT:
+def _checked(text: str | bytes) -> str:
+    if len(text) > pasted.LONGEST:
         raise BitbucketServerError("private_key_unreadable", "It is longer than 64 KiB.")
-    return _LITERAL_NEWLINE.sub("\n", text if isinstance(text, str) else _decode_text(text))
+    return pasted.plain(text)
 
 
-def _decode_text(data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        if b"BEGIN " in data:
-            return data.decode("latin-1")
-        return base64.b64encode(data).decode("ascii")  # DER
+_CODES = {
+    pasted.Kind.CONTAINER: "private_key_in_container",
+    pasted.Kind.PATH: "private_key_is_path",
+    pasted.Kind.PLACEHOLDER: "private_key_not_filled_in",
+}
 
 
-def _blocks(text: str) -> Iterator[_Block]:
-    markers = list(_MARKER.finditer(text))
-    for marker, following in zip_longest(markers, markers[1:]):
-        if marker["edge"] == "BEGIN":
-            is_whole = following is not None and following["edge"] == "END"
-            yield _Block(marker["label"], text[marker.end() : following.start()] if is_whole else None)
-
-
-def _decode_base64(text: str) -> bytes | None:
-    characters = "".join(text.translate(_NOISE).split()).rstrip("=")
-    try:
-        return base64.b64decode(characters + "=" * (-len(characters) % 4), validate=True)
-    except ValueError:
-        return None
+def _read_wrapped(given: str | bytes, passphrase: str | None) -> rsa.RSAPrivateKey:
+    """Read the key in *given*, which may be wrapped; of several problems raise that of the text itself, unless nothing
+    is known about it."""
+    text = _checked(given)
+    problem = BitbucketServerError("private_key_unreadable")
+    for candidate in pasted.unwrapped(text):
+        try:
+            return _read_private(candidate, passphrase)
+        except BitbucketServerError as error:
+            if problem.code in _VAGUE and not (problem.reason and error.code in _VAGUE):
+                problem = error
+    if problem.code in _VAGUE:
+        named = pasted.named(given, text)
+        if named is not None:
+            raise BitbucketServerError(_CODES[named[0]], named[1])
+    raise problem
 
 
 def _read_private(text: str, passphrase: str | None) -> rsa.RSAPrivateKey:
-    if not text.translate(_NOISE).strip():
+    if pasted.is_empty(text):
         raise BitbucketServerError("private_key_missing")
-    blocks = list(_blocks(text))
+    blocks = list(pasted.blocks(text))
     private = {block.body: block for block in blocks if block.label.endswith("PRIVATE KEY")}
     if len(private) > 1:
         raise BitbucketServerError("private_key_unreadable", f"There are {len(private)} private keys; give one.")
@@ -289,7 +277,7 @@ def _read_private(text: str, passphrase: str | None) -> rsa.RSAPrivateKey:
     return _strong(_private_base64(text, passphrase))
 
 
-def _private_block(block: _Block, passphrase: str | None) -> PrivateKeyTypes:
+def _private_block(block: pasted.Block, passphrase: str | None) -> PrivateKeyTypes:
     if block.label == "OPENSSH PRIVATE KEY":
         raise BitbucketServerError("private_key_openssh")
     if block.label in {"EC PRIVATE KEY", "DSA PRIVATE KEY"}:
@@ -297,7 +285,7 @@ def _private_block(block: _Block, passphrase: str | None) -> PrivateKeyTypes:
     if block.body is None:
         raise BitbucketServerError("private_key_truncated", "Its END line is missing.")
     encrypted = _TRADITIONAL_ENCRYPTION.match(block.body)
-    der = _decode_base64(encrypted["body"] if encrypted else block.body)
+    der = pasted.decode_base64(encrypted["body"] if encrypted else block.body)
     if not der:
         raise BitbucketServerError("private_key_truncated", "What stands between its BEGIN and END lines is damaged.")
     if encrypted is None:
@@ -311,18 +299,17 @@ def _private_block(block: _Block, passphrase: str | None) -> PrivateKeyTypes:
 
 
 def _private_base64(text: str, passphrase: str | None) -> PrivateKeyTypes:
-    if _SSH_PUBLIC_KEY.match(text.translate(_NOISE)):
+    if _SSH_PUBLIC_KEY.match(text.translate(pasted.NOISE)):
         raise BitbucketServerError("private_key_is_public")
-    if "PuTTY-User-Key-File" in text:
-        raise BitbucketServerError(
-            "private_key_unreadable", "It is in PuTTY's format; export it from PuTTYgen in OpenSSH's old format."
-        )
-    der = _decode_base64(text)
+    numbers = rsa_numbers(text)
+    if numbers is not None:
+        return private_key_of(numbers)
+    der = pasted.decode_base64(text)
     if der is None:
-        is_part = "PRIVATE KEY" in text or text.translate(_NOISE).strip().startswith(_BASE64_BEGINNINGS)
+        is_part = "PRIVATE KEY" in text or text.translate(pasted.NOISE).strip().startswith(_BASE64_BEGINNINGS)
         raise BitbucketServerError("private_key_truncated" if is_part else "private_key_unreadable")
     if b"-----BEGIN " in der:
-        return _read_private(_plain(der), passphrase)
+        return _read_private(pasted.plain(der), passphrase)
     return _private_der(
         der, passphrase, "private_key_truncated" if _PRIVATE_BEGINNING.match(der) else "private_key_unreadable"
     )
@@ -406,8 +393,10 @@ def _other_block(label: str) -> BitbucketServerError:
         return BitbucketServerError("private_key_is_certificate", "It is a request for one, to be exact.")
     if label.endswith("CERTIFICATE"):
         return BitbucketServerError("private_key_is_certificate")
-    if label.startswith("PGP "):
+    if label.startswith("PGP ") and label != "PGP MESSAGE":
         return BitbucketServerError("private_key_unreadable", "It belongs to PGP.")
+    if label in {"PGP MESSAGE", "AGE ENCRYPTED FILE"}:
+        return BitbucketServerError("private_key_unreadable")
     return BitbucketServerError("private_key_unreadable", "It is PEM, but holds something else.")
 
 
@@ -428,17 +417,64 @@ def _other_der(der: bytes, otherwise: str) -> BitbucketServerError:
     return BitbucketServerError(otherwise)
 
 
+def _read_wrapped_public(given: str | bytes) -> rsa.RSAPublicKey:
+    text = _checked(given)
+    problem = None
+    for candidate in pasted.unwrapped(text):
+        try:
+            return _read_public(candidate)
+        except BitbucketServerError as error:
+            problem = problem or error
+    named = pasted.named(given, text)
+    if named is not None or problem is None:
+        raise _invalid_public_key(named[1] if named else "")
+    raise problem
+
+
 def _read_public(text: str) -> rsa.RSAPublicKey:
-    blocks = list(_blocks(text))
-    der = _decode_base64((blocks[0].body or "") if blocks else text) or b""
+    blocks = list(pasted.blocks(text))
+    der = pasted.decode_base64((blocks[0].body or "") if blocks else text) or b""
     if "PRIVATE KEY" in text or _PRIVATE_BEGINNING.match(der):
         raise _invalid_public_key("It is the private key, which nobody else should see.")
-    key = _public_der(der)
+    key = _ssh_public(text) or _public_der(der) or _public_numbers(text)
     if not isinstance(key, rsa.RSAPublicKey):
-        raise _invalid_public_key("It is not an RSA public key, or not a whole one.")
+        raise _invalid_public_key(_kind_of_public(key))
     weakness = _weakness(key)
     if weakness:
         raise _invalid_public_key(weakness)
+    return key
+
+
+def _kind_of_public(key: object) -> str:
+    kinds = ((ec.EllipticCurvePublicKey, "EC"), (ed25519.Ed25519PublicKey, "Ed25519"), (dsa.DSAPublicKey, "DSA"))
+    name = next((name for kind, name in kinds if isinstance(key, kind)), None)
+    is_not_whole = "It is not an RSA public key, or not a whole one."
+    return f"It is {_article(name)} key, and Bitbucket takes RSA keys." if name else is_not_whole
+
+
+def _ssh_public(text: str) -> PublicKeyTypes | None:
+    """Read a line of OpenSSH's, as in ``id_rsa.pub`` and ``authorized_keys``, or a file of RFC 4716."""
+    line = _SSH_LINE.search(text)
+    body = line[0] if line else None
+    rfc4716 = _RFC4716.search(text)
+    if rfc4716:
+        body = "ssh-rsa " + "".join(rfc4716["body"].split())
+    if body is None:
+        return None
+    try:
+        return serialization.load_ssh_public_key(body.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+
+
+def _public_numbers(text: str) -> PublicKeyTypes | None:
+    try:
+        numbers = rsa_numbers(text) or {}
+        key = public_key_of(numbers) if numbers else None
+    except BitbucketServerError:
+        return None
+    if "d" in numbers:
+        raise _invalid_public_key("It is the private key, which nobody else should see.")
     return key
 
 

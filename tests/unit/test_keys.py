@@ -472,7 +472,7 @@ REFUSED = {
     "a sentence": ("private_key_unreadable", lambda: "the key is in the safe"),
     "a word": ("private_key_unreadable", lambda: "password"),
     "JSON": ("private_key_unreadable", lambda: '{"kty": "RSA", "n": "AQAB"}'),
-    "a PuTTY key": ("private_key_unreadable", lambda: "PuTTY-User-Key-File-2: ssh-rsa\nEncryption: none\n"),
+    "a PuTTY key": ("private_key_in_container", lambda: "PuTTY-User-Key-File-2: ssh-rsa\nEncryption: none\n"),
     "a PGP key": ("private_key_unreadable", lambda: wrapped("PGP PRIVATE KEY BLOCK", b"x")),
     "PKCS#7": (
         "private_key_unreadable",
@@ -624,7 +624,7 @@ def test_a_public_key_is_read_in_every_form_in_which_it_is_shown(text):
         (lambda: body(pem()), "private key"),
         (
             lambda: ec_key().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-            "not an RSA public key",
+            "an EC key",
         ),
         (lambda: short_key(1024).public_key().public_bytes(Encoding.PEM, PublicFormat.PKCS1), "1024 bits"),
         (lambda: exponent_three_key().public_key().public_bytes(Encoding.PEM, PublicFormat.PKCS1), "exponent is 3"),
