@@ -7,34 +7,27 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID
 
+from . import pasted
+from .certificates import UNREADABLE, read_certificates
 from .problems import BitbucketServerError
 from .trust import ssl_context
 
-UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
-"""What cryptography raises for certificates that no CA would issue."""
-
-LARGEST_PASTE = 64 * 1024
+LARGEST_PASTE = pasted.LONGEST
 """Characters of pasted CA certificates that are read."""
 
 
-def read_ca_certificates(text: str) -> str:
-    """CA certificates as somebody pasted them, as clean PEM.
+def read_ca_certificates(given: str | bytes) -> str:
+    """CA certificates as somebody pasted them, or as a file holds them, as clean PEM.
 
-    A certificate that a server signed itself is its own CA. Raises ``ca_certificate_invalid`` for what is no PEM
-    certificate, for a server's own certificate that a CA issued, for a private key, and for too much text.
+    They may be PEM, DER or PKCS#7, and wrapped as keys may be. A certificate that a server signed itself is its own CA;
+    a server's own certificate in front of its CAs is left out. Raises ``ca_certificate_invalid`` for what is no
+    certificate, for a server's own that a CA issued, for a private key, and for too much text.
     """
-    if len(text) > LARGEST_PASTE:
-        raise _invalid(f"It is longer than {LARGEST_PASTE} characters.")
-    if "PRIVATE KEY" in text:
-        raise _invalid("It contains a private key, which belongs on the server alone. Treat that key as disclosed.")
-    try:
-        certificates = x509.load_pem_x509_certificates(text.encode())
-    except (ValueError, x509.InvalidVersion):
-        raise _invalid("It is not a certificate in PEM, from BEGIN CERTIFICATE to END CERTIFICATE.") from None
-    for certificate in certificates:
-        if not (is_ca(certificate) or _is_self_signed(certificate)):
-            raise _invalid("It is a server's own certificate, not that of the CA that issued it.")
-    pem = "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in certificates)
+    certificates = read_certificates(given)
+    trusted = [certificate for certificate in certificates if is_ca(certificate) or _is_self_signed(certificate)]
+    if not trusted:
+        raise _invalid("It is a server's own certificate, not that of the CA that issued it.")
+    pem = "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in trusted)
     ssl_context(verify=True, ca_certificates=pem)
     return pem
 

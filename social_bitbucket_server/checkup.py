@@ -21,7 +21,7 @@ from . import bulkhead
 from .answers import oauth_problem, read_form, read_json, refuse_oauth_problem
 from .base_strings import Cause, Explanation, explain
 from .bulkhead import Budget, Limits, bulkhead_of
-from .ca_certificates import UNREADABLE
+from .certificates import UNREADABLE
 from .client import route_to
 from .clock import server_time
 from .integration import Integration, OAuth2Integration

@@ -47,7 +47,7 @@ _SHARED_FIELDS = frozenset(
         "verify",
     }
 )
-_FIELDS = _SHARED_FIELDS | {"consumer_key", "private_key", "private_key_file"}
+_FIELDS = _SHARED_FIELDS | {"consumer_key", "private_key", "private_key_file", "private_key_passphrase"}
 _OAUTH2_FIELDS = _SHARED_FIELDS | {"client_id", "client_secret"}
 _TEXTS = frozenset({"url", "consumer_key", "client_id", "client_secret", "private_key_file", "verify"})
 """Fields whose texts are read without the white space around them."""
@@ -123,6 +123,7 @@ def single_integration(setting: Callable[..., Any], full_name: Callable[[str], s
         "consumer_key": setting("KEY"),
         "private_key": setting("PRIVATE_KEY"),
         "private_key_file": setting("PRIVATE_KEY_FILE"),
+        "private_key_passphrase": setting("PRIVATE_KEY_PASSPHRASE"),
     }
     with naming(lambda field: full_name(setting_of_field(field))):
         return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
@@ -211,15 +212,15 @@ def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> I
     """An integration from plain values.
 
     ``url`` and ``consumer_key`` are required, and ``private_key`` (text) or ``private_key_file`` (path). Optional:
-    ``namespace`` (the id by default), ``name``, ``organization``, ``verify`` (``True`` or the path of a CA bundle),
-    ``ca_certificates`` (PEM text), ``proxies``, ``timeout`` (seconds), ``allow_http``, and who may log in:
-    ``allow_groups``, ``allow_projects``, ``allow_repositories`` (lists of names).
+    ``private_key_passphrase``, ``namespace`` (the id by default), ``name``, ``organization``, ``verify`` (``True`` or
+    the path of a CA bundle), ``ca_certificates`` (text), ``proxies``, ``timeout`` (seconds), ``allow_http``, and who may
+    log in: ``allow_groups``, ``allow_projects``, ``allow_repositories`` (lists of names).
     """
     with naming(str):
         fields = _checked_fields(fields, _FIELDS, ("url", "consumer_key"))
         return Integration(
             consumer_key=fields["consumer_key"],
-            private_key=_private_key(fields.get("private_key"), fields.get("private_key_file")),
+            private_key=_private_key(fields),
             **_shared_values(integration_id, fields),
         )
 
@@ -304,13 +305,19 @@ def _ca_certificates(text: str | None) -> str:
     return read_ca_certificates(text)
 
 
-def _private_key(text: str | None, path: str | os.PathLike[str] | None) -> PrivateKey:
+def _private_key(fields: Mapping[str, Any]) -> PrivateKey:
+    text, path = fields.get("private_key"), fields.get("private_key_file")
+    passphrase = fields.get("private_key_passphrase")
+    if passphrase is not None and not isinstance(passphrase, str):
+        raise BitbucketServerError("setting_invalid", "It is not a text.", parameter="private_key_passphrase")
     if text:
-        return _read_key(text)
+        return _read_key(text, passphrase)
     if not path:
         raise BitbucketServerError("private_key_missing", parameter="private_key")
     try:
-        return _read_key_file(os.fspath(path), _changed_at(path))
+        return _read_key_file(os.fspath(path), _changed_at(path), passphrase)
+    except BitbucketServerError as error:
+        raise BitbucketServerError(error.code, error.reason, parameter="private_key_file") from None
     except OSError as error:
         raise BitbucketServerError(
             "setting_invalid", f"{path}: {error.strerror}.", parameter="private_key_file"
@@ -325,17 +332,17 @@ def _changed_at(path: str | os.PathLike[str]) -> int:
 
 
 @lru_cache(maxsize=256)
-def _read_key(text: str) -> PrivateKey:
-    return _parsed_key(text)
+def _read_key(text: str | bytes, passphrase: str | None) -> PrivateKey:
+    return _parsed_key(text, passphrase)
 
 
 @lru_cache(maxsize=256)
-def _read_key_file(path: str, changed: int) -> PrivateKey:  # noqa: ARG001  # a changed file is read again
+def _read_key_file(path: str, changed: int, passphrase: str | None) -> PrivateKey:  # noqa: ARG001  # a changed file is read again
     with open(path, "rb") as file:
-        return _parsed_key(file.read())
+        return _parsed_key(file.read(), passphrase)
 
 
-def _parsed_key(text: str | bytes) -> PrivateKey:
+def _parsed_key(text: str | bytes, passphrase: str | None) -> PrivateKey:
     from .keys import PrivateKey  # with it comes cryptography, which not every process that imports a backend needs
 
-    return PrivateKey.read(text)
+    return PrivateKey.read(text, passphrase)

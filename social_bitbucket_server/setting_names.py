@@ -31,6 +31,7 @@ OWN = frozenset(
         "PENDING_KEY_ACCEPTED",
         "PRIVATE_KEY",
         "PRIVATE_KEY_FILE",
+        "PRIVATE_KEY_PASSPHRASE",
         "PRIVATE_NETWORKS",
         "PROXIES",
         "REQUESTS_TIMEOUT",

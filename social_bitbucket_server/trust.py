@@ -7,7 +7,9 @@ import ssl
 from functools import lru_cache
 
 import certifi
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from .pasted import LONGEST
 from .problems import BitbucketServerError
 
 
@@ -35,15 +37,39 @@ def _ssl_context(verify: bool | str, ca_certificates: str, changed: int) -> ssl.
                 "ca_certificate_invalid", "OpenSSL cannot read it.", parameter="ca_certificates"
             ) from error
     elif isinstance(verify, str):
-        try:
-            context.load_verify_locations(**({"capath": verify} if os.path.isdir(verify) else {"cafile": verify}))
-        except (OSError, ValueError) as error:  # a name that no file can have
-            raise BitbucketServerError(
-                "setting_invalid", "The bundle of CA certificates cannot be read.", parameter="verify"
-            ) from error
+        _trust_bundle(context, verify)
     else:
         _trust_the_machines(context)
     return context
+
+
+def _trust_bundle(context: ssl.SSLContext, path: str) -> None:
+    """Trust the CA certificates in the file or folder at *path*; OpenSSL itself reads PEM alone."""
+    try:
+        context.load_verify_locations(**({"capath": path} if os.path.isdir(path) else {"cafile": path}))
+    except ValueError as error:  # a name that no file can have
+        raise _unreadable(path, "No file can have such a name.") from error
+    except ssl.SSLError:
+        with open(path, "rb") as file:
+            context.load_verify_locations(cadata=_converted(path, file.read(LONGEST + 1)))
+    except OSError as error:
+        raise _unreadable(path, f"{path}: {error.strerror}.") from error
+
+
+def _converted(path: str, given: bytes) -> str:
+    from .certificates import read_certificates  # what reads X.509 is large, and few files need it
+
+    try:
+        certificates = read_certificates(given)
+    except BitbucketServerError as error:
+        raise _unreadable(path, f"{path}: {error.reason}") from None
+    return "".join(ssl.DER_cert_to_PEM_cert(certificate.public_bytes(Encoding.DER)) for certificate in certificates)
+
+
+def _unreadable(path: str, reason: str) -> BitbucketServerError:
+    if "BEGIN CERTIFICATE" in path:
+        reason = "It is the text of a certificate, and must be the path of a file; the text goes into ca_certificates."
+    return BitbucketServerError("setting_invalid", reason, parameter="verify")
 
 
 def _trust_the_machines(context: ssl.SSLContext) -> None:

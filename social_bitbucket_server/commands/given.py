@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from ..configuration import (
 from ..integration import Integration, OAuth2Integration
 from ..problems import BitbucketServerError
 from . import CommandError, file_name
+from .key_files import PASSPHRASE_VARIABLE, ask_passphrase
 from .key_files import read as read_key
 
 PREFIX = "SOCIAL_AUTH_BITBUCKET_SERVER_"
@@ -81,8 +83,21 @@ def _oauth1_integration(fields: dict[str, Any], arguments: argparse.Namespace) -
 
 
 def _integration_from(fields: dict[str, Any], arguments: argparse.Namespace) -> Integration:
+    fields.setdefault("private_key_passphrase", os.environ.get(PASSPHRASE_VARIABLE))
     with naming(lambda field: _where(field, arguments)):
+        try:
+            return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+        except BitbucketServerError as error:
+            if error.code != "private_key_encrypted" or fields["private_key_passphrase"] or not may_ask(arguments):
+                raise
+        # Kept, so that a test that is repeated does not ask again.
+        fields["private_key_passphrase"] = ask_passphrase("the private key")
         return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+
+
+def may_ask(arguments: argparse.Namespace) -> bool:
+    """Return whether somebody can type at standard input, which the key does not come from."""
+    return arguments.private_key_file != "-" and sys.stdin.isatty()
 
 
 def _oauth2_integration_from(fields: dict[str, Any], arguments: argparse.Namespace) -> OAuth2Integration:

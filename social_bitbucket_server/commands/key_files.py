@@ -16,6 +16,7 @@ from ..keys import PrivateKey, PublicKey
 from ..problems import BitbucketServerError
 from . import CommandError
 
+PASSPHRASE_VARIABLE = "SOCIAL_AUTH_BITBUCKET_SERVER_PRIVATE_KEY_PASSPHRASE"  # noqa: S105  # the variable's name
 _LONGEST_KEY_FILE = 64 * 1024
 
 
@@ -92,10 +93,15 @@ def read(path: str) -> bytes:
 
 
 def read_private_key(path: str) -> PrivateKey:
-    text = read(path)
+    text, passphrase = read(path), os.environ.get(PASSPHRASE_VARIABLE)
     try:
-        return PrivateKey.read(text)
+        return PrivateKey.read(text, passphrase)
     except BitbucketServerError as error:
-        if error.code != "private_key_encrypted" or path == "-" or not sys.stdin.isatty():
+        if error.code != "private_key_encrypted" or passphrase or path == "-" or not sys.stdin.isatty():
             raise
-    return PrivateKey.read(text, getpass.getpass(f"Passphrase of {path}: "))
+    return PrivateKey.read(text, ask_passphrase(path))
+
+
+def ask_passphrase(what: str) -> str:
+    """Ask at the terminal for the passphrase of *what*, without showing it."""
+    return getpass.getpass(f"Passphrase of {what}: ")

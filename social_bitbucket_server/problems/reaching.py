@@ -90,7 +90,7 @@ PROBLEMS = (
         "ca_certificate_invalid",
         "This cannot be used as CA certificate.",
         "To trust a server's certificate, this application needs the certificate of the CA that issued it.",
-        "Paste the CA's certificate in PEM, from BEGIN CERTIFICATE to END CERTIFICATE; several may follow each other.",
+        "Paste the CA's certificate, from BEGIN CERTIFICATE to END CERTIFICATE; several may follow each other.",
         Who.ORGANIZATION_ADMIN,
         AuthConfigurationError,
         "invalid_setting",

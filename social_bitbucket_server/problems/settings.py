@@ -162,7 +162,8 @@ PROBLEMS = (
         "private_key_encrypted",
         "The private key is encrypted.",
         "It can be read only with its passphrase, and none was given, or not the right one.",
-        "Give the passphrase, or the key without encryption.",
+        "Give the passphrase: as PRIVATE_KEY_PASSPHRASE, as private_key_passphrase of an integration, or at the "
+        "terminal. Or give the key without encryption, which 'openssl pkey -in FILE -out FILE.pem' writes.",
         Who.OPERATOR,
         AuthConfigurationError,
         "invalid_setting",

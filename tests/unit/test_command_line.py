@@ -1,5 +1,6 @@
 """The command line: what goes to which stream, into which file, and how it fails."""
 
+import argparse
 import io
 import json
 import os
@@ -15,8 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from social_bitbucket_server import __main__ as command_line
+from social_bitbucket_server.commands.given import integration_of
 from social_bitbucket_server.keys import PrivateKey, PublicKey
-from social_bitbucket_server.problems import PROBLEMS
+from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError
 
 WORKSHEET = (
     "worksheet",
@@ -768,3 +770,40 @@ def test_the_end_of_what_is_typed_is_no_answer(run, encrypted_key_file, type_on_
 
     assert (status, output) == (1, "")
     assert words == "social-bitbucket-server: Nothing was typed, and nothing was changed.\n"
+
+
+@pytest.fixture
+def options_with_encrypted_key(encrypted_key_file):
+    return argparse.Namespace(
+        file=None,
+        url="https://bitbucket.example.com",
+        consumer_key="acme",
+        private_key_file=str(encrypted_key_file),
+        ca_file=None,
+        allow_http=False,
+    )
+
+
+def test_a_test_asks_for_the_passphrase_once(
+    options_with_encrypted_key, private_key, type_on_standard_input, monkeypatch
+):
+    type_on_standard_input(b"", at_a_terminal=True)
+    asked = []
+    monkeypatch.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or "correct horse")
+    make_integration = integration_of(options_with_encrypted_key)
+    assert [make_integration().private_key for _ in range(2)] == [private_key, private_key]
+    assert asked == ["Passphrase of the private key: "]
+
+
+def test_the_passphrase_may_stand_in_the_environment(options_with_encrypted_key, private_key, monkeypatch):
+    monkeypatch.setenv("SOCIAL_AUTH_BITBUCKET_SERVER_PRIVATE_KEY_PASSPHRASE", "correct horse")
+    assert integration_of(options_with_encrypted_key)().private_key == private_key
+
+
+def test_an_option_is_named_where_its_value_is_wrong(options_with_encrypted_key, monkeypatch):
+    with pytest.raises(BitbucketServerError, match="--private-key-file: No passphrase was given"):
+        integration_of(options_with_encrypted_key)()
+    monkeypatch.setenv("SOCIAL_AUTH_BITBUCKET_SERVER_PRIVATE_KEY_PASSPHRASE", "correct horse")
+    options_with_encrypted_key.url = "bitbucket.example.com"
+    with pytest.raises(BitbucketServerError, match="--url: "):
+        integration_of(options_with_encrypted_key)()

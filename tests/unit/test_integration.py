@@ -4,6 +4,12 @@ import pickle
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.configuration import (
@@ -138,9 +144,25 @@ def test_the_key_may_stand_in_a_file_and_a_changed_file_is_read_again(private_ke
     assert fingerprints == [private_key.public.fingerprint, other_private_key.public.fingerprint]
 
 
+@pytest.mark.parametrize("in_file", [False, True])
+def test_the_passphrase_of_an_encrypted_key_is_a_setting(private_key, tmp_path, in_file):
+    encrypted = load_pem_private_key(private_key.pem().encode(), None).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"correct horse")
+    )
+    path = tmp_path / "key.pem"
+    path.write_bytes(encrypted)
+    given = {"PRIVATE_KEY_FILE": path} if in_file else {"PRIVATE_KEY": encrypted.decode()}
+    fixed = {"URL": "https://h.example", "KEY": "c", **given}
+    found = single_integration(settings(**fixed, PRIVATE_KEY_PASSPHRASE="correct horse"))
+    assert found.private_key == private_key
+    for passphrase in (None, "wrong"):
+        caught = problem(single_integration, settings(**fixed, PRIVATE_KEY_PASSPHRASE=passphrase))
+        assert (caught.code, caught.setting) == ("private_key_encrypted", next(iter(given)))
+
+
 def test_a_configured_key_is_parsed_once(fields, monkeypatch):
     parsed = []
-    monkeypatch.setattr(PrivateKey, "read", classmethod(lambda cls, text: parsed.append(text) or cls.generate(2048)))
+    monkeypatch.setattr(PrivateKey, "read", classmethod(lambda cls, text, _: parsed.append(text) or cls.generate(2048)))
     fields["private_key"] += "\n "
     for _ in range(3):
         integration_from_fields("a", fields)

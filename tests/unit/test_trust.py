@@ -1,8 +1,12 @@
+import base64
 import os
 import ssl
+from urllib.parse import quote
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from social_bitbucket_server import trust
 from social_bitbucket_server.ca_certificates import LARGEST_PASTE, read_ca_certificates
@@ -47,9 +51,51 @@ def test_a_servers_own_certificate_is_refused_by_name(authority):
     assert "server's own certificate" in reason(leaf)
 
 
-def test_a_servers_certificate_behind_a_ca_is_refused_too(authority, ca):
+def test_a_servers_own_certificate_is_left_out_of_its_chain(authority, ca):
     leaf = authority.issue_cert("bb-a.test").cert_chain_pems[0].bytes().decode()
-    assert "server's own certificate" in reason(ca + leaf)
+    assert read_ca_certificates(leaf + ca) == read_ca_certificates(ca + leaf) == ca
+
+
+def der(ca):
+    return ssl.PEM_cert_to_DER_cert(ca)
+
+
+def pkcs7_of(ca, encoding=Encoding.DER):
+    return pkcs7.serialize_certificates([x509.load_pem_x509_certificate(ca.encode())], encoding)
+
+
+WRITTEN = {
+    "DER": der,
+    "base64 of DER": lambda ca: base64.b64encode(der(ca)).decode(),
+    "base64 of PEM": lambda ca: base64.b64encode(ca.encode()).decode(),
+    "PKCS#7": pkcs7_of,
+    "PKCS#7 in PEM": lambda ca: pkcs7_of(ca, Encoding.PEM),
+    "UTF-16": lambda ca: ca.encode("utf-16"),
+    "UTF-16 without its mark": lambda ca: ca.encode("utf-16-le"),
+    "literal newlines": lambda ca: ca.replace("\n", "\\n"),
+    "lost backslashes": lambda ca: ca.replace("\n", "n"),
+    "spaces": lambda ca: ca.replace("\n", " "),
+    "indented and quoted": lambda ca: '"' + ca.replace("\n", "\n  ") + '"',
+    "dashes": lambda ca: ca.replace("-----", "\u2013\u2013\u2013"),
+    "percent-encoded": lambda ca: quote(ca),
+    "a Kubernetes ConfigMap": lambda ca: f"data:\n  ca.crt: {base64.b64encode(ca.encode()).decode()}\n",
+    "X509 CERTIFICATE": lambda ca: ca.replace("CERTIFICATE", "X509 CERTIFICATE"),
+    "TRUSTED CERTIFICATE": lambda ca: (
+        "-----BEGIN TRUSTED CERTIFICATE-----\n"
+        + base64.b64encode(der(ca) + b"0\x00").decode()
+        + "\n-----END TRUSTED CERTIFICATE-----\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WRITTEN)
+def test_a_ca_certificate_is_read_however_it_is_written(ca, tmp_path, way):
+    written = WRITTEN[way](ca)
+    assert read_ca_certificates(written) == ca
+    file = tmp_path / "ca"
+    file.write_bytes(written if isinstance(written, bytes) else written.encode())
+    (trusted,) = ssl_context(str(file)).get_ca_certs(binary_form=True)
+    assert trusted == der(ca)
 
 
 def test_a_certificate_that_a_server_signed_itself_is_its_own_ca(private_key):
@@ -67,9 +113,7 @@ def test_a_private_key_is_refused_and_not_repeated(authority, ca):
 @pytest.mark.parametrize(
     "text",
     [
-        "",
         "bitbucket.example.com",
-        "-----BEGIN CERTIFICATE-----",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
         "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n",
         "\ud800",
@@ -80,12 +124,27 @@ def test_what_is_no_certificate_is_refused(text):
     assert "not a certificate" in reason(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "It is empty."),
+        (" \n", "It is empty."),
+        ("/etc/ssl/company.pem", "path of a file"),
+        ("${COMPANY_CA}", "placeholder"),
+        (b"\xfe\xed\xfe\xed" + bytes(200), "Java keystore"),
+        ("-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----", "request"),
+    ],
+)
+def test_what_is_pasted_instead_of_a_certificate_is_named(text, says):
+    assert says in reason(text)
+
+
 def test_a_public_key_is_refused(private_key):
     assert "not a certificate" in reason(private_key.public.pem)
 
 
 def test_half_a_certificate_is_refused(ca):
-    assert "not a certificate" in reason(ca[: len(ca) // 2])
+    assert "END line is missing" in reason(ca[: len(ca) // 2])
 
 
 @pytest.mark.parametrize(
@@ -133,14 +192,24 @@ def test_a_directory_of_certificates_can_be_the_bundle(tmp_path):
     assert ssl_context(str(tmp_path)).verify_mode is ssl.CERT_REQUIRED
 
 
-@pytest.mark.parametrize("content", [None, "", "nonsense"])
-def test_a_bundle_that_cannot_be_read_is_a_setting_that_cannot_be_used(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "says"), [(None, "No such file"), ("", "It is empty."), ("nonsense", "not a certificate")]
+)
+def test_a_bundle_that_cannot_be_read_is_a_setting_that_cannot_be_used(tmp_path, content, says):
     bundle = tmp_path / "bundle.pem"
     if content is not None:
         bundle.write_text(content)
     with pytest.raises(BitbucketServerError) as caught:
         ssl_context(str(bundle))
     assert (caught.value.code, caught.value.parameter) == ("setting_invalid", "verify")
+    assert says in caught.value.reason
+    assert str(bundle) in caught.value.reason
+
+
+@pytest.mark.parametrize("separator", ["\n", "\\n"])
+def test_the_text_of_a_certificate_where_its_path_belongs_is_named(ca, separator):
+    with pytest.raises(BitbucketServerError, match="must be the path of a file"):
+        ssl_context(ca.replace("\n", separator))
 
 
 def test_stored_certificates_that_openssl_does_not_read_are_a_problem_with_a_name():
