@@ -465,7 +465,7 @@ class _Walk:
         parents = ["/".join(path.split("/")[:count]) for count in range(path.count("/"), 0, -1)]
         candidates = [replace(self._server, path=path) for path in (*parents, *_CONTEXT_PATHS)]
         redirected = self._redirected(answer)
-        likely = ([redirected] if redirected else []) + candidates
+        likely = [one for one in (self._server.before_page, redirected) if one is not None] + candidates
         return [candidate for candidate in dict.fromkeys(likely) if candidate != self._server]
 
     def _redirected(self, answer: Answer) -> ServerURL | None:

@@ -213,8 +213,8 @@ def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> I
 
     ``url`` and ``consumer_key`` are required, and ``private_key`` (text) or ``private_key_file`` (path). Optional:
     ``private_key_passphrase``, ``namespace`` (the id by default), ``name``, ``organization``, ``verify`` (``True`` or
-    the path of a CA bundle), ``ca_certificates`` (text), ``proxies``, ``timeout`` (seconds), ``allow_http``, and who may
-    log in: ``allow_groups``, ``allow_projects``, ``allow_repositories`` (lists of names).
+    the path of a CA bundle), ``ca_certificates`` (text), ``proxies``, ``timeout`` (seconds), ``allow_http``, and who
+    may log in: ``allow_groups``, ``allow_projects``, ``allow_repositories`` (lists of names).
     """
     with naming(str):
         fields = _checked_fields(fields, _FIELDS, ("url", "consumer_key"))

@@ -21,7 +21,7 @@ from .rsa_numbers import private_key_of, public_key_of, rsa_numbers
 from .secret import opaque
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 

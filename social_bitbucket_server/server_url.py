@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlencode
 
 from .problems import BitbucketServerError
@@ -16,7 +16,28 @@ _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 _SHAPE = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/]*)(?P<path>/.*)?", re.DOTALL)
 _AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*)(?::(?P<port>.*))?", re.DOTALL)
+_SSH = re.compile(r"ssh://|git@|[A-Za-z0-9._-]{1,64}@[A-Za-z0-9.-]{1,255}:(?!//)", re.IGNORECASE)
 _DEFAULT_PORTS = {"https": 443, "http": 80}
+_CLOUD = re.compile(r"(?:.+\.)?(?:bitbucket\.org|atlassian\.net|jira\.com)")
+_PAGES = frozenset(
+    {
+        "account",
+        "admin",
+        "dashboard",
+        "getting-started",
+        "login",
+        "logout",
+        "mvc",
+        "plugins",
+        "profile",
+        "projects",
+        "repos",
+        "rest",
+        "scm",
+        "users",
+    }
+)
+"""The first segments of the paths of Bitbucket's pages, clone addresses and REST."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +90,11 @@ class ServerURL:
             raise _invalid("It has characters outside ASCII; write an international host name in its xn-- form.")
         if any(character <= " " or character == "\x7f" for character in text):
             raise _invalid("It contains white space or a control character.")
+        if _SSH.match(text):
+            raise _invalid("It is an address for git over SSH; copy the one that a browser shows for Bitbucket.")
         for character, name in _FORBIDDEN.items():
             if character in text:
-                raise _invalid(f"It contains {name}.")
+                raise _invalid(f"It contains {name}.{_advice(text, rules)}")
         shape = _SHAPE.fullmatch(text)
         if shape is None:
             raise _invalid("It does not begin with https:// and a host name.")
@@ -88,6 +111,14 @@ class ServerURL:
 
     def __str__(self) -> str:
         return self.origin + self.path
+
+    @property
+    def before_page(self) -> ServerURL | None:
+        """What stands before a page of Bitbucket's in this address, such as ``/projects/…``; ``None`` where it names no
+        page."""
+        segments = self.path.split("/")
+        place = next((number for number, segment in enumerate(segments) if segment.lower() in _PAGES), None)
+        return None if place is None else replace(self, path="/".join(segments[:place]))
 
     @property
     def origin(self) -> str:
@@ -197,6 +228,19 @@ def _invalid(reason: str) -> BitbucketServerError:
     return BitbucketServerError("invalid_base_url", reason, parameter="base_url")
 
 
+def _advice(text: str, rules: BaseURLRules) -> str:
+    """Return a sentence with the base URL that is probably meant by the address of a page, with its query, or of a
+    clone, with its user; or an empty text."""
+    bare = re.sub(r"(?<=://)[^/@]*@", "", re.sub(r"[?#;%].*", "", text, flags=re.DOTALL))
+    if any(character in bare for character in _FORBIDDEN):
+        return ""
+    try:
+        url = ServerURL.parse(bare, rules)
+    except BitbucketServerError:
+        return ""
+    return f" Its base URL may be {url.before_page or url}."
+
+
 def _permits(hosts: frozenset[str] | None, host: str) -> bool:
     return hosts is None or host in hosts
 
@@ -229,6 +273,10 @@ def _host(host: str, rules: BaseURLRules) -> str:
         return literal
     if host.endswith("."):
         raise _invalid("Its host name ends with a dot.")
+    if _CLOUD.fullmatch(host):
+        raise _invalid("It is Bitbucket Cloud, or another product in Atlassian's cloud, and not a Bitbucket Server.")
+    if "_" in host:
+        raise _invalid("Its host name has an underscore, which host names of the web cannot have.")
     labels = host.split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise _invalid("Its host name is not a valid one.")

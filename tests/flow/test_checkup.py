@@ -257,6 +257,23 @@ SAID_OF_VERSIONS = {"malformed_answer", "not_bitbucket"}
 
 
 @pytest.mark.parametrize(
+    "page",
+    [
+        "/projects/ACME/repos/site/pull-requests/1/overview",
+        "/users/jane/repos/site",
+        "/scm/acme/site.git",
+        "/plugins/servlet/applinks/listApplicationLinks",
+        "/rest/api/latest",
+    ],
+)
+def test_what_stands_before_a_pasted_page_is_tried_first(integration, sandbox, page):
+    failed = failure(look(at(integration, sandbox.url + page)))
+    assert failed.facts["base_url"] == sandbox.url
+    asked = [request.path for request in sandbox.requests.to(PROPERTIES)]
+    assert asked == [f"/bitbucket{page}{PROPERTIES}", f"/bitbucket{PROPERTIES}"]
+
+
+@pytest.mark.parametrize(
     ("reply", "code"),
     [
         (Reply("<html>Second factor required</html>", headers=HTML), "second_factor_plugin"),

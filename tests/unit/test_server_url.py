@@ -84,7 +84,7 @@ def test_the_origin_has_no_path():
         ("https://h.example.", "ends with a dot"),
         ("https://h..example", "not a valid one"),
         ("https://-h.example", "not a valid one"),
-        ("https://h_h.example", "not a valid one"),
+        ("https://h_h.example", "an underscore"),
         ("https://2130706433", "looks like a number"),
         ("https://0x7f.1", "looks like a number"),
         ("https://h.0xaf", "looks like a number"),
@@ -192,3 +192,45 @@ def test_the_canonical_form_is_stable(text):
         except BitbucketServerError:
             continue
         assert ServerURL.parse(str(url), rules) == url
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("https://bitbucket.org", "Bitbucket Cloud"),
+        ("https://api.bitbucket.org/2.0", "Bitbucket Cloud"),
+        ("https://acme.atlassian.net/wiki", "Atlassian's cloud"),
+        ("https://bit_bucket.example.com", "underscore"),
+        ("ssh://git@h.example:7999/web/site.git", "git over SSH"),
+        ("git@h.example:web/site.git", "git over SSH"),
+        ("https://jane@h.example/b/scm/web/site.git", "Its base URL may be https://h.example/b."),
+        ("https://jane:secret@h.example/scm/web/site.git", "Its base URL may be https://h.example."),
+        ("https://h.example/projects/WEB/repos/site/browse?at=main", "Its base URL may be https://h.example."),
+        ("https://h.example/b/login?next=%2Fx", "Its base URL may be https://h.example/b."),
+        ("https://h.example/plugins/servlet/applinks/listApplicationLinks#x", "Its base URL may be https://h.example."),
+    ],
+)
+def test_what_is_typed_instead_of_a_base_url_is_named(typed, says):
+    with pytest.raises(BitbucketServerError) as caught:
+        ServerURL.parse(typed)
+    assert caught.value.code == "invalid_base_url"
+    assert says in caught.value.reason
+    assert "secret" not in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("typed", "base"),
+    [
+        ("https://h.example/projects/WEB/repos/site/pull-requests/1/overview", "https://h.example"),
+        ("https://h.example/b/users/jane/repos/site", "https://h.example/b"),
+        ("https://h.example/a/b/scm/web/site.git", "https://h.example/a/b"),
+        ("https://h.example/b/dashboard", "https://h.example/b"),
+        ("https://h.example/b/rest/api/latest", "https://h.example/b"),
+        ("https://h.example/b/admin", "https://h.example/b"),
+        ("https://h.example/b", None),
+        ("https://h.example", None),
+    ],
+)
+def test_the_base_url_stands_before_the_page(typed, base):
+    before = ServerURL.parse(typed).before_page
+    assert (str(before) if before else None) == base

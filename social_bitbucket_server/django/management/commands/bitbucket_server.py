@@ -18,6 +18,7 @@ from ....checkup import check_up
 from ....commands import CommandError, check, explain, keygen, link, report, sandbox, worksheet
 from ....configuration import single_integration
 from ....key_ring import KeyRing
+from ....pasted import plain
 from ....problems import BitbucketServerError
 from ....standing import Standing
 from ....worksheet import Dialog
@@ -288,10 +289,10 @@ def _find(name: str) -> AbstractIntegration:
 
 def _read(path: Path) -> str:
     try:
-        with path.open() as file:
-            return file.read(LARGEST_PASTE + 1)
-    except (OSError, UnicodeDecodeError):
-        raise CommandError(f"{path} cannot be read.") from None
+        with path.open("rb") as file:
+            return plain(file.read(LARGEST_PASTE + 1))
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 _OWN = (
