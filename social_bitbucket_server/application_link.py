@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .integration import Integration
 
 _LINKS = "/rest/applinks/3.0/applicationlink"
+_UNAUTHORIZED = 401
+_LONGEST_REFUSAL = 4096
 _LINK_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
@@ -40,15 +42,17 @@ def basic(user: str, password: str) -> Secret:
 
 
 def bearer(token: str) -> Secret:
-    """The authorization of an administrator with an HTTP access token."""
+    """The authorization of an administrator with an OAuth 2 access token, granted with the admin permission. HTTP
+    access tokens reach projects and repositories only."""
     return Secret(f"Bearer {token}")
 
 
 class ApplicationLinks:
     """The application links of *integration*'s server, seen by the administrator whose *authorization* it is.
 
-    Raises ``link_not_permitted`` without the right to administer, ``link_refused`` where the server does not take a
-    value, and the problems of the conversation.
+    Raises ``link_password_wrong``, ``link_basic_disabled``, ``link_captcha``, ``link_token_refused``,
+    ``link_admin_session`` and ``link_not_permitted`` for the administrator's login, ``link_refused`` where the server
+    does not take a value, and the problems of the conversation.
     """
 
     def __init__(self, integration: Integration, authorization: Secret) -> None:
@@ -113,12 +117,27 @@ class ApplicationLinks:
         if 200 <= answer.status < 300:
             return answer
         if answer.status in {401, 403}:
-            raise BitbucketServerError("link_not_permitted", status_code=answer.status)
+            has_token = self._authorization.startswith("Bearer ")
+            raise BitbucketServerError(_refusal(answer, has_token=has_token), status_code=answer.status)
         if 300 <= answer.status < 400:
             raise BitbucketServerError("redirected", status_code=answer.status)
         if answer.status >= 500:
             raise BitbucketServerError("server_error", f"It answered with status {answer.status}.")
         raise BitbucketServerError("link_refused", _why(answer), status_code=answer.status)
+
+
+def _refusal(answer: Answer, *, has_token: bool) -> str:
+    """Return the code of what an *answer* with status 401 or 403 says about the administrator's login."""
+    words = answer.body[:_LONGEST_REFUSAL].lower()
+    if b"captcha" in answer.headers.get("X-Authentication-Denied-Reason", "").lower().encode() or b"captcha" in words:
+        return "link_captcha"
+    if "X-Atlassian-WebSudo" in answer.headers or b"websudo" in words or b"administrator access" in words:
+        return "link_admin_session"
+    if b"basic auth" in words and (b"disabled" in words or b"not allowed" in words or b"not permitted" in words):
+        return "link_basic_disabled"
+    if has_token:
+        return "link_token_refused"
+    return "link_password_wrong" if answer.status == _UNAUTHORIZED else "link_not_permitted"
 
 
 def _json(answer: Answer) -> Any:

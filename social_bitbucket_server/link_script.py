@@ -18,7 +18,10 @@ _HEAD = """\
 # Makes an application link in Bitbucket, or updates the one that is there, and fills in its Incoming Authentication.
 # Run it as a Bitbucket admin with: sh link.sh
 # It needs curl. Options after its name are given to curl: sh link.sh --cacert company-ca.pem
-# Without a terminal it takes BITBUCKET_USER and BITBUCKET_PASSWORD, or BITBUCKET_TOKEN, from the environment.
+# Without a terminal it takes BITBUCKET_USER and BITBUCKET_PASSWORD, or BITBUCKET_TOKEN, from the environment. The token
+# is an OAuth 2 token with the admin permission; Bitbucket refuses HTTP access tokens for application links.
+# Bitbucket 10 and later take no passwords from programs unless basic authentication is switched on. The worksheet
+# always works.
 
 set -eu
 """
@@ -75,15 +78,39 @@ what_it_says() {
     printf '%s' "Bitbucket says: ${said:-status $status}"
 }
 
+# not_permitted: one reason for each refusal of a login
+not_permitted() {
+    case $body in
+    *[Cc][Aa][Pp][Tt][Cc][Hh][Aa]*)
+        by_hand "Bitbucket wants a CAPTCHA from this administrator (status $status)." \
+            'Log in to Bitbucket once in a browser, and run this again.'
+        ;;
+    *[Ww]eb[Ss]udo* | *[Aa]dministrator\ [Aa]ccess*)
+        by_hand "Bitbucket wants this administrator to confirm who they are (status $status)." \
+            'Browsers alone can do that.'
+        ;;
+    *[Bb]asic\ [Aa]uth*disabled* | *[Bb]asic\ [Aa]uth*not\ allowed* | *[Bb]asic\ [Aa]uth*not\ permitted*)
+        by_hand "Programs may not log in to this Bitbucket with a password (status $status)." \
+            'Basic authentication is off, as it is by default in Bitbucket 10 and later.' \
+            'Allow it under Administration, Authentication, and switch it off again afterwards.'
+        ;;
+    esac
+    if [ -n "$token" ]; then
+        by_hand "Bitbucket does not accept this token for application links (status $status)." \
+            'It takes an OAuth 2 token with the admin permission, of a Bitbucket admin. HTTP access tokens are refused.'
+    fi
+    if [ "$status" = 401 ]; then
+        by_hand "Bitbucket does not accept this user name and password (status $status)."
+    fi
+    by_hand "Bitbucket does not let this user administer application links (status $status)." \
+        'The user is not a Bitbucket admin.'
+}
+
 # require TEXT...: go on after a success only; TEXT explains a value that was refused
 require() {
     case $status in
     2??) ;;
-    401 | 403)
-        by_hand "Bitbucket does not let you administer application links (status $status)." \
-            'The user name, password or token is wrong, or the user is no Bitbucket admin.' \
-            'After several wrong passwords log in with a browser once, where Bitbucket asks for more than the password.'
-        ;;
+    401 | 403) not_permitted ;;
     3??)
         by_hand "A redirect came back from $base_url (status $status)." \
             'The base URL is not the one that Bitbucket has itself, or a single sign-on stands in front of its REST.'
@@ -154,11 +181,11 @@ if [ -z "$token" ] && { [ -z "$user" ] || [ -z "$password" ]; } && ! (: </dev/tt
     fail 'Nobody can type here; set BITBUCKET_USER and BITBUCKET_PASSWORD, or BITBUCKET_TOKEN.'
 fi
 if [ -z "$token" ] && [ -z "$user" ]; then
-    ask 'User name of a Bitbucket admin (press Enter to use an HTTP access token): '
+    ask 'User name of a Bitbucket admin (press Enter to use an OAuth 2 token): '
     user=$answer
 fi
 if [ -z "$token" ] && [ -z "$user" ]; then
-    ask_secretly 'HTTP access token: '
+    ask_secretly 'OAuth 2 token with the admin permission: '
     token=$answer
 fi
 if [ -z "$token" ] && [ -z "$password" ]; then

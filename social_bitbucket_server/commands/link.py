@@ -36,8 +36,12 @@ def add(commands: Any) -> None:
 The integration is given as 'PROGRAM check' takes it.
 
 It shows what it will do and asks; with a link that is there already, it puts the integration's values into it, so the
-same command twice changes nothing. The password is asked for without showing it, or taken from {_PASSWORD_VARIABLE}; an
-HTTP access token is taken from {_TOKEN_VARIABLE}. Either is used for these calls alone and kept nowhere.
+same command twice changes nothing. The password is asked for without showing it, or taken from {_PASSWORD_VARIABLE}.
+{_TOKEN_VARIABLE} may hold an OAuth 2 token with the admin permission instead; Bitbucket refuses HTTP access tokens for
+application links. Either is used for these calls alone and kept nowhere.
+
+Bitbucket 10 and later take no passwords from programs unless basic authentication is switched on; 'PROGRAM worksheet'
+is the way that always works.
 
 example:
   PROGRAM link --url https://bitbucket.example.com --consumer-key acme --private-key-file acme.pem \\

@@ -1,5 +1,6 @@
 """The application link without touching a page: ``link``, ``check``, a login, ``unlink``."""
 
+import argparse
 import io
 import stat
 import sys
@@ -10,9 +11,11 @@ import pytest
 
 from social_bitbucket_server import reaching, transport
 from social_bitbucket_server.__main__ import main
-from social_bitbucket_server.application_link import basic, bearer
+from social_bitbucket_server.application_link import ApplicationLinks, basic, bearer
 from social_bitbucket_server.client import Client, route_to
+from social_bitbucket_server.commands.given import integration_of
 from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.profile import fetch_profile
 from social_bitbucket_server.server_url import ServerURL
 from tests.scripted_server import Reply
@@ -117,13 +120,58 @@ def test_the_password_is_not_kept_nor_shown(options, bitbucket_sandbox, monkeypa
     assert "very-secret" not in repr(basic("admin", "very-secret")) + repr(bearer("very-secret"))
 
 
-@pytest.mark.parametrize("user", ["jane", "nobody"])
-def test_others_than_admins_are_told_so(options, monkeypatch, capsys, user):
+@pytest.mark.parametrize(
+    ("user", "says"), [("jane", "does not let this user administer"), ("nobody", "does not accept this user name")]
+)
+def test_others_than_admins_are_told_so(options, monkeypatch, capsys, user, says):
     monkeypatch.setenv("BITBUCKET_PASSWORD", user)
     assert main(["link", *options, "--user", user, "--yes"]) == 1
     words = capsys.readouterr().err
-    assert "does not let this user administer" in words
+    assert says in words
     assert "follow the worksheet by hand" in words
+
+
+@pytest.mark.parametrize(
+    ("reply", "token", "says"),
+    [
+        (Reply("", 403, [("X-Authentication-Denied-Reason", "CAPTCHA_CHALLENGE; login-url=x")]), "", "a CAPTCHA"),
+        (Reply('{"errors": [{"message": "CAPTCHA required."}]}', 403, JSON), "", "a CAPTCHA"),
+        (
+            Reply('{"message": "Basic Authentication has been disabled on this instance."}', 403, JSON),
+            "",
+            "Bitbucket 10",
+        ),
+        (Reply("", 401, [("X-Atlassian-WebSudo", "Has-Authentication")]), "", "websudo"),
+        (Reply("", 401), "", "One of them is not right"),
+        (Reply("", 403), "", "is not a Bitbucket admin"),
+        (Reply("", 401), "the-token", "HTTP access tokens reach projects and repositories only"),
+        (Reply("", 403), "the-token", "HTTP access tokens reach projects and repositories only"),
+    ],
+)
+def test_each_refusal_of_the_administrators_login_has_its_reason(server, options, reply, token, says):
+    server.scripts["/rest/applinks/3.0/applicationlink"] = reply
+    authorization = bearer(token) if token else basic("admin", "admin")
+    arguments = argparse.Namespace(
+        file=None,
+        url=server.url,
+        consumer_key="acme",
+        private_key_file=options[options.index("--private-key-file") + 1],
+        ca_file=None,
+        allow_http=False,
+    )
+    with pytest.raises(BitbucketServerError) as caught:
+        ApplicationLinks(integration_of(arguments)(), authorization).find(APPLICATION_URL)
+    assert says in caught.value.problem.meaning + caught.value.problem.title
+    assert "worksheet" in caught.value.problem.remedy
+
+
+def test_help_says_which_token_and_which_way_always_works(capsys):
+    with pytest.raises(SystemExit):
+        main(["link", "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert "an OAuth 2 token with the admin permission" in words
+    assert "refuses HTTP access tokens" in words
+    assert "is the way that always works" in words
 
 
 def test_a_taken_consumer_key_is_said_to_be_taken(options, bitbucket_sandbox, other_private_key, capsys):

@@ -144,12 +144,16 @@ def test_among_other_links_the_right_one_is_updated(run, make_script, bitbucket_
 
 
 @pytest.mark.parametrize(
-    "variables", [{"BITBUCKET_USER": "admin", "BITBUCKET_PASSWORD": "wrong"}, {"BITBUCKET_TOKEN": "x"}]
+    ("variables", "says"),
+    [
+        ({"BITBUCKET_USER": "admin", "BITBUCKET_PASSWORD": "wrong"}, "does not accept this user name and password"),
+        ({"BITBUCKET_TOKEN": "x"}, "HTTP access tokens are refused"),
+    ],
 )
-def test_a_wrong_password_is_said_to_be_wrong(run, make_script, bitbucket_sandbox, variables):
+def test_a_wrong_password_is_said_to_be_wrong(run, make_script, bitbucket_sandbox, variables, says):
     status, words = run(make_script(bitbucket_sandbox.url), **variables)
     assert status == 1
-    assert "The user name, password or token is wrong" in words
+    assert says in words
     assert "status 401" in words
     assert "follow the worksheet by hand" in words
     assert bitbucket_sandbox.links.all() == []
@@ -158,7 +162,23 @@ def test_a_wrong_password_is_said_to_be_wrong(run, make_script, bitbucket_sandbo
 def test_others_than_admins_are_told_so(run, make_script, bitbucket_sandbox):
     status, words = run(make_script(bitbucket_sandbox.url), BITBUCKET_USER="jane", BITBUCKET_PASSWORD="jane")
     assert status == 1
-    assert "does not let you administer application links (status 403)" in words
+    assert "does not let this user administer application links (status 403)" in words
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("CAPTCHA required. Log in in a browser.", "Log in to Bitbucket once in a browser"),
+        ("Basic Authentication has been disabled on this instance.", "Basic authentication is off"),
+        ("This resource requires WebSudo.", "Browsers alone can do that"),
+    ],
+)
+def test_each_refusal_of_the_administrators_login_has_its_reason(run, make_script, server, body, says):
+    server.scripts[LINKS] = Reply(f'{{"errors": [{{"message": "{body}"}}]}}', 403, JSON)
+    status, words = run(make_script(server.url))
+    assert status == 1
+    assert says in words
+    assert "follow the worksheet by hand" in words
 
 
 def test_a_taken_consumer_key_is_said_to_be_taken(run, make_script, bitbucket_sandbox, other_private_key):
@@ -349,7 +369,7 @@ class Terminal:
 
 def test_at_a_terminal_the_password_is_asked_for_once(make_script, bitbucket_sandbox, tmp_path):
     terminal = Terminal(make_script(bitbucket_sandbox.url), tmp_path)
-    terminal.answer(b"HTTP access token): ", b"admin")
+    terminal.answer(b"OAuth 2 token): ", b"admin")
     terminal.answer(b"Password of admin: ", b"admin")
     assert terminal.end() == 0, terminal.shown
     assert b"The application link is made." in terminal.shown
@@ -357,7 +377,7 @@ def test_at_a_terminal_the_password_is_asked_for_once(make_script, bitbucket_san
 
 def test_at_a_terminal_the_password_is_not_shown(make_script, server, tmp_path):
     terminal = Terminal(make_script(server.url), tmp_path)
-    terminal.answer(b"HTTP access token): ", b"admin")
+    terminal.answer(b"OAuth 2 token): ", b"admin")
     terminal.answer(b"Password of admin: ", b"very-secret")
     terminal.end()
     assert server.received[0].headers["Authorization"] == basic("admin", "very-secret")
@@ -366,8 +386,8 @@ def test_at_a_terminal_the_password_is_not_shown(make_script, server, tmp_path):
 
 def test_at_a_terminal_a_token_is_asked_for_instead(make_script, server, tmp_path):
     terminal = Terminal(make_script(server.url), tmp_path)
-    terminal.answer(b"HTTP access token): ", b"")
-    terminal.answer(b"HTTP access token: ", b"the-token")
+    terminal.answer(b"OAuth 2 token): ", b"")
+    terminal.answer(b"OAuth 2 token with the admin permission: ", b"the-token")
     assert terminal.end() == 1
     assert b"the-token" not in terminal.shown
     assert server.received[0].headers["Authorization"] == "Bearer the-token"
