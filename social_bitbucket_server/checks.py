@@ -44,10 +44,14 @@ class _Settings:
         names = (f"{self.prefix}_{name}", setting_name(name), name)
         return next((full for full in names if full in self._settings), names[0])
 
+    def own_name(self, name: str) -> str:
+        """The full name that sets *name* for this backend alone. What other backends share stays as it is then."""
+        return f"{self.prefix}_{name}"
+
     @property
     def has_server(self) -> bool:
         """Whether the backend has a server of its own."""
-        return any(self._settings.get(f"{self.prefix}_{name}") for name in ("URL", "INTEGRATIONS"))
+        return any(self._settings.get(self.own_name(name)) for name in ("URL", "INTEGRATIONS"))
 
     def __getitem__(self, name: str) -> Any:
         return self._settings.get(self.name(name))
@@ -141,26 +145,35 @@ class _SettingsOfStrategy(Mapping[str, Any]):
 
 
 def _configured(settings: Mapping[str, Any]) -> Iterator[_Settings]:
-    """OAuth 1's settings, and OAuth 2's where it has a server."""
-    first, *others = (_Settings(settings, backend) for backend in _BACKENDS)
-    yield first
-    yield from (other for other in others if other.has_server)
+    """Yield the settings of each backend that has a server; OAuth 1's if none has, because code may look servers up."""
+    backends = [_Settings(settings, backend) for backend in _BACKENDS]
+    yield from [backend for backend in backends if backend.has_server] or backends[:1]
 
 
 def _association_by_email(settings: _Settings) -> None:
-    for step in settings["PIPELINE"] or ():
-        name = step if isinstance(step, str) else getattr(step, "__name__", "")
-        if name.rpartition(".")[2] == "associate_by_email":
-            raise UnsafeConfigurationError(
-                f"Take associate_by_email out of {settings.name('PIPELINE')}, because a Bitbucket Server can give its "
-                "accounts the e-mail address of anybody."
-            )
+    steps = list(settings["PIPELINE"] or ())
+    safe = [step for step in steps if _function_of(step) != "associate_by_email"]
+    if safe == steps:
+        return
+    because = "because a Bitbucket Server can give its accounts the e-mail address of anybody"
+    name, own = settings.name("PIPELINE"), settings.own_name("PIPELINE")
+    if name == own:
+        raise UnsafeConfigurationError(f"Take associate_by_email out of {own}, {because}.")
+    raise UnsafeConfigurationError(
+        f"Leave {name} to the other backends, and set {own} to its steps without associate_by_email, {because}: {safe}."
+    )
+
+
+def _function_of(step: Any) -> str:
+    """Return the name of a pipeline's *step*, which is a dotted path or a function."""
+    path = step if isinstance(step, str) else getattr(step, "__name__", "")
+    return path.rpartition(".")[2]
 
 
 def _certificates_unchecked(settings: _Settings) -> None:
     if settings["VERIFY_SSL"] is False:
         raise UnsafeConfigurationError(
-            f"Set {settings.name('VERIFY_SSL')} to True, or to the path of the CA certificate that issued the "
+            f"Set {settings.own_name('VERIFY_SSL')} to True, or to the path of the CA certificate that issued the "
             "server's, because without the check anybody on the way can log in as anybody."
         )
     integrations = settings["INTEGRATIONS"]
@@ -220,15 +233,15 @@ def _identity_space(integration_id: str, found: Any) -> tuple[str, str] | None:
 def _redirects_anywhere(settings: _Settings) -> None:
     if settings["SANITIZE_REDIRECTS"] is False:
         raise UnsafeConfigurationError(
-            f"Remove {settings.name('SANITIZE_REDIRECTS')}, because without the check a login link can lead to any "
-            "other site."
+            f"Set {settings.own_name('SANITIZE_REDIRECTS')} to True, because without the check a login link can "
+            "lead to any other site."
         )
 
 
 def _callback_by_host_header(settings: _Settings) -> None:
     if settings["INTEGRATIONS"] and not settings["CALLBACK_ORIGIN"]:
         raise UnsafeConfigurationError(
-            f"Set {settings.prefix}_CALLBACK_ORIGIN to the scheme and host of this application, such as "
+            f"Set {settings.own_name('CALLBACK_ORIGIN')} to the scheme and host of this application, such as "
             "https://app.example.com, because with several integrations the callback must not come from a request."
         )
     if settings["CALLBACK_ORIGIN"]:
@@ -243,16 +256,16 @@ def _callback_by_host_header(settings: _Settings) -> None:
 def _https_contradicted(settings: _Settings) -> None:
     if settings["REDIRECT_IS_HTTPS"] and str(settings["CALLBACK_ORIGIN"]).startswith("http:"):
         raise UnsafeConfigurationError(
-            f"Begin {settings.name('CALLBACK_ORIGIN')} with https:// and remove {settings.name('REDIRECT_IS_HTTPS')}, "
-            "because the callback takes its scheme from the origin alone."
+            f"Begin {settings.name('CALLBACK_ORIGIN')} with https://, or set {settings.own_name('REDIRECT_IS_HTTPS')} "
+            "to False, because the callback takes its scheme from the origin alone."
         )
 
 
 def _tokens_in_the_clear(settings: _Settings) -> None:
     if settings["STORE_ACCESS_TOKEN"] and not settings["KEY_RING"]:
         raise UnsafeConfigurationError(
-            f"Set {settings.prefix}_KEY_RING, or remove {settings.name('STORE_ACCESS_TOKEN')}, because access tokens "
-            "are kept sealed or not at all."
+            f"Set {settings.own_name('KEY_RING')}, or remove {settings.name('STORE_ACCESS_TOKEN')}, because access "
+            "tokens are kept sealed or not at all."
         )
 
 

@@ -38,7 +38,7 @@ _ERROR_MIDDLEWARE = (
     "social_bitbucket_server.django.middleware.LoginErrorMiddleware",
     "social_django.middleware.SocialAuthExceptionMiddleware",
 )
-_NEEDED_STEPS = ("social_details", "social_uid", "auth_allowed", "social_user")
+_NEEDED_STEPS = ("social_details", "social_uid", "social_user")
 _IDS = {
     "association_by_email": "E001",
     "certificates_unchecked": "E002",
@@ -211,34 +211,31 @@ def _cookies() -> Iterator[CheckMessage]:
 
 
 def _pipeline() -> Iterator[CheckMessage]:
-    name = next(
-        (
-            full
-            for full in (setting_name("bitbucket-server", "PIPELINE"), setting_name("PIPELINE"))
-            if hasattr(settings, full)
-        ),
-        None,
-    )
-    if name is None:
-        return
-    present = {step.rpartition(".")[2] for step in getattr(settings, name) or ()}
-    missing = [step for step in _NEEDED_STEPS if step not in present]
-    if missing:
-        places = [step for step in DEFAULT_AUTH_PIPELINE if step.rpartition(".")[2] in missing]
-        yield _error("E014", f"Add to {name}, in the order of social-core's own pipeline: {', '.join(places)}.")
+    for name in dict.fromkeys(map(_pipeline_of, sorted(_our_backends() or {BitbucketServerOAuth1.name}))):
+        present = {step.rpartition(".")[2] for step in getattr(settings, name, DEFAULT_AUTH_PIPELINE) or ()}
+        missing = [step for step in _NEEDED_STEPS if step not in present]
+        if missing:
+            places = [step for step in DEFAULT_AUTH_PIPELINE if step.rpartition(".")[2] in missing]
+            yield _error("E014", f"Add to {name}, in the order of social-core's own pipeline: {', '.join(places)}.")
+
+
+def _pipeline_of(backend: str) -> str:
+    """Return the full name of the setting that is the pipeline of *backend*."""
+    own = setting_name(backend, "PIPELINE")
+    return own if hasattr(settings, own) else setting_name("PIPELINE")
 
 
 def _transactions() -> Iterator[CheckMessage]:
     """What social_django's callback used up must stay so, also where it fails; ours sees to that itself."""
     atomic = {alias for alias, database in connections.settings.items() if database["ATOMIC_REQUESTS"]}
-    if not atomic or configuration.has_integrations_in_database():
+    if not atomic or configuration.has_integrations_in_database() or _has_middleware(_ERROR_MIDDLEWARE[0]):
         return
     _ = get_resolver().url_patterns  # urls.py is where the view is told
     if not atomic <= getattr(views.complete, "_non_atomic_requests", set()):
         yield _error(
             "E016",
-            "Call transaction.non_atomic_requests(social_django.views.complete) in urls.py, because ATOMIC_REQUESTS "
-            "takes back that a login is used up when it fails, and then it can be tried again.",
+            f"Add {_ERROR_MIDDLEWARE[0]} to MIDDLEWARE, which takes our logins alone out of ATOMIC_REQUESTS, because "
+            "that takes back that a login is used up when it fails, and then it can be tried again.",
         )
 
 
@@ -262,11 +259,16 @@ def _pages_of_failures() -> Iterator[CheckMessage]:
 
 def _are_stock_addresses_used() -> bool:
     """Whether logins by one of our backends begin at social_django's addresses."""
-    ours = {BitbucketServerOAuth1.name, BitbucketServerOAuth2.name}
+    ours = _our_backends()
     if configuration.has_integrations_in_database():
-        ours.remove(BitbucketServerOAuth1.name)
+        ours -= {BitbucketServerOAuth1.name}
+    return bool(ours) and _is_there(f"{urls.app_name}:begin", "x")
+
+
+def _our_backends() -> set[str]:
+    """Return which of our backends the project uses, by their names."""
     names = {getattr(import_string(path), "name", "") for path in settings.AUTHENTICATION_BACKENDS}
-    return bool(ours & names) and _is_there(f"{urls.app_name}:begin", "x")
+    return names & {BitbucketServerOAuth1.name, BitbucketServerOAuth2.name}
 
 
 def _wrapped_find() -> Iterator[CheckMessage]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import auth
 from django.http import Http404
@@ -29,16 +29,20 @@ class LoginErrorMiddleware(MiddlewareMixin):
     of logins elsewhere than at Bitbucket Servers are left to others."""
 
     def process_view(
-        self, request: HttpRequest, view: Callable[..., Any], _arguments: tuple[Any, ...], route: dict[str, Any]
+        self, request: HttpRequest, view: Callable[..., Any], arguments: tuple[Any, ...], route: dict[str, Any]
     ) -> HttpResponse | None:
-        """Let no login begin or come back by social_django's views with settings that stop a command."""
+        """Let no login begin or come back by social_django's views with settings that stop a command.
+
+        A login that comes back is finished here. Django would put the view into the transaction of ``ATOMIC_REQUESTS``,
+        and a login that failed would not be used up.
+        """
         if view not in _STOCK_VIEWS or route.get("backend") not in _BACKENDS:
             return None
         try:
             checks.refuse_unsafe_logins()
+            return cast("HttpResponse", view(request, *arguments, **route)) if view is views.complete else None
         except SocialAuthBaseException as error:
             return show_error(request, error)
-        return None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """The page, or nothing for all other errors."""

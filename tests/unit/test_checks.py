@@ -1,6 +1,8 @@
 """Settings that an application is not started with, and what it is told instead."""
 
+import ast
 import dataclasses
+import re
 
 import pytest
 from flask import Flask
@@ -64,10 +66,14 @@ def test_safe_settings_pass(settings):
 @pytest.mark.parametrize(
     ("settings", "names", "instead"),
     [
-        ({"SOCIAL_AUTH_PIPELINE": [BY_EMAIL]}, "SOCIAL_AUTH_PIPELINE", "Take associate_by_email out"),
+        (
+            {"SOCIAL_AUTH_PIPELINE": [BY_EMAIL]},
+            "Leave SOCIAL_AUTH_PIPELINE to",
+            f"set {OWN}PIPELINE to its steps without",
+        ),
         ({f"{OWN}PIPELINE": (associate_by_email,)}, f"{OWN}PIPELINE", "Take associate_by_email out"),
         ({f"{OWN}VERIFY_SSL": False}, f"{OWN}VERIFY_SSL", "the path of the CA certificate"),
-        ({"SOCIAL_AUTH_VERIFY_SSL": False}, "SOCIAL_AUTH_VERIFY_SSL", "the path of the CA certificate"),
+        ({"SOCIAL_AUTH_VERIFY_SSL": False}, f"Set {OWN}VERIFY_SSL", "the path of the CA certificate"),
         (
             {f"{OWN}INTEGRATIONS": {"one": {"verify": False}}, f"{OWN}CALLBACK_ORIGIN": ORIGIN},
             "integration one",
@@ -99,13 +105,13 @@ def test_safe_settings_pass(settings):
             "other and acme",
             "namespaces that differ in more than case",
         ),
-        ({"SOCIAL_AUTH_SANITIZE_REDIRECTS": False}, "SOCIAL_AUTH_SANITIZE_REDIRECTS", "Remove"),
+        ({"SOCIAL_AUTH_SANITIZE_REDIRECTS": False}, f"Set {OWN}SANITIZE_REDIRECTS to True", "any other site"),
         ({f"{OWN}INTEGRATIONS": dict}, f"{OWN}CALLBACK_ORIGIN", "such as https://app.example.com"),
         ({f"{OWN}INTEGRATIONS": {"one": {}}}, f"{OWN}CALLBACK_ORIGIN", "such as https://app.example.com"),
         ({f"{OWN}CALLBACK_ORIGIN": f"{ORIGIN}/x"}, f"{OWN}CALLBACK_ORIGIN", "scheme and host alone"),
         (
             {f"{OWN}CALLBACK_ORIGIN": "http://app.example", "SOCIAL_AUTH_REDIRECT_IS_HTTPS": True},
-            "SOCIAL_AUTH_REDIRECT_IS_HTTPS",
+            f"set {OWN}REDIRECT_IS_HTTPS to False",
             "Begin SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN with https://",
         ),
         ({f"{OWN}STORE_ACCESS_TOKEN": True}, f"{OWN}KEY_RING", "Set"),
@@ -146,8 +152,37 @@ def test_a_machine_that_forbids_sha1_stops_an_application_that_signs(monkeypatch
 
 
 def test_what_is_unsafe_for_both_ways_to_log_in_is_told_once():
-    settings = {"SOCIAL_AUTH_PIPELINE": [BY_EMAIL], "SOCIAL_AUTH_VERIFY_SSL": False, **OAUTH2}
-    assert [name for name, _ in unsafe_settings(settings)] == ["association_by_email", "certificates_unchecked"]
+    settings = {f"{OWN}URL": "https://h.example", **OAUTH2, "SOCIAL_AUTH_PATIENCE": "2"}
+    assert [name for name, _ in unsafe_settings(settings)] == ["limits_unusable"]
+
+
+OTHERS = {
+    "SOCIAL_AUTH_PIPELINE": [*DEFAULT_AUTH_PIPELINE[:6], BY_EMAIL, *DEFAULT_AUTH_PIPELINE[6:]],
+    "SOCIAL_AUTH_SANITIZE_REDIRECTS": False,
+    "SOCIAL_AUTH_VERIFY_SSL": False,
+    "SOCIAL_AUTH_REDIRECT_IS_HTTPS": True,
+}
+"""What another backend of the application may need."""
+
+
+@pytest.mark.parametrize("prefix", [OWN, f"{OWN}OAUTH2_"])
+def test_the_advice_is_safe_and_leaves_the_settings_of_other_backends_alone(prefix):
+    settings = OTHERS | {f"{prefix}URL": "https://h.example", f"{prefix}CALLBACK_ORIGIN": "http://app.example"}
+    sentences = [sentence for _, sentence in unsafe_settings(settings)]
+    assert len(sentences) == len(OTHERS)
+    advised = re.findall(rf"[Ss]et ({prefix}\w+) to (?:(True|False)|its steps .*(\[.*\]))", "\n".join(sentences))
+    own = {name: ast.literal_eval(value or steps) for name, value, steps in advised}
+    assert own[f"{prefix}PIPELINE"] == list(DEFAULT_AUTH_PIPELINE)
+    refuse_unsafe_settings(settings | own)
+
+
+def test_settings_of_oauth_1_count_only_where_it_has_a_server():
+    settings = {
+        f"{OWN}OAUTH2_URL": "https://h.example",
+        f"{OWN}OAUTH2_PIPELINE": [],
+        "SOCIAL_AUTH_PIPELINE": [BY_EMAIL],
+    }
+    refuse_unsafe_settings(settings)
 
 
 def test_settings_of_oauth_2_count_only_where_it_has_a_server():

@@ -28,7 +28,7 @@ ORIGIN = f"{OWN}CALLBACK_ORIGIN"
 BACKEND = "social_bitbucket_server.backends.BitbucketServerOAuth1"
 PEM = KeyPool().take().pem()
 BY_EMAIL = "social_core.pipeline.social_auth.associate_by_email"
-OLD_PIPELINE = [step for step in DEFAULT_AUTH_PIPELINE if not step.endswith(("auth_allowed", "social_user"))]
+OLD_PIPELINE = [step for step in DEFAULT_AUTH_PIPELINE if not step.endswith("social_user")]
 SAME_NAMESPACE = {
     name: {
         "url": f"https://{name}.example",
@@ -72,9 +72,10 @@ def test_a_host_on_this_machine_needs_no_secure_cookies():
 @pytest.mark.parametrize(
     ("number", "settings", "says"),
     [
-        ("E001", {"SOCIAL_AUTH_PIPELINE": [*DEFAULT_AUTH_PIPELINE, BY_EMAIL]}, "Take associate_by_email out"),
+        ("E001", {f"{OWN}PIPELINE": [*DEFAULT_AUTH_PIPELINE, BY_EMAIL]}, "Take associate_by_email out"),
+        ("E001", {"SOCIAL_AUTH_PIPELINE": [*DEFAULT_AUTH_PIPELINE, BY_EMAIL]}, f"set {OWN}PIPELINE to its steps"),
         ("E002", {f"{OWN}VERIFY_SSL": False}, "the path of the CA certificate"),
-        ("E003", {"SOCIAL_AUTH_SANITIZE_REDIRECTS": False}, "Remove SOCIAL_AUTH_SANITIZE_REDIRECTS"),
+        ("E003", {"SOCIAL_AUTH_SANITIZE_REDIRECTS": False}, f"Set {OWN}SANITIZE_REDIRECTS to True"),
         ("E004", {ORIGIN: None, f"{OWN}TEST_ADDRESSES": []}, f"Set {ORIGIN}"),
         ("E004", {ORIGIN: "https://app.example/x", f"{OWN}TEST_ADDRESSES": []}, "scheme and host alone"),
         ("E004", {ORIGIN: "https://[app.example", f"{OWN}TEST_ADDRESSES": []}, "scheme and host alone"),
@@ -92,7 +93,7 @@ def test_a_host_on_this_machine_needs_no_secure_cookies():
         ("E012", {"SESSION_COOKIE_SAMESITE": "Strict"}, "comes back from Bitbucket"),
         ("E013", {"SESSION_COOKIE_SAMESITE": "None"}, "other sites"),
         ("E013", {"SESSION_COOKIE_SAMESITE": False}, "other sites"),
-        ("E014", {"SOCIAL_AUTH_PIPELINE": OLD_PIPELINE}, "auth_allowed, social_core.pipeline.social_auth.social_user"),
+        ("E014", {"SOCIAL_AUTH_PIPELINE": OLD_PIPELINE}, "order of social-core's own pipeline: social_core"),
         ("E014", {f"{OWN}PIPELINE": []}, f"Add to {OWN}PIPELINE"),
         ("E015", {f"{OWN}INTEGRATIONS": SAME_NAMESPACE}, "different namespaces"),
         ("E019", {f"{OWN}INTEGRATIONS": SIMILAR_NAMESPACES}, "namespaces that differ in more than case"),
@@ -194,10 +195,24 @@ def test_one_server_needs_neither_origin_nor_key_ring():
 def test_the_callback_of_one_server_must_be_no_single_transaction(monkeypatch):
     one_server = ONE_SERVER
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
-    assert found() == {}
+    assert found() == found(**one_server) == {}
+    one_server["MIDDLEWARE"] = [*MIDDLEWARE, "social_django.middleware.SocialAuthExceptionMiddleware"]
     assert set(found(**one_server)) == {"E016"}
     monkeypatch.setattr(views.complete, "_non_atomic_requests", {"default"}, raising=False)
     assert found(**one_server) == {}
+
+
+def test_a_pipeline_may_let_everybody_in():
+    without = [step for step in DEFAULT_AUTH_PIPELINE if not step.endswith("auth_allowed")]
+    assert found(SOCIAL_AUTH_PIPELINE=without) == {}
+
+
+def test_the_pipeline_of_the_backend_in_use_is_looked_at():
+    oauth2 = ["social_bitbucket_server.backends.BitbucketServerOAuth2"]
+    settings = {f"{OWN}OAUTH2_PIPELINE": OLD_PIPELINE, "SOCIAL_AUTH_PIPELINE": DEFAULT_AUTH_PIPELINE}
+    assert found(**settings) == {}
+    said = found(**settings, AUTHENTICATION_BACKENDS=oauth2)
+    assert said["E014"].startswith(f"Add to {OWN}OAUTH2_PIPELINE, ")
 
 
 def test_integrations_from_elsewhere_need_no_key_ring():
