@@ -18,6 +18,7 @@ from social_core.exceptions import (
 )
 from werkzeug.exceptions import HTTPException
 
+from social_bitbucket_server.error_page import reference
 from social_bitbucket_server.problems import PROBLEMS, Problem, Who, http_status, when_to_try_again
 
 from . import access, audit, database, people
@@ -134,7 +135,7 @@ def handle_errors(app: Flask) -> None:
 def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
     """A login that did not succeed. Nothing that Bitbucket or the browser sent is shown."""
     database.session.rollback()
-    make_reference()
+    make_reference(reference(error))
     problem = error.context.get("problem", "")
     audit.record(
         _event(problem),
@@ -256,9 +257,9 @@ def _words_for(error: SocialAuthBaseException) -> Words:
     return words_of(problem)
 
 
-def make_reference() -> str:
-    """A number for a person to quote; what this request writes down carries it, too."""
-    g.reference = secrets.token_hex(4).upper()
+def make_reference(number: str = "") -> str:
+    """A number for a person to quote, a new one unless *number* is one; what this request writes down carries it."""
+    g.reference = number or secrets.token_hex(4).upper()
     return str(g.reference)
 
 

@@ -32,7 +32,7 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
     except SocialAuthBaseException as error:
         database.session.rollback()
         problem = error.context.get("problem", "")
-        result |= {"problem": problem or error.code, "reference": make_reference()}
+        result |= {"problem": problem or error.code, "reference": make_reference(bitbucket.reference(error))}
         outcome = "interrupted" if problem == "login_declined" else "failed"
         if moves.is_tried():
             result["tried"] = tried or ""

@@ -6,6 +6,7 @@ Each stage sends no more than it must, and the next begins only where the one be
 from __future__ import annotations
 
 import re
+import secrets
 import socket
 import ssl
 import time

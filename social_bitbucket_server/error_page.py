@@ -3,15 +3,11 @@ part: it comes as text with its status and headers."""
 
 from __future__ import annotations
 
-import logging
-import secrets
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from social_core.exceptions import AuthConfigurationError
-
-from .problems import PROBLEMS, Who, http_status, problem_to_show, setting_to_show, when_to_try_again
+from .problems import Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +15,6 @@ if TYPE_CHECKING:
     from social_core.exceptions import SocialAuthBaseException
 
 __all__ = ["ErrorPage", "error_page", "reference"]
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +50,9 @@ def error_page(error: SocialAuthBaseException, login_page: str = "/") -> ErrorPa
 
 
 def reference(error: SocialAuthBaseException) -> str:
-    """A number for the person to quote, written to the log together with what happened, which names no person and
-    holds no secret."""
-    number = secrets.token_hex(4)
-    problem = error.context.get("problem", "-")
-    _LOG.warning("login failed: reference=%s problem=%s code=%s stage=%s", number, problem, error.code, error.stage)
-    if problem in PROBLEMS and isinstance(error, AuthConfigurationError):
-        _LOG.warning("reference=%s: %s", number, error.detail)
-    return number
+    """A number for the person to quote, under which the log says what happened; it names no person and holds no
+    secret."""
+    return reference_of(error)
 
 
 _PAGE = """\

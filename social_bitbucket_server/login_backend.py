@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import time
+import traceback
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -15,7 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from social_core.backends.base import ResponseT_co
 from social_core.backends.oauth import OAuthAuth
-from social_core.exceptions import AuthAssociationError, AuthConfigurationError, ErrorStage
+from social_core.exceptions import AuthConfigurationError, ErrorStage, SocialAuthBaseException
 from social_core.utils import setting_name, setting_url, user_is_active, user_is_authenticated
 
 from .admission import Admission
@@ -23,15 +25,16 @@ from .bulkhead import CALLBACK, WHOLE, Budget, Limits, Share, bulkhead_of
 from .checks import refuse_unsafe_login
 from .configuration import SINGLE_INTEGRATION_ID, base_url, callback_origin, setting_of_field
 from .integration import AnyIntegration
+from .new_accounts import is_named_by_email
 from .pending import LONGEST_PERSON, PendingLogin, PendingLogins
-from .problems import BitbucketServerError
+from .problems import BitbucketServerError, reference_of
 from .secret import Secret, opaque
 from .tokens import EXTRA_DATA_KEY, IdentityToken, StoredToken, reseal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from social_core.storage import UserMixin, UserProtocol
+    from social_core.storage import PartialMixin, UserMixin, UserProtocol
 
     from .client import AccessToken, PersonalClient
     from .key_ring import KeyRing
@@ -42,9 +45,27 @@ if TYPE_CHECKING:
 IntegrationT = TypeVar("IntegrationT", bound=AnyIntegration)
 AnswerT = TypeVar("AnswerT")
 
+_LOG = logging.getLogger(__name__)
 _DJANGO = "social_django.storage"
 _TOKEN = re.compile(r"[!-~]{1,255}")
 _ABOUT_SETTINGS = frozenset({"ca_certificate_invalid", "key_ring_invalid", "setting_invalid", "setting_missing"})
+_OWN_STEPS = {
+    f"social_core.pipeline.user.{name}": f"social_bitbucket_server.pipeline.{name}"
+    for name in ("create_user", "user_details")
+}
+_ANSWERS = frozenset(
+    {
+        "aiohttp.web_exceptions.HTTPException",
+        "django.core.exceptions.BadRequest",
+        "django.core.exceptions.PermissionDenied",
+        "django.core.exceptions.SuspiciousOperation",
+        "django.http.response.Http404",
+        "pyramid.httpexceptions.HTTPException",
+        "starlette.exceptions.HTTPException",
+        "werkzeug.exceptions.HTTPException",
+    }
+)
+"""The errors by which frameworks answer a request; a step may raise one on purpose."""
 
 
 class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT]):
@@ -384,7 +405,8 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
                 stored = StoredToken.granted(access_token, integration, self._scope_for(integration))
                 response[EXTRA_DATA_KEY] = stored.seal(self._key_ring(), integration, response["uid"])
         kwargs.update(response=response, integration_id=integration.id, integration_configuration=configuration)
-        person = self._person(*args, **kwargs)
+        with self._failed_steps():
+            person = self._person(*args, **kwargs)
         with self._problems("pipeline"):
             self._refuse_the_inactive(person)
         return person
@@ -393,11 +415,51 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """What core's pipeline returns."""
         try:
             return self.strategy.authenticate(self, *args, **kwargs)
-        except AuthAssociationError:
-            if kwargs.get("user") is not None:
+        except SocialAuthBaseException as error:
+            if kwargs.get("user") is not None or not self._has_lost_a_race(error, kwargs["response"]["uid"]):
                 raise
         # Of two first logins of one person at once, one makes the account, and now the other one finds it.
         return self.strategy.authenticate(self, *args, **kwargs)
+
+    def _has_lost_a_race(self, error: SocialAuthBaseException, uid: str) -> bool:
+        """Return whether the database refused what another login had just written: this identity, or the user name."""
+        cause = error.__cause__ or error.__context__
+        if cause is None or not self.strategy.storage.is_integrity_error(cause):
+            return False
+        users = self.strategy.storage.user
+        is_about_the_name = error.code == "username_in_use" and not is_named_by_email(users)
+        return is_about_the_name or users.get_social_auth(self.name, uid) is not None
+
+    def pipeline(
+        self, pipeline: Sequence[str], pipeline_index: int = 0, *args: Any, **kwargs: Any
+    ) -> UserProtocol | ResponseT_co | None:
+        """Run the steps of *pipeline*; where core has one that fails at odd columns of users, run ours instead."""
+        steps = [_OWN_STEPS.get(step, step) for step in pipeline]
+        return super().pipeline(steps, pipeline_index, *args, **kwargs)
+
+    def continue_pipeline(self, partial: PartialMixin) -> UserProtocol | ResponseT_co | None:
+        """Go on with a pipeline that was halted. Raises what :meth:`do_auth` raises after the person is known."""
+        with self._failed_steps():
+            return super().continue_pipeline(partial)
+
+    @contextmanager
+    def _failed_steps(self) -> Iterator[None]:
+        """Turn whatever a step of the pipeline raises into ``step_failed``, but for core's errors and those by which a
+        framework answers. The log says where it was, without the error's text: that may be about a person."""
+        try:
+            yield
+        except SocialAuthBaseException as error:
+            if error.code == "username_in_use" and is_named_by_email(self.strategy.storage.user):
+                raise BitbucketServerError("email_in_use").as_social_error(self, "pipeline") from None
+            raise
+        except Exception as error:
+            if _ANSWERS.intersection(f"{each.__module__}.{each.__qualname__}" for each in type(error).__mro__):
+                raise
+            failed = BitbucketServerError("step_failed", f"It raised {type(error).__qualname__}.")
+            failure = failed.as_social_error(self, "pipeline")
+            place = "".join(traceback.format_tb(error.__traceback__))
+            _LOG.error("reference=%s: %s at\n%s", reference_of(failure), type(error).__qualname__, place)
+            raise failure from None
 
     def run_authentication(self, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Run core's pipeline while the integration is the one that the login began with.

@@ -1,11 +1,13 @@
-"""Steps that an application may add to its social-core pipeline."""
+"""Steps of a pipeline: one that an application may add, and those that take the place of core's of the same name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from social_core.exceptions import AuthConfigurationError
+from social_core.exceptions import AuthConfigurationError, SocialAuthBaseException
+from social_core.pipeline import user as core_steps
 
+from . import new_accounts
 from .configuration import configured_backend
 from .login_backend import LoginBackend
 from .problems import BitbucketServerError
@@ -13,6 +15,7 @@ from .problems import BitbucketServerError
 if TYPE_CHECKING:
     from social_core.backends.base import BaseAuth
     from social_core.storage import UserMixin, UserProtocol
+    from social_core.strategy import BaseStrategy
 
 _OTHER = {"bitbucket-server": "bitbucket-server-oauth2", "bitbucket-server-oauth2": "bitbucket-server"}
 
@@ -46,6 +49,53 @@ def associate_by_bitbucket_identity(
     if known.user != user:
         raise BitbucketServerError("identity_in_use").as_social_error(backend, "pipeline")
     return None
+
+
+def create_user(
+    strategy: BaseStrategy[object],
+    details: dict[str, Any],
+    backend: BaseAuth[object],
+    user: UserProtocol | None = None,
+    *args: Any,
+    **kwargs: Any,
+) -> dict[str, Any] | None:
+    """Make an account as core's step does, with names that are cut to their columns.
+
+    Raises the social errors of ``email_missing``, before anything is made, and ``account_refused``.
+    """
+    users = strategy.storage.user
+    if user is None and not details.get("email") and new_accounts.needs_email(users):
+        raise BitbucketServerError("email_missing", claim="email").as_social_error(backend, "pipeline")
+    try:
+        made: dict[str, Any] | None = core_steps.create_user(
+            strategy, _fitting(strategy, details, backend), backend, user, *args, **kwargs
+        )
+    except SocialAuthBaseException:
+        raise
+    except Exception as error:
+        if not strategy.storage.is_integrity_error(error):
+            raise
+        column = new_accounts.refused_column(error)
+        reason = f"The column {column} must have a value." if column else ""
+        raise BitbucketServerError("account_refused", reason).as_social_error(backend, "pipeline") from error
+    return made
+
+
+def user_details(
+    strategy: BaseStrategy[object],
+    details: dict[str, Any],
+    backend: BaseAuth[object],
+    user: UserProtocol | None = None,
+    *args: Any,
+    **kwargs: Any,
+) -> None:
+    """Update an account as core's step does, with names that are cut to their columns."""
+    core_steps.user_details(strategy, _fitting(strategy, details, backend), backend, user, *args, **kwargs)
+
+
+def _fitting(strategy: BaseStrategy[object], details: dict[str, Any], backend: BaseAuth[object]) -> dict[str, Any]:
+    attributes = cast("dict[str, str]", backend.setting("USER_FIELD_MAPPING") or {})
+    return new_accounts.fitting(details, strategy.storage.user, attributes)
 
 
 def _identity_by_other_oauth(backend: LoginBackend[Any, Any], uid: str, integration_id: str) -> UserMixin | None:

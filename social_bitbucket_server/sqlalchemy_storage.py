@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from social_core.exceptions import AuthAssociationError
+from social_core.exceptions import AuthAssociationError, SocialAuthBaseException
 from social_core.storage import (
     AssociationMixin,
     BaseStorage,
@@ -65,6 +65,21 @@ def _unique_values(user: Any) -> Iterator[dict[str, Any]]:
         # Nothing is the same as NULL.
         if given and all(value is not None or _has_default(column) for column, value in values.items()):
             yield given
+
+
+def _column(user_class: type[Any], attribute: str) -> Any:
+    """Return the column behind *attribute* of a user, or ``None``."""
+    mapped = cast("Any", inspect(user_class)).column_attrs.get(attribute)
+    return None if mapped is None else mapped.columns[0]
+
+
+def _conflict(taken: Iterable[str]) -> SocialAuthBaseException:
+    """Return what says that another user has the same values of the attributes *taken*."""
+    for attribute, code in (("username", "username_in_use"), ("email", "email_in_use")):
+        if attribute in taken:
+            return AuthAssociationError(code=code, stage="pipeline")
+    reason = f"Another account has the same {' and '.join(taken)}."
+    return BitbucketServerError("account_refused", reason).as_social_error(None, "pipeline")
 
 
 def _has_default(column: Any) -> bool:
@@ -154,6 +169,18 @@ def make_storage(
             return cast("int", getattr(user_table.c.username.type, "length", None) or 255)
 
         @classmethod
+        def column_length(cls, attribute: str) -> int | None:
+            """Return how many characters *attribute* of a user takes; ``None`` where nothing says."""
+            column = _column(user_class, attribute)
+            return None if column is None else getattr(column.type, "length", None)
+
+        @classmethod
+        def needs_email(cls) -> bool:
+            """Return whether no user can be made without an e-mail address."""
+            column = _column(user_class, "email")
+            return column is not None and not column.nullable and not _has_default(column)
+
+        @classmethod
         def allowed_to_disconnect(
             cls, user: UserProtocol, backend_name: str, association_id: int | None = None
         ) -> bool:
@@ -184,9 +211,10 @@ def make_storage(
                 session.flush()
             except IntegrityError as error:
                 session.rollback()
-                if not any(cls.user_exists(**values) for values in _unique_values(user)):
+                taken = next((values for values in _unique_values(user) if cls.user_exists(**values)), None)
+                if taken is None:
                     raise
-                raise AuthAssociationError(code="username_in_use", stage="pipeline") from error
+                raise _conflict(taken) from error
             return user
 
         @classmethod

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.db import DatabaseError, router, transaction
 from django.http import HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.urls import get_script_prefix, reverse
@@ -14,15 +15,16 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
 from social_core.exceptions import AuthCanceled, SocialAuthBaseException
 
-from ..problems import Who, http_status, problem_to_show, setting_to_show, when_to_try_again
+from ..problems import Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
 from . import events
-from .models import Happening
+from .models import Event, Happening
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from .models import AbstractIntegration
 
+_LOG = logging.getLogger(__name__)
 _MIXED_UP = frozenset({"login_mixed_up", "token_of_another_login"})
 
 
@@ -43,15 +45,8 @@ def show_error(
 ) -> HttpResponse:
     """The page ``social_bitbucket_server/error.html`` for a login that failed; a declined one goes back to the
     integration's login page. Writes down what happened."""
-    reference = secrets.token_hex(4).upper()
-    problem = error.context.get("problem", "")
-    events.record(
-        Happening.LOGIN_MIXUP if problem in _MIXED_UP else Happening.LOGIN_FAILURE,
-        integration_id=integration.pk if integration is not None else "",
-        problem=problem or error.code or "",
-        stage=error.stage or "",
-        reference=reference,
-    )
+    reference = reference_of(error)
+    _write_down(error, integration, reference)
     login_page = _login_page(integration)
     is_connecting = error.context.get("facts", {}).get("purpose") == "connect"
     if isinstance(error, AuthCanceled) and integration is not None and not is_connecting:
@@ -64,6 +59,22 @@ def show_error(
     for name, value in when_to_try_again(error).items():
         response[name] = value
     return response
+
+
+def _write_down(error: SocialAuthBaseException, integration: AbstractIntegration | None, reference: str) -> None:
+    """Record the event. The person gets the page also if the database takes no event, such as before ``migrate``."""
+    problem = error.context.get("problem", "")
+    try:
+        with transaction.atomic(using=router.db_for_write(Event)):
+            events.record(
+                Happening.LOGIN_MIXUP if problem in _MIXED_UP else Happening.LOGIN_FAILURE,
+                integration_id=integration.pk if integration is not None else "",
+                problem=problem or error.code or "",
+                stage=error.stage or "",
+                reference=reference,
+            )
+    except DatabaseError as reason:
+        _LOG.error("no event was written for reference=%s: %s", reference, reason)
 
 
 def words_for(error: SocialAuthBaseException) -> Words:

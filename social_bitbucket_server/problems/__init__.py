@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from social_core.exceptions import (
     AuthAssociationError,
+    AuthCanceled,
     AuthConfigurationError,
     AuthInputError,
     AuthPolicyError,
@@ -32,9 +35,12 @@ __all__ = [
     "Who",
     "http_status",
     "problem_to_show",
+    "reference_of",
     "setting_to_show",
     "when_to_try_again",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 PROBLEMS: dict[str, Problem] = {
     problem.code: problem for table in (settings, reaching, oauth, login) for problem in table.PROBLEMS
@@ -93,7 +99,17 @@ class BitbucketServerError(ValueError):
         )
 
     def as_social_error(self, backend: BaseAuth[object] | None, stage: ErrorStage) -> SocialAuthBaseException:
-        """The same problem in social-core's family, with our code and remedy in its ``context``."""
+        """Return the same problem in social-core's family, with our code, remedy and a ``reference`` number in its
+        ``context``.
+
+        It is written to the log here, because applications catch such errors in ways of their own, and core's text says
+        neither problem nor setting.
+        """
+        reference = secrets.token_hex(4).upper()
+        name = self.setting or self.parameter or self.claim or "-"
+        level = logging.INFO if self.problem.family is AuthCanceled else logging.WARNING
+        what = "login failed: reference=%s problem=%s stage=%s name=%s: %s"
+        _LOG.log(level, what, reference, self.code, stage, name, self)
         return self.problem.family(
             backend,
             str(self),
@@ -109,6 +125,7 @@ class BitbucketServerError(ValueError):
                 "who": self.problem.who.value,
                 "setting": self.setting,
                 "facts": self.facts,
+                "reference": reference,
             },
         )
 
@@ -148,14 +165,27 @@ def setting_to_show(error: SocialAuthBaseException) -> str:
     return str(error.context.get("setting", "")) if is_shown else ""
 
 
+def reference_of(error: SocialAuthBaseException) -> str:
+    """Return the number for the person to quote, under which the log says what happened.
+
+    It names no person and holds no secret. An error of social-core's own gets its number, and its line in the log,
+    here.
+    """
+    if "reference" not in error.context:
+        error.context["reference"] = secrets.token_hex(4).upper()
+        what = "login failed: reference=%s code=%s stage=%s name=%s"
+        _LOG.warning(what, error.context["reference"], error.code, error.stage, error.parameter or error.claim or "-")
+    return str(error.context["reference"])
+
+
 def problem_to_show(error: SocialAuthBaseException) -> Problem | None:
-    """What a page says about *error*; ``None`` where it is none of ours.
+    """What a page says about *error*, also where social-core raised it; ``None`` where no problem says it.
 
     Whoever enters a server's address for their organization learns nothing about networks that this application may not
     reach: what is there looks like what does not exist. Where the operator chose the one server, it is named. Of logins
     that are not under way nobody learns why.
     """
-    code = error.context.get("problem", "")
+    code = error.context.get("problem") or _PROBLEMS_OF_CORE.get(error.code, "")
     if isinstance(error, AuthSessionError) and error.code != "user_mismatch":
         code = "login_not_pending"
     if isinstance(error, AuthConfigurationError) and error.parameter == "base_url":
@@ -165,6 +195,21 @@ def problem_to_show(error: SocialAuthBaseException) -> Problem | None:
 
 _SECONDS_TO_WAIT = 60
 _SECONDS_IN_TURN = 5
+_PROBLEMS_OF_CORE = {
+    "authentication_disallowed": "person_refused",
+    "membership_required": "person_refused",
+    "authorization_declined": "login_declined",
+    "email_in_use": "email_in_use",
+    "email_verification_rejected": "email_unconfirmed",
+    "identifier_migration_conflict": "account_conflict",
+    "identity_in_use": "identity_in_use",
+    "username_in_use": "username_in_use",
+    "missing_setting": "setting_missing",
+    "invalid_setting": "setting_invalid",
+    "missing_parameter": "callback_parameter_missing",
+    "invalid_parameter": "callback_parameter_invalid",
+}
+"""What social-core and its pipelines raise themselves, by their code."""
 _STATUS_BY_FAMILY: dict[type[SocialAuthBaseException], int] = {
     AuthInputError: 400,
     AuthSessionError: 400,

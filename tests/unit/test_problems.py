@@ -9,11 +9,13 @@ from social_core.exceptions import (
     AuthAssociationError,
     AuthCanceled,
     AuthConfigurationError,
+    AuthCredentialError,
     AuthInputError,
     AuthPolicyError,
     AuthProviderError,
     AuthResponseError,
     AuthSessionError,
+    AuthUnknownError,
 )
 
 import social_bitbucket_server
@@ -23,6 +25,7 @@ from social_bitbucket_server.problems import (
     Problem,
     http_status,
     problem_to_show,
+    reference_of,
     when_to_try_again,
 )
 
@@ -30,7 +33,7 @@ REPOSITORY = Path(__file__).parents[2]
 SOURCE = "\n".join(
     path.read_text()
     for path in Path(social_bitbucket_server.__file__).parent.rglob("*.py")
-    if not {"problems", "sandbox"} & set(path.parts)
+    if "sandbox" not in path.parts and (path.parent.name != "problems" or path.name == "__init__.py")
 )
 
 
@@ -122,8 +125,53 @@ def test_the_operators_one_server_is_named():
     assert problem_to_show(error) is PROBLEMS["invalid_base_url"]
 
 
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (AuthPolicyError(), "person_refused"),
+        (AuthPolicyError(code="membership_required"), "person_refused"),
+        (AuthAssociationError(), "identity_in_use"),
+        (AuthAssociationError(code="email_in_use"), "email_in_use"),
+        (AuthAssociationError(code="username_in_use"), "username_in_use"),
+        (AuthAssociationError(code="identifier_migration_conflict"), "account_conflict"),
+        (AuthCredentialError(code="email_verification_rejected"), "email_unconfirmed"),
+        (AuthConfigurationError(code="missing_setting"), "setting_missing"),
+        (AuthConfigurationError(parameter="base_url"), "connection_failed"),
+        (AuthSessionError(), "login_not_pending"),
+        (AuthInputError(code="missing_parameter"), "callback_parameter_missing"),
+        (AuthCanceled(), "login_declined"),
+    ],
+)
+def test_what_social_core_refuses_itself_has_a_page(error, shown):
+    assert problem_to_show(error) is PROBLEMS[shown]
+
+
+def test_an_error_says_problem_setting_and_reason_in_the_log_where_it_is_made(caplog):
+    reason = BitbucketServerError("setting_missing", "It is the integration's url.", parameter="URL")
+    error = reason.as_social_error(None, "begin")
+    (line,) = caplog.messages
+    for part in ("problem=setting_missing", "name=URL", "stage=begin", "It is the integration's url."):
+        assert part in line
+    assert f"reference={reference_of(error)} " in line
+    assert len(caplog.messages) == 1
+
+
+def test_an_error_of_social_cores_own_is_in_the_log_once(caplog):
+    error = AuthPolicyError(stage="pipeline")
+    assert reference_of(error) == reference_of(error)
+    assert caplog.messages == [
+        f"login failed: reference={reference_of(error)} code=authentication_disallowed stage=pipeline name=-"
+    ]
+
+
+def test_a_login_that_was_declined_is_no_warning(caplog):
+    caplog.set_level("INFO")
+    BitbucketServerError("login_declined").as_social_error(None, "callback")
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
 def test_an_error_of_others_has_no_problem():
-    assert problem_to_show(AuthCanceled(None)) is None
+    assert problem_to_show(AuthUnknownError(None)) is None
 
 
 @pytest.mark.parametrize(

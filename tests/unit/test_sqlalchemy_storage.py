@@ -4,7 +4,7 @@ import time
 
 import pytest
 from openid.association import Association
-from social_core.exceptions import AuthAssociationError, AuthConfigurationError
+from social_core.exceptions import AuthAssociationError, AuthConfigurationError, SocialAuthBaseException
 from sqlalchemy import Index, String, UniqueConstraint, create_engine, null, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import IntegrityError
@@ -220,8 +220,9 @@ def test_a_column_that_must_not_be_empty_is_no_user_name_in_use(other_app):
 def test_what_else_may_be_there_once_is_refused_as_a_user_name_is(other_app):
     user = other_app.storage.user
     user.changed(user.create_user(username="jane", email="jane@example.com", company="Acme"))
-    with pytest.raises(AuthAssociationError):
+    with pytest.raises(AuthAssociationError) as caught:
         user.create_user(username="joe", email="jane@example.com", company="Acme")
+    assert caught.value.code == "email_in_use"
 
 
 class Tenants:
@@ -269,8 +270,9 @@ def test_what_may_be_there_once_together_is_refused_as_a_user_name_is(tenants, f
     user = tenants.storage.user
     user.changed(user.create_user(**first))
     if is_refused:
-        with pytest.raises(AuthAssociationError):
+        with pytest.raises(SocialAuthBaseException) as caught:
             user.create_user(**second)
+        assert (caught.value.code == "username_in_use") == ("floor" not in first)
     else:
         user.changed(user.create_user(**second))
     assert user.user_exists(**first)
@@ -281,6 +283,25 @@ def test_the_same_user_name_elsewhere_does_not_hide_what_is_wrong(tenants):
     user.changed(user.create_user(username="jane", tenant="globex", floor=1))
     with pytest.raises(IntegrityError, match="desk"):
         user.create_user(username="jane", tenant="initech", desk_number=null())
+
+
+def test_columns_say_how_long_a_name_may_be_and_whether_an_address_is_needed(app, other_app):
+    class Base(DeclarativeBase): ...
+
+    class Customer(Base):
+        __tablename__ = "customers"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        username: Mapped[str]
+        email: Mapped[str] = mapped_column(String(80))
+
+    user = make_storage(Base, Customer, app.session).user
+    assert (user.column_length("email"), user.column_length("username"), user.column_length("other")) == (
+        80,
+        None,
+        None,
+    )
+    assert user.needs_email()
+    assert not app.storage.user.needs_email()
 
 
 def test_users_are_found_and_changed(app, storage, jane):

@@ -3,6 +3,7 @@
 import re
 import threading
 from contextlib import ExitStack
+from html import unescape
 from typing import ClassVar
 
 import pytest
@@ -20,6 +21,7 @@ from social_django.models import UserSocialAuth
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.django.models import Event
+from social_bitbucket_server.problems import PROBLEMS
 from tests.frameworks.django.conftest import Visitor, newest_event
 
 pytestmark = pytest.mark.usefixtures("single")
@@ -78,6 +80,41 @@ def test_a_declined_login_ends_in_a_page_with_remedy_and_reference(person, singl
     page = person.come_back(single, allow=False)
     assert "Access was declined in Bitbucket." in page.content.decode()
     assert f"Reference {newest_event().reference}" in page.content.decode()
+
+
+def test_a_failed_login_has_its_page_before_the_tables_are_made(person, single, caplog):
+    with connection.schema_editor() as editor:
+        editor.delete_model(Event)
+    single.faults.server_error = True
+    page = person.begin()
+    assert page.status_code == 502
+    (reference,) = re.findall(r"Reference (\w+)", page.content.decode())
+    assert f"no event was written for reference={reference}" in caplog.text
+
+
+def test_who_catches_errors_in_another_way_finds_problem_setting_and_reason_in_the_log(person, single, caplog):
+    without = [name for name in settings.MIDDLEWARE if not name.endswith("LoginErrorMiddleware")]
+    missing = {"SOCIAL_AUTH_BITBUCKET_SERVER_KEY": ""}
+    with override_settings(MIDDLEWARE=without, **missing), pytest.raises(AuthConfigurationError) as caught:
+        person.begin()
+    assert "problem=setting_missing" in caplog.text
+    assert "name=consumer_key" in caplog.text
+    assert caught.value.context["reference"] in caplog.text
+
+
+REFUSED_BY_CORE = [
+    ({"SOCIAL_AUTH_WHITELISTED_DOMAINS": ["company.example"]}, 403, "person_refused"),
+    ({"SOCIAL_AUTH_WHITELISTED_EMAILS": ["joe@company.example"]}, 403, "person_refused"),
+]
+
+
+@pytest.mark.parametrize(("lists", "status", "problem"), REFUSED_BY_CORE)
+def test_what_social_core_refuses_has_a_page_of_its_own(person, single, lists, status, problem):
+    with override_settings(**lists):
+        page = person.come_back(single)
+    assert page.status_code == status
+    assert PROBLEMS[problem].title in unescape(page.content.decode())
+    assert not get_user_model().objects.exists()
 
 
 def test_a_login_declined_elsewhere_is_none_of_our_pages(settings_with_github):
