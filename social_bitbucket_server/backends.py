@@ -176,7 +176,7 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
     """
 
     name = "bitbucket-server-oauth2"
-    title = "Bitbucket Server"
+    title = "Bitbucket Server (OAuth 2)"
     LOGIN_PARAMETER = "state"
 
     def configured_integration(self, integration_id: str) -> OAuth2Integration | None:

@@ -241,7 +241,7 @@ def recheck(identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep)
 def _begun(backend: LoginBackend[Response, Any]) -> Response:
     """Where an abandoned login wanted to go is no matter of this one's."""
     session.pop("next", None)
-    return do_auth(backend)
+    return do_auth(backend, user=_person() if backend.setting("CONNECT_LOGGED_IN", False) else None)
 
 
 def _refuse_head() -> None:
@@ -291,6 +291,13 @@ def _routes(blueprint: str, backend: str) -> Blueprint:
         check_csrf()
         return begin(callback_path(integration or request.form.get("integration") or None), backend)
 
+    @routes.get(f"/login/{backend}/", defaults={"integration": None}, endpoint="page")
+    @routes.get(f"/login/{backend}/<integration>/", endpoint="page")
+    def page_with_button(integration: str | None) -> ResponseReturnValue:
+        chosen = integration or request.args.get("integration") or None
+        form = button(integration=chosen, next=request.args.get("next"), backend=backend)
+        return render_template_string(_PAGE, button=form), _HEADERS_OF_PAGE
+
     @routes.get(f"/complete/{backend}/", defaults={"integration": None}, endpoint="complete")
     @routes.get(f"/complete/{backend}/<integration>/", endpoint="complete")
     def complete_login(integration: str | None) -> Response:
@@ -310,6 +317,7 @@ class BitbucketServer:
 
     - ``POST /login/bitbucket-server/`` and ``…/<integration>/`` begin (endpoint ``bitbucket_server.begin``); the form
       needs a ``csrf_token`` and may say in ``next`` where to go afterwards.
+    - ``GET`` of these addresses is a page with that form, for links that should have been one.
     - ``GET /complete/bitbucket-server/`` and ``…/<integration>/`` is where a login comes back to.
 
     Where OAuth 2 is configured, there are the same at ``/login/bitbucket-server-oauth2/`` and
@@ -386,22 +394,29 @@ def _refuse_strict_cookies(app: Flask) -> None:
 
 
 def button(
-    label: str = "Log in with Bitbucket",
+    label: str = "",
     integration: str | None = None,
     next: str | None = None,  # noqa: A002  # the field's name
     backend: str = BitbucketServerOAuth1.name,
 ) -> Markup:
     """A form with a button that begins a login with *backend*, at *integration* where there are many, and goes to the
-    path *next* afterwards."""
+    path *next* afterwards. Without a *label* the button says "Log in with Bitbucket", and where an application has both
+    backends, which OAuth it is if it is OAuth 2."""
     return Markup(  # noqa: S704  # the template escapes
         render_template_string(
             _BUTTON,
             action=url_for(f"{_BLUEPRINTS[backend]}.begin", integration=integration),
-            label=label,
+            label=label or _label(backend),
             next=next,
             csrf=generate_csrf,
         )
     )
+
+
+def _label(backend: str) -> str:
+    own = setting_name(BitbucketServerOAuth1.name)
+    has_both = any(current_app.config.get(f"{own}_{name}") for name in ("URL", "INTEGRATIONS"))
+    return "Log in with Bitbucket" + (" (OAuth 2)" if has_both and backend == BitbucketServerOAuth2.name else "")
 
 
 def show_error(error: SocialAuthBaseException) -> ResponseReturnValue:
@@ -413,6 +428,25 @@ def show_error(error: SocialAuthBaseException) -> ResponseReturnValue:
     return page.body, page.status, dict(page.headers)
 
 
+_HEADERS_OF_PAGE = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>Log in with Bitbucket</title>
+<main>
+<h1>Log in with Bitbucket</h1>
+<p>You log in with your account there. This application never sees your password.</p>
+{{ button }}
+</main>
+</html>"""
 _BUTTON = """\
 <form method="post" action="{{ action }}">
 <input type="hidden" name="csrf_token" value="{{ csrf() }}">

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .key_ring import KeyRing
     from .profile import Profile
     from .rest import RestClient
+    from .server_url import ServerURL
     from .standing import Recheck
 
 IntegrationT = TypeVar("IntegrationT", bound=AnyIntegration)
@@ -175,6 +176,20 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """Whether there is one server, by plain settings."""
         return bool(self.setting("URL")) and not self.setting("INTEGRATIONS")
 
+    def authorization_url(self) -> str:
+        """Return the origin of the one server, for a Content-Security-Policy: its ``form-action`` must name where the
+        form that begins a login leads to. Nothing where there are several servers, or none that can be used."""
+        if not self.has_single_server:
+            return ""
+        try:
+            return self._single_server_url().origin
+        except BitbucketServerError:
+            return ""
+
+    def _single_server_url(self) -> ServerURL:
+        """Return the base URL of the one server, without its credentials. Raises ``invalid_base_url``."""
+        return base_url({"url": self.setting("URL"), "allow_http": self.setting("ALLOW_HTTP", False)})
+
     def callback_url(self, integration: IntegrationT) -> str:
         """The absolute address that Bitbucket sends the browser back to: *integration*'s own, in its path where the
         application's route names it there, else in its query.
@@ -206,8 +221,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         ``None`` where this backend has no such integration, or has several and this one without a namespace.
         """
         if self.has_single_server:
-            fields = {"url": self.setting("URL"), "allow_http": self.setting("ALLOW_HTTP", False)}
-            return (str(base_url(fields)), "") if integration_id == SINGLE_INTEGRATION_ID else None
+            return (str(self._single_server_url()), "") if integration_id == SINGLE_INTEGRATION_ID else None
         integration = self.get_integration(integration_id)
         if integration is None or not integration.namespace:
             return None
@@ -228,6 +242,13 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         return () if name == "ALLOW_GROUPS" else super().get_group_setting(name, response, default)
 
     # The way of a login
+
+    def prepare_auth(self, user: UserProtocol | None = None) -> None:
+        """Let the login that begins connect its account to *user*, who is logged in, if ``…_CONNECT_LOGGED_IN`` is
+        ``True``. A framework calls it for a POST whose CSRF token was checked."""
+        super().prepare_auth(user)
+        if user is not None and self.setting("CONNECT_LOGGED_IN", False) is True and user_is_authenticated(user):
+            self.connect_to(user)
 
     def connect_to(self, user: UserProtocol | None) -> None:
         """Make the login that :meth:`auth_url` begins one whose account is connected to *user*, who is logged in and
@@ -404,7 +425,12 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             if self._keeps_tokens:
                 stored = StoredToken.granted(access_token, integration, self._scope_for(integration))
                 response[EXTRA_DATA_KEY] = stored.seal(self._key_ring(), integration, response["uid"])
-        kwargs.update(response=response, integration_id=integration.id, integration_configuration=configuration)
+        kwargs.update(
+            response=response,
+            integration_id=integration.id,
+            integration_configuration=configuration,
+            connects_to=self._id_of(kwargs.get("user")) if connects else "",
+        )
         with self._failed_steps():
             person = self._person(*args, **kwargs)
         with self._problems("pipeline"):
@@ -441,6 +467,17 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """Go on with a pipeline that was halted. Raises what :meth:`do_auth` raises after the person is known."""
         with self._failed_steps():
             return super().continue_pipeline(partial)
+
+    def validate_partial_pipeline(self, partial: PartialMixin, user: UserProtocol | None = None) -> None:
+        """Let a halted pipeline go on for *user*, who is logged in now, only if the login began as theirs or its steps
+        found them. Raises the social error of ``another_person``."""
+        super().validate_partial_pipeline(partial, user)
+        if user is None or not user_is_authenticated(user):
+            return
+        own = {partial.kwargs.get("connects_to"), self._id_of(partial.kwargs.get("user"))}
+        if self._id_of(user) not in own:
+            with self._problems("callback"):
+                raise BitbucketServerError("another_person")
 
     @contextmanager
     def _failed_steps(self) -> Iterator[None]:

@@ -77,15 +77,15 @@ class Logins:
         self._settings, self._storage, self._backend_name = settings, storage, backend
         self._host = urlsplit(callback_origin(settings[name])).netloc
 
-    def begin(self, visit: Visit, callback_path: str) -> str:
+    def begin(self, visit: Visit, callback_path: str, user: Any = None) -> str:
         """Begin a login; returns the address on the Bitbucket Server to send the browser to, with status 303. Call it
         for a POST whose form token was checked.
 
         *callback_path* is where this application calls :meth:`complete`; with many integrations it is this one's own,
-        with its id in it. The form field ``next`` may name a path to go to afterwards. Raises
-        ``SocialAuthBaseException``.
+        with its id in it. The form field ``next`` may name a path to go to afterwards. *user* is who is logged in now:
+        with the setting ``…_CONNECT_LOGGED_IN`` the account is connected to them. Raises ``SocialAuthBaseException``.
         """
-        return _begun(visit, self._backend(visit, callback_path))
+        return _begun(visit, self._backend(visit, callback_path), user)
 
     def connect(self, visit: Visit, callback_path: str, user: Any) -> str:
         """The same for a login whose account is connected to *user*, who is logged in and asked for it."""
@@ -111,10 +111,10 @@ class Logins:
         return cast("LoginBackend[str, Any]", backend_class(strategy, callback_path))
 
 
-def _begun(visit: Visit, backend: LoginBackend[str, Any]) -> str:
+def _begun(visit: Visit, backend: LoginBackend[str, Any], user: Any = None) -> str:
     """Where an abandoned login wanted to go is no matter of this one's."""
     visit.session.pop("next", None)
-    return do_auth(backend)
+    return do_auth(backend, user=user)
 
 
 class PlainStrategy(BaseStrategy[str]):

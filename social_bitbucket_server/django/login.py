@@ -77,7 +77,7 @@ def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
 
 def _begin(request: HttpRequest, backend: BitbucketServerOAuth1[HttpResponse], integration_id: str) -> HttpResponse:
     request.session.pop(REDIRECT_FIELD_NAME, None)
-    response = do_auth(backend, redirect_name=REDIRECT_FIELD_NAME)
+    response = do_auth(backend, redirect_name=REDIRECT_FIELD_NAME, user=getattr(request, "user", None))
     events.record(Happening.LOGIN_BEGIN, integration_id=integration_id)
     return response
 

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import auth
 from django.http import Http404
+from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
+from django.views.decorators.cache import never_cache
+from django.views.decorators.clickjacking import xframe_options_deny
 from social_core.exceptions import SocialAuthBaseException
 from social_django import views
 
@@ -26,7 +29,9 @@ _BACKENDS = (BitbucketServerOAuth1.name, BitbucketServerOAuth2.name)
 
 class LoginErrorMiddleware(MiddlewareMixin):
     """Shows what a view raises of social-core's errors as a page, social_django's views and an application's own. Those
-    of logins elsewhere than at Bitbucket Servers are left to others."""
+    of logins elsewhere than at Bitbucket Servers are left to others.
+
+    A link to social_django's address that begins a login leads to a page with the button."""
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], arguments: tuple[Any, ...], route: dict[str, Any]
@@ -40,9 +45,11 @@ class LoginErrorMiddleware(MiddlewareMixin):
             return None
         try:
             checks.refuse_unsafe_logins()
-            return cast("HttpResponse", view(request, *arguments, **route)) if view is views.complete else None
+            if view is views.complete:
+                return cast("HttpResponse", view(request, *arguments, **route))
         except SocialAuthBaseException as error:
             return show_error(request, error)
+        return _button(request) if request.method in {"GET", "HEAD"} else None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """The page, or nothing for all other errors."""
@@ -50,6 +57,17 @@ class LoginErrorMiddleware(MiddlewareMixin):
             return None
         backend = exception.backend or getattr(request, "backend", None)
         return show_error(request, exception) if backend is None or isinstance(backend, LoginBackend) else None
+
+
+@never_cache
+@xframe_options_deny
+def _button(request: HttpRequest) -> HttpResponse:
+    """Answer a link that should have been a form: with the form. Its fields are what the link had in its query."""
+    fields = [(name, value) for name, values in request.GET.lists() for value in values]
+    response = render(request, "social_bitbucket_server/begin.html", {"fields": fields})
+    # Without a referrer Django could not tell that the form is its own.
+    response["Referrer-Policy"] = "same-origin"
+    return response
 
 
 class IntegrationSessionMiddleware(MiddlewareMixin):

@@ -425,6 +425,25 @@ def test_a_person_connects_another_account_and_logs_in_with_either(host, browser
     assert other.name == "jane"
 
 
+def test_the_button_itself_connects_where_the_application_wants_it(host, browser, sandboxes):
+    browser.log_in("one", sandboxes[0])
+    host.flask.config["SOCIAL_AUTH_BITBUCKET_SERVER_CONNECT_LOGGED_IN"] = True
+    browser.log_in("two", sandboxes[1], user="admin")
+    assert len({user for _, user in host.identities()}) == 1
+    assert browser.name == "jane"
+
+
+def test_a_link_leads_to_a_page_with_the_button_of_its_integration(browser, sandboxes):
+    page = browser.open("/login/bitbucket-server/one/?next=/projects/%22%3E")
+    assert '<form method="post" action="/login/bitbucket-server/one/">' in page.text
+    assert 'name="next" value="/projects/&#34;&gt;"' in page.text
+    assert page.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+    assert page.headers["Cache-Control"] == "no-store"
+    chosen = browser.open("/login/bitbucket-server/?integration=two")
+    assert 'action="/login/bitbucket-server/two/"' in chosen.text
+    assert not sandboxes[0].requests.to("/request-token")
+
+
 @pytest.mark.parametrize("prefix", ["u-", "ü" * 100], ids=["short", "long"])
 def test_a_person_with_a_primary_key_of_any_name_and_length_connects_an_account(
     tmp_path, integrations, sandboxes, prefix

@@ -16,7 +16,7 @@ import pytest
 from social_core.exceptions import AuthCanceled
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 
-from social_bitbucket_server import backends, login_backend, oauth2_client, pending, profile
+from social_bitbucket_server import login_backend, oauth2_client, pending, profile
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.bulkhead import Bulkhead
 from social_bitbucket_server.integration import Integration, OAuth2Integration
@@ -141,7 +141,8 @@ def test_there_are_no_routes_where_it_is_not_configured(make_host):
 
 
 def test_a_login_never_begins_by_get_or_without_the_csrf_token(host, browser, sandbox):
-    assert browser.open(begin_path()).status_code == 405
+    page = browser.open(begin_path())
+    assert f'<form method="post" action="{begin_path()}">' in page.text
     assert browser.begin(begin_path(), csrf_token="wrong").status_code == 400
     assert not list(sandbox.requests)
 
@@ -775,7 +776,6 @@ def test_who_is_not_logged_in_any_more_connects_nothing(connecting, sandbox):
         (http.client.HTTPConnection, "getresponse"),
         (profile, "fetch_profile"),
         (login_backend, "_response"),
-        (backends.BitbucketServerOAuth2, "get_user_details"),
     ],
 )
 def test_no_traceback_with_local_variables_shows_a_secret(host, browser, sandbox, single, monkeypatch, owner, name):
@@ -795,3 +795,19 @@ def test_no_traceback_with_local_variables_shows_a_secret(host, browser, sandbox
     secrets += [exchange.form["code_verifier"] for exchange in sandbox.requests.to("/token")]
     assert "forced" in ours
     assert [secret for secret in secrets if secret in ours] == []
+
+
+def test_the_buttons_of_both_ways_to_log_in_are_told_apart(make_host, single):
+    host = make_host(**single)
+
+    def labels(**config):
+        host.flask.config.update(config)
+        with host.flask.test_request_context():
+            pages = [bitbucket.button(backend=name) for name in ("bitbucket-server", OAUTH2)]
+        return [re.search(r"<button.*>(.*)</button>", page)[1] for page in pages]
+
+    assert labels(**{f"{OLD_SETTING}INTEGRATIONS": None}) == ["Log in with Bitbucket"] * 2
+    assert labels(**{f"{OLD_SETTING}URL": "https://bitbucket.example.com"}) == [
+        "Log in with Bitbucket",
+        "Log in with Bitbucket (OAuth 2)",
+    ]

@@ -37,6 +37,35 @@ class Strategy(BaseStrategy):
         return f"http://testserver{path or ''}"
 
 
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://bitbucket.example.com/bitbucket", "https://bitbucket.example.com"),
+        ("HTTPS://Bitbucket.example.com:443/", "https://bitbucket.example.com"),
+        ("https://bitbucket.example.com:8443", "https://bitbucket.example.com:8443"),
+        ("http://bitbucket.example.com", ""),
+        ("https://user@bitbucket.example.com", ""),
+        ("", ""),
+    ],
+)
+@pytest.mark.parametrize("backend", [BitbucketServerOAuth1, BitbucketServerOAuth2])
+def test_a_content_security_policy_finds_out_where_the_button_leads_to(backend, url, origin):
+    name = f"SOCIAL_AUTH_{backend.name.upper().replace('-', '_')}_URL"
+    assert backend(Strategy(**{name: url})).authorization_url() == origin
+
+
+def test_with_several_servers_the_backend_leads_to_none_in_particular():
+    settings = {
+        "SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS": dict,
+        "SOCIAL_AUTH_BITBUCKET_SERVER_URL": "https://x.example",
+    }
+    assert BitbucketServerOAuth1(Strategy(**settings)).authorization_url() == ""
+
+
+def test_the_two_backends_are_told_apart_by_their_titles():
+    assert BitbucketServerOAuth1.title != BitbucketServerOAuth2.title
+
+
 RESPONSE = {
     "id": 42,
     "uid": "ns:42",

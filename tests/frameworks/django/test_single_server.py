@@ -66,8 +66,23 @@ def test_the_session_names_the_backend_as_the_settings_do(person, single):
     )
 
 
-def test_a_login_does_not_begin_by_get(person, single):
-    assert person.open(BEGIN).status_code == 405
+def test_a_link_leads_to_a_page_with_the_button_and_begins_nothing(person, single):
+    page = person.open(f"{BEGIN}?next=/projects/%22%3E")
+    assert page.status_code == 200
+    assert '<form method="post" action="/login/bitbucket-server/">' in page.content.decode()
+    assert '<input type="hidden" name="next" value="/projects/&quot;&gt;">' in page.content.decode()
+    assert (page["X-Frame-Options"], page["Referrer-Policy"]) == ("DENY", "same-origin")
+    assert "no-store" in page["Cache-Control"]
+    assert not single.requests.to("/request-token")
+
+
+def test_the_button_of_that_page_begins_a_login(person, single):
+    begun = person.post(BEGIN, next="/projects/")
+    assert person.open(single.authorize(begun["Location"]))["Location"] == "/projects/"
+
+
+def test_a_login_begins_by_no_other_method(person, single):
+    assert person.client.put(BEGIN, headers={"X-CSRFToken": "x"}).status_code in {403, 405}
     assert not single.requests.to("/request-token")
 
 

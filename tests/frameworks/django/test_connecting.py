@@ -1,0 +1,121 @@
+"""An account that is connected to whoever pressed the button, at social_django's own addresses."""
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import override_settings
+from social_core.pipeline import DEFAULT_AUTH_PIPELINE
+from social_core.pipeline.partial import partial
+from social_django.models import UserSocialAuth
+
+from tests.frameworks.django.conftest import newest_event
+from tests.frameworks.django.test_single_server import Person
+
+pytestmark = pytest.mark.usefixtures("single")
+OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
+BY_PASSWORD = "django.contrib.auth.backends.ModelBackend"
+STEPS = list(DEFAULT_AUTH_PIPELINE)
+STEPS.insert(STEPS.index("social_core.pipeline.user.get_username"), f"{__name__}.ask_first")
+CONNECTS = {f"{OWN}CONNECT_LOGGED_IN": True}
+ASKS = {**CONNECTS, f"{OWN}PIPELINE": STEPS}
+RESUME = "/complete/bitbucket-server/"
+
+
+@partial
+def ask_first(strategy, *arguments, **known):
+    """Halt once, as an application that wants a password again does."""
+    return None if strategy.session_get("answered") else strategy.redirect("/question")
+
+
+def member(name):
+    return get_user_model().objects.create_user(name)
+
+
+def log_in(person, user):
+    person.client.force_login(user, BY_PASSWORD)
+
+
+def answer(person):
+    session = person.client.session
+    session["answered"] = True
+    session.save()
+
+
+@pytest.fixture
+def person():
+    return Person()
+
+
+@pytest.fixture
+def root(person):
+    root = member("root")
+    log_in(person, root)
+    return root
+
+
+def owners():
+    return list(UserSocialAuth.objects.values_list("user__username", flat=True))
+
+
+@override_settings(**CONNECTS)
+def test_who_is_logged_in_when_it_begins_is_connected(person, single, root):
+    person.come_back(single)
+    assert owners() == ["root"]
+    assert person.name == "root"
+
+
+@override_settings(**CONNECTS)
+def test_who_is_logged_in_only_when_it_comes_back_is_not(person, single):
+    begun = person.begin()
+    log_in(person, member("root"))
+    assert person.open(single.authorize(begun["Location"])).status_code == 400
+    assert newest_event().problem == "another_person"
+    assert owners() == []
+
+
+@override_settings(**CONNECTS)
+def test_somebody_else_who_logs_in_meanwhile_is_not(person, single, root):
+    begun = person.begin()
+    log_in(person, member("other"))
+    assert person.open(single.authorize(begun["Location"])).status_code == 400
+    assert owners() == []
+
+
+@override_settings(**CONNECTS)
+def test_an_account_of_somebody_else_stays_theirs(person, single, root):
+    Person().come_back(single)
+    assert person.come_back(single).status_code == 409
+    assert newest_event().problem == "identity_in_use"
+    assert owners() == ["jane"]
+
+
+@pytest.mark.parametrize("value", [None, False, "yes"])
+def test_nothing_is_connected_unless_the_application_wants_it(person, single, root, value):
+    with override_settings(**{f"{OWN}CONNECT_LOGGED_IN": value}):
+        assert person.come_back(single).status_code == 400
+    assert owners() == []
+
+
+@override_settings(**ASKS)
+def test_it_goes_on_after_the_applications_own_question(person, single, root):
+    assert person.come_back(single)["Location"] == "/question"
+    answer(person)
+    person.open(RESUME)
+    assert owners() == ["root"]
+
+
+@override_settings(**ASKS)
+def test_a_halted_login_is_never_connected_to_who_logs_in_meanwhile(person, single):
+    assert person.come_back(single)["Location"] == "/question"
+    log_in(person, member("root"))
+    answer(person)
+    assert person.open(RESUME).status_code == 400
+    assert newest_event().problem == "another_person"
+    assert owners() == []
+
+
+@override_settings(**ASKS)
+def test_a_halted_login_of_nobody_goes_on(person, single):
+    person.come_back(single)
+    answer(person)
+    person.open(RESUME)
+    assert owners() == ["jane"]
