@@ -37,7 +37,7 @@ from .checks import UnsafeConfigurationError, refuse_unsafe_settings
 from .configuration import configured_backend
 from .error_page import error_page, reference
 from .hosts import HostCheck
-from .pending import LONGEST_NEXT
+from .pending import LONGEST_NEXT, session_key
 from .problems import BitbucketServerError
 from .secret import Secret, opaque, plain
 from .usable_settings import refuse_missing_settings, refuse_unusable_settings
@@ -168,7 +168,9 @@ def log_in(backend: LoginBackend[Response, Any], user: Any, identity: Any) -> No
     if regenerate is not None:
         regenerate(session)
     else:
+        others = {name: session[name] for name in map(session_key, _BLUEPRINTS) if name in session}
         session.clear()
+        session.update(others)  # logins that are under way in other tabs
     flask_login.login_user(user)
 
 

@@ -103,6 +103,11 @@ class PendingLogin:
         return NONCE_SCOPE, self.began - self.began % LIFETIME, self.token_sha256
 
 
+def session_key(backend: str) -> str:
+    """Return the name under which a session keeps the logins under way through the backend called *backend*."""
+    return f"{backend}_pending"
+
+
 class PendingLogins:
     """The logins under way in one browser through the backend called *backend*. With OAuth 2 their *state* is what a
     request token is with OAuth 1."""
@@ -110,7 +115,7 @@ class PendingLogins:
     def __init__(self, strategy: BaseStrategy[object], backend: str = "bitbucket-server") -> None:
         self._strategy = strategy
         self._nonces = strategy.storage.nonce
-        self._session_key = f"{backend}_pending"
+        self._session_key = session_key(backend)
 
     def begin(
         self,

@@ -206,6 +206,19 @@ class KeyState(models.TextChoices):
     RETIRED = "retired", _("not used any more; its private key is erased")
 
 
+class _KeyPairs(models.QuerySet["KeyPair"]):
+    """Key pairs whose state and place go together."""
+
+    def update(self, **fields: Any) -> int:
+        if "state" in fields:
+            fields["place"] = _place(fields["state"])
+        return super().update(**fields)
+
+
+def _place(state: str) -> str | None:
+    return None if state == KeyState.RETIRED else str(state)
+
+
 class KeyPair(models.Model):
     """An integration's keys for one of its application links: the public one as text, which no other has, and the
     private one sealed."""
@@ -221,22 +234,26 @@ class KeyPair(models.Model):
     sealed_private_key = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     replaced_at = models.DateTimeField(null=True)
+    # The state, and NULL for retired pairs, because MariaDB has no unique constraints with conditions.
+    place = models.CharField(max_length=16, null=True, editable=False)
+
+    objects = _KeyPairs.as_manager()
 
     class Meta:
         ordering: ClassVar[list[str]] = ["created_at", "id"]
         verbose_name = _("key pair")
         verbose_name_plural = _("key pairs")
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(
-                fields=["integration"],
-                condition=models.Q(state=state),
-                name=f"social_bitbucket_server_one_{state}",
-            )
-            for state in ("active", "pending", "replaced")
+            models.UniqueConstraint(fields=["integration", "place"], name="social_bitbucket_server_one_of_each_state")
         ]
 
     def __str__(self) -> str:
         return self.fingerprint
+
+    def save(self, *arguments: Any, **options: Any) -> None:
+        """Save the pair, with its place."""
+        self.place = _place(self.state)
+        super().save(*arguments, **options)
 
     @property
     def consumer_key(self) -> str:

@@ -425,6 +425,15 @@ def test_a_person_connects_another_account_and_logs_in_with_either(host, browser
     assert other.name == "jane"
 
 
+def test_a_login_that_ends_leaves_the_others_under_way(browser, sandboxes):
+    first, second = (
+        sandboxes[number].authorize(browser.begin(f"/login/bitbucket-server/{name}/").location, user="jane")
+        for number, name in enumerate(("one", "two"))
+    )
+    assert browser.open(first).status_code == 303
+    assert browser.open(second).status_code == 303
+
+
 def test_the_button_itself_connects_where_the_application_wants_it(host, browser, sandboxes):
     browser.log_in("one", sandboxes[0])
     host.flask.config["SOCIAL_AUTH_BITBUCKET_SERVER_CONNECT_LOGGED_IN"] = True

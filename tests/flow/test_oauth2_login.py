@@ -16,8 +16,8 @@ import pytest
 from social_core.exceptions import AuthCanceled
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 
-from social_bitbucket_server import login_backend, oauth2_client, pending, profile
 from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server import login_backend, oauth2_client, pending, profile
 from social_bitbucket_server.bulkhead import Bulkhead
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.key_ring import KeyRing

@@ -8,9 +8,11 @@ import textwrap
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.core.checks import run_checks
 from django.core.management import call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from social_django.models import UserSocialAuth
 
 from social_bitbucket_server.django import integrations
@@ -43,6 +45,18 @@ def test_an_integration_has_one_key_pair_of_each_state(acme, keys, state):
     KeyPair.objects.update(state=state)
     with pytest.raises(IntegrityError), transaction.atomic():
         integrations.add_key_pair(acme, keys[1], state, ApplicationLink.objects.get())
+
+
+def test_an_integration_has_many_key_pairs_that_are_retired(acme, keys):
+    KeyPair.objects.update(state="retired")
+    integrations.add_key_pair(acme, keys[1], "retired", ApplicationLink.objects.get())
+    assert acme.key_pairs.count() == 2
+
+
+def test_a_database_without_conditional_constraints_is_told_nothing(monkeypatch):
+    monkeypatch.setattr(connection.features, "supports_partial_indexes", False)
+    messages = run_checks(app_configs=[apps.get_app_config("social_bitbucket_server")], databases=["default"])
+    assert [message.id for message in messages if message.id.startswith("models.")] == []
 
 
 def test_two_identities_are_never_the_same(acme):
