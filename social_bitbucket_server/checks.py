@@ -84,6 +84,30 @@ def _checks_of(settings: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], 
     yield "signatures_forbidden", partial(_signatures_forbidden, settings)
 
 
+def pipelines_without_names(settings: Mapping[str, Any], user_model: Any) -> Iterator[str]:
+    """Yield a sentence for each pipeline that finds out no first and last names although *user_model* has them, as
+    pipelines from before social-core 7 do."""
+    if not any(hasattr(user_model, name) for name in ("first_name", "last_name")):
+        return
+    names = {}
+    for backend in _configured(settings):
+        steps = set(map(_function_of, backend["PIPELINE"] or ()))
+        if "social_details" in steps and "social_names" not in steps:
+            names[backend.name("PIPELINE")] = True
+    for name in names:
+        yield (
+            f"Add social_core.pipeline.social_auth.social_names to {name}, after social_details, because without it "
+            "accounts get no first and last names."
+        )
+
+
+def warn_of_missing_names(settings: Mapping[str, Any], storage: Any) -> None:
+    """Log what :func:`pipelines_without_names` says about the users of social-core's *storage*."""
+    users = getattr(storage, "user", None)
+    for sentence in pipelines_without_names(settings, users.user_model() if users is not None else None):
+        _LOG.warning("%s", sentence)
+
+
 def refuse_unsafe_login(backend: BaseAuth[Any]) -> None:
     """The same where nothing looked at the settings before the application started: for a login by *backend*, with its
     strategy's settings. Those that were safe at the last login are not looked at again.

@@ -33,7 +33,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from wtforms.validators import ValidationError
 
 from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from .checks import UnsafeConfigurationError, refuse_unsafe_settings
+from .checks import UnsafeConfigurationError, refuse_unsafe_settings, warn_of_missing_names
 from .configuration import configured_backend
 from .error_page import error_page, reference
 from .hosts import HostCheck
@@ -358,6 +358,7 @@ def configure(app: Flask, storage: type[BaseStorage]) -> None:
     _refuse_unsafe_application(app)
     refuse_missing_settings(app.config, app.config[setting_name("AUTHENTICATION_BACKENDS")])
     _refuse_strict_cookies(app)
+    warn_of_missing_names(app.config, storage)
     unchecked = [app]
 
     @app.before_request

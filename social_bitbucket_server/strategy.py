@@ -19,7 +19,7 @@ from social_core.strategy import BaseStrategy
 from social_core.utils import setting_name
 
 from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from .checks import UnsafeConfigurationError, refuse_unsafe_settings
+from .checks import UnsafeConfigurationError, refuse_unsafe_settings, warn_of_missing_names
 from .configuration import callback_origin, configured_backend
 from .pending import LONGEST_NEXT
 from .problems import BitbucketServerError
@@ -68,6 +68,7 @@ class Logins:
         refuse_unsafe_settings(settings)
         backends = setting_name("AUTHENTICATION_BACKENDS")
         refuse_missing_settings(settings, settings.get(backends) or _DEFAULTS[backends])
+        warn_of_missing_names(settings, storage)
         name = setting_name(backend, "CALLBACK_ORIGIN")
         if not settings.get(name):
             raise UnsafeConfigurationError(

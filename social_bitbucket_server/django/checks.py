@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  # Django's names
 from django.core.signals import setting_changed
 from django.db import connections, router
@@ -21,7 +22,7 @@ from social_django import urls, views
 from social_django.models import UserSocialAuth
 
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from ..checks import unsafe_settings
+from ..checks import pipelines_without_names, unsafe_settings
 from ..problems import BitbucketServerError
 from ..usable_settings import unread_settings, unusable_settings
 from . import configuration
@@ -219,6 +220,11 @@ def _pipeline() -> Iterator[CheckMessage]:
             yield _error("E014", f"Add to {name}, in the order of social-core's own pipeline: {', '.join(places)}.")
 
 
+def _names() -> Iterator[CheckMessage]:
+    for sentence in pipelines_without_names(_Settings(), get_user_model()):
+        yield _warning("W006", sentence)
+
+
 def _pipeline_of(backend: str) -> str:
     """Return the full name of the setting that is the pipeline of *backend*."""
     own = setting_name(backend, "PIPELINE")
@@ -334,6 +340,7 @@ _CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     _test_addresses,
     _cookies,
     _pipeline,
+    _names,
     _transactions,
     _sessions_that_end,
     _pages_of_failures,

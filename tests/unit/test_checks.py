@@ -3,6 +3,8 @@
 import ast
 import dataclasses
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask
@@ -10,7 +12,12 @@ from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_flask.routes import social_auth
 
 from social_bitbucket_server import keys
-from social_bitbucket_server.checks import UnsafeConfigurationError, refuse_unsafe_settings, unsafe_settings
+from social_bitbucket_server.checks import (
+    UnsafeConfigurationError,
+    refuse_unsafe_settings,
+    unsafe_settings,
+    warn_of_missing_names,
+)
 from social_bitbucket_server.flask import BitbucketServer, configure
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import ServerURL
@@ -183,6 +190,33 @@ def test_settings_of_oauth_1_count_only_where_it_has_a_server():
         "SOCIAL_AUTH_PIPELINE": [BY_EMAIL],
     }
     refuse_unsafe_settings(settings)
+
+
+WITHOUT_NAMES = [step for step in DEFAULT_AUTH_PIPELINE if not step.endswith("social_names")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "user", "names"),
+    [
+        ({"SOCIAL_AUTH_PIPELINE": WITHOUT_NAMES}, {"first_name": ""}, ["SOCIAL_AUTH_PIPELINE"]),
+        ({f"{OWN}PIPELINE": WITHOUT_NAMES}, {"last_name": ""}, [f"{OWN}PIPELINE"]),
+        ({"SOCIAL_AUTH_PIPELINE": WITHOUT_NAMES}, {"username": ""}, []),
+        ({"SOCIAL_AUTH_PIPELINE": DEFAULT_AUTH_PIPELINE}, {"first_name": ""}, []),
+        ({"SOCIAL_AUTH_PIPELINE": ["own.pipeline.everything"]}, {"first_name": ""}, []),
+        ({}, {"first_name": ""}, []),
+    ],
+)
+def test_a_pipeline_from_before_core_7_is_warned_of_where_people_have_two_names(settings, user, names, caplog):
+    storage = SimpleNamespace(user=SimpleNamespace(user_model=lambda: type("User", (), user)))
+    warn_of_missing_names(settings, storage)
+    assert [re.search(r"to (\w+),", message)[1] for message in caplog.messages] == names
+
+
+@pytest.mark.parametrize("page", sorted(Path(__file__).parents[2].glob("docs/*.md")), ids=lambda page: page.name)
+def test_pipelines_in_the_documentation_have_every_step_of_cores(page):
+    for text in re.findall(r"^(?:SOCIAL_AUTH|    SOCIAL)\w*PIPELINE = (\(.*?^\))", page.read_text(), re.S | re.M):
+        steps = ast.literal_eval(text)
+        assert [step for step in steps if step in DEFAULT_AUTH_PIPELINE] == list(DEFAULT_AUTH_PIPELINE)
 
 
 def test_settings_of_oauth_2_count_only_where_it_has_a_server():

@@ -207,6 +207,11 @@ def test_a_pipeline_may_let_everybody_in():
     assert found(SOCIAL_AUTH_PIPELINE=without) == {}
 
 
+def test_a_pipeline_from_before_core_7_is_warned_of():
+    old = [step for step in DEFAULT_AUTH_PIPELINE if not step.endswith("social_names")]
+    assert set(found(SOCIAL_AUTH_PIPELINE=old)) == {"W006"}
+
+
 def test_the_pipeline_of_the_backend_in_use_is_looked_at():
     oauth2 = ["social_bitbucket_server.backends.BitbucketServerOAuth2"]
     settings = {f"{OWN}OAUTH2_PIPELINE": OLD_PIPELINE, "SOCIAL_AUTH_PIPELINE": DEFAULT_AUTH_PIPELINE}
