@@ -410,7 +410,7 @@ class AuditEntry(Base):
     details: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
-_Storage: Any = make_storage(Base, User, session, IdentityColumns)
+_Storage: Any = make_storage(Base, User, session, IdentityColumns, new_user=User)
 
 
 class SocialStorage(_Storage):

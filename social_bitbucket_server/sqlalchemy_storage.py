@@ -39,9 +39,10 @@ from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, scoped_session
 
 from .problems import BitbucketServerError
+from .sqlalchemy_users import plain_base, refuse_incomplete_users
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from openid.association import Association as OpenIdAssociation
 
@@ -57,7 +58,7 @@ def _unique_values(user: Any) -> Iterator[dict[str, Any]]:
     mapper = cast("Any", inspect(type(user)))
     names = {column: attribute.key for attribute in mapper.column_attrs for column in attribute.columns}
     unique = [[each for each in columns if each in names] for table in mapper.tables for columns in _unique_in(table)]
-    if not any(names[column] == "username" for columns in unique for column in columns):
+    if hasattr(user, "username") and not any(names[column] == "username" for columns in unique for column in columns):
         yield {"username": user.username}
     for columns in unique:
         values = {column: getattr(user, names[column]) for column in columns}
@@ -69,7 +70,9 @@ def _unique_values(user: Any) -> Iterator[dict[str, Any]]:
 
 def _column(user_class: type[Any], attribute: str) -> Any:
     """Return the column behind *attribute* of a user, or ``None``."""
-    mapped = cast("Any", inspect(user_class)).column_attrs.get(attribute)
+    mapper = cast("Any", inspect(user_class))
+    synonym = mapper.synonyms.get(attribute)
+    mapped = mapper.column_attrs.get(synonym.name if synonym is not None else attribute)
     return None if mapped is None else mapped.columns[0]
 
 
@@ -91,6 +94,16 @@ def _unique_in(table: Any) -> Iterator[Iterable[Any]]:
     yield from (index.columns for index in table.indexes if index.unique)
 
 
+class _CurrentSession:
+    """Stands for whatever session is the current one."""
+
+    def __init__(self, current: Callable[[], Session]) -> None:
+        self._current = current
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._current(), name)
+
+
 class NoColumns:
     """Identities with social-core's columns alone."""
 
@@ -98,19 +111,40 @@ class NoColumns:
 def make_storage(
     base: type[DeclarativeBase],
     user_class: type[Any],
-    session: scoped_session[Session],
+    session: scoped_session[Session] | Callable[[], Session],
     identity_columns: type[Any] = NoColumns,
+    new_user: Callable[..., Any] | None = None,
 ) -> type[BaseStorage]:
     """Map social-core's five tables on *base* and return the storage that uses them through *session*.
 
-    *user_class* is the application's own mapped class of users, with an integer or text primary key and a
-    ``username``; ``email`` and ``is_active`` are used where it has them. *identity_columns* is a mixin with what an
-    application keeps of each identity besides. Call it once, before ``base.metadata.create_all`` or a migration.
+    *user_class* is the application's own mapped class of users, with an integer or text primary key; ``username``,
+    ``email`` and ``is_active`` are used where it has them. *session* is a scoped session, or a function that returns
+    the current one. *identity_columns* is a mixin with what an application keeps of each identity besides. *new_user*
+    makes a user, without saving it, of the fields that are known, by their names; by default *user_class* does. Call
+    it once, before ``base.metadata.create_all`` or a migration.
+
+    Raises :class:`~social_bitbucket_server.checks.UnsafeConfigurationError` where users need a value that nobody gives.
 
     A login's user, identity and extra data are committed together, or not at all. Nonces are committed at once: what
     was used stays used, whatever becomes of the rest of the request.
     """
-    user_table = cast("Any", inspect(user_class)).local_table
+    if new_user is None:
+        refuse_incomplete_users(user_class)
+    scoped = (
+        session if isinstance(session, scoped_session) else cast("scoped_session[Session]", _CurrentSession(session))
+    )
+    return _mapped_storage(plain_base(base), user_class, scoped, identity_columns, new_user or user_class)
+
+
+def _mapped_storage(
+    base: type[DeclarativeBase],
+    user_class: type[Any],
+    session: scoped_session[Session],
+    identity_columns: type[Any],
+    new_user: Callable[..., Any],
+) -> type[BaseStorage]:
+    mapper = cast("Any", inspect(user_class))
+    user_table = mapper.local_table
     user_key = user_table.primary_key.columns[0]
 
     def commit() -> None:
@@ -122,6 +156,8 @@ def make_storage(
     # The declarative base comes first: after one of core's mixins, whose methods would win, ``save`` does nothing.
     class Stored(base):  # type: ignore[valid-type, misc]  # a base class that only the caller knows
         __abstract__ = True
+        if hasattr(user_class, "__bind_key__"):  # Flask-SQLAlchemy's: all tables are in the database of users
+            __bind_key__ = user_class.__bind_key__
 
         def save(self) -> None:
             session.add(self)
@@ -153,7 +189,7 @@ def make_storage(
 
         @classmethod
         def get_username(cls, user: UserProtocol) -> str:
-            return user.username
+            return getattr(user, "username", None) or str(cls.primary_key_of(user))
 
         @classmethod
         def primary_key_of(cls, user: Any) -> object:
@@ -166,7 +202,7 @@ def make_storage(
 
         @classmethod
         def username_max_length(cls) -> int:
-            return cast("int", getattr(user_table.c.username.type, "length", None) or 255)
+            return cls.column_length("username") or 255
 
         @classmethod
         def column_length(cls, attribute: str) -> int | None:
@@ -200,12 +236,13 @@ def make_storage(
 
         @classmethod
         def user_exists(cls, *args: object, **kwargs: object) -> bool:  # noqa: ARG003  # core's signature
+            if not kwargs.keys() <= set(mapper.attrs.keys()):  # a user name that users do not have is never taken
+                return False
             return session.scalars(select(user_class).filter_by(**kwargs).limit(1)).first() is not None
 
         @classmethod
         def create_user(cls, *args: object, **kwargs: object) -> Any:  # noqa: ARG003  # core's signature
-            known = {name: value for name, value in kwargs.items() if name in inspect(user_class).attrs}
-            user = user_class(**known)
+            user = new_user(**{name: value for name, value in kwargs.items() if name in mapper.attrs})
             session.add(user)
             try:
                 session.flush()

@@ -189,7 +189,7 @@ class OtherApplication:
 
         self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
         self.session = scoped_session(sessionmaker(self.engine))
-        self.storage = make_storage(Base, Person, self.session)
+        self.storage = make_storage(Base, Person, self.session, new_user=Person)
         Base.metadata.create_all(self.engine)
 
 
