@@ -48,7 +48,10 @@ def _serve() -> None:
     ports.check()
     with ports.listen("DEMO_PORT") as listener:
         address = f"http://{ports.HOST}:{ports.chosen('DEMO_PORT')}"
-        sandbox = Sandbox(context="/bitbucket", host=ports.HOST, port=ports.chosen("SANDBOX_PORT"))
+        # With passwords for programs, because the worksheet's page offers a script that logs in with one.
+        sandbox = Sandbox(
+            context="/bitbucket", host=ports.HOST, port=ports.chosen("SANDBOX_PORT"), basic_authentication=True
+        )
         sandbox.start()
         try:
             config = {

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 def test_from_add_integration_to_the_account_page(page, open_browser, demo, sandbox):
     create_organization(page, demo.origin)
     add_integration(page, sandbox.url)
-    page.get_by_role("navigation", name="Version of Bitbucket").get_by_role("link", name=re.compile("7.20")).click()
+    page.get_by_role("navigation", name="Version of Bitbucket").get_by_role("link", name=re.compile(r"10\.1")).click()
     links_url = (
         page.locator("#worksheet").get_by_role("link", name=re.compile("listApplicationLinks")).get_attribute("href")
     )
