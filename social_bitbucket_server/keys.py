@@ -220,6 +220,7 @@ _RFC4716 = re.compile(
 _SSH_PUBLIC_KEY = re.compile(r"\s*(?:ssh-|ecdsa-|sk-)")
 _OPENSSH = b"openssh-key-v1\0"
 _PRIVATE_BEGINNING = re.compile(rb"\x30(?:[\x00-\x7f]|\x81.|\x82..)\x02\x01\x00", re.DOTALL)
+_LONGEST_PKCS8_HEAD = 64  # bytes in front of the key; a container has more
 _PKCS1_BEGINNING = re.compile(rb"\x30\x82..\x02\x01\x00(?=\x02)", re.DOTALL)
 _VAGUE = frozenset({"private_key_unreadable", "private_key_truncated"})
 """Problems that say nothing if the text only wraps something else."""
@@ -333,7 +334,7 @@ def _private_der(der: bytes, passphrase: str | None, otherwise: str) -> PrivateK
 def _is_whole(der: bytes) -> bool:
     """Return whether *der* has a whole RSA private key in it, whatever OpenSSL says of it: its numbers fit together
     (RFC 8017, appendix A.1.2)."""
-    beginning = _PKCS1_BEGINNING.search(der)
+    beginning = _PKCS1_BEGINNING.search(der[:_LONGEST_PKCS8_HEAD])
     numbers = list(_integers(der[beginning.end() :])) if beginning else []
     if len(numbers) < 8 or not all(numbers):
         return False

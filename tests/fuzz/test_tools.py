@@ -74,7 +74,7 @@ def test_check_ups(integration, first, last):
         patch.object(checkup, "connect", lambda *_: Mock()),
     ):
         results = list(checkup.check_up(lambda: integration, "https://app.example/"))
-    assert len(results) == 8
+    assert len(results) == 9
     for result in results:
         assert result.says.isprintable()
         assert (result.problem is not None) == (result.outcome is checkup.Outcome.FAILED)

@@ -80,7 +80,7 @@ def test_the_environment_plays_no_part(server, monkeypatch, tmp_path):
 
 def test_a_compressed_answer_is_refused(server):
     server.scripts["/x"] = Reply("x", 200, [("Content-Encoding", "gzip")])
-    assert problem("GET", f"{server.url}/x") == "malformed_answer"
+    assert problem("GET", f"{server.url}/x") == "answer_compressed"
     assert server.received[0].headers["Accept-Encoding"] == "identity"
 
 
