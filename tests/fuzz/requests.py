@@ -199,7 +199,7 @@ class Visitor:
             is_file = self.chance.random() < 0.3
             filename = f'; filename="{self.chance.choice(["a.txt", "", "../x", "é"])}"' if is_file else ""
             parts.append(f'--XX\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n{value}\r\n')
-        return "".join(parts) + self.chance.choice(["--XX--\r\n", "--XX--\r\n", "--XX--\r\n", ""])
+        return "".join(parts) + "--XX--\r\n"
 
     def _add_body(self, environ: dict[str, Any], content_type: str, body: str) -> None:
         data = body.encode(errors="surrogatepass")
