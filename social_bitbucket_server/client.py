@@ -123,10 +123,22 @@ class Client:
         return _access_token(self._send("POST", url, token=request_token, verifier=verifier))
 
     def renew(self, access_token: AccessToken) -> AccessToken:
-        """Exchange an access token for a new one by its session handle; the old one is worth nothing afterwards."""
+        """Exchange an access token for a new one by its session handle; the old one is worth nothing afterwards.
+
+        Raises ``token_expired`` where the time is over in which the token could be renewed.
+        """
         form = Secret(urlencode({"oauth_session_handle": access_token.session_handle}))
         url = self.integration.server_url.access_token
-        return _access_token(self._send("POST", url, token=access_token.value, body=form, content_type=FORM))
+        try:
+            return _access_token(self._send("POST", url, token=access_token.value, body=form, content_type=FORM))
+        except BitbucketServerError as error:
+            # Here it is not about the consumer: Bitbucket says so of a session that has expired.
+            if error.code != "permission_denied":
+                raise
+            problem = BitbucketServerError(
+                "token_expired", provider_code=error.provider_code, status_code=error.status_code
+            )
+        raise problem
 
     def get(self, url: str, access_token: AccessToken, *, accept: str = "application/json") -> Answer:
         """Ask for *url*, an address below the base URL, as the person whose access token it is."""
