@@ -133,3 +133,30 @@ def test_ctrl_c_ends_it_cleanly_on_every_terminal(encoding, monkeypatch):
         command.send_signal(signal.SIGINT)
         _, errors = command.communicate(timeout=60)
     assert (command.returncode, errors) == (0, "")
+
+
+_LOG_IN_BY_PASSWORD = """
+import base64, os, sys
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
+address = os.environ["BITBUCKET_URL"] + "/rest/applinks/3.0/applicationlink"
+login = "Basic " + base64.b64encode(b"admin:admin").decode()
+try:
+    status = build_opener(ProxyHandler({})).open(Request(address, headers={"Authorization": login})).status
+except HTTPError as refusal:
+    with refusal:
+        status = refusal.code
+sys.exit(status - 200)
+"""
+
+
+@pytest.mark.program
+@pytest.mark.socket
+@pytest.mark.parametrize(
+    ("version", "is_on", "status"),
+    [("9.4", None, 200), ("10.2", None, 403), ("10.2", True, 200), ("9.4", False, 403)],
+)
+def test_passwords_of_programs_are_taken_as_the_version_comes_or_as_it_is_told(version, is_on, status):
+    program = [sys.executable, "-c", _LOG_IN_BY_PASSWORD]
+    options = {"port": 0, "context": "", "version": version, "basic_authentication": is_on}
+    assert run(**options, program=program) == status - 200
