@@ -20,6 +20,13 @@ RING = f"{OWN}KEY_RING"
 
 
 @pytest.fixture
+def bitbucket_sandbox(bitbucket_sandbox):
+    """Its administrator has switched basic authentication on."""
+    bitbucket_sandbox.basic_authentication = True
+    return bitbucket_sandbox
+
+
+@pytest.fixture
 def run(capsys):
     def run(*arguments):
         capsys.readouterr()
