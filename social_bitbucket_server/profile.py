@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .client import AccessToken, AskingClient
     from .integration import AnyIntegration
     from .server_url import ServerURL
+    from .transport import Answer
 
 AVATAR_SIZE = 48
 """Pixels, as social-core's own Bitbucket backend asks for."""
@@ -67,21 +68,45 @@ class Profile:
 def fetch_profile(client: AskingClient, access_token: AccessToken) -> Profile:
     """Find out whose *access_token* this is.
 
-    Raises ``identity_missing``, ``identity_invalid``, ``authorization_header_lost``, ``users_unreadable``,
+    Raises ``identity_missing``, ``identity_invalid``, ``identity_of_another``, ``authorization_header_lost``, ``users_unreadable``,
     ``user_not_found``, ``profile_incomplete``, ``profile_invalid``, ``account_inactive``, ``account_not_a_person``, and
     the problems of the conversation. Whose account is inactive is among the facts of ``account_inactive``, as *uid*, so
     that an application can end what they had begun.
     """
-    names, is_known_below_rest = _authenticated_names(client, access_token)
+    noting = _NotingIds(client)
+    names, is_known_below_rest = _authenticated_names(noting, access_token)
     try:
-        record = _record(client, access_token, names)
+        record = _record(noting, access_token, names)
     except BitbucketServerError as error:
         if error.code not in {"not_permitted", "request_refused"} or error.status_code not in {401, 403}:
             raise
         # Somebody whom only whoami names, which is not below /rest, is nobody to REST.
         code = "users_unreadable" if is_known_below_rest else "authorization_header_lost"
         raise BitbucketServerError(code, status_code=error.status_code, facts=error.facts) from None
+    noting.refuse_another(record.get("id"))
     return _profile(record, client.integration)
+
+
+class _NotingIds:
+    """Asks with *client*, and notes whom the answers name by number. The name alone may be read in two ways."""
+
+    def __init__(self, client: AskingClient) -> None:
+        self._client = client
+        self._ids: set[str] = set()
+
+    @property
+    def integration(self) -> AnyIntegration:
+        return self._client.integration
+
+    def get(self, url: str, access_token: AccessToken, *, accept: str = "application/json") -> Answer:
+        answer = self._client.get(url, access_token, accept=accept)
+        self._ids.update(answer.headers.getlist("X-AUSERID"))
+        return answer
+
+    def refuse_another(self, user_id: object) -> None:
+        """Raise ``identity_of_another`` unless every answer that named a person named *user_id*."""
+        if type(user_id) is int and not self._ids <= {str(user_id)}:
+            raise BitbucketServerError("identity_of_another", claim="X-AUSERID")
 
 
 def _authenticated_names(client: AskingClient, access_token: AccessToken) -> tuple[list[str], bool]:

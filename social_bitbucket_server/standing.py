@@ -41,6 +41,7 @@ _OF_ONE_RECORD = frozenset(
     {
         "captcha_wanted",
         "identity_invalid",
+        "identity_of_another",
         "profile_incomplete",
         "profile_invalid",
         "user_not_found",

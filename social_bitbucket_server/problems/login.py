@@ -49,6 +49,17 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
+        "identity_of_another",
+        "Bitbucket's answers name two different accounts.",
+        "The number of the person who logged in is not that of the record with their name. The record may be another "
+        "person's.",
+        "Look for a cache or a proxy in front of Bitbucket that mixes up answers to different people. Rename the "
+        "account if its name has a percent or plus sign.",
+        Who.BITBUCKET_ADMIN,
+        AuthResponseError,
+        "invalid_claim",
+    ),
+    Problem(
         "user_not_found",
         "Bitbucket's user list does not contain the person who logged in.",
         "No user, or more than one, has the name that Bitbucket gave for the login.",

@@ -51,6 +51,11 @@ def named(*names: str) -> Reply:
     return Reply('{"version":"8.7.0"}', headers=[JSON, *(("X-AUSERNAME", name) for name in names)])
 
 
+def numbered(*ids: str) -> Reply:
+    """The answer to "who am I" for alice, with these X-AUSERID headers."""
+    return Reply('{"version":"8.7.0"}', headers=[JSON, ("X-AUSERNAME", "alice"), *(("X-AUSERID", id_) for id_ in ids)])
+
+
 def refused(world, status: int, expected: str, problem: str = "") -> None:
     """Alice's login ends with *status*, leaves nothing behind, and the audit log says what was *expected*."""
     with world.nothing_new():
@@ -268,6 +273,28 @@ def test_two_names_are_none(world):
     world.fa.scripts[PROPERTIES] = named("alice", "admin")
     refused(world, 502, "AuthResponseError/invalid_claim(X-AUSERNAME)")
     assert not [path for path in world.fa.paths() if path.startswith(USERS)]
+
+
+@row(119)
+@everywhere
+def test_the_number_in_the_header_is_that_of_the_profile(world):
+    for ids in (["43"], ["42", "43"], [""], ["042"]):
+        world.fa.scripts[PROPERTIES] = numbered(*ids)
+        refused(world, 502, "AuthResponseError/invalid_claim(X-AUSERID)")
+    world.fa.scripts[PROPERTIES] = numbered("42")
+    assert world.browser().log_in(world.a, "alice").status == 303
+
+
+@row(119)
+@everywhere
+def test_nobody_is_disabled_for_anothers_number(world):
+    assert world.browser().log_in(world.a, "alice").status == 303
+    world.fa.knows({**ALICE, "active": False})
+    world.fa.scripts[PROPERTIES] = numbered("43")
+    refused(world, 502, "AuthResponseError/invalid_claim(X-AUSERID)")
+    world.fa.knows(ALICE)
+    world.fa.scripts.clear()
+    assert world.browser().log_in(world.a, "alice").status == 303
 
 
 @row(14)

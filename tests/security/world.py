@@ -189,7 +189,7 @@ class FakeBitbucket(ScriptedServer):
         name = self._name(received)
         if received.oauth.get("oauth_token") and not name:
             return Reply("oauth_problem=token_rejected", 401)
-        signed_in = [("X-AUSERNAME", quote(name)), ("X-AUSERID", "1")] if name else []
+        signed_in = [("X-AUSERNAME", quote(name))] if name else []
         return Reply('{"version":"8.7.0","displayName":"Bitbucket"}', headers=[JSON, *signed_in])
 
     def _user(self, received: Received) -> Reply:

@@ -508,3 +508,20 @@ def test_no_record_raises_anything_but_our_error(fetch, server, record):
         return
     assert type(profile.id) is int
     assert 0 < profile.id < 2**63
+
+
+@row(119)
+@pytest.mark.parametrize("where", [WHOAMI, f"{USERS}/jane", USERS])
+def test_every_answer_that_names_a_number_names_that_of_the_record(problem, server, where):
+    """Also where a proxy takes away the name, and where the record is found by a search."""
+    number = ("X-AUSERID", "43")
+    is_signed_in(server, *([] if where == WHOAMI else ["jane"]))
+    knows(server, JANE)
+    if where == USERS:
+        server.scripts[f"{USERS}/jane"] = Reply("{}", 404, [JSON])
+        server.scripts[USERS] = Reply(json.dumps({"values": [JANE], "isLastPage": True}), headers=[JSON, number])
+    elif where == WHOAMI:
+        server.scripts[WHOAMI] = Reply("jane", headers=[("Content-Type", "text/plain"), number])
+    else:
+        server.scripts[where] = Reply(json.dumps(JANE), headers=[JSON, number])
+    assert problem() == ("identity_of_another", "X-AUSERID")
