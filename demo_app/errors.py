@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
+import flask
 from flask import Flask, current_app, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
@@ -21,11 +23,14 @@ from werkzeug.exceptions import HTTPException
 from social_bitbucket_server.error_page import reference
 from social_bitbucket_server.problems import PROBLEMS, Problem, Who, http_status, when_to_try_again
 
-from . import access, audit, database, people
+from . import access, audit, database, people, rate_limits
 from .config import Settings
 from .rate_limits import TooOftenError
 from .security_headers import ForeignFormError, WrongHostError
 from .words import duration
+
+if TYPE_CHECKING:
+    from .sessions import BrowserSession
 
 _LOG = logging.getLogger(__name__)
 
@@ -137,18 +142,19 @@ def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
     database.session.rollback()
     make_reference(reference(error))
     problem = error.context.get("problem", "")
-    audit.record(
-        _event(problem),
-        outcome="failure",
-        code=error.code,
-        problem=problem or None,
-        stage=error.stage,
-        parameter=error.parameter,
-        claim=error.claim,
-        provider_code=error.provider_code,
-        integration_id=g.get("integration_id"),
-        upgrade=g.get("is_of_an_upgrade") or None,
-    )
+    if error.stage != "callback" or not _is_repeated(problem):
+        audit.record(
+            _event(problem),
+            outcome="failure",
+            code=error.code,
+            problem=problem or None,
+            stage=error.stage,
+            parameter=error.parameter,
+            claim=error.claim,
+            provider_code=error.provider_code,
+            integration_id=g.get("integration_id"),
+            upgrade=g.get("is_of_an_upgrade") or None,
+        )
     facts = error.context.get("facts", {})
     if problem == "address_blocked":
         audit.record("outbound.blocked", outcome="failure", **facts)
@@ -171,14 +177,14 @@ def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
 def form_refused(_error: Exception) -> ResponseReturnValue:
     """A form without this session's token, or of another site."""
     make_reference()
-    audit.record("request.failure", outcome="failure", code="form_refused")
+    _note_refusal("form_refused")
     return _page(_FORM_TOO_OLD, 400)
 
 
 def wrong_host(_error: Exception) -> ResponseReturnValue:
     """A request for another host; the page says which one is right."""
     make_reference()
-    audit.record("request.failure", outcome="failure", code="wrong_host")
+    _note_refusal("wrong_host")
     settings: Settings = current_app.extensions["settings"]
     words = Words(
         "This is not the application's address.",
@@ -227,7 +233,7 @@ def refused(error: HTTPException) -> ResponseReturnValue:
     if error.code is None or error.code < 400:
         return error
     make_reference()
-    audit.record("request.failure", outcome="failure", code=str(error.code))
+    _note_refusal(str(error.code))
     words = Words(
         "The request could not be read.", "It is damaged, or larger than any page sends.", "Go back and try again."
     )
@@ -240,6 +246,19 @@ def crashed(error: Exception) -> ResponseReturnValue:
     make_reference()
     _LOG.error("Reference %s: %s", g.reference, type(error).__name__, exc_info=error)
     return _page(_CRASH, 500)
+
+
+def _note_refusal(code: str) -> None:
+    """Write down a request that was refused before anybody knew whose it is; for each address once a minute, because
+    nobody may delete what is written."""
+    if rate_limits.is_news(code, rate_limits.visitor()):
+        audit.record("request.failure", outcome="failure", code=code)
+
+
+def _is_repeated(problem: str) -> bool:
+    """Return whether a callback of a browser without a session came to this problem within the last minute."""
+    session = cast("BrowserSession", flask.session)
+    return not session.stored and not rate_limits.is_news(problem, rate_limits.visitor(), g.get("integration_id", ""))
 
 
 def _event(problem: str) -> audit.Event:

@@ -112,7 +112,7 @@ def logout(organization: Organization) -> ResponseReturnValue:
     sessions.log_out()
     if was_here:
         login_ways.remember(organization)
-    flash("You are logged out.")
+        flash("You are logged out.")
     return redirect(url_for("organization.login", slug=organization.slug), 303)
 
 

@@ -129,7 +129,13 @@ def count(what: str, *whose: str) -> None:
     limits: _Limits = current_app.extensions["rate_limits"]
     seconds = limits.hit(limits.items[what], *whose)
     if seconds:
-        raise TooOftenError(what, seconds, is_news=not limits.hit(_NOTED, what, *whose))
+        raise TooOftenError(what, seconds, is_news=is_news(what, *whose))
+
+
+def is_news(what: str, *whose: str) -> bool:
+    """Return whether *what* happens to *whose* for the first time in a minute."""
+    limits: _Limits = current_app.extensions["rate_limits"]
+    return not limits.hit(_NOTED, what, *whose)
 
 
 def visitor() -> str:

@@ -170,7 +170,9 @@ EXCUSES = (
         "`tests/frameworks/django/test_admin.py`.",
     ),
     Excuse((26, 29), "How one logs out, and how long a session lasts, is each application's own."),
-    Excuse((27, 91, 92), "Others keep people and integrations themselves, and rotate their key pairs as they like."),
+    Excuse(
+        (27, 91, 92), "Others keep people and integrations themselves, and rotate their key pairs as they like."
+    ),
     Excuse(
         (89,),
         "It opens every page there is. For Django's administration: `tests/frameworks/django/test_admin.py`.",
@@ -190,6 +192,7 @@ EXCUSES = (
     ),
     Excuse((106,), "Its debugger."),
     Excuse((114,), "Others parse nothing that organizations write: `tests/unit/demo/test_toml.py`."),
+    Excuse((115,), "What is written down for how long is an application's own."),
     Excuse((116, 117), "What reads forms and the `Host` header is a framework, or else the application itself."),
     Excuse((108,), "Noise takes long. `tests/fuzz` tries the package in the same way without an application."),
 )

@@ -1,0 +1,71 @@
+"""Requests without a session leave next to nothing in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from demo_app import database
+from demo_app.models import AuditEntry, LoginSession
+from tests.security.rows import row
+
+REQUESTS = 50
+
+
+def rows(world: Any) -> tuple[int, int]:
+    with world.context():
+        counts = [
+            database.session.scalar(select(func.count()).select_from(model)) for model in (AuditEntry, LoginSession)
+        ]
+    return counts[0] or 0, counts[1] or 0
+
+
+def without_form_token(world: Any) -> Callable[[], int]:
+    return lambda: int(world.browser().post(world.b.begin_path, {}).status)
+
+
+def for_another_host(world: Any) -> Callable[[], int]:
+    return lambda: int(world.browser().get("/", headers={"Host": "evil.example"}).status)
+
+
+def without_a_login(world: Any) -> Callable[[], int]:
+    return lambda: int(world.browser().get(world.b.callback(oauth_token="x", oauth_verifier="y")).status)
+
+
+def too_large(world: Any) -> Callable[[], int]:
+    return lambda: int(world.browser().post("/", {"slug": "x" * 300_000}).status)
+
+
+def log_out(world: Any) -> Callable[[], int]:
+    """With one signed cookie, and the token in it."""
+    page = world.browser().get(world.b.login_path)
+    (cookie,) = page.cookies
+    headers = {"Cookie": cookie.split(";")[0]}
+    return lambda: int(world.browser().post(f"/o/{world.b.slug}/logout", page.csrf_field, headers=headers).status)
+
+
+@row(115)
+@pytest.mark.parametrize("act", [without_form_token, for_another_host, without_a_login, too_large, log_out])
+def test_a_flood_leaves_one_event_and_no_session(world, act):
+    send = act(world)
+    events, sessions = rows(world)
+    statuses = {send() for _ in range(REQUESTS)}
+    assert len(statuses) == 1
+    after = rows(world)
+    assert after[0] - events <= 1
+    assert after[1] == sessions
+
+
+@row(115)
+def test_each_address_and_kind_counts_for_itself(world):
+    before = len(world.events("request.failure"))
+    for address in ("127.0.0.1", "127.0.0.9"):
+        for _ in range(3):
+            browser = world.browser()
+            browser._address = address
+            browser.post(world.b.begin_path, {})
+            browser.get("/", headers={"Host": "evil.example"})
+    assert len(world.events("request.failure")) - before == 4
