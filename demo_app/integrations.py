@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -78,19 +79,32 @@ class SealedKeys:
         self._ring = ring
         self._opened = lru_cache(maxsize=KEYS_KEPT)(self._open)
 
-    def seal(self, key: PrivateKey, *, integration_id: str, key_id: str) -> str:
-        """*key* as a record that opens for this integration and this key id only."""
-        return self._ring.seal(key.pem().encode(), purpose=_PURPOSE, integration_id=integration_id, key_id=key_id)
+    def seal(self, key: PrivateKey, *, integration_id: str, key_id: str, state: KeyState) -> str:
+        """*key* as a record that opens for this integration and this key id only, and in this *state* of the row."""
+        place = {"purpose": _purpose(state), "integration_id": integration_id, "key_id": key_id}
+        return self._ring.seal(key.pem().encode(), **place)
 
     def reseal(self, pair: KeyPair) -> str:
         """The record of *pair*'s private key, sealed with the newest key of the ring."""
         return self._ring.reseal(
-            pair.sealed_private_key or "", purpose=_PURPOSE, integration_id=pair.integration_id, key_id=pair.id
+            pair.sealed_private_key or "",
+            purpose=_purpose(pair.state),
+            integration_id=pair.integration_id,
+            key_id=pair.id,
         )
+
+    def change_state(self, pair: KeyPair, state: KeyState) -> None:
+        """Give *pair* another *state*, and a record that opens in it. One that does not open stays as it is, and opens
+        in neither. The caller commits."""
+        with suppress(BitbucketServerError):
+            pair.sealed_private_key = self.seal(
+                self.open(pair), integration_id=pair.integration_id, key_id=pair.id, state=state
+            )
+        pair.stored_state = state.value
 
     def open(self, pair: KeyPair) -> PrivateKey:
         """The private key of *pair*. Raises ``sealed_key_unopenable``."""
-        return self._opened(pair.sealed_private_key or "", pair.integration_id, pair.id)
+        return self._opened(pair.sealed_private_key or "", pair.integration_id, pair.id, pair.state)
 
     def seal_client_secret(self, client_secret: str, *, integration_id: str, credentials_id: str) -> str:
         """*client_secret* as a record that opens for this integration and these client credentials only."""
@@ -107,8 +121,14 @@ class SealedKeys:
         return Secret(self._ring.open(credentials.sealed_client_secret, **_whose(credentials)).decode())
 
     # Whose it is belongs to what is known: a record that was copied to another row must not open there.
-    def _open(self, sealed: str, integration_id: str, key_id: str) -> PrivateKey:
-        return PrivateKey.read(self._ring.open(sealed, purpose=_PURPOSE, integration_id=integration_id, key_id=key_id))
+    def _open(self, sealed: str, integration_id: str, key_id: str, state: KeyState) -> PrivateKey:
+        place = {"purpose": _purpose(state), "integration_id": integration_id, "key_id": key_id}
+        return PrivateKey.read(self._ring.open(sealed, **place))
+
+
+def _purpose(state: KeyState) -> str:
+    """Return what a private key is sealed for: whoever changes a row's state by hand makes its record worthless."""
+    return f"{_PURPOSE}:{state.value}"
 
 
 def _whose(credentials: ClientCredentials) -> dict[str, str]:
@@ -180,7 +200,7 @@ def add_key_pair(record: IntegrationRecord, key: PrivateKey, state: KeyState, co
             integration_id=record.id,
             stored_state=state.value,
             public_key=key.public.pem,
-            sealed_private_key=sealed_keys().seal(key, integration_id=record.id, key_id=key_id),
+            sealed_private_key=sealed_keys().seal(key, integration_id=record.id, key_id=key_id, state=state),
             consumer_key=consumer_key,
         )
     )

@@ -133,10 +133,11 @@ def _promote(record: IntegrationRecord, public_key: str) -> bool:
     if new.consumer_key == old.consumer_key:
         _retire(old)
     else:
-        old.stored_state, old.replaced_at = KeyState.REPLACED.value, clock.now()
+        integrations.sealed_keys().change_state(old, KeyState.REPLACED)
+        old.replaced_at = clock.now()
         audit.record("consumer_key.replaced", org_id=record.organization_id, integration_id=record.id)
     database.session.flush()  # there is one active key pair at a time
-    new.stored_state = KeyState.ACTIVE.value
+    integrations.sealed_keys().change_state(new, KeyState.ACTIVE)
     audit.record("key.promoted", org_id=record.organization_id, integration_id=record.id)
     database.session.commit()
     return True

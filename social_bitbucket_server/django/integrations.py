@@ -186,7 +186,7 @@ def add_key_pair(
         state=state,
         fingerprint=key.public.fingerprint,
         public_pem=key.public.pem,
-        sealed_private_key=sealed_keys.seal(key, integration_id=record.pk, key_id=key_id),
+        sealed_private_key=sealed_keys.seal(key, integration_id=record.pk, key_id=key_id, state=state),
     )
     events.record(Happening.KEY_CREATED, integration_id=record.pk, user=administrator)
 

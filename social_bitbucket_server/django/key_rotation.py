@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from ..client import Client
 from ..pending import LIFETIME
-from . import events, integrations
+from . import events, integrations, sealed_keys
 from .models import ApplicationLink, Happening, KeyPair, KeyState
 
 if TYPE_CHECKING:
@@ -89,9 +89,13 @@ def _promote(record: AbstractIntegration, fingerprint: str, administrator: Admin
         if old is None or old.consumer_key == new.consumer_key:
             _retire(record, KeyState.ACTIVE, administrator)
         else:
-            _of(record, KeyState.ACTIVE).update(state=KeyState.REPLACED, replaced_at=timezone.now())
+            sealed = sealed_keys.sealed_for_state(old, KeyState.REPLACED)
+            _of(record, KeyState.ACTIVE).update(
+                state=KeyState.REPLACED, replaced_at=timezone.now(), sealed_private_key=sealed
+            )
             events.record(Happening.CONSUMER_KEY_REPLACED, integration_id=record.pk, user=administrator)
-        _of(record, KeyState.PENDING).update(state=KeyState.ACTIVE)
+        sealed = sealed_keys.sealed_for_state(new, KeyState.ACTIVE)
+        _of(record, KeyState.PENDING).update(state=KeyState.ACTIVE, sealed_private_key=sealed)
         events.record(Happening.KEY_PROMOTED, integration_id=record.pk, user=administrator)
     return True
 

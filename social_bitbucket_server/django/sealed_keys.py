@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..keys import PrivateKey
+from ..problems import BitbucketServerError
 from ..secret import Secret, opaque
 from . import configuration
 
@@ -16,17 +17,30 @@ _PURPOSE = "integration-private-key"
 _MOST_OPENED = 256
 
 
-def seal(key: PrivateKey, *, integration_id: str, key_id: str) -> str:
-    """*key* as a record that opens for this integration and this key id only."""
+def seal(key: PrivateKey, *, integration_id: str, key_id: str, state: str) -> str:
+    """*key* as a record that opens for this integration and this key id only, and in this *state* of the row."""
     return configuration.key_ring().seal(
-        key.pem().encode(), purpose=_PURPOSE, integration_id=integration_id, key_id=key_id
+        key.pem().encode(), purpose=_purpose(state), integration_id=integration_id, key_id=key_id
     )
+
+
+def sealed_for_state(pair: KeyPair, state: str) -> str:
+    """Return the record of *pair*'s private key for another *state*. One that does not open stays as it is, and opens
+    in neither."""
+    try:
+        key = open_private_key(pair)
+    except BitbucketServerError:
+        return pair.sealed_private_key
+    return seal(key, integration_id=pair.integration_id, key_id=pair.pk, state=state)
 
 
 def reseal(pair: KeyPair) -> str:
     """The record of *pair*'s private key, sealed with the newest key of the ring."""
     return configuration.key_ring().reseal(
-        pair.sealed_private_key, purpose=_PURPOSE, integration_id=pair.integration_id, key_id=pair.pk
+        pair.sealed_private_key,
+        purpose=_purpose(pair.state),
+        integration_id=pair.integration_id,
+        key_id=pair.pk,
     )
 
 
@@ -35,12 +49,17 @@ def open_private_key(pair: KeyPair) -> PrivateKey:
     """The private key of *pair*, as its row is now. Raises ``sealed_key_unopenable`` and the key ring's problems."""
     configuration.key_ring()  # a ring that was taken away opens nothing that it opened before
     ring = Secret(configuration.setting("KEY_RING"))
-    return _opened(ring, pair.integration_id, pair.pk, pair.sealed_private_key)
+    return _opened(ring, pair.integration_id, pair.pk, pair.state, pair.sealed_private_key)
 
 
 @lru_cache(maxsize=_MOST_OPENED)
-def _opened(_ring: Secret, integration_id: str, key_id: str, record: str) -> PrivateKey:
+def _opened(_ring: Secret, integration_id: str, key_id: str, state: str, record: str) -> PrivateKey:
     """Whose it is belongs to what is known: a record that was copied to another row must not open there."""
     return PrivateKey.read(
-        configuration.key_ring().open(record, purpose=_PURPOSE, integration_id=integration_id, key_id=key_id)
+        configuration.key_ring().open(record, purpose=_purpose(state), integration_id=integration_id, key_id=key_id)
     )
+
+
+def _purpose(state: str) -> str:
+    """Return what a private key is sealed for: whoever changes a row's state by hand makes its record worthless."""
+    return f"{_PURPOSE}:{state}"

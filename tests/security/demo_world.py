@@ -336,7 +336,17 @@ class DemoWorld(World):
 
     def sealed_for(self, place: Place) -> dict[str, str]:
         (pair,) = self.key_pairs(place)
-        return {"purpose": "integration-private-key", "integration_id": place.integration_id, "key_id": pair.id}
+        return {"purpose": "integration-private-key:active", "integration_id": place.integration_id, "key_id": pair.id}
+
+    def change_states_by_hand(self, place: Place, **states: str) -> None:
+        """Write into the rows of key pairs in each of these states another one."""
+        with self.context():
+            pairs = {pair.stored_state: pair for pair in self.key_pairs(place)}
+            for before, after in states.items():
+                row = database.session.get_one(KeyPair, pairs[before].id)
+                row.stored_state = after
+                database.session.flush()
+            database.session.commit()
 
     def seal_differently(self, place: Place, record: str) -> None:
         with self.context():

@@ -218,7 +218,12 @@ class DjangoWorld(World):
 
     def sealed_for(self, place: Place) -> dict[str, str]:
         key_id = self._key_pair(place).pk
-        return {"purpose": "integration-private-key", "integration_id": place.integration_id, "key_id": key_id}
+        return {"purpose": "integration-private-key:active", "integration_id": place.integration_id, "key_id": key_id}
+
+    def change_states_by_hand(self, place: Place, **states: str) -> None:
+        """Write into the rows of key pairs in each of these states another one."""
+        for before, after in states.items():
+            KeyPair.objects.filter(integration_id=place.integration_id, state=before).update(state=after)
 
     def seal_differently(self, place: Place, record: str) -> None:
         KeyPair.objects.filter(integration_id=place.integration_id).update(sealed_private_key=record)

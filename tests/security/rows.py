@@ -171,7 +171,7 @@ EXCUSES = (
     ),
     Excuse((26, 29), "How one logs out, and how long a session lasts, is each application's own."),
     Excuse(
-        (27, 91, 92), "Others keep people and integrations themselves, and rotate their key pairs as they like."
+        (27, 91, 92, 121), "Others keep people and integrations themselves, and rotate their key pairs as they like."
     ),
     Excuse(
         (89,),

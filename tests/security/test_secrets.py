@@ -510,6 +510,18 @@ def test_the_record_of_another_integration_opens_in_no_other_place(world):
     assert opens_nothing(world)
 
 
+@row(121)
+@pytest.mark.parametrize("application", ["demo", "django"], indirect=True)
+def test_a_private_key_opens_in_no_other_state_of_its_row(world):
+    world.rotate(world.b)
+    world.change_states_by_hand(world.b, active="retired", pending="active")
+    assert opens_nothing(world)
+    world.change_states_by_hand(world.b, active="pending", retired="active")
+    assert world.attempt(world.b).status == 303
+    assert world.verify(world.b) == ""
+    assert world.attempt(world.b).status == 303
+
+
 # Key pairs
 
 

@@ -214,8 +214,8 @@ def test_a_key_that_was_opened_before_opens_in_no_other_row(app: Flask, owner: V
 
 def pair(keys: integrations.SealedKeys, key: PrivateKey, number: int) -> KeyPair:
     """A key pair that the database does not know."""
-    sealed = keys.seal(key, integration_id="acme", key_id=str(number))
-    return KeyPair(id=str(number), integration_id="acme", sealed_private_key=sealed)
+    sealed = keys.seal(key, integration_id="acme", key_id=str(number), state=KeyState.ACTIVE)
+    return KeyPair(id=str(number), integration_id="acme", stored_state="active", sealed_private_key=sealed)
 
 
 def test_a_key_is_opened_once(private_key: PrivateKey) -> None:
