@@ -54,6 +54,7 @@ _NEVER = _networks(
     "fec0::/10",
     "ff00::/8",
     "fd00:ec2::254/128",
+    "fd20:ce::254/128",
 )
 _PRIVATE = _networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 _PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")
