@@ -139,13 +139,18 @@ def is_news(what: str, *whose: str) -> bool:
 
 
 def visitor() -> str:
-    """Whom requests are counted for: the browser's address, or its network where it is an IPv6 address."""
+    """Whom requests are counted for: the browser's address, or its network where it is an IPv6 address. An IPv4 address
+    counts as such also where the server's socket shows it as an IPv6 address."""
     text = request.remote_addr or ""
     try:
         address = ip_address(text)
     except ValueError:
         return text
-    return str(ip_network((address, _IPV6_NETWORK), strict=False)) if address.version == 6 else text
+    if address.version == 4:
+        return text
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ip_network((address, _IPV6_NETWORK), strict=False))
 
 
 def _storage(address: str) -> Storage:

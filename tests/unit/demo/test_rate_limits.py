@@ -81,6 +81,8 @@ def test_the_operator_says_how_many_logins_there_may_be(make_app: AppMaker) -> N
     [
         ("203.0.113.7", "203.0.113.7"),
         ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("::ffff:cb00:7107", "203.0.113.7"),
         ("unknown", "unknown"),
     ],
 )
