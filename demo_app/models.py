@@ -28,6 +28,7 @@ class Organization(Base):
     """
 
     __tablename__ = "organizations"
+    __table_args__ = ({"sqlite_autoincrement": True},)  # an id is never given again
 
     id: Mapped[int] = mapped_column(primary_key=True)
     slug: Mapped[str] = mapped_column(String(40), unique=True)
@@ -318,7 +319,8 @@ class User(Base, UserMixin):  # type: ignore[misc]  # untyped
     """A person in one organization: an owner with a password, or somebody with *identities* to log in with."""
 
     __tablename__ = "users"
-    __table_args__ = (UniqueConstraint("organization_id", "username"),)
+    # The audit log goes on naming people by their ids after they were deleted.
+    __table_args__ = (UniqueConstraint("organization_id", "username"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     organization_id: Mapped[int] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"))

@@ -13,8 +13,9 @@ from sqlalchemy import select
 from demo_app import clock, database
 from demo_app.models import AuditEntry, IntegrationRecord, SetupLink
 from social_bitbucket_server.sandbox import Sandbox
-from tests.demo_visitor import Page, Visitor
+from tests.demo_visitor import PLATFORM, Page, Visitor
 from tests.flow.demo import Demo, log_in, on_every_database
+from tests.security.rows import row
 
 
 @pytest.fixture
@@ -55,6 +56,17 @@ def is_over(visitor: Visitor, link: str, why: str) -> bool:
         page.status == 410 and why in page.words and "Acme" not in page.words and "Consumer Key" not in page.words
         for page in pages
     )
+
+
+@row(124)
+def test_it_opens_nothing_of_another_server(
+    demo: Demo, acme: str, owner: Visitor, sandbox: Sandbox, other_sandbox: Sandbox
+) -> None:
+    log_in(demo.visitor(), acme, sandbox)
+    link, form = make(owner, acme), {"name": "Bitbucket", "platform": PLATFORM, "server": "another", "enabled": "y"}
+    assert owner.post(f"{acme}/edit", f"{acme}/edit", base_url=other_sandbox.url, **form).status == 303
+    assert is_over(demo.visitor(), link, "It was revoked")
+    assert demo.visitor().get(make(owner, acme)).status == 200
 
 
 @on_every_database

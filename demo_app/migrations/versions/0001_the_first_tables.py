@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.Column("owner_code_sha256", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_organizations")),
         sa.UniqueConstraint("slug", name=op.f("uq_organizations_slug")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "social_auth_associations",
@@ -239,6 +240,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("organization_id", "username", name=op.f("uq_users_organization_id_username")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "login_sessions",

@@ -13,6 +13,7 @@ from sqlalchemy import event, text
 from demo_app import audit, database, people
 from demo_app.models import Organization, User
 from tests.demo_visitor import Visitor
+from tests.security.rows import row
 
 
 def test_every_event_has_words_for_the_owner_but_the_operators_own() -> None:
@@ -72,3 +73,19 @@ def test_of_the_people_those_alone_are_read_whom_the_page_names(app: Flask, owne
     event.remove(User, "load", note)
     assert "Person 7" in page.words
     assert read == ["owner"], "who is logged in"
+
+
+@row(123)
+def test_nobody_gets_the_id_of_somebody_who_was_deleted(app: Flask) -> None:
+    def new_owner(slug: str) -> tuple[int, int]:
+        with app.test_request_context():
+            owner = people.create_organization(slug=slug, name=slug, email=f"{slug}@a.example", password="x" * 10)
+            return owner.organization_id, owner.id
+
+    first = new_owner("first")
+    with app.app_context():
+        database.session.delete(database.session.get_one(Organization, first[0]))
+        database.session.commit()
+    second = new_owner("second")
+    assert second[0] > first[0]
+    assert second[1] > first[1]
