@@ -79,16 +79,25 @@ def _is_among(client: AskingClient, access_token: AccessToken, profile: Profile,
 
 
 def _can_see(client: AskingClient, access_token: AccessToken, kind: Kind, name: str) -> bool:
-    """What a person may not see is refused, or looks as if it were not there."""
+    """What a person may not see is refused, or looks as if it were not there. Bitbucket answers for a repository that
+    moved with the one in another project, which is another condition."""
     server_url = client.integration.server_url
-    url, field = (server_url.project(name), "key") if kind is Kind.PROJECT else (server_url.repository(name), "slug")
+    url = server_url.project(name) if kind is Kind.PROJECT else server_url.repository(name)
     try:
-        found = read_json(client.get(url, access_token)).get(field)
+        found = read_json(client.get(url, access_token))
     except BitbucketServerError as error:
         if _refusal(error) in _NOT_TOLD | _NOT_THERE:
             return False
         raise
-    return isinstance(found, str) and found.casefold() == name.rpartition("/")[2].casefold()
+    if kind is Kind.PROJECT:
+        return _is_called(found.get("key"), name)
+    key, _, slug = name.partition("/")
+    project = found.get("project")
+    return _is_called(found.get("slug"), slug) and isinstance(project, dict) and _is_called(project.get("key"), key)
+
+
+def _is_called(found: object, name: str) -> bool:
+    return isinstance(found, str) and found.casefold() == name.casefold()
 
 
 def _refusal(error: BitbucketServerError) -> int | None:

@@ -108,7 +108,7 @@ def test_a_project_is_seen_where_the_answer_is_about_it(ask, server, answer, hol
 
 
 def test_a_repository_is_seen_where_the_answer_is_about_it(ask, server):
-    server.scripts[f"{REST}/projects/~jane/repos/dotfiles"] = reply({"slug": "dotfiles"})
+    server.scripts[f"{REST}/projects/~jane/repos/dotfiles"] = reply({"slug": "dotfiles", "project": {"key": "~JANE"}})
     assert ask(repositories=("~jane/dotfiles",)) == [Finding(Kind.REPOSITORY, "~jane/dotfiles", True)]
 
 
@@ -151,3 +151,19 @@ def test_where_it_depends_on_unreadable_groups_that_is_said(enter, server):
 def test_where_it_is_certain_the_person_is_refused(enter, server):
     server.scripts[f"{REST}/users"] = reply({"values": []})
     assert enter(groups=("one",)) == "person_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("project", "holds"),
+    [
+        ({"key": "WEB"}, True),
+        ({"key": "web"}, True),
+        ({"key": "OTHER"}, False),
+        ({}, False),
+        (None, False),
+        ("WEB", False),
+    ],
+)
+def test_a_repository_that_moved_to_another_project_is_another_one(ask, server, project, holds):
+    server.scripts[f"{REST}/projects/WEB/repos/website"] = reply({"slug": "website", "project": project})
+    assert ask(repositories=("WEB/website",)) == [Finding(Kind.REPOSITORY, "WEB/website", holds)]
