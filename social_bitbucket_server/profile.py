@@ -68,7 +68,8 @@ class Profile:
 def fetch_profile(client: AskingClient, access_token: AccessToken) -> Profile:
     """Find out whose *access_token* this is.
 
-    Raises ``identity_missing``, ``identity_invalid``, ``identity_of_another``, ``authorization_header_lost``, ``users_unreadable``,
+    Raises ``identity_missing``, ``identity_invalid``, ``identity_of_another``, ``authorization_header_lost``,
+    ``users_unreadable``,
     ``user_not_found``, ``profile_incomplete``, ``profile_invalid``, ``account_inactive``, ``account_not_a_person``, and
     the problems of the conversation. Whose account is inactive is among the facts of ``account_inactive``, as *uid*, so
     that an application can end what they had begun.

@@ -14,15 +14,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 
 from .ca_certificates import is_ca
 from .problems import BitbucketServerError
-
-# OpenSSL's numbers of what can be wrong with a certificate (x509_vfy.h).
-_NOT_YET_VALID, _EXPIRED, _SELF_SIGNED = 9, 10, 18
-_WRONG_NAME, _WRONG_ADDRESS = 62, 64
-
-_NO_TLS = frozenset({"HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "WRONG_VERSION_NUMBER"})
-"""What OpenSSL calls an answer to the handshake that is none."""
-
-_TOO_OLD = frozenset({"TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"})
+from .tls_faults import tls_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +55,30 @@ def shown(chain: Sequence[x509.Certificate]) -> list[ShownCertificate]:
 
 def diagnose(error: ssl.SSLError, chain: Sequence[x509.Certificate], host: str) -> BitbucketServerError:
     """The problem behind a handshake that failed with *error* against a server that shows *chain*."""
-    if error.reason in _NO_TLS:
-        return BitbucketServerError("tls_missing")
-    if error.reason in _TOO_OLD:
-        return BitbucketServerError("tls_too_old")
-    if not isinstance(error, ssl.SSLCertVerificationError) or not chain:
-        return BitbucketServerError("tls_error", f"The handshake failed ({error.reason or 'no TLS'}).")
+    fault = tls_fault(error)
+    if not chain:
+        return fault
     leaf, top = chain[0], chain[-1]
-    match error.verify_code:
-        case code if code in {_EXPIRED, _NOT_YET_VALID}:
+    match fault.code:
+        case "certificate_expired":
             return BitbucketServerError(
                 "certificate_expired",
                 f"It is valid from {leaf.not_valid_before_utc:%Y-%m-%d} to {leaf.not_valid_after_utc:%Y-%m-%d}.",
             )
-        case code if code in {_WRONG_NAME, _WRONG_ADDRESS}:
+        case "certificate_for_another_name":
             names = ", ".join(_alternative_names(leaf)) or _name(leaf.subject)
             return BitbucketServerError("certificate_for_another_name", f"It is for {names}, not for {host}.")
-        case code if code == _SELF_SIGNED:
+        case "certificate_self_signed":
             return BitbucketServerError("certificate_self_signed", facts={"ca_certificates": _pem(leaf)})
-    if len(chain) == 1:
-        return BitbucketServerError("certificate_chain_incomplete", f"It was issued by {_name(leaf.issuer)}.")
-    return BitbucketServerError(
-        "certificate_authority_unknown",
-        f"The chain ends with {_name(top.issuer)}.",
-        facts={"ca_certificates": _pem(top)} if is_ca(top) else {},
-    )
+        case "certificate_authority_unknown" if len(chain) == 1:
+            return BitbucketServerError("certificate_chain_incomplete", f"It was issued by {_name(leaf.issuer)}.")
+        case "certificate_authority_unknown":
+            return BitbucketServerError(
+                "certificate_authority_unknown",
+                f"The chain ends with {_name(top.issuer)}.",
+                facts={"ca_certificates": _pem(top)} if is_ca(top) else {},
+            )
+    return fault
 
 
 def _name(name: x509.Name) -> str:

@@ -27,6 +27,7 @@ from . import reaching
 from .bulkhead import Budget
 from .problems import BitbucketServerError
 from .reaching import LookUp, connect, handshake_of, lag_of
+from .tls_faults import tls_fault
 from .trust import ssl_context
 
 if TYPE_CHECKING:
@@ -120,8 +121,8 @@ def send(
     *timeout* is for everything, in seconds; *limit* in bytes. *fresh* opens a new connection, so that it cannot have
     gone stale. *regardless* of failures just now, which otherwise keep requests from being sent for a moment. *budget*:
     of the step that the request belongs to; by default the request may wait for its whole *timeout*. Raises
-    ``connection_failed``, ``tls_error``, ``timeout``, ``malformed_answer``, ``answer_compressed``, ``address_blocked``,
-    ``server_overloaded``, ``server_busy``, ``conversation_too_long``, and :class:`ConnectionWentStale`.
+    ``connection_failed``, the problems of TLS, ``timeout``, ``malformed_answer``, ``answer_compressed``,
+    ``address_blocked``, ``server_overloaded``, ``server_busy``, ``conversation_too_long``, and :class:`ConnectionWentStale`.
     """
     breaker = _breaker(os.getpid(), _origin(url), route)
     if not regardless:
@@ -211,7 +212,8 @@ def _problem(error: Exception, exchange: _Exchange) -> BitbucketServerError:
     if exchange.is_over or isinstance(error, (urllib3.exceptions.TimeoutError, TimeoutError)):
         return BitbucketServerError("timeout", facts=facts)
     if isinstance(error, urllib3.exceptions.SSLError):
-        return BitbucketServerError("tls_error", facts=facts)
+        fault = _bottom(error)
+        return tls_fault(fault) if isinstance(fault, ssl.SSLError) else BitbucketServerError("tls_error", facts=facts)
     if isinstance(error, urllib3.exceptions.ProxyError):
         return BitbucketServerError("connection_failed", "The proxy did not let the connection through.", facts=facts)
     if exchange.on_kept_connection and not exchange.answered:
@@ -219,11 +221,16 @@ def _problem(error: Exception, exchange: _Exchange) -> BitbucketServerError:
     return BitbucketServerError("connection_failed", facts=facts)
 
 
-def _cause(error: BaseException) -> str:
-    """What lies at the bottom of *error*, in words of Python's or OpenSSL's own, never of the server's."""
+def _bottom(error: BaseException) -> BaseException:
     for inner in (*reversed(error.args), error.__cause__, error.__context__):
         if isinstance(inner, BaseException):
-            return _cause(inner)
+            return _bottom(inner)
+    return error
+
+
+def _cause(error: BaseException) -> str:
+    """What lies at the bottom of *error*, in words of Python's or OpenSSL's own, never of the server's."""
+    error = _bottom(error)
     detail = getattr(error, "verify_message", "") or getattr(error, "strerror", "")
     return f"{type(error).__name__}: {detail}" if isinstance(detail, str) and detail else type(error).__name__
 

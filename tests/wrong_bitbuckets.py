@@ -18,8 +18,8 @@ import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from social_bitbucket_server import checkup, reaching
 from social_bitbucket_server.checkup import Result, Stage
@@ -140,6 +140,45 @@ class SelfSigned:
     def configure_cert(self, context: ssl.SSLContext) -> None:
         with trustme.Blob(self.pem).tempfile() as certificate, trustme.Blob(self._key).tempfile() as key:
             context.load_cert_chain(certificate, key)
+
+
+class Issued:
+    """A certificate that the company's CA, or a certificate of its own that is no CA's, issued as it is told."""
+
+    def __init__(
+        self,
+        company: trustme.CA,
+        *,
+        bits: int = 2048,
+        purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
+        is_by_no_ca: bool = False,
+    ) -> None:
+        issuer, issuer_key = x509.load_pem_x509_certificate(company.cert_pem.bytes()), _private(company.private_key_pem)
+        self._pems: list[bytes] = []
+        if is_by_no_ca:
+            middle = company.issue_cert("middle.example")
+            self._pems = [middle.cert_chain_pems[0].bytes()]
+            issuer, issuer_key = x509.load_pem_x509_certificate(self._pems[0]), _private(middle.private_key_pem)
+        key = rsa.generate_private_key(65537, bits)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bitbucket")])
+        now = dt.datetime.now(dt.UTC)
+        names = x509.SubjectAlternativeName([x509.IPAddress(reaching.ipaddress.ip_address(HERE))])
+        builder = x509.CertificateBuilder(issuer.subject, name, key.public_key(), 7, now - _DAY, now + _DAY)
+        builder = builder.add_extension(names, critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        self._pems.insert(0, builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        self._key = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    def configure_cert(self, context: ssl.SSLContext) -> None:
+        context.set_ciphers("DEFAULT@SECLEVEL=0")
+        with trustme.Blob(b"".join(self._pems)).tempfile() as certificates, trustme.Blob(self._key).tempfile() as key:
+            context.load_cert_chain(certificates, key)
+
+
+def _private(pem: trustme.Blob) -> Any:
+    return serialization.load_pem_private_key(pem.bytes(), None)
 
 
 class Alone:
@@ -393,6 +432,24 @@ FAULTS_OF_TLS = (
         _shows(lambda company: company.issue_cert("other.example")),
         Stage.TLS,
         "The Bitbucket Server's certificate is for another name.",
+    ),
+    Wrong(
+        "a key of 1024 bits",
+        _shows(lambda company: Issued(company, bits=1024)),
+        Stage.TLS,
+        "The Bitbucket Server's certificate, or one of its CA's, is too weak. OpenSSL says: EE",
+    ),
+    Wrong(
+        "a certificate for clients",
+        _shows(lambda company: Issued(company, purpose=ExtendedKeyUsageOID.CLIENT_AUTH)),
+        Stage.TLS,
+        "The Bitbucket Server's certificate, or one of its CA's, is not made for this use. OpenSSL says: unsu",
+    ),
+    Wrong(
+        "an intermediate certificate that is no CA's",
+        _shows(lambda company: Issued(company, is_by_no_ca=True)),
+        Stage.TLS,
+        "The Bitbucket Server's certificate, or one of its CA's, is not made for this use. OpenSSL says: invalid CA",
     ),
     Wrong(
         "the intermediate certificate is missing",

@@ -102,7 +102,7 @@ def test_a_certificate_is_checked_through_a_proxy_as_well(serve, client, other_a
     proxy = serve(Tunnel((HERE, server.port)), tls=False)
     with pytest.raises(BitbucketServerError) as caught:
         client(server, proxies={"https": f"http://{HERE}:{proxy.port}"}).request_token("https://app.example/")
-    assert caught.value.code == "tls_error"
+    assert caught.value.code == "certificate_authority_unknown"
     assert server.requests == []
 
 

@@ -58,4 +58,4 @@ def test_the_environment_makes_nobody_trusted(serve, route, authority, monkeypat
     monkeypatch.setenv(variable, str(tmp_path / "own.pem"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     server = serve(answering())
-    assert problem(server, dataclasses.replace(route, ca_certificates="")).code == "tls_error"
+    assert problem(server, dataclasses.replace(route, ca_certificates="")).code == "certificate_authority_unknown"
