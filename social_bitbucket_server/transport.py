@@ -16,7 +16,7 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse, parse_headers
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -26,6 +26,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from . import reaching
 from .bulkhead import Budget
 from .problems import BitbucketServerError
+from .proxy_answers import is_by_proxy, proxy_refusal
 from .reaching import LookUp, connect, handshake_of, lag_of
 from .tls_faults import tls_fault
 from .trust import ssl_context
@@ -61,6 +62,10 @@ _SECONDS_OPEN = 5.0
 _CHUNK = 16 * 1024
 _LONGEST_LINE = 64 * 1024  # http.client's own limit
 _END_OF_HEAD = frozenset({b"\r\n", b"\n", b""})
+# A blocked address counts as a failed connection does, so that what comes afterwards does not tell the two apart.
+_NOT_REACHED = frozenset(
+    {"address_blocked", "proxy_credentials_refused", "proxy_destination_refused", "proxy_unreachable"}
+)
 _NO_RETRIES = urllib3.Retry(total=False, redirect=False)
 
 
@@ -122,7 +127,8 @@ def send(
     gone stale. *regardless* of failures just now, which otherwise keep requests from being sent for a moment. *budget*:
     of the step that the request belongs to; by default the request may wait for its whole *timeout*. Raises
     ``connection_failed``, the problems of TLS, ``timeout``, ``malformed_answer``, ``answer_compressed``,
-    ``address_blocked``, ``server_overloaded``, ``server_busy``, ``conversation_too_long``, and :class:`ConnectionWentStale`.
+    ``address_blocked``, the problems of proxies, ``server_overloaded``,
+    ``server_busy``, ``conversation_too_long``, and :class:`ConnectionWentStale`.
     """
     breaker = _breaker(os.getpid(), _origin(url), route)
     if not regardless:
@@ -140,8 +146,7 @@ def send(
         problem = error
         if exchange.answered:
             breaker.count(failed=False)
-        elif error.code == "address_blocked":
-            # As a failed connection does, so that what comes afterwards does not tell the two apart.
+        elif error.code in _NOT_REACHED:
             breaker.count(failed=True)
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         problem = exchange.refusal or _problem(error, exchange)
@@ -185,6 +190,8 @@ def _exchange(
     )
     drained = False
     try:
+        if route.proxy is not None and url.startswith("http://") and is_by_proxy(response.status, response.headers):
+            raise proxy_refusal(response.status, response.headers)
         if response.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
             raise BitbucketServerError("answer_compressed", status_code=response.status)
         received = bytearray()
@@ -215,10 +222,14 @@ def _problem(error: Exception, exchange: _Exchange) -> BitbucketServerError:
         fault = _bottom(error)
         return tls_fault(fault) if isinstance(fault, ssl.SSLError) else BitbucketServerError("tls_error", facts=facts)
     if isinstance(error, urllib3.exceptions.ProxyError):
-        return BitbucketServerError("connection_failed", "The proxy did not let the connection through.", facts=facts)
+        return _proxy_unreachable(error)
     if exchange.on_kept_connection and not exchange.answered:
         return ConnectionWentStale()
     return BitbucketServerError("connection_failed", facts=facts)
+
+
+def _proxy_unreachable(error: Exception) -> BitbucketServerError:
+    return BitbucketServerError("proxy_unreachable", parameter="proxies", facts={"cause": _cause(error)})
 
 
 def _bottom(error: BaseException) -> BaseException:
@@ -248,6 +259,7 @@ class _Exchange:
         self.has_connected = False
         self.on_kept_connection = False
         self.answered = False
+        self.is_at_proxy = False
         self.refusal: BitbucketServerError | None = None
         self._budget = budget
         self._deadline = budget.deadline(seconds)
@@ -338,7 +350,21 @@ class _TLSSocket(_Timed, ssl.SSLSocket):
 
 
 class _Response(HTTPResponse):
-    """Reads no more than :data:`HEAD_LIMIT` bytes of headers."""
+    """Reads no more than :data:`HEAD_LIMIT` bytes of headers, and a proxy's answer to CONNECT."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        if not _current().is_at_proxy:
+            return super()._read_status()  # type: ignore[misc,no-any-return]  # http.client's own
+        reader = self.fp
+        self.fp = _Head(reader)  # type: ignore[assignment]  # as below
+        try:
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # as above
+            if status != 200:
+                raise proxy_refusal(status, parse_headers(self.fp))
+            return version, status, reason
+        finally:
+            if self.fp is not None:  # it is where the line was none of HTTP's
+                self.fp = reader
 
     def begin(self) -> None:
         reader = self.fp
@@ -390,12 +416,16 @@ class _CheckedConnection:
     def _new_conn(self) -> socket.socket:
         exchange = _current()
         exchange.has_connected = True
-        addresses = exchange.look_up(self.host, exchange.policy if self.proxy is None else None)
         try:
+            addresses = exchange.look_up(self.host, exchange.policy if self.proxy is None else None)
             connection = _connected(addresses, self.port, exchange)
-        except (ConnectionResetError, BrokenPipeError) as error:
-            # urllib3 passes over these two: they may come after an answer. Here there was not even a connection.
-            raise OSError("the connection was not made") from error
+        except OSError as error:
+            if self.proxy is not None:
+                raise _proxy_unreachable(error) from error
+            if isinstance(error, (ConnectionResetError, BrokenPipeError)):
+                # urllib3 passes over these two: they may come after an answer. Here there was not even a connection.
+                raise OSError("the connection was not made") from error
+            raise
         timed = _Socket(fileno=connection.detach())
         try:
             timed.settimeout(exchange.remaining())  # the TLS handshake's
@@ -425,7 +455,13 @@ class _HTTPSConnection(_CheckedConnection, HTTPSConnection):
         address, name = _current().through_proxy_to, self._tunnel_host
         if address is not None:
             self._tunnel_host = str(address)
-        super()._tunnel()
+        _current().is_at_proxy = True
+        try:
+            super()._tunnel()
+        except (HTTPException, ConnectionError) as error:
+            raise _proxy_unreachable(error) from error
+        finally:
+            _current().is_at_proxy = False
         self._tunnel_host = name
 
 

@@ -40,6 +40,35 @@ PROBLEMS = (
         "connection_failed",
     ),
     Problem(
+        "proxy_unreachable",
+        "The proxy on the way to the Bitbucket Server could not be reached.",
+        "Its name is unknown, nothing listens there, or what answers is no HTTP proxy.",
+        "Check the proxy's address in the setting of the proxies, and that the proxy is running.",
+        Who.OPERATOR,
+        AuthProviderError,
+        "connection_failed",
+    ),
+    Problem(
+        "proxy_credentials_refused",
+        "The proxy on the way to the Bitbucket Server wants a login.",
+        "It answers with 407: there is no name and password in its address, or not the right ones.",
+        "Write name and password into the proxy's address, as in http://name:password@proxy.example.com:3128. For a "
+        "proxy that offers NTLM or Negotiate alone, put one in between that logs in to it, such as Cntlm or Px.",
+        Who.OPERATOR,
+        AuthProviderError,
+        "connection_failed",
+    ),
+    Problem(
+        "proxy_destination_refused",
+        "The proxy did not make a connection to the Bitbucket Server.",
+        "It answers with 403 where its rules forbid the server or the port, and with 502, 503 or 504 where it cannot "
+        "reach the server itself.",
+        "Let the proxy connect to the base URL's host and port, or reach Bitbucket without the proxy.",
+        Who.OPERATOR,
+        AuthProviderError,
+        "connection_failed",
+    ),
+    Problem(
         "port_closed",
         "Nothing listens on the port of the base URL.",
         "The machine is there and refuses the connection: Bitbucket is not running, or has another port.",

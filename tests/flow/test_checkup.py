@@ -461,13 +461,13 @@ def test_through_a_proxy_the_proxy_looks_up_and_connects(integration, server):
     assert server.received[0].target == f"http://bitbucket.example{PROPERTIES}"
 
 
-def test_a_proxy_that_is_not_there_is_a_failed_connection(integration):
+def test_a_proxy_that_is_not_there_is_named(integration):
     with socket.socket() as taken:  # nobody else can listen there meanwhile
         taken.bind(("127.0.0.1", 0))
         proxy = f"http://127.0.0.1:{taken.getsockname()[1]}"
         beyond = dataclasses.replace(at(integration, "https://bitbucket.example"), proxies={"https": proxy})
         failed = failure(look(beyond))
-    assert (failed.stage, failed.problem.code) == (Stage.HTTP, "connection_failed")
+    assert (failed.stage, failed.problem.code) == (Stage.HTTP, "proxy_unreachable")
 
 
 def test_a_server_without_a_clock_is_no_failure(integration, server):

@@ -152,8 +152,8 @@ def test_a_connection_that_is_cut_while_it_is_made_is_a_failed_one(monkeypatch, 
     assert problem("GET", f"{scheme}://127.0.0.1:1/") == "connection_failed"
 
 
-def test_a_server_without_tls_is_a_tls_error(server):
-    assert problem("GET", server.url.replace("http:", "https:") + "/x") == "tls_error"
+def test_a_server_without_tls_is_named(server):
+    assert problem("GET", server.url.replace("http:", "https:") + "/x") == "tls_missing"
 
 
 def test_a_name_that_cannot_be_one_is_a_failed_connection():

@@ -66,7 +66,7 @@ _MUTANTS = (
     Mutant(
         "a rejected token counts as not being a member",
         _MEMBERSHIP,
-        'return error.status_code if error.code == "request_refused" else None',
+        'return error.status_code if error.code in {"request_refused", "not_permitted"} else None',
         "return error.status_code",
     ),
     Mutant(

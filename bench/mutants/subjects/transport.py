@@ -59,10 +59,11 @@ _MUTANTS = (
     Mutant(
         "a blocked address can be told from a server that does not answer",
         _TRANSPORT,
-        """            # As a failed connection does, so that what comes afterwards does not tell the two apart.
+        """        elif error.code in _NOT_REACHED:
             breaker.count(failed=True)
 """,
-        """            breaker.count(failed=False)
+        """        elif error.code in _NOT_REACHED:
+            breaker.count(failed=False)
 """,
     ),
     Mutant(

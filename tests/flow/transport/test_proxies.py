@@ -6,7 +6,8 @@ import socket
 import pytest
 
 from social_bitbucket_server.problems import BitbucketServerError
-from tests.raw_server import answering
+from social_bitbucket_server.transport import send
+from tests.raw_server import answer, answering
 from tests.tunnel import Tunnel
 
 from .asking import (
@@ -87,14 +88,63 @@ def test_a_proxy_is_never_asked_for_a_name_that_could_not_be_checked(serve, clie
     assert not proxy.peers
 
 
-@pytest.mark.parametrize("status", ["403 Forbidden", "407 Proxy Authentication Required", "502 Bad Gateway"])
-def test_a_proxy_that_refuses_is_a_failed_connection(serve, client, status):
-    server = serve(answering(CONFIRMED))
-    proxy = serve(Tunnel((HERE, server.port), status), tls=False)
+REFUSALS = [
+    ("403 Forbidden", (), "proxy_destination_refused", "It answered with status 403."),
+    ("502 Bad Gateway", (), "proxy_destination_refused", "It answered with status 502."),
+    ("407 Proxy Authentication Required", (), "proxy_credentials_refused", ""),
+    ("407 x", ['Proxy-Authenticate: Basic realm="NTLM"'], "proxy_credentials_refused", "It offers Basic."),
+    (
+        "407 x",
+        ["Proxy-Authenticate: Negotiate", "Proxy-Authenticate: NTLM"],
+        "proxy_credentials_refused",
+        "It offers Negotiate, NTLM. This application logs in to proxies with Basic alone.",
+    ),
+    ("407 x", ["Proxy-Authenticate: <b>"], "proxy_credentials_refused", ""),
+]
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+@pytest.mark.parametrize(("status", "headers", "code", "reason"), REFUSALS)
+def test_why_a_proxy_refuses_is_told(serve, route, names, scheme, status, headers, code, reason):
+    proxy = serve(answering(answer(b"no", status, *headers)), tls=False)
+    through = dataclasses.replace(route, policy=None, proxy=f"http://{HERE}:{proxy.port}")
     with pytest.raises(BitbucketServerError) as caught:
-        client(server, proxies={"https": f"http://{HERE}:{proxy.port}"}).request_token("https://app.example/")
-    assert caught.value.code == "connection_failed"
-    assert not server.peers
+        send("GET", f"{scheme}://{NAME}/x", {}, route=through)
+    assert (caught.value.code, caught.value.reason, caught.value.parameter) == (code, reason, "proxies")
+    assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize("headers", [["X-AREQUESTID: @1"], ["Content-Type: application/json"]])
+def test_what_bitbucket_refuses_through_a_proxy_is_no_refusal_of_the_proxy(serve, route, headers):
+    proxy = serve(answering(answer(b"{}", "403 Forbidden", *headers)), tls=False)
+    through = dataclasses.replace(route, policy=None, proxy=f"http://{HERE}:{proxy.port}")
+    assert send("GET", f"http://{NAME}/x", {}, route=through).status == 403
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+@pytest.mark.parametrize("fault", ["down", "unknown", "no proxy"])
+def test_a_proxy_that_cannot_be_asked_is_unreachable(serve, route, names, scheme, fault):
+    with socket.socket() as taken:  # nobody else can listen there meanwhile
+        taken.bind((HERE, 0))
+        names.addresses["proxy.test"] = socket.gaierror(-2, "Name or service not known")
+        host = "proxy.test" if fault == "unknown" else HERE
+        port = serve(lambda peer: peer.send(b"SSH-2.0-x\r\n"), tls=False).port if fault == "no proxy" else None
+        through = dataclasses.replace(route, policy=None, proxy=f"http://{host}:{port or taken.getsockname()[1]}")
+        with pytest.raises(BitbucketServerError) as caught:
+            send("GET", f"{scheme}://{NAME}/x", {}, route=through)
+    expected = "connection_failed" if (scheme, fault) == ("http", "no proxy") else "proxy_unreachable"
+    assert caught.value.code == expected
+
+
+def test_a_proxy_that_fails_again_and_again_is_left_alone(serve, route):
+    proxy = serve(answering(answer(b"no", "403 Forbidden")), tls=False)
+    through = dataclasses.replace(route, policy=None, proxy=f"http://{HERE}:{proxy.port}")
+    codes = []
+    for _ in range(4):
+        with pytest.raises(BitbucketServerError) as caught:
+            send("GET", f"https://{NAME}/x", {}, route=through)
+        codes.append(caught.value.code)
+    assert codes == ["proxy_destination_refused"] * 3 + ["server_overloaded"]
 
 
 def test_a_certificate_is_checked_through_a_proxy_as_well(serve, client, other_authority):
