@@ -8,10 +8,13 @@ from typing import Any
 from ..checkup import Stage, check_up
 from . import add_command
 from .given import OAUTH2_PREFIX, PREFIX, SECRET_VARIABLE, add_integration_options, any_integration_of
-from .report import add_report_options, report
+from .report import FIRST_STATUS, add_report_options, report
 
 CALLBACK = "https://application.example/complete/bitbucket-server/"
 """What stands for the address where logins come back to, where nobody says which it is."""
+
+
+_STATUSES = tuple(enumerate((stage for stage in Stage if stage is not Stage.CREDENTIALS), FIRST_STATUS))
 
 
 def add(commands: Any) -> None:
@@ -28,9 +31,9 @@ url, consumer_key, private_key_file, and optionally verify, ca_certificates, all
 With OAuth 2 there are a client id and a client secret instead: --client-id and the variable {SECRET_VARIABLE},
 or client_id and client_secret in the file, or {OAUTH2_PREFIX}URL, …KEY and …SECRET.
 
-The exit status is 0, or the number of the first stage that fails:
-  {", ".join(f"{number} {stage}" for number, stage in enumerate(Stage, 1) if stage is not Stage.CREDENTIALS)}
-  (with OAuth 2, 8 is {Stage.CREDENTIALS})
+The exit status is 0, 1 for a problem before the first stage, 2 for wrong usage, or that of the first stage that fails:
+  {", ".join(f"{status} {stage}" for status, stage in _STATUSES)}
+  (with OAuth 2, {next(status for status, stage in _STATUSES if stage is Stage.SIGNATURE)} is {Stage.CREDENTIALS})
 
 examples:
   PROGRAM check --url https://bitbucket.example.com --consumer-key acme --private-key-file acme.pem

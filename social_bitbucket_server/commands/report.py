@@ -13,6 +13,9 @@ from typing import Any
 
 from ..checkup import Outcome, Result, Stage, first_failure
 
+FIRST_STATUS = 11
+"""The exit status where the first stage fails; 1 is for a problem before, and 2 for wrong usage."""
+
 _SECONDS_BETWEEN = 5.0
 _MARKS = {Outcome.PASSED: ("✓", "32"), Outcome.FAILED: ("✗", "31"), Outcome.NOT_REACHED: ("·", "2")}
 _AFTERWARDS = {
@@ -54,10 +57,10 @@ def report(test: Callable[[], Iterable[Result]], *, as_json: bool = False, watch
                 print_result(result)
         if failed is None:
             if not as_json:
-                print("Everything passed: people can log in.", flush=True)
+                print(f"Everything passed. {results[-1].says}. Now try a login.", flush=True)
             return 0
         if not watch:
-            return results.index(failed) + 1
+            return FIRST_STATUS + results.index(failed)
         if not seen:
             words = f"Waiting: tested again every {_SECONDS_BETWEEN:g} seconds, until Ctrl-C."
             print(words, file=sys.stderr, flush=True)

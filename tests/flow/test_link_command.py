@@ -100,7 +100,7 @@ def test_a_new_key_pair_is_put_into_the_link_that_is_there(options, bitbucket_sa
 
 def test_where_the_check_up_after_it_fails_the_exit_status_is_its_stage(options, bitbucket_sandbox, capsys):
     bitbucket_sandbox.faults.clock_skew = 900
-    assert link(options) == 7
+    assert link(options) == 17
     assert "✗ Clock: The clocks differ too much." in capsys.readouterr().out
 
 

@@ -14,6 +14,7 @@ from cryptography import x509
 from social_bitbucket_server import checkup
 from social_bitbucket_server.__main__ import main
 from social_bitbucket_server.checkup import Stage
+from social_bitbucket_server.commands.report import FIRST_STATUS
 from social_bitbucket_server.problems import Who
 from social_bitbucket_server.sandbox.faults import Faults
 from tests import wrong_bitbuckets
@@ -61,7 +62,7 @@ def test_each_is_found_by_its_right_name(bench, check, private_key, wrong):
     assert f"✗ {wrong.stage}: {wrong.sentence}" in shown
     assert f"What to do: {wrong.problem.remedy}" in shown
     assert f"Who can do it: {wrong.problem.who}" in shown
-    assert status == STAGES.index(wrong.stage) + 1
+    assert status == FIRST_STATUS + STAGES.index(wrong.stage)
 
 
 @pytest.fixture
@@ -166,6 +167,6 @@ def test_a_callback_that_bitbucket_refuses_is_named(bench, check, private_key):
     place = bench.sandbox()
     place.paste("acme", private_key.public.pem)
     status, shown = check(place, "--callback", "nowhere")
-    assert status == 8
+    assert status == 18
     assert "✗ Signature: Bitbucket refused the address to which logins come back." in shown
     assert "Who can do it: the operator of this application" in shown

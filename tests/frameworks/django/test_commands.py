@@ -98,7 +98,7 @@ def test_check_ends_with_the_number_of_the_stage_that_fails(run, acme, capsys):
     use_another_link(acme)
     with pytest.raises(SystemExit) as ended:
         run("check", "acme")
-    assert ended.value.code == 8
+    assert ended.value.code == 18
     assert "What to do:" in capsys.readouterr().out
 
 
