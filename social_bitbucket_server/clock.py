@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import threading
 import time
@@ -13,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from .answers import oauth_problem
+from .forks import hold_while_forking
 from .problems import BitbucketServerError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _NEGLIGIBLE = 30
 _ACCEPTABLE = re.compile(r"([0-9]{1,12})-([0-9]{1,12})")
 
 _changing = threading.Lock()
-os.register_at_fork(before=_changing.acquire, after_in_parent=_changing.release, after_in_child=_changing.release)
+hold_while_forking(_changing)
 _differences: OrderedDict[ServerURL, int] = OrderedDict()
 
 

@@ -25,6 +25,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from . import reaching
 from .bulkhead import Budget
+from .forks import hold_while_forking
 from .problems import BitbucketServerError
 from .proxy_answers import is_by_proxy, proxy_refusal
 from .reaching import LookUp, connect, handshake_of, lag_of
@@ -522,7 +523,7 @@ def _checked_address(url: str, policy: AddressPolicy, exchange: _Exchange) -> Ad
 
 # Two threads that come first at once would make two of them, each with its own connections.
 _MAKING = threading.Lock()
-os.register_at_fork(before=_MAKING.acquire, after_in_parent=_MAKING.release, after_in_child=_MAKING.release)
+hold_while_forking(_MAKING)
 
 
 @lru_cache(maxsize=SERVERS)
