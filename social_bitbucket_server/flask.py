@@ -40,6 +40,7 @@ from .hosts import HostCheck
 from .pending import LONGEST_NEXT, session_key
 from .problems import BitbucketServerError
 from .secret import Secret, opaque, plain
+from .session_cookies import lost_sessions
 from .usable_settings import refuse_missing_settings, refuse_unusable_settings
 
 if TYPE_CHECKING:
@@ -357,8 +358,8 @@ def configure(app: Flask, storage: type[BaseStorage]) -> None:
     app.config[setting_name("STORAGE")] = storage
     _refuse_unsafe_application(app)
     refuse_missing_settings(app.config, app.config[setting_name("AUTHENTICATION_BACKENDS")])
-    _refuse_strict_cookies(app)
     warn_of_missing_names(app.config, storage)
+    _refuse_lost_sessions(app)
     unchecked = [app]
 
     @app.before_request
@@ -367,7 +368,7 @@ def configure(app: Flask, storage: type[BaseStorage]) -> None:
         if unchecked:
             _refuse_unsafe_application(app)
             refuse_unusable_settings(app.config, app.config[setting_name("AUTHENTICATION_BACKENDS")])
-            _refuse_strict_cookies(app)
+            _refuse_lost_sessions(app)
             unchecked.clear()
 
 
@@ -388,12 +389,13 @@ def _refuse_unsafe_application(app: Flask) -> None:
             )
 
 
-def _refuse_strict_cookies(app: Flask) -> None:
-    if app.config["SESSION_COOKIE_SAMESITE"] == "Strict":
-        raise UnsafeConfigurationError(
-            'Set SESSION_COOKIE_SAMESITE to "Lax", because with "Strict" the session is missing when a login comes '
-            "back from Bitbucket."
+def _refuse_lost_sessions(app: Flask) -> None:
+    for name in _configured_backends(app):
+        origin = app.config.get(setting_name(name, "CALLBACK_ORIGIN")) or app.config.get(
+            setting_name("CALLBACK_ORIGIN")
         )
+        for sentence in lost_sessions(app.config, str(origin or "")):
+            raise UnsafeConfigurationError(sentence)
 
 
 def button(

@@ -29,6 +29,7 @@ from .new_accounts import is_named_by_email
 from .pending import LONGEST_PERSON, PendingLogin, PendingLogins
 from .problems import BitbucketServerError, reference_of
 from .secret import Secret, opaque
+from .session_cookies import host_of, is_shared
 from .tokens import EXTRA_DATA_KEY, IdentityToken, StoredToken, reseal
 
 if TYPE_CHECKING:
@@ -304,7 +305,34 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         if self._keeps_tokens:
             self._key_ring()
         refuse_unsafe_login(self)
+        self._note_another_host()
         return integration, callback
+
+    def _note_another_host(self) -> None:
+        """Write to the log that this browser's session will be missing, because the login comes back to another host.
+
+        The person is not stopped: a proxy in front of the application may have changed the ``Host``.
+        """
+        origin = self.setting("CALLBACK_ORIGIN")
+        try:
+            host = self.strategy.request_host()
+        except NotImplementedError:
+            return
+        if origin and not is_shared(self._cookie_domain(), host_of(str(origin)), host_of(str(host))):
+            _LOG.warning(
+                "A login began at %r and comes back to %s, as %s says; a browser keeps a session for each host, so the "
+                "login will not be under way there. Let people open %s, or let the proxy pass on the Host header.",
+                str(host)[:255],
+                origin,
+                self.full_name("CALLBACK_ORIGIN"),
+                origin,
+            )
+
+    def _cookie_domain(self) -> str:
+        try:
+            return str(self.strategy.get_setting("SESSION_COOKIE_DOMAIN") or "")
+        except (AttributeError, KeyError):
+            return ""
 
     def _remember(self, token: str, integration: IntegrationT, callback: str, *, code_verifier: str = "") -> None:
         binding = self._binding(integration, callback)

@@ -24,6 +24,7 @@ from social_django.models import UserSocialAuth
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..checks import pipelines_without_names, unsafe_settings
 from ..problems import BitbucketServerError
+from ..session_cookies import lost_sessions
 from ..usable_settings import unread_settings, unusable_settings
 from . import configuration
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _LABEL = "social_bitbucket_server"
 _OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
+_CACHED_SESSIONS = "django.contrib.sessions.backends.cache"
 _SIGNED_COOKIES = "django.contrib.sessions.backends.signed_cookies"
 _SESSION_MIDDLEWARE = "social_bitbucket_server.django.middleware.IntegrationSessionMiddleware"
 _ERROR_MIDDLEWARE = (
@@ -211,6 +213,30 @@ def _cookies() -> Iterator[CheckMessage]:
         yield _error("E013", 'Set SESSION_COOKIE_SAMESITE to "Lax", so that other sites do not act within a session.')
 
 
+def _sessions_that_are_lost() -> Iterator[CheckMessage]:
+    cookie = {
+        "SESSION_COOKIE_DOMAIN": settings.SESSION_COOKIE_DOMAIN,
+        "SESSION_COOKIE_SECURE": settings.SESSION_COOKIE_SECURE,
+    }
+    for sentence in lost_sessions(cookie, _origin()):
+        yield _error("E035", sentence)
+    if settings.SESSION_ENGINE != _CACHED_SESSIONS:
+        return
+    cache = settings.CACHES.get(settings.SESSION_CACHE_ALIAS, {}).get("BACKEND", "")
+    if cache.endswith(".DummyCache"):
+        yield _error("E036", "Keep sessions elsewhere than in DummyCache, which forgets a login before it returns.")
+    if cache.endswith(".LocMemCache"):
+        yield _warning(
+            "W011",
+            "Keep sessions elsewhere than in LocMemCache, because each process has its own, and a login may come back "
+            "to another one.",
+        )
+
+
+def _origin() -> str:
+    return str(configuration.setting("CALLBACK_ORIGIN") or "")
+
+
 def _pipeline() -> Iterator[CheckMessage]:
     for name in dict.fromkeys(map(_pipeline_of, sorted(_our_backends() or {BitbucketServerOAuth1.name}))):
         present = {step.rpartition(".")[2] for step in getattr(settings, name, DEFAULT_AUTH_PIPELINE) or ()}
@@ -339,6 +365,7 @@ _CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     _plain_http_hosts,
     _test_addresses,
     _cookies,
+    _sessions_that_are_lost,
     _pipeline,
     _names,
     _transactions,

@@ -282,3 +282,26 @@ def test_an_id_of_any_length_is_remembered_and_never_taken_for_another(length):
     for person in known:
         login = PendingLogin("0" * 64, "acme-1", "0" * 32, 1, person)
         assert PendingLogin.from_text(login.to_text()) == login
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "cookie_domain", "is_noted"),
+    [
+        ("localhost:5000", "http://127.0.0.1:5000", None, True),
+        ("www.app.example", "https://app.example", None, True),
+        ("www.app.example", "https://app.example", "app.example", False),
+        ("app.example", "https://app.example", None, False),
+        ("app.example:8443", "https://app.example", None, False),
+        ("[::1]:5000", "http://[::1]:5000", None, False),
+    ],
+)
+def test_a_login_that_begins_at_another_host_than_it_comes_back_to_is_noted(
+    caplog, host, origin, cookie_domain, is_noted
+):
+    strategy = Strategy(SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN=origin, SESSION_COOKIE_DOMAIN=cookie_domain)
+    strategy.request_host = lambda: host
+    BitbucketServerOAuth1(strategy, "/")._note_another_host()
+    assert bool(caplog.records) is is_noted
+    if is_noted:
+        assert "SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN" in caplog.text
+        assert origin in caplog.text

@@ -1,6 +1,7 @@
 """Settings with which no login could work, and what an application says that does not start with them."""
 
 import ast
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -174,10 +175,24 @@ def test_flask_follows_dotted_paths_with_the_first_request():
         app.test_client().get("/")
 
 
-def test_flask_refuses_cookies_that_do_not_come_back_from_bitbucket():
+@pytest.mark.parametrize(
+    ("name", "value", "origin", "is_lost"),
+    [
+        ("SESSION_COOKIE_SAMESITE", "Strict", "", True),
+        ("SESSION_COOKIE_SAMESITE", "Lax", "", False),
+        ("SESSION_COOKIE_DOMAIN", "other.example", "https://www.app.example", True),
+        ("SESSION_COOKIE_DOMAIN", "p.example", "https://app.example", True),
+        ("SESSION_COOKIE_DOMAIN", ".app.example", "https://www.app.example", False),
+        ("SESSION_COOKIE_DOMAIN", "other.example", "", False),
+        ("SESSION_COOKIE_SECURE", True, "http://app.example", True),
+        ("SESSION_COOKIE_SECURE", True, "http://127.0.0.1:5000", False),
+        ("SESSION_COOKIE_SECURE", True, "https://app.example", False),
+    ],
+)
+def test_flask_refuses_cookies_that_do_not_come_back_from_bitbucket(name, value, origin, is_lost):
     app = Flask(__name__)
-    app.config.update(ONE, SESSION_COOKIE_SAMESITE="Strict")
-    with pytest.raises(UnsafeConfigurationError, match="SESSION_COOKIE_SAMESITE"):
+    app.config.update(ONE, **{name: value, f"{OWN}CALLBACK_ORIGIN": origin})
+    with pytest.raises(UnsafeConfigurationError, match=name) if is_lost else nullcontext():
         configure(app, object)
 
 

@@ -51,6 +51,8 @@ ONE_SERVER = {
     f"{OWN}TEST_ADDRESSES": [],
 }
 ONE_MAPPED = {f"{OWN}INTEGRATIONS": {"acme": SAME_NAMESPACE["acme"]}}
+CACHES = "django.core.cache.backends"
+CACHED = "django.contrib.sessions.backends.cache"
 MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware"]
 
 
@@ -99,6 +101,23 @@ def test_a_host_on_this_machine_needs_no_secure_cookies():
         ("E019", {f"{OWN}INTEGRATIONS": SIMILAR_NAMESPACES}, "namespaces that differ in more than case"),
         ("E022", {f"{OWN}SLOW_STEPS": 0}, "SLOW_STEPS"),
         ("E018", {f"{OWN}HTTP_HOSTS": "bitbucket.test.example"}, f"Mend {OWN}HTTP_HOSTS: It is a list of hosts"),
+        ("E035", {"SESSION_COOKIE_DOMAIN": "other.example"}, "Set SESSION_COOKIE_DOMAIN to a domain of 127.0.0.1"),
+        (
+            "E036",
+            {
+                "SESSION_ENGINE": CACHED,
+                "CACHES": {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}},
+            },
+            "DummyCache",
+        ),
+        (
+            "W011",
+            {
+                "SESSION_ENGINE": CACHED,
+                "CACHES": {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
+            },
+            "LocMemCache",
+        ),
         ("E017", {"MIDDLEWARE": MIDDLEWARE}, "IntegrationSessionMiddleware to MIDDLEWARE"),
     ],
 )
