@@ -58,6 +58,8 @@ def look(organization: Organization) -> ResponseReturnValue:
     if found.problem is None:
         better = OAuth.TWO if is_oauth2_better(found.facts.get("version", "")) else OAuth.ONE
         form.oauth_version.data = better.value
+    else:
+        form.base_url.errors = [found.problem.title]
     return _page(organization, form, found)
 
 

@@ -73,7 +73,7 @@ class Stage(StrEnum):
     """The stages, in their order. The last ones are signature and REST with OAuth 1, the credentials with OAuth 2."""
 
     BASE_URL = "Base URL"
-    NAME = "Name"
+    NAME = "Host name"
     CONNECTION = "Connection"
     TLS = "TLS"
     HTTP = "HTTP"
@@ -88,8 +88,15 @@ class Outcome(StrEnum):
     """How a stage ended."""
 
     PASSED = "passed"
+    SKIPPED = "skipped"
+    UNPROTECTED = "unprotected"
     FAILED = "failed"
     NOT_REACHED = "not reached"
+
+    @property
+    def lets_logins_work(self) -> bool:
+        """Whether people can log in as far as this stage says."""
+        return self not in {Outcome.FAILED, Outcome.NOT_REACHED}
 
 
 _Stage = tuple[Stage, Callable[[], "Result"]]
@@ -234,7 +241,7 @@ class _Walk:
     def name(self) -> Result:
         self._budget = Budget(bulkhead_of(self._integration.tenant), self._limits)
         if self._through_proxy:
-            return Result(Stage.NAME, Outcome.PASSED, "The proxy looks the name up.")
+            return Result(Stage.NAME, Outcome.SKIPPED, "The proxy looks the name up.")
         try:
             self._addresses = self._wait(lambda seconds: look_up(self._server.host, self._route.policy, seconds))
         except (OSError, BitbucketServerError) as error:
@@ -242,11 +249,14 @@ class _Walk:
                 raise
             # In the same words whether there is no such name or its addresses are not for this application.
             raise BitbucketServerError("name_not_found") from error
-        return Result(Stage.NAME, Outcome.PASSED, f"{self._server.host} is {', '.join(map(str, self._addresses))}")
+        addresses = list(map(str, self._addresses))
+        if addresses == [self._server.host.strip("[]")]:
+            return Result(Stage.NAME, Outcome.SKIPPED, "The base URL has an address in place of a name.")
+        return Result(Stage.NAME, Outcome.PASSED, f"{self._server.host} is {', '.join(addresses)}")
 
     def connection(self) -> Result:
         if self._through_proxy:
-            return Result(Stage.CONNECTION, Outcome.PASSED, "The proxy makes the connection.")
+            return Result(Stage.CONNECTION, Outcome.SKIPPED, "The proxy makes the connection.")
         port = self._port
         try:
             self._connect().close()
@@ -258,9 +268,13 @@ class _Walk:
 
     def tls(self) -> Result:
         if self._server.scheme == "http":
-            return Result(Stage.TLS, Outcome.PASSED, "None: the base URL begins with http://")
+            return Result(
+                Stage.TLS,
+                Outcome.UNPROTECTED,
+                "None: the base URL begins with http://, so anybody on the way can read and change what is sent.",
+            )
         if self._through_proxy:
-            return Result(Stage.TLS, Outcome.PASSED, "Looked at with the next stage, through the proxy")
+            return Result(Stage.TLS, Outcome.SKIPPED, "Looked at with the next stage, through the proxy")
         context = ssl_context(self._integration.verify, self._integration.ca_certificates)
         host = self._server.host.strip("[]")
         try:

@@ -17,7 +17,13 @@ FIRST_STATUS = 11
 """The exit status where the first stage fails; 1 is for a problem before, and 2 for wrong usage."""
 
 _SECONDS_BETWEEN = 5.0
-_MARKS = {Outcome.PASSED: ("✓", "32"), Outcome.FAILED: ("✗", "31"), Outcome.NOT_REACHED: ("·", "2")}
+_MARKS = {
+    Outcome.PASSED: ("✓", "32"),
+    Outcome.SKIPPED: ("-", "2"),
+    Outcome.UNPROTECTED: ("!", "33"),
+    Outcome.FAILED: ("✗", "31"),
+    Outcome.NOT_REACHED: ("·", "2"),
+}
 _AFTERWARDS = {
     Stage.BASE_URL: Stage.NAME,
     Stage.NAME: Stage.CONNECTION,

@@ -74,6 +74,8 @@ def test_nothing_but_the_version_is_asked_for(owner: Visitor, sandbox: Sandbox) 
 
 def test_what_is_wrong_is_said_as_in_the_test_of_the_connection(demo: Demo, owner: Visitor, sandbox: Sandbox) -> None:
     page = look(owner, f"{sandbox.url}/elsewhere", oauth_version="2")
+    (field,) = re.findall(r'<input[^>]*name="base_url"[^>]*>', page.text)
+    assert 'aria-invalid="true"' in field
     assert "Bitbucket is below another address." in page.words
     assert f"Enter {sandbox.url}" in page.words
     assert chosen(page) == "2", "as it was"

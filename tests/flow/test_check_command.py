@@ -302,7 +302,8 @@ def test_at_a_terminal_it_has_colours_and_says_what_it_waits_for(options, monkey
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(sys, "stdout", shown := Terminal())
     assert main(options) == 0
-    assert "\033[32m✓ TLS\033[0m: " in shown.getvalue()
+    assert "\033[32m✓ HTTP\033[0m: " in shown.getvalue()
+    assert "\033[33m! TLS\033[0m: " in shown.getvalue()
     assert "\r\033[K… HTTP\r\033[K" in shown.getvalue()
 
 
@@ -310,4 +311,4 @@ def test_nobody_gets_colours_who_wants_none(options, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setattr(sys, "stdout", shown := Terminal())
     main(options)
-    assert "✓ TLS: " in shown.getvalue()
+    assert "✓ HTTP: " in shown.getvalue()
