@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from .application_links import LIST
 from .links import LinkRefusedError
@@ -71,8 +71,9 @@ def run(
         raise CommandFailedError(_why_not(error, host, port)) from None
     try:
         if program:
+            _print(_introduction(sandbox), sys.stderr)  # what the program prints may be read by another one
             return _run_program(program, sandbox.url)
-        _print(_introduction(sandbox))
+        _print(f"{_introduction(sandbox)}\n\nPress Ctrl-C to stop.")
         (stopped or threading.Event()).wait()
     except KeyboardInterrupt:
         _print("")
@@ -118,8 +119,7 @@ def _introduction(sandbox: Sandbox) -> str:
         f"Application links:              {sandbox.url}{LIST}\n"
         f"Faults to switch on:            {sandbox.url}/sandbox/faults\n\n"
         f"Users; the password is the same as the name:\n{people}\n"
-        f"  and {more} more, shown on the log-in page.\n\n"
-        "Press Ctrl-C to stop."
+        f"  and {more} more, shown on the log-in page."
     )
 
 
@@ -144,8 +144,9 @@ def _why_not(error: OSError, host: str, port: int) -> str:
     return f"The sandbox cannot listen on {host}."
 
 
-def _print(text: str) -> None:
+def _print(text: str, file: TextIO | None = None) -> None:
+    file = file or sys.stdout
     # Names have letters of many scripts, and not every terminal has them.
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-    sys.stdout.flush()
+    encoding = file.encoding or "utf-8"
+    file.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    file.flush()

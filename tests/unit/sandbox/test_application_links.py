@@ -360,3 +360,9 @@ def test_forms_of_people_who_are_no_admins_are_refused(sandbox):
 def test_a_form_sent_after_the_log_out_leads_to_the_log_in(visitor):
     token = visitor.open("/login").page.fields["form_token"]
     assert visitor.post(f"{LIST}/link", form_token=token).path.startswith("/login?")
+
+
+def test_what_a_worksheet_says_to_press_is_there(admin, linked):
+    page = admin.open(f"{linked}/incoming").response.text
+    assert '<a href="#incoming-authentication">Incoming Authentication</a>' in page
+    assert 'id="incoming-authentication"' in page

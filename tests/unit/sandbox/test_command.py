@@ -160,3 +160,15 @@ def test_passwords_of_programs_are_taken_as_the_version_comes_or_as_it_is_told(v
     program = [sys.executable, "-c", _LOG_IN_BY_PASSWORD]
     options = {"port": 0, "context": "", "version": version, "basic_authentication": is_on}
     assert run(**options, program=program) == status - 200
+
+
+@pytest.mark.socket
+@pytest.mark.program
+def test_beside_a_program_it_says_the_same_and_leaves_its_output_alone(capfd):
+    program = [sys.executable, "-c", "import os; print(os.environ['BITBUCKET_URL'])"]
+    assert run(port=0, context="/bitbucket", version="7.6.0", program=program) == 0
+    output, said = capfd.readouterr()
+    assert output.startswith("http://127.0.0.1:")
+    assert f"A stand-in for Bitbucket is at  {output}" in said
+    assert "admin        Ada Admin (administrator)" in said
+    assert "Ctrl-C" not in said
