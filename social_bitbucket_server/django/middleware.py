@@ -64,7 +64,8 @@ class LoginErrorMiddleware(MiddlewareMixin):
 def _button(request: HttpRequest) -> HttpResponse:
     """Answer a link that should have been a form: with the form. Its fields are what the link had in its query."""
     fields = [(name, value) for name, values in request.GET.lists() for value in values]
-    response = render(request, "social_bitbucket_server/begin.html", {"fields": fields})
+    keeps_tokens = bool(configuration.setting("STORE_ACCESS_TOKEN"))
+    response = render(request, "social_bitbucket_server/begin.html", {"fields": fields, "keeps_tokens": keeps_tokens})
     # Without a referrer Django could not tell that the form is its own.
     response["Referrer-Policy"] = "same-origin"
     return response

@@ -17,7 +17,7 @@ from django.views.decorators.csrf import csrf_protect
 from social_core.exceptions import SocialAuthBaseException
 
 from ..secret import opaque
-from . import integrations, login
+from . import configuration, integrations, login
 from .errors import show_error
 from .strategy import hide_query, is_own_path
 
@@ -43,6 +43,7 @@ class LoginPage(View):
             "integration": _enabled(slug=slug),
             "declined": "declined" in request.GET,
             "next": wanted if is_own_path(wanted) else "",
+            "keeps_tokens": bool(configuration.setting("STORE_ACCESS_TOKEN")),
         }
         response = render(request, "social_bitbucket_server/login.html", context)
         # Without a referrer Django could not tell that the form is its own.

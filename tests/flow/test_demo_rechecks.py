@@ -345,6 +345,9 @@ class TestWithoutTokens:
 
     def test_nothing_is_kept_and_nobody_can_be_asked_for(self, demo: Demo, jane: Visitor) -> None:
         assert kept(demo) == []
-        assert "keeps this permission" not in demo.visitor().get("/o/acme/login").words
+        words = demo.visitor().get("/o/acme/login").words
+        assert "keeps this permission" not in words
+        assert "read and write access" in words
+        assert "No token is kept." in words
         sentence = "Error: Without STORE_ACCESS_TOKENS there are no access tokens to ask with."
         assert recheck(demo) == (1, [sentence])

@@ -71,6 +71,8 @@ def test_a_link_leads_to_a_page_with_the_button_and_begins_nothing(person, singl
     assert page.status_code == 200
     assert '<form method="post" action="/login/bitbucket-server/">' in page.content.decode()
     assert '<input type="hidden" name="next" value="/projects/&quot;&gt;">' in page.content.decode()
+    assert "read and write access" in page.content.decode()
+    assert "No token is kept." in page.content.decode()
     assert (page["X-Frame-Options"], page["Referrer-Policy"]) == ("DENY", "same-origin")
     assert "no-store" in page["Cache-Control"]
     assert not single.requests.to("/request-token")
