@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
@@ -17,7 +18,8 @@ blueprint = Blueprint("start", __name__)
 @blueprint.get("/")
 def home() -> ResponseReturnValue:
     """What this application is, and the way to one's organization."""
-    return render_template("start/home.html", form=FindOrganizationForm())
+    organization = current_user.organization if current_user.is_authenticated else None
+    return render_template("start/home.html", form=FindOrganizationForm(), organization=organization)
 
 
 @blueprint.post("/")

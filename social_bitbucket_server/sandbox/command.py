@@ -71,8 +71,7 @@ def run(
         raise CommandFailedError(_why_not(error, host, port)) from None
     try:
         if program:
-            _print(_introduction(sandbox), sys.stderr)  # what the program prints may be read by another one
-            return _run_program(program, sandbox.url)
+            return _run_program(program, sandbox)
         _print(f"{_introduction(sandbox)}\n\nPress Ctrl-C to stop.")
         (stopped or threading.Event()).wait()
     except KeyboardInterrupt:
@@ -82,7 +81,7 @@ def run(
     return 0
 
 
-def _run_program(program: Sequence[str], base_url: str) -> int:
+def _run_program(program: Sequence[str], sandbox: Sandbox) -> int:
     process: subprocess.Popen[bytes] | None = None
     ended_early = False
 
@@ -99,7 +98,9 @@ def _run_program(program: Sequence[str], base_url: str) -> int:
         signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
     }
     try:
-        process = subprocess.Popen(program, env={**os.environ, BASE_URL: base_url})  # noqa: S603  # the person's own
+        environment = {**os.environ, BASE_URL: sandbox.url}
+        process = subprocess.Popen(program, env=environment)  # noqa: S603  # the person's own
+        _print(_introduction(sandbox), sys.stderr)  # what the program prints may be read by another one
         if ended_early:
             process.terminate()
         status = process.wait()

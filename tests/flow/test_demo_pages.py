@@ -738,3 +738,10 @@ def test_the_log_holds_nothing_of_a_callbacks_address(
     assert caplog.messages
     assert "canary" not in caplog.text
     assert "bird" not in caplog.text
+
+
+def test_the_start_page_shows_people_that_they_are_logged_in(owner: Visitor, visitor: Visitor) -> None:
+    page = owner.get("/")
+    assert "You are logged in to" in page.words
+    assert "Log out" in page.words
+    assert "You are logged in" not in visitor.get("/").words
