@@ -74,7 +74,7 @@ def test_the_whole_story(staff, visitor, bitbucket_sandbox):
         consumer_key=value["consumer-key"], public_key=public_key, application_url=value["application-url"]
     )
     check_up = text_of(press(staff, record, "check-up"))
-    assert check_up.count("passed</span>") == 9
+    assert check_up.count("passed</span>") == 7
     assert visitor.open(value["login-link"]).status_code == 200
     visitor.log_in(record, bitbucket_sandbox)
     assert visitor.name == "jane"

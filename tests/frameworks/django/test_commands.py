@@ -90,7 +90,7 @@ def test_worksheet_of_the_settings(run, single, keys):
 
 def test_check_tests_stage_by_stage(run, acme):
     printed = run("check", "acme")
-    assert len(re.findall("^✓", printed, re.MULTILINE)) == 8
+    assert len(re.findall("^✓", printed, re.MULTILINE)) == 6
     assert Event.objects.filter(what="integration.tested", problem="").exists()
 
 
