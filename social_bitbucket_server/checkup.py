@@ -40,6 +40,7 @@ from .worksheet import Dialog, dialog_of
 
 if TYPE_CHECKING:
     from .addresses import Address, AddressPolicy
+    from .server_url import ConnectTo
 
 _T = TypeVar("_T")
 
@@ -160,6 +161,7 @@ def look_at_server(
     *,
     verify: bool | str = True,
     ca_certificates: str = "",
+    connect_to: ConnectTo | None = None,
     proxies: Mapping[str, str] | None = None,
     address_policy: AddressPolicy | None = None,
     organization: str = "",
@@ -178,6 +180,7 @@ def look_at_server(
         namespace="",
         verify=verify,
         ca_certificates=ca_certificates,
+        connect_to=connect_to,
         proxies=proxies or {},
         address_policy=address_policy,
         organization=organization,
@@ -231,7 +234,8 @@ class _Walk:
                 (Stage.SIGNATURE, lambda: self._signature(integration)),
                 (Stage.REST, lambda: self._rest(integration)),
             )
-        return Result(Stage.BASE_URL, Outcome.PASSED, str(self._server))
+        elsewhere = f", with connections to {integration.connect_to}" if integration.connect_to is not None else ""
+        return Result(Stage.BASE_URL, Outcome.PASSED, f"{self._server}{elsewhere}")
 
     def close(self) -> None:
         """Let go of the place among slow steps."""
@@ -242,28 +246,34 @@ class _Walk:
         self._budget = Budget(bulkhead_of(self._integration.tenant), self._limits)
         if self._through_proxy:
             return Result(Stage.NAME, Outcome.SKIPPED, "The proxy looks the name up.")
+        host, _ = self._destination
         try:
-            self._addresses = self._wait(lambda seconds: look_up(self._server.host, self._route.policy, seconds))
+            self._addresses = self._wait(lambda seconds: look_up(host, self._route.policy, seconds))
         except (OSError, BitbucketServerError) as error:
             if isinstance(error, BitbucketServerError) and error.code == "server_busy":
                 raise
             # In the same words whether there is no such name or its addresses are not for this application.
-            raise BitbucketServerError("name_not_found") from error
+            code = "name_not_found" if self._is_at_base_url else "connect_to_not_found"
+            raise BitbucketServerError(code) from error
         addresses = list(map(str, self._addresses))
-        if addresses == [self._server.host.strip("[]")]:
-            return Result(Stage.NAME, Outcome.SKIPPED, "The base URL has an address in place of a name.")
-        return Result(Stage.NAME, Outcome.PASSED, f"{self._server.host} is {', '.join(addresses)}")
+        if addresses == [host.strip("[]")]:
+            whose = "The base URL has" if self._is_at_base_url else "The place to connect to is"
+            return Result(Stage.NAME, Outcome.SKIPPED, f"{whose} an address in place of a name.")
+        return Result(Stage.NAME, Outcome.PASSED, f"{host} is {', '.join(addresses)}")
 
     def connection(self) -> Result:
         if self._through_proxy:
             return Result(Stage.CONNECTION, Outcome.SKIPPED, "The proxy makes the connection.")
-        port = self._port
+        _, port = self._destination
+        closed, silent = (
+            ("port_closed", "port_silent") if self._is_at_base_url else ("connect_to_closed", "connect_to_silent")
+        )
         try:
             self._connect().close()
         except ConnectionRefusedError as error:
-            raise BitbucketServerError("port_closed", f"It is port {port}.") from error
+            raise BitbucketServerError(closed, f"It is port {port}.") from error
         except OSError as error:
-            raise BitbucketServerError("port_silent", f"It is port {port}.") from error
+            raise BitbucketServerError(silent, f"It is port {port}.") from error
         return Result(Stage.CONNECTION, Outcome.PASSED, f"Port {port} answers")
 
     def tls(self) -> Result:
@@ -403,8 +413,14 @@ class _Walk:
         return self._integration.server_url
 
     @property
-    def _port(self) -> int:
-        return self._server.port or (443 if self._server.scheme == "https" else 80)
+    def _is_at_base_url(self) -> bool:
+        return self._route.connect_to is None
+
+    @property
+    def _destination(self) -> tuple[str, int]:
+        """Host and port that connections go to."""
+        other = self._route.connect_to
+        return (other.host, other.port) if other is not None else self._server.host_and_port
 
     @property
     def _through_proxy(self) -> bool:
@@ -456,7 +472,8 @@ class _Walk:
         return self._wait(self._connect_within)
 
     def _connect_within(self, seconds: float) -> socket.socket:
-        return connect(self._addresses, self._port, seconds)
+        _, port = self._destination
+        return connect(self._addresses, port, seconds)
 
     def _wait(self, block: Callable[[float], _T]) -> _T:
         """Call *block* with the seconds that it may wait for the server."""

@@ -239,12 +239,19 @@ class Client:
 
 
 def route_to(integration: AnyIntegration) -> Route:
-    """How the server of *integration* is reached."""
+    """How the server of *integration* is reached. Raises ``setting_invalid`` for *connect_to* with a proxy and
+    ``http://``: a proxy takes such requests to the host that they name, and to no other."""
+    proxy = _proxy(integration)
+    if proxy is not None and integration.connect_to is not None and integration.server_url.scheme == "http":
+        raise BitbucketServerError(
+            "setting_invalid", "Through a proxy it needs a base URL with https://.", parameter="connect_to"
+        )
     return Route(
         verify=integration.verify,
         ca_certificates=integration.ca_certificates,
+        connect_to=integration.connect_to,
         policy=integration.address_policy,
-        proxy=_proxy(integration),
+        proxy=proxy,
         owner=integration.id,
     )
 

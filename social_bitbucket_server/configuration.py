@@ -19,7 +19,7 @@ from .admission import Admission
 from .integration import Integration, OAuth2Integration
 from .problems import BitbucketServerError
 from .secret import Secret, opaque
-from .server_url import BaseURLRules, ServerURL
+from .server_url import BaseURLRules, ConnectTo, ServerURL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,6 +38,7 @@ _SHARED_FIELDS = frozenset(
         "allow_projects",
         "allow_repositories",
         "ca_certificates",
+        "connect_to",
         "name",
         "namespace",
         "organization",
@@ -145,6 +146,7 @@ def _single_server(setting: Callable[..., Any]) -> dict[str, Any]:
     return {
         "url": setting("URL"),
         "verify": setting("VERIFY_SSL", True),
+        "connect_to": setting("CONNECT_TO"),
         "proxies": setting("PROXIES"),
         "timeout": setting("REQUESTS_TIMEOUT"),
         "allow_http": setting("ALLOW_HTTP", False),
@@ -213,8 +215,9 @@ def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> I
 
     ``url`` and ``consumer_key`` are required, and ``private_key`` (text) or ``private_key_file`` (path). Optional:
     ``private_key_passphrase``, ``namespace`` (the id by default), ``name``, ``organization``, ``verify`` (``True`` or
-    the path of a CA bundle), ``ca_certificates`` (text), ``proxies``, ``timeout`` (seconds), ``allow_http``, and who
-    may log in: ``allow_groups``, ``allow_projects``, ``allow_repositories`` (lists of names).
+    the path of a CA bundle), ``ca_certificates`` (text), ``connect_to`` (``host:port``), ``proxies``, ``timeout``
+    (seconds), ``allow_http``, and who may log in: ``allow_groups``, ``allow_projects``, ``allow_repositories`` (lists
+    of names).
     """
     with naming(str):
         fields = _checked_fields(fields, _FIELDS, ("url", "consumer_key"))
@@ -289,6 +292,7 @@ def _shared_values(integration_id: str, fields: Mapping[str, Any]) -> dict[str, 
         "organization": fields.get("organization", ""),
         "verify": fields.get("verify", True),
         "ca_certificates": _ca_certificates(fields.get("ca_certificates")),
+        "connect_to": ConnectTo.parse(fields["connect_to"]) if fields.get("connect_to") else None,
         "proxies": fields.get("proxies") or {},
         "timeout": fields.get("timeout") or 10.0,
         "admission": Admission.read(

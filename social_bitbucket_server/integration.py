@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .admission import EVERYBODY, Admission
 from .problems import BitbucketServerError
 from .secret import Secret
+from .server_url import ConnectTo
 
 if TYPE_CHECKING:
     from .addresses import AddressPolicy
@@ -50,6 +51,9 @@ class AnyIntegration(Protocol):
 
     @property
     def ca_certificates(self) -> str: ...
+
+    @property
+    def connect_to(self) -> ConnectTo | None: ...
 
     @property
     def proxies(self) -> Mapping[str, str]: ...
@@ -90,7 +94,9 @@ class Integration:
     *id*: immutable, opaque and safe in addresses. *namespace*: what the numeric user ids of this server are
     prefixed with in an account's uid; give each integration one of its own, random, and never use it again. Empty
     only where there is a single server. *name*: for people. *verify*: ``True``, or the path of a bundle of CA
-    certificates. *ca_certificates*: or the CA certificates themselves, as PEM text. *proxies*: scheme to address,
+    certificates. *ca_certificates*: or the CA certificates themselves, as PEM text. *connect_to*: host and port that
+    connections go to where the application cannot reach the base URL's; name in TLS, ``Host`` header, certificate check
+    and signatures stay the base URL's, and *address_policy* concerns this host. *proxies*: scheme to address,
     used for this server alone; with an *address_policy* they are asked for the address that was checked, not for
     the name. *timeout*: seconds for one answer. *pending*: new credentials that Bitbucket may have by now, with the
     same consumer key or with another one; a login whose signature or consumer key is refused is signed with them once.
@@ -116,6 +122,7 @@ class Integration:
     name: str = ""
     verify: bool | str = True
     ca_certificates: str = field(default="", repr=False)
+    connect_to: ConnectTo | None = None
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 10.0
     address_policy: AddressPolicy | None = None
@@ -182,6 +189,7 @@ class OAuth2Integration:
     name: str = ""
     verify: bool | str = True
     ca_certificates: str = field(default="", repr=False)
+    connect_to: ConnectTo | None = None
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 10.0
     address_policy: AddressPolicy | None = None
@@ -232,6 +240,8 @@ def _check(integration: AnyIntegration, *credentials: tuple[str, str, re.Pattern
         raise _invalid("verify", "Certificates are always verified; give the path of a CA bundle instead of False.")
     if integration.verify is not True and not isinstance(integration.verify, str):
         raise _invalid("verify", "It is neither True nor the path of a CA bundle.")
+    if not isinstance(integration.connect_to, ConnectTo | None):
+        raise _invalid("connect_to", "It is neither None nor a ConnectTo.")
     if not isinstance(integration.proxies, Mapping) or not all(
         isinstance(address, str) for address in integration.proxies.values() if address
     ):
@@ -248,6 +258,7 @@ def _fingerprint(integration: AnyIntegration, *credentials: str) -> str:
         integration.namespace,
         integration.verify,
         integration.ca_certificates,
+        str(integration.connect_to or ""),
         integration.admission.conditions,
         integration.revision,
     )

@@ -1,4 +1,4 @@
-"""The base URL of a Bitbucket Server, and every address below it.
+"""The base URL of a Bitbucket Server, every address below it, and where its connections go.
 
 Addresses are made by joining, never by resolving, so that a context path survives.
 """
@@ -38,6 +38,7 @@ _PAGES = frozenset(
     }
 )
 """The first segments of the paths of Bitbucket's pages, clone addresses and REST."""
+_CONNECT_TO = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]]+):[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,11 @@ class ServerURL:
         return f"{self}{path}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
 
     @property
+    def host_and_port(self) -> tuple[str, int]:
+        """Where connections go, unless a :class:`ConnectTo` says otherwise."""
+        return self.host, self.port or _DEFAULT_PORTS[self.scheme]
+
+    @property
     def request_token(self) -> str:
         """Where request tokens are asked for (POST)."""
         return self.join("/plugins/servlet/oauth/request-token")
@@ -202,6 +208,34 @@ class ServerURL:
         """One repository's record; *name* is the project's key, a slash, and the repository's slug."""
         key, _, slug = name.partition("/")
         return f"{self.project(key)}/repos/{quote(slug, safe='')}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectTo:
+    """Where an application reaches a server that it cannot reach at the base URL's host, as browsers do: a lower-case
+    *host* and a *port*. Certificate, ``Host`` header and signatures stay those of the base URL."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str, rules: BaseURLRules = OPERATOR_RULES) -> ConnectTo:
+        """Read ``host:port`` as a person typed it; *rules* concern host and port as they do in a base URL.
+
+        Raises ``connect_to_invalid`` with a reason that names what is wrong. Never looks a name up.
+        """
+        if not isinstance(text, str) or not _CONNECT_TO.fullmatch(text):
+            raise BitbucketServerError(
+                "connect_to_invalid", "It is not a host, a colon and a port.", parameter="connect_to"
+            )
+        try:
+            host, port = ServerURL.parse(f"https://{text}", rules).host_and_port
+        except BitbucketServerError as error:
+            raise BitbucketServerError("connect_to_invalid", error.reason, parameter="connect_to") from error
+        return cls(host, port)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
 
 
 _FORBIDDEN = {

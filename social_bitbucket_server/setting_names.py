@@ -21,6 +21,8 @@ OWN = frozenset(
         "ALLOW_REPOSITORIES",
         "APPLICATION_NAME",
         "CALLBACK_ORIGIN",
+        "CONNECT_LOGGED_IN",
+        "CONNECT_TO",
         "HTTP_HOSTS",
         "INTEGRATIONS",
         "INTEGRATION_MODEL",

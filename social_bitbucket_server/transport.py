@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from .addresses import Address, AddressPolicy
+    from .server_url import ConnectTo
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 _T = TypeVar("_T")
@@ -73,12 +74,14 @@ _NO_RETRIES = urllib3.Retry(total=False, redirect=False)
 @dataclass(frozen=True, slots=True)
 class Route:
     """How a server is reached: *verify* and *ca_certificates* as in :mod:`.trust`; *policy* says which addresses may be
-    reached, ``None`` for all; *proxy* is the address of a proxy to go through. *owner*: the id of the integration that
-    the connections and failures belong to. What fails for one integration says nothing about another."""
+    reached, ``None`` for all; *connect_to* is where connections go instead of the URL's host and port; *proxy* is the
+    address of a proxy to go through, which connects there. *owner*: the id of the integration that the connections and
+    failures belong to. What fails for one integration says nothing about another."""
 
     verify: bool | str = True
     ca_certificates: str = field(default="", repr=False)
     policy: AddressPolicy | None = None
+    connect_to: ConnectTo | None = None
     proxy: str | None = field(default=None, repr=False)
     owner: str = ""
 
@@ -135,13 +138,13 @@ def send(
     if not regardless:
         breaker.check()
     budget = budget or Budget.of_one_request(timeout)
-    exchange = _Exchange(route.policy, timeout, fresh, budget)
+    exchange = _Exchange(route, timeout, fresh, budget)
     token = _CURRENT.set(exchange)
     problem: Exception
     try:
         with budget.request():
             if route.proxy is not None and route.policy is not None:
-                exchange.through_proxy_to = _checked_address(url, route.policy, exchange)
+                exchange.through_proxy_to = _checked_address(url, route, exchange)
             answer = _exchange(method, url, headers, body, route, exchange, limit)
     except BitbucketServerError as error:
         problem = error
@@ -253,8 +256,9 @@ def _cause(error: BaseException) -> str:
 class _Exchange:
     """One request and its answer, with one deadline for everything, within the *budget* of its step."""
 
-    def __init__(self, policy: AddressPolicy | None, seconds: float, fresh: bool, budget: Budget) -> None:
-        self.policy = policy
+    def __init__(self, route: Route, seconds: float, fresh: bool, budget: Budget) -> None:
+        self.policy = route.policy
+        self.connect_to = route.connect_to
         self.fresh = fresh
         self.through_proxy_to: Address | None = None
         self.has_connected = False
@@ -284,6 +288,10 @@ class _Exchange:
             # http.client takes it for a damaged chunk, because it is a ValueError.
             self.refusal = error
             raise
+
+    def destination(self, host: str, port: int) -> tuple[str, int]:
+        """Where a connection for *host* and *port* goes."""
+        return (self.connect_to.host, self.connect_to.port) if self.connect_to is not None else (host, port)
 
     def look_up(self, host: str, policy: AddressPolicy | None) -> list[Address]:
         """The addresses of *host*. Raises OSError."""
@@ -417,9 +425,13 @@ class _CheckedConnection:
     def _new_conn(self) -> socket.socket:
         exchange = _current()
         exchange.has_connected = True
+        host, port, policy = self.host, self.port, None
+        if self.proxy is None:
+            host, port = exchange.destination(host, port)
+            policy = exchange.policy
         try:
-            addresses = exchange.look_up(self.host, exchange.policy if self.proxy is None else None)
-            connection = _connected(addresses, self.port, exchange)
+            addresses = exchange.look_up(host, policy)
+            connection = _connected(addresses, port, exchange)
         except OSError as error:
             if self.proxy is not None:
                 raise _proxy_unreachable(error) from error
@@ -453,17 +465,21 @@ class _HTTPConnection(_CheckedConnection, HTTPConnection):
 
 class _HTTPSConnection(_CheckedConnection, HTTPSConnection):
     def _tunnel(self) -> None:
-        address, name = _current().through_proxy_to, self._tunnel_host
-        if address is not None:
-            self._tunnel_host = str(address)
-        _current().is_at_proxy = True
+        exchange = _current()
+        name, port = self._tunnel_host, self._tunnel_port
+        if exchange.connect_to is not None:
+            self._tunnel_host, self._tunnel_port = exchange.connect_to.host, exchange.connect_to.port
+        if exchange.through_proxy_to is not None:
+            self._tunnel_host = str(exchange.through_proxy_to)
+        exchange.is_at_proxy = True
         try:
             super()._tunnel()
         except (HTTPException, ConnectionError) as error:
             raise _proxy_unreachable(error) from error
         finally:
-            _current().is_at_proxy = False
-        self._tunnel_host = name
+            exchange.is_at_proxy = False
+        # TLS asks for the name in the URL.
+        self._tunnel_host, self._tunnel_port = name, port
 
 
 class _CheckedPool:
@@ -512,9 +528,10 @@ def _connected(addresses: Sequence[Address], port: int, exchange: _Exchange) -> 
     return exchange.wait(make, lag)
 
 
-def _checked_address(url: str, policy: AddressPolicy, exchange: _Exchange) -> Address:
+def _checked_address(url: str, route: Route, exchange: _Exchange) -> Address:
     """The address to ask a proxy for: were it asked for the name, it would look that up itself, and differently."""
-    addresses = exchange.look_up(urlsplit(url).hostname or "", policy)
+    host, _ = exchange.destination(urlsplit(url).hostname or "", 0)
+    addresses = exchange.look_up(host, route.policy)
     return min(addresses, key=lambda address: address.version)
 
 

@@ -56,6 +56,9 @@ def add_integration_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ca-file", metavar="FILE", type=file_name, help="the CA certificates that the server is trusted by"
     )
+    parser.add_argument(
+        "--connect-to", metavar="HOST:PORT", help="where connections go instead of the base URL's host and port"
+    )
     add_allow_http(parser)
 
 
@@ -132,7 +135,11 @@ def any_integration_of(arguments: argparse.Namespace) -> Callable[[], Integratio
 def _given_fields(arguments: argparse.Namespace) -> dict[str, Any]:
     given = {
         name: value
-        for name, value in (("url", arguments.url), ("consumer_key", arguments.consumer_key))
+        for name, value in (
+            ("url", arguments.url),
+            ("consumer_key", arguments.consumer_key),
+            ("connect_to", arguments.connect_to),
+        )
         if value is not None
     }
     # An option goes before all that the file says about the same.

@@ -86,6 +86,38 @@ PROBLEMS = (
         AuthProviderError,
         "timeout",
     ),
+    # In the same words for addresses that this application may not reach.
+    Problem(
+        "connect_to_not_found",
+        "The name to connect to does not lead to a server that can be reached.",
+        "The integration says that connections go to another host than the base URL's. There is no such name, or it is "
+        "known only inside of a network that this application is not in.",
+        "Check the name to connect to for typing mistakes, and that it leads to Bitbucket from this application's "
+        "network.",
+        Who.ORGANIZATION_ADMIN,
+        AuthProviderError,
+        "connection_failed",
+    ),
+    Problem(
+        "connect_to_closed",
+        "Nothing listens on the port to connect to.",
+        "The integration says that connections go to another port than the base URL's. The machine is there and "
+        "refuses the connection.",
+        "Check the port to connect to, and that what serves Bitbucket there is running.",
+        Who.ORGANIZATION_ADMIN,
+        AuthProviderError,
+        "connection_failed",
+    ),
+    Problem(
+        "connect_to_silent",
+        "The port to connect to does not answer; a firewall may be in between.",
+        "The integration says that connections go to another port than the base URL's. They are neither accepted nor "
+        "refused there.",
+        "Open the firewall for connections from this application to that host and port.",
+        Who.BITBUCKET_ADMIN,
+        AuthProviderError,
+        "timeout",
+    ),
     Problem(
         "server_overloaded",
         "The Bitbucket Server is not answering at the moment.",

@@ -21,6 +21,16 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
+        "connect_to_invalid",
+        "The address to connect to cannot be used.",
+        "Connections to Bitbucket can go to another host and port than the base URL's; what was entered is not an "
+        "address that this application accepts for it.",
+        "Enter a host and a port, for example bitbucket.internal.example.com:8443, or leave it empty.",
+        Who.ORGANIZATION_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
         "setting_missing",
         "A setting is missing.",
         "The login cannot begin, because a value that it needs was never configured.",

@@ -81,6 +81,28 @@ def test_an_option_goes_before_all_that_the_file_says_about_the_same(
     assert main([*given, "--ca-file", str(tmp_path)]) == 0
 
 
+def test_connections_may_go_elsewhere(options, sandbox, key_file, tmp_path, monkeypatch, capsys):
+    _, _, inside = sandbox.url.partition("://")
+    inside = inside.partition("/")[0]
+    elsewhere = ["--url", "http://bitbucket.example/bitbucket", "--allow-http"]
+    assert main([*options, *elsewhere]) == 12
+    assert main([*options, *elsewhere, "--connect-to", inside]) == 0
+    path = tmp_path / "acme.toml"
+    fields = {"url": elsewhere[1], "consumer_key": "acme", "private_key_file": str(key_file), "connect_to": inside}
+    path.write_text("".join(f"{field} = {json.dumps(value)}\n" for field, value in fields.items()))
+    assert main(["check", "--file", str(path), "--allow-http"]) == 0
+    assert main(["check", "--file", str(path), "--allow-http", "--connect-to", "no port"]) == 11
+    assert "The address to connect to cannot be used." in capsys.readouterr().out
+    for name, value in (
+        ("URL", elsewhere[1]),
+        ("KEY", "acme"),
+        ("PRIVATE_KEY_FILE", str(key_file)),
+        ("CONNECT_TO", inside),
+    ):
+        monkeypatch.setenv(f"SOCIAL_AUTH_BITBUCKET_SERVER_{name}", value)
+    assert main(["check", "--allow-http"]) == 0
+
+
 @pytest.mark.parametrize(("text", "status"), [(None, 0), ("", 11)], ids=["a key", "nothing"])
 def test_the_private_key_may_come_from_standard_input(sandbox, private_key, monkeypatch, capsys, text, status):
     key = private_key.pem() if text is None else text

@@ -21,7 +21,7 @@ from social_bitbucket_server.checkup import Outcome, Stage, check_up
 from social_bitbucket_server.client import Client
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.server_url import BaseURLRules, ServerURL
+from social_bitbucket_server.server_url import BaseURLRules, ConnectTo, ServerURL
 from social_bitbucket_server.transport import Answer
 from tests.scripted_server import Reply
 
@@ -114,6 +114,52 @@ def test_a_machine_that_forbids_sha1_is_told_before_anything_is_sent(integration
     assert server.received == []
 
 
+OUTSIDE = ServerURL.parse("http://bitbucket.example/bitbucket", BaseURLRules(plain_http_hosts=None))
+"""As browsers see it; the name leads nowhere here."""
+
+
+def test_connections_may_go_elsewhere_while_the_base_url_is_signed(integration, sandbox, monkeypatch):
+    def look_up(name):
+        return [ip_address("127.0.0.1")] if name == "inside.example" else []
+
+    monkeypatch.setattr(reaching, "resolver", look_up)
+    connect_to = ConnectTo("inside.example", integration.server_url.port)
+    results = look(dataclasses.replace(integration, server_url=OUTSIDE, connect_to=connect_to))
+    assert all(result.outcome.lets_logins_work for result in results)
+    assert results[0].says == f"{OUTSIDE}, with connections to {connect_to}"
+    assert results[1].says == "inside.example is 127.0.0.1"
+    assert {request.headers["host"] for request in sandbox.requests} == {"bitbucket.example"}
+
+
+@pytest.mark.parametrize(
+    ("connect_to", "stage", "code"),
+    [
+        (ConnectTo("inside.example", 443), Stage.NAME, "connect_to_not_found"),
+        (ConnectTo("127.0.0.1", 1), Stage.CONNECTION, "connect_to_closed"),
+    ],
+)
+def test_it_says_so_where_connections_lead_nowhere(integration, monkeypatch, connect_to, stage, code):
+    monkeypatch.setattr(reaching, "resolver", lambda name: [])
+    failed = failure(look(dataclasses.replace(integration, connect_to=connect_to)))
+    assert (failed.stage, failed.problem.code) == (stage, code)
+
+
+def test_a_firewall_in_front_of_where_connections_go_is_told(integration, monkeypatch):
+    def swallow(addresses, port, seconds):
+        assert port == 8443
+        raise TimeoutError
+
+    monkeypatch.setattr(checkup, "connect", swallow)
+    failed = failure(look(dataclasses.replace(integration, connect_to=ConnectTo("127.0.0.1", 8443))))
+    assert (failed.stage, failed.problem.code) == (Stage.CONNECTION, "connect_to_silent")
+
+
+def test_a_proxy_that_cannot_be_told_where_connections_go_ends_it_at_once(integration):
+    elsewhere = {"connect_to": ConnectTo("inside.example", 80), "proxies": {"http": "http://proxy.example:3128"}}
+    failed = failure(look(dataclasses.replace(integration, **elsewhere)))
+    assert (failed.stage, failed.problem.code) == (Stage.BASE_URL, "setting_invalid")
+
+
 def test_a_name_that_does_not_exist_fails_at_its_stage(integration, monkeypatch):
     def unknown(name):
         raise socket.gaierror("unknown")
@@ -123,8 +169,11 @@ def test_a_name_that_does_not_exist_fails_at_its_stage(integration, monkeypatch)
     assert (failed.stage, failed.problem.code) == (Stage.NAME, "name_not_found")
 
 
-def test_a_blocked_address_says_exactly_what_a_name_that_does_not_exist_says(integration, monkeypatch):
-    blocked = dataclasses.replace(at(integration, "https://bitbucket.example"), address_policy=PUBLIC_ONLY)
+@pytest.mark.parametrize("connect_to", [None, ConnectTo("bitbucket.example", 8443)])
+def test_a_blocked_address_says_exactly_what_a_name_that_does_not_exist_says(integration, monkeypatch, connect_to):
+    blocked = dataclasses.replace(
+        at(integration, "https://bitbucket.example"), address_policy=PUBLIC_ONLY, connect_to=connect_to
+    )
     monkeypatch.setattr(reaching, "resolver", lambda name: [ip_address("10.0.0.1")])
     private = look(blocked)
 

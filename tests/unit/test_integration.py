@@ -24,7 +24,7 @@ from social_bitbucket_server.configuration import (
 from social_bitbucket_server.integration import Credentials, Integration, OAuth2Integration
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.server_url import ServerURL
+from social_bitbucket_server.server_url import ConnectTo, ServerURL
 
 
 @pytest.fixture
@@ -60,6 +60,7 @@ def test_the_uid_carries_the_namespace(integration):
         ({"verify": False}, "verify"),
         ({"verify": ""}, "verify"),
         ({"verify": 1}, "verify"),
+        ({"connect_to": "inside.example:8443"}, "connect_to"),
         ({"proxies": "http://proxy.example"}, "proxies"),
         ({"proxies": {"https": 3128}}, "proxies"),
         ({"timeout": "10"}, "timeout"),
@@ -79,6 +80,8 @@ CHANGES = [
     {"namespace": "other"},
     {"verify": "/etc/ssl/company.pem"},
     {"ca_certificates": "-----BEGIN CERTIFICATE-----"},
+    {"connect_to": ConnectTo("inside.example", 8443)},
+    {"connect_to": ConnectTo("inside.example", 8444)},
     {"admission": Admission(groups=("developers",))},
     {"admission": Admission(projects=("developers",))},
     {"revision": "2"},
@@ -131,6 +134,29 @@ def test_one_server_comes_from_plain_settings(private_key):
 def test_the_bundle_of_ca_certificates_may_be_a_path_object(private_key):
     chosen = settings(URL="https://h.example", KEY="c", PRIVATE_KEY=private_key.pem(), VERIFY_SSL=Path("/etc/ca.pem"))
     assert single_integration(chosen).verify == "/etc/ca.pem"
+
+
+@pytest.mark.parametrize("given", ["10.0.0.5:7990", "inside:443"])
+def test_connections_of_an_operators_server_may_go_anywhere_else(fields, given):
+    oauth1 = single_integration(settings(URL="https://h.example", KEY="c", PRIVATE_KEY=fields["private_key"]))
+    assert oauth1.connect_to is None
+    chosen = settings(URL="https://h.example", KEY="c", PRIVATE_KEY=fields["private_key"], CONNECT_TO=given)
+    assert str(single_integration(chosen).connect_to) == given
+    assert (
+        str(
+            single_oauth2_integration(
+                settings(URL="https://h.example", KEY="c", SECRET="s", CONNECT_TO=given)
+            ).connect_to
+        )
+        == given
+    )
+    assert str(integration_from_fields("a", fields | {"connect_to": given}).connect_to) == given
+
+
+@pytest.mark.parametrize("given", ["https://inside.example", 8443, ("inside.example", 8443)])
+def test_connections_to_nowhere_are_refused_by_name(fields, given):
+    caught = problem(integration_from_fields, "a", fields | {"connect_to": given})
+    assert (caught.code, caught.parameter) == ("connect_to_invalid", "connect_to")
 
 
 def test_the_key_may_stand_in_a_file_and_a_changed_file_is_read_again(private_key, other_private_key, tmp_path):

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.server_url import OPERATOR_RULES, ORGANIZATION_RULES, BaseURLRules, ServerURL
+from social_bitbucket_server.server_url import OPERATOR_RULES, ORGANIZATION_RULES, BaseURLRules, ConnectTo, ServerURL
 from tests.security.rows import row
 
 
@@ -234,3 +234,54 @@ def test_what_is_typed_instead_of_a_base_url_is_named(typed, says):
 def test_the_base_url_stands_before_the_page(typed, base):
     before = ServerURL.parse(typed).before_page
     assert (str(before) if before else None) == base
+
+
+@pytest.mark.parametrize(
+    ("typed", "canonical"),
+    [
+        ("Inside.Example:8443", "inside.example:8443"),
+        ("inside:443", "inside:443"),
+        ("10.0.0.5:7990", "10.0.0.5:7990"),
+        ("[FD00::0:1]:443", "[fd00::1]:443"),
+    ],
+)
+def test_where_connections_go_is_a_host_and_a_port(typed, canonical):
+    assert str(ConnectTo.parse(typed)) == canonical
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("", "a host, a colon and a port"),
+        ("inside.example", "a host, a colon and a port"),
+        (":8443", "a host, a colon and a port"),
+        ("inside.example:", "a host, a colon and a port"),
+        ("https://inside.example:8443", "a host, a colon and a port"),
+        ("inside.example:8443/bitbucket", "a host, a colon and a port"),
+        ("user@inside.example:8443", "a host, a colon and a port"),
+        ("fd00::1:443", "a host, a colon and a port"),
+        ("inside.example:8443 ", "a host, a colon and a port"),
+        ("inside.example:8443\n", "a host, a colon and a port"),
+        ("inside.example:0", "not a port number"),
+        ("inside.example:65536", "not a port number"),
+        ("b\u00fccher.example:443", "ASCII"),
+        ("0x7f000001:443", "looks like a number"),
+        ("2130706433:443", "looks like a number"),
+        ("inside.example.:443", "ends with a dot"),
+        ("in_side.example:443", "underscore"),
+        (f"{'a' * 300}:443", "longer than 255"),
+    ],
+)
+def test_what_is_no_host_and_port_is_refused(typed, words):
+    with pytest.raises(BitbucketServerError) as caught:
+        ConnectTo.parse(typed)
+    assert (caught.value.code, caught.value.parameter) == ("connect_to_invalid", "connect_to")
+    assert words in caught.value.reason
+
+
+@pytest.mark.parametrize("typed", ["inside.example:22", "inside.example:80", "inside:443", "10.0.0.5:443", "[::1]:443"])
+def test_organizations_enter_where_connections_go_by_the_rules_of_base_urls(typed):
+    with pytest.raises(BitbucketServerError) as caught:
+        ConnectTo.parse(typed, ORGANIZATION_RULES)
+    assert caught.value.code == "connect_to_invalid"
+    assert ConnectTo.parse("inside.example:8443", ORGANIZATION_RULES) == ConnectTo("inside.example", 8443)

@@ -31,6 +31,7 @@ from social_bitbucket_server.server_url import (
     OPERATOR_RULES,
     ORGANIZATION_RULES,
     BaseURLRules,
+    ConnectTo,
     ServerURL,
     is_loopback,
 )
@@ -70,6 +71,7 @@ def make(address: ServerURL, pasted_ca: str) -> Integration:
         private_key=PrivateKey.generate(),
         namespace="k3v9x1",
         ca_certificates=read_ca_certificates(pasted_ca),
+        connect_to=ConnectTo.parse("bitbucket.internal.example.com:8443", ORGANIZATION_RULES),
         address_policy=POLICY if local else PUBLIC_ONLY,
         admission=Admission.read(["developers"], [], []),
     )
