@@ -34,7 +34,12 @@ def create(organization: Organization) -> ResponseReturnValue:
     rate_limits.count(rate_limits.KEY_PAIRS, str(organization.id))
     try:
         record = integrations.make(
-            organization, form.name.data, form.server_url, ca_certificates=form.ca_certificates.data, oauth=form.oauth
+            organization,
+            form.name.data,
+            form.server_url,
+            ca_certificates=form.ca_certificates.data,
+            connect_to=form.connects_to,
+            oauth=form.oauth,
         )
     except integrations.NameTakenError as error:
         database.session.rollback()
@@ -54,7 +59,7 @@ def look(organization: Organization) -> ResponseReturnValue:
     if not form.validate() or form.server_url is None:
         return _page(organization, form), 422
     rate_limits.count(rate_limits.TESTS, rate_limits.visitor(), f"organization {organization.id}")
-    found = _look_at(organization, form.server_url, form.ca_certificates.data)
+    found = _look_at(organization, form, form.server_url)
     if found.problem is None:
         better = OAuth.TWO if is_oauth2_better(found.facts.get("version", "")) else OAuth.ONE
         form.oauth_version.data = better.value
@@ -63,10 +68,16 @@ def look(organization: Organization) -> ResponseReturnValue:
     return _page(organization, form, found)
 
 
-def _look_at(organization: Organization, server_url: ServerURL, ca_certificates: str) -> Result:
+def _look_at(organization: Organization, form: NewIntegrationForm, server_url: ServerURL) -> Result:
     way_out, organization_id = _settings().way_out(organization.slug), str(organization.id)
     database.session.commit()  # nobody waits for this request's connection while the server is asked
-    found = look_at_server(server_url, ca_certificates=ca_certificates, organization=organization_id, **way_out)
+    found = look_at_server(
+        server_url,
+        ca_certificates=form.ca_certificates.data,
+        connect_to=form.connects_to,
+        organization=organization_id,
+        **way_out,
+    )
     audit.record(
         "server.looked_at", outcome=found.outcome, org_id=organization.id, problem=found.problem and found.problem.code
     )

@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.ca_certificates import read_ca_certificates
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.server_url import ServerURL
+from social_bitbucket_server.server_url import ConnectTo, ServerURL
 
 from . import access, database, integrations, rate_limits, toml
 from .config import Settings
@@ -26,7 +26,7 @@ MOST_INTEGRATIONS = 20
 """How many may be taken over at once: each new one has a key pair made."""
 
 _LISTS = ("allow_groups", "allow_projects", "allow_repositories")
-_FIELDS = frozenset({"name", "base_url", "oauth", "enabled", "ca_certificates", *_LISTS})
+_FIELDS = frozenset({"name", "base_url", "oauth", "enabled", "ca_certificates", "connect_to", *_LISTS})
 
 
 class UnusableConfigurationError(ValueError):
@@ -42,6 +42,7 @@ class Wanted:
     oauth: OAuth
     enabled: bool
     ca_certificates: str
+    connect_to: ConnectTo | None
     admission: Admission
 
 
@@ -136,6 +137,7 @@ def _take_over(organization: Organization, wanted: Wanted) -> str:
         name=wanted.name,
         server_url=wanted.server_url,
         ca_certificates=wanted.ca_certificates,
+        connect_to=wanted.connect_to,
         enabled=wanted.enabled,
     )
     integrations.change_admission(record, wanted.admission)
@@ -144,8 +146,9 @@ def _take_over(organization: Organization, wanted: Wanted) -> str:
 
 def _is(record: IntegrationRecord, wanted: Wanted) -> bool:
     is_enabled = record.disabled_at is None
-    return (record.ca_certificates, is_enabled, record.admission) == (
+    return (record.ca_certificates, record.connect_to, is_enabled, record.admission) == (
         wanted.ca_certificates,
+        str(wanted.connect_to or ""),
         wanted.enabled,
         wanted.admission,
     )
@@ -170,12 +173,14 @@ def _wanted(number: int, table: Any, organization: Organization) -> Wanted:
     known = _known(organization, name)  # a list that is missing opens nothing: it stays as it is
     try:
         certificates = _text(number, table, "ca_certificates")
+        connect_to = _text(number, table, "connect_to")
         return Wanted(
             name=name,
             server_url=ServerURL.parse(_text(number, table, "base_url"), settings.base_url_rules),
             oauth=_oauth(number, table),
             enabled=table.get("enabled", True),
             ca_certificates=read_ca_certificates(certificates) if certificates else "",
+            connect_to=ConnectTo.parse(connect_to, settings.base_url_rules) if connect_to else None,
             admission=Admission.read(*(table.get(field, getattr(known, field, None)) for field in _LISTS)),
         )
     except BitbucketServerError as error:
@@ -209,6 +214,8 @@ def _table(record: IntegrationRecord) -> str:
     }
     if record.ca_certificates:
         fields["ca_certificates"] = record.ca_certificates
+    if record.connect_to:
+        fields["connect_to"] = record.connect_to
     fields |= {field: values for field in _LISTS if (values := getattr(record, field))}
     lines = (f"{name} = {_value(value)}" for name, value in fields.items())
     return "\n".join(["[[integrations]]", *lines, ""])

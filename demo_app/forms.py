@@ -24,7 +24,7 @@ from wtforms.validators import AnyOf, DataRequired, EqualTo, InputRequired, Leng
 from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.ca_certificates import read_ca_certificates
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.server_url import BaseURLRules, ServerURL
+from social_bitbucket_server.server_url import BaseURLRules, ConnectTo, ServerURL
 
 from .models import OAuth
 
@@ -156,11 +156,13 @@ class IntegrationForm(TextForm):
     platform = SelectField("Platform", choices=[PLATFORM])
     base_url = URLField("Base URL", filters=[_strip], validators=[InputRequired("Enter the server's base URL.")])
     ca_certificates = TextAreaField("CA certificate (optional)", filters=[_strip])
+    connect_to = StringField("Connect to (optional)", filters=[_strip])
 
     def __init__(self, rules: BaseURLRules, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._rules = rules
         self.server_url: ServerURL | None = None
+        self.connects_to: ConnectTo | None = None
 
     def validate_base_url(self, field: URLField) -> None:
         """Reads the address; says what is wrong with it."""
@@ -168,6 +170,13 @@ class IntegrationForm(TextForm):
             self.server_url = ServerURL.parse(field.data or "", self._rules)
         except BitbucketServerError as error:
             raise ValidationError(f"This base URL cannot be used. {error.reason}") from error
+
+    def validate_connect_to(self, field: StringField) -> None:
+        """Reads host and port; says what is wrong with them."""
+        try:
+            self.connects_to = ConnectTo.parse(field.data, self._rules) if field.data else None
+        except BitbucketServerError as error:
+            raise ValidationError(f"{error.problem.title} {error.reason}") from error
 
     def validate_ca_certificates(self, field: TextAreaField) -> None:
         """Keeps clean PEM; says why something else is none. What holds a private key is not shown again."""

@@ -21,7 +21,7 @@ from social_bitbucket_server.keys import PrivateKey, new_consumer_key
 from social_bitbucket_server.pending import LIFETIME
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.secret import Secret
-from social_bitbucket_server.server_url import BaseURLRules, ServerURL
+from social_bitbucket_server.server_url import BaseURLRules, ConnectTo, ServerURL
 
 from . import audit, clock, database, identities, sessions
 from .config import Settings
@@ -141,6 +141,7 @@ def make(
     server_url: ServerURL,
     *,
     ca_certificates: str = "",
+    connect_to: ConnectTo | None = None,
     oauth: OAuth = OAuth.ONE,
 ) -> IntegrationRecord:
     """A new integration of *organization*, with a consumer key and a namespace of its own, and a key pair for OAuth 1.
@@ -158,6 +159,7 @@ def make(
         base_url=str(server_url),
         namespace=new_namespace(),
         ca_certificates=ca_certificates,
+        connect_to=str(connect_to or ""),
         oauth1_ended_at=clock.now() if oauth is OAuth.TWO else None,
     )
     database.session.add(record)
@@ -208,7 +210,13 @@ def add_key_pair(record: IntegrationRecord, key: PrivateKey, state: KeyState, co
 
 
 def change(
-    record: IntegrationRecord, *, name: str, server_url: ServerURL, ca_certificates: str = "", enabled: bool
+    record: IntegrationRecord,
+    *,
+    name: str,
+    server_url: ServerURL,
+    ca_certificates: str = "",
+    connect_to: ConnectTo | None = None,
+    enabled: bool,
 ) -> None:
     """Keep what its owner changed; disabling ends the sessions of everybody who logged in through it. With another base
     URL everybody begins anew; see :mod:`demo_app.moves`. Raises NameTakenError, and changes nothing."""
@@ -219,6 +227,7 @@ def change(
         take_another_server(record, server_url)
     record.name = name
     record.ca_certificates = ca_certificates
+    record.connect_to = str(connect_to or "")
     set_enabled(record, enabled=enabled)
     audit.record("integration.updated", integration_id=record.id, insecure=server_url.scheme == "http")
     database.session.commit()
@@ -552,6 +561,7 @@ def _by_either_oauth(record: IntegrationRecord) -> dict[str, Any]:
         "namespace": record.namespace,
         "name": record.name,
         "ca_certificates": record.ca_certificates,
+        "connect_to": ConnectTo.parse(record.connect_to, settings.base_url_rules) if record.connect_to else None,
         "admission": record.admission,
         "revision": record.login_revision,
         "organization": str(record.organization_id),

@@ -68,7 +68,8 @@ class IntegrationRecord(Base):
 
     *id* is opaque and in addresses. *namespace* is a part of the identity of everybody who logs in here; it is random,
     so that no other integration ever has it. *number* counts within the organization. *ca_certificates* (PEM) are
-    trusted for this server instead of the machine's.
+    trusted for this server instead of the machine's. *connect_to* is where connections go, as ``host:port``; empty for
+    the base URL's host.
     """
 
     __tablename__ = "integrations"
@@ -83,6 +84,7 @@ class IntegrationRecord(Base):
     """A new base URL that waits for a trial login to show that it is the same server's."""
     namespace: Mapped[str] = mapped_column(String(32), unique=True)
     ca_certificates: Mapped[str] = mapped_column(Text, default="")
+    connect_to: Mapped[str] = mapped_column(String(255), default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(Moment, default=clock.now)
     last_login_at: Mapped[datetime | None] = mapped_column(Moment)
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)

@@ -93,6 +93,7 @@ def edit(organization: Organization, integration: str) -> ResponseReturnValue:
         name=record.name,
         base_url=record.base_url,
         ca_certificates=record.ca_certificates,
+        connect_to=record.connect_to,
         enabled=record.disabled_at is None,
     )
     return _edit_page(organization, record, form)
@@ -118,6 +119,7 @@ def change(organization: Organization, integration: str) -> ResponseReturnValue:
             name=form.name.data,
             server_url=integrations.server_url(record),
             ca_certificates=form.ca_certificates.data,
+            connect_to=form.connects_to,
             enabled=form.enabled.data,
         )
     except integrations.NameTakenError as error:

@@ -21,7 +21,7 @@ from ..integration import Credentials, Integration
 from ..keys import PrivateKey
 from ..pending import LIFETIME
 from ..problems import BitbucketServerError
-from ..server_url import ServerURL
+from ..server_url import ConnectTo, ServerURL
 from ..worksheet import Dialog, Step, dialog_of, worksheet
 from . import configuration, events, sealed_keys
 from .models import ApplicationLink, Happening, KeyPair, KeyState, integration_model, new_id, new_namespace
@@ -53,7 +53,8 @@ def find(integration_id: str) -> Integration | None:
     """What ``SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS`` names: the integration as the library wants it, if it is
     enabled.
 
-    Raises ``sealed_key_unopenable``, and ``invalid_base_url`` where the operator does not allow the server any more.
+    Raises ``sealed_key_unopenable``, and ``invalid_base_url`` or ``connect_to_invalid`` where the operator does not
+    allow the server any more.
     """
     record = find_enabled(id=integration_id)
     if record is None:
@@ -96,9 +97,10 @@ def signing_with(
     Bitbucket has it already, and by that of *replaced* in logins that began with it. Either of those two is left out
     where it cannot be opened. Raises what :func:`find` does."""
     own = _credentials(pair)
+    rules = configuration.base_url_rules()
     return Integration(
         id=record.pk,
-        server_url=ServerURL.parse(record.base_url, configuration.base_url_rules()),
+        server_url=ServerURL.parse(record.base_url, rules),
         consumer_key=own.consumer_key,
         private_key=own.private_key,
         pending=_credentials_if_opened(pending),
@@ -107,6 +109,7 @@ def signing_with(
         name=record.name,
         verify=configuration.setting("VERIFY_SSL", True),
         ca_certificates=record.ca_certificates,
+        connect_to=ConnectTo.parse(record.connect_to, rules) if record.connect_to else None,
         proxies=configuration.setting("PROXIES") or {},
         timeout=configuration.setting("REQUESTS_TIMEOUT") or 10.0,
         address_policy=record.address_policy(),

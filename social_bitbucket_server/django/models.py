@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from ..ca_certificates import read_ca_certificates
 from ..keys import PublicKey, new_consumer_key
 from ..problems import PROBLEMS, BitbucketServerError
-from ..server_url import BaseURLRules, ServerURL
+from ..server_url import BaseURLRules, ConnectTo, ServerURL
 from . import configuration
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class AbstractIntegration(models.Model):
 
     *id* is immutable and in the callback's address, *slug* in the login link. *namespace* is a part of the identity of
     everybody who logs in here. *ca_certificates* (PEM) are trusted for this server instead of the machine's.
-    *server_version* is what the last check-up found. *revision* counts the changes by hand. *times_disabled* counts how
-    often it was disabled.
+    *connect_to* is where connections go, as ``host:port``; empty for the base URL's host. *server_version* is what the
+    last check-up found. *revision* counts the changes by hand. *times_disabled* counts how often it was disabled.
     """
 
     id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
@@ -69,6 +69,13 @@ class AbstractIntegration(models.Model):
         _("CA certificates"),
         blank=True,
         help_text=_("Only where Bitbucket's certificate was issued by the organization's own CA. As PEM."),
+    )
+    connect_to = models.CharField(
+        _("connect to"),
+        max_length=255,
+        blank=True,
+        default="",
+        help_text=_("Only where this application cannot reach Bitbucket at the base URL's address: host and port."),
     )
     server_version = models.CharField(_("Bitbucket's version"), max_length=32, blank=True, editable=False)
     enabled = models.BooleanField(_("enabled"), default=True, editable=False)
@@ -96,7 +103,8 @@ class AbstractIntegration(models.Model):
         super().save(*arguments, **options)
 
     def clean(self) -> None:
-        """Bring base URL and CA certificates into their clean form, or say what is wrong with them."""
+        """Bring base URL, CA certificates and where connections go into their clean form, or say what is wrong with
+        them."""
         super().clean()
         errors = {}
         try:
@@ -107,6 +115,11 @@ class AbstractIntegration(models.Model):
             self.ca_certificates = read_ca_certificates(self.ca_certificates) if self.ca_certificates.strip() else ""
         except BitbucketServerError as error:
             errors["ca_certificates"] = f"{gettext(error.problem.title)} {gettext(error.reason)}"
+        connect_to = self.connect_to.strip()
+        try:
+            self.connect_to = str(ConnectTo.parse(connect_to, configuration.base_url_rules())) if connect_to else ""
+        except BitbucketServerError as error:
+            errors["connect_to"] = f"{gettext(error.problem.title)} {gettext(error.reason)}"
         if errors:
             raise ValidationError(errors)
 

@@ -91,6 +91,10 @@ def test_a_list_that_is_missing_opens_to_nobody(owner, acme, sandbox):
         ("[[integrations]]\nname = 'One'\nbase_url = 'https://a.example'\noauth = 3", "oauth is 1 or 2"),
         ("[[integrations]]\nname = 'One'\nbase_url = 'https://a.example'\nallow_groups = 'x'", "a list of texts"),
         ("[[integrations]]\nname = 'One'\nbase_url = 'https://a.example'\nca_certificates = 'x'", "Integration 1: "),
+        (
+            "[[integrations]]\nname = 'One'\nbase_url = 'https://a.example'\nconnect_to = 'a'",
+            "Integration 1: The address",
+        ),
         ("[[integrations]]\nname = 'One'\nbase_url = 'https://a.example'\n" * 2, "Integration 2: Another one before"),
         ("[[integrations]]\nname = 'Bitbucket'\nbase_url = 'https://a.example'", "has another base URL here"),
         ("[[integrations]]\nname = 'A'\nbase_url = 'https://a.example'\n[[integrations]]\nname = 7", "Integration 2"),
@@ -103,6 +107,13 @@ def test_a_text_that_cannot_be_used_changes_nothing_and_is_shown_again(owner, ac
     assert words in page.words
     assert page.value_of("Text").split() == text.split()
     assert text_of(owner) == before
+
+
+def test_where_connections_go_is_a_part_of_it(owner, acme):
+    text = text_of(owner) + 'connect_to = "inside.example:8443"\n'
+    assert "“Bitbucket” is changed." in owner.get(owner.post(PAGE, text=text).location).words
+    assert 'connect_to = "inside.example:8443"' in text_of(owner)
+    assert "“Bitbucket” stays as it is." in owner.get(owner.post(PAGE, text=text_of(owner)).location).words
 
 
 @pytest.mark.parametrize("name", ["Bitbucket\u00a0Server", "Bitbucket\u3000サーバー"])

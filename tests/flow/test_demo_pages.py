@@ -18,6 +18,7 @@ from demo_app import clock, create_app, database, start
 from demo_app.identities import Identity
 from demo_app.models import IntegrationRecord, Organization, User
 from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server import reaching
 from social_bitbucket_server.keys import PrivateKey, PublicKey
 from tests.demo_visitor import PASSWORD, PLATFORM, InProcess, Page, Visitor
 from tests.routes import address_of
@@ -385,6 +386,26 @@ def test_what_is_no_ca_certificate_is_explained_at_its_field(owner: Visitor) -> 
     assert page.status == 422
     assert "It is not a certificate in PEM" in page.words
     assert 'id="ca_certificates-error"' in page.text
+
+
+def test_connections_may_go_elsewhere(owner: Visitor, integration: str) -> None:
+    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL, "enabled": "y"}
+    refused = owner.post(f"{integration}/edit", **fields, connect_to="inside.example:22")
+    assert refused.status == 422
+    assert "The address to connect to cannot be used. Port 22 is not one of" in refused.words
+    owner.post(f"{integration}/edit", **fields, connect_to=" Inside.Example:8443")
+    assert owner.get(f"{integration}/edit").value_of("Connect to (optional)") == "inside.example:8443"
+    assert "Go to inside.example:8443" in owner.get(integration).words
+
+
+def test_a_server_is_looked_at_where_connections_go(owner: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(reaching, "resolver", asked.append)
+    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": "https://bitbucket.example", "oauth_version": "1"}
+    token = owner.get(f"{INTEGRATIONS}/add").csrf_token
+    page = owner.send(f"{INTEGRATIONS}/add/look", csrf_token=token, **fields, connect_to="inside.example:8443")
+    assert "The name to connect to does not lead to a server" in page.words
+    assert asked == ["inside.example."]
 
 
 def test_a_pasted_private_key_is_not_shown_again(owner: Visitor) -> None:

@@ -25,7 +25,7 @@ from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey, new_consumer_key
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.server_url import ORGANIZATION_RULES, BaseURLRules, ServerURL
+from social_bitbucket_server.server_url import ORGANIZATION_RULES, BaseURLRules, ConnectTo, ServerURL
 from social_bitbucket_server.sqlalchemy_storage import make_storage
 from tests.prepared import hurry
 from tests.security.world import ORIGIN, FakeBitbucket, Ingredients, Place, World
@@ -186,6 +186,8 @@ class StorageWorld(World):
     def change_integration(self, place: Place, **fields: Any) -> None:
         if "base_url" in fields:
             fields["server_url"] = ServerURL.parse(fields.pop("base_url"), ORGANIZATION_RULES)
+        if "connect_to" in fields:
+            fields["connect_to"] = ConnectTo.parse(fields["connect_to"], ORGANIZATION_RULES)
         self._row(place).fields |= fields
 
     def take_away(self, place: Place, *, delete: bool) -> None:

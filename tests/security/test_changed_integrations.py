@@ -219,6 +219,9 @@ def test_identity_and_session_are_written_together(world, monkeypatch):
 
 _EVERYWHERE: dict[str, Callable[[World, Place], object]] = {
     "CA certificates": lambda world, place: changes_of(world).trust(place, Path(_bundle(world)).read_text()),
+    "where connections go": lambda world, place: world.change_integration(
+        place, connect_to=f"{place.server.host}:8443"
+    ),
     "consumer key": lambda world, place: world.change_integration(place, consumer_key="another-consumer"),
     "disabled": lambda world, place: world.take_away(place, delete=False),
     "disabled and enabled": lambda world, place: changes_of(world).disable_and_enable(place),

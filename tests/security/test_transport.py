@@ -252,6 +252,18 @@ def test_a_private_network_is_open_to_the_organization_it_is_listed_for(world, m
     assert tried == [("10.20.1.5", PORT)]
 
 
+@row(68, 76)
+@everywhere
+def test_connections_that_go_elsewhere_are_checked_as_those_to_the_base_url(world):
+    world.addresses["inside.test"] = world.addresses[world.fb.host]
+    world.addresses[world.fb.host] = world.addresses["deny.test"]
+    begin_is_refused(world, BLOCKED)
+    world.change_integration(world.b, connect_to=f"inside.test:{PORT}")
+    assert world.browser().log_in(world.b, "mallory").status == 303
+    world.change_integration(world.b, connect_to=f"deny.test:{PORT}")
+    begin_is_refused(world, BLOCKED)
+
+
 FORBIDDEN_NETWORKS = ["127.0.0.0/8", "169.254.0.0/16", "0.0.0.0/0", "::/0", "fd00::/8", "100.64.0.0/10"]
 
 

@@ -488,7 +488,7 @@ class World(ABC):
 
     @abstractmethod
     def change_integration(self, place: Place, **fields: Any) -> None:
-        """Change some of ``base_url`` and ``consumer_key``."""
+        """Change some of ``base_url``, ``connect_to`` and ``consumer_key``."""
 
     @abstractmethod
     def take_away(self, place: Place, *, delete: bool) -> None:

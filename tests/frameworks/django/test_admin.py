@@ -102,6 +102,15 @@ def test_a_base_url_that_must_not_be_asked_is_not_kept(staff, base_url, says):
     assert not Integration.objects.exists()
 
 
+def test_connections_may_go_elsewhere(staff, acme):
+    page = change(staff, acme, connect_to="inside:8443")
+    assert "The address to connect to cannot be used. Its host name has no dot" in text_of(page)
+    change(staff, acme, connect_to=" inside.example.com:8443 ")
+    acme.refresh_from_db()
+    found = integrations.find(acme.pk)
+    assert str(found.connect_to) == acme.connect_to == "inside.example.com:8443"
+
+
 def test_a_private_key_pasted_as_certificate_is_refused_and_not_shown_again(staff, bitbucket_sandbox, keys):
     page = staff.post(
         f"{ADMIN}add/", name="Acme", slug="acme", base_url=bitbucket_sandbox.url, ca_certificates=keys[0].pem()

@@ -66,6 +66,13 @@ def test_create_reads_ca_certificates_from_a_file(run, tmp_path):
         run("create", "Acme", "acme", "--url", "https://bitbucket.example.com", "--ca-file", str(tmp_path / "none"))
 
 
+def test_create_says_where_connections_go(run, bitbucket_sandbox):
+    with pytest.raises(CommandError, match="connect_to: The address to connect to cannot be used"):
+        run("create", "Acme", "acme", "--url", bitbucket_sandbox.url, "--connect-to", "bitbucket.example.com:22")
+    run("create", "Acme", "acme", "--url", bitbucket_sandbox.url, "--connect-to", "Inside.Example.com:8443")
+    assert Integration.objects.get().connect_to == "inside.example.com:8443"
+
+
 @pytest.mark.parametrize("named_by", ["pk", "slug"])
 def test_worksheet_is_the_integrations(run, acme, named_by):
     printed = json.loads(run("worksheet", getattr(acme, named_by), "--json"))

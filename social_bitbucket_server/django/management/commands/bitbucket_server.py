@@ -69,6 +69,12 @@ def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("slug", help="the last part of its login link")
         parser.add_argument("--url", required=True, help="Bitbucket's base URL")
         parser.add_argument("--ca-file", metavar="FILE", type=Path, help="the CA certificates that it is trusted by")
+        parser.add_argument(
+            "--connect-to",
+            metavar="HOST:PORT",
+            default="",
+            help="where connections go instead of the base URL's host and port",
+        )
     elif name == "recheck-people":
         parser.add_argument("integration", nargs="?", help="whose people; everybody without it")
         parser.add_argument(
@@ -118,7 +124,9 @@ def _list(_arguments: argparse.Namespace) -> int:
 
 
 def _create(arguments: argparse.Namespace) -> int:
-    record = integration_model()(name=arguments.name, slug=arguments.slug, base_url=arguments.url)
+    record = integration_model()(
+        name=arguments.name, slug=arguments.slug, base_url=arguments.url, connect_to=arguments.connect_to
+    )
     if arguments.ca_file is not None:
         record.ca_certificates = _read(arguments.ca_file)
     try:
