@@ -147,7 +147,7 @@ def read_revocation(answer: Answer) -> None:
         _raise_oauth2_error(answer)
     _raise_for_status(answer, is_asked_as_a_person=False)
     if answer.is_html:
-        raise BitbucketServerError("intercepted")
+        raise interception(answer)
 
 
 def _oauth2_token(value: Any, claim: str) -> Secret:

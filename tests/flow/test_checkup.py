@@ -71,7 +71,7 @@ def test_a_working_integration_passes_every_stage(integration):
     results = look(integration)
     assert [result.stage for result in results] == [stage for stage in Stage if stage is not Stage.CREDENTIALS]
     assert all(result.outcome.lets_logins_work for result in results)
-    assert results[5].facts["version"] == "8.19.0"
+    assert results[5].facts["version"] == "10.2.0"
 
 
 def test_what_was_skipped_or_is_dangerous_did_not_pass(integration):
@@ -219,7 +219,7 @@ class Slow:
         self.take(connection.seconds)
         if not self.trusted:
             error = ssl.SSLCertVerificationError("untrusted")
-            error.reason = "CERTIFICATE_VERIFY_FAILED"
+            error.reason, error.verify_code = "CERTIFICATE_VERIFY_FAILED", 20
             raise error
         return nullcontext(SimpleNamespace(version=lambda: "TLSv1.3"))
 
@@ -605,7 +605,7 @@ def test_a_server_before_7_20_has_no_oauth_2(by_oauth2, bitbucket_sandbox):
     ("reply", "code"),
     [
         (Reply("<html>", headers=(("Content-Type", "text/html"),)), "intercepted"),
-        (Reply("", 302, (("Location", "/login"),)), "redirected"),
+        (Reply("", 302, (("Location", "/login"),)), "login_in_front"),
         (Reply("<html>", 500), "server_error"),
         (Reply('{"error":"invalid_client"}', 400, JSON), "client_refused"),
         (Reply('{"error":"unauthorized_client"}', 400, JSON), "oauth_problem"),
