@@ -161,6 +161,8 @@ def look_at_server(
     *,
     verify: bool | str = True,
     ca_certificates: str = "",
+    client_certificate: str = "",
+    client_key: str = "",
     connect_to: ConnectTo | None = None,
     proxies: Mapping[str, str] | None = None,
     address_policy: AddressPolicy | None = None,
@@ -180,6 +182,8 @@ def look_at_server(
         namespace="",
         verify=verify,
         ca_certificates=ca_certificates,
+        client_certificate=client_certificate,
+        client_key=Secret(client_key),
         connect_to=connect_to,
         proxies=proxies or {},
         address_policy=address_policy,
@@ -285,7 +289,8 @@ class _Walk:
             )
         if self._through_proxy:
             return Result(Stage.TLS, Outcome.SKIPPED, "Looked at with the next stage, through the proxy")
-        context = ssl_context(self._integration.verify, self._integration.ca_certificates)
+        route = self._route
+        context = ssl_context(route.verify, route.ca_certificates, route.client_certificate, route.client_key)
         host = self._server.host.strip("[]")
         try:
             with self._wait(
@@ -462,9 +467,10 @@ class _Walk:
         """What is wrong with the certificates that the server shows, if it shows any that can be read."""
         try:
             chain = self._wait(lambda seconds: served_chain(self._connect_within(seconds), host))
-            return replace(_failed(Stage.TLS, diagnose(error, chain, host)), chain=tuple(shown(chain)))
+            problem = diagnose(error, chain, host, self._route.client_certificate)
+            return replace(_failed(Stage.TLS, problem), chain=tuple(shown(chain)))
         except OSError:
-            return _failed(Stage.TLS, diagnose(error, [], host))
+            return _failed(Stage.TLS, diagnose(error, [], host, self._route.client_certificate))
         except UNREADABLE as unreadable:
             raise BitbucketServerError("tls_error", "Its certificate cannot be read.") from unreadable
 

@@ -249,6 +249,8 @@ def route_to(integration: AnyIntegration) -> Route:
     return Route(
         verify=integration.verify,
         ca_certificates=integration.ca_certificates,
+        client_certificate=integration.client_certificate,
+        client_key=integration.client_key,
         connect_to=integration.connect_to,
         policy=integration.address_policy,
         proxy=proxy,

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
+    from .client_certificates import ClientCertificate
     from .keys import PrivateKey
 
 SINGLE_INTEGRATION_ID = "default"
 """The id of the integration where there is one server, by plain settings."""
 
+_LARGEST_FILE = 1024 * 1024
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _SHARED_FIELDS = frozenset(
     {
@@ -38,6 +40,10 @@ _SHARED_FIELDS = frozenset(
         "allow_projects",
         "allow_repositories",
         "ca_certificates",
+        "client_certificate",
+        "client_certificate_file",
+        "client_key",
+        "client_key_file",
         "connect_to",
         "name",
         "namespace",
@@ -50,7 +56,18 @@ _SHARED_FIELDS = frozenset(
 )
 _FIELDS = _SHARED_FIELDS | {"consumer_key", "private_key", "private_key_file", "private_key_passphrase"}
 _OAUTH2_FIELDS = _SHARED_FIELDS | {"client_id", "client_secret"}
-_TEXTS = frozenset({"url", "consumer_key", "client_id", "client_secret", "private_key_file", "verify"})
+_TEXTS = frozenset(
+    {
+        "client_certificate_file",
+        "client_id",
+        "client_key_file",
+        "client_secret",
+        "consumer_key",
+        "private_key_file",
+        "url",
+        "verify",
+    }
+)
 """Fields whose texts are read without the white space around them."""
 _SETTINGS = {
     "url": "URL",
@@ -146,6 +163,10 @@ def _single_server(setting: Callable[..., Any]) -> dict[str, Any]:
     return {
         "url": setting("URL"),
         "verify": setting("VERIFY_SSL", True),
+        "client_certificate": setting("CLIENT_CERTIFICATE"),
+        "client_certificate_file": setting("CLIENT_CERTIFICATE_FILE"),
+        "client_key": setting("CLIENT_KEY"),
+        "client_key_file": setting("CLIENT_KEY_FILE"),
         "connect_to": setting("CONNECT_TO"),
         "proxies": setting("PROXIES"),
         "timeout": setting("REQUESTS_TIMEOUT"),
@@ -215,9 +236,10 @@ def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> I
 
     ``url`` and ``consumer_key`` are required, and ``private_key`` (text) or ``private_key_file`` (path). Optional:
     ``private_key_passphrase``, ``namespace`` (the id by default), ``name``, ``organization``, ``verify`` (``True`` or
-    the path of a CA bundle), ``ca_certificates`` (text), ``connect_to`` (``host:port``), ``proxies``, ``timeout``
-    (seconds), ``allow_http``, and who may log in: ``allow_groups``, ``allow_projects``, ``allow_repositories`` (lists
-    of names).
+    the path of a CA bundle), ``ca_certificates`` (text), ``client_certificate`` and ``client_key`` (text), or
+    ``client_certificate_file`` and ``client_key_file`` (paths), ``connect_to`` (``host:port``), ``proxies``,
+    ``timeout`` (seconds), ``allow_http``, and who may log in: ``allow_groups``, ``allow_projects``,
+    ``allow_repositories`` (lists of names).
     """
     with naming(str):
         fields = _checked_fields(fields, _FIELDS, ("url", "consumer_key"))
@@ -292,6 +314,7 @@ def _shared_values(integration_id: str, fields: Mapping[str, Any]) -> dict[str, 
         "organization": fields.get("organization", ""),
         "verify": fields.get("verify", True),
         "ca_certificates": _ca_certificates(fields.get("ca_certificates")),
+        **_client_certificate(fields),
         "connect_to": ConnectTo.parse(fields["connect_to"]) if fields.get("connect_to") else None,
         "proxies": fields.get("proxies") or {},
         "timeout": fields.get("timeout") or 10.0,
@@ -307,6 +330,37 @@ def _ca_certificates(text: str | None) -> str:
     from .ca_certificates import read_ca_certificates  # what reads X.509 is large, and few integrations need it
 
     return read_ca_certificates(text)
+
+
+def _client_certificate(fields: Mapping[str, Any]) -> dict[str, str]:
+    certificate = _text_of(fields, "client_certificate")
+    key = _text_of(fields, "client_key")
+    if not certificate or not key:  # the integration refuses one without the other
+        return {"client_certificate": certificate, "client_key": key}
+    read = _read_client_certificate(certificate, key)
+    return {"client_certificate": read.certificate, "client_key": read.key}
+
+
+def _text_of(fields: Mapping[str, Any], name: str) -> Secret:
+    """The text of the field *name*, or of the file that the field beside it names."""
+    text, path = fields.get(name), fields.get(f"{name}_file")
+    if text and not isinstance(text, str):
+        raise BitbucketServerError("setting_invalid", "It is not a text.", parameter=name)
+    if text or not path:
+        return Secret(text or "")
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return Secret(file.read(_LARGEST_FILE))
+    except (OSError, TypeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "No file can have such a name"
+        raise BitbucketServerError("setting_invalid", f"{path}: {reason}.", parameter=f"{name}_file") from error
+
+
+@lru_cache(maxsize=64)
+def _read_client_certificate(certificate: Secret, key: Secret) -> ClientCertificate:
+    from .client_certificates import read_client_certificate  # as above
+
+    return read_client_certificate(certificate, key)
 
 
 def _private_key(fields: Mapping[str, Any]) -> PrivateKey:

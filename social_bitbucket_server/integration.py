@@ -53,6 +53,12 @@ class AnyIntegration(Protocol):
     def ca_certificates(self) -> str: ...
 
     @property
+    def client_certificate(self) -> str: ...
+
+    @property
+    def client_key(self) -> Secret: ...
+
+    @property
     def connect_to(self) -> ConnectTo | None: ...
 
     @property
@@ -94,11 +100,13 @@ class Integration:
     *id*: immutable, opaque and safe in addresses. *namespace*: what the numeric user ids of this server are
     prefixed with in an account's uid; give each integration one of its own, random, and never use it again. Empty
     only where there is a single server. *name*: for people. *verify*: ``True``, or the path of a bundle of CA
-    certificates. *ca_certificates*: or the CA certificates themselves, as PEM text. *connect_to*: host and port that
-    connections go to where the application cannot reach the base URL's; name in TLS, ``Host`` header, certificate check
-    and signatures stay the base URL's, and *address_policy* concerns this host. *proxies*: scheme to address,
-    used for this server alone; with an *address_policy* they are asked for the address that was checked, not for
-    the name. *timeout*: seconds for one answer. *pending*: new credentials that Bitbucket may have by now, with the
+    certificates. *ca_certificates*: or the CA certificates themselves, as PEM text. *client_certificate* and
+    *client_key*: what a gateway in front of Bitbucket is shown where it asks for a certificate, as
+    :func:`~social_bitbucket_server.client_certificates.read_client_certificate` returns them. *connect_to*: host and
+    port that connections go to where the application cannot reach the base URL's; name in TLS, ``Host`` header,
+    certificate check and signatures stay the base URL's, and *address_policy* concerns this host. *proxies*: scheme to
+    address, used for this server alone; with an *address_policy* they are asked for the address that was checked, not
+    for the name. *timeout*: seconds for one answer. *pending*: new credentials that Bitbucket may have by now, with the
     same consumer key or with another one; a login whose signature or consumer key is refused is signed with them once.
     *replaced*: those before; logins that began with another consumer key are finished with them. *address_policy*:
     which addresses may be reached; ``None`` is for servers that the operator chose,
@@ -122,6 +130,8 @@ class Integration:
     name: str = ""
     verify: bool | str = True
     ca_certificates: str = field(default="", repr=False)
+    client_certificate: str = field(default="", repr=False)
+    client_key: Secret = field(default=Secret(), repr=False)
     connect_to: ConnectTo | None = None
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 10.0
@@ -132,6 +142,7 @@ class Integration:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "verify", _as_text(self.verify))
+        object.__setattr__(self, "client_key", Secret(self.client_key))
         consumer_keys = (known.consumer_key for known in (self, self.pending, self.replaced) if known is not None)
         _check(self, *(("consumer_key", consumer_key, _CONSUMER_KEY) for consumer_key in consumer_keys))
 
@@ -189,6 +200,8 @@ class OAuth2Integration:
     name: str = ""
     verify: bool | str = True
     ca_certificates: str = field(default="", repr=False)
+    client_certificate: str = field(default="", repr=False)
+    client_key: Secret = field(default=Secret(), repr=False)
     connect_to: ConnectTo | None = None
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 10.0
@@ -200,6 +213,7 @@ class OAuth2Integration:
     def __post_init__(self) -> None:
         object.__setattr__(self, "client_secret", Secret(self.client_secret))
         object.__setattr__(self, "verify", _as_text(self.verify))
+        object.__setattr__(self, "client_key", Secret(self.client_key))
         _check(
             self,
             ("client_id", self.client_id, _CLIENT_CREDENTIAL),
@@ -240,6 +254,11 @@ def _check(integration: AnyIntegration, *credentials: tuple[str, str, re.Pattern
         raise _invalid("verify", "Certificates are always verified; give the path of a CA bundle instead of False.")
     if integration.verify is not True and not isinstance(integration.verify, str):
         raise _invalid("verify", "It is neither True nor the path of a CA bundle.")
+    if bool(integration.client_certificate) != bool(integration.client_key):
+        missing = "client_key" if integration.client_certificate else "client_certificate"
+        raise BitbucketServerError(
+            "setting_missing", "A client certificate and its key are given together.", parameter=missing
+        )
     if not isinstance(integration.connect_to, ConnectTo | None):
         raise _invalid("connect_to", "It is neither None nor a ConnectTo.")
     if not isinstance(integration.proxies, Mapping) or not all(
@@ -258,6 +277,7 @@ def _fingerprint(integration: AnyIntegration, *credentials: str) -> str:
         integration.namespace,
         integration.verify,
         integration.ca_certificates,
+        integration.client_certificate,
         str(integration.connect_to or ""),
         integration.admission.conditions,
         integration.revision,

@@ -35,6 +35,11 @@ _FIREWALLS = re.compile(
 _SECOND_FACTOR = re.compile(r"two.?factor|second factor|(?<![0-9a-z])(?:u2f|totp|2fa)(?![0-9a-z])")
 _LOGIN_FORM = re.compile(r"""type=["']?password|<(title|h1)[^<>]*>[^<]*(log.?in|sign.?in|single sign|sso\b)""")
 _OAUTH_CHALLENGE = re.compile(r"\s*oauth\b", re.IGNORECASE)
+# nginx's pages (ngx_http_special_response.c), and Apache's where it asks after the handshake (ssl_engine_kernel.c).
+_NO_CLIENT_CERTIFICATE = re.compile(
+    r"no required ssl certificate was sent|cannot perform post-handshake authentication"
+)
+_OTHER_CLIENT_CERTIFICATE = re.compile(r"<title>400 the ssl certificate error</title>")
 _LOGIN_ADDRESS = re.compile(r"log.?in|sign.?in|\bsso\b|saml|\bauth|\badfs\b|\bcas\b")
 
 
@@ -71,6 +76,10 @@ def unavailability(answer: Answer) -> BitbucketServerError | None:
 
 def _code(answer: Answer) -> tuple[str, str]:
     page, location, status = _text(answer), answer.headers.get("Location", "").lower(), answer.status
+    if _NO_CLIENT_CERTIFICATE.search(page):
+        return "client_certificate_missing", ""
+    if _OTHER_CLIENT_CERTIFICATE.search(page):
+        return "client_certificate_refused", ""
     if _SECOND_FACTOR.search(page + location):
         return "second_factor_plugin", ""
     if "maintenance" in page + location:

@@ -28,11 +28,17 @@ class ShownCertificate:
 
 
 def served_chain(connection: socket.socket, host: str) -> list[x509.Certificate]:
-    """The certificates that the server shows, whether they can be trusted or not. Nothing is sent over it."""
+    """The certificates that the server shows, whether they can be trusted or not. It may end the handshake afterwards,
+    because it wants to see one in turn. Nothing is sent over it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with context.wrap_socket(connection, server_hostname=host.strip("[]")) as secured:
+    with context.wrap_socket(connection, server_hostname=host.strip("[]"), do_handshake_on_connect=False) as secured:
+        try:
+            secured.do_handshake()
+        except ssl.SSLError:
+            if secured.cipher() is None:
+                raise
         # Public from Python 3.13 on; the same function exists before under another name.
         public = getattr(secured, "get_unverified_chain", None)
         shown = public() if public else secured._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
@@ -53,9 +59,12 @@ def shown(chain: Sequence[x509.Certificate]) -> list[ShownCertificate]:
     ]
 
 
-def diagnose(error: ssl.SSLError, chain: Sequence[x509.Certificate], host: str) -> BitbucketServerError:
-    """The problem behind a handshake that failed with *error* against a server that shows *chain*."""
-    fault = tls_fault(error)
+def diagnose(
+    error: ssl.SSLError, chain: Sequence[x509.Certificate], host: str, client_certificate: str = ""
+) -> BitbucketServerError:
+    """The problem behind a handshake that failed with *error* against a server that shows *chain*, and was shown
+    *client_certificate* where there is one."""
+    fault = tls_fault(error, client_certificate, server_is_known=bool(chain))
     if not chain:
         return fault
     leaf, top = chain[0], chain[-1]

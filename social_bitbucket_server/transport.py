@@ -29,6 +29,7 @@ from .forks import hold_while_forking
 from .problems import BitbucketServerError
 from .proxy_answers import is_by_proxy, proxy_refusal
 from .reaching import LookUp, connect, handshake_of, lag_of
+from .secret import Secret
 from .tls_faults import tls_fault
 from .trust import ssl_context
 
@@ -73,13 +74,15 @@ _NO_RETRIES = urllib3.Retry(total=False, redirect=False)
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How a server is reached: *verify* and *ca_certificates* as in :mod:`.trust`; *policy* says which addresses may be
+    """How a server is reached: certificates and *client_key* as in :mod:`.trust`; *policy* says which addresses may be
     reached, ``None`` for all; *connect_to* is where connections go instead of the URL's host and port; *proxy* is the
     address of a proxy to go through, which connects there. *owner*: the id of the integration that the connections and
     failures belong to. What fails for one integration says nothing about another."""
 
     verify: bool | str = True
     ca_certificates: str = field(default="", repr=False)
+    client_certificate: str = field(default="", repr=False)
+    client_key: Secret = field(default=Secret(), repr=False)
     policy: AddressPolicy | None = None
     connect_to: ConnectTo | None = None
     proxy: str | None = field(default=None, repr=False)
@@ -177,7 +180,7 @@ def _exchange(
     limit: int,
 ) -> Answer:
     with _MAKING:
-        context = ssl_context(route.verify, route.ca_certificates)
+        context = ssl_context(route.verify, route.ca_certificates, route.client_certificate, route.client_key)
         context.sslsocket_class = _TLSSocket
         origin = _origin(url)
         way = _way(os.getpid(), origin, route, context)
@@ -224,7 +227,9 @@ def _problem(error: Exception, exchange: _Exchange) -> BitbucketServerError:
         return BitbucketServerError("timeout", facts=facts)
     if isinstance(error, urllib3.exceptions.SSLError):
         fault = _bottom(error)
-        return tls_fault(fault) if isinstance(fault, ssl.SSLError) else BitbucketServerError("tls_error", facts=facts)
+        if not isinstance(fault, ssl.SSLError):
+            return BitbucketServerError("tls_error", facts=facts)
+        return tls_fault(fault, exchange.client_certificate, server_is_known=exchange.server_is_known)
     if isinstance(error, urllib3.exceptions.ProxyError):
         return _proxy_unreachable(error)
     if exchange.on_kept_connection and not exchange.answered:
@@ -259,12 +264,15 @@ class _Exchange:
     def __init__(self, route: Route, seconds: float, fresh: bool, budget: Budget) -> None:
         self.policy = route.policy
         self.connect_to = route.connect_to
+        self.client_certificate = route.client_certificate
         self.fresh = fresh
         self.through_proxy_to: Address | None = None
         self.has_connected = False
         self.on_kept_connection = False
         self.answered = False
         self.is_at_proxy = False
+        self.server_is_known = False
+        """Whether the server has shown its certificate in this exchange."""
         self.refusal: BitbucketServerError | None = None
         self._budget = budget
         self._deadline = budget.deadline(seconds)
@@ -355,7 +363,31 @@ class _Socket(_Timed, socket.socket):
 class _TLSSocket(_Timed, ssl.SSLSocket):
     def do_handshake(self, *args: Any) -> None:
         shake_hands = super().do_handshake
-        self._in_time(lambda: shake_hands(*args))
+        try:
+            self._in_time(lambda: shake_hands(*args))
+        finally:
+            exchange = _CURRENT.get()
+            if exchange is not None:
+                exchange.server_is_known = self.cipher() is not None
+
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        try:
+            return super().send(*args, **kwargs)
+        except ssl.SSLEOFError as error:
+            ended: ssl.SSLError = error
+        # Not above: it would have the end as its context, which would be told as the cause.
+        raise self._alert() or ended
+
+    def _alert(self) -> ssl.SSLError | None:
+        """Return the alert with which the server hung up, if any. In TLS 1.3 it refuses the client's certificate after
+        the handshake, perhaps before the request is sent."""
+        try:
+            self.recv(1)
+        except ssl.SSLError as error:
+            return error if "_ALERT_" in (error.reason or "") else None
+        except OSError:
+            pass
+        return None
 
 
 class _Response(HTTPResponse):

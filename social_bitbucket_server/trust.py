@@ -1,4 +1,5 @@
-"""Which certificates a server is trusted by: the machine's, a bundle of CA certificates, or pasted ones."""
+"""Which certificates a server is trusted by: the machine's, a bundle of CA certificates, or pasted ones; and which one
+it is shown where it asks for one."""
 
 from __future__ import annotations
 
@@ -11,20 +12,30 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from .pasted import LONGEST
 from .problems import BitbucketServerError
+from .secret import Secret
 
 
-def ssl_context(verify: bool | str, ca_certificates: str = "") -> ssl.SSLContext:
+def ssl_context(
+    verify: bool | str, ca_certificates: str = "", client_certificate: str = "", client_key: str = ""
+) -> ssl.SSLContext:
     """TLS with verification: by the bundle at the path *verify*, by the pasted *ca_certificates*, or by the machine's.
+    The server is shown *client_certificate* where it asks for one; both that and *client_key* are PEM.
 
-    Nothing comes from the environment. Raises ``setting_invalid`` for a bundle that cannot be read, and
-    ``ca_certificate_invalid`` for pasted certificates that OpenSSL does not read.
+    Nothing comes from the environment. Raises ``setting_invalid`` for a bundle that cannot be read,
+    ``ca_certificate_invalid`` for pasted certificates that OpenSSL does not read, and ``client_certificate_invalid``.
     """
     changed = os.stat(verify).st_mtime_ns if isinstance(verify, str) and os.path.exists(verify) else 0
-    return _ssl_context(verify, ca_certificates, changed)
+    return _ssl_context(verify, ca_certificates, changed, client_certificate, Secret(client_key))
 
 
 @lru_cache(maxsize=128)
-def _ssl_context(verify: bool | str, ca_certificates: str, changed: int) -> ssl.SSLContext:  # noqa: ARG001  # a changed bundle is read again
+def _ssl_context(
+    verify: bool | str,
+    ca_certificates: str,
+    changed: int,  # noqa: ARG001  # a changed bundle is read again
+    client_certificate: str,
+    client_key: Secret,
+) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Whoever names an intermediate CA trusts that one; servers do not send the root above it.
@@ -40,6 +51,10 @@ def _ssl_context(verify: bool | str, ca_certificates: str, changed: int) -> ssl.
         _trust_bundle(context, verify)
     else:
         _trust_the_machines(context)
+    if client_certificate:
+        from .client_certificates import load_client_certificate  # as above
+
+        load_client_certificate(context, client_certificate, client_key)
     return context
 
 

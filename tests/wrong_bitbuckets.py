@@ -26,6 +26,7 @@ from social_bitbucket_server.checkup import Result, Stage
 from social_bitbucket_server.keys import PrivateKey, PublicKey
 from social_bitbucket_server.problems import PROBLEMS, Problem
 from social_bitbucket_server.sandbox import Sandbox
+from tests.client_certificates import wanting
 from tests.raw_server import Behaviour, Peer, RawServer, answer, answering
 
 HERE = "127.0.0.1"
@@ -268,6 +269,27 @@ def _swallowed(bench: Bench) -> Place:
     return Place(f"http://{HERE}:{listener.getsockname()[1]}")
 
 
+_NO_CERTIFICATE_SENT = answer(
+    b"<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>\r\n<body>\r\n",
+    "400 Bad Request",
+    "Content-Type: text/html",
+)
+"""What nginx answers where ``ssl_verify_client`` is ``on``."""
+
+
+def wants_client_certificate(version: ssl.TLSVersion) -> Callable[[Bench], Place]:
+    """A gateway that speaks *version* with clients that the company issued a certificate for."""
+
+    def arrange(bench: Bench) -> Place:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        bench.company.issue_cert(HERE).configure_cert(context)
+        wanting(context, bench.company, version)
+        trusted = bench.company.cert_pem.bytes().decode()
+        return Place(f"https://{HERE}:{bench.listen(answering(), context)}", trusted)
+
+    return arrange
+
+
 def _silent(scheme: str) -> Callable[[Bench], Place]:
     def arrange(bench: Bench) -> Place:
         bench.hurry(Stage.TLS if scheme == "https" else Stage.HTTP)
@@ -480,6 +502,24 @@ FAULTS_OF_TLS = (
         lambda bench: bench.plain(lambda _: None, "https"),
         Stage.TLS,
         "No secure connection to the Bitbucket Server could be made.",
+    ),
+    Wrong(
+        "a client certificate is wanted in TLS 1.2",
+        wants_client_certificate(ssl.TLSVersion.TLSv1_2),
+        Stage.TLS,
+        "A gateway in front of Bitbucket wants a client certificate.",
+    ),
+    Wrong(
+        "a client certificate is wanted in TLS 1.3",
+        wants_client_certificate(ssl.TLSVersion.TLSv1_3),
+        Stage.HTTP,
+        "A gateway in front of Bitbucket wants a client certificate.",
+    ),
+    Wrong(
+        "a client certificate is wanted by nginx",
+        lambda bench: bench.tls(bench.company.issue_cert(HERE), answering(_NO_CERTIFICATE_SENT)),
+        Stage.HTTP,
+        "A gateway in front of Bitbucket wants a client certificate.",
     ),
     Wrong(
         "TLS 1.1 at the most", _old_tls, Stage.TLS, "The Bitbucket Server speaks only versions of TLS that are too old."

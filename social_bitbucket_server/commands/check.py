@@ -25,9 +25,9 @@ def add(commands: Any) -> None:
         "Test an integration stage by stage, and say what to do where it fails.",
         f"""\
 The integration is given by options, by a file, or by the settings in the environment ({PREFIX}URL,
-…KEY, …PRIVATE_KEY or …PRIVATE_KEY_FILE, …VERIFY_SSL, …CONNECT_TO, …ALLOW_HTTP, …REQUESTS_TIMEOUT). A file is TOML with
-the fields url, consumer_key, private_key_file, and optionally verify, ca_certificates, connect_to, allow_http, proxies,
-timeout.
+…KEY, …PRIVATE_KEY or …PRIVATE_KEY_FILE, …VERIFY_SSL, …CLIENT_CERTIFICATE_FILE, …CLIENT_KEY_FILE, …CONNECT_TO,
+…ALLOW_HTTP, …REQUESTS_TIMEOUT). A file is TOML with the fields url, consumer_key, private_key_file, and optionally
+verify, ca_certificates, client_certificate_file, client_key_file, connect_to, allow_http, proxies, timeout.
 
 With OAuth 2 there are a client id and a client secret instead: --client-id and the variable {SECRET_VARIABLE},
 or client_id and client_secret in the file, or {OAUTH2_PREFIX}URL, …KEY and …SECRET.

@@ -28,7 +28,13 @@ PREFIX = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 OAUTH2_PREFIX = f"{PREFIX}OAUTH2_"
 SECRET_VARIABLE = "BITBUCKET_CLIENT_SECRET"  # noqa: S105  # the variable's name
 
-_OPTIONS = {"private_key": "private_key_file", "ca_certificates": "ca_file", "verify": "ca_file"}
+_OPTIONS = {
+    "ca_certificates": "ca_file",
+    "client_certificate_file": "client_certificate",
+    "client_key_file": "client_key",
+    "private_key": "private_key_file",
+    "verify": "ca_file",
+}
 """The options that are not called as the fields that they give."""
 _TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -56,6 +62,13 @@ def add_integration_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ca-file", metavar="FILE", type=file_name, help="the CA certificates that the server is trusted by"
     )
+    parser.add_argument(
+        "--client-certificate",
+        metavar="FILE",
+        type=file_name,
+        help="the certificate that a gateway in front of Bitbucket is shown",
+    )
+    parser.add_argument("--client-key", metavar="FILE", type=file_name, help="the key of that certificate")
     parser.add_argument(
         "--connect-to", metavar="HOST:PORT", help="where connections go instead of the base URL's host and port"
     )
@@ -149,6 +162,10 @@ def _given_fields(arguments: argparse.Namespace) -> dict[str, Any]:
         given |= {"private_key": read_key("-"), "private_key_file": None}
     if arguments.ca_file is not None:
         given |= {"ca_certificates": None, "verify": arguments.ca_file}
+    for name in ("client_certificate", "client_key"):
+        path = getattr(arguments, name)
+        if path is not None:
+            given |= {name: None, f"{name}_file": path}
     fields = {**(_read(Path(arguments.file)) if arguments.file else {}), **given}
     return fields | {"allow_http": True} if fields and arguments.allow_http else fields
 

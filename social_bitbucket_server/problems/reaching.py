@@ -269,6 +269,26 @@ PROBLEMS = (
         "tls_error",
     ),
     Problem(
+        "client_certificate_missing",
+        "A gateway in front of Bitbucket wants a client certificate.",
+        "It lets in only programs that show a certificate it knows, and this application showed none.",
+        "Have a client certificate issued for this application by the people who run the gateway, and give it to this "
+        "application together with its key.",
+        Who.ORGANIZATION_ADMIN,
+        AuthProviderError,
+        "tls_error",
+    ),
+    Problem(
+        "client_certificate_refused",
+        "A gateway in front of Bitbucket refused this application's client certificate.",
+        "The certificate expired, was revoked, or was issued by a CA that the gateway does not trust.",
+        "Look into the gateway's log for the reason. Let it trust the CA that issued the certificate, or have another "
+        "one issued for this application.",
+        Who.BITBUCKET_ADMIN,
+        AuthProviderError,
+        "tls_error",
+    ),
+    Problem(
         "timeout",
         "The Bitbucket Server did not answer in time.",
         "The connection was made, but the answer did not come, or not completely, within the time allowed.",

@@ -218,6 +218,45 @@ PROBLEMS = (
         AuthConfigurationError,
         "invalid_setting",
     ),
+    # The client certificate, for a gateway in front of Bitbucket.
+    Problem(
+        "client_certificate_invalid",
+        "This cannot be used as client certificate.",
+        "A gateway in front of Bitbucket is shown the certificate that was issued for this application, followed by "
+        "those of the CAs between it and a root.",
+        "Give the certificate in PEM, from BEGIN CERTIFICATE to END CERTIFICATE; the application's own first.",
+        Who.ORGANIZATION_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "client_key_invalid",
+        "This is not the key of a client certificate.",
+        "The text is not a private key in PEM of a kind that TLS uses.",
+        "Give the private key that the client certificate was requested with, from its BEGIN line to its END line.",
+        Who.ORGANIZATION_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "client_key_encrypted",
+        "The client certificate's key is encrypted.",
+        "This application would need the passphrase for every connection, and asks for none.",
+        "Decrypt a copy with 'openssl pkey -in client.key -out client-plain.key', and give that.",
+        Who.ORGANIZATION_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
+    Problem(
+        "client_key_mismatch",
+        "The key is not the client certificate's.",
+        "Each certificate is for one key, and this is another one.",
+        "Give the key that the certificate was requested with: 'openssl pkey -in client.key -pubout' prints the same "
+        "as 'openssl x509 -in client.pem -pubkey -noout'.",
+        Who.ORGANIZATION_ADMIN,
+        AuthConfigurationError,
+        "invalid_setting",
+    ),
     Problem(
         "key_ring_invalid",
         "The key ring cannot be used.",

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import fields
 
 import pytest
+import trustme
 from cryptography import x509
 
 from social_bitbucket_server import checkup
@@ -18,8 +19,16 @@ from social_bitbucket_server.commands.report import FIRST_STATUS
 from social_bitbucket_server.problems import Who
 from social_bitbucket_server.sandbox.faults import Faults
 from tests import wrong_bitbuckets
+from tests.client_certificates import VERSIONS, issue
 from tests.demo_visitor import Page
-from tests.wrong_bitbuckets import EVERYTHING, FAULTS_OF_THE_SANDBOX, Bench, Place, SelfSigned
+from tests.wrong_bitbuckets import (
+    EVERYTHING,
+    FAULTS_OF_THE_SANDBOX,
+    Bench,
+    Place,
+    SelfSigned,
+    wants_client_certificate,
+)
 
 pytestmark = pytest.mark.socket
 
@@ -63,6 +72,35 @@ def test_each_is_found_by_its_right_name(bench, check, private_key, wrong):
     assert f"What to do: {wrong.problem.remedy}" in shown
     assert f"Who can do it: {wrong.problem.who}" in shown
     assert status == FIRST_STATUS + STAGES.index(wrong.stage)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_client_certificate_is_shown_or_told_to_be_another(bench, check, tmp_path, version):
+    def reached(shown):
+        (tmp_path / "client.pem").write_text(shown.client_certificate)
+        (tmp_path / "client.key").write_text(shown.client_key)
+        options = ["--client-certificate", str(tmp_path / "client.pem"), "--client-key", str(tmp_path / "client.key")]
+        return check(place, *options)[1]
+
+    place = wants_client_certificate(version)(bench)
+    assert "✓ TLS" in reached(issue(bench.company))
+    assert "✗ Bitbucket" in reached(issue(bench.company))
+    assert "A gateway in front of Bitbucket refused this application's client certificate." in reached(
+        issue(trustme.CA())
+    )
+    assert "It was valid until 20" in reached(issue(bench.company, days=-365))
+
+
+def test_a_client_certificate_that_cannot_be_used_ends_it_at_once(bench, check, tmp_path):
+    path = tmp_path / "client.pem"
+    shown = issue(bench.company)
+    path.write_text(shown.client_certificate)
+    place = wants_client_certificate(VERSIONS[0])(bench)
+    status, said = check(place, "--client-certificate", str(path), "--client-key", str(path))
+    assert status == FIRST_STATUS
+    assert "This is not the key of a client certificate." in said
+    status, said = check(place, "--client-key", str(path))
+    assert "A setting is missing. --client-certificate: A client certificate and its key are given together." in said
 
 
 @pytest.fixture

@@ -80,6 +80,7 @@ CHANGES = [
     {"namespace": "other"},
     {"verify": "/etc/ssl/company.pem"},
     {"ca_certificates": "-----BEGIN CERTIFICATE-----"},
+    {"client_certificate": "-----BEGIN CERTIFICATE-----", "client_key": "-----BEGIN PRIVATE KEY-----"},
     {"connect_to": ConnectTo("inside.example", 8443)},
     {"connect_to": ConnectTo("inside.example", 8444)},
     {"admission": Admission(groups=("developers",))},

@@ -30,3 +30,15 @@ def test_the_name_of_a_file_is_no_second_factor():
 def test_a_page_made_to_slow_the_search_down_is_read_at_once(monkeypatch):
     monkeypatch.setattr(interceptions, "_LOOKED_AT", 2**21)
     assert interception(answer("<h1" * 2**19)).code == "intercepted"
+
+
+@pytest.mark.parametrize(
+    ("page", "code"),
+    [
+        ("<title>400 No required SSL certificate was sent</title>", "client_certificate_missing"),
+        ("Reason: Cannot perform Post-Handshake Authentication.<br />", "client_certificate_missing"),
+        ("<title>400 The SSL certificate error</title>", "client_certificate_refused"),
+    ],
+)
+def test_a_gateway_that_wants_a_client_certificate_is_recognized(page, code):
+    assert interception(answer(page)).code == code

@@ -13,6 +13,7 @@ from social_bitbucket_server.bulkhead import Limits
 from social_bitbucket_server.ca_certificates import read_ca_certificates
 from social_bitbucket_server.checkup import Outcome, Result, Stage, check_up, first_failure, look_at_server
 from social_bitbucket_server.client import AccessToken, Client
+from social_bitbucket_server.client_certificates import ClientCertificate, read_client_certificate
 from social_bitbucket_server.integration import Credentials, Integration, OAuth2Integration
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey, PublicKey, new_consumer_key
@@ -75,6 +76,11 @@ def make(address: ServerURL, pasted_ca: str) -> Integration:
         address_policy=POLICY if local else PUBLIC_ONLY,
         admission=Admission.read(["developers"], [], []),
     )
+
+
+def show_client_certificate(integration: Integration, pasted: str, pasted_key: str) -> Integration:
+    shown: ClientCertificate = read_client_certificate(pasted, pasted_key)
+    return replace(integration, client_certificate=shown.certificate, client_key=shown.key)
 
 
 def rotate(integration: Integration) -> Integration | None:
