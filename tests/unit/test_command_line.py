@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from social_bitbucket_server import __main__ as command_line
-from social_bitbucket_server.commands.given import integration_of
+from social_bitbucket_server.commands.given import add_integration_options, integration_of
 from social_bitbucket_server.keys import PrivateKey, PublicKey
 from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError
 
@@ -774,14 +774,10 @@ def test_the_end_of_what_is_typed_is_no_answer(run, encrypted_key_file, type_on_
 
 @pytest.fixture
 def options_with_encrypted_key(encrypted_key_file):
-    return argparse.Namespace(
-        file=None,
-        url="https://bitbucket.example.com",
-        consumer_key="acme",
-        private_key_file=str(encrypted_key_file),
-        ca_file=None,
-        allow_http=False,
-    )
+    parser = argparse.ArgumentParser()
+    add_integration_options(parser)
+    given = ["--url", "https://bitbucket.example.com", "--consumer-key", "acme"]
+    return parser.parse_args([*given, "--private-key-file", str(encrypted_key_file)])
 
 
 def test_a_test_asks_for_the_passphrase_once(
