@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("social_bitbucket_server", "0002_times_disabled")]
+    dependencies = [("social_bitbucket_server", "0003_key_pair_place")]
 
     operations = [
         migrations.AddField(
