@@ -45,6 +45,7 @@ def create(organization: Organization) -> ResponseReturnValue:
         database.session.rollback()
         form.name.errors = [str(error)]
         return _page(organization, form), 422
+    integrations.change_client_certificate(record, form.shown_certificate)
     flash("The integration is added. Now let Bitbucket know it.")
     worksheet = "settings.integration" if form.oauth is OAuth.ONE else "oauth2.page"
     return redirect(url_for(worksheet, slug=organization.slug, integration=record.id), 303)
@@ -71,9 +72,12 @@ def look(organization: Organization) -> ResponseReturnValue:
 def _look_at(organization: Organization, form: NewIntegrationForm, server_url: ServerURL) -> Result:
     way_out, organization_id = _settings().way_out(organization.slug), str(organization.id)
     database.session.commit()  # nobody waits for this request's connection while the server is asked
+    certificate, key = form.shown_certificate or ("", "")
     found = look_at_server(
         server_url,
         ca_certificates=form.ca_certificates.data,
+        client_certificate=certificate,
+        client_key=key,
         connect_to=form.connects_to,
         organization=organization_id,
         **way_out,

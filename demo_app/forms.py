@@ -23,7 +23,9 @@ from wtforms.validators import AnyOf, DataRequired, EqualTo, InputRequired, Leng
 
 from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.ca_certificates import read_ca_certificates
+from social_bitbucket_server.client_certificates import ClientCertificate, read_client_certificate
 from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.secret import Secret
 from social_bitbucket_server.server_url import BaseURLRules, ConnectTo, ServerURL
 
 from .models import OAuth
@@ -148,7 +150,8 @@ class PasswordForm(TextForm):
 
 
 class IntegrationForm(TextForm):
-    """A new integration. *rules* say which base URLs are accepted."""
+    """A new integration. *rules* say which base URLs are accepted. *kept_client_key* is the key of the client
+    certificate where none is pasted."""
 
     name = StringField(
         "Name", filters=[_strip], validators=[DataRequired("Give the integration a name."), Length(max=80), _one_line]
@@ -156,11 +159,16 @@ class IntegrationForm(TextForm):
     platform = SelectField("Platform", choices=[PLATFORM])
     base_url = URLField("Base URL", filters=[_strip], validators=[InputRequired("Enter the server's base URL.")])
     ca_certificates = TextAreaField("CA certificate (optional)", filters=[_strip])
+    client_certificate = TextAreaField("Client certificate (optional)", filters=[_strip])
+    client_key = TextAreaField("Key of the client certificate", filters=[_strip])
     connect_to = StringField("Connect to (optional)", filters=[_strip])
 
-    def __init__(self, rules: BaseURLRules, **arguments: Any) -> None:
+    def __init__(self, rules: BaseURLRules, kept_client_key: str = "", **arguments: Any) -> None:
         super().__init__(**arguments)
         self._rules = rules
+        self._kept_client_key = Secret(kept_client_key)
+        self._wrong_client_key = ""
+        self.shown_certificate: ClientCertificate | None = None
         self.server_url: ServerURL | None = None
         self.connects_to: ConnectTo | None = None
 
@@ -170,6 +178,33 @@ class IntegrationForm(TextForm):
             self.server_url = ServerURL.parse(field.data or "", self._rules)
         except BitbucketServerError as error:
             raise ValidationError(f"This base URL cannot be used. {error.reason}") from error
+
+    def validate_client_certificate(self, field: TextAreaField) -> None:
+        """Reads it with its key, and keeps clean PEM; says what is wrong with either at its field."""
+        pasted, key = field.data, Secret(self.client_key.data or self._kept_client_key)
+        if "PRIVATE KEY" in pasted:
+            field.data = ""
+        if not pasted:
+            self._wrong_client_key = "Give the certificate, too." if self.client_key.data else ""
+            return
+        if not key:
+            self._wrong_client_key = "Give the key, too."
+            return
+        try:
+            self.shown_certificate = read_client_certificate(pasted, key)
+        except BitbucketServerError as error:
+            words = " ".join(filter(None, (error.problem.title, error.reason, error.problem.remedy)))
+            if error.parameter != "client_key":
+                raise ValidationError(words) from error
+            self._wrong_client_key = words
+        else:
+            field.data = self.shown_certificate.certificate
+
+    def validate_client_key(self, field: TextAreaField) -> None:
+        """Says what is wrong with it. It is not shown again."""
+        field.data = ""
+        if self._wrong_client_key:
+            raise ValidationError(self._wrong_client_key)
 
     def validate_connect_to(self, field: StringField) -> None:
         """Reads host and port; says what is wrong with them."""

@@ -15,6 +15,7 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
 from social_bitbucket_server.admission import Admission
+from social_bitbucket_server.client_certificates import ClientCertificate
 from social_bitbucket_server.integration import Credentials, Integration, OAuth2Integration
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey, new_consumer_key
@@ -39,6 +40,7 @@ from .models import (
 _ID = re.compile(r"[0-9a-f]{24}")
 _PURPOSE = "integration-private-key"
 _CLIENT_SECRET = "integration-client-secret"  # noqa: S105  # a purpose
+_CLIENT_KEY = "integration-client-key"
 _AnyIntegration = TypeVar("_AnyIntegration", Integration, OAuth2Integration)
 _ANY_BASE_URL = BaseURLRules(plain_http_hosts=None)
 _MINUTE = timedelta(minutes=1)
@@ -59,7 +61,8 @@ def load_key_ring(settings: Settings) -> Secret:
     lost."""
     text = settings.key_ring or settings.instance.read("key_ring")
     if text is None:
-        if any(database.session.scalar(select(table.id).limit(1)) for table in (KeyPair, ClientCredentials)):
+        sealed = (select(KeyPair.id), select(ClientCredentials.id), _with_client_key(IntegrationRecord.id))
+        if any(database.session.scalar(rows.limit(1)) for rows in sealed):
             raise UnsafeSettingError(
                 f"The key ring is missing, and with it the private keys in the database cannot be opened. "
                 f"Put the file {settings.instance.path / 'key_ring'} back, or set KEY_RING."
@@ -120,6 +123,18 @@ class SealedKeys:
         """The client secret among *credentials*. Raises ``sealed_key_unopenable``."""
         return Secret(self._ring.open(credentials.sealed_client_secret, **_whose(credentials)).decode())
 
+    def seal_client_key(self, key: str, *, integration_id: str) -> str:
+        """The *key* of a client certificate as a record that opens for this integration only."""
+        return self._ring.seal(key.encode(), **_of_client_key(integration_id))
+
+    def reseal_client_key(self, record: IntegrationRecord) -> str:
+        """The record of the key of *record*'s client certificate, sealed with the newest key of the ring."""
+        return self._ring.reseal(record.sealed_client_key, **_of_client_key(record.id))
+
+    def open_client_key(self, record: IntegrationRecord) -> Secret:
+        """The key of *record*'s client certificate. Raises ``sealed_key_unopenable``."""
+        return Secret(self._ring.open(record.sealed_client_key, **_of_client_key(record.id)).decode())
+
     # Whose it is belongs to what is known: a record that was copied to another row must not open there.
     def _open(self, sealed: str, integration_id: str, key_id: str, state: KeyState) -> PrivateKey:
         place = {"purpose": _purpose(state), "integration_id": integration_id, "key_id": key_id}
@@ -133,6 +148,15 @@ def _purpose(state: KeyState) -> str:
 
 def _whose(credentials: ClientCredentials) -> dict[str, str]:
     return {"purpose": _CLIENT_SECRET, "integration_id": credentials.integration_id, "key_id": credentials.id}
+
+
+def _of_client_key(integration_id: str) -> dict[str, str]:
+    """An integration has one client certificate at most, so its key needs no id of its own."""
+    return {"purpose": _CLIENT_KEY, "integration_id": integration_id, "key_id": integration_id}
+
+
+def _with_client_key(wanted: Any) -> Select[Any]:
+    return select(wanted).where(IntegrationRecord.sealed_client_key != "")
 
 
 def make(
@@ -269,6 +293,35 @@ def change_admission(record: IntegrationRecord, admission: Admission) -> None:
     database.session.commit()
 
 
+def change_client_certificate(record: IntegrationRecord, shown: ClientCertificate | None) -> None:
+    """Show this client certificate to a gateway in front of *record*'s server from now on, or none."""
+    certificate, key = shown if shown is not None else ("", Secret())
+    if (certificate, key) == (record.client_certificate, kept_client_key(record)):
+        return
+    record.client_certificate = certificate
+    record.sealed_client_key = sealed_keys().seal_client_key(key, integration_id=record.id) if key else ""
+    audit.record("integration.updated", integration_id=record.id)
+    database.session.commit()
+
+
+def kept_client_key(record: IntegrationRecord) -> Secret:
+    """The key of *record*'s client certificate; empty where there is none, or it cannot be opened."""
+    try:
+        return _client_key(record)
+    except BitbucketServerError:
+        return Secret()
+
+
+def _client_key(record: IntegrationRecord) -> Secret:
+    if not record.sealed_client_key:
+        return Secret()
+    try:
+        return sealed_keys().open_client_key(record)
+    except BitbucketServerError:
+        audit.record("key.decrypt_failed", outcome="failure", integration_id=record.id)
+        raise
+
+
 def lock(record: IntegrationRecord) -> None:
     """Let nobody else change *record* until the caller commits, and read it anew. Databases that lock as a whole do so
     with the first change."""
@@ -336,15 +389,19 @@ def end_enforcement(record: IntegrationRecord) -> None:
 
 
 def reseal_keys() -> tuple[int, int]:
-    """Seal every private key and client secret with the ring's newest key, so that the older ones can be taken out of
-    it.
+    """Seal every private key, client secret and client certificate's key with the ring's newest key, so that the older
+    ones can be taken out of it.
 
     Each is kept before the next is touched, so it can be interrupted and run again. Returns how many are sealed with
     the newest key now, and how many could not be opened and stay as they are.
     """
     done = failed = 0
     sealed_pairs = select(KeyPair.id).where(KeyPair.sealed_private_key.is_not(None))
-    for reseal, ids in ((_reseal, sealed_pairs), (_reseal_client_secret, select(ClientCredentials.id))):
+    for reseal, ids in (
+        (_reseal, sealed_pairs),
+        (_reseal_client_secret, select(ClientCredentials.id)),
+        (_reseal_client_key, _with_client_key(IntegrationRecord.id)),
+    ):
         for row_id in database.session.scalars(ids).all():
             try:
                 done += reseal(row_id)
@@ -384,9 +441,23 @@ def _reseal_client_secret(credentials_id: str) -> bool:
     return True
 
 
+def _reseal_client_key(integration_id: str) -> bool:
+    """Whether the integration still had one."""
+    record = database.session.get(IntegrationRecord, integration_id)
+    if record is None or not record.sealed_client_key:
+        return False
+    database.session.execute(
+        update(IntegrationRecord)
+        .where(IntegrationRecord.id == integration_id, IntegrationRecord.sealed_client_key == record.sealed_client_key)
+        .values(sealed_client_key=sealed_keys().reseal_client_key(record))
+    )
+    database.session.commit()
+    return True
+
+
 def ring_opens_keys() -> bool:
-    """Whether the configured ring opens the oldest and the newest private key and client secret; true where there are
-    none.
+    """Whether the configured ring opens the oldest and the newest private key, client secret and client certificate's
+    key; true where there are none.
 
     A ring is lost at one moment: of what was sealed before it, the oldest does not open.
     """
@@ -397,6 +468,8 @@ def ring_opens_keys() -> bool:
             keys.open(pair)
         for credentials in _oldest_and_newest(select(ClientCredentials), ClientCredentials):
             keys.open_client_secret(credentials)
+        for record in _oldest_and_newest(_with_client_key(IntegrationRecord), IntegrationRecord):
+            keys.open_client_key(record)
     except BitbucketServerError:
         return False
     return True
@@ -561,6 +634,8 @@ def _by_either_oauth(record: IntegrationRecord) -> dict[str, Any]:
         "namespace": record.namespace,
         "name": record.name,
         "ca_certificates": record.ca_certificates,
+        "client_certificate": record.client_certificate,
+        "client_key": _client_key(record),
         "connect_to": ConnectTo.parse(record.connect_to, settings.base_url_rules) if record.connect_to else None,
         "admission": record.admission,
         "revision": record.login_revision,

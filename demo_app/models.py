@@ -84,6 +84,9 @@ class IntegrationRecord(Base):
     """A new base URL that waits for a trial login to show that it is the same server's."""
     namespace: Mapped[str] = mapped_column(String(32), unique=True)
     ca_certificates: Mapped[str] = mapped_column(Text, default="")
+    client_certificate: Mapped[str] = mapped_column(Text, default="", server_default="")
+    sealed_client_key: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """The key of the client certificate; both are empty where no gateway wants one."""
     connect_to: Mapped[str] = mapped_column(String(255), default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(Moment, default=clock.now)
     last_login_at: Mapped[datetime | None] = mapped_column(Moment)

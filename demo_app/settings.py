@@ -93,6 +93,7 @@ def edit(organization: Organization, integration: str) -> ResponseReturnValue:
         name=record.name,
         base_url=record.base_url,
         ca_certificates=record.ca_certificates,
+        client_certificate=record.client_certificate,
         connect_to=record.connect_to,
         enabled=record.disabled_at is None,
     )
@@ -104,7 +105,7 @@ def edit(organization: Organization, integration: str) -> ResponseReturnValue:
 def change(organization: Organization, integration: str) -> ResponseReturnValue:
     """Keep the changes."""
     record = access.integration_or_404(organization, integration)
-    form = EditIntegrationForm(_settings().base_url_rules)
+    form = EditIntegrationForm(_settings().base_url_rules, integrations.kept_client_key(record))
     if not form.validate() or form.server_url is None:
         return _edit_page(organization, record, form), 422
     is_elsewhere = str(form.server_url) != record.base_url
@@ -126,6 +127,7 @@ def change(organization: Organization, integration: str) -> ResponseReturnValue:
         database.session.rollback()
         form.name.errors = [str(error)]
         return _edit_page(organization, record, form), 422
+    integrations.change_client_certificate(record, form.shown_certificate)
     had_secret = record.client_credentials is not None
     if not is_elsewhere:
         flash("The changes are saved.")

@@ -90,6 +90,9 @@ class IntegrationAdmin(_IntegrationAdmin):
         """A new integration has a few fields; all the rest is made."""
         without = (*self.readonly_fields, "same_server", "revision")
         own = [field for field in super().get_fields(request, obj) if field not in without]
+        if {"client_certificate", "client_key"} <= set(own):
+            own.remove("client_key")
+            own.insert(own.index("client_certificate") + 1, "client_key")
         if obj is None:
             return own
         if "base_url" in own:

@@ -1,11 +1,12 @@
-"""What administrators type in about an integration; private keys are never among it."""
+"""What administrators type in about an integration. Private keys of application links are never among it, and the key
+of a client certificate is never shown again."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
-from django.contrib.admin.widgets import AdminTextInputWidget
+from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
 from django.utils.translation import gettext_lazy as _
 
 from . import integrations
@@ -42,6 +43,15 @@ class IntegrationForm(_Form):
         help_text=_("Whoever logged in before keeps their account; on another server they would be other people."),
     )
 
+    client_key = forms.CharField(
+        label=_("key of the client certificate"),
+        required=False,
+        widget=AdminTextareaWidget,
+        help_text=_(
+            "Without encryption. It is kept sealed and never shown again; leave it empty to keep the present one."
+        ),
+    )
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.initial["revision"] = self.instance.revision
@@ -56,6 +66,7 @@ class IntegrationForm(_Form):
     def _post_clean(self) -> None:
         # After the model's own validation, which brings the base URL into its clean form.
         before = self.instance.base_url
+        self.instance.given_client_key = self.cleaned_data.get("client_key", "")
         super()._post_clean()  # type: ignore[misc]  # not in the stubs
         if self.cleaned_data.get("revision") not in {None, self.instance.revision}:
             self._refuse_to_overwrite()
@@ -65,6 +76,8 @@ class IntegrationForm(_Form):
                 "same_server",
                 _("Tick this if the server only moved. For another server add another integration instead."),
             )
+        if self.errors:
+            self._forget_client_key()
 
     def _refuse_to_overwrite(self) -> None:
         """What somebody else saved since the page was opened stays, unless this is saved once more."""
@@ -82,6 +95,12 @@ class IntegrationForm(_Form):
     def _forget_private_key(self) -> None:
         """Do not show it again on the page that refuses it."""
         self._answer("ca_certificates", "")
+
+    def _forget_client_key(self) -> None:
+        """Do not show it again on the page that refuses the form."""
+        self._answer("client_key", "")
+        if "PRIVATE KEY" in self.data.get(self.add_prefix("client_certificate"), ""):
+            self._answer("client_certificate", "")
 
     def _answer(self, name: str, value: str) -> None:
         """Show *value* on the page that refuses the form."""

@@ -21,6 +21,7 @@ from ..integration import Credentials, Integration
 from ..keys import PrivateKey
 from ..pending import LIFETIME
 from ..problems import BitbucketServerError
+from ..secret import Secret
 from ..server_url import ConnectTo, ServerURL
 from ..worksheet import Dialog, Step, dialog_of, worksheet
 from . import configuration, events, sealed_keys
@@ -109,6 +110,8 @@ def signing_with(
         name=record.name,
         verify=configuration.setting("VERIFY_SSL", True),
         ca_certificates=record.ca_certificates,
+        client_certificate=record.client_certificate,
+        client_key=_client_key(record),
         connect_to=ConnectTo.parse(record.connect_to, rules) if record.connect_to else None,
         proxies=configuration.setting("PROXIES") or {},
         timeout=configuration.setting("REQUESTS_TIMEOUT") or 10.0,
@@ -116,6 +119,14 @@ def signing_with(
         revision=record.login_revision,
         organization=record.shares_limits_of(),
     )
+
+
+def _client_key(record: AbstractIntegration) -> Secret:
+    try:
+        return sealed_keys.open_client_key(record)
+    except BitbucketServerError as error:
+        events.record(Happening.KEY_UNOPENABLE, integration_id=record.pk, problem=error.code)
+        raise
 
 
 def _credentials(pair: KeyPair) -> Credentials:
@@ -290,7 +301,8 @@ def people_without_another(record: AbstractIntegration) -> int:
 
 
 def reseal_keys() -> tuple[int, int]:
-    """Seal every private key with the ring's newest key, so that the older ones can be taken out of it.
+    """Seal every private key, and the key of every client certificate, with the ring's newest key, so that the older
+    ones can be taken out of it.
 
     Each is kept before the next is touched, so it can be interrupted and run again. Returns how many are sealed with
     the newest key now, and how many could not be opened and stay as they are.
@@ -305,6 +317,15 @@ def reseal_keys() -> tuple[int, int]:
         # One that was changed meanwhile is left to the next run.
         unchanged = KeyPair.objects.filter(pk=pair.pk, sealed_private_key=pair.sealed_private_key)
         done += unchanged.update(sealed_private_key=sealed)
+    manager = integration_model()._base_manager
+    for record in manager.exclude(sealed_client_key="").iterator():
+        try:
+            sealed = sealed_keys.reseal_client_key(record)
+        except BitbucketServerError:
+            failed += 1
+            continue
+        as_it_was_read = manager.filter(pk=record.pk, sealed_client_key=record.sealed_client_key)
+        done += as_it_was_read.update(sealed_client_key=sealed)
     return done, failed
 
 

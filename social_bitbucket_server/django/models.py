@@ -18,10 +18,12 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..ca_certificates import read_ca_certificates
+from ..client_certificates import read_client_certificate
 from ..keys import PublicKey, new_consumer_key
 from ..problems import PROBLEMS, BitbucketServerError
+from ..secret import Secret
 from ..server_url import BaseURLRules, ConnectTo, ServerURL
-from . import configuration
+from . import configuration, sealed_keys
 
 if TYPE_CHECKING:
     from ..addresses import AddressPolicy
@@ -49,8 +51,10 @@ class AbstractIntegration(models.Model):
 
     *id* is immutable and in the callback's address, *slug* in the login link. *namespace* is a part of the identity of
     everybody who logs in here. *ca_certificates* (PEM) are trusted for this server instead of the machine's.
-    *connect_to* is where connections go, as ``host:port``; empty for the base URL's host. *server_version* is what the
-    last check-up found. *revision* counts the changes by hand. *times_disabled* counts how often it was disabled.
+    *client_certificate* (PEM) is shown to a gateway that wants one; *given_client_key* is its key where :meth:`clean`
+    has to seal a new one. *connect_to* is where connections go, as ``host:port``; empty for the base URL's host.
+    *server_version* is what the last check-up found. *revision* counts the changes by hand. *times_disabled* counts how
+    often it was disabled.
     """
 
     id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
@@ -70,6 +74,13 @@ class AbstractIntegration(models.Model):
         blank=True,
         help_text=_("Only where Bitbucket's certificate was issued by the organization's own CA. As PEM."),
     )
+    client_certificate = models.TextField(
+        _("client certificate"),
+        blank=True,
+        default="",
+        help_text=_("Only where a gateway in front of Bitbucket wants one: this application's certificate, as PEM."),
+    )
+    sealed_client_key = models.TextField(blank=True, default="", editable=False)
     connect_to = models.CharField(
         _("connect to"),
         max_length=255,
@@ -83,6 +94,8 @@ class AbstractIntegration(models.Model):
     times_disabled = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     last_login_at = models.DateTimeField(_("last login"), null=True, editable=False)
+
+    given_client_key = ""
 
     class Meta:
         abstract = True
@@ -103,8 +116,8 @@ class AbstractIntegration(models.Model):
         super().save(*arguments, **options)
 
     def clean(self) -> None:
-        """Bring base URL, CA certificates and where connections go into their clean form, or say what is wrong with
-        them."""
+        """Bring base URL, certificates and where connections go into their clean form, and seal a new key of a client
+        certificate; or say what is wrong with them."""
         super().clean()
         errors = {}
         try:
@@ -115,6 +128,9 @@ class AbstractIntegration(models.Model):
             self.ca_certificates = read_ca_certificates(self.ca_certificates) if self.ca_certificates.strip() else ""
         except BitbucketServerError as error:
             errors["ca_certificates"] = f"{gettext(error.problem.title)} {gettext(error.reason)}"
+        wrong = self._clean_client_certificate()
+        if wrong:
+            errors["client_certificate"] = wrong
         connect_to = self.connect_to.strip()
         try:
             self.connect_to = str(ConnectTo.parse(connect_to, configuration.base_url_rules())) if connect_to else ""
@@ -122,6 +138,26 @@ class AbstractIntegration(models.Model):
             errors["connect_to"] = f"{gettext(error.problem.title)} {gettext(error.reason)}"
         if errors:
             raise ValidationError(errors)
+
+    def _clean_client_certificate(self) -> str:
+        """Read it with its key, the given one or the one that is kept; returns what is wrong."""
+        given, self.given_client_key = Secret(self.given_client_key), ""
+        if not self.client_certificate.strip():
+            self.sealed_client_key = ""
+            return gettext("Give the certificate that the key belongs to.") if given else ""
+        if not given and not self.sealed_client_key:
+            return gettext("Give the key of the client certificate, too.")
+        try:
+            shown = read_client_certificate(self.client_certificate, given or sealed_keys.open_client_key(self))
+            if given:
+                self.sealed_client_key = sealed_keys.seal_client_key(shown.key, integration_id=self.pk)
+        except BitbucketServerError as error:
+            if not given and not error.code.startswith("client_"):
+                return ""  # the kept key cannot be opened, which a login says
+            words = (error.problem.title, error.reason, error.problem.remedy)
+            return " ".join(gettext(sentence) for sentence in words if sentence)
+        self.client_certificate = shown.certificate
+        return ""
 
     @property
     def server_url(self) -> ServerURL:

@@ -1,4 +1,5 @@
-"""Private keys as they rest in the database, sealed with the configured key ring; each is opened and parsed once."""
+"""Private keys, and those of client certificates, as they rest in the database: sealed with the configured key ring.
+Each private key is opened and parsed once."""
 
 from __future__ import annotations
 
@@ -11,9 +12,10 @@ from ..secret import Secret, opaque
 from . import configuration
 
 if TYPE_CHECKING:
-    from .models import KeyPair
+    from .models import AbstractIntegration, KeyPair
 
 _PURPOSE = "integration-private-key"
+_CLIENT_KEY = "integration-client-key"
 _MOST_OPENED = 256
 
 
@@ -50,6 +52,30 @@ def open_private_key(pair: KeyPair) -> PrivateKey:
     configuration.key_ring()  # a ring that was taken away opens nothing that it opened before
     ring = Secret(configuration.setting("KEY_RING"))
     return _opened(ring, pair.integration_id, pair.pk, pair.state, pair.sealed_private_key)
+
+
+def seal_client_key(key: str, *, integration_id: str) -> str:
+    """The *key* of a client certificate as a record that opens for this integration only."""
+    return configuration.key_ring().seal(key.encode(), **_of_client_key(integration_id))
+
+
+def reseal_client_key(record: AbstractIntegration) -> str:
+    """The record of the key of *record*'s client certificate, sealed with the newest key of the ring."""
+    return configuration.key_ring().reseal(record.sealed_client_key, **_of_client_key(record.pk))
+
+
+@opaque
+def open_client_key(record: AbstractIntegration) -> Secret:
+    """The key of *record*'s client certificate; empty where there is none. Raises ``sealed_key_unopenable`` and the key
+    ring's problems."""
+    if not record.sealed_client_key:
+        return Secret()
+    return Secret(configuration.key_ring().open(record.sealed_client_key, **_of_client_key(record.pk)).decode())
+
+
+def _of_client_key(integration_id: str) -> dict[str, str]:
+    """An integration has one client certificate at most, so its key needs no id of its own."""
+    return {"purpose": _CLIENT_KEY, "integration_id": integration_id, "key_id": integration_id}
 
 
 @lru_cache(maxsize=_MOST_OPENED)

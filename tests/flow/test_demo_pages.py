@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 from flask import Flask
 from social_core.exceptions import AuthConfigurationError, AuthProviderError
 
-from demo_app import clock, create_app, database, start
+from demo_app import clock, create_app, database, integrations, start
 from demo_app.identities import Identity
 from demo_app.models import IntegrationRecord, Organization, User
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server import reaching
 from social_bitbucket_server.keys import PrivateKey, PublicKey
+from tests.client_certificates import issue
 from tests.demo_visitor import PASSWORD, PLATFORM, InProcess, Page, Visitor
 from tests.routes import address_of
 
@@ -386,6 +389,78 @@ def test_what_is_no_ca_certificate_is_explained_at_its_field(owner: Visitor) -> 
     assert page.status == 422
     assert "It is not a certificate in PEM" in page.words
     assert 'id="ca_certificates-error"' in page.text
+
+
+def test_a_client_certificate_is_kept_with_its_key_sealed(app: Flask, owner: Visitor, integration: str) -> None:
+    def edit(**fields: str) -> Page:
+        same = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL, "enabled": "y"}
+        return owner.post(f"{integration}/edit", **same, **fields)
+
+    def kept() -> tuple[Any, str, int]:
+        with app.test_request_context():
+            record = database.session.query(IntegrationRecord).one()
+            found = integrations.signing_with(record, record.active_key_pair)
+            assert found.client_key.encode() not in record.sealed_client_key.encode() or not found.client_key
+            return (found.client_certificate, found.client_key), record.sealed_client_key, record.revision
+
+    first, second = issue(trustme.CA()), issue(trustme.CA())
+    assert edit(**first._asdict()).status == 303
+    assert kept()[0] == first
+    assert "Shown where a gateway wants one" in owner.get(integration).words
+    page = owner.get(f"{integration}/edit")
+    assert page.value_of("Client certificate (optional)").strip() == first.client_certificate.strip()
+    assert "PRIVATE KEY" not in page.text
+    before = kept()
+    assert edit(client_certificate=first.client_certificate).status == 303
+    assert kept() == before, "nothing was changed, so logins go on"
+    assert edit(client_certificate=second.client_certificate).status == 422
+    assert kept() == before
+    assert edit(**second._asdict()).status == 303
+    assert kept()[0] == second
+    assert edit().status == 303
+    assert kept()[:2] == (("", ""), "")
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "words"),
+    [
+        ({"client_key": ""}, "client_key", "Give the key, too."),
+        ({"client_certificate": ""}, "client_key", "Give the certificate, too."),
+        ({"client_certificate": "nothing"}, "client_certificate", "It is not a certificate in PEM."),
+        ({"client_key": PrivateKey.generate(2048).pem()}, "client_key", "The key is not the client certificate's."),
+        (
+            {"client_key": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----"},
+            "client_key",
+            "openssl pkey -in client.key -out client-plain.key",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_client_certificate_is_said_at_its_field_and_no_key_shown(
+    owner: Visitor, change: dict[str, str], field: str, words: str
+) -> None:
+    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL, **issue(trustme.CA())._asdict()}
+    page = owner.post(f"{INTEGRATIONS}/add", **(fields | change))
+    assert page.status == 422
+    assert words in html.unescape(page.words)
+    assert f'id="{field}-error"' in page.text
+    assert "PRIVATE KEY" not in page.text
+
+
+def test_both_in_the_field_of_the_certificate_are_not_shown_again(owner: Visitor) -> None:
+    both = "".join(issue(trustme.CA()))
+    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": "", "client_certificate": both}
+    page = owner.post(f"{INTEGRATIONS}/add", **fields)
+    assert page.status == 422
+    assert "PRIVATE KEY" not in page.text
+
+
+def test_a_new_integration_may_have_a_client_certificate(app: Flask, owner: Visitor) -> None:
+    shown = issue(trustme.CA())
+    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL, **shown._asdict()}
+    assert owner.post(f"{INTEGRATIONS}/add", **fields, oauth_version="1").status == 303
+    with app.test_request_context():
+        record = database.session.query(IntegrationRecord).one()
+        assert integrations.kept_client_key(record) == shown.client_key
 
 
 def test_connections_may_go_elsewhere(owner: Visitor, integration: str) -> None:

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import trustme
 from django.contrib.admin import site
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
@@ -17,6 +18,7 @@ from social_bitbucket_server import checkup
 from social_bitbucket_server.django import integrations, key_rotation
 from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
+from tests.client_certificates import issue
 from tests.frameworks.django.conftest import (
     PASSWORD,
     Visitor,
@@ -100,6 +102,54 @@ def test_a_base_url_that_must_not_be_asked_is_not_kept(staff, base_url, says):
     page = staff.post(f"{ADMIN}add/", name="Acme", slug="acme", base_url=base_url, ca_certificates="")
     assert f"This base URL cannot be used. {says}" in text_of(page)
     assert not Integration.objects.exists()
+
+
+def test_a_client_certificate_is_kept_with_its_key_sealed(staff, acme):
+    first, second = issue(trustme.CA()), issue(trustme.CA())
+    change(staff, acme, **first._asdict())
+    acme.refresh_from_db()
+    found = integrations.find(acme.pk)
+    assert (found.client_certificate, found.client_key) == first
+    assert "PRIVATE KEY" not in acme.sealed_client_key
+    page = staff.open(f"{ADMIN}{acme.pk}/change/").content.decode()
+    assert first.client_certificate.splitlines()[1] in page
+    assert "PRIVATE KEY" not in page
+    assert acme.sealed_client_key not in page
+    before = acme.sealed_client_key
+    change(staff, acme, client_certificate=first.client_certificate)
+    acme.refresh_from_db()
+    assert acme.sealed_client_key == before
+    refused = change(staff, acme, client_certificate=second.client_certificate)
+    assert "The key is not the client certificate&#x27;s." in text_of(refused)
+    change(staff, acme, **second._asdict())
+    found = integrations.find(acme.pk)
+    assert (found.client_certificate, found.client_key) == second
+    change(staff, acme, client_certificate="")
+    acme.refresh_from_db()
+    assert (acme.client_certificate, acme.sealed_client_key) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"client_key": ""}, "Give the key of the client certificate, too."),
+        ({"client_certificate": ""}, "Give the certificate that the key belongs to."),
+        ({"client_certificate": "nothing"}, "It is not a certificate in PEM."),
+        ({"base_url": "https://bitbucket"}, "This base URL cannot be used."),
+        (
+            {"client_key": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----"},
+            "openssl pkey -in client.key -out client-plain.key",
+        ),
+    ],
+)
+def test_the_key_of_a_client_certificate_is_not_shown_on_the_page_that_refuses_it(staff, acme, wrong, says):
+    shown = issue(trustme.CA())
+    both = shown.client_certificate + shown.client_key
+    page = change(staff, acme, **({"client_certificate": both, "client_key": shown.client_key} | wrong))
+    assert says in text_of(page)
+    assert "PRIVATE KEY" not in text_of(page)
+    acme.refresh_from_db()
+    assert (acme.client_certificate, acme.sealed_client_key) == ("", "")
 
 
 def test_connections_may_go_elsewhere(staff, acme):

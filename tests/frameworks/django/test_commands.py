@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 
 import pytest
+import trustme
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 from django.utils import timezone
@@ -13,6 +14,7 @@ from social_django.models import Nonce
 from social_bitbucket_server.django import integrations
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
 from social_bitbucket_server.key_ring import KeyRing
+from tests.client_certificates import issue
 from tests.frameworks.django.conftest import Visitor, make_integration, paste_public_key, use_another_link
 
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
@@ -64,6 +66,36 @@ def test_create_reads_ca_certificates_from_a_file(run, tmp_path):
         run("create", "Acme", "acme", "--url", "https://bitbucket.example.com", "--ca-file", str(file))
     with pytest.raises(CommandError, match="cannot be read"):
         run("create", "Acme", "acme", "--url", "https://bitbucket.example.com", "--ca-file", str(tmp_path / "none"))
+
+
+def test_create_reads_a_client_certificate_and_its_key(run, tmp_path, bitbucket_sandbox):
+    shown = issue(trustme.CA())
+    (tmp_path / "client.pem").write_text(shown.client_certificate)
+    (tmp_path / "client.key").write_text(shown.client_key)
+    certificate = ("--client-certificate", str(tmp_path / "client.pem"))
+    with pytest.raises(CommandError, match="client_certificate: Give the key"):
+        run("create", "Acme", "acme", "--url", bitbucket_sandbox.url, *certificate)
+    key = ("--client-key", str(tmp_path / "client.key"))
+    run("create", "Acme", "acme", "--url", bitbucket_sandbox.url, *certificate, *key)
+    assert integrations.find(Integration.objects.get().pk).client_key == shown.client_key
+
+
+def test_reseal_keys_takes_the_keys_of_client_certificates_along(run, acme, capsys):
+    acme.client_certificate, acme.given_client_key = issue(trustme.CA())
+    old, new = KeyRing.generate(), KeyRing.generate().replace("1:", "2:")
+    with override_settings(**{RING: old}):
+        acme.full_clean()
+        acme.save()
+        KeyPair.objects.all().delete()
+    before = acme.sealed_client_key
+    with override_settings(**{RING: f"{new},{old}"}):
+        assert "newest key of the ring: 1. Could not be opened: 0." in run("reseal-keys")
+    acme.refresh_from_db()
+    assert acme.sealed_client_key.startswith("v1.2.")
+    Integration.objects.update(sealed_client_key=before)
+    with override_settings(**{RING: new}), pytest.raises(SystemExit):
+        run("reseal-keys")
+    assert "Could not be opened: 1." in capsys.readouterr().out
 
 
 def test_create_says_where_connections_go(run, bitbucket_sandbox):

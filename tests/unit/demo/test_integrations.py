@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from flask import Flask
 
 from demo_app import database, integrations, key_rotation, moves, upgrade
 from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import IntegrationRecord, KeyPair, KeyState
+from social_bitbucket_server.client_certificates import ClientCertificate
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import ServerURL
+from tests.client_certificates import issue
 from tests.demo_visitor import Visitor
 from tests.unit.demo.conftest import AppMaker
 
@@ -72,6 +75,49 @@ def test_another_ring_opens_no_key_and_changes_none(make_app: AppMaker, integrat
         database.session.expire_all()
         assert record(integration_id).active_key_pair.sealed_private_key == before
     assert caught.value.code == "sealed_key_unopenable"
+
+
+def test_the_key_of_a_client_certificate_rests_sealed_for_its_integration(
+    app: Flask, make_app: AppMaker, owner: Visitor, integration_id: str
+) -> None:
+    other_id = owner.add_integration("acme", BASE_URL, "Other").rpartition("/")[2]
+    shown = ClientCertificate(*issue(trustme.CA()))
+    with app.test_request_context():
+        integrations.change_client_certificate(record(integration_id), shown)
+        assert "PRIVATE" not in record(integration_id).sealed_client_key
+        assert integrations.for_login(integration_id).client_key == shown.key
+        before = record(integration_id).revision
+        integrations.change_client_certificate(record(integration_id), shown)
+        assert record(integration_id).revision == before
+        record(other_id).client_certificate = shown.certificate
+        record(other_id).sealed_client_key = record(integration_id).sealed_client_key
+        database.session.commit()
+        with pytest.raises(BitbucketServerError) as caught:
+            integrations.for_login(other_id)
+    assert caught.value.code == "sealed_key_unopenable"
+
+
+def test_the_key_of_a_client_certificate_is_resealed_and_ends_no_login(
+    app: Flask, make_app: AppMaker, integration_id: str
+) -> None:
+    shown = ClientCertificate(*issue(trustme.CA()))
+    with app.test_request_context():
+        integrations.change_client_certificate(record(integration_id), shown)
+        revision = record(integration_id).revision
+        old = str(integrations.load_key_ring(app.extensions["settings"]))
+    new = KeyRing.generate().replace("1:", "2:")
+    with make_app(KEY_RING=f"{new},{old}").test_request_context():
+        assert integrations.reseal_keys() == (2, 0)
+    with make_app(KEY_RING=new).test_request_context():
+        assert integrations.ring_opens_keys()
+        assert record(integration_id).revision == revision
+        assert integrations.for_login(integration_id).client_key == shown.key
+        for pair in record(integration_id).key_pairs:
+            database.session.delete(pair)
+        database.session.commit()
+    with make_app(KEY_RING=old).test_request_context():
+        assert not integrations.ring_opens_keys()
+        assert integrations.kept_client_key(record(integration_id)) == ""
 
 
 def test_a_lost_ring_is_not_replaced(make_app: AppMaker, integration_id: str, tmp_path: Path) -> None:

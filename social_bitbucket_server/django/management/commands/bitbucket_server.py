@@ -70,6 +70,13 @@ def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--url", required=True, help="Bitbucket's base URL")
         parser.add_argument("--ca-file", metavar="FILE", type=Path, help="the CA certificates that it is trusted by")
         parser.add_argument(
+            "--client-certificate",
+            metavar="FILE",
+            type=Path,
+            help="the certificate that a gateway in front of Bitbucket is shown",
+        )
+        parser.add_argument("--client-key", metavar="FILE", type=Path, help="the key of that certificate")
+        parser.add_argument(
             "--connect-to",
             metavar="HOST:PORT",
             default="",
@@ -129,6 +136,10 @@ def _create(arguments: argparse.Namespace) -> int:
     )
     if arguments.ca_file is not None:
         record.ca_certificates = _read(arguments.ca_file)
+    if arguments.client_certificate is not None:
+        record.client_certificate = _read(arguments.client_certificate)
+    if arguments.client_key is not None:
+        record.given_client_key = _read(arguments.client_key)
     try:
         record.full_clean()
     except ValidationError as error:
