@@ -129,7 +129,7 @@ def test_worksheet_of_the_settings(run, single, keys):
 
 def test_check_tests_stage_by_stage(run, acme):
     printed = run("check", "acme")
-    assert len(re.findall("^✓", printed, re.MULTILINE)) == 6
+    assert len(re.findall("^✓", printed, re.MULTILINE)) == 7
     assert Event.objects.filter(what="integration.tested", problem="").exists()
 
 
