@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from urllib3.util import parse_url
 
 from social_bitbucket_server.ca_certificates import read_ca_certificates
+from social_bitbucket_server.client_certificates import read_client_certificate
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey, PublicKey
-from social_bitbucket_server.server_url import ORGANIZATION_RULES, BaseURLRules, ServerURL
+from social_bitbucket_server.server_url import ORGANIZATION_RULES, BaseURLRules, ConnectTo, ServerURL
+from tests.client_certificates import issue
 from tests.fuzz.examples import NOISE, fuzzed, mutated, ours
 
 # cryptography reads such certificates, and announces that it will refuse them.
@@ -163,6 +165,30 @@ def ca_certificates():
 def test_ca_certificates(ca_certificates, data):
     clean = ours(read_ca_certificates, data.draw(mutated([*ca_certificates, "".join(ca_certificates)]) | NOISE))
     assert clean is None or read_ca_certificates(clean) == clean
+
+
+@pytest.fixture(scope="session")
+def shown_certificate():
+    return issue(trustme.CA())
+
+
+@fuzzed
+@given(data=st.data())
+def test_client_certificates(shown_certificate, data):
+    given = [data.draw(mutated([text, "".join(shown_certificate)]) | NOISE) for text in shown_certificate]
+    clean = ours(read_client_certificate, *given)
+    assert clean is None or read_client_certificate(*clean) == clean
+
+
+PLACES = ["bb.example.com:8443", "BB.Example:443", "10.0.0.5:7990", "[::1]:443", "user@bb.example.com:1", "bb:65536"]
+
+
+@fuzzed
+@given(typed=mutated(PLACES) | NOISE, rules=st.sampled_from(RULES))
+def test_where_connections_go(typed, rules):
+    clean = ours(ConnectTo.parse, typed, rules)
+    assert clean is None or ConnectTo.parse(str(clean), rules) == clean
+    assert clean is None or not set(clean.host) & set("@/\\?#% \n")
 
 
 @pytest.fixture(scope="session")
