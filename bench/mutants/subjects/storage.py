@@ -113,7 +113,7 @@ _MUTANTS = (
     Mutant(
         "a server that the operator does not allow any more is asked",
         _DJANGO,
-        "server_url=ServerURL.parse(record.base_url, configuration.base_url_rules()),",
+        "server_url=ServerURL.parse(record.base_url, rules),",
         "server_url=record.server_url,",
     ),
     Mutant(
@@ -137,10 +137,14 @@ _MUTANTS = (
     Mutant(
         "one private key that does not open keeps all others from being sealed anew",
         _DJANGO,
-        """            failed += 1
+        """            sealed = sealed_keys.reseal(pair)
+        except BitbucketServerError:
+            failed += 1
             continue
 """,
-        """            failed += 1
+        """            sealed = sealed_keys.reseal(pair)
+        except BitbucketServerError:
+            failed += 1
             break
 """,
     ),

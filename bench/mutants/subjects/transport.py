@@ -8,6 +8,7 @@ from ..suites import Group
 
 _TRANSPORT = "social_bitbucket_server/transport.py"
 _REACHING = "social_bitbucket_server/reaching.py"
+_TLS_FAULTS = "social_bitbucket_server/tls_faults.py"
 _TRUST = "social_bitbucket_server/trust.py"
 _ANSWERS = "social_bitbucket_server/answers.py"
 
@@ -81,8 +82,33 @@ _MUTANTS = (
     Mutant(
         "a proxy looks up the name itself",
         _TRANSPORT,
-        "        if address is not None:\n            self._tunnel_host = str(address)\n",
+        "        if exchange.through_proxy_to is not None:\n"
+        "            self._tunnel_host = str(exchange.through_proxy_to)\n",
         "",
+    ),
+    Mutant(
+        "the addresses of the URL's host are checked where connections go to another one through a proxy",
+        _TRANSPORT,
+        'host, _ = exchange.destination(urlsplit(url).hostname or "", 0)',
+        'host = urlsplit(url).hostname or ""',
+    ),
+    Mutant(
+        "a certificate for the host that is connected to is enough, through a proxy",
+        _TRANSPORT,
+        "        # TLS asks for the name in the URL.\n        self._tunnel_host, self._tunnel_port = name, port\n",
+        "",
+    ),
+    Mutant(
+        "no cipher in common is taken for a client certificate that is missing",
+        _TLS_FAULTS,
+        'alert == "HANDSHAKE_FAILURE" and server_is_known',
+        'alert == "HANDSHAKE_FAILURE"',
+    ),
+    Mutant(
+        "a client certificate that is refused before the request is sent is told as another fault of TLS",
+        _TRANSPORT,
+        "raise self._alert() or ended",
+        "raise ended",
     ),
     Mutant(
         "of several addresses only the first one is checked",
@@ -113,8 +139,8 @@ _MUTANTS = (
     Mutant(
         "the machine's certificate authorities are trusted besides the pasted ones",
         _TRUST,
-        "    else:\n        _trust_the_machines(context)\n    return context",
-        "    _trust_the_machines(context)\n    return context",
+        "    else:\n        _trust_the_machines(context)\n",
+        "    _trust_the_machines(context)\n",
     ),
     Mutant(
         "a bundle of certificates that was changed is not read again",
@@ -185,6 +211,7 @@ _TESTS = (
         about=(
             _TRANSPORT,
             _REACHING,
+            _TLS_FAULTS,
             _TRUST,
         ),
     ),
@@ -197,6 +224,7 @@ _TESTS = (
         about=(
             _TRANSPORT,
             _REACHING,
+            _TLS_FAULTS,
             _TRUST,
         ),
     ),
