@@ -6,6 +6,7 @@ from flask import Blueprint, current_app, flash, redirect, render_template, url_
 from flask.typing import ResponseReturnValue
 
 from social_bitbucket_server.checkup import Result, look_at_server
+from social_bitbucket_server.secret import Secret
 from social_bitbucket_server.server_url import ServerURL
 from social_bitbucket_server.worksheet import is_oauth2_better
 
@@ -72,7 +73,7 @@ def look(organization: Organization) -> ResponseReturnValue:
 def _look_at(organization: Organization, form: NewIntegrationForm, server_url: ServerURL) -> Result:
     way_out, organization_id = _settings().way_out(organization.slug), str(organization.id)
     database.session.commit()  # nobody waits for this request's connection while the server is asked
-    certificate, key = form.shown_certificate or ("", "")
+    certificate, key = form.shown_certificate or ("", Secret())
     found = look_at_server(
         server_url,
         ca_certificates=form.ca_certificates.data,

@@ -53,6 +53,7 @@ CLOCK_TOLERANCE = 300
 SHORTEST = 0.01
 """Seconds that a step gets after that time is over, so that it ends by itself."""
 
+_NO_KEY = Secret()
 _STAGE_SECONDS = 4.0
 _PROPERTIES_PATH = "/rest/api/latest/application-properties"
 _USUAL_NAMES = frozenset({"Bitbucket", "Stash"})
@@ -162,7 +163,7 @@ def look_at_server(
     verify: bool | str = True,
     ca_certificates: str = "",
     client_certificate: str = "",
-    client_key: str = "",
+    client_key: Secret = _NO_KEY,
     connect_to: ConnectTo | None = None,
     proxies: Mapping[str, str] | None = None,
     address_policy: AddressPolicy | None = None,
@@ -183,7 +184,7 @@ def look_at_server(
         verify=verify,
         ca_certificates=ca_certificates,
         client_certificate=client_certificate,
-        client_key=Secret(client_key),
+        client_key=client_key,
         connect_to=connect_to,
         proxies=proxies or {},
         address_policy=address_policy,

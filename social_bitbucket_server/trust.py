@@ -14,9 +14,11 @@ from .pasted import LONGEST
 from .problems import BitbucketServerError
 from .secret import Secret
 
+_NO_KEY = Secret()
+
 
 def ssl_context(
-    verify: bool | str, ca_certificates: str = "", client_certificate: str = "", client_key: str = ""
+    verify: bool | str, ca_certificates: str = "", client_certificate: str = "", client_key: Secret = _NO_KEY
 ) -> ssl.SSLContext:
     """TLS with verification: by the bundle at the path *verify*, by the pasted *ca_certificates*, or by the machine's.
     The server is shown *client_certificate* where it asks for one; both that and *client_key* are PEM.
@@ -25,7 +27,7 @@ def ssl_context(
     ``ca_certificate_invalid`` for pasted certificates that OpenSSL does not read, and ``client_certificate_invalid``.
     """
     changed = os.stat(verify).st_mtime_ns if isinstance(verify, str) and os.path.exists(verify) else 0
-    return _ssl_context(verify, ca_certificates, changed, client_certificate, Secret(client_key))
+    return _ssl_context(verify, ca_certificates, changed, client_certificate, client_key)
 
 
 @lru_cache(maxsize=128)

@@ -1,6 +1,7 @@
 """Client certificates as people give them."""
 
 import ssl
+import traceback
 from functools import cache
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from social_bitbucket_server.client_certificates import (
 from social_bitbucket_server.configuration import integration_from_fields, single_oauth2_integration
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.secret import Secret
+from social_bitbucket_server.trust import ssl_context
 from tests.client_certificates import issue
 
 
@@ -125,6 +127,28 @@ def test_without_room_for_a_file_it_is_no_fault_of_the_certificate(given, monkey
     monkeypatch.setattr("tempfile.tempdir", "/nowhere")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     assert problem(load_client_certificate, context, *given).code == "setting_invalid"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda fields, given, key: integration_from_fields("a", fields | {**given._asdict(), "client_key": key}),
+        lambda fields, given, key: ssl_context(True, "", given.client_certificate, Secret(key)),
+        lambda fields, given, key: read_client_certificate(given.client_certificate, key),
+    ],
+    ids=["fields", "context", "read"],
+)
+def test_no_traceback_holds_the_key(fields, given, make):
+    key = pem(ec_key)
+    with pytest.raises(BitbucketServerError) as caught:
+        make(fields, given, key)
+    own = [
+        frame.f_locals
+        for frame, _ in traceback.walk_tb(caught.value.__traceback__)
+        if "social_bitbucket" in frame.f_code.co_filename
+    ]
+    assert own
+    assert not any(key.splitlines()[1] in repr(variables) for variables in own)
 
 
 # In settings
