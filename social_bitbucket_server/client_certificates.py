@@ -13,19 +13,23 @@ from typing import NamedTuple
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_der_private_key,
     load_pem_private_key,
 )
 
+from . import pasted
+from .certificates import read_certificates
 from .problems import BitbucketServerError
 from .secret import Secret, opaque
 
-LARGEST_PASTE = 64 * 1024
+LARGEST_PASTE = pasted.LONGEST
 """Characters of a certificate or a key that are read."""
 
 _PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z ]{0,20}PRIVATE KEY)-----.{1,65536}?-----END \1-----", re.DOTALL)
@@ -50,19 +54,20 @@ class ClientCertificate(NamedTuple):
 def read_client_certificate(certificate: str, key: str) -> ClientCertificate:
     """Read a client certificate and its private key as people paste them, or as one file holds both.
 
-    The application's own certificate is the first. Raises ``client_certificate_invalid``, ``client_key_invalid``,
-    ``client_key_encrypted``, and ``client_key_mismatch`` where the key is not the certificate's. No traceback holds the
-    key.
+    Both may be PEM or the base64 of DER, the certificates PKCS#7, too, and either wrapped as
+    :func:`.pasted.unwrapped` takes it apart. The certificate of the key comes first in what is returned. Raises
+    ``client_certificate_invalid``, ``client_key_invalid``, ``client_key_encrypted``, and ``client_key_mismatch`` where
+    the key is not the certificate's. No traceback holds the key.
     """
-    chain = _chain(_lines_of(certificate, "client_certificate_invalid", "client_certificate"))
-    private = _private_key(_lines_of(key, "client_key_invalid", "client_key"))
+    chain = _chain(_checked(certificate, "client_certificate_invalid", "client_certificate"))
+    private = _private_key(_checked(key, "client_key_invalid", "client_key"))
     try:
-        fits = [_public_bytes(private) == _public_bytes(one) for one in chain]
+        own = [one for one in chain if _public_bytes(one) == _public_bytes(private)][:1]
     except _UNREADABLE:
         raise _invalid_certificate("Its public key is of no kind that TLS uses.") from None
-    if not fits[0]:
-        reason = "It is the key of a certificate further down; put that one first." if any(fits) else ""
-        raise BitbucketServerError("client_key_mismatch", reason, parameter="client_key")
+    if not own:
+        raise BitbucketServerError("client_key_mismatch", parameter="client_key")
+    chain = own + [one for one in chain if one not in own]  # PKCS#7 has them in no order
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     found = ClientCertificate("".join(one.public_bytes(Encoding.PEM).decode() for one in chain), Secret(pem))
     load_client_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), found.certificate, found.key)
@@ -101,24 +106,40 @@ def expiry_of(certificate: str) -> str:
     return f"It was valid until {ends:%Y-%m-%d}." if ends < datetime.now(UTC) else ""
 
 
-def _lines_of(text: str, code: str, parameter: str) -> str:
-    """*text* with real newlines: environment variables often have ``\\n`` in their place."""
+def _checked(text: str, code: str, parameter: str) -> str:
+    """Return *text* with real newlines: environment variables often have ``\\n`` in their place."""
     if len(text) > LARGEST_PASTE:
         raise BitbucketServerError(code, f"It is longer than {LARGEST_PASTE} characters.", parameter=parameter)
-    return text.replace("\\n", "\n")
+    return pasted.plain(text)
 
 
 def _chain(text: str) -> list[x509.Certificate]:
-    try:
-        return x509.load_pem_x509_certificates(text.encode())
-    except _UNREADABLE:
-        raise _invalid_certificate("It is not a certificate in PEM.") from None
+    problem = None
+    for candidate in pasted.unwrapped(text):
+        certificates = _PRIVATE_KEY.sub("", candidate)
+        try:
+            return read_certificates(certificates)
+        except BitbucketServerError as error:
+            has_key = certificates != candidate
+            reason = "There is no certificate beside the private key." if has_key else error.reason
+            problem = problem or _invalid_certificate(reason)
+    raise problem or _invalid_certificate("")
 
 
 def _private_key(text: str) -> _TLSKey:
+    for candidate in pasted.unwrapped(text):
+        key = _key_in(candidate)
+        if key is not None:
+            return key
+    named = pasted.named(text, text)
+    raise _invalid_key(named[1] if named else "It is not a private key in PEM.")
+
+
+def _key_in(text: str) -> _TLSKey | None:
+    """Return the private key in *text*, or ``None`` where there is none."""
     block = _PRIVATE_KEY.search(text)
     if block is None:
-        raise _invalid_key("It is not a private key in PEM.")
+        return _key_in_der(pasted.decode_base64(text) or b"")
     if "ENCRYPTED" in block[0]:
         raise _encrypted_key()
     if block[1].startswith("OPENSSH"):
@@ -129,6 +150,20 @@ def _private_key(text: str) -> _TLSKey:
         raise _encrypted_key() from None
     except _UNREADABLE:
         raise _invalid_key("What stands between its BEGIN and END lines is damaged, or of another kind.") from None
+    return _usable(key)
+
+
+def _key_in_der(der: bytes) -> _TLSKey | None:
+    try:
+        key = load_der_private_key(der, None)
+    except TypeError:  # as above
+        raise _encrypted_key() from None
+    except _UNREADABLE:
+        return None
+    return _usable(key)
+
+
+def _usable(key: PrivateKeyTypes) -> _TLSKey:
     if not isinstance(key, _TLS_KEYS):
         raise _invalid_key("It is not an RSA, EC, Ed25519 or Ed448 key.")
     return key

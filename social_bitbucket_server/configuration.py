@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from social_core.backends.base import BaseAuth
 from social_core.utils import module_member
 
+from . import pasted
 from .admission import Admission
 from .integration import Integration, OAuth2Integration
 from .problems import BitbucketServerError
@@ -337,7 +338,11 @@ def _client_certificate(fields: Mapping[str, Any]) -> dict[str, str]:
     key = _text_of(fields, "client_key")
     if not certificate or not key:  # the integration refuses one without the other
         return {"client_certificate": certificate, "client_key": key}
-    read = _read_client_certificate(certificate, key)
+    try:
+        read = _read_client_certificate(certificate, key)
+    except BitbucketServerError as error:
+        where = error.parameter if fields.get(str(error.parameter)) else f"{error.parameter}_file"
+        raise BitbucketServerError(error.code, error.reason, parameter=where) from None
     return {"client_certificate": read.certificate, "client_key": read.key}
 
 
@@ -349,8 +354,8 @@ def _text_of(fields: Mapping[str, Any], name: str) -> Secret:
     if text or not path:
         return Secret(text or "")
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return Secret(file.read(_LARGEST_FILE))
+        with open(path, "rb") as file:
+            return Secret(pasted.plain(file.read(_LARGEST_FILE)))
     except (OSError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "No file can have such a name"
         raise BitbucketServerError("setting_invalid", f"{path}: {reason}.", parameter=f"{name}_file") from error

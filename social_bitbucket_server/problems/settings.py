@@ -224,7 +224,7 @@ PROBLEMS = (
         "This cannot be used as client certificate.",
         "A gateway in front of Bitbucket is shown the certificate that was issued for this application, followed by "
         "those of the CAs between it and a root.",
-        "Give the certificate in PEM, from BEGIN CERTIFICATE to END CERTIFICATE; the application's own first.",
+        "Give the certificate in PEM, from BEGIN CERTIFICATE to END CERTIFICATE.",
         Who.ORGANIZATION_ADMIN,
         AuthConfigurationError,
         "invalid_setting",

@@ -1,14 +1,18 @@
 """Client certificates as people give them."""
 
+import base64
 import ssl
 import traceback
 from functools import cache
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 import trustme
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519
+from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 
 from social_bitbucket_server.client_certificates import (
     LARGEST_PASTE,
@@ -44,6 +48,10 @@ def pem(make, encryption=None, form=serialization.PrivateFormat.PKCS8):
     return make().private_bytes(serialization.Encoding.PEM, form, chosen).decode()
 
 
+def encoded(make, encryption=None):
+    return "".join(pem(make, encryption).splitlines()[1:-1])
+
+
 def ec_key():
     return ec.generate_private_key(ec.SECP256R1())
 
@@ -55,6 +63,9 @@ def ec_key():
         lambda text: f"Here it is:\r\n\r\n{text}\n-- \nYour admin",
         lambda text: text.replace("\n", "\\n"),
         lambda text: text.replace("\n", "\r\n"),
+        lambda text: "".join(text.splitlines()[1:-1]),
+        lambda text: f"data: {base64.b64encode(text.encode()).decode()}",
+        quote,
     ],
 )
 def test_what_people_paste_becomes_clean_pem(given, paste):
@@ -71,6 +82,38 @@ def test_one_text_may_hold_both(given):
     assert "PRIVATE KEY" not in read.certificate
 
 
+def test_files_may_be_der(fields, given, tmp_path):
+    for name, text in given._asdict().items():
+        (tmp_path / name).write_bytes(base64.b64decode("".join(text.splitlines()[1:-1])))
+    files = {f"{name}_file": tmp_path / name for name in given._fields}
+    found = integration_from_fields("a", fields | files)
+    assert (found.client_certificate, found.client_key) == given
+
+
+def test_certificates_may_be_pkcs7(authority, given):
+    chain = [x509.load_pem_x509_certificate(each.encode()) for each in (given[0], authority.cert_pem.bytes().decode())]
+    text = pkcs7.serialize_certificates(chain, serialization.Encoding.PEM).decode()
+    assert read_client_certificate(text, given.client_key).certificate.startswith(given.client_certificate)
+
+
+def test_pkcs12_comes_with_the_command_that_converts_it(fields, given, tmp_path):
+    path = tmp_path / "client.p12"
+    key = serialization.load_pem_private_key(given.client_key.encode(), None)
+    certificate = x509.load_pem_x509_certificate(given.client_certificate.encode())
+    encryption = serialization.BestAvailableEncryption(b"secret")
+    path.write_bytes(pkcs12.serialize_key_and_certificates(b"client", key, certificate, None, encryption))
+    refused = problem(integration_from_fields, "a", fields | {"client_certificate_file": path, "client_key_file": path})
+    assert (refused.code, refused.parameter) == ("client_certificate_invalid", "client_certificate_file")
+    assert "openssl pkcs12 -in FILE -nodes" in refused.reason
+
+
+def test_a_key_in_a_file_is_named_as_the_file(fields, given, tmp_path):
+    (tmp_path / "client.key").write_text(pem(ec_key))
+    shown = {"client_certificate": given.client_certificate, "client_key_file": tmp_path / "client.key"}
+    refused = problem(integration_from_fields, "a", fields | shown)
+    assert (refused.code, refused.parameter) == ("client_key_mismatch", "client_key_file")
+
+
 def test_intermediate_certificates_follow(authority):
     intermediate = authority.create_child_ca()
     assert issue(intermediate).client_certificate.count("BEGIN CERTIFICATE") == 2
@@ -79,12 +122,15 @@ def test_intermediate_certificates_follow(authority):
 @pytest.mark.parametrize(
     ("certificate", "key", "code", "words"),
     [
-        ("", None, "client_certificate_invalid", "not a certificate in PEM"),
+        ("", None, "client_certificate_invalid", "empty"),
+        (lambda: pem(ec_key), None, "client_certificate_invalid", "no certificate beside the private key"),
         ("nothing", None, "client_certificate_invalid", "not a certificate in PEM"),
         ("x" * (LARGEST_PASTE + 1), None, "client_certificate_invalid", "longer than"),
         (None, "", "client_key_invalid", "not a private key in PEM"),
         (None, "x" * (LARGEST_PASTE + 1), "client_key_invalid", "longer than"),
         (None, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", "client_key_invalid", "damaged"),
+        (None, lambda: encoded(ec_key, b"secret"), "client_key_encrypted", ""),
+        (None, "/etc/client.key", "client_key_invalid", "path of a file"),
         (None, lambda: pem(ec_key)[:-40], "client_key_invalid", "not a private key in PEM"),
         (None, lambda: pem(lambda: dsa.generate_private_key(2048)), "client_key_invalid", "RSA, EC"),
         (None, lambda: pem(ec_key, form=serialization.PrivateFormat.OpenSSH), "client_key_invalid", "OpenSSH"),
@@ -100,6 +146,8 @@ def test_intermediate_certificates_follow(authority):
     ],
 )
 def test_what_cannot_be_used_is_said(given, certificate, key, code, words):
+    if callable(certificate):
+        certificate = certificate()
     certificate = given.client_certificate if certificate is None else certificate
     key = given.client_key if key is None else key() if callable(key) else key
     refused = problem(read_client_certificate, certificate, key)
@@ -114,13 +162,10 @@ def test_an_encrypted_key_comes_with_the_command_that_decrypts_it(given):
     assert "openssl pkey -in client.key -out client-plain.key" in refused.problem.remedy
 
 
-def test_certificates_in_another_order_are_told(authority, given):
-    others = authority.cert_pem.bytes().decode()
-    refused = problem(read_client_certificate, others + given.client_certificate, given.client_key)
-    assert (refused.code, refused.reason) == (
-        "client_key_mismatch",
-        "It is the key of a certificate further down; put that one first.",
-    )
+def test_the_certificate_of_the_key_becomes_the_first(authority, given):
+    other = authority.cert_pem.bytes().decode()
+    read = read_client_certificate(other + given.client_certificate, given.client_key)
+    assert read.certificate == given.client_certificate + other
 
 
 def test_without_room_for_a_file_it_is_no_fault_of_the_certificate(given, monkeypatch):
