@@ -182,7 +182,7 @@ class IntegrationForm(TextForm):
     def validate_client_certificate(self, field: TextAreaField) -> None:
         """Reads it with its key, and keeps clean PEM; says what is wrong with either at its field."""
         pasted, key = field.data, Secret(self.client_key.data or self._kept_client_key)
-        if "PRIVATE KEY" in pasted:
+        if "PRIVATE KEY" in pasted or "BEGIN CERTIFICATE" not in pasted:  # it may hold a key
             field.data = ""
         if not pasted:
             self._wrong_client_key = "Give the certificate, too." if self.client_key.data else ""

@@ -99,8 +99,11 @@ class IntegrationForm(_Form):
     def _forget_client_key(self) -> None:
         """Do not show it again on the page that refuses the form."""
         self._answer("client_key", "")
-        if "PRIVATE KEY" in self.data.get(self.add_prefix("client_certificate"), ""):
-            self._answer("client_certificate", "")
+        given = self.data.get(self.add_prefix("client_certificate"), "")
+        if "PRIVATE KEY" in given or "BEGIN CERTIFICATE" not in given:  # it may hold a key
+            self._answer(
+                "client_certificate", "" if "client_certificate" in self.errors else self.instance.client_certificate
+            )
 
     def _answer(self, name: str, value: str) -> None:
         """Show *value* on the page that refuses the form."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import logging
@@ -426,7 +427,7 @@ def test_a_client_certificate_is_kept_with_its_key_sealed(app: Flask, owner: Vis
     [
         ({"client_key": ""}, "client_key", "Give the key, too."),
         ({"client_certificate": ""}, "client_key", "Give the certificate, too."),
-        ({"client_certificate": "nothing"}, "client_certificate", "It is not a certificate in PEM."),
+        ({"client_certificate": "nothing"}, "client_certificate", "It is not a certificate in PEM, from"),
         ({"client_key": PrivateKey.generate(2048).pem()}, "client_key", "The key is not the client certificate's."),
         (
             {"client_key": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----"},
@@ -452,6 +453,15 @@ def test_both_in_the_field_of_the_certificate_are_not_shown_again(owner: Visitor
     page = owner.post(f"{INTEGRATIONS}/add", **fields)
     assert page.status == 422
     assert "PRIVATE KEY" not in page.text
+
+
+def test_a_wrapped_key_in_the_field_of_the_certificate_is_not_shown_again(owner: Visitor) -> None:
+    wrapped = base64.b64encode("".join(issue(trustme.CA())).encode()).decode()
+    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL}
+    for key in ("", "nothing"):
+        page = owner.post(f"{INTEGRATIONS}/add", **fields, client_certificate=wrapped, client_key=key)
+        assert page.status == 422
+        assert wrapped[:60] not in page.text
 
 
 def test_a_new_integration_may_have_a_client_certificate(app: Flask, owner: Visitor) -> None:

@@ -1,5 +1,6 @@
 """The administration: an integration from its form to the first login, and all that comes after."""
 
+import base64
 import re
 
 import pytest
@@ -134,7 +135,7 @@ def test_a_client_certificate_is_kept_with_its_key_sealed(staff, acme):
     [
         ({"client_key": ""}, "Give the key of the client certificate, too."),
         ({"client_certificate": ""}, "Give the certificate that the key belongs to."),
-        ({"client_certificate": "nothing"}, "It is not a certificate in PEM."),
+        ({"client_certificate": "nothing"}, "It is not a certificate in PEM, from"),
         ({"base_url": "https://bitbucket"}, "This base URL cannot be used."),
         (
             {"client_key": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----"},
@@ -150,6 +151,16 @@ def test_the_key_of_a_client_certificate_is_not_shown_on_the_page_that_refuses_i
     assert "PRIVATE KEY" not in text_of(page)
     acme.refresh_from_db()
     assert (acme.client_certificate, acme.sealed_client_key) == ("", "")
+
+
+@pytest.mark.parametrize("url", [{}, {"base_url": "https://bitbucket"}], ids=["wrong", "beside something wrong"])
+def test_a_wrapped_key_is_not_shown_again_either(staff, acme, url):
+    shown = issue(trustme.CA())
+    wrapped = base64.b64encode("".join(shown).encode()).decode()
+    page = change(staff, acme, client_certificate=wrapped, client_key=wrapped if url else "nothing", **url)
+    assert page.status_code == 200
+    assert wrapped[:60] not in page.content.decode()
+    assert (shown.client_certificate.splitlines()[1] in page.content.decode()) is bool(url)
 
 
 def test_connections_may_go_elsewhere(staff, acme):
