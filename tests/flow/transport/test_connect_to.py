@@ -72,7 +72,7 @@ def test_a_certificate_for_the_name_that_is_connected_to_is_not_enough(serve, in
     if proxied:
         proxy = serve(Tunnel((HERE, server.port)), tls=False)
         inside = dataclasses.replace(inside, proxy=f"http://{HERE}:{proxy.port}")
-    assert problem(inside).code == "tls_error"
+    assert problem(inside).code == "certificate_for_another_name"
     assert server.requests == []
 
 
