@@ -222,7 +222,7 @@ def test_it_tests_the_connection_and_says_what_the_bitbucket_admin_has_to_do(
     page = admin.get(link)
     other_sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=page.value_of("Public Key"))
     passed = admin.post(f"{link}/test", link)
-    assert passed.text.count('class="passed"') == 6
+    assert passed.text.count('class="passed"') == 7
     assert "your part is done" in passed.words
     for shown in (failed, passed):
         assert re.findall(r'(?:href|action)="(/o/[^"]*)"', shown.text) == []
@@ -352,7 +352,7 @@ def test_it_tests_what_waits_and_leaves_logins_alone(
         key = page.value_of("New public key")
         sandbox.links.set_consumer(old.id, replace(old.consumer, public_key=key))
     passed = admin.post(f"{link}/test", link)
-    assert passed.text.count('class="passed"') == 6
+    assert passed.text.count('class="passed"') == 7
     assert f"Bitbucket accepts the new {'link' if kind == 'new' else 'public key'}" in passed.words
     assert "Acme verifies it next." in passed.words
     assert "Working" in owner.get(acme).words
