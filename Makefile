@@ -27,10 +27,11 @@ test-fast: $(VENV)/.installed
 screenshots: $(VENV)/.installed
 	SCREENSHOTS=docs/images/upgrade-to-oauth2 $(BIN)/python -m pytest tests/browser/test_upgrade.py -k upgrade_keeps $(PYTEST_ARGS)
 
-# Every parser of what others wrote, with ten thousand examples each; says how many there were. Then logins: with two
-# thousand answers of each kind, and in two hundred orders of what may happen meanwhile.
+# Every parser of what others wrote, with ten thousand examples each, and 51 000 requests to the demo, Django and the
+# sandbox; says how many examples there were. Then logins: with two thousand answers of each kind, and in two hundred
+# orders of what may happen meanwhile.
 fuzz: $(VENV)/.installed
-	FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest tests/fuzz -n auto --hypothesis-show-statistics $(PYTEST_ARGS)
+	FUZZ_EXAMPLES=10000 FUZZ_REQUESTS=17000 $(BIN)/python -m pytest tests/fuzz -n auto --hypothesis-show-statistics $(PYTEST_ARGS)
 	FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest tests/security -n auto --row 108 $(PYTEST_ARGS)
 	FUZZ_EXAMPLES=200 $(BIN)/python -m pytest tests/security/test_interleavings.py $(PYTEST_ARGS)
 

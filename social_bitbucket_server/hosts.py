@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,10 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 _LONGEST = 253
+_HIGHEST_PORT = 65535
 _HOST = re.compile(
-    r"(?P<name>[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
+    r"(?:(?P<name>[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?)|\[(?P<address>[0-9A-Fa-f:.]{2,45})\])"
+    r"(?::(?P<port>[0-9]{1,5}))?"
 )
 _HEADERS = [
     ("Content-Type", "text/plain; charset=utf-8"),
@@ -26,10 +29,24 @@ _HEADERS = [
 def is_host(text: str) -> bool:
     """Return whether *text* is a name or an address, with or without a port."""
     match = _HOST.fullmatch(text)
-    if match is None or len(match["name"]) > _LONGEST:
+    if match is None or int(match["port"] or 0) > _HIGHEST_PORT:
         return False
+    if match["address"]:
+        return _is_ipv6_address(match["address"])
+    return len(match["name"]) <= _LONGEST and _is_idna(match["name"])
+
+
+def _is_ipv6_address(text: str) -> bool:
     try:
-        match["name"].encode("ascii").decode("idna")
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_idna(name: str) -> bool:
+    try:
+        name.encode("ascii").decode("idna")
     except UnicodeError:  # a label that begins with xn-- and is no Punycode
         return False
     return True

@@ -36,6 +36,13 @@ examples:
         help="the context path, or '' for none (default: %(default)s)",
     )
     parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        help="answer for this host name, too, besides localhost, names below .localhost and IP addresses; may be "
+        "repeated",
+    )
+    parser.add_argument(
         "--version",
         default="10.2",
         help="the version of Bitbucket that it resembles: 7.6, 7.21, 8.19, 9.4 or 10.2 (default: %(default)s)",
@@ -72,6 +79,7 @@ def _run(arguments: argparse.Namespace) -> int:
             port=arguments.port,
             context=arguments.context,
             version=arguments.version,
+            names=arguments.name,
             basic_authentication=arguments.basic_authentication,
             links=[_link(text) for text in arguments.link],
             program=arguments.program,

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
 from types import MappingProxyType
 from typing import TYPE_CHECKING
-from wsgiref.types import StartResponse, WSGIEnvironment
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, g, render_template, request
 from flask.json.provider import DefaultJSONProvider
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MisdirectedRequest
 from werkzeug.http import http_date
 
 from . import application_links, applinks_rest, faults_page, oauth2_calls, oauth2_pages, pages, rest, token_calls
 from .calls import json_error
 from .context import EXTENSION, message, raw_target, signed_in, state
 from .forms import form_token
+from .hosts import Application, is_own, named_host, refuse_malformed
 from .records import Answer, RequestRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
     from .state import State
     from .users import User
-
-Application = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
 
 MOST_BODY_BYTES = 1_000_000
 _OUTSIDE = "bitbucket_sandbox.outside_of_context"
@@ -43,6 +44,7 @@ def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | No
     )
     app.json = _JSON(app)
     app.extensions[EXTENSION] = state
+    app.before_request(_refuse_other_hosts)
     app.before_request(_record)
     app.before_request(_refuse_forms_from_elsewhere)
     app.after_request(_add_headers)
@@ -62,7 +64,7 @@ def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | No
     app.register_blueprint(faults_page.programs)
     if on_answer is not None:
         app.after_request(_reporter(on_answer))
-    return _below_context(app, state.context)
+    return refuse_malformed(_below_context(app, state.context))
 
 
 class _JSON(DefaultJSONProvider):
@@ -80,6 +82,16 @@ def _below_context(application: Application, context: str) -> Application:
         return application(environ, start_response)
 
     return shifted
+
+
+def _refuse_other_hosts() -> None:
+    configured = urlsplit(state().base_url).hostname or ""
+    host = named_host(request.environ["HTTP_HOST"]) or ""
+    if not is_own(host, {configured, *state().names}):
+        raise MisdirectedRequest(
+            "The sandbox does not answer for this host name. If it is a name of this machine, start the sandbox with "
+            "--name NAME, or in Python with Sandbox(names=[NAME])."
+        )
 
 
 def _record() -> None:
@@ -128,6 +140,8 @@ def _reporter(on_answer: Callable[[Answer], None]) -> Callable[[Response], Respo
 
 def _error_page(error: HTTPException) -> Response:
     status = error.code or 500
+    if isinstance(error, MisdirectedRequest):
+        return Response(f"{error.description}\n", status, content_type="text/plain; charset=utf-8")
     if request.environ.get(_OUTSIDE):
         text = f"Nothing is here. This sandbox is at {state().base_url}\n"
         return Response(text, status, content_type="text/plain; charset=utf-8")

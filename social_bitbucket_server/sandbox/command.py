@@ -38,14 +38,16 @@ def run(
     version: str,
     basic_authentication: bool | None = None,
     host: str = "127.0.0.1",
+    names: Iterable[str] = (),
     links: Iterable[tuple[str, str]] = (),
     program: Sequence[str] = (),
     stopped: threading.Event | None = None,
 ) -> int:
     """Serve until Ctrl-C, until *stopped* is set, or where there is a *program*, until that has ended.
 
-    *links*: consumer keys and public keys that are linked from the beginning. Returns the exit status: the program's,
-    else 0. Raises :class:`CommandFailedError` where serving cannot begin.
+    *names*: further host names that it answers for. *links*: consumer keys and public keys that are linked from the
+    beginning. Returns the exit status: the program's, else 0. Raises :class:`CommandFailedError` where serving cannot
+    begin.
     """
     try:
         on_answer = None if program else _print_answer
@@ -54,6 +56,7 @@ def run(
             context=context,
             version=version,
             host=host,
+            names=names,
             basic_authentication=basic_authentication,
             on_answer=on_answer,
         )

@@ -14,6 +14,7 @@ from waitress.wasyncore import close_all  # type: ignore[import-untyped]  # wait
 
 from .app import create_app
 from .browser import Browser
+from .hosts import is_name
 from .key_pair import key_pair_for_tests
 from .links import Consumer
 from .login import log_in
@@ -37,9 +38,11 @@ class Sandbox:
 
     *context*: the context path, as in ``/bitbucket``, or empty. *version*: which Bitbucket it is, one of 7.6, 7.21,
     8.19, 9.4 and 10.2, with or without a third number. *port*: 0 for a free one. *users*: who has an account.
+    *names*: host names by which it is reached, besides *host*, ``localhost``, names below ``.localhost`` and addresses;
+    for other names it does not answer.
     *basic_authentication*: whether programs may log in by password; ``None`` for what the version comes with, which is
     no since 10.0. *on_answer* is called with every answer. Use it as a context manager, or call :meth:`start` and
-    :meth:`stop`. Raises ``ValueError`` for a context path, version or port that is none; :meth:`start` raises
+    :meth:`stop`. Raises ``ValueError`` for a context path, version, port or name that is none; :meth:`start` raises
     ``OSError`` where the port cannot be had.
     """
 
@@ -50,6 +53,7 @@ class Sandbox:
         version: str = NEWEST_VERSION,
         port: int = 0,
         host: str = "127.0.0.1",
+        names: Iterable[str] = (),
         users: Iterable[User] = SANDBOX_USERS,
         basic_authentication: bool | None = None,
         on_answer: Callable[[Answer], None] | None = None,
@@ -59,7 +63,13 @@ class Sandbox:
             raise ValueError(f"{context} is not a context path like /bitbucket.")
         if not 0 <= port <= 65535:
             raise ValueError(f"{port} is not a port number.")
-        self._state = State(base_url="", context=context, own_version=known_version(version), users=Users(users))
+        self._state = State(
+            base_url="",
+            context=context,
+            own_version=known_version(version),
+            users=Users(users),
+            names=frozenset(_name(text) for text in names),
+        )
         self._state.basic_authentication = basic_authentication
         self._address = (host, port)
         self._on_answer = on_answer
@@ -225,6 +235,13 @@ class Sandbox:
         if person is None:
             raise KeyError(user)
         return self._state.tokens.revoke(user_id=person.id) + self._state.grants.revoke(user_id=person.id)
+
+
+def _name(text: str) -> str:
+    name = text.lower()
+    if not is_name(name):
+        raise ValueError(f"{text} is not a host name like bitbucket.test, which has neither scheme nor port.")
+    return name
 
 
 def _move(source: dict[int, Any], target: dict[int, Any]) -> None:

@@ -21,7 +21,8 @@ from .versions import version_numbers
 
 @dataclass(slots=True)
 class State:
-    """*base_url* is the configured base URL with the context path, *own_version* the version number as started.
+    """*base_url* is the configured base URL with the context path, *own_version* the version number as started,
+    *names* other host names by which it is reached.
 
     *basic_authentication*: whether the administrator switched it on or off; ``None`` leaves it as the version comes.
     *closing* is set when the server stops, so that slow answers end at once.
@@ -31,6 +32,7 @@ class State:
     context: str
     own_version: str
     users: Users
+    names: frozenset[str] = frozenset()
     links: Links = field(default_factory=Links)
     tokens: Tokens = field(default_factory=Tokens)
     applications: ExternalApplications = field(default_factory=ExternalApplications)

@@ -79,3 +79,8 @@ def test_nothing_of_it_is_in_the_log(world):
 )
 def test_names_and_addresses_are_hosts(host):
     assert is_host(host)
+
+
+@pytest.mark.parametrize("host", ["[::::]", "[1.2.3.4]", "[:]", "[::1]x", "[::1]:65536", "app.example:65536"])
+def test_what_no_address_can_be_made_of_is_no_host(host):
+    assert not is_host(host)

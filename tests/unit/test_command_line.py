@@ -532,6 +532,7 @@ def test_the_sandbox_runs_as_it_is_told(run, monkeypatch, tmp_path):
         "context": "/bitbucket",
         "version": "10.2",
         "basic_authentication": None,
+        "names": [],
         "links": [],
         "program": [],
     }
@@ -542,6 +543,7 @@ def test_the_sandbox_runs_as_it_is_told(run, monkeypatch, tmp_path):
         run("sandbox", "--link", f"packages={tmp_path / 'key.pub'}", "--", "pytest", "-x")[0],
         run("sandbox", "--basic-authentication", "--link", f"YWNtZQ=={tmp_path / 'key.pub'}")[0],
         run("sandbox", "--link", f"YWNtZTE==={tmp_path / 'a=b' / 'key.pub'}")[0],
+        run("sandbox", "--name", "bitbucket", "--name", "bitbucket.test")[0],
     ]
 
     assert calls == [
@@ -550,8 +552,9 @@ def test_the_sandbox_runs_as_it_is_told(run, monkeypatch, tmp_path):
         {**defaults, "links": [("packages", "a public key")], "program": ["pytest", "-x"]},
         {**defaults, "basic_authentication": True, "links": [("YWNtZQ=", "a public key")]},
         {**defaults, "links": [("YWNtZTE==", "another")]},
+        {**defaults, "names": ["bitbucket", "bitbucket.test"]},
     ]
-    assert statuses == [1, 2, 3, 4, 5]
+    assert statuses == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.program

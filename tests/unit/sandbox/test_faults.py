@@ -53,7 +53,7 @@ def test_a_proxy_that_hides_the_address_spoils_signatures_and_the_answer_shows_i
 
 def test_a_host_header_without_port_is_taken_as_it_is(caller, sandbox):
     sandbox.faults.seen_host = "internal"
-    response = caller.call("POST", REQUEST_TOKEN, oauth_callback=CALLBACK, headers={"Host": "bitbucket.example"})
+    response = caller.call("POST", REQUEST_TOKEN, oauth_callback=CALLBACK, headers={"Host": "bitbucket.localhost"})
     base_string = parse_qs(response.text)["oauth_signature_base_string"][0]
     assert base_string.startswith("POST&http%3A%2F%2Finternal%2Fbitbucket")
 
