@@ -21,6 +21,7 @@ from .configuration import (
 )
 from .integration import Integration, OAuth2Integration
 from .login_backend import AnswerT, LoginBackend
+from .pending import code_verifier
 from .problems import BitbucketServerError
 from .secret import Secret
 
@@ -218,21 +219,22 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
         with self._problems("begin"):
             integration, callback = self._prepared()
             scope = self._scope_for(integration)
-            state, code_verifier = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(32))
-            self._remember(state, integration, callback, code_verifier=code_verifier)
+            state, seed = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(32))
+            self._remember(state, integration, callback, verifier_seed=seed)
+            verifier = code_verifier(state, seed)
             client = self.client(integration)
-            return Secret(client.authorize_url(callback, state=state, code_verifier=code_verifier, scope=scope))
+            return Secret(client.authorize_url(callback, state=state, code_verifier=verifier, scope=scope))
 
     def auth_complete(self, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Finish the login that the browser came back from; returns what core's pipeline returns."""
         with self._problems("callback"):
-            integration, code, code_verifier, connects, budget = self._callback(kwargs.get("user"))
+            integration, code, verifier, connects, budget = self._callback(kwargs.get("user"))
         with budget:
             with self._problems("token_exchange"):
                 kwargs["configuration"] = self._configuration_of(integration)
                 callback = self.callback_url(integration)
                 client = self.client(integration).within(budget)
-                access_token = client.access_token(code, callback, code_verifier)
+                access_token = client.access_token(code, callback, verifier)
             return self.do_auth(
                 access_token, *args, integration=integration, connects=connects, budget=budget, **kwargs
             )
@@ -250,4 +252,5 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
             self._finish_refused(state, user)
             raise oauth2_problem(refusal)
         integration, pending, budget = self._finish(state, user)
-        return integration, code, Secret(pending.code_verifier), bool(pending.connects_to), budget
+        verifier = code_verifier(state, pending.verifier_seed)
+        return integration, code, verifier, bool(pending.connects_to), budget

@@ -334,10 +334,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         except (AttributeError, KeyError):
             return ""
 
-    def _remember(self, token: str, integration: IntegrationT, callback: str, *, code_verifier: str = "") -> None:
+    def _remember(self, token: str, integration: IntegrationT, callback: str, *, verifier_seed: str = "") -> None:
         binding = self._binding(integration, callback)
         self._pending_logins.begin(
-            token, integration.id, binding, self._connects_to, code_verifier, is_trial=self._is_trial
+            token, integration.id, binding, self._connects_to, verifier_seed, is_trial=self._is_trial
         )
 
     def _finish(self, token: str, user: UserProtocol | None) -> tuple[IntegrationT, PendingLogin, Budget]:

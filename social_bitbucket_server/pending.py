@@ -6,6 +6,7 @@ worker, also where an old session is played back.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
@@ -41,7 +42,7 @@ NONCE_SCOPE = "social_bitbucket_server.pending"
 _TEXT = re.compile(
     r"(?P<began>[0-9]{1,12}) (?P<integration>[A-Za-z0-9_-]{1,64}) (?P<binding>[0-9a-f]{1,64}) (?P<digest>[0-9a-f]{64})"
     rf"(?: (?P<person>[A-Za-z0-9._~%-]{{1,{LONGEST_PERSON}}})(?P<trial> as-trial)?)?"
-    r"(?: verifier:(?P<verifier>[A-Za-z0-9_-]{43}))?"
+    r"(?: seed:(?P<seed>[A-Za-z0-9_-]{43}))?"
 )
 
 
@@ -53,8 +54,8 @@ class PendingLogin:
     The token itself is not kept: the callback brings it, and sessions rest in databases and their logs. *connects_to*
     is the id of the user who began it in order to connect another account to their own, or its digest where it is long;
     it is empty for all others.
-    *is_trial*: they began it in order to see whether logins work, and nothing is connected. *code_verifier* is
-    OAuth 2's (RFC 7636), of this login alone.
+    *is_trial*: they began it in order to see whether logins work, and nothing is connected. *verifier_seed*
+    is half of what OAuth 2's code verifier is made of, see :func:`code_verifier`.
     """
 
     token_sha256: str
@@ -62,7 +63,7 @@ class PendingLogin:
     binding: str
     began: int
     connects_to: str = ""
-    code_verifier: str = field(default="", repr=False)
+    verifier_seed: str = field(default="", repr=False)
     is_trial: bool = False
 
     def to_text(self) -> str:
@@ -70,7 +71,7 @@ class PendingLogin:
         text = f"{self.began} {self.integration_id} {self.binding} {self.token_sha256}"
         if self.connects_to:
             text += f" {quote(self.connects_to, safe='')}" + (" as-trial" if self.is_trial else "")
-        return f"{text} verifier:{self.code_verifier}" if self.code_verifier else text
+        return f"{text} seed:{self.verifier_seed}" if self.verifier_seed else text
 
     @classmethod
     def from_text(cls, text: object) -> PendingLogin | None:
@@ -79,14 +80,13 @@ class PendingLogin:
         if match is None:
             return None
         person = unquote(match["person"] or "")
-        verifier = Secret(match["verifier"] or "")
         login = cls(
             token_sha256=match["digest"],
             integration_id=match["integration"],
             binding=match["binding"],
             began=int(match["began"]),
             connects_to=person,
-            code_verifier=verifier,
+            verifier_seed=Secret(match["seed"] or ""),
             is_trial=match["trial"] is not None,
         )
         return login if login.to_text() == text else None
@@ -101,6 +101,16 @@ class PendingLogin:
         """Scope, timestamp and value. The storage's uniqueness covers all three, so the timestamp is that of the
         ten minutes it falls into: within them the same token is recorded once."""
         return NONCE_SCOPE, self.began - self.began % LIFETIME, self.token_sha256
+
+
+def code_verifier(state: str, seed: str) -> Secret:
+    """Return the code verifier (RFC 7636) of the login with this *state*, made with the *seed* in its session.
+
+    The session holds of the state only a digest, and may be a cookie that is not encrypted. The addresses that hold the
+    state get into logs. Neither of the two is enough to make the verifier.
+    """
+    digest = hmac.new(state.encode(), seed.encode(), hashlib.sha256).digest()
+    return Secret(base64.urlsafe_b64encode(digest).decode().rstrip("="))
 
 
 def session_key(backend: str) -> str:
@@ -123,7 +133,7 @@ class PendingLogins:
         integration_id: str,
         binding: str,
         connects_to: str = "",
-        code_verifier: str = "",
+        verifier_seed: str = "",
         *,
         is_trial: bool = False,
     ) -> None:
@@ -131,7 +141,7 @@ class PendingLogins:
         then one server handed out a token of another."""
         began = int(time.time())
         pending = PendingLogin(
-            _digest(request_token), integration_id, binding, began, connects_to, code_verifier, is_trial
+            _digest(request_token), integration_id, binding, began, connects_to, verifier_seed, is_trial
         )
         scope, timestamp, value = pending.nonce
         try:

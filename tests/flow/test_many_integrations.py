@@ -133,6 +133,11 @@ class Browser:
         with self._client.session_transaction() as session:
             session["_user_id"] = str(user_id)
 
+    @property
+    def session(self):
+        with self._client.session_transaction() as session:
+            return dict(session)
+
     def log_out(self):
         with self._client.session_transaction() as session:
             del session["_user_id"]

@@ -164,6 +164,20 @@ def test_pkce_is_sent_and_matches(browser, sandbox):
     assert asked["scope"] == "PUBLIC_REPOS"
 
 
+def test_neither_the_session_nor_an_address_is_enough_to_make_the_verifier(host, browser, sandbox):
+    begun = browser.begin(begin_path())
+    (text,) = browser.session["bitbucket-server-oauth2_pending"]
+    address = sandbox.authorize(begun.location)
+    browser.open(address)
+    verifier = sandbox.requests.to("/token")[0].form["code_verifier"]
+    (state,) = parse_qs(urlsplit(address).query)["state"]
+    seed = text.rpartition("seed:")[2]
+    assert verifier == pending.code_verifier(state, seed)
+    assert verifier not in f"{text} {begun.location} {address}"
+    assert state not in text
+    assert len({verifier, pending.code_verifier(state, "x" * 43), pending.code_verifier("x" * 43, seed)}) == 3
+
+
 def test_a_code_does_not_work_with_another_logins_verifier(host, browser, sandbox):
     """As where an attacker puts a code of their own into the callback of somebody's login."""
     mine, theirs = (sandbox.authorize(each.begin(begin_path()).location) for each in (browser, Browser(host)))

@@ -23,7 +23,7 @@ DIGEST = hashlib.sha256(b"T+/=").hexdigest()
 TEXT = PendingLogin(DIGEST, "acme-1", "0" * 32, 1_700_000_000).to_text()
 CONNECTING = PendingLogin(DIGEST, "acme-1", "0" * 32, 1_700_000_000, "7 ü").to_text()
 TO_CONNECT = PendingLogin("0" * 64, "acme-1", "0" * 32, 1_700_000_000, "user/1").to_text()
-BY_OAUTH2 = PendingLogin(DIGEST, "acme-1", "0" * 32, 1_700_000_000, code_verifier="v" * 43).to_text()
+BY_OAUTH2 = PendingLogin(DIGEST, "acme-1", "0" * 32, 1_700_000_000, verifier_seed="v" * 43).to_text()
 TEXTS = mutated([TEXT, TO_CONNECT, CONNECTING, BY_OAUTH2, f"{TEXT} x", f"0{TEXT}", TEXT.replace(" ", "  ")]) | NOISE
 
 
