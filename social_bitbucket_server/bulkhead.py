@@ -217,7 +217,8 @@ def forget() -> None:
 class Budget:
     """What one step may still cost: time, requests, and a thread that waits. Use it as a context manager.
 
-    The step is begun with it. Raises ``server_busy`` where *bulkhead* has no room.
+    The step is begun with it. Raises ``server_busy`` where *bulkhead* has no room. *is_admitted*: failures of other
+    requests do not keep those of the step from being sent.
     """
 
     def __init__(self, bulkhead: Bulkhead, limits: Limits, share: Share = WHOLE) -> None:
@@ -229,6 +230,7 @@ class Budget:
         self._patience = limits.patience_for_one_answer
         self._deadline = time.monotonic() + limits.login_seconds * share.fraction
         self._has_place = bulkhead.enter(limits, share)
+        self.is_admitted = False
         self._is_over = False
 
     @classmethod

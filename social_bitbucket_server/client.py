@@ -13,6 +13,7 @@ from .problems import BitbucketServerError
 from .secret import Secret
 from .signing import authorization
 from .transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, Route, send
+from .transport import admit as admit_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -256,6 +257,11 @@ def route_to(integration: AnyIntegration) -> Route:
         proxy=proxy,
         owner=integration.id,
     )
+
+
+def admit(integration: AnyIntegration, budget: Budget) -> None:
+    """Let the step that *budget* belongs to ask the server of *integration*, see :func:`.transport.admit`."""
+    admit_step(integration.server_url.origin, route_to(integration), budget)
 
 
 def _proxy(integration: AnyIntegration) -> str | None:

@@ -344,13 +344,17 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """Take the login with this *token* out, and compare everything that must be as it was when the login began.
         Returns the budget for what has to be asked now; the caller ends it.
 
-        At another integration's address, and while there are too many steps at the server, it stays under way: then
-        the right address, or the next attempt, still finishes it. Raises ``login_mixed_up``, ``server_busy``,
-        ``integration_changed``, ``person_changed`` and the problems of a login that is not pending.
+        At another integration's address, while there are too many steps at the server, and while the server is left
+        alone because it failed, it stays under way: then the right address, or the next attempt, still finishes it.
+        Raises ``login_mixed_up``, ``server_busy``, ``server_overloaded``, ``integration_changed``, ``person_changed``
+        and the problems of a login that is not pending.
         """
         integration = self._coming_back_to(token)
         budget = self._budget(integration, CALLBACK)
         try:
+            from .client import admit  # with it comes all of HTTP, which a process needs that logs people in
+
+            admit(integration, budget)
             begun, pending = self._take_out(token, integration, user)
         except BaseException:
             budget.end()
@@ -359,7 +363,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     def _finish_refused(self, token: str, user: UserProtocol | None) -> PendingLogin:
         """Take out the login with this *token*, for which no server has to be asked. Raises the same, but for
-        ``server_busy``."""
+        ``server_busy`` and ``server_overloaded``."""
         return self._take_out(token, self._coming_back_to(token), user)[1]
 
     def _coming_back_to(self, token: str) -> IntegrationT:

@@ -138,9 +138,9 @@ def send(
     ``server_busy``, ``conversation_too_long``, and :class:`ConnectionWentStale`.
     """
     breaker = _breaker(os.getpid(), _origin(url), route)
-    if not regardless:
-        breaker.check()
     budget = budget or Budget.of_one_request(timeout)
+    if not regardless and not budget.is_admitted:
+        breaker.check()
     exchange = _Exchange(route, timeout, fresh, budget)
     token = _CURRENT.set(exchange)
     problem: Exception
@@ -168,6 +168,13 @@ def send(
         _CURRENT.reset(token)
     # Without the way it came: the variables of the functions on it hold the signature.
     raise problem.with_traceback(None)
+
+
+def admit(origin: str, route: Route, budget: Budget) -> None:
+    """Let the step that *budget* belongs to ask the server at *origin* from now on, whatever fails meanwhile: it can
+    spend something that works once. Raises ``server_overloaded``."""
+    _breaker(os.getpid(), origin, route).check()
+    budget.is_admitted = True
 
 
 def _exchange(

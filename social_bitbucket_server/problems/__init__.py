@@ -148,14 +148,15 @@ def http_status(error: SocialAuthBaseException) -> int:
 def when_to_try_again(error: SocialAuthBaseException) -> dict[str, str]:
     """Return the headers that say when to try again, if waiting helps.
 
-    A callback that found no room left its login under way, so the browser opens it again by itself.
+    A callback that found no room, or a server that is left alone for a moment, left its login under way, so the browser
+    opens it again by itself.
     """
     if http_status(error) != HTTPStatus.SERVICE_UNAVAILABLE:
         return {}
-    if error.context.get("problem") != "server_busy":
-        return {"Retry-After": str(_SECONDS_TO_WAIT)}
-    seconds = str(_SECONDS_IN_TURN)
-    return {"Retry-After": seconds, **({"Refresh": seconds} if error.stage == "callback" else {})}
+    problem, seconds = error.context.get("problem"), str(_SECONDS_IN_TURN)
+    if error.stage == "callback" and problem in {"server_busy", "server_overloaded"}:
+        return {"Retry-After": seconds, "Refresh": seconds}
+    return {"Retry-After": seconds if problem == "server_busy" else str(_SECONDS_TO_WAIT)}
 
 
 def setting_to_show(error: SocialAuthBaseException) -> str:

@@ -17,7 +17,7 @@ from social_core.exceptions import AuthCanceled
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 
 from social_bitbucket_server import flask as bitbucket
-from social_bitbucket_server import login_backend, oauth2_client, pending, profile
+from social_bitbucket_server import login_backend, oauth2_client, pending, profile, transport
 from social_bitbucket_server.bulkhead import Bulkhead
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.key_ring import KeyRing
@@ -262,6 +262,21 @@ def test_a_callback_that_found_no_room_can_be_opened_again(host, browser, sandbo
         full.setattr(Bulkhead, "enter", Mock(side_effect=BitbucketServerError("server_busy")))
         assert browser.open(address).status_code == 503
     assert not sandbox.requests.to("/token")
+    assert browser.open(address).status_code == 303
+
+
+def test_a_callback_to_a_server_that_is_left_alone_can_be_opened_again(host, browser, sandbox, monkeypatch):
+    monkeypatch.setattr(transport, "_SECONDS_OPEN", 600)
+    browsers = [Browser(host) for _ in range(3)]
+    *others, address = [sandbox.authorize(each.begin(begin_path()).location) for each in (*browsers, browser)]
+    sandbox.stop()
+    assert [each.open(other).status_code for each, other in zip(browsers, others, strict=True)] == [502] * 3
+    sandbox.start()
+    for _ in range(2):
+        answer = browser.open(address)
+        assert (answer.status_code, host.problem) == (503, "server_overloaded")
+        assert answer.headers["Refresh"] == "5"
+    transport._breaker.cache_clear()
     assert browser.open(address).status_code == 303
 
 

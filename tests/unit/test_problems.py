@@ -177,7 +177,8 @@ def test_an_error_of_others_has_no_problem():
 @pytest.mark.parametrize(
     ("code", "stage", "headers"),
     [
-        ("server_overloaded", "callback", {"Retry-After": "60"}),
+        ("server_overloaded", "begin", {"Retry-After": "60"}),
+        ("server_overloaded", "callback", {"Retry-After": "5", "Refresh": "5"}),
         ("server_busy", "begin", {"Retry-After": "5"}),
         ("server_busy", "callback", {"Retry-After": "5", "Refresh": "5"}),
         ("server_busy", "token_exchange", {"Retry-After": "5"}),

@@ -6,7 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
 from social_bitbucket_server import transport
+from social_bitbucket_server.bulkhead import Budget
+from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import send
 from tests.raw_server import answer, answering
 
@@ -33,6 +37,28 @@ def test_a_server_that_failed_three_times_is_left_alone_and_then_tried_once(serv
     reply[0] = answer()
     now.seconds += 5
     assert [get(server, route).status for _ in range(3)] == [200] * 3
+
+
+def test_a_step_that_was_admitted_goes_on_whatever_fails_meanwhile(serve, route, monkeypatch):
+    monkeypatch.setattr(transport, "_SECONDS_OPEN", 0)
+    reply = [b""]
+
+    def say(peer):
+        while peer.read() and reply[0]:
+            peer.send(reply[0])
+
+    server = serve(say)
+    origin = url(server).rpartition("/")[0]
+    assert [problem(server, route).code for _ in range(3)] == ["connection_failed"] * 3
+    monkeypatch.setattr(transport, "_SECONDS_OPEN", 600)
+    reply[0] = answer()
+    with Budget.of_one_request(60) as budget, Budget.of_one_request(60) as another:
+        transport.admit(origin, route, budget)
+        with pytest.raises(BitbucketServerError) as refused:
+            transport.admit(origin, route, another)
+        assert refused.value.code == "server_overloaded"
+        assert problem(server, route).code == "server_overloaded"
+        assert get(server, route, budget=budget).status == 200
 
 
 def test_a_refused_address_has_the_same_consequences_as_an_unknown_name(serve, route, names, monkeypatch):
