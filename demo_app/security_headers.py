@@ -37,7 +37,7 @@ class QuietRequest(Request):
 def protect(app: Flask, settings: Settings) -> None:
     """Refuse requests for other hosts and forms of other sites, and send the security headers with every answer."""
     app.request_class = QuietRequest
-    app.wsgi_app = _marking_other_hosts(app.wsgi_app, settings.host)  # type: ignore[assignment,method-assign]
+    app.wsgi_app = _at_the_public_address(app.wsgi_app, settings.public_base_url)  # type: ignore[assignment,method-assign]
 
     @app.before_request
     def refuse_other_hosts() -> None:
@@ -70,13 +70,18 @@ def protect(app: Flask, settings: Settings) -> None:
         return response
 
 
-def _marking_other_hosts(application: WSGIApplication, host: str) -> WSGIApplication:
-    """Return *application* behind a look at the ``Host`` header. It sees no other one than *host*: Flask fails to route
-    a name that is none, and to link to it."""
+def _at_the_public_address(application: WSGIApplication, public_base_url: str) -> WSGIApplication:
+    """Return *application* behind a look at the ``Host`` header. It sees scheme and host of *public_base_url* alone.
+
+    Flask fails to route a malformed name, and to link to it. Behind a proxy that ends TLS, it would redirect an address
+    without its last slash to ``http://``, with what is in its query.
+    """
+    scheme, _, host = public_base_url.partition("://")
 
     def marking(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("HTTP_HOST", "").lower() != host:
             environ[_IS_FOR_ANOTHER_HOST], environ["HTTP_HOST"] = True, host
+        environ["wsgi.url_scheme"] = scheme
         return application(environ, start_response)
 
     return marking

@@ -284,25 +284,28 @@ def _member(configured: Any) -> Any:
 def _routes(blueprint: str, backend: str) -> Blueprint:
     """The two addresses of *backend*, as endpoints of *blueprint*."""
     routes = Blueprint(blueprint, __name__)
+    # Without redirects to the address with its slashes in order: behind a proxy that ends TLS they lead to http://, and
+    # take the verifier with them.
+    as_they_are: dict[str, Any] = {"strict_slashes": False, "merge_slashes": False}
 
     def callback_path(integration: str | None) -> str:
         return url_for(f"{blueprint}.complete", integration=integration)
 
-    @routes.post(f"/login/{backend}/", defaults={"integration": None}, endpoint="begin")
-    @routes.post(f"/login/{backend}/<integration>/", endpoint="begin")
+    @routes.post(f"/login/{backend}/", defaults={"integration": None}, endpoint="begin", **as_they_are)
+    @routes.post(f"/login/{backend}/<integration>/", endpoint="begin", **as_they_are)
     def begin_login(integration: str | None) -> Response:
         check_csrf()
         return begin(callback_path(integration or request.form.get("integration") or None), backend)
 
-    @routes.get(f"/login/{backend}/", defaults={"integration": None}, endpoint="page")
-    @routes.get(f"/login/{backend}/<integration>/", endpoint="page")
+    @routes.get(f"/login/{backend}/", defaults={"integration": None}, endpoint="page", **as_they_are)
+    @routes.get(f"/login/{backend}/<integration>/", endpoint="page", **as_they_are)
     def page_with_button(integration: str | None) -> ResponseReturnValue:
         chosen = integration or request.args.get("integration") or None
         form = button(integration=chosen, next=request.args.get("next"), backend=backend)
         return render_template_string(_PAGE, button=form), _HEADERS_OF_PAGE
 
-    @routes.get(f"/complete/{backend}/", defaults={"integration": None}, endpoint="complete")
-    @routes.get(f"/complete/{backend}/<integration>/", endpoint="complete")
+    @routes.get(f"/complete/{backend}/", defaults={"integration": None}, endpoint="complete", **as_they_are)
+    @routes.get(f"/complete/{backend}/<integration>/", endpoint="complete", **as_they_are)
     def complete_login(integration: str | None) -> Response:
         return complete(callback_path(integration), backend=backend)
 

@@ -60,6 +60,19 @@ def test_what_is_no_hosts_name_ends_with_400(world):
     assert {what: status for what, status in answers.items() if status != 400} == {}
 
 
+@row(95)
+@in_frameworks
+def test_no_redirect_leads_to_plain_http(world):
+    """Behind a proxy that ends TLS, a request looks like one without TLS."""
+    place = world.a
+    callback = place.callback()
+    paths = (callback.rstrip("/"), callback.replace("/complete/", "/complete//"), f"/{callback}")
+    for path in (*paths, place.begin_path.rstrip("/"), f"/{place.begin_path}"):
+        answer = send(world, HOST, f"{path}?oauth_token=T&oauth_verifier=V")
+        to = answer.location
+        assert not to or to.startswith(f"{ORIGIN}/") or (to.startswith("/") and not to.startswith("//")), (path, to)
+
+
 @row(117)
 @pytest.mark.parametrize("application", ["demo"], indirect=True)
 def test_the_page_says_which_host_is_right(world):
