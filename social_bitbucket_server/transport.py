@@ -147,6 +147,7 @@ def send(
     try:
         with budget.request():
             if route.proxy is not None and route.policy is not None:
+                _refuse_plain_http(url)
                 exchange.through_proxy_to = _checked_address(url, route, exchange)
             answer = _exchange(method, url, headers, body, route, exchange, limit)
     except BitbucketServerError as error:
@@ -565,6 +566,17 @@ def _connected(addresses: Sequence[Address], port: int, exchange: _Exchange) -> 
         return time.monotonic() - began - handshake if handshake is not None else None
 
     return exchange.wait(make, lag)
+
+
+def _refuse_plain_http(url: str) -> None:
+    """Without TLS there is no tunnel to the checked address: the proxy would look the name up itself."""
+    if not url.startswith("https://"):
+        raise BitbucketServerError(
+            "setting_invalid",
+            "A base URL that begins with http:// is not asked through a proxy, because the proxy would look its name "
+            "up itself. Use https://, or no proxy for this server.",
+            parameter="proxies",
+        )
 
 
 def _checked_address(url: str, route: Route, exchange: _Exchange) -> Address:

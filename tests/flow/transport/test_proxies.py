@@ -164,6 +164,17 @@ def test_a_proxy_that_stalls_is_left_when_time_is_up(serve, route, client):
     assert proxy.is_left_alone()
 
 
+def test_a_proxy_is_not_asked_for_plain_http_where_addresses_are_checked(serve, route):
+    proxy = serve(answering(answer()), tls=False)
+    through = dataclasses.replace(route, proxy=f"http://{HERE}:{proxy.port}")
+    with pytest.raises(BitbucketServerError) as caught:
+        send("GET", f"http://{NAME}/x", {}, route=through)
+    assert (caught.value.code, caught.value.parameter) == ("setting_invalid", "proxies")
+    assert "look its name up itself" in caught.value.reason
+    assert proxy.requests == []
+    assert send("GET", f"http://{NAME}/x", {}, route=dataclasses.replace(through, policy=None)).status == 200
+
+
 @pytest.mark.parametrize("address", ["socks5://127.0.0.1:1080", "ftp://127.0.0.1", "http://[::1", "http://a:b:c"])
 def test_a_proxy_of_another_kind_is_a_setting_that_cannot_be_used(serve, route, address):
     refused = problem(serve(answering()), dataclasses.replace(route, proxy=address))
