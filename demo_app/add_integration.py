@@ -71,7 +71,7 @@ def look(organization: Organization) -> ResponseReturnValue:
 
 
 def _look_at(organization: Organization, form: NewIntegrationForm, server_url: ServerURL) -> Result:
-    way_out, organization_id = _settings().way_out(organization.slug), str(organization.id)
+    way_out, organization_id = _settings().way_out(organization.id), str(organization.id)
     database.session.commit()  # nobody waits for this request's connection while the server is asked
     certificate, key = form.shown_certificate or ("", Secret())
     found = look_at_server(

@@ -66,9 +66,9 @@ def create_organization(slug: str, name: str, email: str, password: str) -> None
 
 @organizations.command("list")
 def list_organizations() -> None:
-    """All organizations: address, name, state."""
+    """All organizations: address, name, state, number."""
     for organization in database.session.scalars(select(Organization).order_by(Organization.slug)):
-        click.echo(f"{organization.slug}\t{organization.name}\t{_state_of(organization)}")
+        click.echo(f"{organization.slug}\t{organization.name}\t{_state_of(organization)}\t{organization.id}")
 
 
 @organizations.command("disable")

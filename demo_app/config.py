@@ -17,7 +17,6 @@ from social_bitbucket_server.addresses import AddressPolicy, Network
 from social_bitbucket_server.secret import Secret
 from social_bitbucket_server.server_url import ORGANIZATION_RULES, BaseURLRules, is_loopback
 
-from .forms import SLUG
 from .instance_files import InstanceFolder, UnsafeSettingError
 
 SETTINGS = {
@@ -42,6 +41,7 @@ SETTINGS = {
 
 
 _EVERYBODY = "*"
+_ID = re.compile(r"[1-9][0-9]{0,9}")
 _PORTS = frozenset(ORGANIZATION_RULES.ports or ())
 _SANDBOX_ADDRESS = IPv4Address("127.0.0.1")
 _ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?P<port>:[0-9]{1,5})?")
@@ -67,10 +67,10 @@ class Settings:
     the environment gives none: then the one in *instance* is used.
 
     Which servers organizations may connect is the operator's choice alone: *outbound_mode*; *private_networks* by an
-    organization's slug, with ``*`` for all (``acme=10.20.0.0/16,10.21.0.0/16; *=192.168.7.0/24``); *insecure_hosts*,
-    which may be used without TLS; *proxies* by an organization's slug, with ``*`` for those that have none of their own
-    (``acme=http://proxy.acme.example:3128``); *ca_bundle_path* with the CA certificates that are trusted besides an
-    integration's own, or empty for the machine's.
+    organization's id, with ``*`` for all (``17=10.20.0.0/16,10.21.0.0/16; *=192.168.7.0/24``); *insecure_hosts*, which
+    may be used without TLS; *proxies* by an organization's id, with ``*`` for those that have none of their own
+    (``17=http://proxy.acme.example:3128``); by the id, because anybody may register a slug; *ca_bundle_path* with the
+    CA certificates that are trusted besides an integration's own, or empty for the machine's.
 
     *trusted_proxy_hops*: how many proxies of the operator's own stand in front and add the address they saw to
     ``X-Forwarded-For``; scheme and host never come from a header. *rate_limit_storage* counts for all processes where
@@ -182,69 +182,71 @@ class Settings:
             literal_hosts=frozenset({str(_SANDBOX_ADDRESS)}) if is_test else frozenset(),
         )
 
-    def address_policy(self, slug: str) -> AddressPolicy:
-        """Which addresses the servers of the organization *slug* may have."""
+    def address_policy(self, organization_id: int) -> AddressPolicy:
+        """Which addresses the servers of the organization may have."""
+        own = self.private_networks.get(str(organization_id), ())
         return AddressPolicy(
-            private_networks=(*self.private_networks.get(slug, ()), *self.private_networks.get(_EVERYBODY, ())),
+            private_networks=(*own, *self.private_networks.get(_EVERYBODY, ())),
             test_addresses=frozenset({_SANDBOX_ADDRESS} if self.outbound_mode is OutboundMode.TEST else ()),
         )
 
-    def proxies_of(self, slug: str) -> dict[str, str]:
-        """The proxy through which the servers of the organization *slug* are asked, as the library takes it."""
-        proxy = self.proxies.get(slug, self.proxies.get(_EVERYBODY, ""))
+    def proxies_of(self, organization_id: int) -> dict[str, str]:
+        """The proxy through which the servers of the organization are asked, as the library takes it."""
+        proxy = self.proxies.get(str(organization_id), self.proxies.get(_EVERYBODY, ""))
         return {"all": proxy} if proxy else {}
 
-    def way_out(self, slug: str) -> dict[str, Any]:
-        """How the servers of the organization *slug* are reached, by the names of the library."""
+    def way_out(self, organization_id: int) -> dict[str, Any]:
+        """How the servers of the organization are reached, by the names of the library."""
         return {
             "verify": self.ca_bundle or True,
-            "proxies": self.proxies_of(slug),
-            "address_policy": self.address_policy(slug),
+            "proxies": self.proxies_of(organization_id),
+            "address_policy": self.address_policy(organization_id),
         }
 
 
 def _private_networks(text: str) -> dict[str, tuple[Network, ...]]:
-    """Networks by slug. Raises UnsafeSettingError that names what is no private network."""
+    """Networks by an organization's id. Raises UnsafeSettingError that names what is no private network."""
     networks: dict[str, tuple[Network, ...]] = {}
-    for slug, listed in _by_slug("ALLOWED_PRIVATE_NETWORKS", text):
+    for organization, listed in _by_organization("ALLOWED_PRIVATE_NETWORKS", text):
         try:
             found = tuple(ip_network(network.strip()) for network in listed.split(","))
             AddressPolicy(private_networks=found)
         except ValueError as error:
-            raise UnsafeSettingError(f"ALLOWED_PRIVATE_NETWORKS for {slug}: {error}") from error
-        networks[slug] = found
+            raise UnsafeSettingError(f"ALLOWED_PRIVATE_NETWORKS for {organization}: {error}") from error
+        networks[organization] = found
     return networks
 
 
 def _proxies(text: str) -> dict[str, str]:
-    """Proxies by slug. Raises UnsafeSettingError that names whose is no address of a proxy, and not the address, which
-    may hold a password."""
-    proxies = dict(_by_slug("OUTBOUND_PROXIES", text))
-    for slug, address in proxies.items():
+    """Proxies by an organization's id. Raises UnsafeSettingError that names whose is no address of a proxy, and not the
+    address, which may hold a password."""
+    proxies = dict(_by_organization("OUTBOUND_PROXIES", text))
+    for organization, address in proxies.items():
         if not _PROXY.fullmatch(address):
             raise UnsafeSettingError(
-                f"OUTBOUND_PROXIES for {slug}: a proxy is a scheme, a host and a port, such as "
+                f"OUTBOUND_PROXIES for {organization}: a proxy is a scheme, a host and a port, such as "
                 "http://proxy.example.com:3128"
             )
     return proxies
 
 
-def _by_slug(name: str, text: str) -> Iterator[tuple[str, str]]:
-    """The parts of ``slug=value; other-slug=value``. Raises UnsafeSettingError for a slug that is none or there twice;
-    what is none is not shown, because it may be a proxy with its password."""
+def _by_organization(name: str, text: str) -> Iterator[tuple[str, str]]:
+    """The parts of ``17=value; 18=value``. Raises UnsafeSettingError for an id that is none or there twice; what is
+    none is not shown, because it may be a proxy with its password."""
     seen: set[str] = set()
     for number, entry in enumerate(filter(None, (part.strip() for part in text.split(";"))), 1):
-        slug, _, value = entry.partition("=")
-        slug = slug.strip()
-        if slug != _EVERYBODY and not SLUG.fullmatch(slug):
+        organization, _, value = entry.partition("=")
+        organization = organization.strip()
+        if organization != _EVERYBODY and not _ID.fullmatch(organization):
             raise UnsafeSettingError(
-                f"{name}: entry {number} must begin with an organization's address and =, such as acme=, in lower-case "
-                "letters, digits and hyphens; * stands for all organizations."
+                f"{name}: entry {number} must begin with an organization's number and =, such as 17=, which 'flask "
+                "organizations list' prints; * stands for all organizations. Anybody may register an organization's "
+                "address, so it is not taken."
             )
-        if slug in seen:
-            raise UnsafeSettingError(f"{name} has two entries for {slug}; put them together.")
-        seen.add(slug)
-        yield slug, value.strip()
+        if organization in seen:
+            raise UnsafeSettingError(f"{name} has two entries for {organization}; put them together.")
+        seen.add(organization)
+        yield organization, value.strip()
 
 
 def _public_base_url(text: str) -> str:

@@ -640,7 +640,7 @@ def _by_either_oauth(record: IntegrationRecord) -> dict[str, Any]:
         "admission": record.admission,
         "revision": record.login_revision,
         "organization": str(record.organization_id),
-        **settings.way_out(record.organization.slug),
+        **settings.way_out(record.organization_id),
     }
 
 

@@ -236,7 +236,7 @@ class DemoWorld(World):
         return ""
 
     def refusal_of_private_network(self, network: str) -> str:
-        return self.refusal(OUTBOUND_MODE="listed", ALLOWED_PRIVATE_NETWORKS=f"a=10.0.0.0/8,{network}")
+        return self.refusal(OUTBOUND_MODE="listed", ALLOWED_PRIVATE_NETWORKS=f"1=10.0.0.0/8,{network}")
 
     def wait_for_servers(self, seconds: float) -> None:
         self.made_of.patch.setattr(integrations, "Integration", functools.partial(Integration, timeout=seconds))
@@ -283,10 +283,17 @@ class DemoWorld(World):
             pair.consumer_key = taken.consumer_key
             return _is_refused()
 
+    def organization_id(self, place: Place) -> int:
+        with self.context():
+            record = database.session.get(IntegrationRecord, place.integration_id)
+            assert record is not None
+            return record.organization_id
+
     def allow_private_networks(self, **networks: str) -> None:
         self.made_of.patch.setattr(Settings, "address_policy", _ADDRESS_POLICY)
         settings = self.app.extensions["settings"]
-        listed = "; ".join(f"{slug}={network}" for slug, network in networks.items())
+        places = {place.slug: place for place in (self.a, self.b)}
+        listed = "; ".join(f"{self.organization_id(places[slug])}={network}" for slug, network in networks.items())
         chosen = {"OUTBOUND_MODE": "listed", "ALLOWED_PRIVATE_NETWORKS": listed} if networks else {}
         read = Settings.read({**chosen, "INSTANCE_PATH": self.config["INSTANCE_PATH"]}, {})
         self.app.extensions["settings"] = replace(

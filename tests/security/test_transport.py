@@ -504,7 +504,7 @@ def test_a_stalled_server_holds_a_quarter_of_the_threads_and_nobody_else(world, 
 def test_a_proxy_of_the_operators_is_used_for_its_organization_alone_and_asked_for_the_checked_address(world):
     tunnel = Tunnel((world.fa.address, PORT))
     with RawServer(tunnel) as proxy:
-        world.restart(OUTBOUND_PROXIES=f"{world.a.slug}=http://127.0.0.1:{proxy.port}")
+        world.restart(OUTBOUND_PROXIES=f"{world.organization_id(world.a)}=http://127.0.0.1:{proxy.port}")
         assert world.browser().log_in(world.a, "alice").status == 303
         assert world.browser().log_in(world.b, "mallory").status == 303
     (asked,) = tunnel.asked
@@ -525,5 +525,5 @@ def test_a_proxy_is_not_asked_for_an_address_that_is_blocked(world):
 
 def test_a_proxy_of_another_shape_keeps_the_application_from_starting(world):
     for proxy in ("proxy:3128", "socks5://proxy:1080", "http://proxy", "http://proxy:3128/x", ""):
-        with pytest.raises(UnsafeSettingError, match=r"OUTBOUND_PROXIES for acme: .* such as http://proxy"):
-            create_app(world.config | {"OUTBOUND_PROXIES": f"acme={proxy}"})
+        with pytest.raises(UnsafeSettingError, match=r"OUTBOUND_PROXIES for 17: .* such as http://proxy"):
+            create_app(world.config | {"OUTBOUND_PROXIES": f"17={proxy}"})
