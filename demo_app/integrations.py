@@ -24,7 +24,7 @@ from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.secret import Secret
 from social_bitbucket_server.server_url import BaseURLRules, ConnectTo, ServerURL
 
-from . import audit, clock, database, identities, sessions
+from . import audit, clock, database, ended_setup_links, identities, sessions
 from .config import Settings
 from .instance_files import UnsafeSettingError
 from .models import (
@@ -264,6 +264,8 @@ def take_another_server(record: IntegrationRecord, server_url: ServerURL) -> int
     lock(record)  # nobody new comes in meanwhile
     sessions.end_sessions_of_integration(record)
     concerned = identities.delete_all_of(record)
+    # Whoever has the set-up link was to set the old server up.
+    ended_setup_links.end(record, ended_setup_links.ANOTHER_SERVER)
     record.base_url, record.moving_to = str(server_url), None
     record.namespace = new_namespace()
     record.server_version, record.last_login_at = "", None
@@ -365,6 +367,7 @@ def delete(record: IntegrationRecord) -> None:
     if record.enforced_at is not None:
         end_enforcement(record)
     identities.delete_people_without_another(record)
+    ended_setup_links.end(record, ended_setup_links.DELETED)
     audit.record("integration.deleted", integration_id=record.id)
     database.session.delete(record)
     database.session.commit()

@@ -301,6 +301,16 @@ class SetupLink(Base):
     integration: Mapped[IntegrationRecord] = relationship()
 
 
+class EndedSetupLink(Base):
+    """Why the set-up link with this token opens nothing, after its integration was deleted or got another server."""
+
+    __tablename__ = "ended_setup_links"
+
+    token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    why: Mapped[str] = mapped_column(String(16))
+    ended_at: Mapped[datetime] = mapped_column(Moment)
+
+
 Index(
     "one_setup_link",
     SetupLink.integration_id,

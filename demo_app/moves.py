@@ -10,7 +10,7 @@ from flask import g, session
 from social_bitbucket_server.profile import Profile
 from social_bitbucket_server.server_url import ServerURL
 
-from . import audit, database, identities, integrations, key_rotation, setup_links
+from . import audit, database, identities, integrations, key_rotation
 from .models import IntegrationRecord
 
 _SESSION_KEY = "move"
@@ -83,5 +83,5 @@ def begin_anew(record: IntegrationRecord, server_url: ServerURL) -> int:
     key_rotation.retire_replaced(record)
     audit.record("integration.updated", integration_id=record.id, insecure=server_url.scheme == "http")
     audit.record("integration.began_anew", integration_id=record.id, people=concerned)
-    setup_links.revoke(record)  # whoever has it was to set the old server up; this commits
+    database.session.commit()
     return concerned

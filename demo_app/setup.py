@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
@@ -64,9 +64,7 @@ def script_for_owner(organization: Organization, integration: str) -> ResponseRe
 @blueprint.get("/setup/<token>")
 def page(token: str) -> ResponseReturnValue:
     """The worksheet and the script of the one integration."""
-    link = _known_link(token)
-    if setup_links.condition(link) is not setup_links.Condition.LIVE:
-        return _explanation(link)
+    link = _live_link(token)
     setup_links.note_opening(link)
     record = link.integration
     dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
@@ -89,9 +87,7 @@ def page(token: str) -> ResponseReturnValue:
 @blueprint.get("/setup/<token>/link.sh")
 def script(token: str) -> ResponseReturnValue:
     """The script as a file."""
-    link = _known_link(token)
-    if setup_links.condition(link) is not setup_links.Condition.LIVE:
-        return _explanation(link)
+    link = _live_link(token)
     return _script(worksheets.script_to_set_up(link.integration))
 
 
@@ -99,9 +95,7 @@ def script(token: str) -> ResponseReturnValue:
 def test_connection(token: str) -> ResponseReturnValue:
     """Test the connection of the one integration, with the key pair that waits where there is one, and show what each
     stage found."""
-    link = _known_link(token)
-    if setup_links.condition(link) is not setup_links.Condition.LIVE:
-        return _explanation(link)
+    link = _live_link(token)
     record = link.integration
     if not record.ways:
         abort(404)
@@ -128,18 +122,17 @@ def _script(text: str) -> ResponseReturnValue:
     return text, _SCRIPT_HEADERS
 
 
-def _known_link(token: str) -> SetupLink:
-    """The link, live or not; a page like any other that is not there for tokens that nobody was given."""
+def _live_link(token: str) -> SetupLink:
+    """The link, if it opens. Else a page that says why not, and nothing about what it opened; a page like any other
+    that is not there for tokens that nobody was given."""
     rate_limits.count(rate_limits.SETUP_LINKS, rate_limits.visitor())
     link = setup_links.find(token)
-    if link is None:
+    condition = setup_links.condition(link) if link is not None else setup_links.ended(token)
+    if condition is None:
         abort(404)
+    if link is None or condition is not setup_links.Condition.LIVE:
+        abort(make_response(render_template("setup/over.html", condition=condition), 410))
     return link
-
-
-def _explanation(link: SetupLink) -> ResponseReturnValue:
-    """Why *link* does not open, and nothing about what it opened."""
-    return render_template("setup/over.html", condition=setup_links.condition(link)), 410
 
 
 def _to_the_integration(record: IntegrationRecord) -> Response:

@@ -14,12 +14,10 @@ from enum import StrEnum
 from flask import request, session
 from sqlalchemy import delete, select, update
 
-from . import audit, browsers, clock, database, integrations
+from . import audit, browsers, clock, database, ended_setup_links, integrations
 from .models import IntegrationRecord, Organization, SetupLink
 
 LIFETIME = timedelta(days=7)
-_KEPT = timedelta(days=30)
-"""How long a link that expired can say so."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 _OPENED = "setup_link"
 
@@ -30,6 +28,10 @@ class Condition(StrEnum):
     LIVE = "live"
     EXPIRED = "expired"
     REVOKED = "revoked"
+    DONE = "done"
+    """People log in since it was made, and no key pair waits for Bitbucket."""
+    ANOTHER_SERVER = ended_setup_links.ANOTHER_SERVER
+    DELETED = ended_setup_links.DELETED
 
 
 def make(record: IntegrationRecord) -> str:
@@ -39,7 +41,9 @@ def make(record: IntegrationRecord) -> str:
     _revoke(record)
     now, token = clock.now(), secrets.token_urlsafe(32)
     database.session.execute(
-        delete(SetupLink).where(SetupLink.integration_id == record.id, SetupLink.expires_at < now - _KEPT)
+        delete(SetupLink).where(
+            SetupLink.integration_id == record.id, SetupLink.expires_at < now - ended_setup_links.KEPT
+        )
     )
     database.session.add(
         SetupLink(token_sha256=_digest(token), integration_id=record.id, created_at=now, expires_at=now + LIFETIME)
@@ -58,13 +62,14 @@ def revoke(record: IntegrationRecord) -> bool:
 
 def live(record: IntegrationRecord) -> SetupLink | None:
     """The set-up link of *record* that opens now; there is one at most."""
-    return database.session.scalar(
+    link = database.session.scalar(
         select(SetupLink).where(
             SetupLink.integration_id == record.id,
             SetupLink.revoked_at.is_(None),
             SetupLink.expires_at > clock.now(),
         )
     )
+    return link if link is not None and not _is_done(link) else None
 
 
 def find(token: str) -> SetupLink | None:
@@ -87,7 +92,21 @@ def condition(link: SetupLink) -> Condition:
     """Whether *link* opens, or why it does not."""
     if link.revoked_at is not None and link.revoked_at < link.expires_at:
         return Condition.REVOKED
+    if _is_done(link):
+        return Condition.DONE
     return Condition.LIVE if clock.now() < link.expires_at else Condition.EXPIRED
+
+
+def ended(token: str) -> Condition | None:
+    """Return why the link with this *token* ended if it went with its integration or its server, else ``None``."""
+    why = ended_setup_links.reason(_digest(token)) if _TOKEN.fullmatch(token) else None
+    return Condition(why) if why is not None else None
+
+
+def _is_done(link: SetupLink) -> bool:
+    record = link.integration
+    has_been_used = record.last_login_at is not None and record.last_login_at > link.created_at
+    return has_been_used and record.pending_key_pair is None
 
 
 def note_opening(link: SetupLink) -> None:

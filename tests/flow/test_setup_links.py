@@ -65,8 +65,29 @@ def test_it_opens_nothing_of_another_server(
     log_in(demo.visitor(), acme, sandbox)
     link, form = make(owner, acme), {"name": "Bitbucket", "platform": PLATFORM, "server": "another", "enabled": "y"}
     assert owner.post(f"{acme}/edit", f"{acme}/edit", base_url=other_sandbox.url, **form).status == 303
-    assert is_over(demo.visitor(), link, "It was revoked")
+    assert is_over(demo.visitor(), link, "leads to another server now")
     assert demo.visitor().get(make(owner, acme)).status == 200
+
+
+@row(124)
+def test_it_opens_nothing_of_another_server_before_anybody_logged_in_either(
+    demo: Demo, acme: str, owner: Visitor, other_sandbox: Sandbox
+) -> None:
+    link, form = make(owner, acme), {"name": "Bitbucket", "platform": PLATFORM, "server": "another", "enabled": "y"}
+    assert owner.post(f"{acme}/edit", f"{acme}/edit", base_url=other_sandbox.url, **form).status == 303
+    assert is_over(demo.visitor(), link, "leads to another server now")
+
+
+@row(124)
+def test_it_opens_nothing_after_the_set_up_is_done(demo: Demo, acme: str, owner: Visitor, sandbox: Sandbox) -> None:
+    link = make(owner, acme)
+    assert demo.visitor().get(link).status == 200
+    log_in(demo.visitor(), acme, sandbox)
+    assert is_over(demo.visitor(), link, "The set-up is done")
+    assert "Revoke the set-up link" not in owner.get(acme).words
+    waiting = wait(owner, acme, "same")
+    assert demo.visitor().get(waiting).status == 200
+    assert demo.visitor().get(link).status == 410, "a newer one took its place"
 
 
 @on_every_database
@@ -136,6 +157,7 @@ def test_the_owner_sees_that_it_was_opened(demo: Demo, acme: str, owner: Visitor
 
 
 @on_every_database
+@row(124)
 def test_it_opens_nothing_after_it_was_revoked(demo: Demo, acme: str, owner: Visitor) -> None:
     link = make(owner, acme)
     assert revoke(owner, acme).status == 303
@@ -144,6 +166,7 @@ def test_it_opens_nothing_after_it_was_revoked(demo: Demo, acme: str, owner: Vis
     assert revoke(owner, acme).status == 303, "once more changes nothing"
 
 
+@row(124)
 def test_it_expires_after_seven_days(
     demo: Demo, acme: str, owner: Visitor, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,9 +227,17 @@ def test_it_does_not_open_a_disabled_integration_and_opens_it_when_it_is_enabled
     assert demo.visitor().get(link).status == 200
 
 
-def test_it_goes_with_its_integration(demo: Demo, acme: str, owner: Visitor) -> None:
+@row(124)
+def test_it_says_that_its_integration_was_deleted_and_forgets_it_after_a_while(
+    demo: Demo, acme: str, owner: Visitor, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
+) -> None:
     link = make(owner, acme)
     owner.post(f"{acme}/delete", f"{acme}/delete", name="Bitbucket")
+    assert is_over(demo.visitor(), link, "was deleted")
+    later(monkeypatch, days=31)
+    owner.log_owner_in("acme")
+    another = owner.add_integration("acme", sandbox.url, "Another")
+    owner.post(f"{another}/delete", f"{another}/delete", name="Another")
     assert demo.visitor().get(link).status == 404
 
 
@@ -250,9 +281,9 @@ def test_a_test_wants_the_pages_own_form(demo: Demo, acme: str, owner: Visitor, 
 
 
 def test_the_owner_alone_makes_and_revokes(demo: Demo, acme: str, owner: Visitor, sandbox: Sandbox) -> None:
-    link = make(owner, acme)
     member, stranger, anybody = demo.visitor(), demo.visitor(), demo.visitor()
     member.get(log_in(member, acme, sandbox).location)
+    link = make(owner, acme)
     stranger.create_organization("globex")
     for visitor, form_page in (
         (member, "/o/acme/account"),
