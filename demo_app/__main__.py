@@ -103,7 +103,7 @@ def prepare(app: Flask, sandbox: Sandbox) -> str:
    a. Create an organization:  {navigation.absolute(url_for("start.new"))}
    b. Add Integration, with your server's base URL or the sandbox's:  {sandbox.url}
    c. Enter its worksheet in Bitbucket under Application Links (in the sandbox as admin, password admin:
-      {ServerURL.parse(sandbox.url).application_links}), then open the login link.
+      {ServerURL.parse(sandbox.url).application_links}), test the connection, then open the login link.
 
 The sandbox forgets its application links when it ends; Acme's is made again.
 The audit log is in {_audit_log(settings)}

@@ -55,6 +55,11 @@ class Condition:
     problem: str | None = None
 
     @property
+    def is_ready(self) -> bool:
+        """Whether it is time to give people the login link: it is enabled, and worked at least once."""
+        return self.state not in (State.DISABLED, State.DRAFT)
+
+    @property
     def remedy(self) -> str:
         """What to do about the problem, in a sentence or two."""
         return PROBLEMS[self.problem].remedy if self.problem in PROBLEMS else ""

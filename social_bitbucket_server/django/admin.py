@@ -200,6 +200,8 @@ class IntegrationAdmin(_IntegrationAdmin):
         record = self._record(request, integration_id)
         results = list(integrations.check_up(record, request.user))
         context = self._context(request, record, gettext("Check-up of %(name)s") % {"name": record.name})
+        has_passed = all(result.outcome.lets_logins_work for result in results)
+        context["login_link"] = integrations.login_link(record) if has_passed and record.enabled else ""
         return TemplateResponse(request, self.check_up_template, {**context, "results": results})
 
     def new_key_pair_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
@@ -283,6 +285,7 @@ class IntegrationAdmin(_IntegrationAdmin):
         active, pending, replaced = map(pairs.get, (KeyState.ACTIVE, KeyState.PENDING, KeyState.REPLACED))
         new_link = pending if pending is not None and integrations.is_for_new_link(record, pending) else None
         people = integrations.identities(record).count()
+        works = record.last_login_at is not None or events.is_tested(record.pk)
         context = {
             **self._context(request, record, record.name),
             "dialog": dialog,
@@ -292,7 +295,7 @@ class IntegrationAdmin(_IntegrationAdmin):
             "refusal": _words(refusal) if refusal is not None else None,
             "is_unknown_key": refusal is not None and refusal.code == "signature_invalid",
             "is_unknown_link": refusal is not None and refusal.code == "consumer_key_unknown" and new_link is not None,
-            "login_link": integrations.login_link(record),
+            "login_link": integrations.login_link(record) if works and record.enabled else "",
             "people": ngettext("%(count)d person has", "%(count)d people have", people) % {"count": people},
             "steps": integrations.worksheet_of(record, active, dialog) if active is not None else (),
             "steps_of_new_link": integrations.worksheet_of(record, new_link, dialog) if new_link is not None else (),

@@ -50,6 +50,13 @@ def login_attempts(integration_id: str, most: int = 20) -> QuerySet[Event]:
     return Event.objects.filter(integration_id=integration_id, what__in=_LOGIN_ATTEMPTS)[:most]
 
 
+def is_tested(integration_id: str) -> bool:
+    """Return whether the newest check-up of an integration found nothing to mend, and nobody changed it since."""
+    telling = (Happening.INTEGRATION_TESTED, Happening.INTEGRATION_UPDATED)
+    last = Event.objects.filter(integration_id=integration_id, what__in=telling).first()
+    return last is not None and last.what == Happening.INTEGRATION_TESTED and not last.problem
+
+
 def user_names(user_ids: set[str]) -> dict[str, str]:
     """What the people with these ids are called, by their ids; without those that are not there any more."""
     users = get_user_model()

@@ -36,7 +36,7 @@ class LongNames:
         self.path = path
         self.settings = f"{demo.origin}/o/{slug}/settings"
         self.integration = demo.origin + path
-        self.login_link = self.owner.get(path).value_of("Login link")
+        self.login_link = self.owner.get(f"/o/{slug}/settings/login").value_of("Login link")
 
 
 @pytest.fixture

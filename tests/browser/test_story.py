@@ -18,8 +18,12 @@ def test_from_add_integration_to_the_account_page(page, open_browser, demo, sand
         page.locator("#worksheet").get_by_role("link", name=re.compile("listApplicationLinks")).get_attribute("href")
     )
     assert links_url.startswith(sandbox.url)
-    login_link = page.get_by_label("Login link").input_value()
+    expect(page.get_by_label("Login link")).to_have_count(0)
     paste_into_bitbucket(open_browser(), Worksheet(page), links_url, new_dialog=True)
+    page.get_by_role("button", name="I entered it: test the connection").click()
+    page.get_by_role("button", name="Try a login").wait_for()
+    page.get_by_role("link", name="Bitbucket", exact=True).click()
+    login_link = page.get_by_label("Login link").input_value()
 
     jane = open_browser()
     answer = jane.goto(login_link)

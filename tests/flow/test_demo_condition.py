@@ -11,7 +11,7 @@ from sqlalchemy import event
 from demo_app import audit, clock
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import PLATFORM, Page, Visitor
-from tests.flow.demo import Demo, log_in, on_every_database
+from tests.flow.demo import Demo, connect, log_in, on_every_database
 from tests.flow.test_demo_oauth2 import enter, link_oauth2
 
 
@@ -59,6 +59,24 @@ def test_the_state_goes_from_draft_to_working_to_failing_and_back(
     seen.append(state_of(owner.get(acme)))
     assert [state.partition(" since ")[0] for state in seen] == ["Draft", "Never used", "Working", "Failing", "Working"]
     assert seen[3].endswith("UTC")
+
+
+def test_the_login_link_of_an_organization_is_shown_once_when_an_integration_has_worked(
+    demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor
+) -> None:
+    for name in ("Second", "Third"):
+        connect(owner, "acme", sandbox, name)
+    pages = ("/o/acme/settings/integrations", acme)
+
+    def links_shown() -> list[int]:
+        return [owner.get(page).text.count(f"{demo.origin}/o/acme/login") for page in pages]
+
+    assert links_shown() == [0, 0]
+    test_connection(owner, acme)
+    assert links_shown() == [1, 1]
+    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": sandbox.url}
+    assert owner.post(f"{acme}/edit", **fields).status == 303, "disabled"
+    assert links_shown() == [0, 0]
 
 
 @pytest.mark.parametrize("somebody_logged_in", [True, False])

@@ -317,7 +317,6 @@ def test_every_page_of_the_settings_says_that_it_is_one(owner: Visitor, integrat
 @pytest.mark.as_shipped
 def test_a_new_integration_leads_to_its_worksheet(owner: Visitor, integration: str) -> None:
     page = owner.get(integration)
-    assert page.value_of("Login link") == f"{ORIGIN}/o/acme/login"
     assert page.value_of("Application URL") == f"{ORIGIN}/o/acme/"
     assert page.value_of("Application Name") == "Demo App (Acme Inc)"
     assert re.fullmatch(r"[A-Za-z0-9._-]{22,64}", page.value_of("Consumer Key"))
@@ -532,10 +531,18 @@ def test_both_versions_of_oauth_are_offered_with_advice_and_oauth_1_is_chosen(ow
     assert "From Bitbucket 8 on the better way" in page.words
 
 
-def test_the_list_shows_name_platform_base_url_state_and_login_link(owner: Visitor, integration: str) -> None:
+def test_the_list_shows_name_platform_base_url_and_state(owner: Visitor, integration: str) -> None:
     words = owner.get(INTEGRATIONS).words
-    for shown in ("Bitbucket", PLATFORM, BASE_URL, "Draft", f"{ORIGIN}/o/acme/login", "Edit", "Delete"):
+    for shown in ("Bitbucket", PLATFORM, BASE_URL, "Draft", "Edit", "Delete"):
         assert shown in words
+
+
+def test_the_worksheet_ends_with_the_test_and_a_draft_shows_no_login_link(owner: Visitor, integration: str) -> None:
+    page = owner.get(integration)
+    end = page.text.index("Done? The test of the connection shows whether Bitbucket has it all.")
+    assert page.text.index(f'action="{integration}/test"', end) < page.text.index("</section>", end)
+    for path in (integration, INTEGRATIONS):
+        assert f"{ORIGIN}/o/acme/login" not in owner.get(path).text
 
 
 def test_a_disabled_integration_is_shown_as_such_and_offers_no_login(owner: Visitor, integration: str) -> None:

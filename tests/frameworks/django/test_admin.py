@@ -78,10 +78,35 @@ def test_the_whole_story(staff, visitor, bitbucket_sandbox):
     )
     check_up = text_of(press(staff, record, "check-up"))
     assert check_up.count("passed</span>") == 7
-    assert visitor.open(value["login-link"]).status_code == 200
+    login_link = re.search(r'<input id="login-link" value="([^"]*)"', check_up)[1]
+    assert visitor.open(login_link).status_code == 200
     visitor.log_in(record, bitbucket_sandbox)
     assert visitor.name == "jane"
     assert "It works: 1 person has logged in through it so far." in text_of(staff.open(setup_page(record)))
+
+
+def test_the_login_link_is_shown_when_the_connection_works(staff, acme, bitbucket_sandbox):
+    def shows_link(page):
+        return 'id="login-link"' in text_of(page)
+
+    setup = setup_page(acme)
+    page = text_of(staff.open(setup))
+    end = page.index("Done? The test of the connection shows whether Bitbucket has it all")
+    assert page.index(f"{acme.pk}/check-up/", end) < page.index("</section>", end)
+    assert not shows_link(staff.open(setup)), "a draft"
+    bitbucket_sandbox.faults.server_error = True
+    assert not shows_link(press(staff, acme, "check-up"))
+    assert not shows_link(staff.open(setup)), "the test failed"
+    bitbucket_sandbox.faults.server_error = False
+    assert shows_link(press(staff, acme, "check-up"))
+    assert shows_link(staff.open(setup))
+    integrations.enable(acme, enabled=False)
+    assert not shows_link(staff.open(setup)), "disabled"
+    integrations.enable(acme, enabled=True)
+    assert shows_link(staff.open(setup))
+    acme.base_url = "https://another.example.com"
+    integrations.change(acme)
+    assert not shows_link(staff.open(setup)), "another server, which was not tested"
 
 
 def test_a_new_integration_has_random_keys_and_namespace(acme, globex):
