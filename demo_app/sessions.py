@@ -23,11 +23,11 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import CallbackDict
 
-from social_bitbucket_server.pending import LIFETIME
+from social_bitbucket_server.pending import LIFETIME, session_key
 from social_bitbucket_server.secret import Secret
 
 from . import audit, browsers, clock, database
-from .models import IntegrationRecord, KeyPair, LoginSession, Organization, SocialStorage, User
+from .models import IntegrationRecord, KeyPair, LoginSession, OAuth, Organization, SocialStorage, User
 
 IDLE_LIMIT = timedelta(minutes=60)
 ABSOLUTE_LIMIT = timedelta(hours=12)
@@ -152,8 +152,9 @@ class DatabaseSessions(SessionInterface):
 
 
 def log_in(user: User, identity: Any = None) -> None:
-    """Make this browser *user*'s, with a renewed session that holds nothing of the one before. It ends with the
-    integration of the *identity* with which they logged in, where it was not by password.
+    """Make this browser *user*'s, with a renewed session. Of the one before it holds the logins that are under way in
+    other tabs, and nothing else. It ends with the integration of the *identity* with which they logged in, where it was
+    not by password.
 
     The session is committed together with what the login wrote before. Integration, person, identity, session: whoever
     changes several of them does so in this order, so that of two at once one waits for the other.
@@ -167,7 +168,9 @@ def log_in(user: User, identity: Any = None) -> None:
     row.user_id, row.organization_id, row.integration_id = whose
     database.session.add(row)
     database.session.commit()
+    under_way = {name: session[name] for name in map(session_key, (each.backend for each in OAuth)) if name in session}
     session.clear()
+    session.update(under_way)
     session.user_id, session.organization_id, session.integration_id = whose
     session.stored = True
 

@@ -211,6 +211,24 @@ def test_the_session_is_renewed_at_login(demo: Demo, sandbox: Sandbox, acme: str
     assert jane.transport.session_cookie != before
 
 
+def test_a_login_that_ends_leaves_those_in_other_tabs_under_way(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    browser = demo.visitor()
+    callbacks = [sandbox.authorize(browser.begin(acme).location, user=user) for user in ("jane", "kim")]
+    assert browser.get(callbacks[0]).status == 303
+    assert "Jane Doe" in browser.get("/o/acme/account").words
+    browser.log_owner_in("acme")
+    assert browser.get(callbacks[1]).status == 303
+    assert "Kim" in browser.get("/o/acme/account").words
+
+
+def test_logging_out_ends_the_logins_under_way(demo: Demo, sandbox: Sandbox, acme: str) -> None:
+    browser = demo.visitor()
+    log_in(browser, acme, sandbox)
+    callback = sandbox.authorize(browser.begin(acme).location, user="jane")
+    browser.post("/o/acme/logout", "/o/acme/account")
+    assert "This login is not under way in this browser" in browser.get(callback).words
+
+
 @on_every_database
 def test_a_disabled_person_is_logged_out_and_not_let_in(demo: Demo, sandbox: Sandbox, acme: str) -> None:
     jane, owner = demo.visitor(), demo.visitor()
