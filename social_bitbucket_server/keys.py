@@ -214,7 +214,7 @@ _TRADITIONAL_ENCRYPTION = re.compile(
 )
 _SSH_LINE = re.compile(r"\b(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\w{1,20}) AAAA[A-Za-z0-9+/]{20,}={0,2}")
 _RFC4716 = re.compile(
-    r"---- BEGIN SSH2 PUBLIC KEY ----\s+(?:[A-Za-z-]{1,64}:[^\n]*\n)*"
+    r"---- BEGIN SSH2 PUBLIC KEY ----\s{1,8}(?:[A-Za-z-]{1,64}:[^\n]*\n)*"
     r"(?P<body>[A-Za-z0-9+/=\s]+)---- END SSH2 PUBLIC KEY"
 )
 _SSH_PUBLIC_KEY = re.compile(r"\s*(?:ssh-|ecdsa-|sk-)")

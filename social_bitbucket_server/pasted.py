@@ -145,7 +145,7 @@ _CONTAINERS = (
     ),
 )
 _PLACEHOLDER = re.compile(
-    r"""\s*["']?\s*(?:
+    r"""(?:
         \$\{[^}\n]{0,200}\} | \$\([^)\n]{0,200}\) | \$[A-Za-z_][A-Za-z0-9_]{0,80} | %[A-Za-z_][A-Za-z0-9_]{0,80}%
         | \{\{[\s\S]{0,400}?\}\} | \{%[\s\S]{0,400}?%\} | \#\{[^}\n]{0,200}\} | <[^<>\n]{1,200}> | __[A-Z_]{1,80}__
         | (?:vault|secret|secrets|op|ref\+[a-z]+|awssm|gcpsm|sm|ssm|keyvault|akv|doppler|infisical|file-secret)
@@ -155,13 +155,13 @@ _PLACEHOLDER = re.compile(
         | !(?:vault|Ref|Sub|ImportValue|GetAtt)\b[^\n]{0,300}
         | (?:change|replace|fill)[\s_-]?(?:me|this|in)?\b[^\n]{0,80}
         | todo | xxx+ | none | null | undefined | dummy | placeholder
-    )\s*["']?\s*""",
+    )""",
     re.VERBOSE | re.IGNORECASE,
 )
 _PATH = re.compile(
-    r"""\s*["']?(?:file:(?://)?[^\n]{1,300} | (?:~|\.{1,2})?/(?!/)[^\n]{1,300}
+    r"""(?:file:(?://)?[^\n]{1,300} | (?:~|\.{1,2})?/(?!/)[^\n]{1,300}
     | [A-Za-z]:\\[^\n]{1,300} | \\\\[^\n]{1,300}
-    | [\w./\\ -]{1,200}\.(?:pem|key|der|crt|cer|p12|pfx|jks|p7b|p8|pk8|ppk|txt))["']?\s*""",
+    | [\w./\\ -]{1,200}\.(?:pem|key|der|crt|cer|p12|pfx|jks|p7b|p8|pk8|ppk|txt))""",
     re.VERBOSE | re.IGNORECASE,
 )
 
@@ -177,9 +177,11 @@ def named(given: str | bytes, text: str) -> tuple[Kind, str] | None:
     for pattern, what, command in _CONTAINERS:
         if pattern.match(text):
             return Kind.CONTAINER, f"{what}. Run {command}."
-    if _PLACEHOLDER.fullmatch(text):
+    # Without what may stand around it: patterns for white space on both sides would be slow with much of it.
+    bare = text.strip().strip("\"'").strip()
+    if _PLACEHOLDER.fullmatch(bare):
         return Kind.PLACEHOLDER, "It is a placeholder or a reference, in whose place nothing was put."
     # Base64 has slashes, too, but no path is as long as a key.
-    if len(text.strip()) < 300 and _PATH.fullmatch(text):
+    if len(bare) < 300 and _PATH.fullmatch(bare):
         return Kind.PATH, "It is the path of a file, not what the file holds."
     return None

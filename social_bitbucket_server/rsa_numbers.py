@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LARGEST = 16384 // 8
-_XML = re.compile(r"<(Modulus|Exponent|P|Q|DP|DQ|InverseQ|D)>\s*([A-Za-z0-9+/=\s]{1,8000}?)\s*</")
+_XML = re.compile(r"<(Modulus|Exponent|P|Q|DP|DQ|InverseQ|D)>([A-Za-z0-9+/=\s]{1,8000})</")
 _NAMES_IN_XML = {
     "Modulus": "n",
     "Exponent": "e",

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -9,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from social_bitbucket_server.certificates import read_certificates
 from social_bitbucket_server.keys import PrivateKey, PublicKey
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.prepared import KeyPool
@@ -198,3 +200,22 @@ def test_what_is_no_usable_public_key_is_named(text, says):
 def test_no_text_wraps_without_end(text):
     with pytest.raises(BitbucketServerError):
         PrivateKey.read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " " * 60_000 + "x",
+        "'" + "\n" * 60_000 + "'x",
+        "<D>" + " " * 60_000,
+        "<D>" * 20_000,
+        "---- BEGIN SSH2 PUBLIC KEY ----" + "\n" * 60_000 + "!",
+    ],
+    ids=numbered,
+)
+@pytest.mark.parametrize("read", [PrivateKey.read, PublicKey.read, read_certificates])
+def test_nothing_takes_long_to_read(text, read):
+    began = time.process_time()
+    with pytest.raises(BitbucketServerError):
+        read(text)
+    assert time.process_time() - began < 5
