@@ -12,7 +12,7 @@ MOST_PARTS = 8
 MOST_LEVELS = 8
 MOST_DIGITS = 100
 
-_PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
+_PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""
 _LONG_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*(?:{_PART}[ \t]*\.[ \t]*){{{MOST_PARTS}}}", re.MULTILINE)
 _LONG_NUMBER = re.compile(rf"[0-9A-Fa-f_]{{{MOST_DIGITS + 1}}}")
 
