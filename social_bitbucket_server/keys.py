@@ -340,7 +340,8 @@ def _is_whole(der: bytes) -> bool:
         return False
     modulus, exponent, private, p, q, private_p, private_q, inverse = numbers[:8]
     return (
-        modulus == p * q
+        min(p, q) > 1
+        and modulus == p * q
         and (exponent * private) % (p - 1) == (exponent * private) % (q - 1) == 1
         and (private_p, private_q) == (private % (p - 1), private % (q - 1))
         and inverse * q % p == 1

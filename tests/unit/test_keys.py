@@ -44,6 +44,18 @@ def pem():
     return private_key().pem()
 
 
+N = (1 << 2048) + 1
+
+
+def pkcs1(*numbers):
+    """The DER of a private key with these numbers."""
+    content = b"\x02\x01\x00"
+    for number in numbers:
+        value = number.to_bytes(number.bit_length() // 8 + 1)
+        content += b"\x02\x82" + len(value).to_bytes(2) + value
+    return b"\x30\x82" + len(content).to_bytes(2) + content
+
+
 @functools.cache
 def parsed():
     return serialization.load_pem_private_key(pem().encode(), None)
@@ -457,6 +469,7 @@ REFUSED = {
     "a missing line": ("private_key_truncated", lambda: pem().replace(pem().splitlines()[5] + "\n", "")),
     "a foreign character": ("private_key_truncated", lambda: pem().replace("A", "*", 1)),
     "a changed byte": ("private_key_truncated", lambda: base64_of(flipped(dump(parsed(), Encoding.DER), 700))),
+    "a prime that is 1": ("private_key_truncated", lambda: base64_of(pkcs1(N, 65537, 3, 1, N, 1, 1, 1))),
     "a cut base64": ("private_key_truncated", lambda: body(pem())[:800]),
     "a cut base64 of one character too many": ("private_key_truncated", lambda: body(pem())[:801]),
     "a cut base64 of the whole PEM": ("private_key_truncated", lambda: base64_of(pem())[:1000]),
