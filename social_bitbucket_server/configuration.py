@@ -18,6 +18,7 @@ from social_core.utils import module_member
 from . import pasted
 from .admission import Admission
 from .integration import Integration, OAuth2Integration
+from .pasted import path_to_show
 from .problems import BitbucketServerError
 from .secret import Secret, opaque
 from .server_url import BaseURLRules, ConnectTo, ServerURL
@@ -383,8 +384,8 @@ def _private_key(fields: Mapping[str, Any]) -> PrivateKey:
         raise BitbucketServerError(error.code, error.reason, parameter="private_key_file") from None
     except OSError as error:
         raise BitbucketServerError(
-            "setting_invalid", f"{path}: {error.strerror}.", parameter="private_key_file"
-        ) from error
+            "setting_invalid", f"{path_to_show(path)}: {error.strerror}.", parameter="private_key_file"
+        ) from None  # the error itself shows the path
 
 
 def _changed_at(path: str | os.PathLike[str]) -> int:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LONGEST = 64 * 1024
 """Characters or bytes that are read."""
 
+_LONGEST_PATH = 300
+"""Characters of a path that is shown. The shortest key is longer."""
+
 _DEEPEST = 3
 """How often one wrapping may be inside another."""
 
@@ -118,6 +121,14 @@ def decode_base64(text: str) -> bytes | None:
         return base64.b64decode(characters + "=" * (-len(characters) % 4), validate=True)
     except ValueError:
         return None
+
+
+def path_to_show(path: object) -> str:
+    """Return *path* for a message; where it is too long for one, or has several lines, it may be a secret that was put
+    in the place of a path, and nothing of it is shown."""
+    text = str(path)
+    is_path = len(text) <= _LONGEST_PATH and text.isprintable() and "-----" not in text
+    return text if is_path else "What was given as a path"
 
 
 def is_empty(text: str) -> bool:

@@ -10,7 +10,7 @@ from functools import lru_cache
 import certifi
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from .pasted import LONGEST
+from .pasted import LONGEST, path_to_show
 from .problems import BitbucketServerError
 from .secret import Secret
 
@@ -70,7 +70,7 @@ def _trust_bundle(context: ssl.SSLContext, path: str) -> None:
         with open(path, "rb") as file:
             context.load_verify_locations(cadata=_converted(path, file.read(LONGEST + 1)))
     except OSError as error:
-        raise _unreadable(path, f"{path}: {error.strerror}.") from error
+        raise _unreadable(path, f"{path_to_show(path)}: {error.strerror}.") from None
 
 
 def _converted(path: str, given: bytes) -> str:
@@ -79,7 +79,7 @@ def _converted(path: str, given: bytes) -> str:
     try:
         certificates = read_certificates(given)
     except BitbucketServerError as error:
-        raise _unreadable(path, f"{path}: {error.reason}") from None
+        raise _unreadable(path, f"{path_to_show(path)}: {error.reason}") from None
     return "".join(ssl.DER_cert_to_PEM_cert(certificate.public_bytes(Encoding.DER)) for certificate in certificates)
 
 

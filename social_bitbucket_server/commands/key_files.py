@@ -13,6 +13,7 @@ from typing import TextIO
 from cryptography.x509 import load_pem_x509_certificate
 
 from ..keys import PrivateKey, PublicKey
+from ..pasted import path_to_show
 from ..problems import BitbucketServerError
 from . import CommandError
 
@@ -89,7 +90,7 @@ def read(path: str) -> bytes:
         with Path(path).open("rb") as file:
             return file.read(_LONGEST_KEY_FILE + 1)
     except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+        raise CommandError(f"{path_to_show(path)} cannot be read: {error.strerror}.") from None
 
 
 def read_private_key(path: str) -> PrivateKey:

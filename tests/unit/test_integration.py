@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import pickle
+import traceback
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from social_bitbucket_server.integration import Credentials, Integration, OAuth2
 from social_bitbucket_server.keys import PrivateKey
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.server_url import ConnectTo, ServerURL
+from social_bitbucket_server.trust import ssl_context
 
 
 @pytest.fixture
@@ -249,6 +251,24 @@ def test_a_key_file_that_is_not_there_is_named(fields, tmp_path):
     caught = problem(integration_from_fields, "a", fields | {"private_key_file": str(tmp_path / "none.pem")})
     assert (caught.code, caught.parameter) == ("setting_invalid", "private_key_file")
     assert "No such file" in caught.reason
+
+
+@pytest.mark.parametrize(
+    "change", [str, lambda pem: pem.replace("\n", "\\n"), lambda pem: "".join(pem.split("\n")[1:-2])]
+)
+@pytest.mark.parametrize("field", ["private_key_file", "verify"])
+def test_a_key_in_the_place_of_a_path_is_not_repeated(fields, field, change):
+    pem = PrivateKey.generate(2048).pem()
+    given = fields | {"private_key": "" if field == "private_key_file" else pem, field: change(pem)}
+
+    def use():
+        integration = integration_from_fields("a", given)
+        ssl_context(integration.verify)
+
+    caught = problem(use)
+    assert (caught.code, caught.parameter) == ("setting_invalid", field)
+    shown = "".join(traceback.format_exception(caught))
+    assert not any(line in shown for line in pem.splitlines()[1:-1])
 
 
 def test_plain_http_needs_the_operators_word(fields):
