@@ -176,9 +176,10 @@ def _hint(wanted: str, settings: Mapping[str, Any]) -> str:
 
 
 def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Depth) -> Iterator[tuple[str, str]]:
-    if isinstance(settings.get("STORE_ACCESS_TOKEN"), str):
-        name = settings.name("STORE_ACCESS_TOKEN")
-        yield "setting_invalid", f"Correct {name}: It is a text; write True or False, without quotes."
+    for name in ("CONNECT_LOGGED_IN", "STORE_ACCESS_TOKEN"):
+        if isinstance(settings.get(name), str):
+            full_name = settings.name(name)
+            yield "setting_invalid", f"Correct {full_name}: It is a text; write True or False, without quotes."
     if settings.get("INTEGRATIONS"):
         yield from _of_many(settings, depth)
     else:

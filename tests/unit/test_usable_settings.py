@@ -1,6 +1,7 @@
 """Settings with which no login could work, and what an application says that does not start with them."""
 
 import ast
+import re
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -90,6 +91,7 @@ def test_settings_with_which_logins_work_pass(settings, backends):
         (ONE | {"SOCIAL_AUTH_VERIFY_SSL": "/nowhere.pem"}, ["Correct SOCIAL_AUTH_VERIFY_SSL: "]),
         (ONE | {f"{OWN}ALLOW_HTTP": "false"}, [f"Correct {OWN}ALLOW_HTTP: It is a text; write True or False"]),
         (ONE | {f"{OWN}STORE_ACCESS_TOKEN": "false"}, [f"Correct {OWN}STORE_ACCESS_TOKEN: "]),
+        (ONE | {f"{OWN}CONNECT_LOGGED_IN": "true"}, [f"Correct {OWN}CONNECT_LOGGED_IN: "]),
         (ONE | {f"{OWN}PROXIES": "http://proxy.example:3128"}, [f"Correct {OWN}PROXIES: "]),
         (ONE | {f"{OWN}ALLOW_GROUPS": "developers"}, [f"Correct {OWN}ALLOW_GROUPS: "]),
         (
@@ -227,6 +229,12 @@ def test_every_setting_that_core_reads_is_known():
     }
     assert len(read) > 20
     assert read <= setting_names.OWN | setting_names.CORES
+
+
+def test_every_setting_that_is_documented_is_known():
+    page = Path(setting_names.__file__).parents[1] / "docs/settings.md"
+    own = re.findall(r"^\| `([A-Z_]+)` \|.*\| 0\.[0-9]+ \|$", page.read_text(), re.MULTILINE)
+    assert set(own) == setting_names.OWN
 
 
 def test_every_setting_of_a_field_is_known():
