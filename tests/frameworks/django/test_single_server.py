@@ -115,7 +115,7 @@ def test_who_catches_errors_in_another_way_finds_problem_setting_and_reason_in_t
     with override_settings(MIDDLEWARE=without, **missing), pytest.raises(AuthConfigurationError) as caught:
         person.begin()
     assert "problem=setting_missing" in caplog.text
-    assert "name=consumer_key" in caplog.text
+    assert "name=SOCIAL_AUTH_BITBUCKET_SERVER_KEY" in caplog.text
     assert caught.value.context["reference"] in caplog.text
 
 
