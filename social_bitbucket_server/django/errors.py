@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db import DatabaseError, router, transaction
 from django.http import HttpResponseRedirect
 from django.shortcuts import render, resolve_url
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from .models import AbstractIntegration
 
 _LOG = logging.getLogger(__name__)
+_SECONDS_NOTED = 60
 _MIXED_UP = frozenset({"login_mixed_up", "token_of_another_login"})
 
 
@@ -46,7 +49,8 @@ def show_error(
     """The page ``social_bitbucket_server/error.html`` for a login that failed; a declined one goes back to the
     integration's login page. Writes down what happened."""
     reference = reference_of(error)
-    _write_down(error, integration, reference)
+    if not _is_repeated(request, error, integration):
+        _write_down(error, integration, reference)
     login_page = _login_page(integration)
     is_connecting = error.context.get("facts", {}).get("purpose") == "connect"
     if isinstance(error, AuthCanceled) and integration is not None and not is_connecting:
@@ -59,6 +63,21 @@ def show_error(
     for name, value in when_to_try_again(error).items():
         response[name] = value
     return response
+
+
+def _is_repeated(request: HttpRequest, error: SocialAuthBaseException, integration: AbstractIntegration | None) -> bool:
+    """Return whether a callback of a browser without a session came to this problem within the last minute. Strangers
+    could fill the table otherwise; the log has a line for each of them."""
+    session = getattr(request, "session", None)
+    if error.stage != "callback" or (session is not None and session.keys()):
+        return False
+    what = (request.META.get("REMOTE_ADDR"), integration and integration.pk, error.context.get("problem") or error.code)
+    digest = hashlib.sha256(repr(what).encode()).hexdigest()
+    try:
+        return not cache.add(f"social_bitbucket_server.noted.{digest}", 1, _SECONDS_NOTED)
+    except Exception as reason:  # noqa: BLE001  # each cache has errors of its own, and the page must come
+        _LOG.warning("the cache does not say what was written down before: %s", type(reason).__name__)
+        return False
 
 
 def _write_down(error: SocialAuthBaseException, integration: AbstractIntegration | None, reference: str) -> None:

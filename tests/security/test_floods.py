@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.apps import apps
 from sqlalchemy import func, select
 
 from demo_app import database
@@ -69,3 +70,16 @@ def test_each_address_and_kind_counts_for_itself(world):
             browser.post(world.b.begin_path, {})
             browser.get("/", headers={"Host": "evil.example"})
     assert len(world.events("request.failure")) - before == 4
+
+
+@row(115)
+@pytest.mark.parametrize("application", ["django"], indirect=True)
+def test_a_flood_of_callbacks_leaves_one_event_in_django(world):
+    events = apps.get_model("social_bitbucket_server", "Event").objects
+    before = events.count()
+    statuses = {
+        world.browser().get(world.b.callback(oauth_token=f"x{number}", oauth_verifier="y")).status
+        for number in range(REQUESTS)
+    }
+    assert statuses == {400}
+    assert events.count() - before == 1
