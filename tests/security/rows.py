@@ -193,7 +193,7 @@ EXCUSES = (
     Excuse((106,), "Its debugger."),
     Excuse((114,), "Others parse nothing that organizations write: `tests/unit/demo/test_toml.py`."),
     Excuse((123, 124), "People and set-up links are the demo's own: `tests/flow/test_setup_links.py`."),
-    Excuse((115,), "What is written down for how long is an application's own."),
+    Excuse((115,), "The others write nothing down."),
     Excuse((116, 117), "What reads forms and the `Host` header is a framework, or else the application itself."),
     Excuse((125,), "Random requests go to whole applications and to the sandbox: `tests/fuzz/test_requests.py`."),
     Excuse((108,), "Noise takes long. `tests/fuzz` tries the package in the same way without an application."),
