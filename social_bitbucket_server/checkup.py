@@ -472,6 +472,8 @@ class _Walk:
             return replace(_failed(Stage.TLS, problem), chain=tuple(shown(chain)))
         except OSError:
             return _failed(Stage.TLS, diagnose(error, [], host, self._route.client_certificate))
+        except BitbucketServerError:  # there is no room for another step that waits
+            raise
         except UNREADABLE as unreadable:
             raise BitbucketServerError("tls_error", "Its certificate cannot be read.") from unreadable
 

@@ -232,6 +232,16 @@ class Slow:
         return Answer(404, HTTPHeaderDict(), b"")
 
 
+def test_a_second_look_at_the_certificates_that_finds_no_room_says_so(integration, monkeypatch):
+    def served_chain(*_):
+        raise BitbucketServerError("server_busy")
+
+    slow = Slow(monkeypatch, trusted=False)
+    monkeypatch.setattr(checkup, "served_chain", served_chain)
+    assert failure(look(at(integration, "https://bitbucket.example"))).problem.code == "server_busy"
+    assert slow.steps
+
+
 @pytest.mark.parametrize("trusted", [True, False])
 def test_all_of_it_ends_in_time_when_everything_takes_as_long_as_it_may(integration, monkeypatch, trusted):
     slow = Slow(monkeypatch, trusted=trusted)
