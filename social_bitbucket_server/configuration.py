@@ -217,7 +217,7 @@ def look_up_of(configured: Any, setting: str) -> Callable[[str], Any]:
     if isinstance(configured, str):
         try:
             configured = module_member(configured.strip())
-        except (ImportError, AttributeError, ValueError) as error:
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
             raise BitbucketServerError(
                 "setting_invalid", "There is nothing at this dotted path.", parameter="INTEGRATIONS", setting=setting
             ) from error
@@ -374,6 +374,8 @@ def _private_key(fields: Mapping[str, Any]) -> PrivateKey:
     passphrase = fields.get("private_key_passphrase")
     if passphrase is not None and not isinstance(passphrase, str):
         raise BitbucketServerError("setting_invalid", "It is not a text.", parameter="private_key_passphrase")
+    if text and not isinstance(text, (str, bytes)):
+        raise BitbucketServerError("setting_invalid", "It is not a text.", parameter="private_key")
     if text:
         return _read_key(text, passphrase)
     if not path:

@@ -191,8 +191,15 @@ def unknown_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
         prefix = _OAUTH2_PREFIX if name.startswith(f"{_OAUTH2_PREFIX}_") else PREFIX
         short = name.removeprefix(f"{prefix}_")
         if short not in OWN | CORES:
-            meant = _OTHER_WORDS.get(short) or _most_similar(short, OWN | CORES, _SIMILAR)
+            meant = _OTHER_WORDS.get(short) or _unmistakable(short)
             yield name, meant and f"{prefix}_{meant}"
+
+
+def _unmistakable(short: str) -> str:
+    """Return the name that was meant. One that ends with a whole known name may be a setting of a backend that an
+    application derived from ours, and called otherwise."""
+    is_of_another = any(short.endswith(f"_{known}") for known in OWN | CORES)
+    return "" if is_of_another else _most_similar(short, OWN | CORES, _SIMILAR)
 
 
 def similar_name(wanted: str, names: Iterable[str]) -> str:

@@ -114,6 +114,9 @@ def test_settings_with_which_logins_work_pass(settings, backends):
         (many(namespace="a:b"), [f'Correct {OWN}INTEGRATIONS["acme"]["namespace"]: ']),
         ({f"{OWN}INTEGRATIONS": {"acme": "x"}}, [f'Correct {OWN}INTEGRATIONS["acme"]']),
         ({f"{OWN}INTEGRATIONS": "nothing.here"}, [f"Correct {OWN}INTEGRATIONS: There is nothing"]),
+        ({f"{OWN}INTEGRATIONS": ".."}, [f"Correct {OWN}INTEGRATIONS: There is nothing"]),
+        (ONE | {f"{OWN}PRIVATE_KEY": (PEM,)}, [f"Correct {OWN}PRIVATE_KEY: It is not a text."]),
+        (many(private_key=5), [f'Correct {OWN}INTEGRATIONS["acme"]["private_key"]: It is not a text.']),
         ({f"{OWN}INTEGRATIONS": ["acme"]}, [f"Correct {OWN}INTEGRATIONS: "]),
         (ONE_BY_OAUTH2, [f"Add {BACKENDS[1]} to AUTHENTICATION_BACKENDS,"]),
     ],
@@ -144,6 +147,11 @@ def test_dotted_paths_are_not_followed_while_modules_are_loading():
 def test_a_name_that_nothing_reads_goes_to_the_log(caplog):
     refuse_missing_settings(ONE | {f"{OWN}QQQQ": 1}, BACKENDS[:1])
     assert f"Nothing reads {OWN}QQQQ;" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["PRIVATE_KEY", "INTEGRATIONS", "SECRET"])
+def test_a_backend_that_is_called_otherwise_has_its_own_settings(name):
+    assert told(ONE | {f"{OWN}ACME_{name}": "x"}) == []
 
 
 @pytest.mark.parametrize("start", [BitbucketServer, configure])
