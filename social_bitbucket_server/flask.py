@@ -451,7 +451,7 @@ _PAGE = """\
 <title>Log in with Bitbucket</title>
 <main>
 <h1>Log in with Bitbucket</h1>
-<p>You log in with your account there. This application never sees your password.</p>
+<p>You log in with your Bitbucket account. This application never sees your password.</p>
 {{ button }}
 </main>
 </html>"""
