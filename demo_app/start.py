@@ -31,7 +31,8 @@ def find() -> ResponseReturnValue:
         slug = database.session.scalar(known)
         if slug is not None:
             return redirect(url_for("organization.login", slug=slug), 303)
-        form.slug.errors = ["There is no organization with this address. Ask a colleague for your login link."]
+        advice = "Enter only the middle of your login link, or ask a colleague for the link and open it."
+        form.slug.errors = [f"There is no organization with this address. {advice}"]
     return render_template("start/home.html", form=form), 422
 
 
