@@ -35,8 +35,6 @@ __all__ = [
     "Who",
     "http_status",
     "problem_to_show",
-    "reference_of",
-    "setting_to_show",
     "when_to_try_again",
 ]
 

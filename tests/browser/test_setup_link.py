@@ -23,7 +23,7 @@ def test_the_bitbucket_admin_pastes_and_tests_and_the_owner_sees_it_and_revokes_
     worksheet = Worksheet(admin)
     sandbox.link(consumer_key=worksheet["Consumer Key"], public_key=worksheet["Public Key"])
     shown = run_test(admin)
-    assert shown.count("passed") == 6
+    assert shown.count("passed") == 7
     expect(admin.get_by_role("main")).to_contain_text("your part is done")
 
     page.get_by_role("link", name="Back to Bitbucket").click()

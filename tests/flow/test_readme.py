@@ -81,7 +81,9 @@ def test_denying_shows_a_page_and_logs_nobody_in(browser, bitbucket_sandbox):
 
 
 def test_a_login_never_begins_by_get(browser, bitbucket_sandbox):
-    assert browser.get("/login/bitbucket-server/").status_code == 405
+    page = browser.get("/login/bitbucket-server/")
+    assert page.status_code == 200
+    assert '<form method="post"' in page.text
     assert not list(bitbucket_sandbox.requests)
 
 

@@ -151,8 +151,12 @@ def test_no_log_at_any_level_holds_a_secret(world):
 FORGETTING = opaque(print).__code__
 """It lets go of its arguments before an error leaves it."""
 HIDING = {transport.send.__code__, FORGETTING}
-BEFORE_THE_LOGIN = str(Path(social_bitbucket_server.__file__).parent / "django" / "middleware.py")
-"""It looks at every request there is, as Django itself does and shows it."""
+BEFORE_THE_LOGIN = {
+    str(Path(social_bitbucket_server.__file__).parent / "django" / "middleware.py"),
+    str(Path(social_bitbucket_server.__file__).parent / "hosts.py"),
+    str(Path(demo_app.__file__).parent / "security_headers.py"),
+}
+"""They look at every request there is, as Django and Flask themselves do and show it."""
 WATCHED = tuple(str(Path(package.__file__).parent) for package in (demo_app, social_bitbucket_server, social_core))
 
 
@@ -183,7 +187,7 @@ class Watching:
 
     def _trace(self, frame: FrameType, _event: str, _argument: Any) -> Any:
         code = frame.f_code
-        is_watched = code.co_filename.startswith(WATCHED) and code.co_filename != BEFORE_THE_LOGIN
+        is_watched = code.co_filename.startswith(WATCHED) and code.co_filename not in BEFORE_THE_LOGIN
         if not is_watched or code is FORGETTING or _is_hidden(frame):
             return None
         self.functions.add(frame.f_code.co_qualname)

@@ -26,6 +26,7 @@ from social_bitbucket_server.problems import (
     Who,
     http_status,
     problem_to_show,
+    when_to_try_again,
 )
 from social_bitbucket_server.secret import Secret
 from social_bitbucket_server.server_url import (
@@ -144,4 +145,5 @@ def token_of(integration: Integration, request_token: str, verifier: str) -> Acc
 
 def describe(error: SocialAuthBaseException) -> str:
     problem = problem_to_show(error)
-    return f"{http_status(error)} {problem.title if problem else error} (begun {LIFETIME} ago at most)"
+    title = problem.title if problem else error
+    return f"{http_status(error)} {when_to_try_again(error)} {title} (begun {LIFETIME} ago at most)"
