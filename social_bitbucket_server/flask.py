@@ -261,13 +261,13 @@ def _person() -> Any:
 def check_csrf() -> None:
     """Refuse a request whose form field ``csrf_token`` is not this session's, and one that came from another site as
     its browser says. Raises ``SocialAuthBaseException``."""
-    refusal = BitbucketServerError("form_expired", parameter="csrf_token").as_social_error(None, "begin")
+    refusal = BitbucketServerError("form_expired", parameter="csrf_token")
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
-        raise refusal
+        raise refusal.as_social_error(None, "begin")
     try:
         validate_csrf(request.form.get("csrf_token"))
     except ValidationError as error:
-        raise refusal from error
+        raise refusal.as_social_error(None, "begin") from error
 
 
 def _backend(callback_path: str, name: str) -> LoginBackend[Response, Any]:

@@ -59,8 +59,9 @@ def test_the_readme_has_thirty_lines():
     assert len([line for line in readme_source().splitlines() if line.strip()]) <= 30
 
 
-def test_a_person_logs_in(browser, bitbucket_sandbox):
+def test_a_person_logs_in(browser, bitbucket_sandbox, caplog):
     answer = log_in(browser, bitbucket_sandbox)
+    assert "login failed" not in caplog.text
     assert answer.status_code == 303
     assert answer.location == "/"
     assert "Hello jane" in browser.get("/").text
