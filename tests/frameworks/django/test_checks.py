@@ -212,7 +212,7 @@ def test_one_server_needs_neither_origin_nor_key_ring():
 
 
 def test_the_callback_of_one_server_must_be_no_single_transaction(monkeypatch):
-    one_server = ONE_SERVER
+    one_server = dict(ONE_SERVER)
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     assert found() == found(**one_server) == {}
     one_server["MIDDLEWARE"] = [*MIDDLEWARE, "social_django.middleware.SocialAuthExceptionMiddleware"]
