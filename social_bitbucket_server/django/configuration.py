@@ -98,17 +98,20 @@ def base_url_rules() -> BaseURLRules:
     )
 
 
-def address_policy(slug: str) -> AddressPolicy:
-    """Which addresses the server of the integration *slug* may have. Raises ``ValueError`` that names a wrong one."""
+def address_policy(integration_id: str) -> AddressPolicy:
+    """Which addresses the server of the integration may have. Raises ``ValueError`` that names a wrong one."""
     networks = private_networks()
     return AddressPolicy(
-        private_networks=tuple(ip_network(text) for text in (*networks.get(slug, ()), *networks.get("*", ()))),
+        private_networks=tuple(
+            ip_network(text) for text in (*networks.get(integration_id, ()), *networks.get("*", ()))
+        ),
         test_addresses=frozenset(ip_address(text) for text in setting("TEST_ADDRESSES") or ()),
     )
 
 
 def private_networks() -> Mapping[str, Any]:
-    """The private networks that the operator allows, by an integration's slug, with ``*`` for all."""
+    """The private networks that the operator allows, by an integration's id, with ``*`` for all. A login link may be
+    given again."""
     networks: Mapping[str, Any] = setting("PRIVATE_NETWORKS") or {}
     return networks
 

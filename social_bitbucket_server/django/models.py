@@ -176,7 +176,7 @@ class AbstractIntegration(models.Model):
 
     def address_policy(self) -> AddressPolicy:
         """Which addresses the server may have. Override it where organizations have networks of their own."""
-        return configuration.address_policy(self.slug)
+        return configuration.address_policy(str(self.pk))
 
     def shares_limits_of(self) -> str:
         """The organization with whose other integrations this one shares the limits on waiting threads. Override it

@@ -133,7 +133,7 @@ class DjangoWorld(World):
             return "\n".join(found.msg for found in check_settings())
 
     def refusal_of_private_network(self, network: str) -> str:
-        return self.refusal(**{f"{OWN}PRIVATE_NETWORKS": {"a": ["10.0.0.0/8", network]}})
+        return self.refusal(**{f"{OWN}PRIVATE_NETWORKS": {"0" * 24: ["10.0.0.0/8", network]}})
 
     def wait_for_servers(self, seconds: float) -> None:
         self._set(REQUESTS_TIMEOUT=seconds)
@@ -181,7 +181,8 @@ class DjangoWorld(World):
         return False
 
     def allow_private_networks(self, **networks: str) -> None:
-        self._set(PRIVATE_NETWORKS={slug: [network] for slug, network in networks.items()})
+        ids = {place.slug: place.integration_id for place in (self.a, self.b)}
+        self._set(PRIVATE_NETWORKS={ids[slug]: [network] for slug, network in networks.items()})
 
     def find(self, place: Place) -> library.Integration:
         found = integrations.find(place.integration_id)

@@ -13,8 +13,8 @@ from django.test import override_settings
 from social_django.models import Nonce, UserSocialAuth
 
 from social_bitbucket_server.client import Client as BitbucketClient
-from social_bitbucket_server.django import configuration, integrations, strategy
-from social_bitbucket_server.django.models import Event, KeyPair
+from social_bitbucket_server.django import integrations, strategy
+from social_bitbucket_server.django.models import Event, Integration, KeyPair
 from social_bitbucket_server.key_ring import KeyRing
 from tests.frameworks.django.conftest import (
     PASSWORD,
@@ -399,13 +399,15 @@ def test_a_server_at_an_address_that_is_not_allowed_any_more_is_not_asked(visito
     assert not bitbucket_sandbox.requests.to("/request-token")
 
 
-def test_private_networks_are_allowed_by_login_link():
-    with override_settings(**{f"{OWN}PRIVATE_NETWORKS": {"acme": ["10.20.0.0/16"], "*": ["192.168.7.0/24"]}}):
-        acme, globex = configuration.address_policy("acme"), configuration.address_policy("globex")
+def test_private_networks_are_allowed_to_an_id_and_not_to_a_login_link():
+    acme_record, globex_record = Integration(slug="acme"), Integration(slug="globex")
+    networks = {acme_record.pk: ["10.20.0.0/16"], "globex": ["10.20.0.0/16"], "*": ["192.168.7.0/24"]}
+    with override_settings(**{f"{OWN}PRIVATE_NETWORKS": networks}):
+        acme, globex = acme_record.address_policy(), globex_record.address_policy()
     assert acme.permits(ip_address("10.20.1.5"))
     assert not globex.permits(ip_address("10.20.1.5"))
     assert globex.permits(ip_address("192.168.7.1"))
-    assert not configuration.address_policy("acme").permits(ip_address("10.20.1.5"))
+    assert not acme_record.address_policy().permits(ip_address("10.20.1.5"))
 
 
 def test_nothing_secret_is_in_the_log_or_in_the_events(visitor, acme, bitbucket_sandbox, caplog):
