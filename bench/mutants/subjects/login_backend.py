@@ -101,10 +101,10 @@ _MUTANTS = (
         "if verifier == DENIED:",
     ),
     Mutant(
-        "the state that the browser carries is the code verifier, too",
+        "the state that the browser carries is the seed of the code verifier, too",
         _BACKENDS,
-        "state, code_verifier = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(32))",
-        "state = code_verifier = Secret(secrets.token_urlsafe(32))",
+        "state, seed = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(32))",
+        "state = seed = Secret(secrets.token_urlsafe(32))",
     ),
     Mutant(
         "conditions on who may log in replace the configured scope",
