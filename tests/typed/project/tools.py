@@ -18,7 +18,7 @@ from social_bitbucket_server.integration import Credentials, Integration, OAuth2
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey, PublicKey, new_consumer_key
 from social_bitbucket_server.link_script import link_script
-from social_bitbucket_server.pending import LIFETIME
+from social_bitbucket_server.pending import LIFETIME, session_key
 from social_bitbucket_server.problems import (
     PROBLEMS,
     BitbucketServerError,
@@ -141,6 +141,10 @@ def test_it(integration: Integration, callback: str) -> str:
 
 def token_of(integration: Integration, request_token: str, verifier: str) -> AccessToken:
     return Client(integration).access_token(request_token, verifier)
+
+
+def logins_under_way(session: dict[str, list[str]]) -> list[str]:
+    return session.get(session_key("bitbucket-server"), [])
 
 
 def describe(error: SocialAuthBaseException) -> str:
