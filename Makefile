@@ -2,11 +2,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_VENV := .venv-demo
+CORE_6_VENV := .venv-core-6
 
 # In parallel. At the end, a worker without tests takes some of another one's.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: FORCE demo test test-fast screenshots fuzz bench load mutants lint clean
+.PHONY: FORCE demo test test-fast test-core-6 screenshots fuzz bench load mutants lint clean
 
 # Its own environment holds only what the demo imports. A port that is taken is reported before anything is installed.
 demo:
@@ -22,6 +23,13 @@ test: $(VENV)/.installed
 # What needs no socket, program, browser or database server.
 test-fast: $(VENV)/.installed
 	FUZZ_EXAMPLES=100 $(PYTEST) -m fast $(PYTEST_ARGS)
+
+# Logins in Django, in Flask and in the examples with the oldest social-auth that is supported.
+test-core-6:
+	@$(PYTHON) -I .ci/suitable_python.py
+	@$(PYTHON) -I .ci/environment.py $(CORE_6_VENV) test
+	@$(CORE_6_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "social-auth-core==6.1.*" "social-auth-app-django==7.1.*"
+	$(CORE_6_VENV)/bin/python -m pytest -n auto --dist worksteal tests/frameworks tests/examples tests/flow/test_many_integrations.py tests/flow/test_oauth2_login.py $(PYTEST_ARGS)
 
 # The pages in docs/upgrade-to-oauth2.md, taken from the running demo application and its sandbox.
 screenshots: $(VENV)/.installed
@@ -68,4 +76,4 @@ docs/problems.md: $(wildcard social_bitbucket_server/problems/*.py) $(VENV)/.ins
 	$(BIN)/social-bitbucket-server explain --markdown > $@
 
 clean:
-	rm -rf $(VENV) $(DEMO_VENV) build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(DEMO_VENV) $(CORE_6_VENV) build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

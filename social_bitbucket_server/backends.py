@@ -7,9 +7,6 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Never
 
-from social_core.backends.base import ResponseT_co
-from social_core.backends.bitbucket_datacenter import BitbucketDataCenterOAuth2
-from social_core.backends.oauth import BaseOAuth1
 from social_core.utils import module_member
 
 from .bulkhead import BEGIN, Budget
@@ -19,6 +16,7 @@ from .configuration import (
     single_integration,
     single_oauth2_integration,
 )
+from .core_6 import BaseOAuth1, BitbucketDataCenterOAuth2, ResponseT_co
 from .integration import Integration, OAuth2Integration
 from .login_backend import AnswerT, LoginBackend
 from .pending import code_verifier

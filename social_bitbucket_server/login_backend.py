@@ -15,8 +15,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit
 
-from social_core.backends.base import ResponseT_co
-from social_core.backends.oauth import OAuthAuth
 from social_core.exceptions import AuthConfigurationError, ErrorStage, SocialAuthBaseException
 from social_core.utils import setting_name, setting_url, user_is_active, user_is_authenticated
 
@@ -24,6 +22,7 @@ from .admission import Admission
 from .bulkhead import CALLBACK, WHOLE, Budget, Limits, Share, bulkhead_of
 from .checks import refuse_unsafe_login
 from .configuration import SINGLE_INTEGRATION_ID, base_url, callback_origin, setting_of_field
+from .core_6 import OAuthAuth, ResponseT_co
 from .integration import AnyIntegration
 from .new_accounts import is_named_by_email
 from .pending import LONGEST_PERSON, PendingLogin, PendingLogins

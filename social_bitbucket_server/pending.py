@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 
 from social_core.exceptions import AuthConfigurationError
 
+from .core_6 import nonces_of
 from .problems import BitbucketServerError
 from .secret import Secret
 
@@ -124,7 +125,7 @@ class PendingLogins:
 
     def __init__(self, strategy: BaseStrategy[object], backend: str = "bitbucket-server") -> None:
         self._strategy = strategy
-        self._nonces = strategy.storage.nonce
+        self._nonces = nonces_of(strategy.storage)
         self._session_key = session_key(backend)
 
     def begin(

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from social_core.actions import do_auth, do_complete
-from social_core.strategy import BaseStrategy
 from social_core.utils import setting_name
 
 from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from .checks import UnsafeConfigurationError, refuse_unsafe_settings, warn_of_missing_names
 from .configuration import callback_origin, configured_backend
+from .core_6 import BaseStrategy
 from .pending import LONGEST_NEXT
 from .problems import BitbucketServerError
 from .secret import Secret, opaque, plain

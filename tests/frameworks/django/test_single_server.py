@@ -18,6 +18,7 @@ from django.test import Client, override_settings
 from social_core.exceptions import AuthConfigurationError
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_django.models import UserSocialAuth
+from social_django.utils import load_backend, load_strategy
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.django.models import Event
@@ -132,6 +133,15 @@ def test_what_social_core_refuses_has_a_page_of_its_own(person, single, lists, s
     assert page.status_code == status
     assert PROBLEMS[problem].title in unescape(page.content.decode())
     assert not get_user_model().objects.exists()
+
+
+def test_whoever_has_no_address_is_on_no_list_of_addresses(single):
+    for name, entry in (("DOMAINS", "company.example"), ("EMAILS", "joe@company.example")):
+        with override_settings(**{f"SOCIAL_AUTH_WHITELISTED_{name}": [entry]}):
+            backend = load_backend(load_strategy(), BitbucketServerOAuth1.name, None)
+            assert backend.auth_allowed({}, {"email": "joe@company.example"})
+            assert not backend.auth_allowed({}, {"email": ""}), name
+            assert not backend.auth_allowed({}, {}), name
 
 
 def test_a_login_declined_elsewhere_is_none_of_our_pages(settings_with_github):
