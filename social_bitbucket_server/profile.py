@@ -104,6 +104,12 @@ class _NotingIds:
         self._ids.update(answer.headers.getlist("X-AUSERID"))
         return answer
 
+    def named_by_number(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return those of *records* whose number an answer named; all of them where no answer named one."""
+        if not self._ids:
+            return records
+        return [record for record in records if type(record.get("id")) is int and str(record["id"]) in self._ids]
+
     def refuse_another(self, user_id: object) -> None:
         """Raise ``identity_of_another`` unless every answer that named a person named *user_id*."""
         if type(user_id) is int and not self._ids <= {str(user_id)}:
@@ -148,9 +154,12 @@ def _user_name(name: str) -> str:
     return name
 
 
-def _record(client: AskingClient, access_token: AccessToken, names: list[str]) -> Mapping[str, Any]:
-    """Return the one user record that fits the name, which can be read as each of *names*."""
+def _record(client: _NotingIds, access_token: AccessToken, names: list[str]) -> Mapping[str, Any]:
+    """Return the one user record that fits the name, which can be read as each of *names*. Of several, the number
+    decides: nobody is kept out by a colleague who is called almost the same."""
     records = [record for name in names for record in _records(client, access_token, name)]
+    if len(records) > 1:
+        records = client.named_by_number(records)
     if len(records) != 1:
         raise _not_found(f"{len(records) or 'No'} users have this name.")
     return records[0]

@@ -227,6 +227,24 @@ def test_a_name_that_two_people_have_in_different_encodings_is_nobodys(problem, 
     assert problem() == ("user_not_found", "name")
 
 
+@row(119)
+@pytest.mark.parametrize(("number", "name"), [("42", "jane doe"), ("43", "jane+doe")])
+def test_of_two_people_with_one_name_in_different_encodings_the_number_decides(fetch, server, number, name):
+    headers = [JSON, ("X-AUSERNAME", "jane+doe"), ("X-AUSERID", number)]
+    server.scripts[PROPERTIES] = Reply("{}", headers=headers)
+    knows(server, JANE | {"name": "jane doe", "id": 42})
+    knows(server, JANE | {"name": "jane+doe", "id": 43})
+    assert (fetch().id, fetch().name) == (int(number), name)
+
+
+@row(119)
+def test_of_two_people_whose_number_is_another_neither_is_taken(problem, server):
+    server.scripts[PROPERTIES] = Reply("{}", headers=[JSON, ("X-AUSERNAME", "jane+doe"), ("X-AUSERID", "44")])
+    knows(server, JANE | {"name": "jane doe", "id": 42})
+    knows(server, JANE | {"name": "jane+doe", "id": 43})
+    assert problem() == ("user_not_found", "name")
+
+
 @row(14)
 def test_a_name_whose_other_reading_may_be_somebodys_is_nobodys(problem, server):
     is_named(server, "jane+doe")
