@@ -64,12 +64,11 @@ def create_user(
     Raises the social errors of ``email_missing``, before anything is made, and ``account_refused``.
     """
     users = strategy.storage.user
-    if user is None and not details.get("email") and new_accounts.needs_email(users):
+    fitting = _fitting(strategy, details, backend)  # without an e-mail address that is too long
+    if user is None and not fitting.get("email") and new_accounts.needs_email(users):
         raise BitbucketServerError("email_missing", claim="email").as_social_error(backend, "pipeline")
     try:
-        made: dict[str, Any] | None = core_steps.create_user(
-            strategy, _fitting(strategy, details, backend), backend, user, *args, **kwargs
-        )
+        made: dict[str, Any] | None = core_steps.create_user(strategy, fitting, backend, user, *args, **kwargs)
     except SocialAuthBaseException:
         raise
     except Exception as error:

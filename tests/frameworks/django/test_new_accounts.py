@@ -108,6 +108,13 @@ def test_nobody_without_an_email_address_gets_an_account_that_is_named_by_it(per
     assert not get_user_model().objects.exists()
 
 
+def test_an_email_address_that_is_too_long_is_none_for_an_account_that_is_named_by_it(person, single, monkeypatch):
+    monkeypatch.setattr(get_user_model(), "USERNAME_FIELD", "email")
+    monkeypatch.setattr(get_user_model()._meta.get_field("email"), "max_length", 5)
+    assert_page_says(person.come_back(single), "email_missing")
+    assert not get_user_model().objects.exists()
+
+
 def test_who_has_an_account_already_may_lose_their_email_address(person, single, monkeypatch):
     person.come_back(single)
     monkeypatch.setattr(get_user_model()._meta.get_field("email"), "blank", False)
