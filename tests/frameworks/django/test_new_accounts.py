@@ -173,8 +173,8 @@ def test_who_loses_the_race_for_a_user_name_gets_another_one(person, single, mon
     refusals = iter([IntegrityError("UNIQUE constraint failed: auth_user.username")])
 
     def create_late(cls, *arguments, **fields):
-        for refusal in refusals:
-            raise refusal
+        for refusal in refusals:  # as social_django's own storage translates it
+            raise AuthAssociationError(code="username_in_use", stage="pipeline") from refusal
         return create(cls, *arguments, **fields)
 
     def has_lost_to_another(backend, error, uid):
