@@ -48,14 +48,14 @@ _MUTANTS = (
     Mutant(
         "a project counts as seen when the answer is about another one",
         _MEMBERSHIP,
-        'return isinstance(found, str) and found.casefold() == name.rpartition("/")[2].casefold()',
+        "return isinstance(found, str) and found.casefold() == name.casefold()",
         "return isinstance(found, str)",
     ),
     Mutant(
         "the key of a project is compared with its capitals",
         _MEMBERSHIP,
-        'found.casefold() == name.rpartition("/")[2].casefold()',
-        'found == name.rpartition("/")[2]',
+        "found.casefold() == name.casefold()",
+        "found == name",
     ),
     Mutant(
         "a project that the person may not see ends the login with an error",

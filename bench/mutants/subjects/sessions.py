@@ -16,8 +16,8 @@ _MUTANTS = (
     Mutant(
         "the session goes on after a login with what it held before",
         _FLASK,
-        "    else:\n        session.clear()\n    flask_login",
-        "    flask_login",
+        "        session.clear()\n        session.update(others)",
+        "        session.update(others)",
     ),
     Mutant(
         "asking for the headers of a callback uses the login up",
@@ -29,7 +29,7 @@ _MUTANTS = (
         "a form that another site sent begins a login",
         _FLASK,
         """    if request.headers.get("Sec-Fetch-Site") == "cross-site":
-        raise refusal
+        raise refusal.as_social_error(None, "begin")
 """,
         "",
     ),
@@ -63,18 +63,17 @@ _MUTANTS = (
         "a login goes where an abandoned one was meant to go",
         _FLASK,
         """    session.pop("next", None)
-    return do_auth(backend)
-""",
-        """    return do_auth(backend)
-""",
+    return do_auth(backend, user""",
+        """    return do_auth(backend, user""",
     ),
     Mutant(
         "an application that is found unsafe answers the second request",
         _FLASK,
-        """            _refuse_unsafe_application(app)
-            unchecked.clear()
+        """        if unchecked:
+            _refuse_unsafe_application(app)
 """,
-        """            unchecked.clear()
+        """        if unchecked:
+            unchecked.clear()
             _refuse_unsafe_application(app)
 """,
     ),

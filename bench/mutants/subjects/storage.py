@@ -39,10 +39,12 @@ _MUTANTS = (
     Mutant(
         "every user that cannot be saved is said to have a user name in use",
         _SQLALCHEMY,
-        """                if not any(cls.user_exists(**values) for values in _unique_values(user)):
+        """                if taken is None:
                     raise
+                raise _conflict(taken) from error
 """,
-        "",
+        """                raise _conflict(taken or {"username": ""}) from error
+""",
     ),
     Mutant(
         "a nonce that was used is forgotten when the request fails",
