@@ -359,7 +359,8 @@ def _text_of(fields: Mapping[str, Any], name: str) -> Secret:
             return Secret(pasted.plain(file.read(_LARGEST_FILE)))
     except (OSError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "No file can have such a name"
-        raise BitbucketServerError("setting_invalid", f"{path}: {reason}.", parameter=f"{name}_file") from error
+        shown = path_to_show(path)
+        raise BitbucketServerError("setting_invalid", f"{shown}: {reason}.", parameter=f"{name}_file") from None
 
 
 @lru_cache(maxsize=64)

@@ -239,6 +239,13 @@ def test_a_file_that_cannot_be_read_is_told(fields, path):
     assert (refused.code, refused.parameter) == ("setting_invalid", "client_key_file")
 
 
+def test_a_key_in_the_place_of_its_path_is_not_shown(fields, given):
+    refused = problem(integration_from_fields, "a", fields | {"client_key_file": given.client_key})
+    assert (refused.code, refused.parameter) == ("setting_invalid", "client_key_file")
+    assert given.client_key.splitlines()[1] not in str(refused)
+    assert refused.__cause__ is None
+
+
 def test_text_that_organizations_enter_is_never_a_path(fields, given, tmp_path):
     path = tmp_path / "client.pem"
     path.write_text(given.client_certificate + given.client_key)
