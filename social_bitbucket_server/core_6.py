@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from social_core.backends import base, bitbucket_datacenter, oauth
 from social_core.storage import NonceMixin
-from social_core.strategy import BaseStrategy as _BaseStrategy
 
 if TYPE_CHECKING:
     from social_core.storage import BaseStorage
+    from social_core.strategy import BaseStrategy as BaseStrategy
 
 if TYPE_CHECKING or hasattr(base, "ResponseT_co"):
     from social_core.backends.base import ResponseT_co as ResponseT_co
     from social_core.backends.bitbucket_datacenter import BitbucketDataCenterOAuth2 as BitbucketDataCenterOAuth2
     from social_core.backends.oauth import BaseOAuth1 as BaseOAuth1
     from social_core.backends.oauth import OAuthAuth as OAuthAuth
-    from social_core.strategy import BaseStrategy as BaseStrategy
 else:
     ResponseT_co = TypeVar("ResponseT_co", covariant=True)
 
@@ -52,8 +51,16 @@ else:
     class BitbucketDataCenterOAuth2(bitbucket_datacenter.BitbucketDataCenterOAuth2, _Generic):
         pass
 
-    class BaseStrategy(_BaseStrategy, _Generic):
-        pass
+
+def __getattr__(name: str) -> Any:
+    # With core's strategy comes cryptography, which a process needs that logs people in.
+    if name != "BaseStrategy":
+        raise AttributeError(name)
+    from social_core.strategy import BaseStrategy as CoresStrategy
+
+    if hasattr(base, "ResponseT_co"):
+        return CoresStrategy
+    return globals().setdefault(name, type(name, (CoresStrategy, _Generic), {}))
 
 
 def nonces_of(storage: type[BaseStorage]) -> Any:
