@@ -13,6 +13,7 @@ from social_bitbucket_server.__main__ import main
 from social_bitbucket_server.checkup import Stage
 from social_bitbucket_server.commands import report
 from social_bitbucket_server.commands.report import FIRST_STATUS
+from social_bitbucket_server.sandbox import Sandbox
 
 
 @pytest.fixture
@@ -21,6 +22,12 @@ def key_file(tmp_path, private_key):
     path.write_text(private_key.pem())
     path.chmod(stat.S_IRUSR | stat.S_IWUSR)
     return path
+
+
+@pytest.fixture
+def bitbucket_sandbox():
+    with Sandbox(context="/bitbucket", names=["bitbucket.example"]) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from social_bitbucket_server.checkup import Outcome, Stage, check_up
 from social_bitbucket_server.client import Client
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.server_url import BaseURLRules, ConnectTo, ServerURL
 from social_bitbucket_server.transport import Answer
 from tests.scripted_server import Reply
@@ -44,6 +45,12 @@ def failure(results):
 
 def outcome(results, stage):
     return next(result.outcome for result in results if result.stage is stage)
+
+
+@pytest.fixture
+def bitbucket_sandbox():
+    with Sandbox(context="/bitbucket", names=["bitbucket.example"]) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture

@@ -158,6 +158,9 @@ def test_each_refusal_of_the_administrators_login_has_its_reason(server, options
         private_key_file=options[options.index("--private-key-file") + 1],
         ca_file=None,
         allow_http=False,
+        connect_to=None,
+        client_certificate=None,
+        client_key=None,
     )
     with pytest.raises(BitbucketServerError) as caught:
         ApplicationLinks(integration_of(arguments)(), authorization).find(APPLICATION_URL)

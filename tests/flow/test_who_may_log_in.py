@@ -132,10 +132,8 @@ def test_what_an_integration_says_counts_instead_of_the_settings(make):
 
 
 def test_a_setting_that_cannot_be_used_keeps_the_login_from_beginning(make):
-    application = make({"ALLOW_GROUPS": "developers"})
     with pytest.raises(UnsafeConfigurationError, match="ALLOW_GROUPS is a list of texts"):
-        Browser(application.host).open("/")
-    assert not [record for record in application.sandbox.requests if "token" in record.path]
+        make({"ALLOW_GROUPS": "developers"})
 
 
 def test_a_token_for_public_repositories_shows_no_others(make, sandbox):
