@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from social_core.storage import BaseStorage
     from social_core.strategy import BaseStrategy as BaseStrategy
 
+
+class _Generic:
+    """A class that takes the type of the framework's responses as a parameter, and does nothing with it."""
+
+    def __class_getitem__(cls, _response: object) -> type:
+        return cls
+
+
 if TYPE_CHECKING or hasattr(base, "ResponseT_co"):
     from social_core.backends.base import ResponseT_co as ResponseT_co
     from social_core.backends.bitbucket_datacenter import BitbucketDataCenterOAuth2 as BitbucketDataCenterOAuth2
@@ -21,12 +29,6 @@ if TYPE_CHECKING or hasattr(base, "ResponseT_co"):
     from social_core.backends.oauth import OAuthAuth as OAuthAuth
 else:
     ResponseT_co = TypeVar("ResponseT_co", covariant=True)
-
-    class _Generic:
-        """A class that takes the type of the framework's responses as a parameter, and does nothing with it."""
-
-        def __class_getitem__(cls, _response: object) -> type:
-            return cls
 
     class OAuthAuth(oauth.OAuthAuth, _Generic):
         def authenticate(self, *args: Any, **kwargs: Any) -> Any:
