@@ -11,12 +11,11 @@ from functools import partial
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
-from social_core.utils import setting_name
-
 from .bulkhead import Limits
 from .configuration import base_url, callback_origin
 from .integration import Integration, OAuth2Integration
 from .problems import BitbucketServerError
+from .setting_names import SettingsOf
 
 if TYPE_CHECKING:
     from social_core.backends.base import BaseAuth
@@ -25,36 +24,12 @@ __all__ = ["UnsafeConfigurationError", "refuse_unsafe_settings", "unsafe_setting
 
 _LOG = logging.getLogger(__name__)
 _BACKENDS = ("bitbucket-server", "bitbucket-server-oauth2")
+_SERVERS = ("URL", "INTEGRATIONS")
 
 
 class UnsafeConfigurationError(RuntimeError):
     """The application must not start: its settings are unsafe, or no login could work with them. The message is for
     whoever configures it, and names the settings."""
-
-
-class _Settings:
-    """Looks settings up as social-core does: for *backend*, for all, and without prefix."""
-
-    def __init__(self, settings: Mapping[str, Any], backend: str) -> None:
-        self._settings = settings
-        self.prefix = setting_name(backend)
-
-    def name(self, name: str) -> str:
-        """The full name under which the setting *name* is set, or the backend's own."""
-        names = (f"{self.prefix}_{name}", setting_name(name), name)
-        return next((full for full in names if full in self._settings), names[0])
-
-    def own_name(self, name: str) -> str:
-        """The full name that sets *name* for this backend alone. What other backends share stays as it is then."""
-        return f"{self.prefix}_{name}"
-
-    @property
-    def has_server(self) -> bool:
-        """Whether the backend has a server of its own."""
-        return any(self._settings.get(self.own_name(name)) for name in ("URL", "INTEGRATIONS"))
-
-    def __getitem__(self, name: str) -> Any:
-        return self._settings.get(self.name(name))
 
 
 def refuse_unsafe_settings(settings: Mapping[str, Any]) -> None:
@@ -114,7 +89,7 @@ def refuse_unsafe_login(backend: BaseAuth[Any]) -> None:
 
     The sentence goes to the log. Raises ``setting_invalid``.
     """
-    settings = _Settings(_SettingsOfStrategy(backend), backend.name)
+    settings = SettingsOf(backend.name, _SettingsOfStrategy(backend))
     if _safe.are(settings):
         return
     for check in _CHECKS:
@@ -136,12 +111,12 @@ class _SafeSettings:
     def __init__(self) -> None:
         self._values: dict[str, tuple[Any, ...]] = {}
 
-    def are(self, settings: _Settings) -> bool:
+    def are(self, settings: SettingsOf) -> bool:
         """Whether these are the same."""
         known = self._values.get(settings.prefix, ())
         return bool(known) and all(map(is_, known, map(settings.__getitem__, self._NAMES)))
 
-    def keep(self, settings: _Settings) -> None:
+    def keep(self, settings: SettingsOf) -> None:
         """Remember these instead."""
         self._values[settings.prefix] = tuple(map(settings.__getitem__, self._NAMES))
 
@@ -168,13 +143,13 @@ class _SettingsOfStrategy(Mapping[str, Any]):
         raise TypeError("A strategy cannot count its settings.")
 
 
-def _configured(settings: Mapping[str, Any]) -> Iterator[_Settings]:
+def _configured(settings: Mapping[str, Any]) -> Iterator[SettingsOf]:
     """Yield the settings of each backend that has a server; OAuth 1's if none has, because code may look servers up."""
-    backends = [_Settings(settings, backend) for backend in _BACKENDS]
-    yield from [backend for backend in backends if backend.has_server] or backends[:1]
+    backends = [SettingsOf(backend, settings) for backend in _BACKENDS]
+    yield from [backend for backend in backends if backend.has_own(*_SERVERS)] or backends[:1]
 
 
-def _association_by_email(settings: _Settings) -> None:
+def _association_by_email(settings: SettingsOf) -> None:
     steps = list(settings["PIPELINE"] or ())
     safe = [step for step in steps if _function_of(step) != "associate_by_email"]
     if safe == steps:
@@ -194,7 +169,7 @@ def _function_of(step: Any) -> str:
     return path.rpartition(".")[2]
 
 
-def _certificates_unchecked(settings: _Settings) -> None:
+def _certificates_unchecked(settings: SettingsOf) -> None:
     if settings["VERIFY_SSL"] is False:
         raise UnsafeConfigurationError(
             f"Set {settings.own_name('VERIFY_SSL')} to True, or to the path of the CA certificate that issued the "
@@ -210,7 +185,7 @@ def _certificates_unchecked(settings: _Settings) -> None:
                 )
 
 
-def _namespace_of_several_servers(settings: _Settings) -> None:
+def _namespace_of_several_servers(settings: SettingsOf) -> None:
     integrations = settings["INTEGRATIONS"]
     known: dict[str, tuple[str, str]] = {}
     for integration_id, found in integrations.items() if isinstance(integrations, Mapping) else ():
@@ -226,7 +201,7 @@ def _namespace_of_several_servers(settings: _Settings) -> None:
             )
 
 
-def _names_that_differ_in_case_alone(settings: _Settings) -> None:
+def _names_that_differ_in_case_alone(settings: SettingsOf) -> None:
     integrations = settings["INTEGRATIONS"]
     known: dict[tuple[str, str], tuple[str, str]] = {}
     for key, found in integrations.items() if isinstance(integrations, Mapping) else ():
@@ -254,7 +229,7 @@ def _identity_space(integration_id: str, found: Any) -> tuple[str, str] | None:
         return None
 
 
-def _redirects_anywhere(settings: _Settings) -> None:
+def _redirects_anywhere(settings: SettingsOf) -> None:
     if settings["SANITIZE_REDIRECTS"] is False:
         raise UnsafeConfigurationError(
             f"Set {settings.own_name('SANITIZE_REDIRECTS')} to True, because without the check a login link can "
@@ -262,7 +237,7 @@ def _redirects_anywhere(settings: _Settings) -> None:
         )
 
 
-def _callback_by_host_header(settings: _Settings) -> None:
+def _callback_by_host_header(settings: SettingsOf) -> None:
     if settings["INTEGRATIONS"] and not settings["CALLBACK_ORIGIN"]:
         raise UnsafeConfigurationError(
             f"Set {settings.own_name('CALLBACK_ORIGIN')} to the scheme and host of this application, such as "
@@ -277,7 +252,7 @@ def _callback_by_host_header(settings: _Settings) -> None:
             ) from error
 
 
-def _https_contradicted(settings: _Settings) -> None:
+def _https_contradicted(settings: SettingsOf) -> None:
     if settings["REDIRECT_IS_HTTPS"] and str(settings["CALLBACK_ORIGIN"]).startswith("http:"):
         raise UnsafeConfigurationError(
             f"Begin {settings.name('CALLBACK_ORIGIN')} with https://, or set {settings.own_name('REDIRECT_IS_HTTPS')} "
@@ -285,7 +260,7 @@ def _https_contradicted(settings: _Settings) -> None:
         )
 
 
-def _tokens_in_the_clear(settings: _Settings) -> None:
+def _tokens_in_the_clear(settings: SettingsOf) -> None:
     if settings["STORE_ACCESS_TOKEN"] and not settings["KEY_RING"]:
         raise UnsafeConfigurationError(
             f"Set {settings.own_name('KEY_RING')}, or remove {settings.name('STORE_ACCESS_TOKEN')}, because access "
@@ -293,7 +268,7 @@ def _tokens_in_the_clear(settings: _Settings) -> None:
         )
 
 
-def _limits_unusable(settings: _Settings) -> None:
+def _limits_unusable(settings: SettingsOf) -> None:
     try:
         Limits.read(settings.__getitem__)
     except BitbucketServerError as error:
@@ -305,8 +280,8 @@ def _signatures_forbidden(settings: Mapping[str, Any]) -> None:
     """With OAuth 2 alone nothing is signed. A login by OAuth 1 says it by itself."""
     from .keys import refuse_forbidden_sha1  # with it comes cryptography
 
-    oauth1, oauth2 = (_Settings(settings, backend) for backend in _BACKENDS)
-    if oauth2.has_server and not oauth1.has_server:
+    oauth1, oauth2 = (SettingsOf(backend, settings) for backend in _BACKENDS)
+    if oauth2.has_own(*_SERVERS) and not oauth1.has_own(*_SERVERS):
         return
     try:
         refuse_forbidden_sha1()
@@ -317,7 +292,7 @@ def _signatures_forbidden(settings: Mapping[str, Any]) -> None:
         ) from error
 
 
-_CHECKS: tuple[Callable[[_Settings], None], ...] = (
+_CHECKS: tuple[Callable[[SettingsOf], None], ...] = (
     _association_by_email,
     _certificates_unchecked,
     _namespace_of_several_servers,

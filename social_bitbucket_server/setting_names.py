@@ -170,8 +170,16 @@ class SettingsOf:
 
     def name(self, name: str) -> str:
         """Return the full name by which *name* is set, or else the backend's own."""
-        names = (f"{self.prefix}_{name}", setting_name(name), name)
+        names = (self.own_name(name), setting_name(name), name)
         return next((full for full in names if full in self._settings), names[0])
+
+    def own_name(self, name: str) -> str:
+        """Return the full name that sets *name* for this backend alone, and leaves the others as they are."""
+        return f"{self.prefix}_{name}"
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the value of the setting *name*; ``None`` where it is not set."""
+        return self.get(name)
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the value of the setting *name*, or *default* where it is not set."""
@@ -179,7 +187,7 @@ class SettingsOf:
 
     def has_own(self, *names: str) -> bool:
         """Return whether one of *names* has a value for this backend alone."""
-        return any(self._settings.get(f"{self.prefix}_{name}") for name in names)
+        return any(self._settings.get(self.own_name(name)) for name in names)
 
 
 def unknown_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
