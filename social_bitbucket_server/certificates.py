@@ -26,23 +26,17 @@ def read_certificates(given: str | bytes) -> list[x509.Certificate]:
     if len(given) > pasted.LONGEST:
         raise _invalid(f"It is longer than {pasted.LONGEST} characters.")
     text = pasted.plain(given)
+    _refuse_private_key(text)
+    return pasted.read_unwrapped(given, text, _certificates_in, _invalid)
+
+
+def _refuse_private_key(text: str) -> None:
     if "PRIVATE KEY" in text:
         raise _invalid("It contains a private key, which belongs on the server alone. Treat that key as disclosed.")
-    problem = None
-    for candidate in pasted.unwrapped(text):
-        try:
-            return _certificates_in(candidate)
-        except BitbucketServerError as error:
-            problem = problem or error
-    named = pasted.named(given, text)
-    if named is not None or problem is None:
-        raise _invalid(named[1] if named else "")
-    raise problem
 
 
 def _certificates_in(text: str) -> list[x509.Certificate]:
-    if "PRIVATE KEY" in text:
-        raise _invalid("It contains a private key, which belongs on the server alone. Treat that key as disclosed.")
+    _refuse_private_key(text)
     blocks = list(pasted.blocks(text))
     if not blocks:
         return _in_der(pasted.decode_base64(text) or b"")

@@ -420,17 +420,7 @@ def _other_der(der: bytes, otherwise: str) -> BitbucketServerError:
 
 
 def _read_wrapped_public(given: str | bytes) -> rsa.RSAPublicKey:
-    text = _checked(given)
-    problem = None
-    for candidate in pasted.unwrapped(text):
-        try:
-            return _read_public(candidate)
-        except BitbucketServerError as error:
-            problem = problem or error
-    named = pasted.named(given, text)
-    if named is not None or problem is None:
-        raise _invalid_public_key(named[1] if named else "")
-    raise problem
+    return pasted.read_unwrapped(given, _checked(given), _read_public, _invalid_public_key)
 
 
 def _read_public(text: str) -> rsa.RSAPublicKey:

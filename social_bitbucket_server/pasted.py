@@ -10,11 +10,15 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, unquote_plus
 
+from .problems import BitbucketServerError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+_T = TypeVar("_T")
 
 LONGEST = 64 * 1024
 """Characters or bytes that are read."""
@@ -94,6 +98,23 @@ def unwrapped(text: str, depth: int = _DEEPEST) -> Iterator[str]:
         data = decode_base64(match[0].replace("-", "+").replace("_", "/"))
         if data and (b"BEGIN " in data or data.startswith(b"\x30") or _is_base64(data)):
             yield from unwrapped(plain(data), depth - 1)
+
+
+def read_unwrapped(
+    given: str | bytes, text: str, read: Callable[[str], _T], refuse: Callable[[str], BitbucketServerError]
+) -> _T:
+    """Return what *read* makes of *given*, which is *text*, or of what it wraps.
+
+    Raises what *refuse* makes of a sentence that names *given*, or else the problem that *read* has with *text* itself.
+    """
+    problems = []
+    for candidate in unwrapped(text):
+        try:
+            return read(candidate)
+        except BitbucketServerError as error:
+            problems.append(error)
+    instead = named(given, text)
+    raise refuse(instead[1]) if instead else problems[0]
 
 
 def _with_newlines(match: re.Match[str]) -> str:
