@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID
 
 from . import pasted
-from .certificates import UNREADABLE, read_certificates
+from .certificates import UNREADABLE, pem_of, read_certificates
 from .problems import BitbucketServerError
 from .trust import ssl_context
 
@@ -27,7 +26,7 @@ def read_ca_certificates(given: str | bytes) -> str:
     trusted = [certificate for certificate in certificates if is_ca(certificate) or _is_self_signed(certificate)]
     if not trusted:
         raise _invalid("It is a server's own certificate, not that of the CA that issued it.")
-    pem = "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in trusted)
+    pem = pem_of(trusted)
     ssl_context(verify=True, ca_certificates=pem)
     return pem
 

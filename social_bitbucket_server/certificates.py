@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import pkcs7
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from . import pasted
 from .problems import BitbucketServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 """What cryptography raises for certificates that no CA would issue."""
@@ -28,6 +33,11 @@ def read_certificates(given: str | bytes) -> list[x509.Certificate]:
     text = pasted.plain(given)
     _refuse_private_key(text)
     return pasted.read_unwrapped(given, text, _certificates_in, _invalid)
+
+
+def pem_of(certificates: Iterable[x509.Certificate]) -> str:
+    """Return *certificates* as clean PEM, one after the other."""
+    return "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in certificates)
 
 
 def _refuse_private_key(text: str) -> None:

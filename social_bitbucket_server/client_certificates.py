@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from . import pasted
-from .certificates import read_certificates
+from .certificates import pem_of, read_certificates
 from .problems import BitbucketServerError
 from .secret import Secret, opaque
 
@@ -69,7 +69,7 @@ def read_client_certificate(certificate: str, key: str) -> ClientCertificate:
         raise BitbucketServerError("client_key_mismatch", parameter="client_key")
     chain = own + [one for one in chain if one not in own]  # PKCS#7 has them in no order
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    found = ClientCertificate("".join(one.public_bytes(Encoding.PEM).decode() for one in chain), Secret(pem))
+    found = ClientCertificate(pem_of(chain), Secret(pem))
     load_client_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), found.certificate, found.key)
     return found
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from .ca_certificates import is_ca
+from .certificates import pem_of
 from .problems import BitbucketServerError
 from .tls_faults import tls_fault
 
@@ -78,14 +78,14 @@ def diagnose(
             names = ", ".join(_alternative_names(leaf)) or _name(leaf.subject)
             return BitbucketServerError("certificate_for_another_name", f"It is for {names}, not for {host}.")
         case "certificate_self_signed":
-            return BitbucketServerError("certificate_self_signed", facts={"ca_certificates": _pem(leaf)})
+            return BitbucketServerError("certificate_self_signed", facts={"ca_certificates": pem_of([leaf])})
         case "certificate_authority_unknown" if len(chain) == 1:
             return BitbucketServerError("certificate_chain_incomplete", f"It was issued by {_name(leaf.issuer)}.")
         case "certificate_authority_unknown":
             return BitbucketServerError(
                 "certificate_authority_unknown",
                 f"The chain ends with {_name(top.issuer)}.",
-                facts={"ca_certificates": _pem(top)} if is_ca(top) else {},
+                facts={"ca_certificates": pem_of([top])} if is_ca(top) else {},
             )
     return fault
 
@@ -108,7 +108,3 @@ def _alternative_names(certificate: x509.Certificate) -> list[str]:
 def _printable(text: str) -> str:
     """*text*, which is the server's, without what would confuse a terminal."""
     return "".join(character for character in text if character.isprintable())[:100]
-
-
-def _pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(Encoding.PEM).decode()

@@ -8,8 +8,9 @@ import ssl
 from functools import lru_cache
 
 import certifi
-from cryptography.hazmat.primitives.serialization import Encoding
 
+from .certificates import pem_of, read_certificates
+from .client_certificates import load_client_certificate
 from .pasted import LONGEST, path_to_show
 from .problems import BitbucketServerError
 from .secret import Secret
@@ -54,8 +55,6 @@ def _ssl_context(
     else:
         _trust_the_machines(context)
     if client_certificate:
-        from .client_certificates import load_client_certificate  # as above
-
         load_client_certificate(context, client_certificate, client_key)
     return context
 
@@ -74,13 +73,10 @@ def _trust_bundle(context: ssl.SSLContext, path: str) -> None:
 
 
 def _converted(path: str, given: bytes) -> str:
-    from .certificates import read_certificates  # what reads X.509 is large, and few files need it
-
     try:
-        certificates = read_certificates(given)
+        return pem_of(read_certificates(given))
     except BitbucketServerError as error:
         raise _unreadable(path, f"{path_to_show(path)}: {error.reason}") from None
-    return "".join(ssl.DER_cert_to_PEM_cert(certificate.public_bytes(Encoding.DER)) for certificate in certificates)
 
 
 def _unreadable(path: str, reason: str) -> BitbucketServerError:
