@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 
+from .client_certificates import expiry_of
 from .problems import BitbucketServerError
 
 _NO_TLS = frozenset({"HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "WRONG_VERSION_NUMBER"})
@@ -88,8 +89,6 @@ def _is_about_client_certificate(error: ssl.SSLError, server_is_known: bool) -> 
 def _client_certificate_fault(client_certificate: str, facts: dict[str, str]) -> BitbucketServerError:
     if not client_certificate:
         return BitbucketServerError("client_certificate_missing", facts=facts)
-    from .client_certificates import expiry_of  # what reads X.509 is large, and few integrations need it
-
     return BitbucketServerError("client_certificate_refused", expiry_of(client_certificate), facts=facts)
 
 
