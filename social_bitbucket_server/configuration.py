@@ -315,7 +315,7 @@ def _shared_values(integration_id: str, fields: Mapping[str, Any]) -> dict[str, 
         "name": fields.get("name", ""),
         "organization": fields.get("organization", ""),
         "verify": fields.get("verify", True),
-        "ca_certificates": _ca_certificates(fields.get("ca_certificates")),
+        "ca_certificates": _ca_certificates(_text_or_bytes(fields, "ca_certificates")),
         **_client_certificate(fields),
         "connect_to": ConnectTo.parse(fields["connect_to"]) if fields.get("connect_to") else None,
         "proxies": fields.get("proxies") or {},
@@ -326,7 +326,15 @@ def _shared_values(integration_id: str, fields: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _ca_certificates(text: str | None) -> str:
+def _text_or_bytes(fields: Mapping[str, Any], name: str) -> str | bytes | None:
+    """Return the field *name*. Raises ``setting_invalid`` for a value of another kind."""
+    value = fields.get(name)
+    if value and not isinstance(value, (str, bytes)):
+        raise BitbucketServerError("setting_invalid", "It is not a text.", parameter=name)
+    return cast("str | bytes | None", value)
+
+
+def _ca_certificates(text: str | bytes | None) -> str:
     if not text:
         return ""
     from .ca_certificates import read_ca_certificates  # what reads X.509 is large, and few integrations need it
@@ -371,12 +379,10 @@ def _read_client_certificate(certificate: Secret, key: Secret) -> ClientCertific
 
 
 def _private_key(fields: Mapping[str, Any]) -> PrivateKey:
-    text, path = fields.get("private_key"), fields.get("private_key_file")
+    text, path = _text_or_bytes(fields, "private_key"), fields.get("private_key_file")
     passphrase = fields.get("private_key_passphrase")
     if passphrase is not None and not isinstance(passphrase, str):
         raise BitbucketServerError("setting_invalid", "It is not a text.", parameter="private_key_passphrase")
-    if text and not isinstance(text, (str, bytes)):
-        raise BitbucketServerError("setting_invalid", "It is not a text.", parameter="private_key")
     if text:
         return _read_key(text, passphrase)
     if not path:
@@ -385,9 +391,10 @@ def _private_key(fields: Mapping[str, Any]) -> PrivateKey:
         return _read_key_file(os.fspath(path), _changed_at(path), passphrase)
     except BitbucketServerError as error:
         raise BitbucketServerError(error.code, error.reason, parameter="private_key_file") from None
-    except OSError as error:
+    except (OSError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or "It is not a path"
         raise BitbucketServerError(
-            "setting_invalid", f"{path_to_show(path)}: {error.strerror}.", parameter="private_key_file"
+            "setting_invalid", f"{path_to_show(path)}: {reason}.", parameter="private_key_file"
         ) from None  # the error itself shows the path
 
 

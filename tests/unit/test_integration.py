@@ -254,6 +254,14 @@ def test_a_key_file_that_is_not_there_is_named(fields, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "given", [{"ca_certificates": 5}, {"private_key": 5}, {"private_key": "", "private_key_file": 5}]
+)
+def test_a_value_that_is_neither_text_nor_path_is_named(fields, given):
+    caught = problem(integration_from_fields, "a", fields | given)
+    assert (caught.code, caught.parameter) == ("setting_invalid", list(given)[-1])
+
+
+@pytest.mark.parametrize(
     "change", [str, lambda pem: pem.replace("\n", "\\n"), lambda pem: "".join(pem.split("\n")[1:-2])]
 )
 @pytest.mark.parametrize("field", ["private_key_file", "verify"])
