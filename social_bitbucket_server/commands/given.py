@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from ..configuration import (
 from ..integration import Integration, OAuth2Integration
 from ..problems import BitbucketServerError
 from . import CommandError, file_name
-from .key_files import PASSPHRASE_VARIABLE, ask_passphrase
+from .key_files import PASSPHRASE_VARIABLE, ask_passphrase, may_ask_passphrase
 from .key_files import read as read_key
 
 PREFIX = "SOCIAL_AUTH_BITBUCKET_SERVER_"
@@ -104,16 +103,12 @@ def _integration_from(fields: dict[str, Any], arguments: argparse.Namespace) -> 
         try:
             return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
         except BitbucketServerError as error:
-            if error.code != "private_key_encrypted" or fields["private_key_passphrase"] or not may_ask(arguments):
+            is_given = bool(fields["private_key_passphrase"])
+            if error.code != "private_key_encrypted" or is_given or not may_ask_passphrase(arguments.private_key_file):
                 raise
         # Kept, so that a test that is repeated does not ask again.
         fields["private_key_passphrase"] = ask_passphrase("the private key")
         return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
-
-
-def may_ask(arguments: argparse.Namespace) -> bool:
-    """Return whether somebody can type at standard input, which the key does not come from."""
-    return arguments.private_key_file != "-" and sys.stdin.isatty()
 
 
 def _oauth2_integration_from(fields: dict[str, Any], arguments: argparse.Namespace) -> OAuth2Integration:

@@ -98,9 +98,14 @@ def read_private_key(path: str) -> PrivateKey:
     try:
         return PrivateKey.read(text, passphrase)
     except BitbucketServerError as error:
-        if error.code != "private_key_encrypted" or passphrase or path == "-" or not sys.stdin.isatty():
+        if error.code != "private_key_encrypted" or passphrase or not may_ask_passphrase(path):
             raise
     return PrivateKey.read(text, ask_passphrase(path))
+
+
+def may_ask_passphrase(path: str | None) -> bool:
+    """Return whether a person can type at standard input, which the key at *path* does not come from."""
+    return path != "-" and sys.stdin.isatty()
 
 
 def ask_passphrase(what: str) -> str:
