@@ -45,6 +45,9 @@ OAUTH_PROBLEMS = frozenset(
 )
 """The ``oauth_problem`` values that Bitbucket, or the OAuth library that it is built on, is known to answer with."""
 
+LONGEST_REFUSAL = 8 * 1024
+"""Bytes of a refusal that are looked at."""
+
 OAUTH2_ERRORS = frozenset(
     {
         "access_denied",
@@ -78,7 +81,6 @@ _OTHER_NAMES = {
 }
 _HEADER_PARAMETER = re.compile(r'\b(oauth_[a-z_]{1,40})="?([^",\s]*)"?')
 _MOST_PARAMETERS = 32
-_LONGEST_REFUSAL = 8 * 1024
 _XSRF_REFUSAL = b"xsrf check failed"
 _EXCEPTION = re.compile(r"[A-Za-z0-9_$.]{1,200}")
 
@@ -274,19 +276,24 @@ def _raise_for_status(
 
 def _raise_refusal(answer: Answer) -> None:
     """Raise the problem for which Bitbucket refuses a request that it could read, if it says so."""
-    if "captcha" in answer.headers.get("X-Authentication-Denied-Reason", "").lower():
+    if wants_captcha(answer):
         raise BitbucketServerError("captcha_wanted", status_code=answer.status)
-    if answer.status == 403 and _XSRF_REFUSAL in answer.body[:_LONGEST_REFUSAL].lower():
+    if answer.status == 403 and _XSRF_REFUSAL in answer.body[:LONGEST_REFUSAL].lower():
         raise BitbucketServerError("xsrf_check_failed", status_code=answer.status)
     exception = _exception_name(answer)
     if exception and answer.status in {401, 403}:
         raise BitbucketServerError("not_permitted", status_code=answer.status, facts={"exception": exception})
 
 
+def wants_captcha(answer: Answer) -> bool:
+    """Return whether Bitbucket refuses a login until a CAPTCHA is solved, as the header of *answer* says."""
+    return "captcha" in answer.headers.get("X-Authentication-Denied-Reason", "").lower()
+
+
 def _exception_name(answer: Answer) -> str:
     """Return the ``exceptionName`` of the first error that REST reports, without its package."""
     try:
-        document = json.loads(answer.body[:_LONGEST_REFUSAL])
+        document = json.loads(answer.body[:LONGEST_REFUSAL])
     except (ValueError, RecursionError):
         return ""
     match document:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from .answers import LONGEST_REFUSAL, wants_captcha
 from .client import JSON, NO_CHECK, route_to
 from .problems import BitbucketServerError
 from .secret import Secret
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from .integration import Integration
 
 _LINKS = "/rest/applinks/3.0/applicationlink"
-_UNAUTHORIZED = 401
-_LONGEST_REFUSAL = 4096
 _LINK_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
@@ -128,8 +127,8 @@ class ApplicationLinks:
 
 def _refusal(answer: Answer, *, has_token: bool) -> str:
     """Return the code of what an *answer* with status 401 or 403 says about the administrator's login."""
-    words = answer.body[:_LONGEST_REFUSAL].lower()
-    if b"captcha" in answer.headers.get("X-Authentication-Denied-Reason", "").lower().encode() or b"captcha" in words:
+    words = answer.body[:LONGEST_REFUSAL].lower()
+    if wants_captcha(answer) or b"captcha" in words:
         return "link_captcha"
     if "X-Atlassian-WebSudo" in answer.headers or b"websudo" in words or b"administrator access" in words:
         return "link_admin_session"
@@ -137,7 +136,7 @@ def _refusal(answer: Answer, *, has_token: bool) -> str:
         return "link_basic_disabled"
     if has_token:
         return "link_token_refused"
-    return "link_password_wrong" if answer.status == _UNAUTHORIZED else "link_not_permitted"
+    return "link_password_wrong" if answer.status == 401 else "link_not_permitted"
 
 
 def _json(answer: Answer) -> Any:
