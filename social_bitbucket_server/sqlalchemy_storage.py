@@ -39,7 +39,7 @@ from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, scoped_session
 
 from .problems import BitbucketServerError
-from .sqlalchemy_users import plain_base, refuse_incomplete_users
+from .sqlalchemy_users import has_default, plain_base, refuse_incomplete_users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -64,7 +64,7 @@ def _unique_values(user: Any) -> Iterator[dict[str, Any]]:
         values = {column: getattr(user, names[column]) for column in columns}
         given = {names[column]: value for column, value in values.items() if value is not None}
         # Nothing is the same as NULL.
-        if given and all(value is not None or _has_default(column) for column, value in values.items()):
+        if given and all(value is not None or has_default(column) for column, value in values.items()):
             yield given
 
 
@@ -83,10 +83,6 @@ def _conflict(taken: Iterable[str]) -> SocialAuthBaseException:
             return AuthAssociationError(code=code, stage="pipeline")
     reason = f"Another account has the same {' and '.join(taken)}."
     return BitbucketServerError("account_refused", reason).as_social_error(None, "pipeline")
-
-
-def _has_default(column: Any) -> bool:
-    return column.default is not None or column.server_default is not None
 
 
 def _unique_in(table: Any) -> Iterator[Iterable[Any]]:
@@ -214,7 +210,7 @@ def _mapped_storage(
         def needs_email(cls) -> bool:
             """Return whether no user can be made without an e-mail address."""
             column = _column(user_class, "email")
-            return column is not None and not column.nullable and not _has_default(column)
+            return column is not None and not column.nullable and not has_default(column)
 
         @classmethod
         def allowed_to_disconnect(

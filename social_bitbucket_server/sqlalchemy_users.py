@@ -34,6 +34,11 @@ def plain_base(base: type[DeclarativeBase]) -> type[DeclarativeBase]:
     return cast("type[DeclarativeBase]", type("Plain", (DeclarativeBase,), {"registry": base.registry}))
 
 
+def has_default(column: Any) -> bool:
+    """Return whether Python or the database fills *column* by itself."""
+    return column.default is not None or column.server_default is not None
+
+
 def _required_arguments(user_class: type[Any]) -> Iterator[str]:
     """Yield what the class must be called with besides."""
     kinds = (python.Parameter.POSITIONAL_OR_KEYWORD, python.Parameter.KEYWORD_ONLY)
@@ -74,5 +79,5 @@ def _is_filled(mapper: Any, column: Any) -> bool:
     if getattr(column, "table", None) is None or column.nullable:
         return True
     is_numbered = column is column.table.autoincrement_column
-    has_default = column.default is not None or column.server_default is not None
-    return is_numbered or has_default or any(column is own for own in (mapper.version_id_col, mapper.polymorphic_on))
+    is_sqlalchemys = any(column is own for own in (mapper.version_id_col, mapper.polymorphic_on))
+    return is_numbered or has_default(column) or is_sqlalchemys
