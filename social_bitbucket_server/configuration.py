@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 SINGLE_INTEGRATION_ID = "default"
 """The id of the integration where there is one server, by plain settings."""
 
+TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+"""What texts mean, such as variables of the environment, where a setting is true or false."""
+
 _LARGEST_FILE = 1024 * 1024
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _SHARED_FIELDS = frozenset(
@@ -294,7 +297,7 @@ def _refuse_quoted(name: str, value: Any) -> None:
     """Refuse a text that reads like the number or the truth that it should be, as variables of the environment are."""
     if not isinstance(value, str):
         return
-    if name == "timeout" or value.lower() in {"true", "yes", "on", "1", "false", "no", "off", "0"}:
+    if name == "timeout" or value.lower() in TRUTHS:
         wanted = "a number" if name == "timeout" else "True or False"
         raise BitbucketServerError("setting_invalid", f"It is a text; write {wanted}, without quotes.", parameter=name)
     if name == "allow_http":

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..configuration import (
     SINGLE_INTEGRATION_ID,
+    TRUTHS,
     integration_from_fields,
     naming,
     oauth2_integration_from_fields,
@@ -35,7 +36,6 @@ _OPTIONS = {
     "verify": "ca_file",
 }
 """The options that are not called as the fields that they give."""
-_TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 _TEXT: tuple[Any, str] = (str, "a text")
 _TEXTS: tuple[Any, str] = (list, "a list of texts")
@@ -196,7 +196,7 @@ class _Settings:
             return default
         if name == "REQUESTS_TIMEOUT":
             return self._number(name, text)
-        return _TRUTHS.get(text.strip().lower(), text) if name in {"ALLOW_HTTP", "VERIFY_SSL"} else text
+        return TRUTHS.get(text.strip().lower(), text) if name in {"ALLOW_HTTP", "VERIFY_SSL"} else text
 
     def _number(self, name: str, text: str) -> float:
         try:
