@@ -69,7 +69,7 @@ _OAUTH2_PROBLEMS = {
     "invalid_grant": "code_refused",
     "invalid_scope": "scope_refused",
 }
-# The token address gets nothing from us that is malformed: Bitbucket says so of a code that it does not know any more.
+# No request to the token address is malformed. Bitbucket says so of a code that it no longer knows.
 _TOKEN_CALL_PROBLEMS = {"invalid_request": "code_refused"} | _OAUTH2_PROBLEMS
 _OAUTH2_CONFIGURED = {"client_refused": "client_secret", "scope_refused": "SCOPE"}
 _OAUTH2_TOKEN = re.compile(r"[!-~]{1,4096}")
@@ -176,8 +176,8 @@ def _raise_oauth2_error(answer: Answer) -> None:
 
 
 def oauth2_problem(error: str) -> BitbucketServerError:
-    """The problem that an ``error`` of OAuth 2 in a callback stands for; ``access_denied`` is a person's answer, and
-    left to whoever reads the callback."""
+    """Return the problem that an ``error`` of OAuth 2 in a callback stands for. ``access_denied`` is the person's
+    answer, and left to the caller."""
     return _oauth2_problem(error, _OAUTH2_PROBLEMS)
 
 

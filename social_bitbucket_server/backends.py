@@ -122,7 +122,7 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
             (module_member(accepted) if isinstance(accepted, str) else accepted)(integration)
 
     def _callback(self, user: UserProtocol | None) -> tuple[Integration, Secret, Secret, bool, Budget]:
-        """Everything is compared before any call goes out, and the login is consumed whatever the server answers."""
+        """Compare everything before any call goes out. The login is used up, whatever the server answers."""
         from .answers import DENIED  # a process needs it that logs people in
 
         refusal = self.data.get("oauth_problem")
@@ -238,7 +238,7 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
             )
 
     def _callback(self, user: UserProtocol | None) -> tuple[OAuth2Integration, Secret, Secret, bool, Budget]:
-        """Everything is compared before any call goes out, and the login is consumed whatever the server answers."""
+        """Compare everything before any call goes out. The login is used up, whatever the server answers."""
         refusal = self.data.get("error")
         state = self._parameter("state", absent="login_not_pending" if refusal else "callback_parameter_missing")
         code = Secret() if refusal else self._parameter("code", shape=_CODE)

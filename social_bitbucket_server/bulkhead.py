@@ -89,7 +89,7 @@ class Limits:
 
     @property
     def crowd(self) -> int:
-        """Steps of one organization that are a crowd: half of a worker's threads. Eight people at once are none."""
+        """Steps of one organization that may be in progress if they are not brief: half of a worker's threads."""
         return 2 * self.slow_steps
 
     def is_brief(self, seconds: float, share: Share) -> bool:
@@ -103,7 +103,8 @@ DEFAULTS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a step may use of a whole login: a *fraction* of its seconds, and *requests*; it needs some *answers*."""
+    """The part of a whole login that a step may use: a *fraction* of its seconds, and a number of *requests*. *answers*
+    is how many it needs at least."""
 
     fraction: float
     requests: int
@@ -121,8 +122,8 @@ class Bulkhead:
     Slow steps have *places*, as many as :attr:`Limits.slow_steps`. A step takes one when its patience is over. While
     the tenant's server is known to be slow, a step takes its place when it begins. Without a free place the step ends.
 
-    Steps without a place are in progress in any number as long as they are brief. Of others there may be a *crowd*, and
-    one more does not begin.
+    Any number of brief steps may be in progress without a place. If steps are longer, and there are as many as
+    :attr:`Limits.crowd`, no other one begins.
     """
 
     def __init__(self) -> None:
@@ -146,7 +147,7 @@ class Bulkhead:
             return is_slow
 
     def _expected(self, share: Share, limits: Limits) -> float:
-        """Return how many seconds a step is going to wait, by what was seen in the last seconds of a login."""
+        """Return how many seconds a step will probably wait. Answers older than a login may take do not count."""
         if time.monotonic() - self._answered_at > limits.login_seconds:
             return 0.0
         return max(self._usual_step.get(share, 0.0), self._usual_answer * share.answers)
@@ -217,8 +218,8 @@ def forget() -> None:
 class Budget:
     """What one step may still cost: time, requests, and a thread that waits. Use it as a context manager.
 
-    The step is begun with it. Raises ``server_busy`` where *bulkhead* has no room. *is_admitted*: failures of other
-    requests do not keep those of the step from being sent.
+    The step is begun with it. Raises ``server_busy`` where *bulkhead* has no room. With *is_admitted*, the
+    step's requests are sent even if other requests fail.
     """
 
     def __init__(self, bulkhead: Bulkhead, limits: Limits, share: Share = WHOLE) -> None:

@@ -16,10 +16,10 @@ LARGEST_PASTE = pasted.LONGEST
 
 
 def read_ca_certificates(given: str | bytes) -> str:
-    """CA certificates as somebody pasted them, or as a file holds them, as clean PEM.
+    """Return CA certificates that a person pasted, or that a file holds, as clean PEM.
 
-    They may be PEM, DER or PKCS#7, and wrapped as keys may be. A certificate that a server signed itself is its own CA;
-    a server's own certificate in front of its CAs is left out. Raises ``ca_certificate_invalid`` for what is no
+    They may be PEM, DER or PKCS#7, and wrapped as keys may be. A certificate that a server signed itself is its own CA.
+    A server's own certificate in front of its CAs is left out. Raises ``ca_certificate_invalid`` for what is no
     certificate, for a server's own that a CA issued, for a private key, and for too much text.
     """
     certificates = read_certificates(given)

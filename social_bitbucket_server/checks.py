@@ -29,7 +29,7 @@ _SERVERS = ("URL", "INTEGRATIONS")
 
 class UnsafeConfigurationError(RuntimeError):
     """The application must not start: its settings are unsafe, or no login could work with them. The message is for
-    whoever configures it, and names the settings."""
+    the operator, and names the settings."""
 
 
 def refuse_unsafe_settings(settings: Mapping[str, Any]) -> None:
@@ -52,7 +52,7 @@ def unsafe_settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _checks_of(settings: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The name of each check, and what does it."""
+    """Yield the name of each check, and the call that makes it."""
     for found in _configured(settings):
         for check in _CHECKS:
             yield check.__name__.lstrip("_"), partial(check, found)
@@ -277,8 +277,9 @@ def _limits_unusable(settings: SettingsOf) -> None:
 
 
 def _signatures_forbidden(settings: Mapping[str, Any]) -> None:
-    """With OAuth 2 alone nothing is signed. A login by OAuth 1 says it by itself."""
-    from .keys import refuse_forbidden_sha1  # with it comes cryptography
+    """Refuse a machine that makes no RSA-SHA1 signatures, unless OAuth 2 alone has a server."""
+    # It imports cryptography, which takes 30 ms. Not every process that imports a backend needs it.
+    from .keys import refuse_forbidden_sha1
 
     oauth1, oauth2 = (SettingsOf(backend, settings) for backend in _BACKENDS)
     if oauth2.has_own(*_SERVERS) and not oauth1.has_own(*_SERVERS):

@@ -240,8 +240,11 @@ class Client:
 
 
 def route_to(integration: AnyIntegration) -> Route:
-    """How the server of *integration* is reached. Raises ``setting_invalid`` for *connect_to* with a proxy and
-    ``http://``: a proxy takes such requests to the host that they name, and to no other."""
+    """Return how the server of *integration* is reached.
+
+    Raises ``setting_invalid`` for ``connect_to`` with a proxy and ``http://``. A proxy sends such a request to the host
+    that the request names, and to no other.
+    """
     proxy = _proxy(integration)
     if proxy is not None and integration.connect_to is not None and integration.server_url.scheme == "http":
         raise BitbucketServerError(

@@ -272,7 +272,7 @@ def oauth2_integration_from_fields(integration_id: str, fields: Mapping[str, Any
 
 
 def _checked_fields(given: Mapping[str, Any], known: AbstractSet[str], required: tuple[str, ...]) -> Mapping[str, Any]:
-    """Return the fields, without white space around texts that have none themselves."""
+    """Return the fields *given*, those in :data:`_TEXTS` without white space around them."""
     if not isinstance(given, Mapping):
         raise BitbucketServerError("setting_invalid", "An integration is a mapping of fields.", parameter="fields")
     unknown = sorted(str(name) for name in given.keys() - known)

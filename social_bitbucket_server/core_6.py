@@ -43,7 +43,7 @@ else:
             return super().authenticate(*args, **kwargs)
 
         def auth_allowed(self, response: Any, details: dict[str, Any]) -> bool:
-            """Refuse also whoever has no e-mail address, where only listed addresses or domains are allowed."""
+            """Refuse people without an e-mail address, too, if only listed addresses or domains are allowed."""
             is_listed = any(self.setting(name) for name in ("WHITELISTED_EMAILS", "WHITELISTED_DOMAINS"))
             return not (is_listed and not details.get("email")) and super().auth_allowed(response, details)
 
@@ -55,7 +55,7 @@ else:
 
 
 def __getattr__(name: str) -> Any:
-    # With core's strategy comes cryptography, which a process needs that logs people in.
+    # Core's strategy imports cryptography, which takes 30 ms. Only a process that logs people in needs it.
     if name != "BaseStrategy":
         raise AttributeError(name)
     from social_core.strategy import BaseStrategy as CoresStrategy

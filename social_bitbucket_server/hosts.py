@@ -1,4 +1,4 @@
-"""Which ``Host`` headers reach the framework: routing and links fail with a name that is none."""
+"""Requests with an invalid ``Host`` header do not reach the framework: its routing and links would fail."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _is_idna(name: str) -> bool:
 
 
 class HostCheck:
-    """Answers 400 to requests whose ``Host`` is none, and leaves the others to *application*."""
+    """Answers 400 to requests with an invalid ``Host`` header, and leaves the others to *application*."""
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application

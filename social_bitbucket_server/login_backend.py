@@ -351,7 +351,8 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         integration = self._coming_back_to(token)
         budget = self._budget(integration, CALLBACK)
         try:
-            from .client import admit  # with it comes all of HTTP, which a process needs that logs people in
+            # It imports urllib3, which takes 30 ms. Only a process that logs people in needs it.
+            from .client import admit
 
             admit(integration, budget)
             begun, pending = self._take_out(token, integration, user)

@@ -79,8 +79,11 @@ def _is_among(client: AskingClient, access_token: AccessToken, profile: Profile,
 
 
 def _can_see(client: AskingClient, access_token: AccessToken, kind: Kind, name: str) -> bool:
-    """What a person may not see is refused, or looks as if it were not there. Bitbucket answers for a repository that
-    moved with the one in another project, which is another condition."""
+    """Return whether the person sees the project or repository called *name*.
+
+    Bitbucket refuses what a person may not see, or answers as if it were not there. For a repository that moved, it
+    answers with the one in the other project, which does not count.
+    """
     server_url = client.integration.server_url
     url = server_url.project(name) if kind is Kind.PROJECT else server_url.repository(name)
     try:

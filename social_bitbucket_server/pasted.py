@@ -103,7 +103,7 @@ def unwrapped(text: str, depth: int = _DEEPEST) -> Iterator[str]:
 def read_unwrapped(
     given: str | bytes, text: str, read: Callable[[str], _T], refuse: Callable[[str], BitbucketServerError]
 ) -> _T:
-    """Return what *read* makes of *given*, which is *text*, or of what it wraps.
+    """Return what *read* makes of *text*, which was *given*, or of a text that it wraps.
 
     Raises what *refuse* makes of a sentence that names *given*, or else the problem that *read* has with *text* itself.
     """
@@ -145,8 +145,8 @@ def decode_base64(text: str) -> bytes | None:
 
 
 def path_to_show(path: object) -> str:
-    """Return *path* for a message; where it is too long for one, or has several lines, it may be a secret that was put
-    in the place of a path, and nothing of it is shown."""
+    """Return *path* for a message. A text that is too long, or has several lines, may be a secret in the place of a
+    path: nothing of it is shown."""
     text = str(path)
     is_path = len(text) <= _LONGEST_PATH and text.isprintable() and "-----" not in text
     return text if is_path else "What was given as a path"

@@ -69,10 +69,9 @@ def fetch_profile(client: AskingClient, access_token: AccessToken) -> Profile:
     """Find out whose *access_token* this is.
 
     Raises ``identity_missing``, ``identity_invalid``, ``identity_of_another``, ``authorization_header_lost``,
-    ``users_unreadable``,
-    ``user_not_found``, ``profile_incomplete``, ``profile_invalid``, ``account_inactive``, ``account_not_a_person``, and
-    the problems of the conversation. Whose account is inactive is among the facts of ``account_inactive``, as *uid*, so
-    that an application can end what they had begun.
+    ``users_unreadable``, ``user_not_found``, ``profile_incomplete``, ``profile_invalid``, ``account_inactive``,
+    ``account_not_a_person``, and the problems of the conversation. The facts of ``account_inactive`` have the account's
+    *uid*, so that an application can end its sessions.
     """
     noting = _NotingIds(client)
     names, is_known_below_rest = _authenticated_names(noting, access_token)
@@ -81,7 +80,7 @@ def fetch_profile(client: AskingClient, access_token: AccessToken) -> Profile:
     except BitbucketServerError as error:
         if error.code not in {"not_permitted", "request_refused"} or error.status_code not in {401, 403}:
             raise
-        # Somebody whom only whoami names, which is not below /rest, is nobody to REST.
+        # If only whoami names the person, which is not below /rest, the header is lost on the way to REST.
         code = "users_unreadable" if is_known_below_rest else "authorization_header_lost"
         raise BitbucketServerError(code, status_code=error.status_code, facts=error.facts) from None
     noting.refuse_another(record.get("id"))
@@ -156,7 +155,7 @@ def _user_name(name: str) -> str:
 
 def _record(client: _NotingIds, access_token: AccessToken, names: list[str]) -> Mapping[str, Any]:
     """Return the one user record that fits the name, which can be read as each of *names*. Of several, the number
-    decides: nobody is kept out by a colleague who is called almost the same."""
+    decides, so that two people with almost the same name can both log in."""
     records = [record for name in names for record in _records(client, access_token, name)]
     if len(records) > 1:
         records = client.named_by_number(records)
@@ -168,7 +167,7 @@ def _record(client: _NotingIds, access_token: AccessToken, names: list[str]) -> 
 def _records(client: AskingClient, access_token: AccessToken, name: str) -> list[Mapping[str, Any]]:
     """Return the records whose name is exactly *name*; without any, those whose name differs from it in capitals alone.
 
-    The record at the equal slug may be somebody else's. A name with a slash is no slug, and web servers refuse it as a
+    The record at the equal slug may be another person's. A name with a slash is no slug, and web servers refuse it as a
     part of a path.
     """
     if not _SEPARATOR.search(name):

@@ -31,7 +31,7 @@ _NAMES_IN_XML = {
 def rsa_numbers(text: str) -> dict[str, int] | None:
     """Return the numbers of an RSA key in *text*, by the names of JWK; ``None`` where it holds none.
 
-    Raises ``private_key_not_rsa`` for a JWK of another kind, and ``private_key_truncated`` for numbers that are none.
+    Raises ``private_key_not_rsa`` for a JWK of another kind, and ``private_key_truncated`` for a damaged number.
     """
     texts = _of_jwk(text) if "{" in text else {_NAMES_IN_XML[name]: value for name, value in _XML.findall(text)}
     if not texts or not {"n", "e"} <= texts.keys():

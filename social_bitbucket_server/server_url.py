@@ -115,8 +115,7 @@ class ServerURL:
 
     @property
     def before_page(self) -> ServerURL | None:
-        """What stands before a page of Bitbucket's in this address, such as ``/projects/…``; ``None`` where it names no
-        page."""
+        """The part of this address before a page such as ``/projects/…``; ``None`` if it names no page."""
         segments = self.path.split("/")
         place = next((number for number, segment in enumerate(segments) if segment.lower() in _PAGES), None)
         return None if place is None else replace(self, path="/".join(segments[:place]))
@@ -132,7 +131,7 @@ class ServerURL:
 
     @property
     def host_and_port(self) -> tuple[str, int]:
-        """Where connections go, unless a :class:`ConnectTo` says otherwise."""
+        """Host and port of connections, unless a :class:`ConnectTo` says otherwise."""
         return self.host, self.port or _DEFAULT_PORTS[self.scheme]
 
     @property
@@ -160,7 +159,7 @@ class ServerURL:
 
     @property
     def oauth2_revoke(self) -> str:
-        """Where an access token or refresh token of OAuth 2 is ended (POST)."""
+        """The address that revokes an access token or a refresh token of OAuth 2 (POST)."""
         return self.join("/rest/oauth2/latest/revoke")
 
     @property
@@ -180,7 +179,7 @@ class ServerURL:
 
     @property
     def status(self) -> str:
-        """Whether Bitbucket is running; it tells everybody."""
+        """The address that says whether Bitbucket is running, without a login."""
         return self.join("/status")
 
     def user(self, slug: str, *, avatar_size: int | None = None) -> str:
@@ -212,8 +211,10 @@ class ServerURL:
 
 @dataclass(frozen=True, slots=True)
 class ConnectTo:
-    """Where an application reaches a server that it cannot reach at the base URL's host, as browsers do: a lower-case
-    *host* and a *port*. Certificate, ``Host`` header and signatures stay those of the base URL."""
+    """A lower-case *host* and a *port* for connections, if only browsers can reach the server at the base URL's host.
+
+    Certificate, ``Host`` header and signatures stay those of the base URL.
+    """
 
     host: str
     port: int

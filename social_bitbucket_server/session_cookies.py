@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def lost_sessions(configured: Mapping[str, Any], origin: str) -> Iterator[str]:
     """Yield a sentence for each setting of the session's cookie among *configured* with which the browser would not
-    send it to *origin*, the scheme and host that logins come back to; an empty origin is not known."""
+    send it to *origin*, the scheme and host that logins come back to, or empty if they are not known."""
     if configured.get("SESSION_COOKIE_SAMESITE") == "Strict":
         yield (
             'Set SESSION_COOKIE_SAMESITE to "Lax", because with "Strict" the session is missing when a login comes '

@@ -119,7 +119,8 @@ def make_storage(
     makes a user, without saving it, of the fields that are known, by their names; by default *user_class* does. Call
     it once, before ``base.metadata.create_all`` or a migration.
 
-    Raises :class:`~social_bitbucket_server.checks.UnsafeConfigurationError` where users need a value that nobody gives.
+    Raises :class:`~social_bitbucket_server.checks.UnsafeConfigurationError` if users need a value that neither a login
+    nor a default gives.
 
     A login's user, identity and extra data are committed together, or not at all. Nonces are committed at once: what
     was used stays used, whatever becomes of the rest of the request.

@@ -1,4 +1,4 @@
-"""What an application's own class of users, mapped by SQLAlchemy, asks of whoever makes a user."""
+"""What a new user needs in an application's own class of users, mapped by SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def has_default(column: Any) -> bool:
 
 
 def _required_arguments(user_class: type[Any]) -> Iterator[str]:
-    """Yield what the class must be called with besides."""
+    """Yield the arguments that the class must be called with, besides those that a login gives."""
     kinds = (python.Parameter.POSITIONAL_OR_KEYWORD, python.Parameter.KEYWORD_ONLY)
     for name, parameter in python.signature(user_class).parameters.items():
         if parameter.kind in kinds and parameter.default is python.Parameter.empty and name not in _GIVEN:

@@ -133,9 +133,9 @@ def send(
     *timeout* is for everything, in seconds; *limit* in bytes. *fresh* opens a new connection, so that it cannot have
     gone stale. *regardless* of failures just now, which otherwise keep requests from being sent for a moment. *budget*:
     of the step that the request belongs to; by default the request may wait for its whole *timeout*. Raises
-    ``connection_failed``, the problems of TLS, ``timeout``, ``malformed_answer``, ``answer_compressed``,
-    ``address_blocked``, the problems of proxies, ``server_overloaded``,
-    ``server_busy``, ``conversation_too_long``, and :class:`ConnectionWentStale`.
+    ``connection_failed``, the problems of TLS and of proxies, ``timeout``, ``malformed_answer``, ``answer_compressed``,
+    ``address_blocked``, ``server_overloaded``, ``server_busy``, ``conversation_too_long``, and
+    :class:`ConnectionWentStale`.
     """
     breaker = _breaker(os.getpid(), _origin(url), route)
     budget = budget or Budget.of_one_request(timeout)
@@ -172,8 +172,8 @@ def send(
 
 
 def admit(origin: str, route: Route, budget: Budget) -> None:
-    """Let the step that *budget* belongs to ask the server at *origin* from now on, whatever fails meanwhile: it can
-    spend something that works once. Raises ``server_overloaded``."""
+    """Let the step that *budget* belongs to ask the server at *origin*, even if other requests fail meanwhile. It can
+    use up something that works once. Raises ``server_overloaded``."""
     _breaker(os.getpid(), origin, route).check()
     budget.is_admitted = True
 
@@ -257,7 +257,7 @@ def _bottom(error: BaseException) -> BaseException:
 
 
 def _cause(error: BaseException) -> str:
-    """What lies at the bottom of *error*, in words of Python's or OpenSSL's own, never of the server's."""
+    """Return the error at the bottom of *error*, in words of Python or OpenSSL, never of the server."""
     error = _bottom(error)
     detail = getattr(error, "verify_message", "") or getattr(error, "strerror", "")
     return f"{type(error).__name__}: {detail}" if isinstance(detail, str) and detail else type(error).__name__
@@ -306,7 +306,7 @@ class _Exchange:
             raise
 
     def destination(self, host: str, port: int) -> tuple[str, int]:
-        """Where a connection for *host* and *port* goes."""
+        """Return where a connection for *host* and *port* goes."""
         return (self.connect_to.host, self.connect_to.port) if self.connect_to is not None else (host, port)
 
     def look_up(self, host: str, policy: AddressPolicy | None) -> list[Address]:

@@ -92,7 +92,7 @@ def unusable_settings(
         yield "backend_broken", f"Correct {_list_of_backends(settings)}: There is nothing at {path}."
     for found in with_server:
         if installed.lacks(found.backend):
-            why = f"because without it nobody logs in by the settings that begin with {found.prefix}_"
+            why = f"because without it the settings that begin with {found.prefix}_ have no effect"
             yield "backend_missing", f"Add {_PATHS[found.backend]} to {_list_of_backends(settings)}, {why}."
         yield from _of_backend(found, settings, depth)
     if not with_server and installed.needs_a_server:

@@ -52,7 +52,7 @@ def advice_for(version: str) -> str:
         return ""
     return (
         f"This is Bitbucket {number[0]}.{number[1]}. It still takes OAuth 1, which this worksheet is about. From "
-        "version 8 on OAuth 2 is the better way for a new link, because it is the one that Atlassian goes on with."
+        "version 8 on OAuth 2 is the better way for a new link: Atlassian develops it further."
     )
 
 

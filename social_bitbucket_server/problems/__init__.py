@@ -178,7 +178,7 @@ def reference_of(error: SocialAuthBaseException) -> str:
 
 
 def problem_to_show(error: SocialAuthBaseException) -> Problem | None:
-    """What a page says about *error*, also where social-core raised it; ``None`` where no problem says it.
+    """Return the problem that a page shows for *error*, also where social-core raised it; ``None`` if there is none.
 
     Whoever enters a server's address for their organization learns nothing about networks that this application may not
     reach: what is there looks like what does not exist. Where the operator chose the one server, it is named. Of logins

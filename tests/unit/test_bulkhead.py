@@ -299,7 +299,7 @@ def come_at_once(room, ask, people, share, answers):
 
 
 def how_many_begin(room, share):
-    """How many of twenty people at once may begin a step."""
+    """Return how many of twenty people at once may begin a step."""
     budgets = []
     for _ in range(20):
         try:
