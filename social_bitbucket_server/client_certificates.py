@@ -64,7 +64,7 @@ def read_client_certificate(certificate: str, key: str) -> ClientCertificate:
     try:
         own = [one for one in chain if _public_bytes(one) == _public_bytes(private)][:1]
     except _UNREADABLE:
-        raise _invalid_certificate("Its public key is of no kind that TLS uses.") from None
+        raise _invalid_certificate("TLS does not use public keys of its kind.") from None
     if not own:
         raise BitbucketServerError("client_key_mismatch", parameter="client_key")
     chain = own + [one for one in chain if one not in own]  # PKCS#7 has them in no order
@@ -91,7 +91,7 @@ def load_client_certificate(context: ssl.SSLContext, certificate: str, key: str)
             context.load_cert_chain(path, password=password)
     except (ssl.SSLError, *_UNREADABLE) as error:
         cause = getattr(error, "reason", None) or "not PEM"
-        raise _invalid_certificate(f"OpenSSL does not take it with its key ({cause}).") from None
+        raise _invalid_certificate(f"OpenSSL refuses it together with its key ({cause}).") from None
     except OSError:
         raise BitbucketServerError(
             "setting_invalid", "There is no room for a temporary file to load it from.", parameter="client_certificate"

@@ -212,7 +212,7 @@ def named(given: str | bytes, text: str) -> tuple[Kind, str] | None:
     # Without what may stand around it: patterns for white space on both sides would be slow with much of it.
     bare = text.strip().strip("\"'").strip()
     if _PLACEHOLDER.fullmatch(bare):
-        return Kind.PLACEHOLDER, "It is a placeholder or a reference, in whose place nothing was put."
+        return Kind.PLACEHOLDER, "It is a placeholder or a reference that nothing replaced."
     # Base64 has slashes, too, but no path is as long as a key.
     if len(bare) < 300 and _PATH.fullmatch(bare):
         return Kind.PATH, "It is the path of a file, not what the file holds."

@@ -601,7 +601,7 @@ OTHERS_THAT_ANSWER = (
         "compression that nobody asked for",
         _says("x", "200 OK", "application/json", "Content-Encoding: gzip"),
         Stage.HTTP,
-        "Something in front of Bitbucket compresses its answers, though this application asks for none of that.",
+        "Something in front of Bitbucket compresses its answers, although this application asks it not to.",
     ),
     Wrong(
         "a redirect that wants its cookie back",

@@ -248,8 +248,8 @@ PROBLEMS = (
     Problem(
         "email_in_use",
         "Another account here has your e-mail address.",
-        "This application lets one account have an e-mail address. Bitbucket does not verify yours, so that account "
-        "does not become yours.",
+        "Each e-mail address belongs to one account in this application. Bitbucket does not verify addresses, so yours "
+        "does not prove that the other account is yours.",
         "Log in to that account in the way you did before. If it is not yours, ask the operator of this application to "
         "change its address.",
         Who.PERSON,

@@ -130,8 +130,8 @@ PROBLEMS = (
     Problem(
         "server_busy",
         "Many people are waiting for the Bitbucket Server.",
-        "Its answers take long, and as many people of the organization wait for them as may at the same time. "
-        "Everybody else has to wait in turn, so that one slow server does not hold up the whole application.",
+        "Its answers take long, and a limited number of people of one organization may wait for them at once. Others "
+        "have to try later, so that one slow server does not hold up the whole application.",
         "Wait a few seconds. If this page does not try again by itself, go back and log in once more.",
         Who.PERSON,
         AuthProviderError,
@@ -388,7 +388,7 @@ PROBLEMS = (
     ),
     Problem(
         "answer_compressed",
-        "Something in front of Bitbucket compresses its answers, though this application asks for none of that.",
+        "Something in front of Bitbucket compresses its answers, although this application asks it not to.",
         "Compressed answers are not read: a few bytes could become gigabytes.",
         "Switch compression off at the proxy for requests with the header 'Accept-Encoding: identity', or for those "
         "below /rest and /plugins/servlet/oauth.",
