@@ -18,7 +18,6 @@ from social_core.utils import module_member
 from . import pasted
 from .admission import Admission
 from .integration import Integration, OAuth2Integration
-from .pasted import path_to_show
 from .problems import BitbucketServerError
 from .secret import Secret, opaque
 from .server_url import BaseURLRules, ConnectTo, ServerURL
@@ -370,7 +369,7 @@ def _text_of(fields: Mapping[str, Any], name: str) -> Secret:
             return Secret(pasted.plain(file.read(_LARGEST_FILE)))
     except (OSError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "No file can have such a name"
-        shown = path_to_show(path)
+        shown = pasted.path_to_show(path)
         raise BitbucketServerError("setting_invalid", f"{shown}: {reason}.", parameter=f"{name}_file") from None
 
 
@@ -397,7 +396,7 @@ def _private_key(fields: Mapping[str, Any]) -> PrivateKey:
     except (OSError, TypeError) as error:
         reason = getattr(error, "strerror", None) or "It is not a path"
         raise BitbucketServerError(
-            "setting_invalid", f"{path_to_show(path)}: {reason}.", parameter="private_key_file"
+            "setting_invalid", f"{pasted.path_to_show(path)}: {reason}.", parameter="private_key_file"
         ) from None  # the error itself shows the path
 
 
