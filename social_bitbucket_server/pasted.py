@@ -35,8 +35,8 @@ _DASHES = "[-\u2010-\u2015\u2212]{2,8}"
 _MARKER = re.compile(rf"{_DASHES} ?(?P<edge>BEGIN|END) (?P<label>[A-Z0-9 ]{{1,40}}?) ?{_DASHES}")
 _LITERAL_NEWLINE = re.compile(r"\\{1,4}[rn]")
 _LOST_BACKSLASHES = re.compile(
-    r"(?P<begin>-----BEGIN [A-Z0-9 ]{1,40}-----)(?:r?n)"
-    r"(?P<body>(?:[A-Za-z0-9+/=]{64}r?n)*[A-Za-z0-9+/=]{1,64}?)(?:r?n)(?P<end>-----END )"
+    r"(?P<begin>-----BEGIN [A-Z0-9 ]{1,40}-----)(?P<newline>r?n)"
+    r"(?P<body>(?:[A-Za-z0-9+/=]{64}(?P=newline))*[A-Za-z0-9+/=]{1,64}?)(?P=newline)(?P<end>-----END )"
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{40,}(?:\s+[A-Za-z0-9+/_-]{40,})*(?:\s+[A-Za-z0-9+/_-]{1,76}(?![\w:.]))?={0,2}")
 _PERCENT_ENCODED = re.compile(r"%(?:0[AaDd]|2[BbFf0]|3[Dd])")
@@ -118,7 +118,7 @@ def read_unwrapped(
 
 
 def _with_newlines(match: re.Match[str]) -> str:
-    body = re.sub(r"([A-Za-z0-9+/=]{64})r?n", r"\1\n", match["body"])
+    body = re.sub(rf"([A-Za-z0-9+/=]{{64}}){match['newline']}", r"\1\n", match["body"])
     return f"{match['begin']}\n{body}\n{match['end']}"
 
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from social_bitbucket_server.certificates import read_certificates
 from social_bitbucket_server.keys import PrivateKey, PublicKey
+from social_bitbucket_server.pasted import unwrapped
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.prepared import KeyPool
 
@@ -100,6 +101,14 @@ data:
 )
 def test_a_private_key_is_taken_out_of_what_it_is_wrapped_in(text):
     assert PrivateKey.read(text) == KEY
+
+
+@pytest.mark.parametrize("newline", ["n", "rn"])
+@pytest.mark.parametrize("last", ["AAAr", "AAAn", "AArn", "AAA="])
+def test_lost_backslashes_take_no_letter_of_the_last_line_with_them(newline, last):
+    text = newline.join(["-----BEGIN PRIVATE KEY-----", "A" * 64, last, "-----END PRIVATE KEY-----"])
+    _, mended = unwrapped(text)
+    assert mended.splitlines()[1:3] == ["A" * 64, last]
 
 
 PKCS12 = pkcs12.serialize_key_and_certificates(b"x", RAW, None, None, serialization.NoEncryption())
