@@ -18,6 +18,7 @@ _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *([0-9]+)")
 _COOKIE = re.compile(rb"(?i)\r\nset-cookie: *([^;]+)")
 _LOCATION = re.compile(rb"(?i)\r\nlocation: *([^\r]+)")
 _SECONDS_FOR_A_LOGIN = 120
+_SECONDS_FOR_AN_ANSWER = 120
 _SECONDS_UNTIL_NEXT_TRY = 0.2
 
 
@@ -64,12 +65,26 @@ class _Connection:
     """One browser: a connection, and a cookie."""
 
     def __init__(self, application: Application, streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        self._port = application.port
         self._host = application.host.encode()
         self._reader, self._writer = streams
         self.cookie = b""
 
     async def ask(self, method: bytes, target: bytes, form: bytes = b"") -> tuple[int, bytes, bytes]:
-        """Status, head and body of the answer."""
+        """Return status, head and body of the answer.
+
+        Raise TimeoutError if there is none: a socket that outlives its application takes requests without end.
+        """
+        try:
+            async with asyncio.timeout(_SECONDS_FOR_AN_ANSWER):
+                return await self._ask(method, target, form)
+        except TimeoutError:
+            raise TimeoutError(
+                f"Port {self._port} did not answer {method.decode()} {target.decode()} "
+                f"within {_SECONDS_FOR_AN_ANSWER} seconds."
+            ) from None
+
+    async def _ask(self, method: bytes, target: bytes, form: bytes) -> tuple[int, bytes, bytes]:
         head = b"%s %s HTTP/1.1\r\nHost: %s\r\n" % (method, target, self._host)
         if self.cookie:
             head += b"Cookie: %s\r\n" % self.cookie
