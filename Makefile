@@ -52,8 +52,8 @@ bench: $(VENV)/.installed
 load: $(VENV)/.installed
 	$(BIN)/python -m bench.load
 
-# Breaks the code in 222 places, one at a time, and asks the tests of each subject. Takes hours; keeps what it found in
-# mutants.json, and goes on there.
+# Breaks the code in more than two hundred places, one at a time, and asks the tests of each subject. This takes hours.
+# The answers are kept in mutants.json, and an interrupted run goes on from there.
 mutants: $(VENV)/.installed
 	$(BIN)/python -m bench.mutants
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -53,13 +53,9 @@ class Result:
     seconds: float
     detail: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the values that :meth:`from_json` reads."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Result:
-        """Return the result that :meth:`to_json` wrote."""
+        """Return the result with these *values*, by the names of the fields."""
         return cls(Outcome(values["outcome"]), values["by"], values["seconds"], values["detail"])
 
 
