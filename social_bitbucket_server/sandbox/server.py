@@ -69,8 +69,8 @@ class Sandbox:
             own_version=known_version(version),
             users=Users(users),
             names=frozenset(_name(text) for text in names),
+            basic_authentication=basic_authentication,
         )
-        self._state.basic_authentication = basic_authentication
         self._address = (host, port)
         self._on_answer = on_answer
         self._server: Any = None  # waitress has no types
