@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .state import State
     from .users import User
 
-MOST_FAILURES = 4
+FAILURES_BEFORE_CAPTCHA = 5
 """Wrong passwords after which a person must solve a CAPTCHA in a browser."""
 
 _BEARER = re.compile(r"Bearer +(\S+)", re.IGNORECASE)
@@ -58,7 +58,7 @@ class FailedLogins:
     def are_too_many(self, name: str) -> bool:
         """Whether a CAPTCHA is asked for."""
         with self._lock:
-            return self._counts.get(name, 0) > MOST_FAILURES
+            return self._counts.get(name, 0) >= FAILURES_BEFORE_CAPTCHA
 
 
 class HTTPAccessTokens:
