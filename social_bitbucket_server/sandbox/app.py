@@ -106,7 +106,10 @@ def _record() -> None:
 
 
 def _refuse_forms_from_elsewhere() -> Response | None:
-    """Bitbucket's XSRF filter. A page of another site can make a browser send neither JSON nor the header."""
+    """Refuse changes without JSON and without the header, as Bitbucket's XSRF filter does.
+
+    A page of another site cannot make a browser send either.
+    """
     is_concerned = request.method in {"POST", "PUT"} and request.path.startswith("/rest/")
     if not is_concerned or request.path.startswith("/rest/oauth2/") or request.is_json:
         return None

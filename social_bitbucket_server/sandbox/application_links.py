@@ -38,8 +38,8 @@ def create() -> AnyResponse | str:
         return _external_application()
     if state().has_three_types and request.form.get("application_type") == "atlassian_oauth2":
         return _create_again(
-            "The sandbox is linked with no Atlassian product by OAuth 2.0. For an application that logs in by OAuth 1, "
-            "choose Atlassian product via OAuth 1.0; for one that logs in by OAuth 2, choose External application."
+            "This type is only for Atlassian's own products. For an application that logs in by OAuth 1, "
+            "choose Atlassian product via OAuth 1.0. For one that logs in by OAuth 2, choose External application."
         )
     address = request.form.get("application_url", "").strip()
     if state().new_dialog and request.form.get("application_type") != "atlassian":

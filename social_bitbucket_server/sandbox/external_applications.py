@@ -102,7 +102,7 @@ class ExternalApplications:
 
 
 def closure(scopes: Iterable[str]) -> frozenset[str]:
-    """Return *scopes* with all that they include."""
+    """Return *scopes* and all scopes that they include."""
     found: set[str] = set()
     left = list(scopes)
     while left:

@@ -32,7 +32,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A pair of tokens that act for one person. *code*: what it, or the first of its line, was granted for."""
+    """A pair of tokens that act for one person. *code* is the code that led to it, directly or by renewals."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -63,7 +63,7 @@ class Grants:
             return self._codes.get(value)
 
     def use_code(self, value: str) -> bool:
-        """Note that the code is exchanged; whether this is the first time."""
+        """Mark the code as exchanged. Return whether this is its first use."""
         with self._lock:
             if value in self._used_codes:
                 return False
@@ -71,7 +71,7 @@ class Grants:
             return True
 
     def is_used(self, value: str) -> bool:
-        """Whether the code was exchanged before."""
+        """Return whether the code was exchanged before."""
         with self._lock:
             return value in self._used_codes
 
@@ -98,7 +98,7 @@ class Grants:
             return next((grant for grant in self._grants.values() if grant.refresh_token == value), None)
 
     def take(self, grant: Grant) -> bool:
-        """End *grant*; whether it was there until now."""
+        """Forget *grant*. Return whether it was still there."""
         with self._lock:
             return self._grants.pop(grant.access_token, None) is not None
 

@@ -33,7 +33,7 @@ _SIGNED_REQUEST = (
     "oauth_timestamp",
     "oauth_nonce",
 )
-"""A request that lacks one of them is anonymous. One with an empty token is a program's own (two-legged)."""
+"""A request without one of them is anonymous. With an empty token, a program acts for itself (two-legged)."""
 
 _ONCE = frozenset(
     {
@@ -47,7 +47,7 @@ _ONCE = frozenset(
         "oauth_version",
     }
 )
-"""What net.oauth, the server's library, takes once alone."""
+"""A request may have each of these only once, says net.oauth, the server's library."""
 
 _JAVA_DOUBLE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[dDfF]?", re.ASCII)
 _JAVA_LONG = re.compile(r"[+-]?\d{1,18}", re.ASCII)
@@ -149,7 +149,7 @@ def signed_user(message: Message, state: State) -> User | None:
 
 
 def _two_legged_user(message: Message, state: State) -> User | None:
-    """Whom the consumer acts for by *Execute as*, or nobody."""
+    """Return the user of *Execute as*, for whom the consumer acts. ``None`` if the link names nobody."""
     consumer = state.links.consumer(message.get("oauth_consumer_key") or "")
     if consumer is None:
         raise OAuthProblemError("consumer_key_unknown")
@@ -188,7 +188,7 @@ def undecided(value: str, state: State) -> RequestToken | None:
 
 
 def token_problem(value: str, state: State) -> str:
-    """Why nobody may decide about the request token with this value any more."""
+    """Return the problem of a request token about which nobody can decide any more."""
     token = state.tokens.request_token(value)
     if token is None:
         return "token_rejected"
@@ -238,7 +238,7 @@ def _consumer(message: Message, key: str, state: State) -> Consumer:
 
 
 def _is_callback(text: str) -> bool:
-    """The scheme counts in small letters alone."""
+    """Return whether Bitbucket accepts this callback. It knows the scheme in lower case only."""
     try:
         authority = urlsplit(text).netloc
     except ValueError:
@@ -257,7 +257,7 @@ def _absent(*names: str) -> OAuthProblemError:
 
 
 def _verify(message: Message, consumer: Consumer, state: State) -> None:
-    """In the order of the server's library."""
+    """Check parameters and signature in the order of net.oauth, the server's library."""
     repeated = message.repeated(_ONCE)
     if repeated:
         raise OAuthProblemError("parameter_rejected", oauth_parameters_rejected="&".join(repeated))

@@ -126,7 +126,7 @@ def allow(request: AuthorizationRequest, user: User, state: State) -> Code:
 def token(parameters: Parameters, state: State) -> Grant:
     """The token call: a code is exchanged, or a refresh token is. Raises :class:`OAuth2Error`.
 
-    What is exchanged is checked first, and the client secret last.
+    Like Bitbucket, it checks the code or refresh token first and the client secret last.
     """
     grant_type = _required(parameters, "grant_type")
     if grant_type == "authorization_code":
@@ -137,9 +137,9 @@ def token(parameters: Parameters, state: State) -> Grant:
 
 
 def revoke(parameters: Parameters, state: State) -> None:
-    """End an access token or refresh token, and the other one of its pair (RFC 7009). Raises :class:`OAuth2Error`.
+    """Revoke an access token or refresh token, and the other one of its pair (RFC 7009). Raises :class:`OAuth2Error`.
 
-    The client is checked first. A token that is unknown, or another client's, is no error.
+    Like Bitbucket, it checks the client first. An unknown token, or one of another client, is no error.
     """
     application = _authenticated(parameters, state)
     value = _required(parameters, "token")
@@ -149,7 +149,7 @@ def revoke(parameters: Parameters, state: State) -> None:
 
 
 def bearer_grant(value: str, state: State) -> tuple[User, tuple[str, ...]]:
-    """Whose access token this is, and its scopes.
+    """Return the person and the scopes of an access token.
 
     Raises :class:`BearerRefusedError` or :class:`~.oauth.AccountNotAdmittedError`.
     """
@@ -204,7 +204,7 @@ def _exchange(parameters: Parameters, state: State) -> Grant:
 
 def _refuse_second_use(code: str, state: State) -> NoReturn:
     state.grants.end_code(code)
-    raise OAuth2Error("invalid_grant", "The code was used before. The tokens that it led to have ended.")
+    raise OAuth2Error("invalid_grant", "The code was used before. Its tokens are revoked.")
 
 
 def _refresh(parameters: Parameters, state: State) -> Grant:

@@ -1,4 +1,4 @@
-"""The addresses of OAuth 2 that programs call: for tokens, for ending them, and for what the server says of itself."""
+"""The addresses of OAuth 2 that programs call: to get tokens, to revoke them, and to read the server's metadata."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROOT = '/rest/oauth2/<any("latest", "1.0"):_>'
 
 @blueprint.before_request
 def since_7_20() -> None:
-    """Older versions have none of this."""
+    """Answer 404 in older versions, which have no OAuth 2."""
     if not state().new_dialog:
         abort(404)
 
@@ -36,7 +36,7 @@ def refuse(refusal: OAuth2Error) -> Response:
 
 @blueprint.after_request
 def keep_out_of_caches(response: Response) -> Response:
-    """Tokens and errors about them are for the program alone."""
+    """Forbid caching, because answers hold tokens."""
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -66,7 +66,7 @@ def end_token(_: str) -> Response:
 
 @blueprint.get(f"{_ROOT}/.well-known/oauth-authorization-server")
 def metadata(_: str) -> Response:
-    """What the server says of itself (RFC 8414)."""
+    """Return the server's metadata (RFC 8414)."""
     root = f"{state().base_url}/rest/oauth2/latest"
     return jsonify(
         issuer=state().base_url,
@@ -82,7 +82,7 @@ def metadata(_: str) -> Response:
 
 
 def _parameters() -> Mapping[str, Sequence[str]]:
-    """What came in the query and in the form together. The server reads no credentials from HTTP Basic."""
+    """Return the parameters of the query and of the form. Bitbucket reads no credentials from HTTP Basic."""
     if request.mimetype == "application/json":
         raise ServerFailedError
     parameters = {

@@ -10,7 +10,7 @@ from flask import Response, jsonify, request
 from .calls import json_error
 
 MOST_VALUES = 1000
-"""What *limit* is cut to."""
+"""The largest *limit*. Bitbucket cuts a larger one to it."""
 
 Value = TypeVar("Value")
 

@@ -76,7 +76,10 @@ class Projects:
             return sorted(self._projects.values(), key=lambda project: project.name.casefold())
 
     def permission(self, user: User | None, project: Project, *, public_only: bool = False) -> Permission:
-        """What *user* may do with *project*; with *public_only*, by a token that is good for public projects alone."""
+        """Return what *user* may do with *project*.
+
+        With *public_only*, the request has a token that reaches only public projects.
+        """
         if user is None or (public_only and not project.public):
             return Permission.NONE
         if not public_only:

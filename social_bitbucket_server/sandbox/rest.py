@@ -179,8 +179,10 @@ def _visible_project(key: str) -> tuple[Project | None, Response]:
 
 
 def _permitted(kind: str) -> list[Project] | None:
-    """The projects on which the person has the permission that the request asks for, such as REPO_ADMIN; nothing where
-    there is no such permission."""
+    """Return the projects on which the person has the permission that the request asks for, such as REPO_ADMIN.
+
+    ``None`` if there is no such permission.
+    """
     wanted = request.args.get("permission", f"{kind}_READ")
     if wanted not in {f"{kind}_{permission.name}" for permission in Permission if permission}:
         return None

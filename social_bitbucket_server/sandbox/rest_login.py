@@ -39,7 +39,7 @@ class CaptchaRequiredError(Exception):
 
 
 class FailedLogins:
-    """How many passwords in a row were wrong, by the name that they were given for."""
+    """Counts the wrong passwords of each user name since the last login in a browser."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -51,18 +51,18 @@ class FailedLogins:
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def forget(self, name: str) -> None:
-        """Begin again at none, after the right password in a browser."""
+        """Reset the count, after a login in a browser."""
         with self._lock:
             self._counts.pop(name, None)
 
     def are_too_many(self, name: str) -> bool:
-        """Whether a CAPTCHA is asked for."""
+        """Return whether the person must solve a CAPTCHA."""
         with self._lock:
             return self._counts.get(name, 0) >= FAILURES_BEFORE_CAPTCHA
 
 
 class HTTPAccessTokens:
-    """The tokens that people make for their own programs. They are good for projects and repositories alone."""
+    """The tokens that people make for their own programs. They reach only projects and repositories."""
 
     def __init__(self) -> None:
         self._user_ids: BoundedDict[str, int] = BoundedDict(_REMEMBERED)
@@ -74,7 +74,7 @@ class HTTPAccessTokens:
         return value
 
     def user_id(self, value: str) -> int | None:
-        """Return whose token this is, or nothing."""
+        """Return the id of the token's person. ``None`` for an unknown token."""
         return self._user_ids.get(value)
 
 
@@ -85,7 +85,7 @@ def report_refused_logins(blueprint: Blueprint) -> None:
 
 
 def user_by_password(state: State) -> User | None:
-    """Return the person whose name and password the request has, or nothing without any.
+    """Return the person whose name and password the request has. ``None`` without HTTP Basic.
 
     Raises :class:`BasicDisabledError`, :class:`PasswordRefusedError` or :class:`CaptchaRequiredError`.
     """
@@ -105,7 +105,7 @@ def user_by_password(state: State) -> User | None:
 
 
 def user_by_bearer_token(state: State) -> tuple[User | None, tuple[str, ...]]:
-    """Return whose OAuth 2 token or HTTP access token the request has, with the scopes; nobody without any.
+    """Return the person and the scopes of the request's OAuth 2 token or HTTP access token. ``None`` without a token.
 
     Raises :class:`~.oauth2.BearerRefusedError` or :class:`~.oauth.AccountNotAdmittedError`.
     """
@@ -119,7 +119,7 @@ def user_by_bearer_token(state: State) -> tuple[User | None, tuple[str, ...]]:
 
 
 def may_administer(scopes: tuple[str, ...]) -> bool:
-    """Whether a bearer token with these scopes reaches administrative resources. An HTTP access token never does."""
+    """Return whether a bearer token with *scopes* reaches administrative resources. An HTTP access token never does."""
     return "ADMIN_WRITE" in closure(scopes)
 
 

@@ -38,10 +38,10 @@ class Sandbox:
 
     *context*: the context path, as in ``/bitbucket``, or empty. *version*: which Bitbucket it is, one of 7.6, 7.21,
     8.19, 9.4 and 10.2, with or without a third number. *port*: 0 for a free one. *users*: who has an account.
-    *names*: host names by which it is reached, besides *host*, ``localhost``, names below ``.localhost`` and addresses;
-    for other names it does not answer.
-    *basic_authentication*: whether programs may log in by password; ``None`` for what the version comes with, which is
-    no since 10.0. *on_answer* is called with every answer. Use it as a context manager, or call :meth:`start` and
+    *names*: further host names to answer for. The sandbox always answers for *host*, ``localhost``, names below
+    ``.localhost`` and addresses, and for no other names.
+    *basic_authentication*: whether programs may log in by password; ``None`` for the version's default, which is off
+    since 10.0. *on_answer* is called with every answer. Use it as a context manager, or call :meth:`start` and
     :meth:`stop`. Raises ``ValueError`` for a context path, version, port or name that is none; :meth:`start` raises
     ``OSError`` where the port cannot be had.
     """
@@ -222,8 +222,11 @@ class Sandbox:
         return {f"{prefix}_URL": self.url, f"{prefix}_KEY": consumer_key, f"{prefix}_PRIVATE_KEY": private_pem}
 
     def http_access_token(self, user: str) -> str:
-        """Make an HTTP access token of *user*, as the person can on a page. It is good for projects and repositories
-        alone, also where the person is an administrator."""
+        """Make an HTTP access token of *user*, as the person can on a page.
+
+        It reaches only projects and repositories, even if the person is an administrator.
+        Raises ``KeyError`` if there is no such user.
+        """
         person = self.users.by_name(user)
         if person is None:
             raise KeyError(user)
