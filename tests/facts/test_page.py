@@ -1,4 +1,4 @@
-"""docs/facts.md, and the suite as somebody runs it against a server."""
+"""docs/facts.md, and the suite as an administrator runs it against a server."""
 
 import os
 import re
