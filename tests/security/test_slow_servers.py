@@ -196,9 +196,11 @@ def no_room_for_steps_at(world: World, place: Place) -> Iterator[None]:
     room, limits = bulkhead.bulkhead_of(world.find(place).tenant), bulkhead.DEFAULTS
     while room.take_place(limits):
         pass
-    yield
-    for _ in range(limits.slow_steps):
-        room.give_place_back()
+    try:
+        yield
+    finally:
+        for _ in range(limits.slow_steps):
+            room.give_place_back()
 
 
 @row(41, 112)
