@@ -16,8 +16,8 @@ fuzzed = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
-"""How often: 100 times, or as the environment variable FUZZ_EXAMPLES says. What noise alone meets once in thousands of
-examples is therefore among the samples."""
+"""How often: 100 times, or as the environment variable FUZZ_EXAMPLES says. The samples contain what noise would
+meet only once in thousands of examples."""
 
 NOISE = st.text(max_size=300)
 STATUSES = st.one_of(

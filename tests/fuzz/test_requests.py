@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -145,8 +146,6 @@ def test_requests_to_django(spare_keys: Any) -> None:
     crashes: list[Exception] = []
 
     def crashed(sender: Any, request: Any, **_: Any) -> None:
-        import sys
-
         error = sys.exc_info()[1]
         assert isinstance(error, Exception)
         crashes.append(error)

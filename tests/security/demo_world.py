@@ -346,7 +346,7 @@ class DemoWorld(World):
         return {"purpose": "integration-private-key:active", "integration_id": place.integration_id, "key_id": pair.id}
 
     def change_states_by_hand(self, place: Place, **states: str) -> None:
-        """Write into the rows of key pairs in each of these states another one."""
+        """Change the key pair in each named state to the given one, in the database alone."""
         with self.context():
             pairs = {pair.stored_state: pair for pair in self.key_pairs(place)}
             for before, after in states.items():

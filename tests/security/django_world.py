@@ -222,7 +222,7 @@ class DjangoWorld(World):
         return {"purpose": "integration-private-key:active", "integration_id": place.integration_id, "key_id": key_id}
 
     def change_states_by_hand(self, place: Place, **states: str) -> None:
-        """Write into the rows of key pairs in each of these states another one."""
+        """Change the key pair in each named state to the given one, in the database alone."""
         for before, after in states.items():
             KeyPair.objects.filter(integration_id=place.integration_id, state=before).update(state=after)
 

@@ -8,6 +8,8 @@ from social_bitbucket_server.sandbox.app import create_app
 from social_bitbucket_server.sandbox.state import State
 from social_bitbucket_server.sandbox.users import SANDBOX_USERS, Users
 
+from . import calling
+
 PATHS = ("/", "/login", "/sandbox/faults", "/sandbox/static/sandbox.css", "/rest/api/latest/users", "/nowhere")
 
 
@@ -97,12 +99,9 @@ def test_a_name_that_is_none_is_refused_before_anything_is_served(name):
 
 @pytest.mark.socket
 def test_a_sandbox_answers_for_the_names_that_it_is_given():
-    from .calling import PROPERTIES
-    from .calling import send as ask
-
     with Sandbox(names=["Bitbucket.Test"]) as sandbox:
         statuses = {
-            host: ask("GET", sandbox.url + PROPERTIES, headers={"Host": host}).status_code
+            host: calling.send("GET", sandbox.url + calling.PROPERTIES, headers={"Host": host}).status_code
             for host in ("bitbucket.test:7990", "bitbucket.test.", "evil.example")
         }
     assert statuses == {"bitbucket.test:7990": 200, "bitbucket.test.": 200, "evil.example": 421}
