@@ -31,6 +31,13 @@ def json_error(status: int, text: str, exception: str) -> Response:
     return response
 
 
+def empty(status: int) -> Response:
+    """Return an answer without body and content type."""
+    response = Response(status=status)
+    del response.headers["Content-Type"]
+    return response
+
+
 def _fail_on_purpose() -> Response | None:
     faults = state().faults
     g.consumer_key = message().get("oauth_consumer_key")
@@ -66,9 +73,7 @@ def _refusal(problem: OAuthProblemError) -> Response:
 
 
 def _account_refusal(_: AccountNotAdmittedError) -> Response:
-    response = Response(status=401)
-    del response.headers["Content-Type"]
-    return response
+    return empty(401)
 
 
 def _server_error(_: object = None) -> Response:

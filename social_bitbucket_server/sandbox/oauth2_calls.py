@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from flask import Blueprint, Response, abort, g, jsonify, request
 
-from .calls import prepare
+from .calls import empty, prepare
 from .context import state
 from .external_applications import INCLUDED_SCOPES
 from .grants import ACCESS_TOKEN_LIFETIME
@@ -59,9 +59,7 @@ def ask_for_token(_: str) -> Response:
 def end_token(_: str) -> Response:
     """End a token."""
     revoke(_parameters(), state())
-    response = Response(status=200)
-    del response.headers["Content-Type"]
-    return response
+    return empty(200)
 
 
 @blueprint.get(f"{_ROOT}/.well-known/oauth-authorization-server")

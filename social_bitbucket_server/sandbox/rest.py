@@ -10,7 +10,7 @@ from flask import Blueprint, Response, g, jsonify, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from .avatars import avatar
-from .calls import json_error, prepare
+from .calls import empty, json_error, prepare
 from .context import message, signed_in, state
 from .forms import log_in_page
 from .oauth import signed_user
@@ -153,9 +153,7 @@ def whoami() -> AnyResponse:
     if g.user is None and request.headers.get("Authorization", "").lower().startswith("bearer "):
         return log_in_page()
     if state().faults.whoami_closed:
-        response = Response(status=401)
-        del response.headers["Content-Type"]
-        return response
+        return empty(401)
     return Response(g.user.name if g.user else "", content_type="text/plain")
 
 

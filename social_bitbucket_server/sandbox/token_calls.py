@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
-from .calls import prepare
+from .calls import empty, prepare
 from .context import message, state
 from .oauth import access_token, request_token
 from .tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
@@ -19,7 +19,7 @@ prepare(blueprint)
 def ask_for_request_token() -> Response:
     """A request token for a login that begins."""
     if request.method != "POST":
-        return _nothing()
+        return empty(200)
     token = request_token(message(), state())
     answer = {"oauth_token": token.value, "oauth_token_secret": token.secret}
     return _form(answer if token.callback is None else {**answer, "oauth_callback_confirmed": "true"})
@@ -29,7 +29,7 @@ def ask_for_request_token() -> Response:
 def ask_for_access_token() -> Response:
     """An access token for an allowed request token, or a new one for an old one."""
     if request.method != "POST":
-        return _nothing()
+        return empty(200)
     token = access_token(message(), state())
     return _form(
         {
@@ -44,9 +44,3 @@ def ask_for_access_token() -> Response:
 
 def _form(parameters: dict[str, str]) -> Response:
     return Response(urlencode(parameters), content_type="text/plain")
-
-
-def _nothing() -> Response:
-    response = Response(status=200)
-    del response.headers["Content-Type"]
-    return response
