@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from flask import Blueprint, Response, abort, g, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 
 from .calls import empty, prepare
-from .context import state
+from .context import since_7_20, state
 from .external_applications import INCLUDED_SCOPES
 from .grants import ACCESS_TOKEN_LIFETIME
 from .oauth import ServerFailedError
@@ -15,15 +15,9 @@ from .oauth2 import OAuth2Error, revoke, token
 
 blueprint = Blueprint("oauth2_calls", __name__)
 prepare(blueprint)
+blueprint.before_request(since_7_20)
 
 _ROOT = '/rest/oauth2/<any("latest", "1.0"):_>'
-
-
-@blueprint.before_request
-def since_7_20() -> None:
-    """Answer 404 in older versions, which have no OAuth 2."""
-    if not state().new_dialog:
-        abort(404)
 
 
 @blueprint.errorhandler(OAuth2Error)

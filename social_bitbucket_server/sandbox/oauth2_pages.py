@@ -6,7 +6,7 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from .application_links import LIST
-from .context import signed_in, state
+from .context import signed_in, since_7_20, state
 from .external_applications import ExternalApplication
 from .forms import admin_only, confirmation_refusal, log_in_page, protect
 from .links import LinkRefusedError
@@ -34,13 +34,7 @@ PERMISSIONS = (
 
 blueprint = Blueprint("oauth2_pages", __name__)
 protect(blueprint)
-
-
-@blueprint.before_request
-def since_7_20() -> None:
-    """Older versions have none of this."""
-    if not state().new_dialog:
-        abort(404)
+blueprint.before_request(since_7_20)
 
 
 @blueprint.route(PROVIDER, methods=["GET", "POST"])
