@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import re
 import secrets
 import threading
@@ -94,11 +93,11 @@ def user_by_password(state: State) -> User | None:
         return None
     if not state.takes_basic:
         raise BasicDisabledError
-    name, password = given.username or "", given.password or ""
+    name = given.username or ""
     if state.failed_logins.are_too_many(name):
         raise CaptchaRequiredError
-    user = state.users.by_name(name)
-    if user is None or not user.active or not hmac.compare_digest(user.password.encode(), password.encode()):
+    user = state.users.by_password(name, given.password or "")
+    if user is None or not user.active:
         state.failed_logins.add(name)
         raise PasswordRefusedError
     return user

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 import threading
 from collections.abc import Iterable
@@ -87,6 +88,12 @@ class Users:
     def by_name(self, name: str) -> User | None:
         """The user with exactly this name, or nothing."""
         return next((user for user in self.all() if user.name == name), None)
+
+    def by_password(self, name: str, password: str) -> User | None:
+        """The user with exactly this name and this password, active or not. ``None`` if one of them is wrong."""
+        user = self.by_name(name)
+        is_right = user is not None and hmac.compare_digest(user.password.encode(), password.encode())
+        return user if is_right else None
 
     def by_slug(self, slug: str) -> User | None:
         """The user with exactly this slug, or nothing."""
