@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from demo_app import database
 from demo_app.models import AuditEntry, LoginSession
 from tests.security.rows import row
+from tests.security.world import Browser
 
 REQUESTS = 50
 
@@ -65,8 +66,7 @@ def test_each_address_and_kind_counts_for_itself(world):
     before = len(world.events("request.failure"))
     for address in ("127.0.0.1", "127.0.0.9"):
         for _ in range(3):
-            browser = world.browser()
-            browser._address = address
+            browser = Browser(world, address)
             browser.post(world.b.begin_path, {})
             browser.get("/", headers={"Host": "evil.example"})
     assert len(world.events("request.failure")) - before == 4

@@ -24,11 +24,7 @@ def as_files(fields: dict[str, str], *files: str) -> str:
 
 
 def send(browser: Browser, path: str, kind: str, body: str) -> int:
-    return browser._answer("POST", path, body, {"Content-Type": kind, "Cookie": cookies(browser)}).status
-
-
-def cookies(browser: Browser) -> str:
-    return "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    return browser.request("POST", path, body, {"Content-Type": kind}).status
 
 
 @row(116)

@@ -305,16 +305,16 @@ class Browser:
         self.cookies: dict[str, str] = {}
 
     def request(
-        self, method: str, target: str, form: dict[str, str] | None = None, headers: dict[str, str] | None = None
+        self, method: str, target: str, form: dict[str, str] | str | None = None, headers: dict[str, str] | None = None
     ) -> Page:
+        """Send a request. A *form* that is text is sent as it is, and *headers* say its type."""
         sent = {"Host": HOST, "User-Agent": "a browser", **(headers or {})}
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        body = None
-        if form is not None:
-            body = urlencode(form)
+        if isinstance(form, dict):
+            form = urlencode(form)
             sent["Content-Type"] = "application/x-www-form-urlencoded"
-        page = self._answer(method, target.removeprefix(ORIGIN), body, sent)
+        page = self._answer(method, target.removeprefix(ORIGIN), form, sent)
         for line in page.cookies:
             for name, morsel in SimpleCookie(line).items():
                 self.cookies[name] = morsel.value
