@@ -34,6 +34,7 @@ from .throughput import everybody, figures
 from .visitors import Application, Crowd, Door, crowd
 
 NODES = 2
+_SECONDS_TO_UPGRADE = 300
 _DEPLOY = application.ROOT / "deploy"
 _MAIN = """\
 daemon off;
@@ -108,7 +109,15 @@ class Node:
         upgrade = [sys.executable, "-m", "flask", "--app", "demo_app", "db-upgrade"]
         with self.log.open("ab") as log:
             chosen = application.environment(self.variables)
-            subprocess.run(upgrade, env=chosen, cwd=self.release, stdout=log, stderr=log, check=True)
+            subprocess.run(
+                upgrade,
+                env=chosen,
+                cwd=self.release,
+                stdout=log,
+                stderr=log,
+                check=True,
+                timeout=_SECONDS_TO_UPGRADE,
+            )
         self.start()
 
 
