@@ -45,9 +45,9 @@ def run(
 ) -> int:
     """Serve until Ctrl-C, until *stopped* is set, or where there is a *program*, until that has ended.
 
-    *names*: further host names that it answers for. *links*: consumer keys and public keys that are linked from the
-    beginning. Returns the exit status: the program's, else 0. Raises :class:`CommandFailedError` where serving cannot
-    begin.
+    *basic_authentication*: whether programs may log in by password; ``None`` for the version's default. *names*:
+    further host names to answer for. *links*: consumer keys and public keys that are linked from the beginning.
+    Returns the exit status: the program's, else 0. Raises :class:`CommandFailedError` where serving cannot begin.
     """
     try:
         on_answer = None if program else _print_answer
@@ -103,7 +103,7 @@ def _run_program(program: Sequence[str], sandbox: Sandbox) -> int:
     try:
         environment = {**os.environ, BASE_URL: sandbox.url}
         process = subprocess.Popen(program, env=environment)  # noqa: S603  # the person's own
-        _print(_introduction(sandbox), sys.stderr)  # what the program prints may be read by another one
+        _print(_introduction(sandbox), sys.stderr)  # the other output is the program's
         if ended_early:
             process.terminate()
         status = process.wait()
