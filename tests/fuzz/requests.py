@@ -78,7 +78,7 @@ BODY_TYPES = (
     *(f"multipart/form-data; boundary={'x' * 300}", "multipart/mixed; boundary=x", "é", "/", ";"),
 )
 _FORM = "application/x-www-form-urlencoded"
-_FORGOTTEN = 400
+_REMEMBERED = 400
 
 
 @dataclass
@@ -224,7 +224,7 @@ class Visitor:
             is_here = f"{parts.scheme}://{parts.netloc}" == self.origin or (not parts.netloc and parts.path[:1] == "/")
             if is_here and (known := parts.path + (f"?{parts.query}" if parts.query else "")) not in self.paths:
                 self.paths.append(known)
-        del self._forms[:-_FORGOTTEN], self.paths[_FORGOTTEN:]
+        del self._forms[:-_REMEMBERED], self.paths[_REMEMBERED:]
 
 
 def _attribute(name: str, tag: str) -> str:

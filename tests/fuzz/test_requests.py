@@ -28,10 +28,10 @@ from tests.fuzz.requests import BODY_TYPES, Visitor
 from tests.security.rows import row
 
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "300"))
-"""To each application: 300, or as the environment variable says."""
+"""How many each application gets: 300, or as the environment variable FUZZ_REQUESTS says."""
 
 AT_ONE_APPLICATION = 300
-"""Requests after which everything begins anew, for an organization that was deleted has no pages."""
+"""Requests after which everything begins anew, because a deleted organization has no pages."""
 
 SERVER_IS_DOWN = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 AS_BITBUCKET = frozenset({HTTPStatus.INTERNAL_SERVER_ERROR})
@@ -74,7 +74,7 @@ def send_many(
     *,
     meant: frozenset[int] = SERVER_IS_DOWN,
 ) -> None:
-    """Let *visitors* send; adds what failed to *failures*. Statuses that are *meant* count only with a crash."""
+    """Let *visitors* send, and add what failed to *failures*. Statuses that are *meant* fail only with a crash."""
     for _ in range(min(REQUESTS, AT_ONE_APPLICATION)):
         try:
             answer = chance.choice(visitors).send()
@@ -140,7 +140,7 @@ def test_requests_to_django(spare_keys: Any) -> None:
     from social_bitbucket_server.django import integrations as django_integrations
     from social_bitbucket_server.django.models import Integration
 
-    # Its own page about a form that it cannot read reads the form again, and fails.
+    # Django's page about an unreadable form reads the form again, and fails.
     body_types = [name for name in BODY_TYPES if "utf-16" not in name and "form-data" not in name]
     failures: list[str] = []
     crashes: list[Exception] = []
