@@ -45,6 +45,7 @@ class LoginErrorMiddleware(MiddlewareMixin):
             return None
         try:
             checks.refuse_unsafe_logins()
+            _refuse_addresses_of_others(view, route)
             if view is views.complete:
                 return cast("HttpResponse", view(request, *arguments, **route))
         except SocialAuthBaseException as error:
@@ -87,6 +88,14 @@ class IntegrationSessionMiddleware(MiddlewareMixin):
         self, _request: HttpRequest, view: Callable[..., Any], _arguments: tuple[Any, ...], route: dict[str, Any]
     ) -> None:
         """Let no login through an integration begin or come back elsewhere than at its own addresses."""
-        is_ours = view in _STOCK_VIEWS and route.get("backend") == BitbucketServerOAuth1.name
-        if is_ours and configuration.has_integrations_in_database():
-            raise Http404
+        _refuse_addresses_of_others(view, route)
+
+
+def _refuse_addresses_of_others(view: Callable[..., Any], route: dict[str, Any]) -> None:
+    """Raise ``Http404`` for social_django's addresses if integrations in the database have addresses of their own.
+
+    Both middlewares ask, because the one that stands first in ``MIDDLEWARE`` may answer.
+    """
+    is_stock = view in _STOCK_VIEWS and route.get("backend") == BitbucketServerOAuth1.name
+    if is_stock and configuration.has_integrations_in_database():
+        raise Http404

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import override_settings
@@ -171,9 +172,21 @@ def test_sessions_end_with_their_integration(visitor, acme, bitbucket_sandbox, e
     assert visitor.name == "nobody"
 
 
-@override_settings(ROOT_URLCONF="tests.frameworks.django.both_urls")
-def test_no_login_goes_by_addresses_whose_sessions_would_not_end_with_the_integration(visitor, acme, bitbucket_sandbox):
+OTHERS = [name for name in settings.MIDDLEWARE if not name.endswith("LoginErrorMiddleware")]
+ERRORS_FIRST = ["social_bitbucket_server.django.middleware.LoginErrorMiddleware", *OTHERS]
+
+
+@pytest.mark.parametrize("middleware", [settings.MIDDLEWARE, ERRORS_FIRST], ids=["errors last", "errors first"])
+def test_no_login_goes_by_addresses_whose_sessions_would_not_end_with_the_integration(
+    acme, bitbucket_sandbox, middleware
+):
+    with override_settings(ROOT_URLCONF="tests.frameworks.django.both_urls", MIDDLEWARE=middleware):
+        assert_stock_addresses_are_not_there(Visitor(), acme, bitbucket_sandbox)
+
+
+def assert_stock_addresses_are_not_there(visitor, acme, bitbucket_sandbox):
     stock = "/social/login/bitbucket-server/"
+    assert visitor.open(stock).status_code == 404
     assert visitor.post(stock, form_at=login_page(acme), integration=acme.pk).status_code == 404
     callback = urlsplit(bitbucket_sandbox.authorize(visitor.begin(acme)["Location"]))
     assert visitor.open(f"/social/complete/bitbucket-server/?{callback.query}&integration={acme.pk}").status_code == 404
