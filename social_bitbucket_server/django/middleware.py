@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import auth
-from django.http import Http404
+from django.http import Http404, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
 from django.views.decorators.cache import never_cache
@@ -31,14 +31,14 @@ class LoginErrorMiddleware(MiddlewareMixin):
     """Shows what a view raises of social-core's errors as a page, social_django's views and an application's own. Those
     of logins elsewhere than at Bitbucket Servers are left to others.
 
-    A link to social_django's address that begins a login leads to a page with the button."""
+    A GET of the address where social_django begins a login shows a page with the button."""
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], arguments: tuple[Any, ...], route: dict[str, Any]
     ) -> HttpResponse | None:
         """Let no login begin or come back by social_django's views with settings that stop a command.
 
-        A login that comes back is finished here. Django would put the view into the transaction of ``ATOMIC_REQUESTS``,
+        Finish a login that comes back here: Django would call the view inside the transaction of ``ATOMIC_REQUESTS``,
         and a login that failed would not be used up.
         """
         if view not in _STOCK_VIEWS or route.get("backend") not in _BACKENDS:
@@ -46,6 +46,8 @@ class LoginErrorMiddleware(MiddlewareMixin):
         try:
             checks.refuse_unsafe_logins()
             _refuse_addresses_of_others(view, route)
+            if view is views.complete and request.method == "HEAD":
+                return HttpResponseNotAllowed(["GET"])  # it would use the login up
             if view is views.complete:
                 return cast("HttpResponse", view(request, *arguments, **route))
         except SocialAuthBaseException as error:
@@ -63,7 +65,7 @@ class LoginErrorMiddleware(MiddlewareMixin):
 @never_cache
 @xframe_options_deny
 def _button(request: HttpRequest) -> HttpResponse:
-    """Answer a link that should have been a form: with the form. Its fields are what the link had in its query."""
+    """Return a page with the form that begins a login. Its hidden fields are those of the link's query."""
     fields = [(name, value) for name, values in request.GET.lists() for value in values]
     keeps_tokens = bool(configuration.setting("STORE_ACCESS_TOKEN"))
     response = render(request, "social_bitbucket_server/begin.html", {"fields": fields, "keeps_tokens": keeps_tokens})

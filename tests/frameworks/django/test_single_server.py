@@ -5,6 +5,7 @@ import threading
 from contextlib import ExitStack
 from html import unescape
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -203,6 +204,14 @@ def test_a_callback_works_once(person, single):
     person.open(callback)
     assert person.open(callback).status_code == 400
     assert len(single.requests.to("/access-token")) == 1
+
+
+def test_a_callback_is_not_used_up_by_head(person, single):
+    callback = urlsplit(single.authorize(person.begin()["Location"]))
+    assert person.client.head(f"{callback.path}?{callback.query}").status_code == 405
+    assert not single.requests.to("/access-token")
+    assert person.open(callback.geturl())["Location"] == "/"
+    assert person.name == "jane"
 
 
 def test_a_failed_exchange_uses_the_callback_up_also_where_requests_are_atomic(person, single, monkeypatch):
