@@ -242,13 +242,13 @@ def recheck(identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep)
 
 
 def _begun(backend: LoginBackend[Response, Any]) -> Response:
-    """Where an abandoned login wanted to go is no matter of this one's."""
+    """Begin a login. Forget the ``next`` page of an earlier, unfinished one."""
     session.pop("next", None)
     return do_auth(backend, user=_person() if backend.setting("CONNECT_LOGGED_IN", False) else None)
 
 
 def _refuse_head() -> None:
-    """Flask answers it wherever it answers a GET."""
+    """Reject HEAD: Flask routes it to GET views, and it would use up the login."""
     if request.method == "HEAD":
         raise MethodNotAllowed(["GET"])
 
@@ -284,8 +284,7 @@ def _member(configured: Any) -> Any:
 def _routes(blueprint: str, backend: str) -> Blueprint:
     """The two addresses of *backend*, as endpoints of *blueprint*."""
     routes = Blueprint(blueprint, __name__)
-    # Without redirects to the address with its slashes in order: behind a proxy that ends TLS they lead to http://, and
-    # take the verifier with them.
+    # No redirects that mend slashes: behind a proxy that ends TLS, they would take the verifier to http://.
     as_they_are: dict[str, Any] = {"strict_slashes": False, "merge_slashes": False}
 
     def callback_path(integration: str | None) -> str:
@@ -367,7 +366,7 @@ def configure(app: Flask, storage: type[BaseStorage]) -> None:
 
     @app.before_request
     def check_what_was_configured_later() -> None:
-        """Once: a refusal is repeated, so that no request is answered."""
+        """Check once. If the check fails, fail every request."""
         if unchecked:
             _refuse_unsafe_application(app)
             refuse_unusable_settings(app.config, app.config[setting_name("AUTHENTICATION_BACKENDS")])

@@ -83,8 +83,9 @@ class Logins:
         for a POST whose form token was checked.
 
         *callback_path* is where this application calls :meth:`complete`; with many integrations it is this one's own,
-        with its id in it. The form field ``next`` may name a path to go to afterwards. *user* is who is logged in now:
-        with the setting ``…_CONNECT_LOGGED_IN`` the account is connected to them. Raises ``SocialAuthBaseException``.
+        with its id in it. The form field ``next`` may name a path to go to afterwards. *user* is the person who is
+        logged in, or ``None``: with the setting ``…_CONNECT_LOGGED_IN`` the account is connected to them. Raises
+        ``SocialAuthBaseException``.
         """
         return _begun(visit, self._backend(visit, callback_path), user)
 
@@ -113,7 +114,7 @@ class Logins:
 
 
 def _begun(visit: Visit, backend: LoginBackend[str, Any], user: Any = None) -> str:
-    """Where an abandoned login wanted to go is no matter of this one's."""
+    """Begin a login. Forget the ``next`` page of an earlier, unfinished one."""
     visit.session.pop("next", None)
     return do_auth(backend, user=user)
 
