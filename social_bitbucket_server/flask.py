@@ -41,6 +41,7 @@ from .pending import LONGEST_NEXT, session_key
 from .problems import BitbucketServerError
 from .secret import Secret, opaque, plain
 from .session_cookies import lost_sessions
+from .setting_names import SettingsOf
 from .usable_settings import refuse_missing_settings, refuse_unusable_settings
 
 if TYPE_CHECKING:
@@ -377,8 +378,11 @@ def configure(app: Flask, storage: type[BaseStorage]) -> None:
 def _configured_backends(app: Flask) -> list[str]:
     """OAuth 1, and OAuth 2 where it has a server."""
     oauth2 = BitbucketServerOAuth2.name
-    has_oauth2 = any(app.config.get(setting_name(oauth2, name)) for name in ("URL", "INTEGRATIONS"))
-    return [BitbucketServerOAuth1.name, oauth2] if has_oauth2 else [BitbucketServerOAuth1.name]
+    return [BitbucketServerOAuth1.name, oauth2] if _has_server(app, oauth2) else [BitbucketServerOAuth1.name]
+
+
+def _has_server(app: Flask, backend: str) -> bool:
+    return SettingsOf(backend, app.config).has_own("URL", "INTEGRATIONS")
 
 
 def _refuse_unsafe_application(app: Flask) -> None:
@@ -392,11 +396,9 @@ def _refuse_unsafe_application(app: Flask) -> None:
 
 
 def _refuse_lost_sessions(app: Flask) -> None:
-    for name in _configured_backends(app):
-        origin = app.config.get(setting_name(name, "CALLBACK_ORIGIN")) or app.config.get(
-            setting_name("CALLBACK_ORIGIN")
-        )
-        for sentence in lost_sessions(app.config, str(origin or "")):
+    for backend in _configured_backends(app):
+        origin = SettingsOf(backend, app.config).get("CALLBACK_ORIGIN") or ""
+        for sentence in lost_sessions(app.config, str(origin)):
             raise UnsafeConfigurationError(sentence)
 
 
@@ -407,8 +409,8 @@ def button(
     backend: str = BitbucketServerOAuth1.name,
 ) -> Markup:
     """A form with a button that begins a login with *backend*, at *integration* where there are many, and goes to the
-    path *next* afterwards. Without a *label* the button says "Log in with Bitbucket", and where an application has both
-    backends, which OAuth it is if it is OAuth 2."""
+    path *next* afterwards. Without a *label* the button says "Log in with Bitbucket". If the application has both
+    backends, that of OAuth 2 says "Log in with Bitbucket (OAuth 2)"."""
     return Markup(  # noqa: S704  # the template escapes
         render_template_string(
             _BUTTON,
@@ -421,9 +423,8 @@ def button(
 
 
 def _label(backend: str) -> str:
-    own = setting_name(BitbucketServerOAuth1.name)
-    has_both = any(current_app.config.get(f"{own}_{name}") for name in ("URL", "INTEGRATIONS"))
-    return "Log in with Bitbucket" + (" (OAuth 2)" if has_both and backend == BitbucketServerOAuth2.name else "")
+    has_another = backend == BitbucketServerOAuth2.name and _has_server(current_app, BitbucketServerOAuth1.name)
+    return "Log in with Bitbucket (OAuth 2)" if has_another else "Log in with Bitbucket"
 
 
 def show_error(error: SocialAuthBaseException) -> ResponseReturnValue:

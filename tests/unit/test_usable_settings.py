@@ -206,6 +206,15 @@ def test_flask_refuses_cookies_that_do_not_come_back_from_bitbucket(name, value,
         configure(app, object)
 
 
+@pytest.mark.parametrize("prefix", ["", "SOCIAL_AUTH_", OWN])
+def test_flask_knows_the_origin_by_each_name_that_a_login_looks_up(prefix):
+    app = Flask(__name__)
+    origin = {f"{prefix}CALLBACK_ORIGIN": "https://www.app.example"}
+    app.config.update(ONE, **origin, SESSION_COOKIE_DOMAIN="other.example")
+    with pytest.raises(UnsafeConfigurationError, match="SESSION_COOKIE_DOMAIN"):
+        configure(app, object)
+
+
 def test_logins_without_a_framework_say_at_start_what_is_missing():
     with pytest.raises(UnsafeConfigurationError, match=f"Set {OWN}KEY,"):
         Logins(without(ONE, "KEY") | {f"{OWN}CALLBACK_ORIGIN": "https://app.example"}, object)
