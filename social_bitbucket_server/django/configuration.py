@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from inspect import unwrap
@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from social_core.utils import setting_name
 
 from ..addresses import AddressPolicy
 from ..configuration import callback_origin
@@ -19,6 +18,7 @@ from ..key_ring import KeyRing
 from ..problems import BitbucketServerError
 from ..secret import Secret, opaque
 from ..server_url import ORGANIZATION_RULES, BaseURLRules, is_loopback
+from ..setting_names import SettingsOf
 
 _BACKEND = "bitbucket-server"
 FIND = "social_bitbucket_server.django.integrations.find"
@@ -27,18 +27,31 @@ FIND = "social_bitbucket_server.django.integrations.find"
 _PLAIN_HTTP = 80
 
 
-def setting(name: str, default: Any = None) -> Any:
-    """A setting by its name without prefix, looked up as social-core does it: for this backend, for all, and bare."""
-    for full_name in (setting_name(_BACKEND, name), setting_name(name), name):
-        if hasattr(settings, full_name):
-            return getattr(settings, full_name)
-    return default
+class Settings(Mapping[str, Any]):
+    """Django's settings by name. None is looked at that nobody asks for: some say that they are deprecated."""
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return getattr(settings, name)
+        except AttributeError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in dir(settings) if name.isupper())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def setting(name: str, default: Any = None, backend: str = _BACKEND) -> Any:
+    """Return the setting *name*, looked up as social-core does: for *backend*, for all backends, and by its bare
+    name."""
+    return SettingsOf(backend, Settings()).get(name, default)
 
 
 def full_name(name: str) -> str:
     """Return the full name of the setting *name*: the one that it is set by, or else this backend's own."""
-    own = setting_name(_BACKEND, name)
-    return next((full for full in (own, setting_name(name), name) if hasattr(settings, full)), own)
+    return SettingsOf(_BACKEND, Settings()).name(name)
 
 
 def origin() -> str:
@@ -110,8 +123,8 @@ def address_policy(integration_id: str) -> AddressPolicy:
 
 
 def private_networks() -> Mapping[str, Any]:
-    """The private networks that the operator allows, by an integration's id, with ``*`` for all. A login link may be
-    given again."""
+    """Return the private networks that the operator allows, by an integration's id; ``*`` stands for all. The key is
+    no login link, because another integration may get that of a deleted one."""
     networks: Mapping[str, Any] = setting("PRIVATE_NETWORKS") or {}
     return networks
 

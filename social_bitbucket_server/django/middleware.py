@@ -52,7 +52,7 @@ class LoginErrorMiddleware(MiddlewareMixin):
                 return cast("HttpResponse", view(request, *arguments, **route))
         except SocialAuthBaseException as error:
             return show_error(request, error)
-        return _button(request) if request.method in {"GET", "HEAD"} else None
+        return _button(request, route["backend"]) if request.method in {"GET", "HEAD"} else None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """The page, or nothing for all other errors."""
@@ -64,10 +64,10 @@ class LoginErrorMiddleware(MiddlewareMixin):
 
 @never_cache
 @xframe_options_deny
-def _button(request: HttpRequest) -> HttpResponse:
+def _button(request: HttpRequest, backend: str) -> HttpResponse:
     """Return a page with the form that begins a login. Its hidden fields are those of the link's query."""
     fields = [(name, value) for name, values in request.GET.lists() for value in values]
-    keeps_tokens = bool(configuration.setting("STORE_ACCESS_TOKEN"))
+    keeps_tokens = bool(configuration.setting("STORE_ACCESS_TOKEN", backend=backend))
     response = render(request, "social_bitbucket_server/begin.html", {"fields": fields, "keeps_tokens": keeps_tokens})
     # Without a referrer Django could not tell that the form is its own.
     response["Referrer-Policy"] = "same-origin"

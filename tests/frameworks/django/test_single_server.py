@@ -23,6 +23,7 @@ from social_django.utils import load_backend, load_strategy
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.django.models import Event
+from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.problems import PROBLEMS
 from tests.frameworks.django.conftest import Visitor, newest_event
 
@@ -78,6 +79,15 @@ def test_a_link_leads_to_a_page_with_the_button_and_begins_nothing(person, singl
     assert (page["X-Frame-Options"], page["Referrer-Policy"]) == ("DENY", "same-origin")
     assert "no-store" in page["Cache-Control"]
     assert not single.requests.to("/request-token")
+
+
+def test_the_page_of_oauth_2_says_that_its_own_tokens_are_kept(person, by_oauth2):
+    assert "No token is kept." in person.open(by_oauth2).content.decode()
+    own = "SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_"
+    with override_settings(**{f"{own}STORE_ACCESS_TOKEN": True, f"{own}KEY_RING": KeyRing.generate()}):
+        page = person.open(by_oauth2)
+    assert page.status_code == 200
+    assert "No token is kept." not in page.content.decode()
 
 
 def test_the_button_of_that_page_begins_a_login(person, single):
