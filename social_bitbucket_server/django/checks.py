@@ -68,10 +68,10 @@ _SAID_BY_LOGINS = f"{_LABEL}.{_IDS['signatures_forbidden']}"
 def check_settings(**_arguments: Any) -> list[CheckMessage]:
     """What stops an application anywhere."""
     found: list[CheckMessage] = []
-    unusable = list(unusable_settings(_Settings(), settings.AUTHENTICATION_BACKENDS))
-    for name, sentence in (*unsafe_settings(_Settings()), *unusable):
+    unusable = list(unusable_settings(configuration.Settings(), settings.AUTHENTICATION_BACKENDS))
+    for name, sentence in (*unsafe_settings(configuration.Settings()), *unusable):
         found.append(_error(_IDS.get(name, _ID_OF_OTHERS), sentence))
-    found += [_warning("W010", sentence) for sentence in unread_settings(_Settings())]
+    found += [_warning("W010", sentence) for sentence in unread_settings(configuration.Settings())]
     if any(name == "backend_broken" for name, _ in unusable):
         return found  # Django cannot import its backends, nor can the checks below
     for check in _CHECKS:
@@ -212,13 +212,9 @@ def _test_addresses() -> Iterator[CheckMessage]:
 def _cookies() -> Iterator[CheckMessage]:
     if not settings.SESSION_COOKIE_HTTPONLY:
         yield _error("E011", "Set SESSION_COOKIE_HTTPONLY to True, so that no script reads a session.")
-    if settings.SESSION_COOKIE_SAMESITE == "Strict":
-        yield _error(
-            "E012",
-            'Set SESSION_COOKIE_SAMESITE to "Lax", because with "Strict" the session is missing when a login comes '
-            "back from Bitbucket.",
-        )
-    elif settings.SESSION_COOKIE_SAMESITE != "Lax":
+    for sentence in lost_sessions({"SESSION_COOKIE_SAMESITE": settings.SESSION_COOKIE_SAMESITE}, ""):
+        yield _error("E012", sentence)
+    if settings.SESSION_COOKIE_SAMESITE not in {"Lax", "Strict"}:
         yield _error("E013", 'Set SESSION_COOKIE_SAMESITE to "Lax", so that other sites do not act within a session.')
 
 
@@ -227,8 +223,10 @@ def _sessions_that_are_lost() -> Iterator[CheckMessage]:
         "SESSION_COOKIE_DOMAIN": settings.SESSION_COOKIE_DOMAIN,
         "SESSION_COOKIE_SECURE": settings.SESSION_COOKIE_SECURE,
     }
-    for sentence in lost_sessions(cookie, _origin()):
-        yield _error("E035", sentence)
+    origins = {str(configuration.setting("CALLBACK_ORIGIN", "", backend) or "") for backend in _checked_backends()}
+    for origin in sorted(origins):
+        for sentence in lost_sessions(cookie, origin):
+            yield _error("E035", sentence)
     if settings.SESSION_ENGINE != _CACHED_SESSIONS:
         return
     cache = settings.CACHES.get(settings.SESSION_CACHE_ALIAS, {}).get("BACKEND", "")
@@ -242,12 +240,8 @@ def _sessions_that_are_lost() -> Iterator[CheckMessage]:
         )
 
 
-def _origin() -> str:
-    return str(configuration.setting("CALLBACK_ORIGIN") or "")
-
-
 def _pipeline() -> Iterator[CheckMessage]:
-    for name in dict.fromkeys(map(_pipeline_of, sorted(_our_backends() or {BitbucketServerOAuth1.name}))):
+    for name in dict.fromkeys(map(_pipeline_of, _checked_backends())):
         present = {step.rpartition(".")[2] for step in getattr(settings, name, DEFAULT_AUTH_PIPELINE) or ()}
         missing = [step for step in _NEEDED_STEPS if step not in present]
         if missing:
@@ -256,7 +250,7 @@ def _pipeline() -> Iterator[CheckMessage]:
 
 
 def _names() -> Iterator[CheckMessage]:
-    for sentence in pipelines_without_names(_Settings(), get_user_model()):
+    for sentence in pipelines_without_names(configuration.Settings(), get_user_model()):
         yield _warning("W006", sentence)
 
 
@@ -312,6 +306,11 @@ def _our_backends() -> set[str]:
     return names & {BitbucketServerOAuth1.name, BitbucketServerOAuth2.name}
 
 
+def _checked_backends() -> list[str]:
+    """Return the backends whose settings are checked: those in use, or OAuth 1 if there is none yet."""
+    return sorted(_our_backends() or {BitbucketServerOAuth1.name})
+
+
 def _wrapped_find() -> Iterator[CheckMessage]:
     is_mapping = isinstance(configuration.setting("INTEGRATIONS"), Mapping)
     is_known = is_mapping or not _has_many() or configuration.has_integrations_in_database()
@@ -342,22 +341,6 @@ def _has_middleware(name: str) -> bool:
 
 def _has_many() -> bool:
     return bool(configuration.setting("INTEGRATIONS"))
-
-
-class _Settings(Mapping[str, Any]):
-    """Django's settings by name. None is looked at that nobody asks for: some say that they are deprecated."""
-
-    def __getitem__(self, name: str) -> Any:
-        try:
-            return getattr(settings, name)
-        except AttributeError:
-            raise KeyError(name) from None
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name in dir(settings) if name.isupper())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 def _warning(number: str, sentence: str) -> Warning:

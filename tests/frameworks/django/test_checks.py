@@ -240,6 +240,14 @@ def test_the_pipeline_of_the_backend_in_use_is_looked_at():
     assert said["E014"].startswith(f"Add to {OWN}OAUTH2_PIPELINE, ")
 
 
+def test_the_origin_of_the_backend_in_use_is_looked_at():
+    oauth2 = ["social_bitbucket_server.backends.BitbucketServerOAuth2"]
+    domain = {"SESSION_COOKIE_DOMAIN": "127.0.0.1", f"{OWN}OAUTH2_CALLBACK_ORIGIN": "https://app.example"}
+    assert "E035" not in found(**domain)
+    said = found(**domain, AUTHENTICATION_BACKENDS=oauth2)
+    assert said["E035"].startswith("Set SESSION_COOKIE_DOMAIN to a domain of app.example, ")
+
+
 def test_integrations_from_elsewhere_need_no_key_ring():
     assert found(**{f"{OWN}INTEGRATIONS": {"acme": SAME_NAMESPACE["acme"]}, f"{OWN}KEY_RING": None}) == {}
 
