@@ -33,8 +33,7 @@ def error_page(error: SocialAuthBaseException, login_page: str = "/") -> ErrorPa
     remedy = problem.remedy if problem else "Go back to the login page and begin again."
     who = f" This is for {problem.who.value}." if problem and problem.who is not Who.PERSON else ""
     setting = setting_to_show(error)
-    body = _PAGE.format(
-        title=escape(title),
+    content = _CONTENT.format(
         meaning=f"<p>{escape(problem.meaning)}</p>\n" if problem else "",
         setting=f"<p>Setting: <code>{escape(setting)}</code></p>\n" if setting else "",
         remedy=escape(remedy + who),
@@ -46,7 +45,12 @@ def error_page(error: SocialAuthBaseException, login_page: str = "/") -> ErrorPa
         "Cache-Control": "no-store",
         "Referrer-Policy": "no-referrer",
     }
-    return ErrorPage(body, status, headers | when_to_try_again(error))
+    return ErrorPage(page(title, content), status, headers | when_to_try_again(error))
+
+
+def page(title: str, content: str) -> str:
+    """Return a whole page with the text *title* as its heading and *content*, which is HTML, below."""
+    return _PAGE.format(title=escape(title), content=content)
 
 
 def reference(error: SocialAuthBaseException) -> str:
@@ -64,8 +68,10 @@ _PAGE = """\
 <title>{title}</title>
 <main>
 <h1>{title}</h1>
-{meaning}{setting}<p><strong>What to do:</strong> {remedy}</p>
-<p><a href="{login_page}">Back to the login</a></p>
-<p><small>Reference {reference}</small></p>
+{content}
 </main>
 </html>"""
+_CONTENT = """\
+{meaning}{setting}<p><strong>What to do:</strong> {remedy}</p>
+<p><a href="{login_page}">Back to the login</a></p>
+<p><small>Reference {reference}</small></p>"""

@@ -35,7 +35,7 @@ from wtforms.validators import ValidationError
 from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from .checks import UnsafeConfigurationError, refuse_unsafe_settings, warn_of_missing_names
 from .configuration import configured_backend
-from .error_page import error_page, reference
+from .error_page import error_page, page, reference
 from .hosts import HostCheck
 from .pending import LONGEST_NEXT, session_key
 from .problems import BitbucketServerError
@@ -302,7 +302,9 @@ def _routes(blueprint: str, backend: str) -> Blueprint:
     def page_with_button(integration: str | None) -> ResponseReturnValue:
         chosen = integration or request.args.get("integration") or None
         form = button(integration=chosen, next=request.args.get("next"), backend=backend)
-        return render_template_string(_PAGE, button=form), _HEADERS_OF_PAGE
+        keeps_tokens = SettingsOf(backend, current_app.config).get("STORE_ACCESS_TOKEN")
+        content = _CONTENT.format(kept="" if keeps_tokens else " No token is kept.", button=form)
+        return page("Log in with Bitbucket", content), _HEADERS_OF_PAGE
 
     @routes.get(f"/complete/{backend}/", defaults={"integration": None}, endpoint="complete", **as_they_are)
     @routes.get(f"/complete/{backend}/<integration>/", endpoint="complete", **as_they_are)
@@ -432,8 +434,8 @@ def show_error(error: SocialAuthBaseException) -> ResponseReturnValue:
     login_page = current_app.config.get(setting_name("LOGIN_ERROR_URL"))
     if isinstance(error, AuthCanceled) and login_page:
         return redirect(login_page, 303)
-    page = error_page(error, login_page or "/")
-    return page.body, page.status, dict(page.headers)
+    answer = error_page(error, login_page or "/")
+    return answer.body, answer.status, dict(answer.headers)
 
 
 _HEADERS_OF_PAGE = {
@@ -442,19 +444,11 @@ _HEADERS_OF_PAGE = {
     "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta name="color-scheme" content="light dark">
-<title>Log in with Bitbucket</title>
-<main>
-<h1>Log in with Bitbucket</h1>
+_CONTENT = """\
 <p>You log in with your Bitbucket account. This application never sees your password.</p>
-{{ button }}
-</main>
-</html>"""
+<p>Bitbucket then asks whether this application may have access to your account, perhaps read and write access:
+it knows no smaller permission for this. This application only asks who you are.{kept}</p>
+{button}"""
 _BUTTON = """\
 <form method="post" action="{{ action }}">
 <input type="hidden" name="csrf_token" value="{{ csrf() }}">

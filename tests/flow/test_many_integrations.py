@@ -447,12 +447,16 @@ def test_the_button_itself_connects_where_the_application_wants_it(host, browser
     assert browser.name == "jane"
 
 
-def test_a_link_leads_to_a_page_with_the_button_of_its_integration(browser, sandboxes):
+def test_a_link_leads_to_a_page_with_the_button_of_its_integration(host, browser, sandboxes):
     page = browser.open("/login/bitbucket-server/one/?next=/projects/%22%3E")
     assert '<form method="post" action="/login/bitbucket-server/one/">' in page.text
     assert 'name="next" value="/projects/&#34;&gt;"' in page.text
     assert page.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
     assert page.headers["Cache-Control"] == "no-store"
+    assert "read and write access" in page.text
+    assert "No token is kept." in page.text
+    host.flask.config |= {"SOCIAL_AUTH_BITBUCKET_SERVER_STORE_ACCESS_TOKEN": True}
+    assert "No token is kept." not in browser.open("/login/bitbucket-server/one/").text
     chosen = browser.open("/login/bitbucket-server/?integration=two")
     assert 'action="/login/bitbucket-server/two/"' in chosen.text
     assert not sandboxes[0].requests.to("/request-token")
