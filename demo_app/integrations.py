@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -399,61 +399,29 @@ def reseal_keys() -> tuple[int, int]:
     the newest key now, and how many could not be opened and stay as they are.
     """
     done = failed = 0
-    sealed_pairs = select(KeyPair.id).where(KeyPair.sealed_private_key.is_not(None))
-    for reseal, ids in (
-        (_reseal, sealed_pairs),
-        (_reseal_client_secret, select(ClientCredentials.id)),
-        (_reseal_client_key, _with_client_key(IntegrationRecord.id)),
-    ):
-        for row_id in database.session.scalars(ids).all():
+    keys = sealed_keys()
+    sealed_columns: tuple[tuple[Any, Callable[[Any], str]], ...] = (
+        (KeyPair.sealed_private_key, keys.reseal),
+        (ClientCredentials.sealed_client_secret, keys.reseal_client_secret),
+        (IntegrationRecord.sealed_client_key, keys.reseal_client_key),
+    )
+    for column, reseal in sealed_columns:
+        for row_id in database.session.scalars(select(column.class_.id).where(column != "")).all():
             try:
-                done += reseal(row_id)
+                done += _reseal(column, row_id, reseal)
             except BitbucketServerError:
                 failed += 1
     return done, failed
 
 
-def _reseal(key_id: str) -> bool:
-    """Whether the key pair still had a private key. One that was changed meanwhile is left to the next run."""
-    pair = database.session.get(KeyPair, key_id)
-    if pair is None or pair.sealed_private_key is None:
+def _reseal(column: Any, row_id: str, reseal: Callable[[Any], str]) -> bool:
+    """Return whether the row still had something in *column*. What was changed meanwhile is left to the next run."""
+    table = column.class_
+    row = database.session.get(table, row_id)
+    sealed = getattr(row, column.key, None)
+    if not sealed:
         return False
-    database.session.execute(
-        update(KeyPair)
-        .where(KeyPair.id == key_id, KeyPair.sealed_private_key == pair.sealed_private_key)
-        .values(sealed_private_key=sealed_keys().reseal(pair))
-    )
-    database.session.commit()
-    return True
-
-
-def _reseal_client_secret(credentials_id: str) -> bool:
-    """Whether the client credentials were still there."""
-    credentials = database.session.get(ClientCredentials, credentials_id)
-    if credentials is None:
-        return False
-    database.session.execute(
-        update(ClientCredentials)
-        .where(
-            ClientCredentials.id == credentials_id,
-            ClientCredentials.sealed_client_secret == credentials.sealed_client_secret,
-        )
-        .values(sealed_client_secret=sealed_keys().reseal_client_secret(credentials))
-    )
-    database.session.commit()
-    return True
-
-
-def _reseal_client_key(integration_id: str) -> bool:
-    """Whether the integration still had one."""
-    record = database.session.get(IntegrationRecord, integration_id)
-    if record is None or not record.sealed_client_key:
-        return False
-    database.session.execute(
-        update(IntegrationRecord)
-        .where(IntegrationRecord.id == integration_id, IntegrationRecord.sealed_client_key == record.sealed_client_key)
-        .values(sealed_client_key=sealed_keys().reseal_client_key(record))
-    )
+    database.session.execute(update(table).where(table.id == row_id, column == sealed).values({column: reseal(row)}))
     database.session.commit()
     return True
 

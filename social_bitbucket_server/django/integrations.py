@@ -28,7 +28,7 @@ from . import configuration, events, sealed_keys
 from .models import ApplicationLink, Happening, KeyPair, KeyState, integration_model, new_id, new_namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.contrib.auth.models import AnonymousUser
@@ -308,24 +308,19 @@ def reseal_keys() -> tuple[int, int]:
     the newest key now, and how many could not be opened and stay as they are.
     """
     done = failed = 0
-    for pair in KeyPair.objects.exclude(sealed_private_key="").iterator():
-        try:
-            sealed = sealed_keys.reseal(pair)
-        except BitbucketServerError:
-            failed += 1
-            continue
-        # One that was changed meanwhile is left to the next run.
-        unchanged = KeyPair.objects.filter(pk=pair.pk, sealed_private_key=pair.sealed_private_key)
-        done += unchanged.update(sealed_private_key=sealed)
-    manager = integration_model()._base_manager
-    for record in manager.exclude(sealed_client_key="").iterator():
-        try:
-            sealed = sealed_keys.reseal_client_key(record)
-        except BitbucketServerError:
-            failed += 1
-            continue
-        as_it_was_read = manager.filter(pk=record.pk, sealed_client_key=record.sealed_client_key)
-        done += as_it_was_read.update(sealed_client_key=sealed)
+    sealed_columns: tuple[tuple[Any, str, Callable[[Any], str]], ...] = (
+        (KeyPair.objects, "sealed_private_key", sealed_keys.reseal),
+        (integration_model()._base_manager, "sealed_client_key", sealed_keys.reseal_client_key),
+    )
+    for rows, column, reseal in sealed_columns:
+        for row in rows.exclude(**{column: ""}).iterator():
+            try:
+                sealed = reseal(row)
+            except BitbucketServerError:
+                failed += 1
+                continue
+            # One that was changed meanwhile is left to the next run.
+            done += rows.filter(pk=row.pk, **{column: getattr(row, column)}).update(**{column: sealed})
     return done, failed
 
 
