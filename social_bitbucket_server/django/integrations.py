@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import router, transaction
 from django.db.models import F, Max, Value
 from django.db.models.functions import StrIndex
 from django.urls import reverse
@@ -26,9 +24,11 @@ from ..server_url import ConnectTo, ServerURL
 from ..worksheet import Dialog, Step, dialog_of, worksheet
 from . import configuration, events, sealed_keys
 from .models import ApplicationLink, Happening, KeyPair, KeyState, integration_model, new_id, new_namespace
+from .storage import one_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.contrib.auth.models import AnonymousUser
@@ -158,15 +158,10 @@ def make_private_key() -> PrivateKey:
     return PrivateKey.generate()
 
 
-@contextmanager
-def all_or_nothing() -> Iterator[None]:
+def all_or_nothing() -> AbstractContextManager[None]:
     """Keep changes of several rows together, in the databases of integrations and of identities. Those of integrations
     are committed last, so that a lock holds until then."""
-    aliases = dict.fromkeys(router.db_for_write(model) for model in (KeyPair, Storage.user))
-    with ExitStack() as transactions:
-        for alias in aliases:
-            transactions.enter_context(transaction.atomic(using=alias))
-        yield
+    return one_transaction(KeyPair, Storage.user)
 
 
 def create(record: AbstractIntegration, administrator: Administrator = None) -> None:

@@ -12,19 +12,25 @@ from django.db import router, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from social_django.storage import BaseDjangoStorage
 
 
 @contextmanager
-def all_or_nothing(storage: type[BaseDjangoStorage]) -> Iterator[None]:
-    """Commit the users and identities that are written inside, or take all of them back with an exception."""
-    models: tuple[Any, ...] = (storage.user.user_model(), storage.user)
+def one_transaction(*models: Any) -> Iterator[None]:
+    """Commit what is written to the databases of *models*, those of the first one last, or take all of it back with an
+    exception."""
     aliases = dict.fromkeys(map(router.db_for_write, models))
     with ExitStack() as transactions:
         for alias in aliases:
             transactions.enter_context(transaction.atomic(using=alias))
         yield
+
+
+def all_or_nothing(storage: type[BaseDjangoStorage]) -> AbstractContextManager[None]:
+    """Commit the users and identities that are written inside, or take all of them back with an exception."""
+    return one_transaction(storage.user.user_model(), storage.user)
 
 
 def has_similar_identity(storage: type[BaseDjangoStorage], provider: str, uid: str) -> bool:
