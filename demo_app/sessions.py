@@ -23,7 +23,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import CallbackDict
 
-from social_bitbucket_server.pending import LIFETIME, session_key
+from social_bitbucket_server.pending import LIFETIME, under_way
 from social_bitbucket_server.secret import Secret
 
 from . import audit, browsers, clock, database
@@ -168,9 +168,9 @@ def log_in(user: User, identity: Any = None) -> None:
     row.user_id, row.organization_id, row.integration_id = whose
     database.session.add(row)
     database.session.commit()
-    under_way = {name: session[name] for name in map(session_key, (each.backend for each in OAuth)) if name in session}
+    kept = under_way(session, [oauth.backend for oauth in OAuth])
     session.clear()
-    session.update(under_way)
+    session.update(kept)
     session.user_id, session.organization_id, session.integration_id = whose
     session.stored = True
 

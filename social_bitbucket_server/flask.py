@@ -37,7 +37,7 @@ from .checks import UnsafeConfigurationError, refuse_unsafe_settings, warn_of_mi
 from .configuration import configured_backend
 from .error_page import error_page, page, reference
 from .hosts import HostCheck
-from .pending import LONGEST_NEXT, session_key
+from .pending import LONGEST_NEXT, under_way
 from .problems import BitbucketServerError
 from .secret import Secret, opaque, plain
 from .session_cookies import lost_sessions
@@ -170,9 +170,9 @@ def log_in(backend: LoginBackend[Response, Any], user: Any, identity: Any) -> No
     if regenerate is not None:
         regenerate(session)
     else:
-        others = {name: session[name] for name in map(session_key, _BLUEPRINTS) if name in session}
+        kept = under_way(session, _BLUEPRINTS)
         session.clear()
-        session.update(others)  # logins that are under way in other tabs
+        session.update(kept)  # logins that are under way in other tabs
     flask_login.login_user(user)
 
 

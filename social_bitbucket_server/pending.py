@@ -12,7 +12,7 @@ import hmac
 import re
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from social_core.exceptions import AuthConfigurationError
@@ -22,6 +22,8 @@ from .problems import BitbucketServerError
 from .secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from social_core.strategy import BaseStrategy
 
 LIFETIME = 600
@@ -117,6 +119,11 @@ def code_verifier(state: str, seed: str) -> Secret:
 def session_key(backend: str) -> str:
     """Return the name under which a session keeps the logins under way through the backend called *backend*."""
     return f"{backend}_pending"
+
+
+def under_way(session: Mapping[str, Any], backends: Iterable[str]) -> dict[str, Any]:
+    """Return what *session* keeps about logins under way through *backends*, for the session that replaces it."""
+    return {name: session[name] for name in map(session_key, backends) if name in session}
 
 
 class PendingLogins:
