@@ -140,7 +140,7 @@ class AbstractIntegration(models.Model):
             raise ValidationError(errors)
 
     def _clean_client_certificate(self) -> str:
-        """Read it with its key, the given one or the one that is kept; returns what is wrong."""
+        """Read the client certificate with its key, the given one or the kept one. Return what is wrong with them."""
         given, self.given_client_key = Secret(self.given_client_key), ""
         if not self.client_certificate.strip():
             self.sealed_client_key = ""
@@ -148,12 +148,14 @@ class AbstractIntegration(models.Model):
         if not given and not self.sealed_client_key:
             return gettext("Give the key of the client certificate, too.")
         try:
-            shown = read_client_certificate(self.client_certificate, given or sealed_keys.open_client_key(self))
+            key = given or sealed_keys.open_client_key(self)
+        except BitbucketServerError:
+            return ""  # a login says that the kept key cannot be opened
+        try:
+            shown = read_client_certificate(self.client_certificate, key)
             if given:
                 self.sealed_client_key = sealed_keys.seal_client_key(shown.key, integration_id=self.pk)
         except BitbucketServerError as error:
-            if not given and not error.code.startswith("client_"):
-                return ""  # the kept key cannot be opened, which a login says
             words = (error.problem.title, error.reason, error.problem.remedy)
             return " ".join(gettext(sentence) for sentence in words if sentence)
         self.client_certificate = shown.certificate
