@@ -152,11 +152,6 @@ class Settings:
             raise UnsafeSettingError("FLASK_DEBUG is for a PUBLIC_BASE_URL on this machine itself.")
 
     @property
-    def host(self) -> str:
-        """The host, with the port where there is one, that requests must be addressed to."""
-        return urlsplit(self.public_base_url).netloc
-
-    @property
     def is_https(self) -> bool:
         """Whether browsers reach the application through TLS."""
         return self.public_base_url.startswith("https://")

@@ -284,9 +284,7 @@ class AdmissionForm(TextForm):
 class ConfigurationForm(TextForm):
     """Integrations as text."""
 
-    text = TextAreaField(
-        "Text", validators=[InputRequired("Paste the text."), Length(max=200_000, message="This is too long.")]
-    )
+    text = TextAreaField("Text", validators=[InputRequired("Paste the text.")])
 
 
 class DeleteForm(TextForm):
