@@ -142,7 +142,7 @@ def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
     database.session.rollback()
     make_reference(reference(error))
     problem = error.context.get("problem", "")
-    if error.stage != "callback" or not _is_repeated(problem):
+    if not _is_repeated(error):
         audit.record(
             _event(problem),
             outcome="failure",
@@ -255,10 +255,12 @@ def _note_refusal(code: str) -> None:
         audit.record("request.failure", outcome="failure", code=code)
 
 
-def _is_repeated(problem: str) -> bool:
+def _is_repeated(error: SocialAuthBaseException) -> bool:
     """Return whether a callback of a browser without a session came to this problem within the last minute."""
-    session = cast("BrowserSession", flask.session)
-    return not session.stored and not rate_limits.is_news(problem, rate_limits.visitor(), g.get("integration_id", ""))
+    if error.stage != "callback" or cast("BrowserSession", flask.session).stored:
+        return False
+    problem = error.context.get("problem") or error.code or ""
+    return not rate_limits.is_news(problem, rate_limits.visitor(), g.get("integration_id", ""))
 
 
 def _event(problem: str) -> audit.Event:

@@ -8,9 +8,10 @@ from typing import get_args
 
 import pytest
 from flask import Flask
+from social_core.exceptions import AuthPolicyError
 from sqlalchemy import event, text
 
-from demo_app import audit, database, people
+from demo_app import audit, database, errors, people
 from demo_app.models import Organization, User
 from tests.demo_visitor import Visitor
 from tests.security.rows import row
@@ -89,3 +90,14 @@ def test_nobody_gets_the_id_of_somebody_who_was_deleted(app: Flask) -> None:
     second = new_owner("second")
     assert second[0] > first[0]
     assert second[1] > first[1]
+
+
+def test_of_failures_without_a_session_each_kind_is_written_down_once_a_minute(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "demo_app.audit")
+    with app.test_request_context():
+        for code in ("membership_required", "invalid_parameter", "membership_required"):
+            errors.login_failed(AuthPolicyError(None, code=code, stage="callback"))
+    entries = [json.loads(line.message) for line in caplog.records if line.name == "demo_app.audit"]
+    assert [entry["code"] for entry in entries] == ["membership_required", "invalid_parameter"]
