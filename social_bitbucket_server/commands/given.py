@@ -61,6 +61,12 @@ def add_integration_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ca-file", metavar="FILE", type=file_name, help="the CA certificates that the server is trusted by"
     )
+    add_connection_options(parser)
+    add_allow_http(parser)
+
+
+def add_connection_options(parser: argparse.ArgumentParser) -> None:
+    """Add how a server is reached behind a gateway, or at another address than the base URL's."""
     parser.add_argument(
         "--client-certificate",
         metavar="FILE",
@@ -71,7 +77,6 @@ def add_integration_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--connect-to", metavar="HOST:PORT", help="where connections go instead of the base URL's host and port"
     )
-    add_allow_http(parser)
 
 
 def add_allow_http(parser: argparse.ArgumentParser) -> None:

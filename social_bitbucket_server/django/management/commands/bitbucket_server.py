@@ -15,7 +15,8 @@ from django.core.management.base import CommandError as DjangoCommandError
 
 from ....ca_certificates import LARGEST_PASTE
 from ....checkup import check_up
-from ....commands import CommandError, check, explain, keygen, link, report, sandbox, worksheet
+from ....commands import CommandError, check, explain, file_name, keygen, link, report, sandbox, worksheet
+from ....commands.given import add_connection_options
 from ....configuration import single_integration
 from ....key_ring import KeyRing
 from ....pasted import plain
@@ -68,20 +69,10 @@ def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", help="the organization's name")
         parser.add_argument("slug", help="the last part of its login link")
         parser.add_argument("--url", required=True, help="Bitbucket's base URL")
-        parser.add_argument("--ca-file", metavar="FILE", type=Path, help="the CA certificates that it is trusted by")
         parser.add_argument(
-            "--client-certificate",
-            metavar="FILE",
-            type=Path,
-            help="the certificate that a gateway in front of Bitbucket is shown",
+            "--ca-file", metavar="FILE", type=file_name, help="the CA certificates that it is trusted by"
         )
-        parser.add_argument("--client-key", metavar="FILE", type=Path, help="the key of that certificate")
-        parser.add_argument(
-            "--connect-to",
-            metavar="HOST:PORT",
-            default="",
-            help="where connections go instead of the base URL's host and port",
-        )
+        add_connection_options(parser)
     elif name == "recheck-people":
         parser.add_argument("integration", nargs="?", help="whose people; everybody without it")
         parser.add_argument(
@@ -132,7 +123,7 @@ def _list(_arguments: argparse.Namespace) -> int:
 
 def _create(arguments: argparse.Namespace) -> int:
     record = integration_model()(
-        name=arguments.name, slug=arguments.slug, base_url=arguments.url, connect_to=arguments.connect_to
+        name=arguments.name, slug=arguments.slug, base_url=arguments.url, connect_to=arguments.connect_to or ""
     )
     if arguments.ca_file is not None:
         record.ca_certificates = _read(arguments.ca_file)
@@ -306,9 +297,9 @@ def _find(name: str) -> AbstractIntegration:
     return record
 
 
-def _read(path: Path) -> str:
+def _read(path: str) -> str:
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             return plain(file.read(LARGEST_PASTE + 1))
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
