@@ -1,12 +1,25 @@
-"""Client certificates for gateways in front of servers, with their sealed keys."""
+"""How servers behind gateways are reached: where connections go, and client certificates with their sealed keys."""
 
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("social_bitbucket_server", "0004_connect_to")]
+    dependencies = [("social_bitbucket_server", "0003_key_pair_place")]
 
     operations = [
+        migrations.AddField(
+            model_name="integration",
+            name="connect_to",
+            field=models.CharField(
+                blank=True,
+                default="",
+                help_text=(
+                    "Only where this application cannot reach Bitbucket at the base URL's address: host and port."
+                ),
+                max_length=255,
+                verbose_name="connect to",
+            ),
+        ),
         migrations.AddField(
             model_name="integration",
             name="client_certificate",
