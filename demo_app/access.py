@@ -74,7 +74,7 @@ def for_members(view: View) -> View:
 
 
 def for_owner(view: View) -> View:
-    """A page for the organization's owner; it is not there for anybody else. What owners have done is limited."""
+    """A page for the organization's owner; it is not there for anybody else. The number of their forms is limited."""
 
     @wraps(view)
     def checked(organization: Organization, **arguments: Any) -> ResponseReturnValue:

@@ -56,7 +56,7 @@ class Condition:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it is time to give people the login link: it is enabled, and worked at least once."""
+        """Whether to show the login link: the integration is enabled and has worked at least once."""
         return self.state not in (State.DISABLED, State.DRAFT)
 
     @property

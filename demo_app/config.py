@@ -69,8 +69,8 @@ class Settings:
     Which servers organizations may connect is the operator's choice alone: *outbound_mode*; *private_networks* by an
     organization's id, with ``*`` for all (``17=10.20.0.0/16,10.21.0.0/16; *=192.168.7.0/24``); *insecure_hosts*, which
     may be used without TLS; *proxies* by an organization's id, with ``*`` for those that have none of their own
-    (``17=http://proxy.acme.example:3128``); by the id, because anybody may register a slug; *ca_bundle_path* with the
-    CA certificates that are trusted besides an integration's own, or empty for the machine's.
+    (``17=http://proxy.acme.example:3128``); *ca_bundle_path* with the CA certificates that are trusted besides an
+    integration's own, or empty for the machine's. Ids stand there because anybody may register a slug.
 
     *trusted_proxy_hops*: how many proxies of the operator's own stand in front and add the address they saw to
     ``X-Forwarded-For``; scheme and host never come from a header. *rate_limit_storage* counts for all processes where
@@ -200,7 +200,7 @@ class Settings:
 
 
 def _private_networks(text: str) -> dict[str, tuple[Network, ...]]:
-    """Networks by an organization's id. Raises UnsafeSettingError that names what is no private network."""
+    """Return networks by an organization's id. Raises UnsafeSettingError that names a wrong network."""
     networks: dict[str, tuple[Network, ...]] = {}
     for organization, listed in _by_organization("ALLOWED_PRIVATE_NETWORKS", text):
         try:
@@ -213,8 +213,8 @@ def _private_networks(text: str) -> dict[str, tuple[Network, ...]]:
 
 
 def _proxies(text: str) -> dict[str, str]:
-    """Proxies by an organization's id. Raises UnsafeSettingError that names whose is no address of a proxy, and not the
-    address, which may hold a password."""
+    """Return proxies by an organization's id. Raises UnsafeSettingError that names the organization of a wrong address,
+    and not the address, which may hold a password."""
     proxies = dict(_by_organization("OUTBOUND_PROXIES", text))
     for organization, address in proxies.items():
         if not _PROXY.fullmatch(address):
@@ -226,8 +226,8 @@ def _proxies(text: str) -> dict[str, str]:
 
 
 def _by_organization(name: str, text: str) -> Iterator[tuple[str, str]]:
-    """The parts of ``17=value; 18=value``. Raises UnsafeSettingError for an id that is none or there twice; what is
-    none is not shown, because it may be a proxy with its password."""
+    """Yield the pairs in ``17=value; 18=value``. Raises UnsafeSettingError for a wrong or repeated id. A wrong one is
+    not shown, because it may be a proxy with its password."""
     seen: set[str] = set()
     for number, entry in enumerate(filter(None, (part.strip() for part in text.split(";"))), 1):
         organization, _, value = entry.partition("=")
@@ -235,8 +235,8 @@ def _by_organization(name: str, text: str) -> Iterator[tuple[str, str]]:
         if organization != _EVERYBODY and not _ID.fullmatch(organization):
             raise UnsafeSettingError(
                 f"{name}: entry {number} must begin with an organization's number and =, such as 17=, which 'flask "
-                "organizations list' prints; * stands for all organizations. Anybody may register an organization's "
-                "address, so it is not taken."
+                "organizations list' prints; * stands for all organizations. Addresses do not count here, because "
+                "anybody may register one."
             )
         if organization in seen:
             raise UnsafeSettingError(f"{name} has two entries for {organization}; put them together.")

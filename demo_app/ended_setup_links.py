@@ -1,4 +1,4 @@
-"""Set-up links whose integration was deleted or got another server: the page says so, and needs no integration."""
+"""Set-up links whose integration was deleted or got another server. Their page can say so without the integration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEPT = timedelta(days=30)
 
 
 def end(record: IntegrationRecord, why: str) -> None:
-    """Let the set-up link of *record* open nothing any more, and remember *why*. The caller commits."""
+    """End the set-up link of *record*, and remember *why*. The caller commits."""
     now = clock.now()
     database.session.execute(delete(EndedSetupLink).where(EndedSetupLink.ended_at < now - KEPT))
     links = database.session.scalars(

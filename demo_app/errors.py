@@ -249,8 +249,8 @@ def crashed(error: Exception) -> ResponseReturnValue:
 
 
 def _note_refusal(code: str) -> None:
-    """Write down a request that was refused before anybody knew whose it is; for each address once a minute, because
-    nobody may delete what is written."""
+    """Record a request that was refused before it was known whose it is. Each address is recorded once a minute,
+    because entries are not deleted for 90 days."""
     if rate_limits.is_news(code, rate_limits.visitor()):
         audit.record("request.failure", outcome="failure", code=code)
 
@@ -279,7 +279,7 @@ def _words_for(error: SocialAuthBaseException) -> Words:
 
 
 def make_reference(number: str = "") -> str:
-    """A number for a person to quote, a new one unless *number* is one; what this request writes down carries it."""
+    """Return a number for a person to quote: *number*, or a new one. What this request writes down carries it."""
     g.reference = number or secrets.token_hex(4).upper()
     return str(g.reference)
 

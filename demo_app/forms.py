@@ -58,7 +58,7 @@ def _one_line(_form: FlaskForm, field: StringField) -> None:
 
 
 class TextForm(FlaskForm):  # type: ignore[misc]  # untyped
-    """A form of text fields. What comes as a file or as JSON counts as absent: no page of ours sends it."""
+    """A form of text fields. It ignores files and JSON, which no page of the demo sends."""
 
     class Meta(FlaskForm.Meta):  # type: ignore[misc]  # as above
         """How Flask-WTF reads a request."""
@@ -180,7 +180,7 @@ class IntegrationForm(TextForm):
             raise ValidationError(f"This base URL cannot be used. {error.reason}") from error
 
     def validate_client_certificate(self, field: TextAreaField) -> None:
-        """Reads it with its key, and keeps clean PEM; says what is wrong with either at its field."""
+        """Reads the certificate with its key, and keeps clean PEM. Says at its field what is wrong with either."""
         pasted, key = field.data, Secret(self.client_key.data or self._kept_client_key)
         if "PRIVATE KEY" in pasted or "BEGIN CERTIFICATE" not in pasted:  # it may hold a key
             field.data = ""

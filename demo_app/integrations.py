@@ -83,7 +83,7 @@ class SealedKeys:
         self._opened = lru_cache(maxsize=KEYS_KEPT)(self._open)
 
     def seal(self, key: PrivateKey, *, integration_id: str, key_id: str, state: KeyState) -> str:
-        """*key* as a record that opens for this integration and this key id only, and in this *state* of the row."""
+        """Return *key* as a record that opens only for this integration, this key id and this *state* of the row."""
         place = {"purpose": _purpose(state), "integration_id": integration_id, "key_id": key_id}
         return self._ring.seal(key.pem().encode(), **place)
 
@@ -97,8 +97,8 @@ class SealedKeys:
         )
 
     def change_state(self, pair: KeyPair, state: KeyState) -> None:
-        """Give *pair* another *state*, and a record that opens in it. One that does not open stays as it is, and opens
-        in neither. The caller commits."""
+        """Give *pair* another *state*, and a record that opens in it. A record that does not open stays as it is. The
+        caller commits."""
         with suppress(BitbucketServerError):
             pair.sealed_private_key = self.seal(
                 self.open(pair), integration_id=pair.integration_id, key_id=pair.id, state=state
@@ -142,7 +142,8 @@ class SealedKeys:
 
 
 def _purpose(state: KeyState) -> str:
-    """Return what a private key is sealed for: whoever changes a row's state by hand makes its record worthless."""
+    """Return the purpose that a private key is sealed for. A record does not open after its row's state was changed by
+    hand."""
     return f"{_PURPOSE}:{state.value}"
 
 
@@ -296,7 +297,7 @@ def change_admission(record: IntegrationRecord, admission: Admission) -> None:
 
 
 def change_client_certificate(record: IntegrationRecord, shown: ClientCertificate | None) -> None:
-    """Show this client certificate to a gateway in front of *record*'s server from now on, or none."""
+    """Keep the client certificate for the gateway in front of *record*'s server; ``None`` removes it."""
     certificate, key = shown if shown is not None else ("", Secret())
     if (certificate, key) == (record.client_certificate, kept_client_key(record)):
         return
@@ -307,7 +308,7 @@ def change_client_certificate(record: IntegrationRecord, shown: ClientCertificat
 
 
 def kept_client_key(record: IntegrationRecord) -> Secret:
-    """The key of *record*'s client certificate; empty where there is none, or it cannot be opened."""
+    """Return the key of *record*'s client certificate, or an empty one if there is none or it cannot be opened."""
     try:
         return _client_key(record)
     except BitbucketServerError:

@@ -139,8 +139,8 @@ def is_news(what: str, *whose: str) -> bool:
 
 
 def visitor() -> str:
-    """Whom requests are counted for: the browser's address, or its network where it is an IPv6 address. An IPv4 address
-    counts as such also where the server's socket shows it as an IPv6 address."""
+    """Return what requests are counted by: the browser's IPv4 address, or the network of its IPv6 address. An IPv4
+    address that the server's socket shows as an IPv6 address counts as IPv4."""
     text = request.remote_addr or ""
     try:
         address = ip_address(text)

@@ -71,10 +71,11 @@ def protect(app: Flask, settings: Settings) -> None:
 
 
 def _at_the_public_address(application: WSGIApplication, public_base_url: str) -> WSGIApplication:
-    """Return *application* behind a look at the ``Host`` header. It sees scheme and host of *public_base_url* alone.
+    """Return *application* so that every request names scheme and host of *public_base_url*; one for another host is
+    marked.
 
-    Flask fails to route a malformed name, and to link to it. Behind a proxy that ends TLS, it would redirect an address
-    without its last slash to ``http://``, with what is in its query.
+    Flask cannot route or link to a malformed host. Behind a proxy that ends TLS, it would redirect an address without
+    its last slash to ``http://``, together with the query.
     """
     scheme, _, host = public_base_url.partition("://")
 

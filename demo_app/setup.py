@@ -123,8 +123,8 @@ def _script(text: str) -> ResponseReturnValue:
 
 
 def _live_link(token: str) -> SetupLink:
-    """The link, if it opens. Else a page that says why not, and nothing about what it opened; a page like any other
-    that is not there for tokens that nobody was given."""
+    """Return the link if it opens. Otherwise end the request with a page that says why not and nothing about the
+    integration, or with 404 for an unknown token."""
     rate_limits.count(rate_limits.SETUP_LINKS, rate_limits.visitor())
     link = setup_links.find(token)
     condition = setup_links.condition(link) if link is not None else setup_links.ended(token)

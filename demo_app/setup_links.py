@@ -29,7 +29,7 @@ class Condition(StrEnum):
     EXPIRED = "expired"
     REVOKED = "revoked"
     DONE = "done"
-    """People log in since it was made, and no key pair waits for Bitbucket."""
+    """Somebody has logged in since it was made, and no key pair waits for Bitbucket."""
     ANOTHER_SERVER = ended_setup_links.ANOTHER_SERVER
     DELETED = ended_setup_links.DELETED
 

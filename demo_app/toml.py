@@ -1,4 +1,4 @@
-"""Reading TOML that organizations enter: what would cost much is refused before it is parsed."""
+"""Reads TOML that organizations enter. What would take long to parse is refused before."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONG_NUMBER = re.compile(rf"[0-9A-Fa-f_]{{{MOST_DIGITS + 1}}}")
 
 
 class UnreadableError(ValueError):
-    """One sentence says why."""
+    """The text cannot be read. The message is one sentence that says why."""
 
 
 def read(text: str) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def read(text: str) -> dict[str, Any]:
 
 
 def _levels(text: str) -> int:
-    """Return how many brackets are open at once, those in texts among them."""
+    """Return how many brackets are open at once. Brackets inside strings count, too."""
     deepest = level = 0
     for bracket in re.findall(r"[\[\]{}]", text):
         level = level + 1 if bracket in "[{" else max(level - 1, 0)

@@ -269,8 +269,8 @@ def _transactions() -> Iterator[CheckMessage]:
     if not atomic <= getattr(views.complete, "_non_atomic_requests", set()):
         yield _error(
             "E016",
-            f"Add {_ERROR_MIDDLEWARE[0]} to MIDDLEWARE, which takes our logins alone out of ATOMIC_REQUESTS, because "
-            "that takes back that a login is used up when it fails, and then it can be tried again.",
+            f"Add {_ERROR_MIDDLEWARE[0]} to MIDDLEWARE. It finishes our logins outside of the transaction of "
+            "ATOMIC_REQUESTS, because that would let a callback that failed be used again.",
         )
 
 

@@ -33,8 +33,8 @@ _MIXED_UP = frozenset({"login_mixed_up", "token_of_another_login"})
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a page says about a failure, translated; *who* is empty where the person themselves can do the rest,
-    *setting* where no setting is the matter."""
+    """What a page says about a failure, translated. *who* is empty if the person themselves can do the rest. *setting*
+    is the full name of the setting to correct, or empty."""
 
     title: str
     meaning: str
@@ -66,8 +66,8 @@ def show_error(
 
 
 def _is_repeated(request: HttpRequest, error: SocialAuthBaseException, integration: AbstractIntegration | None) -> bool:
-    """Return whether a callback of a browser without a session came to this problem within the last minute. Strangers
-    could fill the table otherwise; the log has a line for each of them."""
+    """Return whether a callback of a browser without a session came to this problem within the last minute. Otherwise
+    strangers could fill the table. The log has a line for each callback."""
     session = getattr(request, "session", None)
     if error.stage != "callback" or (session is not None and session.keys()):
         return False
@@ -76,7 +76,7 @@ def _is_repeated(request: HttpRequest, error: SocialAuthBaseException, integrati
     try:
         return not cache.add(f"social_bitbucket_server.noted.{digest}", 1, _SECONDS_NOTED)
     except Exception as reason:  # noqa: BLE001  # each cache has errors of its own, and the page must come
-        _LOG.warning("the cache does not say what was written down before: %s", type(reason).__name__)
+        _LOG.warning("the cache failed, so an event may be recorded again: %s", type(reason).__name__)
         return False
 
 

@@ -20,15 +20,14 @@ _MOST_OPENED = 256
 
 
 def seal(key: PrivateKey, *, integration_id: str, key_id: str, state: str) -> str:
-    """*key* as a record that opens for this integration and this key id only, and in this *state* of the row."""
+    """Return *key* as a record that opens only for this integration, this key id and this *state* of the row."""
     return configuration.key_ring().seal(
         key.pem().encode(), purpose=_purpose(state), integration_id=integration_id, key_id=key_id
     )
 
 
 def sealed_for_state(pair: KeyPair, state: str) -> str:
-    """Return the record of *pair*'s private key for another *state*. One that does not open stays as it is, and opens
-    in neither."""
+    """Return the record of *pair*'s private key for another *state*. A record that does not open stays as it is."""
     try:
         key = open_private_key(pair)
     except BitbucketServerError:
@@ -87,5 +86,6 @@ def _opened(_ring: Secret, integration_id: str, key_id: str, state: str, record:
 
 
 def _purpose(state: str) -> str:
-    """Return what a private key is sealed for: whoever changes a row's state by hand makes its record worthless."""
+    """Return the purpose that a private key is sealed for. A record does not open after its row's state was changed by
+    hand."""
     return f"{_PURPOSE}:{state}"
