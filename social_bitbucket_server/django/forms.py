@@ -44,11 +44,11 @@ class IntegrationForm(_Form):
     )
 
     client_key = forms.CharField(
-        label=_("key of the client certificate"),
+        label=_("Key of the client certificate"),
         required=False,
         widget=AdminTextareaWidget,
         help_text=_(
-            "Without encryption. It is kept sealed and never shown again; leave it empty to keep the present one."
+            "Without a passphrase. It is stored sealed and never shown again. To keep a stored key, leave this empty."
         ),
     )
 
