@@ -47,7 +47,7 @@ def create(organization: Organization) -> ResponseReturnValue:
         form.name.errors = [str(error)]
         return _page(organization, form), 422
     integrations.change_client_certificate(record, form.shown_certificate)
-    flash("The integration is added. Now let Bitbucket know it.")
+    flash("The integration is saved. Next, set it up in Bitbucket.")
     worksheet = "settings.integration" if form.oauth is OAuth.ONE else "oauth2.page"
     return redirect(url_for(worksheet, slug=organization.slug, integration=record.id), 303)
 

@@ -52,7 +52,7 @@ def advice_for(version: str) -> str:
         return ""
     return (
         f"This is Bitbucket {number[0]}.{number[1]}. It still takes OAuth 1, which this worksheet is about. From "
-        "version 8 on OAuth 2 is the better way for a new link: Atlassian develops it further."
+        "version 8 on OAuth 2 is the better way for a new link, because Atlassian develops it further."
     )
 
 

@@ -140,7 +140,7 @@ class IntegrationAdmin(_IntegrationAdmin):
         stays_here = "_addanother" in request.POST or "_popup" in request.POST
         if stays_here or not self.has_view_permission(request, obj):
             return super().response_add(request, obj, post_url_continue)
-        self.message_user(request, gettext("The integration is added. Now let Bitbucket know it."), messages.SUCCESS)
+        self.message_user(request, gettext("The integration is saved. Next, set it up in Bitbucket."), messages.SUCCESS)
         return HttpResponseRedirect(self._address("setup", obj))
 
     # Deleting
