@@ -178,11 +178,11 @@ def reference_of(error: SocialAuthBaseException) -> str:
 
 
 def problem_to_show(error: SocialAuthBaseException) -> Problem | None:
-    """Return the problem that a page shows for *error*, also where social-core raised it; ``None`` if there is none.
+    """Return the problem that a page shows for *error*, also if social-core raised it; ``None`` if there is none.
 
-    Whoever enters a server's address for their organization learns nothing about networks that this application may not
-    reach: what is there looks like what does not exist. Where the operator chose the one server, it is named. Of logins
-    that are not under way nobody learns why.
+    A person who enters a server's address for their organization learns nothing about networks that this application
+    may not reach: what is there looks like what does not exist. If the operator chose the one server, the page names
+    it. No page says why a login is not under way.
     """
     code = error.context.get("problem") or _PROBLEMS_OF_CORE.get(error.code, "")
     if isinstance(error, AuthSessionError) and error.code != "user_mismatch":

@@ -334,7 +334,7 @@ PROBLEMS = (
     Problem(
         "link_admin_session",
         "Bitbucket wants this administrator to confirm who they are.",
-        "A secure administrator session, also called websudo, is asked for, which browsers alone can begin.",
+        "It asks for a secure administrator session (websudo), which only a browser can begin.",
         "Follow the worksheet by hand, in a browser.",
         Who.BITBUCKET_ADMIN,
         AuthProviderError,

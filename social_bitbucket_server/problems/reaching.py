@@ -160,7 +160,7 @@ PROBLEMS = (
         "tls_error",
         "No secure connection to the Bitbucket Server could be made.",
         "The TLS handshake failed, for a reason that OpenSSL names.",
-        "Have the certificate and the TLS settings of the server, or of the proxy in front of it, looked at.",
+        "Check the certificate and the TLS settings of the server, or of the proxy in front of it.",
         Who.BITBUCKET_ADMIN,
         AuthProviderError,
         "tls_error",
@@ -195,7 +195,7 @@ PROBLEMS = (
     Problem(
         "tls_weak",
         "The Bitbucket Server's TLS is too weak.",
-        "It offers short Diffie-Hellman keys, insecure renegotiation, or old ciphers and signatures alone.",
+        "It offers only short Diffie-Hellman keys, insecure renegotiation, or old ciphers and signatures.",
         "Update the TLS settings of Bitbucket, or of the proxy in front of it: ECDHE with AES-GCM, and secure "
         "renegotiation (RFC 5746).",
         Who.BITBUCKET_ADMIN,
@@ -215,7 +215,7 @@ PROBLEMS = (
     Problem(
         "certificate_unsuitable",
         "The Bitbucket Server's certificate, or one of its CA's, is not made for this use.",
-        "It is for clients alone, for example, or was issued by a certificate that is no CA's.",
+        "For example, it is for clients alone, or the certificate that issued it is not a CA's.",
         "Install a certificate for servers (TLS Web Server Authentication) that a CA issued.",
         Who.BITBUCKET_ADMIN,
         AuthProviderError,
@@ -321,8 +321,8 @@ PROBLEMS = (
     Problem(
         "cookie_wanted",
         "Something in front of Bitbucket wants a cookie back.",
-        "It answers with a redirect to the same address, and expects the cookie that it sets with it, as filters "
-        "against robots do. Programs keep no cookies.",
+        "It redirects to the same address, sets a cookie, and expects that cookie in the next request. Filters against "
+        "robots do this. This application keeps no cookies.",
         "Let requests below /rest and /plugins/servlet/oauth pass to Bitbucket without this test.",
         Who.BITBUCKET_ADMIN,
         AuthProviderError,

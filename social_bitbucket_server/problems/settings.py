@@ -23,8 +23,8 @@ PROBLEMS = (
     Problem(
         "connect_to_invalid",
         "The address to connect to cannot be used.",
-        "Connections to Bitbucket can go to another host and port than the base URL's; what was entered is not an "
-        "address that this application accepts for it.",
+        "Connections to Bitbucket can go to another host and port than the base URL's. This application does not "
+        "accept what was entered for them.",
         "Enter a host and a port, for example bitbucket.internal.example.com:8443, or leave it empty.",
         Who.ORGANIZATION_ADMIN,
         AuthConfigurationError,
@@ -222,7 +222,7 @@ PROBLEMS = (
     Problem(
         "client_certificate_invalid",
         "This cannot be used as client certificate.",
-        "A gateway in front of Bitbucket is shown the certificate that was issued for this application, followed by "
+        "This application shows a gateway in front of Bitbucket the certificate that was issued for it, followed by "
         "those of the CAs between it and a root.",
         "Give the certificate in PEM, from BEGIN CERTIFICATE to END CERTIFICATE.",
         Who.ORGANIZATION_ADMIN,
