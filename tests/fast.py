@@ -6,9 +6,12 @@ socket or starts a program, in ``make test`` too. So no test is fast by mistake.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Generator, Iterable, Iterator
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import pytest
 
@@ -32,25 +35,17 @@ FIXTURES = frozenset(
 MARKERS = frozenset({"browser", "postgresql", "program", "socket"})
 """The markers of tests that do so themselves, or that ask for one of the fixtures while they run."""
 
-_REFUSED_EVENTS = frozenset(
-    {
-        "os.exec",
-        "os.fork",
-        "os.posix_spawn",
-        "os.system",
-        "socket.bind",
-        "socket.connect",
-        "socket.getaddrinfo",
-        "socket.gethostbyname",
-        "socket.sendto",
-        "subprocess.Popen",
-    }
+_REFUSED: tuple[tuple[object, str], ...] = (
+    *((os, name) for name in ("execv", "execve", "fork", "posix_spawn", "posix_spawnp", "system")),
+    *((socket, name) for name in ("getaddrinfo", "gethostbyname")),
+    *((socket.socket, name) for name in ("bind", "connect", "connect_ex", "sendto")),
+    (subprocess.Popen, "__init__"),
 )
-"""What https://docs.python.org/3/library/audit_events.html calls sockets, look-ups of names, and programs."""
+"""Owners and names of the functions through which Python opens sockets, looks names up and starts programs.
 
-_refusals: list[str] | None = None
-"""What the running fast test was refused; None while no fast test runs."""
-
+They are replaced, not watched by an audit hook: while a hook runs, another thread may begin, and Python lets only one
+thread at a time begin to be measured for coverage.
+"""
 
 class LeftTheProcessError(Exception):
     """A fast test opened a socket or started a program."""
@@ -64,31 +59,27 @@ def is_fast(fixtures: Iterable[str], markers: Iterable[str]) -> bool:
 @contextmanager
 def within_the_process() -> Iterator[None]:
     """Refuse sockets and programs. Raises LeftTheProcessError at the end if the refusals were caught in between."""
-    global _refusals
-    before, _refusals = _refusals, []
-    try:
+    refusals: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in _REFUSED:
+            patch.setattr(owner, name, _refusal(owner, name, refusals))
         yield
-    finally:
-        refusals, _refusals = _refusals, before
-        if refusals:
-            raise LeftTheProcessError(_advice(refusals[0]))
+    if refusals:
+        raise LeftTheProcessError(refusals[0])
 
 
-def _refuse(event: str, _arguments: tuple[object, ...]) -> None:
-    if _refusals is not None and event in _REFUSED_EVENTS:
-        _refusals.append(event)
-        raise LeftTheProcessError(_advice(event))
-
-
-def _advice(event: str) -> str:
-    marker = "socket" if event.startswith("socket.") else "program"
-    return (
-        f"{event} in a test that is taken for fast. Mark it with @pytest.mark.{marker}, "
-        "or add the fixture that does it to FIXTURES in tests/fast.py."
+def _refusal(owner: object, name: str, refusals: list[str]) -> Callable[..., NoReturn]:
+    marker = "socket" if owner in {socket, socket.socket} else "program"
+    advice = (
+        f"{getattr(owner, '__name__', owner)}.{name} in a test that is taken for fast. Mark it with "
+        f"@pytest.mark.{marker}, or add the fixture that does it to FIXTURES in tests/fast.py."
     )
 
+    def refuse(*_arguments: object, **_options: object) -> NoReturn:
+        refusals.append(advice)
+        raise LeftTheProcessError(advice)
 
-sys.addaudithook(_refuse)
+    return refuse
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
