@@ -47,6 +47,7 @@ They are replaced, not watched by an audit hook: while a hook runs, another thre
 thread at a time begin to be measured for coverage.
 """
 
+
 class LeftTheProcessError(Exception):
     """A fast test opened a socket or started a program."""
 

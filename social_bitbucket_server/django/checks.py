@@ -223,8 +223,7 @@ def _sessions_that_are_lost() -> Iterator[CheckMessage]:
         "SESSION_COOKIE_DOMAIN": settings.SESSION_COOKIE_DOMAIN,
         "SESSION_COOKIE_SECURE": settings.SESSION_COOKIE_SECURE,
     }
-    origins = {str(configuration.setting("CALLBACK_ORIGIN", "", backend) or "") for backend in _checked_backends()}
-    for origin in sorted(origins):
+    for origin in _callback_origins():
         for sentence in lost_sessions(cookie, origin):
             yield _error("E035", sentence)
     if settings.SESSION_ENGINE != _CACHED_SESSIONS:
@@ -304,6 +303,10 @@ def _our_backends() -> set[str]:
     """Return which of our backends the project uses, by their names."""
     names = {getattr(import_string(path), "name", "") for path in settings.AUTHENTICATION_BACKENDS}
     return names & {BitbucketServerOAuth1.name, BitbucketServerOAuth2.name}
+
+
+def _callback_origins() -> list[str]:
+    return sorted({str(configuration.setting("CALLBACK_ORIGIN", "", backend) or "") for backend in _checked_backends()})
 
 
 def _checked_backends() -> list[str]:

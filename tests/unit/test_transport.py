@@ -156,5 +156,6 @@ def test_a_server_without_tls_is_named(server):
     assert problem("GET", server.url.replace("http:", "https:") + "/x") == "tls_missing"
 
 
+@pytest.mark.socket
 def test_a_name_that_cannot_be_one_is_a_failed_connection():
     assert problem("GET", f"http://{'a' * 70}.invalid/") == "connection_failed"
