@@ -18,7 +18,7 @@ from social_bitbucket_server.integration import Credentials, Integration, OAuth2
 from social_bitbucket_server.key_ring import KeyRing
 from social_bitbucket_server.keys import PrivateKey, PublicKey, new_consumer_key
 from social_bitbucket_server.link_script import link_script
-from social_bitbucket_server.pending import LIFETIME, session_key
+from social_bitbucket_server.pending import LIFETIME, session_key, under_way
 from social_bitbucket_server.problems import (
     PROBLEMS,
     BitbucketServerError,
@@ -145,6 +145,12 @@ def token_of(integration: Integration, request_token: str, verifier: str) -> Acc
 
 def logins_under_way(session: dict[str, list[str]]) -> list[str]:
     return session.get(session_key("bitbucket-server"), [])
+
+
+def log_out(session: dict[str, list[str]]) -> None:
+    kept = under_way(session, ["bitbucket-server"])
+    session.clear()
+    session.update(kept)
 
 
 def describe(error: SocialAuthBaseException) -> str:
