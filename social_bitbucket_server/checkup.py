@@ -425,8 +425,7 @@ class _Walk:
     @property
     def _destination(self) -> tuple[str, int]:
         """Host and port that connections go to."""
-        other = self._route.connect_to
-        return (other.host, other.port) if other is not None else self._server.host_and_port
+        return self._route.connect_to or self._server.host_and_port
 
     @property
     def _through_proxy(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from .problems import BitbucketServerError
@@ -209,8 +210,7 @@ class ServerURL:
         return f"{self.project(key)}/repos/{quote(slug, safe='')}"
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectTo:
+class ConnectTo(NamedTuple):
     """A lower-case *host* and a *port* for connections, if only browsers can reach the server at the base URL's host.
 
     Certificate, ``Host`` header and signatures stay those of the base URL.

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from .addresses import Address, AddressPolicy
-    from .server_url import ConnectTo
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 _T = TypeVar("_T")
@@ -75,7 +74,7 @@ _NO_RETRIES = urllib3.Retry(total=False, redirect=False)
 @dataclass(frozen=True, slots=True)
 class Route:
     """How a server is reached: certificates and *client_key* as in :mod:`.trust`; *policy* says which addresses may be
-    reached, ``None`` for all; *connect_to* is where connections go instead of the URL's host and port; *proxy* is the
+    reached, ``None`` for all; *connect_to*: host and port that connections go to instead of the URL's; *proxy* is the
     address of a proxy to go through, which connects there. *owner*: the id of the integration that the connections and
     failures belong to. What fails for one integration says nothing about another."""
 
@@ -84,7 +83,7 @@ class Route:
     client_certificate: str = field(default="", repr=False)
     client_key: Secret = field(default=Secret(), repr=False)
     policy: AddressPolicy | None = None
-    connect_to: ConnectTo | None = None
+    connect_to: tuple[str, int] | None = None
     proxy: str | None = field(default=None, repr=False)
     owner: str = ""
 
@@ -307,7 +306,7 @@ class _Exchange:
 
     def destination(self, host: str, port: int) -> tuple[str, int]:
         """Return where a connection for *host* and *port* goes."""
-        return (self.connect_to.host, self.connect_to.port) if self.connect_to is not None else (host, port)
+        return self.connect_to or (host, port)
 
     def look_up(self, host: str, policy: AddressPolicy | None) -> list[Address]:
         """The addresses of *host*. Raises OSError."""
@@ -508,7 +507,7 @@ class _HTTPSConnection(_CheckedConnection, HTTPSConnection):
         exchange = _current()
         name, port = self._tunnel_host, self._tunnel_port
         if exchange.connect_to is not None:
-            self._tunnel_host, self._tunnel_port = exchange.connect_to.host, exchange.connect_to.port
+            self._tunnel_host, self._tunnel_port = exchange.connect_to
         if exchange.through_proxy_to is not None:
             self._tunnel_host = str(exchange.through_proxy_to)
         exchange.is_at_proxy = True
