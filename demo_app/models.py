@@ -11,9 +11,9 @@ from flask_login import UserMixin
 from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, String, Text, UniqueConstraint, event, inspect
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
-from social_bitbucket_server.admission import Admission
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from social_bitbucket_server.sqlalchemy_storage import make_storage
+from social_bitbucket_server.integration.admission import Admission
+from social_bitbucket_server.sqlalchemy.storage import make_storage
 
 from . import clock, database
 from .database import Base, Moment, session

@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import current_app
 
-from social_bitbucket_server.keys import PublicKey
-from social_bitbucket_server.link_script import link_script
-from social_bitbucket_server.worksheet import Dialog, Step, dialog_of, oauth2_worksheet, worksheet
+from social_bitbucket_server.crypto.rsa import PublicKey
+from social_bitbucket_server.onboarding.link_script import link_script
+from social_bitbucket_server.onboarding.worksheet import Dialog, Step, dialog_of, oauth2_worksheet, worksheet
 
 from . import integrations, navigation
 from .config import Settings

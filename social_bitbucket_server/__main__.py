@@ -9,7 +9,7 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from .commands import PROGRAM, CommandError, check, explain, keygen, link, sandbox, worksheet
+from .cli import PROGRAM, CommandError, check, explain, keygen, link, sandbox, worksheet
 from .problems import BitbucketServerError
 
 if TYPE_CHECKING:

@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Any, Never
 
 from social_core.utils import module_member
 
-from .bulkhead import BEGIN, Budget
-from .configuration import (
+from .crypto.secret import Secret
+from .integration.from_settings import (
     find_integration,
     find_oauth2_integration,
     single_integration,
     single_oauth2_integration,
 )
-from .core_6 import BaseOAuth1, BitbucketDataCenterOAuth2, ResponseT_co
-from .integration import Integration, OAuth2Integration
-from .login_backend import AnswerT, LoginBackend
-from .pending import code_verifier
+from .integration.integration import Integration, OAuth2Integration
+from .login.backend import AnswerT, LoginBackend
+from .login.core_6 import BaseOAuth1, BitbucketDataCenterOAuth2, ResponseT_co
+from .login.pending import code_verifier
 from .problems import BitbucketServerError
-from .secret import Secret
+from .transport.bulkhead import BEGIN, Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from social_core.storage import UserProtocol
 
-    from .client import Client
-    from .oauth2_client import OAuth2Client
-    from .pending import PendingLogin
+    from .login.pending import PendingLogin
+    from .oauth.oauth1 import Client
+    from .oauth.oauth2 import OAuth2Client
 
 _CODE = re.compile(r"[!-~]{1,1024}")
 _SCOPES = re.compile(r"[A-Z_]{1,64}")
@@ -58,7 +58,7 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
 
     def client(self, integration: Integration) -> Client:
         """What asks the server of *integration* for things, with signed requests."""
-        from .client import Client  # with it comes all of HTTP, which a process needs that logs people in
+        from .oauth.oauth1 import Client  # with it comes all of HTTP, which a process needs that logs people in
 
         return Client(integration)
 
@@ -123,7 +123,7 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
 
     def _callback(self, user: UserProtocol | None) -> tuple[Integration, Secret, Secret, bool, Budget]:
         """Compare everything before any call goes out. The login is used up, whatever the server answers."""
-        from .answers import DENIED  # a process needs it that logs people in
+        from .oauth.answers import DENIED  # a process needs it that logs people in
 
         refusal = self.data.get("oauth_problem")
         request_token = self._parameter(
@@ -190,7 +190,7 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
 
     def client(self, integration: OAuth2Integration) -> OAuth2Client:
         """What asks the server of *integration* for things, with bearer tokens."""
-        from .oauth2_client import OAuth2Client  # as above
+        from .oauth.oauth2 import OAuth2Client  # as above
 
         return OAuth2Client(integration)
 
@@ -245,7 +245,7 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
         if refusal == "access_denied":
             raise _declined(self._finish_refused(state, user))
         if refusal:
-            from .answers import oauth2_problem  # as above
+            from .oauth.answers import oauth2_problem  # as above
 
             self._finish_refused(state, user)
             raise oauth2_problem(refusal)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 from social_core.exceptions import AuthConfigurationError, SocialAuthBaseException
 from social_core.pipeline import user as core_steps
 
-from . import new_accounts
-from .configuration import configured_backend
-from .login_backend import LoginBackend
+from .account import new_accounts
+from .integration.from_settings import configured_backend
+from .login.backend import LoginBackend
 from .problems import BitbucketServerError
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from social_core.backends.oauth import BaseOAuth1
 from social_core.storage import BaseStorage, NonceMixin, UserMixin
 from social_core.strategy import BaseStrategy
 
-from social_bitbucket_server import transport
 from social_bitbucket_server.backends import BitbucketServerOAuth1
+from social_bitbucket_server.transport import transport
 
 CONSUMER_KEY = "bench"
 VERIFIER = "AbC123"

@@ -20,8 +20,8 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
+from ..onboarding.worksheet import Dialog, dialog_of
 from ..problems import BitbucketServerError, Problem, Who
-from ..worksheet import Dialog, dialog_of
 from . import configuration, events, integrations, key_rotation
 from .forms import IntegrationForm
 from .models import AbstractIntegration, Event, Happening, Integration, KeyPair, KeyState, integration_model

@@ -23,10 +23,10 @@ from social_django import urls, views
 from social_django.models import UserSocialAuth
 
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from ..checks import pipelines_without_names, unsafe_settings
+from ..integration.unsafe_settings import pipelines_without_names, unsafe_settings
+from ..integration.usable_settings import unread_settings, unusable_settings
+from ..login.session_cookies import lost_sessions
 from ..problems import BitbucketServerError
-from ..session_cookies import lost_sessions
-from ..usable_settings import unread_settings, unusable_settings
 from . import configuration
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from ..addresses import AddressPolicy
-from ..configuration import callback_origin
-from ..key_ring import KeyRing
+from ..crypto.ring import KeyRing
+from ..crypto.secret import Secret, opaque
+from ..integration.from_settings import callback_origin
+from ..integration.server_url import ORGANIZATION_RULES, BaseURLRules, is_loopback
+from ..integration.setting_names import SettingsOf
 from ..problems import BitbucketServerError
-from ..secret import Secret, opaque
-from ..server_url import ORGANIZATION_RULES, BaseURLRules, is_loopback
-from ..setting_names import SettingsOf
+from ..transport.addresses import AddressPolicy
 
 _BACKEND = "bitbucket-server"
 FIND = "social_bitbucket_server.django.integrations.find"

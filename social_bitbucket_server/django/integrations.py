@@ -12,16 +12,16 @@ from django.urls import reverse
 from django.utils import timezone
 from social_django.utils import Storage
 
-from .. import checkup
 from ..backends import BitbucketServerOAuth1
-from ..bulkhead import Limits
-from ..integration import Credentials, Integration
-from ..keys import PrivateKey
-from ..pending import LIFETIME
+from ..crypto.rsa import PrivateKey
+from ..crypto.secret import Secret
+from ..integration.integration import Credentials, Integration
+from ..integration.server_url import ConnectTo, ServerURL
+from ..login.pending import LIFETIME
+from ..onboarding import checkup
+from ..onboarding.worksheet import Dialog, Step, dialog_of, worksheet
 from ..problems import BitbucketServerError
-from ..secret import Secret
-from ..server_url import ConnectTo, ServerURL
-from ..worksheet import Dialog, Step, dialog_of, worksheet
+from ..transport.bulkhead import Limits
 from . import configuration, events, sealed_keys
 from .models import ApplicationLink, Happening, KeyPair, KeyState, integration_model, new_id, new_namespace
 from .storage import one_transaction
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
     from django.db.models import Field, QuerySet
 
-    from ..checkup import Result
+    from ..onboarding.checkup import Result
     from .models import AbstractIntegration
 
     Administrator = AbstractBaseUser | AnonymousUser | None

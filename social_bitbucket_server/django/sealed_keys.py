@@ -6,9 +6,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ..keys import PrivateKey
+from ..crypto.rsa import PrivateKey
+from ..crypto.secret import Secret, opaque
 from ..problems import BitbucketServerError
-from ..secret import Secret, opaque
 from . import configuration
 
 if TYPE_CHECKING:

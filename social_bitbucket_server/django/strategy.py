@@ -13,9 +13,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from social_django.strategy import DjangoStrategy as StockDjangoStrategy
 from social_django.utils import Storage
 
-from ..pending import LONGEST_NEXT
+from ..crypto.secret import Secret, opaque, plain
+from ..login.pending import LONGEST_NEXT
 from ..problems import BitbucketServerError
-from ..secret import Secret, opaque, plain
 from . import configuration, integrations, key_rotation
 from .storage import has_similar_identity
 

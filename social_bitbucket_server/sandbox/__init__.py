@@ -11,29 +11,29 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .browser import BrowserError as BrowserError
-    from .external_applications import ExternalApplication as ExternalApplication
-    from .faults import Faults as Faults
-    from .links import Consumer as Consumer
-    from .links import Link as Link
-    from .links import LinkRefusedError as LinkRefusedError
     from .login import LoginFailedError as LoginFailedError
-    from .projects import Project as Project
-    from .records import RequestRecord as RequestRecord
     from .server import Sandbox as Sandbox
-    from .users import User as User
+    from .state.external_applications import ExternalApplication as ExternalApplication
+    from .state.faults import Faults as Faults
+    from .state.links import Consumer as Consumer
+    from .state.links import Link as Link
+    from .state.links import LinkRefusedError as LinkRefusedError
+    from .state.projects import Project as Project
+    from .state.records import RequestRecord as RequestRecord
+    from .state.users import User as User
 
 _HOMES = {
     "BrowserError": "browser",
-    "Consumer": "links",
-    "ExternalApplication": "external_applications",
-    "Faults": "faults",
-    "Link": "links",
-    "LinkRefusedError": "links",
+    "Consumer": "state.links",
+    "ExternalApplication": "state.external_applications",
+    "Faults": "state.faults",
+    "Link": "state.links",
+    "LinkRefusedError": "state.links",
     "LoginFailedError": "login",
-    "Project": "projects",
-    "RequestRecord": "records",
+    "Project": "state.projects",
+    "RequestRecord": "state.records",
     "Sandbox": "server",
-    "User": "users",
+    "User": "state.users",
 }
 
 __all__ = [

@@ -12,19 +12,26 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException, MisdirectedRequest
 from werkzeug.http import http_date
 
-from . import application_links, applinks_rest, faults_page, oauth2_calls, oauth2_pages, pages, rest, token_calls
 from .calls import json_error
 from .context import EXTENSION, message, raw_target, signed_in, state
-from .forms import form_token
 from .hosts import Application, is_own, named_host, refuse_malformed
-from .records import Answer, RequestRecord
+from .oauth1 import calls as token_calls
+from .oauth2 import calls as oauth2_calls
+from .oauth2 import pages as oauth2_pages
+from .pages import application_links
+from .pages import faults as faults_page
+from .pages import login as pages
+from .pages.forms import form_token
+from .rest import application_links as applinks_rest
+from .rest import people as rest
+from .state.records import Answer, RequestRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from .state import State
-    from .users import User
+    from .state.state import State
+    from .state.users import User
 
 MOST_BODY_BYTES = 1_000_000
 _OUTSIDE = "bitbucket_sandbox.outside_of_context"

@@ -8,10 +8,10 @@ from urllib.parse import quote, urlencode
 from flask import Blueprint, Response, g, jsonify, render_template
 
 from .context import message, raw_target, state
-from .oauth import AccountNotAdmittedError, OAuthProblemError, ServerFailedError, realm
+from .oauth1.rules import AccountNotAdmittedError, OAuthProblemError, ServerFailedError, realm
 
 if TYPE_CHECKING:
-    from .faults import Faults
+    from .state.faults import Faults
 
 
 def prepare(blueprint: Blueprint) -> None:

@@ -10,16 +10,16 @@ import sys
 import threading
 from typing import TYPE_CHECKING, TextIO
 
-from .application_links import LIST
-from .links import LinkRefusedError
-from .public_keys import UnreadablePublicKeyError, read_public_key
+from .oauth1.public_keys import UnreadablePublicKeyError, read_public_key
+from .pages.application_links import LIST
 from .server import Sandbox
+from .state.links import LinkRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .records import Answer
-    from .users import User
+    from .state.records import Answer
+    from .state.users import User
 
 
 class CommandFailedError(Exception):

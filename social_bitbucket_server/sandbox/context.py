@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 from flask import abort, current_app, g, request, session
 
-from .messages import Message
+from .oauth1.messages import Message
 
 if TYPE_CHECKING:
-    from .state import State
-    from .users import User
+    from .state.state import State
+    from .state.users import User
 
 EXTENSION = "bitbucket_sandbox"
 

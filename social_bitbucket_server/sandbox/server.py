@@ -16,19 +16,19 @@ from .app import create_app
 from .browser import Browser
 from .hosts import is_name
 from .key_pair import key_pair_for_tests
-from .links import Consumer
 from .login import log_in
-from .state import State
-from .users import SANDBOX_USERS, User, Users
-from .versions import NEWEST_VERSION, known_version
+from .state.links import Consumer
+from .state.state import State
+from .state.users import SANDBOX_USERS, User, Users
+from .state.versions import NEWEST_VERSION, known_version
 
 if TYPE_CHECKING:
-    from .clock import Clock
-    from .external_applications import ExternalApplication, ExternalApplications
-    from .faults import Faults
-    from .links import Link, Links
-    from .projects import Projects
-    from .records import Answer, Records
+    from .state.elapsed import Clock
+    from .state.external_applications import ExternalApplication, ExternalApplications
+    from .state.faults import Faults
+    from .state.links import Link, Links
+    from .state.projects import Projects
+    from .state.records import Answer, Records
 
 _CONTEXT = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 

@@ -17,7 +17,8 @@ from waitress import create_server
 from waitress.wasyncore import close_all
 
 from demo_app import create_app
-from social_bitbucket_server.sandbox import Sandbox, oauth2
+from social_bitbucket_server.sandbox import Sandbox
+from social_bitbucket_server.sandbox.oauth2 import rules as oauth2
 from tests.demo_visitor import SESSION, Visitor
 from tests.flow.demo import Demo, connect
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.sandbox.users import SANDBOX_USERS, User
+from social_bitbucket_server.sandbox.state.users import SANDBOX_USERS, User
 from tests.browser.acts import log_into_sandbox, overflow, run_test
 from tests.browser.waiting import expect
 from tests.demo_visitor import PASSWORD

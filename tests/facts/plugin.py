@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from social_bitbucket_server.sandbox.versions import KNOWN_VERSIONS, version_numbers
+from social_bitbucket_server.sandbox.state.versions import KNOWN_VERSIONS, version_numbers
 
 fact = pytest.mark.fact
 """The paragraph of docs/facts.md that a test tries: ``@fact("2.4")``. *since* and *until*: the first version of

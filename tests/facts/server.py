@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.sandbox.versions import version_numbers
+from social_bitbucket_server.sandbox.state.versions import version_numbers
 from tests.unit.sandbox.calling import ACCESS_TOKEN, CALLBACK, PROPERTIES, REQUEST_TOKEN, Caller, answer, send
 
 from .person import Person

@@ -5,13 +5,13 @@ import logging
 import pytest
 from social_core.exceptions import SocialAuthBaseException
 
-from social_bitbucket_server import flask as bitbucket
-from social_bitbucket_server.integration import Integration
-from social_bitbucket_server.key_ring import KeyRing
+from social_bitbucket_server.crypto.ring import KeyRing
+from social_bitbucket_server.flask import extension as bitbucket
+from social_bitbucket_server.integration.integration import Integration
+from social_bitbucket_server.integration.server_url import ServerURL
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.sandbox.tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
-from social_bitbucket_server.server_url import ServerURL
+from social_bitbucket_server.sandbox.state.tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
 from tests.flow.test_many_integrations import Browser, Host
 
 USERS = "/rest/api/latest/users"

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from social_bitbucket_server import reaching
 from social_bitbucket_server.__main__ import main
-from social_bitbucket_server.checkup import Stage
-from social_bitbucket_server.commands import report
-from social_bitbucket_server.commands.report import FIRST_STATUS
+from social_bitbucket_server.cli import report
+from social_bitbucket_server.cli.report import FIRST_STATUS
+from social_bitbucket_server.onboarding.checkup import Stage
 from social_bitbucket_server.sandbox import Sandbox
+from social_bitbucket_server.transport import reaching
 
 
 @pytest.fixture

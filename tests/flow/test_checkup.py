@@ -14,16 +14,18 @@ import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
 from urllib3 import HTTPHeaderDict
 
-from social_bitbucket_server import checkup, keys, reaching
-from social_bitbucket_server.addresses import PUBLIC_ONLY
-from social_bitbucket_server.base_strings import Cause
-from social_bitbucket_server.checkup import Outcome, Stage, check_up
-from social_bitbucket_server.client import Client
-from social_bitbucket_server.integration import Integration, OAuth2Integration
+from social_bitbucket_server.crypto import rsa as keys
+from social_bitbucket_server.integration.integration import Integration, OAuth2Integration
+from social_bitbucket_server.integration.server_url import BaseURLRules, ConnectTo, ServerURL
+from social_bitbucket_server.oauth.base_strings import Cause
+from social_bitbucket_server.oauth.oauth1 import Client
+from social_bitbucket_server.onboarding import checkup
+from social_bitbucket_server.onboarding.checkup import Outcome, Stage, check_up
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.server_url import BaseURLRules, ConnectTo, ServerURL
-from social_bitbucket_server.transport import Answer
+from social_bitbucket_server.transport import reaching
+from social_bitbucket_server.transport.addresses import PUBLIC_ONLY
+from social_bitbucket_server.transport.transport import Answer
 from tests.scripted_server import Reply
 
 CALLBACK = "https://app.example/complete/bitbucket-server/acme/"

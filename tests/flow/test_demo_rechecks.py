@@ -10,10 +10,10 @@ import pytest
 
 from demo_app import database, integrations
 from demo_app.models import AuditEntry, SocialStorage, User
-from social_bitbucket_server.key_ring import KeyRing
-from social_bitbucket_server.rest import LONGEST_WAIT
+from social_bitbucket_server.account.rest import LONGEST_WAIT
+from social_bitbucket_server.crypto.ring import KeyRing
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.sandbox.grants import ACCESS_TOKEN_LIFETIME
+from social_bitbucket_server.sandbox.state.grants import ACCESS_TOKEN_LIFETIME
 from tests.demo_visitor import Visitor
 from tests.flow.demo import Demo, connect, log_in, on_every_database
 from tests.flow.test_demo_configuration import run

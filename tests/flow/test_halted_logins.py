@@ -11,10 +11,10 @@ from social_core.pipeline.partial import partial
 from sqlalchemy import create_engine, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
-from social_bitbucket_server.integration import Integration
-from social_bitbucket_server.server_url import ServerURL
-from social_bitbucket_server.sqlalchemy_storage import make_storage
-from social_bitbucket_server.strategy import Logins, Visit
+from social_bitbucket_server.any_framework import Logins, Visit
+from social_bitbucket_server.integration.integration import Integration
+from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.sqlalchemy.storage import make_storage
 
 ORIGIN = "https://app.example"
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"

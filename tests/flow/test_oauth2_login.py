@@ -16,17 +16,21 @@ import pytest
 from social_core.exceptions import AuthCanceled
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 
-from social_bitbucket_server import flask as bitbucket
-from social_bitbucket_server import login_backend, oauth2_client, pending, profile, transport
-from social_bitbucket_server.bulkhead import Bulkhead
-from social_bitbucket_server.checks import UnsafeConfigurationError
-from social_bitbucket_server.integration import Integration, OAuth2Integration
-from social_bitbucket_server.key_ring import KeyRing
+from social_bitbucket_server.account import profile
+from social_bitbucket_server.crypto.ring import KeyRing
+from social_bitbucket_server.crypto.secret import Secret
+from social_bitbucket_server.flask import extension as bitbucket
+from social_bitbucket_server.integration.integration import Integration, OAuth2Integration
+from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.integration.unsafe_settings import UnsafeConfigurationError
+from social_bitbucket_server.login import backend as login_backend
+from social_bitbucket_server.login import pending
+from social_bitbucket_server.oauth import oauth2 as oauth2_client
 from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError, Who
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.sandbox.grants import ACCESS_TOKEN_LIFETIME, REFRESH_TOKEN_LIFETIME
-from social_bitbucket_server.secret import Secret
-from social_bitbucket_server.server_url import ServerURL
+from social_bitbucket_server.sandbox.state.grants import ACCESS_TOKEN_LIFETIME, REFRESH_TOKEN_LIFETIME
+from social_bitbucket_server.transport import transport
+from social_bitbucket_server.transport.bulkhead import Bulkhead
 from tests.flow.test_many_integrations import ORIGIN, Browser, Host
 from tests.scripted_server import Reply, ScriptedServer
 

@@ -9,17 +9,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from social_bitbucket_server import flask as bitbucket
-from social_bitbucket_server import tokens
-from social_bitbucket_server.admission import Admission
-from social_bitbucket_server.integration import Integration, OAuth2Integration
-from social_bitbucket_server.key_ring import KeyRing
-from social_bitbucket_server.sandbox import Project, Sandbox, grants
-from social_bitbucket_server.sandbox.tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
-from social_bitbucket_server.secret import Secret
-from social_bitbucket_server.server_url import ServerURL
-from social_bitbucket_server.standing import Standing
-from social_bitbucket_server.tokens import IdentityToken
+from social_bitbucket_server.account import tokens
+from social_bitbucket_server.account.recheck import Standing
+from social_bitbucket_server.account.tokens import IdentityToken
+from social_bitbucket_server.crypto.ring import KeyRing
+from social_bitbucket_server.crypto.secret import Secret
+from social_bitbucket_server.flask import extension as bitbucket
+from social_bitbucket_server.integration.admission import Admission
+from social_bitbucket_server.integration.integration import Integration, OAuth2Integration
+from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.sandbox import Project, Sandbox
+from social_bitbucket_server.sandbox.state import grants
+from social_bitbucket_server.sandbox.state.tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
 from tests.flow.test_many_integrations import ORIGIN, Browser, Host
 from tests.flow.test_oauth2_login import callback
 from tests.flow.test_oauth2_login import log_in as log_in_by_oauth2

@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 
-from social_bitbucket_server.admission import Admission
-from social_bitbucket_server.checks import UnsafeConfigurationError
-from social_bitbucket_server.integration import Integration, OAuth2Integration
+from social_bitbucket_server.crypto.secret import Secret
+from social_bitbucket_server.integration.admission import Admission
+from social_bitbucket_server.integration.integration import Integration, OAuth2Integration
+from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.integration.unsafe_settings import UnsafeConfigurationError
 from social_bitbucket_server.sandbox import Project, Sandbox
-from social_bitbucket_server.secret import Secret
-from social_bitbucket_server.server_url import ServerURL
 from tests.flow.test_many_integrations import ORIGIN, Browser, Host
 from tests.flow.test_oauth2_login import callback
 from tests.flow.test_oauth2_login import log_in as log_in_by_oauth2

@@ -10,13 +10,13 @@ from social_core.exceptions import SocialAuthBaseException
 from social_core.strategy import BaseStrategy
 from werkzeug.datastructures import MultiDict
 
-from social_bitbucket_server import pending
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from social_bitbucket_server.integration import Integration, OAuth2Integration
-from social_bitbucket_server.pending import PendingLogin
+from social_bitbucket_server.crypto.secret import Secret
+from social_bitbucket_server.integration.integration import Integration, OAuth2Integration
+from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.login import pending
+from social_bitbucket_server.login.pending import PendingLogin
 from social_bitbucket_server.problems import PROBLEMS, http_status
-from social_bitbucket_server.secret import Secret
-from social_bitbucket_server.server_url import ServerURL
 from tests.fuzz.examples import JSON, NOISE, fuzzed, mutated
 
 DIGEST = hashlib.sha256(b"T+/=").hexdigest()

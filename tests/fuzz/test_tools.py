@@ -8,13 +8,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
-from social_bitbucket_server import application_link, bulkhead, checkup
-from social_bitbucket_server.application_link import ApplicationLinks, Existing, basic
-from social_bitbucket_server.base_strings import explain
-from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.integration.integration import Integration
+from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.oauth.base_strings import explain
+from social_bitbucket_server.onboarding import application_link, checkup
+from social_bitbucket_server.onboarding.application_link import ApplicationLinks, Existing, basic
 from social_bitbucket_server.problems import PROBLEMS
-from social_bitbucket_server.server_url import ServerURL
-from social_bitbucket_server.transport import Answer
+from social_bitbucket_server.transport import bulkhead
+from social_bitbucket_server.transport.transport import Answer
 
 from .examples import JSON, LATIN, NOISE, answers, fuzzed, mutated, ours
 

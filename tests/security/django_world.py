@@ -26,13 +26,13 @@ from social_core.strategy import BaseStrategy
 from social_django.models import Nonce, UserSocialAuth
 from social_django.utils import Storage
 
-from social_bitbucket_server import integration as library
 from social_bitbucket_server.backends import BitbucketServerOAuth1
+from social_bitbucket_server.crypto.ring import KeyRing
 from social_bitbucket_server.django import errors, integrations, key_rotation, middleware, sealed_keys, views
 from social_bitbucket_server.django.checks import check_settings
 from social_bitbucket_server.django.models import ApplicationLink, Event, Happening, Integration, KeyPair
 from social_bitbucket_server.django.strategy import DjangoStrategy
-from social_bitbucket_server.key_ring import KeyRing
+from social_bitbucket_server.integration import integration as library
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.security.failures import failure
 from tests.security.world import HOST, ORIGIN, FakeBitbucket, Ingredients, Place, Serving, World

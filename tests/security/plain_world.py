@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl
 from social_core.exceptions import AuthCanceled, SocialAuthBaseException
 from social_core.strategy import BaseStrategy
 
+from social_bitbucket_server.any_framework import Logins, PlainStrategy, Visit, check_form_token, form_token
 from social_bitbucket_server.backends import BitbucketServerOAuth1
-from social_bitbucket_server.error_page import error_page
-from social_bitbucket_server.key_ring import KeyRing
-from social_bitbucket_server.strategy import Logins, PlainStrategy, Visit, check_form_token, form_token
+from social_bitbucket_server.crypto.ring import KeyRing
+from social_bitbucket_server.login.error_page import error_page
 from tests.security.failures import failure
 from tests.security.storage_world import (
     ACCOUNT,

@@ -9,7 +9,7 @@ from http.client import HTTPConnection
 
 import pytest
 
-from social_bitbucket_server import pending
+from social_bitbucket_server.login import pending
 from tests.scripted_server import Reply
 from tests.security.rows import row
 from tests.security.world import (

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from demo_app import clock, connection, database
 from demo_app.models import IntegrationRecord, OAuth
-from social_bitbucket_server import transport
+from social_bitbucket_server.transport import transport
 from tests.demo_visitor import PLATFORM
 from tests.security.world import HOST, PROPERTIES, REQUEST_TOKEN, Reply
 

@@ -33,16 +33,19 @@ import social_bitbucket_server
 from demo_app import database
 from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import SocialStorage
-from social_bitbucket_server import client as client_module
-from social_bitbucket_server import login_backend, profile, signing, transport
+from social_bitbucket_server.account import profile
+from social_bitbucket_server.account.tokens import StoredToken
 from social_bitbucket_server.backends import BitbucketServerOAuth1
-from social_bitbucket_server.client import Client
-from social_bitbucket_server.key_ring import KeyRing
-from social_bitbucket_server.keys import DEFAULT_BITS, PrivateKey, PublicKey, new_consumer_key
-from social_bitbucket_server.pending import PendingLogins
+from social_bitbucket_server.crypto.ring import KeyRing
+from social_bitbucket_server.crypto.rsa import DEFAULT_BITS, PrivateKey, PublicKey, new_consumer_key
+from social_bitbucket_server.crypto.secret import opaque
+from social_bitbucket_server.login import backend as login_backend
+from social_bitbucket_server.login.pending import PendingLogins
+from social_bitbucket_server.oauth import oauth1 as client_module
+from social_bitbucket_server.oauth import signing
+from social_bitbucket_server.oauth.oauth1 import Client
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.secret import opaque
-from social_bitbucket_server.tokens import StoredToken
+from social_bitbucket_server.transport import transport
 from tests.scripted_server import Received, Reply
 from tests.security.rows import row
 from tests.security.world import (
@@ -570,7 +573,7 @@ def test_weak_and_other_keys_are_refused_and_not_repeated(private_key):
     for given in keys_that_are_refused(private_key):
         fields = {"url": "https://bb.test", "consumer_key": "key", "private_key": given}
         with pytest.raises(BitbucketServerError) as caught:
-            social_bitbucket_server.configuration.integration_from_fields("id", fields)
+            social_bitbucket_server.integration.from_settings.integration_from_fields("id", fields)
         error = caught.value.as_social_error(None, "begin")
         assert (type(error).__name__, error.code, error.parameter) == (
             "AuthConfigurationError",

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from demo_app import clock, database, identities
 from demo_app.models import LoginSession, User
-from social_bitbucket_server import pending
+from social_bitbucket_server.login import pending
 from tests.routes import address_of
 from tests.security.rows import row
 from tests.security.world import (

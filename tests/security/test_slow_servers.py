@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from social_bitbucket_server import bulkhead, checkup, transport
-from social_bitbucket_server.admission import MOST_CONDITIONS, Admission
-from social_bitbucket_server.bulkhead import MOST_REQUESTS, Limits
-from social_bitbucket_server.checkup import Outcome, check_up
-from social_bitbucket_server.login_backend import LoginBackend
+from social_bitbucket_server.integration.admission import MOST_CONDITIONS, Admission
+from social_bitbucket_server.login.backend import LoginBackend
+from social_bitbucket_server.onboarding import checkup
+from social_bitbucket_server.onboarding.checkup import Outcome, check_up
+from social_bitbucket_server.transport import bulkhead, transport
+from social_bitbucket_server.transport.bulkhead import MOST_REQUESTS, Limits
 from tests.scripted_server import Received, Reply
 from tests.security.rows import row
 from tests.security.world import (

@@ -25,10 +25,10 @@ from sqlalchemy.exc import DBAPIError
 from demo_app import create_app, database, integrations
 from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import AuditEntry
-from social_bitbucket_server import transport
-from social_bitbucket_server.checks import UnsafeConfigurationError
-from social_bitbucket_server.flask import BitbucketServer
-from social_bitbucket_server.pending import LONGEST_NEXT
+from social_bitbucket_server.flask.extension import BitbucketServer
+from social_bitbucket_server.integration.unsafe_settings import UnsafeConfigurationError
+from social_bitbucket_server.login.pending import LONGEST_NEXT
+from social_bitbucket_server.transport import transport
 from tests.fuzz.examples import JSON, NOISE
 from tests.routes import address_of
 from tests.scripted_server import Reply

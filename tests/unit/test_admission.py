@@ -1,6 +1,6 @@
 import pytest
 
-from social_bitbucket_server.admission import MOST_CONDITIONS, Admission, Kind
+from social_bitbucket_server.integration.admission import MOST_CONDITIONS, Admission, Kind
 from social_bitbucket_server.problems import BitbucketServerError
 
 

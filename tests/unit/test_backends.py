@@ -11,9 +11,9 @@ from social_core.exceptions import AuthConfigurationError, AuthInputError
 from social_core.strategy import BaseStrategy
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from social_bitbucket_server.configuration import configured_backend
-from social_bitbucket_server.error_page import error_page
-from social_bitbucket_server.pending import PendingLogin
+from social_bitbucket_server.integration.from_settings import configured_backend
+from social_bitbucket_server.login.error_page import error_page
+from social_bitbucket_server.login.pending import PendingLogin
 
 PATH = "social_bitbucket_server.backends.BitbucketServerOAuth1"
 

@@ -3,8 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from social_bitbucket_server import bulkhead
-from social_bitbucket_server.bulkhead import (
+from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.transport import bulkhead
+from social_bitbucket_server.transport.bulkhead import (
     BEGIN,
     CALLBACK,
     MOST_REQUESTS,
@@ -15,7 +16,6 @@ from social_bitbucket_server.bulkhead import (
     Share,
     bulkhead_of,
 )
-from social_bitbucket_server.problems import BitbucketServerError
 
 LIMITS = Limits(login_seconds=30, patience=1.8, slow_steps=4)
 

@@ -11,16 +11,16 @@ from flask import Flask
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_flask.routes import social_auth
 
-from social_bitbucket_server import keys
-from social_bitbucket_server.checks import (
+from social_bitbucket_server.crypto import rsa as keys
+from social_bitbucket_server.flask.extension import BitbucketServer, configure
+from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.integration.unsafe_settings import (
     UnsafeConfigurationError,
     refuse_unsafe_settings,
     unsafe_settings,
     warn_of_missing_names,
 )
-from social_bitbucket_server.flask import BitbucketServer, configure
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.server_url import ServerURL
 
 ORIGIN = "https://app.example"
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from social_bitbucket_server import clock
-from social_bitbucket_server.client import AccessToken, Client
+from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.oauth import server_clock as clock
+from social_bitbucket_server.oauth.oauth1 import AccessToken, Client
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.server_url import ServerURL
 from tests.scripted_server import Reply
 
 CALLBACK = "https://app.example/complete/"

@@ -6,8 +6,8 @@ import pytest
 from social_core.exceptions import AuthConfigurationError
 from social_core.storage import NonceMixin
 
-from social_bitbucket_server.core_6 import nonces_of
-from social_bitbucket_server.pending import PendingLogins
+from social_bitbucket_server.login.core_6 import nonces_of
+from social_bitbucket_server.login.pending import PendingLogins
 
 
 class Rows(set):

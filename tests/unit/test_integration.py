@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from social_bitbucket_server.admission import Admission
-from social_bitbucket_server.configuration import (
+from social_bitbucket_server.crypto.rsa import PrivateKey
+from social_bitbucket_server.integration.admission import Admission
+from social_bitbucket_server.integration.from_settings import (
     callback_origin,
     find_integration,
     find_oauth2_integration,
@@ -22,11 +23,10 @@ from social_bitbucket_server.configuration import (
     single_integration,
     single_oauth2_integration,
 )
-from social_bitbucket_server.integration import Credentials, Integration, OAuth2Integration
-from social_bitbucket_server.keys import PrivateKey
+from social_bitbucket_server.integration.integration import Credentials, Integration, OAuth2Integration
+from social_bitbucket_server.integration.server_url import ConnectTo, ServerURL
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.server_url import ConnectTo, ServerURL
-from social_bitbucket_server.trust import ssl_context
+from social_bitbucket_server.transport.trust import ssl_context
 
 
 @pytest.fixture

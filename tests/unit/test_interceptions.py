@@ -1,9 +1,9 @@
 import pytest
 from urllib3 import HTTPHeaderDict
 
-from social_bitbucket_server import interceptions
-from social_bitbucket_server.interceptions import interception
-from social_bitbucket_server.transport import Answer
+from social_bitbucket_server.transport import interceptions
+from social_bitbucket_server.transport.interceptions import interception
+from social_bitbucket_server.transport.transport import Answer
 
 
 def answer(page):

@@ -3,11 +3,11 @@ import json
 
 import pytest
 
-from social_bitbucket_server.admission import Admission, Kind
-from social_bitbucket_server.client import AccessToken, Client
-from social_bitbucket_server.membership import admit, findings
+from social_bitbucket_server.account.membership import admit, findings
+from social_bitbucket_server.account.profile import Finding, Profile
+from social_bitbucket_server.integration.admission import Admission, Kind
+from social_bitbucket_server.oauth.oauth1 import AccessToken, Client
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.profile import Finding, Profile
 from tests.scripted_server import Reply
 
 REST = "/bitbucket/rest/api/latest"

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from social_bitbucket_server.new_accounts import fitting, is_named_by_email, needs_email, refused_column
+from social_bitbucket_server.account.new_accounts import fitting, is_named_by_email, needs_email, refused_column
 
 
 def error(text="", *, orig=None, cause=None, column=None):

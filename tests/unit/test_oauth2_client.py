@@ -3,14 +3,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from social_bitbucket_server.client import AccessToken
-from social_bitbucket_server.integration import OAuth2Integration
-from social_bitbucket_server.oauth2_client import OAuth2Client
+from social_bitbucket_server.account.profile import fetch_profile
+from social_bitbucket_server.account.rest import LIMIT
+from social_bitbucket_server.crypto.secret import Secret
+from social_bitbucket_server.integration.integration import OAuth2Integration
+from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.oauth.oauth1 import AccessToken
+from social_bitbucket_server.oauth.oauth2 import OAuth2Client
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.profile import fetch_profile
-from social_bitbucket_server.rest import LIMIT
-from social_bitbucket_server.secret import Secret
-from social_bitbucket_server.server_url import ServerURL
 from tests.scripted_server import Reply
 
 TOKEN = "/bitbucket/rest/oauth2/latest/token"

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from social_bitbucket_server.certificates import read_certificates
-from social_bitbucket_server.keys import PrivateKey, PublicKey
-from social_bitbucket_server.pasted import unwrapped
+from social_bitbucket_server.crypto.pasted import unwrapped
+from social_bitbucket_server.crypto.rsa import PrivateKey, PublicKey
 from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.transport.certificates import read_certificates
 from tests.prepared import KeyPool
 
 KEY = KeyPool().take()

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from social_bitbucket_server.client import AccessToken, Client
+from social_bitbucket_server.account.profile import Profile, fetch_profile
+from social_bitbucket_server.oauth.oauth1 import AccessToken, Client
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.profile import Profile, fetch_profile
 from tests.scripted_server import Reply
 from tests.security.rows import row
 

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from social_bitbucket_server.client import Client
+from social_bitbucket_server.account.rest import LIMIT, LONGEST_WAIT, TRIES, RestClient
+from social_bitbucket_server.account.tokens import StoredToken
+from social_bitbucket_server.oauth.oauth1 import Client
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.rest import LIMIT, LONGEST_WAIT, TRIES, RestClient
-from social_bitbucket_server.tokens import StoredToken
 from tests.scripted_server import Reply
 
 ACCESS_TOKEN = "/bitbucket/plugins/servlet/oauth/access-token"

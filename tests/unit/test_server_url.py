@@ -2,8 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from social_bitbucket_server.integration.server_url import (
+    OPERATOR_RULES,
+    ORGANIZATION_RULES,
+    BaseURLRules,
+    ConnectTo,
+    ServerURL,
+)
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.server_url import OPERATOR_RULES, ORGANIZATION_RULES, BaseURLRules, ConnectTo, ServerURL
 from tests.security.rows import row
 
 

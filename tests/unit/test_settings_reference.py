@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import social_bitbucket_server
-from social_bitbucket_server import configuration, setting_names
+from social_bitbucket_server.integration import from_settings as configuration
+from social_bitbucket_server.integration import setting_names
 
 PACKAGE = Path(social_bitbucket_server.__file__).parent
 PAGE = (PACKAGE.parent / "docs/settings.md").read_text()

@@ -5,12 +5,12 @@ import time
 
 import pytest
 
-from social_bitbucket_server.admission import EVERYBODY
-from social_bitbucket_server.client import Client
+from social_bitbucket_server.account.recheck import Recheck, Standing, ask
+from social_bitbucket_server.account.rest import RestClient
+from social_bitbucket_server.account.tokens import StoredToken
+from social_bitbucket_server.integration.admission import EVERYBODY
+from social_bitbucket_server.oauth.oauth1 import Client
 from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError
-from social_bitbucket_server.rest import RestClient
-from social_bitbucket_server.standing import Recheck, Standing, ask
-from social_bitbucket_server.tokens import StoredToken
 from tests.scripted_server import Reply
 
 PROPERTIES = "/bitbucket/rest/api/latest/application-properties"

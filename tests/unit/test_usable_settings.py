@@ -9,13 +9,14 @@ import pytest
 import social_core
 from flask import Flask
 
-from social_bitbucket_server import configuration, setting_names
+from social_bitbucket_server.any_framework import Logins
 from social_bitbucket_server.backends import BitbucketServerOAuth1
-from social_bitbucket_server.checks import UnsafeConfigurationError
-from social_bitbucket_server.flask import BitbucketServer, configure
+from social_bitbucket_server.flask.extension import BitbucketServer, configure
+from social_bitbucket_server.integration import from_settings as configuration
+from social_bitbucket_server.integration import setting_names
+from social_bitbucket_server.integration.unsafe_settings import UnsafeConfigurationError
+from social_bitbucket_server.integration.usable_settings import Depth, refuse_missing_settings, unusable_settings
 from social_bitbucket_server.problems import PROBLEMS
-from social_bitbucket_server.strategy import Logins
-from social_bitbucket_server.usable_settings import Depth, refuse_missing_settings, unusable_settings
 from tests.prepared import KeyPool
 
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
@@ -249,7 +250,7 @@ def test_every_setting_that_core_reads_is_known():
 
 
 def test_every_setting_that_is_documented_is_known():
-    page = Path(setting_names.__file__).parents[1] / "docs/settings.md"
+    page = Path(setting_names.__file__).parents[2] / "docs/settings.md"
     own = re.findall(r"^\| `([A-Z_]+)` \|.*\| 0\.[0-9]+ \|$", page.read_text(), re.MULTILINE)
     assert set(own) == setting_names.OWN
 

@@ -5,8 +5,8 @@ from dataclasses import asdict
 
 import pytest
 
-from social_bitbucket_server.server_url import ServerURL
-from social_bitbucket_server.worksheet import (
+from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.onboarding.worksheet import (
     TWO_FACTOR_STEP,
     Action,
     Dialog,

@@ -6,8 +6,8 @@ from ..mutant import Mutant
 from ..subject import Subject
 from ..suites import Group
 
-_ADDRESSES = "social_bitbucket_server/addresses.py"
-_SERVER_URL = "social_bitbucket_server/server_url.py"
+_ADDRESSES = "social_bitbucket_server/transport/addresses.py"
+_SERVER_URL = "social_bitbucket_server/integration/server_url.py"
 
 _MUTANTS = (
     Mutant(

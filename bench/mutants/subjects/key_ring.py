@@ -6,10 +6,10 @@ from ..mutant import Mutant
 from ..subject import Subject
 from ..suites import Group
 
-_KEY_RING = "social_bitbucket_server/key_ring.py"
-_KEYS = "social_bitbucket_server/keys.py"
+_KEY_RING = "social_bitbucket_server/crypto/ring.py"
+_KEYS = "social_bitbucket_server/crypto/rsa.py"
 _SEALED = "social_bitbucket_server/django/sealed_keys.py"
-_TOKENS = "social_bitbucket_server/tokens.py"
+_TOKENS = "social_bitbucket_server/account/tokens.py"
 _DEMO = "demo_app/integrations.py"
 
 _MUTANTS = (

@@ -6,11 +6,11 @@ from ..mutant import Mutant
 from ..subject import Subject
 from ..suites import Group
 
-_BACKEND = "social_bitbucket_server/login_backend.py"
+_BACKEND = "social_bitbucket_server/login/backend.py"
 _BACKENDS = "social_bitbucket_server/backends.py"
-_OAUTH2 = "social_bitbucket_server/oauth2_client.py"
-_CLIENT = "social_bitbucket_server/client.py"
-_STANDING = "social_bitbucket_server/standing.py"
+_OAUTH2 = "social_bitbucket_server/oauth/oauth2.py"
+_CLIENT = "social_bitbucket_server/oauth/oauth1.py"
+_STANDING = "social_bitbucket_server/account/recheck.py"
 _PIPELINE = "social_bitbucket_server/pipeline.py"
 
 _MUTANTS = (

@@ -6,9 +6,9 @@ from ..mutant import Mutant
 from ..subject import Subject
 from ..suites import Group
 
-_MEMBERSHIP = "social_bitbucket_server/membership.py"
-_ADMISSION = "social_bitbucket_server/admission.py"
-_BACKEND = "social_bitbucket_server/login_backend.py"
+_MEMBERSHIP = "social_bitbucket_server/account/membership.py"
+_ADMISSION = "social_bitbucket_server/integration/admission.py"
+_BACKEND = "social_bitbucket_server/login/backend.py"
 
 _MUTANTS = (
     Mutant(

@@ -6,7 +6,7 @@ from ..mutant import Mutant
 from ..subject import Subject
 from ..suites import Group
 
-_PENDING = "social_bitbucket_server/pending.py"
+_PENDING = "social_bitbucket_server/login/pending.py"
 
 _MUTANTS = (
     Mutant(

@@ -6,7 +6,7 @@ from ..mutant import Mutant
 from ..subject import Subject
 from ..suites import Group
 
-_PROFILE = "social_bitbucket_server/profile.py"
+_PROFILE = "social_bitbucket_server/account/profile.py"
 
 _MUTANTS = (
     Mutant(
@@ -157,7 +157,7 @@ _MUTANTS = (
     ),
     Mutant(
         "a person without a slug has no user name",
-        "social_bitbucket_server/login_backend.py",
+        "social_bitbucket_server/login/backend.py",
         '"username": profile.slug or profile.name,',
         '"username": profile.slug,',
     ),

@@ -6,8 +6,8 @@ from ..mutant import Mutant
 from ..subject import Subject
 from ..suites import Group
 
-_FLASK = "social_bitbucket_server/flask.py"
-_STRATEGY = "social_bitbucket_server/strategy.py"
+_FLASK = "social_bitbucket_server/flask/extension.py"
+_STRATEGY = "social_bitbucket_server/any_framework.py"
 _DJANGO = "social_bitbucket_server/django/strategy.py"
 _MIDDLEWARE = "social_bitbucket_server/django/middleware.py"
 _DEMO = "demo_app/sessions.py"

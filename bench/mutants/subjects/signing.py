@@ -6,8 +6,8 @@ from ..mutant import Mutant
 from ..subject import Subject
 from ..suites import Group
 
-_SIGNING = "social_bitbucket_server/signing.py"
-_BASE_STRINGS = "social_bitbucket_server/base_strings.py"
+_SIGNING = "social_bitbucket_server/oauth/signing.py"
+_BASE_STRINGS = "social_bitbucket_server/oauth/base_strings.py"
 
 _MUTANTS = (
     Mutant(

@@ -6,7 +6,7 @@ from ..mutant import Mutant
 from ..subject import Subject
 from ..suites import Group
 
-_SQLALCHEMY = "social_bitbucket_server/sqlalchemy_storage.py"
+_SQLALCHEMY = "social_bitbucket_server/sqlalchemy/storage.py"
 _MODELS = "social_bitbucket_server/django/models.py"
 _DJANGO = "social_bitbucket_server/django/integrations.py"
 _DEMO = "demo_app/integrations.py"

@@ -6,11 +6,11 @@ from ..mutant import Mutant
 from ..subject import Subject
 from ..suites import Group
 
-_TRANSPORT = "social_bitbucket_server/transport.py"
-_REACHING = "social_bitbucket_server/reaching.py"
-_TLS_FAULTS = "social_bitbucket_server/tls_faults.py"
-_TRUST = "social_bitbucket_server/trust.py"
-_ANSWERS = "social_bitbucket_server/answers.py"
+_TRANSPORT = "social_bitbucket_server/transport/transport.py"
+_REACHING = "social_bitbucket_server/transport/reaching.py"
+_TLS_FAULTS = "social_bitbucket_server/transport/tls_faults.py"
+_TRUST = "social_bitbucket_server/transport/trust.py"
+_ANSWERS = "social_bitbucket_server/oauth/answers.py"
 
 _MUTANTS = (
     Mutant(

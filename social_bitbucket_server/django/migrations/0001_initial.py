@@ -4,8 +4,8 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
+import social_bitbucket_server.crypto.rsa
 import social_bitbucket_server.django.models
-import social_bitbucket_server.keys
 from social_bitbucket_server.django.models import INTEGRATION_MODEL
 
 
@@ -144,7 +144,7 @@ class Migration(migrations.Migration):
                 (
                     "consumer_key",
                     models.CharField(
-                        default=social_bitbucket_server.keys.new_consumer_key,
+                        default=social_bitbucket_server.crypto.rsa.new_consumer_key,
                         max_length=64,
                         primary_key=True,
                         serialize=False,

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import pytest
 import trustme
 
-from social_bitbucket_server import reaching
-from social_bitbucket_server.addresses import AddressPolicy
-from social_bitbucket_server.client import Client
-from social_bitbucket_server.integration import Integration
-from social_bitbucket_server.server_url import ServerURL
-from social_bitbucket_server.transport import Route
+from social_bitbucket_server.integration.integration import Integration
+from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.oauth.oauth1 import Client
+from social_bitbucket_server.transport import reaching
+from social_bitbucket_server.transport.addresses import AddressPolicy
+from social_bitbucket_server.transport.transport import Route
 from tests.raw_server import RawServer, answering
 
 from .asking import FORBIDDEN, HERE, NAME, pem, server_context

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trustme
 
-from social_bitbucket_server import transport
+from social_bitbucket_server.transport import transport
 from tests.raw_server import RawServer, answering
 from tests.security.rows import row
 

@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from social_bitbucket_server import transport
+from social_bitbucket_server.transport import transport
 from tests.client_certificates import VERSIONS, issue, wanting
 from tests.raw_server import answer, answering
 from tests.tunnel import Tunnel

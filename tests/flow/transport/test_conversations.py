@@ -6,9 +6,9 @@ from functools import lru_cache
 
 import pytest
 
-from social_bitbucket_server import transport
-from social_bitbucket_server.client import AccessToken
+from social_bitbucket_server.oauth.oauth1 import AccessToken
 from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.transport import transport
 from tests.raw_server import answer, answering
 
 from .asking import CONFIRMED, NAME, get

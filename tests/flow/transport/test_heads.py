@@ -2,8 +2,8 @@
 
 import pytest
 
-from social_bitbucket_server import transport
-from social_bitbucket_server.transport import HEAD_LIMIT
+from social_bitbucket_server.transport import transport
+from social_bitbucket_server.transport.transport import HEAD_LIMIT
 from tests.raw_server import answer, answering
 from tests.security.rows import row
 

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import StaticPool, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
-from social_bitbucket_server import transport
-from social_bitbucket_server.keys import PrivateKey
-from social_bitbucket_server.sqlalchemy_storage import make_storage
-from social_bitbucket_server.strategy import Logins, Visit
+from social_bitbucket_server.any_framework import Logins, Visit
+from social_bitbucket_server.crypto.rsa import PrivateKey
+from social_bitbucket_server.sqlalchemy.storage import make_storage
+from social_bitbucket_server.transport import transport
 from tests.raw_server import answer
 
 from .asking import CONFIRMED, NAME, pem

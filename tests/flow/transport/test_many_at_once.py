@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from social_bitbucket_server import transport
-from social_bitbucket_server.bulkhead import Budget
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import send
+from social_bitbucket_server.transport import transport
+from social_bitbucket_server.transport.bulkhead import Budget
+from social_bitbucket_server.transport.transport import send
 from tests.raw_server import answer, answering
 
 from .asking import FORBIDDEN, HERE, NAME, get, pem, problem, url

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from social_bitbucket_server import transport
-from social_bitbucket_server.bulkhead import Budget, Bulkhead, Limits
-from social_bitbucket_server.client import AccessToken
+from social_bitbucket_server.oauth.oauth1 import AccessToken
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.reaching import handshake_of, lag_of
+from social_bitbucket_server.transport import transport
+from social_bitbucket_server.transport.bulkhead import Budget, Bulkhead, Limits
+from social_bitbucket_server.transport.reaching import handshake_of, lag_of
 from tests.raw_server import RawServer, answer, answering
 from tests.security.rows import row
 

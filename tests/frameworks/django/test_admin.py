@@ -15,10 +15,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from social_django.models import UserSocialAuth
 
-from social_bitbucket_server import checkup
 from social_bitbucket_server.django import integrations, key_rotation
 from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
+from social_bitbucket_server.onboarding import checkup
 from tests.client_certificates import issue
 from tests.frameworks.django.conftest import (
     PASSWORD,

@@ -96,7 +96,7 @@ LOG_IN_BY_STOCK_VIEWS = """\
 from django.contrib.auth import get_user_model
 from django.test import override_settings
 from social_bitbucket_server.django.models import Event
-from social_bitbucket_server.keys import PrivateKey
+from social_bitbucket_server.crypto.rsa import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
 from social_django.models import UserSocialAuth
 from tests.frameworks.django.test_single_server import Person

@@ -14,11 +14,11 @@ from django.test import override_settings
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_django import views
 
-from social_bitbucket_server import checks as library_checks
-from social_bitbucket_server import keys
+from social_bitbucket_server.crypto import rsa as keys
 from social_bitbucket_server.django import checks, integrations
 from social_bitbucket_server.django.middleware import IntegrationSessionMiddleware
 from social_bitbucket_server.django.models import Integration
+from social_bitbucket_server.integration import unsafe_settings as library_checks
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.frameworks.django.conftest import newest_event
 from tests.prepared import KeyPool

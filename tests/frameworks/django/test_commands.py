@@ -11,9 +11,9 @@ from django.test import override_settings
 from django.utils import timezone
 from social_django.models import Nonce
 
+from social_bitbucket_server.crypto.ring import KeyRing
 from social_bitbucket_server.django import integrations
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
-from social_bitbucket_server.key_ring import KeyRing
 from tests.client_certificates import issue
 from tests.frameworks.django.conftest import Visitor, make_integration, paste_public_key, use_another_link
 

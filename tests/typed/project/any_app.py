@@ -7,13 +7,17 @@ from typing import Any
 from social_core.exceptions import SocialAuthBaseException
 from social_core.storage import BaseStorage
 
-from social_bitbucket_server import error_page as error_pages
+from social_bitbucket_server.any_framework import Logins, Visit, check_form_token, form_token
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from social_bitbucket_server.checks import UnsafeConfigurationError, refuse_unsafe_settings, unsafe_settings
-from social_bitbucket_server.error_page import ErrorPage, error_page
-from social_bitbucket_server.integration import Integration, OAuth2Integration
+from social_bitbucket_server.integration.integration import Integration, OAuth2Integration
+from social_bitbucket_server.integration.unsafe_settings import (
+    UnsafeConfigurationError,
+    refuse_unsafe_settings,
+    unsafe_settings,
+)
+from social_bitbucket_server.login import error_page as error_pages
+from social_bitbucket_server.login.error_page import ErrorPage, error_page
 from social_bitbucket_server.pipeline import associate_by_bitbucket_identity
-from social_bitbucket_server.strategy import Logins, Visit, check_form_token, form_token
 
 
 class OwnOAuth1(BitbucketServerOAuth1[str]):

@@ -7,29 +7,12 @@ from ipaddress import ip_network
 
 from social_core.exceptions import SocialAuthBaseException
 
-from social_bitbucket_server.addresses import PUBLIC_ONLY, AddressPolicy, Network
-from social_bitbucket_server.admission import Admission
-from social_bitbucket_server.bulkhead import Limits
-from social_bitbucket_server.ca_certificates import read_ca_certificates
-from social_bitbucket_server.checkup import Outcome, Result, Stage, check_up, first_failure, look_at_server
-from social_bitbucket_server.client import AccessToken, Client
-from social_bitbucket_server.client_certificates import ClientCertificate, read_client_certificate
-from social_bitbucket_server.integration import Credentials, Integration, OAuth2Integration
-from social_bitbucket_server.key_ring import KeyRing
-from social_bitbucket_server.keys import PrivateKey, PublicKey, new_consumer_key
-from social_bitbucket_server.link_script import link_script
-from social_bitbucket_server.pending import LIFETIME, session_key, under_way
-from social_bitbucket_server.problems import (
-    PROBLEMS,
-    BitbucketServerError,
-    Problem,
-    Who,
-    http_status,
-    problem_to_show,
-    when_to_try_again,
-)
-from social_bitbucket_server.secret import Secret
-from social_bitbucket_server.server_url import (
+from social_bitbucket_server.crypto.ring import KeyRing
+from social_bitbucket_server.crypto.rsa import PrivateKey, PublicKey, new_consumer_key
+from social_bitbucket_server.crypto.secret import Secret
+from social_bitbucket_server.integration.admission import Admission
+from social_bitbucket_server.integration.integration import Credentials, Integration, OAuth2Integration
+from social_bitbucket_server.integration.server_url import (
     OPERATOR_RULES,
     ORGANIZATION_RULES,
     BaseURLRules,
@@ -37,7 +20,11 @@ from social_bitbucket_server.server_url import (
     ServerURL,
     is_loopback,
 )
-from social_bitbucket_server.worksheet import (
+from social_bitbucket_server.login.pending import LIFETIME, session_key, under_way
+from social_bitbucket_server.oauth.oauth1 import AccessToken, Client
+from social_bitbucket_server.onboarding.checkup import Outcome, Result, Stage, check_up, first_failure, look_at_server
+from social_bitbucket_server.onboarding.link_script import link_script
+from social_bitbucket_server.onboarding.worksheet import (
     Action,
     Dialog,
     Entry,
@@ -50,6 +37,19 @@ from social_bitbucket_server.worksheet import (
     render_text,
     worksheet,
 )
+from social_bitbucket_server.problems import (
+    PROBLEMS,
+    BitbucketServerError,
+    Problem,
+    Who,
+    http_status,
+    problem_to_show,
+    when_to_try_again,
+)
+from social_bitbucket_server.transport.addresses import PUBLIC_ONLY, AddressPolicy, Network
+from social_bitbucket_server.transport.bulkhead import Limits
+from social_bitbucket_server.transport.ca_certificates import read_ca_certificates
+from social_bitbucket_server.transport.client_certificates import ClientCertificate, read_client_certificate
 
 COMPANY: Network = ip_network("10.20.0.0/16")
 POLICY = AddressPolicy(private_networks=(COMPANY,))

@@ -5,8 +5,8 @@ from werkzeug.test import Client, create_environ, run_wsgi_app
 
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.app import create_app
-from social_bitbucket_server.sandbox.state import State
-from social_bitbucket_server.sandbox.users import SANDBOX_USERS, Users
+from social_bitbucket_server.sandbox.state.state import State
+from social_bitbucket_server.sandbox.state.users import SANDBOX_USERS, Users
 
 from . import calling
 

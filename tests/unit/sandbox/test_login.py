@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask, redirect, request
 
-from social_bitbucket_server.commands import CommandError, sandbox
+from social_bitbucket_server.cli import CommandError, sandbox
 from social_bitbucket_server.sandbox import LoginFailedError, Sandbox
 
 from .calling import CALLBACK, Caller

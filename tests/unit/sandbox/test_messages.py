@@ -3,7 +3,7 @@ from urllib.parse import quote
 import pytest
 from authlib.oauth1.rfc5849.signature import construct_base_string
 
-from social_bitbucket_server.sandbox.messages import Message, base_string_url
+from social_bitbucket_server.sandbox.oauth1.messages import Message, base_string_url
 
 
 def message(url="http://server.example/path", *, authorization="", query="", body="", method="GET"):

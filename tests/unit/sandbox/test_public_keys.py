@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from social_bitbucket_server.sandbox.public_keys import UnreadablePublicKeyError, read_public_key
+from social_bitbucket_server.sandbox.oauth1.public_keys import UnreadablePublicKeyError, read_public_key
 
 from .conftest import pem, public_pem
 

@@ -6,9 +6,9 @@ import pytest
 
 from social_bitbucket_server import sandbox as package
 from social_bitbucket_server.sandbox import LinkRefusedError, Sandbox, User
-from social_bitbucket_server.sandbox.bounded import BoundedDict
-from social_bitbucket_server.sandbox.records import Records, RequestRecord
-from social_bitbucket_server.sandbox.users import SANDBOX_USERS, Users
+from social_bitbucket_server.sandbox.state.bounded import BoundedDict
+from social_bitbucket_server.sandbox.state.records import Records, RequestRecord
+from social_bitbucket_server.sandbox.state.users import SANDBOX_USERS, Users
 
 from .calling import PROPERTIES, REQUEST_TOKEN, WHOAMI, send
 

@@ -13,17 +13,17 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.management.base import CommandError as DjangoCommandError
 
-from ....ca_certificates import LARGEST_PASTE
-from ....checkup import check_up
-from ....commands import CommandError, check, explain, file_name, keygen, link, report, sandbox, worksheet
-from ....commands.given import add_connection_options
-from ....configuration import single_integration
-from ....key_ring import KeyRing
-from ....pasted import plain
+from ....account.recheck import Standing
+from ....cli import CommandError, check, explain, file_name, keygen, link, report, sandbox, worksheet
+from ....cli.given import add_connection_options
+from ....crypto.pasted import plain
+from ....crypto.ring import KeyRing
+from ....integration.from_settings import single_integration
+from ....onboarding.checkup import check_up
+from ....onboarding.worksheet import Dialog
+from ....onboarding.worksheet import worksheet as make_worksheet
 from ....problems import BitbucketServerError
-from ....standing import Standing
-from ....worksheet import Dialog
-from ....worksheet import worksheet as make_worksheet
+from ....transport.ca_certificates import LARGEST_PASTE
 from ... import configuration, events, integrations, key_rotation, rechecks
 from ...models import AbstractIntegration, KeyPair, integration_model
 

@@ -1,0 +1,108 @@
+"""Whether a person may log in: their groups, and the projects and repositories that they can see, asked with their own
+access token. No admin's rights are needed for it.
+
+Bitbucket has no resource with a person's own groups. Its user list takes a group to search in (``users?group=…``), for
+every licensed user.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from ..integration.admission import Kind
+from ..oauth.answers import read_json
+from ..problems import BitbucketServerError
+from .profile import Finding, search_users
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..integration.admission import Admission
+    from ..oauth.oauth1 import AccessToken, AskingClient
+    from .profile import Profile
+
+_NOT_TOLD = frozenset({401, 403})
+_NOT_THERE = frozenset({400, 404})
+
+
+def findings(
+    client: AskingClient, access_token: AccessToken, profile: Profile, admission: Admission
+) -> Iterator[Finding]:
+    """What is so of the conditions of *admission*, one after the other, each asked for when it is needed.
+
+    A server that does not tell somebody about one group is not asked about others. Raises the problems of the
+    conversation.
+    """
+    tells_groups, heeds_groups = True, False
+    for kind, name in admission.conditions:
+        if kind is not Kind.GROUP:
+            yield Finding(kind, name, _can_see(client, access_token, kind, name))
+            continue
+        is_member = _is_among(client, access_token, profile, name) if tells_groups else None
+        if is_member and not heeds_groups:
+            # Some servers ignore the group, so nobody must be a member of one that cannot exist. Asked once a step.
+            heeds_groups = not _is_among(client, access_token, profile, secrets.token_hex(16))
+            is_member = heeds_groups or None
+        tells_groups = is_member is not None
+        yield Finding(kind, name, is_member)
+
+
+def admit(client: AskingClient, access_token: AccessToken, profile: Profile, admission: Admission) -> None:
+    """Do nothing for whom *admission* lets in.
+
+    Raises ``person_not_allowed`` for everybody else, or ``groups_unreadable`` where that depends on groups that the
+    server does not tell them about; and the problems of the conversation.
+    """
+    if not admission.conditions:
+        return
+    is_certain = True
+    for finding in findings(client, access_token, profile, admission):
+        if finding.holds:
+            return
+        is_certain = is_certain and finding.holds is not None
+    raise BitbucketServerError("person_not_allowed" if is_certain else "groups_unreadable")
+
+
+def _is_among(client: AskingClient, access_token: AccessToken, profile: Profile, group: str) -> bool | None:
+    """The number decides: a search by name finds others, too."""
+    try:
+        found = search_users(client, access_token, profile.name, group=group)
+        return any(type(record.get("id")) is int and record["id"] == profile.id for record in found)
+    except BitbucketServerError as error:
+        status = _refusal(error)
+        if status in _NOT_TOLD:
+            return None
+        if status in _NOT_THERE:
+            return False
+        raise
+
+
+def _can_see(client: AskingClient, access_token: AccessToken, kind: Kind, name: str) -> bool:
+    """Return whether the person sees the project or repository called *name*.
+
+    Bitbucket refuses what a person may not see, or answers as if it were not there. For a repository that moved, it
+    answers with the one in the other project, which does not count.
+    """
+    server_url = client.integration.server_url
+    url = server_url.project(name) if kind is Kind.PROJECT else server_url.repository(name)
+    try:
+        found = read_json(client.get(url, access_token))
+    except BitbucketServerError as error:
+        if _refusal(error) in _NOT_TOLD | _NOT_THERE:
+            return False
+        raise
+    if kind is Kind.PROJECT:
+        return _is_called(found.get("key"), name)
+    key, _, slug = name.partition("/")
+    project = found.get("project")
+    return _is_called(found.get("slug"), slug) and isinstance(project, dict) and _is_called(project.get("key"), key)
+
+
+def _is_called(found: object, name: str) -> bool:
+    return isinstance(found, str) and found.casefold() == name.casefold()
+
+
+def _refusal(error: BitbucketServerError) -> int | None:
+    """The status of a refusal that is about the question alone."""
+    return error.status_code if error.code in {"request_refused", "not_permitted"} else None

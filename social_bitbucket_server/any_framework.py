@@ -1,0 +1,214 @@
+"""Log in with Bitbucket Server in any web framework: a request comes as plain values, and the address to go to comes
+back.
+
+Which page has the button, how sessions are kept and who is logged in is left to the application; docs/any-framework.md
+shows whole ones.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from social_core.actions import do_auth, do_complete
+from social_core.utils import setting_name
+
+from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
+from .crypto.secret import Secret, opaque, plain
+from .integration.from_settings import callback_origin, configured_backend
+from .integration.unsafe_settings import UnsafeConfigurationError, refuse_unsafe_settings, warn_of_missing_names
+from .integration.usable_settings import refuse_missing_settings
+from .login.core_6 import BaseStrategy
+from .login.pending import LONGEST_NEXT
+from .problems import BitbucketServerError
+
+if TYPE_CHECKING:
+    from social_core.storage import BaseStorage
+
+    from .login.backend import LoginBackend
+
+__all__ = ["Logins", "Visit", "check_form_token", "form_token"]
+
+_BACKENDS = (BitbucketServerOAuth1, BitbucketServerOAuth2)
+_FORM_TOKEN = "bitbucket_server_form_token"  # noqa: S105  # where a session keeps it
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a request brings.
+
+    *session* is kept by the application for this browser alone: in a signed cookie or on the server, ``SameSite=Lax``.
+    It holds texts, lists and mappings. *fields* are names and values of the form where a login begins, and of the query
+    where it comes back; like the session they are not shown in tracebacks. *integration*: which one, where there are
+    many.
+    """
+
+    session: MutableMapping[str, Any] = field(repr=False)
+    fields: Iterable[tuple[str, str]] = field(default=(), repr=False)
+    integration: str = ""
+
+
+class Logins:
+    """The logins of one application.
+
+    *settings*: a mapping, by their full names; ``SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN`` is required. *storage*:
+    social-core's, such as :func:`~social_bitbucket_server.sqlalchemy.storage.make_storage` returns. *backend*: the name
+    of the backend. Raises :class:`~social_bitbucket_server.integration.UnsafeConfigurationError`.
+
+    What waits for Bitbucket and the database blocks: call it in a thread where requests are served by a loop.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, Any], storage: type[BaseStorage], backend: str = BitbucketServerOAuth1.name
+    ) -> None:
+        refuse_unsafe_settings(settings)
+        backends = setting_name("AUTHENTICATION_BACKENDS")
+        refuse_missing_settings(settings, settings.get(backends) or _DEFAULTS[backends])
+        warn_of_missing_names(settings, storage)
+        name = setting_name(backend, "CALLBACK_ORIGIN")
+        if not settings.get(name):
+            raise UnsafeConfigurationError(
+                f"Set {name} to the scheme and host of this application, such as https://app.example.com, because the "
+                "callback must not come from a request."
+            )
+        self._settings, self._storage, self._backend_name = settings, storage, backend
+        self._host = urlsplit(callback_origin(settings[name])).netloc
+
+    def begin(self, visit: Visit, callback_path: str, user: Any = None) -> str:
+        """Begin a login; returns the address on the Bitbucket Server to send the browser to, with status 303. Call it
+        for a POST whose form token was checked.
+
+        *callback_path* is where this application calls :meth:`complete`; with many integrations it is this one's own,
+        with its id in it. The form field ``next`` may name a path to go to afterwards. *user* is the person who is
+        logged in, or ``None``: with the setting ``…_CONNECT_LOGGED_IN`` the account is connected to them. Raises
+        ``SocialAuthBaseException``.
+        """
+        return _begun(visit, self._backend(visit, callback_path), user)
+
+    def connect(self, visit: Visit, callback_path: str, user: Any) -> str:
+        """The same for a login whose account is connected to *user*, who is logged in and asked for it."""
+        backend = self._backend(visit, callback_path)
+        backend.connect_to(user)
+        return _begun(visit, backend)
+
+    def complete(self, visit: Visit, callback_path: str, login: Callable[[Any], None], user: Any = None) -> str:
+        """Finish the login that came back to *callback_path*; returns the address in this application to send the
+        browser to, with status 303.
+
+        *login* is called with whose login it was, and makes this browser theirs: in a session that is new, or empty but
+        for that. *user* is who is logged in now; it plays a part only where :meth:`connect` began, and *login* is not
+        called then. Raises ``SocialAuthBaseException``.
+        """
+        backend = self._backend(visit, callback_path)
+        person = user if backend.is_connecting else None
+        return do_complete(backend, login=lambda _backend, who, _identity: login(who), user=person)
+
+    def _backend(self, visit: Visit, callback_path: str) -> LoginBackend[str, Any]:
+        strategy = PlainStrategy(self._storage, self._settings, visit, self._host)
+        backend_class = configured_backend(strategy.get_backends(), self._backend_name)
+        return cast("LoginBackend[str, Any]", backend_class(strategy, callback_path))
+
+
+def _begun(visit: Visit, backend: LoginBackend[str, Any], user: Any = None) -> str:
+    """Begin a login. Forget the ``next`` page of an earlier, unfinished one."""
+    visit.session.pop("next", None)
+    return do_auth(backend, user=user)
+
+
+class PlainStrategy(BaseStrategy[str]):
+    """social-core's strategy over plain values; its answers are addresses."""
+
+    def __init__(self, storage: type[BaseStorage], settings: Mapping[str, Any], visit: Visit, host: str) -> None:
+        super().__init__(storage)
+        self._settings, self._visit, self._host = settings, visit, host
+        self._fields = _Fields(visit)
+        if not (self.setting("LOGIN_ERROR_URL") or self.setting("LOGIN_URL")):
+            self._fields.pop("partial_token", None)  # what it names may be gone, and core has nowhere to go then
+
+    def get_setting(self, name: str) -> Any:
+        """By its full name. Raises ``KeyError`` where it is not set, as core expects."""
+        return self._settings[name] if name in self._settings else _DEFAULTS[name]
+
+    @opaque
+    def get_request_data(self, merge: bool = True) -> dict[str, Any]:  # noqa: ARG002  # core's signature
+        """The fields of the request, in texts that do not show themselves: a callback's address holds the verifier."""
+        return self._fields
+
+    def request_host(self) -> str:
+        """The host of this application, as it is configured."""
+        return self._host
+
+    def build_absolute_uri(self, path: str | None = None) -> str:
+        """The path alone: scheme and host are configured."""
+        return path or ""
+
+    def redirect(self, url: str) -> str:
+        """Where to send the browser."""
+        return url
+
+    def session_get(self, name: str, default: Any = None) -> Any:
+        """What the session keeps under *name*."""
+        return self._visit.session.get(name, default)
+
+    def session_set(self, name: str, value: Any) -> None:
+        """Keep *value* in the session, in plain texts."""
+        self._visit.session[name] = plain(value)
+
+    def session_pop(self, name: str) -> Any:
+        """Take *name* out of the session."""
+        return self._visit.session.pop(name, None)
+
+    def to_session_value(self, val: Any) -> Any:
+        """Return *val* for a halted pipeline, in plain texts."""
+        return plain(val)
+
+
+class _Fields(dict[str, Any]):
+    """The fields by name, with all values of each: what is there twice must be noticed. No field can name another
+    integration than the visit does."""
+
+    def __init__(self, visit: Visit) -> None:
+        self._values = _values(visit.fields)
+        self._values.pop("integration", None)
+        if len(self._values.get("next", [""])[-1]) > LONGEST_NEXT:
+            del self._values["next"]
+        if visit.integration:
+            self._values["integration"] = [visit.integration]
+        super().__init__({name: values[-1] for name, values in self._values.items()})
+
+    def getlist(self, name: str) -> list[str]:
+        return self._values.get(name, [])
+
+
+@opaque
+def _values(fields: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for name, value in fields:
+        values.setdefault(name, []).append(Secret(value))
+    return values
+
+
+def form_token(session: MutableMapping[str, Any]) -> str:
+    """A value for a hidden field of every form that begins a login, so that no other site begins one. It stays the same
+    for a session."""
+    return str(session.setdefault(_FORM_TOKEN, secrets.token_urlsafe(32)))
+
+
+def check_form_token(session: Mapping[str, Any], given: str | None, sec_fetch_site: str | None = None) -> None:
+    """Refuse a form whose hidden field is not this session's, and one that came from another site as the request's
+    header ``Sec-Fetch-Site`` says, where the browser sent it. Raises ``SocialAuthBaseException``."""
+    expected = session.get(_FORM_TOKEN)
+    given_bytes = given.encode(errors="replace") if isinstance(given, str) else b""
+    is_own = bool(expected) and hmac.compare_digest(str(expected).encode(), given_bytes)
+    if not is_own or sec_fetch_site == "cross-site":
+        raise BitbucketServerError("form_expired", parameter="form_token").as_social_error(None, "begin")
+
+
+_DEFAULTS: dict[str, Any] = {
+    setting_name("LOGIN_REDIRECT_URL"): "/",
+    setting_name("AUTHENTICATION_BACKENDS"): [f"{each.__module__}.{each.__qualname__}" for each in _BACKENDS],
+}

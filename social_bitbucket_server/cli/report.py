@@ -1,0 +1,143 @@
+"""What a check-up finds, printed for people or programs, once or until everything passes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import Any
+
+from ..onboarding.checkup import Outcome, Result, Stage, first_failure
+
+FIRST_STATUS = 11
+"""The exit status where the first stage fails; 1 is for a problem before, and 2 for wrong usage."""
+
+_SECONDS_BETWEEN = 5.0
+_MARKS = {
+    Outcome.PASSED: ("✓", "32"),
+    Outcome.SKIPPED: ("-", "2"),
+    Outcome.UNPROTECTED: ("!", "33"),
+    Outcome.FAILED: ("✗", "31"),
+    Outcome.NOT_REACHED: ("·", "2"),
+}
+_AFTERWARDS = {
+    Stage.BASE_URL: Stage.NAME,
+    Stage.NAME: Stage.CONNECTION,
+    Stage.CONNECTION: Stage.TLS,
+    Stage.TLS: Stage.HTTP,
+    Stage.HTTP: Stage.BITBUCKET,
+    Stage.CLOCK: "the last stages",
+    Stage.SIGNATURE: Stage.REST,
+}
+"""What is waited for after a stage."""
+
+
+def add_report_options(parser: argparse.ArgumentParser) -> None:
+    """Add how :func:`report` reports, and how often."""
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="test again every few seconds until all stages pass, and say so; prints what changes alone",
+    )
+
+
+def report(test: Callable[[], Iterable[Result]], *, as_json: bool = False, watch: bool = False) -> int:
+    """Print what *test* yields, for people or *as_json*; with *watch* again and again until everything passes. Returns
+    the exit status."""
+    seen: list[Result] = []
+    while True:
+        # What was seen before is not printed again, and so the first time alone is printed while it goes on.
+        results = list(test()) if seen or as_json else _shown_as_they_come(test())
+        failed = first_failure(results)
+        is_news = _gist(results) != _gist(seen)
+        if as_json and is_news:
+            told = {"passed": failed is None, "stages": [_fields(result) for result in results]}
+            print(json.dumps(told, indent=2), flush=True)
+        elif seen and is_news:
+            for result in results:
+                print_result(result)
+        if failed is None:
+            if not as_json:
+                print(f"Everything passed. {results[-1].says}. Now try a login.", flush=True)
+            return 0
+        if not watch:
+            return FIRST_STATUS + results.index(failed)
+        if not seen:
+            words = f"Waiting: tested again every {_SECONDS_BETWEEN:g} seconds, until Ctrl-C."
+            print(words, file=sys.stderr, flush=True)
+        seen = results
+        time.sleep(_SECONDS_BETWEEN)
+
+
+def _shown_as_they_come(results: Iterable[Result]) -> list[Result]:
+    """Print each of *results* as soon as it is there; at a terminal, what is waited for before that."""
+    shown: list[Result] = []
+    for result in results:
+        _say_what_is_waited_for("")
+        shown.append(result)
+        print_result(result)
+        _say_what_is_waited_for(_AFTERWARDS.get(result.stage, ""))
+    return shown
+
+
+def _say_what_is_waited_for(words: str) -> None:
+    """In a line that what is printed next takes the place of; only for somebody who watches."""
+    if sys.stdout.isatty():
+        print(f"\r\033[K… {words}" if words else "\r\033[K", end="", flush=True)
+
+
+def _has_colours() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _gist(results: list[Result]) -> list[object]:
+    """What somebody wants to hear of when it changes; not the seconds that clocks differ by, nor nonces."""
+    return [
+        (result.stage, result.outcome, result.problem, result.chain, result.explanation and result.explanation.cause)
+        for result in results
+    ]
+
+
+def print_result(result: Result) -> None:
+    """One line for the stage; where it failed, what to do, and what is known besides."""
+    mark, colour = _MARKS[result.outcome]
+    line = f"{mark} {result.stage}"
+    print(f"\033[{colour}m{line}\033[0m" if _has_colours() else line, end="")
+    print(f": {result.says}" if result.says else f": {result.outcome}", flush=True)
+    if result.outcome is not Outcome.FAILED or result.problem is None:
+        return
+    print(f"  What to do: {result.problem.remedy}")
+    print(f"  Who can do it: {result.problem.who}")
+    print(f"  More: explain {result.problem.code}")
+    for certificate in result.chain:
+        print(
+            f"  Certificate of {certificate.subject}, issued by {certificate.issuer}, until {certificate.valid_until}"
+        )
+        print(f"    SHA-256 {certificate.sha256}")
+    if result.facts.get("ca_certificates"):
+        print("  Compare this certificate's fingerprint with the Bitbucket admin, then give it with --ca-file:")
+        print(result.facts["ca_certificates"], end="")
+    if result.explanation is not None:
+        for part in result.explanation.parts:
+            sides = part.ours if part.agrees else f"{part.ours}   the server: {part.theirs}"
+            print(f"  {' ' if part.agrees else '!'} {part.name}: {sides}")
+    sys.stdout.flush()
+
+
+def _fields(result: Result) -> dict[str, Any]:
+    fields: dict[str, Any] = {"stage": result.stage, "outcome": result.outcome, "says": result.says}
+    if result.problem is not None:
+        fields |= {"problem": result.problem.code, "remedy": result.problem.remedy, "who": result.problem.who}
+        fields["documentation"] = result.problem.documentation
+    if result.facts:
+        fields["facts"] = dict(result.facts)
+    if result.chain:
+        fields["chain"] = [asdict(certificate) for certificate in result.chain]
+    if result.explanation is not None:
+        fields["explanation"] = asdict(result.explanation)
+    return fields

@@ -1,0 +1,1 @@
+"""Keys and secrets: how they are read, kept and shown. Knows no server."""

@@ -1,0 +1,41 @@
+"""Logins in Flask."""
+
+from .extension import (
+    BitbucketServer,
+    FlaskStrategy,
+    begin,
+    button,
+    check_csrf,
+    complete,
+    complete_trial,
+    configure,
+    connect,
+    is_trial,
+    log_in,
+    recheck,
+    reference,
+    reseal_access_token,
+    rest_client,
+    show_error,
+    try_login,
+)
+
+__all__ = [
+    "BitbucketServer",
+    "FlaskStrategy",
+    "begin",
+    "button",
+    "check_csrf",
+    "complete",
+    "complete_trial",
+    "configure",
+    "connect",
+    "is_trial",
+    "log_in",
+    "recheck",
+    "reference",
+    "reseal_access_token",
+    "rest_client",
+    "show_error",
+    "try_login",
+]

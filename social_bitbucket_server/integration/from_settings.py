@@ -1,0 +1,428 @@
+"""Integrations from an application's settings: one server, or many by mapping or callable."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+import re
+from collections.abc import Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from social_core.backends.base import BaseAuth
+from social_core.utils import module_member
+
+from ..crypto import pasted
+from ..crypto.secret import Secret, opaque
+from ..problems import BitbucketServerError
+from .admission import Admission
+from .integration import Integration, OAuth2Integration
+from .server_url import BaseURLRules, ConnectTo, ServerURL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Set as AbstractSet
+
+    from ..crypto.rsa import PrivateKey
+    from ..transport.client_certificates import ClientCertificate
+
+SINGLE_INTEGRATION_ID = "default"
+"""The id of the integration where there is one server, by plain settings."""
+
+TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+"""What texts mean, such as variables of the environment, where a setting is true or false."""
+
+_LARGEST_FILE = 1024 * 1024
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_SHARED_FIELDS = frozenset(
+    {
+        "allow_groups",
+        "allow_http",
+        "allow_projects",
+        "allow_repositories",
+        "ca_certificates",
+        "client_certificate",
+        "client_certificate_file",
+        "client_key",
+        "client_key_file",
+        "connect_to",
+        "name",
+        "namespace",
+        "organization",
+        "proxies",
+        "timeout",
+        "url",
+        "verify",
+    }
+)
+_FIELDS = _SHARED_FIELDS | {"consumer_key", "private_key", "private_key_file", "private_key_passphrase"}
+_OAUTH2_FIELDS = _SHARED_FIELDS | {"client_id", "client_secret"}
+_TEXTS = frozenset(
+    {
+        "client_certificate_file",
+        "client_id",
+        "client_key_file",
+        "client_secret",
+        "consumer_key",
+        "private_key_file",
+        "url",
+        "verify",
+    }
+)
+"""Fields whose texts are read without the white space around them."""
+_SETTINGS = {
+    "url": "URL",
+    "consumer_key": "KEY",
+    "client_id": "KEY",
+    "client_secret": "SECRET",
+    "verify": "VERIFY_SSL",
+    "timeout": "REQUESTS_TIMEOUT",
+}
+"""The settings whose names are not those of the fields in capitals."""
+
+
+def callback_origin(text: str) -> str:
+    """Scheme and host of the callback, as they are configured. Raises ``setting_invalid``."""
+    origin = text.rstrip("/") if isinstance(text, str) else ""
+    if not _ORIGIN.fullmatch(origin) or not _is_address(origin):
+        raise BitbucketServerError(
+            "setting_invalid",
+            "The callback's origin is scheme and host alone, such as https://app.example.com.",
+            parameter="CALLBACK_ORIGIN",
+        )
+    return origin
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return urlsplit(text).port != 0
+    except ValueError:  # a port that is too large, or brackets around something else than an IPv6 address
+        return False
+
+
+def configured_backend(paths: Iterable[str], name: str) -> type[BaseAuth[Any]]:
+    """The backend called *name* among those at *paths*, the setting ``AUTHENTICATION_BACKENDS``.
+
+    Core's own look-up empties and fills one mapping that all threads share: of the first logins of a process, one may
+    find it empty. Raises ``backend_missing`` as core's error.
+    """
+    for path in paths:
+        found: type[Any] = module_member(path)
+        if issubclass(found, BaseAuth) and found.name == name:
+            return found
+    raise BitbucketServerError("backend_missing", f"It is {name}.", parameter="backend").as_social_error(None, "begin")
+
+
+@contextmanager
+def naming(full_name: Callable[[str], str]) -> Iterator[None]:
+    """Let a problem with a field say what *full_name* calls the field."""
+    try:
+        yield
+    except BitbucketServerError as error:
+        if error.parameter is None:
+            raise
+        field = {"base_url": "url"}.get(error.parameter, error.parameter.lower())
+        raise error.in_setting(full_name(field)) from None
+
+
+def setting_of_field(field: str) -> str:
+    """Return the name, without prefix, of the plain setting that an integration's *field* comes from."""
+    return _SETTINGS.get(field, field.upper())
+
+
+@opaque
+def single_integration(setting: Callable[..., Any], full_name: Callable[[str], str] = str) -> Integration:
+    """The one server of plain settings; *setting* looks one up by its name without prefix, and messages call it by its
+    *full_name*.
+
+    Raises ``setting_missing``, ``setting_invalid`` and the problems of base URLs and private keys.
+    """
+    fields = {
+        **_single_server(setting),
+        "consumer_key": setting("KEY"),
+        "private_key": setting("PRIVATE_KEY"),
+        "private_key_file": setting("PRIVATE_KEY_FILE"),
+        "private_key_passphrase": setting("PRIVATE_KEY_PASSPHRASE"),
+    }
+    with naming(lambda field: full_name(setting_of_field(field))):
+        return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+
+
+@opaque
+def single_oauth2_integration(setting: Callable[..., Any], full_name: Callable[[str], str] = str) -> OAuth2Integration:
+    """The one server of plain settings for OAuth 2; *setting* looks one up by its name without prefix, and messages
+    call it by its *full_name*.
+
+    Raises ``setting_missing``, ``setting_invalid`` and the problems of base URLs.
+    """
+    fields = {**_single_server(setting), "client_id": setting("KEY"), "client_secret": setting("SECRET")}
+    with naming(lambda field: full_name(setting_of_field(field))):
+        return oauth2_integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+
+
+def _single_server(setting: Callable[..., Any]) -> dict[str, Any]:
+    return {
+        "url": setting("URL"),
+        "verify": setting("VERIFY_SSL", True),
+        "client_certificate": setting("CLIENT_CERTIFICATE"),
+        "client_certificate_file": setting("CLIENT_CERTIFICATE_FILE"),
+        "client_key": setting("CLIENT_KEY"),
+        "client_key_file": setting("CLIENT_KEY_FILE"),
+        "connect_to": setting("CONNECT_TO"),
+        "proxies": setting("PROXIES"),
+        "timeout": setting("REQUESTS_TIMEOUT"),
+        "allow_http": setting("ALLOW_HTTP", False),
+        "namespace": "",
+    }
+
+
+@opaque
+def find_integration(configured: Any, integration_id: str, setting: str = "INTEGRATIONS") -> Integration | None:
+    """The integration *integration_id* among those *configured*: a mapping of id to :class:`Integration` or to its
+    fields, or a callable that returns one, or the dotted path of such a callable. *setting* is the full name of the
+    setting that this is."""
+    found = _find(configured, integration_id, setting)
+    if found is None or isinstance(found, Integration):
+        return found
+    with naming(lambda field: name_in_mapping(setting, integration_id, field)):
+        return integration_from_fields(integration_id, found)
+
+
+@opaque
+def find_oauth2_integration(
+    configured: Any, integration_id: str, setting: str = "INTEGRATIONS"
+) -> OAuth2Integration | None:
+    """The same as :func:`find_integration` for OAuth 2."""
+    found = _find(configured, integration_id, setting)
+    if found is None or isinstance(found, OAuth2Integration):
+        return found
+    with naming(lambda field: name_in_mapping(setting, integration_id, field)):
+        return oauth2_integration_from_fields(integration_id, found)
+
+
+def name_in_mapping(setting: str, integration_id: object, field: str) -> str:
+    """Return what messages call a *field* of an integration in the mapping that is the value of *setting*."""
+    return f'{setting}["{integration_id}"]["{field}"]'
+
+
+def _find(configured: Any, integration_id: str, setting: str) -> Any:
+    look_up = look_up_of(configured, setting)
+    return look_up(integration_id)
+
+
+def look_up_of(configured: Any, setting: str) -> Callable[[str], Any]:
+    """Return what looks integrations up by their ids in *configured*, the value of *setting*. Raises
+    ``setting_invalid``."""
+    if isinstance(configured, str):
+        try:
+            configured = module_member(configured.strip())
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            raise BitbucketServerError(
+                "setting_invalid", "There is nothing at this dotted path.", parameter="INTEGRATIONS", setting=setting
+            ) from error
+    found = configured if callable(configured) else getattr(configured, "get", None)
+    if found is None:
+        raise BitbucketServerError(
+            "setting_invalid",
+            "It is a mapping of ids to integrations, a callable, or the dotted path of one.",
+            parameter="INTEGRATIONS",
+            setting=setting,
+        )
+    return cast("Callable[[str], Any]", found)
+
+
+@opaque
+def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> Integration:
+    """An integration from plain values.
+
+    ``url`` and ``consumer_key`` are required, and ``private_key`` (text) or ``private_key_file`` (path). Optional:
+    ``private_key_passphrase``, ``namespace`` (the id by default), ``name``, ``organization``, ``verify`` (``True`` or
+    the path of a CA bundle), ``ca_certificates`` (text), ``client_certificate`` and ``client_key`` (text), or
+    ``client_certificate_file`` and ``client_key_file`` (paths), ``connect_to`` (``host:port``), ``proxies``,
+    ``timeout`` (seconds), ``allow_http``, and who may log in: ``allow_groups``, ``allow_projects``,
+    ``allow_repositories`` (lists of names).
+    """
+    with naming(str):
+        fields = _checked_fields(fields, _FIELDS, ("url", "consumer_key"))
+        return Integration(
+            consumer_key=fields["consumer_key"],
+            private_key=_private_key(fields),
+            **_shared_values(integration_id, fields),
+        )
+
+
+@opaque
+def oauth2_integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> OAuth2Integration:
+    """An integration for OAuth 2 from plain values.
+
+    ``url``, ``client_id`` and ``client_secret`` are required; optional is what is so for
+    :func:`integration_from_fields`.
+    """
+    with naming(str):
+        fields = _checked_fields(fields, _OAUTH2_FIELDS, ("url", "client_id", "client_secret"))
+        return OAuth2Integration(
+            client_id=fields["client_id"],
+            client_secret=Secret(fields["client_secret"]),
+            **_shared_values(integration_id, fields),
+        )
+
+
+def _checked_fields(given: Mapping[str, Any], known: AbstractSet[str], required: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return the fields *given*, those in :data:`_TEXTS` without white space around them."""
+    if not isinstance(given, Mapping):
+        raise BitbucketServerError("setting_invalid", "An integration is a mapping of fields.", parameter="fields")
+    unknown = sorted(str(name) for name in given.keys() - known)
+    if unknown:
+        similar = difflib.get_close_matches(unknown[0], known, n=1)
+        meant = f" Did you mean {similar[0]}?" if similar else ""
+        raise BitbucketServerError("setting_invalid", f"An integration has no such field.{meant}", parameter=unknown[0])
+    fields = {
+        name: value.strip() if name in _TEXTS and isinstance(value, str) else value for name, value in given.items()
+    }
+    for name in required:
+        if not fields.get(name):
+            raise BitbucketServerError("setting_missing", parameter=name)
+        if not isinstance(fields[name], str):
+            raise BitbucketServerError("setting_invalid", "It is not a text.", parameter=name)
+    for name in ("allow_http", "timeout", "verify"):
+        _refuse_quoted(name, fields.get(name))
+    return fields
+
+
+def _refuse_quoted(name: str, value: Any) -> None:
+    """Refuse a text that reads like the number or the truth that it should be, as variables of the environment are."""
+    if not isinstance(value, str):
+        return
+    if name == "timeout" or value.lower() in TRUTHS:
+        wanted = "a number" if name == "timeout" else "True or False"
+        raise BitbucketServerError("setting_invalid", f"It is a text; write {wanted}, without quotes.", parameter=name)
+    if name == "allow_http":
+        raise BitbucketServerError("setting_invalid", "It is True or False.", parameter=name)
+
+
+def base_url(fields: Mapping[str, Any]) -> ServerURL:
+    """The base URL among an integration's plain values. Raises ``invalid_base_url``."""
+    rules = BaseURLRules(plain_http_hosts=None if fields.get("allow_http") is True else frozenset())
+    return ServerURL.parse(fields["url"], rules)
+
+
+def _shared_values(integration_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": integration_id,
+        "server_url": base_url(fields),
+        "namespace": fields.get("namespace", integration_id),
+        "name": fields.get("name", ""),
+        "organization": fields.get("organization", ""),
+        "verify": fields.get("verify", True),
+        "ca_certificates": _ca_certificates(_text_or_bytes(fields, "ca_certificates")),
+        **_client_certificate(fields),
+        "connect_to": ConnectTo.parse(fields["connect_to"]) if fields.get("connect_to") else None,
+        "proxies": fields.get("proxies") or {},
+        "timeout": fields.get("timeout") or 10.0,
+        "admission": Admission.read(
+            fields.get("allow_groups"), fields.get("allow_projects"), fields.get("allow_repositories")
+        ),
+    }
+
+
+def _text_or_bytes(fields: Mapping[str, Any], name: str) -> str | bytes | None:
+    """Return the field *name*. Raises ``setting_invalid`` for a value of another kind."""
+    value = fields.get(name)
+    if value and not isinstance(value, (str, bytes)):
+        raise BitbucketServerError("setting_invalid", "It is not a text.", parameter=name)
+    return cast("str | bytes | None", value)
+
+
+def _ca_certificates(text: str | bytes | None) -> str:
+    if not text:
+        return ""
+    from ..transport.ca_certificates import (
+        read_ca_certificates,  # what reads X.509 is large, and few integrations need it
+    )
+
+    return read_ca_certificates(text)
+
+
+def _client_certificate(fields: Mapping[str, Any]) -> dict[str, str]:
+    certificate = _text_of(fields, "client_certificate")
+    key = _text_of(fields, "client_key")
+    if not certificate or not key:  # the integration refuses one without the other
+        return {"client_certificate": certificate, "client_key": key}
+    try:
+        read = _read_client_certificate(certificate, key)
+    except BitbucketServerError as error:
+        where = error.parameter if fields.get(str(error.parameter)) else f"{error.parameter}_file"
+        raise BitbucketServerError(error.code, error.reason, parameter=where) from None
+    return {"client_certificate": read.certificate, "client_key": read.key}
+
+
+def _text_of(fields: Mapping[str, Any], name: str) -> Secret:
+    """The text of the field *name*, or of the file that the field beside it names."""
+    text, path = fields.get(name), fields.get(f"{name}_file")
+    if text and not isinstance(text, str):
+        raise BitbucketServerError("setting_invalid", "It is not a text.", parameter=name)
+    if text or not path:
+        return Secret(text or "")
+    try:
+        with open(path, "rb") as file:
+            return Secret(pasted.plain(file.read(_LARGEST_FILE)))
+    except (OSError, TypeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "No file can have such a name"
+        shown = pasted.path_to_show(path)
+        raise BitbucketServerError("setting_invalid", f"{shown}: {reason}.", parameter=f"{name}_file") from None
+
+
+@lru_cache(maxsize=64)
+def _read_client_certificate(certificate: Secret, key: Secret) -> ClientCertificate:
+    from ..transport.client_certificates import read_client_certificate  # as above
+
+    return read_client_certificate(certificate, key)
+
+
+def _private_key(fields: Mapping[str, Any]) -> PrivateKey:
+    text, path = _text_or_bytes(fields, "private_key"), fields.get("private_key_file")
+    passphrase = fields.get("private_key_passphrase")
+    if passphrase is not None and not isinstance(passphrase, str):
+        raise BitbucketServerError("setting_invalid", "It is not a text.", parameter="private_key_passphrase")
+    if text:
+        return _read_key(text, passphrase)
+    if not path:
+        raise BitbucketServerError("private_key_missing", parameter="private_key")
+    try:
+        return _read_key_file(os.fspath(path), _changed_at(path), passphrase)
+    except BitbucketServerError as error:
+        raise BitbucketServerError(error.code, error.reason, parameter="private_key_file") from None
+    except (OSError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or "It is not a path"
+        raise BitbucketServerError(
+            "setting_invalid", f"{pasted.path_to_show(path)}: {reason}.", parameter="private_key_file"
+        ) from None  # the error itself shows the path
+
+
+def _changed_at(path: str | os.PathLike[str]) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except ValueError as error:
+        raise OSError(errno.EINVAL, "No file can have such a name") from error
+
+
+@lru_cache(maxsize=256)
+def _read_key(text: str | bytes, passphrase: str | None) -> PrivateKey:
+    return _parsed_key(text, passphrase)
+
+
+@lru_cache(maxsize=256)
+def _read_key_file(path: str, changed: int, passphrase: str | None) -> PrivateKey:  # noqa: ARG001  # a changed file is read again
+    with open(path, "rb") as file:
+        return _parsed_key(file.read(), passphrase)
+
+
+def _parsed_key(text: str | bytes, passphrase: str | None) -> PrivateKey:
+    from ..crypto.rsa import (
+        PrivateKey,  # with it comes cryptography, which not every process that imports a backend needs
+    )
+
+    return PrivateKey.read(text, passphrase)

@@ -1,0 +1,252 @@
+"""Settings with which no login could work: an application refuses to start with them, and says which they are.
+
+What :mod:`.checks` refuses works, but is unsafe.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from social_core.utils import module_member, setting_name
+
+from ..problems import BitbucketServerError
+from ..transport.trust import ssl_context
+from .admission import Admission
+from .from_settings import (
+    find_integration,
+    find_oauth2_integration,
+    look_up_of,
+    name_in_mapping,
+    naming,
+    setting_of_field,
+    single_integration,
+    single_oauth2_integration,
+)
+from .integration import Integration, OAuth2Integration
+from .setting_names import SettingsOf, similar_name, unknown_names
+from .unsafe_settings import UnsafeConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .integration import AnyIntegration
+
+_LOG = logging.getLogger(__name__)
+_OAUTH1 = "bitbucket-server"
+_OAUTH2 = "bitbucket-server-oauth2"
+_PATHS = {
+    _OAUTH1: "social_bitbucket_server.backends.BitbucketServerOAuth1",
+    _OAUTH2: "social_bitbucket_server.backends.BitbucketServerOAuth2",
+}
+
+
+class Depth(IntEnum):
+    """How closely settings are looked at; each depth includes those before it."""
+
+    NAMES = 1
+    """Which settings are there."""
+    VALUES = 2
+    """Whether their values can be used: keys, certificates and files are read."""
+    PATHS = 3
+    """Whether there is something at dotted paths. An application's own modules must be loaded by then."""
+
+
+def refuse_unusable_settings(settings: Mapping[str, Any], backends: Iterable[str], depth: Depth = Depth.PATHS) -> None:
+    """Check an application's *settings*, by their full names, for *backends*, the dotted paths of those that it uses.
+
+    Raises :class:`~.checks.UnsafeConfigurationError` that lists everything.
+    """
+    sentences = [sentence for _, sentence in unusable_settings(settings, backends, depth)]
+    if sentences:
+        raise UnsafeConfigurationError("\n".join(sentences))
+
+
+def refuse_missing_settings(settings: Mapping[str, Any], backends: Iterable[str]) -> None:
+    """Check *settings* while an application is made. It may still change values, as tests do, so those that cannot be
+    used go to the log; so do names that nothing reads.
+
+    Raises :class:`~.checks.UnsafeConfigurationError` for names that are missing or misspelt.
+    """
+    paths = list(backends)
+    refuse_unusable_settings(settings, paths, Depth.NAMES)
+    for sentence in unread_settings(settings):
+        _LOG.warning("%s", sentence)
+    for _, sentence in unusable_settings(settings, paths, Depth.VALUES):
+        _LOG.error("%s", sentence)
+
+
+def unusable_settings(
+    settings: Mapping[str, Any], backends: Iterable[str], depth: Depth = Depth.PATHS
+) -> Iterator[tuple[str, str]]:
+    """Yield what :func:`refuse_unusable_settings` refuses: the kind of each fault, and a sentence about it."""
+    installed = _Installed(backends, depth)
+    for name, meant in unknown_names(settings):
+        if meant:
+            yield "name_misspelt", f"Rename {name} to {meant}, because nothing reads the first name."
+    configured = [SettingsOf(backend, settings) for backend in _PATHS]
+    with_server = [found for found in configured if _has_server(found)]
+    for path in installed.broken:
+        yield "backend_broken", f"Correct {_list_of_backends(settings)}: There is nothing at {path}."
+    for found in with_server:
+        if installed.lacks(found.backend):
+            why = f"because without it the settings that begin with {found.prefix}_ have no effect"
+            yield "backend_missing", f"Add {_PATHS[found.backend]} to {_list_of_backends(settings)}, {why}."
+        yield from _of_backend(found, settings, depth)
+    if not with_server and installed.needs_a_server:
+        yield "setting_missing", _no_server(settings, installed)
+
+
+def unread_settings(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence about each name that nothing reads and that looks like no other one."""
+    return (_unread(name) for name, meant in unknown_names(settings) if not meant)
+
+
+class _Installed:
+    """Which of our backends an application's list of backends holds, as far as that can be known.
+
+    *broken* are the paths where nothing is. Before :attr:`Depth.PATHS` only our own paths are known.
+    """
+
+    def __init__(self, paths: Iterable[str], depth: Depth) -> None:
+        self.names: set[str] = set()
+        self.broken: list[str] = []
+        self._has_own_look_up = False
+        self._is_known = True
+        for path in paths:
+            if path in _PATHS.values():
+                self.names.add(next(name for name, own in _PATHS.items() if own == path))
+            elif depth >= Depth.PATHS:
+                self._look_at(path)
+            else:
+                self._is_known = False
+
+    def _look_at(self, path: str) -> None:
+        try:
+            found = module_member(path)
+        except (ImportError, AttributeError, ValueError):
+            self.broken.append(path)
+            return
+        if getattr(found, "name", None) in _PATHS:
+            self.names.add(found.name)
+            self._has_own_look_up |= any("get_integration" in vars(kind) for kind in _others(found))
+
+    def lacks(self, backend: str) -> bool:
+        """Return whether the backend of this name is certainly missing."""
+        return self._is_known and backend not in self.names
+
+    @property
+    def needs_a_server(self) -> bool:
+        """Whether a backend can only find its server by settings."""
+        return self._is_known and bool(self.names) and not self._has_own_look_up
+
+
+def _others(backend: type) -> Iterator[type]:
+    """Yield the classes of *backend* that this package does not define."""
+    return (kind for kind in backend.__mro__ if not kind.__module__.startswith(f"{__package__}."))
+
+
+def _list_of_backends(settings: Mapping[str, Any]) -> str:
+    full_name = setting_name("AUTHENTICATION_BACKENDS")
+    return full_name if full_name in settings else "AUTHENTICATION_BACKENDS"
+
+
+def _unread(name: str) -> str:
+    return f"Nothing reads {name}; docs/settings.md lists the settings that there are."
+
+
+def _has_server(settings: SettingsOf) -> bool:
+    """Return whether anything was set for a backend to reach a server by. OAuth 1's values may come from shared
+    settings, which say nothing about OAuth 2."""
+    names = ("URL", "INTEGRATIONS", "KEY", "SECRET", "PRIVATE_KEY", "PRIVATE_KEY_FILE")
+    return settings.has_own(*names) or (settings.backend == _OAUTH1 and bool(settings.get("URL")))
+
+
+def _no_server(settings: Mapping[str, Any], installed: _Installed) -> str:
+    backend = min(installed.names)
+    url, integrations = setting_name(backend, "URL"), setting_name(backend, "INTEGRATIONS")
+    return f"Set {url}, or {integrations}, because logins need a Bitbucket Server.{_hint(url, settings)}"
+
+
+def _hint(wanted: str, settings: Mapping[str, Any]) -> str:
+    similar = similar_name(wanted, settings)
+    return f" There is {similar}: did you mean {wanted}?" if similar else ""
+
+
+def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Depth) -> Iterator[tuple[str, str]]:
+    for name in ("CONNECT_LOGGED_IN", "STORE_ACCESS_TOKEN"):
+        if isinstance(settings.get(name), str):
+            full_name = settings.name(name)
+            yield "setting_invalid", f"Correct {full_name}: It is a text; write True or False, without quotes."
+    if settings.get("INTEGRATIONS"):
+        yield from _of_many(settings, depth)
+    else:
+        yield from _of_one(settings, everything, depth)
+    conditions = ("ALLOW_GROUPS", "ALLOW_PROJECTS", "ALLOW_REPOSITORIES")
+    yield from _problems(
+        lambda: Admission.read(*map(settings.get, conditions)),
+        lambda field: settings.name(field.upper()),
+    )
+
+
+def _of_one(settings: SettingsOf, everything: Mapping[str, Any], depth: Depth) -> Iterator[tuple[str, str]]:
+    is_oauth1 = settings.backend == _OAUTH1
+    missing = [
+        name for name in ("URL", "KEY", *(() if is_oauth1 else ("SECRET",))) if not _is_given(settings.get(name))
+    ]
+    for name in missing:
+        full_name = settings.name(name)
+        yield "setting_missing", f"Set {full_name}, because a login needs it.{_hint(full_name, everything)}"
+    if is_oauth1 and not any(_is_given(settings.get(name)) for name in ("PRIVATE_KEY", "PRIVATE_KEY_FILE")):
+        full_name = settings.name("PRIVATE_KEY")
+        missing.append("PRIVATE_KEY")
+        hint = _hint(full_name, everything)
+        yield "setting_missing", f"Set {full_name}, or {full_name}_FILE, because requests are signed with it.{hint}"
+    if missing or depth < Depth.VALUES:
+        return
+    read = single_integration if is_oauth1 else single_oauth2_integration
+    yield from _problems(
+        lambda: _trusted(read(settings.get, settings.name)), lambda field: settings.name(setting_of_field(field))
+    )
+
+
+def _is_given(value: Any) -> bool:
+    return bool(value.strip() if isinstance(value, str) else value)
+
+
+def _of_many(settings: SettingsOf, depth: Depth) -> Iterator[tuple[str, str]]:
+    setting, integrations = settings.name("INTEGRATIONS"), settings.get("INTEGRATIONS")
+    if not isinstance(integrations, Mapping):
+        if depth >= Depth.PATHS or not isinstance(integrations, str):
+            yield from _problems(lambda: look_up_of(integrations, setting), lambda _: setting)
+        return
+    find: Callable[..., AnyIntegration | None] = (
+        find_integration if settings.backend == _OAUTH1 else find_oauth2_integration
+    )
+    if depth < Depth.VALUES:
+        return
+    for integration_id in integrations:
+        yield from _problems(
+            lambda key=integration_id: _trusted(find(integrations, key, setting)),  # type: ignore[misc]  # its default
+            lambda field, key=integration_id: name_in_mapping(setting, key, field),  # type: ignore[misc]  # as above
+        )
+
+
+def _trusted(integration: AnyIntegration | None) -> None:
+    """Read the CA certificates that an integration names, too."""
+    if isinstance(integration, (Integration, OAuth2Integration)):
+        ssl_context(integration.verify, integration.ca_certificates)
+
+
+def _problems(read: Callable[[], object], full_name: Callable[[str], str]) -> Iterator[tuple[str, str]]:
+    try:
+        with naming(full_name):
+            read()
+    except BitbucketServerError as error:
+        what = error.reason or error.problem.title
+        if error.code == "setting_missing":
+            yield "setting_missing", f"Set {error.setting}, because a login needs it."
+        else:
+            yield "setting_invalid", f"Correct {error.setting}: {what}"

@@ -1,0 +1,1 @@
+"""One login on its way through social-core."""

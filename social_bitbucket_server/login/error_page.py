@@ -1,0 +1,77 @@
+"""A page for a login that failed: what happened, what to do, who can do it, and a number to quote. No framework plays a
+part: it comes as text with its status and headers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from ..problems import Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from social_core.exceptions import SocialAuthBaseException
+
+__all__ = ["ErrorPage", "error_page", "reference"]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPage:
+    """An answer to a browser; *body* is HTML."""
+
+    body: str
+    status: int
+    headers: Mapping[str, str]
+
+
+def error_page(error: SocialAuthBaseException, login_page: str = "/") -> ErrorPage:
+    """The page for *error*, with a link back to *login_page*. Nothing that Bitbucket or the browser sent is in it."""
+    problem, status = problem_to_show(error), http_status(error)
+    title = problem.title if problem else str(error)
+    remedy = problem.remedy if problem else "Go back to the login page and begin again."
+    who = f" This is for {problem.who.value}." if problem and problem.who is not Who.PERSON else ""
+    setting = setting_to_show(error)
+    content = _CONTENT.format(
+        meaning=f"<p>{escape(problem.meaning)}</p>\n" if problem else "",
+        setting=f"<p>Setting: <code>{escape(setting)}</code></p>\n" if setting else "",
+        remedy=escape(remedy + who),
+        login_page=escape(login_page),
+        reference=reference(error),
+    )
+    headers = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+    }
+    return ErrorPage(page(title, content), status, headers | when_to_try_again(error))
+
+
+def page(title: str, content: str) -> str:
+    """Return a whole page with the text *title* as its heading and *content*, which is HTML, below."""
+    return _PAGE.format(title=escape(title), content=content)
+
+
+def reference(error: SocialAuthBaseException) -> str:
+    """A number for the person to quote, under which the log says what happened; it names no person and holds no
+    secret."""
+    return reference_of(error)
+
+
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<main>
+<h1>{title}</h1>
+{content}
+</main>
+</html>"""
+_CONTENT = """\
+{meaning}{setting}<p><strong>What to do:</strong> {remedy}</p>
+<p><a href="{login_page}">Back to the login</a></p>
+<p><small>Reference {reference}</small></p>"""

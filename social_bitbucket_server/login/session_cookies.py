@@ -1,0 +1,49 @@
+"""Sessions that are missing when a login comes back, because of where their cookies go.
+
+Flask and Django call these settings the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ..integration.server_url import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+def lost_sessions(configured: Mapping[str, Any], origin: str) -> Iterator[str]:
+    """Yield a sentence for each setting of the session's cookie among *configured* with which the browser would not
+    send it to *origin*, the scheme and host that logins come back to, or empty if they are not known."""
+    if configured.get("SESSION_COOKIE_SAMESITE") == "Strict":
+        yield (
+            'Set SESSION_COOKIE_SAMESITE to "Lax", because with "Strict" the session is missing when a login comes '
+            "back from Bitbucket."
+        )
+    host = host_of(origin)
+    domain = configured.get("SESSION_COOKIE_DOMAIN")
+    if host and domain and not covers(str(domain), host):
+        yield f"Set SESSION_COOKIE_DOMAIN to a domain of {host}, because logins come back to {origin}."
+    if configured.get("SESSION_COOKIE_SECURE") is True and origin.startswith("http:") and not is_loopback(host):
+        yield f"Set SESSION_COOKIE_SECURE to False, or serve {origin} with https://, because logins come back to it."
+
+
+def host_of(address: str) -> str:
+    """Return the host name in an origin, or in a host with its port; nothing where it has none."""
+    try:
+        return urlsplit(address if "://" in address else f"//{address}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def covers(domain: str, host: str) -> bool:
+    """Return whether the browser sends a cookie of *domain* to *host* (RFC 6265, section 5.1.3)."""
+    name = domain.lower().lstrip(".")
+    return host == name or host.endswith(f".{name}")
+
+
+def is_shared(domain: str, *hosts: str) -> bool:
+    """Return whether all *hosts* get the same cookie: they are one, or have the *domain* of the cookie."""
+    return len(set(hosts)) == 1 or (bool(domain) and all(covers(domain, host) for host in hosts))

@@ -1,0 +1,366 @@
+"""What an answer says: a form, a JSON object, or the problem that stands in for it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Never
+from urllib.parse import parse_qsl, unquote_plus
+
+from ..crypto.secret import Secret, opaque
+from ..problems import PROBLEMS, BitbucketServerError
+from ..transport.interceptions import interception, is_intercepted, unavailability
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..transport.transport import Answer
+
+DENIED = "denied"
+"""What Bitbucket sends as verifier when the person pressed Deny."""
+
+OAUTH_PROBLEMS = frozenset(
+    {
+        "additional_authorization_required",
+        "consumer_key_refused",
+        "consumer_key_rejected",
+        "consumer_key_unknown",
+        "nonce_used",
+        "parameter_absent",
+        "parameter_rejected",
+        "permission_denied",
+        "permission_unknown",
+        "signature_invalid",
+        "signature_method_rejected",
+        "timestamp_refused",
+        "token_expired",
+        "token_rejected",
+        "token_revoked",
+        "token_used",
+        "user_refused",
+        "version_rejected",
+    }
+)
+"""The ``oauth_problem`` values that Bitbucket, or the OAuth library that it is built on, is known to answer with."""
+
+LONGEST_REFUSAL = 8 * 1024
+"""Bytes of a refusal that are looked at."""
+
+OAUTH2_ERRORS = frozenset(
+    {
+        "access_denied",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_request",
+        "invalid_scope",
+        "server_error",
+        "temporarily_unavailable",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "unsupported_response_type",
+    }
+)
+"""The ``error`` values of OAuth 2 (RFC 6749, sections 4.1.2.1 and 5.2)."""
+
+_OAUTH2_PROBLEMS = {
+    "invalid_client": "client_refused",
+    "invalid_grant": "code_refused",
+    "invalid_scope": "scope_refused",
+}
+# No request to the token address is malformed. Bitbucket says so of a code that it no longer knows.
+_TOKEN_CALL_PROBLEMS = {"invalid_request": "code_refused"} | _OAUTH2_PROBLEMS
+_OAUTH2_CONFIGURED = {"client_refused": "client_secret", "scope_refused": "SCOPE"}
+_OAUTH2_TOKEN = re.compile(r"[!-~]{1,4096}")
+_LONGEST_LIFETIME = 10**10
+_OTHER_NAMES = {
+    "consumer_key_rejected": "consumer_key_refused",
+    "token_used": "token_rejected",
+    "user_refused": "permission_unknown",
+}
+_HEADER_PARAMETER = re.compile(r'\b(oauth_[a-z_]{1,40})="?([^",\s]*)"?')
+_MOST_PARAMETERS = 32
+_XSRF_REFUSAL = b"xsrf check failed"
+_EXCEPTION = re.compile(r"[A-Za-z0-9_$.]{1,200}")
+
+
+@opaque
+def read_form(answer: Answer) -> dict[str, Secret]:
+    """The fields of a token endpoint's answer, none of them twice. The declared character set plays no part.
+
+    Raises the problem that the answer reports, and ``malformed_answer``, ``intercepted``, ``empty_answer``.
+    """
+    _raise_for_status(answer, is_asked_as_a_person=False, claim="oauth_token")
+    if not answer.body.strip():
+        raise BitbucketServerError("empty_answer", claim="oauth_token")
+    pairs = _pairs(read_text(answer))
+    fields = dict(pairs)
+    if "oauth_token" not in fields:
+        raise interception(answer, "oauth_token")
+    if len(fields) != len(pairs):
+        raise BitbucketServerError("malformed_answer", "A field stands in it twice.")
+    return fields
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What OAuth 2's token endpoint granted. *refresh_token* is empty, and *expires_in* (seconds) ``None``, where the
+    server did not say."""
+
+    access_token: Secret = field(repr=False)
+    refresh_token: Secret = field(repr=False)
+    expires_in: int | None
+
+
+@opaque
+def read_grant(answer: Answer) -> Grant:
+    """The answer of OAuth 2's token endpoint (RFC 6749, section 5.1): a JSON object with a bearer token.
+
+    Raises the problem that the answer reports, and ``token_invalid``, ``malformed_answer``, ``intercepted``,
+    ``empty_answer``.
+    """
+    if answer.status in {400, 401, 403}:
+        _raise_oauth2_error(answer)
+    _raise_for_status(answer, is_asked_as_a_person=False, claim="access_token")
+    if not answer.body.strip():
+        raise BitbucketServerError("empty_answer", claim="access_token")
+    document = _json(answer, claim="access_token")
+    if not isinstance(document, dict):
+        raise BitbucketServerError("malformed_answer", "It is not a JSON object.")
+    kind = document.get("token_type")
+    if type(kind) is not str or kind.lower() != "bearer":
+        raise BitbucketServerError("token_invalid", "It is not a bearer token.", claim="token_type")
+    refresh_token = document.get("refresh_token")
+    return Grant(
+        _oauth2_token(document.get("access_token"), "access_token"),
+        Secret() if refresh_token is None else _oauth2_token(refresh_token, "refresh_token"),
+        _lifetime(document.get("expires_in")),
+    )
+
+
+@opaque
+def read_revocation(answer: Answer) -> None:
+    """Read the answer of OAuth 2's address for revoking tokens (RFC 7009, section 2.2), which is empty.
+
+    Raises the problem that the answer reports, and ``intercepted``.
+    """
+    if answer.status in {400, 401, 403}:
+        _raise_oauth2_error(answer)
+    _raise_for_status(answer, is_asked_as_a_person=False)
+    if answer.is_html:
+        raise interception(answer)
+
+
+def _oauth2_token(value: Any, claim: str) -> Secret:
+    if type(value) is not str or not _OAUTH2_TOKEN.fullmatch(value):
+        raise BitbucketServerError("token_invalid", claim=claim)
+    return Secret(value)
+
+
+def _lifetime(value: Any) -> int | None:
+    if value is None:
+        return None
+    if type(value) is not int or not 0 < value < _LONGEST_LIFETIME:
+        raise BitbucketServerError("malformed_answer", "The token's lifetime is not a number of seconds.")
+    return value
+
+
+def _raise_oauth2_error(answer: Answer) -> None:
+    try:
+        document = _json(answer, claim="access_token")
+    except BitbucketServerError:
+        return
+    if isinstance(document, dict) and type(document.get("error")) is str:
+        raise _oauth2_problem(document["error"], _TOKEN_CALL_PROBLEMS, answer.status)
+
+
+def oauth2_problem(error: str) -> BitbucketServerError:
+    """Return the problem that an ``error`` of OAuth 2 in a callback stands for. ``access_denied`` is the person's
+    answer, and left to the caller."""
+    return _oauth2_problem(error, _OAUTH2_PROBLEMS)
+
+
+def _oauth2_problem(error: str, problems: Mapping[str, str], status_code: int | None = None) -> BitbucketServerError:
+    provider_code = error if error in OAUTH2_ERRORS else "other"
+    code = problems.get(provider_code, "oauth_problem")
+    return BitbucketServerError(
+        code,
+        f"It reported {provider_code}." if code == "oauth_problem" else "",
+        parameter=_OAUTH2_CONFIGURED.get(code),
+        provider_code=provider_code,
+        status_code=status_code,
+    )
+
+
+def _pairs(text: str) -> list[tuple[str, Secret]]:
+    if text.count("&") >= _MOST_PARAMETERS:
+        return []
+    return [(name, Secret(value)) for name, value in parse_qsl(text, keep_blank_values=True)]
+
+
+def read_json(answer: Answer) -> dict[str, Any]:
+    """The JSON object that the answer is, without repeated keys and without numbers that JSON does not have.
+
+    Raises the problem that the answer reports, ``intercepted`` and ``malformed_answer``.
+    """
+    _raise_for_status(answer)
+    document = _json(answer)
+    if not isinstance(document, dict):
+        raise BitbucketServerError("malformed_answer", "It is not a JSON object.")
+    return document
+
+
+def read_document(answer: Answer) -> Any:
+    """The JSON that the answer to a request of REST's is, of any kind; ``None`` where it is empty.
+
+    Raises the problem that the answer reports, ``intercepted`` and ``malformed_answer``.
+    """
+    _raise_for_status(answer, successes=range(200, 300))
+    return _json(answer) if answer.body.strip() else None
+
+
+def refuse_oauth_problem(answer: Answer) -> Answer:
+    """*answer* itself, whatever its status, unless it reports a problem of OAuth's, which is raised."""
+    if answer.status in {400, 401, 403}:
+        _raise_oauth_problem(answer)
+    return answer
+
+
+def read_text(answer: Answer) -> str:
+    """The text that the answer is, without white space around it. Raises ``malformed_answer`` if it is not UTF-8."""
+    try:
+        return answer.body.decode().strip()
+    except UnicodeDecodeError:
+        raise BitbucketServerError("malformed_answer", "It is not UTF-8.") from None
+
+
+def _json(answer: Answer, claim: str = "profile") -> Any:
+    if answer.is_html:
+        raise interception(answer, claim)
+    text = read_text(answer)
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise BitbucketServerError("malformed_answer", "It is not JSON.") from None
+
+
+def _raise_for_status(
+    answer: Answer,
+    successes: range = range(200, 201),
+    *,
+    is_asked_as_a_person: bool = True,
+    claim: str = "profile",
+) -> None:
+    """An empty 401 is about the account of the person who asks; where the application itself asks, it is about no
+    account."""
+    status = answer.status
+    unavailable = unavailability(answer)
+    if unavailable is not None:
+        raise unavailable
+    if status in successes:
+        return
+    if status == 429:
+        raise BitbucketServerError("rate_limited", status_code=status)
+    if status in {400, 401, 403}:
+        _raise_oauth_problem(answer)
+        _raise_refusal(answer)
+    if is_intercepted(answer):
+        raise interception(answer, claim)
+    if status == 401 and not answer.body and is_asked_as_a_person:
+        raise BitbucketServerError("account_not_admitted", status_code=status)
+    if 500 <= status < 600:
+        raise BitbucketServerError("server_error", f"It answered with status {status}.", status_code=status)
+    raise BitbucketServerError("request_refused", f"It answered with status {status}.", status_code=status)
+
+
+def _raise_refusal(answer: Answer) -> None:
+    """Raise the problem for which Bitbucket refuses a request that it could read, if it says so."""
+    if wants_captcha(answer):
+        raise BitbucketServerError("captcha_wanted", status_code=answer.status)
+    if answer.status == 403 and _XSRF_REFUSAL in answer.body[:LONGEST_REFUSAL].lower():
+        raise BitbucketServerError("xsrf_check_failed", status_code=answer.status)
+    exception = _exception_name(answer)
+    if exception and answer.status in {401, 403}:
+        raise BitbucketServerError("not_permitted", status_code=answer.status, facts={"exception": exception})
+
+
+def wants_captcha(answer: Answer) -> bool:
+    """Return whether Bitbucket refuses a login until a CAPTCHA is solved, as the header of *answer* says."""
+    return "captcha" in answer.headers.get("X-Authentication-Denied-Reason", "").lower()
+
+
+def _exception_name(answer: Answer) -> str:
+    """Return the ``exceptionName`` of the first error that REST reports, without its package."""
+    try:
+        document = json.loads(answer.body[:LONGEST_REFUSAL])
+    except (ValueError, RecursionError):
+        return ""
+    match document:
+        case {"errors": [{"exceptionName": str(name)}, *_]} if _EXCEPTION.fullmatch(name):
+            return name.rpartition(".")[2]
+    return ""
+
+
+def oauth_problem(answer: Answer) -> dict[str, str]:
+    """What *answer* says of a problem of OAuth's: ``oauth_problem`` and the parameters that go with it, or nothing.
+
+    Bitbucket writes them into the body as a form, and into one of two ``WWW-Authenticate`` headers.
+    """
+    reported: dict[str, str] = {}
+    for header in answer.headers.getlist("WWW-Authenticate"):
+        for name, value in islice(_HEADER_PARAMETER.findall(header), _MOST_PARAMETERS):
+            reported.setdefault(name, unquote_plus(value))
+    body = answer.body.decode("ascii", "replace")
+    if body.count("&") < _MOST_PARAMETERS:
+        reported.update((name, value) for name, value in parse_qsl(body) if name.startswith("oauth_"))
+    return reported if reported.get("oauth_problem") else {}
+
+
+def _raise_oauth_problem(answer: Answer) -> None:
+    parameters = oauth_problem(answer)
+    reported = parameters.get("oauth_problem")
+    if not reported:
+        return
+    provider_code = reported if reported in OAUTH_PROBLEMS else "other"
+    if provider_code == "parameter_rejected" and "oauth_callback" in parameters.get("oauth_parameters_rejected", ""):
+        raise BitbucketServerError(
+            "callback_refused", parameter="CALLBACK_ORIGIN", provider_code=provider_code, status_code=answer.status
+        )
+    if provider_code == "parameter_absent":
+        # Every request has all parameters. Without the header, Bitbucket misses the consumer key among others.
+        absent = parameters.get("oauth_parameters_absent", "oauth_consumer_key")
+        is_header_lost = "oauth_consumer_key" in absent
+        raise BitbucketServerError(
+            "authorization_header_lost" if is_header_lost else "request_changed",
+            provider_code=provider_code,
+            status_code=answer.status,
+        )
+    code = _OTHER_NAMES.get(provider_code, provider_code)
+    raise BitbucketServerError(
+        code if code in PROBLEMS else "oauth_problem",
+        f"It reported {provider_code}." if code not in PROBLEMS else "",
+        parameter=_CONFIGURED.get(code),
+        provider_code=provider_code,
+        status_code=answer.status,
+    )
+
+
+_CONFIGURED = {
+    "consumer_key_refused": "consumer_key",
+    "consumer_key_unknown": "consumer_key",
+    "signature_invalid": "public_key",
+    "signature_method_rejected": "public_key",
+    "timestamp_refused": "clock",
+}
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key stands in an object twice")
+    return document
+
+
+def _refuse_constant(constant: str) -> Never:
+    raise ValueError(f"{constant} is not JSON")

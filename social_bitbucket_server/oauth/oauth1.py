@@ -1,0 +1,298 @@
+"""The conversation with one Bitbucket Server: the three calls of OAuth 1.0a, and signed requests for one person."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, Self
+from urllib.parse import urlencode
+
+from ..crypto.secret import Secret
+from ..problems import BitbucketServerError
+from ..transport.transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, Route, send
+from ..transport.transport import admit as admit_step
+from . import server_clock as clock
+from .answers import DENIED, read_form
+from .signing import authorization
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..integration.integration import AnyIntegration, Integration
+    from ..transport.bulkhead import Budget
+
+FORM = "application/x-www-form-urlencoded"
+"""The content type of bodies that are part of the signature."""
+
+JSON = "application/json"
+"""The content type of REST's calls, with a document or without: Bitbucket refuses others as forged."""
+
+NO_CHECK = {"X-Atlassian-Token": "no-check"}
+"""The header by which Bitbucket knows that a browser did not send a request on another site's behalf."""
+
+_TOKEN = re.compile(r"[!-~]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """The right to act for one person, until it is revoked or *expires_in* seconds have passed.
+
+    With the *session_handle*, which is OAuth 2's refresh token, it can be renewed for *authorization_expires_in*
+    seconds.
+    """
+
+    value: str = field(repr=False)
+    session_handle: str = field(repr=False)
+    expires_in: int | None
+    authorization_expires_in: int | None
+
+
+class AskingClient(Protocol):
+    """What asks one server who somebody is, and what they can see."""
+
+    @property
+    def integration(self) -> AnyIntegration:
+        """Whose server it is."""
+
+    def get(self, url: str, access_token: AccessToken, *, accept: str = "application/json") -> Answer:
+        """Ask for *url*, an address below the base URL, as the person whose access token it is."""
+
+
+class PersonalClient(AskingClient, Protocol):
+    """What asks one server for things as one person, by whichever OAuth."""
+
+    def request(
+        self,
+        method: Method,
+        url: str,
+        access_token: AccessToken,
+        *,
+        body: str | None = None,
+        accept: str = "application/json",
+        limit: int,
+    ) -> Answer:
+        """Send a request, with a *body* of JSON where there is one, as the person whose access token it is."""
+
+    def renew(self, access_token: AccessToken) -> AccessToken:
+        """Exchange an access token for a new one."""
+
+    def within(self, budget: Budget) -> Self:
+        """Return a client whose requests belong to one step, and use its *budget*."""
+
+
+class Client:
+    """Speaks with the server of one *integration*. Keeps nothing between calls.
+
+    *budget* is that of the step that the requests belong to. Without one, each request may wait for the integration's
+    timeout. Where the server refuses a timestamp, the request is signed once more with the server's own time, which
+    :mod:`.clock` then remembers.
+    """
+
+    def __init__(self, integration: Integration, budget: Budget | None = None) -> None:
+        self.integration = integration
+        self._budget = budget
+        self._route = route_to(integration)
+
+    def within(self, budget: Budget) -> Self:
+        """Return a client whose requests belong to one step, and use its *budget*."""
+        return type(self)(self.integration, budget)
+
+    def request_token(self, callback: str) -> str:
+        """Begin a login whose answer comes back to the absolute address *callback*; returns the request token.
+
+        Raises whatever problem keeps the server from answering with a token that is confirmed for *callback*.
+        """
+        fields = read_form(self._send("POST", self.integration.server_url.request_token, callback=callback))
+        confirmed = fields.get("oauth_callback_confirmed")
+        if confirmed != "true":
+            code = "callback_not_confirmed" if confirmed is None else "callback_confirmation_invalid"
+            raise BitbucketServerError(code, claim="oauth_callback_confirmed")
+        return _token(fields, "oauth_token")
+
+    def authorize_url(self, request_token: str) -> str:
+        """Where to send the person's browser, so that they allow or deny the login."""
+        return self.integration.server_url.authorize(request_token)
+
+    def access_token(self, request_token: str, verifier: str) -> AccessToken:
+        """Exchange an allowed *request_token* for an access token. Works once.
+
+        The token's secret plays no part with RSA-SHA1 and is not kept.
+        """
+        if verifier == DENIED:
+            raise BitbucketServerError("login_declined")
+        url = self.integration.server_url.access_token
+        return _access_token(self._send("POST", url, token=request_token, verifier=verifier))
+
+    def renew(self, access_token: AccessToken) -> AccessToken:
+        """Exchange an access token for a new one by its session handle; the old one is worth nothing afterwards.
+
+        Raises ``token_expired`` where the time is over in which the token could be renewed.
+        """
+        form = Secret(urlencode({"oauth_session_handle": access_token.session_handle}))
+        url = self.integration.server_url.access_token
+        try:
+            return _access_token(self._send("POST", url, token=access_token.value, body=form, content_type=FORM))
+        except BitbucketServerError as error:
+            # Here it is not about the consumer: Bitbucket says so of a session that has expired.
+            if error.code != "permission_denied":
+                raise
+            problem = BitbucketServerError(
+                "token_expired", provider_code=error.provider_code, status_code=error.status_code
+            )
+        raise problem
+
+    def get(self, url: str, access_token: AccessToken, *, accept: str = "application/json") -> Answer:
+        """Ask for *url*, an address below the base URL, as the person whose access token it is."""
+        return self._send("GET", url, token=access_token.value, accept=accept, limit=DOCUMENT_LIMIT)
+
+    def request(
+        self,
+        method: Method,
+        url: str,
+        access_token: AccessToken,
+        *,
+        body: str | None = None,
+        accept: str = "application/json",
+        limit: int,
+    ) -> Answer:
+        """Send a request, with a *body* of JSON where there is one, as the person whose access token it is.
+
+        Raises ``connection_failed`` for a POST on a kept connection that breaks: it may have been carried out, and is
+        not sent again.
+        """
+        return self._send(
+            method,
+            url,
+            token=access_token.value,
+            accept=accept,
+            body=body,
+            limit=limit,
+            content_type="" if method == "GET" else JSON,
+            is_repeatable=method != "POST",
+        )
+
+    def _send(
+        self,
+        method: Method,
+        url: str,
+        *,
+        token: str | None = None,
+        callback: str | None = None,
+        verifier: str | None = None,
+        accept: str = "*/*",
+        body: str | None = None,
+        content_type: str = "",
+        limit: int = TOKEN_LIMIT,
+        is_repeatable: bool = True,
+    ) -> Answer:
+        integration = self.integration
+
+        def attempt(*, fresh: bool = False) -> Answer:
+            signature = authorization(
+                method,
+                url,
+                integration.consumer_key,
+                integration.private_key,
+                token=token,
+                callback=callback,
+                verifier=verifier,
+                form=body if content_type == FORM else None,
+                timestamp=clock.timestamp(integration.server_url),
+            )
+            headers = {"Accept": accept, "Authorization": signature} | ({} if method == "GET" else NO_CHECK)
+            if content_type:
+                headers["Content-Type"] = content_type
+            return send(
+                method,
+                url,
+                headers,
+                body=body,
+                route=self._route,
+                timeout=integration.timeout,
+                limit=limit,
+                fresh=fresh,
+                budget=self._budget,
+            )
+
+        def attempt_on_open_connection() -> Answer:
+            try:
+                return attempt()
+            except ConnectionWentStale:
+                if not is_repeatable:
+                    raise
+            return attempt(fresh=True)
+
+        answer = attempt_on_open_connection()
+        if not (clock.is_refusal(answer) and clock.learn(integration.server_url, answer)):
+            return answer
+        answer = attempt_on_open_connection()
+        if clock.is_refusal(answer):
+            facts = {"clock_difference": f"{clock.difference(integration.server_url):+d} s"}
+            clock.forget(integration.server_url)
+            raise BitbucketServerError(
+                "timestamp_refused",
+                parameter="clock",
+                provider_code="timestamp_refused",
+                status_code=answer.status,
+                facts=facts,
+            )
+        return answer
+
+
+def route_to(integration: AnyIntegration) -> Route:
+    """Return how the server of *integration* is reached.
+
+    Raises ``setting_invalid`` for ``connect_to`` with a proxy and ``http://``. A proxy sends such a request to the host
+    that the request names, and to no other.
+    """
+    proxy = _proxy(integration)
+    if proxy is not None and integration.connect_to is not None and integration.server_url.scheme == "http":
+        raise BitbucketServerError(
+            "setting_invalid", "Through a proxy it needs a base URL with https://.", parameter="connect_to"
+        )
+    return Route(
+        verify=integration.verify,
+        ca_certificates=integration.ca_certificates,
+        client_certificate=integration.client_certificate,
+        client_key=integration.client_key,
+        connect_to=integration.connect_to,
+        policy=integration.address_policy,
+        proxy=proxy,
+        owner=integration.id,
+    )
+
+
+def admit(integration: AnyIntegration, budget: Budget) -> None:
+    """Let the step that *budget* belongs to ask the server of *integration*, see :func:`.transport.admit`."""
+    admit_step(integration.server_url.origin, route_to(integration), budget)
+
+
+def _proxy(integration: AnyIntegration) -> str | None:
+    """The most exact one, by the keys that requests knows."""
+    server = integration.server_url
+    for key in (f"{server.scheme}://{server.host}", server.scheme, f"all://{server.host}", "all"):
+        if integration.proxies.get(key):
+            return integration.proxies[key]
+    return None
+
+
+def _access_token(answer: Answer) -> AccessToken:
+    fields = read_form(answer)
+    return AccessToken(
+        _token(fields, "oauth_token"),
+        fields.get("oauth_session_handle", Secret()),
+        _seconds(fields, "oauth_expires_in"),
+        _seconds(fields, "oauth_authorization_expires_in"),
+    )
+
+
+def _token(fields: Mapping[str, Secret], name: str) -> Secret:
+    value = fields[name]
+    if not _TOKEN.fullmatch(value):
+        raise BitbucketServerError("token_invalid", claim=name)
+    return value
+
+
+def _seconds(fields: Mapping[str, str], name: str) -> int | None:
+    text = fields.get(name, "")
+    return int(text) if re.fullmatch(r"[0-9]{1,12}", text) else None

@@ -1,0 +1,188 @@
+"""The conversation with one Bitbucket Server by OAuth 2: codes for tokens, and requests with a bearer token."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlencode
+
+from ..crypto.secret import Secret
+from ..problems import BitbucketServerError
+from ..transport.transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, send
+from .answers import read_grant, read_revocation
+from .oauth1 import FORM, JSON, NO_CHECK, AccessToken, route_to
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..integration.integration import OAuth2Integration
+    from ..transport.bulkhead import Budget
+
+
+class OAuth2Client:
+    """Speaks with the server of one *integration*. Keeps nothing between calls.
+
+    *budget* is as in :class:`.client.Client`.
+    """
+
+    def __init__(self, integration: OAuth2Integration, budget: Budget | None = None) -> None:
+        self.integration = integration
+        self._budget = budget
+        self._route = route_to(integration)
+
+    def within(self, budget: Budget) -> Self:
+        """Return a client whose requests belong to one step, and use its *budget*."""
+        return type(self)(self.integration, budget)
+
+    def authorize_url(self, callback: str, *, state: str, code_verifier: str, scope: str) -> str:
+        """Where to send the person's browser, so that they allow or deny the login.
+
+        *callback* is the Redirect URL of the link, letter by letter. *state* comes back with the browser. Of the
+        *code_verifier* the server learns the SHA-256 alone (RFC 7636, S256). *scope*: what the token shall be good for,
+        separated by spaces; a scope wider than the link's permissions is refused.
+        """
+        return self.integration.server_url.oauth2_authorize(
+            response_type="code",
+            client_id=self.integration.client_id,
+            redirect_uri=callback,
+            scope=scope,
+            state=state,
+            code_challenge=_challenge(code_verifier),
+            code_challenge_method="S256",
+        )
+
+    def access_token(self, code: str, callback: str, code_verifier: str) -> AccessToken:
+        """Exchange the *code* that came back to *callback* for an access token. Works once.
+
+        Raises ``client_refused`` for wrong client credentials and ``code_refused`` for a code that is not known, was
+        used, is too old or was issued for another verifier or callback; and the problems of the conversation.
+        """
+        return self._granted(
+            {"grant_type": "authorization_code", "code": code, "redirect_uri": callback, "code_verifier": code_verifier}
+        )
+
+    def renew(self, access_token: AccessToken) -> AccessToken:
+        """Exchange an access token's refresh token for a new access token; both old ones are worth nothing afterwards.
+        A server that sends no new refresh token goes on with the old one (RFC 6749, section 6).
+
+        Raises ``token_rejected`` where the server takes the refresh token no more.
+        """
+        refresh_token = access_token.session_handle
+        try:
+            granted = self._granted({"grant_type": "refresh_token", "refresh_token": refresh_token}, fresh=True)
+            return granted if granted.session_handle else replace(granted, session_handle=refresh_token)
+        except BitbucketServerError as error:
+            if error.code != "code_refused":
+                raise
+            problem = BitbucketServerError(
+                "token_rejected", provider_code=error.provider_code, status_code=error.status_code
+            )
+        raise problem
+
+    def check_credentials(self) -> None:
+        """Ask the server to revoke a token that it never issued. It checks the client id and the client secret first,
+        and ignores a token that it does not know (RFC 7009, section 2.2). A token call checks the secret last.
+
+        Raises ``client_refused`` for wrong client credentials; and the problems of the conversation.
+        """
+        form = {"token": secrets.token_urlsafe(32), "token_type_hint": "refresh_token"}
+        read_revocation(self._post(self.integration.server_url.oauth2_revoke, form, fresh=True))
+
+    def get(self, url: str, access_token: AccessToken, *, accept: str = "application/json") -> Answer:
+        """Ask for *url*, an address below the base URL, as the person whose access token it is.
+
+        Raises ``token_rejected`` where the server does not honour the token.
+        """
+        answer = self._send("GET", url, _bearer(access_token, accept), limit=DOCUMENT_LIMIT)
+        if _is_refusal(answer):
+            raise BitbucketServerError("token_rejected", status_code=answer.status)
+        return answer
+
+    def request(
+        self,
+        method: Method,
+        url: str,
+        access_token: AccessToken,
+        *,
+        body: str | None = None,
+        accept: str = "application/json",
+        limit: int,
+    ) -> Answer:
+        """Send a request, with a *body* of JSON where there is one, as the person whose access token it is.
+
+        Raises ``token_expired`` where the server does not honour the token any more; it may be renewed then. Raises
+        ``connection_failed`` for a POST on a kept connection that breaks: it may have been carried out, and is not sent
+        again.
+        """
+        headers = _bearer(access_token, accept)
+        if method != "GET":
+            headers["Content-Type"] = JSON
+        answer = self._send(method, url, headers, body=body, limit=limit, is_repeatable=method != "POST")
+        if _is_refusal(answer):
+            raise BitbucketServerError("token_expired", status_code=answer.status)
+        return answer
+
+    def _granted(self, form: dict[str, str], *, fresh: bool = False) -> AccessToken:
+        grant = read_grant(self._post(self.integration.server_url.oauth2_token, form, fresh=fresh))
+        return AccessToken(grant.access_token, grant.refresh_token, grant.expires_in, None)
+
+    def _post(self, url: str, form: dict[str, str], *, fresh: bool) -> Answer:
+        """Send *form* with the client's credentials. Bitbucket reads them from the form, and never from HTTP Basic."""
+        credentials = {"client_id": self.integration.client_id, "client_secret": self.integration.client_secret}
+        return self._send(
+            "POST",
+            url,
+            {"Accept": "application/json", "Content-Type": FORM},
+            body=Secret(urlencode(form | credentials)),
+            limit=TOKEN_LIMIT,
+            fresh=fresh,
+        )
+
+    def _send(
+        self,
+        method: Method,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        body: str | None = None,
+        limit: int,
+        fresh: bool = False,
+        is_repeatable: bool = True,
+    ) -> Answer:
+        def attempt(*, fresh: bool) -> Answer:
+            return send(
+                method,
+                url,
+                {**headers, **({} if method == "GET" else NO_CHECK)},
+                body=body,
+                route=self._route,
+                timeout=self.integration.timeout,
+                limit=limit,
+                fresh=fresh,
+                budget=self._budget,
+            )
+
+        try:
+            return attempt(fresh=fresh)
+        except ConnectionWentStale:
+            if not is_repeatable:
+                raise
+        return attempt(fresh=True)
+
+
+def _challenge(code_verifier: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(code_verifier.encode()).digest()).decode().rstrip("=")
+
+
+def _bearer(access_token: AccessToken, accept: str) -> dict[str, str]:
+    return {"Accept": accept, "Authorization": Secret(f"Bearer {access_token.value}")}
+
+
+def _is_refusal(answer: Answer) -> bool:
+    """Whether the token was not honoured. Bitbucket answers 401 also to people who may not do what they ask for, but
+    names them then; an empty 401 is about the account, and a page about something in front of Bitbucket."""
+    is_about_the_token = bool(answer.body) and not answer.is_html and "X-AUSERNAME" not in answer.headers
+    return answer.status == 401 and is_about_the_token

@@ -1,0 +1,1 @@
+"""What a Bitbucket admin does: the worksheet, the link script and the check-up."""

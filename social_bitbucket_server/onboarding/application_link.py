@@ -1,0 +1,202 @@
+"""The application link without clicking: made, updated and taken away by Bitbucket's own REST, as an administrator.
+
+The administrator's credentials are used for these calls alone and are kept nowhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from ..crypto.secret import Secret
+from ..oauth.answers import LONGEST_REFUSAL, wants_captcha
+from ..oauth.oauth1 import JSON, NO_CHECK, route_to
+from ..problems import BitbucketServerError
+from ..transport.transport import DOCUMENT_LIMIT, Answer, Method, send
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..integration.integration import Integration
+
+_LINKS = "/rest/applinks/3.0/applicationlink"
+_LINK_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """An application link that is there: its *id*, and the *name* it has."""
+
+    id: str
+    name: str
+
+
+def basic(user: str, password: str) -> Secret:
+    """The authorization of an administrator with a password."""
+    return Secret("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii"))
+
+
+def bearer(token: str) -> Secret:
+    """The authorization of an administrator with an OAuth 2 access token, granted with the admin permission. HTTP
+    access tokens reach projects and repositories only."""
+    return Secret(f"Bearer {token}")
+
+
+class ApplicationLinks:
+    """The application links of *integration*'s server, seen by the administrator whose *authorization* it is.
+
+    Raises ``link_password_wrong``, ``link_basic_disabled``, ``link_captcha``, ``link_token_refused``,
+    ``link_admin_session`` and ``link_not_permitted`` for the administrator's login, ``link_refused`` where the server
+    does not take a value, and the problems of the conversation.
+    """
+
+    def __init__(self, integration: Integration, authorization: Secret) -> None:
+        self._integration = integration
+        self._authorization = authorization
+
+    def find(self, application_url: str) -> Existing | None:
+        """The link to *application_url*; there is one at most."""
+        for link in self._listed():
+            addresses = {str(link.get("displayUrl", "")).rstrip("/"), str(link.get("rpcUrl", "")).rstrip("/")}
+            if application_url.rstrip("/") in addresses:
+                return Existing(_id(link.get("id")), _printable(link.get("name")))
+        return None
+
+    def _listed(self) -> Iterator[dict[str, Any]]:
+        return _links(_json(self._call("GET", _LINKS)))
+
+    def create(self, application_url: str, name: str) -> Existing:
+        """Make a link to *application_url*. Where the answer does not say which one it is, look for its *name*."""
+        fields = {"id": None, "name": name, "rpcUrl": application_url, "displayUrl": application_url}
+        created = _created_id(self._call("PUT", _LINKS, {**fields, "typeId": "generic"}))
+        if not _LINK_ID.fullmatch(created):
+            created = next((link["id"] for link in self._listed() if link.get("name") == name), "")
+        return Existing(_id(created), name)
+
+    def set_consumer(self, link: Existing, consumer_name: str) -> None:
+        """Fill in the link's incoming authentication with the integration's consumer key and public key; the same
+        values once more change nothing."""
+        path = f"/rest/applinks-oauth/1.0/applicationlink/{quote(link.id, safe='')}/authentication/consumer"
+        fields = {
+            "key": self._integration.consumer_key,
+            "name": consumer_name,
+            "description": "",
+            "publicKey": self._integration.private_key.public.pem,
+            "sharedSecret": None,
+            "outgoing": False,
+            "twoLOAllowed": False,
+            "executingTwoLOUser": None,
+            "twoLOImpersonationAllowed": None,
+        }
+        self._call("PUT", path, fields)
+
+    def remove(self, link: Existing) -> None:
+        """Take the link away; nobody can log in through it any more."""
+        self._call("DELETE", f"{_LINKS}/{quote(link.id, safe='')}")
+
+    def _call(self, method: Method, path: str, fields: dict[str, Any] | None = None) -> Answer:
+        integration = self._integration
+        headers = {"Accept": JSON, "Authorization": self._authorization}
+        if method != "GET":
+            headers |= {"Content-Type": JSON, **NO_CHECK}
+        answer = send(
+            method,
+            integration.server_url.join(path),
+            headers,
+            route=route_to(integration),
+            body=None if fields is None else json.dumps(fields),
+            timeout=integration.timeout,
+            limit=16 * DOCUMENT_LIMIT,
+            fresh=True,
+        )
+        if 200 <= answer.status < 300:
+            return answer
+        if answer.status in {401, 403}:
+            has_token = self._authorization.startswith("Bearer ")
+            raise BitbucketServerError(_refusal(answer, has_token=has_token), status_code=answer.status)
+        if 300 <= answer.status < 400:
+            raise BitbucketServerError("redirected", status_code=answer.status)
+        if answer.status >= 500:
+            raise BitbucketServerError("server_error", f"It answered with status {answer.status}.")
+        raise BitbucketServerError("link_refused", _why(answer), status_code=answer.status)
+
+
+def _refusal(answer: Answer, *, has_token: bool) -> str:
+    """Return the code of what an *answer* with status 401 or 403 says about the administrator's login."""
+    words = answer.body[:LONGEST_REFUSAL].lower()
+    if wants_captcha(answer) or b"captcha" in words:
+        return "link_captcha"
+    if "X-Atlassian-WebSudo" in answer.headers or b"websudo" in words or b"administrator access" in words:
+        return "link_admin_session"
+    if b"basic auth" in words and (b"disabled" in words or b"not allowed" in words or b"not permitted" in words):
+        return "link_basic_disabled"
+    if has_token:
+        return "link_token_refused"
+    return "link_password_wrong" if answer.status == 401 else "link_not_permitted"
+
+
+def _json(answer: Answer) -> Any:
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        raise BitbucketServerError("malformed_answer", "It is not JSON.") from None
+
+
+def _links(document: Any) -> Iterator[dict[str, Any]]:
+    """The links in *document*: versions differ in what they wrap them in."""
+    unread = [document]
+    while unread:
+        value = unread.pop()
+        if isinstance(value, dict) and "id" in value and ("rpcUrl" in value or "displayUrl" in value):
+            yield value
+        elif isinstance(value, dict):
+            unread.extend(value.values())
+        elif isinstance(value, list):
+            unread.extend(value)
+
+
+def _id(value: Any) -> str:
+    """What tells a link from others; Bitbucket's are UUIDs."""
+    if not isinstance(value, str) or not _LINK_ID.fullmatch(value):
+        raise BitbucketServerError("malformed_answer", "It does not say which link was made or found.")
+    return value
+
+
+def _created_id(answer: Answer) -> str:
+    """Return the id in the address of the link that was made; nothing where *answer* does not tell it.
+
+    ``resources-created`` is an object in some versions and a list in others.
+    """
+    try:
+        unread = [json.loads(answer.body)["resources-created"]]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return ""
+    while unread:
+        match unread.pop(0):
+            case {"href": str(address)}:
+                return address.rstrip("/").rpartition("/")[2]
+            case {"link": found}:
+                unread.insert(0, found)
+            case [*found]:
+                unread[:0] = found
+    return ""
+
+
+def _why(answer: Answer) -> str:
+    """What the server says about its refusal; the administrator reads it, who is at home there."""
+    try:
+        document = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        document = {}
+    text = document.get("message") if isinstance(document, dict) else None
+    return _printable(text) or f"It answered with status {answer.status}."
+
+
+def _printable(value: Any) -> str:
+    """*value*, if it is text, without what would confuse a terminal."""
+    text = value if isinstance(value, str) else ""
+    return "".join(character for character in text if character.isprintable())[:200]

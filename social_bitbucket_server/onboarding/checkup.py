@@ -1,0 +1,549 @@
+"""The staged test of an integration: where the way to a login ends, why, and what to do about it.
+
+Each stage sends no more than it must, and the next begins only where the one before it leads somewhere.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from ..crypto.secret import Secret
+from ..integration.integration import Integration, OAuth2Integration
+from ..integration.server_url import ServerURL
+from ..oauth.answers import oauth_problem, read_form, read_json, refuse_oauth_problem
+from ..oauth.base_strings import Cause, Explanation, explain
+from ..oauth.oauth1 import route_to
+from ..oauth.oauth2 import OAuth2Client
+from ..oauth.server_clock import server_time
+from ..oauth.signing import authorization, base_string
+from ..problems import BitbucketServerError, Problem
+from ..transport import bulkhead
+from ..transport.bulkhead import Budget, Limits, bulkhead_of
+from ..transport.certificates import UNREADABLE
+from ..transport.interceptions import interception, is_bitbuckets_own, is_intercepted, unavailability
+from ..transport.reaching import connect, look_up
+from ..transport.tls_check import ShownCertificate, diagnose, served_chain, shown
+from ..transport.transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, Method, Route, send
+from ..transport.trust import ssl_context
+from .worksheet import Dialog, dialog_of
+
+if TYPE_CHECKING:
+    from ..integration.server_url import ConnectTo
+    from ..transport.addresses import Address, AddressPolicy
+
+_T = TypeVar("_T")
+
+SECONDS = 15.0
+"""What all stages together may take, also when everything hangs; a whole login's seconds where those are fewer."""
+
+CLOCK_TOLERANCE = 300
+"""Seconds by which Bitbucket lets clocks differ."""
+
+SHORTEST = 0.01
+"""Seconds that a step gets after that time is over, so that it ends by itself."""
+
+_NO_KEY = Secret()
+_STAGE_SECONDS = 4.0
+_PROPERTIES_PATH = "/rest/api/latest/application-properties"
+_USUAL_NAMES = frozenset({"Bitbucket", "Stash"})
+_LONGEST_NAME = 100
+_REFUSED = frozenset({401, 403})
+_TOKEN_REFUSED = frozenset({"token_expired", "token_rejected", "token_revoked"})
+_CONTEXT_PATHS = ("/bitbucket", "/stash", "/git")
+_MOST_CANDIDATES = 4
+_PROBLEMS_BY_CAUSE = {
+    Cause.KEY: "public_key_differs",
+    Cause.METHOD: "request_changed",
+    Cause.PARAMETERS: "request_changed",
+    Cause.UNKNOWN: "signature_invalid",
+}
+"""Of a signature that is invalid; all other causes hide a part of the server's address."""
+
+
+class Stage(StrEnum):
+    """The stages, in their order. The last ones are signature and REST with OAuth 1, the credentials with OAuth 2."""
+
+    BASE_URL = "Base URL"
+    NAME = "Host name"
+    CONNECTION = "Connection"
+    TLS = "TLS"
+    HTTP = "HTTP"
+    BITBUCKET = "Bitbucket"
+    CLOCK = "Clock"
+    SIGNATURE = "Signature"
+    REST = "REST"
+    CREDENTIALS = "Credentials"
+
+
+class Outcome(StrEnum):
+    """How a stage ended."""
+
+    PASSED = "passed"
+    SKIPPED = "skipped"
+    UNPROTECTED = "unprotected"
+    FAILED = "failed"
+    NOT_REACHED = "not reached"
+
+    @property
+    def lets_logins_work(self) -> bool:
+        """Whether people can log in as far as this stage says."""
+        return self not in {Outcome.FAILED, Outcome.NOT_REACHED}
+
+
+_Stage = tuple[Stage, Callable[[], "Result"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One stage: what was found, in a sentence, and where it failed the problem with its remedy.
+
+    *facts* are for programs: ``version``, ``clock_difference`` (seconds), ``base_url`` (a better one),
+    ``ca_certificates`` (PEM that would make the server trusted). *chain*: the certificates that the server shows.
+    *explanation*: of an invalid signature. *blocked*: ``host`` and ``address_class`` where an address is not for this
+    application; for the operator's log alone: whoever is shown the result is not told that there is such an address.
+    """
+
+    stage: Stage
+    outcome: Outcome
+    says: str = ""
+    problem: Problem | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    chain: tuple[ShownCertificate, ...] = ()
+    explanation: Explanation | None = None
+    blocked: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+
+def check_up(
+    make_integration: Callable[[], Integration | OAuth2Integration], callback: str, *, limits: Limits | None = None
+) -> Iterator[Result]:
+    """Yield the result of each stage as soon as it is there; all of them within :data:`SECONDS`.
+
+    *make_integration* returns the integration, or raises the problem of a bad configuration. *callback* is where the
+    application's logins come back to; with OAuth 1 the last call names it, but nobody is sent there. *limits* say how
+    long the server may keep threads waiting; without any, the default ones do.
+    """
+    with closing(_Walk(callback, limits or bulkhead.DEFAULTS)) as walk:
+        yield from _results(walk, make_integration)
+
+
+def _results(walk: _Walk, make_integration: Callable[[], Integration | OAuth2Integration]) -> Iterator[Result]:
+    first, ended = _look(Stage.BASE_URL, lambda: walk.base_url(make_integration))
+    yield first
+    stages: tuple[_Stage, ...] = (
+        (Stage.NAME, walk.name),
+        (Stage.CONNECTION, walk.connection),
+        (Stage.TLS, walk.tls),
+        (Stage.HTTP, walk.http),
+        (Stage.BITBUCKET, walk.bitbucket),
+        (Stage.CLOCK, walk.clock),
+        *walk.last_stages,
+    )
+    for stage, look in stages:
+        if ended:
+            yield Result(stage, Outcome.NOT_REACHED)
+            continue
+        result, ended = _look(stage, look)
+        yield result
+
+
+def look_at_server(
+    server_url: ServerURL,
+    *,
+    verify: bool | str = True,
+    ca_certificates: str = "",
+    client_certificate: str = "",
+    client_key: Secret = _NO_KEY,
+    connect_to: ConnectTo | None = None,
+    proxies: Mapping[str, str] | None = None,
+    address_policy: AddressPolicy | None = None,
+    organization: str = "",
+    limits: Limits | None = None,
+) -> Result:
+    """What a server is, before anything is agreed with it: the result of :attr:`Stage.BITBUCKET`, with the ``version``
+    in its facts, or of the stage that failed before. How it is reached, and whose *organization* it is, is as in
+    :class:`~.integration.Integration`; *limits* are those of :func:`check_up`.
+    """
+    # Its credentials are never sent: they belong to the last stage, and this is over before.
+    integration = OAuth2Integration(
+        id="look",
+        server_url=server_url,
+        client_id="none",
+        client_secret=Secret("none"),
+        namespace="",
+        verify=verify,
+        ca_certificates=ca_certificates,
+        client_certificate=client_certificate,
+        client_key=client_key,
+        connect_to=connect_to,
+        proxies=proxies or {},
+        address_policy=address_policy,
+        organization=organization,
+    )
+    with closing(_Walk("", limits or bulkhead.DEFAULTS)) as walk:
+        results = _results(walk, lambda: integration)
+        return next(result for result in results if result.outcome is Outcome.FAILED or result.stage is Stage.BITBUCKET)
+
+
+def _look(stage: Stage, look: Callable[[], Result]) -> tuple[Result, bool]:
+    """What was found, and whether the way ends there."""
+    try:
+        result = look()
+    except BitbucketServerError as error:
+        result = _failed(stage, error)
+    # A wrong clock does not keep the signature from being looked at: it is corrected for.
+    return result, result.outcome is Outcome.FAILED and stage is not Stage.CLOCK
+
+
+def first_failure(results: list[Result]) -> Result | None:
+    """The first stage that failed."""
+    return next((result for result in results if result.outcome is Outcome.FAILED), None)
+
+
+class _Walk:
+    """The stages, and what each found for the ones after it."""
+
+    def __init__(self, callback: str, limits: Limits) -> None:
+        self._callback = callback
+        self._limits = limits
+        self._deadline = time.monotonic() + min(SECONDS, limits.login_seconds)
+        self._budget: Budget | None = None
+        self._clock_difference = 0
+        self._version = ""
+        self._integration: Integration | OAuth2Integration
+        self._route: Route
+        self._addresses: list[Address]
+        self._answer: Answer
+        self.last_stages: tuple[_Stage, ...] = tuple(
+            (stage, partial(Result, stage, Outcome.NOT_REACHED)) for stage in (Stage.SIGNATURE, Stage.REST)
+        )
+
+    def base_url(self, make_integration: Callable[[], Integration | OAuth2Integration]) -> Result:
+        integration = self._integration = make_integration()
+        self._route = route_to(integration)
+        if isinstance(integration, OAuth2Integration):
+            self.last_stages = ((Stage.CREDENTIALS, lambda: self._credentials(integration)),)
+        else:
+            integration.private_key.sign_sha1(b"")  # raises where this machine makes no such signature
+            self.last_stages = (
+                (Stage.SIGNATURE, lambda: self._signature(integration)),
+                (Stage.REST, lambda: self._rest(integration)),
+            )
+        elsewhere = f", with connections to {integration.connect_to}" if integration.connect_to is not None else ""
+        return Result(Stage.BASE_URL, Outcome.PASSED, f"{self._server}{elsewhere}")
+
+    def close(self) -> None:
+        """Let go of the place among slow steps."""
+        if self._budget is not None:
+            self._budget.end()
+
+    def name(self) -> Result:
+        self._budget = Budget(bulkhead_of(self._integration.tenant), self._limits)
+        if self._through_proxy:
+            return Result(Stage.NAME, Outcome.SKIPPED, "The proxy looks the name up.")
+        host, _ = self._destination
+        try:
+            self._addresses = self._wait(lambda seconds: look_up(host, self._route.policy, seconds))
+        except (OSError, BitbucketServerError) as error:
+            if isinstance(error, BitbucketServerError) and error.code == "server_busy":
+                raise
+            # In the same words whether there is no such name or its addresses are not for this application.
+            code = "name_not_found" if self._is_at_base_url else "connect_to_not_found"
+            raise BitbucketServerError(code) from error
+        addresses = list(map(str, self._addresses))
+        if addresses == [host.strip("[]")]:
+            whose = "The base URL has" if self._is_at_base_url else "The place to connect to is"
+            return Result(Stage.NAME, Outcome.SKIPPED, f"{whose} an address in place of a name.")
+        return Result(Stage.NAME, Outcome.PASSED, f"{host} is {', '.join(addresses)}")
+
+    def connection(self) -> Result:
+        if self._through_proxy:
+            return Result(Stage.CONNECTION, Outcome.SKIPPED, "The proxy makes the connection.")
+        _, port = self._destination
+        closed, silent = (
+            ("port_closed", "port_silent") if self._is_at_base_url else ("connect_to_closed", "connect_to_silent")
+        )
+        try:
+            self._connect().close()
+        except ConnectionRefusedError as error:
+            raise BitbucketServerError(closed, f"It is port {port}.") from error
+        except OSError as error:
+            raise BitbucketServerError(silent, f"It is port {port}.") from error
+        return Result(Stage.CONNECTION, Outcome.PASSED, f"Port {port} answers")
+
+    def tls(self) -> Result:
+        if self._server.scheme == "http":
+            return Result(
+                Stage.TLS,
+                Outcome.UNPROTECTED,
+                "None: the base URL begins with http://, so anybody on the way can read and change what is sent.",
+            )
+        if self._through_proxy:
+            return Result(Stage.TLS, Outcome.SKIPPED, "Looked at with the next stage, through the proxy")
+        route = self._route
+        context = ssl_context(route.verify, route.ca_certificates, route.client_certificate, route.client_key)
+        host = self._server.host.strip("[]")
+        try:
+            with self._wait(
+                lambda seconds: context.wrap_socket(self._connect_within(seconds), server_hostname=host)
+            ) as secured:
+                protocol = secured.version()
+        except ssl.SSLError as error:
+            return self._untrusted(error, host)
+        except TimeoutError as error:
+            raise BitbucketServerError("tls_silent") from error
+        except OSError as error:
+            raise BitbucketServerError("tls_error", "The server ended the handshake.") from error
+        return Result(Stage.TLS, Outcome.PASSED, f"{protocol}, and the certificate is trusted")
+
+    def http(self) -> Result:
+        try:
+            answer = self._answer = self._get(self._server)
+        except BitbucketServerError as error:
+            if error.code != "connection_failed" or self._through_proxy:
+                raise
+            # Connections were made in the stages before.
+            raise BitbucketServerError("not_http") from error
+        unavailable = unavailability(answer)
+        if unavailable is not None:
+            raise unavailable
+        if answer.status == 404 or is_intercepted(answer):
+            better = self._better_base_url(answer)
+            if better is not None:
+                facts = {"base_url": str(better)}
+                raise BitbucketServerError(
+                    "context_path_missing", f"It is {better}.", parameter="base_url", facts=facts
+                )
+            raise interception(answer)
+        if not self._is_closed_to_anonymous_callers(answer):
+            if answer.status == 401:
+                raise BitbucketServerError("login_in_front", "It answers with status 401.", status_code=answer.status)
+            if answer.status != 200:
+                read_json(answer)  # raises the problem that it reports
+        return Result(Stage.HTTP, Outcome.PASSED, "It answers, and nothing stands in front of it")
+
+    def bitbucket(self) -> Result:
+        if self._answer.status != 200:
+            return Result(Stage.BITBUCKET, Outcome.PASSED, "Bitbucket (its version is not told)")
+        document = read_json(self._answer)
+        self._version = _version(document)
+        if not self._version:
+            raise BitbucketServerError("not_bitbucket")
+        says = _described(self._version, document.get("displayName"))
+        return Result(Stage.BITBUCKET, Outcome.PASSED, says, facts={"version": self._version})
+
+    def clock(self) -> Result:
+        theirs = server_time(self._answer)
+        if theirs is None:
+            return Result(Stage.CLOCK, Outcome.PASSED, "The server does not say what time it has")
+        difference = round(theirs - time.time())
+        facts = {"clock_difference": str(difference)}
+        if abs(difference) > CLOCK_TOLERANCE:
+            self._clock_difference = difference
+            reason = f"The server's is {abs(difference)} seconds {'ahead' if difference > 0 else 'behind'}."
+            raise BitbucketServerError("timestamp_refused", reason, facts=facts)
+        return Result(Stage.CLOCK, Outcome.PASSED, f"The clocks differ by {abs(difference)} s", facts=facts)
+
+    def _credentials(self, integration: OAuth2Integration) -> Result:
+        if dialog_of(self._version) is Dialog.UP_TO_7_19:
+            raise BitbucketServerError("external_links_missing", f"It is version {self._version}.")
+        OAuth2Client(replace(integration, timeout=self._seconds), self._budget).check_credentials()
+        says = "Bitbucket knows the client id and accepts the client secret"
+        return Result(Stage.CREDENTIALS, Outcome.PASSED, says)
+
+    def _signature(self, integration: Integration) -> Result:
+        url = self._server.request_token
+        header = self._authorization("POST", url, integration, callback=self._callback)
+        answer = self._send("POST", url, {"Accept": "*/*", "Authorization": header}, TOKEN_LIMIT)
+        try:
+            fields = read_form(answer)
+        except BitbucketServerError as error:
+            if error.code == "signature_invalid":
+                return self._explained(Stage.SIGNATURE, answer, base_string("POST", url, header), integration)
+            # A moment ago the server was well, and on its way to this answer it has the signature to look at.
+            if answer.status == 500:
+                raise BitbucketServerError("public_key_unusable", status_code=answer.status) from error
+            raise
+        if fields.get("oauth_callback_confirmed") != "true":
+            raise BitbucketServerError("callback_not_confirmed")
+        says = "Bitbucket knows the consumer key and accepts the signature"
+        return Result(Stage.SIGNATURE, Outcome.PASSED, says)
+
+    def _rest(self, integration: Integration) -> Result:
+        """Make a signed call below /rest. Bitbucket rejects its made-up token, if it sees one."""
+        url = self._server.application_properties
+        header = self._authorization("GET", url, integration, token=secrets.token_hex(16))
+        answer = self._send("GET", url, {"Accept": "application/json", "Authorization": header}, DOCUMENT_LIMIT)
+        try:
+            refuse_oauth_problem(answer)
+        except BitbucketServerError as error:
+            if error.code == "signature_invalid":
+                return self._explained(Stage.REST, answer, base_string("GET", url, header), integration)
+            if error.code not in _TOKEN_REFUSED:
+                raise
+            return Result(Stage.REST, Outcome.PASSED, "Signed calls reach Bitbucket below /rest, too")
+        if answer.status not in {200, *_REFUSED} or is_intercepted(answer):
+            read_json(answer)  # raises the problem that it reports
+        reason = "It arrives below /plugins/servlet/oauth, and not below /rest."
+        raise BitbucketServerError("authorization_header_lost", reason, status_code=answer.status)
+
+    def _authorization(self, method: Method, url: str, integration: Integration, **parameters: str) -> Secret:
+        """Return the header that signs a request, with the server's own time."""
+        timestamp = int(time.time()) + self._clock_difference
+        key, private_key = integration.consumer_key, integration.private_key
+        return authorization(method, url, key, private_key, timestamp=timestamp, **parameters)
+
+    def _explained(self, stage: Stage, answer: Answer, signed: str, integration: Integration) -> Result:
+        """Why the signature over *signed*, our base string, is invalid."""
+        explanation = explain(
+            signed,
+            oauth_problem(answer).get("oauth_signature_base_string", ""),
+            key_fingerprint=integration.private_key.public.fingerprint,
+        )
+        code = _PROBLEMS_BY_CAUSE.get(explanation.cause, "address_hidden")
+        problem = BitbucketServerError(code, explanation.conclusion, status_code=answer.status)
+        return replace(_failed(stage, problem), explanation=explanation)
+
+    @property
+    def _server(self) -> ServerURL:
+        return self._integration.server_url
+
+    @property
+    def _is_at_base_url(self) -> bool:
+        return self._route.connect_to is None
+
+    @property
+    def _destination(self) -> tuple[str, int]:
+        """Host and port that connections go to."""
+        return self._route.connect_to or self._server.host_and_port
+
+    @property
+    def _through_proxy(self) -> bool:
+        return self._route.proxy is not None
+
+    @property
+    def _seconds(self) -> float:
+        return max(min(_STAGE_SECONDS, self._deadline - time.monotonic()), SHORTEST)
+
+    def _get(self, server: ServerURL) -> Answer:
+        return self._send("GET", server.application_properties, {"Accept": "application/json"}, DOCUMENT_LIMIT)
+
+    def _send(self, method: Method, url: str, headers: Mapping[str, str], limit: int) -> Answer:
+        return send(
+            method,
+            url,
+            headers,
+            route=self._route,
+            timeout=self._seconds,
+            limit=limit,
+            fresh=True,
+            regardless=True,
+            budget=self._budget,
+        )
+
+    def _is_closed_to_anonymous_callers(self, answer: Answer) -> bool:
+        """Return whether *answer*, a refusal, is Bitbucket's own. If its headers do not say so, ``/status`` may."""
+        is_refusal = answer.status in _REFUSED and not answer.is_html
+        return is_refusal and (is_bitbuckets_own(answer) or self._tells_its_status())
+
+    def _tells_its_status(self) -> bool:
+        try:
+            document = read_json(self._send("GET", self._server.status, {"Accept": "application/json"}, TOKEN_LIMIT))
+        except BitbucketServerError:
+            return False
+        return isinstance(document.get("state"), str)
+
+    def _untrusted(self, error: ssl.SSLError, host: str) -> Result:
+        """What is wrong with the certificates that the server shows, if it shows any that can be read."""
+        try:
+            chain = self._wait(lambda seconds: served_chain(self._connect_within(seconds), host))
+            problem = diagnose(error, chain, host, self._route.client_certificate)
+            return replace(_failed(Stage.TLS, problem), chain=tuple(shown(chain)))
+        except OSError:
+            return _failed(Stage.TLS, diagnose(error, [], host, self._route.client_certificate))
+        except BitbucketServerError:  # there is no room for another step that waits
+            raise
+        except UNREADABLE as unreadable:
+            raise BitbucketServerError("tls_error", "Its certificate cannot be read.") from unreadable
+
+    def _connect(self) -> socket.socket:
+        return self._wait(self._connect_within)
+
+    def _connect_within(self, seconds: float) -> socket.socket:
+        _, port = self._destination
+        return connect(self._addresses, port, seconds)
+
+    def _wait(self, block: Callable[[float], _T]) -> _T:
+        """Call *block* with the seconds that it may wait for the server."""
+        assert self._budget is not None  # noqa: S101  # the stage Name makes it
+        with self._budget.answer():
+            return self._budget.wait(block, self._budget.deadline(self._seconds))
+
+    def _better_base_url(self, answer: Answer) -> ServerURL | None:
+        """Where Bitbucket really answers, on the same host; asked for at a few likely addresses only."""
+        for candidate in self._candidates(answer)[:_MOST_CANDIDATES]:
+            try:
+                found = self._get(candidate)
+                if (found.status in _REFUSED and is_bitbuckets_own(found)) or _version(read_json(found)):
+                    return candidate
+            except BitbucketServerError:
+                continue
+        return None
+
+    def _candidates(self, answer: Answer) -> list[ServerURL]:
+        path = self._server.path
+        parents = ["/".join(path.split("/")[:count]) for count in range(path.count("/"), 0, -1)]
+        candidates = [replace(self._server, path=path) for path in (*parents, *_CONTEXT_PATHS)]
+        redirected = self._redirected(answer)
+        likely = [one for one in (self._server.before_page, redirected) if one is not None] + candidates
+        return [candidate for candidate in dict.fromkeys(likely) if candidate != self._server]
+
+    def _redirected(self, answer: Answer) -> ServerURL | None:
+        """The base URL that a redirect within the same host hints at: its address without what was asked for, or
+        the first segment of its path. The rules that hold for the server hold for this, its ports included."""
+        try:
+            target = urlsplit(urljoin(self._server.application_properties, answer.headers.get("Location", "")))
+            path = (
+                target.path.removesuffix(_PROPERTIES_PATH)
+                if target.path.endswith(_PROPERTIES_PATH)
+                else ("/".join(target.path.split("/")[:2]))
+            )
+            hinted = ServerURL.parse(f"{target.scheme}://{target.netloc}{path}", self._server.rules)
+        except ValueError:
+            return None
+        return hinted if hinted.host == self._server.host and hinted.scheme in {"https", self._server.scheme} else None
+
+
+def _version(document: Mapping[str, Any]) -> str:
+    """Return Bitbucket's version, which may be a number; nothing where *document* does not tell one."""
+    version = document.get("version")
+    text = str(version) if type(version) in {int, float} else version
+    return text if isinstance(text, str) and re.fullmatch(r"[0-9][0-9A-Za-z.-]{0,40}", text) else ""
+
+
+def _described(version: str, name: object) -> str:
+    """Return what to call a server: its *name* is the admin's choice, and does not say which product it is."""
+    if not isinstance(name, str) or not name:
+        return f"Bitbucket {version}"
+    if name in _USUAL_NAMES:
+        return f"{name} {version}"
+    return f"Bitbucket {version} (“{''.join(filter(str.isprintable, name))[:_LONGEST_NAME]}”)"
+
+
+def _failed(stage: Stage, error: BitbucketServerError) -> Result:
+    blocked = next((one.facts for one in (error, error.__cause__) if _is_blocked(one)), {})
+    return Result(stage, Outcome.FAILED, str(error), error.problem, error.facts, blocked=blocked)
+
+
+def _is_blocked(error: BaseException | None) -> TypeGuard[BitbucketServerError]:
+    return isinstance(error, BitbucketServerError) and error.code == "address_blocked"

@@ -1,0 +1,336 @@
+"""The worksheet: what to enter where in Bitbucket, in the order and the words of Bitbucket's own pages."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ..crypto.rsa import PublicKey
+    from ..integration.server_url import ServerURL
+
+
+class Dialog(StrEnum):
+    """The three generations of the dialog in which Bitbucket creates an application link, by Bitbucket's version."""
+
+    UP_TO_7_19 = "7.19"
+    FROM_7_20 = "7.20"
+    FROM_10_1 = "10.1"
+
+    @property
+    def versions(self) -> str:
+        """The versions of Bitbucket that have this dialog, in words."""
+        return _VERSIONS[self]
+
+
+_VERSIONS = {Dialog.UP_TO_7_19: "up to 7.19", Dialog.FROM_7_20: "7.20 to 10.0", Dialog.FROM_10_1: "10.1 and later"}
+_NEW_DIALOG = (7, 20)
+_THREE_CHOICES = (10, 1)
+_OAUTH2_IS_BETTER = (8, 0)
+
+
+def dialog_of(version: str) -> Dialog:
+    """The dialog of Bitbucket's *version*, as its REST API gives it; the newest one where that cannot be read."""
+    number = _number(version)
+    if number is None or number >= _THREE_CHOICES:
+        return Dialog.FROM_10_1
+    return Dialog.UP_TO_7_19 if number < _NEW_DIALOG else Dialog.FROM_7_20
+
+
+def advice_for(version: str) -> str:
+    """What to know about application links in Bitbucket's *version* before making one; empty where there is nothing.
+
+    Atlassian's pages for 7.20, 8.10, 8.19 and 10.x offer OAuth 1 beside OAuth 2.
+    """
+    number = _number(version)
+    if number is None or number < _OAUTH2_IS_BETTER:
+        return ""
+    return (
+        f"This is Bitbucket {number[0]}.{number[1]}. It still takes OAuth 1, which this worksheet is about. From "
+        "version 8 on OAuth 2 is the better way for a new link, because Atlassian develops it further."
+    )
+
+
+def oauth2_advice_for(version: str) -> str:
+    """What to know about OAuth 2 in Bitbucket's *version* before making a link for it; empty where there is nothing."""
+    number = _number(version)
+    if number is None or number >= _OAUTH2_IS_BETTER:
+        return ""
+    if number < _NEW_DIALOG:
+        return (
+            f"This is Bitbucket {number[0]}.{number[1]}. OAuth 2 came with Bitbucket 7.20: upgrade Bitbucket first, "
+            "and let people log in by OAuth 1 until then."
+        )
+    return (
+        f"This is Bitbucket {number[0]}.{number[1]}. It is among the first with OAuth 2: where its dialog does not "
+        "offer External application, stay with OAuth 1 until Bitbucket was upgraded."
+    )
+
+
+def is_oauth2_better(version: str) -> bool:
+    """Whether OAuth 2 is the better way for a link in Bitbucket's *version*, as far as that is known."""
+    number = _number(version)
+    return number is not None and number >= _OAUTH2_IS_BETTER
+
+
+def _number(version: str) -> tuple[int, int] | None:
+    match = re.match(r"([0-9]{1,4})\.([0-9]{1,4})(?![0-9])", version)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+class Action(StrEnum):
+    """What to do with a part of a page."""
+
+    OPEN = "open"
+    TYPE = "type"
+    CHOOSE = "choose"
+    TICK = "tick"
+    LEAVE_EMPTY = "leave empty"
+    LEAVE_OFF = "leave off"
+    PRESS = "press"
+    COPY = "copy"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One part of a page: a field, a switch or a button.
+
+    *label*: exactly Bitbucket's. *value*: the address to open, or what to type, choose or tick; empty for the other
+    actions. *hint*: a sentence or two, or nothing.
+    """
+
+    label: str
+    value: str
+    action: Action
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is done on one page or in one dialog, from top to bottom. *note*: what to know before, or nothing."""
+
+    title: str
+    entries: tuple[Entry, ...]
+    note: str = ""
+
+
+TWO_FACTOR_STEP = Step(
+    "Only if the plugin U2F & TOTP is installed: let OAuth pass",
+    (Entry("Enable OAuth whitelist", "", Action.TICK),),
+    "This plugin for two-factor authentication answers our requests with a page of its own, and every login fails, "
+    "until this switch in its settings is on.",
+)
+
+_CREATE_INCOMING_LINK_HINT = (
+    "If you tick it, Bitbucket asks for Consumer Key, Consumer Name and Public Key on the next page: the values are "
+    "those of the step Incoming Authentication."
+)
+_CALLBACK_HINT = (
+    "Bitbucket appends a slash to whatever is entered here, and the login would not find its way back. Every login "
+    "brings its own callback address."
+)
+
+
+def worksheet(
+    *,
+    server_url: ServerURL,
+    application_url: str,
+    application_name: str,
+    consumer_key: str,
+    public_key: PublicKey,
+    dialog: Dialog,
+    consumer_name: str = "",
+) -> tuple[Step, ...]:
+    """The steps by which a Bitbucket admin makes the application link.
+
+    *application_url* must be another one for every organization, because Bitbucket refuses a second link with the
+    same. *consumer_name*, by default *application_name*, is what people see when Bitbucket asks for their permission.
+    """
+    return (
+        _open_application_links(server_url),
+        _create_link(application_url, dialog),
+        Step(
+            "Only if Bitbucket shows Configure Application URL: continue",
+            (
+                Entry("Use this URL", "", Action.TICK, "Where Bitbucket suggests another address than the one above."),
+                _press("Continue"),
+            ),
+            'The warning "No response was received from the URL you entered" is harmless: Bitbucket need not reach '
+            "this application.",
+        ),
+        Step(
+            "Fill in Link applications",
+            (
+                Entry("Application Name", application_name, Action.TYPE, "You may choose another name."),
+                Entry("Application Type", "Generic Application", Action.CHOOSE),
+                _leave_empty("Service Provider Name"),
+                _leave_empty("Consumer key"),
+                _leave_empty("Shared secret"),
+                _leave_empty("Request Token URL"),
+                _leave_empty("Access token URL"),
+                _leave_empty("Authorize URL"),
+                Entry("Create incoming link", "", Action.LEAVE_OFF, _CREATE_INCOMING_LINK_HINT),
+                _press("Continue"),
+            ),
+        ),
+        Step(
+            "Open the new link's Incoming Authentication",
+            (
+                _press("Edit", f"The pencil in the row of {application_name}."),
+                _press("Incoming Authentication"),
+            ),
+        ),
+        Step(
+            "Fill in Incoming Authentication",
+            (
+                Entry("Consumer Key", consumer_key, Action.TYPE),
+                Entry(
+                    "Consumer Name",
+                    consumer_name or application_name,
+                    Action.TYPE,
+                    "People see it when Bitbucket asks whether they allow the login.",
+                ),
+                _leave_empty("Description"),
+                Entry(
+                    "Public Key",
+                    public_key.pem,
+                    Action.TYPE,
+                    "From the BEGIN line to the END line, with nothing before it.",
+                ),
+                _leave_empty("Consumer Callback URL", _CALLBACK_HINT),
+                _leave_off("Allow 2-Legged OAuth"),
+                _leave_empty("Execute as"),
+                _leave_off("Allow user impersonation through 2-Legged OAuth"),
+                _press("Save"),
+            ),
+        ),
+        TWO_FACTOR_STEP,
+    )
+
+
+def oauth2_worksheet(*, server_url: ServerURL, redirect_url: str, application_name: str) -> tuple[Step, ...]:
+    """The steps by which a Bitbucket admin makes the link for OAuth 2, an *External application*.
+
+    *redirect_url*: where logins come back to; Bitbucket compares it letter by letter. *application_name*: another one
+    for every link, because Bitbucket tells links apart by it; people see it when they are asked for their permission.
+    """
+    return (
+        _open_application_links(server_url),
+        Step(
+            "Create the link",
+            (
+                _press("Create link"),
+                Entry("Application type", "External application", Action.CHOOSE),
+                Entry("Direction", "Incoming", Action.CHOOSE),
+                _press("Continue"),
+            ),
+        ),
+        Step(
+            "Fill in Configure an incoming link",
+            (
+                Entry(
+                    "Name",
+                    application_name,
+                    Action.TYPE,
+                    "People see it when Bitbucket asks whether they allow the login.",
+                ),
+                Entry("Redirect URL", redirect_url, Action.TYPE, "Exactly so: Bitbucket compares every letter."),
+                Entry(
+                    "Application permissions",
+                    "Repositories: Read",
+                    Action.TICK,
+                    "It is enough to log in; leave all others off.",
+                ),
+                _press("Save"),
+            ),
+        ),
+        Step(
+            "Copy the credentials into this application",
+            (Entry("Client ID", "", Action.COPY), Entry("Client secret", "", Action.COPY)),
+            "Bitbucket shows both after Save. Who has the client secret can pretend to be this application: send it by "
+            "no way that others read.",
+        ),
+    )
+
+
+def render_text(steps: Iterable[Step]) -> str:
+    """*steps* as plain text for a terminal. Values are never wrapped or indented within, so that they can be copied."""
+    return "\n".join(
+        "\n".join([f"{number}. {step.title}", *_lines(step)]) + "\n" for number, step in enumerate(steps, start=1)
+    )
+
+
+def _open_application_links(server_url: ServerURL) -> Step:
+    return Step(
+        "Open Application Links in Bitbucket's Administration",
+        (Entry("Application Links", server_url.application_links, Action.OPEN),),
+        "Log in as a Bitbucket admin.",
+    )
+
+
+def _create_link(application_url: str, dialog: Dialog) -> Step:
+    url = Entry(
+        "Application URL",
+        application_url,
+        Action.TYPE,
+        "It belongs to your organization alone: Bitbucket refuses a second link with the same address.",
+    )
+    if dialog is Dialog.UP_TO_7_19:
+        return Step("Create the link", (url, _press("Create new link")))
+    return Step(
+        "Create the link",
+        (
+            _press("Create link"),
+            _OAUTH1_TYPES[dialog],
+            url,
+            _press("Continue"),
+        ),
+    )
+
+
+_OAUTH1_TYPES = {
+    Dialog.FROM_7_20: Entry(
+        "Application type",
+        "Atlassian product",
+        Action.CHOOSE,
+        "Newer versions call it Atlassian product via OAuth 1.0. External application would be OAuth 2.",
+    ),
+    Dialog.FROM_10_1: Entry(
+        "Application type",
+        "Atlassian product via OAuth 1.0",
+        Action.CHOOSE,
+        "It is for other applications, too. Atlassian product via OAuth 2.0 and External application would be OAuth 2.",
+    ),
+}
+
+
+def _press(label: str, hint: str = "") -> Entry:
+    return Entry(label, "", Action.PRESS, hint)
+
+
+def _leave_empty(label: str, hint: str = "") -> Entry:
+    return Entry(label, "", Action.LEAVE_EMPTY, hint)
+
+
+def _leave_off(label: str) -> Entry:
+    return Entry(label, "", Action.LEAVE_OFF)
+
+
+def _lines(step: Step) -> Iterator[str]:
+    if step.note:
+        yield textwrap.indent(textwrap.fill(step.note, 76), "   ")
+    for entry in step.entries:
+        heading = f"   - {entry.action.capitalize()}: {entry.label}"
+        if "\n" in entry.value:
+            yield f"{heading}\n\n{entry.value}"
+        elif entry.value:
+            yield f"{heading} = {entry.value}"
+        else:
+            yield heading
+        if entry.hint:
+            yield textwrap.indent(textwrap.fill(entry.hint, 74), "     ")

@@ -1,0 +1,240 @@
+"""The rules of OAuth 2 (RFC 6749, RFC 7636) as Bitbucket has them: what is checked, and how it is refused."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlencode, urlsplit
+
+from ..oauth1.rules import AccountNotAdmittedError
+from ..state.grants import ACCESS_TOKEN_LIFETIME, CODE_LIFETIME, REFRESH_TOKEN_LIFETIME, Code, Grant
+
+if TYPE_CHECKING:
+    from ..state.external_applications import ExternalApplication
+    from ..state.state import State
+    from ..state.users import User
+
+Parameters = Mapping[str, Sequence[str]]
+"""Every value of every parameter."""
+
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
+_METHODS = {"plain": "plain", "s256": "S256"}
+
+
+class UntrustedRequestError(Exception):
+    """An authorization request that is answered with a page, and never with a redirect; the text says why."""
+
+
+class OAuth2Error(Exception):
+    """A refusal with an ``error`` and a description for developers."""
+
+    def __init__(self, error: str, description: str) -> None:
+        super().__init__(description)
+        self.error = error
+        self.description = description
+
+    @property
+    def status(self) -> int:
+        """The token endpoint's: 401 where the client is not admitted, 400 otherwise."""
+        return 401 if self.error == "invalid_client" else 400
+
+
+class BearerRefusedError(Exception):
+    """A bearer token that is unknown, revoked or too old."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """What a program asks a person for."""
+
+    application: ExternalApplication
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    state: str | None = field(repr=False)
+    code_challenge: str
+    code_challenge_method: str
+
+    def answer(self, **parameters: str) -> str:
+        """The redirect address with *parameters* and the state behind its own query."""
+        return answer_address(self.redirect_uri, self.state, **parameters)
+
+
+def answer_address(redirect_uri: str, state: str | None, **parameters: str) -> str:
+    """*redirect_uri* with *parameters* and the state behind its own query."""
+    sent = parameters if state is None else parameters | {"state": state}
+    parts = urlsplit(redirect_uri)
+    return parts._replace(query="&".join(filter(None, (parts.query, urlencode(sent))))).geturl()
+
+
+def trusted_redirect(parameters: Parameters, state: State) -> tuple[ExternalApplication, str]:
+    """Whose request this is, and where its answer goes. Raises :class:`UntrustedRequestError`."""
+    application = state.applications.by_client_id(_single(parameters, "client_id"))
+    if application is None:
+        raise UntrustedRequestError("No application link has this client id.")
+    redirect_uri = _single(parameters, "redirect_uri")
+    if redirect_uri not in application.redirect_urls:
+        raise UntrustedRequestError(f"The redirect address is not the Redirect URL of {application.name}.")
+    return application, redirect_uri
+
+
+def authorization_request(parameters: Parameters, state: State) -> AuthorizationRequest:
+    """Check the rest. Raises :class:`UntrustedRequestError`, and :class:`OAuth2Error` for the redirect address."""
+    application, redirect_uri = trusted_redirect(parameters, state)
+    for name, values in parameters.items():
+        if len(values) > 1:
+            raise OAuth2Error("invalid_request", f"{name} is there twice.")
+    response_type = _single(parameters, "response_type")
+    if not response_type:
+        raise OAuth2Error("invalid_request", "response_type is missing.")
+    if response_type != "code":
+        raise OAuth2Error("unsupported_response_type", "The response_type must be code.")
+    scopes = tuple(_single(parameters, "scope").split())
+    if not scopes or not application.scopes.issuperset(scopes):
+        raise OAuth2Error("invalid_scope", "The link does not permit this scope.")
+    challenge, method = _challenge(parameters)
+    return AuthorizationRequest(application, redirect_uri, scopes, state_of(parameters), challenge, method)
+
+
+def state_of(parameters: Parameters) -> str | None:
+    """The program's ``state``, or nothing where it sent none."""
+    values = parameters.get("state")
+    return values[0] if values else None
+
+
+def allow(request: AuthorizationRequest, user: User, state: State) -> Code:
+    """The code for what *user* has just allowed."""
+    code = Code(
+        secrets.token_hex(16),
+        request.application.client_id,
+        request.redirect_uri,
+        request.scopes,
+        user.id,
+        request.code_challenge,
+        request.code_challenge_method,
+        state.clock.now(),
+    )
+    state.grants.add_code(code)
+    return code
+
+
+def token(parameters: Parameters, state: State) -> Grant:
+    """The token call: a code is exchanged, or a refresh token is. Raises :class:`OAuth2Error`.
+
+    Like Bitbucket, it checks the code or refresh token first and the client secret last.
+    """
+    grant_type = _required(parameters, "grant_type")
+    if grant_type == "authorization_code":
+        return _exchange(parameters, state)
+    if grant_type == "refresh_token":
+        return _refresh(parameters, state)
+    raise OAuth2Error("unsupported_grant_type", "The grant_type must be authorization_code or refresh_token.")
+
+
+def revoke(parameters: Parameters, state: State) -> None:
+    """Revoke an access token or refresh token, and the other one of its pair (RFC 7009). Raises :class:`OAuth2Error`.
+
+    Like Bitbucket, it checks the client first. An unknown token, or one of another client, is no error.
+    """
+    application = _authenticated(parameters, state)
+    value = _required(parameters, "token")
+    grant = state.grants.by_access_token(value) or state.grants.by_refresh_token(value)
+    if grant is not None and grant.client_id == application.client_id:
+        state.grants.take(grant)
+
+
+def bearer_grant(value: str, state: State) -> tuple[User, tuple[str, ...]]:
+    """Return the person and the scopes of an access token.
+
+    Raises :class:`BearerRefusedError` or :class:`~.oauth.AccountNotAdmittedError`.
+    """
+    grant = state.grants.by_access_token(value)
+    if grant is None or state.clock.now() > grant.created + ACCESS_TOKEN_LIFETIME:
+        raise BearerRefusedError
+    user = state.users.by_id(grant.user_id)
+    if user is None or not user.active:
+        raise AccountNotAdmittedError
+    return user, grant.scopes
+
+
+def _challenge(parameters: Parameters) -> tuple[str, str]:
+    challenge, method = _single(parameters, "code_challenge"), _single(parameters, "code_challenge_method")
+    if not challenge:
+        if method:
+            raise OAuth2Error("invalid_request", "code_challenge is missing.")
+        return "", ""
+    # social-core's own backend writes s256.
+    known = _METHODS.get((method or "plain").lower())
+    if known is None or not _VERIFIER.fullmatch(challenge):
+        raise OAuth2Error("invalid_request", "The code_challenge cannot be used.")
+    return challenge, known
+
+
+def _authenticated(parameters: Parameters, state: State) -> ExternalApplication:
+    application = state.applications.by_client_id(_single(parameters, "client_id"))
+    secret = _single(parameters, "client_secret")
+    is_right = application is not None and hmac.compare_digest(application.client_secret.encode(), secret.encode())
+    if application is None or not is_right or state.faults.client_secret_refused:
+        raise OAuth2Error("invalid_client", "The client id or the client secret is not right.")
+    return application
+
+
+def _exchange(parameters: Parameters, state: State) -> Grant:
+    value, redirect_uri = _required(parameters, "code"), _required(parameters, "redirect_uri")
+    client_id = _required(parameters, "client_id")
+    code, now = state.grants.code(value), state.clock.now()
+    if code is None or now > code.created + CODE_LIFETIME or state.faults.codes_expired:
+        raise OAuth2Error("invalid_request", "The code is not known, or has expired.")
+    if state.grants.is_used(value):
+        _refuse_second_use(value, state)
+    if code.client_id != client_id or code.redirect_uri != redirect_uri:
+        raise OAuth2Error("invalid_grant", "The code is not one of this client's.")
+    if code.code_challenge and not _verifies(_single(parameters, "code_verifier"), code):
+        raise OAuth2Error("invalid_grant", "The code_verifier does not belong to the code_challenge.")
+    _authenticated(parameters, state)
+    if not state.grants.use_code(value):
+        _refuse_second_use(value, state)
+    return state.grants.grant(code.client_id, code.scopes, code.user_id, now, value)
+
+
+def _refuse_second_use(code: str, state: State) -> NoReturn:
+    state.grants.end_code(code)
+    raise OAuth2Error("invalid_grant", "The code was used before. Its tokens are revoked.")
+
+
+def _refresh(parameters: Parameters, state: State) -> Grant:
+    value, client_id = _required(parameters, "refresh_token"), _required(parameters, "client_id")
+    grant, now = state.grants.by_refresh_token(value), state.clock.now()
+    if grant is None or grant.client_id != client_id or now > grant.created + REFRESH_TOKEN_LIFETIME:
+        raise OAuth2Error("invalid_grant", "The refresh token is not one of this client's, or has expired.")
+    _authenticated(parameters, state)
+    if not state.grants.take(grant):
+        raise OAuth2Error("invalid_grant", "The refresh token was used before.")
+    return state.grants.grant(grant.client_id, grant.scopes, grant.user_id, now, grant.code)
+
+
+def _verifies(verifier: str, code: Code) -> bool:
+    if not _VERIFIER.fullmatch(verifier):
+        return False
+    if code.code_challenge_method == "plain":
+        return hmac.compare_digest(verifier, code.code_challenge)
+    digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+    return hmac.compare_digest(digest, code.code_challenge)
+
+
+def _required(parameters: Parameters, name: str) -> str:
+    value = _single(parameters, name)
+    if not value:
+        raise OAuth2Error("invalid_request", f"{name} is missing.")
+    return value
+
+
+def _single(parameters: Parameters, name: str) -> str:
+    """The value of a parameter that came once; empty otherwise."""
+    values = parameters.get(name, ())
+    return values[0] if len(values) == 1 else ""

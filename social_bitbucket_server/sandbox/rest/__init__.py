@@ -1,0 +1,1 @@
+"""Bitbucket's REST, as far as programs of applications use it."""

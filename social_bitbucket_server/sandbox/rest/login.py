@@ -1,0 +1,150 @@
+"""How programs log in to REST: by a signature, a bearer token, or a password (HTTP Basic)."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, request
+
+from ..calls import json_error
+from ..oauth2.rules import BearerRefusedError, bearer_grant
+from ..state.bounded import BoundedDict
+from ..state.external_applications import closure
+
+if TYPE_CHECKING:
+    from ..state.state import State
+    from ..state.users import User
+
+FAILURES_BEFORE_CAPTCHA = 5
+"""Wrong passwords after which a person must solve a CAPTCHA in a browser."""
+
+_BEARER = re.compile(r"Bearer +(\S+)", re.IGNORECASE)
+_REMEMBERED = 10_000
+
+
+class BasicDisabledError(Exception):
+    """The administrator has not switched basic authentication on."""
+
+
+class PasswordRefusedError(Exception):
+    """There is no active person with this name and password."""
+
+
+class CaptchaRequiredError(Exception):
+    """Too many passwords of this person were wrong; they must log in in a browser first."""
+
+
+class FailedLogins:
+    """Counts the wrong passwords of each user name since the last login in a browser."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: BoundedDict[str, int] = BoundedDict(_REMEMBERED)
+
+    def add(self, name: str) -> None:
+        """Count one more."""
+        with self._lock:
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def forget(self, name: str) -> None:
+        """Reset the count, after a login in a browser."""
+        with self._lock:
+            self._counts.pop(name, None)
+
+    def are_too_many(self, name: str) -> bool:
+        """Return whether the person must solve a CAPTCHA."""
+        with self._lock:
+            return self._counts.get(name, 0) >= FAILURES_BEFORE_CAPTCHA
+
+
+class HTTPAccessTokens:
+    """The tokens that people make for their own programs. They reach only projects and repositories."""
+
+    def __init__(self) -> None:
+        self._user_ids: BoundedDict[str, int] = BoundedDict(_REMEMBERED)
+
+    def add(self, user_id: int) -> str:
+        """Make a token of the person with this id."""
+        value = secrets.token_urlsafe(33)
+        self._user_ids[value] = user_id
+        return value
+
+    def user_id(self, value: str) -> int | None:
+        """Return the id of the token's person. ``None`` for an unknown token."""
+        return self._user_ids.get(value)
+
+
+def report_refused_logins(blueprint: Blueprint) -> None:
+    """Let *blueprint* answer the errors of this module as Bitbucket does."""
+    for error, answer in _ANSWERS.items():
+        blueprint.register_error_handler(error, answer)
+
+
+def user_by_password(state: State) -> User | None:
+    """Return the person whose name and password the request has. ``None`` without HTTP Basic.
+
+    Raises :class:`BasicDisabledError`, :class:`PasswordRefusedError` or :class:`CaptchaRequiredError`.
+    """
+    given = request.authorization
+    if given is None or given.type != "basic":
+        return None
+    if not state.takes_basic:
+        raise BasicDisabledError
+    name = given.username or ""
+    if state.failed_logins.are_too_many(name):
+        raise CaptchaRequiredError
+    user = state.users.by_password(name, given.password or "")
+    if user is None or not user.active:
+        state.failed_logins.add(name)
+        raise PasswordRefusedError
+    return user
+
+
+def user_by_bearer_token(state: State) -> tuple[User | None, tuple[str, ...]]:
+    """Return the person and the scopes of the request's OAuth 2 token or HTTP access token. ``None`` without a token.
+
+    Raises :class:`~.oauth2.BearerRefusedError` or :class:`~.oauth.AccountNotAdmittedError`.
+    """
+    bearer = _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
+    if bearer is None:
+        return None, ()
+    user = state.users.by_id(state.http_access_tokens.user_id(bearer[1]))
+    if user is not None and user.active:
+        return user, ("REPO_ADMIN",)
+    return bearer_grant(bearer[1], state)
+
+
+def may_administer(scopes: tuple[str, ...]) -> bool:
+    """Return whether a bearer token with *scopes* reaches administrative resources. An HTTP access token never does."""
+    return "ADMIN_WRITE" in closure(scopes)
+
+
+def _basic_disabled(_: Exception) -> Response:
+    return json_error(403, "Basic Authentication has been disabled on this instance.", "AuthorisationException")
+
+
+def _password_refused(_: Exception) -> Response:
+    text = "Authentication failed. Please check your credentials and try again."
+    return json_error(401, text, "auth.IncorrectPasswordAuthenticationException")
+
+
+def _captcha_required(_: Exception) -> Response:
+    text = "CAPTCHA required. Log in in a browser, and answer the CAPTCHA there."
+    response = json_error(403, text, "auth.CaptchaRequiredAuthenticationException")
+    response.headers["X-Authentication-Denied-Reason"] = "CAPTCHA_CHALLENGE"
+    return response
+
+
+def _bearer_refused(_: Exception) -> Response:
+    return json_error(401, "The access token is not valid.", "AuthenticationException")
+
+
+_ANSWERS = {
+    BasicDisabledError: _basic_disabled,
+    BearerRefusedError: _bearer_refused,
+    CaptchaRequiredError: _captcha_required,
+    PasswordRefusedError: _password_refused,
+}

@@ -1,0 +1,1 @@
+"""What one sandbox knows: people, links, tokens, and what goes wrong."""

@@ -1,0 +1,1 @@
+"""A storage for social-core on SQLAlchemy."""

@@ -1,0 +1,110 @@
+"""What is wrong with a server's certificate: looked at once more without trusting it, and sending nothing."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import ExtensionOID, NameOID
+
+from ..problems import BitbucketServerError
+from .ca_certificates import is_ca
+from .certificates import pem_of
+from .tls_faults import tls_fault
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCertificate:
+    """One certificate of a chain: whom it names, who issued it, until when it is valid, and its fingerprint."""
+
+    subject: str
+    issuer: str
+    valid_until: str
+    sha256: str
+
+
+def served_chain(connection: socket.socket, host: str) -> list[x509.Certificate]:
+    """The certificates that the server shows, whether they can be trusted or not. It may end the handshake afterwards,
+    because it wants to see one in turn. Nothing is sent over it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with context.wrap_socket(connection, server_hostname=host.strip("[]"), do_handshake_on_connect=False) as secured:
+        try:
+            secured.do_handshake()
+        except ssl.SSLError:
+            if secured.cipher() is None:
+                raise
+        # Public from Python 3.13 on; the same function exists before under another name.
+        public = getattr(secured, "get_unverified_chain", None)
+        shown = public() if public else secured._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
+        ders = [one if isinstance(one, bytes) else ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in shown or ()]
+    return [x509.load_der_x509_certificate(der) for der in ders]
+
+
+def shown(chain: Sequence[x509.Certificate]) -> list[ShownCertificate]:
+    """*chain* for people, the server's own certificate first."""
+    return [
+        ShownCertificate(
+            _name(certificate.subject),
+            _name(certificate.issuer),
+            f"{certificate.not_valid_after_utc:%Y-%m-%d}",
+            certificate.fingerprint(SHA256()).hex(":").upper(),
+        )
+        for certificate in chain
+    ]
+
+
+def diagnose(
+    error: ssl.SSLError, chain: Sequence[x509.Certificate], host: str, client_certificate: str = ""
+) -> BitbucketServerError:
+    """The problem behind a handshake that failed with *error* against a server that shows *chain*, and was shown
+    *client_certificate* where there is one."""
+    fault = tls_fault(error, client_certificate, server_is_known=bool(chain))
+    if not chain:
+        return fault
+    leaf, top = chain[0], chain[-1]
+    match fault.code:
+        case "certificate_expired":
+            return BitbucketServerError(
+                "certificate_expired",
+                f"It is valid from {leaf.not_valid_before_utc:%Y-%m-%d} to {leaf.not_valid_after_utc:%Y-%m-%d}.",
+            )
+        case "certificate_for_another_name":
+            names = ", ".join(_alternative_names(leaf)) or _name(leaf.subject)
+            return BitbucketServerError("certificate_for_another_name", f"It is for {names}, not for {host}.")
+        case "certificate_self_signed":
+            return BitbucketServerError("certificate_self_signed", facts={"ca_certificates": pem_of([leaf])})
+        case "certificate_authority_unknown" if len(chain) == 1:
+            return BitbucketServerError("certificate_chain_incomplete", f"It was issued by {_name(leaf.issuer)}.")
+        case "certificate_authority_unknown":
+            return BitbucketServerError(
+                "certificate_authority_unknown",
+                f"The chain ends with {_name(top.issuer)}.",
+                facts={"ca_certificates": pem_of([top])} if is_ca(top) else {},
+            )
+    return fault
+
+
+def _name(name: x509.Name) -> str:
+    common = name.get_attributes_for_oid(NameOID.COMMON_NAME) or name.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    return _printable(str(common[0].value) if common else name.rfc4514_string())
+
+
+def _alternative_names(certificate: x509.Certificate) -> list[str]:
+    try:
+        extension = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+    except x509.ExtensionNotFound:
+        return []
+    if not isinstance(extension.value, x509.SubjectAlternativeName):
+        return []
+    return [_printable(str(name.value)) for name in list(extension.value)[:5]]
+
+
+def _printable(text: str) -> str:
+    """*text*, which is the server's, without what would confuse a terminal."""
+    return "".join(character for character in text if character.isprintable())[:100]

@@ -1,0 +1,97 @@
+"""Which certificates a server is trusted by: the machine's, a bundle of CA certificates, or pasted ones; and which one
+it is shown where it asks for one."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from functools import lru_cache
+
+import certifi
+
+from ..crypto.pasted import LONGEST, path_to_show
+from ..crypto.secret import Secret
+from ..problems import BitbucketServerError
+from .certificates import pem_of, read_certificates
+from .client_certificates import load_client_certificate
+
+_NO_KEY = Secret()
+
+
+def ssl_context(
+    verify: bool | str, ca_certificates: str = "", client_certificate: str = "", client_key: Secret = _NO_KEY
+) -> ssl.SSLContext:
+    """TLS with verification: by the bundle at the path *verify*, by the pasted *ca_certificates*, or by the machine's.
+    The server is shown *client_certificate* where it asks for one; both that and *client_key* are PEM.
+
+    Nothing comes from the environment. Raises ``setting_invalid`` for a bundle that cannot be read,
+    ``ca_certificate_invalid`` for pasted certificates that OpenSSL does not read, and ``client_certificate_invalid``.
+    """
+    changed = os.stat(verify).st_mtime_ns if isinstance(verify, str) and os.path.exists(verify) else 0
+    return _ssl_context(verify, ca_certificates, changed, client_certificate, client_key)
+
+
+@lru_cache(maxsize=128)
+def _ssl_context(
+    verify: bool | str,
+    ca_certificates: str,
+    changed: int,  # noqa: ARG001  # a changed bundle is read again
+    client_certificate: str,
+    client_key: Secret,
+) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Whoever names an intermediate CA trusts that one; servers do not send the root above it.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if ca_certificates:
+        try:
+            context.load_verify_locations(cadata=ca_certificates)
+        except (OSError, ValueError) as error:  # ssl.SSLError among them
+            raise BitbucketServerError(
+                "ca_certificate_invalid", "OpenSSL cannot read it.", parameter="ca_certificates"
+            ) from error
+    elif isinstance(verify, str):
+        _trust_bundle(context, verify)
+    else:
+        _trust_the_machines(context)
+    if client_certificate:
+        load_client_certificate(context, client_certificate, client_key)
+    return context
+
+
+def _trust_bundle(context: ssl.SSLContext, path: str) -> None:
+    """Trust the CA certificates in the file or folder at *path*; OpenSSL itself reads PEM alone."""
+    try:
+        context.load_verify_locations(**({"capath": path} if os.path.isdir(path) else {"cafile": path}))
+    except ValueError as error:  # a name that no file can have
+        raise _unreadable(path, "No file can have such a name.") from error
+    except ssl.SSLError:
+        with open(path, "rb") as file:
+            context.load_verify_locations(cadata=_converted(path, file.read(LONGEST + 1)))
+    except OSError as error:
+        raise _unreadable(path, f"{path_to_show(path)}: {error.strerror}.") from None
+
+
+def _converted(path: str, given: bytes) -> str:
+    try:
+        return pem_of(read_certificates(given))
+    except BitbucketServerError as error:
+        raise _unreadable(path, f"{path_to_show(path)}: {error.reason}") from None
+
+
+def _unreadable(path: str, reason: str) -> BitbucketServerError:
+    if "BEGIN CERTIFICATE" in path:
+        reason = "It is the text of a certificate, and must be the path of a file; the text goes into ca_certificates."
+    return BitbucketServerError("setting_invalid", reason, parameter="verify")
+
+
+def _trust_the_machines(context: ssl.SSLContext) -> None:
+    """What OpenSSL was built to trust here, without the variables that would change it; certifi's where that is
+    nothing."""
+    paths = ssl.get_default_verify_paths()
+    file = paths.openssl_cafile if os.path.exists(paths.openssl_cafile) else None
+    directory = paths.openssl_capath if os.path.isdir(paths.openssl_capath) else None
+    if file or directory:
+        context.load_verify_locations(cafile=file, capath=directory)
+    else:
+        context.load_verify_locations(cafile=certifi.where())
