@@ -71,7 +71,7 @@ class Recheck:
         return cls(Standing.UNPROVEN if problem.code in _UNPROVEN else Standing.UNANSWERED, problem.code)
 
 
-def ask(rest: RestClient, uid: str, admission: Admission, scope: str) -> None:
+def ask_whether_admitted(rest: RestClient, uid: str, admission: Admission, scope: str) -> None:
     """Do nothing where the account behind *rest* is still the one with the identity *uid*, and *admission* lets it in.
     A login asks for *scope* now: a token for another one may not show what a login would.
 

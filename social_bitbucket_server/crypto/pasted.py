@@ -62,7 +62,7 @@ class Kind(StrEnum):
     PLACEHOLDER = "placeholder"
 
 
-def plain(text: str | bytes) -> str:
+def as_text(text: str | bytes) -> str:
     """Return what was given as text in which newlines are newlines."""
     return _LITERAL_NEWLINE.sub("\n", text if isinstance(text, str) else _decode_text(text))
 
@@ -97,7 +97,7 @@ def unwrapped(text: str, depth: int = _DEEPEST) -> Iterator[str]:
     for match in _BASE64.finditer(text):
         data = decode_base64(match[0].replace("-", "+").replace("_", "/"))
         if data and (b"BEGIN " in data or data.startswith(b"\x30") or _is_base64(data)):
-            yield from unwrapped(plain(data), depth - 1)
+            yield from unwrapped(as_text(data), depth - 1)
 
 
 def read_unwrapped(

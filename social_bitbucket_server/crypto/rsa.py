@@ -236,7 +236,7 @@ _KINDS = (
 def _checked(text: str | bytes) -> str:
     if len(text) > pasted.LONGEST:
         raise BitbucketServerError("private_key_unreadable", "It is longer than 64 KiB.")
-    return pasted.plain(text)
+    return pasted.as_text(text)
 
 
 _CODES = {
@@ -310,7 +310,7 @@ def _private_base64(text: str, passphrase: str | None) -> PrivateKeyTypes:
         is_part = "PRIVATE KEY" in text or text.translate(pasted.NOISE).strip().startswith(_BASE64_BEGINNINGS)
         raise BitbucketServerError("private_key_truncated" if is_part else "private_key_unreadable")
     if b"-----BEGIN " in der:
-        return _read_private(pasted.plain(der), passphrase)
+        return _read_private(pasted.as_text(der), passphrase)
     return _private_der(
         der, passphrase, "private_key_truncated" if _PRIVATE_BEGINNING.match(der) else "private_key_unreadable"
     )

@@ -368,7 +368,7 @@ def _text_of(fields: Mapping[str, Any], name: str) -> Secret:
         return Secret(text or "")
     try:
         with open(path, "rb") as file:
-            return Secret(pasted.plain(file.read(_LARGEST_FILE)))
+            return Secret(pasted.as_text(file.read(_LARGEST_FILE)))
     except (OSError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "No file can have such a name"
         shown = pasted.path_to_show(path)

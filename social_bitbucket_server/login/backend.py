@@ -19,6 +19,8 @@ from social_core.exceptions import AuthConfigurationError, ErrorStage, SocialAut
 from social_core.utils import setting_name, setting_url, user_is_active, user_is_authenticated
 
 from ..account.new_accounts import is_named_by_email
+from ..account.recheck import Recheck, Standing, ask_whether_admitted
+from ..account.rest import RestClient
 from ..account.tokens import EXTRA_DATA_KEY, IdentityToken, StoredToken, reseal
 from ..crypto.secret import Secret, opaque
 from ..integration.admission import Admission
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
     from social_core.storage import PartialMixin, UserMixin, UserProtocol
 
     from ..account.profile import Profile
-    from ..account.recheck import Recheck
-    from ..account.rest import RestClient
     from ..crypto.ring import KeyRing
     from ..integration.server_url import ServerURL
     from ..oauth.oauth1 import AccessToken, PersonalClient
@@ -695,9 +695,6 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
         Raises nothing: what keeps the server from being asked is said in the result.
         """
-        from ..account import recheck as standing  # with it comes all of HTTP
-        from ..account.rest import RestClient
-
         try:
             integration = self._integration_of(identity)
             admission = self.get_admission(integration)
@@ -705,14 +702,14 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             with self._budget(integration, WHOLE) as budget:
                 self.ask(
                     integration,
-                    lambda client: standing.ask(
+                    lambda client: ask_whether_admitted(
                         RestClient(client, store, sleep=sleep, budget=budget), identity.uid, admission, scope
                     ),
                     budget,
                 )
         except BitbucketServerError as error:
-            return standing.Recheck.failed(error)
-        return standing.Recheck(standing.Standing.ADMITTED)
+            return Recheck.failed(error)
+        return Recheck(Standing.ADMITTED)
 
     def _scope_for(self, integration: IntegrationT) -> str:  # noqa: ARG002  # OAuth 2's
         """What a login asks a token for; nothing in OAuth 1."""

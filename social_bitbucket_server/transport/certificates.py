@@ -30,7 +30,7 @@ def read_certificates(given: str | bytes) -> list[x509.Certificate]:
         raise _invalid("It is empty.")
     if len(given) > pasted.LONGEST:
         raise _invalid(f"It is longer than {pasted.LONGEST} characters.")
-    text = pasted.plain(given)
+    text = pasted.as_text(given)
     _refuse_private_key(text)
     return pasted.read_unwrapped(given, text, _certificates_in, _invalid)
 

@@ -110,7 +110,7 @@ def _checked(text: str, code: str, parameter: str) -> str:
     """Return *text* with real newlines: environment variables often have ``\\n`` in their place."""
     if len(text) > LARGEST_PASTE:
         raise BitbucketServerError(code, f"It is longer than {LARGEST_PASTE} characters.", parameter=parameter)
-    return pasted.plain(text)
+    return pasted.as_text(text)
 
 
 def _chain(text: str) -> list[x509.Certificate]:

@@ -16,7 +16,7 @@ from django.core.management.base import CommandError as DjangoCommandError
 from ....account.recheck import Standing
 from ....cli import CommandError, check, explain, file_name, keygen, link, report, sandbox, worksheet
 from ....cli.given import add_connection_options
-from ....crypto.pasted import plain
+from ....crypto.pasted import as_text
 from ....crypto.ring import KeyRing
 from ....integration.from_settings import single_integration
 from ....onboarding.checkup import check_up
@@ -300,7 +300,7 @@ def _find(name: str) -> AbstractIntegration:
 def _read(path: str) -> str:
     try:
         with Path(path).open("rb") as file:
-            return plain(file.read(LARGEST_PASTE + 1))
+            return as_text(file.read(LARGEST_PASTE + 1))
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
 
