@@ -8,8 +8,8 @@ from flask import Flask
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from social_bitbucket_server.crypto.ring import KeyRing
-from social_bitbucket_server.flask import extension as bitbucket
+from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.crypto import KeyRing
 
 from . import (
     account,

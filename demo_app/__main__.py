@@ -16,7 +16,7 @@ from flask import Flask, url_for
 from sqlalchemy import select
 from waitress import create_server  # type: ignore[import-untyped]  # it has no types
 
-from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.integration import ServerURL
 from social_bitbucket_server.sandbox import Sandbox
 
 from . import audit, create_app, database, integrations, moves, navigation, people, ports, worksheets

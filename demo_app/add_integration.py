@@ -5,10 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, current_app, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from social_bitbucket_server.crypto.secret import Secret
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.onboarding.checkup import Result, look_at_server
-from social_bitbucket_server.onboarding.worksheet import is_oauth2_better
+from social_bitbucket_server.crypto import Secret
+from social_bitbucket_server.integration import ServerURL
+from social_bitbucket_server.onboarding import Result, is_oauth2_better, look_at_server
 
 from . import access, audit, database, integrations, rate_limits
 from .config import Settings

@@ -10,7 +10,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import aliased
 
-from social_bitbucket_server.login.pending import LIFETIME
+from social_bitbucket_server.login import LIFETIME
 from social_bitbucket_server.problems import PROBLEMS, Who
 
 from . import clock, database, people

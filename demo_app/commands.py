@@ -12,8 +12,8 @@ from flask.cli import AppGroup
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from social_bitbucket_server.account.recheck import Standing
-from social_bitbucket_server.onboarding.worksheet import render_text
+from social_bitbucket_server.account import Standing
+from social_bitbucket_server.onboarding import render_text
 
 from . import (
     attempts,

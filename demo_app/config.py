@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from social_bitbucket_server.crypto.secret import Secret
-from social_bitbucket_server.integration.server_url import ORGANIZATION_RULES, BaseURLRules, is_loopback
-from social_bitbucket_server.transport.addresses import AddressPolicy, Network
+from social_bitbucket_server.crypto import Secret
+from social_bitbucket_server.integration import ORGANIZATION_RULES, BaseURLRules, is_loopback
+from social_bitbucket_server.transport import AddressPolicy, Network
 
 from .instance_files import InstanceFolder, UnsafeSettingError
 

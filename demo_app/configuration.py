@@ -10,10 +10,9 @@ from typing import Any
 from flask import Blueprint, current_app, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from social_bitbucket_server.integration.admission import Admission
-from social_bitbucket_server.integration.server_url import ConnectTo, ServerURL
+from social_bitbucket_server.integration import Admission, ConnectTo, ServerURL
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport.ca_certificates import read_ca_certificates
+from social_bitbucket_server.transport import read_ca_certificates
 
 from . import access, database, integrations, rate_limits, toml
 from .config import Settings

@@ -11,8 +11,8 @@ from flask import Flask, Response, current_app, request
 from markupsafe import Markup
 from sqlalchemy import update
 
-from social_bitbucket_server.integration.integration import Integration, OAuth2Integration
-from social_bitbucket_server.onboarding.checkup import Outcome, Result, Stage, check_up, first_failure
+from social_bitbucket_server.integration import Integration, OAuth2Integration
+from social_bitbucket_server.onboarding import Outcome, Result, Stage, check_up, first_failure
 
 from . import audit, database, integrations, navigation
 from .models import IntegrationRecord, KeyPair, KeyState, OAuth

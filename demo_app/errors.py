@@ -20,7 +20,7 @@ from social_core.exceptions import (
 )
 from werkzeug.exceptions import HTTPException
 
-from social_bitbucket_server.login.error_page import reference
+from social_bitbucket_server.login import reference
 from social_bitbucket_server.problems import PROBLEMS, Problem, Who, http_status, when_to_try_again
 
 from . import access, audit, database, people, rate_limits

@@ -21,12 +21,10 @@ from wtforms import (
 )
 from wtforms.validators import AnyOf, DataRequired, EqualTo, InputRequired, Length, Optional, Regexp, ValidationError
 
-from social_bitbucket_server.crypto.secret import Secret
-from social_bitbucket_server.integration.admission import Admission
-from social_bitbucket_server.integration.server_url import BaseURLRules, ConnectTo, ServerURL
+from social_bitbucket_server.crypto import Secret
+from social_bitbucket_server.integration import Admission, BaseURLRules, ConnectTo, ServerURL
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport.ca_certificates import read_ca_certificates
-from social_bitbucket_server.transport.client_certificates import ClientCertificate, read_client_certificate
+from social_bitbucket_server.transport import ClientCertificate, read_ca_certificates, read_client_certificate
 
 from .models import OAuth
 

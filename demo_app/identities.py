@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Text, cast, delete, exists, func, select, update
 from sqlalchemy.orm import aliased
 
-from social_bitbucket_server.flask import extension as bitbucket
+from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.problems import BitbucketServerError
 
 from . import audit, database, sessions

@@ -14,15 +14,19 @@ from flask import current_app, g, url_for
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
-from social_bitbucket_server.crypto.ring import KeyRing
-from social_bitbucket_server.crypto.rsa import PrivateKey, new_consumer_key
-from social_bitbucket_server.crypto.secret import Secret
-from social_bitbucket_server.integration.admission import Admission
-from social_bitbucket_server.integration.integration import Credentials, Integration, OAuth2Integration
-from social_bitbucket_server.integration.server_url import BaseURLRules, ConnectTo, ServerURL
-from social_bitbucket_server.login.pending import LIFETIME
+from social_bitbucket_server.crypto import KeyRing, PrivateKey, Secret, new_consumer_key
+from social_bitbucket_server.integration import (
+    Admission,
+    BaseURLRules,
+    ConnectTo,
+    Credentials,
+    Integration,
+    OAuth2Integration,
+    ServerURL,
+)
+from social_bitbucket_server.login import LIFETIME
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport.client_certificates import ClientCertificate
+from social_bitbucket_server.transport import ClientCertificate
 
 from . import audit, clock, database, ended_setup_links, identities, sessions
 from .config import Settings

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.oauth.oauth1 import Client
+from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.problems import BitbucketServerError
 
 from . import audit, clock, database, integrations, navigation

@@ -13,8 +13,8 @@ from social_core.backends.base import BaseAuth
 from social_core.exceptions import AuthPolicyError
 from werkzeug.wrappers import Response
 
-from social_bitbucket_server.crypto.secret import Secret
-from social_bitbucket_server.flask import extension as bitbucket
+from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.crypto import Secret
 
 from . import (
     access,

@@ -12,8 +12,8 @@ from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, String, Te
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from social_bitbucket_server.integration.admission import Admission
-from social_bitbucket_server.sqlalchemy.storage import make_storage
+from social_bitbucket_server.integration import Admission
+from social_bitbucket_server.sqlalchemy import make_storage
 
 from . import clock, database
 from .database import Base, Moment, session

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from flask import g, session
 
-from social_bitbucket_server.account.profile import Profile
-from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.account import Profile
+from social_bitbucket_server.integration import ServerURL
 
 from . import audit, database, identities, integrations, key_rotation
 from .models import IntegrationRecord

@@ -6,7 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from social_bitbucket_server.onboarding.worksheet import oauth2_advice_for
+from social_bitbucket_server.onboarding import oauth2_advice_for
 from social_bitbucket_server.problems import BitbucketServerError, Problem
 
 from . import (

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import exists, select, update
 
-from social_bitbucket_server.account.recheck import Recheck, Standing
-from social_bitbucket_server.flask import extension as bitbucket
+from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.account import Recheck, Standing
 
 from . import audit, clock, database, sessions
 from .identities import Identity

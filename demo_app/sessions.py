@@ -23,8 +23,8 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import CallbackDict
 
-from social_bitbucket_server.crypto.secret import Secret
-from social_bitbucket_server.login.pending import LIFETIME, under_way
+from social_bitbucket_server.crypto import Secret
+from social_bitbucket_server.login import LIFETIME, under_way
 
 from . import audit, browsers, clock, database
 from .models import IntegrationRecord, KeyPair, LoginSession, OAuth, Organization, SocialStorage, User

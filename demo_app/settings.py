@@ -7,14 +7,8 @@ import re
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from social_bitbucket_server.crypto.rsa import PublicKey
-from social_bitbucket_server.onboarding.worksheet import (
-    Dialog,
-    advice_for,
-    is_oauth2_better,
-    oauth2_advice_for,
-    render_text,
-)
+from social_bitbucket_server.crypto import PublicKey
+from social_bitbucket_server.onboarding import Dialog, advice_for, is_oauth2_better, oauth2_advice_for, render_text
 from social_bitbucket_server.problems import BitbucketServerError, Problem
 
 from . import (

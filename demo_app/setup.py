@@ -6,8 +6,8 @@ from flask import Blueprint, abort, flash, make_response, redirect, render_templ
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from social_bitbucket_server.crypto.rsa import PublicKey
-from social_bitbucket_server.onboarding.worksheet import Dialog, advice_for, oauth2_advice_for
+from social_bitbucket_server.crypto import PublicKey
+from social_bitbucket_server.onboarding import Dialog, advice_for, oauth2_advice_for
 
 from . import access, connection, integrations, navigation, rate_limits, setup_links, worksheets
 from .models import IntegrationRecord, Organization, SetupLink

@@ -9,7 +9,7 @@ from itertools import groupby
 from flask import Flask
 from wtforms import Field
 
-from social_bitbucket_server.onboarding.worksheet import Action, Entry
+from social_bitbucket_server.onboarding import Action, Entry
 
 from . import words
 from .config import Settings

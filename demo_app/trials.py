@@ -8,7 +8,7 @@ from flask import redirect, session, url_for
 from social_core.exceptions import AuthSessionError, SocialAuthBaseException
 from werkzeug.wrappers import Response
 
-from social_bitbucket_server.flask import extension as bitbucket
+from social_bitbucket_server import flask as bitbucket
 
 from . import audit, database, moves
 from .errors import make_reference

@@ -6,9 +6,8 @@ from typing import Any
 
 from flask import current_app
 
-from social_bitbucket_server.crypto.rsa import PublicKey
-from social_bitbucket_server.onboarding.link_script import link_script
-from social_bitbucket_server.onboarding.worksheet import Dialog, Step, dialog_of, oauth2_worksheet, worksheet
+from social_bitbucket_server.crypto import PublicKey
+from social_bitbucket_server.onboarding import Dialog, Step, dialog_of, link_script, oauth2_worksheet, worksheet
 
 from . import integrations, navigation
 from .config import Settings

@@ -18,18 +18,22 @@ from social_core.actions import do_auth, do_complete
 from social_core.utils import setting_name
 
 from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from .crypto.secret import Secret, opaque, plain
-from .integration.from_settings import callback_origin, configured_backend
-from .integration.unsafe_settings import UnsafeConfigurationError, refuse_unsafe_settings, warn_of_missing_names
-from .integration.usable_settings import refuse_missing_settings
-from .login.core_6 import BaseStrategy
-from .login.pending import LONGEST_NEXT
+from .crypto import Secret, opaque, plain
+from .integration import (
+    UnsafeConfigurationError,
+    callback_origin,
+    configured_backend,
+    refuse_missing_settings,
+    refuse_unsafe_settings,
+    warn_of_missing_names,
+)
+from .login import LONGEST_NEXT, BaseStrategy
 from .problems import BitbucketServerError
 
 if TYPE_CHECKING:
     from social_core.storage import BaseStorage
 
-    from .login.backend import LoginBackend
+    from .login import LoginBackend
 
 __all__ = ["Logins", "Visit", "check_form_token", "form_token"]
 
@@ -56,7 +60,7 @@ class Logins:
     """The logins of one application.
 
     *settings*: a mapping, by their full names; ``SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN`` is required. *storage*:
-    social-core's, such as :func:`~social_bitbucket_server.sqlalchemy.storage.make_storage` returns. *backend*: the name
+    social-core's, such as :func:`~social_bitbucket_server.sqlalchemy.make_storage` returns. *backend*: the name
     of the backend. Raises :class:`~social_bitbucket_server.integration.UnsafeConfigurationError`.
 
     What waits for Bitbucket and the database blocks: call it in a thread where requests are served by a loop.

@@ -1,4 +1,4 @@
-"""The social-core backends, one for each OAuth; what they have in common is in :mod:`.login_backend`."""
+"""The social-core backends, one for each OAuth; what they have in common is in :mod:`.login`."""
 
 from __future__ import annotations
 
@@ -9,28 +9,26 @@ from typing import TYPE_CHECKING, Any, Never
 
 from social_core.utils import module_member
 
-from .crypto.secret import Secret
-from .integration.from_settings import (
+from .crypto import Secret
+from .integration import (
+    Integration,
+    OAuth2Integration,
     find_integration,
     find_oauth2_integration,
     single_integration,
     single_oauth2_integration,
 )
-from .integration.integration import Integration, OAuth2Integration
-from .login.backend import AnswerT, LoginBackend
-from .login.core_6 import BaseOAuth1, BitbucketDataCenterOAuth2, ResponseT_co
-from .login.pending import code_verifier
+from .login import AnswerT, BaseOAuth1, BitbucketDataCenterOAuth2, LoginBackend, ResponseT_co, code_verifier
 from .problems import BitbucketServerError
-from .transport.bulkhead import BEGIN, Budget
+from .transport import BEGIN, Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from social_core.storage import UserProtocol
 
-    from .login.pending import PendingLogin
-    from .oauth.oauth1 import Client
-    from .oauth.oauth2 import OAuth2Client
+    from .login import PendingLogin
+    from .oauth import Client, OAuth2Client
 
 _CODE = re.compile(r"[!-~]{1,1024}")
 _SCOPES = re.compile(r"[A-Z_]{1,64}")
@@ -58,7 +56,7 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
 
     def client(self, integration: Integration) -> Client:
         """What asks the server of *integration* for things, with signed requests."""
-        from .oauth.oauth1 import Client  # with it comes all of HTTP, which a process needs that logs people in
+        from .oauth import Client  # with it comes all of HTTP, which a process needs that logs people in
 
         return Client(integration)
 
@@ -123,7 +121,7 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
 
     def _callback(self, user: UserProtocol | None) -> tuple[Integration, Secret, Secret, bool, Budget]:
         """Compare everything before any call goes out. The login is used up, whatever the server answers."""
-        from .oauth.answers import DENIED  # a process needs it that logs people in
+        from .oauth import DENIED  # a process needs it that logs people in
 
         refusal = self.data.get("oauth_problem")
         request_token = self._parameter(
@@ -143,7 +141,7 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
         self._unsupported("unauthorized_token")
 
     def oauth_auth(self, *args: Any, **kwargs: Any) -> Never:  # noqa: ARG002  # core's signature
-        """Core's own way of signing adds callback and verifier to every call; use :class:`~.client.Client`."""
+        """Core's own way of signing adds callback and verifier to every call; use :class:`~.oauth.Client`."""
         self._unsupported("oauth_auth")
 
 
@@ -190,7 +188,7 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
 
     def client(self, integration: OAuth2Integration) -> OAuth2Client:
         """What asks the server of *integration* for things, with bearer tokens."""
-        from .oauth.oauth2 import OAuth2Client  # as above
+        from .oauth import OAuth2Client  # as above
 
         return OAuth2Client(integration)
 
@@ -245,7 +243,7 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
         if refusal == "access_denied":
             raise _declined(self._finish_refused(state, user))
         if refusal:
-            from .oauth.answers import oauth2_problem  # as above
+            from .oauth import oauth2_problem  # as above
 
             self._finish_refused(state, user)
             raise oauth2_problem(refusal)

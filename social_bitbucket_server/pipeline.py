@@ -8,8 +8,8 @@ from social_core.exceptions import AuthConfigurationError, SocialAuthBaseExcepti
 from social_core.pipeline import user as core_steps
 
 from .account import new_accounts
-from .integration.from_settings import configured_backend
-from .login.backend import LoginBackend
+from .integration import configured_backend
+from .login import LoginBackend
 from .problems import BitbucketServerError
 
 if TYPE_CHECKING:

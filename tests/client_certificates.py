@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import trustme
 
-from social_bitbucket_server.transport.client_certificates import read_client_certificate
+from social_bitbucket_server.transport import read_client_certificate
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 

@@ -15,9 +15,8 @@ from sqlalchemy import make_url
 from werkzeug.routing import Rule
 
 from demo_app import database, people
-from social_bitbucket_server.crypto.rsa import PrivateKey
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.integration import Integration, ServerURL
 from social_bitbucket_server.oauth import server_clock as clock
 from social_bitbucket_server.onboarding import checkup
 from social_bitbucket_server.transport import bulkhead, reaching, transport

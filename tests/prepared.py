@@ -18,7 +18,7 @@ from werkzeug.routing import Rule
 from werkzeug.security import generate_password_hash
 
 from demo_app import database
-from social_bitbucket_server.crypto.rsa import DEFAULT_BITS, PrivateKey
+from social_bitbucket_server.crypto import DEFAULT_BITS, PrivateKey
 
 BITS = 2048
 

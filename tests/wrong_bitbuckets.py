@@ -21,9 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from social_bitbucket_server.crypto.rsa import PrivateKey, PublicKey
-from social_bitbucket_server.onboarding import checkup
-from social_bitbucket_server.onboarding.checkup import Result, Stage
+from social_bitbucket_server.crypto import PrivateKey, PublicKey
+from social_bitbucket_server.onboarding import Result, Stage, checkup
 from social_bitbucket_server.problems import PROBLEMS, Problem
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.transport import reaching

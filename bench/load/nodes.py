@@ -24,7 +24,7 @@ from typing import Any
 import trustme
 from flask import Flask
 
-from social_bitbucket_server.crypto.ring import KeyRing
+from social_bitbucket_server.crypto import KeyRing
 from tests import redis_server
 from tests.ports import free_port
 

@@ -13,10 +13,10 @@ from requests_oauthlib import OAuth1
 
 import demo_app
 from social_bitbucket_server.backends import BitbucketServerOAuth1
-from social_bitbucket_server.crypto.rsa import PrivateKey
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.oauth.oauth1 import Client
-from social_bitbucket_server.transport.transport import Answer
+from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.integration import Integration
+from social_bitbucket_server.oauth import Client
+from social_bitbucket_server.transport import Answer
 
 
 class ObviousClient(Client):

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, text
 
 from demo_app import clock, integrations
 from demo_app.models import ApplicationLink, IntegrationRecord, KeyPair, KeyState, Organization
-from social_bitbucket_server.crypto.rsa import PrivateKey
+from social_bitbucket_server.crypto import PrivateKey
 
 from .visitors import Door
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import trustme
 
-from social_bitbucket_server.crypto.rsa import PrivateKey
+from social_bitbucket_server.crypto import PrivateKey
 
 from . import measure
 from .contenders import CONTENDERS, Contender

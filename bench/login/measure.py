@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from social_bitbucket_server.crypto.rsa import PrivateKey
-from social_bitbucket_server.oauth.signing import authorization
+from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.oauth import authorization
 
 from .contenders import CALLBACK, CONSUMER_KEY, REQUEST_TOKEN, Contender, Floor
 from .server import Server

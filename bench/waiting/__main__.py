@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from social_bitbucket_server.crypto.rsa import PrivateKey
+from social_bitbucket_server.crypto import PrivateKey
 
 from . import bitbucket, workers
 from .application import ALICE

@@ -15,11 +15,10 @@ from flask import Flask, render_template_string
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
-from social_bitbucket_server.crypto.rsa import PrivateKey
-from social_bitbucket_server.flask.extension import BitbucketServer
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.sqlalchemy.storage import make_storage
+from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.flask import BitbucketServer
+from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.sqlalchemy import make_storage
 
 from .bitbucket import MANNERS
 

@@ -7,8 +7,8 @@ from flask_login import LoginManager, UserMixin
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
-from social_bitbucket_server.flask.extension import BitbucketServer
-from social_bitbucket_server.sqlalchemy.storage import make_storage
+from social_bitbucket_server.flask import BitbucketServer
+from social_bitbucket_server.sqlalchemy import make_storage
 
 engine = create_engine(os.environ.get("DATABASE_URL", "sqlite:///app.db"))
 session = scoped_session(sessionmaker(engine))

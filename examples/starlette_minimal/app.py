@@ -18,8 +18,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from social_bitbucket_server.any_framework import Logins, Visit, check_form_token, form_token
-from social_bitbucket_server.login.error_page import error_page
-from social_bitbucket_server.sqlalchemy.storage import make_storage
+from social_bitbucket_server.login import error_page
+from social_bitbucket_server.sqlalchemy import make_storage
 
 ORIGIN = os.environ.get("ORIGIN", "http://127.0.0.1:8000")
 CALLBACK = "/complete/bitbucket-server/"

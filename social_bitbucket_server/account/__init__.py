@@ -1,1 +1,25 @@
-"""Who somebody is, what they may do, and the tokens that say so."""
+"""Who somebody is, whether they may log in, and what an application may ask with their access token afterwards.
+
+It knows no framework and stores nothing: accounts are made by social-core's pipeline.
+"""
+
+# What is imported under its own name is for the other rooms; ``__all__`` is for applications.
+from .membership import admit as admit
+from .membership import findings as findings
+from .new_accounts import is_named_by_email as is_named_by_email
+from .profile import Profile
+from .profile import fetch_profile as fetch_profile
+from .recheck import Recheck, Standing
+from .recheck import ask_whether_admitted as ask_whether_admitted
+from .rest import RestClient
+from .tokens import EXTRA_DATA_KEY as EXTRA_DATA_KEY
+from .tokens import IdentityToken as IdentityToken
+from .tokens import StoredToken as StoredToken
+from .tokens import reseal as reseal
+
+__all__ = [
+    "Profile",
+    "Recheck",
+    "RestClient",
+    "Standing",
+]

@@ -10,16 +10,16 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from ..integration.admission import Kind
-from ..oauth.answers import read_json
+from ..integration import Kind
+from ..oauth import read_json
 from ..problems import BitbucketServerError
 from .profile import Finding, search_users
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..integration.admission import Admission
-    from ..oauth.oauth1 import AccessToken, AskingClient
+    from ..integration import Admission
+    from ..oauth import AccessToken, AskingClient
     from .profile import Profile
 
 _NOT_TOLD = frozenset({401, 403})

@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from ..oauth.answers import read_json, read_text
+from ..oauth import read_json, read_text
 from ..problems import BitbucketServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ..integration.admission import Kind
-    from ..integration.integration import AnyIntegration
-    from ..integration.server_url import ServerURL
-    from ..oauth.oauth1 import AccessToken, AskingClient
-    from ..transport.transport import Answer
+    from ..integration import AnyIntegration, Kind, ServerURL
+    from ..oauth import AccessToken, AskingClient
+    from ..transport import Answer
 
 AVATAR_SIZE = 48
 """Pixels, as social-core's own Bitbucket backend asks for."""

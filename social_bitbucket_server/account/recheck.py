@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ..oauth.oauth1 import AccessToken
+from ..oauth import AccessToken
 from ..problems import BitbucketServerError
 from .membership import admit
 from .profile import fetch_profile
 
 if TYPE_CHECKING:
-    from ..integration.admission import Admission
-    from ..integration.integration import AnyIntegration
-    from ..transport.transport import Answer
+    from ..integration import Admission, AnyIntegration
+    from ..transport import Answer
     from .rest import RestClient
 
 

@@ -8,20 +8,17 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..oauth.answers import read_document, refuse_oauth_problem
+from ..oauth import read_document, refuse_oauth_problem
 from ..problems import BitbucketServerError
-from ..transport import bulkhead
-from ..transport.bulkhead import Budget, bulkhead_of
-from ..transport.transport import DOCUMENT_LIMIT
+from ..transport import DOCUMENT_LIMIT, Budget, bulkhead, bulkhead_of
 from .tokens import StoredToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..integration.integration import AnyIntegration
-    from ..oauth.oauth1 import PersonalClient
-    from ..transport.bulkhead import Limits
-    from ..transport.transport import Answer, Method
+    from ..integration import AnyIntegration
+    from ..oauth import PersonalClient
+    from ..transport import Answer, Limits, Method
     from .tokens import TokenStore
 
 _ReadT = TypeVar("_ReadT")

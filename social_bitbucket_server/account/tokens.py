@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from ..crypto.secret import Secret
+from ..crypto import Secret
 from ..problems import BitbucketServerError
 
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from social_core.storage import UserMixin
 
-    from ..crypto.ring import KeyRing
-    from ..integration.integration import AnyIntegration
-    from ..oauth.oauth1 import AccessToken
+    from ..crypto import KeyRing
+    from ..integration import AnyIntegration
+    from ..oauth import AccessToken
 
 PURPOSE = "access-token"
 """What the key ring seals these records for."""
@@ -99,8 +99,8 @@ class StoredToken:
         return bool(self.session_handle) and (self.renewable_until is None or time.time() < self.renewable_until)
 
     def access_token(self) -> AccessToken:
-        """As :class:`~.client.Client` takes it."""
-        from ..oauth.oauth1 import AccessToken  # with it comes all of HTTP, which is not needed to keep a token
+        """As :class:`~.oauth.Client` takes it."""
+        from ..oauth import AccessToken  # with it comes all of HTTP, which is not needed to keep a token
 
         return AccessToken(self.value, self.session_handle, None, None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..onboarding.checkup import Stage, check_up
+from ..onboarding import Stage, check_up
 from . import add_command
 from .given import OAUTH2_PREFIX, PREFIX, SECRET_VARIABLE, add_integration_options, any_integration_of
 from .report import FIRST_STATUS, add_report_options, report

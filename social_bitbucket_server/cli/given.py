@@ -9,16 +9,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..integration.from_settings import (
+from ..integration import (
     SINGLE_INTEGRATION_ID,
     TRUTHS,
+    Integration,
+    OAuth2Integration,
     integration_from_fields,
     naming,
     oauth2_integration_from_fields,
     single_integration,
     single_oauth2_integration,
 )
-from ..integration.integration import Integration, OAuth2Integration
 from ..problems import BitbucketServerError
 from . import CommandError, file_name
 from .key_files import PASSPHRASE_VARIABLE, ask_passphrase, may_ask_passphrase

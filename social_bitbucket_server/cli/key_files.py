@@ -12,8 +12,7 @@ from typing import TextIO
 
 from cryptography.x509 import load_pem_x509_certificate
 
-from ..crypto.pasted import path_to_show
-from ..crypto.rsa import PrivateKey, PublicKey
+from ..crypto import PrivateKey, PublicKey, path_to_show
 from ..problems import BitbucketServerError
 from . import CommandError
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..crypto.rsa import BITS, DEFAULT_BITS, PrivateKey
+from ..crypto import BITS, DEFAULT_BITS, PrivateKey
 from . import add_command, file_name
 from .key_files import add_public_options, print_public, read_private_key, show, write_private_key
 

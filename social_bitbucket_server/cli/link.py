@@ -10,11 +10,9 @@ import sys
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..crypto.secret import Secret
-from ..integration.integration import Integration
-from ..integration.server_url import ServerURL, is_loopback
-from ..onboarding.application_link import ApplicationLinks, basic, bearer
-from ..onboarding.checkup import check_up
+from ..crypto import Secret
+from ..integration import Integration, ServerURL, is_loopback
+from ..onboarding import ApplicationLinks, basic, bearer, check_up
 from . import CommandError, add_command
 from .check import CALLBACK
 from .given import add_integration_options, integration_of

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
-from ..onboarding.checkup import Outcome, Result, Stage, first_failure
+from ..onboarding import Outcome, Result, Stage, first_failure
 
 FIRST_STATUS = 11
 """The exit status where the first stage fails; 1 is for a problem before, and 2 for wrong usage."""

@@ -11,16 +11,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..crypto.rsa import PublicKey, new_consumer_key
-from ..integration.from_settings import base_url
-from ..onboarding.link_script import link_script
-from ..onboarding.worksheet import Dialog, Step, oauth2_worksheet, render_text, worksheet
+from ..crypto import PublicKey, new_consumer_key
+from ..integration import base_url
+from ..onboarding import Dialog, Step, link_script, oauth2_worksheet, render_text, worksheet
 from . import add_command, file_name
 from .given import add_allow_http
 from .key_files import read, read_private_key
 
 if TYPE_CHECKING:
-    from ..integration.server_url import ServerURL
+    from ..integration import ServerURL
 
 
 def add(commands: Any) -> None:

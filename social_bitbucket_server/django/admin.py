@@ -20,7 +20,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
-from ..onboarding.worksheet import Dialog, dialog_of
+from ..onboarding import Dialog, dialog_of
 from ..problems import BitbucketServerError, Problem, Who
 from . import configuration, events, integrations, key_rotation
 from .forms import IntegrationForm

@@ -23,9 +23,8 @@ from social_django import urls, views
 from social_django.models import UserSocialAuth
 
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from ..integration.unsafe_settings import pipelines_without_names, unsafe_settings
-from ..integration.usable_settings import unread_settings, unusable_settings
-from ..login.session_cookies import lost_sessions
+from ..integration import pipelines_without_names, unread_settings, unsafe_settings, unusable_settings
+from ..login import lost_sessions
 from ..problems import BitbucketServerError
 from . import configuration
 

@@ -12,13 +12,10 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from ..crypto.ring import KeyRing
-from ..crypto.secret import Secret, opaque
-from ..integration.from_settings import callback_origin
-from ..integration.server_url import ORGANIZATION_RULES, BaseURLRules, is_loopback
-from ..integration.setting_names import SettingsOf
+from ..crypto import KeyRing, Secret, opaque
+from ..integration import ORGANIZATION_RULES, BaseURLRules, SettingsOf, callback_origin, is_loopback
 from ..problems import BitbucketServerError
-from ..transport.addresses import AddressPolicy
+from ..transport import AddressPolicy
 
 _BACKEND = "bitbucket-server"
 FIND = "social_bitbucket_server.django.integrations.find"

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from social_django.models import Nonce
 
-from ..login.pending import LIFETIME, NONCE_SCOPE
+from ..login import LIFETIME, NONCE_SCOPE
 from .models import Event, Happening
 
 if TYPE_CHECKING:

@@ -13,15 +13,13 @@ from django.utils import timezone
 from social_django.utils import Storage
 
 from ..backends import BitbucketServerOAuth1
-from ..crypto.rsa import PrivateKey
-from ..crypto.secret import Secret
-from ..integration.integration import Credentials, Integration
-from ..integration.server_url import ConnectTo, ServerURL
-from ..login.pending import LIFETIME
-from ..onboarding import checkup
-from ..onboarding.worksheet import Dialog, Step, dialog_of, worksheet
+from ..crypto import PrivateKey, Secret
+from ..integration import ConnectTo, Credentials, Integration, ServerURL
+from ..login import LIFETIME
+from ..onboarding import Dialog, Step, dialog_of, first_failure, worksheet
+from ..onboarding import check_up as run_check_up
 from ..problems import BitbucketServerError
-from ..transport.bulkhead import Limits
+from ..transport import Limits
 from . import configuration, events, sealed_keys
 from .models import ApplicationLink, Happening, KeyPair, KeyState, integration_model, new_id, new_namespace
 from .storage import one_transaction
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
     from django.db.models import Field, QuerySet
 
-    from ..onboarding.checkup import Result
+    from ..onboarding import Result
     from .models import AbstractIntegration
 
     Administrator = AbstractBaseUser | AnonymousUser | None
@@ -366,7 +364,7 @@ def worksheet_of(record: AbstractIntegration, pair: KeyPair, shown: Dialog | Non
 def check_up(record: AbstractIntegration, administrator: Administrator = None) -> Iterator[Result]:
     """Yield what each stage of the check-up finds; at the end Bitbucket's version and the outcome are kept."""
     results = []
-    for result in checkup.check_up(lambda: active(record), callback(record), limits=Limits.read(configuration.setting)):
+    for result in run_check_up(lambda: active(record), callback(record), limits=Limits.read(configuration.setting)):
         results.append(result)
         yield result
     version = next((result.facts["version"] for result in results if "version" in result.facts), "")
@@ -374,7 +372,7 @@ def check_up(record: AbstractIntegration, administrator: Administrator = None) -
         record.server_version = version[:32]
         # A check-up takes a while: the integration may be gone by now.
         integration_model()._default_manager.filter(pk=record.pk).update(server_version=record.server_version)
-    failed = checkup.first_failure(results)
+    failed = first_failure(results)
     problem = failed.problem.code if failed is not None and failed.problem is not None else ""
     events.record(Happening.INTEGRATION_TESTED, integration_id=record.pk, user=administrator, problem=problem)
 

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
-from ..login.pending import LIFETIME
-from ..oauth.oauth1 import Client
+from ..login import LIFETIME
+from ..oauth import Client
 from . import events, integrations, sealed_keys
 from .models import ApplicationLink, Happening, KeyPair, KeyState
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    from ..integration.integration import Integration
+    from ..integration import Integration
     from .integrations import Administrator
     from .models import AbstractIntegration
 

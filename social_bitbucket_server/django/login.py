@@ -15,7 +15,7 @@ from social_core.actions import do_auth, do_complete
 from social_django.utils import Storage
 
 from ..backends import BitbucketServerOAuth1
-from ..integration.from_settings import configured_backend
+from ..integration import configured_backend
 from . import checks, events, integrations
 from .models import Happening, integration_model
 from .strategy import DjangoStrategy, hide_query

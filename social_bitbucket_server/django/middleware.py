@@ -14,7 +14,7 @@ from social_core.exceptions import SocialAuthBaseException
 from social_django import views
 
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from ..login.backend import LoginBackend
+from ..login import LoginBackend
 from . import checks, configuration, login
 from .errors import show_error
 

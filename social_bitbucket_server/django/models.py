@@ -17,16 +17,14 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ..crypto.rsa import PublicKey, new_consumer_key
-from ..crypto.secret import Secret
-from ..integration.server_url import BaseURLRules, ConnectTo, ServerURL
+from ..crypto import PublicKey, Secret, new_consumer_key
+from ..integration import BaseURLRules, ConnectTo, ServerURL
 from ..problems import PROBLEMS, BitbucketServerError
-from ..transport.ca_certificates import read_ca_certificates
-from ..transport.client_certificates import read_client_certificate
+from ..transport import read_ca_certificates, read_client_certificate
 from . import configuration, sealed_keys
 
 if TYPE_CHECKING:
-    from ..transport.addresses import AddressPolicy
+    from ..transport import AddressPolicy
 
 INTEGRATION_MODEL: str = getattr(
     settings, "SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATION_MODEL", "social_bitbucket_server.Integration"

@@ -12,14 +12,14 @@ from django.dispatch import Signal
 from social_core.exceptions import AuthConfigurationError
 from social_django.utils import Storage, Strategy
 
-from ..account.recheck import Recheck, Standing
+from ..account import Recheck, Standing
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from ..integration.from_settings import configured_backend
+from ..integration import configured_backend
 from . import events, integrations
 from .models import Happening
 
 if TYPE_CHECKING:
-    from ..login.backend import LoginBackend
+    from ..login import LoginBackend
     from .models import AbstractIntegration
 
 _BACKENDS = (BitbucketServerOAuth1, BitbucketServerOAuth2)

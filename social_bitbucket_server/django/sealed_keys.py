@@ -6,8 +6,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ..crypto.rsa import PrivateKey
-from ..crypto.secret import Secret, opaque
+from ..crypto import PrivateKey, Secret, opaque
 from ..problems import BitbucketServerError
 from . import configuration
 

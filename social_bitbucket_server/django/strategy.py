@@ -13,8 +13,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from social_django.strategy import DjangoStrategy as StockDjangoStrategy
 from social_django.utils import Storage
 
-from ..crypto.secret import Secret, opaque, plain
-from ..login.pending import LONGEST_NEXT
+from ..crypto import Secret, opaque, plain
+from ..login import LONGEST_NEXT
 from ..problems import BitbucketServerError
 from . import configuration, integrations, key_rotation
 from .storage import has_similar_identity

@@ -16,7 +16,7 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.csrf import csrf_protect
 from social_core.exceptions import SocialAuthBaseException
 
-from ..crypto.secret import opaque
+from ..crypto import opaque
 from . import configuration, integrations, login
 from .errors import show_error
 from .strategy import hide_query, is_own_path

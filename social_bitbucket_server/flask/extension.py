@@ -33,15 +33,17 @@ from werkzeug.exceptions import MethodNotAllowed
 from wtforms.validators import ValidationError
 
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from ..crypto.secret import Secret, opaque, plain
-from ..integration.from_settings import configured_backend
-from ..integration.setting_names import SettingsOf
-from ..integration.unsafe_settings import UnsafeConfigurationError, refuse_unsafe_settings, warn_of_missing_names
-from ..integration.usable_settings import refuse_missing_settings, refuse_unusable_settings
-from ..login.error_page import error_page, page, reference
-from ..login.hosts import HostCheck
-from ..login.pending import LONGEST_NEXT, under_way
-from ..login.session_cookies import lost_sessions
+from ..crypto import Secret, opaque, plain
+from ..integration import (
+    SettingsOf,
+    UnsafeConfigurationError,
+    configured_backend,
+    refuse_missing_settings,
+    refuse_unsafe_settings,
+    refuse_unusable_settings,
+    warn_of_missing_names,
+)
+from ..login import LONGEST_NEXT, HostCheck, error_page, lost_sessions, page, reference, under_way
 from ..problems import BitbucketServerError
 
 if TYPE_CHECKING:
@@ -52,10 +54,8 @@ if TYPE_CHECKING:
     from social_core.storage import BaseStorage, UserMixin
     from werkzeug.wrappers import Response
 
-    from ..account.profile import Profile
-    from ..account.recheck import Recheck
-    from ..account.rest import RestClient
-    from ..login.backend import LoginBackend
+    from ..account import Profile, Recheck, RestClient
+    from ..login import LoginBackend
 
 __all__ = [
     "BitbucketServer",
@@ -226,7 +226,7 @@ def rest_client(identity: UserMixin, *, sleep: Callable[[float], None] = time.sl
     """Calls as the person whose *identity* it is; in a background job, too, within an application context.
 
     Needs ``…_STORE_ACCESS_TOKEN`` of the backend that the identity is from. Waits with *sleep* where the server limits
-    requests. Raises what :meth:`~social_bitbucket_server.login.backend.LoginBackend.rest_client` raises.
+    requests. Raises what :meth:`~social_bitbucket_server.login.LoginBackend.rest_client` raises.
     """
     return _backend("", identity.provider).rest_client(identity, sleep=sleep)
 
@@ -238,7 +238,7 @@ def reseal_access_token(identity: UserMixin) -> bool:
 
 def recheck(identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep) -> Recheck:
     """Whether the person with this *identity* could log in now, asked with their own access token; see
-    :meth:`~social_bitbucket_server.login.backend.LoginBackend.recheck`."""
+    :meth:`~social_bitbucket_server.login.LoginBackend.recheck`."""
     return _backend("", identity.provider).recheck(identity, sleep=sleep)
 
 
@@ -321,7 +321,7 @@ class BitbucketServer:
     """Adds "Log in with Bitbucket Server" to *app*.
 
     *storage* is social-core's storage, such as
-    :func:`~social_bitbucket_server.sqlalchemy.storage.make_storage` returns.
+    :func:`~social_bitbucket_server.sqlalchemy.make_storage` returns.
 
     - ``POST /login/bitbucket-server/`` and ``…/<integration>/`` begin (endpoint ``bitbucket_server.begin``); the form
       needs a ``csrf_token`` and may say in ``next`` where to go afterwards.

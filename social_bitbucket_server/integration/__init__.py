@@ -1,1 +1,49 @@
-"""What an organization or an application configures. Values alone: nothing here asks a server."""
+"""What an organization or an application configures: values that check themselves, and how settings become them.
+
+Nothing here asks a server. Where integrations are stored is left to the application, ``sqlalchemy`` and ``django``.
+"""
+
+# What is imported under its own name is for the other rooms; ``__all__`` is for applications.
+from .admission import Admission
+from .admission import Kind as Kind
+from .from_settings import SINGLE_INTEGRATION_ID as SINGLE_INTEGRATION_ID
+from .from_settings import TRUTHS as TRUTHS
+from .from_settings import base_url as base_url
+from .from_settings import callback_origin as callback_origin
+from .from_settings import configured_backend as configured_backend
+from .from_settings import find_integration as find_integration
+from .from_settings import find_oauth2_integration as find_oauth2_integration
+from .from_settings import integration_from_fields as integration_from_fields
+from .from_settings import naming as naming
+from .from_settings import oauth2_integration_from_fields as oauth2_integration_from_fields
+from .from_settings import setting_of_field as setting_of_field
+from .from_settings import single_integration as single_integration
+from .from_settings import single_oauth2_integration as single_oauth2_integration
+from .integration import AnyIntegration as AnyIntegration
+from .integration import Credentials, Integration, OAuth2Integration
+from .server_url import OPERATOR_RULES, ORGANIZATION_RULES, BaseURLRules, ConnectTo, ServerURL, is_loopback
+from .setting_names import SettingsOf as SettingsOf
+from .unsafe_settings import UnsafeConfigurationError, refuse_unsafe_settings, unsafe_settings
+from .unsafe_settings import pipelines_without_names as pipelines_without_names
+from .unsafe_settings import refuse_unsafe_login as refuse_unsafe_login
+from .unsafe_settings import warn_of_missing_names as warn_of_missing_names
+from .usable_settings import refuse_missing_settings as refuse_missing_settings
+from .usable_settings import refuse_unusable_settings as refuse_unusable_settings
+from .usable_settings import unread_settings as unread_settings
+from .usable_settings import unusable_settings as unusable_settings
+
+__all__ = [
+    "OPERATOR_RULES",
+    "ORGANIZATION_RULES",
+    "Admission",
+    "BaseURLRules",
+    "ConnectTo",
+    "Credentials",
+    "Integration",
+    "OAuth2Integration",
+    "ServerURL",
+    "UnsafeConfigurationError",
+    "is_loopback",
+    "refuse_unsafe_settings",
+    "unsafe_settings",
+]

@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 from social_core.backends.base import BaseAuth
 from social_core.utils import module_member
 
-from ..crypto import pasted
-from ..crypto.secret import Secret, opaque
+from ..crypto import Secret, opaque, pasted
 from ..problems import BitbucketServerError
 from .admission import Admission
 from .integration import Integration, OAuth2Integration
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
-    from ..crypto.rsa import PrivateKey
-    from ..transport.client_certificates import ClientCertificate
+    from ..crypto import PrivateKey
+    from ..transport import ClientCertificate
 
 SINGLE_INTEGRATION_ID = "default"
 """The id of the integration where there is one server, by plain settings."""
@@ -339,9 +338,7 @@ def _text_or_bytes(fields: Mapping[str, Any], name: str) -> str | bytes | None:
 def _ca_certificates(text: str | bytes | None) -> str:
     if not text:
         return ""
-    from ..transport.ca_certificates import (
-        read_ca_certificates,  # what reads X.509 is large, and few integrations need it
-    )
+    from ..transport import read_ca_certificates
 
     return read_ca_certificates(text)
 
@@ -377,7 +374,7 @@ def _text_of(fields: Mapping[str, Any], name: str) -> Secret:
 
 @lru_cache(maxsize=64)
 def _read_client_certificate(certificate: Secret, key: Secret) -> ClientCertificate:
-    from ..transport.client_certificates import read_client_certificate  # as above
+    from ..transport import read_client_certificate  # as above
 
     return read_client_certificate(certificate, key)
 
@@ -421,8 +418,6 @@ def _read_key_file(path: str, changed: int, passphrase: str | None) -> PrivateKe
 
 
 def _parsed_key(text: str | bytes, passphrase: str | None) -> PrivateKey:
-    from ..crypto.rsa import (
-        PrivateKey,  # with it comes cryptography, which not every process that imports a backend needs
-    )
+    from ..crypto import PrivateKey
 
     return PrivateKey.read(text, passphrase)

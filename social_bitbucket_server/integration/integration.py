@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..crypto.secret import Secret
+from ..crypto import Secret
 from ..problems import BitbucketServerError
 from .admission import EVERYBODY, Admission
 from .server_url import ConnectTo
 
 if TYPE_CHECKING:
-    from ..crypto.rsa import PrivateKey
-    from ..transport.addresses import AddressPolicy
+    from ..crypto import PrivateKey
+    from ..transport import AddressPolicy
     from .server_url import ServerURL
 
 LONGEST_TIMEOUT = 3600

@@ -12,7 +12,7 @@ from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from ..problems import BitbucketServerError
-from ..transport.bulkhead import Limits
+from ..transport import Limits
 from .from_settings import base_url, callback_origin
 from .integration import Integration, OAuth2Integration
 from .setting_names import SettingsOf
@@ -279,7 +279,7 @@ def _limits_unusable(settings: SettingsOf) -> None:
 def _signatures_forbidden(settings: Mapping[str, Any]) -> None:
     """Refuse a machine that makes no RSA-SHA1 signatures, unless OAuth 2 alone has a server."""
     # It imports cryptography, which takes 30 ms. Not every process that imports a backend needs it.
-    from ..crypto.rsa import refuse_forbidden_sha1
+    from ..crypto import refuse_forbidden_sha1
 
     oauth1, oauth2 = (SettingsOf(backend, settings) for backend in _BACKENDS)
     if oauth2.has_own(*_SERVERS) and not oauth1.has_own(*_SERVERS):

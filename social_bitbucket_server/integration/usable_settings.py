@@ -1,6 +1,6 @@
 """Settings with which no login could work: an application refuses to start with them, and says which they are.
 
-What :mod:`.checks` refuses works, but is unsafe.
+What :mod:`.unsafe_settings` refuses works, but is unsafe.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from social_core.utils import module_member, setting_name
 
 from ..problems import BitbucketServerError
-from ..transport.trust import ssl_context
+from ..transport import ssl_context
 from .admission import Admission
 from .from_settings import (
     find_integration,
@@ -57,7 +57,7 @@ class Depth(IntEnum):
 def refuse_unusable_settings(settings: Mapping[str, Any], backends: Iterable[str], depth: Depth = Depth.PATHS) -> None:
     """Check an application's *settings*, by their full names, for *backends*, the dotted paths of those that it uses.
 
-    Raises :class:`~.checks.UnsafeConfigurationError` that lists everything.
+    Raises :class:`~.unsafe_settings.UnsafeConfigurationError` that lists everything.
     """
     sentences = [sentence for _, sentence in unusable_settings(settings, backends, depth)]
     if sentences:
@@ -68,7 +68,7 @@ def refuse_missing_settings(settings: Mapping[str, Any], backends: Iterable[str]
     """Check *settings* while an application is made. It may still change values, as tests do, so those that cannot be
     used go to the log; so do names that nothing reads.
 
-    Raises :class:`~.checks.UnsafeConfigurationError` for names that are missing or misspelt.
+    Raises :class:`~.unsafe_settings.UnsafeConfigurationError` for names that are missing or misspelt.
     """
     paths = list(backends)
     refuse_unusable_settings(settings, paths, Depth.NAMES)

@@ -1,1 +1,23 @@
-"""One login on its way through social-core."""
+"""One login on its way through social-core: what begins it, what is remembered, and how it ends.
+
+Routes, sessions and pages are left to ``flask``, ``django`` and ``any_framework``.
+"""
+
+# What is imported under its own name is for the other rooms; ``__all__`` is for applications.
+from .backend import AnswerT as AnswerT
+from .backend import LoginBackend as LoginBackend
+from .core_6 import BaseOAuth1 as BaseOAuth1
+from .core_6 import BaseStrategy as BaseStrategy
+from .core_6 import BitbucketDataCenterOAuth2 as BitbucketDataCenterOAuth2
+from .core_6 import ResponseT_co as ResponseT_co
+from .error_page import ErrorPage, error_page, reference
+from .error_page import page as page
+from .hosts import HostCheck as HostCheck
+from .pending import LIFETIME, session_key, under_way
+from .pending import LONGEST_NEXT as LONGEST_NEXT
+from .pending import NONCE_SCOPE as NONCE_SCOPE
+from .pending import PendingLogin as PendingLogin
+from .pending import code_verifier as code_verifier
+from .session_cookies import lost_sessions as lost_sessions
+
+__all__ = ["LIFETIME", "ErrorPage", "error_page", "reference", "session_key"]

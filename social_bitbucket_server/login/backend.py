@@ -18,17 +18,29 @@ from urllib.parse import quote, urlencode, urlsplit
 from social_core.exceptions import AuthConfigurationError, ErrorStage, SocialAuthBaseException
 from social_core.utils import setting_name, setting_url, user_is_active, user_is_authenticated
 
-from ..account.new_accounts import is_named_by_email
-from ..account.recheck import Recheck, Standing, ask_whether_admitted
-from ..account.rest import RestClient
-from ..account.tokens import EXTRA_DATA_KEY, IdentityToken, StoredToken, reseal
-from ..crypto.secret import Secret, opaque
-from ..integration.admission import Admission
-from ..integration.from_settings import SINGLE_INTEGRATION_ID, base_url, callback_origin, setting_of_field
-from ..integration.integration import AnyIntegration
-from ..integration.unsafe_settings import refuse_unsafe_login
+from ..account import (
+    EXTRA_DATA_KEY,
+    IdentityToken,
+    Recheck,
+    RestClient,
+    Standing,
+    StoredToken,
+    ask_whether_admitted,
+    is_named_by_email,
+    reseal,
+)
+from ..crypto import Secret, opaque
+from ..integration import (
+    SINGLE_INTEGRATION_ID,
+    Admission,
+    AnyIntegration,
+    base_url,
+    callback_origin,
+    refuse_unsafe_login,
+    setting_of_field,
+)
 from ..problems import BitbucketServerError, reference_of
-from ..transport.bulkhead import CALLBACK, WHOLE, Budget, Limits, Share, bulkhead_of
+from ..transport import CALLBACK, WHOLE, Budget, Limits, Share, bulkhead_of
 from .core_6 import OAuthAuth, ResponseT_co
 from .pending import LONGEST_PERSON, PendingLogin, PendingLogins
 from .session_cookies import host_of, is_shared
@@ -38,10 +50,10 @@ if TYPE_CHECKING:
 
     from social_core.storage import PartialMixin, UserMixin, UserProtocol
 
-    from ..account.profile import Profile
-    from ..crypto.ring import KeyRing
-    from ..integration.server_url import ServerURL
-    from ..oauth.oauth1 import AccessToken, PersonalClient
+    from ..account import Profile
+    from ..crypto import KeyRing
+    from ..integration import ServerURL
+    from ..oauth import AccessToken, PersonalClient
 
 IntegrationT = TypeVar("IntegrationT", bound=AnyIntegration)
 AnswerT = TypeVar("AnswerT")
@@ -71,7 +83,7 @@ _ANSWERS = frozenset(
 
 class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT]):
     """One way to log in with Bitbucket Server. What is different with each OAuth is left to the two in
-    :mod:`.backends`."""
+    :mod:`~social_bitbucket_server.backends`."""
 
     icon = "bitbucket.svg"
     ID_KEY = "id"
@@ -352,7 +364,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         budget = self._budget(integration, CALLBACK)
         try:
             # It imports urllib3, which takes 30 ms. Only a process that logs people in needs it.
-            from ..oauth.oauth1 import admit
+            from ..oauth import admit
 
             admit(integration, budget)
             begun, pending = self._take_out(token, integration, user)
@@ -434,8 +446,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
         *configuration* is a digest of the integration that the login began with, by default the present one.
         """
-        from ..account.membership import admit, findings  # a process needs them that logs people in
-        from ..account.profile import fetch_profile
+        from ..account import admit, fetch_profile, findings  # a process needs them that logs people in
 
         integration, connects = kwargs.pop("integration", None), kwargs.pop("connects", False)
         configuration = kwargs.pop("configuration", "")
@@ -565,7 +576,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     def _of_the_storage(self, name: str) -> Callable[..., Any] | None:
         """Return what the storage does besides social-core's interface: by itself, or for social_django's by
-        :mod:`.django.storage`."""
+        :mod:`~social_bitbucket_server.django.storage`."""
         storage = self.strategy.storage
         own = getattr(storage, name, None)
         if own is not None or not any(base.__module__ == _DJANGO for base in getattr(storage, "__mro__", ())):
@@ -675,7 +686,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         Raises ``token_missing``, ``token_unopenable``, ``integration_unknown``, ``setting_missing`` and
         ``key_ring_invalid``.
         """
-        from ..account.rest import RestClient  # few applications call Bitbucket after the login
+        from ..account import RestClient  # few applications call Bitbucket after the login
 
         integration = self._integration_of(identity)
         store = self._stored_token(identity, integration)
@@ -747,12 +758,12 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             raise BitbucketServerError(
                 "setting_missing", "Access tokens are kept sealed, and need a key ring.", parameter="KEY_RING"
             )
-        from ..crypto.ring import KeyRing  # with it comes cryptography, which few applications need here
+        from ..crypto import KeyRing  # with it comes cryptography, which few applications need here
 
         return KeyRing.parse(text)
 
     def request(self, *args: Any, **kwargs: Any) -> Never:  # noqa: ARG002  # core's signature
-        """Core's own way of asking follows redirects and listens to the environment; use :class:`~.client.Client`."""
+        """Core's own way of asking follows redirects and listens to the environment; use :class:`~.oauth.Client`."""
         self._unsupported("request")
 
     def _unsupported(self, feature: str) -> Never:

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 
 from social_core.exceptions import AuthConfigurationError
 
-from ..crypto.secret import Secret
+from ..crypto import Secret
 from ..problems import BitbucketServerError
 from .core_6 import nonces_of
 

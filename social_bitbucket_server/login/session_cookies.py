@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..integration.server_url import is_loopback
+from ..integration import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,14 +9,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Never
 from urllib.parse import parse_qsl, unquote_plus
 
-from ..crypto.secret import Secret, opaque
+from ..crypto import Secret, opaque
 from ..problems import PROBLEMS, BitbucketServerError
-from ..transport.interceptions import interception, is_intercepted, unavailability
+from ..transport import interception, is_intercepted, unavailability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..transport.transport import Answer
+    from ..transport import Answer
 
 DENIED = "denied"
 """What Bitbucket sends as verifier when the person pressed Deny."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import urlencode
 
-from ..crypto.secret import Secret
+from ..crypto import Secret
 from ..problems import BitbucketServerError
-from ..transport.transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, Route, send
-from ..transport.transport import admit as admit_step
+from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, Route, send
+from ..transport import admit as admit_step
 from . import server_clock as clock
 from .answers import DENIED, read_form
 from .signing import authorization
@@ -18,8 +18,8 @@ from .signing import authorization
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..integration.integration import AnyIntegration, Integration
-    from ..transport.bulkhead import Budget
+    from ..integration import AnyIntegration, Integration
+    from ..transport import Budget
 
 FORM = "application/x-www-form-urlencoded"
 """The content type of bodies that are part of the signature."""
@@ -85,7 +85,7 @@ class Client:
 
     *budget* is that of the step that the requests belong to. Without one, each request may wait for the integration's
     timeout. Where the server refuses a timestamp, the request is signed once more with the server's own time, which
-    :mod:`.clock` then remembers.
+    :mod:`.server_clock` then remembers.
     """
 
     def __init__(self, integration: Integration, budget: Budget | None = None) -> None:
@@ -263,7 +263,7 @@ def route_to(integration: AnyIntegration) -> Route:
 
 
 def admit(integration: AnyIntegration, budget: Budget) -> None:
-    """Let the step that *budget* belongs to ask the server of *integration*, see :func:`.transport.admit`."""
+    """Let the step that *budget* belongs to ask the server of *integration*, see :func:`~.transport.admit`."""
     admit_step(integration.server_url.origin, route_to(integration), budget)
 
 

@@ -9,23 +9,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
-from ..crypto.secret import Secret
+from ..crypto import Secret
 from ..problems import BitbucketServerError
-from ..transport.transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, send
+from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, send
 from .answers import read_grant, read_revocation
 from .oauth1 import FORM, JSON, NO_CHECK, AccessToken, route_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..integration.integration import OAuth2Integration
-    from ..transport.bulkhead import Budget
+    from ..integration import OAuth2Integration
+    from ..transport import Budget
 
 
 class OAuth2Client:
     """Speaks with the server of one *integration*. Keeps nothing between calls.
 
-    *budget* is as in :class:`.client.Client`.
+    *budget* is as in :class:`.Client`.
     """
 
     def __init__(self, integration: OAuth2Integration, budget: Budget | None = None) -> None:

@@ -12,12 +12,12 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from ..problems import BitbucketServerError
-from ..transport.forks import hold_while_forking
+from ..transport import hold_while_forking
 from .answers import oauth_problem
 
 if TYPE_CHECKING:
-    from ..integration.server_url import ServerURL
-    from ..transport.transport import Answer
+    from ..integration import ServerURL
+    from ..transport import Answer
 
 LARGEST_CORRECTION = 24 * 60 * 60
 """Seconds. A clock that is further off is a problem to be mended."""

@@ -13,12 +13,12 @@ import time
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from ..crypto.secret import Secret, opaque
+from ..crypto import Secret, opaque
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..crypto.rsa import PrivateKey
+    from ..crypto import PrivateKey
 
 _NONCE_BYTES = 16
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}

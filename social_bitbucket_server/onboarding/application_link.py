@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..crypto.secret import Secret
-from ..oauth.answers import LONGEST_REFUSAL, wants_captcha
-from ..oauth.oauth1 import JSON, NO_CHECK, route_to
+from ..crypto import Secret
+from ..oauth import JSON, LONGEST_REFUSAL, NO_CHECK, route_to, wants_captcha
 from ..problems import BitbucketServerError
-from ..transport.transport import DOCUMENT_LIMIT, Answer, Method, send
+from ..transport import DOCUMENT_LIMIT, Answer, Method, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..integration.integration import Integration
+    from ..integration import Integration
 
 _LINKS = "/rest/applinks/3.0/applicationlink"
 _LINK_ID = re.compile(r"[0-9A-Za-z-]{1,64}")

@@ -18,29 +18,52 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from ..crypto.secret import Secret
-from ..integration.integration import Integration, OAuth2Integration
-from ..integration.server_url import ServerURL
-from ..oauth.answers import oauth_problem, read_form, read_json, refuse_oauth_problem
-from ..oauth.base_strings import Cause, Explanation, explain
-from ..oauth.oauth1 import route_to
-from ..oauth.oauth2 import OAuth2Client
-from ..oauth.server_clock import server_time
-from ..oauth.signing import authorization, base_string
+from ..crypto import Secret
+from ..integration import Integration, OAuth2Integration, ServerURL
+from ..oauth import (
+    Cause,
+    Explanation,
+    OAuth2Client,
+    authorization,
+    base_string,
+    explain,
+    oauth_problem,
+    read_form,
+    read_json,
+    refuse_oauth_problem,
+    route_to,
+    server_time,
+)
 from ..problems import BitbucketServerError, Problem
-from ..transport import bulkhead
-from ..transport.bulkhead import Budget, Limits, bulkhead_of
-from ..transport.certificates import UNREADABLE
-from ..transport.interceptions import interception, is_bitbuckets_own, is_intercepted, unavailability
-from ..transport.reaching import connect, look_up
-from ..transport.tls_check import ShownCertificate, diagnose, served_chain, shown
-from ..transport.transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, Method, Route, send
-from ..transport.trust import ssl_context
+from ..transport import (
+    DOCUMENT_LIMIT,
+    TOKEN_LIMIT,
+    UNREADABLE,
+    Answer,
+    Budget,
+    Limits,
+    Method,
+    Route,
+    ShownCertificate,
+    bulkhead,
+    bulkhead_of,
+    connect,
+    diagnose,
+    interception,
+    is_bitbuckets_own,
+    is_intercepted,
+    look_up,
+    send,
+    served_chain,
+    shown,
+    ssl_context,
+    unavailability,
+)
 from .worksheet import Dialog, dialog_of
 
 if TYPE_CHECKING:
-    from ..integration.server_url import ConnectTo
-    from ..transport.addresses import Address, AddressPolicy
+    from ..integration import ConnectTo
+    from ..transport import Address, AddressPolicy
 
 _T = TypeVar("_T")
 

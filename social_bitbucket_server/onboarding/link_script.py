@@ -10,8 +10,8 @@ import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..crypto.rsa import PublicKey
-    from ..integration.server_url import ServerURL
+    from ..crypto import PublicKey
+    from ..integration import ServerURL
 
 _HEAD = """\
 #!/bin/sh

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..crypto.rsa import PublicKey
-    from ..integration.server_url import ServerURL
+    from ..crypto import PublicKey
+    from ..integration import ServerURL
 
 
 class Dialog(StrEnum):

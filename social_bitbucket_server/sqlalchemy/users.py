@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import inspect
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, Synonym
 
-from ..integration.unsafe_settings import UnsafeConfigurationError
+from ..integration import UnsafeConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

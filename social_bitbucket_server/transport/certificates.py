@@ -22,7 +22,7 @@ _LABELS = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 
 def read_certificates(given: str | bytes) -> list[x509.Certificate]:
     """Read the certificates in *given*: PEM with text around it, DER, PKCS#7, the base64 of any, and all of them in
-    what :func:`.pasted.unwrapped` takes apart.
+    what :func:`~.crypto.pasted.unwrapped` takes apart.
 
     Raises ``ca_certificate_invalid`` with a reason that names what was given instead.
     """

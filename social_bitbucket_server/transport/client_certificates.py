@@ -24,8 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from ..crypto import pasted
-from ..crypto.secret import Secret, opaque
+from ..crypto import Secret, opaque, pasted
 from ..problems import BitbucketServerError
 from .certificates import pem_of, read_certificates
 
@@ -55,7 +54,7 @@ def read_client_certificate(certificate: str, key: str) -> ClientCertificate:
     """Read a client certificate and its private key as people paste them, or as one file holds both.
 
     Both may be PEM or the base64 of DER, the certificates PKCS#7, too, and either wrapped as
-    :func:`.pasted.unwrapped` takes it apart. The certificate of the key comes first in what is returned. Raises
+    :func:`~.crypto.pasted.unwrapped` takes it apart. The certificate of the key comes first in what is returned. Raises
     ``client_certificate_invalid``, ``client_key_invalid``, ``client_key_encrypted``, and ``client_key_mismatch`` where
     the key is not the certificate's. No traceback holds the key.
     """

@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from ..crypto.secret import Secret
+from ..crypto import Secret
 from ..problems import BitbucketServerError
 from . import reaching
 from .bulkhead import Budget

@@ -9,8 +9,7 @@ from functools import lru_cache
 
 import certifi
 
-from ..crypto.pasted import LONGEST, path_to_show
-from ..crypto.secret import Secret
+from ..crypto import LONGEST, Secret, path_to_show
 from ..problems import BitbucketServerError
 from .certificates import pem_of, read_certificates
 from .client_certificates import load_client_certificate

@@ -8,7 +8,7 @@ import pytest
 
 from bench.load import bitbucket
 from bench.load.place import SERVERS, Place
-from social_bitbucket_server.crypto.rsa import PrivateKey
+from social_bitbucket_server.crypto import PrivateKey
 from tests.postgresql import PostgreSQL, programs
 
 

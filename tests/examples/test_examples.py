@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from social_bitbucket_server.crypto.ring import KeyRing
+from social_bitbucket_server.crypto import KeyRing
 
 pytestmark = pytest.mark.program
 

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from demo_app import database, integrations
 from demo_app.models import AuditEntry, IntegrationRecord
-from social_bitbucket_server.crypto.rsa import PrivateKey
+from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import PLATFORM, Page, Visitor
 from tests.flow.demo import Demo, on_every_database

@@ -5,10 +5,9 @@ import logging
 import pytest
 from social_core.exceptions import SocialAuthBaseException
 
-from social_bitbucket_server.crypto.ring import KeyRing
-from social_bitbucket_server.flask import extension as bitbucket
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.crypto import KeyRing
+from social_bitbucket_server.integration import Integration, ServerURL
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME

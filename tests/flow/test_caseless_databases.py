@@ -5,8 +5,7 @@ import dataclasses
 import pytest
 from sqlalchemy import String, func, select
 
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.integration import Integration, ServerURL
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sqlalchemy import storage as sqlalchemy_storage
 from tests.flow import test_many_integrations

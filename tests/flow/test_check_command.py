@@ -11,7 +11,7 @@ import pytest
 from social_bitbucket_server.__main__ import main
 from social_bitbucket_server.cli import report
 from social_bitbucket_server.cli.report import FIRST_STATUS
-from social_bitbucket_server.onboarding.checkup import Stage
+from social_bitbucket_server.onboarding import Stage
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.transport import reaching
 

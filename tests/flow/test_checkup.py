@@ -15,17 +15,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from urllib3 import HTTPHeaderDict
 
 from social_bitbucket_server.crypto import rsa as keys
-from social_bitbucket_server.integration.integration import Integration, OAuth2Integration
-from social_bitbucket_server.integration.server_url import BaseURLRules, ConnectTo, ServerURL
-from social_bitbucket_server.oauth.base_strings import Cause
-from social_bitbucket_server.oauth.oauth1 import Client
-from social_bitbucket_server.onboarding import checkup
-from social_bitbucket_server.onboarding.checkup import Outcome, Stage, check_up
+from social_bitbucket_server.integration import BaseURLRules, ConnectTo, Integration, OAuth2Integration, ServerURL
+from social_bitbucket_server.oauth import Cause, Client
+from social_bitbucket_server.onboarding import Outcome, Stage, check_up, checkup
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.transport import reaching
-from social_bitbucket_server.transport.addresses import PUBLIC_ONLY
-from social_bitbucket_server.transport.transport import Answer
+from social_bitbucket_server.transport import PUBLIC_ONLY, Answer, reaching
 from tests.scripted_server import Reply
 
 CALLBACK = "https://app.example/complete/bitbucket-server/acme/"

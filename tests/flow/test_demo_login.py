@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from demo_app import database
 from demo_app.models import AuditEntry, KeyPair, SocialStorage, User
-from social_bitbucket_server.crypto.rsa import PrivateKey
+from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import PLATFORM, Visitor
 from tests.flow.demo import Demo, connect, log_in, on_every_database

@@ -9,7 +9,7 @@ import pytest
 
 from demo_app import clock, database, sessions
 from demo_app.models import ApplicationLink, AuditEntry, KeyPair
-from social_bitbucket_server.crypto.rsa import PrivateKey
+from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Link, Sandbox
 from tests.demo_visitor import PLATFORM, Page, Visitor
 from tests.flow.demo import Demo, log_in, on_every_database

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from demo_app import clock, database
 from demo_app.models import AuditEntry, ClientCredentials, IntegrationRecord, KeyPair, LoginSession, SocialStorage, User
-from social_bitbucket_server.login.pending import LIFETIME
+from social_bitbucket_server.login import LIFETIME
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.external_applications import ExternalApplication
 from tests.demo_visitor import PLATFORM, Page, Visitor

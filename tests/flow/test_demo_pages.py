@@ -20,8 +20,8 @@ from social_core.exceptions import AuthConfigurationError, AuthProviderError
 from demo_app import clock, create_app, database, integrations, start
 from demo_app.identities import Identity
 from demo_app.models import IntegrationRecord, Organization, User
-from social_bitbucket_server.crypto.rsa import PrivateKey, PublicKey
-from social_bitbucket_server.flask import extension as bitbucket
+from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.crypto import PrivateKey, PublicKey
 from social_bitbucket_server.transport import reaching
 from tests.client_certificates import issue
 from tests.demo_visitor import PASSWORD, PLATFORM, InProcess, Page, Visitor

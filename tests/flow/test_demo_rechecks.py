@@ -11,7 +11,7 @@ import pytest
 from demo_app import database, integrations
 from demo_app.models import AuditEntry, SocialStorage, User
 from social_bitbucket_server.account.rest import LONGEST_WAIT
-from social_bitbucket_server.crypto.ring import KeyRing
+from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.grants import ACCESS_TOKEN_LIFETIME
 from tests.demo_visitor import Visitor

@@ -12,9 +12,8 @@ from sqlalchemy import create_engine, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
 from social_bitbucket_server.any_framework import Logins, Visit
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.sqlalchemy.storage import make_storage
+from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.sqlalchemy import make_storage
 
 ORIGIN = "https://app.example"
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"

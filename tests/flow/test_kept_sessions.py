@@ -12,8 +12,7 @@ from cachelib import FileSystemCache
 from flask.sessions import SecureCookieSession, SessionInterface
 
 from social_bitbucket_server.any_framework import Logins, Visit, form_token
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.integration import Integration, ServerURL
 from tests.flow.test_many_integrations import ORIGIN, Browser, Host
 
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"

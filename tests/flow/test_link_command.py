@@ -10,12 +10,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from social_bitbucket_server.__main__ import main
-from social_bitbucket_server.account.profile import fetch_profile
+from social_bitbucket_server.account import fetch_profile
 from social_bitbucket_server.cli.given import integration_of
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.oauth.oauth1 import Client, route_to
-from social_bitbucket_server.onboarding.application_link import ApplicationLinks, basic, bearer
+from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.oauth import Client, route_to
+from social_bitbucket_server.onboarding import ApplicationLinks, basic, bearer
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import reaching, transport
 from tests.scripted_server import Reply

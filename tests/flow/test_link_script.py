@@ -13,11 +13,10 @@ import pytest
 import trustme
 
 from social_bitbucket_server.__main__ import main
-from social_bitbucket_server.account.profile import fetch_profile
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.oauth.oauth1 import Client
-from social_bitbucket_server.onboarding.link_script import link_script
+from social_bitbucket_server.account import fetch_profile
+from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.oauth import Client
+from social_bitbucket_server.onboarding import link_script
 from social_bitbucket_server.sandbox.state.links import Consumer
 from tests.scripted_server import Reply, ScriptedServer
 

@@ -13,15 +13,13 @@ from social_core.exceptions import SocialAuthBaseException
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
-from social_bitbucket_server.flask import extension as bitbucket
-from social_bitbucket_server.flask.extension import BitbucketServer
-from social_bitbucket_server.integration.integration import Credentials, Integration
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.integration.unsafe_settings import UnsafeConfigurationError
+from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.flask import BitbucketServer
+from social_bitbucket_server.integration import Credentials, Integration, ServerURL, UnsafeConfigurationError
 from social_bitbucket_server.login import pending
-from social_bitbucket_server.oauth.oauth1 import Client
+from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.sqlalchemy.storage import make_storage
+from social_bitbucket_server.sqlalchemy import make_storage
 
 ORIGIN = "https://app.example"
 

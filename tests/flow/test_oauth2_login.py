@@ -16,13 +16,10 @@ import pytest
 from social_core.exceptions import AuthCanceled
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 
+from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.account import profile
-from social_bitbucket_server.crypto.ring import KeyRing
-from social_bitbucket_server.crypto.secret import Secret
-from social_bitbucket_server.flask import extension as bitbucket
-from social_bitbucket_server.integration.integration import Integration, OAuth2Integration
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.integration.unsafe_settings import UnsafeConfigurationError
+from social_bitbucket_server.crypto import KeyRing, Secret
+from social_bitbucket_server.integration import Integration, OAuth2Integration, ServerURL, UnsafeConfigurationError
 from social_bitbucket_server.login import backend as login_backend
 from social_bitbucket_server.login import pending
 from social_bitbucket_server.oauth import oauth2 as oauth2_client

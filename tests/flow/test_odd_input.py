@@ -16,10 +16,9 @@ from werkzeug.routing import Rule
 
 from demo_app import create_app, database, identities, integrations, people, rate_limits, setup_links
 from demo_app.models import User
-from social_bitbucket_server.crypto.rsa import PrivateKey
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.transport import reaching
-from social_bitbucket_server.transport.addresses import Address
+from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.integration import ServerURL
+from social_bitbucket_server.transport import Address, reaching
 from tests.demo_visitor import PASSWORD, PLATFORM
 from tests.flow.demo import on_every_database
 from tests.routes import PLACE, address_of

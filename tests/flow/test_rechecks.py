@@ -9,15 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from social_bitbucket_server.account import tokens
-from social_bitbucket_server.account.recheck import Standing
-from social_bitbucket_server.account.tokens import IdentityToken
-from social_bitbucket_server.crypto.ring import KeyRing
-from social_bitbucket_server.crypto.secret import Secret
-from social_bitbucket_server.flask import extension as bitbucket
-from social_bitbucket_server.integration.admission import Admission
-from social_bitbucket_server.integration.integration import Integration, OAuth2Integration
-from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.account import IdentityToken, Standing, tokens
+from social_bitbucket_server.crypto import KeyRing, Secret
+from social_bitbucket_server.integration import Admission, Integration, OAuth2Integration, ServerURL
 from social_bitbucket_server.sandbox import Project, Sandbox
 from social_bitbucket_server.sandbox.state import grants
 from social_bitbucket_server.sandbox.state.tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME

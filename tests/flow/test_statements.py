@@ -8,7 +8,7 @@ import pytest
 
 from bench.load import organizations
 from demo_app import clock
-from social_bitbucket_server.oauth.oauth1 import Client
+from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import Page
 from tests.flow.demo import Demo, log_in, on_every_database

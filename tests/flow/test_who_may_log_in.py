@@ -4,11 +4,14 @@ import dataclasses
 
 import pytest
 
-from social_bitbucket_server.crypto.secret import Secret
-from social_bitbucket_server.integration.admission import Admission
-from social_bitbucket_server.integration.integration import Integration, OAuth2Integration
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.integration.unsafe_settings import UnsafeConfigurationError
+from social_bitbucket_server.crypto import Secret
+from social_bitbucket_server.integration import (
+    Admission,
+    Integration,
+    OAuth2Integration,
+    ServerURL,
+    UnsafeConfigurationError,
+)
 from social_bitbucket_server.sandbox import Project, Sandbox
 from tests.flow.test_many_integrations import ORIGIN, Browser, Host
 from tests.flow.test_oauth2_login import callback

@@ -14,8 +14,7 @@ from cryptography import x509
 
 from social_bitbucket_server.__main__ import main
 from social_bitbucket_server.cli.report import FIRST_STATUS
-from social_bitbucket_server.onboarding import checkup
-from social_bitbucket_server.onboarding.checkup import Stage
+from social_bitbucket_server.onboarding import Stage, checkup
 from social_bitbucket_server.problems import Who
 from social_bitbucket_server.sandbox.state.faults import Faults
 from tests import wrong_bitbuckets

@@ -20,11 +20,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_sessio
 from werkzeug.test import Client
 
 from social_bitbucket_server.any_framework import Logins, Visit, check_form_token, form_token
-from social_bitbucket_server.integration.unsafe_settings import UnsafeConfigurationError
-from social_bitbucket_server.login.error_page import error_page
+from social_bitbucket_server.integration import UnsafeConfigurationError
+from social_bitbucket_server.login import error_page
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.sqlalchemy.storage import make_storage
+from social_bitbucket_server.sqlalchemy import make_storage
 
 PAGE = Path(__file__).parents[2] / "docs/any-framework.md"
 ORIGIN = "https://app.example"

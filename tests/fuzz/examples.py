@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
 from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError
-from social_bitbucket_server.transport.transport import Answer
+from social_bitbucket_server.transport import Answer
 
 fuzzed = settings(
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "100")),

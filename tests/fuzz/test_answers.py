@@ -11,15 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
-from social_bitbucket_server.account.profile import fetch_profile
-from social_bitbucket_server.account.rest import RestClient
-from social_bitbucket_server.account.tokens import StoredToken
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.account import RestClient, StoredToken, fetch_profile
+from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.oauth import AccessToken, Client
 from social_bitbucket_server.oauth import answers as reading
 from social_bitbucket_server.oauth import server_clock as clock
-from social_bitbucket_server.oauth.oauth1 import AccessToken, Client
-from social_bitbucket_server.transport.transport import Answer
+from social_bitbucket_server.transport import Answer
 from tests.fuzz.examples import JSON, NOISE, STATUSES, answers, fuzzed, mutated, ours
 
 TOKEN = AccessToken("A", "H", None, None)

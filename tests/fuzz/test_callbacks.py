@@ -11,11 +11,9 @@ from social_core.strategy import BaseStrategy
 from werkzeug.datastructures import MultiDict
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from social_bitbucket_server.crypto.secret import Secret
-from social_bitbucket_server.integration.integration import Integration, OAuth2Integration
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.login import pending
-from social_bitbucket_server.login.pending import PendingLogin
+from social_bitbucket_server.crypto import Secret
+from social_bitbucket_server.integration import Integration, OAuth2Integration, ServerURL
+from social_bitbucket_server.login import PendingLogin, pending
 from social_bitbucket_server.problems import PROBLEMS, http_status
 from tests.fuzz.examples import JSON, NOISE, fuzzed, mutated
 

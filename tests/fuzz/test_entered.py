@@ -14,11 +14,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
-from social_bitbucket_server.crypto.ring import KeyRing
-from social_bitbucket_server.crypto.rsa import PrivateKey, PublicKey
-from social_bitbucket_server.integration.server_url import ORGANIZATION_RULES, BaseURLRules, ConnectTo, ServerURL
-from social_bitbucket_server.transport.ca_certificates import read_ca_certificates
-from social_bitbucket_server.transport.client_certificates import read_client_certificate
+from social_bitbucket_server.crypto import KeyRing, PrivateKey, PublicKey
+from social_bitbucket_server.integration import ORGANIZATION_RULES, BaseURLRules, ConnectTo, ServerURL
+from social_bitbucket_server.transport import read_ca_certificates, read_client_certificate
 from tests.client_certificates import issue
 from tests.fuzz.examples import NOISE, fuzzed, mutated, ours
 

@@ -20,8 +20,7 @@ from demo_app import create_app, people, rate_limits
 from social_bitbucket_server.sandbox.app import create_app as create_sandbox
 from social_bitbucket_server.sandbox.state.state import State
 from social_bitbucket_server.sandbox.state.users import SANDBOX_USERS, Users
-from social_bitbucket_server.transport import reaching
-from social_bitbucket_server.transport.addresses import Address
+from social_bitbucket_server.transport import Address, reaching
 from tests.demo_visitor import SESSION, InProcess
 from tests.demo_visitor import Visitor as DemoVisitor
 from tests.fuzz.requests import BODY_TYPES, Visitor

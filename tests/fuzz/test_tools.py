@@ -8,14 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.oauth.base_strings import explain
-from social_bitbucket_server.onboarding import application_link, checkup
-from social_bitbucket_server.onboarding.application_link import ApplicationLinks, Existing, basic
+from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.oauth import explain
+from social_bitbucket_server.onboarding import ApplicationLinks, application_link, basic, checkup
+from social_bitbucket_server.onboarding.application_link import Existing
 from social_bitbucket_server.problems import PROBLEMS
-from social_bitbucket_server.transport import bulkhead
-from social_bitbucket_server.transport.transport import Answer
+from social_bitbucket_server.transport import Answer, bulkhead
 
 from .examples import JSON, LATIN, NOISE, answers, fuzzed, mutated, ours
 

@@ -7,8 +7,8 @@ import importlib
 from abc import ABC, abstractmethod
 from typing import Any
 
-from social_bitbucket_server.crypto.rsa import new_consumer_key
-from social_bitbucket_server.integration.admission import Admission
+from social_bitbucket_server.crypto import new_consumer_key
+from social_bitbucket_server.integration import Admission
 from tests.demo_visitor import PLATFORM
 from tests.security.world import Place, World
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import trustme
 
-from social_bitbucket_server.crypto.rsa import PrivateKey
+from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.transport import reaching
 from tests.postgresql import programs
 from tests.raw_server import Behaviour, RawServer

@@ -30,12 +30,10 @@ from demo_app.models import (
     User,
 )
 from social_bitbucket_server.backends import BitbucketServerOAuth1
-from social_bitbucket_server.flask.extension import FlaskStrategy
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.integration.unsafe_settings import UnsafeConfigurationError
+from social_bitbucket_server.flask import FlaskStrategy
+from social_bitbucket_server.integration import Integration, ServerURL, UnsafeConfigurationError
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport.addresses import AddressPolicy
+from social_bitbucket_server.transport import AddressPolicy
 from tests.demo_visitor import PLATFORM
 from tests.security.world import ORIGIN, PASSWORD, FakeBitbucket, Ingredients, Place, Serving, World
 

@@ -27,7 +27,7 @@ from social_django.models import Nonce, UserSocialAuth
 from social_django.utils import Storage
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1
-from social_bitbucket_server.crypto.ring import KeyRing
+from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.django import errors, integrations, key_rotation, middleware, sealed_keys, views
 from social_bitbucket_server.django.checks import check_settings
 from social_bitbucket_server.django.models import ApplicationLink, Event, Happening, Integration, KeyPair

@@ -12,8 +12,8 @@ from social_core.exceptions import SocialAuthBaseException
 from social_core.strategy import BaseStrategy
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1
-from social_bitbucket_server.crypto.ring import KeyRing
-from social_bitbucket_server.flask.extension import BitbucketServer, FlaskStrategy, show_error
+from social_bitbucket_server.crypto import KeyRing
+from social_bitbucket_server.flask import BitbucketServer, FlaskStrategy, show_error
 from tests.security.failures import failure
 from tests.security.storage_world import ACCOUNT, LOGIN_PAGE, Integrations, StorageWorld, make_people, settings
 from tests.security.world import Ingredients, Place, Serving

@@ -15,8 +15,8 @@ from social_core.strategy import BaseStrategy
 
 from social_bitbucket_server.any_framework import Logins, PlainStrategy, Visit, check_form_token, form_token
 from social_bitbucket_server.backends import BitbucketServerOAuth1
-from social_bitbucket_server.crypto.ring import KeyRing
-from social_bitbucket_server.login.error_page import error_page
+from social_bitbucket_server.crypto import KeyRing
+from social_bitbucket_server.login import error_page
 from tests.security.failures import failure
 from tests.security.storage_world import (
     ACCOUNT,

@@ -18,15 +18,18 @@ from sqlalchemy import create_engine, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 from sqlalchemy.pool import StaticPool
 
-from social_bitbucket_server.crypto.ring import KeyRing
-from social_bitbucket_server.crypto.rsa import PrivateKey, new_consumer_key
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.integration.server_url import ORGANIZATION_RULES, BaseURLRules, ConnectTo, ServerURL
-from social_bitbucket_server.integration.unsafe_settings import UnsafeConfigurationError
+from social_bitbucket_server.crypto import KeyRing, PrivateKey, new_consumer_key
+from social_bitbucket_server.integration import (
+    ORGANIZATION_RULES,
+    BaseURLRules,
+    ConnectTo,
+    Integration,
+    ServerURL,
+    UnsafeConfigurationError,
+)
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.sqlalchemy.storage import make_storage
-from social_bitbucket_server.transport.addresses import AddressPolicy
-from social_bitbucket_server.transport.ca_certificates import read_ca_certificates
+from social_bitbucket_server.sqlalchemy import make_storage
+from social_bitbucket_server.transport import AddressPolicy, read_ca_certificates
 from tests.prepared import hurry
 from tests.security.world import ORIGIN, FakeBitbucket, Ingredients, Place, World
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from demo_app import database
 from demo_app.models import SocialStorage, User
-from social_bitbucket_server.transport.transport import DOCUMENT_LIMIT
+from social_bitbucket_server.transport import DOCUMENT_LIMIT
 from tests.scripted_server import Reply
 from tests.security.rows import row
 from tests.security.world import (

@@ -30,13 +30,13 @@ from urllib3 import HTTPHeaderDict
 
 from demo_app import create_app, database, integrations, key_rotation, moves, people, upgrade
 from demo_app.models import KeyPair, LoginSession, Organization, SocialStorage, User
-from social_bitbucket_server.account.profile import Profile
-from social_bitbucket_server.crypto.rsa import PrivateKey
-from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.account import Profile
+from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.integration import ServerURL
 from social_bitbucket_server.oauth import oauth1 as client
 from social_bitbucket_server.oauth import oauth2 as oauth2_client
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport.transport import Answer
+from social_bitbucket_server.transport import Answer
 from tests.scripted_server import Received, Reply
 from tests.security.world import ACCESS_TOKEN, ORIGIN, PASSWORD, PORT, REQUEST_TOKEN, Canaries, FakeBitbucket, person
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from social_bitbucket_server.onboarding.checkup import check_up
+from social_bitbucket_server.onboarding import check_up
 from tests.demo_visitor import PLATFORM
 from tests.scripted_server import Reply
 from tests.security.rows import row

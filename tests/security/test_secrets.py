@@ -33,17 +33,13 @@ import social_bitbucket_server
 from demo_app import database
 from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import SocialStorage
-from social_bitbucket_server.account import profile
-from social_bitbucket_server.account.tokens import StoredToken
+from social_bitbucket_server.account import StoredToken, profile
 from social_bitbucket_server.backends import BitbucketServerOAuth1
-from social_bitbucket_server.crypto.ring import KeyRing
-from social_bitbucket_server.crypto.rsa import DEFAULT_BITS, PrivateKey, PublicKey, new_consumer_key
-from social_bitbucket_server.crypto.secret import opaque
+from social_bitbucket_server.crypto import DEFAULT_BITS, KeyRing, PrivateKey, PublicKey, new_consumer_key, opaque
 from social_bitbucket_server.login import backend as login_backend
 from social_bitbucket_server.login.pending import PendingLogins
+from social_bitbucket_server.oauth import Client, signing
 from social_bitbucket_server.oauth import oauth1 as client_module
-from social_bitbucket_server.oauth import signing
-from social_bitbucket_server.oauth.oauth1 import Client
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import transport
 from tests.scripted_server import Received, Reply

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from social_bitbucket_server.integration.admission import MOST_CONDITIONS, Admission
-from social_bitbucket_server.login.backend import LoginBackend
-from social_bitbucket_server.onboarding import checkup
-from social_bitbucket_server.onboarding.checkup import Outcome, check_up
-from social_bitbucket_server.transport import bulkhead, transport
-from social_bitbucket_server.transport.bulkhead import MOST_REQUESTS, Limits
+from social_bitbucket_server.integration import Admission
+from social_bitbucket_server.integration.admission import MOST_CONDITIONS
+from social_bitbucket_server.login import LoginBackend
+from social_bitbucket_server.onboarding import Outcome, check_up, checkup
+from social_bitbucket_server.transport import Limits, bulkhead, transport
+from social_bitbucket_server.transport.bulkhead import MOST_REQUESTS
 from tests.scripted_server import Received, Reply
 from tests.security.rows import row
 from tests.security.world import (

@@ -22,9 +22,8 @@ from sqlalchemy import select
 from demo_app import create_app, database
 from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import IntegrationRecord
-from social_bitbucket_server.crypto.rsa import PrivateKey
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.integration.unsafe_settings import UnsafeConfigurationError
+from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.integration import ServerURL, UnsafeConfigurationError
 from social_bitbucket_server.transport import bulkhead, reaching, transport
 from tests.demo_visitor import PLATFORM
 from tests.raw_server import RawServer, answer, answering

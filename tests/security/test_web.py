@@ -25,9 +25,9 @@ from sqlalchemy.exc import DBAPIError
 from demo_app import create_app, database, integrations
 from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import AuditEntry
-from social_bitbucket_server.flask.extension import BitbucketServer
-from social_bitbucket_server.integration.unsafe_settings import UnsafeConfigurationError
-from social_bitbucket_server.login.pending import LONGEST_NEXT
+from social_bitbucket_server.flask import BitbucketServer
+from social_bitbucket_server.integration import UnsafeConfigurationError
+from social_bitbucket_server.login import LONGEST_NEXT
 from social_bitbucket_server.transport import transport
 from tests.fuzz.examples import JSON, NOISE
 from tests.routes import address_of

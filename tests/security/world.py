@@ -33,8 +33,8 @@ from waitress.wasyncore import close_all
 from werkzeug.test import create_environ, run_wsgi_app
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1
-from social_bitbucket_server.crypto.rsa import PrivateKey
-from social_bitbucket_server.integration.integration import Integration
+from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.problems import PROBLEMS
 from social_bitbucket_server.transport import transport
 from tests.scripted_server import Received, Reply, ScriptedServer, handler_for

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from social_bitbucket_server.transport import addresses
-from social_bitbucket_server.transport.addresses import PUBLIC_ONLY, AddressClass, AddressPolicy, classify
+from social_bitbucket_server.transport import PUBLIC_ONLY, AddressPolicy, addresses
+from social_bitbucket_server.transport.addresses import AddressClass, classify
 from tests.security.rows import row
 
 NEVER = [

@@ -1,6 +1,7 @@
 import pytest
 
-from social_bitbucket_server.integration.admission import MOST_CONDITIONS, Admission, Kind
+from social_bitbucket_server.integration import Admission, Kind
+from social_bitbucket_server.integration.admission import MOST_CONDITIONS
 from social_bitbucket_server.problems import BitbucketServerError
 
 

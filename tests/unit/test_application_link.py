@@ -5,10 +5,9 @@ import json
 import pytest
 from urllib3 import HTTPHeaderDict
 
-from social_bitbucket_server.onboarding import application_link
-from social_bitbucket_server.onboarding.application_link import ApplicationLinks, basic
+from social_bitbucket_server.onboarding import ApplicationLinks, application_link, basic
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport.transport import Answer
+from social_bitbucket_server.transport import Answer
 
 LINK = {"id": "0a1b-2c", "name": "App", "rpcUrl": "https://app.example/", "displayUrl": "https://elsewhere.example"}
 

@@ -11,9 +11,8 @@ from social_core.exceptions import AuthConfigurationError, AuthInputError
 from social_core.strategy import BaseStrategy
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from social_bitbucket_server.integration.from_settings import configured_backend
-from social_bitbucket_server.login.error_page import error_page
-from social_bitbucket_server.login.pending import PendingLogin
+from social_bitbucket_server.integration import configured_backend
+from social_bitbucket_server.login import PendingLogin, error_page
 
 PATH = "social_bitbucket_server.backends.BitbucketServerOAuth1"
 

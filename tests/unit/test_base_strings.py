@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from social_bitbucket_server.oauth.base_strings import BaseString, Cause, explain
+from social_bitbucket_server.oauth import Cause, explain
+from social_bitbucket_server.oauth.base_strings import BaseString
 
 OURS = (
     "POST&https%3A%2F%2Fbitbucket.example.com%2Fbitbucket%2Fplugins%2Fservlet%2Foauth%2Frequest-token&"

@@ -4,18 +4,8 @@ from dataclasses import replace
 import pytest
 
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import bulkhead
-from social_bitbucket_server.transport.bulkhead import (
-    BEGIN,
-    CALLBACK,
-    MOST_REQUESTS,
-    WHOLE,
-    Budget,
-    Bulkhead,
-    Limits,
-    Share,
-    bulkhead_of,
-)
+from social_bitbucket_server.transport import BEGIN, CALLBACK, WHOLE, Budget, Limits, Share, bulkhead, bulkhead_of
+from social_bitbucket_server.transport.bulkhead import MOST_REQUESTS, Bulkhead
 
 LIMITS = Limits(login_seconds=30, patience=1.8, slow_steps=4)
 

@@ -12,9 +12,9 @@ from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_flask.routes import social_auth
 
 from social_bitbucket_server.crypto import rsa as keys
-from social_bitbucket_server.flask.extension import BitbucketServer, configure
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.integration.unsafe_settings import (
+from social_bitbucket_server.flask import BitbucketServer, configure
+from social_bitbucket_server.integration import (
+    ServerURL,
     UnsafeConfigurationError,
     refuse_unsafe_settings,
     unsafe_settings,

@@ -1,10 +1,9 @@
 import pytest
 from urllib3 import HTTPHeaderDict
 
-from social_bitbucket_server.oauth.answers import read_json
-from social_bitbucket_server.oauth.oauth1 import AccessToken, Client
+from social_bitbucket_server.oauth import AccessToken, Client, read_json
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport.transport import Answer
+from social_bitbucket_server.transport import Answer
 from tests.scripted_server import Reply
 from tests.security.rows import row
 

@@ -14,15 +14,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519
 from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 
-from social_bitbucket_server.crypto.secret import Secret
-from social_bitbucket_server.integration.from_settings import integration_from_fields, single_oauth2_integration
+from social_bitbucket_server.crypto import Secret
+from social_bitbucket_server.integration import integration_from_fields, single_oauth2_integration
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport.client_certificates import (
-    LARGEST_PASTE,
-    load_client_certificate,
-    read_client_certificate,
-)
-from social_bitbucket_server.transport.trust import ssl_context
+from social_bitbucket_server.transport import read_client_certificate, ssl_context
+from social_bitbucket_server.transport.client_certificates import LARGEST_PASTE, load_client_certificate
 from tests.client_certificates import issue
 
 

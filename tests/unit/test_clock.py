@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.integration import ServerURL
+from social_bitbucket_server.oauth import AccessToken, Client
 from social_bitbucket_server.oauth import server_clock as clock
-from social_bitbucket_server.oauth.oauth1 import AccessToken, Client
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Sandbox
 from tests.scripted_server import Reply

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 
 from social_bitbucket_server import __main__ as command_line
 from social_bitbucket_server.cli.given import add_integration_options, integration_of
-from social_bitbucket_server.crypto.rsa import PrivateKey, PublicKey
+from social_bitbucket_server.crypto import PrivateKey, PublicKey
 from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError
 
 WORKSHEET = (

@@ -12,9 +12,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from social_bitbucket_server.crypto.rsa import PrivateKey
-from social_bitbucket_server.integration.admission import Admission
-from social_bitbucket_server.integration.from_settings import (
+from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.integration import (
+    Admission,
+    ConnectTo,
+    Credentials,
+    Integration,
+    OAuth2Integration,
+    ServerURL,
     callback_origin,
     find_integration,
     find_oauth2_integration,
@@ -23,10 +28,8 @@ from social_bitbucket_server.integration.from_settings import (
     single_integration,
     single_oauth2_integration,
 )
-from social_bitbucket_server.integration.integration import Credentials, Integration, OAuth2Integration
-from social_bitbucket_server.integration.server_url import ConnectTo, ServerURL
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport.trust import ssl_context
+from social_bitbucket_server.transport import ssl_context
 
 
 @pytest.fixture

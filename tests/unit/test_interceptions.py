@@ -1,9 +1,7 @@
 import pytest
 from urllib3 import HTTPHeaderDict
 
-from social_bitbucket_server.transport import interceptions
-from social_bitbucket_server.transport.interceptions import interception
-from social_bitbucket_server.transport.transport import Answer
+from social_bitbucket_server.transport import Answer, interception, interceptions
 
 
 def answer(page):

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from social_bitbucket_server.crypto.ring import KeyRing
+from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.problems import BitbucketServerError
 
 PLAINTEXT = b"-----BEGIN PRIVATE KEY-----\nnot really one\n-----END PRIVATE KEY-----\n"

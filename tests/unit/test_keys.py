@@ -22,8 +22,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from social_bitbucket_server.crypto import BITS, PrivateKey, PublicKey, new_consumer_key, refuse_forbidden_sha1
 from social_bitbucket_server.crypto import rsa as keys
-from social_bitbucket_server.crypto.rsa import BITS, PrivateKey, PublicKey, new_consumer_key, refuse_forbidden_sha1
 from social_bitbucket_server.problems import BitbucketServerError
 
 pytestmark = pytest.mark.as_shipped  # the keys here are made once for all tests of the module

@@ -3,10 +3,10 @@ import json
 
 import pytest
 
-from social_bitbucket_server.account.membership import admit, findings
-from social_bitbucket_server.account.profile import Finding, Profile
-from social_bitbucket_server.integration.admission import Admission, Kind
-from social_bitbucket_server.oauth.oauth1 import AccessToken, Client
+from social_bitbucket_server.account import Profile, admit, findings
+from social_bitbucket_server.account.profile import Finding
+from social_bitbucket_server.integration import Admission, Kind
+from social_bitbucket_server.oauth import AccessToken, Client
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.scripted_server import Reply
 

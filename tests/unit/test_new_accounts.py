@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from social_bitbucket_server.account.new_accounts import fitting, is_named_by_email, needs_email, refused_column
+from social_bitbucket_server.account import is_named_by_email
+from social_bitbucket_server.account.new_accounts import fitting, needs_email, refused_column
 
 
 def error(text="", *, orig=None, cause=None, column=None):

@@ -3,13 +3,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from social_bitbucket_server.account.profile import fetch_profile
+from social_bitbucket_server.account import fetch_profile
 from social_bitbucket_server.account.rest import LIMIT
-from social_bitbucket_server.crypto.secret import Secret
-from social_bitbucket_server.integration.integration import OAuth2Integration
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.oauth.oauth1 import AccessToken
-from social_bitbucket_server.oauth.oauth2 import OAuth2Client
+from social_bitbucket_server.crypto import Secret
+from social_bitbucket_server.integration import OAuth2Integration, ServerURL
+from social_bitbucket_server.oauth import AccessToken, OAuth2Client
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.scripted_server import Reply
 

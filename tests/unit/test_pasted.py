@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from social_bitbucket_server.crypto import PrivateKey, PublicKey
 from social_bitbucket_server.crypto.pasted import unwrapped
-from social_bitbucket_server.crypto.rsa import PrivateKey, PublicKey
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport.certificates import read_certificates
 from tests.prepared import KeyPool

@@ -2,8 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from social_bitbucket_server.login import pending
-from social_bitbucket_server.login.pending import LIFETIME, PendingLogins
+from social_bitbucket_server.login import LIFETIME, pending
+from social_bitbucket_server.login.pending import PendingLogins
 from social_bitbucket_server.problems import BitbucketServerError
 
 NOW = 1_700_000_400  # ten minutes begin here

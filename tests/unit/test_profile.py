@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from social_bitbucket_server.account.profile import Profile, fetch_profile
-from social_bitbucket_server.oauth.oauth1 import AccessToken, Client
+from social_bitbucket_server.account import Profile, fetch_profile
+from social_bitbucket_server.oauth import AccessToken, Client
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.scripted_server import Reply
 from tests.security.rows import row

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from social_bitbucket_server.account.rest import LIMIT, LONGEST_WAIT, TRIES, RestClient
-from social_bitbucket_server.account.tokens import StoredToken
-from social_bitbucket_server.oauth.oauth1 import Client
+from social_bitbucket_server.account import RestClient, StoredToken
+from social_bitbucket_server.account.rest import LIMIT, LONGEST_WAIT, TRIES
+from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.scripted_server import Reply
 

@@ -4,14 +4,13 @@ import time
 
 import pytest
 
+from social_bitbucket_server.account import RestClient, StoredToken
 from social_bitbucket_server.account import recheck as standing
-from social_bitbucket_server.account.rest import RestClient
-from social_bitbucket_server.account.tokens import StoredToken
 from social_bitbucket_server.integration.admission import EVERYBODY
-from social_bitbucket_server.oauth.oauth1 import Client
+from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import bulkhead
-from social_bitbucket_server.transport.bulkhead import MOST_REQUESTS, Budget, bulkhead_of
+from social_bitbucket_server.transport import Budget, bulkhead, bulkhead_of
+from social_bitbucket_server.transport.bulkhead import MOST_REQUESTS
 from tests.scripted_server import Reply
 
 PROJECTS = "/rest/api/latest/projects"

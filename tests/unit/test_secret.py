@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from markupsafe import Markup
 
-from social_bitbucket_server.crypto.secret import Secret, opaque, plain
+from social_bitbucket_server.crypto import Secret, opaque, plain
 
 
 def test_a_secret_is_its_text():

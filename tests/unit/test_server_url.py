@@ -2,13 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from social_bitbucket_server.integration.server_url import (
-    OPERATOR_RULES,
-    ORGANIZATION_RULES,
-    BaseURLRules,
-    ConnectTo,
-    ServerURL,
-)
+from social_bitbucket_server.integration import OPERATOR_RULES, ORGANIZATION_RULES, BaseURLRules, ConnectTo, ServerURL
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.security.rows import row
 

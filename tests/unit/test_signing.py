@@ -11,7 +11,7 @@ from authlib.oauth1.rfc5849.signature import verify_rsa_sha1
 from authlib.oauth1.rfc5849.wrapper import OAuth1Request
 from oauthlib.oauth1.rfc5849 import signature
 
-from social_bitbucket_server.oauth.signing import authorization, base_string
+from social_bitbucket_server.oauth import authorization, base_string
 from tests.scripted_server import Received
 
 AWKWARD = [

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 from sqlalchemy.schema import CreateTable
 
-from social_bitbucket_server.sqlalchemy.storage import make_storage
+from social_bitbucket_server.sqlalchemy import make_storage
 
 
 class Application:

@@ -14,8 +14,8 @@ from sqlalchemy.orm import (
     synonym,
 )
 
-from social_bitbucket_server.integration.unsafe_settings import UnsafeConfigurationError
-from social_bitbucket_server.sqlalchemy.storage import make_storage
+from social_bitbucket_server.integration import UnsafeConfigurationError
+from social_bitbucket_server.sqlalchemy import make_storage
 
 
 class Database:

@@ -5,11 +5,10 @@ import time
 
 import pytest
 
-from social_bitbucket_server.account.recheck import Recheck, Standing, ask
-from social_bitbucket_server.account.rest import RestClient
-from social_bitbucket_server.account.tokens import StoredToken
+from social_bitbucket_server.account import Recheck, RestClient, Standing, StoredToken
+from social_bitbucket_server.account.recheck import ask
 from social_bitbucket_server.integration.admission import EVERYBODY
-from social_bitbucket_server.oauth.oauth1 import Client
+from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError
 from tests.scripted_server import Reply
 

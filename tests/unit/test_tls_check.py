@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from social_bitbucket_server.transport.tls_check import diagnose
+from social_bitbucket_server.transport import diagnose
 from social_bitbucket_server.transport.tls_faults import tls_fault
 
 WRONG_NAME = 62

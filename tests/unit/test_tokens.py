@@ -2,12 +2,10 @@ import traceback
 
 import pytest
 
-from social_bitbucket_server.account import tokens
-from social_bitbucket_server.account.tokens import EXTRA_DATA_KEY, IdentityToken, StoredToken, reseal
-from social_bitbucket_server.crypto.ring import KeyRing
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.oauth.oauth1 import AccessToken
+from social_bitbucket_server.account import EXTRA_DATA_KEY, IdentityToken, StoredToken, reseal, tokens
+from social_bitbucket_server.crypto import KeyRing
+from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.oauth import AccessToken
 from social_bitbucket_server.problems import BitbucketServerError
 
 GRANTED = AccessToken("the-token", "the-handle", 1000, 2000)

@@ -6,9 +6,8 @@ from functools import lru_cache
 import pytest
 
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import reaching, transport
-from social_bitbucket_server.transport.transport import Route
-from social_bitbucket_server.transport.transport import send as send_on
+from social_bitbucket_server.transport import Route, reaching, transport
+from social_bitbucket_server.transport import send as send_on
 from tests.raw_server import RawServer
 from tests.scripted_server import Reply, ScriptedServer
 

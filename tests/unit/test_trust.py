@@ -9,9 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import trust
-from social_bitbucket_server.transport.ca_certificates import LARGEST_PASTE, read_ca_certificates
-from social_bitbucket_server.transport.trust import ssl_context
+from social_bitbucket_server.transport import LARGEST_PASTE, read_ca_certificates, ssl_context, trust
 
 
 @pytest.fixture(scope="module")

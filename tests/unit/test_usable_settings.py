@@ -11,11 +11,15 @@ from flask import Flask
 
 from social_bitbucket_server.any_framework import Logins
 from social_bitbucket_server.backends import BitbucketServerOAuth1
-from social_bitbucket_server.flask.extension import BitbucketServer, configure
+from social_bitbucket_server.flask import BitbucketServer, configure
+from social_bitbucket_server.integration import (
+    UnsafeConfigurationError,
+    refuse_missing_settings,
+    setting_names,
+    unusable_settings,
+)
 from social_bitbucket_server.integration import from_settings as configuration
-from social_bitbucket_server.integration import setting_names
-from social_bitbucket_server.integration.unsafe_settings import UnsafeConfigurationError
-from social_bitbucket_server.integration.usable_settings import Depth, refuse_missing_settings, unusable_settings
+from social_bitbucket_server.integration.usable_settings import Depth
 from social_bitbucket_server.problems import PROBLEMS
 from tests.prepared import KeyPool
 

@@ -5,9 +5,8 @@ from dataclasses import asdict
 
 import pytest
 
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.onboarding.worksheet import (
-    TWO_FACTOR_STEP,
+from social_bitbucket_server.integration import ServerURL
+from social_bitbucket_server.onboarding import (
     Action,
     Dialog,
     advice_for,
@@ -18,6 +17,7 @@ from social_bitbucket_server.onboarding.worksheet import (
     render_text,
     worksheet,
 )
+from social_bitbucket_server.onboarding.worksheet import TWO_FACTOR_STEP
 
 ALL_DIALOGS = pytest.mark.parametrize("dialog", Dialog)
 

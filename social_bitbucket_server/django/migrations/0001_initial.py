@@ -144,7 +144,7 @@ class Migration(migrations.Migration):
                 (
                     "consumer_key",
                     models.CharField(
-                        default=social_bitbucket_server.crypto.rsa.new_consumer_key,
+                        default=social_bitbucket_server.crypto.new_consumer_key,
                         max_length=64,
                         primary_key=True,
                         serialize=False,

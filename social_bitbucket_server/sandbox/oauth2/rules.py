@@ -151,7 +151,7 @@ def revoke(parameters: Parameters, state: State) -> None:
 def bearer_grant(value: str, state: State) -> tuple[User, tuple[str, ...]]:
     """Return the person and the scopes of an access token.
 
-    Raises :class:`BearerRefusedError` or :class:`~.oauth.AccountNotAdmittedError`.
+    Raises :class:`BearerRefusedError` or :class:`~.oauth1.rules.AccountNotAdmittedError`.
     """
     grant = state.grants.by_access_token(value)
     if grant is None or state.clock.now() > grant.created + ACCESS_TOKEN_LIFETIME:

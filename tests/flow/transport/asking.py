@@ -6,7 +6,7 @@ import ssl
 import pytest
 
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport.transport import send
+from social_bitbucket_server.transport import send
 from tests.raw_server import answer
 
 NAME = "bb-a.test"

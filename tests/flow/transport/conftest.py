@@ -7,12 +7,9 @@ from types import SimpleNamespace
 import pytest
 import trustme
 
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.integration.server_url import ServerURL
-from social_bitbucket_server.oauth.oauth1 import Client
-from social_bitbucket_server.transport import reaching
-from social_bitbucket_server.transport.addresses import AddressPolicy
-from social_bitbucket_server.transport.transport import Route
+from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.oauth import Client
+from social_bitbucket_server.transport import AddressPolicy, Route, reaching
 from tests.raw_server import RawServer, answering
 
 from .asking import FORBIDDEN, HERE, NAME, pem, server_context

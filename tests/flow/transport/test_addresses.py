@@ -8,9 +8,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import reaching, transport
-from social_bitbucket_server.transport.addresses import AddressPolicy
-from social_bitbucket_server.transport.transport import send
+from social_bitbucket_server.transport import AddressPolicy, reaching, send, transport
 from tests.raw_server import answer, answering
 
 from .asking import (

@@ -5,11 +5,10 @@ import socket
 
 import pytest
 
-from social_bitbucket_server.integration.server_url import BaseURLRules, ConnectTo, ServerURL
-from social_bitbucket_server.oauth.oauth1 import route_to
+from social_bitbucket_server.integration import BaseURLRules, ConnectTo, ServerURL
+from social_bitbucket_server.oauth import route_to
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import transport
-from social_bitbucket_server.transport.addresses import PUBLIC_ONLY
+from social_bitbucket_server.transport import PUBLIC_ONLY, transport
 from tests.raw_server import answering
 from tests.tunnel import Tunnel
 

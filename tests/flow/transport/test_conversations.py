@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import pytest
 
-from social_bitbucket_server.oauth.oauth1 import AccessToken
+from social_bitbucket_server.oauth import AccessToken
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import transport
 from tests.raw_server import answer, answering

@@ -8,8 +8,8 @@ from sqlalchemy import StaticPool, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
 from social_bitbucket_server.any_framework import Logins, Visit
-from social_bitbucket_server.crypto.rsa import PrivateKey
-from social_bitbucket_server.sqlalchemy.storage import make_storage
+from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.sqlalchemy import make_storage
 from social_bitbucket_server.transport import transport
 from tests.raw_server import answer
 

@@ -9,9 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import transport
-from social_bitbucket_server.transport.bulkhead import Budget
-from social_bitbucket_server.transport.transport import send
+from social_bitbucket_server.transport import Budget, send, transport
 from tests.raw_server import answer, answering
 
 from .asking import FORBIDDEN, HERE, NAME, get, pem, problem, url

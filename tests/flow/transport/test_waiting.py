@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from social_bitbucket_server.oauth.oauth1 import AccessToken
+from social_bitbucket_server.oauth import AccessToken
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import transport
-from social_bitbucket_server.transport.bulkhead import Budget, Bulkhead, Limits
+from social_bitbucket_server.transport import Budget, Limits, transport
+from social_bitbucket_server.transport.bulkhead import Bulkhead
 from social_bitbucket_server.transport.reaching import handshake_of, lag_of
 from tests.raw_server import RawServer, answer, answering
 from tests.security.rows import row

@@ -11,7 +11,7 @@ from django.test import override_settings
 from django.utils import timezone
 from social_django.models import Nonce
 
-from social_bitbucket_server.crypto.ring import KeyRing
+from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.django import integrations
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
 from tests.client_certificates import issue

@@ -13,10 +13,10 @@ from django.db import connection
 from django.test import override_settings
 from social_django.models import Nonce, UserSocialAuth
 
-from social_bitbucket_server.crypto.ring import KeyRing
+from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.django import integrations, strategy
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
-from social_bitbucket_server.oauth.oauth1 import Client as BitbucketClient
+from social_bitbucket_server.oauth import Client as BitbucketClient
 from tests.frameworks.django.conftest import (
     PASSWORD,
     Visitor,

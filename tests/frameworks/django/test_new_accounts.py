@@ -14,7 +14,7 @@ from social_core.exceptions import AuthAssociationError
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_django.models import UserSocialAuth
 
-from social_bitbucket_server.login.backend import LoginBackend
+from social_bitbucket_server.login import LoginBackend
 from social_bitbucket_server.problems import PROBLEMS
 from tests.frameworks.django.conftest import newest_event
 from tests.frameworks.django.test_single_server import Person

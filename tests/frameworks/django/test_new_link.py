@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from social_bitbucket_server.django import integrations, key_rotation
 from social_bitbucket_server.django.models import ApplicationLink, KeyPair
-from social_bitbucket_server.login.pending import LIFETIME
+from social_bitbucket_server.login import LIFETIME
 from tests.frameworks.django.conftest import Visitor, happenings, login_page, paste_public_key
 
 SETUP = "/admin/social_bitbucket_server/integration/{0.pk}/setup/"

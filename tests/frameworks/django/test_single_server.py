@@ -22,7 +22,7 @@ from social_django.models import UserSocialAuth
 from social_django.utils import load_backend, load_strategy
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from social_bitbucket_server.crypto.ring import KeyRing
+from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.django.models import Event
 from social_bitbucket_server.problems import PROBLEMS
 from tests.frameworks.django.conftest import Visitor, newest_event

@@ -9,14 +9,14 @@ from social_core.storage import BaseStorage
 
 from social_bitbucket_server.any_framework import Logins, Visit, check_form_token, form_token
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from social_bitbucket_server.integration.integration import Integration, OAuth2Integration
-from social_bitbucket_server.integration.unsafe_settings import (
+from social_bitbucket_server.integration import (
+    Integration,
+    OAuth2Integration,
     UnsafeConfigurationError,
     refuse_unsafe_settings,
     unsafe_settings,
 )
-from social_bitbucket_server.login import error_page as error_pages
-from social_bitbucket_server.login.error_page import ErrorPage, error_page
+from social_bitbucket_server.login import ErrorPage, error_page, reference
 from social_bitbucket_server.pipeline import associate_by_bitbucket_identity
 
 
@@ -65,5 +65,5 @@ def hidden_field(session: dict[str, Any]) -> str:
 
 def answer(error: SocialAuthBaseException) -> tuple[int, str]:
     page: ErrorPage = error_page(error, login_page="/login")
-    print(error_pages.reference(error), dict(page.headers))
+    print(reference(error), dict(page.headers))
     return page.status, page.body

@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path
 from social_core.exceptions import SocialAuthBaseException
 
-from social_bitbucket_server.account.recheck import Recheck
+from social_bitbucket_server.account import Recheck
 from social_bitbucket_server.django import integrations, key_rotation, login
 from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.errors import show_error
@@ -25,7 +25,7 @@ from social_bitbucket_server.django.models import (
 from social_bitbucket_server.django.rechecks import person_rechecked
 from social_bitbucket_server.django.urls import urlpatterns as ready_made
 from social_bitbucket_server.django.views import Complete, LoginPage
-from social_bitbucket_server.onboarding.checkup import Result
+from social_bitbucket_server.onboarding import Result
 
 MIDDLEWARE = [f"{each.__module__}.{each.__qualname__}" for each in (IntegrationSessionMiddleware, LoginErrorMiddleware)]
 

@@ -11,12 +11,10 @@ from social_core.storage import UserMixin
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
-from social_bitbucket_server.account.profile import Profile
-from social_bitbucket_server.account.recheck import Recheck, Standing
-from social_bitbucket_server.account.rest import RestClient
-from social_bitbucket_server.flask import extension as bitbucket
-from social_bitbucket_server.flask.extension import BitbucketServer, FlaskStrategy
-from social_bitbucket_server.sqlalchemy.storage import make_storage
+from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.account import Profile, Recheck, RestClient, Standing
+from social_bitbucket_server.flask import BitbucketServer, FlaskStrategy
+from social_bitbucket_server.sqlalchemy import make_storage
 
 
 class Base(DeclarativeBase): ...

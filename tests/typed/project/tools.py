@@ -7,31 +7,36 @@ from ipaddress import ip_network
 
 from social_core.exceptions import SocialAuthBaseException
 
-from social_bitbucket_server.crypto.ring import KeyRing
-from social_bitbucket_server.crypto.rsa import PrivateKey, PublicKey, new_consumer_key
-from social_bitbucket_server.crypto.secret import Secret
-from social_bitbucket_server.integration.admission import Admission
-from social_bitbucket_server.integration.integration import Credentials, Integration, OAuth2Integration
-from social_bitbucket_server.integration.server_url import (
+from social_bitbucket_server.crypto import KeyRing, PrivateKey, PublicKey, Secret, new_consumer_key
+from social_bitbucket_server.integration import (
     OPERATOR_RULES,
     ORGANIZATION_RULES,
+    Admission,
     BaseURLRules,
     ConnectTo,
+    Credentials,
+    Integration,
+    OAuth2Integration,
     ServerURL,
     is_loopback,
 )
-from social_bitbucket_server.login.pending import LIFETIME, session_key, under_way
-from social_bitbucket_server.oauth.oauth1 import AccessToken, Client
-from social_bitbucket_server.onboarding.checkup import Outcome, Result, Stage, check_up, first_failure, look_at_server
-from social_bitbucket_server.onboarding.link_script import link_script
-from social_bitbucket_server.onboarding.worksheet import (
+from social_bitbucket_server.login import LIFETIME, session_key, under_way
+from social_bitbucket_server.oauth import AccessToken, Client
+from social_bitbucket_server.onboarding import (
     Action,
     Dialog,
     Entry,
+    Outcome,
+    Result,
+    Stage,
     Step,
     advice_for,
+    check_up,
     dialog_of,
+    first_failure,
     is_oauth2_better,
+    link_script,
+    look_at_server,
     oauth2_advice_for,
     oauth2_worksheet,
     render_text,
@@ -46,10 +51,15 @@ from social_bitbucket_server.problems import (
     problem_to_show,
     when_to_try_again,
 )
-from social_bitbucket_server.transport.addresses import PUBLIC_ONLY, AddressPolicy, Network
-from social_bitbucket_server.transport.bulkhead import Limits
-from social_bitbucket_server.transport.ca_certificates import read_ca_certificates
-from social_bitbucket_server.transport.client_certificates import ClientCertificate, read_client_certificate
+from social_bitbucket_server.transport import (
+    PUBLIC_ONLY,
+    AddressPolicy,
+    ClientCertificate,
+    Limits,
+    Network,
+    read_ca_certificates,
+    read_client_certificate,
+)
 
 COMPANY: Network = ip_network("10.20.0.0/16")
 POLICY = AddressPolicy(private_networks=(COMPANY,))

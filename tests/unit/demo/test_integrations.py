@@ -12,12 +12,10 @@ from flask import Flask
 from demo_app import database, integrations, key_rotation, moves, upgrade
 from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import IntegrationRecord, KeyPair, KeyState
-from social_bitbucket_server.crypto.ring import KeyRing
-from social_bitbucket_server.crypto.rsa import PrivateKey
-from social_bitbucket_server.integration.integration import Integration
-from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.crypto import KeyRing, PrivateKey
+from social_bitbucket_server.integration import Integration, ServerURL
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport.client_certificates import ClientCertificate
+from social_bitbucket_server.transport import ClientCertificate
 from tests.client_certificates import issue
 from tests.demo_visitor import Visitor
 from tests.unit.demo.conftest import AppMaker
@@ -289,7 +287,7 @@ def test_a_server_that_is_allowed_no_more_is_not_asked(make_app: AppMaker) -> No
     app = make_app(OUTBOUND_MODE="test")
     with app.app_context():
         from demo_app import people
-        from social_bitbucket_server.integration.server_url import ServerURL
+        from social_bitbucket_server.integration import ServerURL
 
         owner = people.create_organization(slug="acme", name="Acme", email="o@acme.example", password="x" * 10)
         made = integrations.make(owner.organization, "Sandbox", ServerURL.parse("http://127.0.0.1:7990"))

@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from demo_app import database, integrations
-from social_bitbucket_server.crypto.ring import KeyRing
+from social_bitbucket_server.crypto import KeyRing
 from tests.demo_visitor import InProcess, Visitor
 from tests.unit.demo.conftest import AppMaker
 

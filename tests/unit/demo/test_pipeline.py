@@ -11,7 +11,7 @@ from social_core.exceptions import AuthAssociationError, AuthPolicyError
 
 from demo_app import clock, database, integrations, people, pipeline
 from demo_app.models import IntegrationRecord, SocialStorage, User
-from social_bitbucket_server.integration.server_url import ServerURL
+from social_bitbucket_server.integration import ServerURL
 
 
 class Backend:

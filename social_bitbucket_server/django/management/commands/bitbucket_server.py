@@ -13,17 +13,15 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.management.base import CommandError as DjangoCommandError
 
-from ....account.recheck import Standing
+from ....account import Standing
 from ....cli import CommandError, check, explain, file_name, keygen, link, report, sandbox, worksheet
 from ....cli.given import add_connection_options
-from ....crypto.pasted import as_text
-from ....crypto.ring import KeyRing
-from ....integration.from_settings import single_integration
-from ....onboarding.checkup import check_up
-from ....onboarding.worksheet import Dialog
-from ....onboarding.worksheet import worksheet as make_worksheet
+from ....crypto import KeyRing, as_text
+from ....integration import single_integration
+from ....onboarding import Dialog, check_up
+from ....onboarding import worksheet as make_worksheet
 from ....problems import BitbucketServerError
-from ....transport.ca_certificates import LARGEST_PASTE
+from ....transport import LARGEST_PASTE
 from ... import configuration, events, integrations, key_rotation, rechecks
 from ...models import AbstractIntegration, KeyPair, integration_model
 
