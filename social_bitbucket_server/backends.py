@@ -19,6 +19,7 @@ from .integration import (
     single_oauth2_integration,
 )
 from .login import AnswerT, BaseOAuth1, BitbucketDataCenterOAuth2, LoginBackend, ResponseT_co, code_verifier
+from .oauth import DENIED, Client, OAuth2Client, oauth2_problem
 from .problems import BitbucketServerError
 from .transport import BEGIN, Budget
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from social_core.storage import UserProtocol
 
     from .login import PendingLogin
-    from .oauth import Client, OAuth2Client
 
 _CODE = re.compile(r"[!-~]{1,1024}")
 _SCOPES = re.compile(r"[A-Z_]{1,64}")
@@ -56,8 +56,6 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
 
     def client(self, integration: Integration) -> Client:
         """What asks the server of *integration* for things, with signed requests."""
-        from .oauth import Client  # with it comes all of HTTP, which a process needs that logs people in
-
         return Client(integration)
 
     def auth_url(self) -> str:
@@ -121,8 +119,6 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
 
     def _callback(self, user: UserProtocol | None) -> tuple[Integration, Secret, Secret, bool, Budget]:
         """Compare everything before any call goes out. The login is used up, whatever the server answers."""
-        from .oauth import DENIED  # a process needs it that logs people in
-
         refusal = self.data.get("oauth_problem")
         request_token = self._parameter(
             "oauth_token", absent="login_not_pending" if refusal else "callback_parameter_missing"
@@ -188,8 +184,6 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
 
     def client(self, integration: OAuth2Integration) -> OAuth2Client:
         """What asks the server of *integration* for things, with bearer tokens."""
-        from .oauth import OAuth2Client  # as above
-
         return OAuth2Client(integration)
 
     def get_scope(self) -> list[str]:
@@ -243,8 +237,6 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
         if refusal == "access_denied":
             raise _declined(self._finish_refused(state, user))
         if refusal:
-            from .oauth import oauth2_problem  # as above
-
             self._finish_refused(state, user)
             raise oauth2_problem(refusal)
         integration, pending, budget = self._finish(state, user)

@@ -87,7 +87,6 @@ def run(rounds: int) -> dict[str, Any]:
                     )
                     for temperature in ("cold", "warm")
                 }
-        found["import"] = _compared(measure.imports(rounds=rounds), "social-core")
         return found
 
 
@@ -128,7 +127,6 @@ def table(found: dict[str, Any]) -> str:
     for milliseconds, both in found["wall"].items():
         for temperature, one in both.items():
             row(f"wall a {temperature} login, {milliseconds} ms away", one)
-    row("importing the backend", found["import"])
     for what in ("connections", "requests", "received", "sent"):
         for temperature in ("cold", "warm"):
             figures = "".join(f"{found['traffic'][name][temperature][what]:10}" for name in CONTENDERS)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -115,26 +111,4 @@ def signatures(pem: str, *, rounds: int, each: int) -> dict[str, Series]:
             for _ in range(each):
                 sign()
             found[name].append((time.process_time() - began) / each)
-    return {name: Series(tuple(values)) for name, values in found.items()}
-
-
-def imports(*, rounds: int) -> dict[str, Series]:
-    """Processor time of importing the backend, and of importing social-core's own OAuth module, each in a fresh
-    interpreter with compiled modules; the interpreter's own start is not counted."""
-    modules = {"ours": "social_bitbucket_server.backends", "social-core": "social_core.backends.oauth"}
-    found: dict[str, list[float]] = {name: [] for name in modules}
-    with tempfile.TemporaryDirectory() as compiled:
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        environment["PYTHONPYCACHEPREFIX"] = compiled
-
-        def once(module: str) -> float:
-            program = f"import time; began = time.process_time(); import {module}; print(time.process_time() - began)"
-            command = [sys.executable, "-c", program]
-            return float(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
-
-        for module in modules.values():
-            once(module)
-        for _ in range(rounds):
-            for name, module in modules.items():
-                found[name].append(once(module))
     return {name: Series(tuple(values)) for name, values in found.items()}

@@ -4,8 +4,8 @@ It knows no framework and stores nothing: accounts are made by social-core's pip
 """
 
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.
-from .membership import admit as admit
 from .membership import findings as findings
+from .membership import require_admission as require_admission
 from .new_accounts import is_named_by_email as is_named_by_email
 from .profile import Profile
 from .profile import fetch_profile as fetch_profile

@@ -48,7 +48,7 @@ def findings(
         yield Finding(kind, name, is_member)
 
 
-def admit(client: AskingClient, access_token: AccessToken, profile: Profile, admission: Admission) -> None:
+def require_admission(client: AskingClient, access_token: AccessToken, profile: Profile, admission: Admission) -> None:
     """Do nothing for whom *admission* lets in.
 
     Raises ``person_not_allowed`` for everybody else, or ``groups_unreadable`` where that depends on groups that the

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..oauth import AccessToken
 from ..problems import BitbucketServerError
-from .membership import admit
+from .membership import require_admission
 from .profile import fetch_profile
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def ask_whether_admitted(rest: RestClient, uid: str, admission: Admission, scope
     profile = fetch_profile(client, _STORED)
     if client.integration.uid(profile.id) != uid:
         raise BitbucketServerError("account_replaced", claim="id")
-    admit(client, _STORED, profile, admission)
+    require_admission(client, _STORED, profile, admission)
 
 
 class _WithStoredToken:

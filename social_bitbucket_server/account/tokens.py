@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ..crypto import Secret
+from ..oauth import AccessToken
 from ..problems import BitbucketServerError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from ..crypto import KeyRing
     from ..integration import AnyIntegration
-    from ..oauth import AccessToken
 
 PURPOSE = "access-token"
 """What the key ring seals these records for."""
@@ -100,8 +100,6 @@ class StoredToken:
 
     def access_token(self) -> AccessToken:
         """As :class:`~.oauth.Client` takes it."""
-        from ..oauth import AccessToken  # with it comes all of HTTP, which is not needed to keep a token
-
         return AccessToken(self.value, self.session_handle, None, None)
 
 

@@ -11,9 +11,11 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn
 
+from cryptography import x509
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
+from cryptography.x509.oid import NameOID
 
 from ..problems import BitbucketServerError
 from . import pasted
@@ -151,9 +153,6 @@ class PrivateKey:
                 parameter="common_name",
             )
         made = made or datetime.now(UTC)
-        from cryptography import x509  # here and below where it is needed: to import it takes as long as all the rest
-        from cryptography.x509.oid import NameOID
-
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         builder = x509.CertificateBuilder(
             issuer_name=name,
@@ -404,8 +403,6 @@ def _other_block(label: str) -> BitbucketServerError:
 
 def _other_der(der: bytes, otherwise: str) -> BitbucketServerError:
     """What is wrong with *der*, which holds no private key that can be read."""
-    from cryptography import x509
-
     for load, label in (
         (serialization.load_der_public_key, "PUBLIC KEY"),
         (x509.load_der_x509_certificate, "CERTIFICATE"),
@@ -479,8 +476,6 @@ def _public_der(der: bytes) -> PublicKeyTypes | None:
         return serialization.load_der_public_key(der)
     except (ValueError, UnsupportedAlgorithm):
         pass
-    from cryptography import x509
-
     try:
         return x509.load_der_x509_certificate(der).public_key()
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):

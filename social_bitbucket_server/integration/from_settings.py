@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 from social_core.backends.base import BaseAuth
 from social_core.utils import module_member
 
-from ..crypto import Secret, opaque, pasted
+from ..crypto import PrivateKey, Secret, opaque, pasted
 from ..problems import BitbucketServerError
+from ..transport import read_ca_certificates, read_client_certificate
 from .admission import Admission
 from .integration import Integration, OAuth2Integration
 from .server_url import BaseURLRules, ConnectTo, ServerURL
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
-    from ..crypto import PrivateKey
-    from ..transport import ClientCertificate
 
 SINGLE_INTEGRATION_ID = "default"
 """The id of the integration where there is one server, by plain settings."""
@@ -338,8 +337,6 @@ def _text_or_bytes(fields: Mapping[str, Any], name: str) -> str | bytes | None:
 def _ca_certificates(text: str | bytes | None) -> str:
     if not text:
         return ""
-    from ..transport import read_ca_certificates
-
     return read_ca_certificates(text)
 
 
@@ -372,11 +369,7 @@ def _text_of(fields: Mapping[str, Any], name: str) -> Secret:
         raise BitbucketServerError("setting_invalid", f"{shown}: {reason}.", parameter=f"{name}_file") from None
 
 
-@lru_cache(maxsize=64)
-def _read_client_certificate(certificate: Secret, key: Secret) -> ClientCertificate:
-    from ..transport import read_client_certificate  # as above
-
-    return read_client_certificate(certificate, key)
+_read_client_certificate = lru_cache(maxsize=64)(read_client_certificate)
 
 
 def _private_key(fields: Mapping[str, Any]) -> PrivateKey:
@@ -406,18 +399,10 @@ def _changed_at(path: str | os.PathLike[str]) -> int:
         raise OSError(errno.EINVAL, "No file can have such a name") from error
 
 
-@lru_cache(maxsize=256)
-def _read_key(text: str | bytes, passphrase: str | None) -> PrivateKey:
-    return _parsed_key(text, passphrase)
+_read_key = lru_cache(maxsize=256)(PrivateKey.read)
 
 
 @lru_cache(maxsize=256)
 def _read_key_file(path: str, changed: int, passphrase: str | None) -> PrivateKey:  # noqa: ARG001  # a changed file is read again
     with open(path, "rb") as file:
-        return _parsed_key(file.read(), passphrase)
-
-
-def _parsed_key(text: str | bytes, passphrase: str | None) -> PrivateKey:
-    from ..crypto import PrivateKey
-
-    return PrivateKey.read(text, passphrase)
+        return PrivateKey.read(file.read(), passphrase)

@@ -11,6 +11,7 @@ from functools import partial
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
+from ..crypto import refuse_forbidden_sha1
 from ..problems import BitbucketServerError
 from ..transport import Limits
 from .from_settings import base_url, callback_origin
@@ -278,9 +279,6 @@ def _limits_unusable(settings: SettingsOf) -> None:
 
 def _signatures_forbidden(settings: Mapping[str, Any]) -> None:
     """Refuse a machine that makes no RSA-SHA1 signatures, unless OAuth 2 alone has a server."""
-    # It imports cryptography, which takes 30 ms. Not every process that imports a backend needs it.
-    from ..crypto import refuse_forbidden_sha1
-
     oauth1, oauth2 = (SettingsOf(backend, settings) for backend in _BACKENDS)
     if oauth2.has_own(*_SERVERS) and not oauth1.has_own(*_SERVERS):
         return

@@ -20,4 +20,4 @@ from .pending import PendingLogin as PendingLogin
 from .pending import code_verifier as code_verifier
 from .session_cookies import lost_sessions as lost_sessions
 
-__all__ = ["LIFETIME", "ErrorPage", "error_page", "reference", "session_key"]
+__all__ = ["LIFETIME", "ErrorPage", "error_page", "reference", "session_key", "under_way"]

@@ -26,10 +26,13 @@ from ..account import (
     Standing,
     StoredToken,
     ask_whether_admitted,
+    fetch_profile,
+    findings,
     is_named_by_email,
+    require_admission,
     reseal,
 )
-from ..crypto import Secret, opaque
+from ..crypto import KeyRing, Secret, opaque
 from ..integration import (
     SINGLE_INTEGRATION_ID,
     Admission,
@@ -39,6 +42,7 @@ from ..integration import (
     refuse_unsafe_login,
     setting_of_field,
 )
+from ..oauth import admit
 from ..problems import BitbucketServerError, reference_of
 from ..transport import CALLBACK, WHOLE, Budget, Limits, Share, bulkhead_of
 from .core_6 import OAuthAuth, ResponseT_co
@@ -51,7 +55,6 @@ if TYPE_CHECKING:
     from social_core.storage import PartialMixin, UserMixin, UserProtocol
 
     from ..account import Profile
-    from ..crypto import KeyRing
     from ..integration import ServerURL
     from ..oauth import AccessToken, PersonalClient
 
@@ -363,9 +366,6 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         integration = self._coming_back_to(token)
         budget = self._budget(integration, CALLBACK)
         try:
-            # It imports urllib3, which takes 30 ms. Only a process that logs people in needs it.
-            from ..oauth import admit
-
             admit(integration, budget)
             begun, pending = self._take_out(token, integration, user)
         except BaseException:
@@ -446,8 +446,6 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
         *configuration* is a digest of the integration that the login began with, by default the present one.
         """
-        from ..account import admit, fetch_profile, findings  # a process needs them that logs people in
-
         integration, connects = kwargs.pop("integration", None), kwargs.pop("connects", False)
         configuration = kwargs.pop("configuration", "")
         budget: Budget | None = kwargs.pop("budget", None)
@@ -462,7 +460,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
                 if self._is_trial:
                     found = tuple(findings(client, access_token, profile, admission))
                     return cast("ResponseT_co", replace(profile, findings=found))
-                admit(client, access_token, profile, admission)
+                require_admission(client, access_token, profile, admission)
             self._refuse_another_person(kwargs.get("user"), integration.uid(profile.id), connects=connects)
             response = _response(profile, integration)
             if self._keeps_tokens:
@@ -686,8 +684,6 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         Raises ``token_missing``, ``token_unopenable``, ``integration_unknown``, ``setting_missing`` and
         ``key_ring_invalid``.
         """
-        from ..account import RestClient  # few applications call Bitbucket after the login
-
         integration = self._integration_of(identity)
         store = self._stored_token(identity, integration)
         return RestClient(self.client(integration), store, sleep=sleep, limits=self.limits)
@@ -758,8 +754,6 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             raise BitbucketServerError(
                 "setting_missing", "Access tokens are kept sealed, and need a key ring.", parameter="KEY_RING"
             )
-        from ..crypto import KeyRing  # with it comes cryptography, which few applications need here
-
         return KeyRing.parse(text)
 
     def request(self, *args: Any, **kwargs: Any) -> Never:  # noqa: ARG002  # core's signature

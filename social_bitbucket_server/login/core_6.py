@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from social_core import strategy
 from social_core.backends import base, bitbucket_datacenter, oauth
 from social_core.storage import NonceMixin
 
 if TYPE_CHECKING:
     from social_core.storage import BaseStorage
-    from social_core.strategy import BaseStrategy as BaseStrategy
 
 
 class _Generic:
@@ -27,6 +27,7 @@ if TYPE_CHECKING or hasattr(base, "ResponseT_co"):
     from social_core.backends.bitbucket_datacenter import BitbucketDataCenterOAuth2 as BitbucketDataCenterOAuth2
     from social_core.backends.oauth import BaseOAuth1 as BaseOAuth1
     from social_core.backends.oauth import OAuthAuth as OAuthAuth
+    from social_core.strategy import BaseStrategy as BaseStrategy
 else:
     ResponseT_co = TypeVar("ResponseT_co", covariant=True)
 
@@ -53,16 +54,8 @@ else:
     class BitbucketDataCenterOAuth2(bitbucket_datacenter.BitbucketDataCenterOAuth2, _Generic):
         pass
 
-
-def __getattr__(name: str) -> Any:
-    # Core's strategy imports cryptography, which takes 30 ms. Only a process that logs people in needs it.
-    if name != "BaseStrategy":
-        raise AttributeError(name)
-    from social_core.strategy import BaseStrategy as CoresStrategy
-
-    if hasattr(base, "ResponseT_co"):
-        return CoresStrategy
-    return globals().setdefault(name, type(name, (CoresStrategy, _Generic), {}))
+    class BaseStrategy(strategy.BaseStrategy, _Generic):
+        pass
 
 
 def nonces_of(storage: type[BaseStorage]) -> Any:

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from social_bitbucket_server.account import Profile, admit, findings
+from social_bitbucket_server.account import Profile, findings, require_admission
 from social_bitbucket_server.account.profile import Finding
 from social_bitbucket_server.integration import Admission, Kind
 from social_bitbucket_server.oauth import AccessToken, Client
@@ -30,7 +30,7 @@ def ask(integration):
 def enter(integration):
     def code(**names):
         try:
-            admit(Client(integration), TOKEN, JANE, Admission(**names))
+            require_admission(Client(integration), TOKEN, JANE, Admission(**names))
         except BitbucketServerError as error:
             return error.code
         return "admitted"

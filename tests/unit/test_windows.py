@@ -32,9 +32,11 @@ import importlib, pkgutil
 import social_bitbucket_server
 from social_bitbucket_server.__main__ import main
 
-for package in ("", ".commands", ".problems"):
-    folder = importlib.import_module("social_bitbucket_server" + package)
-    for module in pkgutil.iter_modules(folder.__path__, folder.__name__ + "."):
+def is_ours(name):
+    return not name.startswith("social_bitbucket_server.django")  # it wants settings
+
+for module in pkgutil.walk_packages(social_bitbucket_server.__path__, "social_bitbucket_server."):
+    if is_ours(module.name):
         importlib.import_module(module.name)
 assert main(["keygen", "--out", "key.pem", "--bits", "2048"]) == 0
 assert main(["public", "key.pem"]) == 0
