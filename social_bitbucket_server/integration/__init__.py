@@ -23,10 +23,10 @@ from .integration import AnyIntegration as AnyIntegration
 from .integration import Credentials, Integration, OAuth2Integration
 from .server_url import OPERATOR_RULES, ORGANIZATION_RULES, BaseURLRules, ConnectTo, ServerURL, is_loopback
 from .setting_names import SettingsOf as SettingsOf
-from .unsafe_settings import UnsafeConfigurationError, refuse_unsafe_settings, unsafe_settings
-from .unsafe_settings import pipelines_without_names as pipelines_without_names
-from .unsafe_settings import refuse_unsafe_login as refuse_unsafe_login
-from .unsafe_settings import warn_of_missing_names as warn_of_missing_names
+from .unsafe import UnsafeConfigurationError, refuse_unsafe_settings, unsafe_settings
+from .unsafe import pipelines_without_names as pipelines_without_names
+from .unsafe import refuse_unsafe_login as refuse_unsafe_login
+from .unsafe import warn_of_missing_names as warn_of_missing_names
 from .usable_settings import refuse_missing_settings as refuse_missing_settings
 from .usable_settings import refuse_unusable_settings as refuse_unusable_settings
 from .usable_settings import unread_settings as unread_settings

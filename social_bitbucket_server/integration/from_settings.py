@@ -399,7 +399,9 @@ def _changed_at(path: str | os.PathLike[str]) -> int:
         raise OSError(errno.EINVAL, "No file can have such a name") from error
 
 
-_read_key = lru_cache(maxsize=256)(PrivateKey.read)
+@lru_cache(maxsize=256)
+def _read_key(text: str | bytes, passphrase: str | None) -> PrivateKey:
+    return PrivateKey.read(text, passphrase)
 
 
 @lru_cache(maxsize=256)

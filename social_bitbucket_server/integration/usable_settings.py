@@ -1,6 +1,6 @@
 """Settings with which no login could work: an application refuses to start with them, and says which they are.
 
-What :mod:`.unsafe_settings` refuses works, but is unsafe.
+What :mod:`.unsafe` refuses works, but is unsafe.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .from_settings import (
 )
 from .integration import Integration, OAuth2Integration
 from .setting_names import SettingsOf, similar_name, unknown_names
-from .unsafe_settings import UnsafeConfigurationError
+from .unsafe import UnsafeConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

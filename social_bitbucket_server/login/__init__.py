@@ -10,9 +10,9 @@ from .core_6 import BaseOAuth1 as BaseOAuth1
 from .core_6 import BaseStrategy as BaseStrategy
 from .core_6 import BitbucketDataCenterOAuth2 as BitbucketDataCenterOAuth2
 from .core_6 import ResponseT_co as ResponseT_co
-from .error_page import ErrorPage, error_page, reference
-from .error_page import page as page
 from .hosts import HostCheck as HostCheck
+from .pages import ErrorPage, error_page, reference
+from .pages import page as page
 from .pending import LIFETIME, session_key, under_way
 from .pending import LONGEST_NEXT as LONGEST_NEXT
 from .pending import NONCE_SCOPE as NONCE_SCOPE

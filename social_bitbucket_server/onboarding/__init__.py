@@ -8,8 +8,8 @@ from .application_link import ApplicationLinks as ApplicationLinks
 from .application_link import basic as basic
 from .application_link import bearer as bearer
 from .checkup import Outcome, Result, Stage, check_up, first_failure, look_at_server
-from .link_script import link_script
-from .worksheet import (
+from .scripts import link_script
+from .worksheets import (
     Action,
     Dialog,
     Entry,

@@ -59,7 +59,7 @@ from ..transport import (
     ssl_context,
     unavailability,
 )
-from .worksheet import Dialog, dialog_of
+from .worksheets import Dialog, dialog_of
 
 if TYPE_CHECKING:
     from ..integration import ConnectTo

@@ -11,7 +11,6 @@ from flask import Flask
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_flask.routes import social_auth
 
-from social_bitbucket_server.crypto import rsa as keys
 from social_bitbucket_server.flask import BitbucketServer, configure
 from social_bitbucket_server.integration import (
     ServerURL,
@@ -153,7 +152,7 @@ def test_a_machine_that_forbids_sha1_stops_an_application_that_signs(monkeypatch
     def forbid():
         raise BitbucketServerError("sha1_forbidden")
 
-    monkeypatch.setattr(keys, "refuse_forbidden_sha1", forbid)
+    monkeypatch.setattr("social_bitbucket_server.integration.unsafe.refuse_forbidden_sha1", forbid)
     refused = [name for name, _ in unsafe_settings(settings)]
     assert refused == ["signatures_forbidden"] * is_refused
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from social_bitbucket_server.account import Recheck, RestClient, Standing, StoredToken
-from social_bitbucket_server.account.recheck import ask
+from social_bitbucket_server.account.recheck import ask_whether_admitted
 from social_bitbucket_server.integration.admission import EVERYBODY
 from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError
@@ -50,10 +50,10 @@ def record(**changes):
 )
 def test_who_is_another_or_may_not_log_in_is_refused(rest, server, changes, problem):
     server.scripts[JANE] = record()
-    ask(rest, "ns:2", EVERYBODY, "")
+    ask_whether_admitted(rest, "ns:2", EVERYBODY, "")
     server.scripts[JANE] = record(**changes)
     with pytest.raises(BitbucketServerError) as caught:
-        ask(rest, "ns:2", EVERYBODY, "")
+        ask_whether_admitted(rest, "ns:2", EVERYBODY, "")
     assert Recheck.failed(caught.value) == Recheck(Standing.REFUSED, problem)
 
 

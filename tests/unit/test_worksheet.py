@@ -17,7 +17,7 @@ from social_bitbucket_server.onboarding import (
     render_text,
     worksheet,
 )
-from social_bitbucket_server.onboarding.worksheet import TWO_FACTOR_STEP
+from social_bitbucket_server.onboarding.worksheets import TWO_FACTOR_STEP
 
 ALL_DIALOGS = pytest.mark.parametrize("dialog", Dialog)
 

@@ -14,11 +14,10 @@ from django.test import override_settings
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_django import views
 
-from social_bitbucket_server.crypto import rsa as keys
 from social_bitbucket_server.django import checks, integrations
 from social_bitbucket_server.django.middleware import IntegrationSessionMiddleware
 from social_bitbucket_server.django.models import Integration
-from social_bitbucket_server.integration import unsafe_settings as library_checks
+from social_bitbucket_server.integration.unsafe import _checks_of
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.frameworks.django.conftest import newest_event
 from tests.prepared import KeyPool
@@ -132,7 +131,7 @@ def test_a_machine_that_forbids_sha1_stops_commands_and_leaves_the_words_to_logi
     def forbid():
         raise BitbucketServerError("sha1_forbidden")
 
-    monkeypatch.setattr(keys, "refuse_forbidden_sha1", forbid)
+    monkeypatch.setattr("social_bitbucket_server.integration.unsafe.refuse_forbidden_sha1", forbid)
     assert list(found()) == ["E023"]
     checks._forget()
     checks.refuse_unsafe_logins()
@@ -253,7 +252,7 @@ def test_integrations_from_elsewhere_need_no_key_ring():
 
 
 def test_every_refusal_of_the_library_has_an_id():
-    unsafe = {name for name, _ in library_checks._checks_of({})}
+    unsafe = {name for name, _ in _checks_of({})}
     assert unsafe | {"name_misspelt", "setting_missing", "setting_invalid", "backend_missing", "backend_broken"} == set(
         checks._IDS
     )
