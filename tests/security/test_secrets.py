@@ -152,7 +152,7 @@ FORGETTING = opaque(print).__code__
 HIDING = {transport.send.__code__, FORGETTING}
 BEFORE_THE_LOGIN = {
     str(Path(social_bitbucket_server.__file__).parent / "django" / "middleware.py"),
-    str(Path(social_bitbucket_server.__file__).parent / "hosts.py"),
+    str(Path(social_bitbucket_server.__file__).parent / "login" / "hosts.py"),
     str(Path(demo_app.__file__).parent / "security_headers.py"),
 }
 """They look at every request there is, as Django and Flask themselves do and show it."""
@@ -264,7 +264,7 @@ AT_CALLBACK = (
     (client_module, "_seconds"),
     (signing, "_base_string"),
     (http.client.HTTPConnection, "getresponse"),
-    (profile, "fetch_profile"),
+    (login_backend, "fetch_profile"),
     (profile, "_profile"),
     (profile, "read_json"),
     (login_backend, "_response"),
