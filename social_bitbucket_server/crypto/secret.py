@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from traceback import clear_frames
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 _Arguments = ParamSpec("_Arguments")
@@ -44,16 +45,22 @@ def plain(value: Any) -> Any:
 
 
 def opaque(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Errors leave *function* without the way they came, because the variables of the functions on it hold secrets."""
+    """Let errors leave *function* :func:`without_variables`: the functions that they come through hold secrets."""
 
     @wraps(function)
     def guarded(*arguments: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
         try:
             return function(*arguments, **options)
-        except Exception as error:  # noqa: BLE001  # raised below
-            problem = error
-        del arguments, options
-        problem.__cause__ = problem.__context__ = None
-        raise problem.with_traceback(None)
+        except Exception as error:
+            del arguments, options
+            without_variables(error)
+            raise
 
     return guarded
+
+
+def without_variables(error: BaseException) -> None:
+    """Take from *error* the variables of the functions that it came through, and the errors that led to it, whose texts
+    may hold a secret. Its line numbers stay."""
+    error.__cause__ = error.__context__ = None
+    clear_frames(error.__traceback__)

@@ -93,5 +93,14 @@ def test_an_error_leaves_an_opaque_function_without_its_variables():
     assert "KeyError" not in shown
 
 
+def test_an_error_of_an_opaque_function_says_in_which_line_it_happened():
+    with pytest.raises(ValueError, match=r"It failed\.") as caught:
+        fails("token")
+    assert [(place.name, place.line) for place in traceback.extract_tb(caught.tb)][-1] == (
+        "fails",
+        'raise ValueError("It failed.") from error',
+    )
+
+
 def test_an_opaque_function_returns_what_it_returns():
     assert opaque(len)("token") == 5
