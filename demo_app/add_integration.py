@@ -83,7 +83,10 @@ def _look_at(organization: Organization, form: NewIntegrationForm, server_url: S
         **way_out,
     )
     audit.record(
-        "server.looked_at", outcome=found.outcome, org_id=organization.id, problem=found.problem and found.problem.code
+        "server.looked_at",
+        outcome=found.outcome,
+        org_id=organization.id,
+        problem=found.problem.code if found.problem is not None else None,
     )
     if found.blocked:
         audit.record("outbound.blocked", outcome="failure", org_id=organization.id, **found.blocked)

@@ -155,7 +155,8 @@ def _fails() -> ColumnElement[bool]:
     # OAuth 1 goes on working, whatever comes of OAuth 2 meanwhile.
     failed &= AuditEntry.details["upgrade"].as_boolean().is_not(True)
     tested = (AuditEntry.event == "integration.tested") & (AuditEntry.outcome == "failed")
-    return failed | tested
+    fails: ColumnElement[bool] = failed | tested
+    return fails
 
 
 def of(record: IntegrationRecord, *, reference: str = "") -> list[Attempt]:

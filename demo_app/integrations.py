@@ -655,7 +655,7 @@ def make_private_key() -> PrivateKey:
     return PrivateKey.generate()
 
 
-def _enabled(integration_id: str) -> Select[tuple[IntegrationRecord]]:
+def _enabled(integration_id: str) -> Select[Any]:
     return (
         select(IntegrationRecord)
         .join(IntegrationRecord.organization)
@@ -668,7 +668,7 @@ def _enabled(integration_id: str) -> Select[tuple[IntegrationRecord]]:
     )
 
 
-def _current(integration_id: str) -> Select[tuple[IntegrationRecord]]:
+def _current(integration_id: str) -> Select[Any]:
     """As the database has it now, also where this request has read it before. While a login is written, nobody changes
     the integration or its organization. Logins share the lock. SQLite locks as a whole with the first change."""
     current = _enabled(integration_id).execution_options(populate_existing=True)

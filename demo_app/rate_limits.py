@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from typing import cast
 
 from flask import Flask, current_app, request
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
@@ -70,7 +71,7 @@ class _OwnMemory(MemoryStorage):
     """Counts in this process. Of two threads that come at once, the library's own lets one start the other's timer a
     second time, which fails."""
 
-    STORAGE_SCHEME = None
+    STORAGE_SCHEME = None  # type: ignore[assignment]  # no address leads here
 
     def __init__(self) -> None:
         super().__init__()
@@ -154,7 +155,7 @@ def visitor() -> str:
 
 
 def _storage(address: str) -> Storage:
-    return _OwnMemory() if address == "memory://" else storage_from_string(address, wrap_exceptions=True)
+    return _OwnMemory() if address == "memory://" else cast(Storage, storage_from_string(address, wrap_exceptions=True))
 
 
 def _hit(counter: MovingWindowRateLimiter, item: RateLimitItem, *whose: str) -> int:

@@ -66,7 +66,7 @@ class _Storage(BaseStorage):
     nonce = _Nonces
 
 
-class _Strategy(BaseStrategy):
+class _Strategy(BaseStrategy[Any]):
     """A framework that costs nothing: settings, parameters and session are dictionaries, and the pipeline is empty."""
 
     def __init__(self, settings: Mapping[str, Any], session: dict[str, Any], data: Mapping[str, str]) -> None:
@@ -133,13 +133,17 @@ class Ours(Contender):
         begun = BitbucketServerOAuth1(_Strategy(self._settings, session, {}), urlsplit(CALLBACK).path).auth_url()
         data = {"oauth_token": parse_qs(urlsplit(begun).query)["oauth_token"][0], "oauth_verifier": VERIFIER}
         backend = BitbucketServerOAuth1(_Strategy(self._settings, session, data), urlsplit(CALLBACK).path)
-        return str(backend.auth_complete().name)
+        return _name_of(backend.auth_complete())
 
     def hang_up(self) -> None:
         transport._way.cache_clear()
 
 
-class _ObviousBackend(BaseOAuth1):
+def _name_of(person: Any) -> str:
+    return str(person.name)
+
+
+class _ObviousBackend(BaseOAuth1[Any]):
     """What one writes first: core's OAuth 1 with the PEM's text and requests."""
 
     name = "obvious"
@@ -165,7 +169,7 @@ class _ObviousBackend(BaseOAuth1):
         )
         return answer.content.decode()
 
-    def oauth_auth(self, token: Any = None, oauth_verifier: Any = None, **_options: Any) -> OAuth1:
+    def oauth_auth(self, token: Any = None, oauth_verifier: Any = None, *_arguments: Any, **_options: Any) -> OAuth1:
         token = token or {}
         return self._auth(
             resource_owner_key=token.get("oauth_token"),
@@ -176,10 +180,10 @@ class _ObviousBackend(BaseOAuth1):
 
     def user_data(self, access_token: Any, *_arguments: Any, **_options: Any) -> dict[str, Any]:
         auth = self.oauth_auth(access_token)
-        answer = self.request(self.setting("URL") + PROPERTIES, auth=auth, stage="user_data")
+        answer = self.request(self.setting("URL") + PROPERTIES, auth=auth, stage="user_info")
         name = quote(answer.headers["X-AUSERNAME"])
         url = f"{self.setting('URL')}/rest/api/latest/users/{name}?avatarSize=48"
-        found: dict[str, Any] = self.request(url, auth=self.oauth_auth(access_token), stage="user_data").json()
+        found: dict[str, Any] = self.request(url, auth=self.oauth_auth(access_token), stage="user_info").json()
         return found
 
     def get_user_details(self, response: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,7 +209,7 @@ class Obvious(Contender):
         token = parse_qs(urlsplit(begun).query)["oauth_token"][0]
         data = {"oauth_token": token, "oauth_verifier": VERIFIER}
         backend = _ObviousBackend(_Strategy(self._settings, session, data), "/complete/obvious/")
-        return str(backend.auth_complete().name)
+        return _name_of(backend.auth_complete())
 
 
 class Authlib(Contender):

@@ -103,8 +103,8 @@ async def _serve(certificate: str, pipe: Connection) -> None:
     server = await loop.create_server(lambda: Conversation(counted, numbers), "127.0.0.1", 0, ssl=context, backlog=256)
     pipe.send(server.sockets[0].getsockname()[1])
     while await loop.run_in_executor(None, pipe.recv):
-        names = ("connections", "requests", "received", "sent")
-        pipe.send(Counts(*(counted[name] for name in names), seconds=time.process_time()))
+        connections, requests = counted["connections"], counted["requests"]
+        pipe.send(Counts(connections, requests, counted["received"], counted["sent"], time.process_time()))
 
 
 def _run(certificate: str, pipe: Connection) -> None:
