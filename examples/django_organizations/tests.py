@@ -20,7 +20,9 @@ class OrganizationsTest(TestCase):
         integration = Integration(name=slug.title(), slug=slug, base_url=server.url)
         integration.full_clean()
         integrations.create(integration)
-        server.link(consumer_key=integration.consumer_key, public_key=integration.active_key_pair.public_pem)
+        key_pair = integration.active_key_pair
+        assert key_pair is not None
+        server.link(consumer_key=integration.consumer_key, public_key=key_pair.public_pem)
 
     def test_jane_logs_in_by_her_organizations_login_link(self) -> None:
         answer = self.acme_server.login(self.client, "jane", page="/login/bitbucket-server/acme/")

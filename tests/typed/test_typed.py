@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import re
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ PUBLIC = {
     for module, names in re.findall(r"^\| `([\w.]+)` \| (`\w+`.*) \|$", PAGE, re.MULTILINE)
 }
 PROJECT = HERE / "project"
+EXAMPLES = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_dir())
 
 
 def imported(path):
@@ -66,6 +68,17 @@ def test_the_applications_use_public_names_alone(folder):
     assert used <= ALL
 
 
+def check_types(folder, checker, request):
+    """Run *checker* in *folder*. mypy keeps what it knows of the libraries, and looks at those files again that have
+    changed."""
+    kept = getattr(request.config, "cache", None)
+    options = ["--cache-dir", str(kept.mkdir("mypy"))] if checker[0] == "mypy" and kept is not None else []
+    finished = subprocess.run(
+        [sys.executable, "-m", *checker, *options], cwd=folder, capture_output=True, text=True, timeout=300
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
 @pytest.mark.parametrize(
     "checker",
     [["mypy", "--config-file", "mypy.ini", "."], ["pyright", "--pythonpath", sys.executable]],
@@ -73,10 +86,17 @@ def test_the_applications_use_public_names_alone(folder):
 )
 def test_the_project_passes_in_strict_mode(checker, tmp_path, request):
     elsewhere = shutil.copytree(PROJECT, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__"))
-    # mypy keeps what it knows of the libraries, and looks at those files again that have changed.
-    kept = getattr(request.config, "cache", None)
-    options = ["--cache-dir", str(kept.mkdir("mypy"))] if checker[0] == "mypy" and kept is not None else []
-    finished = subprocess.run(
-        [sys.executable, "-m", *checker, *options], cwd=elsewhere, capture_output=True, text=True, timeout=300
-    )
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    check_types(elsewhere, checker, request)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_pass_mypy(example, tmp_path, request):
+    elsewhere = shutil.copytree(ROOT / "examples" / example, tmp_path / example)
+    check_types(elsewhere, ["mypy", "--config-file", str(HERE / "examples.ini"), "."], request)
+
+
+def test_the_examples_pass_pyright(tmp_path, request):
+    shutil.copytree(ROOT / "examples", tmp_path, dirs_exist_ok=True)
+    roots = {"executionEnvironments": [{"root": example} for example in EXAMPLES]}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(roots))
+    check_types(tmp_path, ["pyright", "--pythonpath", sys.executable], request)
