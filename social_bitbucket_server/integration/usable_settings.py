@@ -145,7 +145,7 @@ class _Installed:
 
 def _others(backend: type) -> Iterator[type]:
     """Yield the classes of *backend* that this package does not define."""
-    return (kind for kind in backend.__mro__ if not kind.__module__.startswith(f"{__package__}."))
+    return (kind for kind in backend.__mro__ if not kind.__module__.startswith("social_bitbucket_server."))
 
 
 def _list_of_backends(settings: Mapping[str, Any]) -> str:

@@ -579,7 +579,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         own = getattr(storage, name, None)
         if own is not None or not any(base.__module__ == _DJANGO for base in getattr(storage, "__mro__", ())):
             return cast("Callable[..., Any] | None", own)
-        of_django = getattr(import_module(f"{__package__}.django.storage"), name, None)
+        of_django = getattr(import_module("social_bitbucket_server.django.storage"), name, None)
         return None if of_django is None else partial(of_django, storage)
 
     def _is_about_similar_identity(self, error: Exception, uid: str) -> bool:

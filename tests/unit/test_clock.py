@@ -222,7 +222,7 @@ FORKED = """
 import os
 locked = []
 os.register_at_fork(before=lambda: locked.append(clock._changing.locked()))  # the first one is called last
-from social_bitbucket_server import clock
+from social_bitbucket_server.oauth import server_clock as clock
 child = os.fork()
 clock.forget()
 if not child:

@@ -95,7 +95,7 @@ def test_threads_share_connections_and_get_their_own_answers(serve, route):
 FORKED = """
 import os, sys
 from ipaddress import ip_address
-from social_bitbucket_server import reaching, transport
+from social_bitbucket_server.transport import reaching, transport
 host, port, ca = sys.argv[1:]
 reaching.resolver = lambda name: [ip_address(host)]
 def get():
