@@ -17,7 +17,6 @@ from social_core.exceptions import AuthCanceled
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 
 from social_bitbucket_server import flask as bitbucket
-from social_bitbucket_server.account import profile
 from social_bitbucket_server.crypto import KeyRing, Secret
 from social_bitbucket_server.integration import Integration, OAuth2Integration, ServerURL, UnsafeConfigurationError
 from social_bitbucket_server.login import backend as login_backend
@@ -804,7 +803,7 @@ def test_who_is_not_logged_in_any_more_connects_nothing(connecting, sandbox):
         (oauth2_client, "send"),
         (http.client.HTTPConnection, "putheader"),
         (http.client.HTTPConnection, "getresponse"),
-        (profile, "fetch_profile"),
+        (login_backend, "fetch_profile"),
         (login_backend, "_response"),
     ],
 )

@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from social_bitbucket_server.account import RestClient, StoredToken
-from social_bitbucket_server.account import recheck as standing
+from social_bitbucket_server.account import Recheck, RestClient, Standing, StoredToken, ask_whether_admitted
 from social_bitbucket_server.integration.admission import EVERYBODY
 from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.problems import BitbucketServerError
@@ -86,11 +85,11 @@ def test_the_calls_of_a_recheck_are_one_step(integration, server):
     )
     budget = Budget(bulkhead_of(integration.tenant), bulkhead.DEFAULTS, bulkhead.Share(1, 4, answers=3))
     rest = RestClient(Client(integration), Store(integration), budget=budget)
-    assert code_of(standing.ask, rest, "ns:1", EVERYBODY, "") == "conversation_too_long"
+    assert code_of(ask_whether_admitted, rest, "ns:1", EVERYBODY, "") == "conversation_too_long"
     assert len(server.received) == 4
 
 
 def test_a_recheck_that_is_refused_says_nothing_about_the_person():
-    found = standing.Recheck.failed(BitbucketServerError("server_overloaded"))
-    assert found.standing is standing.Standing.UNANSWERED
+    found = Recheck.failed(BitbucketServerError("server_overloaded"))
+    assert found.standing is Standing.UNANSWERED
     assert found.is_the_servers

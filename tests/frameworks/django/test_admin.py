@@ -18,7 +18,6 @@ from social_django.models import UserSocialAuth
 from social_bitbucket_server.django import integrations, key_rotation
 from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
-from social_bitbucket_server.onboarding import checkup
 from tests.client_certificates import issue
 from tests.frameworks.django.conftest import (
     PASSWORD,
@@ -287,14 +286,14 @@ def test_a_check_up_remembers_bitbuckets_version(staff, acme):
 
 
 def test_no_transaction_waits_for_bitbucket(staff, acme, monkeypatch):
-    look, is_waiting = checkup.check_up, []
+    look, is_waiting = integrations.run_check_up, []
 
     def look_and_see(*arguments, **options):
         is_waiting.append(connection.in_atomic_block)
         return look(*arguments, **options)
 
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
-    monkeypatch.setattr(checkup, "check_up", look_and_see)
+    monkeypatch.setattr(integrations, "run_check_up", look_and_see)
     press(staff, acme, "check-up")
     assert is_waiting == [False]
 
