@@ -11,7 +11,6 @@ import secrets
 from typing import TYPE_CHECKING
 
 from ..integration import Kind
-from ..oauth import read_json
 from ..problems import BitbucketServerError
 from .profile import Finding, search_users
 
@@ -19,17 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..integration import Admission
-    from ..oauth import AccessToken, AskingClient
+    from ..oauth import Person
     from .profile import Profile
 
 _NOT_TOLD = frozenset({401, 403})
 _NOT_THERE = frozenset({400, 404})
 
 
-def findings(
-    client: AskingClient, access_token: AccessToken, profile: Profile, admission: Admission
-) -> Iterator[Finding]:
-    """What is so of the conditions of *admission*, one after the other, each asked for when it is needed.
+def findings(person: Person, profile: Profile, admission: Admission) -> Iterator[Finding]:
+    """Yield whether each condition of *admission* holds for *person*, whose *profile* is known. Each is asked for when
+    it is needed.
 
     A server that does not tell somebody about one group is not asked about others. Raises the problems of the
     conversation.
@@ -37,19 +35,19 @@ def findings(
     tells_groups, heeds_groups = True, False
     for kind, name in admission.conditions:
         if kind is not Kind.GROUP:
-            yield Finding(kind, name, _can_see(client, access_token, kind, name))
+            yield Finding(kind, name, _can_see(person, kind, name))
             continue
-        is_member = _is_among(client, access_token, profile, name) if tells_groups else None
+        is_member = _is_among(person, profile, name) if tells_groups else None
         if is_member and not heeds_groups:
             # Some servers ignore the group, so nobody must be a member of one that cannot exist. Asked once a step.
-            heeds_groups = not _is_among(client, access_token, profile, secrets.token_hex(16))
+            heeds_groups = not _is_among(person, profile, secrets.token_hex(16))
             is_member = heeds_groups or None
         tells_groups = is_member is not None
         yield Finding(kind, name, is_member)
 
 
-def require_admission(client: AskingClient, access_token: AccessToken, profile: Profile, admission: Admission) -> None:
-    """Do nothing for whom *admission* lets in.
+def require_admission(person: Person, profile: Profile, admission: Admission) -> None:
+    """Do nothing if *admission* lets in *person*, whose *profile* is known.
 
     Raises ``person_not_allowed`` for everybody else, or ``groups_unreadable`` where that depends on groups that the
     server does not tell them about; and the problems of the conversation.
@@ -57,17 +55,17 @@ def require_admission(client: AskingClient, access_token: AccessToken, profile: 
     if not admission.conditions:
         return
     is_certain = True
-    for finding in findings(client, access_token, profile, admission):
+    for finding in findings(person, profile, admission):
         if finding.holds:
             return
         is_certain = is_certain and finding.holds is not None
     raise BitbucketServerError("person_not_allowed" if is_certain else "groups_unreadable")
 
 
-def _is_among(client: AskingClient, access_token: AccessToken, profile: Profile, group: str) -> bool | None:
+def _is_among(person: Person, profile: Profile, group: str) -> bool | None:
     """The number decides: a search by name finds others, too."""
     try:
-        found = search_users(client, access_token, profile.name, group=group)
+        found = search_users(person, profile.name, group=group)
         return any(type(record.get("id")) is int and record["id"] == profile.id for record in found)
     except BitbucketServerError as error:
         status = _refusal(error)
@@ -78,16 +76,16 @@ def _is_among(client: AskingClient, access_token: AccessToken, profile: Profile,
         raise
 
 
-def _can_see(client: AskingClient, access_token: AccessToken, kind: Kind, name: str) -> bool:
+def _can_see(person: Person, kind: Kind, name: str) -> bool:
     """Return whether the person sees the project or repository called *name*.
 
     Bitbucket refuses what a person may not see, or answers as if it were not there. For a repository that moved, it
     answers with the one in the other project, which does not count.
     """
-    server_url = client.integration.server_url
-    url = server_url.project(name) if kind is Kind.PROJECT else server_url.repository(name)
+    server = person.server_url
+    url = server.project(name) if kind is Kind.PROJECT else server.repository(name)
     try:
-        found = read_json(client.get(url, access_token))
+        found = person.json(url)
     except BitbucketServerError as error:
         if _refusal(error) in _NOT_TOLD | _NOT_THERE:
             return False

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from ..oauth import read_json, read_text
 from ..problems import BitbucketServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ..integration import AnyIntegration, Kind, ServerURL
-    from ..oauth import AccessToken, AskingClient
-    from ..transport import Answer
+    from ..oauth import Person
 
 AVATAR_SIZE = 48
 """Pixels, as social-core's own Bitbucket backend asks for."""
@@ -63,68 +61,35 @@ class Profile:
     findings: tuple[Finding, ...] = ()
 
 
-def fetch_profile(client: AskingClient, access_token: AccessToken) -> Profile:
-    """Find out whose *access_token* this is.
+def fetch_profile(person: Person) -> Profile:
+    """Find out who *person* is.
 
     Raises ``identity_missing``, ``identity_invalid``, ``identity_of_another``, ``authorization_header_lost``,
     ``users_unreadable``, ``user_not_found``, ``profile_incomplete``, ``profile_invalid``, ``account_inactive``,
     ``account_not_a_person``, and the problems of the conversation. The facts of ``account_inactive`` have the account's
     *uid*, so that an application can end its sessions.
     """
-    noting = _NotingIds(client)
-    names, is_known_below_rest = _authenticated_names(noting, access_token)
+    names, is_known_below_rest = _authenticated_names(person)
     try:
-        record = _record(noting, access_token, names)
+        record = _record(person, names)
     except BitbucketServerError as error:
         if error.code not in {"not_permitted", "request_refused"} or error.status_code not in {401, 403}:
             raise
         # If only whoami names the person, which is not below /rest, the header is lost on the way to REST.
         code = "users_unreadable" if is_known_below_rest else "authorization_header_lost"
         raise BitbucketServerError(code, status_code=error.status_code, facts=error.facts) from None
-    noting.refuse_another(record.get("id"))
-    return _profile(record, client.integration)
+    _refuse_another(record, person.ids)
+    return _profile(record, person.integration)
 
 
-class _NotingIds:
-    """Asks with *client*, and notes whom the answers name by number. The name alone may be read in two ways."""
-
-    def __init__(self, client: AskingClient) -> None:
-        self._client = client
-        self._ids: set[str] = set()
-
-    @property
-    def integration(self) -> AnyIntegration:
-        return self._client.integration
-
-    def get(self, url: str, access_token: AccessToken, *, accept: str = "application/json") -> Answer:
-        answer = self._client.get(url, access_token, accept=accept)
-        self._ids.update(answer.headers.getlist("X-AUSERID"))
-        return answer
-
-    def named_by_number(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Return those of *records* whose number an answer named; all of them where no answer named one."""
-        if not self._ids:
-            return records
-        return [record for record in records if type(record.get("id")) is int and str(record["id"]) in self._ids]
-
-    def refuse_another(self, user_id: object) -> None:
-        """Raise ``identity_of_another`` unless every answer that named a person named *user_id*."""
-        if type(user_id) is int and not self._ids <= {str(user_id)}:
-            raise BitbucketServerError("identity_of_another", claim="X-AUSERID")
-
-
-def _authenticated_names(client: AskingClient, access_token: AccessToken) -> tuple[list[str], bool]:
+def _authenticated_names(person: Person) -> tuple[list[str], bool]:
     """Return the name of the person, in each way that the answer can be read, and whether REST told it."""
-    server_url = client.integration.server_url
-    answer = client.get(server_url.application_properties, access_token)
-    read_json(answer)
-    names = answer.headers.getlist("X-AUSERNAME")
+    names = person.names_at(person.server_url.application_properties)
     if len(names) > 1:
         raise _identity_invalid("It named more than one person.")
     if names:
         return _readings(names[0]), True
-    answer = client.get(server_url.whoami, access_token, accept="text/plain")
-    name = read_text(answer) if answer.status == 200 and not answer.is_html else ""
+    name = person.text(person.server_url.whoami)
     if not name:
         raise BitbucketServerError("identity_missing", claim="X-AUSERNAME")
     return [_user_name(name)], False
@@ -151,30 +116,42 @@ def _user_name(name: str) -> str:
     return name
 
 
-def _record(client: _NotingIds, access_token: AccessToken, names: list[str]) -> Mapping[str, Any]:
+def _record(person: Person, names: list[str]) -> Mapping[str, Any]:
     """Return the one user record that fits the name, which can be read as each of *names*. Of several, the number
     decides, so that two people with almost the same name can both log in."""
-    records = [record for name in names for record in _records(client, access_token, name)]
-    if len(records) > 1:
-        records = client.named_by_number(records)
+    records = [record for name in names for record in _records(person, name)]
+    if len(records) > 1 and person.ids:
+        records = [record for record in records if _number(record) in person.ids]
     if len(records) != 1:
         raise _not_found(f"{len(records) or 'No'} users have this name.")
     return records[0]
 
 
-def _records(client: AskingClient, access_token: AccessToken, name: str) -> list[Mapping[str, Any]]:
+def _refuse_another(record: Mapping[str, Any], ids: frozenset[str]) -> None:
+    """Raise ``identity_of_another`` unless all of *ids*, which the answers named, are the number of *record*. The name
+    alone may be read in two ways."""
+    number = _number(record)
+    if number is not None and not ids <= {number}:
+        raise BitbucketServerError("identity_of_another", claim="X-AUSERID")
+
+
+def _number(record: Mapping[str, Any]) -> str | None:
+    """Return the id of *record* as a header has it, or ``None`` if it is no number."""
+    user_id = record.get("id")
+    return str(user_id) if type(user_id) is int else None
+
+
+def _records(person: Person, name: str) -> list[Mapping[str, Any]]:
     """Return the records whose name is exactly *name*; without any, those whose name differs from it in capitals alone.
 
     The record at the equal slug may be another person's. A name with a slash is no slug, and web servers refuse it as a
     part of a path.
     """
     if not _SEPARATOR.search(name):
-        answer = client.get(client.integration.server_url.user(name, avatar_size=AVATAR_SIZE), access_token)
-        if answer.status != 404:
-            record = read_json(answer)
-            if record.get("name") == name:
-                return [record]
-    pages = list(_pages(client, access_token, name))
+        record = person.json_if_found(person.server_url.user(name, avatar_size=AVATAR_SIZE))
+        if record is not None and record.get("name") == name:
+            return [record]
+    pages = list(_pages(person, name))
     found = [record for records, _ in pages for record in records]
     exact = [record for record in found if record.get("name") == name]
     if exact:
@@ -185,26 +162,21 @@ def _records(client: AskingClient, access_token: AccessToken, name: str) -> list
     return [record for record in found if str(record.get("name")).lower() == name.lower()]
 
 
-def search_users(
-    client: AskingClient, access_token: AccessToken, name: str, *, group: str = ""
-) -> Iterator[Mapping[str, Any]]:
-    """The records, unchecked, of everybody whom a search for *name* finds on the first :data:`MOST_PAGES` pages; of
-    *group*'s members where there is one.
+def search_users(person: Person, name: str, *, group: str = "") -> Iterator[Mapping[str, Any]]:
+    """Yield the records, unchecked, of everybody whom a search for *name* finds on the first :data:`MOST_PAGES` pages;
+    of *group*'s members alone if it is not empty.
 
     Raises the problems of the conversation.
     """
-    for page, _ in _pages(client, access_token, name, group=group):
+    for page, _ in _pages(person, name, group=group):
         yield from page
 
 
-def _pages(
-    client: AskingClient, access_token: AccessToken, name: str, *, group: str = ""
-) -> Iterator[tuple[list[Mapping[str, Any]], bool]]:
+def _pages(person: Person, name: str, *, group: str = "") -> Iterator[tuple[list[Mapping[str, Any]], bool]]:
     """Yield the records of each page, and whether the page is the last one that the server has."""
     start = 0
     for _ in range(MOST_PAGES):
-        url = client.integration.server_url.users(name, start=start, avatar_size=AVATAR_SIZE, group=group)
-        page = read_json(client.get(url, access_token))
+        page = person.json(person.server_url.users(name, start=start, avatar_size=AVATAR_SIZE, group=group))
         values = page.get("values")
         if not isinstance(values, list):
             raise BitbucketServerError("malformed_answer", "The user list is not a list.")

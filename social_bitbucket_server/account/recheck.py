@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ..oauth import AccessToken
 from ..problems import BitbucketServerError
 from .membership import require_admission
 from .profile import fetch_profile
 
 if TYPE_CHECKING:
-    from ..integration import Admission, AnyIntegration
-    from ..transport import Answer
+    from ..integration import Admission
     from .rest import RestClient
 
 
@@ -47,7 +45,6 @@ _OF_ONE_RECORD = frozenset(
         "users_unreadable",
     }
 )
-_STORED = AccessToken("", "", None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +75,8 @@ def ask_whether_admitted(rest: RestClient, uid: str, admission: Admission, scope
     """
     if rest.scope != scope and (admission.projects or admission.repositories):
         raise BitbucketServerError("token_missing", "It was granted for something else than logins ask for now.")
-    client = _WithStoredToken(rest)
-    profile = fetch_profile(client, _STORED)
-    if client.integration.uid(profile.id) != uid:
+    person = rest.as_person()
+    profile = fetch_profile(person)
+    if person.integration.uid(profile.id) != uid:
         raise BitbucketServerError("account_replaced", claim="id")
-    require_admission(client, _STORED, profile, admission)
-
-
-class _WithStoredToken:
-    """Asks with the token that *rest* has, which is renewed on the way; whichever it is handed plays no part."""
-
-    def __init__(self, rest: RestClient) -> None:
-        self._rest = rest
-
-    @property
-    def integration(self) -> AnyIntegration:
-        return self._rest.integration
-
-    def get(self, url: str, access_token: AccessToken, *, accept: str = "application/json") -> Answer:  # noqa: ARG002
-        return self._rest.answer(url, accept=accept)
+    require_admission(person, profile, admission)

@@ -8,7 +8,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..oauth import read_document, refuse_oauth_problem
+from ..oauth import Person, read_document, refuse_oauth_problem
 from ..problems import BitbucketServerError
 from ..transport import DOCUMENT_LIMIT, Budget, bulkhead, bulkhead_of
 from .tokens import StoredToken
@@ -101,18 +101,10 @@ class RestClient:
                 raise BitbucketServerError("malformed_answer", "It does not say where the next page begins.")
             query["start"] = start
 
-    def answer(self, url: str, *, accept: str = "application/json") -> Answer:
-        """The whole answer to a GET of *url*, an absolute address below the base URL, whatever its status.
-
-        Raises the problems of the token and of the conversation.
-        """
-        if not url.startswith(f"{self.integration.server_url}/"):
-            raise ValueError("The token is for addresses below the base URL alone.")
-        return self._honoured(
-            lambda budget: refuse_oauth_problem(
-                self._unlimited(budget, "GET", url, accept=accept, limit=DOCUMENT_LIMIT)
-            )
-        )
+    def as_person(self) -> Person:
+        """Return what asks the server as the person whose token it is. Requests are those of a call, but an answer may
+        have :data:`DOCUMENT_LIMIT` bytes alone."""
+        return Person(self.integration, self._answer)
 
     @property
     def integration(self) -> AnyIntegration:
@@ -134,6 +126,14 @@ class RestClient:
         url = self._client.integration.server_url.join(path, **plain)
         body = None if document is None else json.dumps(document)
         return self._honoured(lambda budget: read_document(self._unlimited(budget, method, url, body)))
+
+    def _answer(self, url: str, accept: str) -> Answer:
+        """Return the whole answer to a GET of *url*, unless it reports a problem of OAuth's."""
+        return self._honoured(
+            lambda budget: refuse_oauth_problem(
+                self._unlimited(budget, "GET", url, accept=accept, limit=DOCUMENT_LIMIT)
+            )
+        )
 
     def _budget(self) -> AbstractContextManager[Budget]:
         """The budget of one call."""

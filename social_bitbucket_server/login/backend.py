@@ -455,12 +455,14 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             admission = self.get_admission(integration)
             # Ended before the pipeline, which waits for no server.
             with budget or self._budget(integration, CALLBACK) as budget:
-                integration, profile = self.ask(integration, lambda client: fetch_profile(client, access_token), budget)
-                client = self.client(integration).within(budget)
+                integration, profile = self.ask(
+                    integration, lambda client: fetch_profile(client.as_person(access_token)), budget
+                )
+                owner = self.client(integration).within(budget).as_person(access_token)
                 if self._is_trial:
-                    found = tuple(findings(client, access_token, profile, admission))
+                    found = tuple(findings(owner, profile, admission))
                     return cast("ResponseT_co", replace(profile, findings=found))
-                require_admission(client, access_token, profile, admission)
+                require_admission(owner, profile, admission)
             self._refuse_another_person(kwargs.get("user"), integration.uid(profile.id), connects=connects)
             response = _response(profile, integration)
             if self._keeps_tokens:

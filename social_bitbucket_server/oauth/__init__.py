@@ -11,7 +11,6 @@ from .answers import oauth_problem as oauth_problem
 from .answers import read_document as read_document
 from .answers import read_form as read_form
 from .answers import read_json as read_json
-from .answers import read_text as read_text
 from .answers import refuse_oauth_problem as refuse_oauth_problem
 from .answers import wants_captcha as wants_captcha
 from .base_strings import Cause as Cause
@@ -19,12 +18,12 @@ from .base_strings import Explanation as Explanation
 from .base_strings import explain as explain
 from .oauth1 import JSON as JSON
 from .oauth1 import NO_CHECK as NO_CHECK
-from .oauth1 import AccessToken, Client
-from .oauth1 import AskingClient as AskingClient
-from .oauth1 import PersonalClient as PersonalClient
+from .oauth1 import Client
 from .oauth1 import admit as admit
 from .oauth1 import route_to as route_to
 from .oauth2 import OAuth2Client as OAuth2Client
+from .person import AccessToken, Person
+from .person import PersonalClient as PersonalClient
 from .server_clock import server_time as server_time
 from .signing import authorization as authorization
 from .signing import base_string as base_string
@@ -32,4 +31,5 @@ from .signing import base_string as base_string
 __all__ = [
     "AccessToken",
     "Client",
+    "Person",
 ]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
 from ..crypto import Secret
@@ -13,6 +12,7 @@ from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale
 from ..transport import admit as admit_step
 from . import server_clock as clock
 from .answers import DENIED, read_form
+from .person import AccessToken, Person
 from .signing import authorization
 
 if TYPE_CHECKING:
@@ -31,53 +31,6 @@ NO_CHECK = {"X-Atlassian-Token": "no-check"}
 """The header by which Bitbucket knows that a browser did not send a request on another site's behalf."""
 
 _TOKEN = re.compile(r"[!-~]{1,255}")
-
-
-@dataclass(frozen=True, slots=True)
-class AccessToken:
-    """The right to act for one person, until it is revoked or *expires_in* seconds have passed.
-
-    With the *session_handle*, which is OAuth 2's refresh token, it can be renewed for *authorization_expires_in*
-    seconds.
-    """
-
-    value: str = field(repr=False)
-    session_handle: str = field(repr=False)
-    expires_in: int | None
-    authorization_expires_in: int | None
-
-
-class AskingClient(Protocol):
-    """What asks one server who somebody is, and what they can see."""
-
-    @property
-    def integration(self) -> AnyIntegration:
-        """Whose server it is."""
-
-    def get(self, url: str, access_token: AccessToken, *, accept: str = "application/json") -> Answer:
-        """Ask for *url*, an address below the base URL, as the person whose access token it is."""
-
-
-class PersonalClient(AskingClient, Protocol):
-    """What asks one server for things as one person, by whichever OAuth."""
-
-    def request(
-        self,
-        method: Method,
-        url: str,
-        access_token: AccessToken,
-        *,
-        body: str | None = None,
-        accept: str = "application/json",
-        limit: int,
-    ) -> Answer:
-        """Send a request, with a *body* of JSON where there is one, as the person whose access token it is."""
-
-    def renew(self, access_token: AccessToken) -> AccessToken:
-        """Exchange an access token for a new one."""
-
-    def within(self, budget: Budget) -> Self:
-        """Return a client whose requests belong to one step, and use its *budget*."""
 
 
 class Client:
@@ -141,9 +94,13 @@ class Client:
             )
         raise problem
 
-    def get(self, url: str, access_token: AccessToken, *, accept: str = "application/json") -> Answer:
-        """Ask for *url*, an address below the base URL, as the person whose access token it is."""
-        return self._send("GET", url, token=access_token.value, accept=accept, limit=DOCUMENT_LIMIT)
+    def as_person(self, access_token: AccessToken) -> Person:
+        """Return what asks the server as the person who granted *access_token*."""
+
+        def ask(url: str, accept: str) -> Answer:
+            return self.request("GET", url, access_token, accept=accept, limit=DOCUMENT_LIMIT)
+
+        return Person(self.integration, ask)
 
     def request(
         self,

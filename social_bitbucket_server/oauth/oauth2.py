@@ -13,7 +13,8 @@ from ..crypto import Secret
 from ..problems import BitbucketServerError
 from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, send
 from .answers import read_grant, read_revocation
-from .oauth1 import FORM, JSON, NO_CHECK, AccessToken, route_to
+from .oauth1 import FORM, JSON, NO_CHECK, route_to
+from .person import AccessToken, Person
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,15 +92,19 @@ class OAuth2Client:
         form = {"token": secrets.token_urlsafe(32), "token_type_hint": "refresh_token"}
         read_revocation(self._post(self.integration.server_url.oauth2_revoke, form, fresh=True))
 
-    def get(self, url: str, access_token: AccessToken, *, accept: str = "application/json") -> Answer:
-        """Ask for *url*, an address below the base URL, as the person whose access token it is.
+    def as_person(self, access_token: AccessToken) -> Person:
+        """Return what asks the server as the person who granted *access_token*.
 
-        Raises ``token_rejected`` where the server does not honour the token.
+        It raises ``token_rejected`` where the server does not honour the token.
         """
-        answer = self._send("GET", url, _bearer(access_token, accept), limit=DOCUMENT_LIMIT)
-        if _is_refusal(answer):
-            raise BitbucketServerError("token_rejected", status_code=answer.status)
-        return answer
+
+        def ask(url: str, accept: str) -> Answer:
+            answer = self._send("GET", url, _bearer(access_token, accept), limit=DOCUMENT_LIMIT)
+            if _is_refusal(answer):
+                raise BitbucketServerError("token_rejected", status_code=answer.status)
+            return answer
+
+        return Person(self.integration, ask)
 
     def request(
         self,

@@ -68,7 +68,7 @@ def test_link_check_and_a_login_touch_no_page(options, bitbucket_sandbox, integr
     token = client.request_token("https://app.example/callback")
     callback = urlsplit(bitbucket_sandbox.authorize(client.authorize_url(token), user="jane"))
     verifier = dict(pair.split("=") for pair in callback.query.split("&"))["oauth_verifier"]
-    assert fetch_profile(client, client.access_token(token, verifier)).name == "jane"
+    assert fetch_profile(client.as_person(client.access_token(token, verifier))).name == "jane"
 
 
 def test_before_a_password_goes_unencrypted_to_another_machine_that_is_said(options, monkeypatch, capsys):

@@ -102,7 +102,7 @@ def log_in(sandbox, private_key):
     token = client.request_token("https://app.example/callback")
     callback = urlsplit(sandbox.authorize(client.authorize_url(token), user="jane"))
     (verifier,) = parse_qs(callback.query)["oauth_verifier"]
-    return fetch_profile(client, client.access_token(token, verifier)).name
+    return fetch_profile(client.as_person(client.access_token(token, verifier))).name
 
 
 def test_the_link_is_made_and_a_login_works(run, make_script, bitbucket_sandbox, private_key):

@@ -178,7 +178,7 @@ def plain_replies(documents):
 )
 def test_profiles(integration, replies):
     client = StubClient(integration, replies)
-    profile = ours(fetch_profile, client, TOKEN)
+    profile = ours(fetch_profile, client.as_person(TOKEN))
     assert all(url.startswith("https://bitbucket.acme.test/bitbucket/") for url in client.asked)
     if profile is None:
         return
@@ -196,7 +196,7 @@ def test_profiles(integration, replies):
 @given(answer=answers(st.just(b"{}"), statuses=st.just(200), headers=("X-AUSERNAME",)))
 def test_names_in_headers(integration, answer):
     client = StubClient(integration, [answer])
-    ours(fetch_profile, client, TOKEN)
+    ours(fetch_profile, client.as_person(TOKEN))
     for url in client.asked:
         path = url.removeprefix("https://bitbucket.acme.test/bitbucket")
         assert re.fullmatch(

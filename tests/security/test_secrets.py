@@ -38,7 +38,7 @@ from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.crypto import DEFAULT_BITS, KeyRing, PrivateKey, PublicKey, new_consumer_key, opaque
 from social_bitbucket_server.login import backend as login_backend
 from social_bitbucket_server.login.pending import PendingLogins
-from social_bitbucket_server.oauth import Client, signing
+from social_bitbucket_server.oauth import Client, person, signing
 from social_bitbucket_server.oauth import oauth1 as client_module
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import transport
@@ -266,7 +266,7 @@ AT_CALLBACK = (
     (http.client.HTTPConnection, "getresponse"),
     (login_backend, "fetch_profile"),
     (profile, "_profile"),
-    (profile, "read_json"),
+    (person, "read_json"),
     (login_backend, "_response"),
     (BitbucketServerOAuth1, "get_user_details"),
     (BitbucketServerOAuth1, "get_user_id"),
@@ -334,6 +334,7 @@ def test_nothing_that_holds_a_secret_shows_it(world):
         integration.private_key,
         client,
         client._route,
+        client.as_person(token),
         backend,
         signing.authorization("GET", world.fb.url, "consumer", integration.private_key, token=token.value),
         ring,

@@ -196,8 +196,7 @@ def test_a_login_works_with_a_server_whose_clock_is_off(integration, sandbox, sk
     callback = sandbox.authorize(client.authorize_url(token), user="jane")
     verifier = callback.rpartition("oauth_verifier=")[2]
     access_token = client.access_token(token, verifier)
-    answer = client.get(client.integration.server_url.application_properties, access_token)
-    assert answer.headers["X-AUSERNAME"] == "jane"
+    assert client.as_person(access_token).names_at(client.integration.server_url.application_properties) == ["jane"]
     assert abs(clock.difference(client.integration.server_url) - skew) <= 60
     assert len(sandbox.requests.to("/request-token")) == 2
     assert len(sandbox.requests.to("/access-token")) == 1
@@ -214,7 +213,7 @@ def test_a_clock_that_is_years_off_is_a_problem(integration, sandbox):
 def test_a_signed_request_without_complaint_has_this_machines_time(client, server):
     server.scripts["/bitbucket/rest/x"] = Reply("{}")
     before = int(time.time())
-    client.get(client.integration.server_url.join("/rest/x"), AccessToken("A", "", None, None))
+    client.as_person(AccessToken("A", "", None, None)).json(client.integration.server_url.join("/rest/x"))
     assert before <= int(server.received[0].oauth["oauth_timestamp"]) <= int(time.time())
 
 

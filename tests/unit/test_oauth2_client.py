@@ -177,15 +177,17 @@ def test_a_401_that_names_nobody_is_about_the_token(client, server):
     server.scripts[PROJECTS] = UNNAMED
     url = f"{server.url}{PROJECTS}"
     assert problem(client.request, "GET", url, JANE, limit=LIMIT) == "token_expired"
-    assert problem(client.get, url, JANE) == "token_rejected"
+    assert problem(client.as_person(JANE).json, url) == "token_rejected"
 
 
-@pytest.mark.parametrize("reply", [NAMED, PAGE, Reply("", 401)])
-def test_another_401_is_left_to_whoever_reads_the_answer(client, server, reply):
+@pytest.mark.parametrize(
+    ("reply", "code"), [(NAMED, "request_refused"), (PAGE, "intercepted"), (Reply("", 401), "account_not_admitted")]
+)
+def test_another_401_is_left_to_whoever_reads_the_answer(client, server, reply, code):
     server.scripts[PROJECTS] = reply
     url = f"{server.url}{PROJECTS}"
     assert client.request("GET", url, JANE, limit=LIMIT).status == 401
-    assert client.get(url, JANE).status == 401
+    assert problem(client.as_person(JANE).json, url) == code
 
 
 def test_a_redirect_is_never_followed(client, server):
@@ -200,5 +202,5 @@ def test_the_profile_is_the_one_of_the_token(client, server):
     )
     record = {"name": "jane", "id": 42, "active": True, "type": "NORMAL"}
     server.scripts["/bitbucket/rest/api/latest/users/jane"] = Reply(json.dumps(record), headers=JSON)
-    assert fetch_profile(client, JANE).id == 42
+    assert fetch_profile(client.as_person(JANE)).id == 42
     assert {request.headers["Authorization"] for request in server.received} == {"Bearer A"}

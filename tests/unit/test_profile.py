@@ -55,7 +55,7 @@ def knows(server, record, *, at=None):
 
 @pytest.fixture
 def fetch(integration):
-    return lambda: fetch_profile(Client(integration), AccessToken("A", "", None, None))
+    return lambda: fetch_profile(Client(integration).as_person(AccessToken("A", "", None, None)))
 
 
 @pytest.fixture

@@ -71,5 +71,5 @@ def test_most_problems_say_nothing_about_a_person():
 def test_the_token_goes_to_the_base_url_alone(rest, integration, server):
     for url in ("https://evil.test/", f"{integration.server_url}.evil.test/", server.url):
         with pytest.raises(ValueError, match="base URL"):
-            rest.answer(url)
+            rest.as_person().json(url)
     assert server.received == []

@@ -179,9 +179,9 @@ def test_a_request_that_has_to_be_sent_twice_counts_twice(serve, client):
     server = serve(once_each)
     url = f"https://bb-a.test:{server.port}/x"
     with Budget(Bulkhead(), Limits(120, 60)) as budget:
-        asking = client(server).within(budget)
+        person = client(server).within(budget).as_person(TOKEN)
         with pytest.raises(BitbucketServerError) as caught:
-            [asking.get(url, TOKEN) for _ in range(20)]
+            [person.text(url) for _ in range(20)]
     assert caught.value.code == "conversation_too_long"
     assert len(server.requests) == 12
 

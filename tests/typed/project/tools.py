@@ -21,7 +21,7 @@ from social_bitbucket_server.integration import (
     is_loopback,
 )
 from social_bitbucket_server.login import LIFETIME, session_key, under_way
-from social_bitbucket_server.oauth import AccessToken, Client
+from social_bitbucket_server.oauth import AccessToken, Client, Person
 from social_bitbucket_server.onboarding import (
     Action,
     Dialog,
@@ -151,6 +151,12 @@ def test_it(integration: Integration, callback: str) -> str:
 
 def token_of(integration: Integration, request_token: str, verifier: str) -> AccessToken:
     return Client(integration).access_token(request_token, verifier)
+
+
+def has_project(integration: Integration, access_token: AccessToken, key: str) -> bool:
+    person: Person = Client(integration).as_person(access_token)
+    found = person.json_if_found(integration.server_url.join(f"/rest/api/latest/projects/{key}"))
+    return found is not None and found["key"] == key
 
 
 def logins_under_way(session: dict[str, list[str]]) -> list[str]:
