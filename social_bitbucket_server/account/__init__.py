@@ -1,4 +1,4 @@
-"""Who somebody is, whether they may log in, and what an application may ask with their access token afterwards.
+"""Who a person is, whether they may log in, and what an application may ask with their access token afterwards.
 
 It knows no framework and stores nothing: accounts are made by social-core's pipeline.
 """

@@ -1,5 +1,5 @@
-"""Whether a person may log in: their groups, and the projects and repositories that they can see, asked with their own
-access token. No admin's rights are needed for it.
+"""Whether a person may log in: their groups, and the projects and repositories that they can see, asked as this
+person. It takes no admin's rights.
 
 Bitbucket has no resource with a person's own groups. Its user list takes a group to search in (``users?group=…``), for
 every licensed user.
@@ -29,7 +29,7 @@ def findings(person: Person, profile: Profile, admission: Admission) -> Iterator
     """Yield whether each condition of *admission* holds for *person*, whose *profile* is known. Each is asked for when
     it is needed.
 
-    A server that does not tell somebody about one group is not asked about others. Raises the problems of the
+    A server that does not tell the person about one group is not asked about others. Raises the problems of the
     conversation.
     """
     tells_groups, heeds_groups = True, False
@@ -39,7 +39,7 @@ def findings(person: Person, profile: Profile, admission: Admission) -> Iterator
             continue
         is_member = _is_among(person, profile, name) if tells_groups else None
         if is_member and not heeds_groups:
-            # Some servers ignore the group, so nobody must be a member of one that cannot exist. Asked once a step.
+            # Some servers ignore the group, and then the person is also in one that cannot exist. Ask once.
             heeds_groups = not _is_among(person, profile, secrets.token_hex(16))
             is_member = heeds_groups or None
         tells_groups = is_member is not None
@@ -49,8 +49,8 @@ def findings(person: Person, profile: Profile, admission: Admission) -> Iterator
 def require_admission(person: Person, profile: Profile, admission: Admission) -> None:
     """Do nothing if *admission* lets in *person*, whose *profile* is known.
 
-    Raises ``person_not_allowed`` for everybody else, or ``groups_unreadable`` where that depends on groups that the
-    server does not tell them about; and the problems of the conversation.
+    Raises ``person_not_allowed`` otherwise, or ``groups_unreadable`` if that depends on groups that the server does not
+    tell the person about; and the problems of the conversation.
     """
     if not admission.conditions:
         return
@@ -63,7 +63,8 @@ def require_admission(person: Person, profile: Profile, admission: Admission) ->
 
 
 def _is_among(person: Person, profile: Profile, group: str) -> bool | None:
-    """The number decides: a search by name finds others, too."""
+    """Return whether the person is in *group*, or ``None`` if the server does not tell. The number decides, because a
+    search by name finds others, too."""
     try:
         found = search_users(person, profile.name, group=group)
         return any(type(record.get("id")) is int and record["id"] == profile.id for record in found)
@@ -102,5 +103,5 @@ def _is_called(found: object, name: str) -> bool:
 
 
 def _refusal(error: BitbucketServerError) -> int | None:
-    """The status of a refusal that is about the question alone."""
+    """Return the status of a refusal that is about the question alone, or ``None``."""
     return error.status_code if error.code in {"request_refused", "not_permitted"} else None

@@ -1,4 +1,4 @@
-"""Who logged in? From the name in a header, by way of the user list, to one checked profile.
+"""The person who logged in: from the name in a header, by way of the user list, to one checked profile.
 
 Bitbucket has no resource that says who the signed-in person is. Its answers name them in the header ``X-AUSERNAME``;
 a user's *name* is not the *slug* that addresses are made of, and slugs are looked up, never computed.
@@ -27,7 +27,7 @@ NAME_LIMIT = 255
 """Characters kept of a name; also what Bitbucket allows."""
 
 MOST_PAGES = 4
-"""Pages of a user search. Who is on none of them is not found."""
+"""Pages of a user search that are read. A person on a later page is not found."""
 
 _LARGEST_ID = 2**63 - 1
 _SEPARATOR = re.compile(r"[/\\]")
@@ -35,7 +35,7 @@ _SEPARATOR = re.compile(r"[/\\]")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One condition, and whether it *holds* for a person; ``None`` where the server does not tell them."""
+    """One condition, and whether it *holds* for a person; ``None`` if the server does not tell them."""
 
     kind: Kind
     name: str
@@ -46,9 +46,9 @@ class Finding:
 class Profile:
     """A person's account on the server, every field checked.
 
-    *id* never changes and is never given to another account; *name* and *slug* may change. *email* was verified by
-    nobody and may be missing. *avatar_url* and *url* are web addresses or ``None``. *findings* are there after a trial
-    alone: what is so of the conditions on who may log in.
+    *id* never changes and is never given to another account; *name* and *slug* may change. *email* is unverified, or
+    ``None``. *avatar_url* and *url* are web addresses or ``None``. *findings* are there after a trial alone: one for
+    each condition on who may log in.
     """
 
     id: int

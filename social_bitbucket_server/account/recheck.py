@@ -1,4 +1,4 @@
-"""Whether somebody who logged in before still may: asked between two logins, with the access token that is kept."""
+"""Whether a person who logged in before still may: asked between two logins, with the access token that is kept."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 
 class Standing(StrEnum):
-    """What came of asking for a person."""
+    """The result of asking for a person."""
 
     ADMITTED = "admitted"
     """The account is there, active, the same, and may log in."""
     REFUSED = "refused"
-    """Bitbucket does not admit the account any more, or gave its name to another one, or it may not log in now."""
+    """The account may not log in now, or Bitbucket does not admit it any more, or its name is another account's."""
     UNPROVEN = "unproven"
-    """Nobody knows: the token ended, was taken back or cannot be used. The person has to log in again to be known."""
+    """Unknown: the token ended, was revoked or cannot be used. It takes another login of the person to find out."""
     UNANSWERED = "unanswered"
-    """Nobody knows: the server could not be asked, or its answer is of no use."""
+    """Unknown: the server could not be asked, or its answer cannot be used."""
 
 
 _REFUSALS = frozenset(
     {"account_inactive", "account_not_a_person", "account_not_admitted", "account_replaced", "person_not_allowed"}
 )
-# A permission that was taken back says nothing about the account: whoever has it can take it back.
+# A revoked token says nothing about the account: people revoke their own tokens.
 _UNPROVEN = frozenset({"integration_unknown", "token_expired", "token_missing", "token_revoked", "token_unopenable"})
-# Answers that are of no use for one person; all others are the same for everybody at the server.
+# Problems of one person's record. All others concern everybody at the server.
 _OF_ONE_RECORD = frozenset(
     {
         "captcha_wanted",
@@ -49,29 +49,31 @@ _OF_ONE_RECORD = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
-    """The *standing* of a person, and the code of the *problem* that it follows from; empty for whoever is admitted."""
+    """The *standing* of a person, and the code of the *problem* that it follows from; empty for ``ADMITTED``."""
 
     standing: Standing
     problem: str = ""
 
     @property
     def is_the_servers(self) -> bool:
-        """Whether it is the server that did not answer, so that nobody else has to be asked for there at once."""
+        """Whether the problem concerns the server, so that asking it for other people at once is of no use."""
         return self.standing is Standing.UNANSWERED and self.problem not in _OF_ONE_RECORD
 
     @classmethod
     def failed(cls, problem: BitbucketServerError) -> Recheck:
-        """What follows from *problem*."""
+        """Return what follows from *problem*."""
         if problem.code in _REFUSALS:
             return cls(Standing.REFUSED, problem.code)
         return cls(Standing.UNPROVEN if problem.code in _UNPROVEN else Standing.UNANSWERED, problem.code)
 
 
 def ask_whether_admitted(rest: RestClient, uid: str, admission: Admission, scope: str) -> None:
-    """Do nothing where the account behind *rest* is still the one with the identity *uid*, and *admission* lets it in.
-    A login asks for *scope* now: a token for another one may not show what a login would.
+    """Do nothing if the account behind *rest* still has the identity *uid*, and *admission* lets it in.
 
-    Raises what keeps a person from logging in, ``account_replaced``, and the problems of the conversation.
+    *scope* is what a login would ask for now. A token for another scope may not show what a login would.
+
+    Raises the problem that keeps the person from logging in, ``account_replaced``, ``token_missing``, and the problems
+    of the conversation.
     """
     if rest.scope != scope and (admission.projects or admission.repositories):
         raise BitbucketServerError("token_missing", "It was granted for something else than logins ask for now.")

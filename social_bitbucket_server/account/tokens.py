@@ -1,4 +1,4 @@
-"""Access tokens at rest: sealed for one person of one integration, and good for the server that issued them alone."""
+"""Access tokens at rest: sealed for one person of one integration, and sent to the server that issued them alone."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from ..integration import AnyIntegration
 
 PURPOSE = "access-token"
-"""What the key ring seals these records for."""
+"""The purpose for which the key ring seals these records."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredToken:
-    """An access token with the times, in seconds since 1970, at which it ends and after which it cannot be renewed;
-    ``None`` where the server did not say. *server*: the base URL of the server that issued it. *scope*: what was asked
-    for; empty with OAuth 1."""
+    """An access token, with the server that issued it.
+
+    It ends at *expires_at* and can be renewed until *renewable_until*. Both are seconds since 1970, or ``None`` if the
+    server did not say. *server* is the base URL. *scope* is what was asked for; it is empty with OAuth 1.
+    """
 
     value: str = field(repr=False)
     session_handle: str = field(repr=False)
@@ -38,7 +40,7 @@ class StoredToken:
 
     @classmethod
     def granted(cls, token: AccessToken, integration: AnyIntegration, scope: str = "") -> StoredToken:
-        """*token*, which the server of *integration* has just issued for *scope*."""
+        """Return *token*, which the server of *integration* has just issued for *scope*."""
         now = int(time.time())
         return cls(
             Secret(token.value),
@@ -51,9 +53,9 @@ class StoredToken:
 
     @classmethod
     def open(cls, record: str, key_ring: KeyRing, integration: AnyIntegration, uid: str) -> StoredToken:
-        """The token in a *record* that :meth:`seal` made for the same integration and *uid*.
+        """Return the token in a *record* that :meth:`seal` made for the same integration and *uid*.
 
-        Raises ``token_unopenable``, and ``token_missing`` where the integration has another server now.
+        Raises ``token_unopenable``, and ``token_missing`` if the integration has another server now.
         """
         try:
             token = cls._from_json(key_ring.open(record, purpose=PURPOSE, integration_id=integration.id, key_id=uid))
@@ -76,7 +78,7 @@ class StoredToken:
         )
 
     def seal(self, key_ring: KeyRing, integration: AnyIntegration, uid: str) -> str:
-        """A record for the database, which opens for *integration* and *uid* only."""
+        """Return a record for the database, which opens for *integration* and *uid* only."""
         fields = {
             "token": self.value,
             "session_handle": self.session_handle,
@@ -90,7 +92,7 @@ class StoredToken:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended, or will within the next minute."""
+        """Whether it has ended, or will end within a minute."""
         return self.expires_at is not None and self.expires_at - 60 <= time.time()
 
     @property
@@ -99,26 +101,30 @@ class StoredToken:
         return bool(self.session_handle) and (self.renewable_until is None or time.time() < self.renewable_until)
 
     def access_token(self) -> AccessToken:
-        """As :class:`~.oauth.Client` takes it."""
+        """Return it as clients take it."""
         return AccessToken(self.value, self.session_handle, None, None)
 
 
 class TokenStore(Protocol):
-    """Where one person's access token is kept."""
+    """A place for one person's access token."""
 
     def load(self) -> StoredToken:
-        """The token as it is stored now. Raises ``token_missing`` and ``token_unopenable``."""
+        """Return the token as it is stored now. Raises ``token_missing`` and ``token_unopenable``."""
 
     def keep(self, token: StoredToken) -> None:
         """Put *token* in place of the one before."""
 
 
 EXTRA_DATA_KEY = "sealed_access_token"
-"""What the record is called in the ``extra_data`` of a person's identity."""
+"""The name of the record in the ``extra_data`` of a person's identity."""
 
 
 class IdentityToken:
-    """The access token in the ``extra_data`` of one of social-core's identities, which *find* looks up anew."""
+    """The access token in the ``extra_data`` of one of social-core's identities.
+
+    *find* looks the identity up anew, and returns ``None`` if it is gone. The record is sealed with *key_ring* for
+    *integration* and the identity's *uid*.
+    """
 
     def __init__(
         self, find: Callable[[], UserMixin | None], key_ring: KeyRing, integration: AnyIntegration, uid: str
@@ -129,25 +135,19 @@ class IdentityToken:
         self._uid = uid
 
     def load(self) -> StoredToken:
-        """The token as it is stored now. Raises ``token_missing`` and ``token_unopenable``."""
-        return StoredToken.open(self._record(), self._key_ring, self._integration, self._uid)
+        """Return the token as it is stored now. Raises ``token_missing`` and ``token_unopenable``."""
+        return StoredToken.open(_record_of(self._find()), self._key_ring, self._integration, self._uid)
 
     def keep(self, token: StoredToken) -> None:
-        """Put *token* in place of the one before; nothing where the identity is gone."""
-        self._put(token.seal(self._key_ring, self._integration, self._uid))
-
-    def _record(self) -> str:
-        return _record_of(self._find())
-
-    def _put(self, record: str) -> None:
+        """Put *token* in place of the one before. Do nothing if the identity is gone."""
         identity = self._find()
         if identity is not None:
-            _keep(identity, record)
+            _keep(identity, token.seal(self._key_ring, self._integration, self._uid))
 
 
 def reseal(identity: UserMixin, key_ring: KeyRing) -> bool:
-    """Seal the token of *identity* with the ring's newest key, also where its integration cannot be asked at present;
-    returns whether it was sealed with another one.
+    """Seal the token of *identity* with the newest key of *key_ring*. Return whether another key had sealed it. No
+    server is asked, and the integration need not be there.
 
     Raises ``token_missing`` and ``token_unopenable``.
     """

@@ -1,4 +1,4 @@
-"""The conversation with one Bitbucket Server: the three calls of OAuth 1.0a, and signed requests for one person."""
+"""The conversation with one Bitbucket Server by OAuth 1.0a: its three calls, and signed requests as one person."""
 
 from __future__ import annotations
 

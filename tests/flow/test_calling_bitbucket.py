@@ -1,6 +1,9 @@
 """Access tokens that are kept: from the login to signed calls, renewal, revocation and expiry, with the sandbox."""
 
 import logging
+import re
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from social_core.exceptions import SocialAuthBaseException
@@ -9,10 +12,11 @@ from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.integration import Integration, ServerURL
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.sandbox import Sandbox
+from social_bitbucket_server.sandbox import Project, Sandbox
 from social_bitbucket_server.sandbox.state.tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
 from tests.flow.test_many_integrations import Browser, Host
 
+PAGE = Path(__file__).parents[2] / "docs/calling-bitbucket.md"
 USERS = "/rest/api/latest/users"
 
 
@@ -211,3 +215,15 @@ def test_no_token_is_in_any_log(host, sandbox, caplog):
     assert len(set(secrets)) == 4
     assert not [secret for secret in secrets if secret in caplog.text]
     assert "oauth_signature" not in caplog.text
+
+
+def test_a_token_that_is_not_kept_is_used_as_the_page_says(integrations, sandbox):
+    sandbox.projects.put(Project("PRJ", "Jane's", users=("jane",)))
+    code = re.search(r"```python\n(from social_bitbucket_server.oauth [^`]*)```", PAGE.read_text())[1]
+
+    def allow(address):
+        (names["verifier"],) = parse_qs(urlsplit(sandbox.authorize(address, user="jane")).query)["oauth_verifier"]
+
+    names = {"integration": integrations["one"], "print": allow}
+    exec(code.replace("person.json", "found = person.json"), names)
+    assert names["found"] == "Jane's"
