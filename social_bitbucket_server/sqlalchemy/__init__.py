@@ -1,7 +1,14 @@
 """A storage for social-core on SQLAlchemy 2, with an application's own declarative base and session."""
 
-from .storage import make_storage
+from .models import AssociationMixin, CodeMixin, IdentityMixin, NonceMixin, PartialMixin
+from .storage import SQLAlchemyStorage, make_storage
 
 __all__ = [
+    "AssociationMixin",
+    "CodeMixin",
+    "IdentityMixin",
+    "NonceMixin",
+    "PartialMixin",
+    "SQLAlchemyStorage",
     "make_storage",
 ]

@@ -94,7 +94,7 @@ def test_a_storage_that_believes_its_database_logs_nobody_in(host, jane, sandbox
     user = host.storage.user
     monkeypatch.setattr(user, "get_social_auth", lambda *key, **_: host.session.scalars(user._like(*key)).first())
     if not has_transactions:
-        monkeypatch.delattr(host.storage, "all_or_nothing")
+        monkeypatch.delattr(sqlalchemy_storage.SQLAlchemyStorage, "all_or_nothing")
     with host.flask.app_context():
         before = host.session.scalar(select(user)).extra_data
     stranger = Browser(host)

@@ -11,13 +11,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 from sqlalchemy.schema import CreateTable
 
-from social_bitbucket_server.sqlalchemy import make_storage
+from social_bitbucket_server.sqlalchemy import IdentityMixin, NonceMixin, PartialMixin, SQLAlchemyStorage, make_storage
 
 
 class Application:
     """An application's database with its own users."""
 
-    def __init__(self, path, *identity_columns, collation=None):
+    def __init__(self, path, *identity_columns, collation=None, **tables):
         class Base(DeclarativeBase): ...
 
         class User(Base):
@@ -29,9 +29,10 @@ class Application:
         self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
         self.session = scoped_session(sessionmaker(self.engine))
         self.User = User
-        self.storage = make_storage(Base, User, self.session, *identity_columns)
+        self.storage = make_storage(Base, User, self.session, *identity_columns, **tables)
         if collation is not None:
             self.storage.user.__table__.c.uid.type = String(255, collation=collation)
+        self.tables = Base.metadata.tables
         Base.metadata.create_all(self.engine)
 
 
@@ -387,7 +388,40 @@ def test_old_nonces_are_pruned(storage):
     assert storage.nonce.get("scope", "new") is None
 
 
-def test_openid_associations_are_stored(storage):
+@pytest.fixture
+def complete(tmp_path):
+    """An application with the tables that only other backends and steps of social-core's need."""
+    app = Application(tmp_path / "complete.db", openid_associations=True, mail_codes=True)
+    yield app
+    app.session.remove()
+    app.engine.dispose()
+
+
+def test_only_the_tables_that_are_asked_for_are_made(app, complete):
+    tables = {"users", "social_auth_identities", "social_auth_nonces", "social_auth_partials"}
+    assert set(app.tables) == tables
+    assert set(complete.tables) == tables | {"social_auth_associations", "social_auth_codes"}
+
+
+def test_without_a_table_of_associations_its_calls_say_how_to_have_one(storage):
+    association = Association("handle", b"secret", 1, 2, "HMAC-SHA1")
+    for call in (
+        lambda: storage.association.store("https://p.example", association),
+        lambda: storage.association.oids("https://p.example", "handle"),
+        lambda: storage.association.remove([1]),
+    ):
+        with pytest.raises(NotImplementedError, match="openid_associations=True"):
+            call()
+
+
+def test_without_a_table_of_codes_its_calls_say_how_to_have_one(storage):
+    for call in (lambda: storage.code.make_code("jane@example.com"), lambda: storage.code.get_code("code")):
+        with pytest.raises(NotImplementedError, match="mail_codes=True"):
+            call()
+
+
+def test_openid_associations_are_stored(complete):
+    storage = complete.storage
     for secret in (b"first", b"second"):
         storage.association.store("https://p.example", Association("handle", secret, 1, 2, "HMAC-SHA1"))
     (identifier, association), *others = storage.association.oids("https://p.example", "handle")
@@ -397,7 +431,8 @@ def test_openid_associations_are_stored(storage):
     assert storage.association.oids("https://p.example") == []
 
 
-def test_email_codes_are_stored(storage):
+def test_email_codes_are_stored(complete):
+    storage = complete.storage
     code = storage.code.make_code("jane@example.com")
     found = storage.code.get_code(code.code)
     assert not found.is_expired(60)
@@ -411,3 +446,112 @@ def test_halted_pipelines_are_stored(storage):
     assert storage.partial.load(partial.token).next_step == 3
     storage.partial.destroy(partial.token)
     assert storage.partial.load(partial.token) is None
+
+
+class ActiveRecord:
+    """A base's own methods, with the names of social-core's."""
+
+    def save(self):
+        pytest.fail("The base's method was called.")
+
+    get = use = delete = load = destroy = store = save
+
+
+class OwnClasses:
+    """An application that maps the mixins itself, before or after its base."""
+
+    def __init__(self, path, bases_of):
+        class Base(DeclarativeBase): ...
+
+        class Member(Base):
+            __tablename__ = "members"
+            number: Mapped[int] = mapped_column(primary_key=True)
+            username: Mapped[str] = mapped_column(unique=True)
+
+        self.engine = create_engine(f"sqlite:///{path}")
+        session = self.session = scoped_session(sessionmaker(self.engine))
+
+        class Identity(*bases_of(IdentityMixin, Base)):
+            __tablename__ = "logins"
+            current_session = session
+            user_class = Member
+            seen: Mapped[str | None]
+
+        class Nonce(*bases_of(NonceMixin, Base)):
+            current_session = session
+
+        class Partial(*bases_of(PartialMixin, Base)):
+            current_session = session
+
+        class Storage(SQLAlchemyStorage):
+            user = Identity
+            nonce = Nonce
+            partial = Partial
+
+        self.storage = Storage
+        Base.metadata.create_all(self.engine)
+
+
+@pytest.fixture(
+    params=[
+        lambda mixin, base: (mixin, base),
+        lambda mixin, base: (base, mixin),
+        lambda mixin, base: (mixin, ActiveRecord, base),
+    ],
+    ids=["mixin first", "base first", "a base with methods of its own"],
+)
+def own_classes(tmp_path, request):
+    app = OwnClasses(tmp_path / "own.db", request.param)
+    yield app
+    app.session.remove()
+    app.engine.dispose()
+
+
+def test_an_application_maps_the_mixins_itself(own_classes):
+    storage, session = own_classes.storage, own_classes.session
+    with storage.all_or_nothing():
+        jane = storage.user.create_user(username="jane")
+        identity = storage.user.create_social_auth(jane, "ns:42", "bitbucket-server", id_key="id")
+        identity.seen = "today"
+        identity.set_extra_data({"slug": "jane"})
+    session.rollback()
+    found = storage.user.get_social_auth("bitbucket-server", "ns:42")
+    assert (found.user, found.seen, found.extra_data) == (jane, "today", {"slug": "jane"})
+    assert storage.user.__table__.name == "logins"
+
+
+def test_saving_stores_a_row_whichever_base_comes_first(own_classes):
+    storage, session = own_classes.storage, own_classes.session
+    assert storage.nonce.use("scope", 600, "value")
+    partial = storage.partial.store(storage.partial.prepare("bitbucket-server", 3, {"args": [], "kwargs": {}}))
+    session.rollback()
+    assert storage.partial.load(partial.token).next_step == 3
+    storage.nonce.delete(storage.nonce.get("scope", "value"))
+    assert not storage.nonce.consume("scope", 600, "value")
+
+
+def test_identities_of_an_applications_own_class_are_unique(own_classes):
+    user = own_classes.storage.user
+    user.create_social_auth(user.create_user(username="jane"), "ns:42", "bitbucket-server")
+    joe = user.create_user(username="joe")
+    with pytest.raises(IntegrityError):
+        user.create_social_auth(joe, "ns:42", "bitbucket-server")
+
+
+def test_a_base_with_methods_of_its_own_does_not_replace_the_storages(tmp_path):
+    class Base(ActiveRecord, DeclarativeBase): ...
+
+    class User(Base):
+        __tablename__ = "users"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        username: Mapped[str]
+
+    engine = create_engine(f"sqlite:///{tmp_path / 'app.db'}")
+    session = scoped_session(sessionmaker(engine))
+    storage = make_storage(Base, User, session)
+    Base.metadata.create_all(engine)
+    assert storage.nonce.use("scope", 600, "value")
+    assert storage.nonce.get("scope", "value").timestamp == 600
+    storage.partial.store(storage.partial.prepare("bitbucket-server", 3, {"args": [], "kwargs": {}}))
+    session.remove()
+    engine.dispose()

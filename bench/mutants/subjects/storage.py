@@ -6,7 +6,8 @@ from ..mutant import Mutant
 from ..subject import Subject
 from ..suites import Group
 
-_SQLALCHEMY = "social_bitbucket_server/sqlalchemy/storage.py"
+_ACCOUNTS = "social_bitbucket_server/sqlalchemy/accounts.py"
+_TABLES = "social_bitbucket_server/sqlalchemy/models.py"
 _MODELS = "social_bitbucket_server/django/models.py"
 _DJANGO = "social_bitbucket_server/django/integrations.py"
 _DEMO = "demo_app/integrations.py"
@@ -14,77 +15,77 @@ _DEMO = "demo_app/integrations.py"
 _MUTANTS = (
     Mutant(
         "an identity may belong to two people",
-        _SQLALCHEMY,
+        _TABLES,
         'UniqueConstraint("provider", "uid", name="uq_social_auth_identities_provider_uid")',
         'UniqueConstraint("provider", "uid", "user_id", name="uq_social_auth_identities_provider_uid")',
     ),
     Mutant(
         "a nonce may be recorded twice",
-        _SQLALCHEMY,
-        'UniqueConstraint("server_url", "timestamp", "salt", name=',
-        'UniqueConstraint("server_url", "timestamp", "salt", "id", name=',
+        _TABLES,
+        'UniqueConstraint("server_url", "timestamp", "salt", name=name)',
+        'UniqueConstraint("server_url", "timestamp", "salt", "id", name=name)',
     ),
     Mutant(
         "the last identity of a person may be disconnected",
-        _SQLALCHEMY,
+        _TABLES,
         "others.where(cls.id != association_id)",
         "others",
     ),
     Mutant(
         "an identity is found by its uid, whatever its provider",
-        _SQLALCHEMY,
+        _TABLES,
         "select(cls).where(cls.provider == provider, cls.uid == str(uid))",
         "select(cls).where(cls.uid == str(uid))",
     ),
     Mutant(
         "every user that cannot be saved is said to have a user name in use",
-        _SQLALCHEMY,
-        """                if taken is None:
-                    raise
-                raise _conflict(taken) from error
+        _ACCOUNTS,
+        """            if taken is None:
+                raise
+            raise _conflict(taken) from error
 """,
-        """                raise _conflict(taken or {"username": ""}) from error
+        """            raise _conflict(taken or {"username": ""}) from error
 """,
     ),
     Mutant(
         "a nonce that was used is forgotten when the request fails",
-        _SQLALCHEMY,
-        """            except IntegrityError:
-                return False
-            session.commit()
-            return True
+        _TABLES,
+        """        except IntegrityError:
+            return False
+        session.commit()
+        return True
 """,
-        """            except IntegrityError:
-                return False
-            return True
+        """        except IntegrityError:
+            return False
+        return True
 """,
     ),
     Mutant(
         "a nonce that was consumed is there again when the request fails",
-        _SQLALCHEMY,
-        """            session.commit()
-            return bool(cast("Any", result).rowcount == 1)
+        _TABLES,
+        """        session.commit()
+        return bool(cast("Any", result).rowcount == 1)
 """,
-        """            return bool(cast("Any", result).rowcount == 1)
+        """        return bool(cast("Any", result).rowcount == 1)
 """,
     ),
     Mutant(
         "a nonce is consumed by everybody who tries",
-        _SQLALCHEMY,
+        _TABLES,
         'return bool(cast("Any", result).rowcount == 1)',
         'return bool(cast("Any", result).rowcount >= 0)',
     ),
     Mutant(
         "pruning removes the nonces of logins that are under way",
-        _SQLALCHEMY,
+        _TABLES,
         "limit = int(time.time()) - older_than",
         "limit = int(time.time())",
     ),
     Mutant(
         "an identifier migrates without its evidence",
-        _SQLALCHEMY,
-        """            if evidence_key is not None and str(locked.extra_data.get(evidence_key)) != str(uid):
-                raise ValueError("The stored identifier is not the one of this person.")
+        _TABLES,
+        """        if evidence_key is not None and str(locked.extra_data.get(evidence_key)) != str(uid):
+            raise ValueError("The stored identifier is not the one of this person.")
 """,
         "",
     ),
@@ -165,13 +166,13 @@ _MUTANTS = (
 )
 
 _TESTS = (
-    Group(("tests/unit/test_sqlalchemy_storage.py",), about=(_SQLALCHEMY,)),
-    Group(("tests/flow/test_many_integrations.py",), about=(_SQLALCHEMY,)),
-    Group(("tests/unit/demo/test_pipeline.py",), about=(_SQLALCHEMY,)),
+    Group(("tests/unit/test_sqlalchemy_storage.py",), about=(_ACCOUNTS, _TABLES)),
+    Group(("tests/flow/test_many_integrations.py",), about=(_ACCOUNTS, _TABLES)),
+    Group(("tests/unit/demo/test_pipeline.py",), about=(_ACCOUNTS, _TABLES)),
     Group(
         ("tests/security/test_identity.py", "tests/security/test_callback.py"),
         "not django and not flask",
-        about=(_SQLALCHEMY,),
+        about=(_ACCOUNTS, _TABLES),
     ),
     Group(
         ("tests/frameworks/django/test_admin.py", "tests/frameworks/django/test_commands.py"),

@@ -57,29 +57,6 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
-        "social_auth_associations",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("server_url", sa.String(length=255), nullable=False),
-        sa.Column("handle", sa.String(length=255), nullable=False),
-        sa.Column("secret", sa.String(length=255), nullable=False),
-        sa.Column("issued", sa.Integer(), nullable=False),
-        sa.Column("lifetime", sa.Integer(), nullable=False),
-        sa.Column("assoc_type", sa.String(length=64), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_social_auth_associations")),
-        sa.UniqueConstraint("server_url", "handle", name="uq_social_auth_associations_server_url_handle"),
-    )
-    op.create_table(
-        "social_auth_codes",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("email", sa.String(length=254), nullable=False),
-        sa.Column("code", sa.String(length=32), nullable=False),
-        sa.Column("verified", sa.Boolean(), nullable=False),
-        sa.Column("timestamp", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_social_auth_codes")),
-        sa.UniqueConstraint("code", "email", name="uq_social_auth_codes_code_email"),
-    )
-    op.create_index(op.f("ix_social_auth_codes_code"), "social_auth_codes", ["code"], unique=False)
-    op.create_table(
         "social_auth_nonces",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("server_url", sa.String(length=255), nullable=False),
@@ -362,7 +339,4 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_social_auth_nonces_salt"), table_name="social_auth_nonces")
     op.drop_index(op.f("ix_social_auth_nonces_timestamp"), table_name="social_auth_nonces")
     op.drop_table("social_auth_nonces")
-    op.drop_index(op.f("ix_social_auth_codes_code"), table_name="social_auth_codes")
-    op.drop_table("social_auth_codes")
-    op.drop_table("social_auth_associations")
     op.drop_table("organizations")

@@ -1,0 +1,331 @@
+"""social-core's tables as mixins, for an application's own declarative base.
+
+``class SocialNonce(NonceMixin, Base)`` with ``current_session = session`` makes a table of them. Each mixin names its
+table, which a ``__tablename__`` of the class replaces.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from social_core import storage as core
+from sqlalchemy import JSON, DateTime, ForeignKey, Integer, String, UniqueConstraint, delete, inspect, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.mutable import MutableDict
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
+
+from ..problems import BitbucketServerError
+from .accounts import AccountsMixin
+from .sessions import StoredMixin, commit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Self
+
+    from openid.association import Association as OpenIdAssociation
+
+_EXACT_TEXT = String(255).with_variant(String(255, collation="utf8mb4_bin"), "mysql", "mariadb")
+
+
+class IdentityMixin(AccountsMixin, core.UserMixin):
+    """The identity of a user at a provider. Its class says what *user_class* is."""
+
+    __tablename__ = "social_auth_identities"
+
+    @declared_attr.directive
+    @classmethod
+    def __table_args__(cls) -> tuple[UniqueConstraint, ...]:
+        return (UniqueConstraint("provider", "uid", name="uq_social_auth_identities_provider_uid"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(String(32))
+    id_key: Mapped[str] = mapped_column(String(255), default="")
+    uid: Mapped[str] = mapped_column(_EXACT_TEXT)
+    extra_data: Mapped[dict[str, Any]] = mapped_column(MutableDict.as_mutable(JSON), default=dict)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=lambda: datetime.now(UTC))
+
+    @declared_attr
+    @classmethod
+    def user_id(cls) -> Mapped[Any]:
+        """The primary key of the user."""
+        key = cast("Any", inspect(cls.user_class)).local_table.primary_key.columns[0]
+        return mapped_column(key.type, ForeignKey(key, ondelete="CASCADE"), index=True)
+
+    @declared_attr
+    @classmethod
+    def user(cls) -> Mapped[Any]:
+        """The user."""
+        return relationship(cls.user_class, lazy="joined")
+
+    def set_extra_data(self, extra_data: dict[str, Any] | None = None) -> bool:
+        """Merge *extra_data* into what is stored, save it, and return whether it changed anything."""
+        changed = super().set_extra_data(extra_data)
+        if changed:
+            self.save()
+        return changed
+
+    @classmethod
+    def allowed_to_disconnect(
+        cls, user: core.UserProtocol, backend_name: str, association_id: int | None = None
+    ) -> bool:
+        """Return whether *user* keeps another identity to log in with."""
+        others = select(cls.id).where(cls.user == user)
+        others = (
+            others.where(cls.id != association_id)
+            if association_id is not None
+            else others.where(cls.provider != backend_name)
+        )
+        return cls.current_session().scalars(others.limit(1)).first() is not None
+
+    @classmethod
+    def disconnect(cls, entry: core.UserMixin) -> None:
+        """Delete the identity *entry*."""
+        session = cls.current_session()
+        session.delete(entry)
+        commit(session)
+
+    @classmethod
+    def get_social_auth(cls, provider: str, uid: str, id_key: str | None = None) -> Self | None:
+        """Return the identity with exactly this *uid*, or ``None``.
+
+        It is read from the database again if the session has it already, because other requests renew tokens. A
+        database that compares without case may find others, which are left out.
+        """
+        found: Iterable[Self] = cls.current_session().scalars(
+            cls._like(provider, uid), execution_options={"populate_existing": True}
+        )
+        for identity in found:
+            is_same = (identity.provider, identity.uid) == (provider, str(uid))
+            if is_same and id_key in {None, identity.id_key}:
+                return identity
+        return None
+
+    @classmethod
+    def _like(cls, provider: str, uid: str) -> Any:
+        """Select the identities that the database takes for this one."""
+        return select(cls).where(cls.provider == provider, cls.uid == str(uid))
+
+    @classmethod
+    def get_social_auth_by_extra_data(cls, provider: str, key: str, value: str, id_key: str = "") -> Self | None:
+        """Return the identity whose extra data has this *value*, or ``None``.
+
+        Raises ValueError if there are several.
+        """
+        rows = cls.current_session().scalars(select(cls).where(cls.provider == provider, cls.id_key == id_key))
+        matches = [row for row in rows if key in row.extra_data and str(row.extra_data[key]) == str(value)]
+        if len(matches) > 1:
+            raise ValueError("Several identities have this value in their extra data.")
+        return matches[0] if matches else None
+
+    @classmethod
+    def get_social_auth_for_user(
+        cls,
+        user: core.UserProtocol,
+        provider: str | None = None,
+        id: int | None = None,  # noqa: A002  # core's name
+    ) -> Sequence[Self]:
+        """Return the identities of *user*; only those of *provider*, or only the one with this *id*, if given."""
+        query = select(cls).where(cls.user == user)
+        if provider:
+            query = query.where(cls.provider == provider)
+        if id is not None:
+            query = query.where(cls.id == id)
+        return cls.current_session().scalars(query).all()
+
+    @classmethod
+    def create_social_auth(cls, user: core.UserProtocol, uid: str, provider: str, id_key: str = "") -> Self:
+        """Make an identity of *user*, and commit both.
+
+        Raises IntegrityError if there is one already, and the social error of ``identity_similar`` if the database
+        takes another one for it. In both cases a *user* that was made for it is rolled back.
+        """
+        session = cls.current_session()
+        identity = cls(user=user, uid=str(uid), provider=provider, id_key=id_key, extra_data={})
+        session.add(identity)
+        try:
+            commit(session)
+        except IntegrityError as error:
+            session.rollback()
+            if cls.get_social_auth(provider, uid) is None and session.scalars(cls._like(provider, uid)).first():
+                problem = BitbucketServerError("identity_similar", parameter="namespace")
+                raise problem.as_social_error(None, "pipeline") from error
+            raise  # another request was faster
+        return identity
+
+    @classmethod
+    def migrate_social_auth(cls, social: Self, uid: str, id_key: str, *, evidence_key: str | None = None) -> Self:
+        """Give the identity *social* another *uid*.
+
+        *evidence_key* names the extra data that must hold it; ``None`` asks for none. Raises ValueError if it holds
+        something else, and IntegrityError if another identity has the *uid*.
+        """
+        session = cls.current_session()
+        locked = session.get_one(cls, social.id, with_for_update=True, populate_existing=True)
+        if evidence_key is not None and str(locked.extra_data.get(evidence_key)) != str(uid):
+            raise ValueError("The stored identifier is not the one of this person.")
+        with session.begin_nested():
+            locked.uid = str(uid)
+            locked.id_key = id_key
+        commit(session)
+        return locked
+
+
+class NonceMixin(StoredMixin, core.NonceMixin):
+    """A value that counts once. Each call commits at once: a used value stays used if the request fails."""
+
+    __tablename__ = "social_auth_nonces"
+
+    @declared_attr.directive
+    @classmethod
+    def __table_args__(cls) -> tuple[UniqueConstraint, ...]:
+        name = "uq_social_auth_nonces_server_url_timestamp_salt"
+        return (UniqueConstraint("server_url", "timestamp", "salt", name=name),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    server_url: Mapped[str] = mapped_column(String(255))
+    timestamp: Mapped[int] = mapped_column(Integer, index=True)
+    salt: Mapped[str] = mapped_column(String(65), index=True)
+
+    @classmethod
+    def use(cls, server_url: str, timestamp: int, salt: str) -> bool:
+        """Record a nonce, and return whether it is new."""
+        session = cls.current_session()
+        try:
+            with session.begin_nested():
+                session.add(cls(server_url=server_url, timestamp=timestamp, salt=salt))
+        except IntegrityError:
+            return False
+        session.commit()
+        return True
+
+    @classmethod
+    def get(cls, server_url: str, salt: str) -> Self | None:
+        """Return a nonce, or ``None``."""
+        query = select(cls).where(cls.server_url == server_url, cls.salt == salt)
+        return cls.current_session().scalars(query).first()
+
+    @classmethod
+    def delete(cls, nonce: core.NonceMixin) -> None:
+        """Delete *nonce*."""
+        session = cls.current_session()
+        session.delete(nonce)
+        session.commit()
+
+    @classmethod
+    def consume(cls, server_url: str, timestamp: int, salt: str) -> bool:
+        """Remove a nonce. Return true to exactly one caller, also if many try at once."""
+        session = cls.current_session()
+        result = session.execute(
+            delete(cls)
+            .where(cls.server_url == server_url, cls.timestamp == timestamp, cls.salt == salt)
+            .execution_options(synchronize_session=False)
+        )
+        session.commit()
+        return bool(cast("Any", result).rowcount == 1)
+
+    @classmethod
+    def prune(cls, older_than: int) -> int:
+        """Remove the nonces of logins that were never finished, and return their number.
+
+        *older_than*: seconds since a nonce's timestamp. Give at least 1200, because the timestamp may lie ten minutes
+        before the login began, and the login may take ten.
+        """
+        session = cls.current_session()
+        limit = int(time.time()) - older_than
+        result = session.execute(delete(cls).where(cls.timestamp < limit))
+        session.commit()
+        return cast("int", cast("Any", result).rowcount)
+
+
+class PartialMixin(StoredMixin, core.PartialMixin):
+    """A login that a step of the pipeline halted."""
+
+    __tablename__ = "social_auth_partials"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token: Mapped[str] = mapped_column(String(32), index=True)
+    next_step: Mapped[int] = mapped_column(Integer)
+    backend: Mapped[str] = mapped_column(String(32))
+    data: Mapped[dict[str, Any]] = mapped_column(MutableDict.as_mutable(JSON), default=dict)
+
+    @classmethod
+    def load(cls, token: str) -> Self | None:
+        """Return the halted login with this *token*, or ``None``."""
+        return cls.current_session().scalars(select(cls).where(cls.token == token)).first()
+
+    @classmethod
+    def destroy(cls, token: str) -> None:
+        """Delete the halted login with this *token*."""
+        session = cls.current_session()
+        session.execute(delete(cls).where(cls.token == token))
+        commit(session)
+
+
+class AssociationMixin(StoredMixin, core.AssociationMixin):
+    """A secret shared with an OpenID provider. Only social-core's backends for OpenID need it."""
+
+    __tablename__ = "social_auth_associations"
+
+    @declared_attr.directive
+    @classmethod
+    def __table_args__(cls) -> tuple[UniqueConstraint, ...]:
+        return (UniqueConstraint("server_url", "handle", name="uq_social_auth_associations_server_url_handle"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    server_url: Mapped[str] = mapped_column(String(255))
+    handle: Mapped[str] = mapped_column(String(255))
+    secret: Mapped[str] = mapped_column(String(255))
+    issued: Mapped[int] = mapped_column(Integer)
+    lifetime: Mapped[int] = mapped_column(Integer)
+    assoc_type: Mapped[str] = mapped_column(String(64))
+
+    @classmethod
+    def store(cls, server_url: str, association: OpenIdAssociation) -> None:
+        """Store *association* in place of an earlier one with its handle."""
+        query = select(cls).filter_by(server_url=server_url, handle=association.handle)
+        row = cls.current_session().scalars(query).first()
+        row = row or cls(server_url=server_url, handle=association.handle)
+        row.secret = base64.encodebytes(association.secret).decode()
+        row.issued = association.issued
+        row.lifetime = association.lifetime
+        row.assoc_type = association.assoc_type
+        row.save()
+
+    @classmethod
+    def get(cls, server_url: str | None = None, handle: str | None = None) -> Sequence[Self]:
+        """Return the associations, only those of *server_url* or with *handle* if given."""
+        wanted = {"server_url": server_url, "handle": handle}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        return cls.current_session().scalars(select(cls).filter_by(**given)).all()
+
+    @classmethod
+    def remove(cls, ids_to_delete: Sequence[int]) -> None:
+        """Delete the associations with these ids."""
+        session = cls.current_session()
+        session.execute(delete(cls).where(cls.id.in_(ids_to_delete)))
+        session.commit()
+
+
+class CodeMixin(StoredMixin, core.CodeMixin):
+    """A code that proves an e-mail address. Only social-core's step ``mail_validation`` needs it."""
+
+    __tablename__ = "social_auth_codes"
+
+    @declared_attr.directive
+    @classmethod
+    def __table_args__(cls) -> tuple[UniqueConstraint, ...]:
+        return (UniqueConstraint("code", "email", name="uq_social_auth_codes_code_email"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(String(254))
+    code: Mapped[str] = mapped_column(String(32), index=True)
+    verified: Mapped[bool] = mapped_column(default=False)
+    timestamp: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    @classmethod
+    def get_code(cls, code: str) -> Self | None:
+        """Return the row of *code*, or ``None``."""
+        return cls.current_session().scalars(select(cls).where(cls.code == code)).first()

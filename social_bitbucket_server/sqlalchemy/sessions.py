@@ -1,0 +1,53 @@
+"""The session that rows are saved through, and when it commits."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sqlalchemy.orm import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_HOLDS_COMMITS = "social_bitbucket_server holds commits"
+
+
+class StoredMixin:
+    """A row that the application's session saves."""
+
+    current_session: ClassVar[Callable[[], Session]]
+    """Returns the session in use. A scoped session is such a function."""
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **columns: Any) -> None: ...
+
+    def save(self) -> None:
+        """Add the row and commit."""
+        session = type(self).current_session()
+        session.add(self)
+        commit(session)
+
+
+def commit(session: Session) -> None:
+    """Commit *session*, or only flush it inside :func:`holding_commits`."""
+    if session.info.get(_HOLDS_COMMITS):
+        session.flush()
+    else:
+        session.commit()
+
+
+@contextmanager
+def holding_commits(session: Session) -> Iterator[None]:
+    """Commit what happens inside as one transaction, or roll it back with the exception that leaves it."""
+    session.commit()  # a transaction that began before Bitbucket was asked may not see what changed since
+    session.info[_HOLDS_COMMITS] = True
+    try:
+        yield
+        session.commit()
+    except BaseException:
+        session.rollback()
+        raise
+    finally:
+        session.info.pop(_HOLDS_COMMITS, None)
