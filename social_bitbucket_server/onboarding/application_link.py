@@ -16,13 +16,13 @@ from ..crypto import Secret
 from ..oauth import JSON, LONGEST_REFUSAL, NO_CHECK, route_to, wants_captcha
 from ..problems import BitbucketServerError
 from ..transport import DOCUMENT_LIMIT, Answer, Method, send
+from .link_requests import CONSUMER, LINKS, consumer_fields, link_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..integration import Integration
 
-_LINKS = "/rest/applinks/3.0/applicationlink"
 _LINK_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
@@ -66,12 +66,11 @@ class ApplicationLinks:
         return None
 
     def _listed(self) -> Iterator[dict[str, Any]]:
-        return _links(_json(self._call("GET", _LINKS)))
+        return _links(_json(self._call("GET", LINKS)))
 
     def create(self, application_url: str, name: str) -> Existing:
         """Make a link to *application_url*. Where the answer does not say which one it is, look for its *name*."""
-        fields = {"id": None, "name": name, "rpcUrl": application_url, "displayUrl": application_url}
-        created = _created_id(self._call("PUT", _LINKS, {**fields, "typeId": "generic"}))
+        created = _created_id(self._call("PUT", LINKS, link_fields(application_url, name)))
         if not _LINK_ID.fullmatch(created):
             created = next((link["id"] for link in self._listed() if link.get("name") == name), "")
         return Existing(_id(created), name)
@@ -79,23 +78,14 @@ class ApplicationLinks:
     def set_consumer(self, link: Existing, consumer_name: str) -> None:
         """Fill in the link's incoming authentication with the integration's consumer key and public key; the same
         values once more change nothing."""
-        path = f"/rest/applinks-oauth/1.0/applicationlink/{quote(link.id, safe='')}/authentication/consumer"
-        fields = {
-            "key": self._integration.consumer_key,
-            "name": consumer_name,
-            "description": "",
-            "publicKey": self._integration.private_key.public.pem,
-            "sharedSecret": None,
-            "outgoing": False,
-            "twoLOAllowed": False,
-            "executingTwoLOUser": None,
-            "twoLOImpersonationAllowed": None,
-        }
+        integration = self._integration
+        path = CONSUMER.format(link_id=quote(link.id, safe=""))
+        fields = consumer_fields(integration.consumer_key, consumer_name, integration.private_key.public)
         self._call("PUT", path, fields)
 
     def remove(self, link: Existing) -> None:
         """Take the link away; nobody can log in through it any more."""
-        self._call("DELETE", f"{_LINKS}/{quote(link.id, safe='')}")
+        self._call("DELETE", f"{LINKS}/{quote(link.id, safe='')}")
 
     def _call(self, method: Method, path: str, fields: dict[str, Any] | None = None) -> Answer:
         integration = self._integration

@@ -3,10 +3,13 @@
 import base64
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -14,16 +17,19 @@ import trustme
 
 from social_bitbucket_server.__main__ import main
 from social_bitbucket_server.account import fetch_profile
+from social_bitbucket_server.crypto import Secret
 from social_bitbucket_server.integration import Integration, ServerURL
 from social_bitbucket_server.oauth import Client
-from social_bitbucket_server.onboarding import link_script
+from social_bitbucket_server.onboarding import ApplicationLinks, link_script, scripts
 from social_bitbucket_server.sandbox.state.links import Consumer
 from tests.scripted_server import Reply, ScriptedServer
 
 pytestmark = pytest.mark.program
 
+SOURCE = Path(scripts.__file__).with_name("link_script.sh")
 APPLICATION_URL = "https://app.example/o/acme/"
 LINKS = "/rest/applinks/3.0/applicationlink"
+CONSUMER = "/rest/applinks-oauth/1.0/applicationlink/0a1b-2c/authentication/consumer"
 JSON = (("Content-Type", "application/json"),)
 ADMIN = {"BITBUCKET_USER": "admin", "BITBUCKET_PASSWORD": "admin"}
 HOSTILE = [
@@ -212,6 +218,28 @@ def test_names_are_never_commands(run, make_script, bitbucket_sandbox, tmp_path,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.sh"]
 
 
+def test_shellcheck_has_nothing_to_say(must_be_there):
+    program = shutil.which("shellcheck") or shutil.which("shellcheck", path=Path(sys.executable).parent)
+    must_be_there(program is not None, "shellcheck")
+    checked = subprocess.run([program, "--shell=sh", SOURCE], text=True, capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_the_wheel_has_the_script(tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=SOURCE.parents[2], capture_output=True, check=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        assert wheel.read(SOURCE.relative_to(SOURCE.parents[2]).as_posix()) == SOURCE.read_bytes()
+
+
+def test_each_value_of_the_script_is_filled_in_once(make_script):
+    empty = re.findall(r"^(\w+)=''$", SOURCE.read_text(), re.MULTILINE)
+    filled = make_script("https://bb.example")
+    assert len(empty) > 5
+    assert [len(re.findall(rf"^{name}=", filled, re.MULTILINE)) for name in empty] == [1] * len(empty)
+    assert not re.search(r"^\w+=''$|[Vv]alues", filled, re.MULTILINE)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_the_script_is_ascii_that_every_shell_reads(make_script, name):
     script = make_script("https://bb.example", application_name=name, consumer_key="'$(touch here)`\n")
@@ -250,12 +278,43 @@ def test_a_link_is_looked_up_where_the_answer_does_not_say_which_one_was_made(ru
         is_made = "PUT" in {earlier.method for earlier in server.received}
         return Reply(json.dumps({"list": [{"application": entry}] * is_made}), headers=JSON)
 
-    consumer = "/rest/applinks-oauth/1.0/applicationlink/0a1b-2c/authentication/consumer"
-    server.scripts |= {LINKS: answer, consumer: Reply("{}", 201, JSON)}
+    server.scripts |= {LINKS: answer, CONSUMER: Reply("{}", 201, JSON)}
     status, said = run(make_script(server.url))
     assert status == 0, said
-    assert server.paths() == [LINKS, LINKS, LINKS, consumer]
+    assert server.paths() == [LINKS, LINKS, LINKS, CONSUMER]
     assert {request.headers["X-Atlassian-Token"] for request in server.received} == {"no-check"}
+
+
+def test_it_asks_what_the_command_line_asks(run, make_script, server, integration):
+    created = Reply(json.dumps({"resources-created": {"href": "https://bb.example/x/0a1b-2c"}}), 201, JSON)
+    server.scripts |= {
+        f"/bitbucket{LINKS}": lambda request: Reply("[]", headers=JSON) if request.method == "GET" else created,
+        f"/bitbucket{CONSUMER}": Reply("{}", 201, JSON),
+    }
+
+    def asked():
+        names = ("Authorization", "Accept", "Content-Type", "X-Atlassian-Token")
+        requests = [
+            (request.method, request.path, request.body, *map(request.headers.get, names))
+            for request in server.received
+            if request.method != "GET"
+        ]
+        server.received.clear()
+        return requests
+
+    links = ApplicationLinks(integration, Secret(basic("admin", "admin")))
+    links.set_consumer(links.create(APPLICATION_URL, "Acme Packages"), "Packages")
+    by_the_command_line = asked()
+    script = make_script(
+        str(integration.server_url),
+        consumer_name="Packages",
+        consumer_key=integration.consumer_key,
+        public_key=integration.private_key.public,
+    )
+    status, said = run(script)
+    assert status == 0, said
+    assert asked() == by_the_command_line
+    assert len(by_the_command_line) == 2
 
 
 @pytest.mark.parametrize("created", ["{}", '{"href": "https:\\/\\/bb.example\\/..%2f"}'])
