@@ -1,6 +1,6 @@
 """Keys and certificates as people paste them: made into text, taken out of what they are wrapped in, or named.
 
-Which of the texts holds what is looked for, :mod:`.rsa` and :mod:`~.transport.certificates` find out.
+:mod:`.pem` and :mod:`~.transport.certificates` find out which of the texts holds a key or a certificate.
 """
 
 from __future__ import annotations

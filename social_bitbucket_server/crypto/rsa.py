@@ -1,34 +1,30 @@
-"""RSA key pairs: make one, read one as people paste it, sign with it, show its public half."""
+"""RSA key pairs: make one, read one, sign with it, show its public half.
+
+:mod:`.pem` reads keys as people paste them.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from cryptography import x509
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
 from ..problems import BitbucketServerError
-from . import pasted
-from .rsa_numbers import private_key_of, public_key_of, rsa_numbers
+from . import pem
 from .secret import opaque
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
-
 DEFAULT_BITS = 3072
-BITS = (2048, 3072, 4096)
+BITS = (pem.LEAST_BITS, 3072, 4096)
 """The sizes of which key pairs are made. Others, larger than the first, can be read."""
 
 _EXPONENT = 65537
@@ -65,7 +61,7 @@ class PublicKey:
         Raises ``public_key_invalid`` with a reason that names what was given instead.
         """
         try:
-            return _public_half(_read_wrapped_public(text))
+            return _public_half(pem.read_public(text))
         except BitbucketServerError as error:
             raise BitbucketServerError("public_key_invalid", error.reason, parameter="public_key") from None
 
@@ -82,7 +78,7 @@ class PublicKey:
     @property
     def pem(self) -> str:
         """The key as PEM, ``PUBLIC KEY``, with a newline at the end."""
-        return _pem("PUBLIC KEY", self.base64)
+        return pem.encode("PUBLIC KEY", self.base64)
 
 
 class PrivateKey:
@@ -115,11 +111,10 @@ class PrivateKey:
         PEM in PKCS#1 or PKCS#8, with any line ends, indentation, quotes or text around it, with newlines written as
         ``\\n`` or collapsed to spaces; the bare base64 or the DER of the key; the base64 of the whole PEM, also within
         a Kubernetes Secret or a variable; JWK; .NET's XML. *passphrase* opens a key that is encrypted. Raises the
-        problems that begin with ``private_key_``; none of them, nor a traceback's variables in this module, holds the
-        key.
+        problems that begin with ``private_key_``. Neither they nor the variables of their traceback hold the key.
         """
         try:
-            return cls(_read_wrapped(text, passphrase))
+            return cls(pem.read_private(text, passphrase))
         except BitbucketServerError as error:
             raise BitbucketServerError(error.code, error.reason, parameter="private_key") from None
 
@@ -207,290 +202,6 @@ def new_consumer_key() -> str:
     return secrets.token_hex(20)
 
 
-_TRADITIONAL_ENCRYPTION = re.compile(
-    r"\s*Proc-Type:\s*4,\s*ENCRYPTED\s+DEK-Info:\s*(?P<cipher>[A-Z0-9-]+),\s*(?P<iv>[0-9A-Fa-f]+)\s+(?P<body>.*)",
-    re.DOTALL,
-)
-_SSH_LINE = re.compile(r"\b(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\w{1,20}) AAAA[A-Za-z0-9+/]{20,}={0,2}")
-_RFC4716 = re.compile(
-    r"---- BEGIN SSH2 PUBLIC KEY ----\s{1,8}(?:[A-Za-z-]{1,64}:[^\n]*\n)*"
-    r"(?P<body>[A-Za-z0-9+/=\s]+)---- END SSH2 PUBLIC KEY"
-)
-_SSH_PUBLIC_KEY = re.compile(r"\s*(?:ssh-|ecdsa-|sk-)")
-_OPENSSH = b"openssh-key-v1\0"
-_PRIVATE_BEGINNING = re.compile(rb"\x30(?:[\x00-\x7f]|\x81.|\x82..)\x02\x01\x00", re.DOTALL)
-_LONGEST_PKCS8_HEAD = 64  # bytes in front of the key; a container has more
-_PKCS1_BEGINNING = re.compile(rb"\x30\x82..\x02\x01\x00(?=\x02)", re.DOTALL)
-_VAGUE = frozenset({"private_key_unreadable", "private_key_truncated"})
-"""Problems that say nothing if the text only wraps something else."""
-_BASE64_BEGINNINGS = ("MII", base64.b64encode(b"-----BEGIN ").decode("ascii")[:12])
-_KINDS = (
-    (ec.EllipticCurvePrivateKey, "It is an EC key."),
-    (ed25519.Ed25519PrivateKey, "It is an Ed25519 key."),
-    (ed448.Ed448PrivateKey, "It is an Ed448 key."),
-    (dsa.DSAPrivateKey, "It is a DSA key."),
-)
-
-
-def _checked(text: str | bytes) -> str:
-    if len(text) > pasted.LONGEST:
-        raise BitbucketServerError("private_key_unreadable", "It is longer than 64 KiB.")
-    return pasted.as_text(text)
-
-
-_CODES = {
-    pasted.Kind.CONTAINER: "private_key_in_container",
-    pasted.Kind.PATH: "private_key_is_path",
-    pasted.Kind.PLACEHOLDER: "private_key_not_filled_in",
-}
-
-
-def _read_wrapped(given: str | bytes, passphrase: str | None) -> rsa.RSAPrivateKey:
-    """Read the key in *given*, which may be wrapped; of several problems raise that of the text itself, unless nothing
-    is known about it."""
-    text = _checked(given)
-    problem = BitbucketServerError("private_key_unreadable")
-    for candidate in pasted.unwrapped(text):
-        try:
-            return _read_private(candidate, passphrase)
-        except BitbucketServerError as error:
-            if problem.code in _VAGUE and not (problem.reason and error.code in _VAGUE):
-                problem = error
-    if problem.code in _VAGUE:
-        named = pasted.named(given, text)
-        if named is not None:
-            raise BitbucketServerError(_CODES[named[0]], named[1])
-    raise problem
-
-
-def _read_private(text: str, passphrase: str | None) -> rsa.RSAPrivateKey:
-    if pasted.is_empty(text):
-        raise BitbucketServerError("private_key_missing")
-    blocks = list(pasted.blocks(text))
-    private = {block.body: block for block in blocks if block.label.endswith("PRIVATE KEY")}
-    if len(private) > 1:
-        raise BitbucketServerError("private_key_unreadable", f"There are {len(private)} private keys; give one.")
-    if private:
-        return _strong(_private_block(next(iter(private.values())), passphrase))
-    if blocks:
-        raise _other_block(blocks[0].label)
-    return _strong(_private_base64(text, passphrase))
-
-
-def _private_block(block: pasted.Block, passphrase: str | None) -> PrivateKeyTypes:
-    if block.label == "OPENSSH PRIVATE KEY":
-        raise BitbucketServerError("private_key_openssh")
-    if block.label in {"EC PRIVATE KEY", "DSA PRIVATE KEY"}:
-        raise BitbucketServerError("private_key_not_rsa", f"It is {_article(block.label.split()[0])} key.")
-    if block.body is None:
-        raise BitbucketServerError("private_key_truncated", "Its END line is missing.")
-    encrypted = _TRADITIONAL_ENCRYPTION.match(block.body)
-    der = pasted.decode_base64(encrypted["body"] if encrypted else block.body)
-    if not der:
-        raise BitbucketServerError("private_key_truncated", "What stands between its BEGIN and END lines is damaged.")
-    if encrypted is None:
-        return _private_der(der, passphrase, "private_key_truncated")
-    pem = _pem(
-        block.label,
-        base64.b64encode(der).decode("ascii"),
-        f"Proc-Type: 4,ENCRYPTED\nDEK-Info: {encrypted['cipher']},{encrypted['iv']}\n\n",
-    ).encode("ascii")
-    return _decrypt(lambda password: serialization.load_pem_private_key(pem, password), passphrase)
-
-
-def _private_base64(text: str, passphrase: str | None) -> PrivateKeyTypes:
-    if _SSH_PUBLIC_KEY.match(text.translate(pasted.NOISE)):
-        raise BitbucketServerError("private_key_is_public")
-    numbers = rsa_numbers(text)
-    if numbers is not None:
-        return private_key_of(numbers)
-    der = pasted.decode_base64(text)
-    if der is None:
-        is_part = "PRIVATE KEY" in text or text.translate(pasted.NOISE).strip().startswith(_BASE64_BEGINNINGS)
-        raise BitbucketServerError("private_key_truncated" if is_part else "private_key_unreadable")
-    if b"-----BEGIN " in der:
-        return _read_private(pasted.as_text(der), passphrase)
-    return _private_der(
-        der, passphrase, "private_key_truncated" if _PRIVATE_BEGINNING.match(der) else "private_key_unreadable"
-    )
-
-
-def _private_der(der: bytes, passphrase: str | None, otherwise: str) -> PrivateKeyTypes:
-    """The private key in *der*. Raises what it is instead, or else the problem *otherwise*."""
-    if der.startswith(_OPENSSH):
-        raise BitbucketServerError("private_key_openssh")
-    try:
-        return serialization.load_der_private_key(der, None)
-    except TypeError:
-        # How cryptography says that the key is encrypted.
-        return _decrypt(lambda password: serialization.load_der_private_key(der, password), passphrase)
-    except (UnsupportedAlgorithm, InternalError):
-        raise BitbucketServerError("private_key_forbidden" if _is_whole(der) else "private_key_not_rsa") from None
-    except ValueError:
-        raise BitbucketServerError("private_key_forbidden") if _is_whole(der) else _other_der(der, otherwise) from None
-
-
-def _is_whole(der: bytes) -> bool:
-    """Return whether *der* has a whole RSA private key in it, whatever OpenSSL says of it: its numbers fit together
-    (RFC 8017, appendix A.1.2)."""
-    beginning = _PKCS1_BEGINNING.search(der[:_LONGEST_PKCS8_HEAD])
-    numbers = list(_integers(der[beginning.end() :])) if beginning else []
-    if len(numbers) < 8 or not all(numbers):
-        return False
-    modulus, exponent, private, p, q, private_p, private_q, inverse = numbers[:8]
-    return (
-        min(p, q) > 1
-        and modulus == p * q
-        and (exponent * private) % (p - 1) == (exponent * private) % (q - 1) == 1
-        and (private_p, private_q) == (private % (p - 1), private % (q - 1))
-        and inverse * q % p == 1
-    )
-
-
-def _integers(der: bytes) -> Iterator[int]:
-    """Yield the integers that *der* begins with."""
-    while len(der) > 2 and der[0] == 0x02:
-        length, size = der[1], 0
-        if length > 0x80:
-            size = length - 0x80
-            length = int.from_bytes(der[2 : 2 + size])
-        yield int.from_bytes(der[2 + size : 2 + size + length])
-        der = der[2 + size + length :]
-
-
-def _decrypt(load: Callable[[bytes], PrivateKeyTypes], passphrase: str | None) -> PrivateKeyTypes:
-    if not passphrase:
-        raise BitbucketServerError("private_key_encrypted", "No passphrase was given.")
-    try:
-        return load(passphrase.encode())
-    except (ValueError, UnsupportedAlgorithm, InternalError):
-        raise BitbucketServerError(
-            "private_key_encrypted", "The passphrase is not the right one, or the encryption not a usual one."
-        ) from None
-
-
-def _strong(key: PrivateKeyTypes) -> rsa.RSAPrivateKey:
-    if not isinstance(key, rsa.RSAPrivateKey):
-        reason = next((reason for kind, reason in _KINDS if isinstance(key, kind)), "")
-        raise BitbucketServerError("private_key_not_rsa", reason)
-    weakness = _weakness(key.public_key())
-    if weakness:
-        raise BitbucketServerError("private_key_weak", weakness)
-    return key
-
-
-def _weakness(key: rsa.RSAPublicKey) -> str:
-    if key.key_size < BITS[0]:
-        return f"It has {key.key_size} bits."
-    exponent = key.public_numbers().e
-    return f"Its public exponent is {exponent}." if exponent < _EXPONENT else ""
-
-
-def _other_block(label: str) -> BitbucketServerError:
-    """What is wrong with PEM that holds no private key, but a block called *label*."""
-    if label.endswith("PUBLIC KEY"):
-        return BitbucketServerError("private_key_is_public")
-    if label.endswith("CERTIFICATE REQUEST"):
-        return BitbucketServerError("private_key_is_certificate", "It is a request for one, to be exact.")
-    if label.endswith("CERTIFICATE"):
-        return BitbucketServerError("private_key_is_certificate")
-    if label.startswith("PGP ") and label != "PGP MESSAGE":
-        return BitbucketServerError("private_key_unreadable", "It belongs to PGP.")
-    if label in {"PGP MESSAGE", "AGE ENCRYPTED FILE"}:
-        return BitbucketServerError("private_key_unreadable")
-    return BitbucketServerError("private_key_unreadable", "It is PEM, but holds something else.")
-
-
-def _other_der(der: bytes, otherwise: str) -> BitbucketServerError:
-    """What is wrong with *der*, which holds no private key that can be read."""
-    for load, label in (
-        (serialization.load_der_public_key, "PUBLIC KEY"),
-        (x509.load_der_x509_certificate, "CERTIFICATE"),
-        (x509.load_der_x509_csr, "CERTIFICATE REQUEST"),
-    ):
-        try:
-            load(der)
-        except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
-            continue
-        return _other_block(label)
-    return BitbucketServerError(otherwise)
-
-
-def _read_wrapped_public(given: str | bytes) -> rsa.RSAPublicKey:
-    return pasted.read_unwrapped(given, _checked(given), _read_public, _invalid_public_key)
-
-
-def _read_public(text: str) -> rsa.RSAPublicKey:
-    blocks = list(pasted.blocks(text))
-    der = pasted.decode_base64((blocks[0].body or "") if blocks else text) or b""
-    if "PRIVATE KEY" in text or _PRIVATE_BEGINNING.match(der):
-        raise _invalid_public_key("It is the private key, which nobody else should see.")
-    key = _ssh_public(text) or _public_der(der) or _public_numbers(text)
-    if not isinstance(key, rsa.RSAPublicKey):
-        raise _invalid_public_key(_kind_of_public(key))
-    weakness = _weakness(key)
-    if weakness:
-        raise _invalid_public_key(weakness)
-    return key
-
-
-def _kind_of_public(key: object) -> str:
-    kinds = ((ec.EllipticCurvePublicKey, "EC"), (ed25519.Ed25519PublicKey, "Ed25519"), (dsa.DSAPublicKey, "DSA"))
-    name = next((name for kind, name in kinds if isinstance(key, kind)), None)
-    is_not_whole = "It is not an RSA public key, or not a whole one."
-    return f"It is {_article(name)} key, and Bitbucket takes RSA keys." if name else is_not_whole
-
-
-def _ssh_public(text: str) -> PublicKeyTypes | None:
-    """Read a line of OpenSSH's, as in ``id_rsa.pub`` and ``authorized_keys``, or a file of RFC 4716."""
-    line = _SSH_LINE.search(text)
-    body = line[0] if line else None
-    rfc4716 = _RFC4716.search(text)
-    if rfc4716:
-        body = "ssh-rsa " + "".join(rfc4716["body"].split())
-    if body is None:
-        return None
-    try:
-        return serialization.load_ssh_public_key(body.encode())
-    except (ValueError, UnsupportedAlgorithm):
-        return None
-
-
-def _public_numbers(text: str) -> PublicKeyTypes | None:
-    try:
-        numbers = rsa_numbers(text) or {}
-        key = public_key_of(numbers) if numbers else None
-    except BitbucketServerError:
-        return None
-    if "d" in numbers:
-        raise _invalid_public_key("It is the private key, which nobody else should see.")
-    return key
-
-
-def _invalid_public_key(reason: str) -> BitbucketServerError:
-    return BitbucketServerError("public_key_invalid", reason)
-
-
-def _public_der(der: bytes) -> PublicKeyTypes | None:
-    try:
-        return serialization.load_der_public_key(der)
-    except (ValueError, UnsupportedAlgorithm):
-        pass
-    try:
-        return x509.load_der_x509_certificate(der).public_key()
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
-        return None
-
-
 def _public_half(key: rsa.RSAPublicKey) -> PublicKey:
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return PublicKey(key.key_size, der)
-
-
-def _pem(label: str, characters: str, headers: str = "") -> str:
-    lines = "\n".join(characters[start : start + 64] for start in range(0, len(characters), 64))
-    return f"-----BEGIN {label}-----\n{headers}{lines}\n-----END {label}-----\n"
-
-
-def _article(word: str) -> str:
-    return f"an {word}" if word[0] in "AEIOU" else f"a {word}"

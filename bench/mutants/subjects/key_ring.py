@@ -8,6 +8,7 @@ from ..suites import Group
 
 _KEY_RING = "social_bitbucket_server/crypto/ring.py"
 _KEYS = "social_bitbucket_server/crypto/rsa.py"
+_PEM = "social_bitbucket_server/crypto/pem.py"
 _SEALED = "social_bitbucket_server/django/sealed_keys.py"
 _TOKENS = "social_bitbucket_server/account/tokens.py"
 _DEMO = "demo_app/integrations.py"
@@ -85,15 +86,15 @@ _MUTANTS = (
     ),
     Mutant(
         "an RSA key with the public exponent 3 is accepted",
-        _KEYS,
-        'return f"Its public exponent is {exponent}." if exponent < _EXPONENT else ""',
+        _PEM,
+        'return f"Its public exponent is {exponent}." if exponent < _LEAST_EXPONENT else ""',
         'return f"Its public exponent is {exponent}." if exponent < 3 else ""',
     ),
     Mutant(
         "an RSA key of 1024 bits is accepted",
-        _KEYS,
-        "if key.key_size < BITS[0]:",
-        "if key.key_size < BITS[0] // 2:",
+        _PEM,
+        "if key.key_size < LEAST_BITS:",
+        "if key.key_size < LEAST_BITS // 2:",
     ),
     Mutant(
         "a key pair of any size is made",
@@ -103,7 +104,7 @@ _MUTANTS = (
     ),
     Mutant(
         "a private key that was pasted as the public one is refused without saying so",
-        _KEYS,
+        _PEM,
         'if "PRIVATE KEY" in text or _PRIVATE_BEGINNING.match(der):',
         "if _PRIVATE_BEGINNING.match(der):",
     ),
@@ -179,8 +180,8 @@ _TESTS = (
             _TOKENS,
         ),
     ),
-    Group(("tests/unit/test_keys.py",), about=(_KEYS,)),
-    Group(("tests/unit/test_command_line.py",), "key", about=(_KEYS,)),
+    Group(("tests/unit/test_keys.py",), about=(_KEYS, _PEM)),
+    Group(("tests/unit/test_command_line.py",), "key", about=(_KEYS, _PEM)),
     Group(
         ("tests/frameworks/django/test_many_organizations.py", "tests/frameworks/django/test_commands.py"),
         "key or ring or record or secret",
