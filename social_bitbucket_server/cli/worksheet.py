@@ -22,13 +22,7 @@ if TYPE_CHECKING:
     from ..integration import ServerURL
 
 
-def add(commands: Any) -> None:
-    """Add ``worksheet``."""
-    parser = add_command(
-        commands,
-        "worksheet",
-        "Say what to enter where in Bitbucket.",
-        """\
+_DESCRIPTION = """\
 The worksheet follows the order and the words of Bitbucket's own pages. Give it to a Bitbucket admin: it holds no
 secret.
 
@@ -39,8 +33,12 @@ example:
 
 With --redirect-url it is that of OAuth 2, an External application; Bitbucket makes its client id and client secret:
   PROGRAM worksheet --url https://bitbucket.example.com --application-name 'Acme Packages' \\
-      --redirect-url https://app.example.com/complete/bitbucket-server-oauth2/""",
-    )
+      --redirect-url https://app.example.com/complete/bitbucket-server-oauth2/"""
+
+
+def add(commands: Any) -> None:
+    """Add ``worksheet``."""
+    parser = add_command(commands, "worksheet", "Say what to enter where in Bitbucket.", _DESCRIPTION)
     parser.add_argument("--url", required=True, help="Bitbucket's base URL, with the context path if it has one")
     add_allow_http(parser)
     purpose = parser.add_mutually_exclusive_group(required=True)

@@ -119,6 +119,16 @@ class Step:
     note: str = ""
 
 
+_CONFIGURE_APPLICATION_URL = Step(
+    "Only if Bitbucket shows Configure Application URL: continue",
+    (
+        Entry("Use this URL", "", Action.TICK, "Where Bitbucket suggests another address than the one above."),
+        Entry("Continue", "", Action.PRESS),
+    ),
+    'The warning "No response was received from the URL you entered" is harmless: Bitbucket need not reach this '
+    "application.",
+)
+
 TWO_FACTOR_STEP = Step(
     "Only if the plugin U2F & TOTP is installed: let OAuth pass",
     (Entry("Enable OAuth whitelist", "", Action.TICK),),
@@ -154,30 +164,8 @@ def worksheet(
     return (
         _open_application_links(server_url),
         _create_link(application_url, dialog),
-        Step(
-            "Only if Bitbucket shows Configure Application URL: continue",
-            (
-                Entry("Use this URL", "", Action.TICK, "Where Bitbucket suggests another address than the one above."),
-                _press("Continue"),
-            ),
-            'The warning "No response was received from the URL you entered" is harmless: Bitbucket need not reach '
-            "this application.",
-        ),
-        Step(
-            "Fill in Link applications",
-            (
-                Entry("Application Name", application_name, Action.TYPE, "You may choose another name."),
-                Entry("Application Type", "Generic Application", Action.CHOOSE),
-                _leave_empty("Service Provider Name"),
-                _leave_empty("Consumer key"),
-                _leave_empty("Shared secret"),
-                _leave_empty("Request Token URL"),
-                _leave_empty("Access token URL"),
-                _leave_empty("Authorize URL"),
-                Entry("Create incoming link", "", Action.LEAVE_OFF, _CREATE_INCOMING_LINK_HINT),
-                _press("Continue"),
-            ),
-        ),
+        _CONFIGURE_APPLICATION_URL,
+        _link_applications(application_name),
         Step(
             "Open the new link's Incoming Authentication",
             (
@@ -185,30 +173,7 @@ def worksheet(
                 _press("Incoming Authentication"),
             ),
         ),
-        Step(
-            "Fill in Incoming Authentication",
-            (
-                Entry("Consumer Key", consumer_key, Action.TYPE),
-                Entry(
-                    "Consumer Name",
-                    consumer_name or application_name,
-                    Action.TYPE,
-                    "People see it when Bitbucket asks whether they allow the login.",
-                ),
-                _leave_empty("Description"),
-                Entry(
-                    "Public Key",
-                    public_key.pem,
-                    Action.TYPE,
-                    "From the BEGIN line to the END line, with nothing before it.",
-                ),
-                _leave_empty("Consumer Callback URL", _CALLBACK_HINT),
-                _leave_off("Allow 2-Legged OAuth"),
-                _leave_empty("Execute as"),
-                _leave_off("Allow user impersonation through 2-Legged OAuth"),
-                _press("Save"),
-            ),
-        ),
+        _incoming_authentication(consumer_key, consumer_name or application_name, public_key),
         TWO_FACTOR_STEP,
     )
 
@@ -307,6 +272,51 @@ _OAUTH1_TYPES = {
         "It is for other applications, too. Atlassian product via OAuth 2.0 and External application would be OAuth 2.",
     ),
 }
+
+
+def _link_applications(application_name: str) -> Step:
+    return Step(
+        "Fill in Link applications",
+        (
+            Entry("Application Name", application_name, Action.TYPE, "You may choose another name."),
+            Entry("Application Type", "Generic Application", Action.CHOOSE),
+            _leave_empty("Service Provider Name"),
+            _leave_empty("Consumer key"),
+            _leave_empty("Shared secret"),
+            _leave_empty("Request Token URL"),
+            _leave_empty("Access token URL"),
+            _leave_empty("Authorize URL"),
+            Entry("Create incoming link", "", Action.LEAVE_OFF, _CREATE_INCOMING_LINK_HINT),
+            _press("Continue"),
+        ),
+    )
+
+
+def _incoming_authentication(consumer_key: str, consumer_name: str, public_key: PublicKey) -> Step:
+    return Step(
+        "Fill in Incoming Authentication",
+        (
+            Entry("Consumer Key", consumer_key, Action.TYPE),
+            Entry(
+                "Consumer Name",
+                consumer_name,
+                Action.TYPE,
+                "People see it when Bitbucket asks whether they allow the login.",
+            ),
+            _leave_empty("Description"),
+            Entry(
+                "Public Key",
+                public_key.pem,
+                Action.TYPE,
+                "From the BEGIN line to the END line, with nothing before it.",
+            ),
+            _leave_empty("Consumer Callback URL", _CALLBACK_HINT),
+            _leave_off("Allow 2-Legged OAuth"),
+            _leave_empty("Execute as"),
+            _leave_off("Allow user impersonation through 2-Legged OAuth"),
+            _press("Save"),
+        ),
+    )
 
 
 def _press(label: str, hint: str = "") -> Entry:
