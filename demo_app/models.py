@@ -430,7 +430,7 @@ class AuditEntry(Base):
 _Storage: Any = make_storage(Base, User, session, IdentityColumns, new_user=User)
 
 
-class SocialStorage(_Storage):
+class SocialStorage(_Storage):  # type: ignore[misc]  # its base is made by a function
     """social-core's tables, the identities of people among them."""
 
     @classmethod
