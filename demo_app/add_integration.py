@@ -6,7 +6,7 @@ from flask import Blueprint, current_app, flash, redirect, render_template, url_
 from flask.typing import ResponseReturnValue
 
 from social_bitbucket_server.crypto import Secret
-from social_bitbucket_server.integration import ServerURL
+from social_bitbucket_server.integration import Server, ServerURL
 from social_bitbucket_server.onboarding import Result, is_oauth2_better, look_at_server
 
 from . import access, audit, database, integrations, rate_limits
@@ -73,15 +73,15 @@ def _look_at(organization: Organization, form: NewIntegrationForm, server_url: S
     way_out, organization_id = _settings().way_out(organization.id), str(organization.id)
     database.session.commit()  # nobody waits for this request's connection while the server is asked
     certificate, key = form.shown_certificate or ("", Secret())
-    found = look_at_server(
+    server = Server(
         server_url,
         ca_certificates=form.ca_certificates.data,
         client_certificate=certificate,
         client_key=key,
         connect_to=form.connects_to,
-        organization=organization_id,
         **way_out,
     )
+    found = look_at_server(server, organization=organization_id)
     audit.record(
         "server.looked_at",
         outcome=found.outcome,

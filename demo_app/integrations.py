@@ -22,6 +22,7 @@ from social_bitbucket_server.integration import (
     Credentials,
     Integration,
     OAuth2Integration,
+    Server,
     ServerURL,
 )
 from social_bitbucket_server.login import LIFETIME
@@ -604,19 +605,19 @@ def _by_either_oauth(record: IntegrationRecord) -> dict[str, Any]:
     settings: Settings = current_app.extensions["settings"]
     return {
         "id": record.id,
-        "server_url": ServerURL.parse(
-            (g.get("tries_the_move") and record.moving_to) or record.base_url, settings.base_url_rules
+        "server": Server(
+            ServerURL.parse((g.get("tries_the_move") and record.moving_to) or record.base_url, settings.base_url_rules),
+            ca_certificates=record.ca_certificates,
+            client_certificate=record.client_certificate,
+            client_key=_client_key(record),
+            connect_to=ConnectTo.parse(record.connect_to, settings.base_url_rules) if record.connect_to else None,
+            **settings.way_out(record.organization_id),
         ),
         "namespace": record.namespace,
         "name": record.name,
-        "ca_certificates": record.ca_certificates,
-        "client_certificate": record.client_certificate,
-        "client_key": _client_key(record),
-        "connect_to": ConnectTo.parse(record.connect_to, settings.base_url_rules) if record.connect_to else None,
         "admission": record.admission,
         "revision": record.login_revision,
         "organization": str(record.organization_id),
-        **settings.way_out(record.organization_id),
     }
 
 

@@ -16,7 +16,7 @@ from werkzeug.routing import Rule
 
 from demo_app import database, people
 from social_bitbucket_server.crypto import PrivateKey
-from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.oauth import server_clock as clock
 from social_bitbucket_server.onboarding import checkup
 from social_bitbucket_server.transport import bulkhead, reaching, transport
@@ -120,11 +120,10 @@ def integration(server: ScriptedServer, private_key: PrivateKey) -> Integration:
     """An integration with the scripted server, below a context path."""
     return Integration(
         id="acme-1",
-        server_url=ServerURL.parse(f"{server.url}/bitbucket"),
+        server=Server(ServerURL.parse(f"{server.url}/bitbucket"), timeout=60),
         consumer_key="the-consumer",
         private_key=private_key,
         namespace="ns",
-        timeout=60,
     )
 
 

@@ -33,7 +33,7 @@ class ObviousClient(Client):
             callback_uri=callback,
             verifier=verifier,
         )
-        answer = requests.request(method, url, auth=signed, verify=self.integration.verify, timeout=10)
+        answer = requests.request(method, url, auth=signed, verify=self.integration.server.verify, timeout=10)
         return Answer(answer.status_code, urllib3.HTTPHeaderDict(answer.headers), answer.content)
 
 

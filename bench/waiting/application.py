@@ -17,7 +17,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_sessio
 
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.flask import BitbucketServer
-from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.sqlalchemy import make_storage
 
 from .bitbucket import MANNERS
@@ -55,7 +55,7 @@ def create_app() -> Flask:
             return None
         return Integration(
             id=integration_id,
-            server_url=ServerURL.parse(f"{bitbucket}/{manner}"),
+            server=Server(ServerURL.parse(f"{bitbucket}/{manner}")),
             consumer_key="the-consumer",
             private_key=key,
             namespace=integration_id,

@@ -209,8 +209,8 @@ def _profile(record: Mapping[str, Any], integration: AnyIntegration) -> Profile:
         slug=_readable(record, "slug"),
         display_name=_readable(record, "displayName") or name,
         email=_email(record),
-        avatar_url=_web_address(record.get("avatarUrl"), integration.server_url),
-        url=_web_address(_own_link(record), integration.server_url),
+        avatar_url=_web_address(record.get("avatarUrl"), integration.server.url),
+        url=_web_address(_own_link(record), integration.server.url),
     )
 
 

@@ -115,14 +115,14 @@ class RestClient:
         return self._token.scope
 
     def __repr__(self) -> str:
-        return f"<RestClient {self.integration.server_url}>"
+        return f"<RestClient {self.integration.server.url}>"
 
     def _call(self, method: Method, path: str, query: dict[str, str | int], document: Any = None) -> Any:
         if not _PATH.fullmatch(path):
             raise ValueError("A path begins with a slash, is percent-encoded in capitals, and has no query or dots.")
         plain = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
         body = None if document is None else json.dumps(document)
-        return self._ask(read_document, method, self.integration.server_url.join(path, **plain), body=body)
+        return self._ask(read_document, method, self.integration.server.url.join(path, **plain), body=body)
 
     def _answer(self, url: str, accept: str) -> Answer:
         return self._ask(refuse_oauth_problem, "GET", url, accept=accept, limit=DOCUMENT_LIMIT)

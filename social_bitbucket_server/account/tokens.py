@@ -47,7 +47,7 @@ class StoredToken:
             Secret(token.session_handle),
             None if token.expires_in is None else now + token.expires_in,
             None if token.authorization_expires_in is None else now + token.authorization_expires_in,
-            str(integration.server_url),
+            str(integration.server.url),
             scope,
         )
 
@@ -61,7 +61,7 @@ class StoredToken:
             token = cls._from_json(key_ring.open(record, purpose=PURPOSE, integration_id=integration.id, key_id=uid))
         except BitbucketServerError as error:
             raise _unopenable(error) from None
-        if token.server != str(integration.server_url):
+        if token.server != str(integration.server.url):
             raise BitbucketServerError("token_missing", "The integration's base URL was changed.")
         return token
 

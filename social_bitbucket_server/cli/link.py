@@ -85,13 +85,13 @@ def _link(arguments: argparse.Namespace) -> int:
 
 def make_link(integration: Integration, address: str, name: str, arguments: argparse.Namespace) -> int:
     """Make the application link of *integration*, or update it; returns the exit status of the check-up after it."""
-    links = ApplicationLinks(integration, _authorization(integration.server_url, arguments))
+    links = ApplicationLinks(integration, _authorization(integration.server.url, arguments))
     found = links.find(address)
     plan = f"update the application link {found.name}" if found else f"make an application link {name}"
     key = integration.private_key.public
     _confirm(
         arguments,
-        f"On {integration.server_url} this will {plan} to {address}, with the consumer key "
+        f"On {integration.server.url} this will {plan} to {address}, with the consumer key "
         f"{integration.consumer_key} and the public key {key.fingerprint}.",
     )
     link = found or links.create(address, name)
@@ -106,12 +106,12 @@ def _unlink(arguments: argparse.Namespace) -> int:
 
 def remove_link(integration: Integration, address: str, arguments: argparse.Namespace) -> int:
     """Take the application link of *integration* away; returns the exit status."""
-    links = ApplicationLinks(integration, _authorization(integration.server_url, arguments))
+    links = ApplicationLinks(integration, _authorization(integration.server.url, arguments))
     found = links.find(address)
     if found is None:
         print(f"There is no application link to {address}.")
         return 0
-    _confirm(arguments, f"On {integration.server_url} this will delete the application link {found.name}.")
+    _confirm(arguments, f"On {integration.server.url} this will delete the application link {found.name}.")
     links.remove(found)
     print(f"The application link {found.name} is deleted.")
     return 0

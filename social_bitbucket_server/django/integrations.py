@@ -14,7 +14,7 @@ from social_django.utils import Storage
 
 from ..backends import BitbucketServerOAuth1
 from ..crypto import PrivateKey, Secret
-from ..integration import ConnectTo, Credentials, Integration, ServerURL
+from ..integration import ConnectTo, Credentials, Integration, Server, ServerURL
 from ..login import LIFETIME
 from ..onboarding import Dialog, Step, dialog_of, first_failure, worksheet
 from ..onboarding import check_up as run_check_up
@@ -96,16 +96,24 @@ def signing_with(
     Bitbucket has it already, and by that of *replaced* in logins that began with it. Either of those two is left out
     where it cannot be opened. Raises what :func:`find` does."""
     own = _credentials(pair)
-    rules = configuration.base_url_rules()
     return Integration(
         id=record.pk,
-        server_url=ServerURL.parse(record.base_url, rules),
+        server=_server(record),
         consumer_key=own.consumer_key,
         private_key=own.private_key,
         pending=_credentials_if_opened(pending),
         replaced=_credentials_if_opened(replaced),
         namespace=record.namespace,
         name=record.name,
+        revision=record.login_revision,
+        organization=record.shares_limits_of(),
+    )
+
+
+def _server(record: AbstractIntegration) -> Server:
+    rules = configuration.base_url_rules()
+    return Server(
+        ServerURL.parse(record.base_url, rules),
         verify=configuration.setting("VERIFY_SSL", True),
         ca_certificates=record.ca_certificates,
         client_certificate=record.client_certificate,
@@ -114,8 +122,6 @@ def signing_with(
         proxies=configuration.setting("PROXIES") or {},
         timeout=configuration.setting("REQUESTS_TIMEOUT") or 10.0,
         address_policy=record.address_policy(),
-        revision=record.login_revision,
-        organization=record.shares_limits_of(),
     )
 
 

@@ -21,6 +21,8 @@ from .from_settings import single_integration as single_integration
 from .from_settings import single_oauth2_integration as single_oauth2_integration
 from .integration import AnyIntegration as AnyIntegration
 from .integration import Credentials, Integration, OAuth2Integration
+from .integration import tenant_of as tenant_of
+from .server import Server
 from .server_url import OPERATOR_RULES, ORGANIZATION_RULES, BaseURLRules, ConnectTo, ServerURL, is_loopback
 from .setting_names import SettingsOf as SettingsOf
 from .unsafe import UnsafeConfigurationError, refuse_unsafe_settings, unsafe_settings
@@ -41,6 +43,7 @@ __all__ = [
     "Credentials",
     "Integration",
     "OAuth2Integration",
+    "Server",
     "ServerURL",
     "UnsafeConfigurationError",
     "is_loopback",

@@ -17,9 +17,10 @@ from social_core.utils import module_member
 
 from ..crypto import PrivateKey, Secret, opaque, pasted
 from ..problems import BitbucketServerError
-from ..transport import read_ca_certificates, read_client_certificate
+from ..transport import ClientCertificate, read_ca_certificates, read_client_certificate
 from .admission import Admission
 from .integration import Integration, OAuth2Integration
+from .server import Server
 from .server_url import BaseURLRules, ConnectTo, ServerURL
 
 if TYPE_CHECKING:
@@ -310,20 +311,30 @@ def base_url(fields: Mapping[str, Any]) -> ServerURL:
 def _shared_values(integration_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": integration_id,
-        "server_url": base_url(fields),
+        "server": _server(fields),
         "namespace": fields.get("namespace", integration_id),
         "name": fields.get("name", ""),
         "organization": fields.get("organization", ""),
-        "verify": fields.get("verify", True),
-        "ca_certificates": _ca_certificates(_text_or_bytes(fields, "ca_certificates")),
-        **_client_certificate(fields),
-        "connect_to": ConnectTo.parse(fields["connect_to"]) if fields.get("connect_to") else None,
-        "proxies": fields.get("proxies") or {},
-        "timeout": fields.get("timeout") or 10.0,
         "admission": Admission.read(
             fields.get("allow_groups"), fields.get("allow_projects"), fields.get("allow_repositories")
         ),
     }
+
+
+def _server(fields: Mapping[str, Any]) -> Server:
+    url = base_url(fields)
+    ca_certificates = _ca_certificates(_text_or_bytes(fields, "ca_certificates"))
+    certificate, key = _client_certificate(fields)
+    return Server(
+        url,
+        verify=fields.get("verify", True),
+        ca_certificates=ca_certificates,
+        client_certificate=certificate,
+        client_key=key,
+        connect_to=ConnectTo.parse(fields["connect_to"]) if fields.get("connect_to") else None,
+        proxies=fields.get("proxies") or {},
+        timeout=fields.get("timeout") or 10.0,
+    )
 
 
 def _text_or_bytes(fields: Mapping[str, Any], name: str) -> str | bytes | None:
@@ -340,17 +351,16 @@ def _ca_certificates(text: str | bytes | None) -> str:
     return read_ca_certificates(text)
 
 
-def _client_certificate(fields: Mapping[str, Any]) -> dict[str, str]:
+def _client_certificate(fields: Mapping[str, Any]) -> ClientCertificate:
     certificate = _text_of(fields, "client_certificate")
     key = _text_of(fields, "client_key")
-    if not certificate or not key:  # the integration refuses one without the other
-        return {"client_certificate": certificate, "client_key": key}
+    if not certificate or not key:  # the server refuses one without the other
+        return ClientCertificate(certificate, key)
     try:
-        read = _read_client_certificate(certificate, key)
+        return _read_client_certificate(certificate, key)
     except BitbucketServerError as error:
         where = error.parameter if fields.get(str(error.parameter)) else f"{error.parameter}_file"
         raise BitbucketServerError(error.code, error.reason, parameter=where) from None
-    return {"client_certificate": read.certificate, "client_key": read.key}
 
 
 def _text_of(fields: Mapping[str, Any], name: str) -> Secret:

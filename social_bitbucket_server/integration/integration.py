@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..crypto import Secret
 from ..problems import BitbucketServerError
 from .admission import EVERYBODY, Admission
-from .server_url import ConnectTo
 
 if TYPE_CHECKING:
     from ..crypto import PrivateKey
-    from ..transport import AddressPolicy
-    from .server_url import ServerURL
-
-LONGEST_TIMEOUT = 3600
-"""Seconds that a server may be given for one answer."""
+    from .server import Server
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAMESPACE = re.compile(r"[A-Za-z0-9._-]{0,64}")
@@ -34,41 +27,16 @@ _ALLOWED = {
 
 
 class AnyIntegration(Protocol):
-    """What an integration has by whichever OAuth its people log in: where its server is, how it is reached, and whose
-    identities its users' are."""
+    """What an integration has by whichever OAuth its people log in: its server, and whose identities its users' are."""
 
     @property
     def id(self) -> str: ...
 
     @property
-    def server_url(self) -> ServerURL: ...
+    def server(self) -> Server: ...
 
     @property
     def namespace(self) -> str: ...
-
-    @property
-    def verify(self) -> bool | str: ...
-
-    @property
-    def ca_certificates(self) -> str: ...
-
-    @property
-    def client_certificate(self) -> str: ...
-
-    @property
-    def client_key(self) -> Secret: ...
-
-    @property
-    def connect_to(self) -> ConnectTo | None: ...
-
-    @property
-    def proxies(self) -> Mapping[str, str]: ...
-
-    @property
-    def timeout(self) -> float: ...
-
-    @property
-    def address_policy(self) -> AddressPolicy | None: ...
 
     @property
     def admission(self) -> Admission: ...
@@ -97,52 +65,33 @@ class Credentials:
 class Integration:
     """One Bitbucket Server to log in with.
 
-    *id*: immutable, opaque and safe in addresses. *namespace*: what the numeric user ids of this server are
-    prefixed with in an account's uid; give each integration one of its own, random, and never use it again. Empty
-    only where there is a single server. *name*: for people. *verify*: ``True``, or the path of a bundle of CA
-    certificates. *ca_certificates*: or the CA certificates themselves, as PEM text. *client_certificate* and
-    *client_key*: what a gateway in front of Bitbucket is shown where it asks for a certificate, as
-    :func:`~social_bitbucket_server.transport.read_client_certificate` returns them. *connect_to*: host and
-    port that connections go to where the application cannot reach the base URL's; name in TLS, ``Host`` header,
-    certificate check and signatures stay the base URL's, and *address_policy* concerns this host. *proxies*: scheme to
-    address, used for this server alone; with an *address_policy* they are asked for the address that was checked, not
-    for the name. *timeout*: seconds for one answer. *pending*: new credentials that Bitbucket may have by now, with the
-    same consumer key or with another one; a login whose signature or consumer key is refused is signed with them once.
-    *replaced*: those before; logins that began with another consumer key are finished with them. *address_policy*:
-    which addresses may be reached; ``None`` is for servers that the operator chose,
-    :data:`~social_bitbucket_server.transport.PUBLIC_ONLY` for all others. *admission*: who of the server's people may
-    log in. *revision*: any text that an application changes with its record. A login that began with another revision
-    ends with ``integration_changed``, so disabling and enabling can end the logins under way.
-    log in. *organization*: what the application calls the organization. All integrations of one share the threads that
-    may wait for slow servers; without it, each integration has its own.
+    *id*: immutable, opaque and safe in addresses. *server*: the Bitbucket Server, and how it is reached. *namespace*:
+    what the numeric user ids of this server are prefixed with in an account's uid; give each integration one of its
+    own, random, and never use it again. Empty only where there is a single server. *pending*: new credentials that
+    Bitbucket may have by now, with the same consumer key or with another one; a login whose signature or consumer key
+    is refused is signed with them once. *replaced*: those before; logins that began with another consumer key are
+    finished with them. *name*: for people. *admission*: who of the server's people may log in. *revision*: any text
+    that an application changes with its record. A login that began with another revision ends with
+    ``integration_changed``, so disabling and enabling can end the logins under way. *organization*: what the
+    application calls the organization. All integrations of one share the threads that may wait for slow servers;
+    without it, each integration has its own.
 
-    Raises ``setting_invalid`` for an id, namespace or consumer key with other characters, for ``verify=False``, and for
-    proxies and a timeout that are of another kind.
+    Raises ``setting_invalid`` for an id, namespace or consumer key with other characters.
     """
 
     id: str
-    server_url: ServerURL
+    server: Server
     consumer_key: str
     private_key: PrivateKey
     namespace: str
     pending: Credentials | None = None
     replaced: Credentials | None = None
     name: str = ""
-    verify: bool | str = True
-    ca_certificates: str = field(default="", repr=False)
-    client_certificate: str = field(default="", repr=False)
-    client_key: Secret = field(default=Secret(), repr=False)
-    connect_to: ConnectTo | None = None
-    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
-    timeout: float = 10.0
-    address_policy: AddressPolicy | None = None
     admission: Admission = EVERYBODY
     revision: str = ""
     organization: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "verify", _as_text(self.verify))
-        object.__setattr__(self, "client_key", Secret(self.client_key))
         consumer_keys = (known.consumer_key for known in (self, self.pending, self.replaced) if known is not None)
         _check(self, *(("consumer_key", consumer_key, _CONSUMER_KEY) for consumer_key in consumer_keys))
 
@@ -173,7 +122,7 @@ class Integration:
     @property
     def tenant(self) -> str:
         """Whom the limits on waiting threads count for: the organization, or the integration alone."""
-        return _tenant(self, self.organization)
+        return tenant_of(self.organization, f"integration {self.id}")
 
     def uid(self, user_id: int) -> str:
         """The identity of the server's user *user_id* in this application."""
@@ -188,32 +137,21 @@ class OAuth2Integration:
     :class:`Integration`. Where one server is logged in with by both, give both the same *id* and *namespace*: then
     people have the same uid either way.
 
-    Raises ``setting_invalid`` for an id, namespace or client credential with other characters, and for the rest as
-    :class:`Integration` does.
+    Raises ``setting_invalid`` for an id, namespace or client credential with other characters.
     """
 
     id: str
-    server_url: ServerURL
+    server: Server
     client_id: str
     client_secret: Secret = field(repr=False)
     namespace: str
     name: str = ""
-    verify: bool | str = True
-    ca_certificates: str = field(default="", repr=False)
-    client_certificate: str = field(default="", repr=False)
-    client_key: Secret = field(default=Secret(), repr=False)
-    connect_to: ConnectTo | None = None
-    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
-    timeout: float = 10.0
-    address_policy: AddressPolicy | None = None
     admission: Admission = EVERYBODY
     revision: str = ""
     organization: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "client_secret", Secret(self.client_secret))
-        object.__setattr__(self, "verify", _as_text(self.verify))
-        object.__setattr__(self, "client_key", Secret(self.client_key))
         _check(
             self,
             ("client_id", self.client_id, _CLIENT_CREDENTIAL),
@@ -229,16 +167,11 @@ class OAuth2Integration:
     @property
     def tenant(self) -> str:
         """Whom the limits on waiting threads count for: the organization, or the integration alone."""
-        return _tenant(self, self.organization)
+        return tenant_of(self.organization, f"integration {self.id}")
 
     def uid(self, user_id: int) -> str:
         """The identity of the server's user *user_id* in this application."""
         return _uid(self, user_id)
-
-
-def _as_text(verify: Any) -> Any:
-    """A path is a text from here on, also where settings have a :class:`pathlib.Path`."""
-    return os.fspath(verify) if isinstance(verify, os.PathLike) else verify
 
 
 def _check(integration: AnyIntegration, *credentials: tuple[str, str, re.Pattern[str]]) -> None:
@@ -250,43 +183,28 @@ def _check(integration: AnyIntegration, *credentials: tuple[str, str, re.Pattern
         words = _ALLOWED.get(parameter, "printable ASCII without spaces, at most 255")
         if not isinstance(value, str) or not pattern.fullmatch(value):
             raise _invalid(parameter, f"It is not a text of the allowed characters ({words}).")
-    if not integration.verify:
-        raise _invalid("verify", "Certificates are always verified; give the path of a CA bundle instead of False.")
-    if integration.verify is not True and not isinstance(integration.verify, str):
-        raise _invalid("verify", "It is neither True nor the path of a CA bundle.")
-    if bool(integration.client_certificate) != bool(integration.client_key):
-        missing = "client_key" if integration.client_certificate else "client_certificate"
-        raise BitbucketServerError(
-            "setting_missing", "A client certificate and its key are given together.", parameter=missing
-        )
-    if not isinstance(integration.connect_to, ConnectTo | None):
-        raise _invalid("connect_to", "It is neither None nor a ConnectTo.")
-    if not isinstance(integration.proxies, Mapping) or not all(
-        isinstance(address, str) for address in integration.proxies.values() if address
-    ):
-        raise _invalid("proxies", "It is not a mapping of schemes to addresses.")
-    if type(integration.timeout) not in {int, float} or not 0 < integration.timeout <= LONGEST_TIMEOUT:
-        raise _invalid("timeout", f"It is not a number of seconds up to {LONGEST_TIMEOUT}.")
 
 
 def _fingerprint(integration: AnyIntegration, *credentials: str) -> str:
+    server = integration.server
     parts = (
         integration.id,
-        str(integration.server_url),
+        str(server.url),
         *credentials,
         integration.namespace,
-        integration.verify,
-        integration.ca_certificates,
-        integration.client_certificate,
-        str(integration.connect_to or ""),
+        server.verify,
+        server.ca_certificates,
+        server.client_certificate,
+        str(server.connect_to or ""),
         integration.admission.conditions,
         integration.revision,
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _tenant(integration: AnyIntegration, organization: str) -> str:
-    return f"organization {organization}" if organization else f"integration {integration.id}"
+def tenant_of(organization: str, otherwise: str) -> str:
+    """Return whom the limits on waiting threads count for: *organization*, or *otherwise* if that is empty."""
+    return f"organization {organization}" if organization else otherwise
 
 
 def _uid(integration: AnyIntegration, user_id: int) -> str:

@@ -221,7 +221,7 @@ def _identity_space(integration_id: str, found: Any) -> tuple[str, str] | None:
     """Namespace and base URL of an integration or its fields; ``None`` where they cannot be read, which each login with
     it says."""
     if isinstance(found, (Integration, OAuth2Integration)):
-        return found.namespace, str(found.server_url)
+        return found.namespace, str(found.server.url)
     if not isinstance(found, Mapping) or not isinstance(found.get("url"), str):
         return None
     try:

@@ -237,7 +237,7 @@ def _of_many(settings: SettingsOf, depth: Depth) -> Iterator[tuple[str, str]]:
 def _trusted(integration: AnyIntegration | None) -> None:
     """Read the CA certificates that an integration names, too."""
     if isinstance(integration, (Integration, OAuth2Integration)):
-        ssl_context(integration.verify, integration.ca_certificates)
+        ssl_context(integration.server.verify, integration.server.ca_certificates)
 
 
 def _problems(read: Callable[[], object], full_name: Callable[[str], str]) -> Iterator[tuple[str, str]]:

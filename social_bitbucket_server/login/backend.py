@@ -240,7 +240,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         integration = self.get_integration(integration_id)
         if integration is None or not integration.namespace:
             return None
-        return str(integration.server_url), integration.namespace
+        return str(integration.server.url), integration.namespace
 
     # Who may log in
 

@@ -20,7 +20,6 @@ from .oauth1 import JSON as JSON
 from .oauth1 import NO_CHECK as NO_CHECK
 from .oauth1 import Client
 from .oauth1 import admit as admit
-from .oauth1 import route_to as route_to
 from .oauth2 import OAuth2Client as OAuth2Client
 from .person import AccessToken, Person
 from .person import PersonalClient as PersonalClient

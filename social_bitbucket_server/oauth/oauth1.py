@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from ..crypto import Secret
 from ..problems import BitbucketServerError
-from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, Route, send
+from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, send
 from ..transport import admit as admit_step
 from . import server_clock as clock
 from .answers import DENIED, read_form
@@ -36,7 +36,7 @@ _TOKEN = re.compile(r"[!-~]{1,255}")
 class Client:
     """Speaks with the server of one *integration*. Keeps nothing between calls.
 
-    *budget* is that of the step that the requests belong to. Without one, each request may wait for the integration's
+    *budget* is that of the step that the requests belong to. Without one, each request may wait for the server's
     timeout. Where the server refuses a timestamp, the request is signed once more with the server's own time, which
     :mod:`.server_clock` then remembers.
     """
@@ -44,7 +44,7 @@ class Client:
     def __init__(self, integration: Integration, budget: Budget | None = None) -> None:
         self.integration = integration
         self._budget = budget
-        self._route = route_to(integration)
+        self._route = integration.server.route_for(integration.id)
 
     def within(self, budget: Budget) -> Self:
         """Return a client whose requests belong to one step, and use its *budget*."""
@@ -55,7 +55,7 @@ class Client:
 
         Raises whatever problem keeps the server from answering with a token that is confirmed for *callback*.
         """
-        fields = read_form(self._send("POST", self.integration.server_url.request_token, callback=callback))
+        fields = read_form(self._send("POST", self.integration.server.url.request_token, callback=callback))
         confirmed = fields.get("oauth_callback_confirmed")
         if confirmed != "true":
             code = "callback_not_confirmed" if confirmed is None else "callback_confirmation_invalid"
@@ -64,7 +64,7 @@ class Client:
 
     def authorize_url(self, request_token: str) -> str:
         """Where to send the person's browser, so that they allow or deny the login."""
-        return self.integration.server_url.authorize(request_token)
+        return self.integration.server.url.authorize(request_token)
 
     def access_token(self, request_token: str, verifier: str) -> AccessToken:
         """Exchange an allowed *request_token* for an access token. Works once.
@@ -73,7 +73,7 @@ class Client:
         """
         if verifier == DENIED:
             raise BitbucketServerError("login_declined")
-        url = self.integration.server_url.access_token
+        url = self.integration.server.url.access_token
         return _access_token(self._send("POST", url, token=request_token, verifier=verifier))
 
     def renew(self, access_token: AccessToken) -> AccessToken:
@@ -82,7 +82,7 @@ class Client:
         Raises ``token_expired`` where the time is over in which the token could be renewed.
         """
         form = Secret(urlencode({"oauth_session_handle": access_token.session_handle}))
-        url = self.integration.server_url.access_token
+        url = self.integration.server.url.access_token
         try:
             return _access_token(self._send("POST", url, token=access_token.value, body=form, content_type=FORM))
         except BitbucketServerError as error:
@@ -154,7 +154,7 @@ class Client:
                 callback=callback,
                 verifier=verifier,
                 form=body if content_type == FORM else None,
-                timestamp=clock.timestamp(integration.server_url),
+                timestamp=clock.timestamp(integration.server.url),
             )
             headers = {"Accept": accept, "Authorization": signature} | ({} if method == "GET" else NO_CHECK)
             if content_type:
@@ -165,7 +165,7 @@ class Client:
                 headers,
                 body=body,
                 route=self._route,
-                timeout=integration.timeout,
+                timeout=integration.server.timeout,
                 limit=limit,
                 fresh=fresh,
                 budget=self._budget,
@@ -180,12 +180,12 @@ class Client:
             return attempt(fresh=True)
 
         answer = attempt_on_open_connection()
-        if not (clock.is_refusal(answer) and clock.learn(integration.server_url, answer)):
+        if not (clock.is_refusal(answer) and clock.learn(integration.server.url, answer)):
             return answer
         answer = attempt_on_open_connection()
         if clock.is_refusal(answer):
-            facts = {"clock_difference": f"{clock.difference(integration.server_url):+d} s"}
-            clock.forget(integration.server_url)
+            facts = {"clock_difference": f"{clock.difference(integration.server.url):+d} s"}
+            clock.forget(integration.server.url)
             raise BitbucketServerError(
                 "timestamp_refused",
                 parameter="clock",
@@ -196,41 +196,9 @@ class Client:
         return answer
 
 
-def route_to(integration: AnyIntegration) -> Route:
-    """Return how the server of *integration* is reached.
-
-    Raises ``setting_invalid`` for ``connect_to`` with a proxy and ``http://``. A proxy sends such a request to the host
-    that the request names, and to no other.
-    """
-    proxy = _proxy(integration)
-    if proxy is not None and integration.connect_to is not None and integration.server_url.scheme == "http":
-        raise BitbucketServerError(
-            "setting_invalid", "Through a proxy it needs a base URL with https://.", parameter="connect_to"
-        )
-    return Route(
-        verify=integration.verify,
-        ca_certificates=integration.ca_certificates,
-        client_certificate=integration.client_certificate,
-        client_key=integration.client_key,
-        connect_to=integration.connect_to,
-        policy=integration.address_policy,
-        proxy=proxy,
-        owner=integration.id,
-    )
-
-
 def admit(integration: AnyIntegration, budget: Budget) -> None:
     """Let the step that *budget* belongs to ask the server of *integration*, see :func:`~.transport.admit`."""
-    admit_step(integration.server_url.origin, route_to(integration), budget)
-
-
-def _proxy(integration: AnyIntegration) -> str | None:
-    """The most exact one, by the keys that requests knows."""
-    server = integration.server_url
-    for key in (f"{server.scheme}://{server.host}", server.scheme, f"all://{server.host}", "all"):
-        if integration.proxies.get(key):
-            return integration.proxies[key]
-    return None
+    admit_step(integration.server.url.origin, integration.server.route_for(integration.id), budget)
 
 
 def _access_token(answer: Answer) -> AccessToken:

@@ -13,7 +13,7 @@ from ..crypto import Secret
 from ..problems import BitbucketServerError
 from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, send
 from .answers import read_grant, read_revocation
-from .oauth1 import FORM, JSON, NO_CHECK, route_to
+from .oauth1 import FORM, JSON, NO_CHECK
 from .person import AccessToken, Person
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class OAuth2Client:
     def __init__(self, integration: OAuth2Integration, budget: Budget | None = None) -> None:
         self.integration = integration
         self._budget = budget
-        self._route = route_to(integration)
+        self._route = integration.server.route_for(integration.id)
 
     def within(self, budget: Budget) -> Self:
         """Return a client whose requests belong to one step, and use its *budget*."""
@@ -45,7 +45,7 @@ class OAuth2Client:
         *code_verifier* the server learns the SHA-256 alone (RFC 7636, S256). *scope*: what the token shall be good for,
         separated by spaces; a scope wider than the link's permissions is refused.
         """
-        return self.integration.server_url.oauth2_authorize(
+        return self.integration.server.url.oauth2_authorize(
             response_type="code",
             client_id=self.integration.client_id,
             redirect_uri=callback,
@@ -90,7 +90,7 @@ class OAuth2Client:
         Raises ``client_refused`` for wrong client credentials; and the problems of the conversation.
         """
         form = {"token": secrets.token_urlsafe(32), "token_type_hint": "refresh_token"}
-        read_revocation(self._post(self.integration.server_url.oauth2_revoke, form, fresh=True))
+        read_revocation(self._post(self.integration.server.url.oauth2_revoke, form, fresh=True))
 
     def as_person(self, access_token: AccessToken) -> Person:
         """Return what asks the server as the person who granted *access_token*.
@@ -131,7 +131,7 @@ class OAuth2Client:
         return answer
 
     def _granted(self, form: dict[str, str], *, fresh: bool = False) -> AccessToken:
-        grant = read_grant(self._post(self.integration.server_url.oauth2_token, form, fresh=fresh))
+        grant = read_grant(self._post(self.integration.server.url.oauth2_token, form, fresh=fresh))
         return AccessToken(grant.access_token, grant.refresh_token, grant.expires_in, None)
 
     def _post(self, url: str, form: dict[str, str], *, fresh: bool) -> Answer:
@@ -164,7 +164,7 @@ class OAuth2Client:
                 {**headers, **({} if method == "GET" else NO_CHECK)},
                 body=body,
                 route=self._route,
-                timeout=self.integration.timeout,
+                timeout=self.integration.server.timeout,
                 limit=limit,
                 fresh=fresh,
                 budget=self._budget,

@@ -49,7 +49,7 @@ class Person:
     @property
     def server_url(self) -> ServerURL:
         """The base URL of the server."""
-        return self.integration.server_url
+        return self.integration.server.url
 
     @property
     def ids(self) -> frozenset[str]:

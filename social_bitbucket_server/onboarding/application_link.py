@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..crypto import Secret
-from ..oauth import JSON, LONGEST_REFUSAL, NO_CHECK, route_to, wants_captcha
+from ..oauth import JSON, LONGEST_REFUSAL, NO_CHECK, wants_captcha
 from ..problems import BitbucketServerError
 from ..transport import DOCUMENT_LIMIT, Answer, Method, send
 from .link_requests import CONSUMER, LINKS, consumer_fields, link_fields
@@ -94,11 +94,11 @@ class ApplicationLinks:
             headers |= {"Content-Type": JSON, **NO_CHECK}
         answer = send(
             method,
-            integration.server_url.join(path),
+            integration.server.url.join(path),
             headers,
-            route=route_to(integration),
+            route=integration.server.route_for(integration.id),
             body=None if fields is None else json.dumps(fields),
-            timeout=integration.timeout,
+            timeout=integration.server.timeout,
             limit=16 * DOCUMENT_LIMIT,
             fresh=True,
         )

@@ -18,8 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from ..crypto import Secret
-from ..integration import Integration, OAuth2Integration, ServerURL
+from ..integration import Integration, OAuth2Integration, ServerURL, tenant_of
 from ..oauth import (
     Cause,
     Explanation,
@@ -31,7 +30,6 @@ from ..oauth import (
     read_form,
     read_json,
     refuse_oauth_problem,
-    route_to,
     server_time,
 )
 from ..problems import BitbucketServerError, Problem
@@ -62,8 +60,9 @@ from ..transport import (
 from .worksheets import Dialog, dialog_of
 
 if TYPE_CHECKING:
-    from ..integration import ConnectTo
-    from ..transport import Address, AddressPolicy
+    from ..crypto import Secret
+    from ..integration import Server
+    from ..transport import Address
 
 _T = TypeVar("_T")
 
@@ -76,7 +75,6 @@ CLOCK_TOLERANCE = 300
 SHORTEST = 0.01
 """Seconds that a step gets after that time is over, so that it ends by itself."""
 
-_NO_KEY = Secret()
 _STAGE_SECONDS = 4.0
 _PROPERTIES_PATH = "/rest/api/latest/application-properties"
 _USUAL_NAMES = frozenset({"Bitbucket", "Stash"})
@@ -156,12 +154,12 @@ def check_up(
     application's logins come back to; with OAuth 1 the last call names it, but nobody is sent there. *limits* say how
     long the server may keep threads waiting; without any, the default ones do.
     """
-    with closing(_Walk(callback, limits or bulkhead.DEFAULTS)) as walk:
-        yield from _results(walk, make_integration)
+    with closing(_Walk(limits or bulkhead.DEFAULTS)) as walk:
+        yield from _results(walk, lambda: walk.to_login(make_integration(), callback))
 
 
-def _results(walk: _Walk, make_integration: Callable[[], Integration | OAuth2Integration]) -> Iterator[Result]:
-    first, ended = _look(Stage.BASE_URL, lambda: walk.base_url(make_integration))
+def _results(walk: _Walk, begin: Callable[[], Result]) -> Iterator[Result]:
+    first, ended = _look(Stage.BASE_URL, begin)
     yield first
     stages: tuple[_Stage, ...] = (
         (Stage.NAME, walk.name),
@@ -180,41 +178,15 @@ def _results(walk: _Walk, make_integration: Callable[[], Integration | OAuth2Int
         yield result
 
 
-def look_at_server(
-    server_url: ServerURL,
-    *,
-    verify: bool | str = True,
-    ca_certificates: str = "",
-    client_certificate: str = "",
-    client_key: Secret = _NO_KEY,
-    connect_to: ConnectTo | None = None,
-    proxies: Mapping[str, str] | None = None,
-    address_policy: AddressPolicy | None = None,
-    organization: str = "",
-    limits: Limits | None = None,
-) -> Result:
-    """What a server is, before anything is agreed with it: the result of :attr:`Stage.BITBUCKET`, with the ``version``
-    in its facts, or of the stage that failed before. How it is reached, and whose *organization* it is, is as in
-    :class:`~.integration.Integration`; *limits* are those of :func:`check_up`.
+def look_at_server(server: Server, *, organization: str = "", limits: Limits | None = None) -> Result:
+    """Return what *server* is, before anything is agreed with it.
+
+    It is the result of :attr:`Stage.BITBUCKET`, with the ``version`` in its facts, or of the stage that failed before.
+    *organization* is that of :class:`~.integration.Integration`; *limits* are those of :func:`check_up`.
     """
-    # Its credentials are never sent: they belong to the last stage, and this is over before.
-    integration = OAuth2Integration(
-        id="look",
-        server_url=server_url,
-        client_id="none",
-        client_secret=Secret("none"),
-        namespace="",
-        verify=verify,
-        ca_certificates=ca_certificates,
-        client_certificate=client_certificate,
-        client_key=client_key,
-        connect_to=connect_to,
-        proxies=proxies or {},
-        address_policy=address_policy,
-        organization=organization,
-    )
-    with closing(_Walk("", limits or bulkhead.DEFAULTS)) as walk:
-        results = _results(walk, lambda: integration)
+    tenant = tenant_of(organization, "servers without an integration")
+    with closing(_Walk(limits or bulkhead.DEFAULTS)) as walk:
+        results = _results(walk, lambda: walk.to_server(server, owner=tenant, tenant=tenant))
         return next(result for result in results if result.outcome is Outcome.FAILED or result.stage is Stage.BITBUCKET)
 
 
@@ -236,14 +208,14 @@ def first_failure(results: list[Result]) -> Result | None:
 class _Walk:
     """The stages, and what each found for the ones after it."""
 
-    def __init__(self, callback: str, limits: Limits) -> None:
-        self._callback = callback
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._deadline = time.monotonic() + min(SECONDS, limits.login_seconds)
         self._budget: Budget | None = None
         self._clock_difference = 0
         self._version = ""
-        self._integration: Integration | OAuth2Integration
+        self._tenant: str
+        self._url: ServerURL
         self._route: Route
         self._addresses: list[Address]
         self._answer: Answer
@@ -251,19 +223,25 @@ class _Walk:
             (stage, partial(Result, stage, Outcome.NOT_REACHED)) for stage in (Stage.SIGNATURE, Stage.REST)
         )
 
-    def base_url(self, make_integration: Callable[[], Integration | OAuth2Integration]) -> Result:
-        integration = self._integration = make_integration()
-        self._route = route_to(integration)
+    def to_login(self, integration: Integration | OAuth2Integration, callback: str) -> Result:
+        """Begin the way to a login, whose last stages need the credentials of *integration*."""
+        result = self.to_server(integration.server, owner=integration.id, tenant=integration.tenant)
         if isinstance(integration, OAuth2Integration):
             self.last_stages = ((Stage.CREDENTIALS, lambda: self._credentials(integration)),)
         else:
             integration.private_key.sign_sha1(b"")  # raises where this machine makes no such signature
             self.last_stages = (
-                (Stage.SIGNATURE, lambda: self._signature(integration)),
+                (Stage.SIGNATURE, lambda: self._signature(integration, callback)),
                 (Stage.REST, lambda: self._rest(integration)),
             )
-        elsewhere = f", with connections to {integration.connect_to}" if integration.connect_to is not None else ""
-        return Result(Stage.BASE_URL, Outcome.PASSED, f"{self._server}{elsewhere}")
+        return result
+
+    def to_server(self, server: Server, *, owner: str, tenant: str) -> Result:
+        """Begin the way to *server*. *owner* and *tenant* are those of its route and of its bulkhead."""
+        self._url, self._tenant = server.url, tenant
+        self._route = server.route_for(owner)
+        elsewhere = f", with connections to {server.connect_to}" if server.connect_to is not None else ""
+        return Result(Stage.BASE_URL, Outcome.PASSED, f"{server.url}{elsewhere}")
 
     def close(self) -> None:
         """Let go of the place among slow steps."""
@@ -271,7 +249,7 @@ class _Walk:
             self._budget.end()
 
     def name(self) -> Result:
-        self._budget = Budget(bulkhead_of(self._integration.tenant), self._limits)
+        self._budget = Budget(bulkhead_of(self._tenant), self._limits)
         if self._through_proxy:
             return Result(Stage.NAME, Outcome.SKIPPED, "The proxy looks the name up.")
         host, _ = self._destination
@@ -305,7 +283,7 @@ class _Walk:
         return Result(Stage.CONNECTION, Outcome.PASSED, f"Port {port} answers")
 
     def tls(self) -> Result:
-        if self._server.scheme == "http":
+        if self._url.scheme == "http":
             return Result(
                 Stage.TLS,
                 Outcome.UNPROTECTED,
@@ -315,7 +293,7 @@ class _Walk:
             return Result(Stage.TLS, Outcome.SKIPPED, "Looked at with the next stage, through the proxy")
         route = self._route
         context = ssl_context(route.verify, route.ca_certificates, route.client_certificate, route.client_key)
-        host = self._server.host.strip("[]")
+        host = self._url.host.strip("[]")
         try:
             with self._wait(
                 lambda seconds: context.wrap_socket(self._connect_within(seconds), server_hostname=host)
@@ -331,7 +309,7 @@ class _Walk:
 
     def http(self) -> Result:
         try:
-            answer = self._answer = self._get(self._server)
+            answer = self._answer = self._get(self._url)
         except BitbucketServerError as error:
             if error.code != "connection_failed" or self._through_proxy:
                 raise
@@ -380,13 +358,14 @@ class _Walk:
     def _credentials(self, integration: OAuth2Integration) -> Result:
         if dialog_of(self._version) is Dialog.UP_TO_7_19:
             raise BitbucketServerError("external_links_missing", f"It is version {self._version}.")
-        OAuth2Client(replace(integration, timeout=self._seconds), self._budget).check_credentials()
+        timed = replace(integration, server=replace(integration.server, timeout=self._seconds))
+        OAuth2Client(timed, self._budget).check_credentials()
         says = "Bitbucket knows the client id and accepts the client secret"
         return Result(Stage.CREDENTIALS, Outcome.PASSED, says)
 
-    def _signature(self, integration: Integration) -> Result:
-        url = self._server.request_token
-        header = self._authorization("POST", url, integration, callback=self._callback)
+    def _signature(self, integration: Integration, callback: str) -> Result:
+        url = self._url.request_token
+        header = self._authorization("POST", url, integration, callback=callback)
         answer = self._send("POST", url, {"Accept": "*/*", "Authorization": header}, TOKEN_LIMIT)
         try:
             fields = read_form(answer)
@@ -404,7 +383,7 @@ class _Walk:
 
     def _rest(self, integration: Integration) -> Result:
         """Make a signed call below /rest. Bitbucket rejects its made-up token, if it sees one."""
-        url = self._server.application_properties
+        url = self._url.application_properties
         header = self._authorization("GET", url, integration, token=secrets.token_hex(16))
         answer = self._send("GET", url, {"Accept": "application/json", "Authorization": header}, DOCUMENT_LIMIT)
         try:
@@ -438,17 +417,13 @@ class _Walk:
         return replace(_failed(stage, problem), explanation=explanation)
 
     @property
-    def _server(self) -> ServerURL:
-        return self._integration.server_url
-
-    @property
     def _is_at_base_url(self) -> bool:
         return self._route.connect_to is None
 
     @property
     def _destination(self) -> tuple[str, int]:
         """Host and port that connections go to."""
-        return self._route.connect_to or self._server.host_and_port
+        return self._route.connect_to or self._url.host_and_port
 
     @property
     def _through_proxy(self) -> bool:
@@ -458,8 +433,8 @@ class _Walk:
     def _seconds(self) -> float:
         return max(min(_STAGE_SECONDS, self._deadline - time.monotonic()), SHORTEST)
 
-    def _get(self, server: ServerURL) -> Answer:
-        return self._send("GET", server.application_properties, {"Accept": "application/json"}, DOCUMENT_LIMIT)
+    def _get(self, base_url: ServerURL) -> Answer:
+        return self._send("GET", base_url.application_properties, {"Accept": "application/json"}, DOCUMENT_LIMIT)
 
     def _send(self, method: Method, url: str, headers: Mapping[str, str], limit: int) -> Answer:
         return send(
@@ -481,7 +456,7 @@ class _Walk:
 
     def _tells_its_status(self) -> bool:
         try:
-            document = read_json(self._send("GET", self._server.status, {"Accept": "application/json"}, TOKEN_LIMIT))
+            document = read_json(self._send("GET", self._url.status, {"Accept": "application/json"}, TOKEN_LIMIT))
         except BitbucketServerError:
             return False
         return isinstance(document.get("state"), str)
@@ -524,27 +499,27 @@ class _Walk:
         return None
 
     def _candidates(self, answer: Answer) -> list[ServerURL]:
-        path = self._server.path
+        path = self._url.path
         parents = ["/".join(path.split("/")[:count]) for count in range(path.count("/"), 0, -1)]
-        candidates = [replace(self._server, path=path) for path in (*parents, *_CONTEXT_PATHS)]
+        candidates = [replace(self._url, path=path) for path in (*parents, *_CONTEXT_PATHS)]
         redirected = self._redirected(answer)
-        likely = [one for one in (self._server.before_page, redirected) if one is not None] + candidates
-        return [candidate for candidate in dict.fromkeys(likely) if candidate != self._server]
+        likely = [one for one in (self._url.before_page, redirected) if one is not None] + candidates
+        return [candidate for candidate in dict.fromkeys(likely) if candidate != self._url]
 
     def _redirected(self, answer: Answer) -> ServerURL | None:
         """The base URL that a redirect within the same host hints at: its address without what was asked for, or
         the first segment of its path. The rules that hold for the server hold for this, its ports included."""
         try:
-            target = urlsplit(urljoin(self._server.application_properties, answer.headers.get("Location", "")))
+            target = urlsplit(urljoin(self._url.application_properties, answer.headers.get("Location", "")))
             path = (
                 target.path.removesuffix(_PROPERTIES_PATH)
                 if target.path.endswith(_PROPERTIES_PATH)
                 else ("/".join(target.path.split("/")[:2]))
             )
-            hinted = ServerURL.parse(f"{target.scheme}://{target.netloc}{path}", self._server.rules)
+            hinted = ServerURL.parse(f"{target.scheme}://{target.netloc}{path}", self._url.rules)
         except ValueError:
             return None
-        return hinted if hinted.host == self._server.host and hinted.scheme in {"https", self._server.scheme} else None
+        return hinted if hinted.host == self._url.host and hinted.scheme in {"https", self._url.scheme} else None
 
 
 def _version(document: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from social_core.exceptions import SocialAuthBaseException
 
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.crypto import KeyRing
-from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Project, Sandbox
 from social_bitbucket_server.sandbox.state.tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
@@ -30,7 +30,9 @@ def sandbox(private_key):
 @pytest.fixture
 def integrations(sandbox, private_key):
     url = ServerURL.parse(sandbox.url)
-    return {"one": Integration(id="one", server_url=url, consumer_key="c1", private_key=private_key, namespace="ns")}
+    return {
+        "one": Integration(id="one", server=Server(url), consumer_key="c1", private_key=private_key, namespace="ns")
+    }
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from sqlalchemy import String, func, select
 
-from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sqlalchemy import storage as sqlalchemy_storage
 from tests.flow import test_many_integrations
@@ -33,7 +33,7 @@ def integrations(sandboxes, private_key, other_private_key):
         sandbox.link(consumer_key=name, public_key=key.public.pem)
         made[name] = Integration(
             id=name,
-            server_url=ServerURL.parse(sandbox.url),
+            server=Server(ServerURL.parse(sandbox.url)),
             consumer_key=name,
             private_key=key,
             namespace=namespace,

@@ -15,13 +15,21 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from urllib3 import HTTPHeaderDict
 
 from social_bitbucket_server.crypto import rsa as keys
-from social_bitbucket_server.integration import BaseURLRules, ConnectTo, Integration, OAuth2Integration, ServerURL
+from social_bitbucket_server.integration import (
+    BaseURLRules,
+    ConnectTo,
+    Integration,
+    OAuth2Integration,
+    Server,
+    ServerURL,
+)
 from social_bitbucket_server.oauth import Cause, Client
 from social_bitbucket_server.onboarding import Outcome, Stage, check_up, checkup
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.transport import PUBLIC_ONLY, Answer, reaching
 from tests.scripted_server import Reply
+from tests.servers import with_server
 
 CALLBACK = "https://app.example/complete/bitbucket-server/acme/"
 HTML = (("Content-Type", "text/html"),)
@@ -60,7 +68,7 @@ def sandbox(bitbucket_sandbox, private_key):
 def integration(sandbox, private_key):
     return Integration(
         id="acme",
-        server_url=ServerURL.parse(sandbox.url),
+        server=Server(ServerURL.parse(sandbox.url)),
         consumer_key="the-consumer",
         private_key=private_key,
         namespace="ns",
@@ -68,7 +76,7 @@ def integration(sandbox, private_key):
 
 
 def at(integration, url):
-    return dataclasses.replace(integration, server_url=ServerURL.parse(url))
+    return with_server(integration, url=ServerURL.parse(url))
 
 
 def test_a_working_integration_passes_every_stage(integration):
@@ -82,7 +90,7 @@ def test_what_was_skipped_or_is_dangerous_did_not_pass(integration):
     results = look(integration)
     assert outcome(results, Stage.NAME) is Outcome.SKIPPED
     assert outcome(results, Stage.TLS) is Outcome.UNPROTECTED
-    through_proxy = look(dataclasses.replace(integration, proxies={"http": "http://127.0.0.1:9"}))
+    through_proxy = look(with_server(integration, proxies={"http": "http://127.0.0.1:9"}))
     assert {result.outcome for result in through_proxy[1:3]} == {Outcome.SKIPPED}
 
 
@@ -127,8 +135,8 @@ def test_connections_may_go_elsewhere_while_the_base_url_is_signed(integration, 
         return [ip_address("127.0.0.1")] if name == "inside.example" else []
 
     monkeypatch.setattr(reaching, "resolver", look_up)
-    connect_to = ConnectTo("inside.example", integration.server_url.port)
-    results = look(dataclasses.replace(integration, server_url=OUTSIDE, connect_to=connect_to))
+    connect_to = ConnectTo("inside.example", integration.server.url.port)
+    results = look(with_server(integration, url=OUTSIDE, connect_to=connect_to))
     assert all(result.outcome.lets_logins_work for result in results)
     assert results[0].says == f"{OUTSIDE}, with connections to {connect_to}"
     assert results[1].says == "inside.example is 127.0.0.1"
@@ -144,7 +152,7 @@ def test_connections_may_go_elsewhere_while_the_base_url_is_signed(integration, 
 )
 def test_it_says_so_where_connections_lead_nowhere(integration, monkeypatch, connect_to, stage, code):
     monkeypatch.setattr(reaching, "resolver", lambda name: [])
-    failed = failure(look(dataclasses.replace(integration, connect_to=connect_to)))
+    failed = failure(look(with_server(integration, connect_to=connect_to)))
     assert (failed.stage, failed.problem.code) == (stage, code)
 
 
@@ -154,13 +162,13 @@ def test_a_firewall_in_front_of_where_connections_go_is_told(integration, monkey
         raise TimeoutError
 
     monkeypatch.setattr(checkup, "connect", swallow)
-    failed = failure(look(dataclasses.replace(integration, connect_to=ConnectTo("127.0.0.1", 8443))))
+    failed = failure(look(with_server(integration, connect_to=ConnectTo("127.0.0.1", 8443))))
     assert (failed.stage, failed.problem.code) == (Stage.CONNECTION, "connect_to_silent")
 
 
 def test_a_proxy_that_cannot_be_told_where_connections_go_ends_it_at_once(integration):
     elsewhere = {"connect_to": ConnectTo("inside.example", 80), "proxies": {"http": "http://proxy.example:3128"}}
-    failed = failure(look(dataclasses.replace(integration, **elsewhere)))
+    failed = failure(look(with_server(integration, **elsewhere)))
     assert (failed.stage, failed.problem.code) == (Stage.BASE_URL, "setting_invalid")
 
 
@@ -175,7 +183,7 @@ def test_a_name_that_does_not_exist_fails_at_its_stage(integration, monkeypatch)
 
 @pytest.mark.parametrize("connect_to", [None, ConnectTo("bitbucket.example", 8443)])
 def test_a_blocked_address_says_exactly_what_a_name_that_does_not_exist_says(integration, monkeypatch, connect_to):
-    blocked = dataclasses.replace(
+    blocked = with_server(
         at(integration, "https://bitbucket.example"), address_policy=PUBLIC_ONLY, connect_to=connect_to
     )
     monkeypatch.setattr(reaching, "resolver", lambda name: [ip_address("10.0.0.1")])
@@ -524,7 +532,7 @@ def test_a_callback_that_is_not_confirmed_ends_it(integration, server):
 def test_through_a_proxy_the_proxy_looks_up_and_connects(integration, server):
     server.scripts[PROPERTIES] = Reply(BITBUCKET, headers=JSON)
     anywhere = ServerURL.parse("http://bitbucket.example", BaseURLRules(plain_http_hosts=None))
-    beyond = dataclasses.replace(integration, server_url=anywhere, proxies={"http": server.url})
+    beyond = with_server(integration, url=anywhere, proxies={"http": server.url})
     results = look(beyond)
     assert all(result.outcome.lets_logins_work for result in results[:7])
     assert "The proxy looks the name up." in results[1].says
@@ -536,7 +544,7 @@ def test_a_proxy_that_is_not_there_is_named(integration):
     with socket.socket() as taken:  # nobody else can listen there meanwhile
         taken.bind(("127.0.0.1", 0))
         proxy = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        beyond = dataclasses.replace(at(integration, "https://bitbucket.example"), proxies={"https": proxy})
+        beyond = with_server(at(integration, "https://bitbucket.example"), proxies={"https": proxy})
         failed = failure(look(beyond))
     assert (failed.stage, failed.problem.code) == (Stage.HTTP, "proxy_unreachable")
 
@@ -565,7 +573,7 @@ def test_failures_just_now_do_not_keep_it_from_asking(integration, sandbox):
     assert [failure(look(integration)).problem.code for _ in range(5)] == ["server_error"] * 5
     sandbox.faults.reset()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        silent = dataclasses.replace(at(integration, f"http://127.0.0.1:{listener.getsockname()[1]}"), timeout=0.1)
+        silent = with_server(at(integration, f"http://127.0.0.1:{listener.getsockname()[1]}"), timeout=0.1)
         codes = []
         for _ in range(5):
             with pytest.MonkeyPatch.context() as patch:
@@ -582,7 +590,7 @@ def by_oauth2(bitbucket_sandbox):
     link = bitbucket_sandbox.link_external_application(redirect_url=CALLBACK)
     return OAuth2Integration(
         id="acme",
-        server_url=ServerURL.parse(bitbucket_sandbox.url),
+        server=Server(ServerURL.parse(bitbucket_sandbox.url)),
         client_id=link.client_id,
         client_secret=link.client_secret,
         namespace="ns",
@@ -631,7 +639,7 @@ def test_credentials_pass_by_nothing_but_bitbuckets_own_success(server, reply, c
     server.scripts["/rest/oauth2/latest/revoke"] = reply
     url = ServerURL.parse(server.url)
     failed = failure(
-        look(OAuth2Integration(id="acme", server_url=url, client_id="c", client_secret="s", namespace="ns"))
+        look(OAuth2Integration(id="acme", server=Server(url), client_id="c", client_secret="s", namespace="ns"))
     )
     assert (failed.stage, failed.problem.code) == (Stage.CREDENTIALS, code)
 

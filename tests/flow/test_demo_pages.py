@@ -399,9 +399,9 @@ def test_a_client_certificate_is_kept_with_its_key_sealed(app: Flask, owner: Vis
     def kept() -> tuple[Any, str, int]:
         with app.test_request_context():
             record = database.session.query(IntegrationRecord).one()
-            found = integrations.signing_with(record, record.active_key_pair)
-            assert found.client_key.encode() not in record.sealed_client_key.encode() or not found.client_key
-            return (found.client_certificate, found.client_key), record.sealed_client_key, record.revision
+            server = integrations.signing_with(record, record.active_key_pair).server
+            assert server.client_key.encode() not in record.sealed_client_key.encode() or not server.client_key
+            return (server.client_certificate, server.client_key), record.sealed_client_key, record.revision
 
     first, second = issue(trustme.CA()), issue(trustme.CA())
     assert edit(**first._asdict()).status == 303

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
 from social_bitbucket_server.any_framework import Logins, Visit
-from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.sqlalchemy import make_storage
 
 ORIGIN = "https://app.example"
@@ -70,7 +70,7 @@ def application(bitbucket_sandbox, tmp_path, private_key):
     bitbucket_sandbox.link(consumer_key="app", public_key=private_key.public.pem)
     integration = Integration(
         id="acme",
-        server_url=ServerURL.parse(bitbucket_sandbox.url),
+        server=Server(ServerURL.parse(bitbucket_sandbox.url)),
         consumer_key="app",
         private_key=private_key,
         namespace="ns",
@@ -120,7 +120,7 @@ def test_a_login_that_halted_before_a_key_rotation_goes_on(application, session,
 @pytest.mark.parametrize(
     "change",
     [
-        {"server_url": ServerURL.parse("https://right.example")},
+        {"server": Server(ServerURL.parse("https://right.example"))},
         {"namespace": "other"},
         {"consumer_key": "other"},
         {"revision": "2"},

@@ -12,7 +12,7 @@ from cachelib import FileSystemCache
 from flask.sessions import SecureCookieSession, SessionInterface
 
 from social_bitbucket_server.any_framework import Logins, Visit, form_token
-from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.integration import Integration, Server, ServerURL
 from tests.flow.test_many_integrations import ORIGIN, Browser, Host
 
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
@@ -45,7 +45,7 @@ def integration(bitbucket_sandbox, private_key):
     bitbucket_sandbox.link(consumer_key="app", public_key=private_key.public.pem)
     return Integration(
         id="one",
-        server_url=ServerURL.parse(bitbucket_sandbox.url),
+        server=Server(ServerURL.parse(bitbucket_sandbox.url)),
         consumer_key="app",
         private_key=private_key,
         namespace="ns",

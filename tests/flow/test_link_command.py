@@ -12,8 +12,8 @@ import pytest
 from social_bitbucket_server.__main__ import main
 from social_bitbucket_server.account import fetch_profile
 from social_bitbucket_server.cli.given import integration_of
-from social_bitbucket_server.integration import Integration, ServerURL
-from social_bitbucket_server.oauth import Client, route_to
+from social_bitbucket_server.integration import Integration, Server, ServerURL
+from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.onboarding import ApplicationLinks, basic, bearer
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import reaching, transport
@@ -34,7 +34,7 @@ def bitbucket_sandbox(bitbucket_sandbox):
 def integration(bitbucket_sandbox, private_key):
     return Integration(
         id="acme",
-        server_url=ServerURL.parse(bitbucket_sandbox.url),
+        server=Server(ServerURL.parse(bitbucket_sandbox.url)),
         consumer_key="acme",
         private_key=private_key,
         namespace="",
@@ -272,8 +272,8 @@ def test_an_answer_without_the_new_links_address_is_a_problem(server, options, c
 
 def rest(integration, method, path, body=None, accept="application/xml"):
     headers = {"Accept": accept, "Authorization": basic("admin", "admin"), "Content-Type": "application/json"}
-    url = integration.server_url.join(path)
-    return transport.send(method, url, headers, route=route_to(integration), body=body)
+    url = integration.server.url.join(path)
+    return transport.send(method, url, headers, route=integration.server.route_for("check"), body=body)
 
 
 def test_the_sandbox_answers_in_xml_unless_json_is_asked_for(integration, bitbucket_sandbox, private_key):

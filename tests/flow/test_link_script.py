@@ -18,7 +18,7 @@ import trustme
 from social_bitbucket_server.__main__ import main
 from social_bitbucket_server.account import fetch_profile
 from social_bitbucket_server.crypto import Secret
-from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.onboarding import ApplicationLinks, link_script, scripts
 from social_bitbucket_server.sandbox.state.links import Consumer
@@ -99,7 +99,7 @@ def run(tmp_path):
 def log_in(sandbox, private_key):
     integration = Integration(
         id="acme",
-        server_url=ServerURL.parse(sandbox.url),
+        server=Server(ServerURL.parse(sandbox.url)),
         consumer_key="acme",
         private_key=private_key,
         namespace="",
@@ -306,7 +306,7 @@ def test_it_asks_what_the_command_line_asks(run, make_script, server, integratio
     links.set_consumer(links.create(APPLICATION_URL, "Acme Packages"), "Packages")
     by_the_command_line = asked()
     script = make_script(
-        str(integration.server_url),
+        str(integration.server.url),
         consumer_name="Packages",
         consumer_key=integration.consumer_key,
         public_key=integration.private_key.public,

@@ -15,7 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_sessio
 
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.flask import BitbucketServer
-from social_bitbucket_server.integration import Credentials, Integration, ServerURL, UnsafeConfigurationError
+from social_bitbucket_server.integration import Credentials, Integration, Server, ServerURL, UnsafeConfigurationError
 from social_bitbucket_server.login import pending
 from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.sandbox import Sandbox
@@ -158,7 +158,9 @@ def sandboxes(private_key, other_private_key):
 def integrations(sandboxes, private_key, other_private_key):
     def make(name, sandbox, consumer_key, key):
         url = ServerURL.parse(sandbox.url)
-        return Integration(id=name, server_url=url, consumer_key=consumer_key, private_key=key, namespace=f"ns-{name}")
+        return Integration(
+            id=name, server=Server(url), consumer_key=consumer_key, private_key=key, namespace=f"ns-{name}"
+        )
 
     return {
         "one": make("one", sandboxes[0], "c1", private_key),

@@ -18,7 +18,13 @@ from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.crypto import KeyRing, Secret
-from social_bitbucket_server.integration import Integration, OAuth2Integration, ServerURL, UnsafeConfigurationError
+from social_bitbucket_server.integration import (
+    Integration,
+    OAuth2Integration,
+    Server,
+    ServerURL,
+    UnsafeConfigurationError,
+)
 from social_bitbucket_server.login import backend as login_backend
 from social_bitbucket_server.login import pending
 from social_bitbucket_server.oauth import oauth2 as oauth2_client
@@ -50,7 +56,7 @@ def callback(integration=""):
 def integration_for(name, sandbox, link, **changes):
     fields = {
         "id": name,
-        "server_url": ServerURL.parse(sandbox.url),
+        "server": Server(ServerURL.parse(sandbox.url)),
         "client_id": link.client_id,
         "client_secret": Secret(link.client_secret),
         "namespace": f"ns-{name}",
@@ -732,7 +738,7 @@ def test_one_integration_by_both_has_the_same_people_where_its_namespace_is_the_
 ):
     sandboxes[0].link(consumer_key="c1", public_key=private_key.public.pem)
     url = ServerURL.parse(sandboxes[0].url)
-    old = Integration(id="one", server_url=url, consumer_key="c1", private_key=private_key, namespace=old_namespace)
+    old = Integration(id="one", server=Server(url), consumer_key="c1", private_key=private_key, namespace=old_namespace)
     config = {f"{SETTING}INTEGRATIONS": integrations.get, f"{SETTING}CALLBACK_ORIGIN": ORIGIN}
     host = make_host({"one": old}, **config, SOCIAL_AUTH_PIPELINE=PIPELINE)
     log_in_as_before(Browser(host), sandboxes[0], "one")

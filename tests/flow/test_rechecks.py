@@ -12,7 +12,7 @@ import pytest
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.account import IdentityToken, Standing, tokens
 from social_bitbucket_server.crypto import KeyRing, Secret
-from social_bitbucket_server.integration import Admission, Integration, OAuth2Integration, ServerURL
+from social_bitbucket_server.integration import Admission, Integration, OAuth2Integration, Server, ServerURL
 from social_bitbucket_server.sandbox import Project, Sandbox
 from social_bitbucket_server.sandbox.state import grants
 from social_bitbucket_server.sandbox.state.tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
@@ -62,7 +62,7 @@ def sandbox():
 
 @pytest.fixture(params=["OAuth 1", "OAuth 2"])
 def app(request, tmp_path, sandbox, private_key):
-    shared = {"id": "one", "server_url": ServerURL.parse(sandbox.url), "namespace": "ns", "timeout": 5}
+    shared = {"id": "one", "server": Server(ServerURL.parse(sandbox.url), timeout=5), "namespace": "ns"}
     if request.param == "OAuth 2":
         link = sandbox.link_external_application(redirect_url=callback("one"))
         credentials = {"client_id": link.client_id, "client_secret": Secret(link.client_secret)}

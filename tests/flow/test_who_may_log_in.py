@@ -9,6 +9,7 @@ from social_bitbucket_server.integration import (
     Admission,
     Integration,
     OAuth2Integration,
+    Server,
     ServerURL,
     UnsafeConfigurationError,
 )
@@ -51,7 +52,7 @@ def sandbox():
 def make(request, tmp_path, sandbox, private_key):
     hosts = []
     is_oauth2 = request.param == "OAuth 2"
-    shared = {"id": "one", "server_url": ServerURL.parse(sandbox.url), "namespace": "ns"}
+    shared = {"id": "one", "server": Server(ServerURL.parse(sandbox.url)), "namespace": "ns"}
     if is_oauth2:
         link = sandbox.link_external_application(redirect_url=callback("one"))
         credentials = {"client_id": link.client_id, "client_secret": Secret(link.client_secret)}

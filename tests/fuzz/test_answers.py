@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
 from social_bitbucket_server.account import RestClient, StoredToken, fetch_profile
-from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.oauth import AccessToken, Client
 from social_bitbucket_server.oauth import answers as reading
 from social_bitbucket_server.oauth import server_clock as clock
@@ -52,7 +52,7 @@ class StubClient(Client):
 def integration(private_key):
     return Integration(
         id="acme-1",
-        server_url=ServerURL.parse("https://bitbucket.acme.test/bitbucket"),
+        server=Server(ServerURL.parse("https://bitbucket.acme.test/bitbucket")),
         consumer_key="c",
         private_key=private_key,
         namespace="ns",
@@ -124,9 +124,9 @@ def test_the_servers_time(integration, answer):
     clock.is_refusal(answer)
     told = clock.server_time(answer)
     assert told is None or type(told) is int
-    ours(clock.learn, integration.server_url, answer)
-    assert abs(clock.difference(integration.server_url)) <= clock.LARGEST_CORRECTION
-    assert abs(clock.timestamp(integration.server_url) - time.time()) <= clock.LARGEST_CORRECTION + 60
+    ours(clock.learn, integration.server.url, answer)
+    assert abs(clock.difference(integration.server.url)) <= clock.LARGEST_CORRECTION
+    assert abs(clock.timestamp(integration.server.url) - time.time()) <= clock.LARGEST_CORRECTION + 60
 
 
 VALID = {

@@ -12,7 +12,7 @@ from werkzeug.datastructures import MultiDict
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.crypto import Secret
-from social_bitbucket_server.integration import Integration, OAuth2Integration, ServerURL
+from social_bitbucket_server.integration import Integration, OAuth2Integration, Server, ServerURL
 from social_bitbucket_server.login import PendingLogin, pending
 from social_bitbucket_server.problems import PROBLEMS, http_status
 from tests.fuzz.examples import JSON, NOISE, fuzzed, mutated
@@ -39,7 +39,9 @@ def now():
 def integrations(private_key):
     url = ServerURL.parse("https://bitbucket.acme.test")
     return {
-        "acme-1": Integration(id="acme-1", server_url=url, consumer_key="c", private_key=private_key, namespace="ns")
+        "acme-1": Integration(
+            id="acme-1", server=Server(url), consumer_key="c", private_key=private_key, namespace="ns"
+        )
     }
 
 
@@ -122,7 +124,7 @@ OAUTH2_PARAMETERS = st.dictionaries(OAUTH2_NAMES, OAUTH2_VALUES, max_size=1).map
 def test_callbacks_of_oauth_2(pairs, session, plain):
     integration = OAuth2Integration(
         id="acme-1",
-        server_url=ServerURL.parse("https://bitbucket.acme.test"),
+        server=Server(ServerURL.parse("https://bitbucket.acme.test")),
         client_id="c",
         client_secret=Secret("s"),
         namespace="ns",

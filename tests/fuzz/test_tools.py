@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
-from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.oauth import explain
 from social_bitbucket_server.onboarding import ApplicationLinks, application_link, basic, checkup
 from social_bitbucket_server.onboarding.application_link import Existing
@@ -50,7 +50,7 @@ DOCUMENTS = st.one_of(
 def integration(private_key):
     return Integration(
         id="acme-1",
-        server_url=ServerURL.parse("http://127.0.0.1:7990"),
+        server=Server(ServerURL.parse("http://127.0.0.1:7990")),
         consumer_key="c",
         private_key=private_key,
         namespace="ns",
@@ -105,7 +105,7 @@ def test_application_links(integration, answer):
 @given(location=mutated(["/x/rest/api/latest/application-properties", "https://bb.example.com/x"], LATIN) | NOISE)
 def test_redirects(integration, location):
     """Where a redirect hints at a better base URL, it is one that could be entered, on the same host."""
-    walk = checkup._Walk("https://app.example/", bulkhead.DEFAULTS)
-    walk.base_url(lambda: integration)
+    walk = checkup._Walk(bulkhead.DEFAULTS)
+    walk.to_server(integration.server, owner="check", tenant="check")
     hinted = walk._redirected(Answer(302, HTTPHeaderDict({"Location": location}), b""))
     assert hinted is None or hinted.host == "127.0.0.1"

@@ -31,7 +31,7 @@ from demo_app.models import (
 )
 from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.flask import FlaskStrategy
-from social_bitbucket_server.integration import Integration, ServerURL, UnsafeConfigurationError
+from social_bitbucket_server.integration import Integration, Server, ServerURL, UnsafeConfigurationError
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import AddressPolicy
 from tests.demo_visitor import PLATFORM
@@ -237,7 +237,7 @@ class DemoWorld(World):
         return self.refusal(OUTBOUND_MODE="listed", ALLOWED_PRIVATE_NETWORKS=f"1=10.0.0.0/8,{network}")
 
     def wait_for_servers(self, seconds: float) -> None:
-        self.made_of.patch.setattr(integrations, "Integration", functools.partial(Integration, timeout=seconds))
+        self.made_of.patch.setattr(integrations, "Server", functools.partial(Server, timeout=seconds))
 
     @property
     def identity_class(self) -> Any:

@@ -24,6 +24,7 @@ from social_bitbucket_server.integration import (
     BaseURLRules,
     ConnectTo,
     Integration,
+    Server,
     ServerURL,
     UnsafeConfigurationError,
 )
@@ -178,32 +179,36 @@ class StorageWorld(World):
         self.integrations.add(
             self.made_of.make_private_key(),
             id=integration_id,
-            server_url=ServerURL.parse(server.url, ORGANIZATION_RULES),
+            server=Server(
+                ServerURL.parse(server.url, ORGANIZATION_RULES),
+                verify=self.made_of.bundle,
+                address_policy=AddressPolicy(test_addresses=frozenset(map(ip_address, self.made_of.allowed))),
+            ),
             consumer_key=new_consumer_key(),
             namespace=namespace,
-            verify=self.made_of.bundle,
-            address_policy=AddressPolicy(test_addresses=frozenset(map(ip_address, self.made_of.allowed))),
         )
         return SharedPagePlace(slug, integration_id, namespace, server)
 
     def change_integration(self, place: Place, **fields: Any) -> None:
         if "base_url" in fields:
-            fields["server_url"] = ServerURL.parse(fields.pop("base_url"), ORGANIZATION_RULES)
+            fields["url"] = ServerURL.parse(fields.pop("base_url"), ORGANIZATION_RULES)
         if "connect_to" in fields:
             fields["connect_to"] = ConnectTo.parse(fields["connect_to"], ORGANIZATION_RULES)
-        self._row(place).fields |= fields
+        row = self._row(place)
+        of_server = {name: fields.pop(name) for name in Server.__dataclass_fields__.keys() & fields.keys()}
+        row.fields |= fields | {"server": replace(row.fields["server"], **of_server)}
 
     def take_away(self, place: Place, *, delete: bool) -> None:
         del self.integrations.rows[place.integration_id]
 
     def enter(self, base_url: str, ca_certificates: str = "") -> bool:
         try:
-            server_url = ServerURL.parse(base_url, self.rules)
+            url = ServerURL.parse(base_url, self.rules)
             trusted = read_ca_certificates(ca_certificates) if ca_certificates else ""
         except BitbucketServerError:
             return False
         place = self.make_place("new", self.fa)
-        self.change_integration(place, server_url=server_url, ca_certificates=trusted)
+        self.change_integration(place, url=url, ca_certificates=trusted)
         return True
 
     def allow_plain_http(self, host: str) -> None:
@@ -211,7 +216,7 @@ class StorageWorld(World):
         self.rules = replace(ORGANIZATION_RULES, ports=ports, plain_http_hosts=frozenset({host}))
 
     def base_urls(self) -> list[str]:
-        return [str(row.fields["server_url"]) for row in self.integrations.rows.values()]
+        return [str(row.fields["server"].url) for row in self.integrations.rows.values()]
 
     @abstractmethod
     def start_with(self, settings: dict[str, Any]) -> None:
@@ -242,7 +247,7 @@ class StorageWorld(World):
     def allow_private_networks(self, **networks: str) -> None:
         for place in (self.a, self.b):
             allowed = tuple(map(ip_network, networks.get(place.slug, "").split()))
-            policy = self._row(place).fields["address_policy"]
+            policy = self._row(place).fields["server"].address_policy
             self.change_integration(place, address_policy=replace(policy, private_networks=allowed))
 
     def find(self, place: Place) -> Integration:

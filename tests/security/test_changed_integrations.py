@@ -332,6 +332,6 @@ def assert_no_login_ends_well(world: World, late_login: Callable[..., LateLogin]
 
 
 def _bundle(world: World) -> str:
-    verify = world.find(world.b).verify
+    verify = world.find(world.b).server.verify
     assert isinstance(verify, str)
     return verify

@@ -254,7 +254,7 @@ def test_an_identity_lives_on_a_server_and_in_a_namespace(integration):
     assert single.identity_space("acme-1") is None
     several = {"acme-1": integration, "bare": dataclasses.replace(integration, id="bare", namespace="")}
     many = BitbucketServerOAuth1(Strategy(SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS=several), "/")
-    assert many.identity_space("acme-1") == (str(integration.server_url), "ns")
+    assert many.identity_space("acme-1") == (str(integration.server.url), "ns")
     assert many.identity_space("bare") is None
     assert many.identity_space("none") is None
 

@@ -1,7 +1,6 @@
 """Settings that an application is not started with, and what it is told instead."""
 
 import ast
-import dataclasses
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ from social_bitbucket_server.integration import (
     warn_of_missing_names,
 )
 from social_bitbucket_server.problems import BitbucketServerError
+from tests.servers import with_server
 
 ORIGIN = "https://app.example"
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
@@ -227,7 +227,7 @@ def test_an_integration_is_looked_up_only_in_mappings():
 
 
 def test_ready_made_integrations_are_looked_at_as_well(integration):
-    other = dataclasses.replace(integration, server_url=ServerURL.parse("https://other.example"))
+    other = with_server(integration, url=ServerURL.parse("https://other.example"))
     settings = many() | {f"{OWN}INTEGRATIONS": {"one": integration, "two": integration}}
     refuse_unsafe_settings(settings)
     with pytest.raises(UnsafeConfigurationError, match="two and one"):

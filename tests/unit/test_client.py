@@ -56,7 +56,7 @@ def test_a_verifier_is_exchanged_for_an_access_token(client, server):
 
 def test_a_signed_get_carries_neither_callback_nor_verifier(client, server):
     server.scripts["/bitbucket/rest/x"] = Reply("{}")
-    client.as_person(TOKEN).json(client.integration.server_url.join("/rest/x"))
+    client.as_person(TOKEN).json(client.integration.server.url.join("/rest/x"))
     (request,) = server.received
     assert request.oauth["oauth_token"] == "A"
     assert not {"oauth_callback", "oauth_verifier"} & request.oauth.keys()

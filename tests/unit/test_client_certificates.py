@@ -83,7 +83,7 @@ def test_files_may_be_der(fields, given, tmp_path):
         (tmp_path / name).write_bytes(base64.b64decode("".join(text.splitlines()[1:-1])))
     files = {f"{name}_file": tmp_path / name for name in given._fields}
     found = integration_from_fields("a", fields | files)
-    assert (found.client_certificate, found.client_key) == given
+    assert (found.server.client_certificate, found.server.client_key) == given
 
 
 def test_certificates_may_be_pkcs7(authority, given):
@@ -206,12 +206,12 @@ def test_settings_have_them_as_text_or_as_files(fields, given, tmp_path):
     files = {"client_certificate_file": tmp_path / "client.pem", "client_key_file": str(tmp_path / "client.key")}
     for chosen in (given._asdict(), files, {**files, "client_certificate": given.client_certificate}):
         found = integration_from_fields("a", fields | chosen)
-        assert (found.client_certificate, found.client_key) == given
+        assert (found.server.client_certificate, found.server.client_key) == given
         assert given.client_key.splitlines()[1] not in repr(found)
         settings = {"URL": "https://h.example", "KEY": "c", "SECRET": "s"}
         settings |= {name.upper(): value for name, value in chosen.items()}
         by_oauth2 = single_oauth2_integration(lambda name, default=None, known=settings: known.get(name, default))
-        assert by_oauth2.client_key == given.client_key
+        assert by_oauth2.server.client_key == given.client_key
 
 
 def test_a_renewed_file_is_read_at_once(fields, authority, tmp_path):
@@ -219,7 +219,7 @@ def test_a_renewed_file_is_read_at_once(fields, authority, tmp_path):
     files = {"client_certificate_file": both, "client_key_file": both}
     for shown in (issue(authority), issue(authority)):
         both.write_text(shown.client_certificate + shown.client_key)
-        assert integration_from_fields("a", fields | files).client_certificate == shown.client_certificate
+        assert integration_from_fields("a", fields | files).server.client_certificate == shown.client_certificate
 
 
 def test_one_without_the_other_is_missing(fields, given):

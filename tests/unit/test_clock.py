@@ -1,4 +1,3 @@
-import dataclasses
 import logging
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from social_bitbucket_server.oauth import server_clock as clock
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Sandbox
 from tests.scripted_server import Reply
+from tests.servers import with_server
 
 CALLBACK = "https://app.example/complete/"
 REQUEST_TOKEN = "/bitbucket/plugins/servlet/oauth/request-token"
@@ -79,11 +79,11 @@ def test_a_refused_request_is_signed_once_more_with_the_servers_time(client, ser
 
 def test_the_difference_is_remembered_and_can_be_asked_for(client, server, bitbucket, now):
     bitbucket.ahead = 400
-    assert clock.difference(client.integration.server_url) == 0
+    assert clock.difference(client.integration.server.url) == 0
     client.request_token(CALLBACK)
     now.seconds += 60
     client.request_token(CALLBACK)
-    assert clock.difference(client.integration.server_url) == 400
+    assert clock.difference(client.integration.server.url) == 400
     assert len(server.received) == 3
 
 
@@ -93,7 +93,7 @@ def test_a_clock_that_was_set_right_meanwhile_is_noticed(client, server, bitbuck
     bitbucket.ahead = 0
     client.request_token(CALLBACK)
     client.request_token(CALLBACK)
-    assert clock.difference(client.integration.server_url) == 0
+    assert clock.difference(client.integration.server.url) == 0
     assert len(server.received) == 5
 
 
@@ -115,7 +115,7 @@ def test_a_difference_of_more_than_a_day_is_a_problem_and_nothing_is_sent_again(
     assert caught.value.code == "clock_too_far_off"
     assert caught.value.facts == {"clock_difference": f"{ahead:+d} s"}
     assert len(server.received) == 1
-    assert clock.difference(client.integration.server_url) == 0
+    assert clock.difference(client.integration.server.url) == 0
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_another_problem_corrects_no_clock(client, server, now, problem):
     with pytest.raises(BitbucketServerError):
         client.request_token(CALLBACK)
     assert len(server.received) == 1
-    assert clock.difference(client.integration.server_url) == 0
+    assert clock.difference(client.integration.server.url) == 0
 
 
 def test_no_more_servers_are_remembered_than_a_thousand_or_so(now):
@@ -190,20 +190,20 @@ def sandbox(private_key):
 
 @pytest.mark.parametrize("skew", [-7200, 500, 80_000])
 def test_a_login_works_with_a_server_whose_clock_is_off(integration, sandbox, skew):
-    client = Client(dataclasses.replace(integration, server_url=ServerURL.parse(sandbox.url)))
+    client = Client(with_server(integration, url=ServerURL.parse(sandbox.url)))
     sandbox.faults.clock_skew = skew
     token = client.request_token(CALLBACK)
     callback = sandbox.authorize(client.authorize_url(token), user="jane")
     verifier = callback.rpartition("oauth_verifier=")[2]
     access_token = client.access_token(token, verifier)
-    assert client.as_person(access_token).names_at(client.integration.server_url.application_properties) == ["jane"]
-    assert abs(clock.difference(client.integration.server_url) - skew) <= 60
+    assert client.as_person(access_token).names_at(client.integration.server.url.application_properties) == ["jane"]
+    assert abs(clock.difference(client.integration.server.url) - skew) <= 60
     assert len(sandbox.requests.to("/request-token")) == 2
     assert len(sandbox.requests.to("/access-token")) == 1
 
 
 def test_a_clock_that_is_years_off_is_a_problem(integration, sandbox):
-    client = Client(dataclasses.replace(integration, server_url=ServerURL.parse(sandbox.url)))
+    client = Client(with_server(integration, url=ServerURL.parse(sandbox.url)))
     sandbox.faults.clock_skew = -315_360_000
     with pytest.raises(BitbucketServerError) as caught:
         client.request_token(CALLBACK)
@@ -213,7 +213,7 @@ def test_a_clock_that_is_years_off_is_a_problem(integration, sandbox):
 def test_a_signed_request_without_complaint_has_this_machines_time(client, server):
     server.scripts["/bitbucket/rest/x"] = Reply("{}")
     before = int(time.time())
-    client.as_person(AccessToken("A", "", None, None)).json(client.integration.server_url.join("/rest/x"))
+    client.as_person(AccessToken("A", "", None, None)).json(client.integration.server.url.join("/rest/x"))
     assert before <= int(server.received[0].oauth["oauth_timestamp"]) <= int(time.time())
 
 

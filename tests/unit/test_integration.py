@@ -19,6 +19,7 @@ from social_bitbucket_server.integration import (
     Credentials,
     Integration,
     OAuth2Integration,
+    Server,
     ServerURL,
     callback_origin,
     find_integration,
@@ -29,7 +30,8 @@ from social_bitbucket_server.integration import (
     single_oauth2_integration,
 )
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import ssl_context
+from social_bitbucket_server.transport import PUBLIC_ONLY, ssl_context
+from tests.servers import with_server
 
 
 @pytest.fixture
@@ -62,17 +64,6 @@ def test_the_uid_carries_the_namespace(integration):
         ({"namespace": None}, "namespace"),
         ({"consumer_key": ""}, "consumer_key"),
         ({"consumer_key": "a b"}, "consumer_key"),
-        ({"verify": False}, "verify"),
-        ({"verify": ""}, "verify"),
-        ({"verify": 1}, "verify"),
-        ({"connect_to": "inside.example:8443"}, "connect_to"),
-        ({"proxies": "http://proxy.example"}, "proxies"),
-        ({"proxies": {"https": 3128}}, "proxies"),
-        ({"timeout": "10"}, "timeout"),
-        ({"timeout": (3, 27)}, "timeout"),
-        ({"timeout": 0}, "timeout"),
-        ({"timeout": float("nan")}, "timeout"),
-        ({"timeout": float("inf")}, "timeout"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(integration, change, parameter):
@@ -82,30 +73,44 @@ def test_a_bad_value_is_refused_by_name(integration, change, parameter):
 
 
 CHANGES = [
+    {"id": "other"},
     {"namespace": "other"},
-    {"verify": "/etc/ssl/company.pem"},
-    {"ca_certificates": "-----BEGIN CERTIFICATE-----"},
-    {"client_certificate": "-----BEGIN CERTIFICATE-----", "client_key": "-----BEGIN PRIVATE KEY-----"},
-    {"connect_to": ConnectTo("inside.example", 8443)},
-    {"connect_to": ConnectTo("inside.example", 8444)},
     {"admission": Admission(groups=("developers",))},
     {"admission": Admission(projects=("developers",))},
     {"revision": "2"},
 ]
 """Of what a login under way depends on, by either OAuth."""
 
+CHANGES_OF_SERVER = [
+    {"url": ServerURL.parse("https://other.example")},
+    {"verify": "/etc/ssl/company.pem"},
+    {"ca_certificates": "-----BEGIN CERTIFICATE-----"},
+    {"client_certificate": "-----BEGIN CERTIFICATE-----", "client_key": "-----BEGIN PRIVATE KEY-----"},
+    {"connect_to": ConnectTo("inside.example", 8443)},
+    {"connect_to": ConnectTo("inside.example", 8444)},
+]
+"""Of what a login under way depends on, how its server is reached."""
+
+OTHER_WAYS_TO_SERVER = [
+    {"proxies": {"https": "http://proxy.example:3128"}},
+    {"timeout": 5},
+    {"address_policy": PUBLIC_ONLY},
+]
+"""How the server of a login under way may be reached from now on."""
+
+
+def fingerprints_of_changed(integration, *changes):
+    changed = [dataclasses.replace(integration, **change) for change in [*CHANGES, *changes]]
+    changed += [with_server(integration, **change) for change in CHANGES_OF_SERVER]
+    return {integration.fingerprint, *(one.fingerprint for one in changed)}
+
 
 def test_the_fingerprint_changes_with_what_a_login_depends_on(integration, other_private_key):
-    changes = [
-        {"id": "other"},
-        {"server_url": ServerURL.parse("https://other.example")},
-        {"consumer_key": "other"},
-        *CHANGES,
-    ]
-    changed = [dataclasses.replace(integration, **change).fingerprint for change in changes]
-    assert len({integration.fingerprint, *changed}) == len(changes) + 1
+    fingerprints = fingerprints_of_changed(integration, {"consumer_key": "other"})
+    assert len(fingerprints) == len(CHANGES) + len(CHANGES_OF_SERVER) + 2
     assert dataclasses.replace(integration, private_key=other_private_key).fingerprint == integration.fingerprint
     assert dataclasses.replace(integration, name="New name").fingerprint == integration.fingerprint
+    assert {with_server(integration, **way).fingerprint for way in OTHER_WAYS_TO_SERVER} == {integration.fingerprint}
 
 
 def test_the_successor_has_the_pending_credentials_and_the_predecessor_the_replaced_ones(
@@ -133,30 +138,24 @@ def test_one_server_comes_from_plain_settings(private_key):
     found = single_integration(
         settings(URL="https://h.example", KEY="c", PRIVATE_KEY=private_key.pem(), VERIFY_SSL="/ca")
     )
-    assert str(found.server_url) == "https://h.example"
-    assert (found.namespace, found.verify, found.timeout) == ("", "/ca", 10.0)
+    assert str(found.server.url) == "https://h.example"
+    assert (found.namespace, found.server.verify, found.server.timeout) == ("", "/ca", 10.0)
 
 
 def test_the_bundle_of_ca_certificates_may_be_a_path_object(private_key):
     chosen = settings(URL="https://h.example", KEY="c", PRIVATE_KEY=private_key.pem(), VERIFY_SSL=Path("/etc/ca.pem"))
-    assert single_integration(chosen).verify == "/etc/ca.pem"
+    assert single_integration(chosen).server.verify == "/etc/ca.pem"
 
 
 @pytest.mark.parametrize("given", ["10.0.0.5:7990", "inside:443"])
 def test_connections_of_an_operators_server_may_go_anywhere_else(fields, given):
     oauth1 = single_integration(settings(URL="https://h.example", KEY="c", PRIVATE_KEY=fields["private_key"]))
-    assert oauth1.connect_to is None
+    assert oauth1.server.connect_to is None
     chosen = settings(URL="https://h.example", KEY="c", PRIVATE_KEY=fields["private_key"], CONNECT_TO=given)
-    assert str(single_integration(chosen).connect_to) == given
-    assert (
-        str(
-            single_oauth2_integration(
-                settings(URL="https://h.example", KEY="c", SECRET="s", CONNECT_TO=given)
-            ).connect_to
-        )
-        == given
-    )
-    assert str(integration_from_fields("a", fields | {"connect_to": given}).connect_to) == given
+    assert str(single_integration(chosen).server.connect_to) == given
+    oauth2 = single_oauth2_integration(settings(URL="https://h.example", KEY="c", SECRET="s", CONNECT_TO=given))
+    assert str(oauth2.server.connect_to) == given
+    assert str(integration_from_fields("a", fields | {"connect_to": given}).server.connect_to) == given
 
 
 @pytest.mark.parametrize("given", ["https://inside.example", 8443, ("inside.example", 8443)])
@@ -274,7 +273,7 @@ def test_a_key_in_the_place_of_a_path_is_not_repeated(fields, field, change):
 
     def use():
         integration = integration_from_fields("a", given)
-        ssl_context(integration.verify)
+        ssl_context(integration.server.verify)
 
     caught = problem(use)
     assert (caught.code, caught.parameter) == ("setting_invalid", field)
@@ -285,7 +284,7 @@ def test_a_key_in_the_place_of_a_path_is_not_repeated(fields, field, change):
 def test_plain_http_needs_the_operators_word(fields):
     fields["url"] = "http://h.example"
     assert problem(integration_from_fields, "a", fields).code == "invalid_base_url"
-    assert integration_from_fields("a", fields | {"allow_http": True}).server_url.scheme == "http"
+    assert integration_from_fields("a", fields | {"allow_http": True}).server.url.scheme == "http"
 
 
 def test_verification_cannot_be_switched_off(private_key):
@@ -317,7 +316,7 @@ def test_an_integration_is_a_value(integration):
 def oauth2_integration():
     return OAuth2Integration(
         id="acme-1",
-        server_url=ServerURL.parse("https://h.example"),
+        server=Server(ServerURL.parse("https://h.example")),
         client_id="the-client",
         client_secret="the-secret",
         namespace="ns",
@@ -337,7 +336,6 @@ def test_an_oauth_2_integration_has_the_uids_of_the_same_integration_by_oauth_1(
         ({"client_id": "a b"}, "client_id"),
         ({"client_secret": ""}, "client_secret"),
         ({"client_secret": "a\nb"}, "client_secret"),
-        ({"verify": False}, "verify"),
     ],
 )
 def test_a_bad_value_of_an_oauth_2_integration_is_refused_by_name(oauth2_integration, change, parameter):
@@ -347,14 +345,8 @@ def test_a_bad_value_of_an_oauth_2_integration_is_refused_by_name(oauth2_integra
 
 
 def test_the_fingerprint_of_an_oauth_2_integration_changes_with_what_a_login_depends_on(oauth2_integration):
-    changes = [
-        {"id": "other"},
-        {"server_url": ServerURL.parse("https://other.example")},
-        {"client_id": "other"},
-        *CHANGES,
-    ]
-    changed = [dataclasses.replace(oauth2_integration, **change).fingerprint for change in changes]
-    assert len({oauth2_integration.fingerprint, *changed}) == len(changes) + 1
+    fingerprints = fingerprints_of_changed(oauth2_integration, {"client_id": "other"})
+    assert len(fingerprints) == len(CHANGES) + len(CHANGES_OF_SERVER) + 2
     renewed = dataclasses.replace(oauth2_integration, client_secret="other")
     assert renewed.fingerprint == oauth2_integration.fingerprint
 
@@ -369,7 +361,7 @@ def test_an_oauth_2_integration_does_not_show_its_client_secret(oauth2_integrati
 
 def test_one_server_by_oauth_2_comes_from_plain_settings():
     found = single_oauth2_integration(settings(URL="https://h.example", KEY="c", SECRET="s", VERIFY_SSL="/ca"))
-    assert (found.client_id, found.client_secret, found.namespace, found.verify) == ("c", "s", "", "/ca")
+    assert (found.client_id, found.client_secret, found.namespace, found.server.verify) == ("c", "s", "", "/ca")
 
 
 @pytest.mark.parametrize("missing", ["url", "client_id", "client_secret"])

@@ -6,7 +6,7 @@ import pytest
 from social_bitbucket_server.account import fetch_profile
 from social_bitbucket_server.account.rest import LIMIT
 from social_bitbucket_server.crypto import Secret
-from social_bitbucket_server.integration import OAuth2Integration, ServerURL
+from social_bitbucket_server.integration import OAuth2Integration, Server, ServerURL
 from social_bitbucket_server.oauth import AccessToken, OAuth2Client
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.scripted_server import Reply
@@ -22,11 +22,10 @@ CALLBACK = "https://app.example/complete/?integration=one&x=ü"
 def oauth2_integration(server):
     return OAuth2Integration(
         id="one",
-        server_url=ServerURL.parse(f"{server.url}/bitbucket"),
+        server=Server(ServerURL.parse(f"{server.url}/bitbucket"), timeout=60),
         client_id="client&id",
         client_secret=Secret("s+cr=t&"),
         namespace="ns",
-        timeout=60,
     )
 
 

@@ -18,7 +18,7 @@ def person(request, integration):
     if request.param == "OAuth 1":
         return Client(integration).as_person(TOKEN)
     credentials = {"client_id": "the-client", "client_secret": "the-secret"}
-    of_oauth2 = OAuth2Integration(id="acme-1", server_url=integration.server_url, namespace="ns", **credentials)
+    of_oauth2 = OAuth2Integration(id="acme-1", server=integration.server, namespace="ns", **credentials)
     return OAuth2Client(of_oauth2).as_person(TOKEN)
 
 

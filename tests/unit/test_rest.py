@@ -32,7 +32,7 @@ class Store:
 
 @pytest.fixture
 def store(integration):
-    return Store(StoredToken("A", "H", int(time.time()) + 1000, int(time.time()) + 2000, str(integration.server_url)))
+    return Store(StoredToken("A", "H", int(time.time()) + 1000, int(time.time()) + 2000, str(integration.server.url)))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ class Store:
     """A place for one token that does not end."""
 
     def __init__(self, integration):
-        self.token = StoredToken("A", "", int(time.time()) + 10_000, None, str(integration.server_url))
+        self.token = StoredToken("A", "", int(time.time()) + 10_000, None, str(integration.server.url))
 
     def load(self):
         return self.token

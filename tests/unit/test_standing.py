@@ -31,7 +31,7 @@ class Store:
 @pytest.fixture
 def rest(integration, server):
     server.scripts[PROPERTIES] = lambda _: Reply("{}", headers=(JSON, ("X-AUSERNAME", "jane")))
-    token = StoredToken("A", "H", int(time.time()) + 1000, None, str(integration.server_url))
+    token = StoredToken("A", "H", int(time.time()) + 1000, None, str(integration.server.url))
     return RestClient(Client(integration), Store(token), sleep=lambda _: None)
 
 
@@ -69,7 +69,7 @@ def test_most_problems_say_nothing_about_a_person():
 
 
 def test_the_token_goes_to_the_base_url_alone(rest, integration, server):
-    for url in ("https://evil.test/", f"{integration.server_url}.evil.test/", server.url):
+    for url in ("https://evil.test/", f"{integration.server.url}.evil.test/", server.url):
         with pytest.raises(ValueError, match="base URL"):
             rest.as_person().json(url)
     assert server.received == []

@@ -4,7 +4,7 @@ import pytest
 
 from social_bitbucket_server.account import EXTRA_DATA_KEY, IdentityToken, StoredToken, reseal, tokens
 from social_bitbucket_server.crypto import KeyRing
-from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.oauth import AccessToken
 from social_bitbucket_server.problems import BitbucketServerError
 
@@ -23,7 +23,11 @@ def acme(private_key):
 
 def integration_of(private_key, integration_id="acme-1", url="https://bitbucket.acme.test/bitbucket"):
     return Integration(
-        id=integration_id, server_url=ServerURL.parse(url), consumer_key="c", private_key=private_key, namespace="ns"
+        id=integration_id,
+        server=Server(ServerURL.parse(url)),
+        consumer_key="c",
+        private_key=private_key,
+        namespace="ns",
     )
 
 

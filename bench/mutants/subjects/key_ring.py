@@ -135,7 +135,7 @@ _MUTANTS = (
     Mutant(
         "a token is sent to another server after the base URL was changed",
         _TOKENS,
-        """        if token.server != str(integration.server_url):
+        """        if token.server != str(integration.server.url):
             raise BitbucketServerError("token_missing", "The integration's base URL was changed.")
 """,
         "",

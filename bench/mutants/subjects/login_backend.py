@@ -10,6 +10,7 @@ _BACKEND = "social_bitbucket_server/login/backend.py"
 _BACKENDS = "social_bitbucket_server/backends.py"
 _OAUTH2 = "social_bitbucket_server/oauth/oauth2.py"
 _CLIENT = "social_bitbucket_server/oauth/oauth1.py"
+_SERVER = "social_bitbucket_server/integration/server.py"
 _STANDING = "social_bitbucket_server/account/recheck.py"
 _PIPELINE = "social_bitbucket_server/pipeline.py"
 
@@ -151,14 +152,14 @@ _MUTANTS = (
     Mutant(
         "a clock that did not help is remembered",
         _CLIENT,
-        "            clock.forget(integration.server_url)\n",
+        "            clock.forget(integration.server.url)\n",
         "",
     ),
     Mutant(
         "the proxy for everything goes before the one for this host",
-        _CLIENT,
-        '(f"{server.scheme}://{server.host}", server.scheme, f"all://{server.host}", "all")',
-        '("all", f"all://{server.host}", server.scheme, f"{server.scheme}://{server.host}")',
+        _SERVER,
+        '(f"{scheme}://{host}", scheme, f"all://{host}", "all")',
+        '("all", f"all://{host}", scheme, f"{scheme}://{host}")',
     ),
     Mutant(
         "an account that took another one's name keeps its session",
@@ -207,6 +208,7 @@ _TESTS = (
             _BACKENDS,
         ),
     ),
+    Group(("tests/unit/test_server.py", "tests/flow/transport/test_proxies.py"), about=(_SERVER,)),
     Group(("tests/flow/transport/test_proxies.py", "tests/unit/test_clock.py"), about=(_CLIENT,)),
     Group(
         (

@@ -116,8 +116,8 @@ _MUTANTS = (
     Mutant(
         "a server that the operator does not allow any more is asked",
         _DJANGO,
-        "server_url=ServerURL.parse(record.base_url, rules),",
-        "server_url=record.server_url,",
+        "        ServerURL.parse(record.base_url, rules),\n",
+        "        record.server_url,\n",
     ),
     Mutant(
         "of two people with the same form open the second overwrites the first",

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import trustme
 
-from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.transport import AddressPolicy, Route, reaching
 from tests.raw_server import RawServer, answering
@@ -72,14 +72,16 @@ def client(route, private_key):
     def make(server, **options):
         integration = Integration(
             id="acme-1",
-            server_url=ServerURL.parse(f"https://{NAME}:{server.port}"),
+            server=Server(
+                ServerURL.parse(f"https://{NAME}:{server.port}"),
+                ca_certificates=route.ca_certificates,
+                timeout=60,
+                address_policy=route.policy,
+                **options,
+            ),
             consumer_key="the-consumer",
             private_key=private_key,
             namespace="ns",
-            ca_certificates=route.ca_certificates,
-            address_policy=route.policy,
-            timeout=60,
-            **options,
         )
         return Client(integration)
 

@@ -6,7 +6,6 @@ import socket
 import pytest
 
 from social_bitbucket_server.integration import BaseURLRules, ConnectTo, ServerURL
-from social_bitbucket_server.oauth import route_to
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import PUBLIC_ONLY, transport
 from tests.raw_server import answering
@@ -130,10 +129,9 @@ def test_each_way_has_connections_and_failures_of_its_own(serve, inside, server,
 
 def test_without_tls_a_proxy_cannot_be_told_another_host(route, server, client):
     http = ServerURL.parse(f"http://{NAME}", BaseURLRules(plain_http_hosts=None))
-    integration = dataclasses.replace(
-        client(server, connect_to=ConnectTo(INSIDE, server.port)).integration, server_url=http
-    )
-    assert route_to(integration).connect_to == ConnectTo(INSIDE, server.port)
+    inside = client(server, connect_to=ConnectTo(INSIDE, server.port)).integration.server
+    inside = dataclasses.replace(inside, url=http)
+    assert inside.route_for("acme-1").connect_to == ConnectTo(INSIDE, server.port)
     with pytest.raises(BitbucketServerError) as caught:
-        route_to(dataclasses.replace(integration, proxies={"http": "http://proxy.example:3128"}))
+        dataclasses.replace(inside, proxies={"http": "http://proxy.example:3128"}).route_for("acme-1")
     assert (caught.value.code, caught.value.parameter) == ("setting_invalid", "connect_to")

@@ -134,7 +134,7 @@ def test_a_client_certificate_is_kept_with_its_key_sealed(staff, acme):
     change(staff, acme, **first._asdict())
     acme.refresh_from_db()
     found = integrations.find(acme.pk)
-    assert (found.client_certificate, found.client_key) == first
+    assert (found.server.client_certificate, found.server.client_key) == first
     assert "PRIVATE KEY" not in acme.sealed_client_key
     page = staff.open(f"{ADMIN}{acme.pk}/change/").content.decode()
     assert first.client_certificate.splitlines()[1] in page
@@ -148,7 +148,7 @@ def test_a_client_certificate_is_kept_with_its_key_sealed(staff, acme):
     assert "The key is not the client certificate&#x27;s." in text_of(refused)
     change(staff, acme, **second._asdict())
     found = integrations.find(acme.pk)
-    assert (found.client_certificate, found.client_key) == second
+    assert (found.server.client_certificate, found.server.client_key) == second
     change(staff, acme, client_certificate="")
     acme.refresh_from_db()
     assert (acme.client_certificate, acme.sealed_client_key) == ("", "")
@@ -193,7 +193,7 @@ def test_connections_may_go_elsewhere(staff, acme):
     change(staff, acme, connect_to=" inside.example.com:8443 ")
     acme.refresh_from_db()
     found = integrations.find(acme.pk)
-    assert str(found.connect_to) == acme.connect_to == "inside.example.com:8443"
+    assert str(found.server.connect_to) == acme.connect_to == "inside.example.com:8443"
 
 
 def test_a_private_key_pasted_as_certificate_is_refused_and_not_shown_again(staff, bitbucket_sandbox, keys):

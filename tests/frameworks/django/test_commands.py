@@ -77,7 +77,7 @@ def test_create_reads_a_client_certificate_and_its_key(run, tmp_path, bitbucket_
         run("create", "Acme", "acme", "--url", bitbucket_sandbox.url, *certificate)
     key = ("--client-key", str(tmp_path / "client.key"))
     run("create", "Acme", "acme", "--url", bitbucket_sandbox.url, *certificate, *key)
-    assert integrations.find(Integration.objects.get().pk).client_key == shown.client_key
+    assert integrations.find(Integration.objects.get().pk).server.client_key == shown.client_key
 
 
 def test_reseal_keys_takes_the_keys_of_client_certificates_along(run, acme, capsys):

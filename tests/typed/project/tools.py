@@ -17,6 +17,7 @@ from social_bitbucket_server.integration import (
     Credentials,
     Integration,
     OAuth2Integration,
+    Server,
     ServerURL,
     is_loopback,
 )
@@ -78,20 +79,23 @@ def make(address: ServerURL, pasted_ca: str) -> Integration:
     local = is_loopback(address.origin)
     return Integration(
         id="acme",
-        server_url=address,
+        server=Server(
+            address,
+            ca_certificates=read_ca_certificates(pasted_ca),
+            connect_to=ConnectTo.parse("bitbucket.internal.example.com:8443", ORGANIZATION_RULES),
+            address_policy=POLICY if local else PUBLIC_ONLY,
+        ),
         consumer_key=new_consumer_key(),
         private_key=PrivateKey.generate(),
         namespace="k3v9x1",
-        ca_certificates=read_ca_certificates(pasted_ca),
-        connect_to=ConnectTo.parse("bitbucket.internal.example.com:8443", ORGANIZATION_RULES),
-        address_policy=POLICY if local else PUBLIC_ONLY,
         admission=Admission.read(["developers"], [], []),
     )
 
 
 def show_client_certificate(integration: Integration, pasted: str, pasted_key: str) -> Integration:
     shown: ClientCertificate = read_client_certificate(pasted, pasted_key)
-    return replace(integration, client_certificate=shown.certificate, client_key=shown.key)
+    server: Server = replace(integration.server, client_certificate=shown.certificate, client_key=shown.key)
+    return replace(integration, server=server)
 
 
 def rotate(integration: Integration) -> Integration | None:
@@ -101,7 +105,7 @@ def rotate(integration: Integration) -> Integration | None:
 
 def make_oauth2(address: ServerURL, secret: str) -> OAuth2Integration:
     return OAuth2Integration(
-        id="acme", server_url=address, client_id="id", client_secret=Secret(secret), namespace="k3v9x1"
+        id="acme", server=Server(address), client_id="id", client_secret=Secret(secret), namespace="k3v9x1"
     )
 
 
@@ -114,7 +118,7 @@ def set_up(integration: Integration, version: str) -> str:
     public: PublicKey = integration.private_key.public
     dialog: Dialog = dialog_of(version)
     steps: tuple[Step, ...] = worksheet(
-        server_url=integration.server_url,
+        server_url=integration.server.url,
         application_url="https://app.example.com/",
         application_name="My application",
         consumer_key=integration.consumer_key,
@@ -123,7 +127,7 @@ def set_up(integration: Integration, version: str) -> str:
     )
     typed: list[Entry] = [entry for step in steps for entry in step.entries if entry.action is Action.TYPE]
     script = link_script(
-        server_url=integration.server_url,
+        server_url=integration.server.url,
         application_url="https://app.example.com/",
         application_name="My application",
         consumer_key=integration.consumer_key,
@@ -140,7 +144,7 @@ def set_up_oauth2(address: ServerURL, version: str) -> str:
 
 
 def test_it(integration: Integration, callback: str) -> str:
-    version: str = look_at_server(integration.server_url, verify=integration.verify).facts.get("version", "")
+    version: str = look_at_server(integration.server).facts.get("version", "")
     limits = Limits(login_seconds=30, patience=1.75, slow_steps=4)
     results: list[Result] = list(check_up(lambda: integration, callback, limits=limits))
     failed = first_failure(results)
@@ -155,7 +159,7 @@ def token_of(integration: Integration, request_token: str, verifier: str) -> Acc
 
 def has_project(integration: Integration, access_token: AccessToken, key: str) -> bool:
     person: Person = Client(integration).as_person(access_token)
-    found = person.json_if_found(integration.server_url.join(f"/rest/api/latest/projects/{key}"))
+    found = person.json_if_found(integration.server.url.join(f"/rest/api/latest/projects/{key}"))
     return found is not None and found["key"] == key
 
 

@@ -36,7 +36,7 @@ def test_the_login_gets_the_integration_as_the_library_wants_it(app: Flask, inte
     with app.app_context():
         integration = integrations.for_login(integration_id)
         assert integration is not None
-        assert str(integration.server_url) == BASE_URL
+        assert str(integration.server.url) == BASE_URL
         assert integration.private_key.public.pem == record(integration_id).active_key_pair.public_key
         assert integration.namespace == record(integration_id).namespace
 
@@ -83,7 +83,7 @@ def test_the_key_of_a_client_certificate_rests_sealed_for_its_integration(
     with app.test_request_context():
         integrations.change_client_certificate(record(integration_id), shown)
         assert "PRIVATE" not in record(integration_id).sealed_client_key
-        assert integrations.for_login(integration_id).client_key == shown.key
+        assert integrations.for_login(integration_id).server.client_key == shown.key
         before = record(integration_id).revision
         integrations.change_client_certificate(record(integration_id), shown)
         assert record(integration_id).revision == before
@@ -109,7 +109,7 @@ def test_the_key_of_a_client_certificate_is_resealed_and_ends_no_login(
     with make_app(KEY_RING=new).test_request_context():
         assert integrations.ring_opens_keys()
         assert record(integration_id).revision == revision
-        assert integrations.for_login(integration_id).client_key == shown.key
+        assert integrations.for_login(integration_id).server.client_key == shown.key
         for pair in record(integration_id).key_pairs:
             database.session.delete(pair)
         database.session.commit()

@@ -146,7 +146,7 @@ def _worksheet(arguments: argparse.Namespace) -> int:
         single = single_integration(configuration.setting, configuration.full_name)
         key, consumer_key = single.private_key.public, single.consumer_key
         steps = make_worksheet(
-            server_url=single.server_url,
+            server_url=single.server.url,
             application_url=f"{configuration.origin()}/",
             application_name=configuration.application_name(),
             consumer_key=consumer_key,
