@@ -27,7 +27,7 @@ _ALLOWED = {
 
 
 class AnyIntegration(Protocol):
-    """What an integration has by whichever OAuth its people log in: its server, and whose identities its users' are."""
+    """An integration by either OAuth: its server, and whose identities its users' are."""
 
     @property
     def id(self) -> str: ...

@@ -24,10 +24,10 @@ from social_bitbucket_server.integration import (
     ServerURL,
 )
 from social_bitbucket_server.oauth import Cause, Client
-from social_bitbucket_server.onboarding import Outcome, Stage, check_up, checkup
+from social_bitbucket_server.onboarding import Outcome, Stage, check_up, checkup, look_at_server
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.transport import PUBLIC_ONLY, Answer, reaching
+from social_bitbucket_server.transport import PUBLIC_ONLY, Answer, bulkhead_of, reaching
 from tests.scripted_server import Reply
 from tests.servers import with_server
 
@@ -580,6 +580,48 @@ def test_failures_just_now_do_not_keep_it_from_asking(integration, sandbox):
                 patch.setattr(checkup, "SECONDS", 0.1)
                 codes.append(failure(look(silent)).problem.code)
     assert codes == ["timeout"] * 5
+
+
+# A server without an integration
+
+
+def test_a_server_is_looked_at_by_one_request_without_credentials(bitbucket_sandbox):
+    result = look_at_server(Server(ServerURL.parse(bitbucket_sandbox.url)))
+    assert (result.stage, result.outcome) == (Stage.BITBUCKET, Outcome.PASSED)
+    assert result.facts["version"] == "10.2.0"
+    assert ["authorization" in request.headers for request in bitbucket_sandbox.requests] == [False]
+
+
+@pytest.mark.parametrize(
+    ("server", "stage", "code"),
+    [
+        (Server(ServerURL.parse("https://127.0.0.1:1")), Stage.CONNECTION, "port_closed"),
+        (Server(OUTSIDE, connect_to=ConnectTo("127.0.0.1", 1)), Stage.CONNECTION, "connect_to_closed"),
+        (Server(ServerURL.parse("https://10.0.0.1"), address_policy=PUBLIC_ONLY), Stage.NAME, "name_not_found"),
+        (
+            Server(OUTSIDE, connect_to=ConnectTo("127.0.0.1", 1), proxies={"all": "http://127.0.0.1:1"}),
+            Stage.BASE_URL,
+            "setting_invalid",
+        ),
+    ],
+)
+def test_a_server_that_cannot_be_reached_is_told_at_its_stage(server, stage, code):
+    result = look_at_server(server)
+    assert (result.stage, result.outcome, result.problem.code) == (stage, Outcome.FAILED, code)
+
+
+def test_an_organization_looks_at_servers_within_the_limits_of_its_integrations(integration, monkeypatch):
+    tenants = []
+
+    def bulkhead_that_is_noted(tenant):
+        tenants.append(tenant)
+        return bulkhead_of(tenant)
+
+    monkeypatch.setattr(checkup, "bulkhead_of", bulkhead_that_is_noted)
+    look(dataclasses.replace(integration, organization="acme"))
+    look_at_server(integration.server, organization="acme")
+    look_at_server(integration.server)
+    assert tenants[0] == tenants[1] != tenants[2]
 
 
 # OAuth 2
