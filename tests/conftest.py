@@ -17,9 +17,8 @@ from werkzeug.routing import Rule
 from demo_app import database, people
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import Integration, Server, ServerURL
-from social_bitbucket_server.oauth import server_clock as clock
 from social_bitbucket_server.onboarding import checkup
-from social_bitbucket_server.transport import bulkhead, reaching, transport
+from social_bitbucket_server.transport import Transport, bulkhead, reaching, use_transport
 from tests import postgresql as postgres
 from tests import prepared
 from tests.postgresql import PostgreSQL
@@ -138,9 +137,8 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def fresh_connections() -> None:
-    """A port may serve another test again: nothing that was learnt about it is kept."""
-    transport._way.cache_clear()
-    transport._breaker.cache_clear()
-    bulkhead.forget()
-    clock.forget()
+def transport() -> Transport:
+    """The transport of this test alone: a port may serve another test again."""
+    transport = Transport()
+    use_transport(transport)
+    return transport

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from social_bitbucket_server.crypto import PrivateKey, PublicKey
 from social_bitbucket_server.onboarding import Result, Stage, checkup
 from social_bitbucket_server.problems import PROBLEMS, Problem
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.transport import reaching
+from social_bitbucket_server.transport import default_transport
 from tests.client_certificates import wanting
 from tests.raw_server import Behaviour, Peer, RawServer, answer, answering
 
@@ -130,7 +131,7 @@ class SelfSigned:
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bitbucket")])
         now = dt.datetime.now(dt.UTC)
         builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - _DAY, now + _DAY).add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(reaching.ipaddress.ip_address(HERE))]), critical=False
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address(HERE))]), critical=False
         )
         certificate = builder.sign(key, hashes.SHA256())
         self.pem = certificate.public_bytes(serialization.Encoding.PEM)
@@ -163,7 +164,7 @@ class Issued:
         key = rsa.generate_private_key(65537, bits)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bitbucket")])
         now = dt.datetime.now(dt.UTC)
-        names = x509.SubjectAlternativeName([x509.IPAddress(reaching.ipaddress.ip_address(HERE))])
+        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(HERE))])
         builder = x509.CertificateBuilder(issuer.subject, name, key.public_key(), 7, now - _DAY, now + _DAY)
         builder = builder.add_extension(names, critical=False)
         builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
@@ -248,7 +249,7 @@ def _nobody_knows_the_name(bench: Bench) -> Place:
     def unknown(name: str) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    bench.monkeypatch.setattr(reaching, "resolver", unknown)
+    default_transport().resolver = unknown
     return Place("https://bitbucket.example.invalid")
 
 

@@ -20,7 +20,7 @@ from social_core.storage import BaseStorage, NonceMixin, UserMixin
 from social_core.strategy import BaseStrategy
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1
-from social_bitbucket_server.transport import transport
+from social_bitbucket_server.transport import Transport, use_transport
 
 CONSUMER_KEY = "bench"
 VERIFIER = "AbC123"
@@ -136,7 +136,7 @@ class Ours(Contender):
         return _name_of(backend.auth_complete())
 
     def hang_up(self) -> None:
-        transport._way.cache_clear()
+        use_transport(Transport())
 
 
 def _name_of(person: Any) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..oauth import Person, read_document, refuse_oauth_problem
 from ..problems import BitbucketServerError
-from ..transport import DOCUMENT_LIMIT, Budget, bulkhead, bulkhead_of
+from ..transport import DOCUMENT_LIMIT, bulkhead, default_transport
 from .renewal import CurrentToken
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..integration import AnyIntegration
     from ..oauth import PersonalClient
-    from ..transport import Answer, Limits, Method
+    from ..transport import Answer, Budget, Limits, Method
     from .tokens import TokenStore
 
 _ReadT = TypeVar("_ReadT")
@@ -150,7 +150,7 @@ class RestClient:
     def _budget(self) -> AbstractContextManager[Budget]:
         if self._shared_budget is not None:
             return nullcontext(self._shared_budget)
-        return Budget(bulkhead_of(self.integration.tenant), self._limits)
+        return default_transport().begin_step(self.integration.tenant, self._limits)
 
     def _unlimited(self, request: Callable[[], Answer], budget: Budget) -> Answer:
         """Return the answer to *request*, which is repeated after the pauses that the server asks for."""

@@ -44,7 +44,7 @@ from ..integration import (
 )
 from ..oauth import admit
 from ..problems import BitbucketServerError, reference_of
-from ..transport import CALLBACK, WHOLE, Budget, Limits, Share, bulkhead_of
+from ..transport import CALLBACK, WHOLE, Budget, Limits, Share, default_transport
 from .core_6 import OAuthAuth, ResponseT_co
 from .pending import LONGEST_PERSON, PendingLogin, PendingLogins
 from .session_cookies import host_of, is_shared
@@ -144,7 +144,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     def _budget(self, integration: IntegrationT, share: Share) -> Budget:
         """Begin a step at the server of *integration*. Raises ``server_busy``."""
-        return Budget(bulkhead_of(integration.tenant), self.limits, share)
+        return default_transport().begin_step(integration.tenant, self.limits, share)
 
     def full_name(self, name: str) -> str:
         """Return the full name of the setting *name*: the one that it is set by, or else this backend's own."""

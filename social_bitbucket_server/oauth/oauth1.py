@@ -8,11 +8,10 @@ from urllib.parse import urlencode
 
 from ..crypto import Secret
 from ..problems import BitbucketServerError
-from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, send
-from ..transport import admit as admit_step
-from . import server_clock as clock
+from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, default_transport
 from .answers import DENIED, read_form
 from .person import AccessToken, Person
+from .server_clock import ServerClock, is_refusal
 from .signing import authorization
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class Client:
 
     *budget* is that of the step that the requests belong to. Without one, each request may wait for the server's
     timeout. Where the server refuses a timestamp, the request is signed once more with the server's own time, which
-    :mod:`.server_clock` then remembers.
+    :class:`.ServerClock` then remembers.
     """
 
     def __init__(self, integration: Integration, budget: Budget | None = None) -> None:
@@ -142,7 +141,8 @@ class Client:
         limit: int = TOKEN_LIMIT,
         is_repeatable: bool = True,
     ) -> Answer:
-        integration = self.integration
+        integration, transport = self.integration, default_transport()
+        clock = ServerClock(transport.clocks, integration)
 
         def attempt(*, fresh: bool = False) -> Answer:
             signature = authorization(
@@ -154,12 +154,12 @@ class Client:
                 callback=callback,
                 verifier=verifier,
                 form=body if content_type == FORM else None,
-                timestamp=clock.timestamp(integration.server.url),
+                timestamp=clock.timestamp(),
             )
             headers = {"Accept": accept, "Authorization": signature} | ({} if method == "GET" else NO_CHECK)
             if content_type:
                 headers["Content-Type"] = content_type
-            return send(
+            return transport.send(
                 method,
                 url,
                 headers,
@@ -180,12 +180,12 @@ class Client:
             return attempt(fresh=True)
 
         answer = attempt_on_open_connection()
-        if not (clock.is_refusal(answer) and clock.learn(integration.server.url, answer)):
+        if not (is_refusal(answer) and clock.learn(answer)):
             return answer
         answer = attempt_on_open_connection()
-        if clock.is_refusal(answer):
-            facts = {"clock_difference": f"{clock.difference(integration.server.url):+d} s"}
-            clock.forget(integration.server.url)
+        if is_refusal(answer):
+            facts = {"clock_difference": f"{clock.difference:+d} s"}
+            clock.forget()
             raise BitbucketServerError(
                 "timestamp_refused",
                 parameter="clock",
@@ -197,8 +197,9 @@ class Client:
 
 
 def admit(integration: AnyIntegration, budget: Budget) -> None:
-    """Let the step that *budget* belongs to ask the server of *integration*, see :func:`~.transport.admit`."""
-    admit_step(integration.server.url.origin, integration.server.route_for(integration.id), budget)
+    """Let the step that *budget* belongs to ask the server of *integration*, see :meth:`.Transport.admit`."""
+    server = integration.server
+    default_transport().admit(server.url.origin, server.route_for(integration.id), budget)
 
 
 def _access_token(answer: Answer) -> AccessToken:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from ..crypto import Secret
 from ..problems import BitbucketServerError
-from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, send
+from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, default_transport
 from .answers import read_grant, read_revocation
 from .oauth1 import FORM, JSON, NO_CHECK
 from .person import AccessToken, Person
@@ -157,8 +157,10 @@ class OAuth2Client:
         fresh: bool = False,
         is_repeatable: bool = True,
     ) -> Answer:
+        transport = default_transport()
+
         def attempt(*, fresh: bool) -> Answer:
-            return send(
+            return transport.send(
                 method,
                 url,
                 {**headers, **({} if method == "GET" else NO_CHECK)},

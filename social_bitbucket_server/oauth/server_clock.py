@@ -4,78 +4,70 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import time
-from collections import OrderedDict
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from ..problems import BitbucketServerError
-from ..transport import hold_while_forking
 from .answers import oauth_problem
 
 if TYPE_CHECKING:
-    from ..integration import ServerURL
-    from ..transport import Answer
+    from ..integration import AnyIntegration
+    from ..transport import Answer, Clocks
 
 LARGEST_CORRECTION = 24 * 60 * 60
 """Seconds. A clock that is further off is a problem to be mended."""
 
 _LOG = logging.getLogger(__name__)
-_MOST_SERVERS = 1024
 _NEGLIGIBLE = 30
 _ACCEPTABLE = re.compile(r"([0-9]{1,12})-([0-9]{1,12})")
 
-_changing = threading.Lock()
-hold_while_forking(_changing)
-_differences: OrderedDict[ServerURL, int] = OrderedDict()
 
+class ServerClock:
+    """The clock of *integration*'s server. What its refusals tell is kept in *clocks*."""
 
-def difference(server_url: ServerURL) -> int:
-    """Seconds by which the server's clock is ahead of this machine's, negative where it is behind; 0 where the server
-    never complained."""
-    return _differences.get(server_url, 0)
+    def __init__(self, clocks: Clocks, integration: AnyIntegration) -> None:
+        self._clocks = clocks
+        self._server_url = integration.server.url
+        self._key = integration.id, integration.server.url.origin
 
+    @property
+    def difference(self) -> int:
+        """The seconds by which the clock is ahead of this machine's: negative if it is behind, 0 if the server never
+        complained."""
+        return self._clocks.difference(*self._key)
 
-def timestamp(server_url: ServerURL) -> int:
-    """The server's time, in seconds since 1970."""
-    return int(time.time()) + difference(server_url)
+    def timestamp(self) -> int:
+        """Return the server's time, in seconds since 1970."""
+        return int(time.time()) + self.difference
 
+    def learn(self, refusal: Answer) -> bool:
+        """Learn from a *refusal* what time it is for the server. Returns whether it is worth trying again.
 
-def learn(server_url: ServerURL, refusal: Answer) -> bool:
-    """Learn from a *refusal* what time it is for the server. Returns whether it is worth trying again.
+        Raises ``clock_too_far_off``.
+        """
+        told = server_time(refusal)
+        if told is None:
+            return False
+        seconds = told - int(time.time())
+        facts = {"clock_difference": f"{seconds:+d} s"}
+        if abs(seconds) > LARGEST_CORRECTION:
+            self.forget()
+            raise BitbucketServerError("clock_too_far_off", parameter="clock", facts=facts)
+        if abs(seconds) <= _NEGLIGIBLE:
+            was_corrected = self.difference != 0
+            self.forget()
+            return was_corrected
+        _LOG.warning(
+            "the clock of %s is %+d s off; its requests are signed with its own time", self._server_url, seconds
+        )
+        self._clocks.learn(*self._key, seconds)
+        return True
 
-    Raises ``clock_too_far_off``.
-    """
-    told = server_time(refusal)
-    if told is None:
-        return False
-    seconds = told - int(time.time())
-    facts = {"clock_difference": f"{seconds:+d} s"}
-    if abs(seconds) > LARGEST_CORRECTION:
-        forget(server_url)
-        raise BitbucketServerError("clock_too_far_off", parameter="clock", facts=facts)
-    if abs(seconds) <= _NEGLIGIBLE:
-        was_corrected = difference(server_url) != 0
-        forget(server_url)
-        return was_corrected
-    _LOG.warning("the clock of %s is %+d s off; its requests are signed with its own time", server_url, seconds)
-    with _changing:
-        _differences[server_url] = seconds
-        _differences.move_to_end(server_url)
-        if len(_differences) > _MOST_SERVERS:
-            _differences.popitem(last=False)
-    return True
-
-
-def forget(server_url: ServerURL | None = None) -> None:
-    """Take the server's clock, or every server's, for right again."""
-    with _changing:
-        if server_url is None:
-            _differences.clear()
-        else:
-            _differences.pop(server_url, None)
+    def forget(self) -> None:
+        """Take the server's clock for right again."""
+        self._clocks.forget(*self._key)
 
 
 def server_time(answer: Answer) -> int | None:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from ..crypto import Secret
 from ..oauth import JSON, LONGEST_REFUSAL, NO_CHECK, wants_captcha
 from ..problems import BitbucketServerError
-from ..transport import DOCUMENT_LIMIT, Answer, Method, send
+from ..transport import DOCUMENT_LIMIT, Answer, Method, default_transport
 from .link_requests import CONSUMER, LINKS, consumer_fields, link_fields
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class ApplicationLinks:
         headers = {"Accept": JSON, "Authorization": self._authorization}
         if method != "GET":
             headers |= {"Content-Type": JSON, **NO_CHECK}
-        answer = send(
+        answer = default_transport().send(
             method,
             integration.server.url.join(path),
             headers,

@@ -38,20 +38,17 @@ from ..transport import (
     TOKEN_LIMIT,
     UNREADABLE,
     Answer,
-    Budget,
     Limits,
     Method,
     Route,
     ShownCertificate,
     bulkhead,
-    bulkhead_of,
     connect,
+    default_transport,
     diagnose,
     interception,
     is_bitbuckets_own,
     is_intercepted,
-    look_up,
-    send,
     served_chain,
     shown,
     ssl_context,
@@ -62,7 +59,7 @@ from .worksheets import Dialog, dialog_of
 if TYPE_CHECKING:
     from ..crypto import Secret
     from ..integration import Server
-    from ..transport import Address
+    from ..transport import Address, Budget
 
 _T = TypeVar("_T")
 
@@ -210,6 +207,7 @@ class _Walk:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._transport = default_transport()
         self._deadline = time.monotonic() + min(SECONDS, limits.login_seconds)
         self._budget: Budget | None = None
         self._clock_difference = 0
@@ -249,12 +247,12 @@ class _Walk:
             self._budget.end()
 
     def name(self) -> Result:
-        self._budget = Budget(bulkhead_of(self._tenant), self._limits)
+        self._budget = self._transport.begin_step(self._tenant, self._limits)
         if self._through_proxy:
             return Result(Stage.NAME, Outcome.SKIPPED, "The proxy looks the name up.")
         host, _ = self._destination
         try:
-            self._addresses = self._wait(lambda seconds: look_up(host, self._route.policy, seconds))
+            self._addresses = self._wait(lambda seconds: self._transport.look_up(host, self._route.policy, seconds))
         except (OSError, BitbucketServerError) as error:
             if isinstance(error, BitbucketServerError) and error.code == "server_busy":
                 raise
@@ -437,7 +435,7 @@ class _Walk:
         return self._send("GET", base_url.application_properties, {"Accept": "application/json"}, DOCUMENT_LIMIT)
 
     def _send(self, method: Method, url: str, headers: Mapping[str, str], limit: int) -> Answer:
-        return send(
+        return self._transport.send(
             method,
             url,
             headers,

@@ -6,7 +6,6 @@ at a server: it begins a login, finishes one, checks an integration up, or calls
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from contextlib import contextmanager
@@ -30,7 +29,6 @@ MOST_REQUESTS = 12
 _EARLY = 0.01  # seconds that a timer may ring before its time
 _LATE = 0.25  # seconds by which it rings late when this process, or the machine, is very busy
 _SHORT = 0.05  # seconds of a wait that is not looked at closely
-_BULKHEADS_KEPT = 4096
 _WEIGHT = 0.25  # of the newest value in an average
 
 
@@ -117,7 +115,7 @@ WHOLE = Share(1, MOST_REQUESTS, answers=3)
 
 
 class Bulkhead:
-    """The threads of one tenant that wait for its servers, in this process.
+    """The threads of one tenant that wait for its servers, in one process.
 
     Slow steps have *places*, as many as :attr:`Limits.slow_steps`. A step takes one when its patience is over. While
     the tenant's server is known to be slow, a step takes its place when it begins. Without a free place the step ends.
@@ -193,26 +191,29 @@ class Bulkhead:
         return not self._in_progress and self._slow_until < time.monotonic()
 
 
-# The parent's locks and steps are none of a forked process.
-_bulkheads: dict[tuple[int, str], Bulkhead] = {}
+class Bulkheads:
+    """The bulkheads of all tenants, each made when it is first asked for. Idle ones are forgotten when there are many.
 
+    *most*: how many are kept if they are idle.
+    """
 
-def bulkhead_of(tenant: str) -> Bulkhead:
-    """Return the bulkhead of *tenant* in this process."""
-    key = os.getpid(), tenant
-    found = _bulkheads.get(key)
-    if found is not None:
-        return found
-    if len(_bulkheads) >= _BULKHEADS_KEPT:
-        for known, bulkhead in list(_bulkheads.items()):
-            if bulkhead.is_idle:
-                _bulkheads.pop(known, None)
-    return _bulkheads.setdefault(key, Bulkhead())
+    def __init__(self, most: int = 4096) -> None:
+        self._most = most
+        self._known: dict[str, Bulkhead] = {}
 
+    def of(self, tenant: str) -> Bulkhead:
+        """Return the bulkhead of *tenant*."""
+        found = self._known.get(tenant)
+        if found is not None:
+            return found
+        if len(self) >= self._most:
+            for known, bulkhead in list(self._known.items()):
+                if bulkhead.is_idle:
+                    self._known.pop(known, None)
+        return self._known.setdefault(tenant, Bulkhead())
 
-def forget() -> None:
-    """Forget what is known of every tenant, for tests."""
-    _bulkheads.clear()
+    def __len__(self) -> int:
+        return len(self._known)
 
 
 class Budget:

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 from ..problems import BitbucketServerError
 
 if TYPE_CHECKING:
-    from .transport import Answer
+    from .answer import Answer
 
 _LOOKED_AT = 16 * 1024
 _BAD_GATEWAY = frozenset({502, 504})

@@ -8,15 +8,17 @@ import socket
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..problems import BitbucketServerError
-from .addresses import AddressPolicy, classify
+from .addresses import Address, AddressPolicy, classify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .addresses import Address
+Resolver: TypeAlias = Callable[[str], list[Address]]
+"""What looks a name up. It raises OSError or UnicodeError, or returns nothing, if there is no such name."""
 
 RESOLVER_SECONDS = 3.0
 """What looking up a name may take."""
@@ -28,27 +30,14 @@ def system_resolver(name: str) -> list[Address]:
     return [ipaddress.ip_address(entry[4][0].partition("%")[0]) for entry in found]  # type: ignore[union-attr]  # always text
 
 
-resolver = system_resolver
-"""What looks names up; tests put another one here."""
-
-
-def look_up(host: str, policy: AddressPolicy | None, seconds: float) -> list[Address]:
-    """All addresses of *host*, an IP address or a name, every one of them permitted by *policy*.
-
-    *seconds* limits the time, :data:`RESOLVER_SECONDS` anyhow. Under a policy, names are not looked up in search
-    domains. Raises ``OSError`` where there is none, TimeoutError among them, and ``address_blocked``.
-    """
-    return LookUp(host, policy).addresses(min(RESOLVER_SECONDS, seconds))
-
-
 class LookUp:
-    """One look-up of *host*, as :func:`look_up` does it. It can be waited for several times.
+    """One look-up of *host* by *resolver*, as :meth:`.Transport.look_up` does it. It can be waited for several times.
 
     A look-up cannot be interrupted, so it happens in a thread that is left behind when it takes too long.
     """
 
-    def __init__(self, host: str, policy: AddressPolicy | None) -> None:
-        self._host, self._policy = host, policy
+    def __init__(self, host: str, policy: AddressPolicy | None, resolver: Resolver) -> None:
+        self._host, self._policy, self._resolver = host, policy, resolver
         self._answers: queue.SimpleQueue[tuple[float, list[Address] | BaseException]] = queue.SimpleQueue()
         self._answered_at = time.monotonic()
         try:
@@ -61,13 +50,13 @@ class LookUp:
     def _ask(self, name: str) -> None:
         answer: list[Address] | BaseException
         try:
-            answer = resolver(name)
+            answer = self._resolver(name)
         except BaseException as error:  # noqa: BLE001  # it is raised below, in the thread that waits
             answer = error
         self._answers.put((time.monotonic(), answer))
 
     def addresses(self, seconds: float) -> list[Address]:
-        """Wait for the addresses for so many *seconds*. Raises as :func:`look_up` does."""
+        """Wait for the addresses for so many *seconds*. Raises as :meth:`.Transport.look_up` does."""
         try:
             self._answered_at, answer = self._answers.get(timeout=seconds)
         except queue.Empty:

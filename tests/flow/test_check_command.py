@@ -13,7 +13,6 @@ from social_bitbucket_server.cli import report
 from social_bitbucket_server.cli.report import FIRST_STATUS
 from social_bitbucket_server.onboarding import Stage
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.transport import reaching
 
 
 @pytest.fixture
@@ -258,8 +257,10 @@ def test_a_file_as_windows_writes_it_is_read(sandbox, key_file, tmp_path):
 
 
 @pytest.mark.parametrize("given", ["options", "file", "environment"])
-def test_an_option_allows_http_however_the_integration_is_given(key_file, tmp_path, monkeypatch, capsys, given):
-    monkeypatch.setattr(reaching, "resolver", lambda name: [])
+def test_an_option_allows_http_however_the_integration_is_given(
+    key_file, tmp_path, monkeypatch, capsys, transport, given
+):
+    transport.resolver = lambda name: []
     url, path = "http://bitbucket.example.com", tmp_path / "acme.toml"
     path.write_text(f'url = "{url}"\nconsumer_key = "acme"\nprivate_key_file = "{key_file}"\n')
     options = ["--url", url, "--consumer-key", "acme", "--private-key-file", str(key_file)]

@@ -27,7 +27,7 @@ from social_bitbucket_server.oauth import Cause, Client
 from social_bitbucket_server.onboarding import Outcome, Stage, check_up, checkup, look_at_server
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.transport import PUBLIC_ONLY, Answer, bulkhead_of, reaching
+from social_bitbucket_server.transport import PUBLIC_ONLY, Answer, default_transport, reaching
 from tests.scripted_server import Reply
 from tests.servers import with_server
 
@@ -130,11 +130,11 @@ OUTSIDE = ServerURL.parse("http://bitbucket.example/bitbucket", BaseURLRules(pla
 """As browsers see it; the name leads nowhere here."""
 
 
-def test_connections_may_go_elsewhere_while_the_base_url_is_signed(integration, sandbox, monkeypatch):
+def test_connections_may_go_elsewhere_while_the_base_url_is_signed(integration, sandbox, transport):
     def look_up(name):
         return [ip_address("127.0.0.1")] if name == "inside.example" else []
 
-    monkeypatch.setattr(reaching, "resolver", look_up)
+    transport.resolver = look_up
     connect_to = ConnectTo("inside.example", integration.server.url.port)
     results = look(with_server(integration, url=OUTSIDE, connect_to=connect_to))
     assert all(result.outcome.lets_logins_work for result in results)
@@ -150,8 +150,8 @@ def test_connections_may_go_elsewhere_while_the_base_url_is_signed(integration, 
         (ConnectTo("127.0.0.1", 1), Stage.CONNECTION, "connect_to_closed"),
     ],
 )
-def test_it_says_so_where_connections_lead_nowhere(integration, monkeypatch, connect_to, stage, code):
-    monkeypatch.setattr(reaching, "resolver", lambda name: [])
+def test_it_says_so_where_connections_lead_nowhere(integration, transport, connect_to, stage, code):
+    transport.resolver = lambda name: []
     failed = failure(look(with_server(integration, connect_to=connect_to)))
     assert (failed.stage, failed.problem.code) == (stage, code)
 
@@ -172,27 +172,27 @@ def test_a_proxy_that_cannot_be_told_where_connections_go_ends_it_at_once(integr
     assert (failed.stage, failed.problem.code) == (Stage.BASE_URL, "setting_invalid")
 
 
-def test_a_name_that_does_not_exist_fails_at_its_stage(integration, monkeypatch):
+def test_a_name_that_does_not_exist_fails_at_its_stage(integration, transport):
     def unknown(name):
         raise socket.gaierror("unknown")
 
-    monkeypatch.setattr(reaching, "resolver", unknown)
+    transport.resolver = unknown
     failed = failure(look(at(integration, "https://bitbucket.example")))
     assert (failed.stage, failed.problem.code) == (Stage.NAME, "name_not_found")
 
 
 @pytest.mark.parametrize("connect_to", [None, ConnectTo("bitbucket.example", 8443)])
-def test_a_blocked_address_says_exactly_what_a_name_that_does_not_exist_says(integration, monkeypatch, connect_to):
+def test_a_blocked_address_says_exactly_what_a_name_that_does_not_exist_says(integration, transport, connect_to):
     blocked = with_server(
         at(integration, "https://bitbucket.example"), address_policy=PUBLIC_ONLY, connect_to=connect_to
     )
-    monkeypatch.setattr(reaching, "resolver", lambda name: [ip_address("10.0.0.1")])
+    transport.resolver = lambda name: [ip_address("10.0.0.1")]
     private = look(blocked)
 
     def unknown(name):
         raise socket.gaierror("unknown")
 
-    monkeypatch.setattr(reaching, "resolver", unknown)
+    transport.resolver = unknown
     nowhere = look(blocked)
     assert nowhere == private
     assert repr(nowhere) == repr(private)
@@ -207,9 +207,9 @@ class Slow:
     def __init__(self, monkeypatch, *, trusted):
         self.now = 1000.0
         monkeypatch.setattr(checkup, "time", SimpleNamespace(monotonic=lambda: self.now, time=time.time))
-        monkeypatch.setattr(checkup, "look_up", self.look_up)
+        monkeypatch.setattr(default_transport(), "look_up", self.look_up)
+        monkeypatch.setattr(default_transport(), "send", self.send)
         monkeypatch.setattr(checkup, "connect", self.connect)
-        monkeypatch.setattr(checkup, "send", self.send)
         monkeypatch.setattr(checkup, "ssl_context", lambda *_: SimpleNamespace(wrap_socket=self.handshake))
         monkeypatch.setattr(checkup, "served_chain", self.served_chain)
         self.trusted = trusted
@@ -610,14 +610,9 @@ def test_a_server_that_cannot_be_reached_is_told_at_its_stage(server, stage, cod
     assert (result.stage, result.outcome, result.problem.code) == (stage, Outcome.FAILED, code)
 
 
-def test_an_organization_looks_at_servers_within_the_limits_of_its_integrations(integration, monkeypatch):
-    tenants = []
-
-    def bulkhead_that_is_noted(tenant):
-        tenants.append(tenant)
-        return bulkhead_of(tenant)
-
-    monkeypatch.setattr(checkup, "bulkhead_of", bulkhead_that_is_noted)
+def test_an_organization_looks_at_servers_within_the_limits_of_its_integrations(integration, transport, monkeypatch):
+    tenants, bulkhead_of = [], transport.bulkheads.of
+    monkeypatch.setattr(transport.bulkheads, "of", lambda tenant: tenants.append(tenant) or bulkhead_of(tenant))
     look(dataclasses.replace(integration, organization="acme"))
     look_at_server(integration.server, organization="acme")
     look_at_server(integration.server)

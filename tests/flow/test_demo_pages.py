@@ -22,7 +22,7 @@ from demo_app.identities import Identity
 from demo_app.models import IntegrationRecord, Organization, User
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.crypto import PrivateKey, PublicKey
-from social_bitbucket_server.transport import reaching
+from social_bitbucket_server.transport import Transport
 from tests.client_certificates import issue
 from tests.demo_visitor import PASSWORD, PLATFORM, InProcess, Page, Visitor
 from tests.routes import address_of
@@ -482,9 +482,9 @@ def test_connections_may_go_elsewhere(owner: Visitor, integration: str) -> None:
     assert "Go to inside.example:8443" in owner.get(integration).words
 
 
-def test_a_server_is_looked_at_where_connections_go(owner: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_is_looked_at_where_connections_go(owner: Visitor, transport: Transport) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(reaching, "resolver", asked.append)
+    transport.resolver = asked.append  # type: ignore[assignment]  # it knows no name
     fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": "https://bitbucket.example", "oauth_version": "1"}
     token = owner.get(f"{INTEGRATIONS}/add").csrf_token
     page = owner.send(f"{INTEGRATIONS}/add/look", csrf_token=token, **fields, connect_to="inside.example:8443")

@@ -16,7 +16,7 @@ from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.onboarding import ApplicationLinks, basic, bearer
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import reaching, transport
+from social_bitbucket_server.transport import default_transport
 from tests.scripted_server import Reply
 
 APPLICATION_URL = "https://app.example/o/acme/"
@@ -71,8 +71,8 @@ def test_link_check_and_a_login_touch_no_page(options, bitbucket_sandbox, integr
     assert fetch_profile(client.as_person(client.access_token(token, verifier))).name == "jane"
 
 
-def test_before_a_password_goes_unencrypted_to_another_machine_that_is_said(options, monkeypatch, capsys):
-    monkeypatch.setattr(reaching, "resolver", lambda name: [])
+def test_before_a_password_goes_unencrypted_to_another_machine_that_is_said(options, transport, capsys):
+    transport.resolver = lambda name: []
     words = "whoever listens on the way can read the administrator's password."
     elsewhere = [*options, "--url", "http://bitbucket.example.com"]
     assert link(elsewhere, "--allow-http") == 1
@@ -273,7 +273,7 @@ def test_an_answer_without_the_new_links_address_is_a_problem(server, options, c
 def rest(integration, method, path, body=None, accept="application/xml"):
     headers = {"Accept": accept, "Authorization": basic("admin", "admin"), "Content-Type": "application/json"}
     url = integration.server.url.join(path)
-    return transport.send(method, url, headers, route=integration.server.route_for("check"), body=body)
+    return default_transport().send(method, url, headers, route=integration.server.route_for("check"), body=body)
 
 
 def test_the_sandbox_answers_in_xml_unless_json_is_asked_for(integration, bitbucket_sandbox, private_key):

@@ -31,10 +31,11 @@ from social_bitbucket_server.oauth import oauth2 as oauth2_client
 from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError, Who
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.grants import ACCESS_TOKEN_LIFETIME, REFRESH_TOKEN_LIFETIME
-from social_bitbucket_server.transport import transport
+from social_bitbucket_server.transport import Transport, breaker
 from social_bitbucket_server.transport.bulkhead import Bulkhead
 from tests.flow.test_many_integrations import ORIGIN, Browser, Host
 from tests.scripted_server import Reply, ScriptedServer
+from tests.transports import forget_servers
 
 OAUTH2 = "bitbucket-server-oauth2"
 SETTING = "SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_"
@@ -273,7 +274,7 @@ def test_a_callback_that_found_no_room_can_be_opened_again(host, browser, sandbo
 
 
 def test_a_callback_to_a_server_that_is_left_alone_can_be_opened_again(host, browser, sandbox, monkeypatch):
-    monkeypatch.setattr(transport, "_SECONDS_OPEN", 600)
+    monkeypatch.setattr(breaker, "SECONDS_OPEN", 600)
     browsers = [Browser(host) for _ in range(3)]
     *others, address = [sandbox.authorize(each.begin(begin_path()).location) for each in (*browsers, browser)]
     sandbox.stop()
@@ -283,7 +284,7 @@ def test_a_callback_to_a_server_that_is_left_alone_can_be_opened_again(host, bro
         answer = browser.open(address)
         assert (answer.status_code, host.problem) == (503, "server_overloaded")
         assert answer.headers["Refresh"] == "5"
-    transport._breaker.cache_clear()
+    forget_servers()
     assert browser.open(address).status_code == 303
 
 
@@ -806,7 +807,7 @@ def test_who_is_not_logged_in_any_more_connects_nothing(connecting, sandbox):
         (oauth2_client.OAuth2Client, "access_token"),
         (oauth2_client.OAuth2Client, "_send"),
         (oauth2_client, "read_grant"),
-        (oauth2_client, "send"),
+        (Transport, "send"),
         (http.client.HTTPConnection, "putheader"),
         (http.client.HTTPConnection, "getresponse"),
         (login_backend, "fetch_profile"),

@@ -18,7 +18,7 @@ from demo_app import create_app, database, identities, integrations, people, rat
 from demo_app.models import User
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import ServerURL
-from social_bitbucket_server.transport import Address, reaching
+from social_bitbucket_server.transport import Address, Transport
 from tests.demo_visitor import PASSWORD, PLATFORM
 from tests.flow.demo import on_every_database
 from tests.routes import PLACE, address_of
@@ -58,8 +58,8 @@ def no_addresses(name: str) -> list[Address]:
 
 
 @pytest.fixture
-def app(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    monkeypatch.setattr(reaching, "resolver", no_addresses)
+def app(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, transport: Transport) -> Iterator[Flask]:
+    transport.resolver = no_addresses
     monkeypatch.setattr(rate_limits, "count", lambda *_whose: None)
     monkeypatch.setattr(people, "generate_password_hash", lambda password: password)  # which takes its time
     monkeypatch.setattr(people, "check_password_hash", lambda *_passwords: False)

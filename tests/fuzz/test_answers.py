@@ -13,10 +13,10 @@ from urllib3 import HTTPHeaderDict
 
 from social_bitbucket_server.account import RestClient, StoredToken, fetch_profile
 from social_bitbucket_server.integration import Integration, Server, ServerURL
-from social_bitbucket_server.oauth import AccessToken, Client
+from social_bitbucket_server.oauth import AccessToken, Client, server_clock
 from social_bitbucket_server.oauth import answers as reading
-from social_bitbucket_server.oauth import server_clock as clock
-from social_bitbucket_server.transport import Answer
+from social_bitbucket_server.oauth.server_clock import ServerClock
+from social_bitbucket_server.transport import Answer, Clocks
 from tests.fuzz.examples import JSON, NOISE, STATUSES, answers, fuzzed, mutated, ours
 
 TOKEN = AccessToken("A", "H", None, None)
@@ -121,12 +121,13 @@ def test_problems(answer):
 @fuzzed
 @given(answer=answers(BODIES, statuses=st.sampled_from([200, 400, 401])))
 def test_the_servers_time(integration, answer):
-    clock.is_refusal(answer)
-    told = clock.server_time(answer)
+    server_clock.is_refusal(answer)
+    told = server_clock.server_time(answer)
     assert told is None or type(told) is int
-    ours(clock.learn, integration.server.url, answer)
-    assert abs(clock.difference(integration.server.url)) <= clock.LARGEST_CORRECTION
-    assert abs(clock.timestamp(integration.server.url) - time.time()) <= clock.LARGEST_CORRECTION + 60
+    clock = ServerClock(Clocks(), integration)
+    ours(clock.learn, answer)
+    assert abs(clock.difference) <= server_clock.LARGEST_CORRECTION
+    assert abs(clock.timestamp() - time.time()) <= server_clock.LARGEST_CORRECTION + 60
 
 
 VALID = {

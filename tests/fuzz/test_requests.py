@@ -20,7 +20,7 @@ from demo_app import create_app, people, rate_limits
 from social_bitbucket_server.sandbox.app import create_app as create_sandbox
 from social_bitbucket_server.sandbox.state.state import State
 from social_bitbucket_server.sandbox.state.users import SANDBOX_USERS, Users
-from social_bitbucket_server.transport import Address, reaching
+from social_bitbucket_server.transport import Address, Transport
 from tests.demo_visitor import SESSION, InProcess
 from tests.demo_visitor import Visitor as DemoVisitor
 from tests.fuzz.requests import BODY_TYPES, Visitor
@@ -55,9 +55,9 @@ def no_addresses(name: str) -> list[Address]:
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def alone(transport: Transport) -> None:
     """No server can be found."""
-    monkeypatch.setattr(reaching, "resolver", no_addresses)
+    transport.resolver = no_addresses
 
 
 def turns() -> Iterator[random.Random]:

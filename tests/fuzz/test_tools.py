@@ -10,10 +10,10 @@ from urllib3 import HTTPHeaderDict
 
 from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.oauth import explain
-from social_bitbucket_server.onboarding import ApplicationLinks, application_link, basic, checkup
+from social_bitbucket_server.onboarding import ApplicationLinks, basic, checkup
 from social_bitbucket_server.onboarding.application_link import Existing
 from social_bitbucket_server.problems import PROBLEMS
-from social_bitbucket_server.transport import Answer, bulkhead
+from social_bitbucket_server.transport import Answer, Transport, bulkhead
 
 from .examples import JSON, LATIN, NOISE, answers, fuzzed, mutated, ours
 
@@ -68,8 +68,8 @@ def integration(private_key):
 def test_check_ups(integration, first, last):
     replies = {"GET": first, "POST": last}
     with (
-        patch.object(checkup, "send", lambda method, *_, **__: replies[method]),
-        patch.object(checkup, "look_up", lambda *_: ["127.0.0.1"]),
+        patch.object(Transport, "send", lambda _, method, *__, **___: replies[method]),
+        patch.object(Transport, "look_up", lambda *_: ["127.0.0.1"]),
         patch.object(checkup, "connect", lambda *_: Mock()),
     ):
         results = list(checkup.check_up(lambda: integration, "https://app.example/"))
@@ -94,7 +94,7 @@ def test_base_strings(theirs):
 @example(Answer(400, HTTPHeaderDict(), b'{"message":' + b"[" * 900 + b"]" * 900 + b"}"))
 def test_application_links(integration, answer):
     links = ApplicationLinks(integration, basic("admin", "password"))
-    with patch.object(application_link, "send", lambda *_, **__: answer):
+    with patch.object(Transport, "send", lambda *_, **__: answer):
         for found in (ours(links.find, "https://app.example/"), ours(links.create, "https://app.example/", "App")):
             assert found is None or (type(found) is Existing and (found.id + found.name).isprintable())
         ours(links.set_consumer, Existing("0a1b", "App"), "App")

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from social_bitbucket_server.crypto import PrivateKey
-from social_bitbucket_server.transport import reaching
+from social_bitbucket_server.transport import default_transport
 from tests.postgresql import programs
 from tests.raw_server import Behaviour, RawServer
 from tests.security.world import (
@@ -97,7 +97,7 @@ def world(
         },
     )
     with start(ingredients) as world:
-        monkeypatch.setattr(reaching, "resolver", world.resolve)
+        default_transport().resolver = world.resolve
         world.a, world.b = world.make_place("a", fa), world.make_place("b", fb)
         fa.knows(ALICE)
         fb.knows(MALLORY)

@@ -6,9 +6,9 @@ from urllib.parse import urlencode
 
 from demo_app import clock, connection, database
 from demo_app.models import IntegrationRecord, OAuth
-from social_bitbucket_server.transport import transport
 from tests.demo_visitor import PLATFORM
 from tests.security.world import HOST, PROPERTIES, REQUEST_TOKEN, Reply
+from tests.transports import forget_servers
 
 ADD = "/o/b/settings/integrations/add"
 
@@ -76,8 +76,7 @@ def test_the_way_back_to_oauth_1_tells_the_log_alone_that_it_is_blocked(world):
     owner.post(path, {"client_id": "id", "client_secret": "secret"}, token_from=path)
     world.change_integration(world.b, oauth1_ended_at=clock.now())
     for addresses in (world.addresses["deny.test"], []):
-        transport._breaker.cache_clear()
-        transport._way.cache_clear()
+        forget_servers()
         world.addresses["bb-b.test"] = addresses
         page = owner.post(f"{path}/go-back", token_from=path)
         assert page.status == 422

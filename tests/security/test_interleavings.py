@@ -33,8 +33,6 @@ from demo_app.models import KeyPair, LoginSession, Organization, SocialStorage, 
 from social_bitbucket_server.account import Profile
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import ServerURL
-from social_bitbucket_server.oauth import oauth1 as client
-from social_bitbucket_server.oauth import oauth2 as oauth2_client
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import Answer
 from tests.scripted_server import Received, Reply
@@ -538,10 +536,9 @@ class Interleavings(RuleBasedStateMachine):
         self.touched.clear()
 
 
-def test_no_interleaving_of_logins_and_changes_mixes_anything_up(tmp_path, monkeypatch):
+def test_no_interleaving_of_logins_and_changes_mixes_anything_up(tmp_path, transport, monkeypatch):
     machine = type("Machine", (Interleavings,), {"prepared": prepare(tmp_path / "instance")})
-    for module in (client, oauth2_client):
-        monkeypatch.setattr(module, "send", lambda *arguments, **options: machine.send(*arguments, **options))
+    monkeypatch.setattr(transport, "send", lambda *arguments, **options: machine.send(*arguments, **options))
     monkeypatch.setattr(integrations, "make_private_key", lambda: machine.running.spare_keys.pop())
     run_state_machine_as_test(
         machine,

@@ -41,7 +41,7 @@ from social_bitbucket_server.login.pending import PendingLogins
 from social_bitbucket_server.oauth import Client, person, signing
 from social_bitbucket_server.oauth import oauth1 as client_module
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import transport
+from social_bitbucket_server.transport import Transport
 from tests.scripted_server import Received, Reply
 from tests.security.rows import row
 from tests.security.world import (
@@ -55,6 +55,7 @@ from tests.security.world import (
     everywhere,
     with_integrations_in_a_database,
 )
+from tests.transports import forget_servers
 
 UNOPENABLE = "AuthConfigurationError/invalid_setting(encryption_key)"
 
@@ -150,7 +151,7 @@ def test_no_log_at_any_level_holds_a_secret(world):
 
 FORGETTING = opaque(print).__code__
 """It lets go of its arguments before an error leaves it."""
-HIDING = {transport.send.__code__, FORGETTING}
+HIDING = {Transport.send.__code__, FORGETTING}
 BEFORE_THE_LOGIN = {
     str(Path(social_bitbucket_server.__file__).parent / "django" / "middleware.py"),
     str(Path(social_bitbucket_server.__file__).parent / "login" / "hosts.py"),
@@ -297,7 +298,7 @@ def test_no_traceback_with_local_variables_shows_a_secret(world, at_begin, at_ca
         raise RuntimeError("forced")
 
     def traceback_of(stage: str, owner: Any, name: str) -> str:
-        transport._way.cache_clear()
+        forget_servers()
         world.forget_opened_keys()
         browser = world.stranger(Uncollected)
         token = browser.get(world.b.login_path).csrf_field
@@ -809,8 +810,7 @@ def test_a_server_that_cannot_be_asked_promotes_nothing(world):
     world.fb.scripts.clear()
     pages = []
     for addresses in (world.addresses["deny.test"], []):
-        transport._breaker.cache_clear()
-        transport._way.cache_clear()
+        forget_servers()
         world.addresses["bb-b.test"] = addresses
         pages.append(verify(owner, world.b).without_reference)
     assert pages[0] == pages[1]

@@ -18,7 +18,7 @@ from social_bitbucket_server.integration import Admission
 from social_bitbucket_server.integration.admission import MOST_CONDITIONS
 from social_bitbucket_server.login import LoginBackend
 from social_bitbucket_server.onboarding import Outcome, check_up, checkup
-from social_bitbucket_server.transport import Limits, bulkhead, transport
+from social_bitbucket_server.transport import Limits, breaker, bulkhead, connections, default_transport, exchange
 from social_bitbucket_server.transport.bulkhead import MOST_REQUESTS
 from tests.scripted_server import Received, Reply
 from tests.security.rows import row
@@ -56,7 +56,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """In place of the machine's; the limits are those of production."""
     clock = Clock()
-    for module in (bulkhead, transport, checkup):
+    for module in (breaker, bulkhead, connections, exchange, checkup):
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(bulkhead, "DEFAULTS", Limits())
     monkeypatch.setattr(checkup, "SECONDS", 15.0)
@@ -194,7 +194,7 @@ def test_steps_that_ended_hold_no_place(world, monkeypatch):
 @contextmanager
 def no_room_for_steps_at(world: World, place: Place) -> Iterator[None]:
     """All places of the organization's slow steps are taken."""
-    room, limits = bulkhead.bulkhead_of(world.find(place).tenant), bulkhead.DEFAULTS
+    room, limits = default_transport().bulkheads.of(world.find(place).tenant), bulkhead.DEFAULTS
     while room.take_place(limits):
         pass
     try:
@@ -234,7 +234,7 @@ def test_a_declined_login_needs_no_room(world):
 @row(113)
 @everywhere
 def test_what_fails_at_anothers_host_fails_for_whoever_entered_it_alone(world, monkeypatch):
-    monkeypatch.setattr(transport, "_SECONDS_OPEN", 600)
+    monkeypatch.setattr(breaker, "SECONDS_OPEN", 600)
 
     def fail(_: Received) -> Reply:
         raise ConnectionError

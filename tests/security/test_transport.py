@@ -24,7 +24,7 @@ from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import IntegrationRecord
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import ServerURL, UnsafeConfigurationError
-from social_bitbucket_server.transport import bulkhead, reaching, transport
+from social_bitbucket_server.transport import breaker, bulkhead, default_transport, reaching
 from tests.demo_visitor import PLATFORM
 from tests.raw_server import RawServer, answer, answering
 from tests.scripted_server import Received, Reply
@@ -42,6 +42,7 @@ from tests.security.world import (
     World,
     everywhere,
 )
+from tests.transports import forget_servers
 from tests.tunnel import Tunnel
 
 TOKEN = answer(b"oauth_token=T&oauth_token_secret=S&oauth_callback_confirmed=true")
@@ -208,7 +209,7 @@ def test_a_name_that_cannot_be_looked_up_is_not_reached(world, monkeypatch):
         lambda _: [],
         hang,
     ):
-        monkeypatch.setattr(reaching, "resolver", resolver)
+        default_transport().resolver = resolver
         begin_is_refused(world, UNREACHABLE)
     released.set()
     assert world.fb.received == []
@@ -308,7 +309,7 @@ def test_no_redirect_is_followed_and_nothing_signed_goes_elsewhere(world):
             world.fb.scripts[f"{USERS}/mallory"] = Reply("", 404)
         world.fb.received.clear()
         browser = world.stranger()
-        transport._breaker.cache_clear()
+        forget_servers()
         with world.nothing_new():
             page = browser.begin(world.b)
             if path != REQUEST_TOKEN:
@@ -439,11 +440,11 @@ def test_a_ca_of_another_organization_affects_only_who_set_it(world):
 @row(79)
 @everywhere
 def test_a_forbidden_address_looks_like_a_name_that_does_not_exist(world, monkeypatch):
-    monkeypatch.setattr(transport, "_SECONDS_OPEN", 600)  # not over before the last of four tries
+    monkeypatch.setattr(breaker, "SECONDS_OPEN", 600)  # not over before the last of four tries
 
     def answers(place_name: str, addresses: list[str], port: int) -> list[Any]:
         """What somebody sees who tries four times in a row."""
-        transport._breaker.cache_clear()
+        forget_servers()
         world.addresses[place_name] = addresses
         world.change_integration(world.b, base_url=f"https://{place_name}:{port}")
         browser, seen = world.stranger(), []

@@ -28,7 +28,6 @@ from demo_app.models import AuditEntry
 from social_bitbucket_server.flask import BitbucketServer
 from social_bitbucket_server.integration import UnsafeConfigurationError
 from social_bitbucket_server.login import LONGEST_NEXT
-from social_bitbucket_server.transport import transport
 from tests.fuzz.examples import JSON, NOISE
 from tests.routes import address_of
 from tests.scripted_server import Reply
@@ -48,6 +47,7 @@ from tests.security.world import (
     on_every_database,
     person,
 )
+from tests.transports import forget_servers
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 
@@ -673,7 +673,7 @@ def holds(world: World, *pages: Page) -> None:
 
 def log_in_at_b(world: World) -> list[Page]:
     """Somebody new tries to log in at B, as far as it goes."""
-    transport._breaker.cache_clear()
+    forget_servers()
     browser = world.stranger()
     begun = browser.begin(world.b)
     return [begun] if begun.status != 303 else [begun, browser.finish(world.b, begun, "mallory")]

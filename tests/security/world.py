@@ -36,8 +36,8 @@ from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.problems import PROBLEMS
-from social_bitbucket_server.transport import transport
 from tests.scripted_server import Received, Reply, ScriptedServer, handler_for
+from tests.transports import forget_servers
 
 HOST = "app.example"
 ORIGIN = f"https://{HOST}"
@@ -469,7 +469,7 @@ class World(ABC):
 
     def attempt(self, place: Place) -> Page:
         """Somebody new presses the button, whatever happened to those before."""
-        transport._breaker.cache_clear()
+        forget_servers()
         return self.stranger().begin(place)
 
     def resolve(self, name: str) -> list[Any]:

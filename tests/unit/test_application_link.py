@@ -5,7 +5,7 @@ import json
 import pytest
 from urllib3 import HTTPHeaderDict
 
-from social_bitbucket_server.onboarding import ApplicationLinks, application_link, basic
+from social_bitbucket_server.onboarding import ApplicationLinks, basic
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import Answer
 
@@ -13,10 +13,10 @@ LINK = {"id": "0a1b-2c", "name": "App", "rpcUrl": "https://app.example/", "displ
 
 
 @pytest.fixture
-def answered(integration, monkeypatch):
+def answered(integration, transport, monkeypatch):
     def make(body, status=200):
         answer = Answer(status, HTTPHeaderDict(), body if isinstance(body, bytes) else json.dumps(body).encode())
-        monkeypatch.setattr(application_link, "send", lambda *_, **__: answer)
+        monkeypatch.setattr(transport, "send", lambda *_, **__: answer)
         return ApplicationLinks(integration, basic("admin", "password"))
 
     return make
@@ -43,7 +43,7 @@ ADDRESS = "https://bitbucket.example/rest/applinks/3.0/applicationlink/0a1b-2c"
 
 
 @pytest.fixture
-def serving(integration, monkeypatch):
+def serving(integration, transport, monkeypatch):
     """Let a server answer the making of a link with a body, and the question for all links with *LINK*'s."""
     sent = []
 
@@ -53,7 +53,7 @@ def serving(integration, monkeypatch):
             body = created if method == "PUT" else json.dumps([{**LINK, "id": "3d"}, {**LINK, "id": "4e", "name": "B"}])
             return Answer(200, HTTPHeaderDict(), body.encode())
 
-        monkeypatch.setattr(application_link, "send", send)
+        monkeypatch.setattr(transport, "send", send)
         return ApplicationLinks(integration, basic("admin", "password"))
 
     serve.sent = sent

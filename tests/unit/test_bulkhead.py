@@ -1,11 +1,10 @@
-import os
 from dataclasses import replace
 
 import pytest
 
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import BEGIN, CALLBACK, WHOLE, Budget, Limits, Share, bulkhead, bulkhead_of
-from social_bitbucket_server.transport.bulkhead import MOST_REQUESTS, Bulkhead
+from social_bitbucket_server.transport import BEGIN, CALLBACK, WHOLE, Budget, Limits, Share, bulkhead
+from social_bitbucket_server.transport.bulkhead import MOST_REQUESTS, Bulkhead, Bulkheads
 
 LIMITS = Limits(login_seconds=30, patience=1.8, slow_steps=4)
 
@@ -338,29 +337,24 @@ def test_a_server_that_is_fast_again_may_have_a_crowd_again(ask):
     assert how_many_begin(room, CALLBACK) == 20
 
 
-# Tenants and processes
+# Tenants
 
 
 def test_each_tenant_has_a_bulkhead_of_its_own():
-    assert bulkhead_of("organization a") is bulkhead_of("organization a")
-    assert bulkhead_of("organization a") is not bulkhead_of("organization b")
+    bulkheads = Bulkheads()
+    assert bulkheads.of("organization a") is bulkheads.of("organization a")
+    assert bulkheads.of("organization a") is not bulkheads.of("organization b")
 
 
-def test_a_forked_process_has_bulkheads_of_its_own(monkeypatch):
-    parents = bulkhead_of("organization a")
-    monkeypatch.setattr(os, "getpid", lambda: -1)
-    assert bulkhead_of("organization a") is not parents
-
-
-def test_of_many_tenants_the_idle_ones_are_forgotten(clock, monkeypatch, ask):
-    monkeypatch.setattr(bulkhead, "_BULKHEADS_KEPT", 3)
-    busy = bulkhead_of("busy")
+def test_of_many_tenants_the_idle_ones_are_forgotten(clock, ask):
+    bulkheads = Bulkheads(most=3)
+    busy = bulkheads.of("busy")
     budget = Budget(busy, LIMITS)
     ask(budget, 5)
     for number in range(10):
-        bulkhead_of(f"tenant {number}")
-    assert bulkhead_of("busy") is busy
-    assert len(bulkhead._bulkheads) <= 3
+        bulkheads.of(f"tenant {number}")
+    assert bulkheads.of("busy") is busy
+    assert len(bulkheads) <= 3
 
 
 # Pauses that a server asks for

@@ -1,19 +1,19 @@
+import dataclasses
 import logging
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from social_bitbucket_server.integration import ServerURL
-from social_bitbucket_server.oauth import AccessToken, Client
-from social_bitbucket_server.oauth import server_clock as clock
+from social_bitbucket_server.oauth import AccessToken, Client, server_clock
+from social_bitbucket_server.oauth.server_clock import ServerClock
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Sandbox
+from social_bitbucket_server.transport import default_transport
+from social_bitbucket_server.transport.clocks import Clocks
 from tests.scripted_server import Reply
 from tests.servers import with_server
 
@@ -27,7 +27,7 @@ NOW = 1_700_000_000
 def now(monkeypatch):
     """This machine's clock, as the test sets it."""
     now = SimpleNamespace(seconds=NOW)
-    monkeypatch.setattr(clock, "time", SimpleNamespace(time=lambda: now.seconds))
+    monkeypatch.setattr(server_clock, "time", SimpleNamespace(time=lambda: now.seconds))
     return now
 
 
@@ -68,6 +68,10 @@ def client(integration):
     return Client(integration)
 
 
+def difference(client):
+    return ServerClock(default_transport().clocks, client.integration).difference
+
+
 @pytest.mark.parametrize("ahead", [-86_400, -400, 400, 3600, 86_400])
 def test_a_refused_request_is_signed_once_more_with_the_servers_time(client, server, bitbucket, now, ahead):
     bitbucket.ahead = ahead
@@ -79,11 +83,11 @@ def test_a_refused_request_is_signed_once_more_with_the_servers_time(client, ser
 
 def test_the_difference_is_remembered_and_can_be_asked_for(client, server, bitbucket, now):
     bitbucket.ahead = 400
-    assert clock.difference(client.integration.server.url) == 0
+    assert difference(client) == 0
     client.request_token(CALLBACK)
     now.seconds += 60
     client.request_token(CALLBACK)
-    assert clock.difference(client.integration.server.url) == 400
+    assert difference(client) == 400
     assert len(server.received) == 3
 
 
@@ -93,7 +97,7 @@ def test_a_clock_that_was_set_right_meanwhile_is_noticed(client, server, bitbuck
     bitbucket.ahead = 0
     client.request_token(CALLBACK)
     client.request_token(CALLBACK)
-    assert clock.difference(client.integration.server.url) == 0
+    assert difference(client) == 0
     assert len(server.received) == 5
 
 
@@ -115,7 +119,7 @@ def test_a_difference_of_more_than_a_day_is_a_problem_and_nothing_is_sent_again(
     assert caught.value.code == "clock_too_far_off"
     assert caught.value.facts == {"clock_difference": f"{ahead:+d} s"}
     assert len(server.received) == 1
-    assert clock.difference(client.integration.server.url) == 0
+    assert difference(client) == 0
 
 
 @pytest.mark.parametrize(
@@ -165,20 +169,22 @@ def test_another_problem_corrects_no_clock(client, server, now, problem):
     with pytest.raises(BitbucketServerError):
         client.request_token(CALLBACK)
     assert len(server.received) == 1
-    assert clock.difference(client.integration.server.url) == 0
+    assert difference(client) == 0
 
 
-def test_no_more_servers_are_remembered_than_a_thousand_or_so(now):
-    answer = SimpleNamespace(
-        status=400,
-        body=f"oauth_problem=timestamp_refused&oauth_acceptable_timestamps={NOW + 100}-{NOW + 700}".encode(),
-        headers=SimpleNamespace(getlist=lambda _: []),
-    )
-    servers = [ServerURL("https", f"h{number}.example", None, "") for number in range(2000)]
+def test_no_more_clocks_are_remembered_than_a_thousand_or_so():
+    clocks, servers = Clocks(), [f"https://h{number}.example" for number in range(2000)]
     with ThreadPoolExecutor(4) as pool:
-        assert all(pool.map(lambda server: clock.learn(server, answer), servers))
-    known = [server for server in servers if clock.difference(server)]
-    assert len(known) == clock._MOST_SERVERS
+        list(pool.map(lambda server: clocks.learn("acme", server, 400), servers))
+    known = [server for server in servers if clocks.difference("acme", server)]
+    assert len(known) == 1024
+
+
+def test_what_one_integration_was_told_changes_no_other_ones_timestamps(client, server, bitbucket, now):
+    bitbucket.ahead = 400
+    client.request_token(CALLBACK)
+    other = Client(dataclasses.replace(client.integration, id="other"))
+    assert (difference(client), difference(other)) == (400, 0)
 
 
 @pytest.fixture
@@ -197,7 +203,7 @@ def test_a_login_works_with_a_server_whose_clock_is_off(integration, sandbox, sk
     verifier = callback.rpartition("oauth_verifier=")[2]
     access_token = client.access_token(token, verifier)
     assert client.as_person(access_token).names_at(client.integration.server.url.application_properties) == ["jane"]
-    assert abs(clock.difference(client.integration.server.url) - skew) <= 60
+    assert abs(difference(client) - skew) <= 60
     assert len(sandbox.requests.to("/request-token")) == 2
     assert len(sandbox.requests.to("/access-token")) == 1
 
@@ -215,23 +221,3 @@ def test_a_signed_request_without_complaint_has_this_machines_time(client, serve
     before = int(time.time())
     client.as_person(AccessToken("A", "", None, None)).json(client.integration.server.url.join("/rest/x"))
     assert before <= int(server.received[0].oauth["oauth_timestamp"]) <= int(time.time())
-
-
-FORKED = """
-import os
-locked = []
-os.register_at_fork(before=lambda: locked.append(clock._changing.locked()))  # the first one is called last
-from social_bitbucket_server.oauth import server_clock as clock
-child = os.fork()
-clock.forget()
-if not child:
-    os._exit(0)
-_, status = os.waitpid(child, 0)
-assert (status, locked) == (0, [True])
-"""
-
-
-@pytest.mark.program
-def test_no_process_is_forked_while_a_thread_changes_what_is_known():
-    """The thread would not be there to release the lock."""
-    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=300, cwd=Path(__file__).parents[2])

@@ -1,19 +1,25 @@
 import errno
 import socket
 import threading
-from functools import lru_cache
 
 import pytest
 
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import Route, reaching, transport
-from social_bitbucket_server.transport import send as send_on
+from social_bitbucket_server.transport import (
+    Route,
+    Transport,
+    connections,
+    default_transport,
+    exchange,
+    reaching,
+    use_transport,
+)
 from tests.raw_server import RawServer
 from tests.scripted_server import Reply, ScriptedServer
 
 
 def send(method, url, **options):
-    return send_on(method, url, {}, route=Route(), **options)
+    return default_transport().send(method, url, {}, route=Route(), **options)
 
 
 def problem(*arguments, **options):
@@ -56,9 +62,8 @@ def test_the_connection_is_used_again(server):
 
 
 @pytest.mark.socket
-def test_connections_are_kept_to_the_servers_that_were_asked_last(monkeypatch):
-    two = lru_cache(maxsize=2)(transport._way.__wrapped__)
-    monkeypatch.setattr(transport, "_way", two)
+def test_connections_are_kept_to_the_servers_that_were_asked_last():
+    use_transport(Transport(servers=2))
     with ScriptedServer() as first, ScriptedServer() as second, ScriptedServer() as third:
         for server in (first, second, first, third, first, second):
             send("GET", f"{server.url}/x")
@@ -111,18 +116,18 @@ def test_a_body_that_drips_is_a_timeout():
 def test_a_connection_that_comes_when_time_is_up_is_closed(server, monkeypatch):
     made = []
 
-    class Kept(transport._Socket):
+    class Kept(connections.TimedSocket):
         def __init__(self, **options):
             super().__init__(**options)
             made.append(self)
 
     def late(*arguments):
         connection = reaching.connect(*arguments)
-        transport._current()._deadline = 0
+        exchange.current()._deadline = 0
         return connection
 
-    monkeypatch.setattr(transport, "_Socket", Kept)
-    monkeypatch.setattr(transport, "connect", late)
+    monkeypatch.setattr(connections, "TimedSocket", Kept)
+    monkeypatch.setattr(connections, "connect", late)
     assert problem("GET", f"{server.url}/x", timeout=60) == "timeout"
     assert [connection.fileno() for connection in made] == [-1]
 
@@ -147,7 +152,7 @@ def test_a_connection_that_is_cut_while_it_is_made_is_a_failed_one(monkeypatch, 
     def cut(*_):
         raise OSError(number, "cut")
 
-    monkeypatch.setattr(transport, "connect", cut)
+    monkeypatch.setattr(connections, "connect", cut)
     assert problem("GET", f"{scheme}://127.0.0.1:1/") == "connection_failed"
 
 

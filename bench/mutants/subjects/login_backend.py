@@ -152,7 +152,7 @@ _MUTANTS = (
     Mutant(
         "a clock that did not help is remembered",
         _CLIENT,
-        "            clock.forget(integration.server.url)\n",
+        "            clock.forget()\n",
         "",
     ),
     Mutant(

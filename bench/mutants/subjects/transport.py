@@ -7,6 +7,11 @@ from ..subject import Subject
 from ..suites import Group
 
 _TRANSPORT = "social_bitbucket_server/transport/transport.py"
+_BREAKER = "social_bitbucket_server/transport/breaker.py"
+_CONNECTIONS = "social_bitbucket_server/transport/connections.py"
+_FAULTS = "social_bitbucket_server/transport/faults.py"
+_PROCESS = "social_bitbucket_server/transport/process.py"
+_SOCKETS = "social_bitbucket_server/transport/sockets.py"
 _REACHING = "social_bitbucket_server/transport/reaching.py"
 _TLS_FAULTS = "social_bitbucket_server/transport/tls_faults.py"
 _TRUST = "social_bitbucket_server/transport/trust.py"
@@ -22,66 +27,66 @@ _MUTANTS = (
     Mutant(
         "an answer that was cut short is taken for whole, because it need not say how long it is",
         _TRANSPORT,
-        """        if response.status == 200 and response.length_remaining is None and not response.chunked:
-            # Whoever can cut the connection could cut the answer short, TLS or not.
-            raise BitbucketServerError("malformed_answer", "It does not say how long it is.")
+        """    if response.status == 200 and response.length_remaining is None and not response.chunked:
+        # Whoever can cut the connection could cut the answer short, TLS or not.
+        raise BitbucketServerError("malformed_answer", "It does not say how long it is.")
 """,
         "",
     ),
     Mutant(
         "the end that the deadline made counts as the end of the answer",
         _TRANSPORT,
-        """        if exchange.is_over:
-            # The end that was reached may be the one that the deadline made.
-            raise TimeoutError
+        """    if exchange.is_over:
+        # The end that was reached may be the one that the deadline made.
+        raise TimeoutError
 """,
         "",
     ),
     Mutant(
         "a connection with the rest of an answer in it is used again",
         _TRANSPORT,
-        """        if not drained:
-            response.close()
+        """            if not drained:
+                response.close()
 """,
         "",
     ),
     Mutant(
         "a connection that breaks in the middle of an answer is taken for one that went stale",
-        _TRANSPORT,
+        _FAULTS,
         "if exchange.on_kept_connection and not exchange.answered:",
         "if exchange.on_kept_connection:",
     ),
     Mutant(
         "failures with successes between them count as failures in a row",
-        _TRANSPORT,
+        _BREAKER,
         "self._failures = self._failures + 1 if failed else 0",
         "self._failures = self._failures + 1 if failed else self._failures",
     ),
     Mutant(
         "a blocked address can be told from a server that does not answer",
         _TRANSPORT,
-        """        elif error.code in _NOT_REACHED:
-            breaker.count(failed=True)
+        """            elif error.code in _NOT_REACHED:
+                breaker.count(failed=True)
 """,
-        """        elif error.code in _NOT_REACHED:
-            breaker.count(failed=False)
+        """            elif error.code in _NOT_REACHED:
+                breaker.count(failed=False)
 """,
     ),
     Mutant(
         "the breaker of a failing server is that of all integrations with it",
         _TRANSPORT,
-        "breaker = _breaker(os.getpid(), _origin(url), route)",
-        "breaker = _breaker(os.getpid(), _origin(url), Route())",
+        "breaker = self._breaker(_origin(url), route)",
+        "breaker = self._breaker(_origin(url), type(route)())",
     ),
     Mutant(
         "a forked process goes on with its parent's connections",
-        _TRANSPORT,
-        "way = _way(os.getpid(), origin, route, context)",
-        "way = _way(0, origin, route, context)",
+        _PROCESS,
+        "process = os.getpid()",
+        "process = 0",
     ),
     Mutant(
         "a proxy looks up the name itself",
-        _TRANSPORT,
+        _CONNECTIONS,
         "        if exchange.through_proxy_to is not None:\n"
         "            self._tunnel_host = str(exchange.through_proxy_to)\n",
         "",
@@ -94,7 +99,7 @@ _MUTANTS = (
     ),
     Mutant(
         "a certificate for the host that is connected to is enough, through a proxy",
-        _TRANSPORT,
+        _CONNECTIONS,
         "        # TLS asks for the name in the URL.\n        self._tunnel_host, self._tunnel_port = name, port\n",
         "",
     ),
@@ -106,7 +111,7 @@ _MUTANTS = (
     ),
     Mutant(
         "a client certificate that is refused before the request is sent is told as another fault of TLS",
-        _TRANSPORT,
+        _SOCKETS,
         "raise self._alert() or ended",
         "raise ended",
     ),
@@ -201,6 +206,7 @@ _TESTS = (
         (
             "tests/unit/test_trust.py",
             "tests/unit/test_transport.py",
+            "tests/unit/test_default_transport.py",
             "tests/unit/test_client.py",
             "tests/unit/test_oauth2_client.py",
             "tests/unit/test_rest.py",
@@ -210,6 +216,11 @@ _TESTS = (
         ("tests/flow/transport",),
         about=(
             _TRANSPORT,
+            _BREAKER,
+            _CONNECTIONS,
+            _FAULTS,
+            _PROCESS,
+            _SOCKETS,
             _REACHING,
             _TLS_FAULTS,
             _TRUST,
@@ -223,6 +234,11 @@ _TESTS = (
         "not django and not flask and not plain",
         about=(
             _TRANSPORT,
+            _BREAKER,
+            _CONNECTIONS,
+            _FAULTS,
+            _PROCESS,
+            _SOCKETS,
             _REACHING,
             _TLS_FAULTS,
             _TRUST,

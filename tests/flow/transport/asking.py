@@ -6,7 +6,7 @@ import ssl
 import pytest
 
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import send
+from social_bitbucket_server.transport import default_transport
 from tests.raw_server import answer
 
 NAME = "bb-a.test"
@@ -43,7 +43,7 @@ def url(server, name=NAME, scheme="https"):
 
 
 def get(server, route, *, timeout=60.0, **options):
-    return send("GET", url(server), {}, route=route, timeout=timeout, **options)
+    return default_transport().send("GET", url(server), {}, route=route, timeout=timeout, **options)
 
 
 def problem(server, route, **options):

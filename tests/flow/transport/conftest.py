@@ -9,7 +9,7 @@ import trustme
 
 from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.oauth import Client
-from social_bitbucket_server.transport import AddressPolicy, Route, reaching
+from social_bitbucket_server.transport import AddressPolicy, Route
 from tests.raw_server import RawServer, answering
 
 from .asking import FORBIDDEN, HERE, NAME, pem, server_context
@@ -39,7 +39,7 @@ def serve(authority):
 
 
 @pytest.fixture
-def names(monkeypatch):
+def names(transport):
     """What names resolve to: a list of addresses, an exception to raise, or a function; and who asked."""
     known = SimpleNamespace(asked=[], addresses={NAME: [HERE]})
 
@@ -50,7 +50,7 @@ def names(monkeypatch):
             raise found
         return [ip_address(address) for address in (found() if callable(found) else found)]
 
-    monkeypatch.setattr(reaching, "resolver", resolve)
+    transport.resolver = resolve
     return known
 
 

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import AddressPolicy, reaching, send, transport
+from social_bitbucket_server.transport import AddressPolicy, default_transport, reaching
 from tests.raw_server import answer, answering
 
 from .asking import (
@@ -69,7 +69,7 @@ def test_an_address_that_is_not_permitted_refuses_the_name_and_nobody_is_reached
 def test_a_literal_address_is_checked_like_any_other(serve, route, forbidden):
     listener = forbidden(serve(answering()))
     with pytest.raises(BitbucketServerError) as caught:
-        send("GET", f"https://{FORBIDDEN}:{listener.port}/", {}, route=route)
+        default_transport().send("GET", f"https://{FORBIDDEN}:{listener.port}/", {}, route=route)
     assert caught.value.code == "address_blocked"
     assert not listener.peers
 
@@ -136,7 +136,7 @@ def test_an_address_that_swallows_everything_leaves_time_for_the_next(serve, rou
         waited.append(seconds)
         raise TimeoutError
 
-    monkeypatch.setattr(transport.socket, "create_connection", swallow)
+    monkeypatch.setattr(reaching.socket, "create_connection", swallow)
     assert get(server, dataclasses.replace(route, policy=both), timeout=8).status == 200
     assert waited[0] <= 4
 
@@ -166,13 +166,13 @@ def test_a_private_network_is_reached_only_by_whom_it_is_allowed(route, names, m
         tried.append(address)
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(transport.socket, "create_connection", refuse)
+    monkeypatch.setattr(reaching.socket, "create_connection", refuse)
     allowed = AddressPolicy(private_networks=(ip_network("10.20.0.0/16"),))
     another = AddressPolicy(private_networks=(ip_network("10.30.0.0/16"),))
     outcomes = []
     for policy in (AddressPolicy(), another, allowed):
         with pytest.raises(BitbucketServerError) as caught:
-            send("GET", f"https://{NAME}/", {}, route=dataclasses.replace(route, policy=policy))
+            default_transport().send("GET", f"https://{NAME}/", {}, route=dataclasses.replace(route, policy=policy))
         outcomes.append(caught.value.code)
     assert outcomes == ["address_blocked", "address_blocked", "connection_failed"]
     assert tried == [("10.20.1.5", 443)]

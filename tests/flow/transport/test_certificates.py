@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trustme
 
-from social_bitbucket_server.transport import transport
+from social_bitbucket_server.transport import breaker
 from tests.raw_server import RawServer, answering
 from tests.security.rows import row
 
@@ -99,7 +99,7 @@ def test_the_ca_of_one_integration_counts_for_no_other(serve, route, other_autho
 
 
 def test_failures_by_one_integrations_certificates_do_not_shut_others_out(serve, route, other_authority, monkeypatch):
-    monkeypatch.setattr(transport, "_SECONDS_OPEN", 600)
+    monkeypatch.setattr(breaker, "SECONDS_OPEN", 600)
     server = serve(answering())
     others = dataclasses.replace(route, ca_certificates=pem(other_authority))
     for _ in range(3):

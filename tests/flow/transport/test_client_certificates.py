@@ -6,7 +6,8 @@ import ssl
 
 import pytest
 
-from social_bitbucket_server.transport import transport
+from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.transport import ssl_context
 from tests.client_certificates import VERSIONS, issue, wanting
 from tests.raw_server import answer, answering
 from tests.tunnel import Tunnel
@@ -110,7 +111,7 @@ def test_each_certificate_has_connections_of_its_own(gateway, route, authority, 
 )
 def test_a_page_of_nginx_says_the_same(serve, client, body, code):
     page = answer(body.encode(), "400 Bad Request", "Content-Type: text/html")
-    with pytest.raises(transport.BitbucketServerError) as caught:
+    with pytest.raises(BitbucketServerError) as caught:
         client(serve(answering(page))).request_token("https://app.example/")
     assert caught.value.code == code
 
@@ -126,7 +127,7 @@ def test_no_key_is_left_on_the_disk_or_in_a_representation(route, other_authorit
 
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", look)
     shown = showing(route, issue(other_authority))
-    transport.ssl_context(shown.verify, shown.ca_certificates, shown.client_certificate, shown.client_key)
+    ssl_context(shown.verify, shown.ca_certificates, shown.client_certificate, shown.client_key)
     gc.collect()
     assert len(written) == 2
     assert all("BEGIN ENCRYPTED PRIVATE KEY" in text for text in written)

@@ -7,7 +7,7 @@ import pytest
 
 from social_bitbucket_server.integration import BaseURLRules, ConnectTo, ServerURL
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import PUBLIC_ONLY, transport
+from social_bitbucket_server.transport import PUBLIC_ONLY, default_transport
 from tests.raw_server import answering
 from tests.tunnel import Tunnel
 
@@ -47,7 +47,7 @@ def inside(route, server):
 
 
 def get(route):
-    return transport.send("GET", URL, {}, route=route, timeout=60.0)
+    return default_transport().send("GET", URL, {}, route=route, timeout=60.0)
 
 
 def problem(route):

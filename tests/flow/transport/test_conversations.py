@@ -2,13 +2,13 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 
 import pytest
 
 from social_bitbucket_server.oauth import AccessToken
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import transport
+from social_bitbucket_server.transport import Transport, use_transport
+from social_bitbucket_server.transport.transport import SERVERS
 from tests.raw_server import answer, answering
 
 from .asking import CONFIRMED, NAME, get
@@ -28,9 +28,9 @@ def test_connections_are_used_again_across_logins_and_clients(serve, client):
     assert len(set(nonces(server))) == 5
 
 
-def test_connections_are_kept_to_so_many_servers_and_no_more(serve, route, monkeypatch):
-    assert transport._way.cache_info().maxsize == transport.SERVERS
-    monkeypatch.setattr(transport, "_way", lru_cache(maxsize=2)(transport._way.__wrapped__))
+def test_connections_are_kept_to_so_many_servers_and_no_more(serve, route, transport):
+    assert transport._connections.cache_info().maxsize == SERVERS
+    use_transport(Transport(resolver=transport.resolver, servers=2))
     servers = [serve(answering()) for _ in range(4)]
     for server in servers:
         assert get(server, route).status == 200

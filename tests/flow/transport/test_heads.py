@@ -2,8 +2,8 @@
 
 import pytest
 
-from social_bitbucket_server.transport import transport
-from social_bitbucket_server.transport.transport import HEAD_LIMIT
+from social_bitbucket_server.transport import heads
+from social_bitbucket_server.transport.heads import HEAD_LIMIT
 from tests.raw_server import answer, answering
 from tests.security.rows import row
 
@@ -21,12 +21,12 @@ def lines_read(monkeypatch):
     """The lines of answers that were read, the status line among them."""
     lines = []
 
-    class Head(transport._Head):
+    class Head(heads._Head):
         def _line(self):
             lines.append(super()._line())
             return lines[-1]
 
-    monkeypatch.setattr(transport, "_Head", Head)
+    monkeypatch.setattr(heads, "_Head", Head)
     return lines
 
 

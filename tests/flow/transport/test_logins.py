@@ -10,8 +10,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_sessio
 from social_bitbucket_server.any_framework import Logins, Visit
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sqlalchemy import make_storage
-from social_bitbucket_server.transport import transport
 from tests.raw_server import answer
+from tests.transports import forget_servers
 
 from .asking import CONFIRMED, NAME, pem
 
@@ -83,7 +83,7 @@ def test_a_cold_login_takes_one_connection_and_a_warm_one_takes_none(log_in, ser
     assert (len(server.peers), len(server.requests)) == (1, 4)
     assert log_in() == "jane"
     assert (len(server.peers), len(server.requests)) == (1, 8)
-    transport._way.cache_clear()
+    forget_servers()
     assert log_in() == "jane"
     assert (len(server.peers), len(server.requests)) == (2, 12)
 

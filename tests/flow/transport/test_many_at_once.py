@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import Budget, send, transport
+from social_bitbucket_server.transport import Budget, breaker
 from tests.raw_server import answer, answering
 
 from .asking import FORBIDDEN, HERE, NAME, get, pem, problem, url
@@ -17,7 +17,7 @@ from .asking import FORBIDDEN, HERE, NAME, get, pem, problem, url
 
 def test_a_server_that_failed_three_times_is_left_alone_and_then_tried_once(serve, route, monkeypatch):
     now = SimpleNamespace(seconds=1000.0)
-    monkeypatch.setattr(transport, "time", SimpleNamespace(monotonic=lambda: now.seconds))
+    monkeypatch.setattr(breaker, "time", SimpleNamespace(monotonic=lambda: now.seconds))
     reply = [b""]
 
     def say(peer):
@@ -37,8 +37,8 @@ def test_a_server_that_failed_three_times_is_left_alone_and_then_tried_once(serv
     assert [get(server, route).status for _ in range(3)] == [200] * 3
 
 
-def test_a_step_that_was_admitted_goes_on_whatever_fails_meanwhile(serve, route, monkeypatch):
-    monkeypatch.setattr(transport, "_SECONDS_OPEN", 0)
+def test_a_step_that_was_admitted_goes_on_whatever_fails_meanwhile(serve, route, transport, monkeypatch):
+    monkeypatch.setattr(breaker, "SECONDS_OPEN", 0)
     reply = [b""]
 
     def say(peer):
@@ -48,7 +48,7 @@ def test_a_step_that_was_admitted_goes_on_whatever_fails_meanwhile(serve, route,
     server = serve(say)
     origin = url(server).rpartition("/")[0]
     assert [problem(server, route).code for _ in range(3)] == ["connection_failed"] * 3
-    monkeypatch.setattr(transport, "_SECONDS_OPEN", 600)
+    monkeypatch.setattr(breaker, "SECONDS_OPEN", 600)
     reply[0] = answer()
     with Budget.of_one_request(60) as budget, Budget.of_one_request(60) as another:
         transport.admit(origin, route, budget)
@@ -60,7 +60,7 @@ def test_a_step_that_was_admitted_goes_on_whatever_fails_meanwhile(serve, route,
 
 
 def test_a_refused_address_has_the_same_consequences_as_an_unknown_name(serve, route, names, monkeypatch):
-    monkeypatch.setattr(transport, "_SECONDS_OPEN", 600)
+    monkeypatch.setattr(breaker, "SECONDS_OPEN", 600)
     codes = []
     for addresses in ([FORBIDDEN], []):
         server = serve(answering())
@@ -76,7 +76,7 @@ def test_an_answer_that_is_refused_is_still_an_answer(serve, route):
     assert {problem(server, route, limit=10).code for _ in range(5)} == {"malformed_answer"}
 
 
-def test_threads_share_connections_and_get_their_own_answers(serve, route):
+def test_threads_share_connections_and_get_their_own_answers(serve, route, transport):
     def echo(peer):
         while request := peer.read():
             peer.send(answer(request.split()[1].encode()))
@@ -84,7 +84,7 @@ def test_threads_share_connections_and_get_their_own_answers(serve, route):
     server = serve(echo)
 
     def ask(number):
-        return send("GET", f"{url(server)}{number}", {}, route=route, timeout=120).body
+        return transport.send("GET", f"{url(server)}{number}", {}, route=route, timeout=120).body
 
     with ThreadPoolExecutor(4) as pool:
         bodies = list(pool.map(ask, range(100)))
@@ -95,11 +95,11 @@ def test_threads_share_connections_and_get_their_own_answers(serve, route):
 FORKED = """
 import os, sys
 from ipaddress import ip_address
-from social_bitbucket_server.transport import reaching, transport
+from social_bitbucket_server.transport import Route, default_transport
 host, port, ca = sys.argv[1:]
-reaching.resolver = lambda name: [ip_address(host)]
 def get():
-    route = transport.Route(ca_certificates=ca)
+    transport, route = default_transport(), Route(ca_certificates=ca)
+    transport.resolver = lambda name: [ip_address(host)]
     return transport.send("GET", f"https://bb-a.test:{port}/{os.getpid()}", {}, route=route).status
 assert get() == 200
 child = os.fork()

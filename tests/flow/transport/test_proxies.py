@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import send
+from social_bitbucket_server.transport import default_transport
 from tests.raw_server import answer, answering
 from tests.tunnel import Tunnel
 
@@ -109,7 +109,7 @@ def test_why_a_proxy_refuses_is_told(serve, route, names, scheme, status, header
     proxy = serve(answering(answer(b"no", status, *headers)), tls=False)
     through = dataclasses.replace(route, policy=None, proxy=f"http://{HERE}:{proxy.port}")
     with pytest.raises(BitbucketServerError) as caught:
-        send("GET", f"{scheme}://{NAME}/x", {}, route=through)
+        default_transport().send("GET", f"{scheme}://{NAME}/x", {}, route=through)
     assert (caught.value.code, caught.value.reason, caught.value.parameter) == (code, reason, "proxies")
     assert len(proxy.requests) == 1
 
@@ -118,7 +118,7 @@ def test_why_a_proxy_refuses_is_told(serve, route, names, scheme, status, header
 def test_what_bitbucket_refuses_through_a_proxy_is_no_refusal_of_the_proxy(serve, route, headers):
     proxy = serve(answering(answer(b"{}", "403 Forbidden", *headers)), tls=False)
     through = dataclasses.replace(route, policy=None, proxy=f"http://{HERE}:{proxy.port}")
-    assert send("GET", f"http://{NAME}/x", {}, route=through).status == 403
+    assert default_transport().send("GET", f"http://{NAME}/x", {}, route=through).status == 403
 
 
 @pytest.mark.parametrize("scheme", ["https", "http"])
@@ -131,7 +131,7 @@ def test_a_proxy_that_cannot_be_asked_is_unreachable(serve, route, names, scheme
         port = serve(lambda peer: peer.send(b"SSH-2.0-x\r\n"), tls=False).port if fault == "no proxy" else None
         through = dataclasses.replace(route, policy=None, proxy=f"http://{host}:{port or taken.getsockname()[1]}")
         with pytest.raises(BitbucketServerError) as caught:
-            send("GET", f"{scheme}://{NAME}/x", {}, route=through)
+            default_transport().send("GET", f"{scheme}://{NAME}/x", {}, route=through)
     expected = "connection_failed" if (scheme, fault) == ("http", "no proxy") else "proxy_unreachable"
     assert caught.value.code == expected
 
@@ -142,7 +142,7 @@ def test_a_proxy_that_fails_again_and_again_is_left_alone(serve, route):
     codes = []
     for _ in range(4):
         with pytest.raises(BitbucketServerError) as caught:
-            send("GET", f"https://{NAME}/x", {}, route=through)
+            default_transport().send("GET", f"https://{NAME}/x", {}, route=through)
         codes.append(caught.value.code)
     assert codes == ["proxy_destination_refused"] * 3 + ["server_overloaded"]
 
@@ -168,11 +168,12 @@ def test_a_proxy_is_not_asked_for_plain_http_where_addresses_are_checked(serve, 
     proxy = serve(answering(answer()), tls=False)
     through = dataclasses.replace(route, proxy=f"http://{HERE}:{proxy.port}")
     with pytest.raises(BitbucketServerError) as caught:
-        send("GET", f"http://{NAME}/x", {}, route=through)
+        default_transport().send("GET", f"http://{NAME}/x", {}, route=through)
     assert (caught.value.code, caught.value.parameter) == ("setting_invalid", "proxies")
     assert "look its name up itself" in caught.value.reason
     assert proxy.requests == []
-    assert send("GET", f"http://{NAME}/x", {}, route=dataclasses.replace(through, policy=None)).status == 200
+    unchecked = dataclasses.replace(through, policy=None)
+    assert default_transport().send("GET", f"http://{NAME}/x", {}, route=unchecked).status == 200
 
 
 @pytest.mark.parametrize("address", ["socks5://127.0.0.1:1080", "ftp://127.0.0.1", "http://[::1", "http://a:b:c"])

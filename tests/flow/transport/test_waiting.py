@@ -11,7 +11,7 @@ import pytest
 
 from social_bitbucket_server.oauth import AccessToken
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import Budget, Limits, transport
+from social_bitbucket_server.transport import Budget, Limits, breaker, connections
 from social_bitbucket_server.transport.bulkhead import Bulkhead
 from social_bitbucket_server.transport.reaching import handshake_of, lag_of
 from tests.raw_server import RawServer, answer, answering
@@ -134,7 +134,7 @@ def test_what_one_tenant_waits_for_is_no_matter_of_anothers(serve, route, full):
 
 
 def test_an_ended_step_says_nothing_about_the_server(serve, route, monkeypatch):
-    monkeypatch.setattr(transport, "_SECONDS_OPEN", 600)
+    monkeypatch.setattr(breaker, "SECONDS_OPEN", 600)
     server = serve(in_silence)
     for _ in range(3):
         room = Told()
@@ -207,7 +207,7 @@ def test_nobody_waits_for_a_connection_and_a_few_are_kept(serve, route, caplog):
     get(server, route)
     assert len(server.peers) == 40, "one that was kept"
     left = [peer for peer in server.peers if peer.left.wait(0.01)]
-    assert len(left) >= 40 - transport.IDLE_CONNECTIONS
+    assert len(left) >= 40 - connections.IDLE_CONNECTIONS
 
 
 def test_an_old_connection_is_not_used_again(serve, route, monkeypatch):
@@ -215,7 +215,7 @@ def test_an_old_connection_is_not_used_again(serve, route, monkeypatch):
     get(server, route)
     get(server, route)
     assert len(server.peers) == 1
-    monkeypatch.setattr(transport, "OLDEST_CONNECTION", -1)
+    monkeypatch.setattr(connections, "OLDEST_CONNECTION", -1)
     get(server, route)
     assert len(server.peers) == 2
 
@@ -224,8 +224,8 @@ def test_an_old_connection_is_not_used_again(serve, route, monkeypatch):
 
 
 @row(113)
-def test_integrations_at_one_server_share_no_connection_and_no_failure(serve, route, monkeypatch):
-    monkeypatch.setattr(transport, "_SECONDS_OPEN", 600)
+def test_integrations_at_one_server_share_no_connection_and_no_failure(serve, route, transport, monkeypatch):
+    monkeypatch.setattr(breaker, "SECONDS_OPEN", 600)
 
     def fail_below_a_path(peer):
         while request := peer.read():

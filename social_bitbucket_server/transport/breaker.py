@@ -1,0 +1,40 @@
+"""A failing server is left alone for a moment."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from ..problems import BitbucketServerError
+
+SECONDS_OPEN = 5.0
+"""How long a server is left alone before one request may try again."""
+
+_FAILURES_UNTIL_OPEN = 3
+
+
+class Breaker:
+    """After a few failures in a row a server is left alone for a moment, so that it does not occupy everybody.
+
+    It belongs to one route, and so to one integration. Slow answers are the business of :mod:`.bulkhead`.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._next_try = 0.0
+
+    def check(self) -> None:
+        """Raises ``server_overloaded`` while the server is left alone; lets one request try afterwards."""
+        with self._lock:
+            if self._failures < _FAILURES_UNTIL_OPEN:
+                return
+            if time.monotonic() < self._next_try:
+                raise BitbucketServerError("server_overloaded")
+            self._next_try = time.monotonic() + SECONDS_OPEN
+
+    def count(self, failed: bool) -> None:
+        """Note how a request ended."""
+        with self._lock:
+            self._failures = self._failures + 1 if failed else 0
+            self._next_try = time.monotonic() + SECONDS_OPEN

@@ -1,0 +1,179 @@
+"""Connections to one server: each to a checked address, and over when time is up. Idle ones are kept for a while."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import time
+from http.client import HTTPException, HTTPResponse
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import unquote
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from ..problems import BitbucketServerError
+from .exchange import current
+from .faults import proxy_unreachable
+from .heads import LimitedResponse
+from .reaching import connect, handshake_of
+from .sockets import TimedSocket, TimedTLSSocket
+from .trust import ssl_context
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping, Sequence
+
+    from .addresses import Address
+    from .exchange import Exchange
+    from .route import Route
+
+Connections: TypeAlias = urllib3.PoolManager | urllib3.HTTPConnectionPool
+"""A pool, which takes paths. Through a proxy a manager, which takes whole URLs and knows what to tell the proxy."""
+
+IDLE_CONNECTIONS = 8
+"""Connections to one server that are kept while nobody uses them. There may be more while people log in."""
+
+OLDEST_CONNECTION = 300
+"""Seconds after which a connection is made anew: with the addresses and the certificate that the server has then."""
+
+
+def connections_to(origin: str, route: Route, context: ssl.SSLContext) -> Connections:
+    """Return new connections to the server at *origin*, with TLS as *context* says. Raises ``setting_invalid``."""
+    context.sslsocket_class = TimedTLSSocket
+    options: dict[str, Any] = {"num_pools": 1, "maxsize": IDLE_CONNECTIONS, "ssl_context": context}
+    manager = urllib3.PoolManager(**options) if route.proxy is None else _proxy_manager(route.proxy, options)
+    manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+    return manager.connection_from_url(origin) if route.proxy is None else manager
+
+
+def _proxy_manager(proxy: str, options: Mapping[str, Any]) -> urllib3.ProxyManager:
+    """*proxy* as requests takes it: ``http://`` may be left out, a user name and password may be in it."""
+    address = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        credentials = urllib3.util.parse_url(address).auth
+        headers = urllib3.make_headers(proxy_basic_auth=unquote(credentials)) if credentials else None
+        return urllib3.ProxyManager(
+            address, proxy_headers=headers, proxy_ssl_context=ssl_context(verify=True), **options
+        )
+    except (urllib3.exceptions.LocationValueError, UnicodeError):
+        problem = BitbucketServerError(
+            "setting_invalid", "A proxy's address begins with http:// or https://.", parameter="proxies"
+        )
+    raise problem
+
+
+class _CheckedConnection:
+    """Mixed into urllib3's connections."""
+
+    response_class: type[HTTPResponse] = LimitedResponse
+    made_at = 0.0
+    host: str
+    port: int
+    proxy: Any
+    sock: Any
+
+    def _new_conn(self) -> socket.socket:
+        exchange = current()
+        exchange.has_connected = True
+        host, port, policy = self.host, self.port, None
+        if self.proxy is None:
+            host, port = exchange.destination(host, port)
+            policy = exchange.policy
+        try:
+            addresses = exchange.look_up(host, policy)
+            connection = _connected(addresses, port, exchange)
+        except OSError as error:
+            if self.proxy is not None:
+                raise proxy_unreachable(error) from error
+            if isinstance(error, (ConnectionResetError, BrokenPipeError)):
+                # urllib3 passes over these two: they may come after an answer. Here there was not even a connection.
+                raise OSError("the connection was not made") from error
+            raise
+        timed = TimedSocket(fileno=connection.detach())
+        try:
+            timed.settimeout(exchange.remaining())  # the TLS handshake's
+        except TimeoutError:
+            timed.close()
+            raise
+        self.made_at = time.monotonic()
+        return timed
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        exchange = current()
+        exchange.on_kept_connection = self.sock is not None and not exchange.has_connected
+        super().request(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
+
+    def getresponse(self) -> Any:
+        response = super().getresponse()  # type: ignore[misc]  # of the class it is mixed into
+        current().answered = True
+        return response
+
+
+class _HTTPConnection(_CheckedConnection, HTTPConnection):
+    pass
+
+
+class _HTTPSConnection(_CheckedConnection, HTTPSConnection):
+    def _tunnel(self) -> None:
+        exchange = current()
+        name, port = self._tunnel_host, self._tunnel_port
+        if exchange.connect_to is not None:
+            self._tunnel_host, self._tunnel_port = exchange.connect_to
+        if exchange.through_proxy_to is not None:
+            self._tunnel_host = str(exchange.through_proxy_to)
+        exchange.is_at_proxy = True
+        try:
+            super()._tunnel()
+        except (HTTPException, ConnectionError) as error:
+            raise proxy_unreachable(error) from error
+        finally:
+            exchange.is_at_proxy = False
+        # TLS asks for the name in the URL.
+        self._tunnel_host, self._tunnel_port = name, port
+
+
+class _CheckedPool:
+    """Mixed into urllib3's pools."""
+
+    pool: Any
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        connection = super()._get_conn(timeout)  # type: ignore[misc]  # of the class it is mixed into
+        if current().fresh or time.monotonic() - connection.made_at > OLDEST_CONNECTION:
+            connection.close()
+        return connection
+
+    def _put_conn(self, connection: Any) -> None:
+        """Close what is one too many. urllib3 does so, too, with a warning."""
+        try:
+            self.pool.put(connection, block=False)
+        except (queue.Full, AttributeError):  # a pool that was closed is None
+            if connection is not None:
+                connection.close()
+
+
+class _HTTPPool(_CheckedPool, urllib3.HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(_CheckedPool, urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+def _connected(addresses: Sequence[Address], port: int, exchange: Exchange) -> socket.socket:
+    """A new connection to one of *addresses*."""
+    made: list[tuple[float, socket.socket]] = []
+
+    def make(seconds: float) -> socket.socket:
+        began = time.monotonic()
+        made.append((began, connect(addresses, port, seconds)))
+        return made[0][1]
+
+    def lag() -> float | None:
+        """The handshake may have begun late, and may have been over for a while."""
+        began, connection = made[0] if made else (0.0, None)
+        handshake = handshake_of(connection) if connection is not None else None
+        return time.monotonic() - began - handshake if handshake is not None else None
+
+    return exchange.wait(make, lag)

@@ -1,0 +1,92 @@
+"""One request and its answer, with one deadline for everything."""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, TypeVar
+
+from ..problems import BitbucketServerError
+from . import reaching
+from .reaching import LookUp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .addresses import Address, AddressPolicy
+    from .bulkhead import Budget
+    from .reaching import Resolver
+    from .route import Route
+
+_T = TypeVar("_T")
+
+
+class Exchange:
+    """One request on its *route*, which may take so many *seconds*, within the *budget* of its step.
+
+    *fresh*: on a new connection. *resolver* looks names up.
+    """
+
+    def __init__(self, route: Route, seconds: float, fresh: bool, budget: Budget, resolver: Resolver) -> None:
+        self.policy = route.policy
+        self.connect_to = route.connect_to
+        self.client_certificate = route.client_certificate
+        self.fresh = fresh
+        self.through_proxy_to: Address | None = None
+        self.has_connected = False
+        self.on_kept_connection = False
+        self.answered = False
+        self.is_at_proxy = False
+        self.server_is_known = False
+        """Whether the server has shown its certificate in this exchange."""
+        self.refusal: BitbucketServerError | None = None
+        self._budget = budget
+        self._resolver = resolver
+        self._deadline = budget.deadline(seconds)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() >= self._deadline
+
+    def remaining(self) -> float:
+        """Return the seconds that are left. Raises TimeoutError when there is nothing left."""
+        seconds = self._deadline - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError
+        return seconds
+
+    def wait(self, block: Callable[[float], _T], lag: Callable[[], float | None]) -> _T:
+        """Call *block* with the seconds that it may wait, as :meth:`.Budget.wait` does."""
+        try:
+            return self._budget.wait(block, self._deadline, lag)
+        except BitbucketServerError as error:
+            # http.client takes it for a damaged chunk, because it is a ValueError.
+            self.refusal = error
+            raise
+
+    def destination(self, host: str, port: int) -> tuple[str, int]:
+        """Return where a connection for *host* and *port* goes."""
+        return self.connect_to or (host, port)
+
+    def look_up(self, host: str, policy: AddressPolicy | None) -> list[Address]:
+        """Return the addresses of *host*. Raises OSError."""
+        deadline = min(self._deadline, self._budget.deadline(reaching.RESOLVER_SECONDS))
+        look_up = LookUp(host, policy, self._resolver)
+        try:
+            return self._budget.wait(look_up.addresses, deadline, look_up.lag)
+        except TimeoutError as error:
+            if self.is_over:
+                raise
+            raise OSError("looking up the name took too long") from error
+
+
+CURRENT: ContextVar[Exchange | None] = ContextVar("CURRENT", default=None)
+"""The exchange that this thread is in the middle of."""
+
+
+def current() -> Exchange:
+    """Return the exchange that the connection of this thread belongs to."""
+    exchange = CURRENT.get()
+    assert exchange is not None  # noqa: S101  # Transport.send() sets it
+    return exchange

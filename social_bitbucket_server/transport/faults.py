@@ -1,0 +1,57 @@
+"""The problem behind an error of a connection."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import urllib3
+
+from ..problems import BitbucketServerError
+from .tls_faults import tls_fault
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
+
+
+class ConnectionWentStale(BitbucketServerError):
+    """A kept connection turned out to be closed by the server; nothing was answered. Sign again, and send again."""
+
+    def __init__(self) -> None:
+        super().__init__("connection_failed")
+
+
+def fault(error: Exception, exchange: Exchange) -> BitbucketServerError:
+    """Return the problem that *error* is, which ended *exchange*."""
+    facts = {"cause": _cause(error)}
+    if exchange.is_over or isinstance(error, (urllib3.exceptions.TimeoutError, TimeoutError)):
+        return BitbucketServerError("timeout", facts=facts)
+    if isinstance(error, urllib3.exceptions.SSLError):
+        bottom = _bottom(error)
+        if not isinstance(bottom, ssl.SSLError):
+            return BitbucketServerError("tls_error", facts=facts)
+        return tls_fault(bottom, exchange.client_certificate, server_is_known=exchange.server_is_known)
+    if isinstance(error, urllib3.exceptions.ProxyError):
+        return proxy_unreachable(error)
+    if exchange.on_kept_connection and not exchange.answered:
+        return ConnectionWentStale()
+    return BitbucketServerError("connection_failed", facts=facts)
+
+
+def proxy_unreachable(error: Exception) -> BitbucketServerError:
+    """Return the problem of a proxy to which a connection ended with *error*."""
+    return BitbucketServerError("proxy_unreachable", parameter="proxies", facts={"cause": _cause(error)})
+
+
+def _bottom(error: BaseException) -> BaseException:
+    for inner in (*reversed(error.args), error.__cause__, error.__context__):
+        if isinstance(inner, BaseException):
+            return _bottom(inner)
+    return error
+
+
+def _cause(error: BaseException) -> str:
+    """Return the error at the bottom of *error*, in words of Python or OpenSSL, never of the server."""
+    error = _bottom(error)
+    detail = getattr(error, "verify_message", "") or getattr(error, "strerror", "")
+    return f"{type(error).__name__}: {detail}" if isinstance(detail, str) and detail else type(error).__name__

@@ -1,0 +1,74 @@
+"""Answers of which no more headers are read than :data:`HEAD_LIMIT` allows."""
+
+from __future__ import annotations
+
+from http.client import HTTPResponse, parse_headers
+from typing import TYPE_CHECKING, Any
+
+from ..problems import BitbucketServerError
+from .exchange import current
+from .proxy_answers import proxy_refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEAD_LIMIT = 32 * 1024
+"""Bytes that the headers of an answer may have. Bitbucket sends less than 8 KiB."""
+
+_LONGEST_LINE = 64 * 1024  # http.client's own limit
+_END_OF_HEAD = frozenset({b"\r\n", b"\n", b""})
+
+
+class LimitedResponse(HTTPResponse):
+    """Reads no more than :data:`HEAD_LIMIT` bytes of headers, and a proxy's answer to CONNECT."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        if not current().is_at_proxy:
+            return super()._read_status()  # type: ignore[misc,no-any-return]  # http.client's own
+        reader = self.fp
+        self.fp = _Head(reader)  # type: ignore[assignment]  # as below
+        try:
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # as above
+            if status != 200:
+                raise proxy_refusal(status, parse_headers(self.fp))
+            return version, status, reason
+        finally:
+            if self.fp is not None:  # it is where the line was none of HTTP's
+                self.fp = reader
+
+    def begin(self) -> None:
+        """Read the head."""
+        reader = self.fp
+        self.fp = _Head(reader)  # type: ignore[assignment]  # it has what is used of a reader
+        try:
+            super().begin()
+        finally:
+            self.fp = reader
+
+
+class _Head:
+    """Reads the status line of an answer, and then all headers at once: bytes are counted before lines are."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self._lines = self._read()
+        self.close = reader.close
+
+    def readline(self, _limit: int) -> bytes:
+        return next(self._lines, b"")
+
+    def _read(self) -> Iterator[bytes]:
+        while True:
+            # At once: what does not speak HTTP may send no other line.
+            yield self._line()
+            headers, size = [self._line()], 0
+            while headers[-1] not in _END_OF_HEAD and len(headers[-1]) <= _LONGEST_LINE:
+                size += len(headers[-1])
+                if size > HEAD_LIMIT:
+                    raise BitbucketServerError("malformed_answer", f"Its headers are longer than {HEAD_LIMIT} bytes.")
+                headers.append(self._line())
+            yield from headers
+
+    def _line(self) -> bytes:
+        line: bytes = self._reader.readline(_LONGEST_LINE + 1)
+        return line
