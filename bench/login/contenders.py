@@ -60,6 +60,10 @@ class _Person(UserMixin):
     def user_model(cls) -> type[Any]:
         return cls
 
+    @classmethod
+    def get_social_auth(cls, provider: str, uid: str) -> None:  # core's signature
+        return None
+
 
 class _Storage(BaseStorage):
     user = _Person
