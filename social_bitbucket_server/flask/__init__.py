@@ -1,24 +1,21 @@
 """Logins in Flask."""
 
-from .extension import (
-    BitbucketServer,
-    FlaskStrategy,
+from ..login import reference
+from .extension import BitbucketServer, button, configure, show_error
+from .logins import (
     begin,
-    button,
     check_csrf,
     complete,
     complete_trial,
-    configure,
     connect,
     is_trial,
     log_in,
     recheck,
-    reference,
     reseal_access_token,
     rest_client,
-    show_error,
     try_login,
 )
+from .strategy import FlaskStrategy
 
 __all__ = [
     "BitbucketServer",

@@ -7,6 +7,8 @@ from ..subject import Subject
 from ..suites import Group
 
 _FLASK = "social_bitbucket_server/flask/extension.py"
+_FLASK_LOGINS = "social_bitbucket_server/flask/logins.py"
+_FLASK_STRATEGY = "social_bitbucket_server/flask/strategy.py"
 _STRATEGY = "social_bitbucket_server/any_framework.py"
 _DJANGO = "social_bitbucket_server/django/strategy.py"
 _MIDDLEWARE = "social_bitbucket_server/django/middleware.py"
@@ -15,19 +17,19 @@ _DEMO = "demo_app/sessions.py"
 _MUTANTS = (
     Mutant(
         "the session goes on after a login with what it held before",
-        _FLASK,
-        "        session.clear()\n        session.update(others)",
-        "        session.update(others)",
+        _FLASK_LOGINS,
+        "        session.clear()\n        session.update(kept)",
+        "        session.update(kept)",
     ),
     Mutant(
         "asking for the headers of a callback uses the login up",
-        _FLASK,
+        _FLASK_LOGINS,
         "    _refuse_head()\n    completing =",
         "    completing =",
     ),
     Mutant(
         "a form that another site sent begins a login",
-        _FLASK,
+        _FLASK_LOGINS,
         """    if request.headers.get("Sec-Fetch-Site") == "cross-site":
         raise refusal.as_social_error(None, "begin")
 """,
@@ -35,7 +37,7 @@ _MUTANTS = (
     ),
     Mutant(
         "a form without a token begins a login",
-        _FLASK,
+        _FLASK_LOGINS,
         """        validate_csrf(request.form.get("csrf_token"))
 """,
         """        if "csrf_token" in request.form:
@@ -44,7 +46,7 @@ _MUTANTS = (
     ),
     Mutant(
         "a field of the request wins over the integration in the address",
-        _FLASK,
+        _FLASK_STRATEGY,
         """            data["integration"] = chosen
 """,
         """            data.setdefault("integration", chosen)
@@ -52,7 +54,7 @@ _MUTANTS = (
     ),
     Mutant(
         "the form of a GET counts",
-        _FLASK,
+        _FLASK_STRATEGY,
         """        if request.method == "POST":
             data.update(_hidden(request.form))
 """,
@@ -61,7 +63,7 @@ _MUTANTS = (
     ),
     Mutant(
         "a login goes where an abandoned one was meant to go",
-        _FLASK,
+        _FLASK_LOGINS,
         """    session.pop("next", None)
     return do_auth(backend, user""",
         """    return do_auth(backend, user""",
@@ -79,14 +81,14 @@ _MUTANTS = (
     ),
     Mutant(
         "a redirect repeats its address in its body",
-        _FLASK,
+        _FLASK_STRATEGY,
         """        response.set_data(b"")
 """,
         "",
     ),
     Mutant(
         "a login hands whoever is logged in to social-core",
-        _FLASK,
+        _FLASK_LOGINS,
         "        return do_complete(completing, login=login, user=None)\n",
         "        return do_complete(completing, login=login, user=_person())\n",
     ),
@@ -223,7 +225,10 @@ _TESTS = (
     Group(("tests/unit/demo/test_sessions.py",), about=(_DEMO,)),
     Group(("tests/flow/test_demo_ways_in.py",), "enforc", about=(_DEMO,)),
     Group(("tests/security/test_sessions.py",), "not django and not flask and not plain", about=(_DEMO,)),
-    Group(("tests/flow/test_many_integrations.py", "tests/flow/test_readme.py"), about=(_FLASK,)),
+    Group(
+        ("tests/flow/test_many_integrations.py", "tests/flow/test_readme.py"),
+        about=(_FLASK, _FLASK_LOGINS, _FLASK_STRATEGY),
+    ),
     Group(
         ("tests/frameworks/django/test_many_organizations.py",),
         about=(
@@ -241,7 +246,7 @@ _TESTS = (
     Group(
         ("tests/security/test_sessions.py", "tests/security/test_callback.py", "tests/security/test_web.py"),
         "not ends_in_a_page and flask",
-        about=(_FLASK,),
+        about=(_FLASK, _FLASK_LOGINS, _FLASK_STRATEGY),
     ),
     Group(
         ("tests/security/test_sessions.py", "tests/security/test_callback.py", "tests/security/test_web.py"),
@@ -260,6 +265,8 @@ _TESTS = (
         ("tests/flow/test_odd_input.py",),
         about=(
             _FLASK,
+            _FLASK_LOGINS,
+            _FLASK_STRATEGY,
             _DEMO,
         ),
     ),
