@@ -26,7 +26,7 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
     result: dict[str, Any] = {"integration": integration_id, "oauth": oauth.value}
     tried, is_of_an_upgrade = record.moving_to, record.is_upgraded_by(oauth)
     try:
-        profile = bitbucket.complete_trial(callback_path, oauth.backend)
+        trial = bitbucket.complete_trial(callback_path, oauth.backend)
     except AuthSessionError:
         raise
     except SocialAuthBaseException as error:
@@ -37,8 +37,9 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
         if moves.is_tried():
             result["tried"] = tried or ""
     else:
+        profile = trial.profile
         result |= {"id": str(profile.id), "name": profile.name, "display_name": profile.display_name}
-        result["findings"] = [[finding.kind.value, finding.name, finding.holds] for finding in profile.findings]
+        result["findings"] = [[finding.kind.value, finding.name, finding.holds] for finding in trial.findings]
         problem, outcome = "", "passed"
         if moves.is_tried():
             result |= {"tried": tried or "", "is_same": "yes" if moves.finish(record, profile, tried or "") else ""}

@@ -27,7 +27,7 @@ from .integration import (
     refuse_unsafe_settings,
     warn_of_missing_names,
 )
-from .login import LONGEST_NEXT, BaseStrategy
+from .login import LONGEST_NEXT, BaseStrategy, Purpose
 from .problems import BitbucketServerError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Logins:
     def connect(self, visit: Visit, callback_path: str, user: Any) -> str:
         """The same for a login whose account is connected to *user*, who is logged in and asked for it."""
         backend = self._backend(visit, callback_path)
-        backend.connect_to(user)
+        backend.set_purpose(Purpose.CONNECT, user)
         return _begun(visit, backend)
 
     def complete(self, visit: Visit, callback_path: str, login: Callable[[Any], None], user: Any = None) -> str:
@@ -108,7 +108,7 @@ class Logins:
         called then. Raises ``SocialAuthBaseException``.
         """
         backend = self._backend(visit, callback_path)
-        person = user if backend.is_connecting else None
+        person = user if backend.returning_purpose is Purpose.CONNECT else None
         return do_complete(backend, login=lambda _backend, who, _identity: login(who), user=person)
 
     def _backend(self, visit: Visit, callback_path: str) -> LoginBackend[str, Any]:

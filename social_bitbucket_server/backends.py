@@ -18,7 +18,19 @@ from .integration import (
     single_integration,
     single_oauth2_integration,
 )
-from .login import AnswerT, BaseOAuth1, BitbucketDataCenterOAuth2, LoginBackend, ResponseT_co, code_verifier
+from .login import (
+    AnswerT,
+    BaseOAuth1,
+    BitbucketDataCenterOAuth2,
+    Callback,
+    LoginBackend,
+    ResponseT_co,
+    code_verifier,
+    prepare_login,
+    problems_at,
+    read_parameter,
+    remember_login,
+)
 from .oauth import DENIED, Client, OAuth2Client, oauth2_problem
 from .problems import BitbucketServerError
 from .transport import BEGIN, Budget
@@ -26,9 +38,8 @@ from .transport import BEGIN, Budget
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from social_core.storage import UserProtocol
-
-    from .login import PendingLogin
+    from .login import PendingLogin, ReturnedLogin
+    from .oauth import AccessToken
 
 _CODE = re.compile(r"[!-~]{1,1024}")
 _SCOPES = re.compile(r"[A-Z_]{1,64}")
@@ -60,28 +71,38 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
 
     def auth_url(self) -> str:
         """Begin a login; returns the address on the Bitbucket Server to send the browser to."""
-        with self._problems("begin"):
-            integration, callback = self._prepared()
-            with self._budget(integration, BEGIN) as budget:
+        with problems_at("begin", self):
+            integration, callback = prepare_login(self)
+            with self.budget(integration, BEGIN) as budget:
                 integration, request_token = self.ask(
                     integration, lambda client: client.request_token(callback), budget
                 )
-            self._remember(request_token, integration, callback)
+            remember_login(self, request_token, integration, callback)
             return Secret(self.client(integration).authorize_url(request_token))
 
-    def auth_complete(self, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
-        """Finish the login that the browser came back from; returns what core's pipeline returns."""
-        with self._problems("callback"):
-            integration, request_token, verifier, connects, budget = self._callback(kwargs.get("user"))
-        with budget:
-            with self._problems("token_exchange"):
-                kwargs["configuration"] = self._configuration_of(integration)
-                integration, access_token = self.ask(
-                    integration, lambda client: client.access_token(request_token, verifier), budget
-                )
-            return self.do_auth(
-                access_token, *args, integration=integration, connects=connects, budget=budget, **kwargs
-            )
+    def read_callback(self) -> Callback:
+        """Return the request token with its verifier, or with the refusal."""
+        refusal = self.data.get("oauth_problem")
+        request_token = read_parameter(
+            self.data, "oauth_token", absent="login_not_pending" if refusal else "callback_parameter_missing"
+        )
+        verifier = Secret() if refusal else read_parameter(self.data, "oauth_verifier")
+        if verifier == DENIED or refusal == "user_refused":
+            return Callback(request_token, refusal=BitbucketServerError("login_declined"))
+        if refusal:
+            return Callback(request_token, refusal=BitbucketServerError("oauth_problem", provider_code="other"))
+        return Callback(request_token, verifier)
+
+    def exchange(
+        self,
+        login: ReturnedLogin[Integration],
+        callback: Callback,
+        pending: PendingLogin,  # noqa: ARG002  # OAuth 2's
+    ) -> tuple[Integration, AccessToken]:
+        """Exchange the request token and its verifier."""
+        return self.ask(
+            login.integration, lambda client: client.access_token(callback.token, callback.proof), login.budget
+        )
 
     def ask(
         self, integration: Integration, question: Callable[[Any], AnswerT], budget: Budget
@@ -117,33 +138,13 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
         if accepted:
             (module_member(accepted) if isinstance(accepted, str) else accepted)(integration)
 
-    def _callback(self, user: UserProtocol | None) -> tuple[Integration, Secret, Secret, bool, Budget]:
-        """Compare everything before any call goes out. The login is used up, whatever the server answers."""
-        refusal = self.data.get("oauth_problem")
-        request_token = self._parameter(
-            "oauth_token", absent="login_not_pending" if refusal else "callback_parameter_missing"
-        )
-        verifier = Secret() if refusal else self._parameter("oauth_verifier")
-        if verifier == DENIED or refusal == "user_refused":
-            raise _declined(self._finish_refused(request_token, user))
-        if refusal:
-            self._finish_refused(request_token, user)
-            raise BitbucketServerError("oauth_problem", provider_code="other")
-        integration, pending, budget = self._finish(request_token, user)
-        return integration, request_token, verifier, bool(pending.connects_to), budget
-
     def unauthorized_token(self) -> Never:
         """Core's own way of asking signs with HMAC; begin with :meth:`auth_url`."""
-        self._unsupported("unauthorized_token")
+        self.refuse_feature("unauthorized_token")
 
     def oauth_auth(self, *args: Any, **kwargs: Any) -> Never:  # noqa: ARG002  # core's signature
         """Core's own way of signing adds callback and verifier to every call; use :class:`~.oauth.Client`."""
-        self._unsupported("oauth_auth")
-
-
-def _declined(pending: PendingLogin) -> BitbucketServerError:
-    """Return the problem of a login that the person declined in Bitbucket."""
-    return BitbucketServerError("login_declined", facts={"purpose": "connect"} if pending.connects_to else None)
+        self.refuse_feature("oauth_auth")
 
 
 def _may_be_about_the_key(refusal: BitbucketServerError, integration: Integration, successor: Integration) -> bool:
@@ -198,7 +199,7 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
             )
         return list(scope)
 
-    def _scope_for(self, integration: OAuth2Integration) -> str:
+    def scope_for(self, integration: OAuth2Integration) -> str:
         """Tokens for public repositories show no others: what a person can see takes more to find out."""
         admission = self.get_admission(integration)
         needs_more = bool(admission.projects or admission.repositories) and not self.setting("SCOPE")
@@ -206,39 +207,33 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
 
     def auth_url(self) -> str:
         """Begin a login; returns the address on the Bitbucket Server to send the browser to."""
-        with self._problems("begin"):
-            integration, callback = self._prepared()
-            scope = self._scope_for(integration)
+        with problems_at("begin", self):
+            integration, callback = prepare_login(self)
+            scope = self.scope_for(integration)
             state, seed = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(32))
-            self._remember(state, integration, callback, verifier_seed=seed)
+            remember_login(self, state, integration, callback, seed)
             verifier = code_verifier(state, seed)
             client = self.client(integration)
             return Secret(client.authorize_url(callback, state=state, code_verifier=verifier, scope=scope))
 
-    def auth_complete(self, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
-        """Finish the login that the browser came back from; returns what core's pipeline returns."""
-        with self._problems("callback"):
-            integration, code, verifier, connects, budget = self._callback(kwargs.get("user"))
-        with budget:
-            with self._problems("token_exchange"):
-                kwargs["configuration"] = self._configuration_of(integration)
-                callback = self.callback_url(integration)
-                client = self.client(integration).within(budget)
-                access_token = client.access_token(code, callback, verifier)
-            return self.do_auth(
-                access_token, *args, integration=integration, connects=connects, budget=budget, **kwargs
-            )
-
-    def _callback(self, user: UserProtocol | None) -> tuple[OAuth2Integration, Secret, Secret, bool, Budget]:
-        """Compare everything before any call goes out. The login is used up, whatever the server answers."""
+    def read_callback(self) -> Callback:
+        """Return the state with its code, or with the refusal."""
         refusal = self.data.get("error")
-        state = self._parameter("state", absent="login_not_pending" if refusal else "callback_parameter_missing")
-        code = Secret() if refusal else self._parameter("code", shape=_CODE)
+        state = read_parameter(
+            self.data, "state", absent="login_not_pending" if refusal else "callback_parameter_missing"
+        )
+        code = Secret() if refusal else read_parameter(self.data, "code", shape=_CODE)
         if refusal == "access_denied":
-            raise _declined(self._finish_refused(state, user))
+            return Callback(state, refusal=BitbucketServerError("login_declined"))
         if refusal:
-            self._finish_refused(state, user)
-            raise oauth2_problem(refusal)
-        integration, pending, budget = self._finish(state, user)
-        verifier = code_verifier(state, pending.verifier_seed)
-        return integration, code, verifier, bool(pending.connects_to), budget
+            return Callback(state, refusal=oauth2_problem(refusal))
+        return Callback(state, code)
+
+    def exchange(
+        self, login: ReturnedLogin[OAuth2Integration], callback: Callback, pending: PendingLogin
+    ) -> tuple[OAuth2Integration, AccessToken]:
+        """Exchange the code, with the verifier that the state and the seed in the session make."""
+        verifier = code_verifier(callback.token, pending.verifier_seed)
+        address = self.callback_url(login.integration)
+        client = self.client(login.integration).within(login.budget)
+        return login.integration, client.access_token(callback.proof, address, verifier)

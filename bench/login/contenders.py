@@ -61,7 +61,7 @@ class _Person(UserMixin):
         return cls
 
     @classmethod
-    def get_social_auth(cls, provider: str, uid: str) -> None:  # core's signature
+    def get_social_auth(cls, provider: str, uid: str, id_key: str | None = None) -> None:  # core's signature
         return None
 
 

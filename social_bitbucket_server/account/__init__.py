@@ -7,6 +7,7 @@ It knows no framework and stores nothing: accounts are made by social-core's pip
 from .membership import findings as findings
 from .membership import require_admission as require_admission
 from .new_accounts import is_named_by_email as is_named_by_email
+from .profile import Finding as Finding
 from .profile import Profile
 from .profile import fetch_profile as fetch_profile
 from .recheck import Recheck, Standing

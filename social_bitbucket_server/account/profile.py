@@ -46,9 +46,8 @@ class Finding:
 class Profile:
     """A person's account on the server, every field checked.
 
-    *id* never changes and is never given to another account; *name* and *slug* may change. *email* is unverified, or
-    ``None``. *avatar_url* and *url* are web addresses or ``None``. *findings* are there after a trial alone: one for
-    each condition on who may log in.
+    *id* never changes and is never given to another account; *name* and *slug* may change. *email* was verified by
+    nobody and may be missing. *avatar_url* and *url* are web addresses or ``None``.
     """
 
     id: int
@@ -58,7 +57,6 @@ class Profile:
     email: str | None
     avatar_url: str | None
     url: str | None
-    findings: tuple[Finding, ...] = ()
 
 
 def fetch_profile(person: Person) -> Profile:

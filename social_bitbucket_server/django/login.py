@@ -16,6 +16,7 @@ from social_django.utils import Storage
 
 from ..backends import BitbucketServerOAuth1
 from ..integration import configured_backend
+from ..login import Purpose
 from . import checks, events, integrations
 from .models import Happening, integration_model
 from .strategy import DjangoStrategy, hide_query
@@ -55,7 +56,7 @@ def connect(request: HttpRequest, integration_id: str) -> HttpResponse:
     then, and if it is nobody else's. Raises ``SocialAuthBaseException``.
     """
     backend = _backend(request, integration_id)
-    backend.connect_to(_person(request))
+    backend.set_purpose(Purpose.CONNECT, _person(request))
     return _begin(request, backend, integration_id)
 
 
@@ -66,7 +67,7 @@ def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
     """
     hide_query(request)
     backend = _backend(request, integration_id)
-    if not backend.is_connecting:
+    if backend.returning_purpose is not Purpose.CONNECT:
         return do_complete(backend, login=_log_in, user=None, redirect_name=REDIRECT_FIELD_NAME)
     person = _person(request)
     response = do_complete(backend, login=_log_in, user=person, redirect_name=REDIRECT_FIELD_NAME)

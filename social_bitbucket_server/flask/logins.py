@@ -15,7 +15,7 @@ from wtforms.validators import ValidationError
 
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..integration import configured_backend
-from ..login import under_way
+from ..login import Purpose, under_way
 from ..problems import BitbucketServerError
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from social_core.storage import UserMixin
     from werkzeug.wrappers import Response
 
-    from ..account import Profile, Recheck, RestClient
-    from ..login import LoginBackend
+    from ..account import Recheck, RestClient
+    from ..login import LoginBackend, Trial
 
 _BACKENDS = (BitbucketServerOAuth1.name, BitbucketServerOAuth2.name)
 
@@ -47,7 +47,7 @@ def connect(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Re
     then, and if it is nobody else's. Raises ``SocialAuthBaseException``.
     """
     connecting = _backend(callback_path, backend)
-    connecting.connect_to(_person())
+    connecting.set_purpose(Purpose.CONNECT, _person())
     return _begun(connecting)
 
 
@@ -78,7 +78,7 @@ def complete(
     """
     _refuse_head()
     completing = _backend(callback_path, backend)
-    if not completing.is_connecting:
+    if completing.returning_purpose is not Purpose.CONNECT:
         return do_complete(completing, login=login, user=None)
     person = _person()
     response = do_complete(completing, login=login, user=person)
@@ -93,18 +93,19 @@ def try_login(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> 
     :func:`is_trial` tells it from others. Raises ``SocialAuthBaseException``.
     """
     trying = _backend(callback_path, backend)
-    trying.try_as(_person())
+    trying.set_purpose(Purpose.TRY, _person())
     return _begun(trying)
 
 
 def is_trial(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> bool:
     """Whether the login that comes back to *callback_path* began with :func:`try_login`."""
-    return _backend(callback_path, backend).is_trial
+    return _backend(callback_path, backend).returning_purpose is Purpose.TRY
 
 
-def complete_trial(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Profile:
+def complete_trial(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Trial:
     """Finish the login that began with :func:`try_login`, if the same person is still logged in. Returns whose account
-    Bitbucket says it is. Raises what :func:`complete` raises."""
+    Bitbucket says it is, and which of the conditions on who may log in hold for it. Raises what :func:`complete`
+    raises."""
     _refuse_head()
     return _backend(callback_path, backend).complete_trial(_person())
 

@@ -6,6 +6,8 @@ Routes, sessions and pages are left to ``flask``, ``django`` and ``any_framework
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.
 from .backend import AnswerT as AnswerT
 from .backend import LoginBackend as LoginBackend
+from .beginning import prepare_login as prepare_login
+from .beginning import remember_login as remember_login
 from .core_6 import BaseOAuth1 as BaseOAuth1
 from .core_6 import BaseStrategy as BaseStrategy
 from .core_6 import BitbucketDataCenterOAuth2 as BitbucketDataCenterOAuth2
@@ -13,11 +15,17 @@ from .core_6 import ResponseT_co as ResponseT_co
 from .hosts import HostCheck as HostCheck
 from .pages import ErrorPage, error_page, reference
 from .pages import page as page
+from .parameters import read_parameter as read_parameter
 from .pending import LIFETIME, session_key, under_way
 from .pending import LONGEST_NEXT as LONGEST_NEXT
 from .pending import NONCE_SCOPE as NONCE_SCOPE
 from .pending import PendingLogin as PendingLogin
 from .pending import code_verifier as code_verifier
+from .purpose import Purpose as Purpose
+from .returning import Callback as Callback
+from .returning import ReturnedLogin as ReturnedLogin
 from .session_cookies import lost_sessions as lost_sessions
+from .social_errors import problems_at as problems_at
+from .trial import Trial
 
-__all__ = ["LIFETIME", "ErrorPage", "error_page", "reference", "session_key", "under_way"]
+__all__ = ["LIFETIME", "ErrorPage", "Trial", "error_page", "reference", "session_key", "under_way"]

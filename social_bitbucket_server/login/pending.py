@@ -20,6 +20,7 @@ from social_core.exceptions import AuthConfigurationError
 from ..crypto import Secret
 from ..problems import BitbucketServerError
 from .core_6 import nonces_of
+from .purpose import TO_LOG_IN, Intent, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,7 +45,7 @@ NONCE_SCOPE = "social_bitbucket_server.pending"
 
 _TEXT = re.compile(
     r"(?P<began>[0-9]{1,12}) (?P<integration>[A-Za-z0-9_-]{1,64}) (?P<binding>[0-9a-f]{1,64}) (?P<digest>[0-9a-f]{64})"
-    rf"(?: (?P<person>[A-Za-z0-9._~%-]{{1,{LONGEST_PERSON}}})(?P<trial> as-trial)?)?"
+    rf"(?: (?P<purpose>{Purpose.CONNECT}|{Purpose.TRY}) (?P<person>[A-Za-z0-9._~%-]{{1,{LONGEST_PERSON}}}))?"
     r"(?: seed:(?P<seed>[A-Za-z0-9_-]{43}))?"
 )
 
@@ -54,26 +55,22 @@ class PendingLogin:
     """One login under way: the SHA-256 of its request token, the *integration_id* it began with, a *binding* to that
     integration's configuration and callback address, and when it *began* (seconds since 1970).
 
-    The token itself is not kept: the callback brings it, and sessions rest in databases and their logs. *connects_to*
-    is the id of the user who began it in order to connect another account to their own, or its digest where it is long;
-    it is empty for all others.
-    *is_trial*: they began it in order to see whether logins work, and nothing is connected. *verifier_seed*
-    is half of what OAuth 2's code verifier is made of, see :func:`code_verifier`.
+    The token itself is not kept: the callback brings it, and sessions rest in databases and their logs. *intent* says
+    why it began. *verifier_seed* is half of what OAuth 2's code verifier is made of, see :func:`code_verifier`.
     """
 
     token_sha256: str
     integration_id: str
     binding: str
     began: int
-    connects_to: str = ""
+    intent: Intent = TO_LOG_IN
     verifier_seed: str = field(default="", repr=False)
-    is_trial: bool = False
 
     def to_text(self) -> str:
         """For the session; sessions hold strings, and cookies are small."""
         text = f"{self.began} {self.integration_id} {self.binding} {self.token_sha256}"
-        if self.connects_to:
-            text += f" {quote(self.connects_to, safe='')}" + (" as-trial" if self.is_trial else "")
+        if self.intent.purpose is not Purpose.LOG_IN:
+            text += f" {self.intent.purpose} {quote(self.intent.person, safe='')}"
         return f"{text} seed:{self.verifier_seed}" if self.verifier_seed else text
 
     @classmethod
@@ -82,15 +79,13 @@ class PendingLogin:
         match = _TEXT.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             return None
-        person = unquote(match["person"] or "")
         login = cls(
             token_sha256=match["digest"],
             integration_id=match["integration"],
             binding=match["binding"],
             began=int(match["began"]),
-            connects_to=person,
+            intent=Intent(Purpose(match["purpose"] or Purpose.LOG_IN), unquote(match["person"] or "")),
             verifier_seed=Secret(match["seed"] or ""),
-            is_trial=match["trial"] is not None,
         )
         return login if login.to_text() == text else None
 
@@ -140,17 +135,13 @@ class PendingLogins:
         request_token: str,
         integration_id: str,
         binding: str,
-        connects_to: str = "",
+        intent: Intent = TO_LOG_IN,
         verifier_seed: str = "",
-        *,
-        is_trial: bool = False,
     ) -> None:
         """Remember a login. Raises ``token_of_another_login`` where the token is pending already, in whatever browser:
         then one server handed out a token of another."""
-        began = int(time.time())
-        pending = PendingLogin(
-            _digest(request_token), integration_id, binding, began, connects_to, verifier_seed, is_trial
-        )
+        digest, began = _digest(request_token), int(time.time())
+        pending = PendingLogin(digest, integration_id, binding, began, intent, verifier_seed)
         scope, timestamp, value = pending.nonce
         try:
             known = self._nonces.get(scope, value) is not None or not self._nonces.use(scope, timestamp, value)

@@ -79,6 +79,8 @@ class Host:
         self.flask.add_url_rule("/", "home", self.home)
         self.flask.add_url_rule("/report", "report", self.home)
         self.flask.add_url_rule("/connect/<integration>", "connect", self.connect, methods=["POST"])
+        self.flask.add_url_rule("/try/<integration>", "try", self.try_login, methods=["POST"])
+        self.flask.add_url_rule("/tried/<integration>", "tried", self.tried)
         shown = self.flask.error_handler_spec[None][None][SocialAuthBaseException]
         self.flask.register_error_handler(
             SocialAuthBaseException, lambda error: self.errors.append(error) or shown(error)
@@ -92,6 +94,17 @@ class Host:
     def connect(self, integration):
         bitbucket.check_csrf()
         return bitbucket.connect(url_for("bitbucket_server.complete", integration=integration))
+
+    def try_login(self, integration):
+        bitbucket.check_csrf()
+        return bitbucket.try_login(url_for("tried", integration=integration))
+
+    def tried(self, integration):
+        address = url_for("tried", integration=integration)
+        is_trial = bitbucket.is_trial(address)
+        trial = bitbucket.complete_trial(address)
+        findings = {finding.name: finding.holds for finding in trial.findings}
+        return {"is_trial": is_trial, "name": trial.profile.name, "findings": findings}
 
     def identities(self):
         with self.flask.app_context():
@@ -481,6 +494,41 @@ def test_a_person_with_a_primary_key_of_any_name_and_length_connects_an_account(
     assert browser.open(callbacks[1]).status_code == 303
     assert [user for _, user in host.identities()] == [natasha, jane, jane]
     host.engine.dispose()
+
+
+def test_a_trial_says_whose_account_it_is_and_logs_nobody_in(host, browser, sandboxes):
+    browser.log_in("one", sandboxes[0], "jane")
+    before = host.identities()
+    sandboxes[1].projects.add_to_group("developers", "admin")
+    host.flask.config["SOCIAL_AUTH_BITBUCKET_SERVER_ALLOW_GROUPS"] = ["guests", "developers"]
+    begun = browser.begin("/try/two")
+    trial = browser.open(sandboxes[1].authorize(begun.location, user="admin"))
+    assert trial.json == {"is_trial": True, "name": "admin", "findings": {"guests": False, "developers": True}}
+    assert (browser.name, host.identities()) == ("jane", before)
+
+
+def test_a_trial_stays_one_where_the_button_itself_connects(host, browser, sandboxes):
+    browser.log_in("one", sandboxes[0], "jane")
+    before = host.identities()
+    host.flask.config["SOCIAL_AUTH_BITBUCKET_SERVER_CONNECT_LOGGED_IN"] = True
+    begun = browser.begin("/try/two")
+    assert browser.open(sandboxes[1].authorize(begun.location, user="admin")).json["is_trial"] is True
+    assert host.identities() == before
+
+
+def test_a_trial_is_not_finished_as_a_login_and_a_login_not_as_a_trial(host, browser, sandboxes):
+    browser.log_in("one", sandboxes[0], "jane")
+    tried = sandboxes[1].authorize(browser.begin("/try/two").location, user="admin")
+    callback = sandboxes[1].authorize(browser.begin("/login/bitbucket-server/two/").location, user="admin")
+    for mixed_up in (
+        tried.replace("/tried/two", "/complete/bitbucket-server/two/"),
+        callback.replace("/complete/bitbucket-server/two/", "/tried/two"),
+    ):
+        assert browser.open(mixed_up).status_code == 400
+        assert host.problem == "login_mixed_up"
+    assert not sandboxes[1].requests.to("/access-token")
+    assert browser.open(tried).json["name"] == "admin"
+    assert browser.open(callback).status_code == 303
 
 
 def test_connecting_an_account_again_changes_nothing(host, browser, sandboxes):

@@ -26,7 +26,7 @@ from social_bitbucket_server.integration import (
     UnsafeConfigurationError,
 )
 from social_bitbucket_server.login import backend as login_backend
-from social_bitbucket_server.login import pending
+from social_bitbucket_server.login import pending, profile_fields
 from social_bitbucket_server.oauth import oauth2 as oauth2_client
 from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError, Who
 from social_bitbucket_server.sandbox import Sandbox
@@ -811,7 +811,7 @@ def test_who_is_not_logged_in_any_more_connects_nothing(connecting, sandbox):
         (http.client.HTTPConnection, "putheader"),
         (http.client.HTTPConnection, "getresponse"),
         (login_backend, "fetch_profile"),
-        (login_backend, "_response"),
+        (profile_fields, "response_of"),
     ],
 )
 def test_no_traceback_with_local_variables_shows_a_secret(host, browser, sandbox, single, monkeypatch, owner, name):

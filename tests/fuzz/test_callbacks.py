@@ -13,16 +13,20 @@ from werkzeug.datastructures import MultiDict
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.crypto import Secret
 from social_bitbucket_server.integration import Integration, OAuth2Integration, Server, ServerURL
-from social_bitbucket_server.login import PendingLogin, pending
+from social_bitbucket_server.login import PendingLogin, Purpose, pending
+from social_bitbucket_server.login.purpose import Intent
 from social_bitbucket_server.problems import PROBLEMS, http_status
 from tests.fuzz.examples import JSON, NOISE, fuzzed, mutated
 
 DIGEST = hashlib.sha256(b"T+/=").hexdigest()
 TEXT = PendingLogin(DIGEST, "acme-1", "0" * 32, 1_700_000_000).to_text()
-CONNECTING = PendingLogin(DIGEST, "acme-1", "0" * 32, 1_700_000_000, "7 ü").to_text()
-TO_CONNECT = PendingLogin("0" * 64, "acme-1", "0" * 32, 1_700_000_000, "user/1").to_text()
+CONNECTING = PendingLogin(DIGEST, "acme-1", "0" * 32, 1_700_000_000, Intent(Purpose.CONNECT, "7 ü")).to_text()
+TO_CONNECT = PendingLogin("0" * 64, "acme-1", "0" * 32, 1_700_000_000, Intent(Purpose.CONNECT, "user/1")).to_text()
+TRYING = PendingLogin(DIGEST, "acme-1", "0" * 32, 1_700_000_000, Intent(Purpose.TRY, "7")).to_text()
 BY_OAUTH2 = PendingLogin(DIGEST, "acme-1", "0" * 32, 1_700_000_000, verifier_seed="v" * 43).to_text()
-TEXTS = mutated([TEXT, TO_CONNECT, CONNECTING, BY_OAUTH2, f"{TEXT} x", f"0{TEXT}", TEXT.replace(" ", "  ")]) | NOISE
+TEXTS = (
+    mutated([TEXT, TO_CONNECT, CONNECTING, TRYING, BY_OAUTH2, f"{TEXT} x", f"0{TEXT}", TEXT.replace(" ", "  ")]) | NOISE
+)
 
 
 NOW = 1_700_000_100
@@ -94,7 +98,7 @@ VALUES = st.sampled_from(["T+/=", "AbC123", "denied", "user_refused", "acme-1", 
 RIGHT = {"oauth_token": "T+/=", "oauth_verifier": "AbC123", "integration": "acme-1"}
 NEARLY_RIGHT = st.dictionaries(NAMES, VALUES, max_size=1).map(lambda changed: list({**RIGHT, **changed}.items()))
 PARAMETERS = NEARLY_RIGHT | st.lists(st.tuples(NAMES, VALUES), max_size=6)
-SESSIONS = st.just([TEXT]) | JSON | st.lists(TEXTS | st.sampled_from([TEXT, CONNECTING]), max_size=4)
+SESSIONS = st.just([TEXT]) | JSON | st.lists(TEXTS | st.sampled_from([TEXT, CONNECTING, TRYING]), max_size=4)
 
 
 @fuzzed
@@ -103,7 +107,7 @@ def test_callbacks(integrations, pairs, session, plain):
     data = dict(pairs) if plain else MultiDict(pairs)
     strategy = Strategy(data, {"bitbucket-server_pending": session}, integrations)
     backend = BitbucketServerOAuth1(strategy, "/complete/bitbucket-server/")
-    assert backend.is_connecting in {True, False}
+    assert backend.returning_purpose in {None, *Purpose}
     with pytest.raises(SocialAuthBaseException) as caught:
         backend.auth_complete()
     assert caught.value.context["problem"] in PROBLEMS
@@ -132,7 +136,7 @@ def test_callbacks_of_oauth_2(pairs, session, plain):
     data = dict(pairs) if plain else MultiDict(pairs)
     strategy = Strategy(data, {"bitbucket-server-oauth2_pending": session}, {"acme-1": integration})
     backend = BitbucketServerOAuth2(strategy, "/complete/bitbucket-server-oauth2/")
-    assert backend.is_connecting in {True, False}
+    assert backend.returning_purpose in {None, *Purpose}
     with pytest.raises(SocialAuthBaseException) as caught:
         backend.auth_complete()
     assert caught.value.context["problem"] in PROBLEMS

@@ -35,10 +35,19 @@ from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import SocialStorage
 from social_bitbucket_server.account import StoredToken, profile
 from social_bitbucket_server.backends import BitbucketServerOAuth1
-from social_bitbucket_server.crypto import DEFAULT_BITS, KeyRing, PrivateKey, PublicKey, new_consumer_key, opaque
+from social_bitbucket_server.crypto import (
+    DEFAULT_BITS,
+    KeyRing,
+    PrivateKey,
+    PublicKey,
+    Secret,
+    new_consumer_key,
+    opaque,
+)
 from social_bitbucket_server.login import backend as login_backend
+from social_bitbucket_server.login import profile_fields
 from social_bitbucket_server.login.pending import PendingLogins
-from social_bitbucket_server.oauth import Client, person, signing
+from social_bitbucket_server.oauth import Client, signing
 from social_bitbucket_server.oauth import oauth1 as client_module
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import Transport
@@ -260,7 +269,8 @@ AT_BEGIN = (
 )
 AT_CALLBACK = (
     (PendingLogins, "finish"),
-    (BitbucketServerOAuth1, "_callback"),
+    (BitbucketServerOAuth1, "read_callback"),
+    (BitbucketServerOAuth1, "exchange"),
     (Client, "access_token"),
     (client_module, "_access_token"),
     (client_module, "_seconds"),
@@ -269,7 +279,7 @@ AT_CALLBACK = (
     (login_backend, "fetch_profile"),
     (profile, "_profile"),
     (person, "read_json"),
-    (login_backend, "_response"),
+    (profile_fields, "response_of"),
     (BitbucketServerOAuth1, "get_user_details"),
     (BitbucketServerOAuth1, "get_user_id"),
     (BitbucketServerOAuth1, "run_pipeline"),
@@ -329,7 +339,7 @@ def test_nothing_that_holds_a_secret_shows_it(world):
     integration, backend = world.find(world.b), world.backend(world.b)
     client = Client(integration)
     secret = world.canaries.new("ACCESS")
-    token = client_module.AccessToken(login_backend.Secret(secret), login_backend.Secret(secret), 1, 1)
+    token = client_module.AccessToken(Secret(secret), Secret(secret), 1, 1)
     ring = KeyRing.parse(world.ring)
     holders = (
         integration,

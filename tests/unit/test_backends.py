@@ -12,7 +12,10 @@ from social_core.strategy import BaseStrategy
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.integration import configured_backend
-from social_bitbucket_server.login import PendingLogin, error_page
+from social_bitbucket_server.login import PendingLogin, Purpose, error_page
+from social_bitbucket_server.login.callback_address import note_another_host
+from social_bitbucket_server.login.people import id_of
+from social_bitbucket_server.login.purpose import Intent
 
 PATH = "social_bitbucket_server.backends.BitbucketServerOAuth1"
 
@@ -262,24 +265,23 @@ def test_an_identity_lives_on_a_server_and_in_a_namespace(integration):
 @pytest.mark.parametrize("primary_key", ["pk", "id"])
 def test_an_account_is_connected_to_a_user_by_whatever_the_primary_key_is_called(primary_key):
     backend = BitbucketServerOAuth1(Strategy())
-    backend.connect_to(SimpleNamespace(is_authenticated=True, **{primary_key: 7}))
-    assert backend._connects_to == "7"
+    backend.set_purpose(Purpose.CONNECT, SimpleNamespace(is_authenticated=True, **{primary_key: 7}))
+    assert backend.intent == Intent(Purpose.CONNECT, "7")
 
 
 def test_a_storage_whose_users_nothing_is_known_by_is_the_operators_problem():
     with pytest.raises(AuthConfigurationError, match="configuration is invalid") as caught:
-        BitbucketServerOAuth1(Strategy()).connect_to(SimpleNamespace(is_authenticated=True))
+        BitbucketServerOAuth1(Strategy()).set_purpose(Purpose.CONNECT, SimpleNamespace(is_authenticated=True))
     assert caught.value.parameter == "STORAGE"
 
 
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 1000])
 def test_an_id_of_any_length_is_remembered_and_never_taken_for_another(length):
-    backend = BitbucketServerOAuth1(Strategy())
     ids = [end.rjust(length, "%") for end in "ab"]
-    known = [backend._id_of(SimpleNamespace(is_authenticated=True, id=id_)) for id_ in ids]
+    known = [id_of(object(), SimpleNamespace(is_authenticated=True, id=id_)) for id_ in ids]
     assert known[0] != known[1]
     for person in known:
-        login = PendingLogin("0" * 64, "acme-1", "0" * 32, 1, person)
+        login = PendingLogin("0" * 64, "acme-1", "0" * 32, 1, Intent(Purpose.CONNECT, person))
         assert PendingLogin.from_text(login.to_text()) == login
 
 
@@ -299,7 +301,7 @@ def test_a_login_that_begins_at_another_host_than_it_comes_back_to_is_noted(
 ):
     strategy = Strategy(SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN=origin, SESSION_COOKIE_DOMAIN=cookie_domain)
     strategy.request_host = lambda: host
-    BitbucketServerOAuth1(strategy, "/")._note_another_host()
+    note_another_host(BitbucketServerOAuth1(strategy, "/"))
     assert bool(caplog.records) is is_noted
     if is_noted:
         assert "SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN" in caplog.text

@@ -3,7 +3,8 @@ from types import SimpleNamespace
 import pytest
 
 from social_bitbucket_server.login import LIFETIME, pending
-from social_bitbucket_server.login.pending import PendingLogins
+from social_bitbucket_server.login.pending import PendingLogin, PendingLogins
+from social_bitbucket_server.login.purpose import TO_LOG_IN, Intent, Purpose
 from social_bitbucket_server.problems import BitbucketServerError
 
 NOW = 1_700_000_400  # ten minutes begin here
@@ -57,11 +58,36 @@ def code_of(call, *arguments):
     return caught.value.code
 
 
-@pytest.mark.parametrize("person", ["", "42", "a b", "a/b%", "ü"])
-def test_a_login_comes_back_as_it_began(browser, person):
-    PendingLogins(browser).begin("token", "acme-1", "ab12", person)
+@pytest.mark.parametrize(
+    "intent",
+    [
+        TO_LOG_IN,
+        *(
+            Intent(purpose, person)
+            for purpose in (Purpose.CONNECT, Purpose.TRY)
+            for person in ("42", "a b", "a/b%", "ü")
+        ),
+    ],
+)
+def test_a_login_comes_back_as_it_began(browser, intent):
+    PendingLogins(browser).begin("token", "acme-1", "ab12", intent)
     login = PendingLogins(browser).finish("token")
-    assert (login.integration_id, login.binding, login.began, login.connects_to) == ("acme-1", "ab12", NOW, person)
+    assert (login.integration_id, login.binding, login.began, login.intent) == ("acme-1", "ab12", NOW, intent)
+
+
+@pytest.mark.parametrize("purpose", [Purpose.CONNECT, Purpose.TRY])
+def test_nobody_who_is_not_logged_in_asks_for_more_than_to_log_in(purpose):
+    assert Intent.of(Purpose.LOG_IN, "") == TO_LOG_IN
+    assert code_of(Intent.of, purpose, "") == "person_changed"
+
+
+@pytest.mark.parametrize(
+    "end", [" 42", " 42 as-trial", " connect", " connect ", " log-in 42", " try 42 connect 42", " connect 42 7"]
+)
+def test_a_text_with_another_end_is_no_login(end):
+    text = f"{NOW} acme-1 ab12 {'0' * 64}"
+    assert PendingLogin.from_text(text).intent == TO_LOG_IN
+    assert PendingLogin.from_text(text + end) is None
 
 
 def test_a_login_that_was_finished_is_no_longer_in_the_session(browser):

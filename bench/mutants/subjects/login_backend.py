@@ -8,6 +8,12 @@ from ..suites import Group
 
 _BACKEND = "social_bitbucket_server/login/backend.py"
 _BACKENDS = "social_bitbucket_server/backends.py"
+_CALLBACK = "social_bitbucket_server/login/callback_address.py"
+_CHOICE = "social_bitbucket_server/login/choice.py"
+_IDENTITY = "social_bitbucket_server/login/identity.py"
+_PARAMETERS = "social_bitbucket_server/login/parameters.py"
+_PEOPLE = "social_bitbucket_server/login/people.py"
+_RETURNING = "social_bitbucket_server/login/returning.py"
 _OAUTH2 = "social_bitbucket_server/oauth/oauth2.py"
 _CLIENT = "social_bitbucket_server/oauth/oauth1.py"
 _SERVER = "social_bitbucket_server/integration/server.py"
@@ -17,59 +23,68 @@ _PIPELINE = "social_bitbucket_server/pipeline.py"
 _MUTANTS = (
     Mutant(
         "whoever is logged in gets the account that another person began to connect",
-        _BACKEND,
-        "if pending.connects_to and self._id_of(user) != pending.connects_to:",
-        "if pending.connects_to and not self._id_of(user):",
+        _RETURNING,
+        "    if is_bound_to_person and id_of(backend.strategy.storage.user, user) != pending.intent.person:",
+        "    if is_bound_to_person and not id_of(backend.strategy.storage.user, user):",
+    ),
+    Mutant(
+        "an integration that was changed while the account is written is not noticed",
+        _IDENTITY,
+        """                hold_integration(integration_id)
+            refuse_changed_integration()
+""",
+        """                hold_integration(integration_id)
+""",
     ),
     Mutant(
         "a login attaches its identity to the person who happens to be logged in",
-        _BACKEND,
-        """        if not connects:
-            raise BitbucketServerError("another_person")
+        _PEOPLE,
+        """    if purpose is not Purpose.CONNECT:
+        raise BitbucketServerError("another_person")
 """,
         "",
     ),
     Mutant(
         "connecting does not notice an account that is somebody else's",
-        _BACKEND,
-        """        if identity is not None:
-            raise BitbucketServerError("identity_in_use")
+        _PEOPLE,
+        """    if identity is not None:
+        raise BitbucketServerError("identity_in_use")
 """,
         "",
     ),
     Mutant(
         "a single server's callback has the host of the request instead of the configured one",
-        _BACKEND,
-        "        if origin:\n            uri = callback_origin(origin)",
-        "        if origin and not self.has_single_server:\n            uri = callback_origin(origin)",
+        _CALLBACK,
+        "    if origin:\n        uri = callback_origin(origin)",
+        "    if origin and not backend.has_single_server:\n        uri = callback_origin(origin)",
     ),
     Mutant(
         "an integration's id is found inside another segment of the callback's path",
-        _BACKEND,
+        _CALLBACK,
         'if integration.id in path.split("/"):',
         "if integration.id in path:",
     ),
     Mutant(
         "a parameter that the callback has twice is accepted",
-        _BACKEND,
-        """        if len(values) > 1:
-            raise BitbucketServerError("callback_parameter_invalid", f"{name} is there twice.", parameter=name)
+        _PARAMETERS,
+        """    if len(values) > 1:
+        raise BitbucketServerError("callback_parameter_invalid", f"{name} is there twice.", parameter=name)
 """,
         "",
     ),
     Mutant(
         "a disabled person is logged in where no address is configured for them",
         _BACKEND,
-        """        with self._problems("pipeline"):
-            self._refuse_the_inactive(person)
+        """        with problems_at("pipeline", self):
+            refuse_inactive(self, person)
 """,
         "",
     ),
     Mutant(
         "a token that was kept for an integration is used at the single server",
-        _BACKEND,
-        "self.single_integration() if integration_id == SINGLE_INTEGRATION_ID else None",
-        "self.single_integration()",
+        _CHOICE,
+        "backend.single_integration() if integration_id == SINGLE_INTEGRATION_ID else None",
+        "backend.single_integration()",
     ),
     Mutant(
         "an identity lacks the namespace of its integration",
@@ -198,8 +213,15 @@ _TESTS = (
         about=(
             _BACKEND,
             _BACKENDS,
+            _CALLBACK,
+            _CHOICE,
+            _IDENTITY,
+            _PARAMETERS,
+            _PEOPLE,
+            _RETURNING,
         ),
     ),
+    Group(("tests/security/test_changed_integrations.py",), "not django and not demo", about=(_IDENTITY,)),
     Group(
         ("tests/flow/test_rechecks.py", "tests/flow/test_calling_bitbucket.py", "tests/flow/test_who_may_log_in.py"),
         about=(

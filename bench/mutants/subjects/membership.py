@@ -9,6 +9,7 @@ from ..suites import Group
 _MEMBERSHIP = "social_bitbucket_server/account/membership.py"
 _ADMISSION = "social_bitbucket_server/integration/admission.py"
 _BACKEND = "social_bitbucket_server/login/backend.py"
+_BEGINNING = "social_bitbucket_server/login/beginning.py"
 
 _MUTANTS = (
     Mutant(
@@ -113,9 +114,9 @@ _MUTANTS = (
     ),
     Mutant(
         "a login does not find out that the settings of its conditions are wrong before it begins",
-        _BACKEND,
-        "        self.get_admission(integration)\n        if self._keeps_tokens:",
-        "        if self._keeps_tokens:",
+        _BEGINNING,
+        "    backend.get_admission(integration)\n    if keeps_tokens(backend):",
+        "    if keeps_tokens(backend):",
     ),
 )
 

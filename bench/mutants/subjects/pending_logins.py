@@ -84,14 +84,14 @@ _MUTANTS = (
     Mutant(
         "a trial comes back as a login that connects an account",
         _PENDING,
-        """ + (" as-trial" if self.is_trial else "")""",
-        "",
+        "{self.intent.purpose} {quote(",
+        "connect {quote(",
     ),
     Mutant(
         "a person whose key in the database has a space loses the login that connects an account",
         _PENDING,
-        """{quote(self.connects_to, safe='')}""",
-        "{self.connects_to}",
+        """{quote(self.intent.person, safe='')}""",
+        "{self.intent.person}",
     ),
     Mutant(
         "a storage whose nonces cannot be consumed fails without saying what it lacks",

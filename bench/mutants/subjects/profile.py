@@ -157,7 +157,7 @@ _MUTANTS = (
     ),
     Mutant(
         "a person without a slug has no user name",
-        "social_bitbucket_server/login/backend.py",
+        "social_bitbucket_server/login/profile_fields.py",
         '"username": profile.slug or profile.name,',
         '"username": profile.slug,',
     ),

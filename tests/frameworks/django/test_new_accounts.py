@@ -14,7 +14,7 @@ from social_core.exceptions import AuthAssociationError
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_django.models import UserSocialAuth
 
-from social_bitbucket_server.login import LoginBackend
+from social_bitbucket_server.login import identity
 from social_bitbucket_server.problems import PROBLEMS
 from tests.frameworks.django.conftest import newest_event
 from tests.frameworks.django.test_single_server import Person
@@ -169,7 +169,7 @@ def test_a_refusal_of_the_applications_own_step_is_asked_for_once(person, single
 
 
 def test_who_loses_the_race_for_a_user_name_gets_another_one(person, single, monkeypatch):
-    create, has_lost = UserSocialAuth.create_user.__func__, LoginBackend._has_lost_a_race
+    create, has_lost = UserSocialAuth.create_user.__func__, identity.has_lost_race
     refusals = iter([IntegrityError("UNIQUE constraint failed: auth_user.username")])
 
     def create_late(cls, *arguments, **fields):
@@ -182,6 +182,6 @@ def test_who_loses_the_race_for_a_user_name_gets_another_one(person, single, mon
         return has_lost(backend, error, uid)
 
     monkeypatch.setattr(UserSocialAuth, "create_user", classmethod(create_late))
-    monkeypatch.setattr(LoginBackend, "_has_lost_a_race", has_lost_to_another)
+    monkeypatch.setattr(identity, "has_lost_race", has_lost_to_another)
     assert person.come_back(single)["Location"] == "/"
     assert re.fullmatch(r"jane\w+", UserSocialAuth.objects.get().user.username)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_sessio
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.account import Profile, Recheck, RestClient, Standing
 from social_bitbucket_server.flask import BitbucketServer, FlaskStrategy
+from social_bitbucket_server.login import Trial
 from social_bitbucket_server.sqlalchemy import make_storage
 
 
@@ -74,7 +75,9 @@ def log_in(backend: Any, user: Any, identity: Any) -> None:
 def complete() -> ResponseReturnValue:
     path = url_for("complete")
     if bitbucket.is_trial(path):
-        profile: Profile = bitbucket.complete_trial(path)
+        trial: Trial = bitbucket.complete_trial(path)
+        profile: Profile = trial.profile
+        print([finding.holds for finding in trial.findings])
         return f"{profile.display_name} has the id {profile.id}"
     return bitbucket.complete(path, log_in)
 

@@ -1,0 +1,37 @@
+"""Parameters of a request: each is read once, checked, and hidden from tracebacks."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ..crypto import Secret, opaque
+from ..problems import BitbucketServerError
+
+_TOKEN = re.compile(r"[!-~]{1,255}")
+
+
+@opaque
+def read_parameter(
+    data: Any, name: str, *, absent: str = "callback_parameter_missing", shape: re.Pattern[str] = _TOKEN
+) -> Secret:
+    """Return the value of *name* in *data*, the request's parameters, if it is there once and matches *shape*: by
+    default up to 255 characters that tokens are made of.
+
+    Raises the problem *absent* without a value, and ``callback_parameter_invalid``.
+    """
+    values = data.getlist(name) if hasattr(data, "getlist") else [data.get(name)]
+    if len(values) > 1:
+        raise BitbucketServerError("callback_parameter_invalid", f"{name} is there twice.", parameter=name)
+    value = values[0] if values else None
+    if not value:
+        raise BitbucketServerError(absent, parameter=name)
+    if not isinstance(value, str) or not shape.fullmatch(value):
+        raise BitbucketServerError("callback_parameter_invalid", parameter=name)
+    return Secret(value)
+
+
+def find_token(data: Any, name: str) -> str | None:
+    """Return the token called *name* in *data*, or ``None`` if what is there is no token."""
+    token = data.get(name)
+    return token if isinstance(token, str) and _TOKEN.fullmatch(token) else None

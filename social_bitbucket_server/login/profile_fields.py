@@ -1,0 +1,52 @@
+"""A profile as social-core's pipeline knows it: the response, the details, and what an identity keeps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..account import Profile
+    from ..integration import AnyIntegration
+
+KEPT: list[str | tuple[str, str] | tuple[str, str, bool]] = [
+    "first_name",
+    "last_name",
+    "email",
+    "name",
+    "username",
+    "display_name",
+    "type",
+    "active",
+    "url",
+    "avatar_url",
+]
+"""The fields that an identity keeps, by the names of core's own bitbucket-datacenter-oauth2."""
+
+
+def response_of(profile: Profile, integration: AnyIntegration) -> dict[str, Any]:
+    """Return the response that core's pipeline gets for *profile*."""
+    return {
+        "id": profile.id,
+        "uid": integration.uid(profile.id),
+        "integration": integration.id,
+        "name": profile.name,
+        "slug": profile.slug,
+        "username": profile.slug or profile.name,
+        "display_name": profile.display_name,
+        "email": profile.email,
+        "type": "NORMAL",
+        "active": True,
+        "url": profile.url,
+        "avatar_url": profile.avatar_url,
+    }
+
+
+def details_of(response: dict[str, Any]) -> dict[str, Any]:
+    """Return names and e-mail address by core's names for them. The e-mail address is not verified."""
+    return {
+        "username": response["username"],
+        "email": response["email"],
+        "fullname": response["display_name"],
+        "first_name": None,
+        "last_name": None,
+    }

@@ -1,0 +1,140 @@
+"""A login comes back: it is compared with what it began with, and used up, before anything is sent."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Generic
+
+from ..crypto import Secret
+from ..oauth import admit
+from ..problems import BitbucketServerError
+from ..transport import CALLBACK
+from .choice import IntegrationT, chosen_id
+from .configuration import binding_of, configuration_of
+from .parameters import find_token
+from .pending import PendingLogins
+from .people import id_of
+from .purpose import TO_LOG_IN, Purpose
+from .social_errors import problems_at
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
+    from social_core.storage import UserProtocol
+
+    from ..oauth import AccessToken
+    from ..transport import Budget
+    from .backend import LoginBackend
+    from .pending import PendingLogin
+    from .purpose import Intent
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What Bitbucket says by way of the browser: the *token* by which the login is pending, and the *proof* that the
+    person agreed, a verifier or a code. If they did not, *refusal* is the problem, and there is no proof.
+    """
+
+    token: Secret
+    proof: Secret = field(default_factory=Secret)
+    refusal: BitbucketServerError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnedLogin(Generic[IntegrationT]):
+    """A login on its way from the callback to the account.
+
+    *integration* has the credentials that the login began with, and *configuration* is the digest of it. *budget* is
+    for what has to be asked now; its holder ends it. *intent* says why the login began.
+    """
+
+    integration: IntegrationT
+    configuration: str
+    budget: Budget
+    intent: Intent = TO_LOG_IN
+
+
+def returning_purpose(backend: LoginBackend[Any, Any]) -> Purpose | None:
+    """Return the purpose of the login that the request belongs to; ``None`` if no such login is pending."""
+    token = find_token(backend.data, backend.LOGIN_PARAMETER)
+    pending = None if token is None else PendingLogins(backend.strategy, backend.name).find(token)
+    return None if pending is None else pending.intent.purpose
+
+
+@contextmanager
+def granted_login(
+    backend: LoginBackend[Any, IntegrationT], user: UserProtocol | None, purposes: Container[Purpose]
+) -> Iterator[tuple[ReturnedLogin[IntegrationT], AccessToken]]:
+    """Finish the login that comes back while *user* is logged in, for one of *purposes*; yields it with its access
+    token, within its budget. Raises social errors."""
+    with problems_at("callback", backend):
+        callback = backend.read_callback()
+        login, pending = finish_login(backend, callback, user, purposes)
+    with login.budget:
+        with problems_at("token_exchange", backend):
+            integration, access_token = backend.exchange(login, callback, pending)
+        yield replace(login, integration=integration), access_token
+
+
+def login_by_token(backend: LoginBackend[Any, IntegrationT]) -> ReturnedLogin[IntegrationT]:
+    """Return a login whose access token the application got by itself, at the integration that the request names."""
+    integration = backend.chosen_integration()
+    return ReturnedLogin(integration, configuration_of(backend, integration), backend.budget(integration, CALLBACK))
+
+
+def finish_login(
+    backend: LoginBackend[Any, IntegrationT],
+    callback: Callback,
+    user: UserProtocol | None,
+    purposes: Container[Purpose],
+) -> tuple[ReturnedLogin[IntegrationT], PendingLogin]:
+    """Take out the login that comes back while *user* is logged in, for one of *purposes*. Compare everything that must
+    be as it was when the login began.
+
+    The login stays pending at another integration's address, while there are too many steps at the server, and while
+    the server is left alone because it failed. Then the right address, or the next attempt, still finishes it.
+
+    Raises the refusal of the *callback*, ``login_mixed_up``, ``server_busy``, ``server_overloaded``,
+    ``integration_changed``, ``person_changed`` and the problems of a login that is not pending.
+    """
+    integration = _coming_back_to(backend, callback.token, purposes)
+    if callback.refusal is not None:
+        _, pending = _take_out(backend, callback.token, integration, user)
+        if pending.intent.purpose is not Purpose.LOG_IN:
+            callback.refusal.facts["purpose"] = pending.intent.purpose.value
+        raise callback.refusal
+    budget = backend.budget(integration, CALLBACK)
+    try:
+        admit(integration, budget)
+        begun, pending = _take_out(backend, callback.token, integration, user)
+        return ReturnedLogin(begun, configuration_of(backend, begun), budget, pending.intent), pending
+    except BaseException:
+        budget.end()
+        raise
+
+
+def _coming_back_to(backend: LoginBackend[Any, IntegrationT], token: str, purposes: Container[Purpose]) -> IntegrationT:
+    """Return the integration of the login that is pending with this *token*, as it is now."""
+    pending = PendingLogins(backend.strategy, backend.name).find(token)
+    if pending is None:
+        raise BitbucketServerError("login_not_pending")
+    if pending.integration_id != chosen_id(backend) or pending.intent.purpose not in purposes:
+        raise BitbucketServerError("login_mixed_up")
+    return backend.chosen_integration()
+
+
+def _take_out(
+    backend: LoginBackend[Any, IntegrationT], token: str, integration: IntegrationT, user: UserProtocol | None
+) -> tuple[IntegrationT, PendingLogin]:
+    """Return also the *integration* with the credentials that the login began with."""
+    pending = PendingLogins(backend.strategy, backend.name).finish(token)
+    address = backend.callback_url(integration)
+    known = backend.may_have_begun_with(integration)
+    begun = next((known_as for known_as in known if binding_of(backend, known_as, address) == pending.binding), None)
+    if begun is None:
+        raise BitbucketServerError("integration_changed")
+    is_bound_to_person = pending.intent.purpose is not Purpose.LOG_IN
+    if is_bound_to_person and id_of(backend.strategy.storage.user, user) != pending.intent.person:
+        raise BitbucketServerError("person_changed")
+    return begun, pending

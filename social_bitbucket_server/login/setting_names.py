@@ -1,0 +1,25 @@
+"""The full names of settings, for messages to the operator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from social_core.utils import setting_name
+
+if TYPE_CHECKING:
+    from .backend import LoginBackend
+
+
+def full_name(backend: LoginBackend[Any, Any], name: str) -> str:
+    """Return the full name of the setting *name*: the one that it is set by, or else the backend's own."""
+    own = setting_name(backend.name, name)
+    names = (own, setting_name(name), name)
+    return next((full for full in names if _is_set(backend, full)), own)
+
+
+def _is_set(backend: LoginBackend[Any, Any], full: str) -> bool:
+    try:
+        backend.strategy.get_setting(full)
+    except (AttributeError, KeyError):
+        return False
+    return True

@@ -1,0 +1,77 @@
+"""Problems at the edge to social-core: each becomes an error of core's, with its stage and the setting's full name."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from social_core.exceptions import SocialAuthBaseException
+
+from ..account import is_named_by_email
+from ..integration import setting_of_field
+from ..problems import BitbucketServerError, reference_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from social_core.exceptions import ErrorStage
+
+    from .backend import LoginBackend
+
+_LOG = logging.getLogger(__name__)
+_ABOUT_SETTINGS = frozenset({"ca_certificate_invalid", "key_ring_invalid", "setting_invalid", "setting_missing"})
+_ANSWERS = frozenset(
+    {
+        "aiohttp.web_exceptions.HTTPException",
+        "django.core.exceptions.BadRequest",
+        "django.core.exceptions.PermissionDenied",
+        "django.core.exceptions.SuspiciousOperation",
+        "django.http.response.Http404",
+        "pyramid.httpexceptions.HTTPException",
+        "starlette.exceptions.HTTPException",
+        "werkzeug.exceptions.HTTPException",
+    }
+)
+"""The errors by which frameworks answer a request; a step may raise one on purpose."""
+
+
+@contextmanager
+def problems_at(stage: ErrorStage, backend: LoginBackend[Any, Any]) -> Iterator[None]:
+    """Turn problems into core's errors of this *stage*."""
+    try:
+        yield
+    except BitbucketServerError as error:
+        # Without the way it came: the variables of the functions on it hold tokens.
+        raise _in_its_setting(error, backend).as_social_error(backend, stage) from None
+
+
+def _in_its_setting(error: BitbucketServerError, backend: LoginBackend[Any, Any]) -> BitbucketServerError:
+    """Return *error* with the full name of the setting that it is about."""
+    name = error.parameter or ""
+    if error.setting or error.code not in _ABOUT_SETTINGS:
+        return error
+    if name.isupper():
+        return error.in_setting(backend.full_name(name))
+    return error.in_setting(backend.full_name(setting_of_field(name))) if backend.has_single_server else error
+
+
+@contextmanager
+def failed_steps(backend: LoginBackend[Any, Any]) -> Iterator[None]:
+    """Turn whatever a step of the pipeline raises into ``step_failed``, but for core's errors and those by which a
+    framework answers. The log says where it was, without the error's text: that may be about a person."""
+    try:
+        yield
+    except SocialAuthBaseException as error:
+        if error.code == "username_in_use" and is_named_by_email(backend.strategy.storage.user):
+            raise BitbucketServerError("email_in_use").as_social_error(backend, "pipeline") from None
+        raise
+    except Exception as error:
+        if _ANSWERS.intersection(f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__):
+            raise
+        failed = BitbucketServerError("step_failed", f"It raised {type(error).__qualname__}.")
+        failure = failed.as_social_error(backend, "pipeline")
+        place = "".join(traceback.format_tb(error.__traceback__))
+        _LOG.error("reference=%s: %s at\n%s", reference_of(failure), type(error).__qualname__, place)
+        raise failure from None

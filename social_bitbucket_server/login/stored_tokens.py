@@ -1,0 +1,111 @@
+"""Access tokens that are kept after the login: sealed, and used to call Bitbucket as their person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from ..account import (
+    EXTRA_DATA_KEY,
+    IdentityToken,
+    Recheck,
+    RestClient,
+    Standing,
+    StoredToken,
+    ask_whether_admitted,
+)
+from ..crypto import KeyRing
+from ..problems import BitbucketServerError
+from ..transport import WHOLE
+from .choice import by_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from social_core.storage import UserMixin
+
+    from ..oauth import AccessToken
+    from .backend import LoginBackend
+    from .choice import IntegrationT
+
+
+def keeps_tokens(backend: LoginBackend[Any, Any]) -> bool:
+    """Return whether access tokens are kept, by the setting ``…_STORE_ACCESS_TOKEN``."""
+    return bool(backend.setting("STORE_ACCESS_TOKEN", False))
+
+
+def key_ring_of(backend: LoginBackend[Any, Any]) -> KeyRing:
+    """Return the key ring of the setting ``…_KEY_RING``. Raises ``setting_missing`` and ``key_ring_invalid``."""
+    text = backend.setting("KEY_RING")
+    if not text:
+        raise BitbucketServerError(
+            "setting_missing", "Access tokens are kept sealed, and need a key ring.", parameter="KEY_RING"
+        )
+    return KeyRing.parse(text)
+
+
+def sealed_token(
+    backend: LoginBackend[Any, IntegrationT], access_token: AccessToken, integration: IntegrationT, uid: str
+) -> str:
+    """Return the record to keep of *access_token*, which the server of *integration* has just issued."""
+    stored = StoredToken.granted(access_token, integration, backend.scope_for(integration))
+    return stored.seal(key_ring_of(backend), integration, uid)
+
+
+def only_sealed(data: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:
+    """Return *data*, which an identity keeps, without any token but the sealed one in *response*, if there is one. It
+    comes with the id of its integration."""
+    tokens = {"access_token", "token_type"}
+    kept = {name: value for name, value in data.items() if name not in tokens}
+    if EXTRA_DATA_KEY in response:
+        kept |= {EXTRA_DATA_KEY: response[EXTRA_DATA_KEY], "integration": response["integration"]}
+    return kept
+
+
+def rest_client(backend: LoginBackend[Any, Any], identity: UserMixin, *, sleep: Callable[[float], None]) -> RestClient:
+    """Return a client for calls as the person whose *identity* it is; it waits with *sleep*.
+
+    Raises ``token_missing``, ``token_unopenable``, ``integration_unknown``, ``setting_missing`` and
+    ``key_ring_invalid``.
+    """
+    integration = _integration_of(backend, identity)
+    store = _stored_token(backend, identity, integration)
+    return RestClient(backend.client(integration), store, sleep=sleep, limits=backend.limits)
+
+
+def recheck(backend: LoginBackend[Any, Any], identity: UserMixin, *, sleep: Callable[[float], None]) -> Recheck:
+    """Return whether the person with this *identity* could log in now; it waits with *sleep*.
+
+    Raises nothing: what keeps the server from being asked is said in the result.
+    """
+    try:
+        integration = _integration_of(backend, identity)
+        admission = backend.get_admission(integration)
+        store, scope = _stored_token(backend, identity, integration), backend.scope_for(integration)
+        with backend.budget(integration, WHOLE) as budget:
+            backend.ask(
+                integration,
+                lambda client: ask_whether_admitted(
+                    RestClient(client, store, sleep=sleep, budget=budget), identity.uid, admission, scope
+                ),
+                budget,
+            )
+    except BitbucketServerError as error:
+        return Recheck.failed(error)
+    return Recheck(Standing.ADMITTED)
+
+
+def _integration_of(backend: LoginBackend[Any, IntegrationT], identity: UserMixin) -> IntegrationT:
+    if EXTRA_DATA_KEY not in identity.extra_data:
+        raise BitbucketServerError("token_missing")
+    return by_id(backend, identity.extra_data.get("integration", ""))
+
+
+def _stored_token(
+    backend: LoginBackend[Any, IntegrationT], identity: UserMixin, integration: IntegrationT
+) -> IdentityToken:
+    uid = identity.uid
+
+    def find() -> UserMixin | None:
+        return cast("UserMixin | None", backend.strategy.storage.user.get_social_auth(backend.name, uid))
+
+    return IdentityToken(find, key_ring_of(backend), integration, uid)

@@ -1,0 +1,20 @@
+"""The result of a login that was only tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..account import Finding, Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The *profile* of the Bitbucket account that came back, and the *findings* about it.
+
+    There is a finding for each condition on who may log in, in their order. Without conditions there is none.
+    """
+
+    profile: Profile
+    findings: tuple[Finding, ...] = ()
