@@ -127,7 +127,7 @@ def _coming_back_to(backend: LoginBackend[Any, IntegrationT], token: str, purpos
 def _take_out(
     backend: LoginBackend[Any, IntegrationT], token: str, integration: IntegrationT, user: UserProtocol | None
 ) -> tuple[IntegrationT, PendingLogin]:
-    """Return also the *integration* with the credentials that the login began with."""
+    """Use the login up. Return *integration* with the credentials that the login began with, and the login."""
     pending = PendingLogins(backend.strategy, backend.name).finish(token)
     address = backend.callback_url(integration)
     known = backend.may_have_begun_with(integration)
