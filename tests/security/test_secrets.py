@@ -47,7 +47,7 @@ from social_bitbucket_server.crypto import (
 from social_bitbucket_server.login import backend as login_backend
 from social_bitbucket_server.login import profile_fields
 from social_bitbucket_server.login.pending import PendingLogins
-from social_bitbucket_server.oauth import Client, signing
+from social_bitbucket_server.oauth import Client, person, signing
 from social_bitbucket_server.oauth import oauth1 as client_module
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import Transport
