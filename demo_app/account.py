@@ -91,7 +91,7 @@ def change_password(organization: Organization) -> ResponseReturnValue:
 @blueprint.get("/connect")
 @access.for_members
 def connect_page(organization: Organization) -> ResponseReturnValue:
-    """What connecting means, and a button for each integration that is not connected yet."""
+    """Show what connecting means, and a button for each integration that is not connected yet."""
     choices = [(record, integrations.server_url(record)) for record in identities.to_connect(current_user)]
     security_headers.allow_forms_to_reach({server_url.origin for _record, server_url in choices})
     return render_template(

@@ -61,7 +61,7 @@ class Condition:
 
     @property
     def remedy(self) -> str:
-        """What to do about the problem, in a sentence or two."""
+        """Remedy for the problem, in a sentence or two. Empty if it is not one of the library's problems."""
         return PROBLEMS[self.problem].remedy if self.problem in PROBLEMS else ""
 
     @property
@@ -71,7 +71,7 @@ class Condition:
 
     @property
     def cause(self) -> str:
-        """What is wrong, in a sentence."""
+        """Cause of the problem, in a sentence. Empty if it is not one of the library's problems."""
         return PROBLEMS[self.problem].title if self.problem in PROBLEMS else ""
 
 

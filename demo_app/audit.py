@@ -138,7 +138,7 @@ SENTENCES: dict[str, str] = {
     "user.enabled": "A person was enabled.",
     "user.renamed": "A person has a new name in Bitbucket.",
 }
-"""What the organization's owner reads. Which addresses were blocked is for the operator alone, who has the log."""
+"""Sentences for the organization's owner, by event. Blocked addresses are only in the log, which the operator reads."""
 
 _REASONS = {
     "already_connected": "The person has another account with this integration.",

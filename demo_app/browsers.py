@@ -1,4 +1,4 @@
-"""What a browser calls itself, in words that a person recognizes."""
+"""Names of browsers, in words that a person recognizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What time it is: one place to ask, so that a test can answer."""
+"""The current time: one place to ask, so that a test can answer."""
 
 from __future__ import annotations
 

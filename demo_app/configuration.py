@@ -95,7 +95,7 @@ def written(organization: Organization) -> str:
 
 
 def read(text: str, organization: Organization) -> list[Wanted]:
-    """What *text* wants of *organization*'s integrations. Raises UnusableConfigurationError."""
+    """Return the integrations that *text* wants *organization* to have. Raises UnusableConfigurationError."""
     try:
         document = toml.read(text)
     except toml.UnreadableError as error:

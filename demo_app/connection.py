@@ -18,7 +18,7 @@ from . import audit, database, integrations, navigation
 from .models import IntegrationRecord, KeyPair, KeyState, OAuth
 
 PLACE = "<!-- the stages -->"
-"""Where the page that is shown has its stages."""
+"""Placeholder for the stages in the page that is shown."""
 
 _LOG = logging.getLogger(__name__)
 

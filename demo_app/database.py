@@ -62,7 +62,7 @@ class Moment(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    """What all tables have in common: constraints with names, so that later migrations can change them."""
+    """Base of all tables. It names their constraints, so that later migrations can change them."""
 
     metadata = MetaData(
         naming_convention={
@@ -126,7 +126,7 @@ def holds_commits() -> bool:
 
 
 def now() -> datetime:
-    """What time it is by the database's own clock, which its triggers go by."""
+    """Return the time by the database's own clock, which its triggers go by."""
     return session.scalars(select(func.now(type_=Moment()))).one()
 
 

@@ -37,7 +37,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Words:
-    """What a page says about a failure: what happened (*title*, *meaning*), what to do (*remedy*) and *who* can."""
+    """Words about a failure: what happened (*title*, *meaning*), what to do (*remedy*) and *who* can do it."""
 
     title: str
     meaning: str
@@ -119,8 +119,8 @@ _WORDS = {
 
 
 def words_of(problem: str) -> Words:
-    """What to say about *problem*, the code of one of the library's problems or of this application's own, to whoever
-    mends it."""
+    """Return the words about *problem* for the person who can fix it. *problem* is the code of one of the library's
+    problems or of this application's own."""
     return _WORDS.get(problem) or (Words.of(PROBLEMS[problem]) if problem in PROBLEMS else _UNKNOWN)
 
 
@@ -215,7 +215,7 @@ def too_often(error: TooOftenError) -> ResponseReturnValue:
 
 
 def not_found(_error: Exception) -> ResponseReturnValue:
-    """The same page for what never was, what is disabled, and what belongs to others."""
+    """Return the 404 page. It is the same for pages that never existed, are disabled, or belong to others."""
     return render_template("not_found.html"), 404
 
 

@@ -1,4 +1,4 @@
-"""What people type into the pages, checked where it enters."""
+"""Forms for what people type into the pages, checked where it enters."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ class NewIntegrationForm(IntegrationForm):
 
 
 class ClientCredentialsForm(TextForm):
-    """What Bitbucket shows after *Save* for an external application. The secret is never shown again."""
+    """Form for what Bitbucket shows after *Save* for an external application. The secret is never shown again."""
 
     client_id = StringField(
         "Client ID",
@@ -271,7 +271,7 @@ class AdmissionForm(TextForm):
     groups = TextAreaField("Groups", validators=[Length(max=8000, message="This is too long.")])
 
     def admission(self) -> Admission:
-        """What was typed. Raises ``setting_invalid``."""
+        """Return the admission that was typed. Raises ``setting_invalid``."""
         return Admission.read(*(_lines(field.data) for field in (self.groups, self.projects, self.repositories)))
 
     def field_of(self, parameter: str) -> TextAreaField:

@@ -498,8 +498,9 @@ def find_enabled(integration_id: str) -> IntegrationRecord | None:
 
 
 def for_login(integration_id: str) -> Integration | None:
-    """What the library asks when a login by OAuth 1 begins and when it comes back. For as long as logins take, those
-    that were under way when OAuth 2 took its place can be finished."""
+    """Return the integration for a login by OAuth 1, or ``None``. The library calls this when a login begins and when
+    it comes back. Logins that were under way when OAuth 2 replaced OAuth 1 can be finished for as long as logins
+    take."""
     with_keys = _current(integration_id).options(joinedload(IntegrationRecord.key_pairs))
     record = database.session.scalars(with_keys).unique().one_or_none()
     pair = record.active_key_pair if record is not None else None
@@ -513,7 +514,8 @@ def for_login(integration_id: str) -> Integration | None:
 
 
 def for_oauth2_login(integration_id: str) -> OAuth2Integration | None:
-    """The same for logins by OAuth 2."""
+    """Return the integration for a login by OAuth 2, or ``None``. The library calls this when a login begins and when
+    it comes back."""
     record = database.session.scalar(_current(integration_id))
     if record is None or record.client_credentials is None:
         return None

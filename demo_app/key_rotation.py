@@ -17,7 +17,8 @@ from . import audit, clock, database, integrations, navigation
 from .models import IntegrationRecord, KeyPair, KeyState, OAuth
 
 _OF_THE_KEY = frozenset({"consumer_key_unknown", "server_error", "signature_invalid"})
-"""What Bitbucket may say because it has another key already; a server that has one of another size fails."""
+"""Codes of Bitbucket's refusals that may mean that it has another key already. A server that has a key of another size
+fails."""
 
 
 def begin(record: IntegrationRecord, *, with_new_link: bool = False) -> bool:
@@ -86,7 +87,10 @@ def retire_replaced(record: IntegrationRecord) -> None:
 
 
 def promote_after_a_login(integration: Integration) -> None:
-    """What the library calls when a login was signed with the key that waits, because Bitbucket has it already."""
+    """Put the pending key pair in use after a login that was signed with it.
+
+    The library calls this, because Bitbucket has the public key already.
+    """
     record = integrations.find_enabled(integration.id)
     if record is not None:
         _promote(record, integration.private_key.public.pem)

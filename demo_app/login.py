@@ -67,7 +67,7 @@ def complete(integration: str) -> ResponseReturnValue:
 
 @blueprint.get("/complete/bitbucket-server-oauth2/<integration>/")
 def complete_oauth2(integration: str) -> ResponseReturnValue:
-    """The same for OAuth 2."""
+    """Finish the login by OAuth 2 that came back from the integration's Bitbucket Server."""
     return _complete(integration, OAuth.TWO)
 
 
@@ -77,7 +77,7 @@ def begin_trial(record: IntegrationRecord, wanted: str | None) -> Response:
 
 
 def begin_trial_of_move(record: IntegrationRecord) -> Response:
-    """The same, at the server's new address."""
+    """Send the owner's browser to the server's new address and back, without logging anybody in."""
     moves.try_it()
     response = begin_trial(record, None)
     moves.note_trial()

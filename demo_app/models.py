@@ -64,12 +64,12 @@ class OAuth(StrEnum):
 
 
 class IntegrationRecord(Base):
-    """What an organization configured to let its people log in through one Bitbucket Server.
+    """An organization's configuration for logins through one Bitbucket Server.
 
-    *id* is opaque and in addresses. *namespace* is a part of the identity of everybody who logs in here; it is random,
-    so that no other integration ever has it. *number* counts within the organization. *ca_certificates* (PEM) are
-    trusted for this server instead of the machine's. *connect_to* is where connections go, as ``host:port``; empty for
-    the base URL's host.
+    *id* is opaque and a part of addresses. *namespace* is a part of the identity of everybody who logs in here. It is
+    random, so that no other integration ever has it. *number* counts within the organization. *ca_certificates* (PEM)
+    are trusted for this server instead of the machine's. *connect_to* says where connections go, as ``host:port``. It
+    is empty for the base URL's host.
     """
 
     __tablename__ = "integrations"
@@ -92,7 +92,7 @@ class IntegrationRecord(Base):
     last_login_at: Mapped[datetime | None] = mapped_column(Moment)
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
     server_version: Mapped[str] = mapped_column(String(41), default="")
-    """What the last test found; empty before one did."""
+    """Version that the last test found. Empty before the first test that finds one."""
     oauth1_ended_at: Mapped[datetime | None] = mapped_column(Moment)
     """Since when nobody begins a login by OAuth 1: OAuth 2 took its place, or was chosen from the beginning."""
 
@@ -140,7 +140,7 @@ class IntegrationRecord(Base):
 
     @property
     def login_revision(self) -> str:
-        """What a login under way is bound to."""
+        """Revision that a login under way is bound to."""
         return f"{self.revision}.{self.organization.revision}"
 
     @property
@@ -223,7 +223,7 @@ class ApplicationLink(Base):
 
 
 class KeyState(StrEnum):
-    """What a key pair is used for."""
+    """The state of a key pair, which says what it is used for."""
 
     PENDING = "pending"
     """Nothing yet: it waits for Bitbucket to have its public key."""
@@ -263,12 +263,12 @@ class KeyPair(Base):
 
     @property
     def state(self) -> KeyState:
-        """What the key pair is used for now."""
+        """Current use of the key pair."""
         return KeyState(self.stored_state)
 
 
 class ClientCredentials(Base):
-    """What Bitbucket made for an integration's logins by OAuth 2: the client id, and the client secret sealed."""
+    """Credentials that Bitbucket made for an integration's logins by OAuth 2: client id and sealed client secret."""
 
     __tablename__ = "client_credentials"
 
@@ -282,9 +282,9 @@ class ClientCredentials(Base):
 
 
 class SetupLink(Base):
-    """What opens one integration's set-up page without a login until *expires_at*. The link holds a random token, this
-    table its SHA-256. *opened_at*, *opened_from* (an address) and *opened_with* (a browser, in words) are of the last
-    visit.
+    """Link that opens one integration's set-up page without a login until *expires_at*. The link holds a random token,
+    and this table its SHA-256. *opened_at*, *opened_from* (an address) and *opened_with* (a browser, in words) describe
+    the last visit.
     """
 
     __tablename__ = "setup_links"
@@ -358,8 +358,8 @@ class User(Base, UserMixin):  # type: ignore[misc]  # untyped
 
 
 class IdentityColumns:
-    """What is kept of an identity besides social-core's columns: the integration that it logs in through, the username
-    that Bitbucket gave last, when it was used last, and when Bitbucket was last asked for it without a login."""
+    """Columns of an identity besides social-core's: the integration that it logs in through, the username that
+    Bitbucket gave last, when it was used last, and when Bitbucket was last asked for it without a login."""
 
     integration_id: Mapped[str] = mapped_column(ForeignKey("integrations.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(String(255))
@@ -392,7 +392,7 @@ class LoginSession(Base):
 
     @property
     def handle(self) -> str:
-        """What the person calls it by to end it; it opens nothing."""
+        """Name by which the person can end the session. It opens nothing."""
         return self.id_sha256[:16]
 
 

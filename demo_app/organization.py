@@ -36,7 +36,7 @@ def page(organization: Organization) -> ResponseReturnValue:
 @blueprint.get("/i/<int:number>/<int:link>/")
 @access.for_everybody
 def page_of_integration(organization: Organization, number: int, link: int = 1) -> ResponseReturnValue:
-    """The same page under other addresses, for the Application URLs of further integrations and application links."""
+    """Show the organization's page at the Application URLs of further integrations and application links."""
     known = select(IntegrationRecord.id).where(
         IntegrationRecord.organization_id == organization.id, IntegrationRecord.number == number
     )

@@ -60,7 +60,7 @@ def change_password(owner: User, password: str) -> None:
 
 
 def replace_password(owner: User, password: str) -> None:
-    """The same for an *owner* who has forgotten theirs, by the operator: no session of theirs goes on."""
+    """Replace the password of an *owner* who has forgotten it, for the operator. All sessions of the owner end."""
     owner.password_hash = generate_password_hash(password)
     sessions.end_sessions_of_person(owner)
     audit.record("owner_password.replaced", user_id=owner.id)
@@ -88,7 +88,7 @@ def of(organization: Organization) -> Sequence[User]:
 
 
 def names(organization: Organization, user_ids: Iterable[int | None]) -> Mapping[int, str]:
-    """What those of *user_ids* are called who are in *organization*, by their id."""
+    """Return the display names, by id, of those *user_ids* that are in *organization*."""
     wanted = {user_id for user_id in user_ids if user_id is not None}
     found = select(User.id, User.display_name).where(User.organization_id == organization.id, User.id.in_(wanted))
     return {row.id: row.display_name for row in database.session.execute(found)}
@@ -132,5 +132,5 @@ def enable(user: User) -> None:
 
 @cache
 def _hash_of_nothing() -> str:
-    """What a password is compared with where there is no owner, so that both take the same time."""
+    """Return a hash to compare a password with where there is no owner, so that both cases take the same time."""
     return generate_password_hash("nobody's password")

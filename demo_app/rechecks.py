@@ -19,8 +19,8 @@ from .models import IntegrationRecord, LoginSession, Organization, User
 
 @dataclass(frozen=True)
 class Found:
-    """What came of asking for one person at one integration, and how many of their sessions it *ended*. *asked* is
-    false where the integration's server had not answered for somebody else."""
+    """Result of asking for one person at one integration. *ended* is the number of their sessions that were ended.
+    *asked* is false if the server was not asked, because it had not answered for another person."""
 
     user_id: int
     integration_id: str

@@ -1,4 +1,4 @@
-"""What fits into the places of an address."""
+"""Converters for the variable parts of an address."""
 
 from __future__ import annotations
 

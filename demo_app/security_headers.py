@@ -1,4 +1,4 @@
-"""What browsers are told about every page, and which requests are refused before any page is made."""
+"""Security headers of every page, and checks that refuse requests before any page is made."""
 
 from __future__ import annotations
 

@@ -38,10 +38,10 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class BrowserSession(CallbackDict[str, Any], SessionMixin):
-    """What one browser's session holds: JSON values, and besides them who is logged in, where, and through what.
+    """One browser's session: JSON values, and besides them who is logged in, where, and through what.
 
-    *identifier* is the cookie's value; *stored* says whether the database knows it, *is_in_browser* whether the browser
-    does.
+    *identifier* is the cookie's value. *stored* says whether the database knows it, and *is_in_browser* whether the
+    browser does.
     """
 
     def __init__(self, identifier: str, initial: Mapping[str, Any] | None = None, *, stored: bool) -> None:

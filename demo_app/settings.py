@@ -256,7 +256,7 @@ def try_login(organization: Organization, integration: str) -> ResponseReturnVal
 @blueprint.get("/integrations/<integration>/trial")
 @access.for_owner
 def trial(organization: Organization, integration: str) -> ResponseReturnValue:
-    """What came of the trial."""
+    """Show the result of the trial."""
     record = access.integration_or_404(organization, integration)
     result = trials.result_of(record)
     if result is None:
@@ -271,7 +271,7 @@ def trial(organization: Organization, integration: str) -> ResponseReturnValue:
 @blueprint.get("/integrations/<integration>/delete")
 @access.for_owner
 def confirm_deletion(organization: Organization, integration: str) -> ResponseReturnValue:
-    """What would be lost, and a question."""
+    """Show what would be lost, and ask for confirmation."""
     record = access.integration_or_404(organization, integration)
     return _delete_page(organization, record, DeleteForm(record.name))
 
@@ -321,7 +321,7 @@ def let_in_or_not(organization: Organization, user_id: int, action: str) -> Resp
 @blueprint.get("/audit")
 @access.for_owner
 def audit_list(organization: Organization) -> ResponseReturnValue:
-    """What happened, newest first; all that belongs to one reference number where somebody quotes it."""
+    """Show what happened, newest first. If a reference number is given, show all entries that belong to it."""
     reference = _reference()
     entries, has_older = audit.entries(
         organization, reference=reference, before=request.args.get("before", type=_entry_number)

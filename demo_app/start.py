@@ -17,7 +17,7 @@ blueprint = Blueprint("start", __name__)
 
 @blueprint.get("/")
 def home() -> ResponseReturnValue:
-    """What this application is, and the way to one's organization."""
+    """Show what this application is, and the way to the visitor's organization."""
     organization = current_user.organization if current_user.is_authenticated else None
     return render_template("start/home.html", form=FindOrganizationForm(), organization=organization)
 

@@ -1,4 +1,4 @@
-"""What the templates use besides Jinja's own."""
+"""Filters and functions that the templates use besides Jinja's own."""
 
 from __future__ import annotations
 

@@ -55,6 +55,6 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
 
 
 def result_of(record: IntegrationRecord) -> dict[str, Any] | None:
-    """What came of this session's last trial of *record*."""
+    """Return the result of this session's last trial, or ``None`` if *record* was not tried last."""
     result = session.get(_RESULT)
     return result if result and result["integration"] == record.id else None

@@ -1,4 +1,4 @@
-"""What one integration's Bitbucket admin gets: the worksheet, and the script that does the same."""
+"""Instructions for one integration's Bitbucket admin: the worksheet, and the script that does the same."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def oauth2_steps(record: IntegrationRecord) -> tuple[Step, ...]:
 
 
 def redirect_url(record: IntegrationRecord) -> str:
-    """Where logins by OAuth 2 come back to."""
+    """Return the URL that logins by OAuth 2 come back to."""
     return navigation.absolute(integrations.callback_path(record, OAuth.TWO))
 
 
@@ -66,12 +66,12 @@ def script(record: IntegrationRecord) -> str:
 
 
 def script_of_new_link(record: IntegrationRecord) -> str:
-    """The same for the application link that the waiting key pair is for."""
+    """Return the script for the waiting key pair's application link. Empty if that is not a new link."""
     return link_script(**_values(record, record.pending_key_pair)) if record.has_new_link else ""
 
 
 def old_link(record: IntegrationRecord) -> dict[str, str] | None:
-    """What the application link that can be removed is called in Bitbucket, if there is one."""
+    """Return name, URL and consumer key of the application link that can be removed in Bitbucket, or ``None``."""
     pair = record.replaced_key_pair
     if pair is None:
         return None

@@ -43,12 +43,12 @@ _FORM_TOKEN = "bitbucket_server_form_token"  # noqa: S105  # where a session kee
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What a request brings.
+    """The data that a request brings.
 
     *session* is kept by the application for this browser alone: in a signed cookie or on the server, ``SameSite=Lax``.
-    It holds texts, lists and mappings. *fields* are names and values of the form where a login begins, and of the query
-    where it comes back; like the session they are not shown in tracebacks. *integration*: which one, where there are
-    many.
+    It holds texts, lists and mappings. *fields* are the names and values of the form that begins a login, or of the
+    query that comes back from Bitbucket. Like the session, they are not shown in tracebacks. *integration* is the id of
+    the integration, for an application that has many.
     """
 
     session: MutableMapping[str, Any] = field(repr=False)
@@ -94,7 +94,10 @@ class Logins:
         return _begun(visit, self._backend(visit, callback_path), user)
 
     def connect(self, visit: Visit, callback_path: str, user: Any) -> str:
-        """The same for a login whose account is connected to *user*, who is logged in and asked for it."""
+        """Begin a login whose account is connected to *user*, who is logged in and asked for it.
+
+        The other parameters, the result and the errors are those of :meth:`begin`.
+        """
         backend = self._backend(visit, callback_path)
         backend.set_purpose(Purpose.CONNECT, user)
         return _begun(visit, backend)
@@ -151,11 +154,11 @@ class PlainStrategy(BaseStrategy[str]):
         return path or ""
 
     def redirect(self, url: str) -> str:
-        """Where to send the browser."""
+        """Return the address to send the browser to."""
         return url
 
     def session_get(self, name: str, default: Any = None) -> Any:
-        """What the session keeps under *name*."""
+        """Return the value that the session keeps under *name*, or *default*."""
         return self._visit.session.get(name, default)
 
     def session_set(self, name: str, value: Any) -> None:

@@ -66,7 +66,7 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
         return single_integration(self.setting, self.full_name)
 
     def client(self, integration: Integration) -> Client:
-        """What asks the server of *integration* for things, with signed requests."""
+        """Return the client that sends signed requests to the server of *integration*."""
         return Client(integration)
 
     def auth_url(self) -> str:
@@ -107,8 +107,12 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
     def ask(
         self, integration: Integration, question: Callable[[Any], AnswerT], budget: Budget
     ) -> tuple[Integration, AnswerT]:
-        """The same as with every OAuth; where the signature or the consumer key is refused, once more with the pending
-        credentials. They are in use from then on, as far as :meth:`pending_key_accepted` sees to it."""
+        """Put *question* to the server of *integration*. Ask again with the pending credentials if necessary.
+
+        That happens if Bitbucket refuses the signature or the consumer key. If it accepts the pending credentials,
+        :meth:`pending_key_accepted` is called to put them in use. Returns the integration that got the answer, and the
+        answer.
+        """
         try:
             return super().ask(integration, question, budget)
         except BitbucketServerError as error:
@@ -184,13 +188,13 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
         return single_oauth2_integration(self.setting, self.full_name)
 
     def client(self, integration: OAuth2Integration) -> OAuth2Client:
-        """What asks the server of *integration* for things, with bearer tokens."""
+        """Return the client that sends requests with bearer tokens to the server of *integration*."""
         return OAuth2Client(integration)
 
     def get_scope(self) -> list[str]:
-        """What the token shall be good for. A configured one stands alone: at Bitbucket all others include the default.
+        """Return the scopes to ask for. A configured list replaces the default.
 
-        Raises ``setting_invalid``.
+        At Bitbucket every other scope includes the default one. Raises ``setting_invalid``.
         """
         scope = self.setting("SCOPE") or self.DEFAULT_SCOPE or []
         if isinstance(scope, str) or not all(isinstance(one, str) and _SCOPES.fullmatch(one) for one in scope):

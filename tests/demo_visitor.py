@@ -19,7 +19,7 @@ SESSION = "demo_session"
 
 @dataclass
 class Page:
-    """What the visitor got. *location*: where a redirect goes, without scheme and host of the application."""
+    """Page that the visitor got. *location* is the target of a redirect, without scheme and host of the application."""
 
     status: int
     text: str
@@ -38,7 +38,7 @@ class Page:
         return " ".join(plain.split())
 
     def value_of(self, label: str) -> str:
-        """What the field with this *label* holds."""
+        """Return the value of the field with this *label*."""
         identifier = re.search(rf'<label for="([^"]+)">{re.escape(label)}</label>', self.text)
         assert identifier, label
         tag = re.search(rf'<(input|textarea)([^>]* id="{identifier[1]}"[^>]*)>([^<]*)', self.text)

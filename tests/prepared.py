@@ -32,7 +32,7 @@ _making = threading.Lock()
 
 
 class Templates(BytecodeCache):
-    """What Jinja made of each template, for all applications that have the same file."""
+    """Cache of Jinja's code for each template, shared by all applications that have the same file."""
 
     def __init__(self) -> None:
         self._code: dict[tuple[str, str], Any] = {}

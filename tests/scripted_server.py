@@ -38,7 +38,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer."""
+    """Answer that the server gives to a request."""
 
     body: bytes | str = b""
     status: int = 200

@@ -1,4 +1,4 @@
-"""What a process knows of servers, forgotten in the middle of a test."""
+"""Forgetting, in the middle of a test, all that a process knows of servers."""
 
 from social_bitbucket_server.transport import Transport, default_transport, use_transport
 

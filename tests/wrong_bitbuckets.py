@@ -40,8 +40,8 @@ _DAY = dt.timedelta(days=1)
 
 @dataclass(frozen=True)
 class Place:
-    """Where an integration leads: its base URL, the CA certificates (PEM) that it trusts, and what the Bitbucket admin
-    does with the consumer key and the public key."""
+    """Target of an integration: its base URL, its trusted CA certificates (PEM), and *paste*. That function does the
+    Bitbucket admin's work with the consumer key and the public key."""
 
     url: str
     ca_certificates: str = ""
@@ -275,7 +275,7 @@ _NO_CERTIFICATE_SENT = answer(
     "400 Bad Request",
     "Content-Type: text/html",
 )
-"""What nginx answers where ``ssl_verify_client`` is ``on``."""
+"""Answer of nginx where ``ssl_verify_client`` is ``on``."""
 
 
 def wants_client_certificate(version: ssl.TLSVersion) -> Callable[[Bench], Place]:

@@ -22,7 +22,7 @@ PARTS: dict[str, Callable[[Place, float], Any]] = {
     "faults": lambda place, scale: faults.measure(place, logins=max(50, round(1000 * scale))),
     "nodes": lambda place, scale: nodes.measure(place),
 }
-"""What is measured, each with a scale: 1 takes six to nine minutes on two cores."""
+"""Measurements, each with a scale. Scale 1 takes six to nine minutes on two cores."""
 
 
 def run(parts: list[str], scale: float) -> dict[str, Any]:

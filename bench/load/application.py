@@ -40,7 +40,7 @@ class Gunicorn:
             os.kill(workers[number % len(workers)], signal.SIGKILL)
 
     def memory(self) -> list[int]:
-        """What each worker has resident, in bytes."""
+        """Return the resident memory of each worker, in bytes."""
         return [_resident(worker) for worker in self.workers()]
 
 

@@ -29,13 +29,13 @@ _SECONDS_UNTIL_HELD = 120
 
 
 def verifier(person: int) -> str:
-    """What Bitbucket would hand to *person*, who pressed Allow."""
+    """Return the verifier that Bitbucket would hand to *person* after Allow is pressed."""
     return f"V{person}"
 
 
 @dataclass
 class _Books:
-    """What the servers share: the numbers of tokens, exchanges by request token, and answers that are held back."""
+    """State that the servers share: numbers of tokens, exchanges by request token, and answers held back."""
 
     counted: Counter[str] = field(default_factory=Counter)
     numbers: Iterator[int] = field(default_factory=itertools.count)

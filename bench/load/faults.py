@@ -32,11 +32,11 @@ Identity: Any = SocialStorage.user
 
 @dataclass(frozen=True)
 class Counts:
-    """What was counted afterwards. *lost*: logins that were answered with success and are not in the database;
-    *in_the_log_alone*: those whose entry the audit table lacks, because the database was gone by then; *of_others*:
-    those whose session is another person's; *exchanged_twice*: request tokens that a server was asked to exchange more
-    than once; *people_twice*: persons who have more than one account; *never*: those who could not log in at all;
-    *retries*: logins that were begun anew, by *causes*."""
+    """Figures that were counted afterwards. *lost* logins were answered with success and are not in the database. For
+    those *in_the_log_alone*, the audit table lacks the entry, because the database was gone by then. Those *of_others*
+    have another person's session. *exchanged_twice* counts request tokens that a server was asked to exchange more than
+    once. *people_twice* counts persons with more than one account, and *never* those who could not log in at all.
+    *retries* counts logins that were begun anew, by *causes*."""
 
     logins: int
     lost: int

@@ -1,4 +1,4 @@
-"""What a login costs where there are few organizations, and where there are many; and what a worker keeps of them."""
+"""Costs of a login with few organizations and with many, and the memory that a worker keeps of them."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def _one(app: Flask, door: Door, person: int) -> dict[str, dict[str, float]]:
 
 
 def memory(place: Place, logins: int) -> dict[str, Any]:
-    """What the workers have resident, in bytes: at first, after two logins at each of :data:`TOUCHED` integrations, and
-    after *logins* of them in all. There are more servers than a worker keeps connections to."""
+    """Return the resident memory of each worker in bytes: at first, after two logins at each of :data:`TOUCHED`
+    integrations, and after *logins* logins in all. There are more servers than a worker keeps connections to."""
     ports = list(itertools.islice(itertools.cycle(place.all_ports), TOUCHED))
     with place.serving(ports=ports) as served:
         doors = everybody(served.doors)

@@ -1,4 +1,4 @@
-"""The same application with the protocol handled in the obvious way: the key's PEM text is parsed for each signature,
+"""The demo application with the protocol handled in the obvious way. The key's PEM text is parsed for each signature,
 and ``requests.request`` opens a connection for each call."""
 
 from __future__ import annotations

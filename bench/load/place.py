@@ -1,4 +1,4 @@
-"""Where everything happens: a folder, a PostgreSQL, Bitbucket Servers, and keys."""
+"""Environment of all measurements: a folder, a PostgreSQL, Bitbucket Servers, and keys."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Served:
 
     @property
     def application(self) -> Application:
-        """Where it listens."""
+        """Address where the application listens."""
         return self.gunicorn.application
 
 
 @dataclass(frozen=True)
 class Place:
-    """What all measurements share."""
+    """Environment that all measurements share."""
 
     folder: Path
     postgresql: PostgreSQL
@@ -60,7 +60,7 @@ class Place:
 
     @property
     def log(self) -> Path:
-        """What gunicorn wrote."""
+        """Path of gunicorn's log."""
         return self.folder / "gunicorn.log"
 
     @contextmanager

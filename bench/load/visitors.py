@@ -54,7 +54,7 @@ class Login:
 
 @dataclass(frozen=True)
 class Application:
-    """Where the application listens, on *port* of this machine, and the *host* that it answers for."""
+    """Address of the application, which listens on *port* of this machine, and the *host* that it answers for."""
 
     port: int
     host: str
@@ -168,8 +168,8 @@ async def log_in_until_it_works(
 
 @dataclass(frozen=True)
 class Crowd:
-    """What became of many logins: those that succeeded, the failures of those that did not, *seconds* of the clock, and
-    the *share* of one processor that sending them took."""
+    """Result of many logins: those that succeeded, the failures of those that did not, the elapsed *seconds*, and the
+    *share* of one processor that sending them took."""
 
     logins: Sequence[Login]
     failed: Sequence[tuple[str, ...]]

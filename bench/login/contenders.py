@@ -148,7 +148,7 @@ def _name_of(person: Any) -> str:
 
 
 class _ObviousBackend(BaseOAuth1[Any]):
-    """What one writes first: core's OAuth 1 with the PEM's text and requests."""
+    """The obvious backend: core's OAuth 1 with the PEM's text and requests."""
 
     name = "obvious"
     REQUEST_TOKEN_METHOD = "POST"

@@ -1,4 +1,4 @@
-"""What is measured: each figure for every contender in turn, again and again, so that a busy moment meets all."""
+"""Measurements. Each figure is taken for every contender in turn, again and again, so that a busy moment meets all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .server import Server
 
 @dataclass(frozen=True)
 class Series:
-    """The same figure from every round, in seconds."""
+    """One figure from every round, in seconds."""
 
     values: tuple[float, ...]
 
@@ -85,7 +85,7 @@ def _in_turn(
 
 
 def traffic(contender: Contender, server: Server) -> dict[str, dict[str, Any]]:
-    """What the server saw of a cold login and of the warm one after it."""
+    """Return the server's counts for a cold login and for the warm one after it."""
     seen = {}
     contender.login()
     contender.hang_up()

@@ -32,7 +32,7 @@ JSON = "application/json;charset=UTF-8"
 
 @dataclass
 class Counts:
-    """What the server saw: connections that were opened, requests, bytes of both directions before TLS, and the
+    """Counts of the server: connections that were opened, requests, bytes in both directions before TLS, and the
     *seconds* of processor time that it took."""
 
     connections: int
@@ -82,7 +82,7 @@ class Conversation(asyncio.Protocol):
         self._transport.write(answer)
 
     def content(self, target: str, _request: str) -> tuple[str, str, str]:
-        """What is answered: the type, further header lines, and the text."""
+        """Return the answer for *target*: its type, further header lines, and the text."""
         if target.endswith("/request-token"):
             token = f"REQUEST{next(self._numbers):025}"
             return FORM, "", f"oauth_token={token}&oauth_token_secret={token}&oauth_callback_confirmed=true"
@@ -118,7 +118,7 @@ class Server:
         self._pipe, self.port = pipe, port
 
     def counts(self) -> Counts:
-        """What it saw until now."""
+        """Return the server's counts until now."""
         self._pipe.send(True)
         found: Counts = self._pipe.recv()
         return found

@@ -24,7 +24,7 @@ _LAST_LINES = 15
 
 
 class Outcome(StrEnum):
-    """What came of running a subject's tests."""
+    """Result of running a subject's tests."""
 
     NOTICED = "noticed"
     """A test failed."""

@@ -1,4 +1,4 @@
-"""What a suite noticed: kept as JSON, so that a measurement can be interrupted, and shown as Markdown."""
+"""Table of a suite's results. It is kept as JSON, so that a measurement can be interrupted, and shown as Markdown."""
 
 from __future__ import annotations
 

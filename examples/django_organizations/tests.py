@@ -16,7 +16,7 @@ class OrganizationsTest(TestCase):
         self.make("globex", self.globex_server)
 
     def make(self, slug: str, server: Sandbox) -> None:
-        """What the administration does, and the Bitbucket admin with the worksheet."""
+        """Create an integration as the administration does, and link it as the Bitbucket admin does by worksheet."""
         integration = Integration(name=slug.title(), slug=slug, base_url=server.url)
         integration.full_clean()
         integrations.create(integration)

@@ -1,4 +1,4 @@
-"""What an application's own class of users asks of a new account: columns that are short, or must not be empty."""
+"""Demands of an application's own class of users on a new account: columns that are short, or must not be empty."""
 
 from __future__ import annotations
 

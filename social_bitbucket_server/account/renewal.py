@@ -29,7 +29,7 @@ class CurrentToken:
 
     @property
     def scope(self) -> str:
-        """What the token was asked for by OAuth 2; empty with OAuth 1."""
+        """The scope that the token was asked for with OAuth 2; empty with OAuth 1."""
         return self._token.scope
 
     def access_token(self) -> AccessToken:

@@ -111,7 +111,7 @@ class RestClient:
 
     @property
     def scope(self) -> str:
-        """What the token was asked for by OAuth 2; empty with OAuth 1."""
+        """The scope that the token was asked for with OAuth 2; empty with OAuth 1."""
         return self._token.scope
 
     def __repr__(self) -> str:

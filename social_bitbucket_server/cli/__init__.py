@@ -9,7 +9,7 @@ PROGRAM = "social-bitbucket-server"
 
 
 class CommandError(Exception):
-    """What stops a command, and what to do about it, as sentences."""
+    """A failure that stops a command. Its text says in sentences what is wrong, and what to do about it."""
 
 
 def file_name(text: str) -> str:

@@ -11,7 +11,7 @@ from .given import OAUTH2_PREFIX, PREFIX, SECRET_VARIABLE, add_integration_optio
 from .report import FIRST_STATUS, add_report_options, report
 
 CALLBACK = "https://application.example/complete/bitbucket-server/"
-"""What stands for the address where logins come back to, where nobody says which it is."""
+"""Placeholder for the address that logins come back to, used if no address is given."""
 
 
 _STATUSES = tuple(enumerate((stage for stage in Stage if stage is not Stage.CREDENTIALS), FIRST_STATUS))

@@ -88,7 +88,7 @@ def add_allow_http(parser: argparse.ArgumentParser) -> None:
 
 
 def integration_of(arguments: argparse.Namespace) -> Callable[[], Integration]:
-    """What makes the integration of the options, the file, or the settings in the environment."""
+    """Return a function that makes the integration from the options, the file, or the settings in the environment."""
     return _oauth1_integration(_given_fields(arguments), arguments)
 
 
@@ -134,7 +134,7 @@ def _where(field: str, arguments: argparse.Namespace) -> str:
 
 
 def any_integration_of(arguments: argparse.Namespace) -> Callable[[], Integration | OAuth2Integration]:
-    """The same, and with a client id one for OAuth 2."""
+    """Return a function as :func:`integration_of` does. With a client id, it makes an integration for OAuth 2."""
     fields = _given_fields(arguments)
     if arguments.client_id:
         fields["client_id"] = arguments.client_id

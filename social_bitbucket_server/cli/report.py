@@ -1,4 +1,4 @@
-"""What a check-up finds, printed for people or programs, once or until everything passes."""
+"""Report of a check-up, printed for people or programs, once or until everything passes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _AFTERWARDS = {
     Stage.CLOCK: "the last stages",
     Stage.SIGNATURE: Stage.REST,
 }
-"""What is waited for after a stage."""
+"""The stage that is waited for after each stage."""
 
 
 def add_report_options(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +96,7 @@ def _has_colours() -> bool:
 
 
 def _gist(results: list[Result]) -> list[object]:
-    """What somebody wants to hear of when it changes; not the seconds that clocks differ by, nor nonces."""
+    """Return the parts of *results* whose changes are worth reporting: no clock differences in seconds, no nonces."""
     return [
         (result.stage, result.outcome, result.problem, result.chain, result.explanation and result.explanation.cause)
         for result in results

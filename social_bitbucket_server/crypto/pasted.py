@@ -55,7 +55,7 @@ class Block:
 
 
 class Kind(StrEnum):
-    """What something is that holds nothing to read."""
+    """The kind of a pasted text that holds nothing to read."""
 
     CONTAINER = "container"
     PATH = "path"

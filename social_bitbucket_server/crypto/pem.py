@@ -208,7 +208,7 @@ def _weakness(key: rsa.RSAPublicKey) -> str:
 
 
 def _other_block(label: str) -> BitbucketServerError:
-    """What is wrong with PEM that holds no private key, but a block called *label*."""
+    """Return the problem of PEM that holds no private key, but a block called *label*."""
     if label.endswith("PUBLIC KEY"):
         return BitbucketServerError("private_key_is_public")
     if label.endswith("CERTIFICATE REQUEST"):
@@ -223,7 +223,7 @@ def _other_block(label: str) -> BitbucketServerError:
 
 
 def _other_der(der: bytes, otherwise: str) -> BitbucketServerError:
-    """What is wrong with *der*, which holds no private key that can be read."""
+    """Return the problem of *der*, which holds no readable private key. *otherwise* is the default code."""
     for load, label in (
         (serialization.load_der_public_key, "PUBLIC KEY"),
         (x509.load_der_x509_certificate, "CERTIFICATE"),

@@ -1,4 +1,4 @@
-"""What does not show itself: tracebacks can print local variables, and logs whatever they are given."""
+"""Texts that do not show themselves. Tracebacks can print local variables, and logs print whatever they are given."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class IntegrationAdmin(_IntegrationAdmin):
 
     @admin.display(description=_("consumer key"))
     def consumer_key(self, record: AbstractIntegration) -> str:
-        """What Bitbucket knows the application link by that logins go through."""
+        """Return the consumer key of the application link that logins go through."""
         return record.consumer_key
 
     @admin.display(description=_("set-up"))
@@ -116,7 +116,7 @@ class IntegrationAdmin(_IntegrationAdmin):
         return actions
 
     def changeform_view(self, request: HttpRequest, *arguments: Any, **options: Any) -> HttpResponse:
-        """Where somebody else was faster by a moment, the form says so at the second look."""
+        """Show the form again if another administrator saved a moment earlier. The second time, the form says so."""
         try:
             return super().changeform_view(request, *arguments, **options)
         except integrations.ChangedMeanwhileError:
@@ -375,7 +375,7 @@ class _Events(ChangeList):
 
 @admin.register(Event)
 class EventAdmin(_EventAdmin):
-    """What happened, newest first. Nobody changes or deletes an event."""
+    """The list of events, newest first. Events are never changed or deleted here."""
 
     list_display = ("moment", "what", "integration_name", "person", "reference", "reason")
     list_filter = ("what", "at")

@@ -65,7 +65,7 @@ _SAID_BY_LOGINS = f"{_LABEL}.{_IDS['signatures_forbidden']}"
 
 
 def check_settings(**_arguments: Any) -> list[CheckMessage]:
-    """What stops an application anywhere."""
+    """Return the messages of the checks that run everywhere, not only with ``--deploy``."""
     found: list[CheckMessage] = []
     unusable = list(unusable_settings(configuration.Settings(), settings.AUTHENTICATION_BACKENDS))
     for name, sentence in (*unsafe_settings(configuration.Settings()), *unusable):
@@ -79,10 +79,10 @@ def check_settings(**_arguments: Any) -> list[CheckMessage]:
 
 
 def refuse_unsafe_logins() -> None:
-    """Where no command ran the checks before the application started: what stops a command stops logins. Settings in
-    which there was no error are not looked at again.
+    """Refuse logins if :func:`check_settings` finds an error, in case no command ran the checks before the start.
 
-    The sentences go to the log. Raises ``setting_invalid`` as core's error.
+    Settings without an error are not checked again. The sentences go to the log. Raises ``setting_invalid`` as core's
+    error.
     """
     if _passed:
         return
@@ -106,7 +106,7 @@ setting_changed.connect(_forget)  # tests change settings
 
 
 def check_deployment(**_arguments: Any) -> list[CheckMessage]:
-    """What ``check --deploy`` says besides."""
+    """Return the additional messages of ``check --deploy``."""
     found: list[CheckMessage] = []
     if not settings.SESSION_COOKIE_SECURE and not configuration.is_local():
         found.append(_error("E020", "Set SESSION_COOKIE_SECURE to True, so that sessions are never sent without TLS."))
@@ -259,7 +259,7 @@ def _pipeline_of(backend: str) -> str:
 
 
 def _transactions() -> Iterator[CheckMessage]:
-    """What social_django's callback used up must stay so, also where it fails; ours sees to that itself."""
+    """Yield an error if social_django's callback could be used again after a failure. Our own view prevents that."""
     atomic = {alias for alias, database in connections.settings.items() if database["ATOMIC_REQUESTS"]}
     if not atomic or configuration.has_integrations_in_database() or _has_middleware(_ERROR_MIDDLEWARE[0]):
         return

@@ -19,7 +19,7 @@ from ..transport import AddressPolicy
 
 _BACKEND = "bitbucket-server"
 FIND = "social_bitbucket_server.django.integrations.find"
-"""What looks integrations up in the database."""
+"""Dotted path of the function that looks integrations up in the database."""
 
 _PLAIN_HTTP = 80
 
@@ -65,13 +65,13 @@ def origin() -> str:
 
 
 def application_name() -> str:
-    """What people see when Bitbucket asks whether they allow the login: as configured, else the host."""
+    """Return the name that people see when Bitbucket asks them to allow the login: as configured, or else the host."""
     return str(setting("APPLICATION_NAME") or urlsplit(origin()).hostname)
 
 
 @opaque
 def key_ring() -> KeyRing:
-    """What seals private keys. Raises ``setting_missing`` and ``key_ring_invalid``."""
+    """Return the key ring that seals private keys. Raises ``setting_missing`` and ``key_ring_invalid``."""
     text = setting("KEY_RING")
     if not text:
         raise BitbucketServerError(

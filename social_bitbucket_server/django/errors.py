@@ -33,8 +33,8 @@ _MIXED_UP = frozenset({"login_mixed_up", "token_of_another_login"})
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a page says about a failure, translated. *who* is empty if the person themselves can do the rest. *setting*
-    is the full name of the setting to correct, or empty."""
+    """The translated texts of a page about a failure. *who* can carry out the remedy; empty if it is the person
+    themselves. *setting* is the full name of the setting to correct, or empty."""
 
     title: str
     meaning: str
@@ -97,7 +97,7 @@ def _write_down(error: SocialAuthBaseException, integration: AbstractIntegration
 
 
 def words_for(error: SocialAuthBaseException) -> Words:
-    """What to say about *error*, translated. Nothing that Bitbucket or the browser sent is in it."""
+    """Return the translated texts about *error*. They contain nothing that Bitbucket or the browser sent."""
     problem = problem_to_show(error)
     if problem is None:
         return Words(

@@ -58,7 +58,7 @@ def is_tested(integration_id: str) -> bool:
 
 
 def user_names(user_ids: set[str]) -> dict[str, str]:
-    """What the people with these ids are called, by their ids; without those that are not there any more."""
+    """Return the user names of the people with these ids, by id. Deleted people are left out."""
     users = get_user_model()
     known = []
     for user_id in user_ids:

@@ -1,5 +1,7 @@
-"""What administrators type in about an integration. Private keys of application links are never among it, and the key
-of a client certificate is never shown again."""
+"""The form in which administrators enter an integration.
+
+Private keys of application links are never among the fields. The key of a client certificate is never shown again.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,7 @@ class IntegrationForm(_Form):
             self._forget_client_key()
 
     def _refuse_to_overwrite(self) -> None:
-        """What somebody else saved since the page was opened stays, unless this is saved once more."""
+        """Refuse the form: another administrator saved since the page was opened. Saving again overwrites that."""
         self.add_error(
             None,
             _(

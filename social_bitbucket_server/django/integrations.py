@@ -49,11 +49,10 @@ class ChangedMeanwhileError(Exception):
 
 
 def find(integration_id: str) -> Integration | None:
-    """What ``SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS`` names: the integration as the library wants it, if it is
-    enabled.
+    """Return the enabled integration with this id as the library expects it, or ``None``.
 
-    Raises ``sealed_key_unopenable``, and ``invalid_base_url`` or ``connect_to_invalid`` where the operator does not
-    allow the server any more.
+    The setting ``SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS`` names this function. Raises ``sealed_key_unopenable``.
+    Raises ``invalid_base_url`` or ``connect_to_invalid`` if the operator no longer allows the server.
     """
     record = find_enabled(id=integration_id)
     if record is None:
@@ -142,7 +141,10 @@ def _credentials(pair: KeyPair) -> Credentials:
 
 
 def _credentials_if_opened(pair: KeyPair | None) -> Credentials | None:
-    """Where they cannot be opened, people go on with those in use, and the operator is told."""
+    """Return the credentials of *pair*, or ``None`` if there is no pair or its private key cannot be opened.
+
+    If it cannot be opened, people go on with the credentials in use, and the log tells the operator.
+    """
     if pair is None:
         return None
     try:
@@ -342,7 +344,7 @@ def application_url(record: AbstractIntegration, link: ApplicationLink) -> str:
 
 
 def application_link_name(record: AbstractIntegration, link: ApplicationLink) -> str:
-    """What *link* is called in Bitbucket, so that an integration's links can be told apart there."""
+    """Return the name of *link* in Bitbucket. It tells the links of one integration apart there."""
     further = "" if link.number == 1 else f", link {link.number}"
     return f"{configuration.application_name()} ({record.name}){further}"
 
@@ -354,8 +356,10 @@ def is_for_new_link(record: AbstractIntegration, pair: KeyPair) -> bool:
 
 
 def worksheet_of(record: AbstractIntegration, pair: KeyPair, shown: Dialog | None = None) -> tuple[Step, ...]:
-    """What to enter where in Bitbucket, for the application link of *pair*; *shown* is by default the dialog of the
-    version that the last check-up found."""
+    """Return the worksheet for the application link of *pair*: what to enter where in Bitbucket.
+
+    *shown* is the dialog of Bitbucket; ``None`` for that of the version that the last check-up found.
+    """
     return worksheet(
         server_url=record.server_url,
         application_url=application_url(record, pair.link),

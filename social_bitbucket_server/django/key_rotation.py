@@ -72,7 +72,10 @@ def erase_replaced() -> None:
 
 
 def promote_after_a_login(integration: Integration) -> None:
-    """What the library calls when a login was signed with the key that waits, because Bitbucket has it already."""
+    """Put the pending key pair in use after a login that was signed with it.
+
+    The library calls this, because Bitbucket has the public key already.
+    """
     record = integrations.find_enabled(id=integration.id)
     if record is not None:
         _promote(record, integration.private_key.public.fingerprint)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 INTEGRATION_SESSION_KEY = "bitbucket_server_integration"
-"""Where a session says through which integration it was logged in."""
+"""Session key for the id of the integration that the person logged in through."""
 _REVISION_SESSION_KEY = "bitbucket_server_integration_revision"
 
 
@@ -95,7 +95,7 @@ def _log_in(backend: BitbucketServerOAuth1[Any], user: Any, _identity: Any) -> N
 
 
 def _person(request: HttpRequest) -> Any:
-    """Whoever is logged in, never the proxy for them."""
+    """Return the user who is logged in, never the proxy for them."""
     return auth.get_user(request)
 
 

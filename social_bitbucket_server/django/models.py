@@ -45,14 +45,14 @@ def new_namespace() -> str:
 
 
 class AbstractIntegration(models.Model):
-    """What one organization configured to let its people log in through one Bitbucket Server.
+    """The configuration with which people of one organization log in through one Bitbucket Server.
 
     *id* is immutable and in the callback's address, *slug* in the login link. *namespace* is a part of the identity of
-    everybody who logs in here. *ca_certificates* (PEM) are trusted for this server instead of the machine's.
-    *client_certificate* (PEM) is shown to a gateway that wants one; *given_client_key* is its key where :meth:`clean`
+    each person who logs in here. *ca_certificates* (PEM) are trusted for this server instead of the machine's.
+    *client_certificate* (PEM) is shown to a gateway that asks for one. *given_client_key* is its key if :meth:`clean`
     has to seal a new one. *connect_to* is where connections go, as ``host:port``; empty for the base URL's host.
-    *server_version* is what the last check-up found. *revision* counts the changes by hand. *times_disabled* counts how
-    often it was disabled.
+    *server_version* is the version that the last check-up found. *revision* counts the changes by hand.
+    *times_disabled* counts how often the integration was disabled.
     """
 
     id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
@@ -247,7 +247,7 @@ class ApplicationLink(models.Model):
 
 
 class KeyState(models.TextChoices):
-    """What a key pair is used for."""
+    """The state of a key pair, which says what it is used for."""
 
     PENDING = "pending", _("waits for Bitbucket to have its public key")
     ACTIVE = "active", _("logins are signed with it")
@@ -306,7 +306,7 @@ class KeyPair(models.Model):
 
     @property
     def consumer_key(self) -> str:
-        """What Bitbucket knows its application link by."""
+        """The consumer key of its application link in Bitbucket."""
         return self.link_id
 
     @property
@@ -316,7 +316,7 @@ class KeyPair(models.Model):
 
 
 class Happening(models.TextChoices):
-    """What is written down, and the sentence for it."""
+    """The kinds of events, each with its sentence in the audit log."""
 
     CONSUMER_KEY_CREATED = "consumer_key.created", _("A consumer key was made, for a new application link.")
     CONSUMER_KEY_REPLACED = "consumer_key.replaced", _("Logins go through a new application link.")
@@ -364,10 +364,10 @@ class Event(models.Model):
 
     @property
     def problem_title(self) -> str:
-        """What went wrong, in a sentence; empty where nothing did."""
+        """A sentence that says what went wrong; empty if nothing did."""
         return gettext(PROBLEMS[self.problem].title) if self.problem in PROBLEMS else ""
 
     @property
     def remedy(self) -> str:
-        """What to do about it."""
+        """The remedy for the problem; empty if nothing went wrong."""
         return gettext(PROBLEMS[self.problem].remedy) if self.problem in PROBLEMS else ""

@@ -30,8 +30,8 @@ person_rechecked = Signal()
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What came of asking for the person with this *identity*. *was_asked* is false where the server had not answered
-    for somebody else."""
+    """The result of asking for the person with this *identity*. *was_asked* is false if the server was not asked,
+    because it had not answered for another person."""
 
     identity: Any
     recheck: Recheck

@@ -1,6 +1,6 @@
-"""What a login asks of social_django's storage besides social-core's interface.
+"""Operations on social_django's storage that a login needs besides social-core's interface.
 
-It needs no model of this package, so it also serves projects that use social_django's own views alone.
+They need no model of this package, so they also serve projects that use social_django's own views alone.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def link(_request: HttpRequest, slug: str, number: int) -> HttpResponse:  # noqa
 @_OWN_TRANSACTIONS
 @_FOR_EVERYBODY
 class Complete(View):
-    """Where the logins of one integration come back to."""
+    """The view that the logins of one integration come back to."""
 
     http_method_names = ("get",)
 
@@ -90,7 +90,7 @@ class Complete(View):
 
 
 def _enabled(**key: str) -> AbstractIntegration:
-    """The same page for what never was and what is disabled."""
+    """Return the enabled integration with this id or slug. Raises Http404 alike for an unknown and a disabled one."""
     record = integrations.find_enabled(**key)
     if record is None:
         raise Http404

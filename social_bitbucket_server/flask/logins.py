@@ -143,7 +143,7 @@ def _refuse_head() -> None:
 
 
 def _person() -> Any:
-    """Whoever is logged in by Flask-Login, or its anonymous user; never the proxy for them."""
+    """Return the user whom Flask-Login has logged in, or its anonymous user; never the proxy for them."""
     return flask_login.current_user._get_current_object()
 
 

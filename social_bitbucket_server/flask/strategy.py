@@ -75,5 +75,5 @@ class FlaskStrategy(StockFlaskStrategy):  # type: ignore[misc]  # untyped
 
 
 def _hidden(values: MultiDict[str, str]) -> MultiDict[str, str]:
-    """The same, in texts that do not show themselves: a callback's address holds the verifier."""
+    """Return *values* as secrets, which do not show themselves: a callback's address holds the verifier."""
     return MultiDict((name, Secret(value)) for name, value in values.items(multi=True))

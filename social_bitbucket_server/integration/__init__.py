@@ -1,6 +1,6 @@
-"""What an organization or an application configures: values that check themselves, and how settings become them.
+"""The configuration of an organization or an application: values that check themselves, made from settings.
 
-Nothing here asks a server. Where integrations are stored is left to the application, ``sqlalchemy`` and ``django``.
+Nothing here asks a server. Storing integrations is left to the application, ``sqlalchemy`` and ``django``.
 """
 
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.

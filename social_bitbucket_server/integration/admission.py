@@ -22,7 +22,7 @@ _LONGEST_GROUP = 255
 
 
 class Kind(StrEnum):
-    """What a condition is about."""
+    """The kind of a condition, which says what it is about."""
 
     GROUP = "group"
     """The person is a member of it."""
@@ -84,7 +84,7 @@ class Admission:
 
 
 EVERYBODY = Admission()
-"""Whoever has an account on the server that is active and a person's."""
+"""The admission of every person whose account on the server is active."""
 
 
 def _is_group(name: str) -> bool:

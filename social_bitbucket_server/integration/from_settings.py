@@ -32,7 +32,7 @@ SINGLE_INTEGRATION_ID = "default"
 """The id of the integration where there is one server, by plain settings."""
 
 TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-"""What texts mean, such as variables of the environment, where a setting is true or false."""
+"""The values of texts, such as environment variables, for settings that are true or false."""
 
 _LARGEST_FILE = 1024 * 1024
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
@@ -194,7 +194,7 @@ def find_integration(configured: Any, integration_id: str, setting: str = "INTEG
 def find_oauth2_integration(
     configured: Any, integration_id: str, setting: str = "INTEGRATIONS"
 ) -> OAuth2Integration | None:
-    """The same as :func:`find_integration` for OAuth 2."""
+    """Return the integration *integration_id* for OAuth 2, or ``None``. For the rest see :func:`find_integration`."""
     found = _find(configured, integration_id, setting)
     if found is None or isinstance(found, OAuth2Integration):
         return found

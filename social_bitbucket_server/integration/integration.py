@@ -55,7 +55,7 @@ class AnyIntegration(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What an application link knows an application by, and what requests are signed with."""
+    """The consumer key by which an application link knows an application, and the private key that signs requests."""
 
     consumer_key: str
     private_key: PrivateKey
@@ -104,12 +104,12 @@ class Integration:
 
     @property
     def successor(self) -> Integration | None:
-        """The same with the pending credentials, where there are some."""
+        """This integration with the pending credentials, or ``None`` if there are none."""
         return self._with(self.pending)
 
     @property
     def predecessor(self) -> Integration | None:
-        """The same with the replaced credentials, where there are some."""
+        """This integration with the replaced credentials, or ``None`` if there are none."""
         return self._with(self.replaced)
 
     def _with(self, given: Credentials | None) -> Integration | None:

@@ -137,7 +137,7 @@ class ServerURL:
 
     @property
     def request_token(self) -> str:
-        """Where request tokens are asked for (POST)."""
+        """The address that issues request tokens (POST)."""
         return self.join("/plugins/servlet/oauth/request-token")
 
     def authorize(self, token: str) -> str:
@@ -146,7 +146,7 @@ class ServerURL:
 
     @property
     def access_token(self) -> str:
-        """Where a request token and its verifier are exchanged for an access token (POST)."""
+        """The address that exchanges a request token and its verifier for an access token (POST)."""
         return self.join("/plugins/servlet/oauth/access-token")
 
     def oauth2_authorize(self, **query: str) -> str:
@@ -155,7 +155,7 @@ class ServerURL:
 
     @property
     def oauth2_token(self) -> str:
-        """Where a code, or a refresh token, is exchanged for an access token by OAuth 2 (POST)."""
+        """The address that exchanges a code or a refresh token for an access token of OAuth 2 (POST)."""
         return self.join("/rest/oauth2/latest/token")
 
     @property

@@ -154,7 +154,7 @@ _OTHER_WORDS = {
     "TIMEOUT": "REQUESTS_TIMEOUT",
     "VERIFY": "VERIFY_SSL",
 }
-"""What other libraries, and Bitbucket itself, call the same."""
+"""Our settings by the names that other libraries, and Bitbucket itself, use for them."""
 
 _SIMILAR = 0.66
 _SIMILAR_WITH_PREFIX = 0.75

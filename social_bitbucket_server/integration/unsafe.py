@@ -85,10 +85,10 @@ def warn_of_missing_names(settings: Mapping[str, Any], storage: Any) -> None:
 
 
 def refuse_unsafe_login(backend: BaseAuth[Any]) -> None:
-    """The same where nothing looked at the settings before the application started: for a login by *backend*, with its
-    strategy's settings. Those that were safe at the last login are not looked at again.
+    """Check the settings of *backend*'s strategy at a login. The application may not have checked them at its start.
 
-    The sentence goes to the log. Raises ``setting_invalid``.
+    Settings that were safe at the last login are not checked again. The sentence goes to the log. Raises
+    ``setting_invalid``.
     """
     settings = SettingsOf(backend.name, _SettingsOfStrategy(backend))
     if _safe.are(settings):
@@ -126,7 +126,7 @@ _safe = _SafeSettings()
 
 
 class _SettingsOfStrategy(Mapping[str, Any]):
-    """What a backend's strategy knows, by full names."""
+    """The settings of a backend's strategy, by their full names."""
 
     def __init__(self, backend: BaseAuth[Any]) -> None:
         self._strategy = backend.strategy

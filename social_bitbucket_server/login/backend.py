@@ -69,7 +69,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         raise NotImplementedError
 
     def client(self, integration: IntegrationT) -> PersonalClient:
-        """What asks the server of *integration* for things."""
+        """Return the client that sends requests to the server of *integration*."""
         raise NotImplementedError
 
     def read_callback(self) -> Callback:
@@ -97,7 +97,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         return (integration,)
 
     def scope_for(self, integration: IntegrationT) -> str:  # noqa: ARG002  # OAuth 2's
-        """What a login asks a token for; nothing in OAuth 1."""
+        """Return the scope that a login asks a token for; empty with OAuth 1."""
         return ""
 
     # Settings

@@ -1,4 +1,4 @@
-"""What this package uses of social-auth-core 7, where social-auth-core 6 is installed.
+"""The parts of social-auth-core 7 that this package uses, for an installed social-auth-core 6.
 
 With core 7 the names are core's own.
 """

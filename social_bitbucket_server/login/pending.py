@@ -41,7 +41,7 @@ LONGEST_PERSON = 64
 """Characters, percent-encoded, of what a pending login knows its user by."""
 
 NONCE_SCOPE = "social_bitbucket_server.pending"
-"""What tells the nonces of logins under way from others in the same storage."""
+"""The scope that tells the nonces of pending logins from others in the same storage."""
 
 _TEXT = re.compile(
     r"(?P<began>[0-9]{1,12}) (?P<integration>[A-Za-z0-9_-]{1,64}) (?P<binding>[0-9a-f]{1,64}) (?P<digest>[0-9a-f]{64})"

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """What Bitbucket says by way of the browser: the *token* by which the login is pending, and the *proof* that the
-    person agreed, a verifier or a code. If they did not, *refusal* is the problem, and there is no proof.
+    """The message that Bitbucket sends by way of the browser: the *token* by which the login is pending, and the
+    *proof* that the person agreed, a verifier or a code. If they did not, *refusal* is the problem, and there is no
+    proof.
     """
 
     token: Secret

@@ -1,4 +1,4 @@
-"""What an answer says: a form, a JSON object, or the problem that stands in for it."""
+"""The contents of an answer: a form, a JSON object, or the problem that stands in for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..transport import Answer
 
 DENIED = "denied"
-"""What Bitbucket sends as verifier when the person pressed Deny."""
+"""The verifier that Bitbucket sends after the person pressed Deny."""
 
 OAUTH_PROBLEMS = frozenset(
     {
@@ -105,8 +105,8 @@ def read_form(answer: Answer) -> dict[str, Secret]:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What OAuth 2's token endpoint granted. *refresh_token* is empty, and *expires_in* (seconds) ``None``, where the
-    server did not say."""
+    """The tokens that OAuth 2's token endpoint granted. If the server did not say, *refresh_token* is empty and
+    *expires_in* (seconds) is ``None``."""
 
     access_token: Secret = field(repr=False)
     refresh_token: Secret = field(repr=False)
@@ -303,7 +303,7 @@ def _exception_name(answer: Answer) -> str:
 
 
 def oauth_problem(answer: Answer) -> dict[str, str]:
-    """What *answer* says of a problem of OAuth's: ``oauth_problem`` and the parameters that go with it, or nothing.
+    """Return the ``oauth_problem`` in *answer* and the parameters that go with it; empty if it reports none.
 
     Bitbucket writes them into the body as a form, and into one of two ``WWW-Authenticate`` headers.
     """

@@ -19,7 +19,7 @@ _ADDRESS = ("scheme", "host", "port", "path")
 
 
 class Cause(StrEnum):
-    """What makes a signature invalid."""
+    """The cause of an invalid signature."""
 
     SCHEME = "scheme"
     HOST = "host"
@@ -159,7 +159,7 @@ def _conclude(ours: BaseString, theirs: BaseString, differing: list[Part], key_f
 
 
 def _about_address(part: str, ours: BaseString, theirs: BaseString) -> tuple[Cause, str]:
-    """What the difference in one part of the address comes from, and what mends it."""
+    """Return the cause of the difference in one *part* of the address, and a sentence that says how to correct it."""
     match part:
         case "scheme":
             mended = (

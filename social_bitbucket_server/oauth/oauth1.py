@@ -62,7 +62,7 @@ class Client:
         return _token(fields, "oauth_token")
 
     def authorize_url(self, request_token: str) -> str:
-        """Where to send the person's browser, so that they allow or deny the login."""
+        """Return the address to send the person's browser to, where they allow or deny the login."""
         return self.integration.server.url.authorize(request_token)
 
     def access_token(self, request_token: str, verifier: str) -> AccessToken:

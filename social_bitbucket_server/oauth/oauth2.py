@@ -39,11 +39,11 @@ class OAuth2Client:
         return type(self)(self.integration, budget)
 
     def authorize_url(self, callback: str, *, state: str, code_verifier: str, scope: str) -> str:
-        """Where to send the person's browser, so that they allow or deny the login.
+        """Return the address to send the person's browser to, where they allow or deny the login.
 
         *callback* is the Redirect URL of the link, letter by letter. *state* comes back with the browser. Of the
-        *code_verifier* the server learns the SHA-256 alone (RFC 7636, S256). *scope*: what the token shall be good for,
-        separated by spaces; a scope wider than the link's permissions is refused.
+        *code_verifier* the server learns the SHA-256 alone (RFC 7636, S256). *scope* lists the token's scopes,
+        separated by spaces. The server refuses a scope wider than the link's permissions.
         """
         return self.integration.server.url.oauth2_authorize(
             response_type="code",

@@ -1,6 +1,6 @@
-"""What connects a server: the worksheet and the link script for a Bitbucket admin, and the check-up.
+"""Tools that connect a server: the worksheet and the link script for a Bitbucket admin, and the check-up.
 
-It makes no keys and stores nothing.
+They make no keys and store nothing.
 """
 
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.

@@ -149,7 +149,7 @@ def _links(document: Any) -> Iterator[dict[str, Any]]:
 
 
 def _id(value: Any) -> str:
-    """What tells a link from others; Bitbucket's are UUIDs."""
+    """Return *value* if it can be the id of a link; Bitbucket's are UUIDs. Raises ``malformed_answer``."""
     if not isinstance(value, str) or not _LINK_ID.fullmatch(value):
         raise BitbucketServerError("malformed_answer", "It does not say which link was made or found.")
     return value
@@ -176,7 +176,8 @@ def _created_id(answer: Answer) -> str:
 
 
 def _why(answer: Answer) -> str:
-    """What the server says about its refusal; the administrator reads it, who is at home there."""
+    """Return the server's explanation of its refusal, or else its status. The administrator who reads it knows
+    Bitbucket."""
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError):

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 SECONDS = 15.0
-"""What all stages together may take, also when everything hangs; a whole login's seconds where those are fewer."""
+"""Seconds that all stages together may take, even if everything hangs. A login's limit applies if it is shorter."""
 
 CLOCK_TOLERANCE = 300
 """Seconds by which Bitbucket lets clocks differ."""
@@ -188,7 +188,7 @@ def look_at_server(server: Server, *, organization: str = "", limits: Limits | N
 
 
 def _look(stage: Stage, look: Callable[[], Result]) -> tuple[Result, bool]:
-    """What was found, and whether the way ends there."""
+    """Return the result of *stage*, and whether the check-up ends there."""
     try:
         result = look()
     except BitbucketServerError as error:
@@ -460,7 +460,10 @@ class _Walk:
         return isinstance(document.get("state"), str)
 
     def _untrusted(self, error: ssl.SSLError, host: str) -> Result:
-        """What is wrong with the certificates that the server shows, if it shows any that can be read."""
+        """Return the result of the stage TLS: the problem with the certificates that the server shows, if it shows any.
+
+        Raises ``tls_error`` if they cannot be read.
+        """
         try:
             chain = self._wait(lambda seconds: served_chain(self._connect_within(seconds), host))
             problem = diagnose(error, chain, host, self._route.client_certificate)
@@ -486,7 +489,7 @@ class _Walk:
             return self._budget.wait(block, self._budget.deadline(self._seconds))
 
     def _better_base_url(self, answer: Answer) -> ServerURL | None:
-        """Where Bitbucket really answers, on the same host; asked for at a few likely addresses only."""
+        """Return the base URL on the same host where Bitbucket answers, or ``None``. Tries a few likely ones."""
         for candidate in self._candidates(answer)[:_MOST_CANDIDATES]:
             try:
                 found = self._get(candidate)

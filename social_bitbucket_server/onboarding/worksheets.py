@@ -43,7 +43,7 @@ def dialog_of(version: str) -> Dialog:
 
 
 def advice_for(version: str) -> str:
-    """What to know about application links in Bitbucket's *version* before making one; empty where there is nothing.
+    """Return advice to read before making an application link in Bitbucket's *version*; empty if there is none.
 
     Atlassian's pages for 7.20, 8.10, 8.19 and 10.x offer OAuth 1 beside OAuth 2.
     """
@@ -57,7 +57,7 @@ def advice_for(version: str) -> str:
 
 
 def oauth2_advice_for(version: str) -> str:
-    """What to know about OAuth 2 in Bitbucket's *version* before making a link for it; empty where there is nothing."""
+    """Return advice to read before making a link for OAuth 2 in Bitbucket's *version*; empty if there is none."""
     number = _number(version)
     if number is None or number >= _OAUTH2_IS_BETTER:
         return ""
@@ -84,7 +84,7 @@ def _number(version: str) -> tuple[int, int] | None:
 
 
 class Action(StrEnum):
-    """What to do with a part of a page."""
+    """The action to take on a part of a page."""
 
     OPEN = "open"
     TYPE = "type"
@@ -112,7 +112,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is done on one page or in one dialog, from top to bottom. *note*: what to know before, or nothing."""
+    """The actions on one page or in one dialog, from top to bottom. *note* says what to know first; it may be empty."""
 
     title: str
     entries: tuple[Entry, ...]

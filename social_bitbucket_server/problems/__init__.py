@@ -208,7 +208,7 @@ _PROBLEMS_OF_CORE = {
     "missing_parameter": "callback_parameter_missing",
     "invalid_parameter": "callback_parameter_invalid",
 }
-"""What social-core and its pipelines raise themselves, by their code."""
+"""Our codes for the problems that social-core and its pipelines raise themselves, by core's code."""
 _STATUS_BY_FAMILY: dict[type[SocialAuthBaseException], int] = {
     AuthInputError: 400,
     AuthSessionError: 400,

@@ -1,4 +1,4 @@
-"""What Bitbucket reports: OAuth's own problems, and those of its application links."""
+"""Problems that Bitbucket reports: those of OAuth itself, and those of its application links."""
 
 from __future__ import annotations
 

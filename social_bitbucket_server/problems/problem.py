@@ -1,4 +1,4 @@
-"""What a problem is, and the remedies that several have."""
+"""The class of problems, and the remedies that several of them share."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ class Problem:
 
     @property
     def documentation(self) -> str:
-        """Where the problem is explained in this project's documentation."""
+        """Path and anchor of the problem's explanation in this project's documentation."""
         return f"docs/problems.md#{self.code}"

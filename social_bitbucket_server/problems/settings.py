@@ -1,4 +1,4 @@
-"""What an operator or an admin configures, private keys among it."""
+"""Problems of the configuration by an operator or an admin, including private keys."""
 
 from __future__ import annotations
 

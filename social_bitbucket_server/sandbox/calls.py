@@ -1,4 +1,4 @@
-"""What all calls that programs make have in common: the faults, and how a refusal is written."""
+"""Common parts of all calls that programs make: the faults, and the way a refusal is written."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class CommandFailedError(Exception):
-    """What keeps the command from serving, in one sentence."""
+    """A failure that keeps the command from serving. Its text is one sentence."""
 
 
 _BY_SIGNAL = 128

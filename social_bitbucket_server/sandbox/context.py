@@ -1,4 +1,4 @@
-"""What a view knows: the sandbox's state, the OAuth message, who is signed in."""
+"""The context of a view: the sandbox's state, the OAuth message, and the person who is signed in."""
 
 from __future__ import annotations
 

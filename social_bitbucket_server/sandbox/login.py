@@ -17,12 +17,12 @@ class LoginFailedError(AssertionError):
 
 
 def log_in(client: Any, page: str, authorize: Callable[[str], str]) -> Any:
-    """What the browser of a person does who presses the button on *page*. *authorize* takes Bitbucket's address and
-    returns where it sends the browser back to.
+    """Log in through the button on *page*, as a person's browser does.
 
-    *client* is the test client of Django, Flask, or Starlette and FastAPI: all have ``get(path)``, ``post(path,
-    data=…)`` and answers with ``status_code`` and ``headers``. Returns the answer to the callback, or to the button
-    where no login begins. Raises :class:`LoginFailedError`.
+    *authorize* takes Bitbucket's address and returns the address that it sends the browser back to. *client* is the
+    test client of Django, Flask, or Starlette and FastAPI: all have ``get(path)``, ``post(path, data=…)`` and answers
+    with ``status_code`` and ``headers``. Returns the answer to the callback, or to the button if no login begins.
+    Raises :class:`LoginFailedError`.
     """
     # Starlette's client alone follows redirects unless it is told not to.
     options = {"follow_redirects": False} if hasattr(client, "follow_redirects") else {}

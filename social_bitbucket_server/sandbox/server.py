@@ -130,7 +130,7 @@ class Sandbox:
 
     @property
     def requests(self) -> Records:
-        """What was asked so far."""
+        """The requests that were made so far."""
         return self._state.requests
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""What a new user needs in an application's own class of users, mapped by SQLAlchemy."""
+"""Requirements for a new user in an application's own class of users, mapped by SQLAlchemy."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 
 class AddressClass(StrEnum):
-    """What an address is for."""
+    """The class of an address, which says what it is for."""
 
     NEVER = "never"
     """This machine, its link, documentation, translation, multicast, cloud metadata: no server for people."""
@@ -79,11 +79,11 @@ def _within(address: Address, networks: tuple[Network, ...]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """Where connections may go.
+    """The rules for where connections may go.
 
-    *private_networks*: the private networks that are allowed; they must not overlap with what is never allowed.
-    *test_addresses*: single addresses that are allowed whatever they are, for tests and the sandbox.
-    Raises ``ValueError`` that names the network.
+    *private_networks*: the private networks that are allowed. They must not overlap with what is never allowed.
+    *test_addresses*: single addresses of any class that are allowed, for tests and the sandbox. Raises ``ValueError``
+    that names the network.
     """
 
     private_networks: tuple[Network, ...] = ()

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """What the server answered: *status*, *headers* with every line of a repeated one, and the *body*'s bytes; and the
-    *url* that it was asked for."""
+    """The server's answer: *status*, *headers* with every line of a repeated one, and the bytes of the *body*. *url* is
+    the address that was asked."""
 
     status: int
     headers: HTTPHeaderDict

@@ -217,10 +217,10 @@ class Bulkheads:
 
 
 class Budget:
-    """What one step may still cost: time, requests, and a thread that waits. Use it as a context manager.
+    """The rest of what one step may cost: time, requests, and a thread that waits. Use it as a context manager.
 
-    The step is begun with it. Raises ``server_busy`` where *bulkhead* has no room. With *is_admitted*, the
-    step's requests are sent even if other requests fail.
+    The step begins with it. Raises ``server_busy`` if *bulkhead* has no room. With *is_admitted*, the step's requests
+    are sent even if other requests fail.
     """
 
     def __init__(self, bulkhead: Bulkhead, limits: Limits, share: Share = WHOLE) -> None:

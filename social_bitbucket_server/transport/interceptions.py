@@ -1,4 +1,4 @@
-"""What stands in front of Bitbucket, seen from an answer that Bitbucket never gives."""
+"""Systems in front of Bitbucket, recognized by an answer that Bitbucket never gives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BAD_GATEWAY = frozenset({502, 504})
 _UNAVAILABLE = _BAD_GATEWAY | {503}
 _STATE = re.compile(rb'\s*\{\s*"(?:state|status)"\s*:\s*"([A-Z_]{1,20})"')
 _CODES_OF_STATES = {b"STARTING": "server_starting", b"FIRST_RUN": "server_starting", b"MAINTENANCE": "maintenance"}
-"""What Bitbucket's ``/status``, and its other addresses while it starts, say of it."""
+"""Problem codes by the state that Bitbucket reports at ``/status``, and at its other addresses while it starts."""
 _STARTING = re.compile(r"bitbucket (?:server |data center )?is (?:starting|restarting)")
 # In the words of nginx, Apache, Tomcat and Go.
 _HTTPS_EXPECTED = re.compile(

@@ -1,4 +1,4 @@
-"""What a proxy on the way to Bitbucket answers in place of a connection."""
+"""Answers of a proxy on the way to Bitbucket in place of a connection."""
 
 from __future__ import annotations
 

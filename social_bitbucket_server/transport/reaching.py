@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Resolver: TypeAlias = Callable[[str], list[Address]]
-"""What looks a name up. It raises OSError or UnicodeError, or returns nothing, if there is no such name."""
+"""A function that looks a name up. It raises OSError or UnicodeError, or returns nothing, if there is no such name."""
 
 RESOLVER_SECONDS = 3.0
-"""What looking up a name may take."""
+"""Seconds that looking up a name may take."""
 
 
 def system_resolver(name: str) -> list[Address]:
@@ -93,9 +93,11 @@ class _TCPInfo(NamedTuple):
 
 
 def _tcp_info(connection: socket.socket) -> _TCPInfo | None:
-    """What Linux knows of a connection: ``tcpi_last_ack_recv``, ``tcpi_rtt`` and ``tcpi_total_retrans`` of the struct
-    ``tcp_info`` (linux/tcp.h), which are its words 14, 17 and 25. The first is in milliseconds, the second in
-    microseconds."""
+    """Return what Linux knows of a connection, with times in seconds; ``None`` if the system does not tell.
+
+    The values are words 14, 17 and 25 of the struct ``tcp_info`` (linux/tcp.h): ``tcpi_last_ack_recv`` in milliseconds,
+    ``tcpi_rtt`` in microseconds, and ``tcpi_total_retrans``.
+    """
     try:
         words = struct.unpack("=26I", connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 26 * 4))
     except (AttributeError, OSError, struct.error):

@@ -1,4 +1,4 @@
-"""What is wrong with a server's certificate: looked at once more without trusting it, and sending nothing."""
+"""The problem with a server's certificate, found by a second look that trusts nothing and sends nothing."""
 
 from __future__ import annotations
 

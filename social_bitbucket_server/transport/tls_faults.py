@@ -8,7 +8,7 @@ from ..problems import BitbucketServerError
 from .client_certificates import expiry_of
 
 _NO_TLS = frozenset({"HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "WRONG_VERSION_NUMBER"})
-"""What OpenSSL calls an answer to the handshake that is none."""
+"""OpenSSL's names for an answer to the handshake that is not TLS."""
 
 _TOO_OLD = frozenset({"TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"})
 

@@ -85,8 +85,10 @@ def _unreadable(path: str, reason: str) -> BitbucketServerError:
 
 
 def _trust_the_machines(context: ssl.SSLContext) -> None:
-    """What OpenSSL was built to trust here, without the variables that would change it; certifi's where that is
-    nothing."""
+    """Trust the CA certificates that OpenSSL was built to trust on this machine, or certifi's if there are none.
+
+    The environment variables that would change them are ignored.
+    """
     paths = ssl.get_default_verify_paths()
     file = paths.openssl_cafile if os.path.exists(paths.openssl_cafile) else None
     directory = paths.openssl_capath if os.path.isdir(paths.openssl_capath) else None

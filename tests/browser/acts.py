@@ -1,4 +1,4 @@
-"""What people do in a browser: in the demo application, and in the sandbox's administration."""
+"""Acts of people in a browser: in the demo application, and in the sandbox's administration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.demo_visitor import PASSWORD
 
 
 class Worksheet:
-    """What the integration's page shows in one of its sections, by Bitbucket's labels."""
+    """Worksheet in one section of the integration's page: its values by Bitbucket's labels."""
 
     def __init__(self, page: Any, section: str = "#worksheet") -> None:
         self._section = page.locator(section)

@@ -1,6 +1,6 @@
-"""What an owner does with integrations, people and the login link, and what the people notice.
+"""Tests of an owner's work with integrations, people and the login link, and of what the people notice.
 
-The people come and go within this process: the browser is the owner's.
+The people come and go within this process. The browser is the owner's.
 """
 
 import re

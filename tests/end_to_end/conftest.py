@@ -1,4 +1,4 @@
-"""What the tests of this folder share: a PostgreSQL, Bitbucket Servers, and a key."""
+"""Fixtures that the tests of this folder share: a PostgreSQL, Bitbucket Servers, and a key."""
 
 from __future__ import annotations
 

@@ -142,9 +142,9 @@ def test_what_is_limited_is_counted_for_both_nodes_together(
 
 @dataclass(frozen=True)
 class Renewal:
-    """What became of people while both nodes got a later *release* with a migration. *under_way* is the answer to the
-    request that the first node handled when it was stopped. *cookie* is from the login that began before and ended
-    after, and *others* logged in meanwhile."""
+    """Result of bringing a later *release* with a migration to both nodes while people logged in. *under_way* is the
+    answer to the request that the first node handled when it was stopped. *cookie* is from the login that began before
+    and ended after. *others* logged in meanwhile."""
 
     release: Path
     under_way: str | BaseException

@@ -1,4 +1,4 @@
-"""What a visitor of the application does when nothing answers."""
+"""Tests of a visitor of the application when nothing answers."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What Bitbucket answers, paragraph by paragraph of docs/facts.md.
+"""Tests of Bitbucket's answers, paragraph by paragraph of docs/facts.md.
 
-By default against the sandbox, in each version that it resembles. With ``--bitbucket URL`` against that server; see
+By default they ask the sandbox, in each version that it resembles. With ``--bitbucket URL`` they ask that server. See
 docs/contributing/testing.md.
 """

@@ -13,7 +13,7 @@ from tests.flow.demo import Demo, connect
 from tests.postgresql import programs
 
 ORIGIN = "http://127.0.0.1:5000"
-"""Where the application believes to be; nobody listens there."""
+"""Origin that the application takes for its own. Nothing listens there."""
 
 
 @pytest.fixture

@@ -284,7 +284,7 @@ RECORDED = (
     "oauth_signature_base_string={base_string}&oauth_signature_method=RSA-SHA1&oauth_problem=signature_invalid",
     "oauth_signature=c2ln&oauth_signature_base_string={base_string}&oauth_problem=signature_invalid&oauth_version=1.0",
 )
-"""What Bitbucket answers a signature with that it cannot verify: the order of the parameters varies."""
+"""Bitbucket's answers to a signature that it cannot verify. The order of the parameters varies."""
 
 
 @pytest.mark.parametrize("recorded", RECORDED)
@@ -332,7 +332,7 @@ def test_a_wrong_context_path_is_noticed_and_the_right_one_proposed(integration,
 
 
 SAID_OF_VERSIONS = {"malformed_answer", "not_bitbucket"}
-"""What is found out by the answer about the version."""
+"""Codes of the problems that are found by the answer about the version."""
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def old_link(sandbox: Sandbox, acme: str) -> Link:
 
 
 def make_new_link(sandbox: Sandbox, page: Page) -> Link:
-    """What the Bitbucket admin does, with the first worksheet of the page."""
+    """Make the link from the first worksheet of the page, as the Bitbucket admin does."""
     return sandbox.link(
         name=page.value_of("Application Name"),
         application_url=page.value_of("Application URL"),

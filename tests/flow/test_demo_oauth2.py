@@ -67,7 +67,7 @@ def upgrading(owner: Visitor, acme: str, upgraded_sandbox: Sandbox) -> str:
 
 @pytest.fixture
 def upgraded_sandbox(sandbox: Sandbox) -> Sandbox:
-    """The same Bitbucket after its own upgrade: the same people and links, and now OAuth 2."""
+    """Return the same Bitbucket after its own upgrade, with the same people and links, and now with OAuth 2."""
     sandbox.faults.version = "8.19.0"
     return sandbox
 

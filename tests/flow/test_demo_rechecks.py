@@ -75,7 +75,7 @@ def use_ring(demo: Demo, ring: str) -> None:
 
 
 def kept(demo: Demo) -> list[dict[str, str]]:
-    """What is kept of tokens, for each identity that has one."""
+    """Return the token data that is kept, for each identity that has any."""
     with demo.app.app_context():
         return [data for (data,) in database.session.query(SocialStorage.user.extra_data) if data]
 

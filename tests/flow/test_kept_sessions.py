@@ -60,7 +60,7 @@ def host(tmp_path, integration):
 
 
 def log_in(host, sandbox):
-    """Where the login goes that began with more than a button."""
+    """Log in with a page to go to and a field to remember, and return the address that the login ends at."""
     browser = Browser(host)
     begun = browser.begin("/login/bitbucket-server/one/", next="/report", remember="yes")
     assert begun.status_code == 303, begun.text

@@ -50,7 +50,7 @@ FORMS = {
     "add_integration.look": {**_INTEGRATION, "oauth_version": "1"},
     "oauth2.keep": {"client_id": "id", "client_secret": "secret"},
 }
-"""What a page sends, for the routes that read it."""
+"""Form fields that a page sends, for the routes that read them."""
 
 
 def no_addresses(name: str) -> list[Address]:
@@ -174,7 +174,7 @@ def other_bodies(form: dict[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def broken_by_odd_input(app: Flask, who: str) -> list[tuple[int, str]]:
-    """What was sent and did not end in a page that says what is wrong, with its status."""
+    """Return status and request for each odd request that did not end in a page that says what is wrong."""
     acme = Acme(app)
     broken = []
     for rule in app.url_map.iter_rules():

@@ -36,7 +36,7 @@ def browser(app):
 
 
 def log_in(browser, sandbox, user="jane", *, allow=True):
-    """What a person does: press the button, allow, and come back."""
+    """Log *user* in as a person does: press the button, allow or decline, and come back."""
     form = browser.get("/").text
     begun = browser.post("/login/bitbucket-server/", data={"csrf_token": csrf_token(form)})
     assert begun.status_code == 303

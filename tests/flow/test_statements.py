@@ -1,4 +1,4 @@
-"""What a login asks of the database: few statements, and no connection while Bitbucket answers."""
+"""Tests of a login's use of the database: few statements, and no connection while Bitbucket answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the parsers are fed: noise, and things that are almost right."""
+"""Input for the parsers: noise, and things that are almost right."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ _HEADER_VALUES = {
 
 
 def ours(call, *arguments, **options):
-    """What *call* returns; ``None`` where it raises a problem, and a failure where it raises anything else."""
+    """Return the result of *call*, or ``None`` if it raises a problem. Fail if it raises anything else."""
     try:
         return call(*arguments, **options)
     except BitbucketServerError as error:

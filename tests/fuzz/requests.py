@@ -83,7 +83,7 @@ _REMEMBERED = 400
 
 @dataclass
 class Answer:
-    """What came back for *request*, which is described in a few words."""
+    """Answer to *request*, which is described in a few words."""
 
     request: str
     status: int

@@ -1,4 +1,4 @@
-"""What servers answer: tokens, problems, headers, profiles, pages, the time."""
+"""Fuzz tests of servers' answers: tokens, problems, headers, profiles, pages, the time."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What comes with the browser: the callback's parameters, and what is in the session."""
+"""Fuzz tests of what comes with the browser: the callback's parameters, and the contents of the session."""
 
 import hashlib
 from types import SimpleNamespace

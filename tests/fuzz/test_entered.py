@@ -1,4 +1,4 @@
-"""What people enter, paste and configure: base URLs, keys, certificates, key rings."""
+"""Fuzz tests of what people enter, paste and configure: base URLs, keys, certificates, key rings."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""What the check-up and the link by REST read: every answer ends in results or in a problem of ours."""
+"""Fuzz tests of the check-up and the link by REST: every answer ends in results or in a problem of ours."""
 
 import json
 from unittest.mock import Mock, patch
@@ -104,7 +104,7 @@ def test_application_links(integration, answer):
 @fuzzed
 @given(location=mutated(["/x/rest/api/latest/application-properties", "https://bb.example.com/x"], LATIN) | NOISE)
 def test_redirects(integration, location):
-    """Where a redirect hints at a better base URL, it is one that could be entered, on the same host."""
+    """Check that a base URL that a redirect hints at could be entered, and is on the same host."""
     walk = checkup._Walk(bulkhead.DEFAULTS)
     walk.to_server(integration.server, owner="check", tenant="check")
     hinted = walk._redirected(Answer(302, HTTPHeaderDict({"Location": location}), b""))

@@ -1,4 +1,4 @@
-"""What an organization's admin changes while a login is under way, in the way of each application."""
+"""Changes by an organization's admin while a login is under way, in the way of each application."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class DemoChanges(Changes):
             login_ways.enforce(database.session.get_one(IntegrationRecord, other.integration_id))
 
     def enforce_another_and_lift(self, place: Any) -> None:
-        """The same, and open all ways again."""
+        """Make another integration of the organization its only way in, and open all ways again."""
         self.enforce_another(place)
         self._with_organization(place, "lift")
 

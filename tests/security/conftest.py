@@ -56,7 +56,7 @@ def database_url(request, tmp_path, must_be_there) -> str:
 
 @pytest.fixture
 def application(request) -> str:
-    """What the row is tried with: the demo application, or what the test is parametrized with by ``everywhere``."""
+    """Return the name of the application to try the row with: the parameter of ``everywhere``, or ``demo``."""
     return getattr(request, "param", "demo")
 
 

@@ -323,7 +323,7 @@ class DemoWorld(World):
         return self.command("keys", "rewrap").exit_code == 0
 
     def command(self, *arguments: str) -> Any:
-        """What one of the application's commands answers."""
+        """Run one of the application's commands, and return its result."""
         return self.app.test_cli_runner().invoke(args=arguments)
 
     def key_pairs(self, place: Place) -> list[KeyPair]:

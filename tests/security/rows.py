@@ -34,7 +34,7 @@ END = "<!-- The end of what is written by python -m tests.security.rows. -->"
 
 @dataclass(frozen=True)
 class Invariant:
-    """What must hold, the *rows* that try it, and which *other* tests do."""
+    """Statement that must hold, the *rows* that try it, and the *other* tests that do."""
 
     text: str
     rows: tuple[int, ...]

@@ -125,7 +125,7 @@ class Integrations:
         self.rows[fields["id"]] = row
 
     def find(self, integration_id: str) -> Integration | None:
-        """What the library asks."""
+        """Return the integration with this id, or ``None``. The library calls this."""
         row = self.rows.get(integration_id)
         return None if row is None else Integration(private_key=self._open_private_key(row), **row.fields)
 

@@ -1,4 +1,4 @@
-"""What a server may answer, and what becomes of it.
+"""Tests of a server's possible answers, and of what becomes of them.
 
 Where a row lists many answers, tests/unit/test_client.py, tests/unit/test_profile.py and tests/flow/transport have them
 all. Here one of each kind goes through a login."""

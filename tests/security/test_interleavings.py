@@ -62,7 +62,7 @@ class Tab:
 
 @dataclass
 class Prepared:
-    """What every run begins with: the application, and its database with two organizations and their integrations."""
+    """Start of every run: the application, and its database with two organizations and their integrations."""
 
     app: Flask
     database: Path
@@ -151,7 +151,7 @@ class Interleavings(RuleBasedStateMachine):
         self.prepared.close()
 
     def answer(self, method: str, url: str, headers: Any, *, body: str | None = None, **_: Any) -> Answer:
-        """What the server of *url* answers, without a network."""
+        """Return the answer of the server at *url*, without a network."""
         parts = urlsplit(url)
         place, server = next(item for item in self.servers.items() if item[1].host == parts.hostname)
         path = re.sub(r"^/server-[0-9]+", "", parts.path)
@@ -376,7 +376,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(place=st.sampled_from(CHANGING))
     def keep_the_old_key(self, place: str) -> None:
-        """Where Bitbucket still has it."""
+        """Give up the waiting key pair. Expect a refusal if Bitbucket no longer has the active one."""
         with self.app.test_request_context(base_url=ORIGIN):
             record = self.record(place)
             waits = record.pending_key_pair is not None

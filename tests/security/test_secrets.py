@@ -232,8 +232,8 @@ def test_no_local_variable_on_the_way_shows_a_secret(world):
 
 
 def error_of(request: Callable[[], Page], log: pytest.LogCaptureFixture) -> BaseException | None:
-    """What *request* ends with: left to whoever serves the application, or logged by its framework. ``None`` where it
-    became a page, and the log says in words where it was."""
+    """Return the error that *request* ends with: left to the server of the application, or logged by its framework.
+    Return ``None`` if it became a page, and the log says in words where it was."""
     log.clear()
     try:
         request()

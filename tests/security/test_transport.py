@@ -443,7 +443,7 @@ def test_a_forbidden_address_looks_like_a_name_that_does_not_exist(world, monkey
     monkeypatch.setattr(breaker, "SECONDS_OPEN", 600)  # not over before the last of four tries
 
     def answers(place_name: str, addresses: list[str], port: int) -> list[Any]:
-        """What somebody sees who tries four times in a row."""
+        """Try to log in four times in a row, and return what a stranger sees each time."""
         forget_servers()
         world.addresses[place_name] = addresses
         world.change_integration(world.b, base_url=f"https://{place_name}:{port}")

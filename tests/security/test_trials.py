@@ -48,7 +48,8 @@ def test_a_trial_works_once(world):
 
 
 def test_a_trial_that_comes_back_to_another_person_is_refused(world):
-    """Whoever brings the owner to finish an attacker's trial, or takes theirs over, gets nothing."""
+    """Check that an attacker gains nothing by making the owner finish the attacker's trial, or by taking over the
+    owner's."""
     owner = world.browser()
     owner.log_owner_in(world.a)
     begun = begin(owner, world.a)

@@ -388,7 +388,7 @@ class Place(ABC):
     @property
     @abstractmethod
     def begin_path(self) -> str:
-        """Where the button posts to."""
+        """Path that the button posts to."""
 
     @property
     @abstractmethod
@@ -398,7 +398,7 @@ class Place(ABC):
     @property
     @abstractmethod
     def declined_path(self) -> str:
-        """Where a login goes that was declined."""
+        """Path that a declined login goes to."""
 
     def callback(self, **query: str) -> str:
         path = f"/complete/bitbucket-server/{self.integration_id}/"
@@ -407,8 +407,8 @@ class Place(ABC):
 
 @dataclass
 class Ingredients:
-    """What every application is made of: where its files are, how to reach the servers, and keys that no two
-    integrations share."""
+    """Parts that every application is made of: the place of its files, the ways to reach the servers, and keys that no
+    two integrations share."""
 
     folder: Path
     patch: pytest.MonkeyPatch
@@ -417,7 +417,7 @@ class Ingredients:
     database_url: str
     make_private_key: Callable[[], PrivateKey]
     world: dict[str, Any]
-    """What its world is made with besides."""
+    """Further arguments that its world is made with."""
 
 
 @dataclass(kw_only=True)
@@ -439,7 +439,7 @@ class World(ABC):
     looked_up: list[str] = field(default_factory=list)
 
     security_headers: ClassVar[dict[str, str]]
-    """What every page has."""
+    """Headers that every page has."""
     tells_apart: ClassVar[frozenset[str]] = frozenset()
     """Which failed logins the application has an event of its own for; the others are ``login.failure``."""
     writes_down_unopenable_keys: ClassVar[bool] = False
@@ -530,11 +530,11 @@ class World(ABC):
 
     @abstractmethod
     def refusal(self, **settings: Any) -> str:
-        """What a start with these *settings* besides ends with; empty where nothing is wrong."""
+        """Start the application with these further *settings*. Return the error's text, empty if nothing is wrong."""
 
     @abstractmethod
     def refusal_of_private_network(self, network: str) -> str:
-        """The same where the operator allows A a private *network*."""
+        """Return the :meth:`refusal` of a start where the operator allows A a private *network*."""
 
     @abstractmethod
     def wait_for_servers(self, seconds: float) -> None:
@@ -553,7 +553,7 @@ class World(ABC):
 
     @abstractmethod
     def find(self, place: Place) -> Integration:
-        """What a login begins with."""
+        """Return the integration that a login begins with."""
 
     @abstractmethod
     def backend(self, place: Place) -> BitbucketServerOAuth1[Any]:
@@ -561,7 +561,7 @@ class World(ABC):
 
     @abstractmethod
     def holders(self, place: Place) -> tuple[Any, ...]:
-        """What of the application's own holds keys, sealed or not."""
+        """Return those of the application's own objects that hold keys, sealed or not."""
 
     @property
     @abstractmethod
@@ -582,7 +582,7 @@ class World(ABC):
 
     @abstractmethod
     def sealed_for(self, place: Place) -> dict[str, str]:
-        """What its sealed private key is bound to, in the key ring's words."""
+        """Return what the sealed private key of *place* is bound to, in the key ring's words."""
 
     @abstractmethod
     def seal_differently(self, place: Place, record: str) -> None:
@@ -637,7 +637,8 @@ class World(ABC):
         assert self.deny.count == 0
 
     def check_and_forget(self) -> None:
-        """The same for what was shown since the last time. The secrets of the last few logins are kept in mind, too."""
+        """Check what was shown since the last time as :meth:`check` does, and forget it. The secrets of the last few
+        logins are still looked for next time."""
         self.check(self.log.text)
         self.pages.clear()
         self.audit.clear()

@@ -1,4 +1,4 @@
-"""What docs/api.md promises is there, and a project that uses all of it passes strict type checkers."""
+"""Tests that every name in docs/api.md exists, and that a project with all of them passes strict type checkers."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""What a server answers about its links: read whatever it is wrapped in, and shown without what confuses a terminal."""
+"""Tests of a server's answers about its links: read in any wrapping, shown without what confuses a terminal."""
 
 import json
 

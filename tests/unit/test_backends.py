@@ -1,4 +1,4 @@
-"""What social-core 7 asks of a backend."""
+"""Tests of what social-core 7 asks of a backend."""
 
 import dataclasses
 from types import SimpleNamespace

@@ -19,7 +19,7 @@ class Clock:
         return self.now
 
     def answer_after(self, needed):
-        """What waits for an answer that takes *needed* seconds, over one call or several."""
+        """Return a function that waits for an answer. The answer takes *needed* seconds, over one call or several."""
         left = [needed]
 
         def block(seconds):

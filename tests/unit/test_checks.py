@@ -168,7 +168,7 @@ OTHERS = {
     "SOCIAL_AUTH_VERIFY_SSL": False,
     "SOCIAL_AUTH_REDIRECT_IS_HTTPS": True,
 }
-"""What another backend of the application may need."""
+"""Settings that another backend of the application may need."""
 
 
 @pytest.mark.parametrize("prefix", [OWN, f"{OWN}OAUTH2_"])

@@ -1,4 +1,4 @@
-"""What databases and classes of users say about a new account."""
+"""Tests of what databases and classes of users say about a new account."""
 
 from types import SimpleNamespace
 

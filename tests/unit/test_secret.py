@@ -1,4 +1,4 @@
-"""What does not show itself, and what leaves no way behind it."""
+"""Tests of texts that do not show themselves, and of functions that leave no variables behind in errors."""
 
 import copy
 import json

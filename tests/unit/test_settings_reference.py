@@ -35,7 +35,7 @@ def called(node):
 
 
 def names_in(node):
-    """What a function looks up: every name of a setting that stands in a function where settings are read."""
+    """Return every name of a setting in a function that reads settings. Return an empty set for any other function."""
     for inner in ast.walk(node):
         is_call = isinstance(inner, ast.Call) and called(inner) in READING
         is_item = isinstance(inner, ast.Subscript) and getattr(inner.value, "id", "") == "settings"

@@ -1,4 +1,4 @@
-"""What an answer about somebody's standing means."""
+"""Tests of what an answer about a person's standing means."""
 
 import json
 import time

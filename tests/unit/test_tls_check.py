@@ -1,4 +1,4 @@
-"""What a server's certificate says is shown, and never obeyed."""
+"""Tests that the text of a server's certificate is shown, and never obeyed."""
 
 import datetime as dt
 import ssl

@@ -1,4 +1,4 @@
-"""What is kept in databases: identities, nonces, integrations, and their key pairs."""
+"""Mutants of what is kept in databases: identities, nonces, integrations, and their key pairs."""
 
 from __future__ import annotations
 

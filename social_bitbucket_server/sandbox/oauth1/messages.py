@@ -51,7 +51,7 @@ class Message:
 
     @property
     def base_string(self) -> str:
-        """What the signature must have been made over."""
+        """The base string that the signature must have been made over."""
         signed = sorted(
             (percent_encode(name), percent_encode(value))
             for name, value in self.parameters

@@ -16,7 +16,7 @@ _MARKED = re.compile(r"\s*-----BEGIN PUBLIC KEY-----(.*)-----END PUBLIC KEY-----
 
 
 class UnreadablePublicKeyError(ValueError):
-    """What was given is no public key that the server could use; the text says why."""
+    """Error for a text that is no public key that the server could use. Its message says why."""
 
 
 def read_public_key(text: str) -> RSAPublicKey:

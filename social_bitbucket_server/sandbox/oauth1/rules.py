@@ -163,7 +163,7 @@ def _two_legged_user(message: Message, state: State) -> User | None:
 
 
 def callback_address(token: RequestToken, consumer: Consumer, requested: str) -> str | None:
-    """Where the browser goes after Allow or Deny, or nothing where the verifier is to be shown instead.
+    """Return the address for the browser after Allow or Deny; ``None`` if the verifier is to be shown instead.
 
     *requested* is the ``oauth_callback`` of the authorize address, which counts for OAuth 1.0 tokens alone.
     """

@@ -56,7 +56,7 @@ def configure() -> AnyResponse | str:
 @blueprint.get(f"{PROVIDER}/<application_id>")
 @admin_only
 def credentials(application_id: str) -> str:
-    """What follows *Save*: client id and client secret."""
+    """Show the client id and the client secret, after *Save*."""
     return render_template("oauth2/credentials.html", application=_application(application_id))
 
 

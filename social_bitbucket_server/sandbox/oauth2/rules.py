@@ -51,7 +51,7 @@ class BearerRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """What a program asks a person for."""
+    """A program's request for access, which a person allows or denies."""
 
     application: ExternalApplication
     redirect_uri: str

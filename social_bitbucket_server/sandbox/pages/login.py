@@ -19,7 +19,7 @@ _SHOWN_USERS = 7
 
 @blueprint.get("/")
 def home() -> str:
-    """What there is to see."""
+    """Show the home page with the people and the links."""
     return render_template(
         "home.html", users=state().users.all(), links=state().links.all() + state().applications.all()
     )

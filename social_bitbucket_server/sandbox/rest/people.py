@@ -143,7 +143,7 @@ def one_repository(_: str, key: str, slug: str) -> Response:
 @blueprint.route("/rest/", defaults={"_": ""})
 @blueprint.route("/rest/<path:_>")
 def nothing_else(_: str) -> Response:
-    """What the sandbox does not have."""
+    """Refuse requests for resources that the sandbox does not have."""
     return json_error(404, "The sandbox has no such resource.", "NoSuchResourceException")
 
 

@@ -1,1 +1,1 @@
-"""What one sandbox knows: people, links, tokens, and what goes wrong."""
+"""The state of one sandbox: people, links, tokens, and faults."""

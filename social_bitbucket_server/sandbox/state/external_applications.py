@@ -29,7 +29,7 @@ INCLUDED_SCOPES = {
 
 @dataclass(frozen=True, slots=True)
 class ExternalApplication:
-    """What the form holds, and the credentials that were made for it.
+    """The contents of the form, and the credentials that were made for it.
 
     *redirect_urls*: where people may be sent back to, compared letter by letter. *permissions*: the scopes that were
     ticked.

@@ -11,20 +11,19 @@ INTERCEPTIONS = ("", "redirect", "page")
 
 @dataclass(slots=True)
 class Faults:
-    """What goes wrong. Everything is off at first, and after :meth:`reset`.
+    """The faults of the server. All of them are off at first, and after :meth:`reset`.
 
     Faults concern the calls that programs make: the token calls, ``whoami`` and everything below ``/rest``. The pages
     that people use stay in order.
 
     *clock_skew*: seconds by which the server's wall clock is ahead (negative: behind), also in the ``Date`` header.
     *seen_scheme*, *seen_host*, *seen_port*, *seen_context_twice*: what the server takes for its own address behind a
-    proxy that hides the real one; signatures are checked over that. Empty and 0 leave it right.
+    proxy that hides the real one. Signatures are checked over that. Empty and 0 leave it right.
     *interception*: ``redirect`` answers with a 302 to a log-in page, ``page`` with a log-in page and 200.
     *rate_limited*: 429, to be tried again after *retry_after* seconds. *server_error*: 500.
     *delay*: seconds that an answer takes. *whoami_closed*: ``whoami`` answers 401 without a body.
     *user_headers_removed*: ``X-AUSERNAME`` and ``X-AUSERID`` are missing. *groups_closed*: nobody is told who is in a
-    group. *version*: the version number that the
-    server gives, instead of its own.
+    group. *version*: the version number that the server gives, instead of its own.
     *client_secret_refused*: the token address of OAuth 2 takes no client secret, *codes_expired*: no code.
     *only_path*: only calls whose path contains this text are intercepted, limited, failed or delayed.
     """

@@ -18,7 +18,7 @@ _REMEMBERED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What a person allowed, for the program to exchange. *code_challenge* is empty without PKCE."""
+    """The permission of a person, which the program exchanges for tokens. *code_challenge* is empty without PKCE."""
 
     value: str = field(repr=False)
     client_id: str

@@ -14,10 +14,10 @@ class LinkRefusedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """What the *Incoming Authentication* form holds, in the order of the form.
+    """The contents of the *Incoming Authentication* form, in the order of the form.
 
-    *public_key* is kept as it was typed; calls fail with HTTP 500 where it cannot be read.
-    *three_legged_allowed* has no field in the form: the server may be told not to let people log in this way.
+    *public_key* is kept as it was typed. Calls fail with HTTP 500 if it cannot be read.
+    *three_legged_allowed* has no field in the form. With false, the server does not let people log in this way.
     """
 
     key: str

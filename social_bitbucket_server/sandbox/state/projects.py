@@ -28,7 +28,7 @@ class Project:
 
 
 class Permission(IntEnum):
-    """What somebody may do with a project and its repositories. A higher one includes the lower ones."""
+    """The permission of a person for a project and its repositories. A higher one includes the lower ones."""
 
     NONE = 0
     READ = 1

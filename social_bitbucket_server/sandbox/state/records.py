@@ -1,4 +1,4 @@
-"""What the sandbox was asked, for tests to count and look at."""
+"""The requests to the sandbox, for tests to count and look at."""
 
 from __future__ import annotations
 

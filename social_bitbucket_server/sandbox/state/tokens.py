@@ -20,7 +20,7 @@ _REMEMBERED_NONCES = 10_000
 
 
 class Decision(StrEnum):
-    """What the person said on the *Allow access?* page."""
+    """The decision of the person on the *Allow access?* page."""
 
     NONE = "none"
     ALLOWED = "allowed"

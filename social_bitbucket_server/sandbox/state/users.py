@@ -32,7 +32,7 @@ class User:
 
     @property
     def password(self) -> str:
-        """What the person types to log in beside the name."""
+        """The password that the person types to log in, besides the name."""
         return self.name
 
     def matches(self, text: str) -> bool:

@@ -40,7 +40,8 @@ def serve(authority):
 
 @pytest.fixture
 def names(transport):
-    """What names resolve to: a list of addresses, an exception to raise, or a function; and who asked."""
+    """Resolve each name as its entry in ``addresses`` says, and keep the names that were looked up in ``asked``. An
+    entry is a list of addresses, an exception to raise, or a function that returns the list."""
     known = SimpleNamespace(asked=[], addresses={NAME: [HERE]})
 
     def resolve(name):

@@ -1,4 +1,4 @@
-"""What one login costs: connections, requests, signatures, and how often the private key is read."""
+"""Tests of the cost of one login: connections, requests, signatures, and how often the private key is read."""
 
 import json
 from urllib.parse import parse_qs, urlsplit

@@ -58,7 +58,7 @@ def link(record, sandbox):
 
 
 def paste_public_key(sandbox, record, pem):
-    """What the Bitbucket admin does with a new public key."""
+    """Enter the new public key *pem* in Bitbucket, as its admin does."""
     (link,) = [link for link in sandbox.links.all() if link.consumer and link.consumer.key == record.consumer_key]
     sandbox.links.set_consumer(link.id, Consumer(record.consumer_key, record.name, pem))
 

@@ -459,7 +459,7 @@ def test_what_was_edited_at_the_moment_of_disabling_enables_nothing_again(acme, 
 
 
 def opened_form(staff, record):
-    """What the form sends back as it was opened."""
+    """Open the form, and return the hidden field that it sends back: its ``revision``."""
     page = staff.open(f"{ADMIN}{record.pk}/change/").content.decode()
     return {"revision": re.search(r'<input type="hidden" name="revision" value="(\d+)"', page)[1]}
 

@@ -1,4 +1,4 @@
-"""What docs/django.md lists is what there is."""
+"""Tests that docs/django.md lists every system check and command, and that its steps work."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def steps(section):
 
 
 class NewProject:
-    """What ``django-admin startproject`` makes, and somebody who follows the page there."""
+    """Project that ``django-admin startproject`` makes, and the steps of the page in it."""
 
     def __init__(self, path):
         self.path = path

@@ -121,7 +121,7 @@ print(json.dumps({
 
 
 def run_with(settings, program, folder):
-    """What *program* prints as JSON in a project with these settings."""
+    """Run *program* in a project with these *settings*, and return what it prints as JSON."""
     (folder / "own_settings.py").write_text(
         f"from tests.frameworks.django.settings import *\n{textwrap.dedent(settings)}"
     )

@@ -29,7 +29,7 @@ def rotating(acme, old_link):
 
 
 def make_new_link(sandbox, record):
-    """What the Bitbucket admin does with the new worksheet."""
+    """Make the link from the new worksheet, as the Bitbucket admin does."""
     pair = record.pending_key_pair
     values = {entry.label: entry.value for step in integrations.worksheet_of(record, pair) for entry in step.entries}
     return sandbox.link(

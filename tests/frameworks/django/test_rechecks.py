@@ -38,7 +38,7 @@ def kept():
 
 @pytest.fixture
 def told():
-    """What an application is told, by user name."""
+    """Yield what the application is told of each recheck: standing and problem, by user name."""
     told = {}
 
     def hear(sender, identity, recheck, **_more):

@@ -311,7 +311,7 @@ def test_a_person_logs_in_over_a_socket(origin, single):
 
 @pytest.fixture
 def by_oauth2(bitbucket_sandbox):
-    """The same server, by OAuth 2."""
+    """Configure the same server for OAuth 2, too, and yield the path that begins a login."""
     name = "bitbucket-server-oauth2"
     own = "SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_"
     link = bitbucket_sandbox.link_external_application(redirect_url=f"http://testserver/complete/{name}/")

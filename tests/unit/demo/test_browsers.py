@@ -1,4 +1,4 @@
-"""What a browser calls itself, in words."""
+"""Tests of the words that name a browser."""
 
 from __future__ import annotations
 

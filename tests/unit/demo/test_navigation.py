@@ -1,4 +1,4 @@
-"""Where a person is sent after logging in."""
+"""Tests of the page that a person is sent to after logging in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operator asks and does."""
+"""Tests of what the operator asks and does."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class _Stop(threading.Event):
 
 @pytest.fixture
 def introduction(port, capsys):
-    """What the command, in a thread, prints before it serves. Ends it and looks at its exit status."""
+    """Run the command in a thread, yield what it prints before it serves, then end it and check its exit status."""
     stopped, statuses = _Stop(), []
     command = threading.Thread(
         target=lambda: statuses.append(run(port=port, context="/bitbucket", version="7.6.0", stopped=stopped))

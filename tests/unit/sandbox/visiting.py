@@ -113,7 +113,7 @@ class Visitor:
 
     @property
     def text(self):
-        """What is there to read, in one line."""
+        """Readable text of the page, in one line."""
         return " ".join(re.sub(r"<[^>]*>", " ", self.response.text).split())
 
     @property
