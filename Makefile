@@ -29,7 +29,7 @@ test-core-6:
 	@$(PYTHON) -I .ci/suitable_python.py
 	@$(PYTHON) -I .ci/environment.py $(CORE_6_VENV) test
 	@$(CORE_6_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "social-auth-core==6.1.*" "social-auth-app-django==7.1.*"
-	$(CORE_6_VENV)/bin/python -m pytest -n auto --dist worksteal tests/unit/test_core_6.py tests/frameworks/django/test_single_server.py tests/examples tests/flow/test_many_integrations.py tests/flow/test_oauth2_login.py $(PYTEST_ARGS)
+	$(CORE_6_VENV)/bin/python -m pytest -n auto --dist worksteal tests/unit/login/test_core_6.py tests/frameworks/django/test_single_server.py tests/examples tests/flow/test_many_integrations.py tests/flow/test_oauth2_login.py $(PYTEST_ARGS)
 
 # The pages in docs/upgrade-to-oauth2.md, taken from the running demo application and its sandbox.
 screenshots: $(VENV)/.installed

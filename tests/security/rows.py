@@ -58,7 +58,7 @@ INVARIANTS = (
         "organization.",
         (22, 24, 107),
         'from "Connecting another account" in `test_sessions.py`; `tests/flow/test_many_integrations.py`, '
-        "`tests/unit/test_checks.py`",
+        "`tests/unit/integration/test_unsafe.py`",
     ),
     Invariant(
         "**I4** A person belongs to one organization; pages, integrations, people and sessions of others are not "
@@ -70,7 +70,7 @@ INVARIANTS = (
         "**I5** E-mail address, name, slug and display name identify, merge and authorize nobody. A new name under a "
         "known number is the same person, a known name under a new number another one.",
         (2, 3, 4, 11, 14, 107),
-        'from "Renaming and re-creating accounts" in `test_identity.py`; `tests/unit/test_checks.py`',
+        'from "Renaming and re-creating accounts" in `test_identity.py`; `tests/unit/integration/test_unsafe.py`',
     ),
     Invariant(
         "**I6** A login under way belongs to a browser session, an integration as it was then, a token, a callback, "
@@ -93,7 +93,7 @@ INVARIANTS = (
     Invariant(
         "**I9** The callback's address comes from the configuration.",
         (95, 107, 117),
-        "`tests/unit/test_checks.py`",
+        "`tests/unit/integration/test_unsafe.py`",
     ),
     Invariant(
         "**I10** A login begins by POST with a CSRF token; the session is new after it, and ends on the server: at "
@@ -112,7 +112,7 @@ INVARIANTS = (
         "**I12** Certificates are always verified; a CA of an organization's own counts for its own integration. "
         "Without TLS only where the operator allows it.",
         (67, 77, 78, 107),
-        "`tests/unit/test_checks.py`",
+        "`tests/unit/integration/test_unsafe.py`",
     ),
     Invariant(
         "**I13** Of a profile, each field is checked; id, name, slug, display name and e-mail address are all that is "

@@ -1,7 +1,7 @@
 """Tests of a server's possible answers, and of what becomes of them.
 
-Where a row lists many answers, tests/unit/test_client.py, tests/unit/test_profile.py and tests/flow/transport have them
-all. Here one of each kind goes through a login."""
+Where a row lists many answers, tests/unit/oauth/test_oauth1.py, tests/unit/account/test_profile.py and
+tests/flow/transport have them all. Here one of each kind goes through a login."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Who somebody is.
 
-Where a row lists many values, tests/unit/test_profile.py has them all. Here one of each kind goes through a login."""
+Where a row lists many values, tests/unit/account/test_profile.py has them all. Here one of each kind goes through a
+login."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Which base URLs may be entered, where connections go, and whom a server can harm.
 
-Where a row lists many inputs, tests/unit/test_server_url.py, tests/unit/test_addresses.py and tests/flow/transport have
-them all. Here one of each kind goes through the application."""
+Where a row lists many inputs, tests/unit/integration/test_server_url.py, tests/unit/transport/test_addresses.py and
+tests/flow/transport have them all. Here one of each kind goes through the application."""
 
 from __future__ import annotations
 

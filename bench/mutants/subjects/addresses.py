@@ -199,11 +199,11 @@ _MUTANTS = (
 _TESTS = (
     Group(
         (
-            "tests/unit/test_addresses.py",
-            "tests/unit/test_server_url.py",
-            "tests/unit/test_integration.py",
-            "tests/unit/test_checks.py",
-            "tests/unit/test_membership.py",
+            "tests/unit/transport/test_addresses.py",
+            "tests/unit/integration/test_server_url.py",
+            "tests/unit/integration/test_integration.py",
+            "tests/unit/integration/test_unsafe.py",
+            "tests/unit/account/test_membership.py",
         )
     ),
     Group(

@@ -174,14 +174,14 @@ _MUTANTS = (
 
 _TESTS = (
     Group(
-        ("tests/unit/test_key_ring.py", "tests/unit/test_tokens.py", "tests/unit/test_rest.py"),
+        ("tests/unit/crypto/test_ring.py", "tests/unit/account/test_tokens.py", "tests/unit/account/test_rest.py"),
         about=(
             _KEY_RING,
             _TOKENS,
         ),
     ),
-    Group(("tests/unit/test_keys.py",), about=(_KEYS, _PEM)),
-    Group(("tests/unit/test_command_line.py",), "key", about=(_KEYS, _PEM)),
+    Group(("tests/unit/crypto/test_keys.py",), about=(_KEYS, _PEM)),
+    Group(("tests/unit/cli/test_command_line.py",), "key", about=(_KEYS, _PEM)),
     Group(
         ("tests/frameworks/django/test_many_organizations.py", "tests/frameworks/django/test_commands.py"),
         "key or ring or record or secret",

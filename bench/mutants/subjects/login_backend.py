@@ -201,11 +201,11 @@ _TESTS = (
     Group(
         (
             "tests/unit/test_backends.py",
-            "tests/unit/test_client.py",
-            "tests/unit/test_oauth2_client.py",
-            "tests/unit/test_standing.py",
+            "tests/unit/oauth/test_oauth1.py",
+            "tests/unit/oauth/test_oauth2.py",
+            "tests/unit/account/test_recheck.py",
             "tests/unit/test_pipeline.py",
-            "tests/unit/test_rest.py",
+            "tests/unit/account/test_rest.py",
         )
     ),
     Group(
@@ -230,8 +230,8 @@ _TESTS = (
             _BACKENDS,
         ),
     ),
-    Group(("tests/unit/test_server.py", "tests/flow/transport/test_proxies.py"), about=(_SERVER,)),
-    Group(("tests/flow/transport/test_proxies.py", "tests/unit/test_clock.py"), about=(_CLIENT,)),
+    Group(("tests/unit/integration/test_server.py", "tests/flow/transport/test_proxies.py"), about=(_SERVER,)),
+    Group(("tests/flow/transport/test_proxies.py", "tests/unit/oauth/test_server_clock.py"), about=(_CLIENT,)),
     Group(
         (
             "tests/frameworks/test_any_framework.py",

@@ -123,11 +123,11 @@ _MUTANTS = (
 _TESTS = (
     Group(
         (
-            "tests/unit/test_membership.py",
-            "tests/unit/test_admission.py",
-            "tests/unit/test_standing.py",
-            "tests/unit/test_integration.py",
-            "tests/unit/test_checks.py",
+            "tests/unit/account/test_membership.py",
+            "tests/unit/integration/test_admission.py",
+            "tests/unit/account/test_recheck.py",
+            "tests/unit/integration/test_integration.py",
+            "tests/unit/integration/test_unsafe.py",
         )
     ),
     Group(

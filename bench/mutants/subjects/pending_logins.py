@@ -115,7 +115,7 @@ _TESTS = (
         "not django and not flask and not plain",
     ),
     Group(("tests/security/test_trials.py",)),
-    Group(("tests/unit/test_pending.py",)),
+    Group(("tests/unit/login/test_pending.py",)),
     Group(("tests/unit/test_backends.py", "tests/frameworks/test_any_framework.py", "tests/fuzz/test_callbacks.py")),
     Group(("tests/frameworks/django/test_many_organizations.py",), "callback or pending or meanwhile or connect"),
     Group(("tests/security/test_sessions.py",), "plain"),

@@ -164,7 +164,7 @@ _MUTANTS = (
 )
 
 _TESTS = (
-    Group(("tests/unit/test_profile.py", "tests/unit/test_client.py", "tests/unit/test_backends.py")),
+    Group(("tests/unit/account/test_profile.py", "tests/unit/oauth/test_oauth1.py", "tests/unit/test_backends.py")),
     Group(("tests/security/test_identity.py",), "not django and not flask and not plain"),
     Group(("tests/fuzz/test_answers.py",), "profiles or names"),
 )

@@ -111,13 +111,13 @@ _MUTANTS = (
 _TESTS = (
     Group(
         (
-            "tests/unit/test_signing.py",
-            "tests/unit/test_base_strings.py",
-            "tests/unit/test_client.py",
-            "tests/unit/test_rest.py",
+            "tests/unit/oauth/test_signing.py",
+            "tests/unit/oauth/test_base_strings.py",
+            "tests/unit/oauth/test_oauth1.py",
+            "tests/unit/account/test_rest.py",
         )
     ),
-    Group(("tests/unit/test_clock.py", "tests/flow/test_checkup.py", "tests/flow/test_check_command.py")),
+    Group(("tests/unit/oauth/test_server_clock.py", "tests/flow/test_checkup.py", "tests/flow/test_check_command.py")),
     Group(("tests/flow/test_wrong_bitbuckets.py", "tests/fuzz/test_answers.py")),
     Group(("tests/security/test_secrets.py",), "not django and not flask"),
 )

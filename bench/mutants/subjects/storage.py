@@ -166,7 +166,7 @@ _MUTANTS = (
 )
 
 _TESTS = (
-    Group(("tests/unit/test_sqlalchemy_storage.py",), about=(_ACCOUNTS, _TABLES)),
+    Group(("tests/unit/sqlalchemy/test_storage.py",), about=(_ACCOUNTS, _TABLES)),
     Group(("tests/flow/test_many_integrations.py",), about=(_ACCOUNTS, _TABLES)),
     Group(("tests/unit/demo/test_pipeline.py",), about=(_ACCOUNTS, _TABLES)),
     Group(

@@ -204,12 +204,12 @@ _MUTANTS = (
 _TESTS = (
     Group(
         (
-            "tests/unit/test_trust.py",
-            "tests/unit/test_transport.py",
-            "tests/unit/test_default_transport.py",
-            "tests/unit/test_client.py",
-            "tests/unit/test_oauth2_client.py",
-            "tests/unit/test_rest.py",
+            "tests/unit/transport/test_trust.py",
+            "tests/unit/transport/test_transport.py",
+            "tests/unit/transport/test_default_transport.py",
+            "tests/unit/oauth/test_oauth1.py",
+            "tests/unit/oauth/test_oauth2.py",
+            "tests/unit/account/test_rest.py",
         )
     ),
     Group(

@@ -68,4 +68,4 @@ assert status == 0
 @pytest.mark.program
 def test_a_forked_process_waits_for_no_lock_that_a_thread_of_its_parent_held():
     """The thread is not there to release the lock."""
-    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=120, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=120, cwd=Path(__file__).parents[3])

@@ -269,7 +269,7 @@ def test_a_ring_cannot_be_taken_out_in_passing(ring, take):
 
 
 def test_the_documentation_seals_private_keys_and_rotates_the_ring(monkeypatch):
-    page = Path(__file__).parents[2] / "docs/many-organizations.md"
+    page = Path(__file__).parents[3] / "docs/many-organizations.md"
     source = re.search(r"## Private keys in your database.*?```python\n(.*?)```", page.read_text(), re.DOTALL)[1]
 
     def page_with(ring):

@@ -29,7 +29,7 @@ from social_bitbucket_server.problems import (
     when_to_try_again,
 )
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 SOURCE = "\n".join(
     path.read_text()
     for path in Path(social_bitbucket_server.__file__).parent.rglob("*.py")

@@ -211,7 +211,7 @@ def test_a_pipeline_from_before_core_7_is_warned_of_where_people_have_two_names(
     assert [re.search(r"to (\w+),", message)[1] for message in caplog.messages] == names
 
 
-@pytest.mark.parametrize("page", sorted(Path(__file__).parents[2].glob("docs/*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", sorted(Path(__file__).parents[3].glob("docs/*.md")), ids=lambda page: page.name)
 def test_pipelines_in_the_documentation_have_every_step_of_cores(page):
     for text in re.findall(r"^(?:SOCIAL_AUTH|    SOCIAL)\w*PIPELINE = (\(.*?^\))", page.read_text(), re.S | re.M):
         steps = ast.literal_eval(text)

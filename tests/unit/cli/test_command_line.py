@@ -651,7 +651,7 @@ def test_a_code_may_be_written_with_hyphens(run):
 
 
 def test_the_documentation_of_problems_is_the_one_made_of_the_table(run):
-    page = Path(__file__).parents[2] / "docs" / "problems.md"
+    page = Path(__file__).parents[3] / "docs" / "problems.md"
     assert page.read_text() == run("explain", "--markdown")[1]
 
 
