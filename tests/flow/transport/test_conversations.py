@@ -107,6 +107,21 @@ def test_a_first_connection_that_is_closed_is_not_tried_again(serve, client):
     assert len(server.requests) == 1
 
 
+def test_a_request_whose_answer_breaks_off_on_a_kept_connection_is_not_sent_again(serve, client):
+    def behave(peer):
+        peer.read()
+        peer.send(CONFIRMED)
+        peer.read()
+        peer.send(CONFIRMED[:-1])
+
+    server = serve(behave)
+    client(server).request_token("https://app.example/")
+    with pytest.raises(BitbucketServerError) as caught:
+        client(server).request_token("https://app.example/")
+    assert caught.value.code == "connection_failed"
+    assert len(server.requests) == 2
+
+
 def test_a_post_of_a_document_is_not_sent_again(serve, client):
     server = serve(closing_after(1, answer(b"{}")))
     address = f"https://{NAME}:{server.port}/rest/x"
