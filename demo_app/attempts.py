@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import aliased
 
 from social_bitbucket_server.login import LIFETIME
-from social_bitbucket_server.problems import PROBLEMS, Who
+from social_bitbucket_server.problems import PROBLEMS, Code, Who
 
 from . import clock, database, people
 from .errors import words_of
@@ -24,8 +24,10 @@ _SUCCEEDED = {"login.success": "logged in", "identity.connected": "connected"}
 _FAILED = ("login.failure", "login.mixup", "login.replay", "request.failure")
 _ENDED = (*_SUCCEEDED, *_FAILED)
 _ROWS_OF_AN_ATTEMPT = 2  # its beginning, and its end
-_OF_ONE_PERSON = frozenset({"account_inactive", "account_not_admitted", "person_inactive", "person_not_allowed"})
-_EXPLAINED = "signature_invalid"
+_OF_ONE_PERSON = frozenset(
+    {Code.ACCOUNT_INACTIVE, Code.ACCOUNT_NOT_ADMITTED, Code.PERSON_INACTIVE, Code.PERSON_NOT_ALLOWED}
+)
+_EXPLAINED = Code.SIGNATURE_INVALID
 """The problem of which the test of the connection says more: which part of what was signed the server saw otherwise."""
 _TO_BE_MENDED = tuple(
     code for code, problem in PROBLEMS.items() if problem.who is not Who.PERSON and code not in _OF_ONE_PERSON
@@ -199,4 +201,4 @@ def _outcome(row: AuditEntry) -> str:
     if row.event == "login.begin":
         is_recent = clock.now() - row.at < timedelta(seconds=LIFETIME)
         return "under way" if is_recent else "did not come back"
-    return "declined" if row.problem == "login_declined" else "failed"
+    return "declined" if row.problem == Code.LOGIN_DECLINED else "failed"

@@ -17,7 +17,7 @@ from flask import Flask, g, has_app_context, has_request_context, request
 from sqlalchemy import Engine, delete, insert, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from social_bitbucket_server.problems import PROBLEMS
+from social_bitbucket_server.problems import PROBLEMS, Code
 
 from . import clock, database
 from .models import AuditEntry, Organization
@@ -156,7 +156,7 @@ _REASONS = {
 PAGE_LENGTH = 50
 _DELETED_AT_ONCE = 1000  # so that nobody waits for it for long
 _DIGEST_LENGTH = 12
-_NEVER_FINISHED = ("login_not_pending", "callback_parameter_missing", "callback_parameter_invalid")
+_NEVER_FINISHED = (Code.LOGIN_NOT_PENDING, Code.CALLBACK_PARAMETER_MISSING, Code.CALLBACK_PARAMETER_INVALID)
 _LOG = logging.getLogger("demo_app")  # not the audit log itself, whose lines are JSON
 
 

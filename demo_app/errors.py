@@ -21,7 +21,7 @@ from social_core.exceptions import (
 from werkzeug.exceptions import HTTPException
 
 from social_bitbucket_server.login import reference
-from social_bitbucket_server.problems import PROBLEMS, Problem, Who, http_status, when_to_try_again
+from social_bitbucket_server.problems import PROBLEMS, Code, Problem, Who, http_status, when_to_try_again
 
 from . import access, audit, database, people, rate_limits
 from .config import Settings
@@ -156,9 +156,9 @@ def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
             upgrade=g.get("is_of_an_upgrade") or None,
         )
     facts = error.context.get("facts", {})
-    if problem == "address_blocked":
+    if problem == Code.ADDRESS_BLOCKED:
         audit.record("outbound.blocked", outcome="failure", **facts)
-    if problem == "account_inactive":
+    if problem == Code.ACCOUNT_INACTIVE:
         people.disable_whom_bitbucket_disabled(facts["uid"])
     organization = g.get("organization")
     if isinstance(error, AuthCanceled) and organization is not None:
@@ -264,17 +264,17 @@ def _is_repeated(error: SocialAuthBaseException) -> bool:
 
 
 def _event(problem: str) -> audit.Event:
-    if problem in {"login_mixed_up", "token_of_another_login"}:
+    if problem in {Code.LOGIN_MIXED_UP, Code.TOKEN_OF_ANOTHER_LOGIN}:
         return "login.mixup"
-    return "login.replay" if problem == "login_not_pending" and audit.was_finished() else "login.failure"
+    return "login.replay" if problem == Code.LOGIN_NOT_PENDING and audit.was_finished() else "login.failure"
 
 
 def _words_for(error: SocialAuthBaseException) -> Words:
     problem = error.context.get("problem", "")
-    if isinstance(error, AuthSessionError) and problem != "person_changed":
+    if isinstance(error, AuthSessionError) and problem != Code.PERSON_CHANGED:
         return _NOT_UNDER_WAY
     if isinstance(error, AuthConfigurationError) and error.parameter == "base_url":
-        problem = "connection_failed"  # says nothing about networks that the application may not reach
+        problem = Code.CONNECTION_FAILED  # says nothing about networks that the application may not reach
     return words_of(problem)
 
 

@@ -26,7 +26,7 @@ from social_bitbucket_server.integration import (
     ServerURL,
 )
 from social_bitbucket_server.login import LIFETIME
-from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.problems import BitbucketServerError, Code
 from social_bitbucket_server.transport import ClientCertificate
 
 from . import audit, clock, database, ended_setup_links, identities, sessions
@@ -600,7 +600,7 @@ def ready_for(record: IntegrationRecord, oauth: OAuth) -> Integration | OAuth2In
     if oauth is OAuth.TWO and record.client_credentials is not None:
         return by_oauth2(record, record.client_credentials)
     parameter = "private_key" if oauth is OAuth.ONE else "client_id"
-    raise BitbucketServerError("setting_missing", parameter=parameter)
+    raise BitbucketServerError(Code.SETTING_MISSING, parameter=parameter)
 
 
 def _by_either_oauth(record: IntegrationRecord) -> dict[str, Any]:

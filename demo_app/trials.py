@@ -9,6 +9,7 @@ from social_core.exceptions import AuthSessionError, SocialAuthBaseException
 from werkzeug.wrappers import Response
 
 from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.problems import Code
 
 from . import audit, database, moves
 from .errors import make_reference
@@ -33,7 +34,7 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
         database.session.rollback()
         problem = error.context.get("problem", "")
         result |= {"problem": problem or error.code, "reference": make_reference(bitbucket.reference(error))}
-        outcome = "interrupted" if problem == "login_declined" else "failed"
+        outcome = "interrupted" if problem == Code.LOGIN_DECLINED else "failed"
         if moves.is_tried():
             result["tried"] = tried or ""
     else:

@@ -28,7 +28,7 @@ from .integration import (
     warn_of_missing_names,
 )
 from .login import LONGEST_NEXT, BaseStrategy, Purpose
-from .problems import BitbucketServerError
+from .problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
     from social_core.storage import BaseStorage
@@ -212,7 +212,7 @@ def check_form_token(session: Mapping[str, Any], given: str | None, sec_fetch_si
     given_bytes = given.encode(errors="replace") if isinstance(given, str) else b""
     is_own = bool(expected) and hmac.compare_digest(str(expected).encode(), given_bytes)
     if not is_own or sec_fetch_site == "cross-site":
-        raise BitbucketServerError("form_expired", parameter="form_token").as_social_error(None, "begin")
+        raise BitbucketServerError(Code.FORM_EXPIRED, parameter="form_token").as_social_error(None, "begin")
 
 
 _DEFAULTS: dict[str, Any] = {

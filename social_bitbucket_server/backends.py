@@ -32,7 +32,7 @@ from .login import (
     remember_login,
 )
 from .oauth import DENIED, Client, OAuth2Client, oauth2_problem
-from .problems import BitbucketServerError
+from .problems import BitbucketServerError, Code
 from .transport import BEGIN, Budget
 
 if TYPE_CHECKING:
@@ -84,13 +84,13 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
         """Return the request token with its verifier, or with the refusal."""
         refusal = self.data.get("oauth_problem")
         request_token = read_parameter(
-            self.data, "oauth_token", absent="login_not_pending" if refusal else "callback_parameter_missing"
+            self.data, "oauth_token", absent=Code.LOGIN_NOT_PENDING if refusal else Code.CALLBACK_PARAMETER_MISSING
         )
         verifier = Secret() if refusal else read_parameter(self.data, "oauth_verifier")
         if verifier == DENIED or refusal == "user_refused":
-            return Callback(request_token, refusal=BitbucketServerError("login_declined"))
+            return Callback(request_token, refusal=BitbucketServerError(Code.LOGIN_DECLINED))
         if refusal:
-            return Callback(request_token, refusal=BitbucketServerError("oauth_problem", provider_code="other"))
+            return Callback(request_token, refusal=BitbucketServerError(Code.OAUTH_PROBLEM, provider_code="other"))
         return Callback(request_token, verifier)
 
     def exchange(
@@ -157,9 +157,9 @@ def _may_be_about_the_key(refusal: BitbucketServerError, integration: Integratio
     is_of_another_size = integration.private_key.public.bits != successor.private_key.public.bits
     is_of_another_link = integration.consumer_key != successor.consumer_key
     return (
-        refusal.code == "signature_invalid"
-        or (refusal.code == "consumer_key_unknown" and is_of_another_link)
-        or (refusal.code == "server_error" and is_of_another_size)
+        refusal.code == Code.SIGNATURE_INVALID
+        or (refusal.code == Code.CONSUMER_KEY_UNKNOWN and is_of_another_link)
+        or (refusal.code == Code.SERVER_ERROR and is_of_another_size)
     )
 
 
@@ -199,7 +199,7 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
         scope = self.setting("SCOPE") or self.DEFAULT_SCOPE or []
         if isinstance(scope, str) or not all(isinstance(one, str) and _SCOPES.fullmatch(one) for one in scope):
             raise BitbucketServerError(
-                "setting_invalid", 'It is a list of Bitbucket\'s scopes, such as ["REPO_READ"].', parameter="SCOPE"
+                Code.SETTING_INVALID, 'It is a list of Bitbucket\'s scopes, such as ["REPO_READ"].', parameter="SCOPE"
             )
         return list(scope)
 
@@ -224,11 +224,11 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
         """Return the state with its code, or with the refusal."""
         refusal = self.data.get("error")
         state = read_parameter(
-            self.data, "state", absent="login_not_pending" if refusal else "callback_parameter_missing"
+            self.data, "state", absent=Code.LOGIN_NOT_PENDING if refusal else Code.CALLBACK_PARAMETER_MISSING
         )
         code = Secret() if refusal else read_parameter(self.data, "code", shape=_CODE)
         if refusal == "access_denied":
-            return Callback(state, refusal=BitbucketServerError("login_declined"))
+            return Callback(state, refusal=BitbucketServerError(Code.LOGIN_DECLINED))
         if refusal:
             return Callback(state, refusal=oauth2_problem(refusal))
         return Callback(state, code)

@@ -10,7 +10,7 @@ from social_core.pipeline import user as core_steps
 from .account import new_accounts
 from .integration import configured_backend
 from .login import LoginBackend
-from .problems import BitbucketServerError
+from .problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
     from social_core.backends.base import BaseAuth
@@ -47,7 +47,7 @@ def associate_by_bitbucket_identity(
     if user is None:
         return {"user": known.user, "is_new": False}
     if known.user != user:
-        raise BitbucketServerError("identity_in_use").as_social_error(backend, "pipeline")
+        raise BitbucketServerError(Code.IDENTITY_IN_USE).as_social_error(backend, "pipeline")
     return None
 
 
@@ -66,7 +66,7 @@ def create_user(
     users = strategy.storage.user
     fitting = _fitting(strategy, details, backend)  # without an e-mail address that is too long
     if user is None and not fitting.get("email") and new_accounts.needs_email(users):
-        raise BitbucketServerError("email_missing", claim="email").as_social_error(backend, "pipeline")
+        raise BitbucketServerError(Code.EMAIL_MISSING, claim="email").as_social_error(backend, "pipeline")
     try:
         made: dict[str, Any] | None = core_steps.create_user(strategy, fitting, backend, user, *args, **kwargs)
     except SocialAuthBaseException:
@@ -76,7 +76,7 @@ def create_user(
             raise
         column = new_accounts.refused_column(error)
         reason = f"The column {column} must have a value." if column else ""
-        raise BitbucketServerError("account_refused", reason).as_social_error(backend, "pipeline") from error
+        raise BitbucketServerError(Code.ACCOUNT_REFUSED, reason).as_social_error(backend, "pipeline") from error
     return made
 
 

@@ -11,7 +11,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from ..integration import Kind
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .profile import Finding, search_users
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def require_admission(person: Person, profile: Profile, admission: Admission) ->
         if finding.holds:
             return
         is_certain = is_certain and finding.holds is not None
-    raise BitbucketServerError("person_not_allowed" if is_certain else "groups_unreadable")
+    raise BitbucketServerError(Code.PERSON_NOT_ALLOWED if is_certain else Code.GROUPS_UNREADABLE)
 
 
 def _is_among(person: Person, profile: Profile, group: str) -> bool | None:
@@ -104,4 +104,4 @@ def _is_called(found: object, name: str) -> bool:
 
 def _refusal(error: BitbucketServerError) -> int | None:
     """Return the status of a refusal that is about the question alone, or ``None``."""
-    return error.status_code if error.code in {"request_refused", "not_permitted"} else None
+    return error.status_code if error.code in {Code.REQUEST_REFUSED, Code.NOT_PERMITTED} else None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,10 +71,10 @@ def fetch_profile(person: Person) -> Profile:
     try:
         record = _record(person, names)
     except BitbucketServerError as error:
-        if error.code not in {"not_permitted", "request_refused"} or error.status_code not in {401, 403}:
+        if error.code not in {Code.NOT_PERMITTED, Code.REQUEST_REFUSED} or error.status_code not in {401, 403}:
             raise
         # If only whoami names the person, which is not below /rest, the header is lost on the way to REST.
-        code = "users_unreadable" if is_known_below_rest else "authorization_header_lost"
+        code = Code.USERS_UNREADABLE if is_known_below_rest else Code.AUTHORIZATION_HEADER_LOST
         raise BitbucketServerError(code, status_code=error.status_code, facts=error.facts) from None
     _refuse_another(record, person.ids)
     return _profile(record, person.integration)
@@ -89,7 +89,7 @@ def _authenticated_names(person: Person) -> tuple[list[str], bool]:
         return _readings(names[0]), True
     name = person.text(person.server_url.whoami)
     if not name:
-        raise BitbucketServerError("identity_missing", claim="X-AUSERNAME")
+        raise BitbucketServerError(Code.IDENTITY_MISSING, claim="X-AUSERNAME")
     return [_user_name(name)], False
 
 
@@ -130,7 +130,7 @@ def _refuse_another(record: Mapping[str, Any], ids: frozenset[str]) -> None:
     alone may be read in two ways."""
     number = _number(record)
     if number is not None and not ids <= {number}:
-        raise BitbucketServerError("identity_of_another", claim="X-AUSERID")
+        raise BitbucketServerError(Code.IDENTITY_OF_ANOTHER, claim="X-AUSERID")
 
 
 def _number(record: Mapping[str, Any]) -> str | None:
@@ -177,7 +177,7 @@ def _pages(person: Person, name: str, *, group: str = "") -> Iterator[tuple[list
         page = person.json(person.server_url.users(name, start=start, avatar_size=AVATAR_SIZE, group=group))
         values = page.get("values")
         if not isinstance(values, list):
-            raise BitbucketServerError("malformed_answer", "The user list is not a list.")
+            raise BitbucketServerError(Code.MALFORMED_ANSWER, "The user list is not a list.")
         following = page.get("nextPageStart")
         is_last = page.get("isLastPage") is not False
         yield [record for record in values if isinstance(record, dict)], is_last
@@ -197,9 +197,9 @@ def _profile(record: Mapping[str, Any], integration: AnyIntegration) -> Profile:
     if type(kind) is not str:
         raise _invalid("type")
     if not active:
-        raise BitbucketServerError("account_inactive", facts={"uid": integration.uid(user_id)})
+        raise BitbucketServerError(Code.ACCOUNT_INACTIVE, facts={"uid": integration.uid(user_id)})
     if kind != "NORMAL":
-        raise BitbucketServerError("account_not_a_person")
+        raise BitbucketServerError(Code.ACCOUNT_NOT_A_PERSON)
     name = _readable(record, "name") or ""
     return Profile(
         id=user_id,
@@ -215,7 +215,7 @@ def _profile(record: Mapping[str, Any], integration: AnyIntegration) -> Profile:
 def _required(record: Mapping[str, Any], field: str) -> Any:
     value = record.get(field)
     if value is None:
-        raise BitbucketServerError("profile_incomplete", f"The field {field} is missing.", claim=field)
+        raise BitbucketServerError(Code.PROFILE_INCOMPLETE, f"The field {field} is missing.", claim=field)
     return value
 
 
@@ -227,7 +227,7 @@ def _readable(record: Mapping[str, Any], field: str) -> str | None:
     if type(value) is not str:
         raise _invalid(field)
     if any(unicodedata.category(character) == "Cs" for character in value):
-        raise BitbucketServerError("malformed_answer", f"The field {field} is not Unicode text.")
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, f"The field {field} is not Unicode text.")
     readable = "".join(character for character in value if unicodedata.category(character) not in {"Cc", "Cf"})
     return readable.strip()[:NAME_LIMIT] or None
 
@@ -258,12 +258,12 @@ def _web_address(value: Any, server_url: ServerURL) -> str | None:
 
 
 def _identity_invalid(reason: str) -> BitbucketServerError:
-    return BitbucketServerError("identity_invalid", reason, claim="X-AUSERNAME")
+    return BitbucketServerError(Code.IDENTITY_INVALID, reason, claim="X-AUSERNAME")
 
 
 def _not_found(reason: str) -> BitbucketServerError:
-    return BitbucketServerError("user_not_found", reason, claim="name")
+    return BitbucketServerError(Code.USER_NOT_FOUND, reason, claim="name")
 
 
 def _invalid(field: str) -> BitbucketServerError:
-    return BitbucketServerError("profile_invalid", f"The field {field} is not what it should be.", claim=field)
+    return BitbucketServerError(Code.PROFILE_INVALID, f"The field {field} is not what it should be.", claim=field)

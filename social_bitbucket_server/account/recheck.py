@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .membership import require_admission
 from .profile import fetch_profile
 
@@ -29,20 +29,28 @@ class Standing(StrEnum):
 
 
 _REFUSALS = frozenset(
-    {"account_inactive", "account_not_a_person", "account_not_admitted", "account_replaced", "person_not_allowed"}
+    {
+        Code.ACCOUNT_INACTIVE,
+        Code.ACCOUNT_NOT_A_PERSON,
+        Code.ACCOUNT_NOT_ADMITTED,
+        Code.ACCOUNT_REPLACED,
+        Code.PERSON_NOT_ALLOWED,
+    }
 )
 # A revoked token says nothing about the account: people revoke their own tokens.
-_UNPROVEN = frozenset({"integration_unknown", "token_expired", "token_missing", "token_revoked", "token_unopenable"})
+_UNPROVEN = frozenset(
+    {Code.INTEGRATION_UNKNOWN, Code.TOKEN_EXPIRED, Code.TOKEN_MISSING, Code.TOKEN_REVOKED, Code.TOKEN_UNOPENABLE}
+)
 # Problems of one person's record. All others concern everybody at the server.
 _OF_ONE_RECORD = frozenset(
     {
-        "captcha_wanted",
-        "identity_invalid",
-        "identity_of_another",
-        "profile_incomplete",
-        "profile_invalid",
-        "user_not_found",
-        "users_unreadable",
+        Code.CAPTCHA_WANTED,
+        Code.IDENTITY_INVALID,
+        Code.IDENTITY_OF_ANOTHER,
+        Code.PROFILE_INCOMPLETE,
+        Code.PROFILE_INVALID,
+        Code.USER_NOT_FOUND,
+        Code.USERS_UNREADABLE,
     }
 )
 
@@ -76,9 +84,9 @@ def ask_whether_admitted(rest: RestClient, uid: str, admission: Admission, scope
     of the conversation.
     """
     if rest.scope != scope and (admission.projects or admission.repositories):
-        raise BitbucketServerError("token_missing", "It was granted for something else than logins ask for now.")
+        raise BitbucketServerError(Code.TOKEN_MISSING, "It was granted for something else than logins ask for now.")
     person = rest.as_person()
     profile = fetch_profile(person)
     if person.integration.uid(profile.id) != uid:
-        raise BitbucketServerError("account_replaced", claim="id")
+        raise BitbucketServerError(Code.ACCOUNT_REPLACED, claim="id")
     require_admission(person, profile, admission)

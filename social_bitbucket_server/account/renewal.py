@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .tokens import StoredToken
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ class CurrentToken:
         try:
             return self._use(client, call)
         except BitbucketServerError as error:
-            if error.code != "token_rejected":
+            if error.code != Code.TOKEN_REJECTED:
                 raise
             # The server accepted the token once, so it was revoked since.
             problem = BitbucketServerError(
-                "token_revoked", provider_code=error.provider_code, status_code=error.status_code
+                Code.TOKEN_REVOKED, provider_code=error.provider_code, status_code=error.status_code
             )
         raise problem
 
@@ -59,8 +59,8 @@ class CurrentToken:
         try:
             return call()
         except BitbucketServerError as error:
-            has_ended = error.code == "token_expired"
-            is_rejected = error.code == "token_rejected"
+            has_ended = error.code == Code.TOKEN_EXPIRED
+            is_rejected = error.code == Code.TOKEN_REJECTED
             if not has_ended and not (is_rejected and self._is_replaced(soon=self._token.is_over)):
                 raise
         if has_ended:
@@ -69,11 +69,11 @@ class CurrentToken:
 
     def _renew(self, client: PersonalClient) -> None:
         if not self._token.is_renewable:
-            raise BitbucketServerError("token_expired")
+            raise BitbucketServerError(Code.TOKEN_EXPIRED)
         try:
             renewed = client.renew(self._token.access_token())
         except BitbucketServerError as error:
-            if error.code == "token_rejected" and self._is_replaced(soon=True):
+            if error.code == Code.TOKEN_REJECTED and self._is_replaced(soon=True):
                 return
             raise
         self._token = StoredToken.granted(renewed, client.integration, self._token.scope)

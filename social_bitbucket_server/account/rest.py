@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..oauth import Person, read_document, refuse_oauth_problem
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from ..transport import DOCUMENT_LIMIT, bulkhead, default_transport
 from .renewal import CurrentToken
 
@@ -91,13 +91,13 @@ class RestClient:
         while True:
             page = self.get(path, **query)
             if not isinstance(page, dict) or not isinstance(page.get("values"), list):
-                raise BitbucketServerError("malformed_answer", "It is not a page of values.")
+                raise BitbucketServerError(Code.MALFORMED_ANSWER, "It is not a page of values.")
             yield from page["values"]
             if page.get("isLastPage") is not False:
                 return
             start = page.get("nextPageStart")
             if type(start) is not int or start <= int(query.get("start", 0)):
-                raise BitbucketServerError("malformed_answer", "It does not say where the next page begins.")
+                raise BitbucketServerError(Code.MALFORMED_ANSWER, "It does not say where the next page begins.")
             query["start"] = start
 
     def as_person(self) -> Person:

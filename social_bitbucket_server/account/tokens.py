@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..crypto import Secret
 from ..oauth import AccessToken
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ class StoredToken:
         except BitbucketServerError as error:
             raise _unopenable(error) from None
         if token.server != str(integration.server.url):
-            raise BitbucketServerError("token_missing", "The integration's base URL was changed.")
+            raise BitbucketServerError(Code.TOKEN_MISSING, "The integration's base URL was changed.")
         return token
 
     @classmethod
@@ -165,7 +165,7 @@ def reseal(identity: UserMixin, key_ring: KeyRing) -> bool:
 def _record_of(identity: UserMixin | None) -> str:
     record = identity.extra_data.get(EXTRA_DATA_KEY) if identity is not None else None
     if not isinstance(record, str):
-        raise BitbucketServerError("token_missing")
+        raise BitbucketServerError(Code.TOKEN_MISSING)
     return record
 
 
@@ -175,4 +175,4 @@ def _keep(identity: UserMixin, record: str) -> None:
 
 
 def _unopenable(error: BitbucketServerError) -> BitbucketServerError:
-    return BitbucketServerError("token_unopenable", error.reason, parameter="KEY_RING")
+    return BitbucketServerError(Code.TOKEN_UNOPENABLE, error.reason, parameter="KEY_RING")

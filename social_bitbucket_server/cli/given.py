@@ -20,7 +20,7 @@ from ..integration import (
     single_integration,
     single_oauth2_integration,
 )
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from . import CommandError, file_name
 from .key_files import PASSPHRASE_VARIABLE, ask_passphrase, may_ask_passphrase
 from .key_files import read as read_key
@@ -110,7 +110,11 @@ def _integration_from(fields: dict[str, Any], arguments: argparse.Namespace) -> 
             return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
         except BitbucketServerError as error:
             is_given = bool(fields["private_key_passphrase"])
-            if error.code != "private_key_encrypted" or is_given or not may_ask_passphrase(arguments.private_key_file):
+            if (
+                error.code != Code.PRIVATE_KEY_ENCRYPTED
+                or is_given
+                or not may_ask_passphrase(arguments.private_key_file)
+            ):
                 raise
         # Kept, so that a test that is repeated does not ask again.
         fields["private_key_passphrase"] = ask_passphrase("the private key")
@@ -209,5 +213,5 @@ class _Settings:
             return float(text)
         except ValueError:
             raise BitbucketServerError(
-                "setting_invalid", "It is a number of seconds.", parameter=name, setting=f"{self._prefix}{name}"
+                Code.SETTING_INVALID, "It is a number of seconds.", parameter=name, setting=f"{self._prefix}{name}"
             ) from None

@@ -13,7 +13,7 @@ from typing import TextIO
 from cryptography.x509 import load_pem_x509_certificate
 
 from ..crypto import PrivateKey, PublicKey, path_to_show
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from . import CommandError
 
 PASSPHRASE_VARIABLE = "SOCIAL_AUTH_BITBUCKET_SERVER_PRIVATE_KEY_PASSPHRASE"  # noqa: S105  # the variable's name
@@ -97,7 +97,7 @@ def read_private_key(path: str) -> PrivateKey:
     try:
         return PrivateKey.read(text, passphrase)
     except BitbucketServerError as error:
-        if error.code != "private_key_encrypted" or passphrase or not may_ask_passphrase(path):
+        if error.code != Code.PRIVATE_KEY_ENCRYPTED or passphrase or not may_ask_passphrase(path):
             raise
     return PrivateKey.read(text, ask_passphrase(path))
 

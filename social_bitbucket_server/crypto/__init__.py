@@ -15,6 +15,7 @@ from .rsa import refuse_forbidden_sha1 as refuse_forbidden_sha1
 from .secret import Secret
 from .secret import opaque as opaque
 from .secret import plain as plain
+from .secret import without_variables as without_variables
 
 __all__ = [
     "KeyRing",

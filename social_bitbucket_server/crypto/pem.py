@@ -14,7 +14,7 @@ from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from . import pasted
 from .rsa_numbers import private_key_of, public_key_of, rsa_numbers
 
@@ -41,7 +41,7 @@ _OPENSSH = b"openssh-key-v1\0"
 _PRIVATE_BEGINNING = re.compile(rb"\x30(?:[\x00-\x7f]|\x81.|\x82..)\x02\x01\x00", re.DOTALL)
 _LONGEST_PKCS8_HEAD = 64  # bytes in front of the key; a container has more
 _PKCS1_BEGINNING = re.compile(rb"\x30\x82..\x02\x01\x00(?=\x02)", re.DOTALL)
-_VAGUE = frozenset({"private_key_unreadable", "private_key_truncated"})
+_VAGUE = frozenset({Code.PRIVATE_KEY_UNREADABLE, Code.PRIVATE_KEY_TRUNCATED})
 """Problems that say nothing if the text only wraps something else."""
 _BASE64_BEGINNINGS = ("MII", base64.b64encode(b"-----BEGIN ").decode("ascii")[:12])
 _KINDS = (
@@ -51,9 +51,9 @@ _KINDS = (
     (dsa.DSAPrivateKey, "It is a DSA key."),
 )
 _CODES = {
-    pasted.Kind.CONTAINER: "private_key_in_container",
-    pasted.Kind.PATH: "private_key_is_path",
-    pasted.Kind.PLACEHOLDER: "private_key_not_filled_in",
+    pasted.Kind.CONTAINER: Code.PRIVATE_KEY_IN_CONTAINER,
+    pasted.Kind.PATH: Code.PRIVATE_KEY_IS_PATH,
+    pasted.Kind.PLACEHOLDER: Code.PRIVATE_KEY_NOT_FILLED_IN,
 }
 
 
@@ -64,7 +64,7 @@ def read_private(given: str | bytes, passphrase: str | None) -> rsa.RSAPrivateKe
     nothing.
     """
     text = _checked(given)
-    problem = BitbucketServerError("private_key_unreadable")
+    problem = BitbucketServerError(Code.PRIVATE_KEY_UNREADABLE)
     for candidate in pasted.unwrapped(text):
         try:
             return _read_private(candidate, passphrase)
@@ -80,17 +80,17 @@ def read_private(given: str | bytes, passphrase: str | None) -> rsa.RSAPrivateKe
 
 def _checked(text: str | bytes) -> str:
     if len(text) > pasted.LONGEST:
-        raise BitbucketServerError("private_key_unreadable", "It is longer than 64 KiB.")
+        raise BitbucketServerError(Code.PRIVATE_KEY_UNREADABLE, "It is longer than 64 KiB.")
     return pasted.as_text(text)
 
 
 def _read_private(text: str, passphrase: str | None) -> rsa.RSAPrivateKey:
     if pasted.is_empty(text):
-        raise BitbucketServerError("private_key_missing")
+        raise BitbucketServerError(Code.PRIVATE_KEY_MISSING)
     blocks = list(pasted.blocks(text))
     private = {block.body: block for block in blocks if block.label.endswith("PRIVATE KEY")}
     if len(private) > 1:
-        raise BitbucketServerError("private_key_unreadable", f"There are {len(private)} private keys; give one.")
+        raise BitbucketServerError(Code.PRIVATE_KEY_UNREADABLE, f"There are {len(private)} private keys; give one.")
     if private:
         return _strong(_private_block(next(iter(private.values())), passphrase))
     if blocks:
@@ -100,17 +100,19 @@ def _read_private(text: str, passphrase: str | None) -> rsa.RSAPrivateKey:
 
 def _private_block(block: pasted.Block, passphrase: str | None) -> PrivateKeyTypes:
     if block.label == "OPENSSH PRIVATE KEY":
-        raise BitbucketServerError("private_key_openssh")
+        raise BitbucketServerError(Code.PRIVATE_KEY_OPENSSH)
     if block.label in {"EC PRIVATE KEY", "DSA PRIVATE KEY"}:
-        raise BitbucketServerError("private_key_not_rsa", f"It is {_article(block.label.split()[0])} key.")
+        raise BitbucketServerError(Code.PRIVATE_KEY_NOT_RSA, f"It is {_article(block.label.split()[0])} key.")
     if block.body is None:
-        raise BitbucketServerError("private_key_truncated", "Its END line is missing.")
+        raise BitbucketServerError(Code.PRIVATE_KEY_TRUNCATED, "Its END line is missing.")
     encrypted = _TRADITIONAL_ENCRYPTION.match(block.body)
     der = pasted.decode_base64(encrypted["body"] if encrypted else block.body)
     if not der:
-        raise BitbucketServerError("private_key_truncated", "What stands between its BEGIN and END lines is damaged.")
+        raise BitbucketServerError(
+            Code.PRIVATE_KEY_TRUNCATED, "What stands between its BEGIN and END lines is damaged."
+        )
     if encrypted is None:
-        return _private_der(der, passphrase, "private_key_truncated")
+        return _private_der(der, passphrase, Code.PRIVATE_KEY_TRUNCATED)
     pem = encode(
         block.label,
         base64.b64encode(der).decode("ascii"),
@@ -121,34 +123,36 @@ def _private_block(block: pasted.Block, passphrase: str | None) -> PrivateKeyTyp
 
 def _private_base64(text: str, passphrase: str | None) -> PrivateKeyTypes:
     if _SSH_PUBLIC_KEY.match(text.translate(pasted.NOISE)):
-        raise BitbucketServerError("private_key_is_public")
+        raise BitbucketServerError(Code.PRIVATE_KEY_IS_PUBLIC)
     numbers = rsa_numbers(text)
     if numbers is not None:
         return private_key_of(numbers)
     der = pasted.decode_base64(text)
     if der is None:
         is_part = "PRIVATE KEY" in text or text.translate(pasted.NOISE).strip().startswith(_BASE64_BEGINNINGS)
-        raise BitbucketServerError("private_key_truncated" if is_part else "private_key_unreadable")
+        raise BitbucketServerError(Code.PRIVATE_KEY_TRUNCATED if is_part else Code.PRIVATE_KEY_UNREADABLE)
     if b"-----BEGIN " in der:
         return _read_private(pasted.as_text(der), passphrase)
     return _private_der(
-        der, passphrase, "private_key_truncated" if _PRIVATE_BEGINNING.match(der) else "private_key_unreadable"
+        der, passphrase, Code.PRIVATE_KEY_TRUNCATED if _PRIVATE_BEGINNING.match(der) else Code.PRIVATE_KEY_UNREADABLE
     )
 
 
-def _private_der(der: bytes, passphrase: str | None, otherwise: str) -> PrivateKeyTypes:
+def _private_der(der: bytes, passphrase: str | None, otherwise: Code) -> PrivateKeyTypes:
     """The private key in *der*. Raises what it is instead, or else the problem *otherwise*."""
     if der.startswith(_OPENSSH):
-        raise BitbucketServerError("private_key_openssh")
+        raise BitbucketServerError(Code.PRIVATE_KEY_OPENSSH)
     try:
         return serialization.load_der_private_key(der, None)
     except TypeError:
         # How cryptography says that the key is encrypted.
         return _decrypt(lambda password: serialization.load_der_private_key(der, password), passphrase)
     except (UnsupportedAlgorithm, InternalError):
-        raise BitbucketServerError("private_key_forbidden" if _is_whole(der) else "private_key_not_rsa") from None
+        raise BitbucketServerError(Code.PRIVATE_KEY_FORBIDDEN if _is_whole(der) else Code.PRIVATE_KEY_NOT_RSA) from None
     except ValueError:
-        raise BitbucketServerError("private_key_forbidden") if _is_whole(der) else _other_der(der, otherwise) from None
+        raise (
+            BitbucketServerError(Code.PRIVATE_KEY_FORBIDDEN) if _is_whole(der) else _other_der(der, otherwise)
+        ) from None
 
 
 def _is_whole(der: bytes) -> bool:
@@ -181,22 +185,22 @@ def _integers(der: bytes) -> Iterator[int]:
 
 def _decrypt(load: Callable[[bytes], PrivateKeyTypes], passphrase: str | None) -> PrivateKeyTypes:
     if not passphrase:
-        raise BitbucketServerError("private_key_encrypted", "No passphrase was given.")
+        raise BitbucketServerError(Code.PRIVATE_KEY_ENCRYPTED, "No passphrase was given.")
     try:
         return load(passphrase.encode())
     except (ValueError, UnsupportedAlgorithm, InternalError):
         raise BitbucketServerError(
-            "private_key_encrypted", "The passphrase is not the right one, or the encryption not a usual one."
+            Code.PRIVATE_KEY_ENCRYPTED, "The passphrase is not the right one, or the encryption not a usual one."
         ) from None
 
 
 def _strong(key: PrivateKeyTypes) -> rsa.RSAPrivateKey:
     if not isinstance(key, rsa.RSAPrivateKey):
         reason = next((reason for kind, reason in _KINDS if isinstance(key, kind)), "")
-        raise BitbucketServerError("private_key_not_rsa", reason)
+        raise BitbucketServerError(Code.PRIVATE_KEY_NOT_RSA, reason)
     weakness = _weakness(key.public_key())
     if weakness:
-        raise BitbucketServerError("private_key_weak", weakness)
+        raise BitbucketServerError(Code.PRIVATE_KEY_WEAK, weakness)
     return key
 
 
@@ -210,19 +214,19 @@ def _weakness(key: rsa.RSAPublicKey) -> str:
 def _other_block(label: str) -> BitbucketServerError:
     """Return the problem of PEM that holds no private key, but a block called *label*."""
     if label.endswith("PUBLIC KEY"):
-        return BitbucketServerError("private_key_is_public")
+        return BitbucketServerError(Code.PRIVATE_KEY_IS_PUBLIC)
     if label.endswith("CERTIFICATE REQUEST"):
-        return BitbucketServerError("private_key_is_certificate", "It is a request for one, to be exact.")
+        return BitbucketServerError(Code.PRIVATE_KEY_IS_CERTIFICATE, "It is a request for one, to be exact.")
     if label.endswith("CERTIFICATE"):
-        return BitbucketServerError("private_key_is_certificate")
+        return BitbucketServerError(Code.PRIVATE_KEY_IS_CERTIFICATE)
     if label.startswith("PGP ") and label != "PGP MESSAGE":
-        return BitbucketServerError("private_key_unreadable", "It belongs to PGP.")
+        return BitbucketServerError(Code.PRIVATE_KEY_UNREADABLE, "It belongs to PGP.")
     if label in {"PGP MESSAGE", "AGE ENCRYPTED FILE"}:
-        return BitbucketServerError("private_key_unreadable")
-    return BitbucketServerError("private_key_unreadable", "It is PEM, but holds something else.")
+        return BitbucketServerError(Code.PRIVATE_KEY_UNREADABLE)
+    return BitbucketServerError(Code.PRIVATE_KEY_UNREADABLE, "It is PEM, but holds something else.")
 
 
-def _other_der(der: bytes, otherwise: str) -> BitbucketServerError:
+def _other_der(der: bytes, otherwise: Code) -> BitbucketServerError:
     """Return the problem of *der*, which holds no readable private key. *otherwise* is the default code."""
     for load, label in (
         (serialization.load_der_public_key, "PUBLIC KEY"),
@@ -293,7 +297,7 @@ def _public_numbers(text: str) -> PublicKeyTypes | None:
 
 
 def _invalid_public_key(reason: str) -> BitbucketServerError:
-    return BitbucketServerError("public_key_invalid", reason)
+    return BitbucketServerError(Code.PUBLIC_KEY_INVALID, reason)
 
 
 def _public_der(der: bytes) -> PublicKeyTypes | None:

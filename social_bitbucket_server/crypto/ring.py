@@ -11,7 +11,7 @@ from typing import NoReturn
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .secret import opaque
 
 _VERSION = "v1"
@@ -149,8 +149,8 @@ def _decode(text: str) -> bytes | None:
 
 
 def _invalid(reason: str) -> BitbucketServerError:
-    return BitbucketServerError("key_ring_invalid", reason)
+    return BitbucketServerError(Code.KEY_RING_INVALID, reason)
 
 
 def _unopenable(reason: str) -> BitbucketServerError:
-    return BitbucketServerError("sealed_key_unopenable", reason, parameter="encryption_key")
+    return BitbucketServerError(Code.SEALED_KEY_UNOPENABLE, reason, parameter="encryption_key")

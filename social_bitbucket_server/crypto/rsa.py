@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from . import pem
 from .secret import opaque
 
@@ -63,7 +63,7 @@ class PublicKey:
         try:
             return _public_half(pem.read_public(text))
         except BitbucketServerError as error:
-            raise BitbucketServerError("public_key_invalid", error.reason, parameter="public_key") from None
+            raise BitbucketServerError(Code.PUBLIC_KEY_INVALID, error.reason, parameter="public_key") from None
 
     @property
     def fingerprint(self) -> str:
@@ -99,7 +99,7 @@ class PrivateKey:
         """Make a key pair. Raises ``setting_invalid`` when *bits* is not one of :data:`BITS`."""
         if bits not in BITS:
             raise BitbucketServerError(
-                "setting_invalid", "A new key has 2048, 3072 or 4096 bits, no other number.", parameter="bits"
+                Code.SETTING_INVALID, "A new key has 2048, 3072 or 4096 bits, no other number.", parameter="bits"
             )
         return cls(rsa.generate_private_key(_EXPONENT, bits))
 
@@ -143,7 +143,7 @@ class PrivateKey:
         """
         if not (0 < len(common_name.encode(errors="replace")) <= 64 and common_name.isprintable()):
             raise BitbucketServerError(
-                "setting_invalid",
+                Code.SETTING_INVALID,
                 "A certificate's common name has 1 to 64 bytes, and no control characters.",
                 parameter="common_name",
             )
@@ -194,7 +194,7 @@ def _sign_sha1(key: rsa.RSAPrivateKey, message: bytes) -> bytes:
         return key.sign(message, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303 - RFC 5849 fixes the hash
     except (UnsupportedAlgorithm, InternalError):
         # By the policy of this machine's OpenSSL: RHEL 9 and later, or FIPS mode.
-        raise BitbucketServerError("sha1_forbidden") from None
+        raise BitbucketServerError(Code.SHA1_FORBIDDEN) from None
 
 
 def new_consumer_key() -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ def _of_jwk(text: str) -> Mapping[str, str]:
     if not isinstance(key, dict) or "kty" not in key:
         return {}
     if key["kty"] != "RSA":
-        raise BitbucketServerError("private_key_not_rsa", "It is a JWK of another kind.")
+        raise BitbucketServerError(Code.PRIVATE_KEY_NOT_RSA, "It is a JWK of another kind.")
     names = _NAMES_IN_XML.values()
     return {name: value for name, value in key.items() if name in names and isinstance(value, str)}
 
@@ -61,7 +61,7 @@ def _number(text: str) -> int:
     except ValueError:
         data = b""
     if not 0 < len(data) <= _LARGEST:
-        raise BitbucketServerError("private_key_truncated", "One of its numbers is damaged.")
+        raise BitbucketServerError(Code.PRIVATE_KEY_TRUNCATED, "One of its numbers is damaged.")
     return int.from_bytes(data)
 
 
@@ -77,7 +77,7 @@ def private_key_of(numbers: Mapping[str, int]) -> rsa.RSAPrivateKey:
     """Return the private key. Raises ``private_key_is_public`` where its numbers are missing, and
     ``private_key_truncated`` for numbers of no key."""
     if "d" not in numbers:
-        raise BitbucketServerError("private_key_is_public")
+        raise BitbucketServerError(Code.PRIVATE_KEY_IS_PUBLIC)
     e, n, d = numbers["e"], numbers["n"], numbers["d"]
     try:
         p, q = (numbers["p"], numbers["q"]) if {"p", "q"} <= numbers.keys() else rsa.rsa_recover_prime_factors(n, e, d)
@@ -89,4 +89,4 @@ def private_key_of(numbers: Mapping[str, int]) -> rsa.RSAPrivateKey:
 
 
 def _misfit() -> BitbucketServerError:
-    return BitbucketServerError("private_key_truncated", "Its numbers do not fit together.")
+    return BitbucketServerError(Code.PRIVATE_KEY_TRUNCATED, "Its numbers do not fit together.")

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
 from ..onboarding import Dialog, dialog_of
-from ..problems import BitbucketServerError, Problem, Who
+from ..problems import BitbucketServerError, Code, Problem, Who
 from . import configuration, events, integrations, key_rotation
 from .forms import IntegrationForm
 from .models import AbstractIntegration, Event, Happening, Integration, KeyPair, KeyState, integration_model
@@ -293,8 +293,10 @@ class IntegrationAdmin(_IntegrationAdmin):
             "active": active,
             "pending": pending,
             "refusal": _words(refusal) if refusal is not None else None,
-            "is_unknown_key": refusal is not None and refusal.code == "signature_invalid",
-            "is_unknown_link": refusal is not None and refusal.code == "consumer_key_unknown" and new_link is not None,
+            "is_unknown_key": refusal is not None and refusal.code == Code.SIGNATURE_INVALID,
+            "is_unknown_link": refusal is not None
+            and refusal.code == Code.CONSUMER_KEY_UNKNOWN
+            and new_link is not None,
             "login_link": integrations.login_link(record) if works and record.enabled else "",
             "people": ngettext("%(count)d person has", "%(count)d people have", people) % {"count": people},
             "steps": integrations.worksheet_of(record, active, dialog) if active is not None else (),

@@ -25,7 +25,7 @@ from social_django.models import UserSocialAuth
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..integration import pipelines_without_names, unread_settings, unsafe_settings, unusable_settings
 from ..login import lost_sessions
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from . import configuration
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ _IDS = {
     "limits_unusable": "E022",
     "signatures_forbidden": "E023",
     "name_misspelt": "E030",
-    "setting_missing": "E031",
-    "setting_invalid": "E032",
-    "backend_missing": "E033",
+    Code.SETTING_MISSING: "E031",
+    Code.SETTING_INVALID: "E032",
+    Code.BACKEND_MISSING: "E033",
     "backend_broken": "E034",
 }
 _ID_OF_OTHERS = "E099"
@@ -91,7 +91,7 @@ def refuse_unsafe_logins() -> None:
     for sentence in errors:
         _LOG.error("%s", sentence)
     if errors:
-        raise BitbucketServerError("setting_invalid", errors[0]).as_social_error(None, "begin")
+        raise BitbucketServerError(Code.SETTING_INVALID, errors[0]).as_social_error(None, "begin")
     _passed.append(True)
 
 

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from ..crypto import KeyRing, Secret, opaque
 from ..integration import ORGANIZATION_RULES, BaseURLRules, SettingsOf, callback_origin, is_loopback
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from ..transport import AddressPolicy
 
 _BACKEND = "bitbucket-server"
@@ -56,7 +56,7 @@ def origin() -> str:
     configured = setting("CALLBACK_ORIGIN")
     if not configured:
         raise BitbucketServerError(
-            "setting_missing",
+            Code.SETTING_MISSING,
             "It is scheme and host of this application.",
             parameter="CALLBACK_ORIGIN",
             setting=full_name("CALLBACK_ORIGIN"),
@@ -75,7 +75,7 @@ def key_ring() -> KeyRing:
     text = setting("KEY_RING")
     if not text:
         raise BitbucketServerError(
-            "setting_missing",
+            Code.SETTING_MISSING,
             "Private keys are kept sealed, and need a key ring.",
             parameter="KEY_RING",
             setting=full_name("KEY_RING"),
@@ -93,7 +93,7 @@ def base_url_rules() -> BaseURLRules:
     hosts = setting("HTTP_HOSTS") or ()
     if isinstance(hosts, str):  # whose letters would be hosts
         raise BitbucketServerError(
-            "setting_invalid",
+            Code.SETTING_INVALID,
             'It is a list of hosts, such as ["bitbucket.test.example"].',
             parameter="HTTP_HOSTS",
             setting=full_name("HTTP_HOSTS"),

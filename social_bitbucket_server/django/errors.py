@@ -17,7 +17,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
 from social_core.exceptions import AuthCanceled, SocialAuthBaseException
 
-from ..problems import Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
+from ..problems import Code, Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
 from . import events
 from .models import Event, Happening
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _SECONDS_NOTED = 60
-_MIXED_UP = frozenset({"login_mixed_up", "token_of_another_login"})
+_MIXED_UP = frozenset({Code.LOGIN_MIXED_UP, Code.TOKEN_OF_ANOTHER_LOGIN})
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from ..integration import ConnectTo, Credentials, Integration, Server, ServerURL
 from ..login import LIFETIME
 from ..onboarding import Dialog, Step, dialog_of, first_failure, worksheet
 from ..onboarding import check_up as run_check_up
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from ..transport import Limits
 from . import configuration, events, sealed_keys
 from .models import ApplicationLink, Happening, KeyPair, KeyState, integration_model, new_id, new_namespace
@@ -392,5 +392,5 @@ def active(record: AbstractIntegration) -> Integration:
     ``private_key_missing``."""
     pair = record.active_key_pair
     if pair is None:
-        raise BitbucketServerError("private_key_missing", parameter="private_key")
+        raise BitbucketServerError(Code.PRIVATE_KEY_MISSING, parameter="private_key")
     return signing_with(record, pair)

@@ -15,7 +15,7 @@ from social_django.utils import Storage
 
 from ..crypto import Secret, opaque, plain
 from ..login import LONGEST_NEXT
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from . import configuration, integrations, key_rotation
 from .storage import has_similar_identity
 
@@ -77,12 +77,12 @@ class DjangoStrategy(StockDjangoStrategy):
                 user: Any = super().authenticate(backend, **kwargs)
         except IntegrityError as error:
             if has_similar_identity(Storage, backend.name, kwargs["response"]["uid"]):
-                problem = BitbucketServerError("identity_similar", parameter="namespace")
+                problem = BitbucketServerError(Code.IDENTITY_SIMILAR, parameter="namespace")
                 raise problem.as_social_error(backend, "pipeline") from error
             raise
         is_person = isinstance(user, self.storage.user.user_model())
         if is_person and not user.is_active and not self.setting("ALLOW_INACTIVE_USERS_LOGIN", False, backend):
-            raise BitbucketServerError("person_inactive").as_social_error(backend, "pipeline")
+            raise BitbucketServerError(Code.PERSON_INACTIVE).as_social_error(backend, "pipeline")
         return user
 
     def hold_integration(self, integration_id: str) -> None:

@@ -16,7 +16,7 @@ from wtforms.validators import ValidationError
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..integration import configured_backend
 from ..login import Purpose, under_way
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,7 +150,7 @@ def _person() -> Any:
 def check_csrf() -> None:
     """Refuse a request whose form field ``csrf_token`` is not this session's, and one that came from another site as
     its browser says. Raises ``SocialAuthBaseException``."""
-    refusal = BitbucketServerError("form_expired", parameter="csrf_token")
+    refusal = BitbucketServerError(Code.FORM_EXPIRED, parameter="csrf_token")
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
         raise refusal.as_social_error(None, "begin")
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,4 +101,4 @@ def _texts(parameter: str, value: Any) -> tuple[str, ...]:
 
 
 def _invalid(parameter: str, reason: str) -> BitbucketServerError:
-    return BitbucketServerError("setting_invalid", reason, parameter=parameter)
+    return BitbucketServerError(Code.SETTING_INVALID, reason, parameter=parameter)

@@ -16,7 +16,7 @@ from social_core.backends.base import BaseAuth
 from social_core.utils import module_member
 
 from ..crypto import PrivateKey, Secret, opaque, pasted
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from ..transport import ClientCertificate, read_ca_certificates, read_client_certificate
 from .admission import Admission
 from .integration import Integration, OAuth2Integration
@@ -88,7 +88,7 @@ def callback_origin(text: str) -> str:
     origin = text.rstrip("/") if isinstance(text, str) else ""
     if not _ORIGIN.fullmatch(origin) or not _is_address(origin):
         raise BitbucketServerError(
-            "setting_invalid",
+            Code.SETTING_INVALID,
             "The callback's origin is scheme and host alone, such as https://app.example.com.",
             parameter="CALLBACK_ORIGIN",
         )
@@ -112,7 +112,9 @@ def configured_backend(paths: Iterable[str], name: str) -> type[BaseAuth[Any]]:
         found: type[Any] = module_member(path)
         if issubclass(found, BaseAuth) and found.name == name:
             return found
-    raise BitbucketServerError("backend_missing", f"It is {name}.", parameter="backend").as_social_error(None, "begin")
+    raise BitbucketServerError(Code.BACKEND_MISSING, f"It is {name}.", parameter="backend").as_social_error(
+        None, "begin"
+    )
 
 
 @contextmanager
@@ -220,12 +222,12 @@ def look_up_of(configured: Any, setting: str) -> Callable[[str], Any]:
             configured = module_member(configured.strip())
         except (ImportError, AttributeError, TypeError, ValueError) as error:
             raise BitbucketServerError(
-                "setting_invalid", "There is nothing at this dotted path.", parameter="INTEGRATIONS", setting=setting
+                Code.SETTING_INVALID, "There is nothing at this dotted path.", parameter="INTEGRATIONS", setting=setting
             ) from error
     found = configured if callable(configured) else getattr(configured, "get", None)
     if found is None:
         raise BitbucketServerError(
-            "setting_invalid",
+            Code.SETTING_INVALID,
             "It is a mapping of ids to integrations, a callable, or the dotted path of one.",
             parameter="INTEGRATIONS",
             setting=setting,
@@ -272,20 +274,22 @@ def oauth2_integration_from_fields(integration_id: str, fields: Mapping[str, Any
 def _checked_fields(given: Mapping[str, Any], known: AbstractSet[str], required: tuple[str, ...]) -> Mapping[str, Any]:
     """Return the fields *given*, those in :data:`_TEXTS` without white space around them."""
     if not isinstance(given, Mapping):
-        raise BitbucketServerError("setting_invalid", "An integration is a mapping of fields.", parameter="fields")
+        raise BitbucketServerError(Code.SETTING_INVALID, "An integration is a mapping of fields.", parameter="fields")
     unknown = sorted(str(name) for name in given.keys() - known)
     if unknown:
         similar = difflib.get_close_matches(unknown[0], known, n=1)
         meant = f" Did you mean {similar[0]}?" if similar else ""
-        raise BitbucketServerError("setting_invalid", f"An integration has no such field.{meant}", parameter=unknown[0])
+        raise BitbucketServerError(
+            Code.SETTING_INVALID, f"An integration has no such field.{meant}", parameter=unknown[0]
+        )
     fields = {
         name: value.strip() if name in _TEXTS and isinstance(value, str) else value for name, value in given.items()
     }
     for name in required:
         if not fields.get(name):
-            raise BitbucketServerError("setting_missing", parameter=name)
+            raise BitbucketServerError(Code.SETTING_MISSING, parameter=name)
         if not isinstance(fields[name], str):
-            raise BitbucketServerError("setting_invalid", "It is not a text.", parameter=name)
+            raise BitbucketServerError(Code.SETTING_INVALID, "It is not a text.", parameter=name)
     for name in ("allow_http", "timeout", "verify"):
         _refuse_quoted(name, fields.get(name))
     return fields
@@ -297,9 +301,11 @@ def _refuse_quoted(name: str, value: Any) -> None:
         return
     if name == "timeout" or value.lower() in TRUTHS:
         wanted = "a number" if name == "timeout" else "True or False"
-        raise BitbucketServerError("setting_invalid", f"It is a text; write {wanted}, without quotes.", parameter=name)
+        raise BitbucketServerError(
+            Code.SETTING_INVALID, f"It is a text; write {wanted}, without quotes.", parameter=name
+        )
     if name == "allow_http":
-        raise BitbucketServerError("setting_invalid", "It is True or False.", parameter=name)
+        raise BitbucketServerError(Code.SETTING_INVALID, "It is True or False.", parameter=name)
 
 
 def base_url(fields: Mapping[str, Any]) -> ServerURL:
@@ -341,7 +347,7 @@ def _text_or_bytes(fields: Mapping[str, Any], name: str) -> str | bytes | None:
     """Return the field *name*. Raises ``setting_invalid`` for a value of another kind."""
     value = fields.get(name)
     if value and not isinstance(value, (str, bytes)):
-        raise BitbucketServerError("setting_invalid", "It is not a text.", parameter=name)
+        raise BitbucketServerError(Code.SETTING_INVALID, "It is not a text.", parameter=name)
     return cast("str | bytes | None", value)
 
 
@@ -367,7 +373,7 @@ def _text_of(fields: Mapping[str, Any], name: str) -> Secret:
     """The text of the field *name*, or of the file that the field beside it names."""
     text, path = fields.get(name), fields.get(f"{name}_file")
     if text and not isinstance(text, str):
-        raise BitbucketServerError("setting_invalid", "It is not a text.", parameter=name)
+        raise BitbucketServerError(Code.SETTING_INVALID, "It is not a text.", parameter=name)
     if text or not path:
         return Secret(text or "")
     try:
@@ -376,7 +382,7 @@ def _text_of(fields: Mapping[str, Any], name: str) -> Secret:
     except (OSError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "No file can have such a name"
         shown = pasted.path_to_show(path)
-        raise BitbucketServerError("setting_invalid", f"{shown}: {reason}.", parameter=f"{name}_file") from None
+        raise BitbucketServerError(Code.SETTING_INVALID, f"{shown}: {reason}.", parameter=f"{name}_file") from None
 
 
 _read_client_certificate = lru_cache(maxsize=64)(read_client_certificate)
@@ -386,11 +392,11 @@ def _private_key(fields: Mapping[str, Any]) -> PrivateKey:
     text, path = _text_or_bytes(fields, "private_key"), fields.get("private_key_file")
     passphrase = fields.get("private_key_passphrase")
     if passphrase is not None and not isinstance(passphrase, str):
-        raise BitbucketServerError("setting_invalid", "It is not a text.", parameter="private_key_passphrase")
+        raise BitbucketServerError(Code.SETTING_INVALID, "It is not a text.", parameter="private_key_passphrase")
     if text:
         return _read_key(text, passphrase)
     if not path:
-        raise BitbucketServerError("private_key_missing", parameter="private_key")
+        raise BitbucketServerError(Code.PRIVATE_KEY_MISSING, parameter="private_key")
     try:
         return _read_key_file(os.fspath(path), _changed_at(path), passphrase)
     except BitbucketServerError as error:
@@ -398,7 +404,7 @@ def _private_key(fields: Mapping[str, Any]) -> PrivateKey:
     except (OSError, TypeError) as error:
         reason = getattr(error, "strerror", None) or "It is not a path"
         raise BitbucketServerError(
-            "setting_invalid", f"{pasted.path_to_show(path)}: {reason}.", parameter="private_key_file"
+            Code.SETTING_INVALID, f"{pasted.path_to_show(path)}: {reason}.", parameter="private_key_file"
         ) from None  # the error itself shows the path
 
 

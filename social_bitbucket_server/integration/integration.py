@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ..crypto import Secret
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .admission import EVERYBODY, Admission
 
 if TYPE_CHECKING:
@@ -212,4 +212,4 @@ def _uid(integration: AnyIntegration, user_id: int) -> str:
 
 
 def _invalid(parameter: str, reason: str) -> BitbucketServerError:
-    return BitbucketServerError("setting_invalid", reason, parameter=parameter)
+    return BitbucketServerError(Code.SETTING_INVALID, reason, parameter=parameter)

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING
 
 from ..crypto import Secret
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from ..transport import Route
 from .server_url import ConnectTo
 
@@ -90,7 +90,7 @@ class Server:
         if bool(self.client_certificate) != bool(self.client_key):
             missing = "client_key" if self.client_certificate else "client_certificate"
             raise BitbucketServerError(
-                "setting_missing", "A client certificate and its key are given together.", parameter=missing
+                Code.SETTING_MISSING, "A client certificate and its key are given together.", parameter=missing
             )
         if not isinstance(self.connect_to, ConnectTo | None):
             raise _invalid("connect_to", "It is neither None nor a ConnectTo.")
@@ -103,4 +103,4 @@ class Server:
 
 
 def _invalid(parameter: str, reason: str) -> BitbucketServerError:
-    return BitbucketServerError("setting_invalid", reason, parameter=parameter)
+    return BitbucketServerError(Code.SETTING_INVALID, reason, parameter=parameter)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
@@ -227,12 +227,12 @@ class ConnectTo(NamedTuple):
         """
         if not isinstance(text, str) or not _CONNECT_TO.fullmatch(text):
             raise BitbucketServerError(
-                "connect_to_invalid", "It is not a host, a colon and a port.", parameter="connect_to"
+                Code.CONNECT_TO_INVALID, "It is not a host, a colon and a port.", parameter="connect_to"
             )
         try:
             host, port = ServerURL.parse(f"https://{text}", rules).host_and_port
         except BitbucketServerError as error:
-            raise BitbucketServerError("connect_to_invalid", error.reason, parameter="connect_to") from error
+            raise BitbucketServerError(Code.CONNECT_TO_INVALID, error.reason, parameter="connect_to") from error
         return cls(host, port)
 
     def __str__(self) -> str:
@@ -260,7 +260,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _invalid(reason: str) -> BitbucketServerError:
-    return BitbucketServerError("invalid_base_url", reason, parameter="base_url")
+    return BitbucketServerError(Code.INVALID_BASE_URL, reason, parameter="base_url")
 
 
 def _advice(text: str, rules: BaseURLRules) -> str:

@@ -12,7 +12,7 @@ from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from ..crypto import refuse_forbidden_sha1
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from ..transport import Limits
 from .from_settings import base_url, callback_origin
 from .integration import Integration, OAuth2Integration
@@ -98,7 +98,7 @@ def refuse_unsafe_login(backend: BaseAuth[Any]) -> None:
             check(settings)
         except UnsafeConfigurationError as error:
             _LOG.error("%s", error)
-            raise BitbucketServerError("setting_invalid", str(error)) from None
+            raise BitbucketServerError(Code.SETTING_INVALID, str(error)) from None
     _safe.keep(settings)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from social_core.utils import module_member, setting_name
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from ..transport import ssl_context
 from .admission import Admission
 from .from_settings import (
@@ -93,10 +93,10 @@ def unusable_settings(
     for found in with_server:
         if installed.lacks(found.backend):
             why = f"because without it the settings that begin with {found.prefix}_ have no effect"
-            yield "backend_missing", f"Add {_PATHS[found.backend]} to {_list_of_backends(settings)}, {why}."
+            yield Code.BACKEND_MISSING, f"Add {_PATHS[found.backend]} to {_list_of_backends(settings)}, {why}."
         yield from _of_backend(found, settings, depth)
     if not with_server and installed.needs_a_server:
-        yield "setting_missing", _no_server(settings, installed)
+        yield Code.SETTING_MISSING, _no_server(settings, installed)
 
 
 def unread_settings(settings: Mapping[str, Any]) -> Iterator[str]:
@@ -179,7 +179,7 @@ def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Dept
     for name in ("CONNECT_LOGGED_IN", "STORE_ACCESS_TOKEN"):
         if isinstance(settings.get(name), str):
             full_name = settings.name(name)
-            yield "setting_invalid", f"Correct {full_name}: It is a text; write True or False, without quotes."
+            yield Code.SETTING_INVALID, f"Correct {full_name}: It is a text; write True or False, without quotes."
     if settings.get("INTEGRATIONS"):
         yield from _of_many(settings, depth)
     else:
@@ -198,12 +198,12 @@ def _of_one(settings: SettingsOf, everything: Mapping[str, Any], depth: Depth) -
     ]
     for name in missing:
         full_name = settings.name(name)
-        yield "setting_missing", f"Set {full_name}, because a login needs it.{_hint(full_name, everything)}"
+        yield Code.SETTING_MISSING, f"Set {full_name}, because a login needs it.{_hint(full_name, everything)}"
     if is_oauth1 and not any(_is_given(settings.get(name)) for name in ("PRIVATE_KEY", "PRIVATE_KEY_FILE")):
         full_name = settings.name("PRIVATE_KEY")
         missing.append("PRIVATE_KEY")
         hint = _hint(full_name, everything)
-        yield "setting_missing", f"Set {full_name}, or {full_name}_FILE, because requests are signed with it.{hint}"
+        yield Code.SETTING_MISSING, f"Set {full_name}, or {full_name}_FILE, because requests are signed with it.{hint}"
     if missing or depth < Depth.VALUES:
         return
     read = single_integration if is_oauth1 else single_oauth2_integration
@@ -246,7 +246,7 @@ def _problems(read: Callable[[], object], full_name: Callable[[str], str]) -> It
             read()
     except BitbucketServerError as error:
         what = error.reason or error.problem.title
-        if error.code == "setting_missing":
-            yield "setting_missing", f"Set {error.setting}, because a login needs it."
+        if error.code == Code.SETTING_MISSING:
+            yield Code.SETTING_MISSING, f"Set {error.setting}, because a login needs it."
         else:
-            yield "setting_invalid", f"Correct {error.setting}: {what}"
+            yield Code.SETTING_INVALID, f"Correct {error.setting}: {what}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urlsplit
 
 from ..integration import callback_origin
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .session_cookies import host_of, is_shared
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def callback_address(backend: LoginBackend[Any, Any], integration: AnyIntegratio
         return uri
     if not origin:
         raise BitbucketServerError(
-            "setting_missing",
+            Code.SETTING_MISSING,
             "With several integrations the callback's scheme and host must be configured.",
             parameter="CALLBACK_ORIGIN",
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from social_core.utils import setting_name
 
 from ..integration import SINGLE_INTEGRATION_ID, AnyIntegration, base_url
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .parameters import read_parameter
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def chosen_id(backend: LoginBackend[Any, Any]) -> str:
     """
     if backend.has_single_server:
         return SINGLE_INTEGRATION_ID
-    return read_parameter(backend.data, "integration", absent="integration_missing")
+    return read_parameter(backend.data, "integration", absent=Code.INTEGRATION_MISSING)
 
 
 def chosen(backend: LoginBackend[Any, IntegrationT], *, has_own_look_up: bool) -> IntegrationT:
@@ -39,14 +39,14 @@ def chosen(backend: LoginBackend[Any, IntegrationT], *, has_own_look_up: bool) -
     if backend.setting("INTEGRATIONS") is None and not has_own_look_up:
         url, integrations = setting_name(backend.name, "URL"), setting_name(backend.name, "INTEGRATIONS")
         raise BitbucketServerError(
-            "setting_missing",
+            Code.SETTING_MISSING,
             f"Neither {url} nor {integrations} is configured.",
             parameter="URL",
             setting=url,
         )
     integration = backend.get_integration(chosen_id(backend))
     if integration is None:
-        raise BitbucketServerError("integration_unknown", parameter="integration")
+        raise BitbucketServerError(Code.INTEGRATION_UNKNOWN, parameter="integration")
     return integration
 
 
@@ -57,7 +57,7 @@ def by_id(backend: LoginBackend[Any, IntegrationT], integration_id: str) -> Inte
     else:
         integration = backend.single_integration() if integration_id == SINGLE_INTEGRATION_ID else None
     if integration is None:
-        raise BitbucketServerError("integration_unknown", parameter="integration")
+        raise BitbucketServerError(Code.INTEGRATION_UNKNOWN, parameter="integration")
     return integration
 
 

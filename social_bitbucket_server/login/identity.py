@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from social_core.exceptions import SocialAuthBaseException
 
 from ..account import is_named_by_email
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .choice import by_id
 from .configuration import configuration_of
 from .social_errors import problems_at
@@ -59,7 +59,7 @@ def write_identity(
             refuse_changed_integration()
     except Exception as error:
         if all_or_nothing is not None and _is_about_similar_identity(backend, error, uid):
-            problem = BitbucketServerError("identity_similar", parameter="namespace")
+            problem = BitbucketServerError(Code.IDENTITY_SIMILAR, parameter="namespace")
             raise problem.as_social_error(backend, "pipeline") from error
         raise
     return person
@@ -88,7 +88,7 @@ def has_lost_race(backend: LoginBackend[Any, Any], error: SocialAuthBaseExceptio
     if cause is None or not backend.strategy.storage.is_integrity_error(cause):
         return False
     users = backend.strategy.storage.user
-    is_about_the_name = error.code == "username_in_use" and not is_named_by_email(users)
+    is_about_the_name = error.code == Code.USERNAME_IN_USE and not is_named_by_email(users)
     return is_about_the_name or users.get_social_auth(backend.name, uid) is not None
 
 
@@ -100,12 +100,12 @@ def _refuse_changed_integration(backend: LoginBackend[Any, Any], integration_id:
         integration = by_id(backend, integration_id)
         known = backend.may_have_begun_with(integration)
         if configuration not in (configuration_of(backend, known_as) for known_as in known):
-            raise BitbucketServerError("integration_changed")
+            raise BitbucketServerError(Code.INTEGRATION_CHANGED)
 
 
 def _refuse_similar_identity(backend: LoginBackend[Any, Any], identity: UserMixin | None, uid: str) -> None:
     if identity is not None and identity.provider == backend.name and str(identity.uid) != uid:
-        raise BitbucketServerError("identity_similar", parameter="namespace").as_social_error(backend, "pipeline")
+        raise BitbucketServerError(Code.IDENTITY_SIMILAR, parameter="namespace").as_social_error(backend, "pipeline")
 
 
 def _is_about_similar_identity(backend: LoginBackend[Any, Any], error: Exception, uid: str) -> bool:

@@ -6,14 +6,14 @@ import re
 from typing import Any
 
 from ..crypto import Secret, opaque
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 
 _TOKEN = re.compile(r"[!-~]{1,255}")
 
 
 @opaque
 def read_parameter(
-    data: Any, name: str, *, absent: str = "callback_parameter_missing", shape: re.Pattern[str] = _TOKEN
+    data: Any, name: str, *, absent: Code = Code.CALLBACK_PARAMETER_MISSING, shape: re.Pattern[str] = _TOKEN
 ) -> Secret:
     """Return the value of *name* in *data*, the request's parameters, if it is there once and matches *shape*: by
     default up to 255 characters that tokens are made of.
@@ -22,12 +22,12 @@ def read_parameter(
     """
     values = data.getlist(name) if hasattr(data, "getlist") else [data.get(name)]
     if len(values) > 1:
-        raise BitbucketServerError("callback_parameter_invalid", f"{name} is there twice.", parameter=name)
+        raise BitbucketServerError(Code.CALLBACK_PARAMETER_INVALID, f"{name} is there twice.", parameter=name)
     value = values[0] if values else None
     if not value:
         raise BitbucketServerError(absent, parameter=name)
     if not isinstance(value, str) or not shape.fullmatch(value):
-        raise BitbucketServerError("callback_parameter_invalid", parameter=name)
+        raise BitbucketServerError(Code.CALLBACK_PARAMETER_INVALID, parameter=name)
     return Secret(value)
 
 

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 from social_core.exceptions import AuthConfigurationError
 
 from ..crypto import Secret
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .core_6 import nonces_of
 from .purpose import TO_LOG_IN, Intent, Purpose
 
@@ -148,7 +148,7 @@ class PendingLogins:
         except NotImplementedError as error:
             raise _incomplete_storage("begin") from error
         if known:
-            raise BitbucketServerError("token_of_another_login", claim="oauth_token")
+            raise BitbucketServerError(Code.TOKEN_OF_ANOTHER_LOGIN, claim="oauth_token")
         logins = [*self._all(), pending]
         for forgotten in logins[:-MOST]:
             self._nonces.consume(*forgotten.nonce)
@@ -166,16 +166,16 @@ class PendingLogins:
         """
         login = self.find(request_token)
         if login is None:
-            raise BitbucketServerError("login_not_pending")
+            raise BitbucketServerError(Code.LOGIN_NOT_PENDING)
         self._strategy.session_set(self._session_key, [other.to_text() for other in self._all() if other != login])
         try:
             consumed = self._nonces.consume(*login.nonce)
         except NotImplementedError as error:
             raise _incomplete_storage("callback") from error
         if not consumed:
-            raise BitbucketServerError("login_not_pending")
+            raise BitbucketServerError(Code.LOGIN_NOT_PENDING)
         if login.is_over:
-            raise BitbucketServerError("login_expired")
+            raise BitbucketServerError(Code.LOGIN_EXPIRED)
         return login
 
     def _all(self) -> list[PendingLogin]:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from social_core.utils import setting_url, user_is_active, user_is_authenticated
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .pending import LONGEST_PERSON
 from .purpose import Purpose
 
@@ -39,7 +39,7 @@ def _primary_key_of(users: Any, user: UserProtocol) -> object:
     name = next((name for name in ("pk", "id") if hasattr(user, name)), None)
     if name is None:
         raise BitbucketServerError(
-            "setting_invalid",
+            Code.SETTING_INVALID,
             "Its users have neither id nor pk, and its user class has no primary_key_of().",
             parameter="STORAGE",
         )
@@ -60,9 +60,9 @@ def refuse_another_person(
     if identity is not None and identity.user == user:
         return
     if purpose is not Purpose.CONNECT:
-        raise BitbucketServerError("another_person")
+        raise BitbucketServerError(Code.ANOTHER_PERSON)
     if identity is not None:
-        raise BitbucketServerError("identity_in_use")
+        raise BitbucketServerError(Code.IDENTITY_IN_USE)
 
 
 def refuse_to_go_on(users: Any, partial: PartialMixin, user: UserProtocol | None) -> None:
@@ -72,7 +72,7 @@ def refuse_to_go_on(users: Any, partial: PartialMixin, user: UserProtocol | None
         return
     own = {partial.kwargs.get("connects_to"), id_of(users, partial.kwargs.get("user"))}
     if id_of(users, user) not in own:
-        raise BitbucketServerError("another_person")
+        raise BitbucketServerError(Code.ANOTHER_PERSON)
 
 
 def refuse_inactive(backend: LoginBackend[Any, Any], person: object) -> None:
@@ -82,4 +82,4 @@ def refuse_inactive(backend: LoginBackend[Any, Any], person: object) -> None:
     if not is_person or user_is_active(cast("UserProtocol", person)) or backend.setting("ALLOW_INACTIVE_USERS_LOGIN"):
         return
     if setting_url(backend, "INACTIVE_USER_URL", "LOGIN_ERROR_URL", "LOGIN_URL") is None:
-        raise BitbucketServerError("person_inactive")
+        raise BitbucketServerError(Code.PERSON_INACTIVE)

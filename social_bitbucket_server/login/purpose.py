@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 
 
 class Purpose(StrEnum):
@@ -38,7 +38,7 @@ class Intent:
         if purpose is Purpose.LOG_IN:
             return TO_LOG_IN
         if not person:
-            raise BitbucketServerError("person_changed")
+            raise BitbucketServerError(Code.PERSON_CHANGED)
         return cls(purpose, person)
 
 

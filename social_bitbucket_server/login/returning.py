@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from ..crypto import Secret
 from ..oauth import admit
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from ..transport import CALLBACK
 from .choice import IntegrationT, chosen_id
 from .configuration import binding_of, configuration_of
@@ -119,9 +119,9 @@ def _coming_back_to(backend: LoginBackend[Any, IntegrationT], token: str, purpos
     """Return the integration of the login that is pending with this *token*, as it is now."""
     pending = PendingLogins(backend.strategy, backend.name).find(token)
     if pending is None:
-        raise BitbucketServerError("login_not_pending")
+        raise BitbucketServerError(Code.LOGIN_NOT_PENDING)
     if pending.integration_id != chosen_id(backend) or pending.intent.purpose not in purposes:
-        raise BitbucketServerError("login_mixed_up")
+        raise BitbucketServerError(Code.LOGIN_MIXED_UP)
     return backend.chosen_integration()
 
 
@@ -134,8 +134,8 @@ def _take_out(
     known = backend.may_have_begun_with(integration)
     begun = next((known_as for known_as in known if binding_of(backend, known_as, address) == pending.binding), None)
     if begun is None:
-        raise BitbucketServerError("integration_changed")
+        raise BitbucketServerError(Code.INTEGRATION_CHANGED)
     is_bound_to_person = pending.intent.purpose is not Purpose.LOG_IN
     if is_bound_to_person and id_of(backend.strategy.storage.user, user) != pending.intent.person:
-        raise BitbucketServerError("person_changed")
+        raise BitbucketServerError(Code.PERSON_CHANGED)
     return begun, pending

@@ -11,7 +11,7 @@ from social_core.exceptions import SocialAuthBaseException
 
 from ..account import is_named_by_email
 from ..integration import setting_of_field
-from ..problems import BitbucketServerError, reference_of
+from ..problems import BitbucketServerError, Code, reference_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from .backend import LoginBackend
 
 _LOG = logging.getLogger(__name__)
-_ABOUT_SETTINGS = frozenset({"ca_certificate_invalid", "key_ring_invalid", "setting_invalid", "setting_missing"})
+_ABOUT_SETTINGS = frozenset(
+    {Code.CA_CERTIFICATE_INVALID, Code.KEY_RING_INVALID, Code.SETTING_INVALID, Code.SETTING_MISSING}
+)
 _ANSWERS = frozenset(
     {
         "aiohttp.web_exceptions.HTTPException",
@@ -64,13 +66,13 @@ def failed_steps(backend: LoginBackend[Any, Any]) -> Iterator[None]:
     try:
         yield
     except SocialAuthBaseException as error:
-        if error.code == "username_in_use" and is_named_by_email(backend.strategy.storage.user):
-            raise BitbucketServerError("email_in_use").as_social_error(backend, "pipeline") from None
+        if error.code == Code.USERNAME_IN_USE and is_named_by_email(backend.strategy.storage.user):
+            raise BitbucketServerError(Code.EMAIL_IN_USE).as_social_error(backend, "pipeline") from None
         raise
     except Exception as error:
         if _ANSWERS.intersection(f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__):
             raise
-        failed = BitbucketServerError("step_failed", f"It raised {type(error).__qualname__}.")
+        failed = BitbucketServerError(Code.STEP_FAILED, f"It raised {type(error).__qualname__}.")
         failure = failed.as_social_error(backend, "pipeline")
         place = "".join(traceback.format_tb(error.__traceback__))
         _LOG.error("reference=%s: %s at\n%s", reference_of(failure), type(error).__qualname__, place)

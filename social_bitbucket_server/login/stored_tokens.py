@@ -14,7 +14,7 @@ from ..account import (
     ask_whether_admitted,
 )
 from ..crypto import KeyRing
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from ..transport import WHOLE
 from .choice import by_id
 
@@ -38,7 +38,7 @@ def key_ring_of(backend: LoginBackend[Any, Any]) -> KeyRing:
     text = backend.setting("KEY_RING")
     if not text:
         raise BitbucketServerError(
-            "setting_missing", "Access tokens are kept sealed, and need a key ring.", parameter="KEY_RING"
+            Code.SETTING_MISSING, "Access tokens are kept sealed, and need a key ring.", parameter="KEY_RING"
         )
     return KeyRing.parse(text)
 
@@ -96,7 +96,7 @@ def recheck(backend: LoginBackend[Any, Any], identity: UserMixin, *, sleep: Call
 
 def _integration_of(backend: LoginBackend[Any, IntegrationT], identity: UserMixin) -> IntegrationT:
     if EXTRA_DATA_KEY not in identity.extra_data:
-        raise BitbucketServerError("token_missing")
+        raise BitbucketServerError(Code.TOKEN_MISSING)
     return by_id(backend, identity.extra_data.get("integration", ""))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Never
 from urllib.parse import parse_qsl, unquote_plus
 
 from ..crypto import Secret, opaque
-from ..problems import PROBLEMS, BitbucketServerError
+from ..problems import PROBLEMS, BitbucketServerError, Code
 from ..transport import interception, is_intercepted, unavailability
 
 if TYPE_CHECKING:
@@ -65,19 +65,19 @@ OAUTH2_ERRORS = frozenset(
 """The ``error`` values of OAuth 2 (RFC 6749, sections 4.1.2.1 and 5.2)."""
 
 _OAUTH2_PROBLEMS = {
-    "invalid_client": "client_refused",
-    "invalid_grant": "code_refused",
-    "invalid_scope": "scope_refused",
+    "invalid_client": Code.CLIENT_REFUSED,
+    "invalid_grant": Code.CODE_REFUSED,
+    "invalid_scope": Code.SCOPE_REFUSED,
 }
 # No request to the token address is malformed. Bitbucket says so of a code that it no longer knows.
-_TOKEN_CALL_PROBLEMS = {"invalid_request": "code_refused"} | _OAUTH2_PROBLEMS
-_OAUTH2_CONFIGURED = {"client_refused": "client_secret", "scope_refused": "SCOPE"}
+_TOKEN_CALL_PROBLEMS = {"invalid_request": Code.CODE_REFUSED} | _OAUTH2_PROBLEMS
+_OAUTH2_CONFIGURED = {Code.CLIENT_REFUSED: "client_secret", Code.SCOPE_REFUSED: "SCOPE"}
 _OAUTH2_TOKEN = re.compile(r"[!-~]{1,4096}")
 _LONGEST_LIFETIME = 10**10
 _OTHER_NAMES = {
-    "consumer_key_rejected": "consumer_key_refused",
-    "token_used": "token_rejected",
-    "user_refused": "permission_unknown",
+    "consumer_key_rejected": Code.CONSUMER_KEY_REFUSED,
+    "token_used": Code.TOKEN_REJECTED,
+    "user_refused": Code.PERMISSION_UNKNOWN,
 }
 _HEADER_PARAMETER = re.compile(r'\b(oauth_[a-z_]{1,40})="?([^",\s]*)"?')
 _MOST_PARAMETERS = 32
@@ -93,13 +93,13 @@ def read_form(answer: Answer) -> dict[str, Secret]:
     """
     _raise_for_status(answer, is_asked_as_a_person=False, claim="oauth_token")
     if not answer.body.strip():
-        raise BitbucketServerError("empty_answer", claim="oauth_token")
+        raise BitbucketServerError(Code.EMPTY_ANSWER, claim="oauth_token")
     pairs = _pairs(read_text(answer))
     fields = dict(pairs)
     if "oauth_token" not in fields:
         raise interception(answer, "oauth_token")
     if len(fields) != len(pairs):
-        raise BitbucketServerError("malformed_answer", "A field stands in it twice.")
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "A field stands in it twice.")
     return fields
 
 
@@ -124,13 +124,13 @@ def read_grant(answer: Answer) -> Grant:
         _raise_oauth2_error(answer)
     _raise_for_status(answer, is_asked_as_a_person=False, claim="access_token")
     if not answer.body.strip():
-        raise BitbucketServerError("empty_answer", claim="access_token")
+        raise BitbucketServerError(Code.EMPTY_ANSWER, claim="access_token")
     document = _json(answer, claim="access_token")
     if not isinstance(document, dict):
-        raise BitbucketServerError("malformed_answer", "It is not a JSON object.")
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "It is not a JSON object.")
     kind = document.get("token_type")
     if type(kind) is not str or kind.lower() != "bearer":
-        raise BitbucketServerError("token_invalid", "It is not a bearer token.", claim="token_type")
+        raise BitbucketServerError(Code.TOKEN_INVALID, "It is not a bearer token.", claim="token_type")
     refresh_token = document.get("refresh_token")
     return Grant(
         _oauth2_token(document.get("access_token"), "access_token"),
@@ -154,7 +154,7 @@ def read_revocation(answer: Answer) -> None:
 
 def _oauth2_token(value: Any, claim: str) -> Secret:
     if type(value) is not str or not _OAUTH2_TOKEN.fullmatch(value):
-        raise BitbucketServerError("token_invalid", claim=claim)
+        raise BitbucketServerError(Code.TOKEN_INVALID, claim=claim)
     return Secret(value)
 
 
@@ -162,7 +162,7 @@ def _lifetime(value: Any) -> int | None:
     if value is None:
         return None
     if type(value) is not int or not 0 < value < _LONGEST_LIFETIME:
-        raise BitbucketServerError("malformed_answer", "The token's lifetime is not a number of seconds.")
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "The token's lifetime is not a number of seconds.")
     return value
 
 
@@ -181,12 +181,12 @@ def oauth2_problem(error: str) -> BitbucketServerError:
     return _oauth2_problem(error, _OAUTH2_PROBLEMS)
 
 
-def _oauth2_problem(error: str, problems: Mapping[str, str], status_code: int | None = None) -> BitbucketServerError:
+def _oauth2_problem(error: str, problems: Mapping[str, Code], status_code: int | None = None) -> BitbucketServerError:
     provider_code = error if error in OAUTH2_ERRORS else "other"
-    code = problems.get(provider_code, "oauth_problem")
+    code = problems.get(provider_code, Code.OAUTH_PROBLEM)
     return BitbucketServerError(
         code,
-        f"It reported {provider_code}." if code == "oauth_problem" else "",
+        f"It reported {provider_code}." if code == Code.OAUTH_PROBLEM else "",
         parameter=_OAUTH2_CONFIGURED.get(code),
         provider_code=provider_code,
         status_code=status_code,
@@ -207,7 +207,7 @@ def read_json(answer: Answer) -> dict[str, Any]:
     _raise_for_status(answer)
     document = _json(answer)
     if not isinstance(document, dict):
-        raise BitbucketServerError("malformed_answer", "It is not a JSON object.")
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "It is not a JSON object.")
     return document
 
 
@@ -232,7 +232,7 @@ def read_text(answer: Answer) -> str:
     try:
         return answer.body.decode().strip()
     except UnicodeDecodeError:
-        raise BitbucketServerError("malformed_answer", "It is not UTF-8.") from None
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "It is not UTF-8.") from None
 
 
 def _json(answer: Answer, claim: str = "profile") -> Any:
@@ -242,7 +242,7 @@ def _json(answer: Answer, claim: str = "profile") -> Any:
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        raise BitbucketServerError("malformed_answer", "It is not JSON.") from None
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "It is not JSON.") from None
 
 
 def _raise_for_status(
@@ -261,28 +261,28 @@ def _raise_for_status(
     if status in successes:
         return
     if status == 429:
-        raise BitbucketServerError("rate_limited", status_code=status)
+        raise BitbucketServerError(Code.RATE_LIMITED, status_code=status)
     if status in {400, 401, 403}:
         _raise_oauth_problem(answer)
         _raise_refusal(answer)
     if is_intercepted(answer):
         raise interception(answer, claim)
     if status == 401 and not answer.body and is_asked_as_a_person:
-        raise BitbucketServerError("account_not_admitted", status_code=status)
+        raise BitbucketServerError(Code.ACCOUNT_NOT_ADMITTED, status_code=status)
     if 500 <= status < 600:
-        raise BitbucketServerError("server_error", f"It answered with status {status}.", status_code=status)
-    raise BitbucketServerError("request_refused", f"It answered with status {status}.", status_code=status)
+        raise BitbucketServerError(Code.SERVER_ERROR, f"It answered with status {status}.", status_code=status)
+    raise BitbucketServerError(Code.REQUEST_REFUSED, f"It answered with status {status}.", status_code=status)
 
 
 def _raise_refusal(answer: Answer) -> None:
     """Raise the problem for which Bitbucket refuses a request that it could read, if it says so."""
     if wants_captcha(answer):
-        raise BitbucketServerError("captcha_wanted", status_code=answer.status)
+        raise BitbucketServerError(Code.CAPTCHA_WANTED, status_code=answer.status)
     if answer.status == 403 and _XSRF_REFUSAL in answer.body[:LONGEST_REFUSAL].lower():
-        raise BitbucketServerError("xsrf_check_failed", status_code=answer.status)
+        raise BitbucketServerError(Code.XSRF_CHECK_FAILED, status_code=answer.status)
     exception = _exception_name(answer)
     if exception and answer.status in {401, 403}:
-        raise BitbucketServerError("not_permitted", status_code=answer.status, facts={"exception": exception})
+        raise BitbucketServerError(Code.NOT_PERMITTED, status_code=answer.status, facts={"exception": exception})
 
 
 def wants_captcha(answer: Answer) -> bool:
@@ -325,21 +325,22 @@ def _raise_oauth_problem(answer: Answer) -> None:
     provider_code = reported if reported in OAUTH_PROBLEMS else "other"
     if provider_code == "parameter_rejected" and "oauth_callback" in parameters.get("oauth_parameters_rejected", ""):
         raise BitbucketServerError(
-            "callback_refused", parameter="CALLBACK_ORIGIN", provider_code=provider_code, status_code=answer.status
+            Code.CALLBACK_REFUSED, parameter="CALLBACK_ORIGIN", provider_code=provider_code, status_code=answer.status
         )
     if provider_code == "parameter_absent":
         # Every request has all parameters. Without the header, Bitbucket misses the consumer key among others.
         absent = parameters.get("oauth_parameters_absent", "oauth_consumer_key")
         is_header_lost = "oauth_consumer_key" in absent
         raise BitbucketServerError(
-            "authorization_header_lost" if is_header_lost else "request_changed",
+            Code.AUTHORIZATION_HEADER_LOST if is_header_lost else Code.REQUEST_CHANGED,
             provider_code=provider_code,
             status_code=answer.status,
         )
-    code = _OTHER_NAMES.get(provider_code, provider_code)
+    name = _OTHER_NAMES.get(provider_code, provider_code)
+    code = Code(name) if name in PROBLEMS else Code.OAUTH_PROBLEM
     raise BitbucketServerError(
-        code if code in PROBLEMS else "oauth_problem",
-        f"It reported {provider_code}." if code not in PROBLEMS else "",
+        code,
+        f"It reported {provider_code}." if code == Code.OAUTH_PROBLEM else "",
         parameter=_CONFIGURED.get(code),
         provider_code=provider_code,
         status_code=answer.status,
@@ -347,11 +348,11 @@ def _raise_oauth_problem(answer: Answer) -> None:
 
 
 _CONFIGURED = {
-    "consumer_key_refused": "consumer_key",
-    "consumer_key_unknown": "consumer_key",
-    "signature_invalid": "public_key",
-    "signature_method_rejected": "public_key",
-    "timestamp_refused": "clock",
+    Code.CONSUMER_KEY_REFUSED: "consumer_key",
+    Code.CONSUMER_KEY_UNKNOWN: "consumer_key",
+    Code.SIGNATURE_INVALID: "public_key",
+    Code.SIGNATURE_METHOD_REJECTED: "public_key",
+    Code.TIMESTAMP_REFUSED: "clock",
 }
 
 

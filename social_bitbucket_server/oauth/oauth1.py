@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
 from ..crypto import Secret
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, default_transport
 from .answers import DENIED, read_form
 from .person import AccessToken, Person
@@ -57,7 +57,7 @@ class Client:
         fields = read_form(self._send("POST", self.integration.server.url.request_token, callback=callback))
         confirmed = fields.get("oauth_callback_confirmed")
         if confirmed != "true":
-            code = "callback_not_confirmed" if confirmed is None else "callback_confirmation_invalid"
+            code = Code.CALLBACK_NOT_CONFIRMED if confirmed is None else Code.CALLBACK_CONFIRMATION_INVALID
             raise BitbucketServerError(code, claim="oauth_callback_confirmed")
         return _token(fields, "oauth_token")
 
@@ -71,7 +71,7 @@ class Client:
         The token's secret plays no part with RSA-SHA1 and is not kept.
         """
         if verifier == DENIED:
-            raise BitbucketServerError("login_declined")
+            raise BitbucketServerError(Code.LOGIN_DECLINED)
         url = self.integration.server.url.access_token
         return _access_token(self._send("POST", url, token=request_token, verifier=verifier))
 
@@ -86,10 +86,10 @@ class Client:
             return _access_token(self._send("POST", url, token=access_token.value, body=form, content_type=FORM))
         except BitbucketServerError as error:
             # Here it is not about the consumer: Bitbucket says so of a session that has expired.
-            if error.code != "permission_denied":
+            if error.code != Code.PERMISSION_DENIED:
                 raise
             problem = BitbucketServerError(
-                "token_expired", provider_code=error.provider_code, status_code=error.status_code
+                Code.TOKEN_EXPIRED, provider_code=error.provider_code, status_code=error.status_code
             )
         raise problem
 
@@ -187,7 +187,7 @@ class Client:
             facts = {"clock_difference": f"{clock.difference:+d} s"}
             clock.forget()
             raise BitbucketServerError(
-                "timestamp_refused",
+                Code.TIMESTAMP_REFUSED,
                 parameter="clock",
                 provider_code="timestamp_refused",
                 status_code=answer.status,
@@ -215,7 +215,7 @@ def _access_token(answer: Answer) -> AccessToken:
 def _token(fields: Mapping[str, Secret], name: str) -> Secret:
     value = fields[name]
     if not _TOKEN.fullmatch(value):
-        raise BitbucketServerError("token_invalid", claim=name)
+        raise BitbucketServerError(Code.TOKEN_INVALID, claim=name)
     return value
 
 

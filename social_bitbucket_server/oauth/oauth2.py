@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
 from ..crypto import Secret
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, default_transport
 from .answers import read_grant, read_revocation
 from .oauth1 import FORM, JSON, NO_CHECK
@@ -76,10 +76,10 @@ class OAuth2Client:
             granted = self._granted({"grant_type": "refresh_token", "refresh_token": refresh_token}, fresh=True)
             return granted if granted.session_handle else replace(granted, session_handle=refresh_token)
         except BitbucketServerError as error:
-            if error.code != "code_refused":
+            if error.code != Code.CODE_REFUSED:
                 raise
             problem = BitbucketServerError(
-                "token_rejected", provider_code=error.provider_code, status_code=error.status_code
+                Code.TOKEN_REJECTED, provider_code=error.provider_code, status_code=error.status_code
             )
         raise problem
 
@@ -101,7 +101,7 @@ class OAuth2Client:
         def ask(url: str, accept: str) -> Answer:
             answer = self._send("GET", url, _bearer(access_token, accept), limit=DOCUMENT_LIMIT)
             if _is_refusal(answer):
-                raise BitbucketServerError("token_rejected", status_code=answer.status)
+                raise BitbucketServerError(Code.TOKEN_REJECTED, status_code=answer.status)
             return answer
 
         return Person(self.integration, ask)
@@ -127,7 +127,7 @@ class OAuth2Client:
             headers["Content-Type"] = JSON
         answer = self._send(method, url, headers, body=body, limit=limit, is_repeatable=method != "POST")
         if _is_refusal(answer):
-            raise BitbucketServerError("token_expired", status_code=answer.status)
+            raise BitbucketServerError(Code.TOKEN_EXPIRED, status_code=answer.status)
         return answer
 
     def _granted(self, form: dict[str, str], *, fresh: bool = False) -> AccessToken:

@@ -9,7 +9,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .answers import oauth_problem
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class ServerClock:
         facts = {"clock_difference": f"{seconds:+d} s"}
         if abs(seconds) > LARGEST_CORRECTION:
             self.forget()
-            raise BitbucketServerError("clock_too_far_off", parameter="clock", facts=facts)
+            raise BitbucketServerError(Code.CLOCK_TOO_FAR_OFF, parameter="clock", facts=facts)
         if abs(seconds) <= _NEGLIGIBLE:
             was_corrected = self.difference != 0
             self.forget()

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from ..crypto import Secret
 from ..oauth import JSON, LONGEST_REFUSAL, NO_CHECK, wants_captcha
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from ..transport import DOCUMENT_LIMIT, Answer, Method, default_transport
 from .link_requests import CONSUMER, LINKS, consumer_fields, link_fields
 
@@ -108,31 +108,31 @@ class ApplicationLinks:
             has_token = self._authorization.startswith("Bearer ")
             raise BitbucketServerError(_refusal(answer, has_token=has_token), status_code=answer.status)
         if 300 <= answer.status < 400:
-            raise BitbucketServerError("redirected", status_code=answer.status)
+            raise BitbucketServerError(Code.REDIRECTED, status_code=answer.status)
         if answer.status >= 500:
-            raise BitbucketServerError("server_error", f"It answered with status {answer.status}.")
-        raise BitbucketServerError("link_refused", _why(answer), status_code=answer.status)
+            raise BitbucketServerError(Code.SERVER_ERROR, f"It answered with status {answer.status}.")
+        raise BitbucketServerError(Code.LINK_REFUSED, _why(answer), status_code=answer.status)
 
 
-def _refusal(answer: Answer, *, has_token: bool) -> str:
+def _refusal(answer: Answer, *, has_token: bool) -> Code:
     """Return the code of what an *answer* with status 401 or 403 says about the administrator's login."""
     words = answer.body[:LONGEST_REFUSAL].lower()
     if wants_captcha(answer) or b"captcha" in words:
-        return "link_captcha"
+        return Code.LINK_CAPTCHA
     if "X-Atlassian-WebSudo" in answer.headers or b"websudo" in words or b"administrator access" in words:
-        return "link_admin_session"
+        return Code.LINK_ADMIN_SESSION
     if b"basic auth" in words and (b"disabled" in words or b"not allowed" in words or b"not permitted" in words):
-        return "link_basic_disabled"
+        return Code.LINK_BASIC_DISABLED
     if has_token:
-        return "link_token_refused"
-    return "link_password_wrong" if answer.status == 401 else "link_not_permitted"
+        return Code.LINK_TOKEN_REFUSED
+    return Code.LINK_PASSWORD_WRONG if answer.status == 401 else Code.LINK_NOT_PERMITTED
 
 
 def _json(answer: Answer) -> Any:
     try:
         return json.loads(answer.body)
     except (ValueError, RecursionError):
-        raise BitbucketServerError("malformed_answer", "It is not JSON.") from None
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "It is not JSON.") from None
 
 
 def _links(document: Any) -> Iterator[dict[str, Any]]:
@@ -151,7 +151,7 @@ def _links(document: Any) -> Iterator[dict[str, Any]]:
 def _id(value: Any) -> str:
     """Return *value* if it can be the id of a link; Bitbucket's are UUIDs. Raises ``malformed_answer``."""
     if not isinstance(value, str) or not _LINK_ID.fullmatch(value):
-        raise BitbucketServerError("malformed_answer", "It does not say which link was made or found.")
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "It does not say which link was made or found.")
     return value
 
 

@@ -32,7 +32,7 @@ from ..oauth import (
     refuse_oauth_problem,
     server_time,
 )
-from ..problems import BitbucketServerError, Problem
+from ..problems import BitbucketServerError, Code, Problem
 from ..transport import (
     DOCUMENT_LIMIT,
     TOKEN_LIMIT,
@@ -77,14 +77,14 @@ _PROPERTIES_PATH = "/rest/api/latest/application-properties"
 _USUAL_NAMES = frozenset({"Bitbucket", "Stash"})
 _LONGEST_NAME = 100
 _REFUSED = frozenset({401, 403})
-_TOKEN_REFUSED = frozenset({"token_expired", "token_rejected", "token_revoked"})
+_TOKEN_REFUSED = frozenset({Code.TOKEN_EXPIRED, Code.TOKEN_REJECTED, Code.TOKEN_REVOKED})
 _CONTEXT_PATHS = ("/bitbucket", "/stash", "/git")
 _MOST_CANDIDATES = 4
 _PROBLEMS_BY_CAUSE = {
-    Cause.KEY: "public_key_differs",
-    Cause.METHOD: "request_changed",
-    Cause.PARAMETERS: "request_changed",
-    Cause.UNKNOWN: "signature_invalid",
+    Cause.KEY: Code.PUBLIC_KEY_DIFFERS,
+    Cause.METHOD: Code.REQUEST_CHANGED,
+    Cause.PARAMETERS: Code.REQUEST_CHANGED,
+    Cause.UNKNOWN: Code.SIGNATURE_INVALID,
 }
 """Of a signature that is invalid; all other causes hide a part of the server's address."""
 
@@ -254,10 +254,10 @@ class _Walk:
         try:
             self._addresses = self._wait(lambda seconds: self._transport.look_up(host, self._route.policy, seconds))
         except (OSError, BitbucketServerError) as error:
-            if isinstance(error, BitbucketServerError) and error.code == "server_busy":
+            if isinstance(error, BitbucketServerError) and error.code == Code.SERVER_BUSY:
                 raise
             # In the same words whether there is no such name or its addresses are not for this application.
-            code = "name_not_found" if self._is_at_base_url else "connect_to_not_found"
+            code = Code.NAME_NOT_FOUND if self._is_at_base_url else Code.CONNECT_TO_NOT_FOUND
             raise BitbucketServerError(code) from error
         addresses = list(map(str, self._addresses))
         if addresses == [host.strip("[]")]:
@@ -270,7 +270,9 @@ class _Walk:
             return Result(Stage.CONNECTION, Outcome.SKIPPED, "The proxy makes the connection.")
         _, port = self._destination
         closed, silent = (
-            ("port_closed", "port_silent") if self._is_at_base_url else ("connect_to_closed", "connect_to_silent")
+            (Code.PORT_CLOSED, Code.PORT_SILENT)
+            if self._is_at_base_url
+            else (Code.CONNECT_TO_CLOSED, Code.CONNECT_TO_SILENT)
         )
         try:
             self._connect().close()
@@ -300,19 +302,19 @@ class _Walk:
         except ssl.SSLError as error:
             return self._untrusted(error, host)
         except TimeoutError as error:
-            raise BitbucketServerError("tls_silent") from error
+            raise BitbucketServerError(Code.TLS_SILENT) from error
         except OSError as error:
-            raise BitbucketServerError("tls_error", "The server ended the handshake.") from error
+            raise BitbucketServerError(Code.TLS_ERROR, "The server ended the handshake.") from error
         return Result(Stage.TLS, Outcome.PASSED, f"{protocol}, and the certificate is trusted")
 
     def http(self) -> Result:
         try:
             answer = self._answer = self._get(self._url)
         except BitbucketServerError as error:
-            if error.code != "connection_failed" or self._through_proxy:
+            if error.code != Code.CONNECTION_FAILED or self._through_proxy:
                 raise
             # Connections were made in the stages before.
-            raise BitbucketServerError("not_http") from error
+            raise BitbucketServerError(Code.NOT_HTTP) from error
         unavailable = unavailability(answer)
         if unavailable is not None:
             raise unavailable
@@ -321,12 +323,14 @@ class _Walk:
             if better is not None:
                 facts = {"base_url": str(better)}
                 raise BitbucketServerError(
-                    "context_path_missing", f"It is {better}.", parameter="base_url", facts=facts
+                    Code.CONTEXT_PATH_MISSING, f"It is {better}.", parameter="base_url", facts=facts
                 )
             raise interception(answer)
         if not self._is_closed_to_anonymous_callers(answer):
             if answer.status == 401:
-                raise BitbucketServerError("login_in_front", "It answers with status 401.", status_code=answer.status)
+                raise BitbucketServerError(
+                    Code.LOGIN_IN_FRONT, "It answers with status 401.", status_code=answer.status
+                )
             if answer.status != 200:
                 read_json(answer)  # raises the problem that it reports
         return Result(Stage.HTTP, Outcome.PASSED, "It answers, and nothing stands in front of it")
@@ -337,7 +341,7 @@ class _Walk:
         document = read_json(self._answer)
         self._version = _version(document)
         if not self._version:
-            raise BitbucketServerError("not_bitbucket")
+            raise BitbucketServerError(Code.NOT_BITBUCKET)
         says = _described(self._version, document.get("displayName"))
         return Result(Stage.BITBUCKET, Outcome.PASSED, says, facts={"version": self._version})
 
@@ -350,12 +354,12 @@ class _Walk:
         if abs(difference) > CLOCK_TOLERANCE:
             self._clock_difference = difference
             reason = f"The server's is {abs(difference)} seconds {'ahead' if difference > 0 else 'behind'}."
-            raise BitbucketServerError("timestamp_refused", reason, facts=facts)
+            raise BitbucketServerError(Code.TIMESTAMP_REFUSED, reason, facts=facts)
         return Result(Stage.CLOCK, Outcome.PASSED, f"The clocks differ by {abs(difference)} s", facts=facts)
 
     def _credentials(self, integration: OAuth2Integration) -> Result:
         if dialog_of(self._version) is Dialog.UP_TO_7_19:
-            raise BitbucketServerError("external_links_missing", f"It is version {self._version}.")
+            raise BitbucketServerError(Code.EXTERNAL_LINKS_MISSING, f"It is version {self._version}.")
         timed = replace(integration, server=replace(integration.server, timeout=self._seconds))
         OAuth2Client(timed, self._budget).check_credentials()
         says = "Bitbucket knows the client id and accepts the client secret"
@@ -368,14 +372,14 @@ class _Walk:
         try:
             fields = read_form(answer)
         except BitbucketServerError as error:
-            if error.code == "signature_invalid":
+            if error.code == Code.SIGNATURE_INVALID:
                 return self._explained(Stage.SIGNATURE, answer, base_string("POST", url, header), integration)
             # A moment ago the server was well, and on its way to this answer it has the signature to look at.
             if answer.status == 500:
-                raise BitbucketServerError("public_key_unusable", status_code=answer.status) from error
+                raise BitbucketServerError(Code.PUBLIC_KEY_UNUSABLE, status_code=answer.status) from error
             raise
         if fields.get("oauth_callback_confirmed") != "true":
-            raise BitbucketServerError("callback_not_confirmed")
+            raise BitbucketServerError(Code.CALLBACK_NOT_CONFIRMED)
         says = "Bitbucket knows the consumer key and accepts the signature"
         return Result(Stage.SIGNATURE, Outcome.PASSED, says)
 
@@ -387,7 +391,7 @@ class _Walk:
         try:
             refuse_oauth_problem(answer)
         except BitbucketServerError as error:
-            if error.code == "signature_invalid":
+            if error.code == Code.SIGNATURE_INVALID:
                 return self._explained(Stage.REST, answer, base_string("GET", url, header), integration)
             if error.code not in _TOKEN_REFUSED:
                 raise
@@ -395,7 +399,7 @@ class _Walk:
         if answer.status not in {200, *_REFUSED} or is_intercepted(answer):
             read_json(answer)  # raises the problem that it reports
         reason = "It arrives below /plugins/servlet/oauth, and not below /rest."
-        raise BitbucketServerError("authorization_header_lost", reason, status_code=answer.status)
+        raise BitbucketServerError(Code.AUTHORIZATION_HEADER_LOST, reason, status_code=answer.status)
 
     def _authorization(self, method: Method, url: str, integration: Integration, **parameters: str) -> Secret:
         """Return the header that signs a request, with the server's own time."""
@@ -410,7 +414,7 @@ class _Walk:
             oauth_problem(answer).get("oauth_signature_base_string", ""),
             key_fingerprint=integration.private_key.public.fingerprint,
         )
-        code = _PROBLEMS_BY_CAUSE.get(explanation.cause, "address_hidden")
+        code = _PROBLEMS_BY_CAUSE.get(explanation.cause, Code.ADDRESS_HIDDEN)
         problem = BitbucketServerError(code, explanation.conclusion, status_code=answer.status)
         return replace(_failed(stage, problem), explanation=explanation)
 
@@ -473,7 +477,7 @@ class _Walk:
         except BitbucketServerError:  # there is no room for another step that waits
             raise
         except UNREADABLE as unreadable:
-            raise BitbucketServerError("tls_error", "Its certificate cannot be read.") from unreadable
+            raise BitbucketServerError(Code.TLS_ERROR, "Its certificate cannot be read.") from unreadable
 
     def _connect(self) -> socket.socket:
         return self._wait(self._connect_within)
@@ -518,7 +522,7 @@ class _Walk:
                 else ("/".join(target.path.split("/")[:2]))
             )
             hinted = ServerURL.parse(f"{target.scheme}://{target.netloc}{path}", self._url.rules)
-        except ValueError:
+        except (ValueError, BitbucketServerError):
             return None
         return hinted if hinted.host == self._url.host and hinted.scheme in {"https", self._url.scheme} else None
 
@@ -545,4 +549,4 @@ def _failed(stage: Stage, error: BitbucketServerError) -> Result:
 
 
 def _is_blocked(error: BaseException | None) -> TypeGuard[BitbucketServerError]:
-    return isinstance(error, BitbucketServerError) and error.code == "address_blocked"
+    return isinstance(error, BitbucketServerError) and error.code == Code.ADDRESS_BLOCKED

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from social_core.exceptions import SocialAuthBaseException
 
+    from .code import Code
+
+
 START_AGAIN = "Go back to the login page and begin again."
 ASK_SERVER = "Open the base URL in a browser from this machine's network and check that Bitbucket answers there."
 
@@ -30,7 +33,7 @@ class Problem:
     carry out the remedy. *family* and *social_code* say how social-core's applications see it.
     """
 
-    code: str
+    code: Code
     title: str
     meaning: str
     remedy: str

@@ -8,7 +8,7 @@ from social_core.exceptions import AuthAssociationError, SocialAuthBaseException
 from sqlalchemy import UniqueConstraint, func, inspect, select
 from sqlalchemy.exc import IntegrityError
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .sessions import StoredMixin, commit
 from .users import has_default
 
@@ -146,8 +146,8 @@ def _unique_in(table: Any) -> Iterator[Iterable[Any]]:
 
 def _conflict(taken: Iterable[str]) -> SocialAuthBaseException:
     """Return the error for another user that has the same values of the attributes *taken*."""
-    for attribute, code in (("username", "username_in_use"), ("email", "email_in_use")):
+    for attribute, code in (("username", Code.USERNAME_IN_USE), ("email", Code.EMAIL_IN_USE)):
         if attribute in taken:
             return AuthAssociationError(code=code, stage="pipeline")
     reason = f"Another account has the same {' and '.join(taken)}."
-    return BitbucketServerError("account_refused", reason).as_social_error(None, "pipeline")
+    return BitbucketServerError(Code.ACCOUNT_REFUSED, reason).as_social_error(None, "pipeline")

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .accounts import AccountsMixin
 from .sessions import StoredMixin, commit
 
@@ -150,7 +150,7 @@ class IdentityMixin(AccountsMixin, core.UserMixin):
         except IntegrityError as error:
             session.rollback()
             if cls.get_social_auth(provider, uid) is None and session.scalars(cls._like(provider, uid)).first():
-                problem = BitbucketServerError("identity_similar", parameter="namespace")
+                problem = BitbucketServerError(Code.IDENTITY_SIMILAR, parameter="namespace")
                 raise problem.as_social_error(None, "pipeline") from error
             raise  # another request was faster
         return identity

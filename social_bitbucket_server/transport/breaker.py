@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 
 SECONDS_OPEN = 5.0
 """How long a server is left alone before one request may try again."""
@@ -30,7 +30,7 @@ class Breaker:
             if self._failures < _FAILURES_UNTIL_OPEN:
                 return
             if time.monotonic() < self._next_try:
-                raise BitbucketServerError("server_overloaded")
+                raise BitbucketServerError(Code.SERVER_OVERLOADED)
             self._next_try = time.monotonic() + SECONDS_OPEN
 
     def count(self, failed: bool) -> None:

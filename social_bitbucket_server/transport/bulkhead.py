@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def _is_number(value: object) -> bool:
 
 
 def _invalid(parameter: str, reason: str) -> BitbucketServerError:
-    return BitbucketServerError("setting_invalid", reason, parameter=parameter)
+    return BitbucketServerError(Code.SETTING_INVALID, reason, parameter=parameter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Bulkhead:
         with self._lock:
             is_crowded = self._in_progress >= limits.crowd and not limits.is_brief(self._expected(share, limits), share)
             if is_crowded or self._taken >= limits.slow_steps:
-                raise BitbucketServerError("server_busy")
+                raise BitbucketServerError(Code.SERVER_BUSY)
             is_slow = self._slow_until - time.monotonic() > limits.patience
             self._taken += is_slow
             self._in_progress += 1
@@ -261,7 +261,7 @@ class Budget:
     def request(self) -> Iterator[None]:
         """Count one request, and how long its answer takes. Raises ``conversation_too_long`` after too many."""
         if self._requests_left <= 0:
-            raise BitbucketServerError("conversation_too_long")
+            raise BitbucketServerError(Code.CONVERSATION_TOO_LONG)
         self._requests_left -= 1
         with self.answer():
             yield
@@ -339,5 +339,5 @@ class Budget:
             return max(left, _EARLY)
         self._has_place = self._bulkhead.take_place(self._limits)
         if not self._has_place:
-            raise BitbucketServerError("server_busy")
+            raise BitbucketServerError(Code.SERVER_BUSY)
         return self._limits.login_seconds

@@ -7,7 +7,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import ExtensionOID
 
 from ..crypto import pasted
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .certificates import UNREADABLE, pem_of, read_certificates
 from .trust import ssl_context
 
@@ -49,4 +49,4 @@ def _is_self_signed(certificate: x509.Certificate) -> bool:
 
 
 def _invalid(reason: str) -> BitbucketServerError:
-    return BitbucketServerError("ca_certificate_invalid", reason, parameter="ca_certificates")
+    return BitbucketServerError(Code.CA_CERTIFICATE_INVALID, reason, parameter="ca_certificates")

@@ -9,7 +9,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from ..crypto import pasted
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,4 +86,4 @@ def _in_der(data: bytes, *, trailing: bool = False) -> list[x509.Certificate]:
 
 
 def _invalid(reason: str) -> BitbucketServerError:
-    return BitbucketServerError("ca_certificate_invalid", reason, parameter="ca_certificates")
+    return BitbucketServerError(Code.CA_CERTIFICATE_INVALID, reason, parameter="ca_certificates")

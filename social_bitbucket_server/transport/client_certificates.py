@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ..crypto import Secret, opaque, pasted
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .certificates import pem_of, read_certificates
 
 LARGEST_PASTE = pasted.LONGEST
@@ -58,14 +58,14 @@ def read_client_certificate(certificate: str, key: str) -> ClientCertificate:
     ``client_certificate_invalid``, ``client_key_invalid``, ``client_key_encrypted``, and ``client_key_mismatch`` where
     the key is not the certificate's. No traceback holds the key.
     """
-    chain = _chain(_checked(certificate, "client_certificate_invalid", "client_certificate"))
-    private = _private_key(_checked(key, "client_key_invalid", "client_key"))
+    chain = _chain(_checked(certificate, Code.CLIENT_CERTIFICATE_INVALID, "client_certificate"))
+    private = _private_key(_checked(key, Code.CLIENT_KEY_INVALID, "client_key"))
     try:
         own = [one for one in chain if _public_bytes(one) == _public_bytes(private)][:1]
     except _UNREADABLE:
         raise _invalid_certificate("TLS does not use public keys of its kind.") from None
     if not own:
-        raise BitbucketServerError("client_key_mismatch", parameter="client_key")
+        raise BitbucketServerError(Code.CLIENT_KEY_MISMATCH, parameter="client_key")
     chain = own + [one for one in chain if one not in own]  # PKCS#7 has them in no order
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     found = ClientCertificate(pem_of(chain), Secret(pem))
@@ -93,7 +93,9 @@ def load_client_certificate(context: ssl.SSLContext, certificate: str, key: str)
         raise _invalid_certificate(f"OpenSSL refuses it together with its key ({cause}).") from None
     except OSError:
         raise BitbucketServerError(
-            "setting_invalid", "There is no room for a temporary file to load it from.", parameter="client_certificate"
+            Code.SETTING_INVALID,
+            "There is no room for a temporary file to load it from.",
+            parameter="client_certificate",
         ) from None
     # Apache asks for certificates of single addresses after the handshake.
     context.post_handshake_auth = True
@@ -105,7 +107,7 @@ def expiry_of(certificate: str) -> str:
     return f"It was valid until {ends:%Y-%m-%d}." if ends < datetime.now(UTC) else ""
 
 
-def _checked(text: str, code: str, parameter: str) -> str:
+def _checked(text: str, code: Code, parameter: str) -> str:
     """Return *text* with real newlines: environment variables often have ``\\n`` in their place."""
     if len(text) > LARGEST_PASTE:
         raise BitbucketServerError(code, f"It is longer than {LARGEST_PASTE} characters.", parameter=parameter)
@@ -173,12 +175,12 @@ def _public_bytes(holder: _TLSKey | x509.Certificate) -> bytes:
 
 
 def _invalid_certificate(reason: str) -> BitbucketServerError:
-    return BitbucketServerError("client_certificate_invalid", reason, parameter="client_certificate")
+    return BitbucketServerError(Code.CLIENT_CERTIFICATE_INVALID, reason, parameter="client_certificate")
 
 
 def _invalid_key(reason: str) -> BitbucketServerError:
-    return BitbucketServerError("client_key_invalid", reason, parameter="client_key")
+    return BitbucketServerError(Code.CLIENT_KEY_INVALID, reason, parameter="client_key")
 
 
 def _encrypted_key() -> BitbucketServerError:
-    return BitbucketServerError("client_key_encrypted", parameter="client_key")
+    return BitbucketServerError(Code.CLIENT_KEY_ENCRYPTED, parameter="client_key")

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .exchange import current
 from .faults import proxy_unreachable
 from .heads import LimitedResponse
@@ -58,7 +58,7 @@ def _proxy_manager(proxy: str, options: Mapping[str, Any]) -> urllib3.ProxyManag
         )
     except (urllib3.exceptions.LocationValueError, UnicodeError):
         problem = BitbucketServerError(
-            "setting_invalid", "A proxy's address begins with http:// or https://.", parameter="proxies"
+            Code.SETTING_INVALID, "A proxy's address begins with http:// or https://.", parameter="proxies"
         )
     raise problem
 

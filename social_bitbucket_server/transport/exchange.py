@@ -6,7 +6,6 @@ import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 
-from ..problems import BitbucketServerError
 from . import reaching
 from .reaching import LookUp
 
@@ -39,7 +38,6 @@ class Exchange:
         self.is_at_proxy = False
         self.server_is_known = False
         """Whether the server has shown its certificate in this exchange."""
-        self.refusal: BitbucketServerError | None = None
         self._budget = budget
         self._resolver = resolver
         self._deadline = budget.deadline(seconds)
@@ -58,12 +56,7 @@ class Exchange:
 
     def wait(self, block: Callable[[float], _T], lag: Callable[[], float | None]) -> _T:
         """Call *block* with the seconds that it may wait, as :meth:`.Budget.wait` does."""
-        try:
-            return self._budget.wait(block, self._deadline, lag)
-        except BitbucketServerError as error:
-            # http.client takes it for a damaged chunk, because it is a ValueError.
-            self.refusal = error
-            raise
+        return self._budget.wait(block, self._deadline, lag)
 
     def destination(self, host: str, port: int) -> tuple[str, int]:
         """Return where a connection for *host* and *port* goes."""

@@ -7,40 +7,37 @@ from typing import TYPE_CHECKING
 
 import urllib3
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code, ServerError
 from .tls_faults import tls_fault
 
 if TYPE_CHECKING:
     from .exchange import Exchange
 
 
-class ConnectionWentStale(BitbucketServerError):
+class ConnectionWentStale(ServerError):
     """A kept connection turned out to be closed by the server; nothing was answered. Sign again, and send again."""
-
-    def __init__(self) -> None:
-        super().__init__("connection_failed")
 
 
 def fault(error: Exception, exchange: Exchange) -> BitbucketServerError:
     """Return the problem that *error* is, which ended *exchange*."""
     facts = {"cause": _cause(error)}
     if exchange.is_over or isinstance(error, (urllib3.exceptions.TimeoutError, TimeoutError)):
-        return BitbucketServerError("timeout", facts=facts)
+        return BitbucketServerError(Code.TIMEOUT, facts=facts)
     if isinstance(error, urllib3.exceptions.SSLError):
         bottom = _bottom(error)
         if not isinstance(bottom, ssl.SSLError):
-            return BitbucketServerError("tls_error", facts=facts)
+            return BitbucketServerError(Code.TLS_ERROR, facts=facts)
         return tls_fault(bottom, exchange.client_certificate, server_is_known=exchange.server_is_known)
     if isinstance(error, urllib3.exceptions.ProxyError):
         return proxy_unreachable(error)
     if exchange.on_kept_connection and not exchange.answered:
-        return ConnectionWentStale()
-    return BitbucketServerError("connection_failed", facts=facts)
+        return ConnectionWentStale(Code.CONNECTION_FAILED)
+    return BitbucketServerError(Code.CONNECTION_FAILED, facts=facts)
 
 
 def proxy_unreachable(error: Exception) -> BitbucketServerError:
     """Return the problem of a proxy to which a connection ended with *error*."""
-    return BitbucketServerError("proxy_unreachable", parameter="proxies", facts={"cause": _cause(error)})
+    return BitbucketServerError(Code.PROXY_UNREACHABLE, parameter="proxies", facts={"cause": _cause(error)})
 
 
 def _bottom(error: BaseException) -> BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http.client import HTTPResponse, parse_headers
 from typing import TYPE_CHECKING, Any
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .exchange import current
 from .proxy_answers import proxy_refusal
 
@@ -65,7 +65,9 @@ class _Head:
             while headers[-1] not in _END_OF_HEAD and len(headers[-1]) <= _LONGEST_LINE:
                 size += len(headers[-1])
                 if size > HEAD_LIMIT:
-                    raise BitbucketServerError("malformed_answer", f"Its headers are longer than {HEAD_LIMIT} bytes.")
+                    raise BitbucketServerError(
+                        Code.MALFORMED_ANSWER, f"Its headers are longer than {HEAD_LIMIT} bytes."
+                    )
                 headers.append(self._line())
             yield from headers
 

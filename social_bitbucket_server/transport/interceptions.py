@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
     from .answer import Answer
@@ -15,7 +15,11 @@ _LOOKED_AT = 16 * 1024
 _BAD_GATEWAY = frozenset({502, 504})
 _UNAVAILABLE = _BAD_GATEWAY | {503}
 _STATE = re.compile(rb'\s*\{\s*"(?:state|status)"\s*:\s*"([A-Z_]{1,20})"')
-_CODES_OF_STATES = {b"STARTING": "server_starting", b"FIRST_RUN": "server_starting", b"MAINTENANCE": "maintenance"}
+_CODES_OF_STATES = {
+    b"STARTING": Code.SERVER_STARTING,
+    b"FIRST_RUN": Code.SERVER_STARTING,
+    b"MAINTENANCE": Code.MAINTENANCE,
+}
 """Problem codes by the state that Bitbucket reports at ``/status``, and at its other addresses while it starts."""
 _STARTING = re.compile(r"bitbucket (?:server |data center )?is (?:starting|restarting)")
 # In the words of nginx, Apache, Tomcat and Go.
@@ -63,7 +67,7 @@ def interception(answer: Answer, claim: str | None = None) -> BitbucketServerErr
     """Return the problem that *answer* is, which is not Bitbucket's own. *claim*: the field that some other page was
     expected to have."""
     code, reason = _code(answer)
-    missing = claim if code == "intercepted" else None
+    missing = claim if code == Code.INTERCEPTED else None
     return BitbucketServerError(code, reason, claim=missing, status_code=answer.status)
 
 
@@ -74,37 +78,37 @@ def unavailability(answer: Answer) -> BitbucketServerError | None:
     return BitbucketServerError(code, status_code=answer.status) if code else None
 
 
-def _code(answer: Answer) -> tuple[str, str]:
+def _code(answer: Answer) -> tuple[Code, str]:
     page, location, status = _text(answer), answer.headers.get("Location", "").lower(), answer.status
     if _NO_CLIENT_CERTIFICATE.search(page):
-        return "client_certificate_missing", ""
+        return Code.CLIENT_CERTIFICATE_MISSING, ""
     if _OTHER_CLIENT_CERTIFICATE.search(page):
-        return "client_certificate_refused", ""
+        return Code.CLIENT_CERTIFICATE_REFUSED, ""
     if _SECOND_FACTOR.search(page + location):
-        return "second_factor_plugin", ""
+        return Code.SECOND_FACTOR_PLUGIN, ""
     if "maintenance" in page + location:
-        return "maintenance", ""
+        return Code.MAINTENANCE, ""
     if 300 <= status < 400:
         return _code_of_redirect(answer, location)
     if _asks_for_a_password(answer):
-        return "login_in_front", "It wants a password with each request."
+        return Code.LOGIN_IN_FRONT, "It wants a password with each request."
     if _LOGIN_FORM.search(page):
-        return "login_in_front", "It answers with a login page."
+        return Code.LOGIN_IN_FRONT, "It answers with a login page."
     if _expects_https(answer):
-        return "https_expected", ""
+        return Code.HTTPS_EXPECTED, ""
     if _BLOCKED.search(page) or (status >= 400 and status not in _BAD_GATEWAY and _FIREWALLS.search(page)):
-        return "firewall_in_front", ""
+        return Code.FIREWALL_IN_FRONT, ""
     if status in _UNAVAILABLE or _STARTING.search(page):
-        return "server_starting", f"It answers with status {status}."
-    return ("not_bitbucket", "") if status == 404 else ("intercepted", "")
+        return Code.SERVER_STARTING, f"It answers with status {status}."
+    return (Code.NOT_BITBUCKET, "") if status == 404 else (Code.INTERCEPTED, "")
 
 
-def _code_of_redirect(answer: Answer, location: str) -> tuple[str, str]:
+def _code_of_redirect(answer: Answer, location: str) -> tuple[Code, str]:
     if _wants_its_cookie_back(answer):
-        return "cookie_wanted", ""
+        return Code.COOKIE_WANTED, ""
     if _LOGIN_ADDRESS.search(location):
-        return "login_in_front", "It redirects to its login."
-    return "redirected", ""
+        return Code.LOGIN_IN_FRONT, "It redirects to its login."
+    return Code.REDIRECTED, ""
 
 
 def _expects_https(answer: Answer) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -27,7 +27,7 @@ def proxy_refusal(status: int, headers: Message | urllib3.HTTPHeaderDict) -> Bit
     """Return the problem of a proxy that answers with *status*, which is no success."""
     if status != 407:
         return BitbucketServerError(
-            "proxy_destination_refused",
+            Code.PROXY_DESTINATION_REFUSED,
             f"It answered with status {status}.",
             parameter="proxies",
             status_code=status,
@@ -36,7 +36,7 @@ def proxy_refusal(status: int, headers: Message | urllib3.HTTPHeaderDict) -> Bit
     reason = f"It offers {', '.join(offered)}." if offered else ""
     if offered and "Basic" not in offered:
         reason += " This application logs in to proxies with Basic alone."
-    return BitbucketServerError("proxy_credentials_refused", reason, parameter="proxies", status_code=status)
+    return BitbucketServerError(Code.PROXY_CREDENTIALS_REFUSED, reason, parameter="proxies", status_code=status)
 
 
 def _offered(headers: Message | urllib3.HTTPHeaderDict) -> list[str]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .addresses import Address, AddressPolicy, classify
 
 if TYPE_CHECKING:
@@ -147,4 +147,4 @@ def _is_this_machine(address: Address) -> bool:
 
 def _blocked(host: str, address_class: str) -> BitbucketServerError:
     facts = {"host": host, "address_class": str(address_class)}
-    return BitbucketServerError("address_blocked", parameter="base_url", facts=facts)
+    return BitbucketServerError(Code.ADDRESS_BLOCKED, parameter="base_url", facts=facts)

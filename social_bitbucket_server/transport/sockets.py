@@ -6,6 +6,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..problems import BitbucketServerError
 from .exchange import CURRENT
 from .reaching import lag_of
 
@@ -61,6 +62,9 @@ class TimedTLSSocket(_Timed, ssl.SSLSocket):
         shake_hands = super().do_handshake
         try:
             self._in_time(lambda: shake_hands(*args))
+        except BitbucketServerError:
+            self.close()  # after its own errors ssl does so
+            raise
         finally:
             exchange = CURRENT.get()
             if exchange is not None:

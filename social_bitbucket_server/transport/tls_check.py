@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .ca_certificates import is_ca
 from .certificates import pem_of
 from .tls_faults import tls_fault
@@ -69,21 +69,21 @@ def diagnose(
         return fault
     leaf, top = chain[0], chain[-1]
     match fault.code:
-        case "certificate_expired":
+        case Code.CERTIFICATE_EXPIRED:
             return BitbucketServerError(
-                "certificate_expired",
+                Code.CERTIFICATE_EXPIRED,
                 f"It is valid from {leaf.not_valid_before_utc:%Y-%m-%d} to {leaf.not_valid_after_utc:%Y-%m-%d}.",
             )
-        case "certificate_for_another_name":
+        case Code.CERTIFICATE_FOR_ANOTHER_NAME:
             names = ", ".join(_alternative_names(leaf)) or _name(leaf.subject)
-            return BitbucketServerError("certificate_for_another_name", f"It is for {names}, not for {host}.")
-        case "certificate_self_signed":
-            return BitbucketServerError("certificate_self_signed", facts={"ca_certificates": pem_of([leaf])})
-        case "certificate_authority_unknown" if len(chain) == 1:
-            return BitbucketServerError("certificate_chain_incomplete", f"It was issued by {_name(leaf.issuer)}.")
-        case "certificate_authority_unknown":
+            return BitbucketServerError(Code.CERTIFICATE_FOR_ANOTHER_NAME, f"It is for {names}, not for {host}.")
+        case Code.CERTIFICATE_SELF_SIGNED:
+            return BitbucketServerError(Code.CERTIFICATE_SELF_SIGNED, facts={"ca_certificates": pem_of([leaf])})
+        case Code.CERTIFICATE_AUTHORITY_UNKNOWN if len(chain) == 1:
+            return BitbucketServerError(Code.CERTIFICATE_CHAIN_INCOMPLETE, f"It was issued by {_name(leaf.issuer)}.")
+        case Code.CERTIFICATE_AUTHORITY_UNKNOWN:
             return BitbucketServerError(
-                "certificate_authority_unknown",
+                Code.CERTIFICATE_AUTHORITY_UNKNOWN,
                 f"The chain ends with {_name(top.issuer)}.",
                 facts={"ca_certificates": pem_of([top])} if is_ca(top) else {},
             )

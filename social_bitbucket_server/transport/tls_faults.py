@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .client_certificates import expiry_of
 
 _NO_TLS = frozenset({"HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "WRONG_VERSION_NUMBER"})
@@ -40,13 +40,13 @@ _ABOUT_CLIENT_CERTIFICATE = frozenset(
 
 # OpenSSL's numbers of what can be wrong with a certificate (x509_vfy.h).
 _CODES = {
-    "certificate_expired": (9, 10),
-    "certificate_self_signed": (18,),
-    "certificate_for_another_name": (62, 64),
-    "certificate_too_weak": (66, 67, 68),
+    Code.CERTIFICATE_EXPIRED: (9, 10),
+    Code.CERTIFICATE_SELF_SIGNED: (18,),
+    Code.CERTIFICATE_FOR_ANOTHER_NAME: (62, 64),
+    Code.CERTIFICATE_TOO_WEAK: (66, 67, 68),
     # No CA (24 before OpenSSL 3), path length, purpose, key usage, critical extensions, names that the CA may not have.
-    "certificate_unsuitable": (24, 25, 26, 32, 34, 37, 39, 47, 48, 79),
-    "certificate_authority_unknown": (2, 19, 20, 21),
+    Code.CERTIFICATE_UNSUITABLE: (24, 25, 26, 32, 34, 37, 39, 47, 48, 79),
+    Code.CERTIFICATE_AUTHORITY_UNKNOWN: (2, 19, 20, 21),
 }
 _CODES_BY_NUMBER = {number: code for code, numbers in _CODES.items() for number in numbers}
 
@@ -61,19 +61,19 @@ def tls_fault(
     """
     facts = {"cause": f"{type(error).__name__}: {_words(error)}"}
     if error.reason in _NO_TLS:
-        return BitbucketServerError("tls_missing", facts=facts)
+        return BitbucketServerError(Code.TLS_MISSING, facts=facts)
     if error.reason in _TOO_OLD:
-        return BitbucketServerError("tls_too_old", facts=facts)
+        return BitbucketServerError(Code.TLS_TOO_OLD, facts=facts)
     if _is_about_client_certificate(error, server_is_known):
         return _client_certificate_fault(client_certificate, facts)
-    code = "tls_weak" if error.reason in _WEAK else "tls_error"
+    code = Code.TLS_WEAK if error.reason in _WEAK else Code.TLS_ERROR
     if isinstance(error, ssl.SSLCertVerificationError):
-        code = _CODES_BY_NUMBER.get(error.verify_code, "tls_error")
+        code = _CODES_BY_NUMBER.get(error.verify_code, Code.TLS_ERROR)
     reason = f"OpenSSL says: {_words(error)}." if code in _SAID_BY_OPENSSL else ""
     return BitbucketServerError(code, reason, facts=facts)
 
 
-_SAID_BY_OPENSSL = frozenset({"certificate_too_weak", "certificate_unsuitable", "tls_error", "tls_weak"})
+_SAID_BY_OPENSSL = frozenset({Code.CERTIFICATE_TOO_WEAK, Code.CERTIFICATE_UNSUITABLE, Code.TLS_ERROR, Code.TLS_WEAK})
 
 
 def _is_about_client_certificate(error: ssl.SSLError, server_is_known: bool) -> bool:
@@ -88,8 +88,8 @@ def _is_about_client_certificate(error: ssl.SSLError, server_is_known: bool) -> 
 
 def _client_certificate_fault(client_certificate: str, facts: dict[str, str]) -> BitbucketServerError:
     if not client_certificate:
-        return BitbucketServerError("client_certificate_missing", facts=facts)
-    return BitbucketServerError("client_certificate_refused", expiry_of(client_certificate), facts=facts)
+        return BitbucketServerError(Code.CLIENT_CERTIFICATE_MISSING, facts=facts)
+    return BitbucketServerError(Code.CLIENT_CERTIFICATE_REFUSED, expiry_of(client_certificate), facts=facts)
 
 
 def _words(error: ssl.SSLError) -> str:

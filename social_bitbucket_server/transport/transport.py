@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from ..problems import BitbucketServerError
+from ..crypto import without_variables
+from ..problems import BitbucketServerError, Code
 from . import reaching
 from .answer import Answer
 from .breaker import Breaker
@@ -51,7 +52,7 @@ _BREAKERS = 1024
 _CHUNK = 16 * 1024
 # A blocked address counts as a failed connection does, so that what comes afterwards does not tell the two apart.
 _NOT_REACHED = frozenset(
-    {"address_blocked", "proxy_credentials_refused", "proxy_destination_refused", "proxy_unreachable"}
+    {Code.ADDRESS_BLOCKED, Code.PROXY_CREDENTIALS_REFUSED, Code.PROXY_DESTINATION_REFUSED, Code.PROXY_UNREACHABLE}
 )
 _NO_RETRIES = urllib3.Retry(total=False, redirect=False)
 
@@ -117,8 +118,8 @@ class Transport:
             elif error.code in _NOT_REACHED:
                 breaker.count(failed=True)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            problem = exchange.refusal or fault(error, exchange)
-            if exchange.refusal is None and not isinstance(problem, ConnectionWentStale):
+            problem = fault(error, exchange)
+            if not isinstance(problem, ConnectionWentStale):
                 breaker.count(failed=True)
         except Exception as error:  # noqa: BLE001  # raised below
             problem = error
@@ -127,8 +128,8 @@ class Transport:
             return answer
         finally:
             CURRENT.reset(token)
-        # Without the way it came: the variables of the functions on it hold the signature.
-        raise problem.with_traceback(None)
+        without_variables(problem)  # they hold the signature
+        raise problem
 
     def admit(self, origin: str, route: Route, budget: Budget) -> None:
         """Let the step that *budget* belongs to ask the server at *origin*, even if other requests fail meanwhile. It
@@ -196,19 +197,19 @@ class Transport:
 def _body(response: urllib3.BaseHTTPResponse, exchange: Exchange, limit: int) -> bytes:
     """Read the whole body of *response*."""
     if response.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
-        raise BitbucketServerError("answer_compressed", status_code=response.status)
+        raise BitbucketServerError(Code.ANSWER_COMPRESSED, status_code=response.status)
     received = bytearray()
     # Not stream(): older versions of urllib3 read a chunk's first line however long it is.
     while chunk := response.read(_CHUNK, decode_content=False):
         received += chunk
         if len(received) > limit:
-            raise BitbucketServerError("malformed_answer", f"It is longer than {limit} bytes.")
+            raise BitbucketServerError(Code.MALFORMED_ANSWER, f"It is longer than {limit} bytes.")
     if exchange.is_over:
         # The end that was reached may be the one that the deadline made.
         raise TimeoutError
     if response.status == 200 and response.length_remaining is None and not response.chunked:
         # Whoever can cut the connection could cut the answer short, TLS or not.
-        raise BitbucketServerError("malformed_answer", "It does not say how long it is.")
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "It does not say how long it is.")
     return bytes(received)
 
 
@@ -216,7 +217,7 @@ def _refuse_plain_http(url: str) -> None:
     """Without TLS there is no tunnel to the checked address: the proxy would look the name up itself."""
     if not url.startswith("https://"):
         raise BitbucketServerError(
-            "setting_invalid",
+            Code.SETTING_INVALID,
             "A base URL that begins with http:// is not asked through a proxy, because the proxy would look its name "
             "up itself. Use https://, or no proxy for this server.",
             parameter="proxies",

@@ -10,7 +10,7 @@ from functools import lru_cache
 import certifi
 
 from ..crypto import LONGEST, Secret, path_to_show
-from ..problems import BitbucketServerError
+from ..problems import BitbucketServerError, Code
 from .certificates import pem_of, read_certificates
 from .client_certificates import load_client_certificate
 
@@ -47,7 +47,7 @@ def _ssl_context(
             context.load_verify_locations(cadata=ca_certificates)
         except (OSError, ValueError) as error:  # ssl.SSLError among them
             raise BitbucketServerError(
-                "ca_certificate_invalid", "OpenSSL cannot read it.", parameter="ca_certificates"
+                Code.CA_CERTIFICATE_INVALID, "OpenSSL cannot read it.", parameter="ca_certificates"
             ) from error
     elif isinstance(verify, str):
         _trust_bundle(context, verify)
@@ -81,7 +81,7 @@ def _converted(path: str, given: bytes) -> str:
 def _unreadable(path: str, reason: str) -> BitbucketServerError:
     if "BEGIN CERTIFICATE" in path:
         reason = "It is the text of a certificate, and must be the path of a file; the text goes into ca_certificates."
-    return BitbucketServerError("setting_invalid", reason, parameter="verify")
+    return BitbucketServerError(Code.SETTING_INVALID, reason, parameter="verify")
 
 
 def _trust_the_machines(context: ssl.SSLContext) -> None:

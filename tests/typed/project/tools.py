@@ -46,7 +46,12 @@ from social_bitbucket_server.onboarding import (
 from social_bitbucket_server.problems import (
     PROBLEMS,
     BitbucketServerError,
+    Code,
+    LoginError,
     Problem,
+    ServerError,
+    SettingError,
+    TokenError,
     Who,
     http_status,
     problem_to_show,
@@ -161,6 +166,14 @@ def has_project(integration: Integration, access_token: AccessToken, key: str) -
     person: Person = Client(integration).as_person(access_token)
     found = person.json_if_found(integration.server.url.join(f"/rest/api/latest/projects/{key}"))
     return found is not None and found["key"] == key
+
+
+def what_to_do(error: BitbucketServerError) -> str:
+    if isinstance(error, TokenError | LoginError):
+        return "log in again"
+    if isinstance(error, SettingError):
+        return f"correct {error.setting}"
+    return "wait" if isinstance(error, ServerError) and error.code is Code.SERVER_BUSY else "try again later"
 
 
 def logins_under_way(session: dict[str, list[str]]) -> list[str]:

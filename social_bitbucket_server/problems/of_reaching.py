@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from social_core.exceptions import AuthConfigurationError, AuthProviderError, AuthResponseError
 
+from .code import Code
 from .problem import ASK_SERVER, Problem, Who
 
 _UNREACHABLE = (
@@ -16,21 +17,21 @@ _UNREACHABLE = (
 PROBLEMS = (
     # Reaching the server.
     Problem(
-        "connection_failed",
+        Code.CONNECTION_FAILED,
         *_UNREACHABLE,
         AuthProviderError,
         "connection_failed",
     ),
     # In the same words, so that nobody can find out by it what exists in the networks around this application.
     Problem(
-        "address_blocked",
+        Code.ADDRESS_BLOCKED,
         *_UNREACHABLE,
         AuthConfigurationError,
         "invalid_setting",
     ),
     # In the same words for addresses that this application may not reach.
     Problem(
-        "name_not_found",
+        Code.NAME_NOT_FOUND,
         "The name in the base URL does not lead to a server that can be reached.",
         "There is no such name, or it is known only inside of a network that this application is not in.",
         "Check the name in the base URL for typing mistakes, and that it leads to Bitbucket from this application's "
@@ -40,7 +41,7 @@ PROBLEMS = (
         "connection_failed",
     ),
     Problem(
-        "proxy_unreachable",
+        Code.PROXY_UNREACHABLE,
         "The proxy on the way to the Bitbucket Server could not be reached.",
         "Its name is unknown, nothing listens there, or what answers is no HTTP proxy.",
         "Check the proxy's address in the setting of the proxies, and that the proxy is running.",
@@ -49,7 +50,7 @@ PROBLEMS = (
         "connection_failed",
     ),
     Problem(
-        "proxy_credentials_refused",
+        Code.PROXY_CREDENTIALS_REFUSED,
         "The proxy on the way to the Bitbucket Server wants a login.",
         "It answers with 407: there is no name and password in its address, or not the right ones.",
         "Write name and password into the proxy's address, as in http://name:password@proxy.example.com:3128. For a "
@@ -59,7 +60,7 @@ PROBLEMS = (
         "connection_failed",
     ),
     Problem(
-        "proxy_destination_refused",
+        Code.PROXY_DESTINATION_REFUSED,
         "The proxy did not make a connection to the Bitbucket Server.",
         "It answers with 403 where its rules forbid the server or the port, and with 502, 503 or 504 where it cannot "
         "reach the server itself.",
@@ -69,7 +70,7 @@ PROBLEMS = (
         "connection_failed",
     ),
     Problem(
-        "port_closed",
+        Code.PORT_CLOSED,
         "Nothing listens on the port of the base URL.",
         "The machine is there and refuses the connection: Bitbucket is not running, or has another port.",
         "Check the port in the base URL, and that Bitbucket and the proxy in front of it are running.",
@@ -78,7 +79,7 @@ PROBLEMS = (
         "connection_failed",
     ),
     Problem(
-        "port_silent",
+        Code.PORT_SILENT,
         "The port of the base URL does not answer; a firewall may be in between.",
         "Connections are neither accepted nor refused: something on the way swallows them, or the machine is off.",
         "Open the firewall in front of Bitbucket for connections from this application to that port.",
@@ -88,7 +89,7 @@ PROBLEMS = (
     ),
     # In the same words for addresses that this application may not reach.
     Problem(
-        "connect_to_not_found",
+        Code.CONNECT_TO_NOT_FOUND,
         "The name to connect to does not lead to a server that can be reached.",
         "The integration says that connections go to another host than the base URL's. There is no such name, or it is "
         "known only inside of a network that this application is not in.",
@@ -99,7 +100,7 @@ PROBLEMS = (
         "connection_failed",
     ),
     Problem(
-        "connect_to_closed",
+        Code.CONNECT_TO_CLOSED,
         "Nothing listens on the port to connect to.",
         "The integration says that connections go to another port than the base URL's. The machine is there and "
         "refuses the connection.",
@@ -109,7 +110,7 @@ PROBLEMS = (
         "connection_failed",
     ),
     Problem(
-        "connect_to_silent",
+        Code.CONNECT_TO_SILENT,
         "The port to connect to does not answer; a firewall may be in between.",
         "The integration says that connections go to another port than the base URL's. They are neither accepted nor "
         "refused there.",
@@ -119,7 +120,7 @@ PROBLEMS = (
         "timeout",
     ),
     Problem(
-        "server_overloaded",
+        Code.SERVER_OVERLOADED,
         "The Bitbucket Server is not answering at the moment.",
         "Several requests to it failed, one after the other. For a few seconds no more are sent.",
         "Try again in a minute.",
@@ -128,7 +129,7 @@ PROBLEMS = (
         "rate_limited",
     ),
     Problem(
-        "server_busy",
+        Code.SERVER_BUSY,
         "Many people are waiting for the Bitbucket Server.",
         "Its answers take long, and a limited number of people of one organization may wait for them at once. Others "
         "have to try later, so that one slow server does not hold up the whole application.",
@@ -138,7 +139,7 @@ PROBLEMS = (
         "rate_limited",
     ),
     Problem(
-        "conversation_too_long",
+        Code.CONVERSATION_TOO_LONG,
         "The Bitbucket Server did not say in a few answers who is logging in.",
         "A login sends a dozen requests at most. The server's user search has no end, or every request has to be sent "
         "twice.",
@@ -148,7 +149,7 @@ PROBLEMS = (
         "unavailable",
     ),
     Problem(
-        "ca_certificate_invalid",
+        Code.CA_CERTIFICATE_INVALID,
         "This cannot be used as CA certificate.",
         "To trust a server's certificate, this application needs the certificate of the CA that issued it.",
         "Paste the CA's certificate, from BEGIN CERTIFICATE to END CERTIFICATE; several may follow each other.",
@@ -157,7 +158,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "tls_error",
+        Code.TLS_ERROR,
         "No secure connection to the Bitbucket Server could be made.",
         "The TLS handshake failed, for a reason that OpenSSL names.",
         "Check the certificate and the TLS settings of the server, or of the proxy in front of it.",
@@ -166,7 +167,7 @@ PROBLEMS = (
         "tls_error",
     ),
     Problem(
-        "tls_missing",
+        Code.TLS_MISSING,
         "The Bitbucket Server does not speak TLS on the port of the base URL.",
         "It answered the handshake with something else, as a port for http:// does.",
         "Use the port in the base URL on which Bitbucket, or the proxy in front of it, serves https.",
@@ -175,7 +176,7 @@ PROBLEMS = (
         "tls_error",
     ),
     Problem(
-        "tls_silent",
+        Code.TLS_SILENT,
         "The Bitbucket Server does not answer the TLS handshake.",
         "The connection was made and nothing came back: the port may be one for http://, or what listens there hangs.",
         "Check that https is served on the port in the base URL; then have the proxy in front of Bitbucket looked at.",
@@ -184,7 +185,7 @@ PROBLEMS = (
         "timeout",
     ),
     Problem(
-        "tls_too_old",
+        Code.TLS_TOO_OLD,
         "The Bitbucket Server speaks only versions of TLS that are too old.",
         "TLS 1.0 and 1.1 can be broken; this application speaks TLS 1.2 and later.",
         "Switch TLS 1.2 or later on at Bitbucket, or at the proxy in front of it.",
@@ -193,7 +194,7 @@ PROBLEMS = (
         "tls_error",
     ),
     Problem(
-        "tls_weak",
+        Code.TLS_WEAK,
         "The Bitbucket Server's TLS is too weak.",
         "It offers only short Diffie-Hellman keys, insecure renegotiation, or old ciphers and signatures.",
         "Update the TLS settings of Bitbucket, or of the proxy in front of it: ECDHE with AES-GCM, and secure "
@@ -203,7 +204,7 @@ PROBLEMS = (
         "tls_error",
     ),
     Problem(
-        "certificate_too_weak",
+        Code.CERTIFICATE_TOO_WEAK,
         "The Bitbucket Server's certificate, or one of its CA's, is too weak.",
         "It has a short key, or is signed with SHA-1 or MD5. Such certificates can be forged, and no CA certificate "
         "given here makes up for it.",
@@ -213,7 +214,7 @@ PROBLEMS = (
         "tls_error",
     ),
     Problem(
-        "certificate_unsuitable",
+        Code.CERTIFICATE_UNSUITABLE,
         "The Bitbucket Server's certificate, or one of its CA's, is not made for this use.",
         "For example, it is for clients alone, or the certificate that issued it is not a CA's.",
         "Install a certificate for servers (TLS Web Server Authentication) that a CA issued.",
@@ -222,7 +223,7 @@ PROBLEMS = (
         "tls_error",
     ),
     Problem(
-        "certificate_expired",
+        Code.CERTIFICATE_EXPIRED,
         "The Bitbucket Server's certificate is not valid today.",
         "Certificates are valid for a limited time; this one has expired, or its time has not begun.",
         "Install a new certificate on the server, or on the proxy in front of it.",
@@ -231,7 +232,7 @@ PROBLEMS = (
         "tls_error",
     ),
     Problem(
-        "certificate_for_another_name",
+        Code.CERTIFICATE_FOR_ANOTHER_NAME,
         "The Bitbucket Server's certificate is for another name.",
         "It was issued for other names than the one in the base URL.",
         "Use a name in the base URL that the certificate has, or install a certificate for this one.",
@@ -240,7 +241,7 @@ PROBLEMS = (
         "tls_error",
     ),
     Problem(
-        "certificate_self_signed",
+        Code.CERTIFICATE_SELF_SIGNED,
         "The Bitbucket Server's certificate is self-signed.",
         "No CA vouches for it; the server made it itself.",
         "Compare its fingerprint with the Bitbucket admin, then give this application the certificate as CA "
@@ -250,7 +251,7 @@ PROBLEMS = (
         "tls_error",
     ),
     Problem(
-        "certificate_chain_incomplete",
+        Code.CERTIFICATE_CHAIN_INCOMPLETE,
         "The Bitbucket Server shows its own certificate alone, and who issued it is not known here.",
         "Either an intermediate certificate is missing on the server, or your company's own CA issued it.",
         "Let the server send the whole chain; with a company's own CA, give this application that CA's certificate.",
@@ -259,7 +260,7 @@ PROBLEMS = (
         "tls_error",
     ),
     Problem(
-        "certificate_authority_unknown",
+        Code.CERTIFICATE_AUTHORITY_UNKNOWN,
         "The Bitbucket Server's certificate was issued by a CA that is not trusted here.",
         "It is probably your company's own CA, which machines outside of it do not know.",
         "Compare the CA certificate's fingerprint with the Bitbucket admin, then give this application the CA "
@@ -269,7 +270,7 @@ PROBLEMS = (
         "tls_error",
     ),
     Problem(
-        "client_certificate_missing",
+        Code.CLIENT_CERTIFICATE_MISSING,
         "A gateway in front of Bitbucket wants a client certificate.",
         "It lets in only programs that show a certificate it knows, and this application showed none.",
         "Have a client certificate issued for this application by the people who run the gateway, and give it to this "
@@ -279,7 +280,7 @@ PROBLEMS = (
         "tls_error",
     ),
     Problem(
-        "client_certificate_refused",
+        Code.CLIENT_CERTIFICATE_REFUSED,
         "A gateway in front of Bitbucket refused this application's client certificate.",
         "The certificate expired, was revoked, or was issued by a CA that the gateway does not trust.",
         "Look into the gateway's log for the reason. Let it trust the CA that issued the certificate, or have another "
@@ -289,7 +290,7 @@ PROBLEMS = (
         "tls_error",
     ),
     Problem(
-        "timeout",
+        Code.TIMEOUT,
         "The Bitbucket Server did not answer in time.",
         "The connection was made, but the answer did not come, or not completely, within the time allowed.",
         "Try again in a few minutes; if it stays so, have the server's load looked at.",
@@ -298,7 +299,7 @@ PROBLEMS = (
         "timeout",
     ),
     Problem(
-        "not_http",
+        Code.NOT_HTTP,
         "What listens on the port of the base URL does not answer as a web server does.",
         "The connection was made, and ended before an answer that can be read as HTTP.",
         "Check that the port in the base URL is Bitbucket's, and that what stands in front of it lets this application "
@@ -308,7 +309,7 @@ PROBLEMS = (
         "connection_failed",
     ),
     Problem(
-        "redirected",
+        Code.REDIRECTED,
         "The Bitbucket Server answered with a redirect.",
         "Bitbucket itself never redirects these requests: the base URL lacks https or the context path, or a "
         "login page, a single sign-on proxy or a plugin stands in front of it.",
@@ -319,7 +320,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "cookie_wanted",
+        Code.COOKIE_WANTED,
         "Something in front of Bitbucket wants a cookie back.",
         "It redirects to the same address, sets a cookie, and expects that cookie in the next request. Filters against "
         "robots do this. This application keeps no cookies.",
@@ -329,7 +330,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "firewall_in_front",
+        Code.FIREWALL_IN_FRONT,
         "A web application firewall in front of Bitbucket blocks the request.",
         "Its page came in place of Bitbucket's answer.",
         "Let requests from this application below /rest and /plugins/servlet/oauth pass the firewall.",
@@ -338,7 +339,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "https_expected",
+        Code.HTTPS_EXPECTED,
         "The port of the base URL expects https://.",
         "The base URL begins with http://, and the server answered that it speaks TLS on this port.",
         "Begin the base URL with https://.",
@@ -347,7 +348,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "login_in_front",
+        Code.LOGIN_IN_FRONT,
         "Something in front of Bitbucket asks to log in.",
         "A single sign-on, a proxy with a password, or a closed network answers with its own login, which programs "
         "cannot go through.",
@@ -358,7 +359,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "intercepted",
+        Code.INTERCEPTED,
         "Something else than Bitbucket's OAuth answered.",
         "An HTML page or other text came where OAuth's answer was expected: a login page, a single sign-on proxy, "
         "a maintenance page or a plugin stands in front of it.",
@@ -369,7 +370,7 @@ PROBLEMS = (
         "missing_claim",
     ),
     Problem(
-        "empty_answer",
+        Code.EMPTY_ANSWER,
         "The Bitbucket Server answered without a token.",
         "The answer was a success, but empty: the request reached something that does not speak OAuth.",
         "Check that the base URL is Bitbucket's own, with its context path.",
@@ -378,7 +379,7 @@ PROBLEMS = (
         "missing_claim",
     ),
     Problem(
-        "malformed_answer",
+        Code.MALFORMED_ANSWER,
         "The Bitbucket Server's answer could not be read.",
         "It is not of the form that Bitbucket documents, or larger than any answer should be.",
         ASK_SERVER,
@@ -387,7 +388,7 @@ PROBLEMS = (
         "malformed_response",
     ),
     Problem(
-        "answer_compressed",
+        Code.ANSWER_COMPRESSED,
         "Something in front of Bitbucket compresses its answers, although this application asks it not to.",
         "Compressed answers are not read: a few bytes could become gigabytes.",
         "Switch compression off at the proxy for requests with the header 'Accept-Encoding: identity', or for those "
@@ -397,7 +398,7 @@ PROBLEMS = (
         "malformed_response",
     ),
     Problem(
-        "server_starting",
+        Code.SERVER_STARTING,
         "The Bitbucket Server is starting or restarting.",
         "Bitbucket, or the proxy in front of it, answers that Bitbucket is not available yet.",
         "Try again in a few minutes. If it stays so, ask your Bitbucket admin whether Bitbucket is running.",
@@ -406,7 +407,7 @@ PROBLEMS = (
         "unavailable",
     ),
     Problem(
-        "server_error",
+        Code.SERVER_ERROR,
         "The Bitbucket Server reported an error of its own.",
         "It failed while it worked on the request. When a login begins, the usual cause is a public key of "
         "another size, or a damaged one, in the application link.",
@@ -417,7 +418,7 @@ PROBLEMS = (
         "unavailable",
     ),
     Problem(
-        "rate_limited",
+        Code.RATE_LIMITED,
         "The Bitbucket Server limits our requests.",
         "It received more requests than its rate limit allows and asks to wait.",
         "Try again in a minute.",
@@ -426,7 +427,7 @@ PROBLEMS = (
         "rate_limited",
     ),
     Problem(
-        "captcha_wanted",
+        Code.CAPTCHA_WANTED,
         "Bitbucket wants a CAPTCHA solved for this account.",
         "After several failed logins Bitbucket refuses the account's requests until its next login in a browser.",
         "Log in to Bitbucket itself in a browser once, then begin again here.",
@@ -435,7 +436,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "xsrf_check_failed",
+        Code.XSRF_CHECK_FAILED,
         "Bitbucket took the request for one that another site forged.",
         "Every request that changes something carries the header X-Atlassian-Token. A proxy on the way takes it away, "
         "or changes the content type.",
@@ -445,7 +446,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "not_permitted",
+        Code.NOT_PERMITTED,
         "Bitbucket does not let this account do that.",
         "Bitbucket understood the request, and refused it because of the account's permissions.",
         "Give the account the permission in Bitbucket.",
@@ -454,7 +455,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "request_refused",
+        Code.REQUEST_REFUSED,
         "The Bitbucket Server refused the request.",
         "It answered with an error that is not one of OAuth's.",
         "Check that the base URL is Bitbucket's own, with its context path.",
@@ -463,7 +464,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "context_path_missing",
+        Code.CONTEXT_PATH_MISSING,
         "Bitbucket is below another address.",
         "The base URL leads to the right machine, but Bitbucket answers below a context path there.",
         "Use the base URL that is proposed.",
@@ -472,7 +473,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "second_factor_plugin",
+        Code.SECOND_FACTOR_PLUGIN,
         "A two-factor plugin answers instead of Bitbucket's OAuth.",
         "The plugin wants a second factor from programs too, and those cannot have one.",
         "Switch 'Enable OAuth whitelist' on in the settings of the plugin 'U2F & TOTP'.",
@@ -481,7 +482,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "maintenance",
+        Code.MAINTENANCE,
         "The Bitbucket Server is being maintained.",
         "It answers with a page that says so.",
         "Try again when the maintenance is over.",
@@ -490,7 +491,7 @@ PROBLEMS = (
         "unavailable",
     ),
     Problem(
-        "not_bitbucket",
+        Code.NOT_BITBUCKET,
         "Something else than Bitbucket answers at the base URL.",
         "The answer is not the one that every Bitbucket Server gives when it is asked for its version.",
         "Copy the base URL from Bitbucket's Administration → Server settings.",

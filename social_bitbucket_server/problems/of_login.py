@@ -14,12 +14,13 @@ from social_core.exceptions import (
     AuthSessionError,
 )
 
+from .code import Code
 from .problem import ASK_SERVER, START_AGAIN, Problem, Who
 
 PROBLEMS = (
     # Who is it?
     Problem(
-        "identity_missing",
+        Code.IDENTITY_MISSING,
         "Bitbucket did not say who logged in.",
         "Neither the header X-AUSERNAME nor the whoami page named the person: a proxy removes the header from "
         "Bitbucket's answers, or the header Authorization from requests.",
@@ -30,7 +31,7 @@ PROBLEMS = (
         "missing_claim",
     ),
     Problem(
-        "identity_invalid",
+        Code.IDENTITY_INVALID,
         "Bitbucket named a person in a way that cannot be used.",
         "The name is ambiguous, or has characters that no user name has.",
         ASK_SERVER,
@@ -39,7 +40,7 @@ PROBLEMS = (
         "invalid_claim",
     ),
     Problem(
-        "users_unreadable",
+        Code.USERS_UNREADABLE,
         "Bitbucket does not let this person read user records, their own among them.",
         "Bitbucket says who logged in. But it refuses to show the record with the number of the account.",
         "Give the person the global permission Bitbucket User. If a plugin closes the user list, let it show people "
@@ -49,7 +50,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "identity_of_another",
+        Code.IDENTITY_OF_ANOTHER,
         "Bitbucket's answers name two different accounts.",
         "The number of the person who logged in is not that of the record with their name. The record may be another "
         "person's.",
@@ -60,7 +61,7 @@ PROBLEMS = (
         "invalid_claim",
     ),
     Problem(
-        "user_not_found",
+        Code.USER_NOT_FOUND,
         "Bitbucket's user list does not contain the person who logged in.",
         "No user, or more than one, has the name that Bitbucket gave for the login.",
         "Check that users may read the user list, and rename accounts whose names differ in case only.",
@@ -69,7 +70,7 @@ PROBLEMS = (
         "invalid_claim",
     ),
     Problem(
-        "profile_incomplete",
+        Code.PROFILE_INCOMPLETE,
         "Bitbucket's user record lacks a field.",
         "A field is missing without which the account cannot be told apart from others.",
         ASK_SERVER,
@@ -78,7 +79,7 @@ PROBLEMS = (
         "missing_claim",
     ),
     Problem(
-        "profile_invalid",
+        Code.PROFILE_INVALID,
         "Bitbucket's user record has a value that cannot be used.",
         "A field is not of the kind that Bitbucket documents.",
         ASK_SERVER,
@@ -87,7 +88,7 @@ PROBLEMS = (
         "invalid_claim",
     ),
     Problem(
-        "account_not_admitted",
+        Code.ACCOUNT_NOT_ADMITTED,
         "This Bitbucket account cannot be used to log in.",
         "Bitbucket does not admit it: it is disabled or has no licence.",
         "Ask your Bitbucket admin to enable the account.",
@@ -96,7 +97,7 @@ PROBLEMS = (
         "authentication_disallowed",
     ),
     Problem(
-        "account_inactive",
+        Code.ACCOUNT_INACTIVE,
         "This Bitbucket account is disabled.",
         "Disabled and deleted accounts are not logged in.",
         "Ask your Bitbucket admin to enable the account.",
@@ -105,7 +106,7 @@ PROBLEMS = (
         "authentication_disallowed",
     ),
     Problem(
-        "account_not_a_person",
+        Code.ACCOUNT_NOT_A_PERSON,
         "This Bitbucket account is not a person's.",
         "Service accounts are not logged in.",
         "Log in to Bitbucket with your own account and begin again.",
@@ -114,7 +115,7 @@ PROBLEMS = (
         "authentication_disallowed",
     ),
     Problem(
-        "account_replaced",
+        Code.ACCOUNT_REPLACED,
         "This Bitbucket account is another one now.",
         "The permission that was granted for one account is used by another one, with another number.",
         "Log in with Bitbucket again.",
@@ -124,7 +125,7 @@ PROBLEMS = (
     ),
     # The way of a login through the browser.
     Problem(
-        "callback_parameter_missing",
+        Code.CALLBACK_PARAMETER_MISSING,
         "The way back from Bitbucket is incomplete.",
         "The address that Bitbucket sent the browser to lacks a part that it always has.",
         START_AGAIN,
@@ -133,7 +134,7 @@ PROBLEMS = (
         "missing_parameter",
     ),
     Problem(
-        "callback_parameter_invalid",
+        Code.CALLBACK_PARAMETER_INVALID,
         "The way back from Bitbucket is damaged.",
         "The address that Bitbucket sent the browser to has a part that it never has.",
         START_AGAIN,
@@ -142,7 +143,7 @@ PROBLEMS = (
         "invalid_parameter",
     ),
     Problem(
-        "login_not_pending",
+        Code.LOGIN_NOT_PENDING,
         "This login is not under way in this browser.",
         "It was finished or cancelled before, or began in another browser, or the cookies were deleted.",
         START_AGAIN,
@@ -151,7 +152,7 @@ PROBLEMS = (
         "session_context_missing",
     ),
     Problem(
-        "login_expired",
+        Code.LOGIN_EXPIRED,
         "This login took longer than ten minutes.",
         "For your safety a login that was begun is forgotten after ten minutes.",
         START_AGAIN,
@@ -160,7 +161,7 @@ PROBLEMS = (
         "state_mismatch",
     ),
     Problem(
-        "login_mixed_up",
+        Code.LOGIN_MIXED_UP,
         "This login belongs to another integration.",
         "The answer came back to the address of another integration than the one the login began with.",
         START_AGAIN,
@@ -169,7 +170,7 @@ PROBLEMS = (
         "state_mismatch",
     ),
     Problem(
-        "integration_changed",
+        Code.INTEGRATION_CHANGED,
         "The integration was changed while this login was under way.",
         "A login is finished with exactly the settings that it began with.",
         START_AGAIN,
@@ -178,7 +179,7 @@ PROBLEMS = (
         "state_mismatch",
     ),
     Problem(
-        "another_person",
+        Code.ANOTHER_PERSON,
         "Somebody else is logged in here.",
         "A login never connects a Bitbucket account to the account that happens to be open in the browser.",
         "Log out first, then log in with Bitbucket.",
@@ -187,7 +188,7 @@ PROBLEMS = (
         "user_mismatch",
     ),
     Problem(
-        "person_not_allowed",
+        Code.PERSON_NOT_ALLOWED,
         "You may not log in here.",
         "Bitbucket says who you are. But only members of certain groups, or people who can see a certain project or "
         "repository, may log in here, and you are not among them.",
@@ -198,7 +199,7 @@ PROBLEMS = (
         "authentication_disallowed",
     ),
     Problem(
-        "person_refused",
+        Code.PERSON_REFUSED,
         "This application does not let you in.",
         "Bitbucket says who you are. But this application has rules of its own, such as a list of e-mail addresses, "
         "and they leave you out.",
@@ -209,7 +210,7 @@ PROBLEMS = (
         "authentication_disallowed",
     ),
     Problem(
-        "groups_unreadable",
+        Code.GROUPS_UNREADABLE,
         "Bitbucket does not say which groups you are in.",
         "Only members of certain groups may log in here, and the server does not let people ask who is a member.",
         "Choose a project or repository that the people can see in place of the groups; everybody may ask for that.",
@@ -218,7 +219,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "person_inactive",
+        Code.PERSON_INACTIVE,
         "You cannot log in here at the moment.",
         "Bitbucket knows you, but your account in this application is disabled.",
         "Enable the person's account in this application's administration.",
@@ -227,7 +228,7 @@ PROBLEMS = (
         "authentication_disallowed",
     ),
     Problem(
-        "person_changed",
+        Code.PERSON_CHANGED,
         "The Bitbucket account was not connected.",
         "It was to be connected to the account of somebody who is not, or no longer, logged in in this browser.",
         "Log in, and connect it again.",
@@ -236,7 +237,7 @@ PROBLEMS = (
         "user_mismatch",
     ),
     Problem(
-        "identity_in_use",
+        Code.IDENTITY_IN_USE,
         "This Bitbucket account belongs to somebody else here.",
         "It is another person's way to log in, so it cannot become yours as well.",
         "Log in with this Bitbucket account to get to what belongs to it; to connect it to another account, disconnect "
@@ -246,7 +247,7 @@ PROBLEMS = (
         "identity_in_use",
     ),
     Problem(
-        "email_in_use",
+        Code.EMAIL_IN_USE,
         "Another account here has your e-mail address.",
         "Each e-mail address belongs to one account in this application. Bitbucket does not verify addresses, so yours "
         "does not prove that the other account is yours.",
@@ -257,7 +258,7 @@ PROBLEMS = (
         "email_in_use",
     ),
     Problem(
-        "username_in_use",
+        Code.USERNAME_IN_USE,
         "Another person here has just got your user name.",
         "Two people with the same user name logged in for the first time at the same moment.",
         START_AGAIN,
@@ -266,7 +267,7 @@ PROBLEMS = (
         "username_in_use",
     ),
     Problem(
-        "email_missing",
+        Code.EMAIL_MISSING,
         "Your Bitbucket account has no e-mail address.",
         "Every account in this application has an e-mail address, and Bitbucket gives none for you.",
         "Enter the person's e-mail address in Bitbucket.",
@@ -275,7 +276,7 @@ PROBLEMS = (
         "profile_email_missing",
     ),
     Problem(
-        "email_unconfirmed",
+        Code.EMAIL_UNCONFIRMED,
         "Your e-mail address was not confirmed.",
         "The link in the e-mail was used before, or belongs to another login.",
         START_AGAIN,
@@ -284,7 +285,7 @@ PROBLEMS = (
         "email_verification_rejected",
     ),
     Problem(
-        "account_refused",
+        Code.ACCOUNT_REFUSED,
         "This application could not make an account for you.",
         "Its database refused the new account, for example because a column must not be empty and Bitbucket gives no "
         "value for it.",
@@ -295,7 +296,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "account_conflict",
+        Code.ACCOUNT_CONFLICT,
         "The account that belongs to this login is unclear.",
         "An identity of this person is stored in a form that cannot be compared with the one that Bitbucket gives.",
         "Look the reference number up in the log, and correct the identity in the database.",
@@ -304,7 +305,7 @@ PROBLEMS = (
         "identifier_migration_conflict",
     ),
     Problem(
-        "step_failed",
+        Code.STEP_FAILED,
         "This application failed to finish the login.",
         "Bitbucket says who you are. Then a step of this application's own pipeline failed.",
         "Look the reference number up in the log: it says which step failed, and where.",
@@ -313,7 +314,7 @@ PROBLEMS = (
         "unknown_error",
     ),
     Problem(
-        "identity_similar",
+        Code.IDENTITY_SIMILAR,
         "This account differs from another one here in capital letters alone.",
         "Two integrations have namespaces that differ in case, and the database compares accounts without case. It "
         "would take a person of one server for a person of the other.",
@@ -324,7 +325,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "form_expired",
+        Code.FORM_EXPIRED,
         "The login form is too old.",
         "The page was open for a long time, or was opened by another site.",
         START_AGAIN,
@@ -333,7 +334,7 @@ PROBLEMS = (
         "invalid_parameter",
     ),
     Problem(
-        "login_declined",
+        Code.LOGIN_DECLINED,
         "Access was declined in Bitbucket.",
         "Deny was pressed on Bitbucket's page, so nobody was logged in.",
         "To log in, begin again and press Allow.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from social_core.exceptions import AuthConfigurationError, AuthInputError
 
+from .code import Code
 from .problem import Problem, Who
 
 _PASTE_AGAIN = "Paste the whole private key, from its BEGIN line to its END line."
@@ -11,7 +12,7 @@ _PASTE_AGAIN = "Paste the whole private key, from its BEGIN line to its END line
 PROBLEMS = (
     # What an operator or an admin configures.
     Problem(
-        "invalid_base_url",
+        Code.INVALID_BASE_URL,
         "The base URL cannot be used.",
         "The address that was entered is not the address of a Bitbucket Server as this application accepts it.",
         "Copy the base URL from Bitbucket's Administration → Server settings, for example "
@@ -21,7 +22,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "connect_to_invalid",
+        Code.CONNECT_TO_INVALID,
         "The address to connect to cannot be used.",
         "Connections to Bitbucket can go to another host and port than the base URL's. This application does not "
         "accept what was entered for them.",
@@ -31,7 +32,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "setting_missing",
+        Code.SETTING_MISSING,
         "A setting is missing.",
         "The login cannot begin, because a value that it needs was never configured.",
         "Give the setting a value, and restart the application.",
@@ -40,7 +41,7 @@ PROBLEMS = (
         "missing_setting",
     ),
     Problem(
-        "setting_invalid",
+        Code.SETTING_INVALID,
         "A setting has a value that cannot be used.",
         "The login cannot begin, because a configured value is not of the kind that it must be.",
         "Correct the value of the setting, and restart the application.",
@@ -49,7 +50,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "backend_missing",
+        Code.BACKEND_MISSING,
         "The backend of this login is not installed in the application.",
         "A backend is only found if the application's list of backends names it.",
         "Add social_bitbucket_server.backends.BitbucketServerOAuth1, or …OAuth2, to AUTHENTICATION_BACKENDS. Except in "
@@ -59,7 +60,7 @@ PROBLEMS = (
         "backend_missing",
     ),
     Problem(
-        "integration_missing",
+        Code.INTEGRATION_MISSING,
         "No integration was chosen.",
         "This application knows several Bitbucket Servers, and the request did not say which one to use.",
         "Open your organization's own login link.",
@@ -68,7 +69,7 @@ PROBLEMS = (
         "missing_parameter",
     ),
     Problem(
-        "integration_unknown",
+        Code.INTEGRATION_UNKNOWN,
         "There is no such integration.",
         "The login link names an integration that does not exist, or that was disabled or deleted.",
         "Ask your organization's admin for the current login link.",
@@ -78,7 +79,7 @@ PROBLEMS = (
     ),
     # The private key.
     Problem(
-        "private_key_missing",
+        Code.PRIVATE_KEY_MISSING,
         "There is no private key.",
         "Nothing, or only white space, was given where a private key is needed.",
         "Make a key pair with 'social-bitbucket-server keygen' and configure its private key.",
@@ -87,7 +88,7 @@ PROBLEMS = (
         "missing_setting",
     ),
     Problem(
-        "private_key_unreadable",
+        Code.PRIVATE_KEY_UNREADABLE,
         "This is not a private key.",
         "The text is neither PEM nor the base64 of an RSA private key.",
         _PASTE_AGAIN,
@@ -96,7 +97,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "private_key_in_container",
+        Code.PRIVATE_KEY_IN_CONTAINER,
         "The private key is in a form that must be converted first.",
         "What was given may hold a private key, but in a container of another program, or encrypted by one.",
         "Convert a copy into PEM, and give that.",
@@ -105,7 +106,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "private_key_is_path",
+        Code.PRIVATE_KEY_IS_PATH,
         "This is the path of a file, not the private key itself.",
         "The key's text goes here; a path goes into a setting of its own.",
         "Give the path as PRIVATE_KEY_FILE, private_key_file or --private-key-file, or give the text of the file here.",
@@ -114,7 +115,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "private_key_not_filled_in",
+        Code.PRIVATE_KEY_NOT_FILLED_IN,
         "A placeholder stands in the place of the private key.",
         "A template, a vault or a deployment should have put the key there, and did not.",
         "Have the key put in before the application starts.",
@@ -123,7 +124,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "private_key_truncated",
+        Code.PRIVATE_KEY_TRUNCATED,
         "The private key is incomplete.",
         "The text begins like a private key, but a part of it is missing or damaged.",
         _PASTE_AGAIN,
@@ -132,7 +133,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "private_key_is_public",
+        Code.PRIVATE_KEY_IS_PUBLIC,
         "This is the public key.",
         "The public half of a key pair was given where the private half is needed. Bitbucket gets the public key, "
         "this application keeps the private one.",
@@ -142,7 +143,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "private_key_is_certificate",
+        Code.PRIVATE_KEY_IS_CERTIFICATE,
         "This is a certificate.",
         "A certificate holds a public key only; signing needs the private one.",
         "Give the private key that belongs to the certificate; its first line contains PRIVATE KEY.",
@@ -151,7 +152,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "private_key_not_rsa",
+        Code.PRIVATE_KEY_NOT_RSA,
         "This key is not an RSA key.",
         "Bitbucket accepts RSA-SHA1 signatures only, so keys of other kinds cannot be used.",
         "Make an RSA key pair with 'social-bitbucket-server keygen'.",
@@ -160,7 +161,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "private_key_openssh",
+        Code.PRIVATE_KEY_OPENSSH,
         "This key is in OpenSSH's format.",
         "ssh-keygen made it, in a format of its own.",
         "Convert a copy with 'ssh-keygen -p -m PEM -f FILE', or make a new pair with 'social-bitbucket-server keygen'.",
@@ -169,7 +170,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "private_key_encrypted",
+        Code.PRIVATE_KEY_ENCRYPTED,
         "The private key is encrypted.",
         "It can be read only with its passphrase, and none was given, or not the right one.",
         "Give the passphrase: as PRIVATE_KEY_PASSPHRASE, as private_key_passphrase of an integration, or at the "
@@ -179,7 +180,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "private_key_weak",
+        Code.PRIVATE_KEY_WEAK,
         "The private key is too weak.",
         "RSA keys need at least 2048 bits and a public exponent of at least 65537.",
         "Make a new key pair with 'social-bitbucket-server keygen'.",
@@ -188,7 +189,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "private_key_forbidden",
+        Code.PRIVATE_KEY_FORBIDDEN,
         "This machine forbids the private key.",
         "The key is whole, but the OpenSSL of this machine refuses it, as it refuses some sizes and exponents in FIPS "
         "mode.",
@@ -198,7 +199,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "sha1_forbidden",
+        Code.SHA1_FORBIDDEN,
         "This machine forbids the signatures that OAuth 1 needs.",
         "Bitbucket accepts RSA-SHA1 alone. The OpenSSL of this machine does not sign with SHA-1: the crypto policy of "
         "RHEL 9 and later forbids it, and so does FIPS mode.",
@@ -209,7 +210,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "public_key_invalid",
+        Code.PUBLIC_KEY_INVALID,
         "The public key cannot be used.",
         "Bitbucket accepts an RSA public key of at least 2048 bits: PEM that begins with BEGIN PUBLIC KEY, its bare "
         "base64, or a certificate.",
@@ -220,7 +221,7 @@ PROBLEMS = (
     ),
     # The client certificate, for a gateway in front of Bitbucket.
     Problem(
-        "client_certificate_invalid",
+        Code.CLIENT_CERTIFICATE_INVALID,
         "This cannot be used as client certificate.",
         "This application shows a gateway in front of Bitbucket the certificate that was issued for it, followed by "
         "those of the CAs between it and a root.",
@@ -230,7 +231,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "client_key_invalid",
+        Code.CLIENT_KEY_INVALID,
         "This is not the key of a client certificate.",
         "The text is not a private key in PEM of a kind that TLS uses.",
         "Give the private key that the client certificate was requested with, from its BEGIN line to its END line.",
@@ -239,7 +240,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "client_key_encrypted",
+        Code.CLIENT_KEY_ENCRYPTED,
         "The client certificate's key is encrypted.",
         "This application would need the passphrase for every connection, and asks for none.",
         "Decrypt a copy with 'openssl pkey -in client.key -out client-plain.key', and give that.",
@@ -248,7 +249,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "client_key_mismatch",
+        Code.CLIENT_KEY_MISMATCH,
         "The key is not the client certificate's.",
         "Each certificate is for one key, and this is another one.",
         "Give the key that the certificate was requested with: 'openssl pkey -in client.key -pubout' prints the same "
@@ -258,7 +259,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "key_ring_invalid",
+        Code.KEY_RING_INVALID,
         "The key ring cannot be used.",
         "Private keys are stored encrypted with the keys of a ring; the configured ring is not a list of "
         "number:key pairs, each key 32 random bytes in base64.",
@@ -268,7 +269,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "sealed_key_unopenable",
+        Code.SEALED_KEY_UNOPENABLE,
         "The stored private key cannot be opened.",
         "It was stored with another key ring than the one configured now, or the stored record was changed.",
         "Put the ring's missing key back. If it is lost, make a new key pair for the integration.",

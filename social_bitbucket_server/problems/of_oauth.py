@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from social_core.exceptions import AuthConfigurationError, AuthProviderError, AuthResponseError
 
+from .code import Code
 from .problem import ASK_SERVER, START_AGAIN, Problem, Who
 
 PROBLEMS = (
     # OAuth's own problems, as Bitbucket reports them.
     Problem(
-        "consumer_key_unknown",
+        Code.CONSUMER_KEY_UNKNOWN,
         "Bitbucket does not know the consumer key.",
         "No application link on this server has this consumer key under Incoming Authentication.",
         "Open the application link's Incoming Authentication and enter exactly the consumer key from the worksheet.",
@@ -18,7 +19,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "consumer_key_refused",
+        Code.CONSUMER_KEY_REFUSED,
         "Bitbucket knows the consumer key and refuses it.",
         "The consumer was switched off, or blocked, in Bitbucket or by a plugin.",
         "Open the application link's Incoming Authentication and set the consumer up again, as the worksheet says.",
@@ -27,7 +28,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "signature_invalid",
+        Code.SIGNATURE_INVALID,
         "Bitbucket could not verify the signature.",
         "The public key in the application link is not the one of this integration, or the server sees another "
         "address than the base URL, because its proxy hides https or the host name.",
@@ -39,7 +40,7 @@ PROBLEMS = (
     ),
     # Why a signature is invalid, where the server says what it made of the request.
     Problem(
-        "public_key_differs",
+        Code.PUBLIC_KEY_DIFFERS,
         "The public key in the application link is not the one of this integration.",
         "Both sides read the request in the same way, so only the key can be another one.",
         "Paste the public key from the worksheet into the application link's Incoming Authentication, in place of the "
@@ -49,7 +50,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "address_hidden",
+        Code.ADDRESS_HIDDEN,
         "Bitbucket sees another address than the base URL, and so it cannot verify signatures.",
         "A proxy in front of Bitbucket hides a part of the address, and Bitbucket's settings do not make up for it.",
         "Set what Bitbucket knows of its proxy (in bitbucket.properties: server.scheme, server.secure, "
@@ -59,7 +60,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "request_changed",
+        Code.REQUEST_CHANGED,
         "Requests do not reach Bitbucket as they were sent, and so it cannot verify signatures.",
         "A proxy or a filter on the way changes, adds or drops a part of each request.",
         "Let requests below /rest and /plugins/servlet/oauth pass to Bitbucket unchanged.",
@@ -68,7 +69,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "authorization_header_lost",
+        Code.AUTHORIZATION_HEADER_LOST,
         "The header Authorization does not reach Bitbucket.",
         "A proxy, a single sign-on or a plugin takes it away. Without it Bitbucket does not learn who asks.",
         "Let the header Authorization pass to Bitbucket unchanged, below /plugins/servlet/oauth and below /rest.",
@@ -77,7 +78,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "public_key_unusable",
+        Code.PUBLIC_KEY_UNUSABLE,
         "Bitbucket cannot use the public key in the application link.",
         "It fails over the signature with an error of its own, as it does where the key is damaged or of another size "
         "than the one of this integration.",
@@ -88,7 +89,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "callback_refused",
+        Code.CALLBACK_REFUSED,
         "Bitbucket refused the address to which logins come back.",
         "It takes absolute addresses that begin with https:// or http:// alone.",
         "Correct the public address of this application in its configuration.",
@@ -97,7 +98,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "signature_method_rejected",
+        Code.SIGNATURE_METHOD_REJECTED,
         "Bitbucket does not accept RSA-SHA1 for this consumer.",
         "The consumer in the application link was set up for another kind of signature.",
         "Set the consumer up again with a public key, as the worksheet says.",
@@ -106,7 +107,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "timestamp_refused",
+        Code.TIMESTAMP_REFUSED,
         "The clocks differ too much.",
         "Bitbucket accepts signatures that are at most five minutes off its own clock.",
         "Synchronize both machines' clocks (NTP).",
@@ -115,7 +116,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "clock_too_far_off",
+        Code.CLOCK_TOO_FAR_OFF,
         "The clocks differ by more than a day.",
         "Smaller differences are corrected by the server's own time; so large a one means that a clock was never set.",
         "Set both machines' clocks and synchronize them (NTP).",
@@ -124,7 +125,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "nonce_used",
+        Code.NONCE_USED,
         "Bitbucket saw the same request twice.",
         "A proxy or a network device between the two sent a request again.",
         START_AGAIN,
@@ -133,7 +134,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "permission_denied",
+        Code.PERMISSION_DENIED,
         "Bitbucket does not let this consumer ask people for access.",
         "Logging in by way of the person's browser (three-legged OAuth) is not allowed for it.",
         "Set the application link's Incoming Authentication up again, as the worksheet says.",
@@ -142,7 +143,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "permission_unknown",
+        Code.PERMISSION_UNKNOWN,
         "Access was not confirmed in Bitbucket.",
         "The login came back before Allow was pressed on Bitbucket's page.",
         START_AGAIN,
@@ -151,7 +152,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "token_rejected",
+        Code.TOKEN_REJECTED,
         "Bitbucket does not accept the login's token.",
         "It was used before, was revoked, or is not the one that Bitbucket issued.",
         START_AGAIN,
@@ -160,7 +161,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "token_expired",
+        Code.TOKEN_EXPIRED,
         "Bitbucket's token is too old.",
         "A login that was begun is forgotten after ten minutes; the permission to act for a person ends after the time "
         "that Bitbucket gave it, five years by default.",
@@ -170,7 +171,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "token_revoked",
+        Code.TOKEN_REVOKED,
         "The permission to act for this person was taken back.",
         "The person revoked it in Bitbucket, or the application link was deleted.",
         "Log in with Bitbucket again.",
@@ -179,7 +180,7 @@ PROBLEMS = (
         "token_revoked",
     ),
     Problem(
-        "token_missing",
+        Code.TOKEN_MISSING,
         "There is no permission to act for this person.",
         "Access tokens were not kept when this person logged in last, or the one that was kept belongs to another "
         "server.",
@@ -189,7 +190,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "token_unopenable",
+        Code.TOKEN_UNOPENABLE,
         "The stored access token cannot be opened.",
         "It was stored with another key ring than the one configured now, or the stored record was changed or belongs "
         "to another person.",
@@ -199,7 +200,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "oauth_problem",
+        Code.OAUTH_PROBLEM,
         "Bitbucket refused the request.",
         "It answered with a problem of OAuth's that a correct request does not cause.",
         ASK_SERVER,
@@ -208,7 +209,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "callback_not_confirmed",
+        Code.CALLBACK_NOT_CONFIRMED,
         "Bitbucket did not confirm the callback.",
         "Without the confirmation the login would be an OAuth 1.0 one, which others can hijack; it is never continued.",
         ASK_SERVER,
@@ -217,7 +218,7 @@ PROBLEMS = (
         "missing_claim",
     ),
     Problem(
-        "callback_confirmation_invalid",
+        Code.CALLBACK_CONFIRMATION_INVALID,
         "Bitbucket did not confirm the callback in the way that OAuth 1.0a asks for.",
         "Without the confirmation the login would be an OAuth 1.0 one, which others can hijack; it is never continued.",
         ASK_SERVER,
@@ -226,7 +227,7 @@ PROBLEMS = (
         "invalid_claim",
     ),
     Problem(
-        "token_invalid",
+        Code.TOKEN_INVALID,
         "Bitbucket issued a token that cannot be used.",
         "It is missing, too long, or has characters that no token has.",
         ASK_SERVER,
@@ -235,7 +236,7 @@ PROBLEMS = (
         "invalid_claim",
     ),
     Problem(
-        "token_of_another_login",
+        Code.TOKEN_OF_ANOTHER_LOGIN,
         "Bitbucket issued the token of another login.",
         "The token is under way already, in this browser or another one. Honest servers never issue one twice.",
         "Have it looked into who runs the server, and whether a proxy in front of it repeats its answers.",
@@ -245,7 +246,7 @@ PROBLEMS = (
     ),
     # OAuth 2's own problems, as Bitbucket reports them.
     Problem(
-        "external_links_missing",
+        Code.EXTERNAL_LINKS_MISSING,
         "This version of Bitbucket does not offer OAuth 2.",
         "External application links came with Bitbucket 7.20.",
         "Log in by OAuth 1, with an application link of the older kind, or update Bitbucket.",
@@ -254,7 +255,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "client_refused",
+        Code.CLIENT_REFUSED,
         "Bitbucket does not know the client id, or the client secret is another one.",
         "No External application link on this server has this client id together with this client secret.",
         "Open the External application link in Bitbucket's application links, and copy its client id and client secret "
@@ -264,7 +265,7 @@ PROBLEMS = (
         "invalid_setting",
     ),
     Problem(
-        "code_refused",
+        Code.CODE_REFUSED,
         "Bitbucket does not accept the login's code.",
         "It was used before, or it came back too late: Bitbucket gives a login's last step ten seconds by default, "
         "and does not know the code afterwards.",
@@ -274,7 +275,7 @@ PROBLEMS = (
         "authorization_code_rejected",
     ),
     Problem(
-        "scope_refused",
+        Code.SCOPE_REFUSED,
         "Bitbucket does not grant the permissions that the login asks for.",
         "The External application link permits less than this application asks for.",
         "Tick Repositories: Read under Application permissions of the External application link. An application that "
@@ -285,7 +286,7 @@ PROBLEMS = (
     ),
     # The application link by REST.
     Problem(
-        "link_not_permitted",
+        Code.LINK_NOT_PERMITTED,
         "Bitbucket does not let this user administer application links.",
         "The name and password are right, but the user is not a Bitbucket admin.",
         "Use a Bitbucket admin's account, or follow the worksheet by hand.",
@@ -294,7 +295,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "link_password_wrong",
+        Code.LINK_PASSWORD_WRONG,
         "Bitbucket does not accept this user name and password.",
         "One of them is not right. After several wrong passwords Bitbucket asks for more than the password.",
         "Type them once more, or follow the worksheet by hand.",
@@ -303,7 +304,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "link_basic_disabled",
+        Code.LINK_BASIC_DISABLED,
         "Programs may not log in to this Bitbucket with a password.",
         "Basic authentication is off, as it is by default in Bitbucket 10 and later.",
         "Follow the worksheet by hand. Or allow basic authentication under Administration → Authentication, and switch "
@@ -313,7 +314,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "link_captcha",
+        Code.LINK_CAPTCHA,
         "Bitbucket wants a CAPTCHA from this administrator.",
         "There were several wrong passwords, and no program can answer a CAPTCHA.",
         "Log in to Bitbucket once in a browser, and try again. Or follow the worksheet by hand there.",
@@ -322,7 +323,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "link_token_refused",
+        Code.LINK_TOKEN_REFUSED,
         "Bitbucket does not accept this token for application links.",
         "HTTP access tokens reach projects and repositories only. Application links need an OAuth 2 token with the "
         "admin permission, of a user who is a Bitbucket admin.",
@@ -332,7 +333,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "link_admin_session",
+        Code.LINK_ADMIN_SESSION,
         "Bitbucket wants this administrator to confirm who they are.",
         "It asks for a secure administrator session (websudo), which only a browser can begin.",
         "Follow the worksheet by hand, in a browser.",
@@ -341,7 +342,7 @@ PROBLEMS = (
         "http_error",
     ),
     Problem(
-        "link_refused",
+        Code.LINK_REFUSED,
         "Bitbucket did not take the application link.",
         "Another link has the same Application URL or consumer key, or this version does not know the call.",
         "Look at the application links in Bitbucket's administration, or follow the worksheet by hand.",
