@@ -26,7 +26,7 @@ def test_every_code_has_a_problem_and_an_error_of_one_kind():
         (Code.SETTING_MISSING, SettingError),
         (Code.SIGNATURE_INVALID, SettingError),
         (Code.TIMEOUT, ServerError),
-        (Code.NOT_BITBUCKET, ServerError),
+        (Code.MALFORMED_ANSWER, ServerError),
         (Code.TOKEN_REVOKED, TokenError),
         (Code.TOKEN_UNOPENABLE, TokenError),
         (Code.ACCOUNT_NOT_ADMITTED, LoginError),
