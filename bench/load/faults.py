@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -110,7 +110,7 @@ def _compared(logins: Sequence[Login]) -> tuple[int, int]:
 
 
 @contextlib.asynccontextmanager
-async def killed_workers(_place: Place, served: Served) -> Any:
+async def killed_workers(_place: Place, served: Served) -> AsyncIterator[None]:
     """A worker is killed every second."""
 
     async def kill() -> None:
@@ -123,7 +123,7 @@ async def killed_workers(_place: Place, served: Served) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def restarted_database(place: Place, _served: Served) -> Any:
+async def restarted_database(place: Place, _served: Served) -> AsyncIterator[None]:
     """PostgreSQL is shut down, which ends every connection, and started again after a second."""
 
     async def restart() -> None:
@@ -141,7 +141,7 @@ def stalled_servers(seconds: float) -> Fault:
     """No Bitbucket Server answers for so many *seconds*."""
 
     @contextlib.asynccontextmanager
-    async def stalled(place: Place, _served: Served) -> Any:
+    async def stalled(place: Place, _served: Served) -> AsyncIterator[None]:
         async def stall() -> None:
             await asyncio.sleep(1)
             place.servers.stall()
@@ -156,7 +156,7 @@ def stalled_servers(seconds: float) -> Fault:
 
 
 @contextlib.asynccontextmanager
-async def _meanwhile(work: Any) -> Any:
+async def _meanwhile(work: Any) -> AsyncIterator[None]:
     task = asyncio.create_task(work)
     try:
         yield
@@ -167,7 +167,7 @@ async def _meanwhile(work: Any) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def nothing(_place: Place, _served: Served) -> Any:
+async def nothing(_place: Place, _served: Served) -> AsyncIterator[None]:
     """Nothing breaks."""
     yield
 

@@ -44,7 +44,7 @@ class _Nonces(NonceMixin):
         return True
 
     @classmethod
-    def get(cls, server_url: str, nonce: str) -> Any:
+    def get(cls, server_url: str, salt: str) -> Any:
         return None
 
     @classmethod
@@ -157,9 +157,10 @@ class _ObviousBackend(BaseOAuth1[Any]):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.REQUEST_TOKEN_URL = self.setting("URL") + REQUEST_TOKEN
-        self.ACCESS_TOKEN_URL = self.setting("URL") + ACCESS_TOKEN
-        self.AUTHORIZATION_URL = self.setting("URL") + "/plugins/servlet/oauth/authorize"
+        url = str(self.setting("URL"))
+        self.REQUEST_TOKEN_URL = url + REQUEST_TOKEN
+        self.ACCESS_TOKEN_URL = url + ACCESS_TOKEN
+        self.AUTHORIZATION_URL = url + "/plugins/servlet/oauth/authorize"
 
     def _auth(self, **options: Any) -> OAuth1:
         return OAuth1(self.setting("KEY"), rsa_key=self.setting("RSA"), signature_method="RSA-SHA1", **options)
@@ -184,7 +185,7 @@ class _ObviousBackend(BaseOAuth1[Any]):
 
     def user_data(self, access_token: Any, *_arguments: Any, **_options: Any) -> dict[str, Any]:
         auth = self.oauth_auth(access_token)
-        answer = self.request(self.setting("URL") + PROPERTIES, auth=auth, stage="user_info")
+        answer = self.request(f"{self.setting('URL')}{PROPERTIES}", auth=auth, stage="user_info")
         name = quote(answer.headers["X-AUSERNAME"])
         url = f"{self.setting('URL')}/rest/api/latest/users/{name}?avatarSize=48"
         found: dict[str, Any] = self.request(url, auth=self.oauth_auth(access_token), stage="user_info").json()
@@ -216,15 +217,18 @@ class Obvious(Contender):
         return _name_of(backend.auth_complete())
 
 
+_new_session: Any = OAuth1Session  # its types do not know that it can be entered
+
+
 class Authlib(Contender):
     """Authlib's session, one for each login."""
 
     def login(self) -> str:
-        options = {"client_id": CONSUMER_KEY, "rsa_key": self.pem, "signature_method": "RSA-SHA1"}
-        with OAuth1Session(redirect_uri=CALLBACK, **options) as session:
+        options: dict[str, Any] = {"client_id": CONSUMER_KEY, "rsa_key": self.pem, "signature_method": "RSA-SHA1"}
+        with _new_session(redirect_uri=CALLBACK, **options) as session:
             session.verify = self.ca
             begun = session.fetch_request_token(self.url + REQUEST_TOKEN)
-        with OAuth1Session(
+        with _new_session(
             token=begun["oauth_token"], token_secret=begun["oauth_token_secret"], verifier=VERIFIER, **options
         ) as session:
             session.verify = self.ca

@@ -95,8 +95,9 @@ def test_the_examples_pass_mypy(example, tmp_path, request):
     check_types(elsewhere, ["mypy", "--config-file", str(HERE / "examples.ini"), "."], request)
 
 
-def test_the_examples_pass_pyright(tmp_path, request):
+def test_the_examples_and_the_measurements_pass_pyright(tmp_path, request):
     shutil.copytree(ROOT / "examples", tmp_path, dirs_exist_ok=True)
-    roots = {"executionEnvironments": [{"root": example} for example in EXAMPLES]}
+    shutil.copytree(ROOT / "bench", tmp_path / "bench")
+    roots = {"executionEnvironments": [{"root": folder} for folder in (*EXAMPLES, ".")]}
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(roots))
     check_types(tmp_path, ["pyright", "--pythonpath", sys.executable], request)
