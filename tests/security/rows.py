@@ -48,14 +48,13 @@ INVARIANTS = (
         (1, 5, 6, 11, 109),
     ),
     Invariant(
-        "**I2** The database itself refuses a second identity, and whoever loses the race for it goes on as the same "
+        "**I2** The database itself refuses a second identity. A login that loses the race for it goes on as the same "
         "person.",
         (18,),
     ),
     Invariant(
-        "**I3** A login attaches nothing to whoever happens to be logged in. Connecting another account is begun by a "
-        "POST of the person's own, confirmed by a login that began for this purpose, and bound to the person and their "
-        "organization.",
+        "**I3** A login attaches nothing to a person who happens to be logged in. They connect another account by a "
+        "POST of their own and by a login that began for this purpose. It is bound to them and their organization.",
         (22, 24, 107),
         'from "Connecting another account" in `test_sessions.py`; `tests/flow/test_many_integrations.py`, '
         "`tests/unit/integration/test_unsafe.py`",
@@ -82,7 +81,7 @@ INVARIANTS = (
     ),
     Invariant(
         "**I7** A login under way is consumed once, before the exchange. An answer at another integration's address "
-        "consumes nothing. What falls out of the session is forgotten everywhere.",
+        "consumes nothing. A login that falls out of the session is forgotten everywhere.",
         (30, 36, 41, 42, 43, 45, 120),
         "`test_interleavings.py`",
     ),
@@ -104,7 +103,7 @@ INVARIANTS = (
     Invariant(
         "**I11** Every byte to a server goes through one transport: names are resolved once and all their addresses "
         "checked, the connection goes to one of those, nothing is redirected, nothing comes from the environment, and "
-        "bytes and time are limited. What may not be reached looks like what does not exist.",
+        "bytes and time are limited. A server that may not be reached looks like one that does not exist.",
         (53, *range(55, 59), 64, 65, 66, *range(68, 77), 79, 80, 111, 112, 113, 114, 118, 122),
         "the rest of `tests/flow/transport/`",
     ),
@@ -116,8 +115,8 @@ INVARIANTS = (
     ),
     Invariant(
         "**I13** Of a profile, each field is checked; id, name, slug, display name and e-mail address are all that is "
-        "taken over. Who is not active, or not a person, is refused, and a known person whose account became inactive "
-        "is disabled and logged out.",
+        "taken over. An account that is inactive, or not a person's, is refused. A known person whose account became "
+        "inactive is disabled and logged out.",
         (*range(6, 11), *range(12, 18), 119),
     ),
     Invariant(
