@@ -12,9 +12,9 @@ from .core_6 import BaseOAuth1 as BaseOAuth1
 from .core_6 import BaseStrategy as BaseStrategy
 from .core_6 import BitbucketDataCenterOAuth2 as BitbucketDataCenterOAuth2
 from .core_6 import ResponseT_co as ResponseT_co
-from .hosts import HostCheck as HostCheck
-from .pages import ErrorPage, error_page, reference
-from .pages import page as page
+from .error_pages import ErrorPage, error_page, reference
+from .error_pages import page as page
+from .host_check import HostCheck as HostCheck
 from .parameters import read_parameter as read_parameter
 from .pending import LIFETIME, session_key, under_way
 from .pending import LONGEST_NEXT as LONGEST_NEXT

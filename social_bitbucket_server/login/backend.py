@@ -16,11 +16,11 @@ from . import choice, profile_fields, stored_tokens
 from .callback_address import callback_address
 from .choice import IntegrationT
 from .core_6 import OAuthAuth, ResponseT_co
+from .full_setting_names import full_name
 from .identity import find_person, write_identity
-from .people import id_of, refuse_another_person, refuse_inactive, refuse_to_go_on
+from .logged_in_person import id_of, refuse_another_person, refuse_inactive, refuse_to_go_on
 from .purpose import TO_LOG_IN, Intent, Purpose
 from .returning import granted_login, login_by_token, returning_purpose
-from .setting_names import full_name
 from .social_errors import failed_steps, problems_at
 from .trial import Trial
 

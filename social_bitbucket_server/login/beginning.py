@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..integration import refuse_unsafe_login
 from .callback_address import note_another_host
-from .configuration import binding_of
+from .digests import binding_of
 from .pending import PendingLogins
 from .stored_tokens import keeps_tokens, key_ring_of
 

@@ -12,7 +12,7 @@ from social_core.exceptions import SocialAuthBaseException
 from ..account import is_named_by_email
 from ..problems import BitbucketServerError, Code
 from .choice import by_id
-from .configuration import configuration_of
+from .digests import configuration_of
 from .social_errors import problems_at
 
 if TYPE_CHECKING:

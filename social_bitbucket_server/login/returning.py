@@ -11,10 +11,10 @@ from ..oauth import admit
 from ..problems import BitbucketServerError, Code
 from ..transport import CALLBACK
 from .choice import IntegrationT, chosen_id
-from .configuration import binding_of, configuration_of
+from .digests import binding_of, configuration_of
+from .logged_in_person import id_of
 from .parameters import find_token
 from .pending import PendingLogins
-from .people import id_of
 from .purpose import TO_LOG_IN, Purpose
 from .social_errors import problems_at
 

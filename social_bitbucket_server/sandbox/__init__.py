@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .browser import BrowserError as BrowserError
-    from .login import LoginFailedError as LoginFailedError
-    from .server import Sandbox as Sandbox
+    from .sandbox import Sandbox as Sandbox
     from .state.external_applications import ExternalApplication as ExternalApplication
     from .state.faults import Faults as Faults
     from .state.links import Consumer as Consumer
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from .state.projects import Project as Project
     from .state.records import RequestRecord as RequestRecord
     from .state.users import User as User
+    from .whole_login import LoginFailedError as LoginFailedError
 
 _HOMES = {
     "BrowserError": "browser",
@@ -29,10 +29,10 @@ _HOMES = {
     "Faults": "state.faults",
     "Link": "state.links",
     "LinkRefusedError": "state.links",
-    "LoginFailedError": "login",
+    "LoginFailedError": "whole_login",
     "Project": "state.projects",
     "RequestRecord": "state.records",
-    "Sandbox": "server",
+    "Sandbox": "sandbox",
     "User": "state.users",
 }
 

@@ -12,7 +12,6 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException, MisdirectedRequest
 from werkzeug.http import http_date
 
-from .calls import json_error
 from .context import EXTENSION, message, raw_target, signed_in, state
 from .hosts import Application, is_own, named_host, refuse_malformed
 from .oauth1 import calls as token_calls
@@ -22,6 +21,7 @@ from .pages import application_links
 from .pages import faults as faults_page
 from .pages import login as pages
 from .pages.forms import form_token
+from .program_calls import json_error
 from .rest import application_links as applinks_rest
 from .rest import people as rest
 from .state.records import Answer, RequestRecord

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from .oauth1.public_keys import UnreadablePublicKeyError, read_public_key
 from .pages.application_links import LIST
-from .server import Sandbox
+from .sandbox import Sandbox
 from .state.links import LinkRefusedError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from sqlalchemy import UniqueConstraint, func, inspect, select
 from sqlalchemy.exc import IntegrityError
 
 from ..problems import BitbucketServerError, Code
+from .new_users import has_default
 from .sessions import StoredMixin, commit
-from .users import has_default
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -12,8 +12,8 @@ from social_core import storage as core
 from sqlalchemy.exc import IntegrityError
 
 from .models import AssociationMixin, CodeMixin, IdentityMixin, NonceMixin, PartialMixin
+from .new_users import plain_base, refuse_incomplete_users
 from .sessions import holding_commits
-from .users import plain_base, refuse_incomplete_users
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from .ca_certificates import read_ca_certificates
 from .certificates import UNREADABLE as UNREADABLE
 from .client_certificates import ClientCertificate, read_client_certificate
 from .clocks import Clocks as Clocks
-from .faults import ConnectionWentStale as ConnectionWentStale
+from .connection_errors import ConnectionWentStale as ConnectionWentStale
 from .interceptions import interception as interception
 from .interceptions import is_bitbuckets_own as is_bitbuckets_own
 from .interceptions import is_intercepted as is_intercepted

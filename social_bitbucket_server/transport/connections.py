@@ -13,8 +13,8 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from ..problems import BitbucketServerError, Code
+from .connection_errors import proxy_unreachable
 from .exchange import current
-from .faults import proxy_unreachable
 from .heads import LimitedResponse
 from .reaching import connect, handshake_of
 from .sockets import TimedSocket, TimedTLSSocket

@@ -21,9 +21,9 @@ from .answer import Answer
 from .breaker import Breaker
 from .bulkhead import WHOLE, Budget, Bulkheads
 from .clocks import Clocks
+from .connection_errors import ConnectionWentStale, fault
 from .connections import connections_to
 from .exchange import CURRENT, Exchange
-from .faults import ConnectionWentStale, fault
 from .proxy_answers import is_by_proxy, proxy_refusal
 from .reaching import LookUp, system_resolver
 from .trust import ssl_context

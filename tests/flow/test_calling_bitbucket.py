@@ -13,7 +13,7 @@ from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Project, Sandbox
-from social_bitbucket_server.sandbox.state.tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
+from social_bitbucket_server.sandbox.state.oauth1_tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
 from tests.flow.test_many_integrations import Browser, Host
 
 PAGE = Path(__file__).parents[2] / "docs/calling-bitbucket.md"

@@ -15,7 +15,7 @@ from social_bitbucket_server.crypto import KeyRing, Secret
 from social_bitbucket_server.integration import Admission, Integration, OAuth2Integration, Server, ServerURL
 from social_bitbucket_server.sandbox import Project, Sandbox
 from social_bitbucket_server.sandbox.state import grants
-from social_bitbucket_server.sandbox.state.tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
+from social_bitbucket_server.sandbox.state.oauth1_tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
 from tests.flow.test_many_integrations import ORIGIN, Browser, Host
 from tests.flow.test_oauth2_login import callback
 from tests.flow.test_oauth2_login import log_in as log_in_by_oauth2

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import create_environ, run_wsgi_app
 
-from social_bitbucket_server.login.hosts import is_host
+from social_bitbucket_server.login.host_check import is_host
 from tests.security.rows import row
 from tests.security.world import HOST, ORIGIN, Page, World
 

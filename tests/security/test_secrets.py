@@ -163,7 +163,7 @@ FORGETTING = opaque(print).__code__
 HIDING = {Transport.send.__code__, FORGETTING}
 BEFORE_THE_LOGIN = {
     str(Path(social_bitbucket_server.__file__).parent / "django" / "middleware.py"),
-    str(Path(social_bitbucket_server.__file__).parent / "login" / "hosts.py"),
+    str(Path(social_bitbucket_server.__file__).parent / "login" / "host_check.py"),
     str(Path(demo_app.__file__).parent / "security_headers.py"),
 }
 """They look at every request there is, as Django and Flask themselves do and show it."""

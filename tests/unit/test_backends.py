@@ -14,7 +14,7 @@ from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketSer
 from social_bitbucket_server.integration import configured_backend
 from social_bitbucket_server.login import PendingLogin, Purpose, error_page
 from social_bitbucket_server.login.callback_address import note_another_host
-from social_bitbucket_server.login.people import id_of
+from social_bitbucket_server.login.logged_in_person import id_of
 from social_bitbucket_server.login.purpose import Intent
 
 PATH = "social_bitbucket_server.backends.BitbucketServerOAuth1"

@@ -12,7 +12,7 @@ _CALLBACK = "social_bitbucket_server/login/callback_address.py"
 _CHOICE = "social_bitbucket_server/login/choice.py"
 _IDENTITY = "social_bitbucket_server/login/identity.py"
 _PARAMETERS = "social_bitbucket_server/login/parameters.py"
-_PEOPLE = "social_bitbucket_server/login/people.py"
+_LOGGED_IN = "social_bitbucket_server/login/logged_in_person.py"
 _RETURNING = "social_bitbucket_server/login/returning.py"
 _OAUTH2 = "social_bitbucket_server/oauth/oauth2.py"
 _CLIENT = "social_bitbucket_server/oauth/oauth1.py"
@@ -38,7 +38,7 @@ _MUTANTS = (
     ),
     Mutant(
         "a login attaches its identity to the person who happens to be logged in",
-        _PEOPLE,
+        _LOGGED_IN,
         """    if purpose is not Purpose.CONNECT:
         raise BitbucketServerError("another_person")
 """,
@@ -46,7 +46,7 @@ _MUTANTS = (
     ),
     Mutant(
         "connecting does not notice an account that is somebody else's",
-        _PEOPLE,
+        _LOGGED_IN,
         """    if identity is not None:
         raise BitbucketServerError("identity_in_use")
 """,
@@ -217,7 +217,7 @@ _TESTS = (
             _CHOICE,
             _IDENTITY,
             _PARAMETERS,
-            _PEOPLE,
+            _LOGGED_IN,
             _RETURNING,
         ),
     ),

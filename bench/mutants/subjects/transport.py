@@ -9,7 +9,7 @@ from ..suites import Group
 _TRANSPORT = "social_bitbucket_server/transport/transport.py"
 _BREAKER = "social_bitbucket_server/transport/breaker.py"
 _CONNECTIONS = "social_bitbucket_server/transport/connections.py"
-_FAULTS = "social_bitbucket_server/transport/faults.py"
+_FAULTS = "social_bitbucket_server/transport/connection_errors.py"
 _PROCESS = "social_bitbucket_server/transport/process.py"
 _SOCKETS = "social_bitbucket_server/transport/sockets.py"
 _REACHING = "social_bitbucket_server/transport/reaching.py"

@@ -6,9 +6,9 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
-from ..calls import empty, prepare
 from ..context import message, state
-from ..state.tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
+from ..program_calls import empty, prepare
+from ..state.oauth1_tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
 from .rules import access_token, request_token
 
 blueprint = Blueprint("token_calls", __name__, url_prefix="/plugins/servlet/oauth")

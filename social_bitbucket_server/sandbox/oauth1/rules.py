@@ -12,13 +12,13 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA1
 
-from ..state.tokens import ACCESS_TOKEN_LIFETIME, REQUEST_TOKEN_LIFETIME, SESSION_LIFETIME, Decision
+from ..state.oauth1_tokens import ACCESS_TOKEN_LIFETIME, REQUEST_TOKEN_LIFETIME, SESSION_LIFETIME, Decision
 from .public_keys import UnreadablePublicKeyError, read_public_key
 
 if TYPE_CHECKING:
     from ..state.links import Consumer
+    from ..state.oauth1_tokens import AccessToken, RequestToken
     from ..state.state import State
-    from ..state.tokens import AccessToken, RequestToken
     from ..state.users import User
     from .messages import Message
 

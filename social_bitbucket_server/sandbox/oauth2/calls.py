@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from ..calls import empty, prepare
 from ..context import since_7_20, state
 from ..oauth1.rules import ServerFailedError
+from ..program_calls import empty, prepare
 from ..state.external_applications import INCLUDED_SCOPES
 from ..state.grants import ACCESS_TOKEN_LIFETIME
 from .rules import OAuth2Error, revoke, token

@@ -8,12 +8,12 @@ from xml.sax.saxutils import escape
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from ..calls import json_error, prepare
 from ..context import message, state
 from ..oauth1.public_keys import UnreadablePublicKeyError, read_public_key
 from ..oauth1.rules import signed_user
+from ..program_calls import json_error, prepare
 from ..state.links import Consumer, Link, LinkRefusedError
-from .login import may_administer, report_refused_logins, user_by_bearer_token, user_by_password
+from .authentication import may_administer, report_refused_logins, user_by_bearer_token, user_by_password
 
 blueprint = Blueprint("applinks_rest", __name__, url_prefix="/rest")
 prepare(blueprint)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from flask import Response, jsonify, request
 
-from ..calls import json_error
+from ..program_calls import json_error
 
 MOST_VALUES = 1000
 """The largest *limit*. Bitbucket cuts a larger one to it."""

@@ -9,14 +9,14 @@ from urllib.parse import quote
 from flask import Blueprint, Response, g, jsonify, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..calls import empty, json_error, prepare
 from ..context import message, signed_in, state
 from ..oauth1.rules import signed_user
 from ..pages.forms import log_in_page
+from ..program_calls import empty, json_error, prepare
 from ..state.avatars import avatar
 from ..state.projects import Permission
 from ..state.versions import version_numbers
-from .login import report_refused_logins, user_by_bearer_token, user_by_password
+from .authentication import report_refused_logins, user_by_bearer_token, user_by_password
 from .paging import page_of
 
 if TYPE_CHECKING:

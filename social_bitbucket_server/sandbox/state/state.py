@@ -6,15 +6,15 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from ..rest.login import FailedLogins, HTTPAccessTokens
+from ..rest.authentication import FailedLogins, HTTPAccessTokens
 from .elapsed import Clock
 from .external_applications import ExternalApplications
 from .faults import Faults
 from .grants import Grants
 from .links import Links
+from .oauth1_tokens import Tokens
 from .projects import SANDBOX_GROUPS, SANDBOX_PROJECTS, Projects
 from .records import Records
-from .tokens import Tokens
 from .users import Users
 from .versions import version_numbers
 

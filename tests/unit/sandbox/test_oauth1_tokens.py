@@ -1,6 +1,6 @@
 import pytest
 
-from social_bitbucket_server.sandbox.state.tokens import Decision, Tokens
+from social_bitbucket_server.sandbox.state.oauth1_tokens import Decision, Tokens
 
 
 @pytest.fixture

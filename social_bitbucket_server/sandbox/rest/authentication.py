@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
-from ..calls import json_error
 from ..oauth2.rules import BearerRefusedError, bearer_grant
+from ..program_calls import json_error
 from ..state.bounded import BoundedDict
 from ..state.external_applications import closure
 

@@ -16,11 +16,11 @@ from .app import create_app
 from .browser import Browser
 from .hosts import is_name
 from .key_pair import key_pair_for_tests
-from .login import log_in
 from .state.links import Consumer
 from .state.state import State
 from .state.users import SANDBOX_USERS, User, Users
 from .state.versions import NEWEST_VERSION, known_version
+from .whole_login import log_in
 
 if TYPE_CHECKING:
     from .state.elapsed import Clock
