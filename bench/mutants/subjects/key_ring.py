@@ -136,7 +136,7 @@ _MUTANTS = (
         "a token is sent to another server after the base URL was changed",
         _TOKENS,
         """        if token.server != str(integration.server.url):
-            raise BitbucketServerError("token_missing", "The integration's base URL was changed.")
+            raise BitbucketServerError(Code.TOKEN_MISSING, "The integration's base URL was changed.")
 """,
         "",
     ),

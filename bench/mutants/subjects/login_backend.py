@@ -40,7 +40,7 @@ _MUTANTS = (
         "a login attaches its identity to the person who happens to be logged in",
         _LOGGED_IN,
         """    if purpose is not Purpose.CONNECT:
-        raise BitbucketServerError("another_person")
+        raise BitbucketServerError(Code.ANOTHER_PERSON)
 """,
         "",
     ),
@@ -48,7 +48,7 @@ _MUTANTS = (
         "connecting does not notice an account that is somebody else's",
         _LOGGED_IN,
         """    if identity is not None:
-        raise BitbucketServerError("identity_in_use")
+        raise BitbucketServerError(Code.IDENTITY_IN_USE)
 """,
         "",
     ),
@@ -68,7 +68,7 @@ _MUTANTS = (
         "a parameter that the callback has twice is accepted",
         _PARAMETERS,
         """    if len(values) > 1:
-        raise BitbucketServerError("callback_parameter_invalid", f"{name} is there twice.", parameter=name)
+        raise BitbucketServerError(Code.CALLBACK_PARAMETER_INVALID, f"{name} is there twice.", parameter=name)
 """,
         "",
     ),
@@ -107,8 +107,8 @@ _MUTANTS = (
     Mutant(
         "every failure of the server makes requests go out with the pending key pair",
         _BACKENDS,
-        'or (refusal.code == "server_error" and is_of_another_size)',
-        'or refusal.code == "server_error"',
+        "or (refusal.code == Code.SERVER_ERROR and is_of_another_size)",
+        "or refusal.code == Code.SERVER_ERROR",
     ),
     Mutant(
         "a login that the person refused is a failure instead of a declined one",
@@ -179,15 +179,15 @@ _MUTANTS = (
     Mutant(
         "an account that took another one's name keeps its session",
         _STANDING,
-        """        raise BitbucketServerError("account_replaced", claim="id")
+        """        raise BitbucketServerError(Code.ACCOUNT_REPLACED, claim="id")
 """,
         "        return\n",
     ),
     Mutant(
         "a replaced account is taken for a server that does not answer",
         _STANDING,
-        '"account_not_admitted", "account_replaced", "person_not_allowed"}',
-        '"account_not_admitted", "person_not_allowed"}',
+        "        Code.ACCOUNT_REPLACED,\n        Code.PERSON_NOT_ALLOWED,\n",
+        "        Code.PERSON_NOT_ALLOWED,\n",
     ),
     Mutant(
         "a token for another scope decides what a person can see",

@@ -67,7 +67,7 @@ _MUTANTS = (
     Mutant(
         "a rejected token counts as not being a member",
         _MEMBERSHIP,
-        'return error.status_code if error.code in {"request_refused", "not_permitted"} else None',
+        "return error.status_code if error.code in {Code.REQUEST_REFUSED, Code.NOT_PERMITTED} else None",
         "return error.status_code",
     ),
     Mutant(

@@ -13,7 +13,7 @@ _MUTANTS = (
         "an expired pending login is accepted",
         _PENDING,
         """        if login.is_over:
-            raise BitbucketServerError("login_expired")
+            raise BitbucketServerError(Code.LOGIN_EXPIRED)
 """,
         "",
     ),
@@ -33,7 +33,7 @@ _MUTANTS = (
         "a login that another worker finished is finished again",
         _PENDING,
         """        if not consumed:
-            raise BitbucketServerError("login_not_pending")
+            raise BitbucketServerError(Code.LOGIN_NOT_PENDING)
 """,
         "",
     ),
@@ -47,7 +47,7 @@ _MUTANTS = (
         "a token that is pending in another browser is accepted",
         _PENDING,
         """        if known:
-            raise BitbucketServerError("token_of_another_login", claim="oauth_token")
+            raise BitbucketServerError(Code.TOKEN_OF_ANOTHER_LOGIN, claim="oauth_token")
 """,
         "",
     ),

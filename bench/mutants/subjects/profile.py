@@ -7,6 +7,7 @@ from ..subject import Subject
 from ..suites import Group
 
 _PROFILE = "social_bitbucket_server/account/profile.py"
+_PERSON = "social_bitbucket_server/oauth/person.py"
 
 _MUTANTS = (
     Mutant(
@@ -19,9 +20,9 @@ _MUTANTS = (
     ),
     Mutant(
         "a name is believed whatever the status of the answer that has it",
-        _PROFILE,
-        "    read_json(answer)\n    names =",
-        "    names =",
+        _PERSON,
+        "        read_json(answer)\n        return answer.headers",
+        "        return answer.headers",
     ),
     Mutant(
         "a name that is encoded in another way than UTF-8 is taken with replacement characters",
@@ -31,7 +32,7 @@ _MUTANTS = (
     ),
     Mutant(
         "the page of a login in front of Bitbucket is taken for a name",
-        _PROFILE,
+        _PERSON,
         "if answer.status == 200 and not answer.is_html else",
         "if answer.status == 200 else",
     ),
@@ -62,12 +63,8 @@ _MUTANTS = (
     Mutant(
         "the record with the equal slug is taken, whatever its name",
         _PROFILE,
-        """            if record.get("name") == name:
-                return [record]
-""",
-        """            if record.get("name"):
-                return [record]
-""",
+        'if record is not None and record.get("name") == name:',
+        'if record is not None and record.get("name"):',
     ),
     Mutant(
         "a user whose name differs in capitals counts as much as the one with the exact name",
@@ -122,8 +119,8 @@ _MUTANTS = (
     Mutant(
         "the facts of an inactive account lack whose it is",
         _PROFILE,
-        'raise BitbucketServerError("account_inactive", facts={"uid": integration.uid(user_id)})',
-        'raise BitbucketServerError("account_inactive")',
+        'raise BitbucketServerError(Code.ACCOUNT_INACTIVE, facts={"uid": integration.uid(user_id)})',
+        "raise BitbucketServerError(Code.ACCOUNT_INACTIVE)",
     ),
     Mutant(
         "a user list that leads back to its beginning is read again and again",

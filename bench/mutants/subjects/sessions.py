@@ -146,7 +146,7 @@ _MUTANTS = (
     Mutant(
         "logins through an integration begin at social_django's own address, too",
         _MIDDLEWARE,
-        "        if is_ours and configuration.has_integrations_in_database():\n            raise Http404\n",
+        "    if is_stock and configuration.has_integrations_in_database():\n        raise Http404\n",
         "",
     ),
     Mutant(

@@ -134,28 +134,24 @@ _MUTANTS = (
     Mutant(
         "a private key that changed meanwhile is overwritten with the old one when keys are sealed anew",
         _DJANGO,
-        "KeyPair.objects.filter(pk=pair.pk, sealed_private_key=pair.sealed_private_key)",
-        "KeyPair.objects.filter(pk=pair.pk)",
+        "rows.filter(pk=row.pk, **{column: getattr(row, column)})",
+        "rows.filter(pk=row.pk)",
     ),
     Mutant(
         "one private key that does not open keeps all others from being sealed anew",
         _DJANGO,
-        """            sealed = sealed_keys.reseal(pair)
-        except BitbucketServerError:
-            failed += 1
-            continue
+        """                failed += 1
+                continue
 """,
-        """            sealed = sealed_keys.reseal(pair)
-        except BitbucketServerError:
-            failed += 1
-            break
+        """                failed += 1
+                break
 """,
     ),
     Mutant(
         "the demo application overwrites a private key that changed while keys were sealed anew",
         _DEMO,
-        ".where(KeyPair.id == key_id, KeyPair.sealed_private_key == pair.sealed_private_key)",
-        ".where(KeyPair.id == key_id)",
+        ".where(table.id == row_id, column == sealed)",
+        ".where(table.id == row_id)",
     ),
     Mutant(
         "sessions outlive the integration that is disabled in the demo application",

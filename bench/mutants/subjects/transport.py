@@ -29,7 +29,7 @@ _MUTANTS = (
         _TRANSPORT,
         """    if response.status == 200 and response.length_remaining is None and not response.chunked:
         # Whoever can cut the connection could cut the answer short, TLS or not.
-        raise BitbucketServerError("malformed_answer", "It does not say how long it is.")
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "It does not say how long it is.")
 """,
         "",
     ),
@@ -163,7 +163,7 @@ _MUTANTS = (
         "a field that the token endpoint repeats is accepted",
         _ANSWERS,
         """    if len(fields) != len(pairs):
-        raise BitbucketServerError("malformed_answer", "A field stands in it twice.")
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "A field stands in it twice.")
 """,
         "",
     ),
