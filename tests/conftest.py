@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from demo_app import database, people
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.onboarding import checkup
-from social_bitbucket_server.transport import Transport, bulkhead, reaching, use_transport
+from social_bitbucket_server.transport import Limits, Transport, reaching, use_transport
 from tests import postgresql as postgres
 from tests import prepared
 from tests.postgresql import PostgreSQL
@@ -132,13 +131,11 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkup, "SECONDS", checkup.SECONDS * 8)
     monkeypatch.setattr(checkup, "_STAGE_SECONDS", checkup._STAGE_SECONDS * 8)
     monkeypatch.setattr(reaching, "RESOLVER_SECONDS", reaching.RESOLVER_SECONDS * 8)
-    patient = dataclasses.replace(bulkhead.DEFAULTS, login_seconds=240, patience=14)
-    monkeypatch.setattr(bulkhead, "DEFAULTS", patient)
 
 
 @pytest.fixture(autouse=True)
 def transport() -> Transport:
-    """The transport of this test alone: a port may serve another test again."""
-    transport = Transport()
+    """The transport of this test alone: a port may serve another test again. It is as patient as :func:`patience`."""
+    transport = Transport(limits=Limits(login_seconds=240, patience=14))
     use_transport(transport)
     return transport

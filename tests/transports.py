@@ -4,5 +4,6 @@ from social_bitbucket_server.transport import Transport, default_transport, use_
 
 
 def forget_servers() -> None:
-    """Go on with a transport that has learnt nothing, and looks names up as the one before did."""
-    use_transport(Transport(resolver=default_transport().resolver))
+    """Go on with a transport that has learnt nothing. It looks names up as the one before did, and is as patient."""
+    known = default_transport()
+    use_transport(Transport(resolver=known.resolver, limits=known.limits))

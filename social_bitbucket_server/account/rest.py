@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..oauth import Person, read_document, refuse_oauth_problem
 from ..problems import BitbucketServerError, Code
-from ..transport import DOCUMENT_LIMIT, bulkhead, default_transport
+from ..transport import DOCUMENT_LIMIT, default_transport
 from .renewal import CurrentToken
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class RestClient:
         self._client = client
         self._token = CurrentToken(store, sleep)
         self._sleep = sleep
-        self._limits = limits or bulkhead.DEFAULTS
+        self._limits = limits
         self._shared_budget = budget
 
     def get(self, path: str, /, **query: str | int) -> Any:

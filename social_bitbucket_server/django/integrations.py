@@ -19,7 +19,7 @@ from ..login import LIFETIME
 from ..onboarding import Dialog, Step, dialog_of, first_failure, worksheet
 from ..onboarding import check_up as run_check_up
 from ..problems import BitbucketServerError, Code
-from ..transport import Limits
+from ..transport import default_transport
 from . import configuration, events, sealed_keys
 from .models import ApplicationLink, Happening, KeyPair, KeyState, integration_model, new_id, new_namespace
 from .storage import one_transaction
@@ -374,7 +374,8 @@ def worksheet_of(record: AbstractIntegration, pair: KeyPair, shown: Dialog | Non
 def check_up(record: AbstractIntegration, administrator: Administrator = None) -> Iterator[Result]:
     """Yield what each stage of the check-up finds; at the end Bitbucket's version and the outcome are kept."""
     results = []
-    for result in run_check_up(lambda: active(record), callback(record), limits=Limits.read(configuration.setting)):
+    limits = default_transport().limits.with_settings(configuration.setting)
+    for result in run_check_up(lambda: active(record), callback(record), limits=limits):
         results.append(result)
         yield result
     version = next((result.facts["version"] for result in results if "version" in result.facts), "")

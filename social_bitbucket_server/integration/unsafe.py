@@ -271,7 +271,7 @@ def _tokens_in_the_clear(settings: SettingsOf) -> None:
 
 def _limits_unusable(settings: SettingsOf) -> None:
     try:
-        Limits.read(settings.__getitem__)
+        Limits().with_settings(settings.__getitem__)
     except BitbucketServerError as error:
         name = settings.name(error.parameter or "")
         raise UnsafeConfigurationError(f"Mend {name}, which limits what a slow server holds: {error.reason}") from error

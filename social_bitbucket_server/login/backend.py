@@ -105,7 +105,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     @property
     def limits(self) -> Limits:
         """How long a server may keep threads waiting, by the settings. Raises ``setting_invalid``."""
-        return Limits.read(self.setting)
+        return default_transport().limits.with_settings(self.setting)
 
     def budget(self, integration: IntegrationT, share: Share) -> Budget:
         """Begin a step at the server of *integration*. Raises ``server_busy``."""

@@ -42,7 +42,6 @@ from ..transport import (
     Method,
     Route,
     ShownCertificate,
-    bulkhead,
     connect,
     default_transport,
     diagnose,
@@ -151,7 +150,7 @@ def check_up(
     application's logins come back to; with OAuth 1 the last call names it, but nobody is sent there. *limits* say how
     long the server may keep threads waiting; without any, the default ones do.
     """
-    with closing(_Walk(limits or bulkhead.DEFAULTS)) as walk:
+    with closing(_Walk(limits)) as walk:
         yield from _results(walk, lambda: walk.to_login(make_integration(), callback))
 
 
@@ -182,7 +181,7 @@ def look_at_server(server: Server, *, organization: str = "", limits: Limits | N
     *organization* is that of :class:`~.integration.Integration`; *limits* are those of :func:`check_up`.
     """
     tenant = tenant_of(organization, "servers without an integration")
-    with closing(_Walk(limits or bulkhead.DEFAULTS)) as walk:
+    with closing(_Walk(limits)) as walk:
         results = _results(walk, lambda: walk.to_server(server, owner=tenant, tenant=tenant))
         return next(result for result in results if result.outcome is Outcome.FAILED or result.stage is Stage.BITBUCKET)
 
@@ -205,10 +204,10 @@ def first_failure(results: list[Result]) -> Result | None:
 class _Walk:
     """The stages, and what each found for the ones after it."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits | None) -> None:
         self._transport = default_transport()
-        self._deadline = time.monotonic() + min(SECONDS, limits.login_seconds)
+        self._limits = limits or self._transport.limits
+        self._deadline = time.monotonic() + min(SECONDS, self._limits.login_seconds)
         self._budget: Budget | None = None
         self._clock_difference = 0
         self._version = ""

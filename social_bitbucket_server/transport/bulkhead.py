@@ -62,16 +62,17 @@ class Limits:
         if type(self.slow_steps) is not int or self.slow_steps < 1:
             raise _invalid("SLOW_STEPS", "It is a number of steps, at least 1.")
 
-    @staticmethod
-    def read(setting: Callable[[str], Any]) -> Limits:
-        """Read the limits with *setting*, which looks a setting up by its name without prefix."""
-        given = {
+    def with_settings(self, setting: Callable[[str], Any]) -> Limits:
+        """Return these limits with those that are configured in their place.
+
+        *setting* looks a setting up by its name without prefix. Raises ``setting_invalid``.
+        """
+        configured = {
             "login_seconds": setting("LOGIN_SECONDS"),
             "patience": setting("PATIENCE"),
             "slow_steps": setting("SLOW_STEPS"),
         }
-        changed = {name: value for name, value in given.items() if value is not None}
-        return replace(DEFAULTS, **changed) if changed else DEFAULTS
+        return replace(self, **{name: value for name, value in configured.items() if value is not None})
 
     @property
     def slow_answer(self) -> float:
@@ -87,16 +88,14 @@ class Limits:
 
     @property
     def crowd(self) -> int:
-        """Steps of one organization that may be in progress if they are not brief: half of a worker's threads."""
+        """The number of steps of one organization that may be in progress before others must be brief.
+
+        It is half of a worker's threads if :attr:`slow_steps` is a quarter of them."""
         return 2 * self.slow_steps
 
     def is_brief(self, seconds: float, share: Share) -> bool:
         """Return whether a step that has this *share* may wait for *seconds*, however many others do."""
         return seconds < self.patience * share.fraction * 5 / 6
-
-
-DEFAULTS = Limits()
-"""The limits without settings."""
 
 
 @dataclass(frozen=True, slots=True)

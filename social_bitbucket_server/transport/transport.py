@@ -19,7 +19,7 @@ from ..problems import BitbucketServerError, Code
 from . import reaching
 from .answer import Answer
 from .breaker import Breaker
-from .bulkhead import WHOLE, Budget, Bulkheads
+from .bulkhead import WHOLE, Budget, Bulkheads, Limits
 from .clocks import Clocks
 from .connection_errors import ConnectionWentStale, fault
 from .connections import connections_to
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .addresses import Address, AddressPolicy
-    from .bulkhead import Limits, Share
+    from .bulkhead import Share
     from .connections import Connections
     from .reaching import Resolver
     from .route import Route
@@ -61,13 +61,16 @@ class Transport:
     """The way from one process to all servers, with everything that is kept between requests: connections, breakers,
     bulkheads, and the clocks of servers.
 
-    *resolver* looks a name up. *servers*: how many of them connections are kept to. Each route has connections and
-    breakers of its own. All methods may be called by many threads at once. A process that was forked must not use the
-    transport of its parent; see :func:`.default_transport`.
+    *resolver* looks a name up. *servers*: how many of them connections are kept to. *limits*: those of steps for which
+    none are configured. Each route has connections and breakers of its own. All methods may be called by many threads
+    at once. A process that was forked must not use the transport of its parent; see :func:`.default_transport`.
     """
 
-    def __init__(self, *, resolver: Resolver = system_resolver, servers: int = SERVERS) -> None:
+    def __init__(
+        self, *, resolver: Resolver = system_resolver, servers: int = SERVERS, limits: Limits | None = None
+    ) -> None:
         self.resolver = resolver
+        self.limits = limits or Limits()
         self.bulkheads = Bulkheads()
         self.clocks = Clocks()
         self._connections = lru_cache(maxsize=servers)(connections_to)
@@ -137,10 +140,12 @@ class Transport:
         self._breaker(origin, route).check()
         budget.is_admitted = True
 
-    def begin_step(self, tenant: str, limits: Limits, share: Share = WHOLE) -> Budget:
-        """Begin a step at the servers of *tenant*, and return its budget, which the caller ends. Raises
-        ``server_busy``."""
-        return Budget(self.bulkheads.of(tenant), limits, share)
+    def begin_step(self, tenant: str, limits: Limits | None = None, share: Share = WHOLE) -> Budget:
+        """Begin a step at the servers of *tenant*, and return its budget, which the caller ends.
+
+        *limits* of ``None`` are the transport's own. Raises ``server_busy``.
+        """
+        return Budget(self.bulkheads.of(tenant), limits or self.limits, share)
 
     def look_up(self, host: str, policy: AddressPolicy | None, seconds: float) -> list[Address]:
         """Return all addresses of *host*, an IP address or a name, every one of them permitted by *policy*.

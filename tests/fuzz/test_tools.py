@@ -13,7 +13,7 @@ from social_bitbucket_server.oauth import explain
 from social_bitbucket_server.onboarding import ApplicationLinks, basic, checkup
 from social_bitbucket_server.onboarding.application_link import Existing
 from social_bitbucket_server.problems import PROBLEMS
-from social_bitbucket_server.transport import Answer, Transport, bulkhead
+from social_bitbucket_server.transport import Answer, Transport
 
 from .examples import JSON, LATIN, NOISE, answers, fuzzed, mutated, ours
 
@@ -105,7 +105,7 @@ def test_application_links(integration, answer):
 @given(location=mutated(["/x/rest/api/latest/application-properties", "https://bb.example.com/x"], LATIN) | NOISE)
 def test_redirects(integration, location):
     """Check that a base URL that a redirect hints at could be entered, and is on the same host."""
-    walk = checkup._Walk(bulkhead.DEFAULTS)
+    walk = checkup._Walk(None)
     walk.to_server(integration.server, owner="check", tenant="check")
     hinted = walk._redirected(Answer(302, HTTPHeaderDict({"Location": location}), b""))
     assert hinted is None or hinted.host == "127.0.0.1"

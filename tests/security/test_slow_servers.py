@@ -18,7 +18,15 @@ from social_bitbucket_server.integration import Admission
 from social_bitbucket_server.integration.admission import MOST_CONDITIONS
 from social_bitbucket_server.login import LoginBackend
 from social_bitbucket_server.onboarding import Outcome, check_up, checkup
-from social_bitbucket_server.transport import Limits, breaker, bulkhead, connections, default_transport, exchange
+from social_bitbucket_server.transport import (
+    Limits,
+    Transport,
+    breaker,
+    bulkhead,
+    connections,
+    default_transport,
+    exchange,
+)
 from social_bitbucket_server.transport.bulkhead import MOST_REQUESTS
 from tests.scripted_server import Received, Reply
 from tests.security.rows import row
@@ -53,12 +61,12 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch, transport: Transport) -> Clock:
     """In place of the machine's; the limits are those of production."""
     clock = Clock()
     for module in (breaker, bulkhead, connections, exchange, checkup):
         monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(bulkhead, "DEFAULTS", Limits())
+    transport.limits = Limits()
     monkeypatch.setattr(checkup, "SECONDS", 15.0)
     monkeypatch.setattr(checkup, "_STAGE_SECONDS", 4.0)
     return clock
@@ -136,9 +144,9 @@ def test_a_check_up_at_a_server_that_takes_ten_seconds_for_each_answer_ends_with
 
 @row(112)
 @everywhere
-def test_a_server_that_hangs_holds_a_quarter_of_the_threads_and_nobody_else(world, monkeypatch):
+def test_a_server_that_hangs_holds_a_quarter_of_the_threads_and_nobody_else(world, transport):
     # Short, so that everybody's patience is over soon. Nothing else depends on how long anything takes.
-    monkeypatch.setattr(bulkhead, "DEFAULTS", replace(bulkhead.DEFAULTS, patience=0.3))
+    transport.limits = replace(transport.limits, patience=0.3)
     world.wait_for_servers(60)
     release = threading.Event()
 
@@ -182,8 +190,8 @@ def problems(futures: list[Future[Any]]) -> list[str]:
 
 @row(112)
 @everywhere
-def test_steps_that_ended_hold_no_place(world, monkeypatch):
-    monkeypatch.setattr(bulkhead, "DEFAULTS", replace(bulkhead.DEFAULTS, patience=0.0001, slow_steps=1))
+def test_steps_that_ended_hold_no_place(world, transport):
+    transport.limits = replace(transport.limits, patience=0.0001, slow_steps=1)
     assert world.stranger().log_in(world.b, "mallory").status == 303
     world.fb.scripts[ACCESS_TOKEN] = Reply("", 503)
     assert world.stranger().log_in(world.b, "mallory").status == 502
@@ -194,7 +202,8 @@ def test_steps_that_ended_hold_no_place(world, monkeypatch):
 @contextmanager
 def no_room_for_steps_at(world: World, place: Place) -> Iterator[None]:
     """All places of the organization's slow steps are taken."""
-    room, limits = default_transport().bulkheads.of(world.find(place).tenant), bulkhead.DEFAULTS
+    transport = default_transport()
+    room, limits = transport.bulkheads.of(world.find(place).tenant), transport.limits
     while room.take_place(limits):
         pass
     try:

@@ -24,7 +24,7 @@ from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import IntegrationRecord
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import ServerURL, UnsafeConfigurationError
-from social_bitbucket_server.transport import breaker, bulkhead, default_transport, reaching
+from social_bitbucket_server.transport import breaker, default_transport, reaching
 from tests.demo_visitor import PLATFORM
 from tests.raw_server import RawServer, answer, answering
 from tests.scripted_server import Received, Reply
@@ -471,8 +471,8 @@ CROWD = 12
 
 @row(80)
 @everywhere
-def test_a_stalled_server_holds_a_quarter_of_the_threads_and_nobody_else(world, monkeypatch):
-    monkeypatch.setattr(bulkhead, "DEFAULTS", replace(bulkhead.DEFAULTS, patience=0.3))
+def test_a_stalled_server_holds_a_quarter_of_the_threads_and_nobody_else(world, transport):
+    transport.limits = replace(transport.limits, patience=0.3)
     world.wait_for_servers(60)
     release = threading.Event()
 

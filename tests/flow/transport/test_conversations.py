@@ -30,7 +30,7 @@ def test_connections_are_used_again_across_logins_and_clients(serve, client):
 
 def test_connections_are_kept_to_so_many_servers_and_no_more(serve, route, transport):
     assert transport._connections.cache_info().maxsize == SERVERS
-    use_transport(Transport(resolver=transport.resolver, servers=2))
+    use_transport(Transport(resolver=transport.resolver, servers=2, limits=transport.limits))
     servers = [serve(answering()) for _ in range(4)]
     for server in servers:
         assert get(server, route).status == 200

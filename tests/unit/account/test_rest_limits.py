@@ -8,7 +8,7 @@ from social_bitbucket_server.account import Recheck, RestClient, Standing, Store
 from social_bitbucket_server.integration.admission import EVERYBODY
 from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import bulkhead
+from social_bitbucket_server.transport import Share
 from social_bitbucket_server.transport.bulkhead import MOST_REQUESTS
 from tests.scripted_server import Reply
 
@@ -44,7 +44,7 @@ def take_all_places(integration, transport):
 
     def take():
         room = transport.bulkheads.of(integration.tenant)
-        while room.take_place(bulkhead.DEFAULTS):
+        while room.take_place(transport.limits):
             pass
 
     return take
@@ -83,7 +83,7 @@ def test_the_calls_of_a_recheck_are_one_step(integration, server, transport):
     server.scripts["/bitbucket/rest/api/latest/users"] = lambda received: Reply(
         f'{{"values": [], "isLastPage": false, "nextPageStart": {int(received.query["start"][0]) + 25}}}'
     )
-    budget = transport.begin_step(integration.tenant, bulkhead.DEFAULTS, bulkhead.Share(1, 4, answers=3))
+    budget = transport.begin_step(integration.tenant, share=Share(1, 4, answers=3))
     rest = RestClient(Client(integration), Store(integration), budget=budget)
     assert code_of(ask_whether_admitted, rest, "ns:1", EVERYBODY, "") == "conversation_too_long"
     assert len(server.received) == 4

@@ -384,14 +384,14 @@ def test_a_long_pause_needs_a_place_and_a_short_one_none(ask):
 
 
 def test_without_settings_the_limits_are_the_default_ones():
-    assert Limits.read(lambda name: None) is bulkhead.DEFAULTS
+    assert LIMITS.with_settings(lambda name: None) == LIMITS
 
 
 def test_settings_change_the_limits_that_they_name():
     settings = {"LOGIN_SECONDS": 60, "SLOW_STEPS": 8}
-    limits = Limits.read(settings.get)
+    limits = LIMITS.with_settings(settings.get)
     assert (limits.login_seconds, limits.slow_steps) == (60, 8)
-    assert limits.patience == bulkhead.DEFAULTS.patience
+    assert limits.patience == LIMITS.patience
 
 
 @pytest.mark.parametrize(
@@ -413,7 +413,7 @@ def test_settings_change_the_limits_that_they_name():
 )
 def test_a_limit_that_is_none_is_refused_by_its_name(name, value):
     with pytest.raises(BitbucketServerError) as caught:
-        Limits.read({name: value}.get)
+        Limits().with_settings({name: value}.get)
     assert (caught.value.code, caught.value.parameter) == ("setting_invalid", name)
 
 
