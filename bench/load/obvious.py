@@ -22,18 +22,17 @@ from social_bitbucket_server.transport import Answer
 class ObviousClient(Client):
     """The three calls and the signed ones, as one writes them first."""
 
-    def _send(
-        self, method: Any, url: str, *, token: Any = None, callback: Any = None, verifier: Any = None, **_options: Any
-    ) -> Answer:
+    def _send(self, request: Any) -> Answer:
         signed = OAuth1(
             self.integration.consumer_key,
             rsa_key=_pem(self.integration.private_key),
             signature_method="RSA-SHA1",
-            resource_owner_key=token,
-            callback_uri=callback,
-            verifier=verifier,
+            resource_owner_key=request.token,
+            callback_uri=request.callback,
+            verifier=request.verifier,
         )
-        answer = requests.request(method, url, auth=signed, verify=self.integration.server.verify, timeout=10)
+        verify = self.integration.server.verify
+        answer = requests.request(request.method, request.url, auth=signed, verify=verify, timeout=10)
         return Answer(answer.status_code, urllib3.HTTPHeaderDict(answer.headers), answer.content)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
@@ -32,6 +33,41 @@ NO_CHECK = {"X-Atlassian-Token": "no-check"}
 _TOKEN = re.compile(r"[!-~]{1,255}")
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class _Request:
+    """One request before it is signed. Its parameters are those of :func:`.authorization`.
+
+    *limit*: bytes of the answer. *is_repeatable*: whether it may be sent again if a kept connection breaks.
+    """
+
+    method: Method
+    url: str
+    token: str | None = None
+    callback: str | None = None
+    verifier: str | None = None
+    accept: str = "*/*"
+    body: str | None = None
+    content_type: str = ""
+    limit: int = TOKEN_LIMIT
+    is_repeatable: bool = True
+
+    def headers(self, integration: Integration, timestamp: int) -> dict[str, str]:
+        """Return the headers with a new signature. *timestamp*: seconds since 1970 by the server's clock."""
+        signature = authorization(
+            self.method,
+            self.url,
+            integration.consumer_key,
+            integration.private_key,
+            token=self.token,
+            callback=self.callback,
+            verifier=self.verifier,
+            form=self.body if self.content_type == FORM else None,
+            timestamp=timestamp,
+        )
+        headers = {"Accept": self.accept, "Authorization": signature} | ({} if self.method == "GET" else NO_CHECK)
+        return headers | ({"Content-Type": self.content_type} if self.content_type else {})
+
+
 class Client:
     """Speaks with the server of one *integration*. Keeps nothing between calls.
 
@@ -54,7 +90,7 @@ class Client:
 
         Raises whatever problem keeps the server from answering with a token that is confirmed for *callback*.
         """
-        fields = read_form(self._send("POST", self.integration.server.url.request_token, callback=callback))
+        fields = read_form(self._send(_Request("POST", self.integration.server.url.request_token, callback=callback)))
         confirmed = fields.get("oauth_callback_confirmed")
         if confirmed != "true":
             code = Code.CALLBACK_NOT_CONFIRMED if confirmed is None else Code.CALLBACK_CONFIRMATION_INVALID
@@ -73,7 +109,7 @@ class Client:
         if verifier == DENIED:
             raise BitbucketServerError(Code.LOGIN_DECLINED)
         url = self.integration.server.url.access_token
-        return _access_token(self._send("POST", url, token=request_token, verifier=verifier))
+        return _access_token(self._send(_Request("POST", url, token=request_token, verifier=verifier)))
 
     def renew(self, access_token: AccessToken) -> AccessToken:
         """Exchange an access token for a new one by its session handle; the old one is worth nothing afterwards.
@@ -83,7 +119,8 @@ class Client:
         form = Secret(urlencode({"oauth_session_handle": access_token.session_handle}))
         url = self.integration.server.url.access_token
         try:
-            return _access_token(self._send("POST", url, token=access_token.value, body=form, content_type=FORM))
+            request = _Request("POST", url, token=access_token.value, body=form, content_type=FORM)
+            return _access_token(self._send(request))
         except BitbucketServerError as error:
             # Here it is not about the consumer: Bitbucket says so of a session that has expired.
             if error.code != Code.PERMISSION_DENIED:
@@ -117,72 +154,25 @@ class Client:
         not sent again.
         """
         return self._send(
-            method,
-            url,
-            token=access_token.value,
-            accept=accept,
-            body=body,
-            limit=limit,
-            content_type="" if method == "GET" else JSON,
-            is_repeatable=method != "POST",
+            _Request(
+                method,
+                url,
+                token=access_token.value,
+                accept=accept,
+                body=body,
+                content_type="" if method == "GET" else JSON,
+                limit=limit,
+                is_repeatable=method != "POST",
+            )
         )
 
-    def _send(
-        self,
-        method: Method,
-        url: str,
-        *,
-        token: str | None = None,
-        callback: str | None = None,
-        verifier: str | None = None,
-        accept: str = "*/*",
-        body: str | None = None,
-        content_type: str = "",
-        limit: int = TOKEN_LIMIT,
-        is_repeatable: bool = True,
-    ) -> Answer:
-        integration, transport = self.integration, default_transport()
-        clock = ServerClock(transport.clocks, integration)
-
-        def attempt(*, fresh: bool = False) -> Answer:
-            signature = authorization(
-                method,
-                url,
-                integration.consumer_key,
-                integration.private_key,
-                token=token,
-                callback=callback,
-                verifier=verifier,
-                form=body if content_type == FORM else None,
-                timestamp=clock.timestamp(),
-            )
-            headers = {"Accept": accept, "Authorization": signature} | ({} if method == "GET" else NO_CHECK)
-            if content_type:
-                headers["Content-Type"] = content_type
-            return transport.send(
-                method,
-                url,
-                headers,
-                body=body,
-                route=self._route,
-                timeout=integration.server.timeout,
-                limit=limit,
-                fresh=fresh,
-                budget=self._budget,
-            )
-
-        def attempt_on_open_connection() -> Answer:
-            try:
-                return attempt()
-            except ConnectionWentStale:
-                if not is_repeatable:
-                    raise
-            return attempt(fresh=True)
-
-        answer = attempt_on_open_connection()
+    def _send(self, request: _Request) -> Answer:
+        """Send *request*, and once more with the server's own time if the server refuses the timestamp."""
+        clock = ServerClock(default_transport().clocks, self.integration)
+        answer = self._sign_and_send(request, clock)
         if not (is_refusal(answer) and clock.learn(answer)):
             return answer
-        answer = attempt_on_open_connection()
+        answer = self._sign_and_send(request, clock)
         if is_refusal(answer):
             facts = {"clock_difference": f"{clock.difference:+d} s"}
             clock.forget()
@@ -194,6 +184,28 @@ class Client:
                 facts=facts,
             )
         return answer
+
+    def _sign_and_send(self, request: _Request, clock: ServerClock) -> Answer:
+        """Send *request* on an open connection, and on a new one if the open one went stale."""
+        try:
+            return self._attempt(request, clock)
+        except ConnectionWentStale:
+            if not request.is_repeatable:
+                raise
+        return self._attempt(request, clock, fresh=True)
+
+    def _attempt(self, request: _Request, clock: ServerClock, *, fresh: bool = False) -> Answer:
+        return default_transport().send(
+            request.method,
+            request.url,
+            request.headers(self.integration, clock.timestamp()),
+            body=request.body,
+            route=self._route,
+            timeout=self.integration.server.timeout,
+            limit=request.limit,
+            fresh=fresh,
+            budget=self._budget,
+        )
 
 
 def admit(integration: AnyIntegration, budget: Budget) -> None:

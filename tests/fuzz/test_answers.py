@@ -43,8 +43,8 @@ class StubClient(Client):
     def within(self, budget):
         return self
 
-    def _send(self, method, url, **options):
-        self.asked.append(url)
+    def _send(self, request):
+        self.asked.append(request.url)
         return self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
 
 
