@@ -98,6 +98,12 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     ):
         app.register_blueprint(module.blueprint)
 
+    _open_database(app, app_settings)
+    return app
+
+
+def _open_database(app: Flask, app_settings: Settings) -> None:
+    """Bring the database up to date, and take the key ring into use with which its secrets are sealed."""
     database.connect(app, app_settings.database_url)
     with app.app_context():
         database.upgrade(app.extensions["engine"])
@@ -107,5 +113,3 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     for prefix in ("SOCIAL_AUTH_BITBUCKET_SERVER_", "SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_"):
         app.config[f"{prefix}KEY_RING"] = key_ring
         app.config[f"{prefix}STORE_ACCESS_TOKEN"] = app_settings.store_access_tokens
-
-    return app
