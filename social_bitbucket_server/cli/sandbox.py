@@ -65,7 +65,7 @@ examples:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        # Here, because it needs packages that only the extra installs.
+        # Not at the top: it needs Flask and waitress, which only the extra installs. They take a quarter of a second.
         from ..sandbox.command import CommandFailedError, run
     except ModuleNotFoundError as error:
         if error.name not in _PACKAGES:

@@ -17,6 +17,7 @@ class BitbucketServerConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks."""
+        # Not at the top: the checks import models, which Django refuses before all applications are loaded.
         from .checks import check_columns, check_deployment, check_settings
 
         register(check_settings, Tags.security)
