@@ -14,16 +14,16 @@ from werkzeug.http import http_date
 
 from .context import EXTENSION, message, raw_target, signed_in, state
 from .hosts import Application, is_own, named_host, refuse_malformed
-from .oauth1 import calls as token_calls
+from .oauth1 import calls as oauth1_calls
+from .oauth1 import pages as oauth1_pages
 from .oauth2 import calls as oauth2_calls
 from .oauth2 import pages as oauth2_pages
-from .pages import application_links
+from .pages import application_links, own_account
 from .pages import faults as faults_page
-from .pages import login as pages
 from .pages.forms import form_token
 from .program_calls import json_error
 from .rest import application_links as applinks_rest
-from .rest import people as rest
+from .rest import people, projects, root
 from .state.records import Answer, RequestRecord
 
 if TYPE_CHECKING:
@@ -58,11 +58,14 @@ def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | No
     app.register_error_handler(HTTPException, _error_page)
     app.context_processor(_for_templates)
     for module in (
-        token_calls,
+        oauth1_calls,
         oauth2_calls,
         applinks_rest,
-        rest,
-        pages,
+        people,
+        projects,
+        root,
+        own_account,
+        oauth1_pages,
         oauth2_pages,
         application_links,
         faults_page,

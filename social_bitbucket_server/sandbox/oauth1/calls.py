@@ -11,7 +11,7 @@ from ..program_calls import empty, prepare
 from ..state.oauth1_tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
 from .rules import access_token, request_token
 
-blueprint = Blueprint("token_calls", __name__, url_prefix="/plugins/servlet/oauth")
+blueprint = Blueprint("oauth1_calls", __name__, url_prefix="/plugins/servlet/oauth")
 prepare(blueprint)
 
 

@@ -6,8 +6,9 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from ..context import signed_in, since_7_20, state
+from ..pages.access import admin_only, log_in_page
 from ..pages.application_links import LIST
-from ..pages.forms import admin_only, confirmation_refusal, log_in_page, protect
+from ..pages.forms import confirmation_refusal, protect
 from ..state.external_applications import ExternalApplication
 from ..state.links import LinkRefusedError
 from .rules import (

@@ -13,7 +13,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from ..context import state
 from ..oauth1.public_keys import UnreadablePublicKeyError, read_public_key
 from ..state.links import Consumer, Link, LinkRefusedError
-from .forms import admin_only, confirmation_refusal, protect
+from .access import admin_only
+from .forms import confirmation_refusal, protect
 
 LIST = "/plugins/servlet/applinks/listApplicationLinks"
 

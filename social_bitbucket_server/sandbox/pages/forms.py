@@ -1,21 +1,11 @@
-"""Who may see a page, and forms that only the sandbox's own pages can send."""
+"""Forms that only the sandbox's own pages can send."""
 
 from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec
-from urllib.parse import urlencode, urlsplit
 
-from flask import Blueprint, Response, abort, redirect, render_template, request, session
-from werkzeug.wrappers import Response as AnyResponse
-
-from ..context import raw_target, signed_in, state
-
-Parameters = ParamSpec("Parameters")
-View = Callable[Parameters, AnyResponse | str]
+from flask import Blueprint, Response, render_template, request, session
 
 
 def form_token() -> str:
@@ -38,21 +28,6 @@ def protect(blueprint: Blueprint) -> None:
         return Response(render_template("message.html", title="The form is too old", text=text), 400)
 
 
-def admin_only(view: View[Parameters]) -> View[Parameters]:
-    """For pages of administrators."""
-
-    @wraps(view)
-    def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> AnyResponse | str:
-        user = signed_in()
-        if user is None:
-            return log_in_page()
-        if not user.admin:
-            abort(403)
-        return view(*args, **kwargs)
-
-    return guarded
-
-
 def confirmation_refusal(name: str) -> str | None:
     """Why a question must still be asked: empty at first, a sentence after a wrong answer, None after the right one.
 
@@ -63,19 +38,3 @@ def confirmation_refusal(name: str) -> str | None:
     if request.form.get("confirmed_name", "").strip() != name:
         return f"That is not the name. Type {name} to go on."
     return None
-
-
-def log_in_page() -> AnyResponse:
-    """Send the browser to the log-in page, and from there back to here."""
-    path, query = raw_target()
-    here = f"{path}?{query}" if query and request.method == "GET" else path
-    return redirect(f"{state().context}/login?{urlencode({'next': here})}")
-
-
-def safe_next(target: str) -> str:
-    """*target* where it is a page of this sandbox, otherwise the first page."""
-    root = f"{state().context}/"
-    is_plain = target.isprintable() and "\\" not in target and not target.startswith("//")
-    if is_plain and target.startswith(root) and not urlsplit(target).netloc:
-        return target
-    return root

@@ -14,6 +14,7 @@ from ..oauth1.rules import signed_user
 from ..program_calls import json_error, prepare
 from ..state.links import Consumer, Link, LinkRefusedError
 from .authentication import may_administer, report_refused_logins, user_by_bearer_token, user_by_password
+from .caller import not_permitted
 
 blueprint = Blueprint("applinks_rest", __name__, url_prefix="/rest")
 prepare(blueprint)
@@ -30,7 +31,7 @@ def admins_only() -> Response | None:
     if g.user is None:
         g.user, scopes = user_by_bearer_token(state())
         if g.user is not None and not may_administer(scopes):
-            return json_error(401, "You are not permitted to access this resource", "AuthorisationException")
+            return not_permitted()
     if g.user is None:
         return json_error(401, "Authentication is required.", "AuthorisationException")
     return None if g.user.admin else json_error(403, "You are not an administrator.", "AuthorisationException")

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import re
-import secrets
-import threading
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
 from ..oauth2.rules import BearerRefusedError, bearer_grant
 from ..program_calls import json_error
-from ..state.bounded import BoundedDict
 from ..state.external_applications import closure
 
 if TYPE_CHECKING:
     from ..state.state import State
     from ..state.users import User
 
-FAILURES_BEFORE_CAPTCHA = 5
-"""Wrong passwords after which a person must solve a CAPTCHA in a browser."""
-
 _BEARER = re.compile(r"Bearer +(\S+)", re.IGNORECASE)
-_REMEMBERED = 10_000
 
 
 class BasicDisabledError(Exception):
@@ -35,46 +28,6 @@ class PasswordRefusedError(Exception):
 
 class CaptchaRequiredError(Exception):
     """Too many passwords of this person were wrong; they must log in in a browser first."""
-
-
-class FailedLogins:
-    """Counts the wrong passwords of each user name since the last login in a browser."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: BoundedDict[str, int] = BoundedDict(_REMEMBERED)
-
-    def add(self, name: str) -> None:
-        """Count one more."""
-        with self._lock:
-            self._counts[name] = self._counts.get(name, 0) + 1
-
-    def forget(self, name: str) -> None:
-        """Reset the count, after a login in a browser."""
-        with self._lock:
-            self._counts.pop(name, None)
-
-    def are_too_many(self, name: str) -> bool:
-        """Return whether the person must solve a CAPTCHA."""
-        with self._lock:
-            return self._counts.get(name, 0) >= FAILURES_BEFORE_CAPTCHA
-
-
-class HTTPAccessTokens:
-    """The tokens that people make for their own programs. They reach only projects and repositories."""
-
-    def __init__(self) -> None:
-        self._user_ids: BoundedDict[str, int] = BoundedDict(_REMEMBERED)
-
-    def add(self, user_id: int) -> str:
-        """Make a token of the person with this id."""
-        value = secrets.token_urlsafe(33)
-        self._user_ids[value] = user_id
-        return value
-
-    def user_id(self, value: str) -> int | None:
-        """Return the id of the token's person. ``None`` for an unknown token."""
-        return self._user_ids.get(value)
 
 
 def report_refused_logins(blueprint: Blueprint) -> None:

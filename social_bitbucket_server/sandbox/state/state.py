@@ -6,11 +6,12 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from ..rest.authentication import FailedLogins, HTTPAccessTokens
 from .elapsed import Clock
 from .external_applications import ExternalApplications
+from .failed_logins import FailedLogins
 from .faults import Faults
 from .grants import Grants
+from .http_access_tokens import HTTPAccessTokens
 from .links import Links
 from .oauth1_tokens import Tokens
 from .projects import SANDBOX_GROUPS, SANDBOX_PROJECTS, Projects

@@ -1,4 +1,4 @@
-"""The pages that people use on the way through a login: log in, allow access, look at what was allowed."""
+"""The pages of a person: the first page, logging in and out, and the applications that may act for them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from flask import Blueprint, Response, redirect, render_template, request, sessi
 from werkzeug.wrappers import Response as AnyResponse
 
 from ..context import signed_in, state
-from ..oauth1.rules import callback_address, realm, token_problem, undecided
-from .forms import log_in_page, protect, safe_next
+from .access import log_in_page, safe_next
+from .forms import protect
 
-blueprint = Blueprint("pages", __name__)
+blueprint = Blueprint("own_account", __name__)
 protect(blueprint)
 
 _SHOWN_USERS = 7
@@ -57,30 +57,6 @@ def log_out() -> AnyResponse:
     return redirect(f"{state().context}/", 303)
 
 
-@blueprint.route("/plugins/servlet/oauth/authorize", methods=["GET", "POST"])
-def authorize() -> AnyResponse | str:
-    """*Allow access?*"""
-    value = request.values.get("oauth_token", "")
-    token = undecided(value, state())
-    consumer = None if token is None else state().links.consumer(token.consumer_key)
-    if token is None or consumer is None:
-        return _bad_token(value)
-    user = signed_in()
-    if user is None:
-        return log_in_page()
-    requested = request.values.get("oauth_callback", "")
-    if request.method == "GET":
-        return render_template("authorize.html", token=token, consumer=consumer, user=user, requested=requested)
-    allow = "approve" in request.form
-    decided = state().tokens.decide(token.value, user.id, allow=allow)
-    if decided is None:
-        return _bad_token(value)
-    target = callback_address(decided, consumer, requested)
-    if target is None:
-        return render_template("decided.html", token=decided, consumer=consumer, allow=allow)
-    return Response(status=302, headers={"Location": target})
-
-
 @blueprint.route("/plugins/servlet/oauth/users/access-tokens", methods=["GET", "POST"])
 def granted_tokens() -> AnyResponse | str:
     """Which applications may act for the person, and taking that back."""
@@ -97,9 +73,3 @@ def granted_tokens() -> AnyResponse | str:
     found = ((state().applications.by_client_id(client_id), count) for client_id, count in clients.items())
     applications = [(application, count) for application, count in found if application]
     return render_template("access_tokens.html", granted=granted, applications=applications)
-
-
-def _bad_token(value: str) -> AnyResponse:
-    """A page for the person, and the problem for programs in a header."""
-    challenge = f'{realm(state())}, oauth_problem="{token_problem(value, state())}"'
-    return Response(render_template("bad_token.html"), 401, {"WWW-Authenticate": challenge})

@@ -1,0 +1,108 @@
+"""The part of Bitbucket's REST that says what somebody can see: projects and their repositories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, g, jsonify, request
+
+from ..context import state
+from ..program_calls import json_error
+from ..state.projects import Permission
+from .caller import identify_caller, not_permitted
+from .paging import page_of
+
+if TYPE_CHECKING:
+    from ..state.projects import Project
+
+blueprint = Blueprint("rest_projects", __name__)
+identify_caller(blueprint)
+
+
+@blueprint.get('/rest/api/<any("latest", "1.0"):_>/projects')
+def projects(_: str) -> Response:
+    """One page of the projects on which the person has *permission*, by a part of the *name*."""
+    found = _permitted("PROJECT")
+    if found is None:
+        return _unknown_permission()
+    name = request.args.get("name", "").casefold()
+    return page_of([project for project in found if name in project.name.casefold()], _project_json)
+
+
+@blueprint.get('/rest/api/<any("latest", "1.0"):_>/repos')
+def repositories(_: str) -> Response:
+    """One page of the repositories on which the person has *permission*, by parts of *projectname* and *name*."""
+    found = _permitted("REPO")
+    if found is None:
+        return _unknown_permission()
+    name, project_name = (request.args.get(key, "").casefold() for key in ("name", "projectname"))
+    pairs = [(project, slug) for project in found for slug in project.repositories]
+    pairs = [(project, slug) for project, slug in pairs if name in slug and project_name in project.name.casefold()]
+    return page_of(pairs, lambda pair: _repository_json(*pair))
+
+
+@blueprint.get('/rest/api/<any("latest", "1.0"):_>/projects/<key>/repos')
+def repositories_of_project(_: str, key: str) -> Response:
+    """One page of a project's repositories."""
+    project, refusal = _visible_project(key)
+    if project is None:
+        return refusal
+    return page_of(project.repositories, lambda slug: _repository_json(project, slug))
+
+
+@blueprint.get('/rest/api/<any("latest", "1.0"):_>/projects/<key>')
+def one_project(_: str, key: str) -> Response:
+    """The project with this key, for whoever can see it."""
+    project, refusal = _visible_project(key)
+    return refusal if project is None else jsonify(_project_json(project))
+
+
+@blueprint.get('/rest/api/<any("latest", "1.0"):_>/projects/<key>/repos/<slug>')
+def one_repository(_: str, key: str, slug: str) -> Response:
+    """The repository with this slug, for whoever can see its project."""
+    project, refusal = _visible_project(key)
+    if project is None:
+        return refusal
+    if slug.lower() not in project.repositories:
+        return json_error(404, f"Repository {key}/{slug} does not exist.", "repository.NoSuchRepositoryException")
+    return jsonify(_repository_json(project, slug.lower()))
+
+
+def _visible_project(key: str) -> tuple[Project | None, Response]:
+    """The project, or why it is not shown."""
+    project = state().projects.find(key)
+    if project is None:
+        return None, json_error(404, f"Project {key} does not exist.", "project.NoSuchProjectException")
+    if state().projects.permission(g.user, project, public_only=_public_only()) < Permission.READ:
+        return None, not_permitted()
+    return project, Response()
+
+
+def _permitted(kind: str) -> list[Project] | None:
+    """Return the projects on which the person has the permission that the request asks for, such as REPO_ADMIN.
+
+    ``None`` if there is no such permission.
+    """
+    wanted = request.args.get("permission", f"{kind}_READ")
+    if wanted not in {f"{kind}_{permission.name}" for permission in Permission if permission}:
+        return None
+    least = Permission[wanted.removeprefix(f"{kind}_")]
+    known, public_only = state().projects, _public_only()
+    return [project for project in known.all() if known.permission(g.user, project, public_only=public_only) >= least]
+
+
+def _public_only() -> bool:
+    scopes: tuple[str, ...] = g.get("scopes", ())
+    return scopes == ("PUBLIC_REPOS",)
+
+
+def _unknown_permission() -> Response:
+    return json_error(400, "There is no such permission.", "BadRequestException")
+
+
+def _project_json(project: Project) -> dict[str, object]:
+    return {"key": project.key, "name": project.name, "public": project.public, "type": "NORMAL"}
+
+
+def _repository_json(project: Project, slug: str) -> dict[str, object]:
+    return {"slug": slug, "name": slug, "public": project.public, "project": _project_json(project)}
