@@ -8,7 +8,8 @@ from urllib.parse import quote, urlencode
 from flask import Blueprint, Response, g, jsonify, render_template
 
 from .context import message, raw_target, state
-from .oauth1.rules import AccountNotAdmittedError, OAuthProblemError, ServerFailedError, realm
+from .oauth1.refusals import AccountNotAdmittedError, OAuthProblemError, ServerFailedError
+from .oauth1.rules import realm
 
 if TYPE_CHECKING:
     from .state.faults import Faults

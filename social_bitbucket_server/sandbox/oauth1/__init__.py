@@ -1,1 +1,1 @@
-"""OAuth 1.0a, as Bitbucket answers it."""
+"""OAuth 1.0a as Bitbucket answers it: its calls, its page, and the rules behind them."""

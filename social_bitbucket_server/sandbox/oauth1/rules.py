@@ -1,19 +1,13 @@
-"""The rules of the three calls and of signed requests: what is checked, in which order, and how it is refused."""
+"""The rules of the three calls and of signed requests: what is checked, and in which order."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.hashes import SHA1
-
 from ..state.oauth1_tokens import ACCESS_TOKEN_LIFETIME, REQUEST_TOKEN_LIFETIME, SESSION_LIFETIME, Decision
-from .public_keys import UnreadablePublicKeyError, read_public_key
+from .refusals import AccountNotAdmittedError, OAuthProblemError, absent, require
+from .verification import verify
 
 if TYPE_CHECKING:
     from ..state.links import Consumer
@@ -21,9 +15,6 @@ if TYPE_CHECKING:
     from ..state.state import State
     from ..state.users import User
     from .messages import Message
-
-TIMESTAMP_WINDOW = 300
-"""Seconds by which a timestamp may differ from the server's clock, either way."""
 
 _SIGNED_REQUEST = (
     "oauth_consumer_key",
@@ -35,58 +26,10 @@ _SIGNED_REQUEST = (
 )
 """A request without one of them is anonymous. With an empty token, a program acts for itself (two-legged)."""
 
-_ONCE = frozenset(
-    {
-        "oauth_callback",
-        "oauth_consumer_key",
-        "oauth_nonce",
-        "oauth_signature",
-        "oauth_signature_method",
-        "oauth_timestamp",
-        "oauth_token",
-        "oauth_version",
-    }
-)
-"""A request may have each of these only once, says net.oauth, the server's library."""
-
-_JAVA_DOUBLE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[dDfF]?", re.ASCII)
-_JAVA_LONG = re.compile(r"[+-]?\d{1,18}", re.ASCII)
-
-
-class OAuthProblemError(Exception):
-    """A refusal with an ``oauth_problem``; *companions* are the parameters that go with it."""
-
-    def __init__(self, problem: str, **companions: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.parameters = {"oauth_problem": problem, **companions}
-
-    @property
-    def status(self) -> int:
-        """400 where the request is malformed, 401 where it is not admitted."""
-        return 400 if self.problem in _MALFORMED else 401
-
-
-_MALFORMED = {
-    "version_rejected",
-    "parameter_absent",
-    "parameter_rejected",
-    "timestamp_refused",
-    "signature_method_rejected",
-}
-
-
-class ServerFailedError(Exception):
-    """The server fails over something in the request or over the public key, instead of refusing."""
-
-
-class AccountNotAdmittedError(Exception):
-    """The token's user is disabled or gone, or the consumer may not act for itself."""
-
 
 def request_token(message: Message, state: State) -> RequestToken:
     """The first call. Raises :class:`OAuthProblemError` or :class:`ServerFailedError`."""
-    _require(message, "oauth_consumer_key")
+    require(message, "oauth_consumer_key")
     consumer = state.links.consumer(message.get("oauth_consumer_key") or "")
     if consumer is None:
         raise OAuthProblemError("consumer_key_unknown")
@@ -99,7 +42,7 @@ def request_token(message: Message, state: State) -> RequestToken:
             oauth_parameters_rejected="oauth_callback",
             oauth_problem_advice="oauth_callback must be oob or an absolute http or https URL.",
         )
-    _verify(message, consumer, state)
+    verify(message, consumer, state)
     return state.tokens.begin(consumer.key, callback, state.clock.now())
 
 
@@ -108,16 +51,16 @@ def access_token(message: Message, state: State) -> AccessToken:
 
     Raises :class:`OAuthProblemError` or :class:`ServerFailedError`.
     """
-    _require(message, "oauth_token")
+    require(message, "oauth_token")
     value = message.get("oauth_token") or ""
     begun, granted = state.tokens.request_token(value), state.tokens.access_token(value)
     if begun is not None:
         _check_exchange(message, begun, state)
-        _verify(message, _consumer(message, begun.consumer_key, state), state)
+        verify(message, _consumer(message, begun.consumer_key, state), state)
         exchanged = state.tokens.exchange(value, state.clock.now())
     elif granted is not None:
         _check_renewal(message, granted, state)
-        _verify(message, _consumer(message, granted.consumer_key, state), state)
+        verify(message, _consumer(message, granted.consumer_key, state), state)
         exchanged = state.tokens.renew(value, state.clock.now())
     else:
         exchanged = None
@@ -141,7 +84,7 @@ def signed_user(message: Message, state: State) -> User | None:
     consumer = _consumer(message, token.consumer_key, state)
     if state.clock.now() > token.created + ACCESS_TOKEN_LIFETIME:
         raise OAuthProblemError("token_expired")
-    _verify(message, consumer, state)
+    verify(message, consumer, state)
     user = state.users.by_id(token.user_id)
     if user is None or not user.active:
         raise AccountNotAdmittedError
@@ -155,7 +98,7 @@ def _two_legged_user(message: Message, state: State) -> User | None:
         raise OAuthProblemError("consumer_key_unknown")
     if not consumer.two_legged_allowed:
         raise AccountNotAdmittedError
-    _verify(message, consumer, state)
+    verify(message, consumer, state)
     user = state.users.by_name(consumer.execute_as)
     if consumer.execute_as and (user is None or not user.active):
         raise AccountNotAdmittedError
@@ -211,7 +154,7 @@ def _check_exchange(message: Message, token: RequestToken, state: State) -> None
     if token.callback is None:
         return
     if message.get("oauth_verifier") is None:
-        raise _absent("oauth_verifier")
+        raise absent("oauth_verifier")
     if message.get("oauth_verifier") != token.verifier:
         raise OAuthProblemError("token_rejected")
 
@@ -219,7 +162,7 @@ def _check_exchange(message: Message, token: RequestToken, state: State) -> None
 def _check_renewal(message: Message, token: AccessToken, state: State) -> None:
     _consumer(message, token.consumer_key, state)
     if message.get("oauth_session_handle") is None:
-        raise _absent("oauth_session_handle")
+        raise absent("oauth_session_handle")
     if message.get("oauth_session_handle") != token.session_handle:
         raise OAuthProblemError("token_rejected")
     if state.clock.now() > token.created + SESSION_LIFETIME:
@@ -244,72 +187,3 @@ def _is_callback(text: str) -> bool:
     except ValueError:
         return False
     return text == "oob" or (text.startswith(("http://", "https://")) and bool(authority))
-
-
-def _require(message: Message, *names: str) -> None:
-    missing = message.missing(*names)
-    if missing:
-        raise _absent(*missing)
-
-
-def _absent(*names: str) -> OAuthProblemError:
-    return OAuthProblemError("parameter_absent", oauth_parameters_absent="&".join(names))
-
-
-def _verify(message: Message, consumer: Consumer, state: State) -> None:
-    """Check parameters and signature in the order of net.oauth, the server's library."""
-    repeated = message.repeated(_ONCE)
-    if repeated:
-        raise OAuthProblemError("parameter_rejected", oauth_parameters_rejected="&".join(repeated))
-    _check_version(message.get("oauth_version"))
-    if message.get("oauth_signature_method") not in {None, "RSA-SHA1"}:
-        raise OAuthProblemError("signature_method_rejected", oauth_acceptable_signature_methods="RSA-SHA1")
-    _require(message, "oauth_timestamp", "oauth_nonce")
-    _check_timestamp(message.get("oauth_timestamp") or "", int(state.wall_time()))
-    if not state.tokens.use_nonce(
-        consumer.key,
-        message.get("oauth_token") or "",
-        message.get("oauth_timestamp") or "",
-        message.get("oauth_nonce") or "",
-    ):
-        raise OAuthProblemError("nonce_used")
-    _require(message, "oauth_consumer_key", "oauth_signature_method", "oauth_signature")
-    _check_signature(message, consumer)
-
-
-def _check_version(version: str | None) -> None:
-    if version is None:
-        return
-    if not _JAVA_DOUBLE.fullmatch(version.strip()):
-        raise ServerFailedError
-    if float(version.strip().rstrip("dDfF")) != 1.0:
-        raise OAuthProblemError("version_rejected", oauth_acceptable_versions="1.0-1.0")
-
-
-def _check_timestamp(timestamp: str, now: int) -> None:
-    if not _JAVA_LONG.fullmatch(timestamp):
-        raise ServerFailedError
-    earliest, latest = now - TIMESTAMP_WINDOW, now + TIMESTAMP_WINDOW
-    if not earliest <= int(timestamp) <= latest:
-        raise OAuthProblemError("timestamp_refused", oauth_acceptable_timestamps=f"{earliest}-{latest}")
-
-
-def _check_signature(message: Message, consumer: Consumer) -> None:
-    base_string = message.base_string
-    try:
-        key = read_public_key(consumer.public_key)
-        signature = base64.b64decode(message.get("oauth_signature") or "")
-    except (UnreadablePublicKeyError, binascii.Error, ValueError) as error:
-        raise ServerFailedError from error
-    if len(signature) * 8 != -(-key.key_size // 8) * 8:
-        raise ServerFailedError
-    try:
-        # RFC 5849 knows no other hash for RSA signatures, and Bitbucket takes no other method.
-        key.verify(signature, base_string.encode(), PKCS1v15(), SHA1())  # noqa: S303 - prescribed by the protocol
-    except InvalidSignature:
-        raise OAuthProblemError(
-            "signature_invalid",
-            oauth_signature=message.get("oauth_signature") or "",
-            oauth_signature_base_string=base_string,
-            oauth_signature_method="RSA-SHA1",
-        ) from None

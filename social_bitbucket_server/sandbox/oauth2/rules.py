@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlencode, urlsplit
 
-from ..oauth1.rules import AccountNotAdmittedError
+from ..oauth1.refusals import AccountNotAdmittedError
 from ..state.grants import ACCESS_TOKEN_LIFETIME, CODE_LIFETIME, REFRESH_TOKEN_LIFETIME, Code, Grant
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def revoke(parameters: Parameters, state: State) -> None:
 def bearer_grant(value: str, state: State) -> tuple[User, tuple[str, ...]]:
     """Return the person and the scopes of an access token.
 
-    Raises :class:`BearerRefusedError` or :class:`~.oauth1.rules.AccountNotAdmittedError`.
+    Raises :class:`BearerRefusedError` or :class:`~.oauth1.refusals.AccountNotAdmittedError`.
     """
     grant = state.grants.by_access_token(value)
     if grant is None or state.clock.now() > grant.created + ACCESS_TOKEN_LIFETIME:

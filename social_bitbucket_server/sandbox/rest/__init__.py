@@ -1,1 +1,1 @@
-"""Bitbucket's REST, as far as programs of applications use it."""
+"""Bitbucket's REST, as far as applications use it: users, projects, and application links."""

@@ -59,7 +59,7 @@ def user_by_password(state: State) -> User | None:
 def user_by_bearer_token(state: State) -> tuple[User | None, tuple[str, ...]]:
     """Return the person and the scopes of the request's OAuth 2 token or HTTP access token. ``None`` without a token.
 
-    Raises :class:`~.oauth2.rules.BearerRefusedError` or :class:`~.oauth1.rules.AccountNotAdmittedError`.
+    Raises :class:`~.oauth2.rules.BearerRefusedError` or :class:`~.oauth1.refusals.AccountNotAdmittedError`.
     """
     bearer = _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
     if bearer is None:

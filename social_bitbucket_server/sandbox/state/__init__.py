@@ -1,1 +1,1 @@
-"""The state of one sandbox: people, links, tokens, and faults."""
+"""The state of one sandbox: people, links, tokens, faults, and the requests that came in."""
