@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trustme
 from flask import Flask
+from sqlalchemy import update
 
 from demo_app import database, integrations, key_rotation, moves, upgrade
 from demo_app.instance_files import UnsafeSettingError
@@ -116,6 +117,22 @@ def test_the_key_of_a_client_certificate_is_resealed_and_ends_no_login(
     with make_app(KEY_RING=old).test_request_context():
         assert not integrations.ring_opens_keys()
         assert integrations.kept_client_key(record(integration_id)) == ""
+
+
+def test_a_private_key_that_changed_meanwhile_is_not_overwritten_by_resealing(
+    app: Flask, integration_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reseal = integrations.SealedKeys.reseal
+
+    def reseal_late(keys: integrations.SealedKeys, pair: KeyPair) -> str:
+        sealed = reseal(keys, pair)
+        database.session.execute(update(KeyPair).values(sealed_private_key="another key"))
+        return sealed
+
+    monkeypatch.setattr(integrations.SealedKeys, "reseal", reseal_late)
+    with app.test_request_context():
+        integrations.reseal_keys()
+        assert record(integration_id).active_key_pair.sealed_private_key == "another key"
 
 
 def test_a_lost_ring_is_not_replaced(make_app: AppMaker, integration_id: str, tmp_path: Path) -> None:
