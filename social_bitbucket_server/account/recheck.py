@@ -71,8 +71,8 @@ class Recheck:
     def failed(cls, problem: BitbucketServerError) -> Recheck:
         """Return what follows from *problem*."""
         if problem.code in _REFUSALS:
-            return cls(Standing.REFUSED, problem.code)
-        return cls(Standing.UNPROVEN if problem.code in _UNPROVEN else Standing.UNANSWERED, problem.code)
+            return cls(Standing.REFUSED, problem.code.value)
+        return cls(Standing.UNPROVEN if problem.code in _UNPROVEN else Standing.UNANSWERED, problem.code.value)
 
 
 def ask_whether_admitted(rest: RestClient, uid: str, admission: Admission, scope: str) -> None:

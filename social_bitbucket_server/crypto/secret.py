@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from traceback import clear_frames
+from types import TracebackType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
+_SUSPENDABLE = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
 
 
 class Secret(str):
@@ -61,6 +64,19 @@ def opaque(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Res
 
 def without_variables(error: BaseException) -> None:
     """Take from *error* the variables of the functions that it came through, and the errors that led to it, whose texts
-    may hold a secret. Its line numbers stay."""
+    may hold a secret. Its line numbers stay, but for those in generators and coroutines."""
     error.__cause__ = error.__context__ = None
+    error.__traceback__ = _through_functions(error.__traceback__)
     clear_frames(error.__traceback__)
+
+
+def _through_functions(way: TracebackType | None) -> TracebackType | None:
+    """Return *way* without generators and coroutines. To clear one that is suspended would end it."""
+    places = []
+    while way is not None:
+        if not way.tb_frame.f_code.co_flags & _SUSPENDABLE:
+            places.append(way)
+        way = way.tb_next
+    for place in reversed(places):
+        way = TracebackType(way, place.tb_frame, place.tb_lasti, place.tb_lineno)
+    return way

@@ -220,7 +220,7 @@ def look_up_of(configured: Any, setting: str) -> Callable[[str], Any]:
     if isinstance(configured, str):
         try:
             configured = module_member(configured.strip())
-        except (ImportError, AttributeError, TypeError, ValueError) as error:
+        except (ImportError, AttributeError, TypeError, ValueError, BitbucketServerError) as error:
             raise BitbucketServerError(
                 Code.SETTING_INVALID, "There is nothing at this dotted path.", parameter="INTEGRATIONS", setting=setting
             ) from error

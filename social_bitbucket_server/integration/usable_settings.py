@@ -126,7 +126,7 @@ class _Installed:
     def _look_at(self, path: str) -> None:
         try:
             found = module_member(path)
-        except (ImportError, AttributeError, ValueError):
+        except (ImportError, AttributeError, ValueError, BitbucketServerError):
             self.broken.append(path)
             return
         if getattr(found, "name", None) in _PATHS:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from social_core import storage as core
-from sqlalchemy import JSON, DateTime, ForeignKey, Integer, String, UniqueConstraint, delete, inspect, select
+from sqlalchemy import JSON, DateTime, ForeignKey, Integer, String, delete, inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
@@ -35,10 +35,7 @@ class IdentityMixin(AccountsMixin, core.UserMixin):
 
     __tablename__ = "social_auth_identities"
 
-    @declared_attr.directive
-    @classmethod
-    def __table_args__(cls) -> tuple[UniqueConstraint, ...]:
-        return (UniqueConstraint("provider", "uid", name="uq_social_auth_identities_provider_uid"),)
+    unique_columns: ClassVar = ("provider", "uid")
 
     id: Mapped[int] = mapped_column(primary_key=True)
     provider: Mapped[str] = mapped_column(String(32))
@@ -178,11 +175,7 @@ class NonceMixin(StoredMixin, core.NonceMixin):
 
     __tablename__ = "social_auth_nonces"
 
-    @declared_attr.directive
-    @classmethod
-    def __table_args__(cls) -> tuple[UniqueConstraint, ...]:
-        name = "uq_social_auth_nonces_server_url_timestamp_salt"
-        return (UniqueConstraint("server_url", "timestamp", "salt", name=name),)
+    unique_columns: ClassVar = ("server_url", "timestamp", "salt")
 
     id: Mapped[int] = mapped_column(primary_key=True)
     server_url: Mapped[str] = mapped_column(String(255))
@@ -269,10 +262,7 @@ class AssociationMixin(StoredMixin, core.AssociationMixin):
 
     __tablename__ = "social_auth_associations"
 
-    @declared_attr.directive
-    @classmethod
-    def __table_args__(cls) -> tuple[UniqueConstraint, ...]:
-        return (UniqueConstraint("server_url", "handle", name="uq_social_auth_associations_server_url_handle"),)
+    unique_columns: ClassVar = ("server_url", "handle")
 
     id: Mapped[int] = mapped_column(primary_key=True)
     server_url: Mapped[str] = mapped_column(String(255))
@@ -314,10 +304,7 @@ class CodeMixin(StoredMixin, core.CodeMixin):
 
     __tablename__ = "social_auth_codes"
 
-    @declared_attr.directive
-    @classmethod
-    def __table_args__(cls) -> tuple[UniqueConstraint, ...]:
-        return (UniqueConstraint("code", "email", name="uq_social_auth_codes_code_email"),)
+    unique_columns: ClassVar = ("code", "email")
 
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(String(254))

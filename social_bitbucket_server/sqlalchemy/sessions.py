@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Table, UniqueConstraint, event
+from sqlalchemy.orm import Mapper, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +20,9 @@ class StoredMixin:
     current_session: ClassVar[Callable[[], Session]]
     """Returns the session in use. A scoped session is such a function."""
 
+    unique_columns: ClassVar[tuple[str, ...]] = ()
+    """Columns whose values together no two rows may have, whatever ``__table_args__`` the class has."""
+
     if TYPE_CHECKING:
 
         def __init__(self, **columns: Any) -> None: ...
@@ -28,6 +32,18 @@ class StoredMixin:
         session = type(self).current_session()
         session.add(self)
         commit(session)
+
+
+@event.listens_for(StoredMixin, "after_mapper_constructed", propagate=True)
+def _keep_unique(mapper: Mapper[Any], mapped: type[StoredMixin]) -> None:
+    """Add the unique constraint to the table of *mapped*, unless it has the same already."""
+    table, names = mapper.local_table, mapped.unique_columns
+    if not names or not isinstance(table, Table) or any(name not in mapper.columns for name in names):
+        return
+    columns = [mapper.columns[name] for name in names]
+    constraints = (each for each in table.constraints if isinstance(each, UniqueConstraint))
+    if all(set(constraint.columns) != set(columns) for constraint in constraints):
+        table.append_constraint(UniqueConstraint(*columns, name=f"uq_{table.name}_{'_'.join(names)}"))
 
 
 def commit(session: Session) -> None:

@@ -121,7 +121,7 @@ def make_storage(
     def mapped(name: str, *mixins: type[Any], **attributes: Any) -> Any:
         return type(name, (*mixins, stored), attributes)
 
-    identity_mixins = (IdentityMixin,) if identity_columns is None else (identity_columns, IdentityMixin)
+    identity_mixins = (IdentityMixin,) if identity_columns is None else (IdentityMixin, identity_columns)
     making_users = {"user_class": user_class, "new_user": staticmethod(new_user or user_class)}
 
     class Storage(SQLAlchemyStorage):

@@ -16,14 +16,14 @@ _MUTANTS = (
     Mutant(
         "an identity may belong to two people",
         _TABLES,
-        'UniqueConstraint("provider", "uid", name="uq_social_auth_identities_provider_uid")',
-        'UniqueConstraint("provider", "uid", "user_id", name="uq_social_auth_identities_provider_uid")',
+        'unique_columns: ClassVar = ("provider", "uid")',
+        'unique_columns: ClassVar = ("provider", "uid", "user_id")',
     ),
     Mutant(
         "a nonce may be recorded twice",
         _TABLES,
-        'UniqueConstraint("server_url", "timestamp", "salt", name=name)',
-        'UniqueConstraint("server_url", "timestamp", "salt", "id", name=name)',
+        'unique_columns: ClassVar = ("server_url", "timestamp", "salt")',
+        'unique_columns: ClassVar = ("server_url", "timestamp", "salt", "id")',
     ),
     Mutant(
         "the last identity of a person may be disconnected",

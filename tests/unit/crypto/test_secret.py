@@ -1,5 +1,6 @@
 """Tests of texts that do not show themselves, and of functions that leave no variables behind in errors."""
 
+import asyncio
 import copy
 import json
 import pickle
@@ -100,6 +101,53 @@ def test_an_error_of_an_opaque_function_says_in_which_line_it_happened():
         "fails",
         'raise ValueError("It failed.") from error',
     )
+
+
+def test_a_generator_that_kept_the_error_goes_on():
+    kept = []
+
+    def reading():
+        try:
+            raise OSError
+        except OSError as error:
+            kept.append(error)
+        yield "first"
+        yield "second"
+
+    @opaque
+    def fail():
+        raise kept[0]
+
+    reader = reading()
+    assert next(reader) == "first"
+    with pytest.raises(OSError):  # noqa: PT011  # this very one
+        fail()
+    assert next(reader) == "second"
+
+
+def test_a_coroutine_that_kept_the_error_goes_on():
+    kept = []
+
+    async def reading():
+        try:
+            raise OSError
+        except OSError as error:
+            kept.append(error)
+        await asyncio.sleep(0)
+        return "done"
+
+    @opaque
+    def fail():
+        raise kept[0]
+
+    async def both():
+        task = asyncio.create_task(reading())
+        await asyncio.sleep(0)
+        with pytest.raises(OSError):  # noqa: PT011  # this very one
+            fail()
+        return await asyncio.wait_for(task, 30)
+
+    assert asyncio.run(both()) == "done"
 
 
 def test_an_opaque_function_returns_what_it_returns():

@@ -190,6 +190,15 @@ def test_flask_follows_dotted_paths_with_the_first_request():
         app.test_client().get("/")
 
 
+def test_a_backend_whose_module_has_a_wrong_value_is_named(tmp_path, monkeypatch):
+    (tmp_path / "wrong_backend.py").write_text(
+        "from social_bitbucket_server.integration import ServerURL\nServerURL.parse('ftp://bitbucket.example')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    told_of_it = told(ONE, [BACKENDS[0], "wrong_backend.Backend"])
+    assert any("There is nothing at wrong_backend.Backend" in sentence for sentence in told_of_it)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "origin", "is_lost"),
     [

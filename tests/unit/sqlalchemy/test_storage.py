@@ -1,6 +1,7 @@
 import secrets
 import threading
 import time
+from typing import ClassVar
 
 import pytest
 from openid.association import Association
@@ -555,3 +556,60 @@ def test_a_base_with_methods_of_its_own_does_not_replace_the_storages(tmp_path):
     storage.partial.store(storage.partial.prepare("bitbucket-server", 3, {"args": [], "kwargs": {}}))
     session.remove()
     engine.dispose()
+
+
+class MoreColumns:
+    seen: Mapped[str | None]
+    __table_args__ = (Index("ix_seen", "seen"),)
+
+
+def unique_columns_of(table):
+    constraints = (each for each in table.constraints if isinstance(each, UniqueConstraint))
+    return [{column.name for column in each.columns} for each in constraints]
+
+
+def test_columns_with_table_arguments_of_their_own_leave_identities_unique(tmp_path):
+    table = Application(tmp_path / "app.db", MoreColumns).storage.user.__table__
+    assert unique_columns_of(table) == [{"provider", "uid"}]
+    assert "ix_seen" in {index.name for index in table.indexes}
+
+
+def test_columns_replace_none_of_the_identitys(tmp_path):
+    class Wrong:
+        uid: Mapped[int] = mapped_column(unique=True)
+        __tablename__ = "wrong"
+
+    table = Application(tmp_path / "app.db", Wrong).storage.user.__table__
+    assert (table.name, table.c.uid.type.python_type) == ("social_auth_identities", str)
+
+
+@pytest.mark.parametrize("is_base_first", [True, False])
+def test_a_base_with_table_arguments_leaves_identities_and_nonces_unique(is_base_first):
+    class Base(DeclarativeBase):
+        __table_args__: ClassVar = {"sqlite_autoincrement": True}
+
+    class User(Base):
+        __tablename__ = "users"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        username: Mapped[str]
+
+    def mapped(name, mixin, **attributes):
+        bases = (Base, mixin) if is_base_first else (mixin, Base)
+        return type(name, bases, {"current_session": None, **attributes}).__table__
+
+    tables = [
+        mapped("Identity", IdentityMixin, user_class=User, __tablename__="logins"),
+        mapped("Nonce", NonceMixin),
+    ]
+    assert [unique_columns_of(table) for table in tables] == [
+        [{"provider", "uid"}],
+        [{"server_url", "timestamp", "salt"}],
+    ]
+    assert {table.dialect_options["sqlite"]["autoincrement"] for table in tables} == {True}
+
+
+def test_constraints_are_named_after_their_tables(own_classes):
+    (name,) = (
+        each.name for each in own_classes.storage.user.__table__.constraints if isinstance(each, UniqueConstraint)
+    )
+    assert name == "uq_logins_provider_uid"
