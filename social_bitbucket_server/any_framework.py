@@ -137,20 +137,20 @@ class PlainStrategy(BaseStrategy[str]):
             self._fields.pop("partial_token", None)  # what it names may be gone, and core has nowhere to go then
 
     def get_setting(self, name: str) -> Any:
-        """By its full name. Raises ``KeyError`` where it is not set, as core expects."""
+        """Return the setting of this full name. Raises KeyError if it is not set, as core expects."""
         return self._settings[name] if name in self._settings else _DEFAULTS[name]
 
     @opaque
     def get_request_data(self, merge: bool = True) -> dict[str, Any]:  # noqa: ARG002  # core's signature
-        """The fields of the request, in texts that do not show themselves: a callback's address holds the verifier."""
+        """Return the fields of the request as secrets, because a callback's address holds the verifier."""
         return self._fields
 
     def request_host(self) -> str:
-        """The host of this application, as it is configured."""
+        """Return the configured host of this application."""
         return self._host
 
     def build_absolute_uri(self, path: str | None = None) -> str:
-        """The path alone: scheme and host are configured."""
+        """Return the path alone, because scheme and host are configured."""
         return path or ""
 
     def redirect(self, url: str) -> str:
@@ -200,8 +200,8 @@ def _values(fields: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def form_token(session: MutableMapping[str, Any]) -> str:
-    """A value for a hidden field of every form that begins a login, so that no other site begins one. It stays the same
-    for a session."""
+    """Return a value for a hidden field of every form that begins a login, so that no other site begins one. It stays
+    the same in a session."""
     return str(session.setdefault(_FORM_TOKEN, secrets.token_urlsafe(32)))
 
 

@@ -58,11 +58,11 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
     LOGIN_PARAMETER = "oauth_token"
 
     def configured_integration(self, integration_id: str) -> Integration | None:
-        """The integration of this id in the setting ``…_INTEGRATIONS``, or ``None``."""
+        """Return the integration of this id in the setting ``…_INTEGRATIONS``, or ``None``."""
         return find_integration(self.setting("INTEGRATIONS") or {}, integration_id, self.full_name("INTEGRATIONS"))
 
     def single_integration(self) -> Integration:
-        """The one server of plain settings."""
+        """Return the integration for the one server of plain settings."""
         return single_integration(self.setting, self.full_name)
 
     def client(self, integration: Integration) -> Client:
@@ -128,16 +128,18 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
         return successor, answer
 
     def may_have_begun_with(self, integration: Integration) -> Iterable[Integration]:
-        """Also with the pending credentials, and with those that were replaced meanwhile. It stays with its consumer
-        key, whatever Bitbucket says of that: its request token is no other's."""
+        """Return *integration* also with the pending credentials, and with those that were replaced meanwhile.
+
+        A login stays with its consumer key, whatever Bitbucket says of that: its request token is no other's.
+        """
         pending = integration.pending
         is_of_another_link = pending is not None and pending.consumer_key != integration.consumer_key
         own = replace(integration, pending=None) if is_of_another_link else integration
         return filter(None, (own, integration.successor, integration.predecessor))
 
     def pending_key_accepted(self, integration: Integration) -> None:
-        """Bitbucket refused the credentials, and accepted those of *integration*, which were pending: it calls what
-        ``…_PENDING_KEY_ACCEPTED`` names, so that they take the place of the old ones."""
+        """Call what ``…_PENDING_KEY_ACCEPTED`` names, so that the credentials of *integration* replace the old ones.
+        They were pending, and Bitbucket accepted them after it had refused the old ones."""
         accepted = self.setting("PENDING_KEY_ACCEPTED")
         if accepted:
             (module_member(accepted) if isinstance(accepted, str) else accepted)(integration)
@@ -152,8 +154,8 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
 
 
 def _may_be_about_the_key(refusal: BitbucketServerError, integration: Integration, successor: Integration) -> bool:
-    """Bitbucket says that a signature is invalid or a consumer key unknown, and fails where it has a key of another
-    size."""
+    """Return whether Bitbucket may have refused *integration* because it has the key of *successor*. It says that the
+    signature is invalid or the consumer key unknown, and it fails if its key has another size."""
     is_of_another_size = integration.private_key.public.bits != successor.private_key.public.bits
     is_of_another_link = integration.consumer_key != successor.consumer_key
     return (
@@ -178,13 +180,13 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
     LOGIN_PARAMETER = "state"
 
     def configured_integration(self, integration_id: str) -> OAuth2Integration | None:
-        """The integration of this id in the setting ``…_INTEGRATIONS``, or ``None``."""
+        """Return the integration of this id in the setting ``…_INTEGRATIONS``, or ``None``."""
         return find_oauth2_integration(
             self.setting("INTEGRATIONS") or {}, integration_id, self.full_name("INTEGRATIONS")
         )
 
     def single_integration(self) -> OAuth2Integration:
-        """The one server of plain settings."""
+        """Return the integration for the one server of plain settings."""
         return single_oauth2_integration(self.setting, self.full_name)
 
     def client(self, integration: OAuth2Integration) -> OAuth2Client:

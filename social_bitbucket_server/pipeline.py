@@ -29,14 +29,13 @@ def associate_by_bitbucket_identity(
     *args: Any,  # noqa: ARG001  # core's signature
     **kwargs: Any,  # noqa: ARG001  # core's signature
 ) -> dict[str, Any] | None:
-    """The person who logs in by OAuth 2 is the one who logged in by OAuth 1 with the same account of the same Bitbucket
-    Server, and the other way round.
+    """Return the user who logged in by the other OAuth with the same account of the same Bitbucket Server.
 
-    For the pipeline right after ``social_core.pipeline.social_auth.social_user``. It compares the numeric user id
-    alone, and only where both backends are in ``AUTHENTICATION_BACKENDS`` and have the same base URL and the same
-    namespace for the integration of this login. It does nothing for other backends and for identities that are known.
+    Put it into the pipeline right after ``social_core.pipeline.social_auth.social_user``. It compares the numeric user
+    id alone. Both backends must be in ``AUTHENTICATION_BACKENDS``, and have the same base URL and the same namespace for
+    the integration of this login. It does nothing for other backends and for identities that are known.
 
-    Raises the social error of ``identity_in_use`` where somebody connects an account that is another person's by the
+    Raises the social error of ``identity_in_use`` if somebody connects an account that is another person's by the
     other OAuth.
     """
     if social is not None or not isinstance(backend, LoginBackend):
@@ -111,7 +110,7 @@ def _identity_by_other_oauth(backend: LoginBackend[Any, Any], uid: str, integrat
 
 
 def _other_backend(backend: LoginBackend[Any, Any]) -> LoginBackend[Any, Any] | None:
-    """The backend of the other OAuth, where the application has it."""
+    """Return the backend of the other OAuth, or ``None`` if the application does not have it."""
     try:
         other = configured_backend(backend.strategy.get_backends(), _OTHER.get(backend.name, ""))
     except AuthConfigurationError:

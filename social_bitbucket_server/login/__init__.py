@@ -4,6 +4,7 @@ Routes, sessions and pages are left to ``flask``, ``django`` and ``any_framework
 """
 
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.
+from ..problems import reference_of as reference
 from .backend import AnswerT as AnswerT
 from .backend import LoginBackend as LoginBackend
 from .beginning import prepare_login as prepare_login
@@ -12,7 +13,7 @@ from .core_6 import BaseOAuth1 as BaseOAuth1
 from .core_6 import BaseStrategy as BaseStrategy
 from .core_6 import BitbucketDataCenterOAuth2 as BitbucketDataCenterOAuth2
 from .core_6 import ResponseT_co as ResponseT_co
-from .error_pages import ErrorPage, error_page, reference
+from .error_pages import ErrorPage, error_page
 from .error_pages import page as page
 from .host_check import HostCheck as HostCheck
 from .parameters import read_parameter as read_parameter

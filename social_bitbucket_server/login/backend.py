@@ -61,11 +61,11 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     # What each OAuth does in its own way
 
     def configured_integration(self, integration_id: str) -> IntegrationT | None:
-        """The integration of this id in the setting ``…_INTEGRATIONS``, or ``None``."""
+        """Return the integration of this id in the setting ``…_INTEGRATIONS``, or ``None``."""
         raise NotImplementedError
 
     def single_integration(self) -> IntegrationT:
-        """The one server of plain settings."""
+        """Return the integration for the one server of plain settings."""
         raise NotImplementedError
 
     def client(self, integration: IntegrationT) -> PersonalClient:
@@ -93,7 +93,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         return integration, question(self.client(integration).within(budget))
 
     def may_have_begun_with(self, integration: IntegrationT) -> Iterable[IntegrationT]:
-        """*integration* with each of the credentials that a login under way may have begun with."""
+        """Return *integration* with each of the credentials that a login under way may have begun with."""
         return (integration,)
 
     def scope_for(self, integration: IntegrationT) -> str:  # noqa: ARG002  # OAuth 2's
@@ -118,11 +118,11 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     # Which server
 
     def get_integration(self, integration_id: str) -> IntegrationT | None:
-        """The integration of this id, or ``None``. Override it to look integrations up in a place of your own."""
+        """Return the integration of this id, or ``None``. Override it to look integrations up elsewhere."""
         return self.configured_integration(integration_id)
 
     def chosen_integration(self) -> IntegrationT:
-        """The one server of plain settings, or the integration that the request names.
+        """Return the integration for the one server of plain settings, or the one that the request names.
 
         Raises ``integration_missing``, ``integration_unknown`` and the problems of a bad configuration.
         """
@@ -140,8 +140,9 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         return choice.origin_of_single_server(self)
 
     def callback_url(self, integration: IntegrationT) -> str:
-        """The absolute address that Bitbucket sends the browser back to: *integration*'s own, in its path where the
-        application's route names it there, else in its query.
+        """Return the absolute address that Bitbucket sends the browser back to.
+
+        It names *integration*: in its path if the application's route does so, otherwise in its query.
 
         Scheme and host are ``SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN``, required with many integrations; with
         one server the framework's own host checks may serve.
@@ -149,16 +150,16 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         return callback_address(self, integration)
 
     def identity_space(self, integration_id: str) -> tuple[str, str] | None:
-        """Base URL and namespace: where two backends agree on both, equal uids are equal people.
+        """Return base URL and namespace of this integration. If two backends agree on both, equal uids are one person.
 
-        ``None`` where this backend has no such integration, or has several and this one without a namespace.
+        Return ``None`` if this backend has no such integration, or has several and this one has no namespace.
         """
         return choice.identity_space(self, integration_id)
 
     # Who may log in
 
     def get_admission(self, integration: IntegrationT) -> Admission:
-        """Who of the server's people may log in: as *integration* says, or, where it says nothing, the settings
+        """Return the conditions on who may log in: those of *integration*, or, if it has none, those of the settings
         ``…_ALLOW_GROUPS``, ``…_ALLOW_PROJECTS`` and ``…_ALLOW_REPOSITORIES``. Raises ``setting_invalid``."""
         if integration.admission.conditions:
             return integration.admission
@@ -166,7 +167,8 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         return Admission.read(*(self.setting(name) for name in names))
 
     def get_group_setting(self, name: str, response: dict[str, Any], default: Any = None) -> Any:
-        """``ALLOW_GROUPS`` was decided on before core's pipeline, which knows neither projects nor repositories."""
+        """Keep ``ALLOW_GROUPS`` from core's pipeline, which knows neither projects nor repositories. It was decided on
+        before."""
         return () if name == "ALLOW_GROUPS" else super().get_group_setting(name, response, default)
 
     # The way of a login
@@ -285,11 +287,11 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     # What core asks for
 
     def get_user_id(self, details: dict[str, Any], response: dict[str, Any]) -> str:  # noqa: ARG002  # core's signature
-        """The identity: the numeric user id, in the integration's own namespace where there are many."""
+        """Return the uid: the numeric user id, in the integration's own namespace if there are many."""
         return cast("str", response["uid"])
 
     def id_key(self) -> str:
-        """The numeric id, always: names and addresses change hands."""
+        """Return the name of the numeric id, because names and addresses change hands."""
         return self.ID_KEY
 
     def get_user_details(self, response: dict[str, Any]) -> dict[str, Any]:
@@ -304,8 +306,8 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         details: dict[str, Any],
         pipeline_kwargs: dict[str, Any],
     ) -> dict[str, Any]:
-        """The profile. Of the access token nothing is kept, or with ``…_STORE_ACCESS_TOKEN`` a sealed record, together
-        with the integration that it belongs to."""
+        """Return the profile to keep. With ``…_STORE_ACCESS_TOKEN`` it holds the access token as a sealed record, and
+        the id of the token's integration. Otherwise nothing is kept of the token."""
         data = super().extra_data(user, uid, response, details, pipeline_kwargs)
         return stored_tokens.only_sealed(data, response)
 

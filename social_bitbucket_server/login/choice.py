@@ -1,4 +1,4 @@
-"""Which integration a login is for: the one server of plain settings, or the one of many that the request names."""
+"""The choice of a login's integration: the one server of plain settings, or the one of many that the request names."""
 
 from __future__ import annotations
 
@@ -44,10 +44,7 @@ def chosen(backend: LoginBackend[Any, IntegrationT], *, has_own_look_up: bool) -
             parameter="URL",
             setting=url,
         )
-    integration = backend.get_integration(chosen_id(backend))
-    if integration is None:
-        raise BitbucketServerError(Code.INTEGRATION_UNKNOWN, parameter="integration")
-    return integration
+    return by_id(backend, chosen_id(backend))
 
 
 def by_id(backend: LoginBackend[Any, IntegrationT], integration_id: str) -> IntegrationT:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from social_core.exceptions import SocialAuthBaseException
 
-__all__ = ["ErrorPage", "error_page", "reference"]
-
 
 @dataclass(frozen=True, slots=True)
 class ErrorPage:
@@ -27,7 +25,8 @@ class ErrorPage:
 
 
 def error_page(error: SocialAuthBaseException, login_page: str = "/") -> ErrorPage:
-    """The page for *error*, with a link back to *login_page*. Nothing that Bitbucket or the browser sent is in it."""
+    """Return the page for *error*, with a link back to *login_page*. It shows nothing that Bitbucket or the browser
+    sent."""
     problem, status = problem_to_show(error), http_status(error)
     title = problem.title if problem else str(error)
     remedy = problem.remedy if problem else "Go back to the login page and begin again."
@@ -38,7 +37,7 @@ def error_page(error: SocialAuthBaseException, login_page: str = "/") -> ErrorPa
         setting=f"<p>Setting: <code>{escape(setting)}</code></p>\n" if setting else "",
         remedy=escape(remedy + who),
         login_page=escape(login_page),
-        reference=reference(error),
+        reference=reference_of(error),
     )
     headers = {
         "Content-Type": "text/html; charset=utf-8",
@@ -51,12 +50,6 @@ def error_page(error: SocialAuthBaseException, login_page: str = "/") -> ErrorPa
 def page(title: str, content: str) -> str:
     """Return a whole page with the text *title* as its heading and *content*, which is HTML, below."""
     return _PAGE.format(title=escape(title), content=content)
-
-
-def reference(error: SocialAuthBaseException) -> str:
-    """A number for the person to quote, under which the log says what happened; it names no person and holds no
-    secret."""
-    return reference_of(error)
 
 
 _PAGE = """\

@@ -67,7 +67,7 @@ class PendingLogin:
     verifier_seed: str = field(default="", repr=False)
 
     def to_text(self) -> str:
-        """For the session; sessions hold strings, and cookies are small."""
+        """Return a short text for the session, which holds strings and may be a cookie."""
         text = f"{self.began} {self.integration_id} {self.binding} {self.token_sha256}"
         if self.intent.purpose is not Purpose.LOG_IN:
             text += f" {self.intent.purpose} {quote(self.intent.person, safe='')}"
@@ -75,7 +75,7 @@ class PendingLogin:
 
     @classmethod
     def from_text(cls, text: object) -> PendingLogin | None:
-        """The reverse of :meth:`to_text`; ``None`` for what it did not write."""
+        """Return the login that :meth:`to_text` made *text* of, or ``None`` if it did not make it."""
         match = _TEXT.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             return None
@@ -155,7 +155,7 @@ class PendingLogins:
         self._strategy.session_set(self._session_key, [login.to_text() for login in logins[-MOST:]])
 
     def find(self, request_token: str) -> PendingLogin | None:
-        """The login under way with this token; it stays under way."""
+        """Return the login under way with this token, or ``None``. It stays under way."""
         digest = _digest(request_token)
         return next((login for login in self._all() if hmac.compare_digest(login.token_sha256, digest)), None)
 

@@ -49,8 +49,8 @@ _STATUS_BY_FAMILY: dict[type[SocialAuthBaseException], int] = {
 
 
 def http_status(error: SocialAuthBaseException) -> int:
-    """The HTTP status with which an application answers *error* to a browser. An integration that was taken away is not
-    there, like one that never was."""
+    """Return the HTTP status with which an application answers *error* to a browser. An integration that was deleted
+    gives 404, like one that never was."""
     if error.context.get("problem") == Code.INTEGRATION_UNKNOWN:
         return 404
     if isinstance(error, AuthConfigurationError):

@@ -47,14 +47,14 @@ class IdentityMixin(AccountsMixin, core.UserMixin):
     @declared_attr
     @classmethod
     def user_id(cls) -> Mapped[Any]:
-        """The primary key of the user."""
+        """Return the column with the primary key of the user."""
         key = cast("Any", inspect(cls.user_class)).local_table.primary_key.columns[0]
         return mapped_column(key.type, ForeignKey(key, ondelete="CASCADE"), index=True)
 
     @declared_attr
     @classmethod
     def user(cls) -> Mapped[Any]:
-        """The user."""
+        """Return the relationship to the user."""
         return relationship(cls.user_class, lazy="joined")
 
     def set_extra_data(self, extra_data: dict[str, Any] | None = None) -> bool:
