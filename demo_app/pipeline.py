@@ -83,7 +83,7 @@ def find_or_create_person(
         event: audit.Event = "user.created" if user is None else "identity.connected"
         audit.record(event, user_id=social.user_id, integration_id=record.id)
         return {"social": social, "user": social.user, "is_new": user is None, "new_association": True}
-    raise AuthAssociationError(backend, code=Code.IDENTITY_IN_USE, stage="pipeline")
+    raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline")
 
 
 def refuse_disabled_person(
@@ -91,7 +91,7 @@ def refuse_disabled_person(
 ) -> None:
     """Stop the login of somebody who was disabled."""
     if social.integration_id != integration_id:
-        raise AuthAssociationError(backend, code=Code.IDENTITY_IN_USE, stage="pipeline")
+        raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline")
     if user.disabled_at is not None:
         raise AuthPolicyError(
             backend,
@@ -166,12 +166,12 @@ def _add_identity(user: User, record: IntegrationRecord, details: dict[str, Any]
 def _refuse_to_connect(backend: BaseAuth[object], user: User, record: IntegrationRecord) -> None:
     """Only people of the integration's own organization connect, and everybody one account for each integration."""
     if record.organization_id != user.organization_id or user.is_owner:
-        raise AuthAssociationError(backend, code=Code.IDENTITY_IN_USE, stage="pipeline")
+        raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline")
     database.session.refresh(user, with_for_update=True)  # two at once wait for each other
     if identities.lets_in(user, record.id):
         raise AuthAssociationError(
             backend,
-            code=Code.IDENTITY_IN_USE,
+            code="identity_in_use",
             stage="pipeline",
             context={"problem": "already_connected"},
         )

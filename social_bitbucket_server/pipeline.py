@@ -32,8 +32,8 @@ def associate_by_bitbucket_identity(
     """Return the user who logged in by the other OAuth with the same account of the same Bitbucket Server.
 
     Put it into the pipeline right after ``social_core.pipeline.social_auth.social_user``. It compares the numeric user
-    id alone. Both backends must be in ``AUTHENTICATION_BACKENDS``, and have the same base URL and the same namespace for
-    the integration of this login. It does nothing for other backends and for identities that are known.
+    id alone. Both backends must be in ``AUTHENTICATION_BACKENDS``, and have the same base URL and namespace for the
+    integration of this login. It does nothing for other backends and for identities that are known.
 
     Raises the social error of ``identity_in_use`` if somebody connects an account that is another person's by the
     other OAuth.

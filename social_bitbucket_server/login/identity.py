@@ -88,7 +88,7 @@ def has_lost_race(backend: LoginBackend[Any, Any], error: SocialAuthBaseExceptio
     if cause is None or not backend.strategy.storage.is_integrity_error(cause):
         return False
     users = backend.strategy.storage.user
-    is_about_the_name = error.code == Code.USERNAME_IN_USE and not is_named_by_email(users)
+    is_about_the_name = error.code == "username_in_use" and not is_named_by_email(users)
     return is_about_the_name or users.get_social_auth(backend.name, uid) is not None
 
 

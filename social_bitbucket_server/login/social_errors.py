@@ -66,7 +66,7 @@ def failed_steps(backend: LoginBackend[Any, Any]) -> Iterator[None]:
     try:
         yield
     except SocialAuthBaseException as error:
-        if error.code == Code.USERNAME_IN_USE and is_named_by_email(backend.strategy.storage.user):
+        if error.code == "username_in_use" and is_named_by_email(backend.strategy.storage.user):
             raise BitbucketServerError(Code.EMAIL_IN_USE).as_social_error(backend, "pipeline") from None
         raise
     except Exception as error:

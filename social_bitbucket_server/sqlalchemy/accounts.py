@@ -146,7 +146,7 @@ def _unique_in(table: Any) -> Iterator[Iterable[Any]]:
 
 def _conflict(taken: Iterable[str]) -> SocialAuthBaseException:
     """Return the error for another user that has the same values of the attributes *taken*."""
-    for attribute, code in (("username", Code.USERNAME_IN_USE), ("email", Code.EMAIL_IN_USE)):
+    for attribute, code in (("username", "username_in_use"), ("email", "email_in_use")):
         if attribute in taken:
             return AuthAssociationError(code=code, stage="pipeline")
     reason = f"Another account has the same {' and '.join(taken)}."
