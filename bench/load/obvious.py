@@ -15,21 +15,21 @@ import demo_app
 from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import Integration
-from social_bitbucket_server.oauth import Client
+from social_bitbucket_server.oauth import Client, Request
 from social_bitbucket_server.transport import Answer
 
 
 class ObviousClient(Client):
     """The three calls and the signed ones, as one writes them first."""
 
-    def _send(self, request: Any) -> Answer:
+    def _send(self, request: Request, **parameters: str) -> Answer:
         signed = OAuth1(
             self.integration.consumer_key,
             rsa_key=_pem(self.integration.private_key),
             signature_method="RSA-SHA1",
-            resource_owner_key=request.token,
-            callback_uri=request.callback,
-            verifier=request.verifier,
+            resource_owner_key=parameters.get("token"),
+            callback_uri=parameters.get("callback"),
+            verifier=parameters.get("verifier"),
         )
         verify = self.integration.server.verify
         answer = requests.request(request.method, request.url, auth=signed, verify=verify, timeout=10)

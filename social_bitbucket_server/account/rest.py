@@ -8,7 +8,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..oauth import Person, read_document, refuse_oauth_problem
+from ..oauth import Person, Request, read_document, refuse_oauth_problem
 from ..problems import BitbucketServerError, Code
 from ..transport import DOCUMENT_LIMIT, default_transport
 from .renewal import CurrentToken
@@ -122,46 +122,39 @@ class RestClient:
             raise ValueError("A path begins with a slash, is percent-encoded in capitals, and has no query or dots.")
         plain = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
         body = None if document is None else json.dumps(document)
-        return self._ask(read_document, method, self.integration.server.url.join(path, **plain), body=body)
+        return self._ask(
+            read_document, Request(method, self.integration.server.url.join(path, **plain), LIMIT, body=body)
+        )
 
     def _answer(self, url: str, accept: str) -> Answer:
-        return self._ask(refuse_oauth_problem, "GET", url, accept=accept, limit=DOCUMENT_LIMIT)
+        return self._ask(refuse_oauth_problem, Request("GET", url, DOCUMENT_LIMIT, accept))
 
-    def _ask(
-        self,
-        read: Callable[[Answer], _ReadT],
-        method: Method,
-        url: str,
-        *,
-        body: str | None = None,
-        accept: str = "application/json",
-        limit: int = LIMIT,
-    ) -> _ReadT:
-        """Send a request, and return what *read* makes of the answer. *read* raises the problem of the token if the
+    def _ask(self, read: Callable[[Answer], _ReadT], request: Request) -> _ReadT:
+        """Send *request*, and return what *read* makes of the answer. *read* raises the problem of the token if the
         answer reports one, so that the request is sent again with a renewed token."""
         with self._budget() as budget:
             client = self._client.within(budget)
 
-            def request() -> Answer:
-                return client.request(method, url, self._token.access_token(), body=body, accept=accept, limit=limit)
+            def send() -> Answer:
+                return client.request(request, self._token.access_token())
 
-            return self._token.use(client, lambda: read(self._unlimited(request, budget)))
+            return self._token.use(client, lambda: read(self._unlimited(send, budget)))
 
     def _budget(self) -> AbstractContextManager[Budget]:
         if self._shared_budget is not None:
             return nullcontext(self._shared_budget)
         return default_transport().begin_step(self.integration.tenant, self._limits)
 
-    def _unlimited(self, request: Callable[[], Answer], budget: Budget) -> Answer:
-        """Return the answer to *request*, which is repeated after the pauses that the server asks for."""
+    def _unlimited(self, send: Callable[[], Answer], budget: Budget) -> Answer:
+        """Return the answer that *send* gets. It is called again after the pauses that the server asks for."""
         for _ in range(TRIES - 1):
-            answer = request()
+            answer = send()
             if answer.status != 429:
                 return answer
             wait = _seconds_to_wait(answer)
             if wait > LONGEST_WAIT or not budget.pause(wait, self._sleep):
                 return answer
-        return request()
+        return send()
 
 
 def _seconds_to_wait(answer: Answer) -> int:

@@ -16,13 +16,14 @@ from .answers import wants_captcha as wants_captcha
 from .base_strings import Cause as Cause
 from .base_strings import Explanation as Explanation
 from .base_strings import explain as explain
-from .oauth1 import JSON as JSON
-from .oauth1 import NO_CHECK as NO_CHECK
 from .oauth1 import Client
 from .oauth1 import admit as admit
 from .oauth2 import OAuth2Client as OAuth2Client
 from .person import AccessToken, Person
 from .person import PersonalClient as PersonalClient
+from .sending import JSON as JSON
+from .sending import NO_CHECK as NO_CHECK
+from .sending import Request as Request
 from .server_clock import server_time as server_time
 from .signing import authorization as authorization
 from .signing import base_string as base_string

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
 from ..crypto import Secret
 from ..problems import BitbucketServerError, Code
-from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, default_transport
+from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, default_transport
 from .answers import DENIED, read_form
 from .person import AccessToken, Person
+from .sending import FORM, Request, Sender
 from .server_clock import ServerClock, is_refusal
 from .signing import authorization
 
@@ -21,51 +21,7 @@ if TYPE_CHECKING:
     from ..integration import AnyIntegration, Integration
     from ..transport import Budget
 
-FORM = "application/x-www-form-urlencoded"
-"""The content type of bodies that are part of the signature."""
-
-JSON = "application/json"
-"""The content type of REST's calls, with a document or without: Bitbucket refuses others as forged."""
-
-NO_CHECK = {"X-Atlassian-Token": "no-check"}
-"""The header by which Bitbucket knows that a browser did not send a request on another site's behalf."""
-
 _TOKEN = re.compile(r"[!-~]{1,255}")
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class _Request:
-    """One request before it is signed. Its parameters are those of :func:`.authorization`.
-
-    *limit*: bytes of the answer. *is_repeatable*: whether it may be sent again if a kept connection breaks.
-    """
-
-    method: Method
-    url: str
-    token: str | None = None
-    callback: str | None = None
-    verifier: str | None = None
-    accept: str = "*/*"
-    body: str | None = None
-    content_type: str = ""
-    limit: int = TOKEN_LIMIT
-    is_repeatable: bool = True
-
-    def headers(self, integration: Integration, timestamp: int) -> dict[str, str]:
-        """Return the headers with a new signature. *timestamp*: seconds since 1970 by the server's clock."""
-        signature = authorization(
-            self.method,
-            self.url,
-            integration.consumer_key,
-            integration.private_key,
-            token=self.token,
-            callback=self.callback,
-            verifier=self.verifier,
-            form=self.body if self.content_type == FORM else None,
-            timestamp=timestamp,
-        )
-        headers = {"Accept": self.accept, "Authorization": signature} | ({} if self.method == "GET" else NO_CHECK)
-        return headers | ({"Content-Type": self.content_type} if self.content_type else {})
 
 
 class Client:
@@ -78,8 +34,7 @@ class Client:
 
     def __init__(self, integration: Integration, budget: Budget | None = None) -> None:
         self.integration = integration
-        self._budget = budget
-        self._route = integration.server.route_for(integration.id)
+        self._sender = Sender(integration, budget)
 
     def within(self, budget: Budget) -> Self:
         """Return a client whose requests belong to one step, and use its *budget*."""
@@ -90,7 +45,7 @@ class Client:
 
         Raises whatever problem keeps the server from answering with a token that is confirmed for *callback*.
         """
-        fields = read_form(self._send(_Request("POST", self.integration.server.url.request_token, callback=callback)))
+        fields = read_form(self._send(_token_call(self.integration.server.url.request_token), callback=callback))
         confirmed = fields.get("oauth_callback_confirmed")
         if confirmed != "true":
             code = Code.CALLBACK_NOT_CONFIRMED if confirmed is None else Code.CALLBACK_CONFIRMATION_INVALID
@@ -109,7 +64,7 @@ class Client:
         if verifier == DENIED:
             raise BitbucketServerError(Code.LOGIN_DECLINED)
         url = self.integration.server.url.access_token
-        return _access_token(self._send(_Request("POST", url, token=request_token, verifier=verifier)))
+        return _access_token(self._send(_token_call(url), token=request_token, verifier=verifier))
 
     def renew(self, access_token: AccessToken) -> AccessToken:
         """Exchange an access token for a new one by its session handle; the old one is worth nothing afterwards.
@@ -119,8 +74,7 @@ class Client:
         form = Secret(urlencode({"oauth_session_handle": access_token.session_handle}))
         url = self.integration.server.url.access_token
         try:
-            request = _Request("POST", url, token=access_token.value, body=form, content_type=FORM)
-            return _access_token(self._send(request))
+            return _access_token(self._send(_token_call(url, form), token=Secret(access_token.value)))
         except BitbucketServerError as error:
             # Here it is not about the consumer: Bitbucket says so of a session that has expired.
             if error.code != Code.PERMISSION_DENIED:
@@ -134,45 +88,38 @@ class Client:
         """Return what asks the server as the person who granted *access_token*."""
 
         def ask(url: str, accept: str) -> Answer:
-            return self.request("GET", url, access_token, accept=accept, limit=DOCUMENT_LIMIT)
+            return self.request(Request("GET", url, DOCUMENT_LIMIT, accept), access_token)
 
         return Person(self.integration, ask)
 
-    def request(
-        self,
-        method: Method,
-        url: str,
-        access_token: AccessToken,
-        *,
-        body: str | None = None,
-        accept: str = "application/json",
-        limit: int,
-    ) -> Answer:
-        """Send a request, with a *body* of JSON where there is one, as the person whose access token it is.
+    def request(self, request: Request, access_token: AccessToken) -> Answer:
+        """Send *request* as the person whose access token it is.
 
         Raises ``connection_failed`` for a POST on a kept connection that breaks: it may have been carried out, and is
         not sent again.
         """
-        return self._send(
-            _Request(
-                method,
-                url,
-                token=access_token.value,
-                accept=accept,
-                body=body,
-                content_type="" if method == "GET" else JSON,
-                limit=limit,
-                is_repeatable=method != "POST",
-            )
-        )
+        return self._send(request, token=Secret(access_token.value))
 
-    def _send(self, request: _Request) -> Answer:
-        """Send *request*, and once more with the server's own time if the server refuses the timestamp."""
+    def _send(self, request: Request, **parameters: str) -> Answer:
+        """Send *request*, signed with OAuth's *parameters* as :func:`.authorization` takes them, and once more with the
+        server's own time if the server refuses the timestamp."""
         clock = ServerClock(default_transport().clocks, self.integration)
-        answer = self._sign_and_send(request, clock)
+
+        def sign() -> Secret:
+            return authorization(
+                request.method,
+                request.url,
+                self.integration.consumer_key,
+                self.integration.private_key,
+                form=request.body if request.content_type == FORM else None,
+                timestamp=clock.timestamp(),
+                **parameters,
+            )
+
+        answer = self._sender.send(request, sign)
         if not (is_refusal(answer) and clock.learn(answer)):
             return answer
-        answer = self._sign_and_send(request, clock)
+        answer = self._sender.send(request, sign)
         if is_refusal(answer):
             facts = {"clock_difference": f"{clock.difference:+d} s"}
             clock.forget()
@@ -185,33 +132,15 @@ class Client:
             )
         return answer
 
-    def _sign_and_send(self, request: _Request, clock: ServerClock) -> Answer:
-        """Send *request* on an open connection, and on a new one if the open one went stale."""
-        try:
-            return self._attempt(request, clock)
-        except ConnectionWentStale:
-            if not request.is_repeatable:
-                raise
-        return self._attempt(request, clock, fresh=True)
-
-    def _attempt(self, request: _Request, clock: ServerClock, *, fresh: bool = False) -> Answer:
-        return default_transport().send(
-            request.method,
-            request.url,
-            request.headers(self.integration, clock.timestamp()),
-            body=request.body,
-            route=self._route,
-            timeout=self.integration.server.timeout,
-            limit=request.limit,
-            fresh=fresh,
-            budget=self._budget,
-        )
-
 
 def admit(integration: AnyIntegration, budget: Budget) -> None:
     """Let the step that *budget* belongs to ask the server of *integration*, see :meth:`.Transport.admit`."""
     server = integration.server
     default_transport().admit(server.url.origin, server.route_for(integration.id), budget)
+
+
+def _token_call(url: str, form: str | None = None) -> Request:
+    return Request("POST", url, TOKEN_LIMIT, accept="*/*", body=form, content_type="" if form is None else FORM)
 
 
 def _access_token(answer: Answer) -> AccessToken:

@@ -11,14 +11,12 @@ from urllib.parse import urlencode
 
 from ..crypto import Secret
 from ..problems import BitbucketServerError, Code
-from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, ConnectionWentStale, Method, default_transport
+from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer
 from .answers import read_grant, read_revocation
-from .oauth1 import FORM, JSON, NO_CHECK
 from .person import AccessToken, Person
+from .sending import FORM, Request, Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ..integration import OAuth2Integration
     from ..transport import Budget
 
@@ -31,8 +29,7 @@ class OAuth2Client:
 
     def __init__(self, integration: OAuth2Integration, budget: Budget | None = None) -> None:
         self.integration = integration
-        self._budget = budget
-        self._route = integration.server.route_for(integration.id)
+        self._sender = Sender(integration, budget)
 
     def within(self, budget: Budget) -> Self:
         """Return a client whose requests belong to one step, and use its *budget*."""
@@ -99,35 +96,24 @@ class OAuth2Client:
         """
 
         def ask(url: str, accept: str) -> Answer:
-            answer = self._send("GET", url, _bearer(access_token, accept), limit=DOCUMENT_LIMIT)
-            if _is_refusal(answer):
-                raise BitbucketServerError(Code.TOKEN_REJECTED, status_code=answer.status)
-            return answer
+            return self._ask(Request("GET", url, DOCUMENT_LIMIT, accept), access_token, Code.TOKEN_REJECTED)
 
         return Person(self.integration, ask)
 
-    def request(
-        self,
-        method: Method,
-        url: str,
-        access_token: AccessToken,
-        *,
-        body: str | None = None,
-        accept: str = "application/json",
-        limit: int,
-    ) -> Answer:
-        """Send a request, with a *body* of JSON where there is one, as the person whose access token it is.
+    def request(self, request: Request, access_token: AccessToken) -> Answer:
+        """Send *request* as the person whose access token it is.
 
         Raises ``token_expired`` where the server does not honour the token any more; it may be renewed then. Raises
         ``connection_failed`` for a POST on a kept connection that breaks: it may have been carried out, and is not sent
         again.
         """
-        headers = _bearer(access_token, accept)
-        if method != "GET":
-            headers["Content-Type"] = JSON
-        answer = self._send(method, url, headers, body=body, limit=limit, is_repeatable=method != "POST")
+        return self._ask(request, access_token, Code.TOKEN_EXPIRED)
+
+    def _ask(self, request: Request, access_token: AccessToken, refusal: Code) -> Answer:
+        """Send *request* with the token. Raises *refusal* if the server does not honour it."""
+        answer = self._sender.send(request, lambda: Secret(f"Bearer {access_token.value}"))
         if _is_refusal(answer):
-            raise BitbucketServerError(Code.TOKEN_EXPIRED, status_code=answer.status)
+            raise BitbucketServerError(refusal, status_code=answer.status)
         return answer
 
     def _granted(self, form: dict[str, str], *, fresh: bool = False) -> AccessToken:
@@ -137,55 +123,12 @@ class OAuth2Client:
     def _post(self, url: str, form: dict[str, str], *, fresh: bool) -> Answer:
         """Send *form* with the client's credentials. Bitbucket reads them from the form, and never from HTTP Basic."""
         credentials = {"client_id": self.integration.client_id, "client_secret": self.integration.client_secret}
-        return self._send(
-            "POST",
-            url,
-            {"Accept": "application/json", "Content-Type": FORM},
-            body=Secret(urlencode(form | credentials)),
-            limit=TOKEN_LIMIT,
-            fresh=fresh,
-        )
-
-    def _send(
-        self,
-        method: Method,
-        url: str,
-        headers: Mapping[str, str],
-        *,
-        body: str | None = None,
-        limit: int,
-        fresh: bool = False,
-        is_repeatable: bool = True,
-    ) -> Answer:
-        transport = default_transport()
-
-        def attempt(*, fresh: bool) -> Answer:
-            return transport.send(
-                method,
-                url,
-                {**headers, **({} if method == "GET" else NO_CHECK)},
-                body=body,
-                route=self._route,
-                timeout=self.integration.server.timeout,
-                limit=limit,
-                fresh=fresh,
-                budget=self._budget,
-            )
-
-        try:
-            return attempt(fresh=fresh)
-        except ConnectionWentStale:
-            if not is_repeatable:
-                raise
-        return attempt(fresh=True)
+        body = Secret(urlencode(form | credentials))
+        return self._sender.send(Request("POST", url, TOKEN_LIMIT, body=body, content_type=FORM), fresh=fresh)
 
 
 def _challenge(code_verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(code_verifier.encode()).digest()).decode().rstrip("=")
-
-
-def _bearer(access_token: AccessToken, accept: str) -> dict[str, str]:
-    return {"Accept": accept, "Authorization": Secret(f"Bearer {access_token.value}")}
 
 
 def _is_refusal(answer: Answer) -> bool:

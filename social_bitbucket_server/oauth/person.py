@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..integration import AnyIntegration, ServerURL
-    from ..transport import Answer, Budget, Method
+    from ..transport import Answer, Budget
+    from .sending import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +101,8 @@ class PersonalClient(Protocol):
     def as_person(self, access_token: AccessToken) -> Person:
         """Return what asks the server as the person who granted *access_token*."""
 
-    def request(
-        self,
-        method: Method,
-        url: str,
-        access_token: AccessToken,
-        *,
-        body: str | None = None,
-        accept: str = "application/json",
-        limit: int,
-    ) -> Answer:
-        """Send a request, with a *body* of JSON where there is one, as the person whose access token it is."""
+    def request(self, request: Request, access_token: AccessToken) -> Answer:
+        """Send *request* as the person whose access token it is."""
 
     def renew(self, access_token: AccessToken) -> AccessToken:
         """Exchange an access token for a new one."""

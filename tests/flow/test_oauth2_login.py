@@ -28,6 +28,7 @@ from social_bitbucket_server.integration import (
 from social_bitbucket_server.login import backend as login_backend
 from social_bitbucket_server.login import pending, profile_fields
 from social_bitbucket_server.oauth import oauth2 as oauth2_client
+from social_bitbucket_server.oauth.sending import Sender
 from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError, Who
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.grants import ACCESS_TOKEN_LIFETIME, REFRESH_TOKEN_LIFETIME
@@ -805,7 +806,7 @@ def test_who_is_not_logged_in_any_more_connects_nothing(connecting, sandbox):
     [
         (pending.PendingLogins, "finish"),
         (oauth2_client.OAuth2Client, "access_token"),
-        (oauth2_client.OAuth2Client, "_send"),
+        (Sender, "send"),
         (oauth2_client, "read_grant"),
         (Transport, "send"),
         (http.client.HTTPConnection, "putheader"),

@@ -43,7 +43,7 @@ class StubClient(Client):
     def within(self, budget):
         return self
 
-    def _send(self, request):
+    def _send(self, request, **_):
         self.asked.append(request.url)
         return self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from social_bitbucket_server.oauth import AccessToken
+from social_bitbucket_server.oauth import AccessToken, Request
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import Transport, use_transport
 from social_bitbucket_server.transport.transport import SERVERS
@@ -125,9 +125,9 @@ def test_a_request_whose_answer_breaks_off_on_a_kept_connection_is_not_sent_agai
 def test_a_post_of_a_document_is_not_sent_again(serve, client):
     server = serve(closing_after(1, answer(b"{}")))
     address = f"https://{NAME}:{server.port}/rest/x"
-    client(server).request("POST", address, TOKEN, body="{}", limit=1000)
+    client(server).request(Request("POST", address, 1000, body="{}"), TOKEN)
     with pytest.raises(BitbucketServerError) as caught:
-        client(server).request("POST", address, TOKEN, body="{}", limit=1000)
+        client(server).request(Request("POST", address, 1000, body="{}"), TOKEN)
     assert caught.value.code == "connection_failed"
     assert len(server.requests) == 2
 
@@ -136,7 +136,7 @@ def test_a_put_of_a_document_is_sent_again(serve, client):
     server = serve(closing_after(1, answer(b"{}")))
     address = f"https://{NAME}:{server.port}/rest/x"
     for _ in range(2):
-        assert client(server).request("PUT", address, TOKEN, body='{"a": 1}', limit=1000).status == 200
+        assert client(server).request(Request("PUT", address, 1000, body='{"a": 1}'), TOKEN).status == 200
     assert len(server.requests) == 3
     assert all(request.endswith('\r\n\r\n{"a": 1}') for request in server.requests)
 

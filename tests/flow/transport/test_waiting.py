@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from social_bitbucket_server.oauth import AccessToken
+from social_bitbucket_server.oauth import AccessToken, Request
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import Budget, Limits, breaker, connections
 from social_bitbucket_server.transport.bulkhead import Bulkhead
@@ -120,7 +120,7 @@ def test_a_long_body_with_a_place_is_sent_on_where_it_was(serve, route, client):
     body = "x" * 6_000_000
     with Budget(room, LIMITS) as budget:
         asking = client(server).within(budget)
-        found = asking.request("PUT", f"https://bb-a.test:{server.port}/x", TOKEN, body=body, limit=1000)
+        found = asking.request(Request("PUT", f"https://bb-a.test:{server.port}/x", 1000, body=body), TOKEN)
     assert found.status == 200
     assert received[0].endswith("\r\n\r\n" + body)
 

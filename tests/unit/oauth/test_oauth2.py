@@ -7,7 +7,7 @@ from social_bitbucket_server.account import fetch_profile
 from social_bitbucket_server.account.rest import LIMIT
 from social_bitbucket_server.crypto import Secret
 from social_bitbucket_server.integration import OAuth2Integration, Server, ServerURL
-from social_bitbucket_server.oauth import AccessToken, OAuth2Client
+from social_bitbucket_server.oauth import AccessToken, OAuth2Client, Request
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.scripted_server import Reply
 
@@ -142,7 +142,7 @@ def test_a_refresh_token_that_is_refused_is_a_rejected_token(client, server):
 
 def test_the_token_goes_into_the_header_alone(client, server):
     server.scripts[PROJECTS] = Reply("{}", headers=JSON)
-    client.request("POST", f"{server.url}{PROJECTS}", JANE, body='{"a":1}', limit=LIMIT)
+    client.request(Request("POST", f"{server.url}{PROJECTS}", LIMIT, body='{"a":1}'), JANE)
     (asked,) = server.received
     assert asked.headers["Authorization"] == "Bearer A"
     assert (asked.body, asked.headers["Content-Type"]) == (b'{"a":1}', "application/json")
@@ -153,7 +153,7 @@ def test_the_token_goes_into_the_header_alone(client, server):
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_a_call_without_a_document_is_no_forged_one(client, server, method):
     server.scripts["/bitbucket/rest/x"] = Reply("", 204)
-    client.request(method, f"{server.url}/bitbucket/rest/x", JANE, limit=100)
+    client.request(Request(method, f"{server.url}/bitbucket/rest/x", 100), JANE)
     (asked,) = server.received
     assert (asked.body, asked.headers["Content-Type"]) == (b"", "application/json")
     assert asked.headers["X-Atlassian-Token"] == "no-check"
@@ -175,7 +175,7 @@ PAGE = Reply("<html>", 401, (("Content-Type", "text/html"),))
 def test_a_401_that_names_nobody_is_about_the_token(client, server):
     server.scripts[PROJECTS] = UNNAMED
     url = f"{server.url}{PROJECTS}"
-    assert problem(client.request, "GET", url, JANE, limit=LIMIT) == "token_expired"
+    assert problem(client.request, Request("GET", url, LIMIT), JANE) == "token_expired"
     assert problem(client.as_person(JANE).json, url) == "token_rejected"
 
 
@@ -185,7 +185,7 @@ def test_a_401_that_names_nobody_is_about_the_token(client, server):
 def test_another_401_is_left_to_whoever_reads_the_answer(client, server, reply, code):
     server.scripts[PROJECTS] = reply
     url = f"{server.url}{PROJECTS}"
-    assert client.request("GET", url, JANE, limit=LIMIT).status == 401
+    assert client.request(Request("GET", url, LIMIT), JANE).status == 401
     assert problem(client.as_person(JANE).json, url) == code
 
 
