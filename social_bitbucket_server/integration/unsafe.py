@@ -176,25 +176,22 @@ def _certificates_unchecked(settings: SettingsOf) -> None:
             f"Set {settings.own_name('VERIFY_SSL')} to True, or to the path of the CA certificate that issued the "
             "server's, because without the check anybody on the way can log in as anybody."
         )
-    integrations = settings["INTEGRATIONS"]
-    if isinstance(integrations, Mapping):
-        for integration_id, fields in integrations.items():
-            if isinstance(fields, Mapping) and fields.get("verify") is False:
-                raise UnsafeConfigurationError(
-                    f"Set verify of the integration {integration_id} in {settings.name('INTEGRATIONS')} to True, or to "
-                    "the path of the CA certificate that issued the server's."
-                )
+    for integration_id, fields in _integrations_of(settings):
+        if isinstance(fields, Mapping) and fields.get("verify") is False:
+            raise UnsafeConfigurationError(
+                f"Set verify of the integration {integration_id} in {settings.name('INTEGRATIONS')} to True, or to "
+                "the path of the CA certificate that issued the server's."
+            )
 
 
 def _namespace_of_several_servers(settings: SettingsOf) -> None:
-    integrations = settings["INTEGRATIONS"]
     known: dict[str, tuple[str, str]] = {}
-    for integration_id, found in integrations.items() if isinstance(integrations, Mapping) else ():
-        space = _identity_space(str(integration_id), found)
+    for integration_id, found in _integrations_of(settings):
+        space = _identity_space(integration_id, found)
         if space is None:
             continue
         namespace, server = space
-        other, others_server = known.setdefault(namespace, (str(integration_id), server))
+        other, others_server = known.setdefault(namespace, (integration_id, server))
         if server != others_server:
             raise UnsafeConfigurationError(
                 f"Give {integration_id} and {other} in {settings.name('INTEGRATIONS')} different namespaces, because "
@@ -203,10 +200,8 @@ def _namespace_of_several_servers(settings: SettingsOf) -> None:
 
 
 def _names_that_differ_in_case_alone(settings: SettingsOf) -> None:
-    integrations = settings["INTEGRATIONS"]
     known: dict[tuple[str, str], tuple[str, str]] = {}
-    for key, found in integrations.items() if isinstance(integrations, Mapping) else ():
-        integration_id = str(key)
+    for integration_id, found in _integrations_of(settings):
         space = _identity_space(integration_id, found)
         for what, name in (("id", integration_id), ("namespace", space[0] if space is not None else "")):
             other_name, other = known.setdefault((what, name.casefold()), (name, integration_id))
@@ -215,6 +210,14 @@ def _names_that_differ_in_case_alone(settings: SettingsOf) -> None:
                     f"Give {integration_id} and {other} in {settings.name('INTEGRATIONS')} {what}s that differ in more "
                     "than case, because some databases compare without case."
                 )
+
+
+def _integrations_of(settings: SettingsOf) -> Iterator[tuple[str, Any]]:
+    """Yield the id of each integration in a mapping, and the integration or its fields. What a callable finds is not
+    known before a login."""
+    integrations = settings["INTEGRATIONS"]
+    if isinstance(integrations, Mapping):
+        yield from ((str(integration_id), found) for integration_id, found in integrations.items())
 
 
 def _identity_space(integration_id: str, found: Any) -> tuple[str, str] | None:
