@@ -1,6 +1,6 @@
-"""Who a person is, whether they may log in, and what an application may ask with their access token afterwards.
+"""People and their accounts: who a person is, whether they may log in, and calls with their access token.
 
-It knows no framework and stores nothing: accounts are made by social-core's pipeline.
+The room knows no framework and stores nothing. social-core's pipeline makes the accounts of an application.
 """
 
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.

@@ -1,5 +1,6 @@
-"""Whether a person may log in: their groups, and the projects and repositories that they can see, asked as this
-person. It takes no admin's rights.
+"""The conditions of a login: a person's groups, and the projects and repositories that they can see.
+
+The server is asked as this person, so no admin's rights are needed.
 
 Bitbucket has no resource with a person's own groups. Its user list takes a group to search in (``users?group=…``), for
 every licensed user.

@@ -46,8 +46,8 @@ class Finding:
 class Profile:
     """A person's account on the server, every field checked.
 
-    *id* never changes and is never given to another account; *name* and *slug* may change. *email* was verified by
-    nobody and may be missing. *avatar_url* and *url* are web addresses or ``None``.
+    *id* never changes and is never given to another account; *name* and *slug* may change. *email* is unverified
+    and may be missing. *avatar_url* and *url* are web addresses or ``None``.
     """
 
     id: int
@@ -161,8 +161,8 @@ def _records(person: Person, name: str) -> list[Mapping[str, Any]]:
 
 
 def search_users(person: Person, name: str, *, group: str = "") -> Iterator[Mapping[str, Any]]:
-    """Yield the records, unchecked, of everybody whom a search for *name* finds on the first :data:`MOST_PAGES` pages;
-    of *group*'s members alone if it is not empty.
+    """Yield the unchecked records that a search for *name* finds on the first :data:`MOST_PAGES` pages. If *group* is
+    not empty, they are those of its members alone.
 
     Raises the problems of the conversation.
     """
@@ -220,7 +220,7 @@ def _required(record: Mapping[str, Any], field: str) -> Any:
 
 
 def _readable(record: Mapping[str, Any], field: str) -> str | None:
-    """A text for people to read, without control and formatting characters, at most ``NAME_LIMIT`` long."""
+    """Return a text for people, without control and formatting characters, at most ``NAME_LIMIT`` long."""
     value = record.get(field)
     if value is None:
         return None
@@ -245,7 +245,7 @@ def _own_link(record: Mapping[str, Any]) -> Any:
 
 
 def _web_address(value: Any, server_url: ServerURL) -> str | None:
-    """An address of the web; a path is one on the server itself."""
+    """Return *value* if it is an address of the web, or else ``None``. A path is one on the server itself."""
     if type(value) is not str or len(value) > 2048 or not value.isascii() or not value.isprintable() or " " in value:
         return None
     if value.startswith("/") and not value.startswith(("//", "/\\")):

@@ -1,4 +1,4 @@
-"""Whether a person who logged in before still may: asked between two logins, with the access token that is kept."""
+"""The recheck: asking between two logins whether a person may still log in, with their stored access token."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _REFUSALS = frozenset(
 _UNPROVEN = frozenset(
     {Code.INTEGRATION_UNKNOWN, Code.TOKEN_EXPIRED, Code.TOKEN_MISSING, Code.TOKEN_REVOKED, Code.TOKEN_UNOPENABLE}
 )
-# Problems of one person's record. All others concern everybody at the server.
+# Problems of one person's record. All others concern all people at the server.
 _OF_ONE_RECORD = frozenset(
     {
         Code.CAPTCHA_WANTED,

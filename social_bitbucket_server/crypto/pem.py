@@ -139,7 +139,7 @@ def _private_base64(text: str, passphrase: str | None) -> PrivateKeyTypes:
 
 
 def _private_der(der: bytes, passphrase: str | None, otherwise: Code) -> PrivateKeyTypes:
-    """The private key in *der*. Raises what it is instead, or else the problem *otherwise*."""
+    """Return the private key in *der*. Raises the problem of what *der* is instead. *otherwise* is the default code."""
     if der.startswith(_OPENSSH):
         raise BitbucketServerError(Code.PRIVATE_KEY_OPENSSH)
     try:

@@ -46,7 +46,7 @@ class KeyRing:
 
     @staticmethod
     def generate() -> str:
-        """The text of a new ring with one random key, whose id is 1."""
+        """Return the text of a new ring with one random key, whose id is 1."""
         return "1:" + _encode(os.urandom(_KEY_BYTES))
 
     @opaque
@@ -77,7 +77,7 @@ class KeyRing:
 
     @opaque
     def reseal(self, record: str, *, purpose: str, integration_id: str, key_id: str) -> str:
-        """*record* sealed with the newest key: itself where it is so already, otherwise a new one.
+        """Return *record* itself if the newest key sealed it, or else a new record that this key seals.
 
         Raises ``sealed_key_unopenable``.
         """
@@ -87,7 +87,7 @@ class KeyRing:
         return self.seal(plaintext, purpose=purpose, integration_id=integration_id, key_id=key_id)
 
     def is_newest(self, record: str) -> bool:
-        """Whether *record* was sealed with the newest key. Raises ``sealed_key_unopenable`` where it is not one."""
+        """Return whether the newest key sealed *record*. Raises ``sealed_key_unopenable`` for another text."""
         return _parts(record)[0] == next(iter(self._ciphers))
 
     def __repr__(self) -> str:
@@ -121,7 +121,7 @@ def _keys(text: str) -> dict[int, bytes]:
 
 
 def _parts(record: str) -> tuple[int, bytes, bytes]:
-    """The key's id, the nonce and the encrypted bytes of *record*."""
+    """Return the key's id, the nonce and the encrypted bytes of *record*."""
     version, *parts = record.split(".")
     if version == _VERSION and len(parts) == 3 and _ID.fullmatch(parts[0]):
         nonce, sealed = map(_decode, parts[1:])
@@ -131,7 +131,7 @@ def _parts(record: str) -> tuple[int, bytes, bytes]:
 
 
 def _context(purpose: str, integration_id: str, key_id: str) -> bytes:
-    """The associated data. A list in JSON, because joined text would be the same for different parts."""
+    """Return the associated data. It is a JSON list, because joined text could be the same for different parts."""
     return json.dumps([_VERSION, purpose, integration_id, key_id]).encode("ascii")
 
 
@@ -140,7 +140,7 @@ def _encode(data: bytes) -> str:
 
 
 def _decode(text: str) -> bytes | None:
-    """The bytes of which *text* is the base64, in the one way in which it is written; otherwise ``None``."""
+    """Return the bytes in *text*, or ``None`` if it is not their canonical base64."""
     try:
         data = base64.b64decode(text, validate=True)
     except ValueError:

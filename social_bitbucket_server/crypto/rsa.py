@@ -124,20 +124,20 @@ class PrivateKey:
         return self.public.bits
 
     def sign_sha1(self, message: bytes) -> bytes:
-        """The RSASSA-PKCS1-v1_5 signature of *message* with SHA-1: OAuth's RSA-SHA1, all that Bitbucket accepts.
+        """Return the RSASSA-PKCS1-v1_5 signature of *message* with SHA-1: OAuth's RSA-SHA1, all that Bitbucket accepts.
 
         Raises ``sha1_forbidden``.
         """
         return _sign_sha1(self._key, message)
 
     def pem(self) -> str:
-        """The private key in clear, as PKCS#8 PEM: for sealing it, or for a file that only its owner can read."""
+        """Return the private key in clear, as PKCS#8 PEM. Seal it, or write it to a file for its owner alone."""
         return self._key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ).decode("ascii")
 
     def certificate(self, common_name: str, made: datetime | None = None) -> str:
-        """A self-signed certificate of the public half, as PEM, valid for ten years from *made* (default: now).
+        """Return a self-signed certificate of the public half, as PEM, valid for ten years from *made* (default: now).
 
         Raises ``setting_invalid`` when *common_name* is not a name of 1 to 64 bytes.
         """
@@ -175,7 +175,7 @@ class PrivateKey:
 
 @cache
 def refuse_forbidden_sha1() -> None:
-    """Try an RSA-SHA1 signature, with a key that everybody knows. Raises ``sha1_forbidden``."""
+    """Try an RSA-SHA1 signature with a public test key. Raises ``sha1_forbidden``."""
     private = pow(_EXPONENT, -1, (_KNOWN_P - 1) * (_KNOWN_Q - 1))
     numbers = rsa.RSAPrivateNumbers(
         _KNOWN_P,
@@ -198,7 +198,7 @@ def _sign_sha1(key: rsa.RSAPrivateKey, message: bytes) -> bytes:
 
 
 def new_consumer_key() -> str:
-    """A random consumer key: 40 characters of ``0-9a-f``, which a double click selects as a whole."""
+    """Return a random consumer key: 40 characters of ``0-9a-f``, which a double click selects as a whole."""
     return secrets.token_hex(20)
 
 

@@ -1,4 +1,4 @@
-"""Who of a server's people may log in, as a value; whether somebody does is found out in :mod:`.membership`."""
+"""The conditions of a login, as a value. :mod:`.membership` finds out whether they hold for a person."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST_CONDITIONS = 5
-"""How many conditions there may be together. Each is a request in the middle of a login, which has few requests."""
+"""The most conditions that there may be together. Each takes one of the few requests that a login may make."""
 
 _PROJECT = re.compile(r"~?[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _REPOSITORY = re.compile(r"~?[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -34,8 +34,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Who may log in: members of one of *groups*, and whoever can see one of *projects* (keys, such as ``WEB``) or
-    *repositories* (``WEB/website``). One condition is enough; without any, everybody of the server may.
+    """The conditions of a login. One of them is enough. Without any, every person with an active account may log in.
+
+    *groups*: the person is a member. *projects* (keys, such as ``WEB``) and *repositories* (such as ``WEB/website``):
+    the person can see it.
 
     Raises ``setting_invalid`` for names that cannot be any, and for more than :data:`MOST_CONDITIONS`.
     """
@@ -65,7 +67,7 @@ class Admission:
 
     @classmethod
     def read(cls, groups: Any, projects: Any, repositories: Any) -> Admission:
-        """From the values of settings: lists of texts, or ``None``. Raises ``setting_invalid``."""
+        """Return the conditions in the values of settings: lists of texts, or ``None``. Raises ``setting_invalid``."""
         return cls(
             _texts("ALLOW_GROUPS", groups),
             _texts("ALLOW_PROJECTS", projects),
@@ -74,7 +76,7 @@ class Admission:
 
     @property
     def conditions(self) -> tuple[tuple[Kind, str], ...]:
-        """Every condition, in the order in which they are looked at."""
+        """All conditions, in the order in which they are checked."""
         named: tuple[tuple[Kind, Iterable[str]], ...] = (
             (Kind.GROUP, self.groups),
             (Kind.PROJECT, self.projects),

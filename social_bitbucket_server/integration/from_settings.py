@@ -84,7 +84,7 @@ _SETTINGS = {
 
 
 def callback_origin(text: str) -> str:
-    """Scheme and host of the callback, as they are configured. Raises ``setting_invalid``."""
+    """Return the scheme and host of the callback in the configured *text*. Raises ``setting_invalid``."""
     origin = text.rstrip("/") if isinstance(text, str) else ""
     if not _ORIGIN.fullmatch(origin) or not _is_address(origin):
         raise BitbucketServerError(
@@ -103,7 +103,7 @@ def _is_address(text: str) -> bool:
 
 
 def configured_backend(paths: Iterable[str], name: str) -> type[BaseAuth[Any]]:
-    """The backend called *name* among those at *paths*, the setting ``AUTHENTICATION_BACKENDS``.
+    """Return the backend called *name* among those at *paths*, the setting ``AUTHENTICATION_BACKENDS``.
 
     Core's own look-up empties and fills one mapping that all threads share: of the first logins of a process, one may
     find it empty. Raises ``backend_missing`` as core's error.
@@ -136,8 +136,8 @@ def setting_of_field(field: str) -> str:
 
 @opaque
 def single_integration(setting: Callable[..., Any], full_name: Callable[[str], str] = str) -> Integration:
-    """The one server of plain settings; *setting* looks one up by its name without prefix, and messages call it by its
-    *full_name*.
+    """Return the integration of plain settings. *setting* looks a value up by the name without prefix. *full_name*
+    returns the name for messages.
 
     Raises ``setting_missing``, ``setting_invalid`` and the problems of base URLs and private keys.
     """
@@ -154,8 +154,7 @@ def single_integration(setting: Callable[..., Any], full_name: Callable[[str], s
 
 @opaque
 def single_oauth2_integration(setting: Callable[..., Any], full_name: Callable[[str], str] = str) -> OAuth2Integration:
-    """The one server of plain settings for OAuth 2; *setting* looks one up by its name without prefix, and messages
-    call it by its *full_name*.
+    """Return the integration of plain settings for OAuth 2. The parameters are those of :func:`single_integration`.
 
     Raises ``setting_missing``, ``setting_invalid`` and the problems of base URLs.
     """
@@ -182,9 +181,11 @@ def _single_server(setting: Callable[..., Any]) -> dict[str, Any]:
 
 @opaque
 def find_integration(configured: Any, integration_id: str, setting: str = "INTEGRATIONS") -> Integration | None:
-    """The integration *integration_id* among those *configured*: a mapping of id to :class:`Integration` or to its
-    fields, or a callable that returns one, or the dotted path of such a callable. *setting* is the full name of the
-    setting that this is."""
+    """Return the integration *integration_id* among those *configured*, or ``None``.
+
+    *configured* maps ids to :class:`Integration` or to its fields, or is a callable that returns one, or the dotted
+    path of such a callable. *setting* is the full name of that setting.
+    """
     found = _find(configured, integration_id, setting)
     if found is None or isinstance(found, Integration):
         return found
@@ -237,7 +238,7 @@ def look_up_of(configured: Any, setting: str) -> Callable[[str], Any]:
 
 @opaque
 def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> Integration:
-    """An integration from plain values.
+    """Return an integration from plain values.
 
     ``url`` and ``consumer_key`` are required, and ``private_key`` (text) or ``private_key_file`` (path). Optional:
     ``private_key_passphrase``, ``namespace`` (the id by default), ``name``, ``organization``, ``verify`` (``True`` or
@@ -257,10 +258,10 @@ def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> I
 
 @opaque
 def oauth2_integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> OAuth2Integration:
-    """An integration for OAuth 2 from plain values.
+    """Return an integration for OAuth 2 from plain values.
 
-    ``url``, ``client_id`` and ``client_secret`` are required; optional is what is so for
-    :func:`integration_from_fields`.
+    ``url``, ``client_id`` and ``client_secret`` are required. The optional fields are those of
+    :func:`integration_from_fields`, except for the private key's.
     """
     with naming(str):
         fields = _checked_fields(fields, _OAUTH2_FIELDS, ("url", "client_id", "client_secret"))
@@ -309,7 +310,7 @@ def _refuse_quoted(name: str, value: Any) -> None:
 
 
 def base_url(fields: Mapping[str, Any]) -> ServerURL:
-    """The base URL among an integration's plain values. Raises ``invalid_base_url``."""
+    """Return the base URL among an integration's plain values. Raises ``invalid_base_url``."""
     rules = BaseURLRules(plain_http_hosts=None if fields.get("allow_http") is True else frozenset())
     return ServerURL.parse(fields["url"], rules)
 
@@ -370,7 +371,7 @@ def _client_certificate(fields: Mapping[str, Any]) -> ClientCertificate:
 
 
 def _text_of(fields: Mapping[str, Any], name: str) -> Secret:
-    """The text of the field *name*, or of the file that the field beside it names."""
+    """Return the text of the field *name*, or of the file that the field beside it names."""
     text, path = fields.get(name), fields.get(f"{name}_file")
     if text and not isinstance(text, str):
         raise BitbucketServerError(Code.SETTING_INVALID, "It is not a text.", parameter=name)

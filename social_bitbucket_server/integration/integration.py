@@ -27,7 +27,7 @@ _ALLOWED = {
 
 
 class AnyIntegration(Protocol):
-    """An integration by either OAuth: its server, and whose identities its users' are."""
+    """An integration by either OAuth."""
 
     @property
     def id(self) -> str: ...
@@ -70,8 +70,8 @@ class Integration:
     own, random, and never use it again. Empty only where there is a single server. *pending*: new credentials that
     Bitbucket may have by now, with the same consumer key or with another one; a login whose signature or consumer key
     is refused is signed with them once. *replaced*: those before; logins that began with another consumer key are
-    finished with them. *name*: for people. *admission*: who of the server's people may log in. *revision*: any text
-    that an application changes with its record. A login that began with another revision ends with
+    finished with them. *name*: for people. *admission*: the conditions of a login. *revision*: any text that
+    an application changes with its record. A login that began with another revision ends with
     ``integration_changed``, so disabling and enabling can end the logins under way. *organization*: what the
     application calls the organization. All integrations of one share the threads that may wait for slow servers;
     without it, each integration has its own.
@@ -97,7 +97,7 @@ class Integration:
 
     @property
     def fingerprint(self) -> str:
-        """Return a digest of everything that a login under way depends on. The key pair does not count: a login that
+        """A digest of everything that a login under way depends on. The key pair does not count: a login that
         began before a key rotation ends with the new key pair. Name, proxies, time limit and address policy do not
         count either: they concern each request, and the current ones are used."""
         return _fingerprint(self, self.consumer_key)
@@ -121,11 +121,11 @@ class Integration:
 
     @property
     def tenant(self) -> str:
-        """Whom the limits on waiting threads count for: the organization, or the integration alone."""
+        """The holder of the limits on waiting threads: the organization, or the integration alone."""
         return tenant_of(self.organization, f"integration {self.id}")
 
     def uid(self, user_id: int) -> str:
-        """The identity of the server's user *user_id* in this application."""
+        """Return the identity of the server's user *user_id* in this application."""
         return _uid(self, user_id)
 
 
@@ -160,17 +160,17 @@ class OAuth2Integration:
 
     @property
     def fingerprint(self) -> str:
-        """Return a digest of everything that a login under way depends on. The client secret does not count: a login
+        """A digest of everything that a login under way depends on. The client secret does not count: a login
         that began before the secret was renewed ends with the new one. For the rest see :class:`Integration`."""
         return _fingerprint(self, self.client_id)
 
     @property
     def tenant(self) -> str:
-        """Whom the limits on waiting threads count for: the organization, or the integration alone."""
+        """The holder of the limits on waiting threads: the organization, or the integration alone."""
         return tenant_of(self.organization, f"integration {self.id}")
 
     def uid(self, user_id: int) -> str:
-        """The identity of the server's user *user_id* in this application."""
+        """Return the identity of the server's user *user_id* in this application."""
         return _uid(self, user_id)
 
 
@@ -203,7 +203,7 @@ def _fingerprint(integration: AnyIntegration, *credentials: str) -> str:
 
 
 def tenant_of(organization: str, otherwise: str) -> str:
-    """Return whom the limits on waiting threads count for: *organization*, or *otherwise* if that is empty."""
+    """Return the holder of the limits on waiting threads: *organization*, or *otherwise* if that is empty."""
     return f"organization {organization}" if organization else otherwise
 
 

@@ -1,4 +1,4 @@
-"""One Bitbucket Server, and how it is reached."""
+"""One Bitbucket Server, and the way to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_TIMEOUT = 3600
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One Bitbucket Server, and how it is reached.
+    """One Bitbucket Server, and the way to it.
 
     *url*: its base URL. *verify*: ``True``, or the path of a bundle of CA certificates. *ca_certificates*: or the CA
     certificates themselves, as PEM text. *client_certificate* and *client_key*: the certificate for a gateway in front

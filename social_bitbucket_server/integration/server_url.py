@@ -44,7 +44,7 @@ _CONNECT_TO = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]]+):[0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class BaseURLRules:
-    """Which base URLs are accepted.
+    """The rules for base URLs.
 
     *ports*: the ports that may be used; ``None`` for all. *plain_http_hosts* and *literal_hosts*: the hosts that may
     be used with ``http://``, and the IP addresses that may be used instead of a name; ``None`` for all.
@@ -69,8 +69,8 @@ ORGANIZATION_RULES = BaseURLRules(
 
 @dataclass(frozen=True, slots=True)
 class ServerURL:
-    """The canonical base URL: *scheme*, lower-case *host*, *port* where it is not the scheme's own, and *path*
-    without a trailing slash. *rules* are those that it was read by; they also hold for what its server proposes."""
+    """The canonical base URL: *scheme*, lower-case *host*, *port* if it is not the scheme's own, and *path* without a
+    trailing slash. *rules*: those that it was read by. They also hold for addresses that the server proposes."""
 
     scheme: str
     host: str
@@ -127,7 +127,7 @@ class ServerURL:
         return f"{self.scheme}://{self.host}" + (f":{self.port}" if self.port else "")
 
     def join(self, path: str, /, **query: str | int) -> str:
-        """An address below the base URL. *path* begins with a slash and is percent-encoded already."""
+        """Return an address below the base URL. *path* begins with a slash and is percent-encoded already."""
         return f"{self}{path}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
 
     @property
@@ -141,7 +141,7 @@ class ServerURL:
         return self.join("/plugins/servlet/oauth/request-token")
 
     def authorize(self, token: str) -> str:
-        """The page on which a person allows or denies the login that began with the request token *token*."""
+        """Return the page on which a person allows or denies the login that began with the request token *token*."""
         return self.join("/plugins/servlet/oauth/authorize", oauth_token=token)
 
     @property
@@ -150,7 +150,7 @@ class ServerURL:
         return self.join("/plugins/servlet/oauth/access-token")
 
     def oauth2_authorize(self, **query: str) -> str:
-        """The page on which a person allows or denies a login by OAuth 2."""
+        """Return the page on which a person allows or denies a login by OAuth 2."""
         return self.join("/rest/oauth2/latest/authorize", **query)
 
     @property
@@ -184,15 +184,16 @@ class ServerURL:
         return self.join("/status")
 
     def user(self, slug: str, *, avatar_size: int | None = None) -> str:
-        """One user's record by *slug*, with the address of a picture *avatar_size* pixels wide where asked for."""
+        """Return the address of one user's record. *avatar_size*: the width in pixels of the picture that it names, or
+        ``None`` for no picture."""
         query = {"avatarSize": avatar_size} if avatar_size else {}
         return self.join(f"/rest/api/latest/users/{quote(slug, safe='')}", **query)
 
     def users(
         self, name: str, *, start: int = 0, limit: int = 25, avatar_size: int | None = None, group: str = ""
     ) -> str:
-        """One page of the users whose name, display name or e-mail address contains *name*; of *group*'s members alone
-        where there is one."""
+        """Return the address of one page of the users whose name, display name or e-mail address contains *name*. With
+        *group*, its members alone are searched."""
         query: dict[str, str | int] = {"filter": name, "start": start, "limit": limit}
         if avatar_size:
             query["avatarSize"] = avatar_size
@@ -201,11 +202,11 @@ class ServerURL:
         return self.join("/rest/api/latest/users", **query)
 
     def project(self, key: str) -> str:
-        """One project's record."""
+        """Return the address of one project's record."""
         return self.join(f"/rest/api/latest/projects/{quote(key, safe='')}")
 
     def repository(self, name: str) -> str:
-        """One repository's record; *name* is the project's key, a slash, and the repository's slug."""
+        """Return the address of one repository's record. *name* is the project's key, a slash, and the slug."""
         key, _, slug = name.partition("/")
         return f"{self.project(key)}/repos/{quote(slug, safe='')}"
 
@@ -250,7 +251,7 @@ _FORBIDDEN = {
 
 
 def is_loopback(host: str) -> bool:
-    """Whether *host*, a canonical host of a base URL, is this machine itself."""
+    """Return whether *host*, a canonical host of a base URL, is this machine itself."""
     if host == "localhost":
         return True
     try:
@@ -281,7 +282,7 @@ def _permits(hosts: frozenset[str] | None, host: str) -> bool:
 
 
 def _permits_port(rules: BaseURLRules, host: str) -> bool:
-    """Addresses that an operator listed one by one are his choice, port included."""
+    """Return whether *host* may have any port, because the operator listed this address of the machine itself."""
     return is_loopback(host) and rules.literal_hosts is not None and host in rules.literal_hosts
 
 

@@ -1,6 +1,6 @@
 """Settings that would take a protection away: an application refuses to start with them.
 
-Each refusal is one sentence that says what to do instead. No framework plays a part: the settings come as a mapping.
+Each refusal is one sentence that says what to do instead. The settings come as a mapping, so no framework is needed.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def refuse_unsafe_settings(settings: Mapping[str, Any]) -> None:
 
 
 def unsafe_settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """All that is unsafe about an application's *settings*: the name of each check that refuses them, and its sentence,
-    for frameworks that collect such sentences before they start."""
+    """Yield all that is unsafe about an application's *settings*: the name of each check that refuses them, and its
+    sentence, for frameworks that collect such sentences before they start."""
     told = set()
     for name, check in _checks_of(settings):
         try:
@@ -103,22 +103,21 @@ def refuse_unsafe_login(backend: BaseAuth[Any]) -> None:
 
 
 class _SafeSettings:
-    """The settings of each backend's last login that was safe. It does not show them: there may be private keys among
-    them."""
+    """The settings of each backend's last safe login. Private keys may be among them, so it does not show them."""
 
-    # What needs a key ring looks for it with each login.
+    # KEY_RING is not among them: code that needs it looks for it at each login.
     _NAMES = ("PIPELINE", "VERIFY_SSL", "INTEGRATIONS", "SANITIZE_REDIRECTS", "CALLBACK_ORIGIN", "REDIRECT_IS_HTTPS")
 
     def __init__(self) -> None:
         self._values: dict[str, tuple[Any, ...]] = {}
 
     def are(self, settings: SettingsOf) -> bool:
-        """Whether these are the same."""
+        """Return whether *settings* are those that were kept."""
         known = self._values.get(settings.prefix, ())
         return bool(known) and all(map(is_, known, map(settings.__getitem__, self._NAMES)))
 
     def keep(self, settings: SettingsOf) -> None:
-        """Remember these instead."""
+        """Remember *settings* instead of those before."""
         self._values[settings.prefix] = tuple(map(settings.__getitem__, self._NAMES))
 
 
@@ -221,8 +220,8 @@ def _integrations_of(settings: SettingsOf) -> Iterator[tuple[str, Any]]:
 
 
 def _identity_space(integration_id: str, found: Any) -> tuple[str, str] | None:
-    """Namespace and base URL of an integration or its fields; ``None`` where they cannot be read, which each login with
-    it says."""
+    """Return the namespace and base URL of an integration or its fields, or ``None`` if they cannot be read. Each login
+    with it reports that."""
     if isinstance(found, (Integration, OAuth2Integration)):
         return found.namespace, str(found.server.url)
     if not isinstance(found, Mapping) or not isinstance(found.get("url"), str):

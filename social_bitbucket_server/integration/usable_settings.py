@@ -44,20 +44,20 @@ _PATHS = {
 
 
 class Depth(IntEnum):
-    """How closely settings are looked at; each depth includes those before it."""
+    """The depth of a check of settings. Each depth includes those before it."""
 
     NAMES = 1
-    """Which settings are there."""
+    """The settings are there."""
     VALUES = 2
-    """Whether their values can be used: keys, certificates and files are read."""
+    """Their values can be used: keys, certificates and files are read."""
     PATHS = 3
-    """Whether there is something at dotted paths. An application's own modules must be loaded by then."""
+    """There is something at dotted paths. An application's own modules must be loaded by then."""
 
 
 def refuse_unusable_settings(settings: Mapping[str, Any], backends: Iterable[str], depth: Depth = Depth.PATHS) -> None:
     """Check an application's *settings*, by their full names, for *backends*, the dotted paths of those that it uses.
 
-    Raises :class:`~.unsafe_settings.UnsafeConfigurationError` that lists everything.
+    Raises :class:`.UnsafeConfigurationError` that lists everything.
     """
     sentences = [sentence for _, sentence in unusable_settings(settings, backends, depth)]
     if sentences:
@@ -68,7 +68,7 @@ def refuse_missing_settings(settings: Mapping[str, Any], backends: Iterable[str]
     """Check *settings* while an application is made. It may still change values, as tests do, so those that cannot be
     used go to the log; so do names that nothing reads.
 
-    Raises :class:`~.unsafe_settings.UnsafeConfigurationError` for names that are missing or misspelt.
+    Raises :class:`.UnsafeConfigurationError` for names that are missing or misspelt.
     """
     paths = list(backends)
     refuse_unusable_settings(settings, paths, Depth.NAMES)
@@ -105,7 +105,7 @@ def unread_settings(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 class _Installed:
-    """Which of our backends an application's list of backends holds, as far as that can be known.
+    """Those of our backends that are in an application's list, as far as that can be known.
 
     *broken* are the paths where nothing is. Before :attr:`Depth.PATHS` only our own paths are known.
     """

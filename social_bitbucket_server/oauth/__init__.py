@@ -1,6 +1,6 @@
 """The conversation with one server, by OAuth 1.0a and by OAuth 2: signatures, tokens, and what answers mean.
 
-Who somebody is, it leaves to ``account``; what a login remembers meanwhile, to ``login``.
+``account`` finds out who a person is, and ``login`` keeps what a login remembers.
 """
 
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.

@@ -87,7 +87,7 @@ _EXCEPTION = re.compile(r"[A-Za-z0-9_$.]{1,200}")
 
 @opaque
 def read_form(answer: Answer) -> dict[str, Secret]:
-    """The fields of a token endpoint's answer, none of them twice. The declared character set plays no part.
+    """Return the fields of a token endpoint's answer, none of them twice. The declared character set is ignored.
 
     Raises the problem that the answer reports, and ``malformed_answer``, ``intercepted``, ``empty_answer``.
     """
@@ -115,7 +115,7 @@ class Grant:
 
 @opaque
 def read_grant(answer: Answer) -> Grant:
-    """The answer of OAuth 2's token endpoint (RFC 6749, section 5.1): a JSON object with a bearer token.
+    """Return what OAuth 2's token endpoint granted: a JSON object with a bearer token (RFC 6749, section 5.1).
 
     Raises the problem that the answer reports, and ``token_invalid``, ``malformed_answer``, ``intercepted``,
     ``empty_answer``.
@@ -200,7 +200,7 @@ def _pairs(text: str) -> list[tuple[str, Secret]]:
 
 
 def read_json(answer: Answer) -> dict[str, Any]:
-    """The JSON object that the answer is, without repeated keys and without numbers that JSON does not have.
+    """Return the JSON object in *answer*, without repeated keys and without numbers that JSON does not have.
 
     Raises the problem that the answer reports, ``intercepted`` and ``malformed_answer``.
     """
@@ -212,7 +212,7 @@ def read_json(answer: Answer) -> dict[str, Any]:
 
 
 def read_document(answer: Answer) -> Any:
-    """The JSON that the answer to a request of REST's is, of any kind; ``None`` where it is empty.
+    """Return the JSON in *answer*, which REST gave, of any kind; ``None`` if it is empty.
 
     Raises the problem that the answer reports, ``intercepted`` and ``malformed_answer``.
     """
@@ -221,14 +221,14 @@ def read_document(answer: Answer) -> Any:
 
 
 def refuse_oauth_problem(answer: Answer) -> Answer:
-    """*answer* itself, whatever its status, unless it reports a problem of OAuth's, which is raised."""
+    """Return *answer* itself, of any status. If it reports a problem of OAuth's, raise that."""
     if answer.status in {400, 401, 403}:
         _raise_oauth_problem(answer)
     return answer
 
 
 def read_text(answer: Answer) -> str:
-    """The text that the answer is, without white space around it. Raises ``malformed_answer`` if it is not UTF-8."""
+    """Return the text of *answer* without white space around it. Raises ``malformed_answer`` if it is not UTF-8."""
     try:
         return answer.body.decode().strip()
     except UnicodeDecodeError:
@@ -252,8 +252,10 @@ def _raise_for_status(
     is_asked_as_a_person: bool = True,
     claim: str = "profile",
 ) -> None:
-    """An empty 401 is about the account of the person who asks; where the application itself asks, it is about no
-    account."""
+    """Raise the problem of an *answer* whose status is none of *successes*.
+
+    An empty 401 is about the account of the person who asks. If the application itself asks, no account is meant.
+    """
     status = answer.status
     unavailable = unavailability(answer)
     if unavailable is not None:

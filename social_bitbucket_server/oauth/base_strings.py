@@ -1,4 +1,4 @@
-"""Why is a signature invalid? Our base string and the server's, part by part, and what the difference means.
+"""The cause of an invalid signature: our base string and the server's, part by part, and what the difference means.
 
 Bitbucket answers a failed signature with the base string that it made of the request (RFC 5849, section 3.4.1), over
 the address that its container saw. Where both agree, the key is another one.
@@ -93,7 +93,7 @@ class BaseString:
         )
 
     def _values(self) -> dict[str, str]:
-        """Parameters by name, the values of repeated ones side by side."""
+        """Return the parameters by name, the values of repeated ones side by side."""
         values: dict[str, list[str]] = {}
         for name, value in self.parameters:
             values.setdefault(name, []).append(value)
@@ -199,11 +199,11 @@ def _about_parameters(ours: BaseString, theirs: BaseString) -> str:
 
 
 def _ports_follow_from_schemes(ours: BaseString, theirs: BaseString) -> bool:
-    """Whether both ports are those of the schemes, and no difference of their own."""
+    """Return whether both ports are the defaults of their schemes, and no difference of their own."""
     return all(side.port == _DEFAULT_PORTS[side.scheme] for side in (ours, theirs))
 
 
 def _is_doubled(ours: str, theirs: str) -> bool:
-    """Whether *theirs* is *ours* with the segments it begins with once more in front."""
+    """Return whether *theirs* is *ours* with its first segments repeated in front."""
     extra = theirs.removesuffix(ours) if theirs.endswith(ours) else ""
     return bool(extra) and ours.startswith(f"{extra}/")

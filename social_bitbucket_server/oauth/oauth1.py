@@ -41,9 +41,9 @@ class Client:
         return type(self)(self.integration, budget)
 
     def request_token(self, callback: str) -> str:
-        """Begin a login whose answer comes back to the absolute address *callback*; returns the request token.
+        """Begin a login whose answer comes back to the absolute address *callback*. Return the request token.
 
-        Raises whatever problem keeps the server from answering with a token that is confirmed for *callback*.
+        Raises the problems of the conversation, and those of a token that is not confirmed for *callback*.
         """
         fields = read_form(self._send(_token_call(self.integration.server.url.request_token), callback=callback))
         confirmed = fields.get("oauth_callback_confirmed")
@@ -59,7 +59,7 @@ class Client:
     def access_token(self, request_token: str, verifier: str) -> AccessToken:
         """Exchange an allowed *request_token* for an access token. Works once.
 
-        The token's secret plays no part with RSA-SHA1 and is not kept.
+        RSA-SHA1 does not use the token's secret, so it is not kept.
         """
         if verifier == DENIED:
             raise BitbucketServerError(Code.LOGIN_DECLINED)
@@ -67,9 +67,9 @@ class Client:
         return _access_token(self._send(_token_call(url), token=request_token, verifier=verifier))
 
     def renew(self, access_token: AccessToken) -> AccessToken:
-        """Exchange an access token for a new one by its session handle; the old one is worth nothing afterwards.
+        """Exchange an access token for a new one by its session handle. The old one becomes invalid.
 
-        Raises ``token_expired`` where the time is over in which the token could be renewed.
+        Raises ``token_expired`` if it is too late to renew the token.
         """
         form = Secret(urlencode({"oauth_session_handle": access_token.session_handle}))
         url = self.integration.server.url.access_token

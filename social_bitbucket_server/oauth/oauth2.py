@@ -63,10 +63,10 @@ class OAuth2Client:
         )
 
     def renew(self, access_token: AccessToken) -> AccessToken:
-        """Exchange an access token's refresh token for a new access token; both old ones are worth nothing afterwards.
-        A server that sends no new refresh token goes on with the old one (RFC 6749, section 6).
+        """Exchange the refresh token for a new access token. The old access token becomes invalid. So does the
+        refresh token, unless the server sends no new one (RFC 6749, section 6).
 
-        Raises ``token_rejected`` where the server takes the refresh token no more.
+        Raises ``token_rejected`` if the server does not accept the refresh token.
         """
         refresh_token = access_token.session_handle
         try:
@@ -132,7 +132,10 @@ def _challenge(code_verifier: str) -> str:
 
 
 def _is_refusal(answer: Answer) -> bool:
-    """Whether the token was not honoured. Bitbucket answers 401 also to people who may not do what they ask for, but
-    names them then; an empty 401 is about the account, and a page about something in front of Bitbucket."""
+    """Return whether the server did not honour the token.
+
+    Bitbucket also answers 401 to people who may not do what they ask for, but then it names them. An empty 401 is about
+    the account. A page comes from something in front of Bitbucket.
+    """
     is_about_the_token = bool(answer.body) and not answer.is_html and "X-AUSERNAME" not in answer.headers
     return answer.status == 401 and is_about_the_token

@@ -1,6 +1,6 @@
 """One person at one server: the access token that they granted, and questions that are asked with it.
 
-How a request is signed is left to the clients, and what an answer says of a person to ``account``.
+The clients sign requests, and ``account`` reads what an answer says of a person.
 """
 
 from __future__ import annotations
@@ -89,11 +89,11 @@ class Person:
 
 
 class PersonalClient(Protocol):
-    """Asks one server for things as anybody who granted an access token, by OAuth 1 or by OAuth 2."""
+    """Asks one server for things as any person who granted an access token, by OAuth 1 or by OAuth 2."""
 
     @property
     def integration(self) -> AnyIntegration:
-        """Whose server it is."""
+        """The integration whose server is asked."""
 
     def within(self, budget: Budget) -> Self:
         """Return a client whose requests belong to one step, and use its *budget*."""

@@ -1,4 +1,4 @@
-"""Servers' clocks: how far each is from this machine's, as its refusals told, so that requests carry its own time."""
+"""Servers' clocks, by what their refusals tell, so that requests carry each server's own time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ServerClock:
         return int(time.time()) + self.difference
 
     def learn(self, refusal: Answer) -> bool:
-        """Learn from a *refusal* what time it is for the server. Returns whether it is worth trying again.
+        """Learn from a *refusal* what time it is for the server. Return whether it is worth trying again.
 
         Raises ``clock_too_far_off``.
         """
@@ -66,15 +66,16 @@ class ServerClock:
         return True
 
     def forget(self) -> None:
-        """Take the server's clock for right again."""
+        """Forget the difference, and trust the server's clock again."""
         self._clocks.forget(*self._key)
 
 
 def server_time(answer: Answer) -> int | None:
-    """The time by the clock of the server that gave *answer*, in seconds since 1970, or ``None`` where it did not tell.
+    """Return the time by the clock of the server that gave *answer*, in seconds since 1970, or ``None`` if it did not
+    tell.
 
-    A refusal names the timestamps that are accepted, with the server's time in their middle; every answer should have
-    a ``Date``.
+    A refusal names the range of accepted timestamps, with the server's time in the middle. Every answer should have a
+    ``Date``.
     """
     acceptable = _ACCEPTABLE.fullmatch(oauth_problem(answer).get("oauth_acceptable_timestamps", ""))
     if acceptable:
@@ -87,5 +88,5 @@ def server_time(answer: Answer) -> int | None:
 
 
 def is_refusal(answer: Answer) -> bool:
-    """Whether *answer* refuses a request for its timestamp."""
+    """Return whether *answer* refuses a request for its timestamp."""
     return answer.status in {400, 401} and oauth_problem(answer).get("oauth_problem") == "timestamp_refused"

@@ -26,7 +26,7 @@ _PARAMETER = re.compile(r'(oauth_[a-z_]+)="([^"]*)"')
 
 
 def base_string(method: str, url: str, authorization: str, form: str = "") -> str:
-    """The text of which the signature in the header *authorization*, one of ours, is made (RFC 5849, section 3.4.1)."""
+    """Return the text that the signature in *authorization*, a header of ours, is made of (RFC 5849, section 3.4.1)."""
     parameters = [pair for pair in _PARAMETER.findall(authorization) if pair[0] != "oauth_signature"]
     return _base_string(method, url, parameters, form)
 
@@ -44,12 +44,11 @@ def authorization(
     form: str | None = None,
     timestamp: int | None = None,
 ) -> Secret:
-    """The ``Authorization`` header that signs one request, with a nonce of its own: never send it twice.
+    """Return the ``Authorization`` header that signs one request, with a nonce of its own. Never send it twice.
 
     *token* is the request or access token that the call is made with. *callback* belongs to the call for a request
-    token alone, *verifier* to the one for an access token. *form* is the body where it is form-encoded; bodies of
-    other kinds are not part of the signature. *timestamp*: seconds since 1970 by the server's clock; this
-    machine's unless given.
+    token alone, *verifier* to the one for an access token. *form*: the body if it is form-encoded. Other bodies are not
+    part of the signature. *timestamp*: seconds since 1970 by the server's clock, or ``None`` for this machine's.
     """
     wanted = {
         "oauth_consumer_key": consumer_key,
@@ -68,7 +67,7 @@ def authorization(
 
 
 def _base_string(method: str, url: str, parameters: Iterable[tuple[str, str]], form: str) -> str:
-    """*parameters* are percent-encoded already."""
+    """Return the text to sign. *parameters* are percent-encoded already."""
     parts = urlsplit(url)
     scheme, authority = parts.scheme.lower(), parts.netloc.lower()
     address = f"{scheme}://{authority.removesuffix(_DEFAULT_PORTS[scheme])}{parts.path or '/'}"
@@ -77,18 +76,18 @@ def _base_string(method: str, url: str, parameters: Iterable[tuple[str, str]], f
 
 
 def _encoded_again(query: str) -> Iterable[tuple[str, str]]:
-    """The parameters of a query or a form (section 3.4.1.3.1), percent-encoded in the one way that counts."""
+    """Yield the parameters of a query or a form (section 3.4.1.3.1), percent-encoded in the one way that counts."""
     for pair in filter(None, query.split("&")):
         name, _, value = pair.replace("+", " ").partition("=")
         yield _escaped(unquote_to_bytes(name)), _escaped(unquote_to_bytes(value))
 
 
 def _escaped(text: str | bytes) -> str:
-    """Percent-encoded (section 3.6)."""
+    """Return *text* percent-encoded (section 3.6)."""
     return quote(text, safe="~")
 
 
-# The same for long texts of which it is known what can be in them: quote() looks at every character.
+# These two do the same for long texts with known characters, and are faster: quote() looks at every character.
 
 
 def _escaped_base64(text: str) -> str:
@@ -96,5 +95,5 @@ def _escaped_base64(text: str) -> str:
 
 
 def _escaped_pairs(text: str) -> str:
-    """Of names and values that are percent-encoded already."""
+    """Return *text*, whose names and values are percent-encoded already, encoded again."""
     return text.replace("%", "%25").replace("=", "%3D").replace("&", "%26")

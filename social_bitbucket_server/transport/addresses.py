@@ -1,4 +1,4 @@
-"""Which IP addresses may be reached: organizations enter host names, and some of them lead where nobody should go."""
+"""The IP addresses that may be reached. Organizations enter host names, and some lead to addresses that must not be."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")
 
 
 def classify(address: Address) -> AddressClass:
-    """The class of *address*; an IPv4 address mapped into IPv6 has that of the IPv4 address."""
+    """Return the class of *address*. An IPv4 address mapped into IPv6 has the class of the IPv4 address."""
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     if _within(address, _NEVER):
@@ -97,7 +97,7 @@ class AddressPolicy:
                 raise ValueError(f"{network} overlaps with addresses that are never reached.")
 
     def permits(self, address: Address) -> bool:
-        """Whether a connection may go to *address*."""
+        """Return whether a connection may go to *address*."""
         if address in self.test_addresses:
             return True
         match classify(address):

@@ -1,4 +1,4 @@
-"""A failing server is left alone for a moment."""
+"""A pause in the requests to a server that fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FAILURES_UNTIL_OPEN = 3
 
 
 class Breaker:
-    """After a few failures in a row a server is left alone for a moment, so that it does not occupy everybody.
+    """Leaves a server alone for a moment after a few failures in a row, so that it does not occupy every thread.
 
     It belongs to one route, and so to one integration. Slow answers are the business of :mod:`.bulkhead`.
     """
@@ -25,7 +25,7 @@ class Breaker:
         self._next_try = 0.0
 
     def check(self) -> None:
-        """Raises ``server_overloaded`` while the server is left alone; lets one request try afterwards."""
+        """Let one request try again after the moment. Raises ``server_overloaded`` while the server is left alone."""
         with self._lock:
             if self._failures < _FAILURES_UNTIL_OPEN:
                 return

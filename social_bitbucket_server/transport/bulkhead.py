@@ -1,4 +1,4 @@
-"""How long a server may keep this application waiting: a budget for each step of a login, a bulkhead for each tenant.
+"""Limits on waiting for servers: a budget for each step of a login, and a bulkhead for each tenant.
 
 A worker has few threads, and one organization's slow server must not hold them all. A step is whatever one thread does
 at a server: it begins a login, finishes one, checks an integration up, or calls Bitbucket's REST API.
@@ -42,7 +42,7 @@ def _invalid(parameter: str, reason: str) -> BitbucketServerError:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long an organization's server may keep threads waiting.
+    """The limits on how long an organization's server may keep threads waiting.
 
     *login_seconds*: for a whole login, and for a whole check-up. *patience*: seconds that a step may wait for the
     server whatever else is going on. *slow_steps*: steps of one organization that may wait longer than that at the same
@@ -133,7 +133,7 @@ class Bulkhead:
         self._usual_step: dict[Share, float] = {}
 
     def enter(self, limits: Limits, share: Share) -> bool:
-        """Let a step begin; returns whether it has a place already. Raises ``server_busy``."""
+        """Let a step begin. Return whether it has a place already. Raises ``server_busy``."""
         with self._lock:
             is_crowded = self._in_progress >= limits.crowd and not limits.is_brief(self._expected(share, limits), share)
             if is_crowded or self._taken >= limits.slow_steps:
@@ -158,7 +158,7 @@ class Bulkhead:
                 self._usual_step[share] = usual + (waited - usual) * _WEIGHT
 
     def take_place(self, limits: Limits) -> bool:
-        """Take a place for a step whose patience is over; returns whether one was free."""
+        """Take a place for a step whose patience is over. Return whether one was free."""
         with self._lock:
             is_free = self._taken < limits.slow_steps
             self._taken += is_free
@@ -236,7 +236,7 @@ class Budget:
 
     @classmethod
     def of_one_request(cls, seconds: float) -> Budget:
-        """A budget for one request of a program that has no other work, such as a command."""
+        """Return a budget for one request of a program that has no other work, such as a command."""
         return cls(Bulkhead(), Limits(seconds, seconds))
 
     def __enter__(self) -> Self:
@@ -320,7 +320,7 @@ class Budget:
     def pause(self, seconds: float, sleep: Callable[[float], None]) -> bool:
         """Sleep for *seconds*, because the server asks for it, and put the deadline off for as long.
 
-        Returns whether it did: a pause longer than the patience needs a place.
+        Return whether it did: a pause longer than the patience needs a place.
         """
         if not self._has_place and self._waited + seconds >= self._limits.patience:
             self._has_place = self._bulkhead.take_place(self._limits)
@@ -332,7 +332,7 @@ class Budget:
         return True
 
     def _seconds_without_place(self) -> float:
-        """Return how long the step may wait without a place; where its patience is over, it takes one."""
+        """Return how many seconds the step may wait without a place. If its patience is over, take one."""
         left = self._patience - self._waited
         if left > 0:
             return max(left, _EARLY)

@@ -32,7 +32,7 @@ def read_ca_certificates(given: str | bytes) -> str:
 
 
 def is_ca(certificate: x509.Certificate) -> bool:
-    """Whether *certificate* may issue others."""
+    """Return whether *certificate* may issue others."""
     try:
         constraints = certificate.extensions.get_extension_for_oid(ExtensionOID.BASIC_CONSTRAINTS)
     except (x509.ExtensionNotFound, *UNREADABLE):

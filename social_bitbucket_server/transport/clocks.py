@@ -1,4 +1,4 @@
-"""How far the clocks of servers are from this machine's."""
+"""The differences between servers' clocks and this machine's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import OrderedDict
 class Clocks:
     """The clocks that are known to be wrong, each by the *owner* of the route and the *origin* of the server.
 
-    *most*: how many are kept; those that were learnt first are forgotten first.
+    *most*: how many are kept. Those that were learned first are forgotten first.
     """
 
     def __init__(self, most: int = 1024) -> None:
@@ -30,6 +30,6 @@ class Clocks:
                 self._differences.popitem(last=False)
 
     def forget(self, owner: str, origin: str) -> None:
-        """Take the clock for right again."""
+        """Forget the difference, and trust the clock again."""
         with self._changing:
             self._differences.pop((owner, origin), None)

@@ -32,7 +32,7 @@ Connections: TypeAlias = urllib3.PoolManager | urllib3.HTTPConnectionPool
 """A pool, which takes paths. Through a proxy a manager, which takes whole URLs and knows what to tell the proxy."""
 
 IDLE_CONNECTIONS = 8
-"""Connections to one server that are kept while nobody uses them. There may be more while people log in."""
+"""Idle connections to one server that are kept. More may be in use at a time."""
 
 OLDEST_CONNECTION = 300
 """Seconds after which a connection is made anew: with the addresses and the certificate that the server has then."""
@@ -48,7 +48,8 @@ def connections_to(origin: str, route: Route, context: ssl.SSLContext) -> Connec
 
 
 def _proxy_manager(proxy: str, options: Mapping[str, Any]) -> urllib3.ProxyManager:
-    """*proxy* as requests takes it: ``http://`` may be left out, a user name and password may be in it."""
+    """Return connections through *proxy*, an address as the library requests takes it: ``http://`` may be left out, and
+    a user name and password may be in it."""
     address = proxy if "://" in proxy else f"http://{proxy}"
     try:
         credentials = urllib3.util.parse_url(address).auth
@@ -162,7 +163,7 @@ class _HTTPSPool(_CheckedPool, urllib3.HTTPSConnectionPool):
 
 
 def _connected(addresses: Sequence[Address], port: int, exchange: Exchange) -> socket.socket:
-    """A new connection to one of *addresses*."""
+    """Return a new connection to one of *addresses*."""
     made: list[tuple[float, socket.socket]] = []
 
     def make(seconds: float) -> socket.socket:
@@ -171,7 +172,7 @@ def _connected(addresses: Sequence[Address], port: int, exchange: Exchange) -> s
         return made[0][1]
 
     def lag() -> float | None:
-        """The handshake may have begun late, and may have been over for a while."""
+        """Return the seconds that were not the handshake's: it may have begun late, or ended a while ago."""
         began, connection = made[0] if made else (0.0, None)
         handshake = handshake_of(connection) if connection is not None else None
         return time.monotonic() - began - handshake if handshake is not None else None

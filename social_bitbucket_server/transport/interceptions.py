@@ -131,7 +131,7 @@ def _wants_its_cookie_back(answer: Answer) -> bool:
 
 
 def _asks_for_a_password(answer: Answer) -> bool:
-    """By HTTP's own means. A proxy's 407 comes from the way to the server, and is no answer of anybody's there."""
+    """Return whether *answer* asks for a password by HTTP's own means. A 407 is a proxy's, and not the server's."""
     if answer.status != 401 or is_bitbuckets_own(answer):
         return False
     challenges = " ".join(answer.headers.getlist("WWW-Authenticate")).lower()

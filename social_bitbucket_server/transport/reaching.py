@@ -25,7 +25,7 @@ RESOLVER_SECONDS = 3.0
 
 
 def system_resolver(name: str) -> list[Address]:
-    """The addresses of *name* by the machine's resolver, in its order."""
+    """Return the addresses of *name* from the machine's resolver, in its order."""
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     return [ipaddress.ip_address(entry[4][0].partition("%")[0]) for entry in found]  # type: ignore[union-attr]  # always text
 
@@ -106,7 +106,7 @@ def _tcp_info(connection: socket.socket) -> _TCPInfo | None:
 
 
 def connect(addresses: Sequence[Address], port: int, seconds: float) -> socket.socket:
-    """A connection to the first of *addresses*, which were checked, that answers on *port* within *seconds*.
+    """Return a connection to the first of the checked *addresses* that answers on *port* within *seconds*.
 
     Raises ``OSError``.
     """
@@ -126,7 +126,7 @@ def connect(addresses: Sequence[Address], port: int, seconds: float) -> socket.s
 
 
 def _check(addresses: Sequence[Address], host: str, policy: AddressPolicy) -> None:
-    """One address that is not permitted is enough to refuse them all: the next look-up could give it first."""
+    """Refuse all *addresses* if one of them is not permitted, because the next look-up could give that one first."""
     for address in addresses:
         if not policy.permits(address):
             raise _blocked(host, classify(address))
@@ -135,7 +135,7 @@ def _check(addresses: Sequence[Address], host: str, policy: AddressPolicy) -> No
 
 
 def _is_this_machine(address: Address) -> bool:
-    """Whether *address* is one of this machine's own. Asks the routing table; nothing is sent."""
+    """Return whether *address* is this machine's own, by its routing table. Nothing is sent."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

@@ -1,4 +1,4 @@
-"""How a server is reached, as a value."""
+"""The way to a server, as a value."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How a server is reached: certificates and *client_key* as in :mod:`.trust`; *policy* says which addresses may be
-    reached, ``None`` for all; *connect_to*: host and port that connections go to instead of the URL's; *proxy* is the
-    address of a proxy to go through, which connects there. *owner*: the id of the integration that the connections and
-    failures belong to. What fails for one integration says nothing about another."""
+    """The way to a server.
+
+    Certificates and *client_key* are as in :mod:`.trust`. *policy*: the addresses that may be reached, ``None`` for
+    all. *connect_to*: host and port that connections go to instead of the URL's. *proxy*: the address of a proxy that
+    connects there. *owner*: the id of the integration that the connections and failures belong to. What fails for one
+    integration says nothing about another.
+    """
 
     verify: bool | str = True
     ca_certificates: str = field(default="", repr=False)

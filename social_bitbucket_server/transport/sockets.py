@@ -17,8 +17,8 @@ _T = TypeVar("_T")
 
 
 class _Timed:
-    """Mixed into sockets: whatever is sent or received may take what is left of the exchange, and no longer. A timeout
-    of the socket's own would begin anew with every byte that drips in."""
+    """Mixed into sockets, so that sending and receiving take no longer than the exchange has left. A timeout of the
+    socket's own would begin anew with every byte that drips in."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         receive: Callable[..., int] = super().recv_into  # type: ignore[misc]  # of the class it is mixed into
@@ -33,7 +33,7 @@ class _Timed:
         return self._in_time(lambda: send(*args, **kwargs))
 
     def sendall(self, data: Any, *args: Any) -> None:
-        """Send piece by piece: after a timeout nobody would know how much of it all was sent."""
+        """Send piece by piece: after a timeout it would be unknown how much of it was sent."""
         left = memoryview(data).cast("B")
         while left:
             left = left[self.send(left, *args) :]

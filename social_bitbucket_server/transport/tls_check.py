@@ -28,8 +28,10 @@ class ShownCertificate:
 
 
 def served_chain(connection: socket.socket, host: str) -> list[x509.Certificate]:
-    """The certificates that the server shows, whether they can be trusted or not. It may end the handshake afterwards,
-    because it wants to see one in turn. Nothing is sent over it."""
+    """Return the certificates that the server shows, trusted or not. Nothing is sent over *connection*.
+
+    The server may end the handshake afterwards, because it asks for a client certificate.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -47,7 +49,7 @@ def served_chain(connection: socket.socket, host: str) -> list[x509.Certificate]
 
 
 def shown(chain: Sequence[x509.Certificate]) -> list[ShownCertificate]:
-    """*chain* for people, the server's own certificate first."""
+    """Return *chain* for people, the server's own certificate first."""
     return [
         ShownCertificate(
             _name(certificate.subject),
@@ -62,8 +64,8 @@ def shown(chain: Sequence[x509.Certificate]) -> list[ShownCertificate]:
 def diagnose(
     error: ssl.SSLError, chain: Sequence[x509.Certificate], host: str, client_certificate: str = ""
 ) -> BitbucketServerError:
-    """The problem behind a handshake that failed with *error* against a server that shows *chain*, and was shown
-    *client_certificate* where there is one."""
+    """Return the problem behind a handshake that failed with *error*. The server shows *chain*, and was shown
+    *client_certificate* unless that is empty."""
     fault = tls_fault(error, client_certificate, server_is_known=bool(chain))
     if not chain:
         return fault
@@ -106,5 +108,5 @@ def _alternative_names(certificate: x509.Certificate) -> list[str]:
 
 
 def _printable(text: str) -> str:
-    """*text*, which is the server's, without what would confuse a terminal."""
+    """Return the server's *text* without the characters that would confuse a terminal."""
     return "".join(character for character in text if character.isprintable())[:100]

@@ -1,4 +1,4 @@
-"""Why a TLS handshake failed, in OpenSSL's numbers and words. What the server showed is left to :mod:`.tls_check`."""
+"""The problem of a TLS handshake, by OpenSSL's numbers and words. :mod:`.tls_check` looks at the certificates."""
 
 from __future__ import annotations
 

@@ -213,13 +213,13 @@ def _body(response: urllib3.BaseHTTPResponse, exchange: Exchange, limit: int) ->
         # The end that was reached may be the one that the deadline made.
         raise TimeoutError
     if response.status == 200 and response.length_remaining is None and not response.chunked:
-        # Whoever can cut the connection could cut the answer short, TLS or not.
+        # An attacker who can cut the connection could cut the answer short, even with TLS.
         raise BitbucketServerError(Code.MALFORMED_ANSWER, "It does not say how long it is.")
     return bytes(received)
 
 
 def _refuse_plain_http(url: str) -> None:
-    """Without TLS there is no tunnel to the checked address: the proxy would look the name up itself."""
+    """Refuse ``http://``. Without TLS there is no tunnel to the checked address, and the proxy looks names up."""
     if not url.startswith("https://"):
         raise BitbucketServerError(
             Code.SETTING_INVALID,
@@ -230,7 +230,7 @@ def _refuse_plain_http(url: str) -> None:
 
 
 def _checked_address(url: str, route: Route, exchange: Exchange) -> Address:
-    """The address to ask a proxy for: were it asked for the name, it would look that up itself, and differently."""
+    """Return the address to ask a proxy for. It would look a name up itself, and perhaps find another address."""
     host, _ = exchange.destination(urlsplit(url).hostname or "", 0)
     addresses = exchange.look_up(host, route.policy)
     return min(addresses, key=lambda address: address.version)

@@ -1,5 +1,7 @@
-"""Which certificates a server is trusted by: the machine's, a bundle of CA certificates, or pasted ones; and which one
-it is shown where it asks for one."""
+"""Contexts for TLS: the CA certificates that a server is trusted by, and the certificate that it is shown.
+
+The CA certificates are the machine's, a bundle, or pasted ones.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,9 @@ _NO_KEY = Secret()
 def ssl_context(
     verify: bool | str, ca_certificates: str = "", client_certificate: str = "", client_key: Secret = _NO_KEY
 ) -> ssl.SSLContext:
-    """TLS with verification: by the bundle at the path *verify*, by the pasted *ca_certificates*, or by the machine's.
-    The server is shown *client_certificate* where it asks for one; both that and *client_key* are PEM.
+    """Return a context that verifies servers by the pasted *ca_certificates*, by the bundle at the path *verify*, or by
+    the machine's CA certificates. A server that asks for a client certificate is shown *client_certificate*. Both that
+    and *client_key* are PEM.
 
     Nothing comes from the environment. Raises ``setting_invalid`` for a bundle that cannot be read,
     ``ca_certificate_invalid`` for pasted certificates that OpenSSL does not read, and ``client_certificate_invalid``.
@@ -40,7 +43,7 @@ def _ssl_context(
 ) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Whoever names an intermediate CA trusts that one; servers do not send the root above it.
+    # An operator who names an intermediate CA trusts that one. Servers do not send the root above it.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if ca_certificates:
         try:
