@@ -295,7 +295,9 @@ def test_verification_cannot_be_switched_off(private_key):
 
 def by_id(integration_id):
     """A callable as an application configures it by its dotted path."""
-    return integration_id if integration_id is None else None
+    if integration_id != "a":
+        return None
+    return {"url": "https://h.example", "consumer_key": "by-path", "private_key": PrivateKey.generate(2048).pem()}
 
 
 def test_integrations_are_found_in_a_mapping_by_a_callable_or_by_its_path(fields, integration):
@@ -304,7 +306,8 @@ def test_integrations_are_found_in_a_mapping_by_a_callable_or_by_its_path(fields
     assert find_integration({"a": integration}, "a") is integration
     assert find_integration({"a": fields}, "b") is None
     assert find_integration(lambda integration_id: integration if integration_id == "a" else None, "a") is integration
-    assert find_integration(f"{__name__}.by_id", "a") is None
+    assert find_integration(f"{__name__}.by_id", "a").consumer_key == "by-path"
+    assert find_integration(f"{__name__}.by_id", "b") is None
 
 
 def test_an_integration_is_a_value(integration):
