@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ..problems import BitbucketServerError, Code
+from .pasted import decode_base64
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,11 +55,7 @@ def _of_jwk(text: str) -> Mapping[str, str]:
 
 
 def _number(text: str) -> int:
-    characters = "".join(text.split()).replace("-", "+").replace("_", "/").rstrip("=")
-    try:
-        data = base64.b64decode(characters + "=" * (-len(characters) % 4), validate=True)
-    except ValueError:
-        data = b""
+    data = decode_base64(text.replace("-", "+").replace("_", "/")) or b""
     if not 0 < len(data) <= _LARGEST:
         raise BitbucketServerError(Code.PRIVATE_KEY_TRUNCATED, "One of its numbers is damaged.")
     return int.from_bytes(data)
