@@ -211,8 +211,7 @@ def name_in_mapping(setting: str, integration_id: object, field: str) -> str:
 
 
 def _find(configured: Any, integration_id: str, setting: str) -> Any:
-    look_up = look_up_of(configured, setting)
-    return look_up(integration_id)
+    return look_up_of(configured, setting)(integration_id)
 
 
 def look_up_of(configured: Any, setting: str) -> Callable[[str], Any]:
@@ -330,7 +329,8 @@ def _shared_values(integration_id: str, fields: Mapping[str, Any]) -> dict[str, 
 
 def _server(fields: Mapping[str, Any]) -> Server:
     url = base_url(fields)
-    ca_certificates = _ca_certificates(_text_or_bytes(fields, "ca_certificates"))
+    pasted_certificates = _text_or_bytes(fields, "ca_certificates")
+    ca_certificates = read_ca_certificates(pasted_certificates) if pasted_certificates else ""
     certificate, key = _client_certificate(fields)
     return Server(
         url,
@@ -350,12 +350,6 @@ def _text_or_bytes(fields: Mapping[str, Any], name: str) -> str | bytes | None:
     if value and not isinstance(value, (str, bytes)):
         raise BitbucketServerError(Code.SETTING_INVALID, "It is not a text.", parameter=name)
     return cast("str | bytes | None", value)
-
-
-def _ca_certificates(text: str | bytes | None) -> str:
-    if not text:
-        return ""
-    return read_ca_certificates(text)
 
 
 def _client_certificate(fields: Mapping[str, Any]) -> ClientCertificate:
