@@ -14,7 +14,6 @@ from .bulkhead import WHOLE as WHOLE
 from .bulkhead import Budget as Budget
 from .bulkhead import Limits
 from .bulkhead import Share as Share
-from .ca_certificates import LARGEST_PASTE as LARGEST_PASTE
 from .ca_certificates import read_ca_certificates
 from .certificates import UNREADABLE as UNREADABLE
 from .client_certificates import ClientCertificate, read_client_certificate

@@ -6,13 +6,9 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import ExtensionOID
 
-from ..crypto import pasted
 from ..problems import BitbucketServerError, Code
 from .certificates import UNREADABLE, pem_of, read_certificates
 from .trust import ssl_context
-
-LARGEST_PASTE = pasted.LONGEST
-"""Characters of pasted CA certificates that are read."""
 
 
 def read_ca_certificates(given: str | bytes) -> str:

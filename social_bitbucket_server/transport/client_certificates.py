@@ -28,9 +28,6 @@ from ..crypto import Secret, opaque, pasted
 from ..problems import BitbucketServerError, Code
 from .certificates import pem_of, read_certificates
 
-LARGEST_PASTE = pasted.LONGEST
-"""Characters of a certificate or a key that are read."""
-
 _PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z ]{0,20}PRIVATE KEY)-----.{1,65536}?-----END \1-----", re.DOTALL)
 _TLS_KEYS = (
     rsa.RSAPrivateKey,
@@ -109,8 +106,8 @@ def expiry_of(certificate: str) -> str:
 
 def _checked(text: str, code: Code, parameter: str) -> str:
     """Return *text* with real newlines: environment variables often have ``\\n`` in their place."""
-    if len(text) > LARGEST_PASTE:
-        raise BitbucketServerError(code, f"It is longer than {LARGEST_PASTE} characters.", parameter=parameter)
+    if len(text) > pasted.LONGEST:
+        raise BitbucketServerError(code, f"It is longer than {pasted.LONGEST} characters.", parameter=parameter)
     return pasted.as_text(text)
 
 

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519
 from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 
-from social_bitbucket_server.crypto import Secret
+from social_bitbucket_server.crypto import LONGEST, Secret
 from social_bitbucket_server.integration import integration_from_fields, single_oauth2_integration
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import read_client_certificate, ssl_context
-from social_bitbucket_server.transport.client_certificates import LARGEST_PASTE, load_client_certificate
+from social_bitbucket_server.transport.client_certificates import load_client_certificate
 from tests.client_certificates import issue
 
 
@@ -121,9 +121,9 @@ def test_intermediate_certificates_follow(authority):
         ("", None, "client_certificate_invalid", "empty"),
         (lambda: pem(ec_key), None, "client_certificate_invalid", "no certificate beside the private key"),
         ("nothing", None, "client_certificate_invalid", "not a certificate in PEM"),
-        ("x" * (LARGEST_PASTE + 1), None, "client_certificate_invalid", "longer than"),
+        ("x" * (LONGEST + 1), None, "client_certificate_invalid", "longer than"),
         (None, "", "client_key_invalid", "not a private key in PEM"),
-        (None, "x" * (LARGEST_PASTE + 1), "client_key_invalid", "longer than"),
+        (None, "x" * (LONGEST + 1), "client_key_invalid", "longer than"),
         (None, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", "client_key_invalid", "damaged"),
         (None, lambda: encoded(ec_key, b"secret"), "client_key_encrypted", ""),
         (None, "/etc/client.key", "client_key_invalid", "path of a file"),

@@ -8,8 +8,9 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
+from social_bitbucket_server.crypto import LONGEST
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import LARGEST_PASTE, read_ca_certificates, ssl_context, trust
+from social_bitbucket_server.transport import read_ca_certificates, ssl_context, trust
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,7 @@ def test_a_damaged_certificate_is_refused(ca, original, damaged):
 
 
 def test_too_much_text_is_refused_unread(ca):
-    assert str(LARGEST_PASTE) in reason(ca * 100 + " " * LARGEST_PASTE)
+    assert str(LONGEST) in reason(ca * 100 + " " * LONGEST)
 
 
 def test_verification_is_on_whatever_is_trusted(ca, tmp_path):

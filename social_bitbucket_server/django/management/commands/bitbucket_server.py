@@ -16,12 +16,11 @@ from django.core.management.base import CommandError as DjangoCommandError
 from ....account import Standing
 from ....cli import CommandError, check, explain, file_name, keygen, link, report, sandbox, worksheet
 from ....cli.given import add_connection_options
-from ....crypto import KeyRing, as_text
+from ....crypto import LONGEST, KeyRing, as_text
 from ....integration import single_integration
 from ....onboarding import Dialog, check_up
 from ....onboarding import worksheet as make_worksheet
 from ....problems import BitbucketServerError
-from ....transport import LARGEST_PASTE
 from ... import configuration, events, integrations, key_rotation, rechecks
 from ...models import AbstractIntegration, KeyPair, integration_model
 
@@ -298,7 +297,7 @@ def _find(name: str) -> AbstractIntegration:
 def _read(path: str) -> str:
     try:
         with Path(path).open("rb") as file:
-            return as_text(file.read(LARGEST_PASTE + 1))
+            return as_text(file.read(LONGEST + 1))
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
 
