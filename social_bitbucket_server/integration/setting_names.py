@@ -10,8 +10,14 @@ from social_core.utils import setting_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-PREFIX = setting_name("bitbucket-server")
-_OAUTH2_PREFIX = setting_name("bitbucket-server-oauth2")
+OAUTH1 = "bitbucket-server"
+"""The name of the backend for OAuth 1."""
+
+OAUTH2 = "bitbucket-server-oauth2"
+"""The name of the backend for OAuth 2."""
+
+PREFIX = setting_name(OAUTH1)
+_OAUTH2_PREFIX = setting_name(OAUTH2)
 
 OWN = frozenset(
     {

@@ -16,7 +16,7 @@ from ..problems import BitbucketServerError, Code
 from ..transport import Limits
 from .from_settings import base_url, callback_origin
 from .integration import Integration, OAuth2Integration
-from .setting_names import SettingsOf
+from .setting_names import OAUTH1, OAUTH2, SettingsOf
 
 if TYPE_CHECKING:
     from social_core.backends.base import BaseAuth
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["UnsafeConfigurationError", "refuse_unsafe_settings", "unsafe_settings"]
 
 _LOG = logging.getLogger(__name__)
-_BACKENDS = ("bitbucket-server", "bitbucket-server-oauth2")
+_BACKENDS = (OAUTH1, OAUTH2)
 _SERVERS = ("URL", "INTEGRATIONS")
 
 

@@ -26,7 +26,7 @@ from .from_settings import (
     single_oauth2_integration,
 )
 from .integration import Integration, OAuth2Integration
-from .setting_names import SettingsOf, similar_name, unknown_names
+from .setting_names import OAUTH1, OAUTH2, SettingsOf, similar_name, unknown_names
 from .unsafe import UnsafeConfigurationError
 
 if TYPE_CHECKING:
@@ -35,11 +35,9 @@ if TYPE_CHECKING:
     from .integration import AnyIntegration
 
 _LOG = logging.getLogger(__name__)
-_OAUTH1 = "bitbucket-server"
-_OAUTH2 = "bitbucket-server-oauth2"
 _PATHS = {
-    _OAUTH1: "social_bitbucket_server.backends.BitbucketServerOAuth1",
-    _OAUTH2: "social_bitbucket_server.backends.BitbucketServerOAuth2",
+    OAUTH1: "social_bitbucket_server.backends.BitbucketServerOAuth1",
+    OAUTH2: "social_bitbucket_server.backends.BitbucketServerOAuth2",
 }
 
 
@@ -161,7 +159,7 @@ def _has_server(settings: SettingsOf) -> bool:
     """Return whether anything was set for a backend to reach a server by. OAuth 1's values may come from shared
     settings, which say nothing about OAuth 2."""
     names = ("URL", "INTEGRATIONS", "KEY", "SECRET", "PRIVATE_KEY", "PRIVATE_KEY_FILE")
-    return settings.has_own(*names) or (settings.backend == _OAUTH1 and bool(settings.get("URL")))
+    return settings.has_own(*names) or (settings.backend == OAUTH1 and bool(settings.get("URL")))
 
 
 def _no_server(settings: Mapping[str, Any], installed: _Installed) -> str:
@@ -192,7 +190,7 @@ def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Dept
 
 
 def _of_one(settings: SettingsOf, everything: Mapping[str, Any], depth: Depth) -> Iterator[tuple[str, str]]:
-    is_oauth1 = settings.backend == _OAUTH1
+    is_oauth1 = settings.backend == OAUTH1
     missing = [
         name for name in ("URL", "KEY", *(() if is_oauth1 else ("SECRET",))) if not _is_given(settings.get(name))
     ]
@@ -223,7 +221,7 @@ def _of_many(settings: SettingsOf, depth: Depth) -> Iterator[tuple[str, str]]:
             yield from _problems(lambda: look_up_of(integrations, setting), lambda _: setting)
         return
     find: Callable[..., AnyIntegration | None] = (
-        find_integration if settings.backend == _OAUTH1 else find_oauth2_integration
+        find_integration if settings.backend == OAUTH1 else find_oauth2_integration
     )
     if depth < Depth.VALUES:
         return
