@@ -213,7 +213,6 @@ def test_an_access_token_is_renewed_with_its_session_handle(caller):
 
 @fact("3.10")
 def test_a_request_token_lives_ten_minutes_and_a_session_five_years(bitbucket):
-    bitbucket.only_in_the_sandbox("it takes too long")
     caller = bitbucket.caller()
     granted, token = caller.session(), caller.begun()["oauth_token"]
     bitbucket.let_pass(601)
