@@ -73,7 +73,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_admin_options(parser: argparse.ArgumentParser) -> None:
-    """Add who asks Bitbucket, and whether somebody is asked first."""
+    """Add options for the administrator's name, and for no question beforehand."""
     parser.add_argument("--user", help=f"the administrator's user name; not needed with {_TOKEN_VARIABLE}")
     parser.add_argument("--yes", action="store_true", help="do it without asking")
 
@@ -119,7 +119,7 @@ def remove_link(integration: Integration, address: str, arguments: argparse.Name
 
 def _authorization(server_url: ServerURL, arguments: argparse.Namespace) -> Secret:
     if server_url.scheme == "http" and not is_loopback(server_url.host):
-        words = "This base URL is not encrypted: whoever listens on the way can read the administrator's password."
+        words = "This base URL is not encrypted: anyone who listens on the way can read the administrator's password."
         print(words, file=sys.stderr, flush=True)
     token = os.environ.get(_TOKEN_VARIABLE, "").strip()
     if token:

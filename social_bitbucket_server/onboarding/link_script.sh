@@ -165,7 +165,7 @@ command -v curl >/dev/null || fail 'This script needs curl.'
 printf '%s\n' "On $base_url this makes an application link to" "$application_url" \
     "with the consumer key $consumer_key, or updates the one that is there."
 case $base_url in
-http://*) printf '%s\n' 'This base URL is not encrypted: whoever listens on the way can read the password.' ;;
+http://*) printf '%s\n' 'This base URL is not encrypted: anyone who listens on the way can read the password.' ;;
 esac
 
 token=${BITBUCKET_TOKEN-}

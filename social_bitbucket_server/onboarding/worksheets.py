@@ -35,7 +35,7 @@ _OAUTH2_IS_BETTER = (8, 0)
 
 
 def dialog_of(version: str) -> Dialog:
-    """The dialog of Bitbucket's *version*, as its REST API gives it; the newest one where that cannot be read."""
+    """Return the dialog of Bitbucket's *version*, as its REST API gives it; the newest if that cannot be read."""
     number = _number(version)
     if number is None or number >= _THREE_CHOICES:
         return Dialog.FROM_10_1
@@ -73,7 +73,7 @@ def oauth2_advice_for(version: str) -> str:
 
 
 def is_oauth2_better(version: str) -> bool:
-    """Whether OAuth 2 is the better way for a link in Bitbucket's *version*, as far as that is known."""
+    """Return whether OAuth 2 is the better way for a link in Bitbucket's *version*; false if that cannot be read."""
     number = _number(version)
     return number is not None and number >= _OAUTH2_IS_BETTER
 
@@ -156,7 +156,7 @@ def worksheet(
     dialog: Dialog,
     consumer_name: str = "",
 ) -> tuple[Step, ...]:
-    """The steps by which a Bitbucket admin makes the application link.
+    """Return the steps by which a Bitbucket admin makes the application link.
 
     *application_url* must be another one for every organization, because Bitbucket refuses a second link with the
     same. *consumer_name*, by default *application_name*, is what people see when Bitbucket asks for their permission.
@@ -179,7 +179,7 @@ def worksheet(
 
 
 def oauth2_worksheet(*, server_url: ServerURL, redirect_url: str, application_name: str) -> tuple[Step, ...]:
-    """The steps by which a Bitbucket admin makes the link for OAuth 2, an *External application*.
+    """Return the steps by which a Bitbucket admin makes the link for OAuth 2, an *External application*.
 
     *redirect_url*: where logins come back to; Bitbucket compares it letter by letter. *application_name*: another one
     for every link, because Bitbucket tells links apart by it; people see it when they are asked for their permission.
@@ -217,14 +217,14 @@ def oauth2_worksheet(*, server_url: ServerURL, redirect_url: str, application_na
         Step(
             "Copy the credentials into this application",
             (Entry("Client ID", "", Action.COPY), Entry("Client secret", "", Action.COPY)),
-            "Bitbucket shows both after Save. Who has the client secret can pretend to be this application: send it by "
-            "no way that others read.",
+            "Bitbucket shows both after Save. Anyone with the client secret can impersonate this application. Send it "
+            "through a private channel.",
         ),
     )
 
 
 def render_text(steps: Iterable[Step]) -> str:
-    """*steps* as plain text for a terminal. Values are never wrapped or indented within, so that they can be copied."""
+    """Return *steps* as plain text for a terminal. Values can be copied, because they are not wrapped or indented."""
     return "\n".join(
         "\n".join([f"{number}. {step.title}", *_lines(step)]) + "\n" for number, step in enumerate(steps, start=1)
     )

@@ -73,7 +73,7 @@ def test_link_check_and_a_login_touch_no_page(options, bitbucket_sandbox, integr
 
 def test_before_a_password_goes_unencrypted_to_another_machine_that_is_said(options, transport, capsys):
     transport.resolver = lambda name: []
-    words = "whoever listens on the way can read the administrator's password."
+    words = "anyone who listens on the way can read the administrator's password."
     elsewhere = [*options, "--url", "http://bitbucket.example.com"]
     assert link(elsewhere, "--allow-http") == 1
     assert words in capsys.readouterr().err

@@ -332,7 +332,7 @@ def test_where_nothing_answers_the_base_url_is_named(run, make_script):
 
 
 def test_an_unencrypted_base_url_is_warned_of(run, make_script):
-    assert "whoever listens on the way can read the password" in run(make_script("http://127.0.0.1:1"))[1]
+    assert "anyone who listens on the way can read the password" in run(make_script("http://127.0.0.1:1"))[1]
 
 
 class EncryptedServer(ScriptedServer):

@@ -41,7 +41,7 @@ blueprint.before_request(since_7_20)
 @blueprint.route(PROVIDER, methods=["GET", "POST"])
 @admin_only
 def configure() -> AnyResponse | str:
-    """The form for an incoming link."""
+    """Show the form for an incoming link, or make the link."""
     if request.method == "GET":
         return _form()
     urls = filter(None, (url.strip() for url in request.form.get("redirect_url", "").split(",")))
@@ -81,12 +81,12 @@ def delete(application_id: str) -> AnyResponse | str:
 
 @blueprint.route(AUTHORIZE, methods=["GET", "POST"])
 def authorize(_: str) -> AnyResponse | str:
-    """*Allow access?*"""
+    """Ask *Allow access?*, and send the browser back with the decision."""
     parameters = dict(request.values.lists())
     try:
         redirect_uri = trusted_redirect(parameters, state())[1]
     except UntrustedRequestError as reason:
-        text = f"{reason} Go back to the application that sent you here, and tell whoever runs it."
+        text = f"{reason} Go back to the application that sent you here, and tell the people who run it."
         title = "This request for access is not valid"
         return Response(render_template("message.html", title=title, text=text), 400)
     user = signed_in()
