@@ -13,14 +13,14 @@ class CommandError(Exception):
 
 
 def file_name(text: str) -> str:
-    """The type of an option that names a file: an empty one would be the folder."""
+    """Return the name of a file that an option gives. An empty one is refused, because it would be the folder."""
     if not text:
         raise argparse.ArgumentTypeError("it must be the name of a file")
     return text
 
 
 def add_command(commands: Any, name: str, summary: str, epilog: str) -> argparse.ArgumentParser:
-    """A parser for the command *name*; PROGRAM in *epilog* becomes the program's name."""
+    """Return a parser for the command *name*. PROGRAM in *epilog* becomes the program's name."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary[0].lower() + summary[1:].rstrip("."),

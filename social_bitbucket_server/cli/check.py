@@ -54,7 +54,7 @@ examples:
 
 
 def _callback(text: str) -> str:
-    """Whatever Bitbucket may be asked about, which is to say text."""
+    """Return the callback address that an option gives. It may be any text that Bitbucket can be asked about."""
     if not text.isprintable():
         raise argparse.ArgumentTypeError("it must have no control characters")
     return text

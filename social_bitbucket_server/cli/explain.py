@@ -64,7 +64,7 @@ def _as_text(problem: Problem) -> str:
 
 
 def as_markdown() -> str:
-    """The table as the page ``docs/problems.md``."""
+    """Return the table as the page ``docs/problems.md``."""
     sections = [
         f"## {problem.code}\n\n**{problem.title}** {problem.meaning}\n\n"
         f"- What to do: {problem.remedy}\n- Who can do it: {problem.who}\n"

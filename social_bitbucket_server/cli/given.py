@@ -52,7 +52,7 @@ _KINDS: Mapping[str, tuple[Any, str]] = {
 
 
 def add_integration_options(parser: argparse.ArgumentParser) -> None:
-    """Add what :func:`integration_of` reads."""
+    """Add the options that :func:`integration_of` reads."""
     parser.add_argument("--file", metavar="FILE", type=file_name, help="the integration, as TOML")
     parser.add_argument("--url", help="Bitbucket's base URL, with the context path if it has one")
     parser.add_argument("--consumer-key", metavar="KEY", help="the consumer key in the application link")
@@ -67,7 +67,7 @@ def add_integration_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_connection_options(parser: argparse.ArgumentParser) -> None:
-    """Add how a server is reached behind a gateway, or at another address than the base URL's."""
+    """Add options for a server behind a gateway, or at another address than the base URL's."""
     parser.add_argument(
         "--client-certificate",
         metavar="FILE",
@@ -81,7 +81,7 @@ def add_connection_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_allow_http(parser: argparse.ArgumentParser) -> None:
-    """Add what lets a base URL begin with ``http://`` that is not this machine itself."""
+    """Add the option that lets the base URL of another machine begin with ``http://``."""
     parser.add_argument(
         "--allow-http", action="store_true", help="let the base URL begin with http://, which this machine's own may"
     )

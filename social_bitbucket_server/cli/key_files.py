@@ -82,7 +82,7 @@ def write_private_key(path: Path, pem: str, *, replace: bool) -> None:
 
 
 def read(path: str) -> bytes:
-    """The file at *path*, or standard input, up to the length from which on no key is read."""
+    """Read the file at *path*, or standard input, up to the length from which on no key is read."""
     try:
         if path == "-":
             return sys.stdin.buffer.read(_LONGEST_KEY_FILE + 1)

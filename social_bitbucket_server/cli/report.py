@@ -37,7 +37,7 @@ _AFTERWARDS = {
 
 
 def add_report_options(parser: argparse.ArgumentParser) -> None:
-    """Add how :func:`report` reports, and how often."""
+    """Add the options of :func:`report`."""
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument(
         "--watch",
@@ -47,11 +47,13 @@ def add_report_options(parser: argparse.ArgumentParser) -> None:
 
 
 def report(test: Callable[[], Iterable[Result]], *, as_json: bool = False, watch: bool = False) -> int:
-    """Print what *test* yields, for people or *as_json*; with *watch* again and again until everything passes. Returns
-    the exit status."""
+    """Print the results of *test*, for people or *as_json*. Return the exit status.
+
+    With *watch*, test again and again until everything passes.
+    """
     seen: list[Result] = []
     while True:
-        # What was seen before is not printed again, and so the first time alone is printed while it goes on.
+        # Later rounds are printed only if they bring news, which is known at their end.
         results = list(test()) if seen or as_json else _shown_as_they_come(test())
         failed = first_failure(results)
         is_news = _gist(results) != _gist(seen)
@@ -75,7 +77,7 @@ def report(test: Callable[[], Iterable[Result]], *, as_json: bool = False, watch
 
 
 def _shown_as_they_come(results: Iterable[Result]) -> list[Result]:
-    """Print each of *results* as soon as it is there; at a terminal, what is waited for before that."""
+    """Print each of *results* as soon as it is there. At a terminal, name the next stage meanwhile."""
     shown: list[Result] = []
     for result in results:
         _say_what_is_waited_for("")
@@ -86,7 +88,7 @@ def _shown_as_they_come(results: Iterable[Result]) -> list[Result]:
 
 
 def _say_what_is_waited_for(words: str) -> None:
-    """In a line that what is printed next takes the place of; only for somebody who watches."""
+    """Print *words* at a terminal, in a line that the next output replaces."""
     if sys.stdout.isatty():
         print(f"\r\033[K… {words}" if words else "\r\033[K", end="", flush=True)
 
@@ -104,7 +106,7 @@ def _gist(results: list[Result]) -> list[object]:
 
 
 def print_result(result: Result) -> None:
-    """One line for the stage; where it failed, what to do, and what is known besides."""
+    """Print one line for the stage. If it failed, also print the remedy and further facts."""
     mark, colour = _MARKS[result.outcome]
     line = f"{mark} {result.stage}"
     print(f"\033[{colour}m{line}\033[0m" if _has_colours() else line, end="")

@@ -89,7 +89,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _link(text: str) -> tuple[str, str]:
-    """A consumer key with the public key in the file behind it. A consumer key may end in ``=``, as base64 does."""
+    """Return the consumer key in *text*, and the public key in its file. Base64 keys may end in ``=``."""
     signs = [index for index, character in enumerate(text) if character == "="]
     splits = [(text[:index], text[index + 1 :]) for index in reversed(signs) if 0 < index < len(text) - 1]
     files = [split for split in splits if Path(split[1]).is_file()]

@@ -89,7 +89,7 @@ def add(commands: Any) -> None:
 
 
 def add_worksheet_options(parser: argparse.ArgumentParser, default: Dialog | None) -> None:
-    """Add for which Bitbucket the worksheet is, and how it is printed."""
+    """Add options for the version of Bitbucket, and for the output."""
     parser.add_argument(
         "--dialog",
         choices=[dialog.value for dialog in Dialog],
@@ -136,7 +136,7 @@ def _base_url(arguments: argparse.Namespace) -> ServerURL:
 
 
 def _run_oauth2(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
-    """OAuth 2 has neither a consumer key nor a key pair, and Bitbucket no documented REST to make its link by."""
+    """Print the worksheet of OAuth 2. It has no consumer key and no key pair, and no documented REST makes its link."""
     for name in ("consumer_key", "private_key_file", "public_key_file", "script"):
         if getattr(arguments, name):
             parser.error(f"argument --{name.replace('_', '-')}: not allowed with argument --redirect-url")
@@ -164,7 +164,7 @@ def _print(steps: Sequence[Step], fields: dict[str, str], *, as_json: bool) -> N
 
 
 def application_url(text: str) -> str:
-    """The type of an option that is a web address."""
+    """Return the web address that an option gives."""
     try:
         parts = urlsplit(text)
         is_address = parts.scheme in {"https", "http"} and bool(parts.hostname)
@@ -176,7 +176,7 @@ def application_url(text: str) -> str:
 
 
 def application_name(text: str) -> str:
-    """The type of an option that is a name for people."""
+    """Return the name for people that an option gives."""
     if not (text.strip() and text.isprintable()):
         raise argparse.ArgumentTypeError("it must have letters, and no control characters")
     return text.strip()

@@ -35,13 +35,15 @@ class Existing:
 
 
 def basic(user: str, password: str) -> Secret:
-    """The authorization of an administrator with a password."""
+    """Return the authorization of an administrator with a password."""
     return Secret("Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii"))
 
 
 def bearer(token: str) -> Secret:
-    """The authorization of an administrator with an OAuth 2 access token, granted with the admin permission. HTTP
-    access tokens reach projects and repositories only."""
+    """Return the authorization of an administrator with an OAuth 2 access token, which needs the admin permission.
+
+    HTTP access tokens reach projects and repositories only.
+    """
     return Secret(f"Bearer {token}")
 
 
@@ -58,7 +60,7 @@ class ApplicationLinks:
         self._authorization = authorization
 
     def find(self, application_url: str) -> Existing | None:
-        """The link to *application_url*; there is one at most."""
+        """Return the link to *application_url*, or ``None``. There is at most one."""
         for link in self._listed():
             addresses = {str(link.get("displayUrl", "")).rstrip("/"), str(link.get("rpcUrl", "")).rstrip("/")}
             if application_url.rstrip("/") in addresses:
@@ -84,7 +86,7 @@ class ApplicationLinks:
         self._call("PUT", path, fields)
 
     def remove(self, link: Existing) -> None:
-        """Take the link away; nobody can log in through it any more."""
+        """Remove the link. Logins through it end."""
         self._call("DELETE", f"{LINKS}/{quote(link.id, safe='')}")
 
     def _call(self, method: Method, path: str, fields: dict[str, Any] | None = None) -> Answer:
@@ -136,7 +138,7 @@ def _json(answer: Answer) -> Any:
 
 
 def _links(document: Any) -> Iterator[dict[str, Any]]:
-    """The links in *document*: versions differ in what they wrap them in."""
+    """Yield the links in *document*. Versions of Bitbucket wrap them differently."""
     unread = [document]
     while unread:
         value = unread.pop()
@@ -187,6 +189,6 @@ def _why(answer: Answer) -> str:
 
 
 def _printable(value: Any) -> str:
-    """*value*, if it is text, without what would confuse a terminal."""
+    """Return *value* without characters that would confuse a terminal. Return an empty text if it is no text."""
     text = value if isinstance(value, str) else ""
     return "".join(character for character in text if character.isprintable())[:200]

@@ -104,7 +104,7 @@ class Stage(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a stage ended."""
+    """Outcome of a stage."""
 
     PASSED = "passed"
     SKIPPED = "skipped"
@@ -114,7 +114,7 @@ class Outcome(StrEnum):
 
     @property
     def lets_logins_work(self) -> bool:
-        """Whether people can log in as far as this stage says."""
+        """Return whether people can log in as far as this stage says."""
         return self not in {Outcome.FAILED, Outcome.NOT_REACHED}
 
 
@@ -123,12 +123,12 @@ _Stage = tuple[Stage, Callable[[], "Result"]]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One stage: what was found, in a sentence, and where it failed the problem with its remedy.
+    """Result of one stage: a sentence about it and, if the stage failed, the problem with its remedy.
 
     *facts* are for programs: ``version``, ``clock_difference`` (seconds), ``base_url`` (a better one),
     ``ca_certificates`` (PEM that would make the server trusted). *chain*: the certificates that the server shows.
-    *explanation*: of an invalid signature. *blocked*: ``host`` and ``address_class`` where an address is not for this
-    application; for the operator's log alone: whoever is shown the result is not told that there is such an address.
+    *explanation*: of an invalid signature. *blocked*: ``host`` and ``address_class`` if the address policy forbids an
+    address. It is for the operator's log alone: people who see the result must not learn that there is such an address.
     """
 
     stage: Stage
@@ -197,7 +197,7 @@ def _look(stage: Stage, look: Callable[[], Result]) -> tuple[Result, bool]:
 
 
 def first_failure(results: list[Result]) -> Result | None:
-    """The first stage that failed."""
+    """Return the first stage that failed, or ``None``."""
     return next((result for result in results if result.outcome is Outcome.FAILED), None)
 
 
@@ -407,7 +407,7 @@ class _Walk:
         return authorization(method, url, key, private_key, timestamp=timestamp, **parameters)
 
     def _explained(self, stage: Stage, answer: Answer, signed: str, integration: Integration) -> Result:
-        """Why the signature over *signed*, our base string, is invalid."""
+        """Return the result of a *stage* that failed: the signature over *signed*, our base string, is invalid."""
         explanation = explain(
             signed,
             oauth_problem(answer).get("oauth_signature_base_string", ""),
@@ -511,8 +511,11 @@ class _Walk:
         return [candidate for candidate in dict.fromkeys(likely) if candidate != self._url]
 
     def _redirected(self, answer: Answer) -> ServerURL | None:
-        """The base URL that a redirect within the same host hints at: its address without what was asked for, or
-        the first segment of its path. The rules that hold for the server hold for this, its ports included."""
+        """Return the base URL that a redirect within the same host hints at, or ``None``.
+
+        It is the redirect's address without the path that was asked for, or with the first segment of its path. The
+        rules of the server's base URL hold for it, ports included.
+        """
         try:
             target = urlsplit(urljoin(self._url.application_properties, answer.headers.get("Location", "")))
             path = (

@@ -39,7 +39,10 @@ _OWN_PAGES = "/sandbox/"
 
 
 def create_app(state: State, port: int, on_answer: Callable[[Answer], None] | None = None) -> Application:
-    """An application that serves *state* below its context path; *on_answer* hears of every answer but style sheets."""
+    """Return an application that serves *state* below its context path.
+
+    *on_answer* is called with every answer except style sheets.
+    """
     app = Flask(__name__, static_url_path="/sandbox/static")
     app.secret_key = secrets.token_bytes(32)
     app.config.update(

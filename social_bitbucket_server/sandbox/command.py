@@ -43,7 +43,7 @@ def run(
     program: Sequence[str] = (),
     stopped: threading.Event | None = None,
 ) -> int:
-    """Serve until Ctrl-C, until *stopped* is set, or where there is a *program*, until that has ended.
+    """Serve until Ctrl-C, or until *stopped* is set. With a *program*, serve until it has ended.
 
     *basic_authentication*: whether programs may log in by password; ``None`` for the version's default. *names*:
     further host names to answer for. *links*: consumer keys and public keys that are linked from the beginning.

@@ -17,12 +17,12 @@ EXTENSION = "bitbucket_sandbox"
 
 
 def state() -> State:
-    """The state of the sandbox that serves this request."""
+    """Return the state of the sandbox that serves this request."""
     return cast("State", current_app.extensions[EXTENSION])
 
 
 def message() -> Message:
-    """This request as OAuth sees it."""
+    """Return this request as OAuth sees it."""
     if "message" not in g:
         is_form = request.method == "POST" and request.mimetype == "application/x-www-form-urlencoded"
         g.message = Message.read(
@@ -36,13 +36,13 @@ def message() -> Message:
 
 
 def raw_target() -> tuple[str, str]:
-    """Path and query exactly as they were sent."""
+    """Return path and query exactly as they were sent."""
     path, _, query = request.environ["REQUEST_URI"].partition("?")
     return path, query
 
 
 def signed_in() -> User | None:
-    """Who is signed in to the pages in this browser."""
+    """Return the active person who is signed in to the pages in this browser, or ``None``."""
     user = state().users.by_id(session.get("user_id"))
     return user if user is not None and user.active else None
 
@@ -54,7 +54,7 @@ def since_7_20() -> None:
 
 
 def _seen_url() -> str:
-    """The address as the server saw it, which is what a signature is checked over: not the configured base URL."""
+    """Return the address as the server saw it. Signatures are checked over it, not over the configured base URL."""
     faults, context = state().faults, state().context
     seen = urlsplit(f"//{request.headers.get('Host', '')}")
     host = faults.seen_host or (f"[{seen.hostname}]" if ":" in (seen.hostname or "") else seen.hostname or "")

@@ -1,4 +1,4 @@
-"""Which hosts the sandbox answers for.
+"""The hosts that the sandbox answers for.
 
 Any website can let a name of its own lead to this machine (DNS rebinding). Its pages could then read and change what
 the sandbox holds, but the browser still sends that name as ``Host``.

@@ -12,7 +12,7 @@ _BITS = 2048
 
 @cache
 def key_pair_for_tests() -> tuple[str, str]:
-    """Private and public key as PEM, made once: making them takes longer than most tests."""
+    """Return a private and a public key as PEM. They are made once, because that takes longer than most tests."""
     key = rsa.generate_private_key(65537, _BITS)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

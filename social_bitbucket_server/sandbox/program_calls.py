@@ -25,7 +25,7 @@ def prepare(blueprint: Blueprint) -> None:
 
 
 def json_error(status: int, text: str, exception: str) -> Response:
-    """A REST error in Bitbucket's shape."""
+    """Return a REST error in Bitbucket's shape."""
     name = f"com.atlassian.bitbucket.{exception}"
     response = jsonify({"errors": [{"context": None, "message": text, "exceptionName": name}]})
     response.status_code = status

@@ -121,7 +121,7 @@ class Sandbox:
 
     @property
     def basic_authentication(self) -> bool:
-        """Whether programs may log in by password. Set it as an administrator does."""
+        """Return whether programs may log in by password. Set it as an administrator does."""
         return self._state.takes_basic
 
     @basic_authentication.setter

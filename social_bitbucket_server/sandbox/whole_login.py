@@ -40,7 +40,7 @@ def log_in(client: Any, page: str, authorize: Callable[[str], str]) -> Any:
 
 
 def _text(answer: Any) -> str:
-    """The body; Flask calls it ``data``, the others ``content``."""
+    """Return the body. Flask calls it ``data``, the others ``content``."""
     body: bytes = answer.data if hasattr(answer, "data") else answer.content
     return body.decode()
 

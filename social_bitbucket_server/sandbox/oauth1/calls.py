@@ -17,7 +17,7 @@ prepare(blueprint)
 
 @blueprint.route("/request-token", methods=["GET", "POST"])
 def ask_for_request_token() -> Response:
-    """A request token for a login that begins."""
+    """Answer with a request token for a login that begins."""
     if request.method != "POST":
         return empty(200)
     token = request_token(message(), state())
@@ -27,7 +27,7 @@ def ask_for_request_token() -> Response:
 
 @blueprint.route("/access-token", methods=["GET", "POST"])
 def ask_for_access_token() -> Response:
-    """An access token for an allowed request token, or a new one for an old one."""
+    """Answer with an access token for an allowed request token, or for an older access token."""
     if request.method != "POST":
         return empty(200)
     token = access_token(message(), state())

@@ -28,19 +28,19 @@ class Message:
 
     @classmethod
     def read(cls, method: str, url: str, *, authorization: str, query: str, body: str) -> Message:
-        """*query* and *body* are form-encoded; *authorization* is the header's value; each may be empty."""
+        """Read a request. *query* and *body* are form-encoded, *authorization* is a header. Each may be empty."""
         return cls(method, url, (*_of_header(authorization), *_of_form(query), *_of_form(body)))
 
     def get(self, name: str) -> str | None:
-        """The value of a parameter; the header's where it came in several places."""
+        """Return the value of a parameter. If it came in several places, the header's value counts."""
         return next((value for key, value in self.parameters if key == name), None)
 
     def missing(self, *names: str) -> list[str]:
-        """Those of *names* that did not come, or came empty."""
+        """Return those of *names* that did not come, or came empty."""
         return [name for name in names if not self.get(name)]
 
     def repeated(self, names: Collection[str]) -> list[str]:
-        """Those of *names* that came more than once, wherever they stood."""
+        """Return those of *names* that came more than once, in one place or in several."""
         counts = Counter(name for name, _ in self.parameters)
         return sorted(name for name in names if counts[name] > 1)
 
@@ -62,14 +62,14 @@ class Message:
 
 
 def base_string_url(url: str) -> str:
-    """Scheme and host in lower case, the scheme's own port left out, the path as it was sent."""
+    """Return *url* for the base string: scheme and host in lower case, no default port, the path as it was sent."""
     parts = urlsplit(url)
     scheme, authority = parts.scheme.lower(), parts.netloc.lower()
     return f"{scheme}://{authority.removesuffix(':' + _DEFAULT_PORTS[scheme])}{parts.path or '/'}"
 
 
 def percent_encode(text: str) -> str:
-    """RFC 5849, section 3.6."""
+    """Encode *text* (RFC 5849, section 3.6)."""
     return quote(text, safe="-._~")
 
 

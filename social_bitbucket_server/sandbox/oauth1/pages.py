@@ -16,7 +16,7 @@ protect(blueprint)
 
 @blueprint.route("/plugins/servlet/oauth/authorize", methods=["GET", "POST"])
 def authorize() -> AnyResponse | str:
-    """*Allow access?*"""
+    """Ask *Allow access?*, and send the browser back with the decision."""
     value = request.values.get("oauth_token", "")
     token = undecided(value, state())
     consumer = None if token is None else state().links.consumer(token.consumer_key)
@@ -39,6 +39,6 @@ def authorize() -> AnyResponse | str:
 
 
 def _bad_token(value: str) -> AnyResponse:
-    """A page for the person, and the problem for programs in a header."""
+    """Return a page for the person, with the problem in a header for programs."""
     challenge = f'{realm(state())}, oauth_problem="{token_problem(value, state())}"'
     return Response(render_template("oauth1/bad_token.html"), 401, {"WWW-Authenticate": challenge})

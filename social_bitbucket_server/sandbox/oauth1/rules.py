@@ -28,7 +28,7 @@ _SIGNED_REQUEST = (
 
 
 def request_token(message: Message, state: State) -> RequestToken:
-    """The first call. Raises :class:`OAuthProblemError` or :class:`ServerFailedError`."""
+    """Make a request token: the first call. Raises :class:`OAuthProblemError` or :class:`ServerFailedError`."""
     require(message, "oauth_consumer_key")
     consumer = state.links.consumer(message.get("oauth_consumer_key") or "")
     if consumer is None:
@@ -47,7 +47,7 @@ def request_token(message: Message, state: State) -> RequestToken:
 
 
 def access_token(message: Message, state: State) -> AccessToken:
-    """The third call: an allowed request token is exchanged, or an access token is renewed.
+    """Exchange an allowed request token, or renew an access token: the third call.
 
     Raises :class:`OAuthProblemError` or :class:`ServerFailedError`.
     """
@@ -70,7 +70,7 @@ def access_token(message: Message, state: State) -> AccessToken:
 
 
 def signed_user(message: Message, state: State) -> User | None:
-    """Who signed a request, or nobody where it is not an OAuth request at all.
+    """Return the user who signed the request. ``None`` if it is not an OAuth request at all.
 
     Raises :class:`OAuthProblemError`, :class:`ServerFailedError` or :class:`AccountNotAdmittedError`.
     """
@@ -92,7 +92,7 @@ def signed_user(message: Message, state: State) -> User | None:
 
 
 def _two_legged_user(message: Message, state: State) -> User | None:
-    """Return the user of *Execute as*, for whom the consumer acts. ``None`` if the link names nobody."""
+    """Return the user of *Execute as*, for whom the consumer acts. ``None`` if the link names no user."""
     consumer = state.links.consumer(message.get("oauth_consumer_key") or "")
     if consumer is None:
         raise OAuthProblemError("consumer_key_unknown")
@@ -123,7 +123,7 @@ def callback_address(token: RequestToken, consumer: Consumer, requested: str) ->
 
 
 def undecided(value: str, state: State) -> RequestToken | None:
-    """The request token with this value, where a person may still decide about it."""
+    """Return the request token with this value. ``None`` if a person can no longer decide about it."""
     token = state.tokens.request_token(value)
     if token is None or token.decision is not Decision.NONE or _is_expired(token, state):
         return None
@@ -131,7 +131,7 @@ def undecided(value: str, state: State) -> RequestToken | None:
 
 
 def token_problem(value: str, state: State) -> str:
-    """Return the problem of a request token about which nobody can decide any more."""
+    """Return the problem of a request token about which people can no longer decide."""
     token = state.tokens.request_token(value)
     if token is None:
         return "token_rejected"
@@ -139,7 +139,7 @@ def token_problem(value: str, state: State) -> str:
 
 
 def realm(state: State) -> str:
-    """The challenge that stands in every 401: ``OAuth realm="…"``."""
+    """Return the challenge of every 401: ``OAuth realm="…"``."""
     return f'OAuth realm="{quote(state.base_url, safe="")}"'
 
 

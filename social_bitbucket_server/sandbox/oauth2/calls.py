@@ -22,7 +22,7 @@ _ROOT = '/rest/oauth2/<any("latest", "1.0"):_>'
 
 @blueprint.errorhandler(OAuth2Error)
 def refuse(refusal: OAuth2Error) -> Response:
-    """The error with its description."""
+    """Answer with the error and its description."""
     response = jsonify(error=refusal.error, error_description=refusal.description)
     response.status_code = refusal.status
     return response
@@ -37,7 +37,7 @@ def keep_out_of_caches(response: Response) -> Response:
 
 @blueprint.post(f"{_ROOT}/token")
 def ask_for_token(_: str) -> Response:
-    """An access token and a refresh token, for a code or for an older refresh token."""
+    """Answer with an access token and a refresh token, for a code or for an older refresh token."""
     grant = token(_parameters(), state())
     return jsonify(
         access_token=grant.access_token,

@@ -61,19 +61,19 @@ class AuthorizationRequest:
     code_challenge_method: str
 
     def answer(self, **parameters: str) -> str:
-        """The redirect address with *parameters* and the state behind its own query."""
+        """Return the redirect address with *parameters* and the state behind its own query."""
         return answer_address(self.redirect_uri, self.state, **parameters)
 
 
 def answer_address(redirect_uri: str, state: str | None, **parameters: str) -> str:
-    """*redirect_uri* with *parameters* and the state behind its own query."""
+    """Return *redirect_uri* with *parameters* and the state behind its own query."""
     sent = parameters if state is None else parameters | {"state": state}
     parts = urlsplit(redirect_uri)
     return parts._replace(query="&".join(filter(None, (parts.query, urlencode(sent))))).geturl()
 
 
 def trusted_redirect(parameters: Parameters, state: State) -> tuple[ExternalApplication, str]:
-    """Whose request this is, and where its answer goes. Raises :class:`UntrustedRequestError`."""
+    """Return the request's application, and the address for its answer. Raises :class:`UntrustedRequestError`."""
     application = state.applications.by_client_id(_single(parameters, "client_id"))
     if application is None:
         raise UntrustedRequestError("No application link has this client id.")
@@ -102,13 +102,13 @@ def authorization_request(parameters: Parameters, state: State) -> Authorization
 
 
 def state_of(parameters: Parameters) -> str | None:
-    """The program's ``state``, or nothing where it sent none."""
+    """Return the program's ``state``. ``None`` if it sent none."""
     values = parameters.get("state")
     return values[0] if values else None
 
 
 def allow(request: AuthorizationRequest, user: User, state: State) -> Code:
-    """The code for what *user* has just allowed."""
+    """Make a code for the *request* that *user* has just allowed."""
     code = Code(
         secrets.token_hex(16),
         request.application.client_id,
@@ -124,7 +124,7 @@ def allow(request: AuthorizationRequest, user: User, state: State) -> Code:
 
 
 def token(parameters: Parameters, state: State) -> Grant:
-    """The token call: a code is exchanged, or a refresh token is. Raises :class:`OAuth2Error`.
+    """Exchange a code or a refresh token: the token call. Raises :class:`OAuth2Error`.
 
     Like Bitbucket, it checks the code or refresh token first and the client secret last.
     """
@@ -235,6 +235,6 @@ def _required(parameters: Parameters, name: str) -> str:
 
 
 def _single(parameters: Parameters, name: str) -> str:
-    """The value of a parameter that came once; empty otherwise."""
+    """Return the value of a parameter that came once; empty otherwise."""
     values = parameters.get(name, ())
     return values[0] if len(values) == 1 else ""

@@ -1,4 +1,4 @@
-"""Who may see a page, and the way over the log-in page and back."""
+"""Access to pages: the guard for administrators, and the way over the log-in page and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ View = Callable[Parameters, AnyResponse | str]
 
 
 def admin_only(view: View[Parameters]) -> View[Parameters]:
-    """For pages of administrators."""
+    """Let only administrators see the page of *view*. Everyone else gets the log-in page or 403."""
 
     @wraps(view)
     def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> AnyResponse | str:
@@ -39,7 +39,7 @@ def log_in_page() -> AnyResponse:
 
 
 def safe_next(target: str) -> str:
-    """*target* where it is a page of this sandbox, otherwise the first page."""
+    """Return *target* if it is a page of this sandbox, otherwise the first page."""
     root = f"{state().context}/"
     is_plain = target.isprintable() and "\\" not in target and not target.startswith("//")
     if is_plain and target.startswith(root) and not urlsplit(target).netloc:

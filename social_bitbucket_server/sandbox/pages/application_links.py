@@ -25,14 +25,14 @@ protect(blueprint)
 @blueprint.get("")
 @admin_only
 def listing() -> str:
-    """Every link, and where to make one."""
+    """Show every link, and the way to make one."""
     return _listing()
 
 
 @blueprint.route("/create", methods=["GET", "POST"])
 @admin_only
 def create() -> AnyResponse | str:
-    """The first step: *Create link* since 7.20, the address alone before."""
+    """Take the first step: *Create link* since 7.20, the address alone before."""
     if request.method == "GET":
         return render_template("links/create.html", refusal="", typed={}) if state().new_dialog else _to_list()
     if state().new_dialog and request.form.get("application_type") == "external":
@@ -55,7 +55,7 @@ def create() -> AnyResponse | str:
 @blueprint.post("/address")
 @admin_only
 def confirm_address() -> AnyResponse | str:
-    """The second step: the harmless warning was read, the address confirmed."""
+    """Take the second step: the person has read the harmless warning and confirms the address."""
     address = request.form.get("new_url", "").strip()
     try:
         state().links.check_application_url(address)
@@ -69,7 +69,7 @@ def confirm_address() -> AnyResponse | str:
 @blueprint.post("/link")
 @admin_only
 def link_applications() -> AnyResponse | str:
-    """The third step: *Link applications*. Makes the link, or asks for the consumer first."""
+    """Take the third step, *Link applications*: make the link, or ask for the consumer first."""
     address, name = request.form.get("application_url", "").strip(), request.form.get("name", "").strip()
     try:
         state().links.check(name, address)
@@ -84,7 +84,7 @@ def link_applications() -> AnyResponse | str:
 @blueprint.post("/incoming")
 @admin_only
 def incoming_step() -> AnyResponse | str:
-    """The step that follows a ticked *Create incoming link*."""
+    """Take the step that follows a ticked *Create incoming link*."""
     address, name = request.form.get("application_url", "").strip(), request.form.get("name", "").strip()
     try:
         state().links.add(name, address, _typed_consumer())
@@ -96,7 +96,7 @@ def incoming_step() -> AnyResponse | str:
 @blueprint.route("/<link_id>/incoming", methods=["GET", "POST"])
 @admin_only
 def incoming_authentication(link_id: str) -> AnyResponse | str:
-    """*Incoming Authentication* of one link."""
+    """Show *Incoming Authentication* of one link, or save it."""
     link = _link(link_id)
     if request.method == "GET":
         return _incoming_form(link)

@@ -19,7 +19,10 @@ protect(blueprint)
 
 @blueprint.route("", methods=["GET", "POST"])
 def page() -> AnyResponse | str:
-    """The switches, for everybody: whoever tries a login out is logged in as somebody, not as an administrator."""
+    """Show the switches, or set them.
+
+    Everybody may, because a person who tries out a login is not logged in as an administrator.
+    """
     if request.method == "GET":
         return _page(state().faults.as_dict(), "")
     if "reset" in request.form:
@@ -34,7 +37,7 @@ def page() -> AnyResponse | str:
 
 @programs.route("/sandbox/faults.json", methods=["GET", "PUT", "POST"])
 def document() -> Response:
-    """GET the switches; POST changes those that are named; PUT also switches the others off."""
+    """Answer with the switches. POST changes those that are named; PUT also switches the others off."""
     faults = state().faults
     if request.method != "GET":
         # Other sites cannot send this type from a person's browser without being asked.

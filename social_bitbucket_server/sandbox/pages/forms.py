@@ -9,7 +9,7 @@ from flask import Blueprint, Response, render_template, request, session
 
 
 def form_token() -> str:
-    """The value that every form carries; it belongs to this browser."""
+    """Return the value that every form carries. It belongs to this browser."""
     if "form_token" not in session:
         session["form_token"] = secrets.token_urlsafe(24)
     return str(session["form_token"])
@@ -29,7 +29,7 @@ def protect(blueprint: Blueprint) -> None:
 
 
 def confirmation_refusal(name: str) -> str | None:
-    """Why a question must still be asked: empty at first, a sentence after a wrong answer, None after the right one.
+    """Return why a question must still be asked: empty at first, a sentence after a wrong answer, ``None`` at last.
 
     *name* is what must be typed.
     """

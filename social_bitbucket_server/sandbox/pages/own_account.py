@@ -59,7 +59,7 @@ def log_out() -> AnyResponse:
 
 @blueprint.route("/plugins/servlet/oauth/users/access-tokens", methods=["GET", "POST"])
 def granted_tokens() -> AnyResponse | str:
-    """Which applications may act for the person, and taking that back."""
+    """Show the applications that may act for the person, or revoke their tokens."""
     user = signed_in()
     if user is None:
         return log_in_page()

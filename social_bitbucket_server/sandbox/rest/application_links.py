@@ -26,7 +26,7 @@ _CONSUMER = '/applinks-oauth/<any("latest", "1.0"):_>/applicationlink/<link_id>/
 
 @blueprint.before_request
 def admins_only() -> Response | None:
-    """Names the user; programs of others get 401 or 403."""
+    """Keep the caller as ``g.user``, and refuse callers who are not administrators with 401 or 403."""
     g.user = signed_user(message(), state()) or user_by_password(state())
     if g.user is None:
         g.user, scopes = user_by_bearer_token(state())
@@ -39,7 +39,7 @@ def admins_only() -> Response | None:
 
 @blueprint.get(_LINKS)
 def listing(_: str) -> Response:
-    """Every link."""
+    """Answer with every link."""
     links = [_link_fields(link) for link in state().links.all()]
     if _wants_json():
         return jsonify(list=[{"application": fields} for fields in links])

@@ -1,4 +1,4 @@
-"""How programs log in to REST: by a signature, a bearer token, or a password (HTTP Basic)."""
+"""Logins of programs to REST by a bearer token or by a password (HTTP Basic)."""
 
 from __future__ import annotations
 

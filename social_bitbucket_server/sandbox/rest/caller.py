@@ -31,7 +31,7 @@ def not_permitted() -> Response:
 
 
 def _find_out_who() -> None:
-    """By the signature, or by a bearer token or password; in a browser, by the sign-in to the pages."""
+    """Identify the caller by signature, bearer token or password; in a browser, by the sign-in to the pages."""
     g.user = signed_user(message(), state()) or _bearer() or user_by_password(state()) or signed_in()
 
 

@@ -1,4 +1,4 @@
-"""The part of Bitbucket's REST that says who somebody is: users, their pictures, and ``whoami``."""
+"""The part of Bitbucket's REST about people: users, their pictures, and ``whoami``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ identify_caller(blueprint)
 
 @blueprint.get('/rest/api/<any("latest", "1.0"):_>/users')
 def users(_: str) -> Response:
-    """One page of the users that *filter* finds."""
+    """Answer with one page of the users that *filter* finds."""
     if g.user is None:
         return not_permitted()
     found = state().users.search(request.args.get("filter", ""))
@@ -39,7 +39,7 @@ def users(_: str) -> Response:
 
 @blueprint.get('/rest/api/<any("latest", "1.0"):_>/users/<slug>')
 def one_user(_: str, slug: str) -> Response:
-    """The user with this slug."""
+    """Answer with the user with this slug."""
     if g.user is None:
         return not_permitted()
     user = state().users.by_slug(slug)
@@ -50,7 +50,7 @@ def one_user(_: str, slug: str) -> Response:
 
 @blueprint.get("/plugins/servlet/applinks/whoami")
 def whoami() -> AnyResponse:
-    """The user's name as text; empty for anonymous people."""
+    """Answer with the user's name as text. It is empty for anonymous people."""
     if g.user is None and request.headers.get("Authorization", "").lower().startswith("bearer "):
         return log_in_page()
     if state().faults.whoami_closed:
@@ -60,7 +60,7 @@ def whoami() -> AnyResponse:
 
 @blueprint.get("/users/<slug>/avatar.png")
 def picture(slug: str) -> Response:
-    """A plain square in a colour of the user's own."""
+    """Draw a plain square in a colour of the user's own."""
     user = state().users.by_slug(slug)
     if user is None:
         return Response(status=404)

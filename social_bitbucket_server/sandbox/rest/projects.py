@@ -1,4 +1,4 @@
-"""The part of Bitbucket's REST that says what somebody can see: projects and their repositories."""
+"""The part of Bitbucket's REST about projects and their repositories."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ identify_caller(blueprint)
 
 @blueprint.get('/rest/api/<any("latest", "1.0"):_>/projects')
 def projects(_: str) -> Response:
-    """One page of the projects on which the person has *permission*, by a part of the *name*."""
+    """Answer with one page of the projects on which the person has *permission*, by a part of the *name*."""
     found = _permitted("PROJECT")
     if found is None:
         return _unknown_permission()
@@ -31,7 +31,7 @@ def projects(_: str) -> Response:
 
 @blueprint.get('/rest/api/<any("latest", "1.0"):_>/repos')
 def repositories(_: str) -> Response:
-    """One page of the repositories on which the person has *permission*, by parts of *projectname* and *name*."""
+    """Answer with one page of the repositories on which the person has *permission*."""
     found = _permitted("REPO")
     if found is None:
         return _unknown_permission()
@@ -43,7 +43,7 @@ def repositories(_: str) -> Response:
 
 @blueprint.get('/rest/api/<any("latest", "1.0"):_>/projects/<key>/repos')
 def repositories_of_project(_: str, key: str) -> Response:
-    """One page of a project's repositories."""
+    """Answer with one page of a project's repositories."""
     project, refusal = _visible_project(key)
     if project is None:
         return refusal
@@ -52,14 +52,14 @@ def repositories_of_project(_: str, key: str) -> Response:
 
 @blueprint.get('/rest/api/<any("latest", "1.0"):_>/projects/<key>')
 def one_project(_: str, key: str) -> Response:
-    """The project with this key, for whoever can see it."""
+    """Answer with the project with this key, if the person can see it."""
     project, refusal = _visible_project(key)
     return refusal if project is None else jsonify(_project_json(project))
 
 
 @blueprint.get('/rest/api/<any("latest", "1.0"):_>/projects/<key>/repos/<slug>')
 def one_repository(_: str, key: str, slug: str) -> Response:
-    """The repository with this slug, for whoever can see its project."""
+    """Answer with the repository with this slug, if the person can see its project."""
     project, refusal = _visible_project(key)
     if project is None:
         return refusal
@@ -69,7 +69,7 @@ def one_repository(_: str, key: str, slug: str) -> Response:
 
 
 def _visible_project(key: str) -> tuple[Project | None, Response]:
-    """The project, or why it is not shown."""
+    """Return the project, or ``None`` and the refusal."""
     project = state().projects.find(key)
     if project is None:
         return None, json_error(404, f"Project {key} does not exist.", "project.NoSuchProjectException")

@@ -15,7 +15,7 @@ identify_caller(blueprint)
 
 @blueprint.get('/rest/api/<any("latest", "1.0"):_>/application-properties')
 def application_properties(_: str) -> Response:
-    """The server's version; anonymous people may ask."""
+    """Answer with the server's version. Anonymous people may ask."""
     major, minor, patch = version_numbers(state().version)
     return jsonify(
         version=state().version,

@@ -10,7 +10,7 @@ _LARGEST = 512
 
 
 def avatar(user_id: int, size: int) -> bytes:
-    """A PNG of *size* by *size* pixels (1 to 512) in the colour of the user with this id."""
+    """Draw a PNG of *size* by *size* pixels (1 to 512) in the colour of the user with this id."""
     size = max(1, min(size, _LARGEST))
     red, green, blue = (round(part * 255) for part in colorsys.hls_to_rgb(user_id * 0.381966 % 1, 0.4, 0.5))
     rows = (b"\0" + bytes((red, green, blue)) * size) * size

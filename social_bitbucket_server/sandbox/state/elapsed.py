@@ -16,7 +16,7 @@ class Clock:
         self._ahead = 0.0
 
     def now(self) -> float:
-        """Seconds since the epoch, plus everything advanced."""
+        """Return seconds since the epoch, plus everything advanced."""
         return time.time() + self._ahead
 
     def advance(self, seconds: float) -> None:

@@ -72,16 +72,16 @@ class ExternalApplications:
             del self._by_id[application_id]
 
     def get(self, application_id: str) -> ExternalApplication | None:
-        """The application with this id, or nothing."""
+        """Return the application with this id, or ``None``."""
         with self._lock:
             return self._by_id.get(application_id)
 
     def by_client_id(self, client_id: str) -> ExternalApplication | None:
-        """The application with this client id, or nothing."""
+        """Return the application with this client id, or ``None``."""
         return next((application for application in self.all() if application.client_id == client_id), None)
 
     def all(self) -> list[ExternalApplication]:
-        """Every application, the oldest first."""
+        """Return every application, the oldest first."""
         with self._lock:
             return list(self._by_id.values())
 

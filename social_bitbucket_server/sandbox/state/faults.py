@@ -59,12 +59,12 @@ class Faults:
             setattr(self, name, value)
 
     def as_dict(self) -> dict[str, int | float | bool | str]:
-        """Every switch by its name."""
+        """Return every switch by its name."""
         return asdict(self)
 
     @property
     def are_on(self) -> bool:
-        """Whether anything differs from a server in order."""
+        """Return whether any switch is on."""
         return self != Faults()
 
 

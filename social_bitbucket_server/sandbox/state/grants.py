@@ -58,7 +58,7 @@ class Grants:
             self._codes[code.value] = code
 
     def code(self, value: str) -> Code | None:
-        """The code with this value, of any age, used or not."""
+        """Return the code with this value, of any age, used or not."""
         with self._lock:
             return self._codes.get(value)
 
@@ -81,19 +81,19 @@ class Grants:
             self._forget([grant for grant in self._grants.values() if grant.code == value])
 
     def grant(self, client_id: str, scopes: tuple[str, ...], user_id: int, now: float, code: str) -> Grant:
-        """A new pair of tokens."""
+        """Make a new pair of tokens."""
         grant = Grant(secrets.token_urlsafe(48), secrets.token_urlsafe(48), client_id, scopes, user_id, now, code)
         with self._lock:
             self._grants[grant.access_token] = grant
         return grant
 
     def by_access_token(self, value: str) -> Grant | None:
-        """The pair with this access token, of any age."""
+        """Return the pair with this access token, of any age."""
         with self._lock:
             return self._grants.get(value)
 
     def by_refresh_token(self, value: str) -> Grant | None:
-        """The pair with this refresh token, of any age."""
+        """Return the pair with this refresh token, of any age."""
         with self._lock:
             return next((grant for grant in self._grants.values() if grant.refresh_token == value), None)
 
@@ -103,7 +103,7 @@ class Grants:
             return self._grants.pop(grant.access_token, None) is not None
 
     def granted(self, *, user_id: int | None = None, client_id: str | None = None) -> list[Grant]:
-        """The pairs of one user, of one client, or both, the oldest first."""
+        """Return the pairs of one user, of one client, or both, the oldest first."""
         with self._lock:
             return [
                 grant

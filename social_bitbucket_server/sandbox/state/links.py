@@ -59,13 +59,13 @@ class Links:
             return link
 
     def check(self, name: str, application_url: str) -> None:
-        """Raises :class:`LinkRefusedError` where no link can be made with this name and address."""
+        """Raise :class:`LinkRefusedError` if no link can be made with this name and address."""
         self.check_application_url(application_url)
         if not name:
             raise LinkRefusedError("Enter an Application Name.")
 
     def check_application_url(self, application_url: str) -> None:
-        """Raises :class:`LinkRefusedError` where no link can be made to this address."""
+        """Raise :class:`LinkRefusedError` if no link can be made to this address."""
         if not _is_web_address(application_url):
             raise LinkRefusedError("Enter the whole address of the application, beginning with https:// or http://.")
         taken = next((link for link in self.all() if _same_address(link.application_url, application_url)), None)
@@ -88,16 +88,16 @@ class Links:
             del self._by_id[link_id]
 
     def get(self, link_id: str) -> Link | None:
-        """The link with this id, or nothing."""
+        """Return the link with this id, or ``None``."""
         with self._lock:
             return self._by_id.get(link_id)
 
     def consumer(self, key: str) -> Consumer | None:
-        """The consumer with this consumer key, or nothing."""
+        """Return the consumer with this consumer key, or ``None``."""
         return next((link.consumer for link in self.all() if link.consumer and link.consumer.key == key), None)
 
     def all(self) -> list[Link]:
-        """Every link, the oldest first."""
+        """Return every link, the oldest first."""
         with self._lock:
             return list(self._by_id.values())
 

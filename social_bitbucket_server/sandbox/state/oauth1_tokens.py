@@ -63,14 +63,14 @@ class Tokens:
         self._nonces: BoundedDict[tuple[str, str, str, str], None] = BoundedDict(_REMEMBERED_NONCES)
 
     def begin(self, consumer_key: str, callback: str | None, now: float) -> RequestToken:
-        """A new request token."""
+        """Make a new request token."""
         token = RequestToken(_random(32), _random(32), consumer_key, callback, now)
         with self._lock:
             self._request_tokens[token.value] = token
         return token
 
     def request_token(self, value: str) -> RequestToken | None:
-        """The request token with this value, of any age, until it is exchanged."""
+        """Return the request token with this value, of any age, until it is exchanged."""
         with self._lock:
             return self._request_tokens.get(value)
 
@@ -101,12 +101,12 @@ class Tokens:
             return None if token is None else self._grant(token.consumer_key, token.user_id, token.secret, now)
 
     def access_token(self, value: str) -> AccessToken | None:
-        """The access token with this value, of any age, until it is renewed or revoked."""
+        """Return the access token with this value, of any age, until it is renewed or revoked."""
         with self._lock:
             return self._access_tokens.get(value)
 
     def granted(self, *, user_id: int | None = None, consumer_key: str | None = None) -> list[AccessToken]:
-        """The access tokens of one user, of one consumer, or both, the oldest first."""
+        """Return the access tokens of one user, of one consumer, or both, the oldest first."""
         with self._lock:
             return [
                 token
@@ -131,7 +131,7 @@ class Tokens:
                     del self._request_tokens[token.value]
 
     def use_nonce(self, consumer_key: str, token: str, timestamp: str, nonce: str) -> bool:
-        """Whether this is the first use; every later one is refused."""
+        """Return whether this is the first use. Every later one is refused."""
         key = (consumer_key, token, timestamp, nonce)
         with self._lock:
             if key in self._nonces:

@@ -60,18 +60,18 @@ class Projects:
             self._groups.get(group, set()).discard(name)
 
     def members(self, group: str) -> frozenset[str] | None:
-        """The names of *group*'s members, whatever its name's case; nothing where there is no such group."""
+        """Return the names of *group*'s members, or ``None`` if there is no such group. Case does not matter."""
         with self._lock:
             found = [members for name, members in self._groups.items() if name.casefold() == group.casefold()]
             return frozenset(found[0]) if found else None
 
     def find(self, key: str) -> Project | None:
-        """The project with this key, whatever its case."""
+        """Return the project with this key, in upper or lower case."""
         with self._lock:
             return self._projects.get(key.upper())
 
     def all(self) -> list[Project]:
-        """Every project, in the order of names."""
+        """Return every project, in the order of names."""
         with self._lock:
             return sorted(self._projects.values(), key=lambda project: project.name.casefold())
 

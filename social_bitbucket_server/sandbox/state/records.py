@@ -55,7 +55,7 @@ class Records(Sequence[RequestRecord]):
             self._records.clear()
 
     def to(self, path: str) -> list[RequestRecord]:
-        """The requests whose path ends with *path*."""
+        """Return the requests whose path ends with *path*."""
         return [record for record in self if record.path.endswith(path)]
 
     @overload

@@ -54,28 +54,28 @@ class State:
 
     @property
     def new_dialog(self) -> bool:
-        """Whether links are created in the dialog that came with 7.20."""
+        """Return whether links are created in the dialog that came with 7.20."""
         return version_numbers(self.version)[:2] >= (7, 20)
 
     @property
     def has_three_types(self) -> bool:
-        """Whether that dialog has the three types of application that it has since 10.1."""
+        """Return whether that dialog has three types of application, as it has since 10.1."""
         return version_numbers(self.version)[:2] >= (10, 1)
 
     @property
     def takes_basic(self) -> bool:
-        """Whether programs log in by password. In 10.0 and later an administrator must switch that on."""
+        """Return whether programs log in by password. In 10.0 and later an administrator must switch that on."""
         if self.basic_authentication is not None:
             return self.basic_authentication
         return version_numbers(self.version) < (10, 0, 0)
 
     @property
     def whoami_takes_bearer_tokens(self) -> bool:
-        """Whether a bearer token counts outside of ``/rest``: up to 8.9.21, 8.19.11 and 9.3.1."""
+        """Return whether a bearer token counts outside of ``/rest``. It does up to 8.9.21, 8.19.11 and 9.3.1."""
         number = version_numbers(self.version)
         is_mended = (8, 9, 22) <= number < (8, 10, 0) or (8, 19, 12) <= number < (9, 0, 0)
         return number < (9, 3, 2) and not is_mended
 
     def wall_time(self) -> float:
-        """Seconds since the epoch by the server's own clock, which may be wrong."""
+        """Return seconds since the epoch by the server's own clock, which may be wrong."""
         return time.time() + self.faults.clock_skew

@@ -36,12 +36,12 @@ class User:
         return self.name
 
     def matches(self, text: str) -> bool:
-        """Whether the user search finds this user by *text*: a part of name, display name or e-mail address."""
+        """Return whether the user search finds this user by *text*, a part of name, display name or e-mail address."""
         return any(text.casefold() in field.casefold() for field in (self.name, self.display_name, self.email or ""))
 
 
 def slug_of(name: str) -> str:
-    """The slug that Bitbucket makes of a user name: ``jo@example`` has ``jo_example``."""
+    """Return the slug that Bitbucket makes of a user name: ``jo@example`` has ``jo_example``."""
     return re.sub(r"[^a-z0-9._-]", "_", name.lower())
 
 
@@ -81,31 +81,31 @@ class Users:
             self.put(replace(self._named(name), name=new_name, slug=slug_of(new_name)))
 
     def by_id(self, user_id: int | None) -> User | None:
-        """The user with this id, or nothing."""
+        """Return the user with this id, or ``None``."""
         with self._lock:
             return None if user_id is None else self._by_id.get(user_id)
 
     def by_name(self, name: str) -> User | None:
-        """The user with exactly this name, or nothing."""
+        """Return the user with exactly this name, or ``None``."""
         return next((user for user in self.all() if user.name == name), None)
 
     def by_password(self, name: str, password: str) -> User | None:
-        """The user with exactly this name and this password, active or not. ``None`` if one of them is wrong."""
+        """Return the user with exactly this name and password, active or not. ``None`` if one of them is wrong."""
         user = self.by_name(name)
         is_right = user is not None and hmac.compare_digest(user.password.encode(), password.encode())
         return user if is_right else None
 
     def by_slug(self, slug: str) -> User | None:
-        """The user with exactly this slug, or nothing."""
+        """Return the user with exactly this slug, or ``None``."""
         return next((user for user in self.all() if user.slug == slug), None)
 
     def search(self, text: str) -> list[User]:
-        """Everybody whom *text* finds, in the order of display names."""
+        """Return everybody whom *text* finds, in the order of display names."""
         found = [user for user in self.all() if user.matches(text)]
         return sorted(found, key=lambda user: (user.display_name.casefold(), user.id))
 
     def all(self) -> list[User]:
-        """Everybody, in the order of ids."""
+        """Return everybody, in the order of ids."""
         with self._lock:
             return [self._by_id[user_id] for user_id in sorted(self._by_id)]
 

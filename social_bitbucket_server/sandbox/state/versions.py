@@ -22,7 +22,7 @@ def known_version(text: str) -> str:
 
 
 def version_numbers(version: str) -> tuple[int, int, int]:
-    """``7.6`` is ``(7, 6, 0)``. Raises ``ValueError`` for what is no version number."""
+    """Return the numbers of a version: ``(7, 6, 0)`` for ``7.6``. Raises ``ValueError`` if it is no version number."""
     match = _NUMBER.fullmatch(version)
     if match is None:
         raise ValueError(f"{version or 'An empty text'} is not a version number like 7.6.0.")
