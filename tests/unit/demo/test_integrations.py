@@ -10,7 +10,7 @@ import trustme
 from flask import Flask
 from sqlalchemy import update
 
-from demo_app import database, integrations, key_rotation, moves, upgrade
+from demo_app import database, integrations, key_rotation, moves, people, upgrade
 from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import IntegrationRecord, KeyPair, KeyState
 from social_bitbucket_server.crypto import KeyRing, PrivateKey
@@ -303,9 +303,6 @@ def test_of_the_opened_keys_those_used_last_are_kept(private_key: PrivateKey, mo
 def test_a_server_that_is_allowed_no_more_is_not_asked(make_app: AppMaker) -> None:
     app = make_app(OUTBOUND_MODE="test")
     with app.app_context():
-        from demo_app import people
-        from social_bitbucket_server.integration import ServerURL
-
         owner = people.create_organization(slug="acme", name="Acme", email="o@acme.example", password="x" * 10)
         made = integrations.make(owner.organization, "Sandbox", ServerURL.parse("http://127.0.0.1:7990"))
         integration_id = made.id

@@ -1,6 +1,7 @@
 import secrets
 import threading
 import time
+from contextlib import closing
 from typing import ClassVar
 
 import pytest
@@ -15,10 +16,24 @@ from sqlalchemy.schema import CreateTable
 from social_bitbucket_server.sqlalchemy import IdentityMixin, NonceMixin, PartialMixin, SQLAlchemyStorage, make_storage
 
 
-class Application:
+class Database:
+    """A database file with its session."""
+
+    def __init__(self, path):
+        self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
+        self.session = scoped_session(sessionmaker(self.engine))
+
+    def close(self):
+        self.session.remove()
+        self.engine.dispose()
+
+
+class Application(Database):
     """An application's database with its own users."""
 
     def __init__(self, path, *identity_columns, collation=None, **tables):
+        super().__init__(path)
+
         class Base(DeclarativeBase): ...
 
         class User(Base):
@@ -27,8 +42,6 @@ class Application:
             username: Mapped[str] = mapped_column(unique=True)
             email: Mapped[str | None]
 
-        self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
-        self.session = scoped_session(sessionmaker(self.engine))
         self.User = User
         self.storage = make_storage(Base, User, self.session, *identity_columns, **tables)
         if collation is not None:
@@ -39,10 +52,8 @@ class Application:
 
 @pytest.fixture
 def app(tmp_path):
-    app = Application(tmp_path / "app.db")
-    yield app
-    app.session.remove()
-    app.engine.dispose()
+    with closing(Application(tmp_path / "app.db")) as app:
+        yield app
 
 
 @pytest.fixture
@@ -105,14 +116,12 @@ def test_an_application_keeps_columns_of_its_own_with_an_identity(tmp_path):
     class Columns:
         seen: Mapped[str | None]
 
-    app = Application(tmp_path / "own.db", Columns)
-    jane = app.storage.user.create_user(username="jane")
-    identity = app.storage.user.create_social_auth(jane, "ns:42", "bitbucket-server", id_key="id")
-    identity.seen = "today"
-    app.session.commit()
-    assert app.storage.user.get_social_auth("bitbucket-server", "ns:42").seen == "today"
-    app.session.remove()
-    app.engine.dispose()
+    with closing(Application(tmp_path / "own.db", Columns)) as app:
+        jane = app.storage.user.create_user(username="jane")
+        identity = app.storage.user.create_social_auth(jane, "ns:42", "bitbucket-server", id_key="id")
+        identity.seen = "today"
+        app.session.commit()
+        assert app.storage.user.get_social_auth("bitbucket-server", "ns:42").seen == "today"
 
 
 def test_an_identity_is_found_by_provider_and_uid(storage, jane):
@@ -128,12 +137,10 @@ def test_an_identity_is_found_by_provider_and_uid(storage, jane):
 @pytest.fixture
 def caseless(tmp_path):
     """An application whose database takes jane for JANE, with an identity of jane's."""
-    app = Application(tmp_path / "caseless.db", collation="NOCASE")
-    jane = app.storage.user.create_user(username="jane")
-    app.storage.user.create_social_auth(jane, "acme:42", "bitbucket-server", id_key="id")
-    yield app
-    app.session.remove()
-    app.engine.dispose()
+    with closing(Application(tmp_path / "caseless.db", collation="NOCASE")) as app:
+        jane = app.storage.user.create_user(username="jane")
+        app.storage.user.create_social_auth(jane, "acme:42", "bitbucket-server", id_key="id")
+        yield app
 
 
 def test_an_identity_is_found_by_exactly_its_uid_where_the_database_compares_without_case(caseless):
@@ -176,10 +183,12 @@ def test_a_user_name_that_is_taken_leaves_the_session_usable(storage, jane):
     assert storage.user.user_exists(username="jane")
 
 
-class OtherApplication:
+class OtherApplication(Database):
     """An application whose users have a text as primary key, of another name, and a column that must not be empty."""
 
     def __init__(self, path):
+        super().__init__(path)
+
         class Base(DeclarativeBase): ...
 
         class Person(Base):
@@ -189,18 +198,14 @@ class OtherApplication:
             email: Mapped[str | None] = mapped_column(unique=True)
             company: Mapped[str]
 
-        self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
-        self.session = scoped_session(sessionmaker(self.engine))
         self.storage = make_storage(Base, Person, self.session, new_user=Person)
         Base.metadata.create_all(self.engine)
 
 
 @pytest.fixture
 def other_app(tmp_path):
-    app = OtherApplication(tmp_path / "other.db")
-    yield app
-    app.session.remove()
-    app.engine.dispose()
+    with closing(OtherApplication(tmp_path / "other.db")) as app:
+        yield app
 
 
 def test_the_primary_key_may_have_any_name(other_app):
@@ -227,10 +232,12 @@ def test_what_else_may_be_there_once_is_refused_as_a_user_name_is(other_app):
     assert caught.value.code == "email_in_use"
 
 
-class Tenants:
+class Tenants(Database):
     """An application whose user names and badges are unique within a tenant, which one of two defaults gives."""
 
     def __init__(self, path):
+        super().__init__(path)
+
         class Base(DeclarativeBase): ...
 
         class Member(Base):
@@ -242,18 +249,14 @@ class Tenants:
             floor: Mapped[int | None]
             desk_number: Mapped[int] = mapped_column("desk", server_default="1")
 
-        self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
-        self.session = scoped_session(sessionmaker(self.engine))
         self.storage = make_storage(Base, Member, self.session)
         Base.metadata.create_all(self.engine)
 
 
 @pytest.fixture
 def tenants(tmp_path):
-    tenants = Tenants(tmp_path / "tenants.db")
-    yield tenants
-    tenants.session.remove()
-    tenants.engine.dispose()
+    with closing(Tenants(tmp_path / "tenants.db")) as tenants:
+        yield tenants
 
 
 @pytest.mark.parametrize(
@@ -392,10 +395,8 @@ def test_old_nonces_are_pruned(storage):
 @pytest.fixture
 def complete(tmp_path):
     """An application with the tables that only other backends and steps of social-core's need."""
-    app = Application(tmp_path / "complete.db", openid_associations=True, mail_codes=True)
-    yield app
-    app.session.remove()
-    app.engine.dispose()
+    with closing(Application(tmp_path / "complete.db", openid_associations=True, mail_codes=True)) as app:
+        yield app
 
 
 def test_only_the_tables_that_are_asked_for_are_made(app, complete):
@@ -458,10 +459,12 @@ class ActiveRecord:
     get = use = delete = load = destroy = store = save
 
 
-class OwnClasses:
+class OwnClasses(Database):
     """An application that maps the mixins itself, before or after its base."""
 
     def __init__(self, path, bases_of):
+        super().__init__(path)
+
         class Base(DeclarativeBase): ...
 
         class Member(Base):
@@ -469,8 +472,7 @@ class OwnClasses:
             number: Mapped[int] = mapped_column(primary_key=True)
             username: Mapped[str] = mapped_column(unique=True)
 
-        self.engine = create_engine(f"sqlite:///{path}")
-        session = self.session = scoped_session(sessionmaker(self.engine))
+        session = self.session
 
         class Identity(*bases_of(IdentityMixin, Base)):
             __tablename__ = "logins"
@@ -502,10 +504,8 @@ class OwnClasses:
     ids=["mixin first", "base first", "a base with methods of its own"],
 )
 def own_classes(tmp_path, request):
-    app = OwnClasses(tmp_path / "own.db", request.param)
-    yield app
-    app.session.remove()
-    app.engine.dispose()
+    with closing(OwnClasses(tmp_path / "own.db", request.param)) as app:
+        yield app
 
 
 def test_an_application_maps_the_mixins_itself(own_classes):
@@ -547,15 +547,12 @@ def test_a_base_with_methods_of_its_own_does_not_replace_the_storages(tmp_path):
         id: Mapped[int] = mapped_column(primary_key=True)
         username: Mapped[str]
 
-    engine = create_engine(f"sqlite:///{tmp_path / 'app.db'}")
-    session = scoped_session(sessionmaker(engine))
-    storage = make_storage(Base, User, session)
-    Base.metadata.create_all(engine)
-    assert storage.nonce.use("scope", 600, "value")
-    assert storage.nonce.get("scope", "value").timestamp == 600
-    storage.partial.store(storage.partial.prepare("bitbucket-server", 3, {"args": [], "kwargs": {}}))
-    session.remove()
-    engine.dispose()
+    with closing(Database(tmp_path / "app.db")) as database:
+        storage = make_storage(Base, User, database.session)
+        Base.metadata.create_all(database.engine)
+        assert storage.nonce.use("scope", 600, "value")
+        assert storage.nonce.get("scope", "value").timestamp == 600
+        storage.partial.store(storage.partial.prepare("bitbucket-server", 3, {"args": [], "kwargs": {}}))
 
 
 class MoreColumns:
