@@ -26,7 +26,7 @@ PARTS: dict[str, Callable[[Place, float], Any]] = {
 
 
 def run(parts: list[str], scale: float) -> dict[str, Any]:
-    """The figures of the *parts*: seconds, bytes and counts."""
+    """Return the figures of the *parts*: seconds, bytes and counts."""
     found: dict[str, Any] = {"machine": {"python": platform.python_version(), "cores": os.cpu_count()}, "took": {}}
     with place() as here:
         for part in parts:
@@ -38,7 +38,7 @@ def run(parts: list[str], scale: float) -> dict[str, Any]:
 
 
 def tables(found: Mapping[str, Any]) -> str:
-    """*found* as tables in Markdown, for people."""
+    """Return *found* as tables in Markdown, for people."""
     made = {"throughput": _throughput, "many": _many, "memory": _memory, "faults": _faults, "nodes": _nodes}
     return "\n\n".join(table(found[part]) for part, table in made.items() if part in found)
 
@@ -133,7 +133,7 @@ def _nodes(found: Mapping[str, Any]) -> str:
 
 
 def growth(found: Mapping[str, Any]) -> str:
-    """Logins a second over people at once, as SVG."""
+    """Return a plot, as SVG, of logins a second over people at once."""
     lines = {
         name: [found["throughput"][name][at_once]["a_second"] for at_once in throughput.CONCURRENCIES]
         for name in ("ours", "obvious")

@@ -29,7 +29,7 @@ class Gunicorn:
     application: Application
 
     def workers(self) -> list[int]:
-        """The processes that serve."""
+        """Return the processes that serve."""
         children = Path(f"/proc/{self.master}/task/{self.master}/children").read_text()
         return [int(child) for child in children.split()]
 
@@ -50,7 +50,7 @@ def _resident(process: int) -> int:
 
 
 def settings(folder: Path, database_url: str, ca: str, origin: str) -> dict[str, str]:
-    """For servers on this machine, and for so many logins from one address that no limit is in their way."""
+    """Return settings for servers on this machine, without limits for logins from one address."""
     return {
         "PUBLIC_BASE_URL": origin,
         "INSTANCE_PATH": str(folder / "instance"),
@@ -62,7 +62,7 @@ def settings(folder: Path, database_url: str, ca: str, origin: str) -> dict[str,
 
 
 def environment(chosen: Mapping[str, str]) -> dict[str, str]:
-    """This process's variables with the *chosen* ones, and without those that would change what is trusted."""
+    """Return this process's variables with the *chosen* ones, and without those that would change what is trusted."""
     inherited = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
     return {**inherited, "PYTHONUNBUFFERED": "1", **chosen}
 
@@ -74,7 +74,7 @@ _MISLEADING = {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GUNICORN_CMD_ARGS", "PYT
 def serving(
     listener: socket.socket, chosen: Mapping[str, str], log: Path, *, app: str = OURS, release: Path = ROOT
 ) -> Iterator[Gunicorn]:
-    """gunicorn on the socket *listener*, which it gets as systemd would hand it over. *log* holds what it writes;
+    """Run gunicorn on the socket *listener*, which it gets as from systemd. *log* is the file that it writes to, and
     *release* is the folder that the application's code is in."""
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -99,7 +99,7 @@ def _command(app: str) -> Sequence[str]:
 
 
 def _wait_until_ready(listener: socket.socket, process: subprocess.Popen[bytes], log: Path) -> None:
-    """The socket accepts from the beginning; whoever connects is served as soon as there is a worker."""
+    """Connect to the socket, which accepts from the beginning, and wait until a worker answers."""
     deadline = time.monotonic() + _SECONDS_TO_START
     with socket.create_connection(listener.getsockname(), timeout=_SECONDS_TO_START) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

@@ -126,7 +126,7 @@ class Servers:
         self._pipe, self.ports, self.ca = pipe, ports, ca
 
     def exchanges(self) -> dict[str, int]:
-        """How often each request token was exchanged."""
+        """Return how often each request token was exchanged."""
         self._pipe.send("exchanges")
         found: dict[str, int] = self._pipe.recv()
         return found
@@ -149,7 +149,7 @@ class Servers:
 
 @contextmanager
 def running(folder: Any, amount: int = 1) -> Iterator[Servers]:
-    """*amount* servers in a process of their own, with their certificates in *folder*."""
+    """Run *amount* servers in a process of their own, with their certificates in *folder*."""
     authority = trustme.CA()
     certificate, ca = folder / "bitbucket.pem", folder / "ca.pem"
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))

@@ -50,7 +50,7 @@ class Counts:
 
     @property
     def are_sound(self) -> bool:
-        """Whether nothing was lost, nothing was done twice, and nobody was taken for somebody else."""
+        """Return whether nothing was lost or done twice, and nobody was taken for somebody else."""
         return not (self.lost or self.of_others or self.exchanged_twice or self.people_twice)
 
 
@@ -58,7 +58,7 @@ Fault = Callable[[Place, Served], contextlib.AbstractAsyncContextManager[None]]
 
 
 def run(place: Place, fault: Fault, logins: int) -> tuple[Counts, dict[str, Any]]:
-    """*logins* of as many people while *fault* goes on; returns what was counted, and the figures of their times."""
+    """Make *logins* of as many people while *fault* goes on. Return the counts, and the figures of their times."""
     with place.serving() as served:
         return _run(place, served, fault, logins)
 
@@ -74,7 +74,7 @@ def _run(place: Place, served: Served, fault: Fault, logins: int) -> tuple[Count
 
 
 def counted(place: Place, served: Served, found: Crowd) -> Counts:
-    """*found*, compared with the database and with the servers' records."""
+    """Compare *found* with the database and with the servers' records."""
     with served.app.app_context():
         lost, of_others = _compared(found.logins)
         successes = select(func.count()).where(AuditEntry.event == "login.success")
@@ -96,7 +96,7 @@ def counted(place: Place, served: Served, found: Crowd) -> Counts:
 
 
 def _compared(logins: Sequence[Login]) -> tuple[int, int]:
-    """How many of the *logins* the database does not know, and how many it knows as somebody else's."""
+    """Return how many of the *logins* the database lacks, and how many it has for another person."""
     sessions = select(LoginSession.id_sha256, Identity.uid).join(
         Identity, (Identity.user_id == LoginSession.user_id) & (Identity.integration_id == LoginSession.integration_id)
     )
@@ -111,7 +111,7 @@ def _compared(logins: Sequence[Login]) -> tuple[int, int]:
 
 @contextlib.asynccontextmanager
 async def killed_workers(_place: Place, served: Served) -> AsyncIterator[None]:
-    """A worker is killed every second."""
+    """Kill a worker every second."""
 
     async def kill() -> None:
         for number in itertools.count():
@@ -124,7 +124,7 @@ async def killed_workers(_place: Place, served: Served) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def restarted_database(place: Place, _served: Served) -> AsyncIterator[None]:
-    """PostgreSQL is shut down, which ends every connection, and started again after a second."""
+    """Shut PostgreSQL down, which ends every connection, and start it again after a second."""
 
     async def restart() -> None:
         await asyncio.sleep(2)
@@ -138,7 +138,7 @@ async def restarted_database(place: Place, _served: Served) -> AsyncIterator[Non
 
 
 def stalled_servers(seconds: float) -> Fault:
-    """No Bitbucket Server answers for so many *seconds*."""
+    """Return a fault: no Bitbucket Server answers for so many *seconds*."""
 
     @contextlib.asynccontextmanager
     async def stalled(place: Place, _served: Served) -> AsyncIterator[None]:
@@ -168,13 +168,15 @@ async def _meanwhile(work: Any) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def nothing(_place: Place, _served: Served) -> AsyncIterator[None]:
-    """Nothing breaks."""
+    """Break nothing."""
     yield
 
 
 def run_with_a_dead_server(place: Place, logins: int, *, dead: bool) -> tuple[Counts, dict[str, Any]]:
-    """*logins* at nine servers, while others try without a pause to log in at a tenth, which, where it is *dead*, takes
-    connections and says nothing. The figures are those of the nine."""
+    """Make *logins* at nine servers, while other people try without a pause at a tenth.
+
+    If the tenth is *dead*, it takes connections and says nothing. The figures are those of the nine.
+    """
     with _silent_server() as silent:
         ports = [*place.ports[:-1], silent if dead else place.ports[-1]]
         with place.serving(ports=ports) as served:
@@ -204,7 +206,7 @@ FAULTS: dict[str, Fault] = {
 
 
 def measure(place: Place, logins: int) -> dict[str, Any]:
-    """Every fault with so many *logins*."""
+    """Measure every fault with so many *logins*."""
     found = {name: _joined(*run(place, fault, logins)) for name, fault in FAULTS.items()}
     found["ten servers"] = _joined(*run_with_a_dead_server(place, logins, dead=False))
     found["one of ten servers dead"] = _joined(*run_with_a_dead_server(place, logins, dead=True))

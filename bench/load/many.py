@@ -30,8 +30,10 @@ _STAGES = ("page", "begin", "complete", "complete for the first time")
 
 
 def measure(place: Place, amounts: Sequence[int] = AMOUNTS, logins: int = LOGINS) -> dict[str, Any]:
-    """For each database and amount of integrations: processor time in seconds and statements, of each request of a
-    login. The time is this process's, in which the application is; PostgreSQL's own is in *wall*."""
+    """Return processor seconds and statements of each request of a login, by database and amount of integrations.
+
+    The time is that of this process, in which the application is. PostgreSQL's own is in *wall*.
+    """
     found: dict[str, Any] = {}
     for name in ("SQLite", "PostgreSQL"):
         found[name] = {}
@@ -46,7 +48,7 @@ def measure(place: Place, amounts: Sequence[int] = AMOUNTS, logins: int = LOGINS
 
 
 def _costs(app: Flask, doors: Sequence[Door], logins: int) -> dict[str, Any]:
-    """Medians of as many people's *logins*, without the first at every door."""
+    """Return medians of as many people's *logins*, without the first at every door."""
     seen = []
     for door, person in itertools.islice(everybody(doors), logins + len(doors)):
         first, again = _one(app, door, person), _one(app, door, person)

@@ -69,7 +69,7 @@ def upgrade():
 
 
 def nginx() -> str | None:
-    """The program, if there is one; it is not for everybody's path."""
+    """Return the program, if there is one. It is often outside of people's PATH."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
@@ -90,7 +90,7 @@ class Node:
         return "{}:{}".format(*self.listener.getsockname())
 
     def application(self, host: str) -> Application:
-        """The node without nginx, for whoever says that they came through it."""
+        """Return the node's address without nginx, for requests that claim to come through it."""
         return Application(self.listener.getsockname()[1], host)
 
     def start(self) -> None:
@@ -135,12 +135,12 @@ class Cluster:
 
     @property
     def origin(self) -> str:
-        """As browsers see it."""
+        """Origin that browsers see."""
         return f"https://{self.application.host}"
 
 
 def next_release(folder: Path) -> Path:
-    """A copy of the application in *folder*, with one more migration: it adds, as all do while the release before still
+    """Copy the application to *folder*, with one more migration. It adds, as all do while the release before still
     runs on other nodes."""
     shutil.copytree(application.ROOT / "demo_app", folder / "demo_app")
     versions = folder / "demo_app" / "migrations" / "versions"
@@ -152,7 +152,7 @@ def next_release(folder: Path) -> Path:
 
 @contextmanager
 def cluster(place: Place) -> Iterator[Cluster]:
-    """Everything, started."""
+    """Start everything."""
     with contextlib.ExitStack() as stack:
         listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512)) for _ in range(NODES)]
         port = free_port()
@@ -188,7 +188,7 @@ def _at_once(act: Callable[[Node], None], nodes: Sequence[Node]) -> None:
 
 
 def _configure(folder: Path, port: int, nodes: Sequence[str]) -> None:
-    """`deploy/nginx.conf`, filled in as an operator does."""
+    """Fill in `deploy/nginx.conf` as an operator does."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     certificate = authority.issue_cert("127.0.0.1")
@@ -227,7 +227,7 @@ async def log_in_during(renewal: asyncio.Future[None], cluster: Cluster, *, conc
 
 
 def measure(place: Place) -> dict[str, Any]:
-    """The figures of the logins while both nodes get a release with a migration. Needs nginx, and Redis or Valkey."""
+    """Measure logins while both nodes get a release with a migration. Needs nginx, and Redis or Valkey."""
     if nginx() is None or redis_server.program() is None:
         raise RuntimeError("nginx, and Redis or Valkey, are not installed.")
     with cluster(place) as found, tempfile.TemporaryDirectory() as folder:

@@ -38,7 +38,7 @@ class ObviousClient(Client):
 
 @lru_cache(maxsize=1024)
 def _pem(key: PrivateKey) -> str:
-    """The text, as a setting would hold it."""
+    """Return the text, as a setting would hold it."""
     return key.pem()
 
 
@@ -50,5 +50,5 @@ class ObviousBackend(BitbucketServerOAuth1[Any]):
 
 
 def create_app() -> Flask:
-    """The demo application on the obvious client."""
+    """Return the demo application on the obvious client."""
     return demo_app.create_app({"SOCIAL_AUTH_AUTHENTICATION_BACKENDS": [f"{__name__}.{ObviousBackend.__name__}"]})

@@ -22,7 +22,7 @@ _PUBLIC_KEY_BYTES, _SEALED_BYTES = 330, 1750  # before base64; of the default ke
 
 
 def add(app: Flask, ports: Sequence[int], keys: Sequence[PrivateKey], *, beside: int = 0) -> list[Door]:
-    """One organization for each of the *ports*, with an integration that works, and *beside* them those that nobody
+    """Add an organization for each of the *ports*, with an integration that works, and *beside* them those that nobody
     uses: their keys are made up."""
     begun = secrets.token_hex(4)
     engine = app.extensions["engine"]
@@ -59,14 +59,14 @@ def _unused(connection: Connection, begun: str, numbers: Sequence[int]) -> None:
 
 
 def _insert_pairs(connection: Connection, pairs: Sequence[dict[str, Any]]) -> None:
-    """Each for an application link of its own."""
+    """Insert pairs, each for an application link of its own."""
     links = [{"consumer_key": pair["consumer_key"], "integration_id": pair["integration_id"]} for pair in pairs]
     connection.execute(insert(ApplicationLink), [{**link, "number": 1} for link in links])
     connection.execute(insert(KeyPair), pairs)
 
 
 def _made_up() -> Iterator[str]:
-    """A public key and a sealed private key in turn, as long as real ones."""
+    """Return a public key and a sealed private key in turn, as long as real ones."""
     while True:
         yield base64.b64encode(os.urandom(_PUBLIC_KEY_BYTES)).decode()
         yield base64.b64encode(os.urandom(_SEALED_BYTES)).decode()

@@ -67,7 +67,7 @@ class Place:
     def serving(
         self, app: str = application.OURS, ports: Sequence[int] | None = None, workers: int = WORKERS
     ) -> Iterator[Served]:
-        """*app* with a new database, and an organization for each of the *ports*, the ten's unless given."""
+        """Serve *app* with a new database, and an organization for each of the *ports*; by default, for each of ten."""
         with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
             chosen = self.settings(self.postgresql.new_database(), listener.getsockname()[1])
             with self.application(chosen) as ready:
@@ -77,12 +77,12 @@ class Place:
                     yield Served(gunicorn, ready, doors)
 
     def settings(self, database_url: str, port: int = 8000) -> dict[str, str]:
-        """For the application at *port* of this machine."""
+        """Return settings for the application at *port* of this machine."""
         return application.settings(self.folder, database_url, self.servers.ca, f"http://127.0.0.1:{port}")
 
     @contextmanager
     def application(self, chosen: dict[str, str]) -> Iterator[Flask]:
-        """The application in this process."""
+        """Return the application in this process."""
         app = create_app(chosen)
         try:
             yield app
@@ -92,7 +92,7 @@ class Place:
 
 @contextmanager
 def place(keys: int = 2) -> Iterator[Place]:
-    """Everything, started, with so many *keys*."""
+    """Start everything, with so many *keys*."""
     folder_of_programs = programs()
     if folder_of_programs is None:
         raise RuntimeError("PostgreSQL is not installed.")

@@ -14,7 +14,7 @@ _STYLE = (
 
 
 def lines(title: str, across: Sequence[int], up: Mapping[str, Sequence[float]], labels: tuple[str, str]) -> str:
-    """*up* holds a line for each name, with one value for each of *across*; *labels* are those of both axes."""
+    """Draw a line for each name in *up*, with one value for each of *across*. *labels* are those of both axes."""
     highest = _rounded_up(max(max(values) for values in up.values()))
     step = (_WIDTH - _LEFT - _RIGHT) / (len(across) - 1)
 
@@ -48,7 +48,7 @@ def lines(title: str, across: Sequence[int], up: Mapping[str, Sequence[float]], 
 
 
 def _rounded_up(value: float) -> float:
-    """To a number that four steps divide well."""
+    """Round up to a number that four steps divide well."""
     magnitude: float = 1
     while magnitude * 10 < value:
         magnitude *= 10

@@ -43,7 +43,7 @@ def _run(pipe: Connection) -> None:
 
 @contextmanager
 def stand_in() -> Iterator[Application]:
-    """It, in a process of its own."""
+    """Run the stand-in in a process of its own."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_run, args=(theirs,), daemon=True)

@@ -17,8 +17,10 @@ CONCURRENCIES = (1, 2, 4, 8, 16, 32, 64)
 
 
 def measure(place: Place, seconds: float) -> dict[str, Any]:
-    """For each application and concurrency: logins a second, p50 and p99 in seconds, failures, and what the programme
-    that sends the requests took of one processor. Each is measured for *seconds*."""
+    """Measure each application at each concurrency, for so many *seconds*.
+
+    Return logins a second, p50 and p99 in seconds, failures, and the share of one processor that sending requests took.
+    """
     found: dict[str, Any] = {}
     for name, app in (("ours", OURS), ("obvious", OBVIOUS)):
         with place.serving(app) as served:
@@ -40,13 +42,13 @@ _numbers = itertools.count(1)
 
 
 def everybody(doors: Sequence[Door]) -> Iterator[tuple[Door, int]]:
-    """A person who was never there before, at one door after the other."""
+    """Yield a new person at one door after the other."""
     for door in itertools.cycle(doors):
         yield door, next(_numbers)
 
 
 def figures(found: Crowd) -> dict[str, Any]:
-    """*found* in numbers."""
+    """Return *found* in numbers."""
     durations = [login.seconds for login in found.logins]
     return {
         "logins": len(durations),
@@ -59,5 +61,5 @@ def figures(found: Crowd) -> dict[str, Any]:
 
 
 def percentile(values: Sequence[float], which: int) -> float | None:
-    """The *which*-th percentile of *values*; None where there are too few."""
+    """Return the *which*-th percentile of *values*; ``None`` if there are too few."""
     return statistics.quantiles(values, n=100)[which - 1] if len(values) > 1 else None

@@ -48,7 +48,7 @@ class Login:
 
     @property
     def retries(self) -> int:
-        """How often it was begun anew."""
+        """Number of times that the login was begun anew."""
         return len(self.failures)
 
 
@@ -135,12 +135,12 @@ async def come_back(browser: _Connection, door: Door, begun: str, person: int) -
 
 
 async def open_browser(application: Application) -> _Connection:
-    """A browser that is new to the application. It is closed as a context."""
+    """Open a browser that is new to the application. It is closed as a context."""
     return _Connection(application, await asyncio.open_connection("127.0.0.1", application.port, ssl=application.tls))
 
 
 async def log_in(application: Application, door: Door, person: int) -> Login:
-    """One whole login. Raises LoginFailed, OSError, EOFError and TimeoutError."""
+    """Log in once, from the first page to the last. Raises LoginFailed, OSError, EOFError and TimeoutError."""
     began = time.perf_counter()
     async with asyncio.timeout(_SECONDS_FOR_A_LOGIN):
         async with await open_browser(application) as browser:
@@ -151,7 +151,7 @@ async def log_in(application: Application, door: Door, person: int) -> Login:
 async def log_in_until_it_works(
     application: Application, door: Door, person: int, tries: int
 ) -> Login | tuple[str, ...]:
-    """A login that is begun anew until it succeeds, as a person would; what went wrong where it never did."""
+    """Begin a login anew until it succeeds, as a person would. Return its failures if it never did."""
     failures: list[str] = []
     while len(failures) < tries:
         try:

@@ -43,7 +43,7 @@ class Bench:
 
 @contextmanager
 def bench(rounds: int) -> Iterator[Bench]:
-    """The server, started."""
+    """Start the server."""
     authority = trustme.CA()
     with tempfile.TemporaryDirectory() as folder:
         certificate, ca = Path(folder, "server.pem"), Path(folder, "ca.pem")
@@ -54,7 +54,7 @@ def bench(rounds: int) -> Iterator[Bench]:
 
 
 def run(rounds: int) -> dict[str, Any]:
-    """All figures: seconds, counts, and ratios."""
+    """Return all figures: seconds, counts, and ratios."""
     with bench(rounds) as ready:
         pems = {bits: PrivateKey.generate(bits).pem() for bits in KEY_SIZES}
         _check(ready.contenders(pems[2048]))
@@ -105,7 +105,7 @@ def _compared(series: dict[str, Series], *others: str) -> dict[str, Any]:
 
 
 def table(found: dict[str, Any]) -> str:
-    """*found* as one table for people."""
+    """Return *found* as one table for people."""
     lines = [f"{'':46}{'ours':>10}{'obvious':>10}{'Authlib':>10}{'floor':>10}   ours as a multiple of", "-" * 132]
 
     def row(label: str, one: dict[str, Any], unit: str = "ms") -> None:

@@ -100,7 +100,7 @@ class _Strategy(BaseStrategy[Any]):
 
 
 def whoever_it_is(response: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:
-    """The pipeline's only step."""
+    """Return the person: the pipeline's only step."""
     return {"user": SimpleNamespace(name=response["name"], is_active=lambda: True)}
 
 
@@ -250,7 +250,7 @@ class Floor(Contender):
         self._text = b"POST&" + b"x" * 400
 
     def sign(self) -> bytes:
-        """One signature."""
+        """Sign once."""
         signature: bytes = self._key.sign(self._text, padding.PKCS1v15(), hashes.SHA1())
         return signature
 

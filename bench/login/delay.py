@@ -50,7 +50,7 @@ def _run(port: int, round_trip: float, pipe: Connection) -> None:
 
 @contextmanager
 def delayed(port: int, round_trip: float) -> Iterator[int]:
-    """A port that leads to *port*, *round_trip* seconds away."""
+    """Serve a port that leads to *port*, *round_trip* seconds away."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_run, args=(port, round_trip, theirs), daemon=True)

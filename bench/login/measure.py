@@ -26,7 +26,7 @@ class Series:
         return statistics.median(self.values)
 
     def over(self, other: Series) -> Spread:
-        """This one as a multiple of *other*, round by round."""
+        """Return this series as a multiple of *other*, round by round."""
         return Spread.of([mine / theirs for mine, theirs in zip(self.values, other.values, strict=True)])
 
 
@@ -48,7 +48,7 @@ class Spread:
 
 
 def cpu(contenders: Mapping[str, Contender], *, rounds: int, logins: int) -> dict[str, Series]:
-    """Processor time of a login while connections are open; of this process alone, with all its threads."""
+    """Return processor time of a login while connections are open, of this process alone, with all its threads."""
 
     def several(contender: Contender) -> float:
         began = time.process_time()
@@ -60,7 +60,7 @@ def cpu(contenders: Mapping[str, Contender], *, rounds: int, logins: int) -> dic
 
 
 def wall(contenders: Mapping[str, Contender], *, rounds: int, cold: bool) -> dict[str, Series]:
-    """How long a login takes; *cold* with no connection open."""
+    """Return the duration of a login; if *cold*, with no connection open."""
 
     def one(contender: Contender) -> float:
         if cold:
@@ -97,7 +97,7 @@ def traffic(contender: Contender, server: Server) -> dict[str, dict[str, Any]]:
 
 
 def signatures(pem: str, *, rounds: int, each: int) -> dict[str, Series]:
-    """Processor time of one signature: ours with the whole header, and of the key alone."""
+    """Return processor time of one signature: ours with the whole header, and of the key alone."""
     key, floor = PrivateKey.read(pem), Floor("https://localhost", pem, "")
     url = f"https://bitbucket.example{REQUEST_TOKEN}"
 

@@ -126,7 +126,7 @@ class Server:
 
 @contextmanager
 def running(certificate: str) -> Iterator[Server]:
-    """A server with the PEM file *certificate*, which holds its key, too."""
+    """Run a server with the PEM file *certificate*, which holds its key, too."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_run, args=(certificate, theirs), daemon=True)

@@ -1,4 +1,4 @@
-"""Which tests belong to a subject."""
+"""The tests that belong to a subject."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def broken(tree: Path, mutant: Mutant) -> Iterator[None]:
 
 
 def _forget_compiled(path: Path) -> None:
-    """Python takes a compiled file for current when size and second of the source agree, which happens here."""
+    """Forget compiled files. Python takes one for current if size and second of the source agree, as they may here."""
     for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
         compiled.unlink(missing_ok=True)
 

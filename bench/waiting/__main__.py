@@ -43,7 +43,7 @@ def _others(endings: Counter[str]) -> str:
 
 
 def _alice_and(port: int, hostile: str) -> tuple[list[tuple[str, float]], list[float], Counter[str]]:
-    """Alice's logins, the seconds of pages, and how the logins of *hostile* people ended meanwhile."""
+    """Return Alice's logins, the seconds of pages, and the ends of the logins of *hostile* people meanwhile."""
     until = time.monotonic() + SECONDS
     crowd_size = HOSTILE_PEOPLE if hostile else 0
     start = threading.Barrier(crowd_size + 2)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Manner:
-    """How a server answers: after *delay* seconds, or never; with a user search that has an *endless* list of pages."""
+    """Manner of answers: after *delay* seconds, or never; with a user search that has an *endless* list of pages."""
 
     delay: float | None = 0.0
     endless: bool = False

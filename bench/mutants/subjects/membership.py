@@ -1,4 +1,4 @@
-"""Who of a server's people may log in."""
+"""Mutants of the rules that say who may log in."""
 
 from __future__ import annotations
 

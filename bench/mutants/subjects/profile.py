@@ -1,4 +1,4 @@
-"""Whose account it is."""
+"""Mutants of the account's profile."""
 
 from __future__ import annotations
 
