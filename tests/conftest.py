@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def rows_of(item: pytest.Item) -> set[int]:
-    """The rows of the security matrix that a test tries."""
+    """Return the rows of the security matrix that a test tries."""
     return {row for mark in item.iter_markers("row") for row in mark.args}
 
 

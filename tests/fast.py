@@ -1,4 +1,4 @@
-"""Which tests are fast: those that stay within this process. ``make test-fast`` runs them alone.
+"""Fast tests: those that stay within this process. ``make test-fast`` runs them alone.
 
 A test is fast unless it uses one of :data:`FIXTURES` or carries one of :data:`MARKERS`. A fast test fails if it uses a
 socket or starts a program, in ``make test`` too. So no test is fast by mistake.

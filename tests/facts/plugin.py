@@ -20,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def concerns(mark: pytest.Mark, version: tuple[int, int, int]) -> bool:
-    """Whether the fact is about this version."""
+    """Return whether the fact is about this version."""
     since, until = mark.kwargs.get("since"), mark.kwargs.get("until")
     return (since is None or version >= since) and (until is None or version < until)
 

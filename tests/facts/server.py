@@ -188,7 +188,7 @@ def real_bitbucket(url, public_pem, private_pem):
 
 
 def _created(document):
-    """The id in the address of what was made; the addresses are an object or a list."""
+    """Return the id in the address of what was made. The addresses are an object or a list."""
     found = document["resources-created"]
     if isinstance(found, dict):
         found = found.get("link", found)

@@ -85,7 +85,7 @@ def test_perls_net_oauth_logs_in_by_oauth_1(bitbucket, caller, must_be_there):
 
 
 def traditional(private_pem):
-    """The key in the form that Crypt::OpenSSL::RSA reads in every version."""
+    """Return the key in the form that Crypt::OpenSSL::RSA reads in every version."""
     key = form.load_pem_private_key(private_pem.encode(), None)
     return key.private_bytes(form.Encoding.PEM, form.PrivateFormat.TraditionalOpenSSL, form.NoEncryption()).decode()
 

@@ -38,7 +38,7 @@ HEADER_TEXT = st.text(LATIN, max_size=200)
 
 @st.composite
 def mutated(draw, originals, alphabet=ANYTHING):
-    """One of *originals* with a few places cut out, doubled or overwritten."""
+    """Draw one of *originals* with a few places cut out, doubled or overwritten."""
     text = draw(st.sampled_from(originals))
     for _ in range(draw(st.integers(0, 4))):
         start = draw(st.integers(0, len(text)))
@@ -51,7 +51,7 @@ def mutated(draw, originals, alphabet=ANYTHING):
 
 @st.composite
 def answers(draw, bodies, statuses=STATUSES, headers=("Content-Type", "WWW-Authenticate", "X-AUSERNAME", "Date")):
-    """An answer with one of *bodies*, text or bytes, and a few headers."""
+    """Draw an answer with one of *bodies*, text or bytes, and a few headers."""
     body = draw(bodies)
     found = HTTPHeaderDict()
     for name in draw(st.lists(st.sampled_from(headers), max_size=4)):

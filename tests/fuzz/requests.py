@@ -176,7 +176,7 @@ class Visitor:
         return environ
 
     def _body(self, fields: list[tuple[str, str]]) -> tuple[str, str]:
-        """Content type and body; a form that was found keeps most of its fields."""
+        """Return content type and body. A form that was found keeps most of its fields."""
         if not fields or self.chance.random() < 0.1:
             fields = [*fields, (self.chance.choice(self._names), self.chance.choice(ODD))]
         if self.chance.random() < 0.1:
@@ -193,7 +193,7 @@ class Visitor:
         )
 
     def _parts(self, fields: Iterable[tuple[str, str]]) -> str:
-        """A form whose fields may be files."""
+        """Return a form whose fields may be files."""
         parts = []
         for name, value in fields:
             is_file = self.chance.random() < 0.3
@@ -233,7 +233,7 @@ def _attribute(name: str, tag: str) -> str:
 
 
 def _as_sent(text: str) -> str:
-    """Header text as a WSGI server passes it on."""
+    """Return header text as a WSGI server passes it on."""
     return text.encode(errors="surrogatepass").decode("latin-1")
 
 

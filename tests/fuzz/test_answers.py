@@ -167,7 +167,7 @@ NOT_FOUND = Answer(404, HTTPHeaderDict(), b"")
 
 
 def plain_replies(documents):
-    """A few answers that are as they should be but for their *documents*."""
+    """Draw a few answers that are as they should be but for their *documents*."""
     return st.lists(answers(documents, statuses=st.just(200), headers=("Date",)), min_size=1, max_size=3)
 
 

@@ -205,7 +205,7 @@ def test_ca_certificates_in_der(ca_certificates_in_der, data):
 
 
 def bitten(data, der):
-    """*der* with a few other bytes in it, and perhaps without its end."""
+    """Draw *der* with a few other bytes in it, and perhaps without its end."""
     changed = bytearray(der[: data.draw(st.integers(0, len(der)) | st.just(len(der)))])
     assume(changed)
     for _ in range(data.draw(st.integers(0, 4))):

@@ -1,4 +1,4 @@
-"""Whatever is sent to the demo, to Django or to the sandbox, no request ends in a failure of the application."""
+"""Fuzz tests of requests to the demo, to Django and to the sandbox. None ends in a failure of the application."""
 
 from __future__ import annotations
 

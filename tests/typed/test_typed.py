@@ -28,7 +28,7 @@ EXAMPLES = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is
 
 
 def imported(path):
-    """The package's names that a file takes, as pairs of module and name; what it reaches through a module, too."""
+    """Return the package's names that a file takes, directly or through a module, as pairs of module and name."""
     tree = ast.parse(path.read_text())
     modules, names = {}, set()
     for node in ast.walk(tree):

@@ -42,7 +42,7 @@ PAGES = {
 
 
 def colours(stylesheet: str) -> dict[str, dict[str, str]]:
-    """By scheme and name."""
+    """Return the colours by scheme and name."""
     light, dark = re.findall(r":root \{(.*?)\}", (ROOT / stylesheet).read_text(), re.DOTALL)[:2]
     named = [dict(re.findall(r"--([a-z-]+): #([0-9a-f]{3,6});", block)) for block in (light, dark)]
     return {"light": named[0], "dark": {**named[0], **named[1]}}

@@ -1,4 +1,4 @@
-"""Which tests are fast, and what happens to those that leave their process all the same."""
+"""Tests of the tests that count as fast, and of those that leave their process all the same."""
 
 from __future__ import annotations
 

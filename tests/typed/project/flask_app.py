@@ -28,7 +28,7 @@ class User(Base):
 
 
 class Strategy(FlaskStrategy):
-    """One of the application's own."""
+    """Strategy of the application's own."""
 
 
 storage = make_storage(Base, User, scoped_session(sessionmaker(create_engine("sqlite://"))))

@@ -313,7 +313,7 @@ ABSENT = object()
 
 
 def record_text(field, value):
-    """The record as JSON with *value*, JSON text itself, in *field*."""
+    """Return the record as JSON with *value*, JSON text itself, in *field*."""
     return json.dumps({name: text for name, text in JANE.items() if name != field})[:-1] + f', "{field}": {value}}}'
 
 

@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from social_bitbucket_server.account import Recheck, RestClient, Standing, StoredToken
-from social_bitbucket_server.account.recheck import ask_whether_admitted
+from social_bitbucket_server.account import Recheck, RestClient, Standing, StoredToken, ask_whether_admitted
 from social_bitbucket_server.integration.admission import EVERYBODY
 from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError

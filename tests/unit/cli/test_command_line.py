@@ -725,7 +725,7 @@ def test_a_reader_that_has_gone_ends_it_quietly(monkeypatch, capsys, key_file):
 
 
 def process(*argv, **options):
-    """A process with the command *argv*, once it has ended."""
+    """Run the command *argv* in a process, and return it once it has ended."""
     command = [sys.executable, "-m", "social_bitbucket_server", *map(str, argv)]
     return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, **options)
 

@@ -48,7 +48,7 @@ N = (1 << 2048) + 1
 
 
 def pkcs1(*numbers):
-    """The DER of a private key with these numbers."""
+    """Return the DER of a private key with these numbers."""
     content = b"\x02\x01\x00"
     for number in numbers:
         value = number.to_bytes(number.bit_length() // 8 + 1)
@@ -74,7 +74,7 @@ def encrypted(form=PrivateFormat.PKCS8, encoding=Encoding.PEM):
 
 
 def body(text):
-    """PEM without its markers, on one line."""
+    """Return PEM without its markers, on one line."""
     return "".join(line for line in text.splitlines() if "-----" not in line)
 
 
@@ -135,7 +135,7 @@ def flipped(data, position):
 
 
 def unknown_curve():
-    """A PKCS#8 EC key whose curve has an object identifier that nobody assigned."""
+    """Return a PKCS#8 EC key whose curve has an object identifier that nobody assigned."""
     der = dump(ec_key(), Encoding.DER)
     return base64_of(der.replace(bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d03017f")))
 
@@ -147,7 +147,7 @@ def refusal(text, passphrase=None):
 
 
 def key_fragments(text):
-    """Every piece of 16 characters of the key in *text*, so that no part of it goes unnoticed."""
+    """Return every piece of 16 characters of the key in *text*, so that no part of it goes unnoticed."""
     characters = body(text)
     return {characters[start : start + 16] for start in range(0, len(characters) - 16, 16)}
 

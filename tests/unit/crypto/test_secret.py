@@ -38,7 +38,7 @@ class Name(StrEnum):
 
 
 def types_in(value):
-    """The type of *value*, and of all that is in it."""
+    """Return the type of *value*, and of all that is in it."""
     inside = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
     return {type(value)}.union(*map(types_in, inside))
 

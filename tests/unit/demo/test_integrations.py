@@ -230,7 +230,7 @@ def test_every_application_url_shows_the_organization(owner: Visitor, visitor: V
 
 
 def key_pairs(app: Flask) -> dict[str, tuple[KeyState, bool]]:
-    """State, and whether there is a private key, by public key."""
+    """Return state, and whether there is a private key, by public key."""
     with app.app_context():
         pairs = database.session.query(KeyPair).order_by(KeyPair.created_at)
         return {pair.public_key: (pair.state, pair.sealed_private_key is not None) for pair in pairs}
@@ -274,7 +274,7 @@ def test_a_key_that_was_opened_before_opens_in_no_other_row(app: Flask, owner: V
 
 
 def pair(keys: integrations.SealedKeys, key: PrivateKey, number: int) -> KeyPair:
-    """A key pair that the database does not know."""
+    """Return a key pair that the database does not know."""
     sealed = keys.seal(key, integration_id="acme", key_id=str(number), state=KeyState.ACTIVE)
     return KeyPair(id=str(number), integration_id="acme", stored_state="active", sealed_private_key=sealed)
 

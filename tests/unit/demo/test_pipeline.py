@@ -1,4 +1,4 @@
-"""Which person a login is, and who is refused."""
+"""Tests of the person that a login becomes, and of people who are refused."""
 
 from __future__ import annotations
 

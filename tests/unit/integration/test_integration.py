@@ -79,7 +79,7 @@ CHANGES = [
     {"admission": Admission(projects=("developers",))},
     {"revision": "2"},
 ]
-"""Of what a login under way depends on, by either OAuth."""
+"""Changes of an integration that end logins under way, by OAuth 1 and by OAuth 2."""
 
 CHANGES_OF_SERVER = [
     {"url": ServerURL.parse("https://other.example")},
@@ -89,14 +89,14 @@ CHANGES_OF_SERVER = [
     {"connect_to": ConnectTo("inside.example", 8443)},
     {"connect_to": ConnectTo("inside.example", 8444)},
 ]
-"""Of what a login under way depends on, how its server is reached."""
+"""Changes of a server that end logins under way."""
 
 OTHER_WAYS_TO_SERVER = [
     {"proxies": {"https": "http://proxy.example:3128"}},
     {"timeout": 5},
     {"address_policy": PUBLIC_ONLY},
 ]
-"""How the server of a login under way may be reached from now on."""
+"""Changes of a server that logins under way survive."""
 
 
 def fingerprints_of_changed(integration, *changes):
@@ -294,7 +294,7 @@ def test_verification_cannot_be_switched_off(private_key):
 
 
 def by_id(integration_id):
-    """A callable as an application configures it by its dotted path."""
+    """Return an integration, as a callable does that an application configures by its dotted path."""
     if integration_id != "a":
         return None
     return {"url": "https://h.example", "consumer_key": "by-path", "private_key": PrivateKey.generate(2048).pem()}

@@ -135,7 +135,7 @@ def test_what_organizations_enter_is_held_to_stricter_rules(typed, words):
 
 
 def full_width(text: str) -> str:
-    """*text* in the letters and digits that East Asian keyboards write, and that some programs take for ours."""
+    """Return *text* in letters and digits of East Asian keyboards, which some programs take for ours."""
     return "".join(chr(ord(character) + 0xFEE0) if character.isalnum() else character for character in text)
 
 

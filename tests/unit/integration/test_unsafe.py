@@ -28,11 +28,11 @@ OAUTH2 = {f"{OWN}OAUTH2_URL": "https://h.example"}
 
 
 def associate_by_email(**_):
-    """Stands for core's function."""
+    """Stand for core's function."""
 
 
 def many(**integrations):
-    """Settings with integrations of these base URLs and namespaces."""
+    """Return settings with integrations of these base URLs and namespaces."""
     mapping = {
         name: {"url": url} | ({} if namespace is None else {"namespace": namespace})
         for name, (url, namespace) in integrations.items()

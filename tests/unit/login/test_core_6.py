@@ -27,7 +27,7 @@ class Rows(set):
 
 
 class NoncesOfDjango(NonceMixin):
-    """As those of social-auth-app-django 7.1: they have no ``consume``, and ``get`` raises."""
+    """Nonces of social-auth-app-django 7.1: they have no ``consume``, and ``get`` raises."""
 
     objects = Rows()
 
@@ -44,7 +44,7 @@ class NoncesOfDjango(NonceMixin):
 
 
 class OtherNonces:
-    """As those of a storage for core 6.1 that is neither Django's nor ours."""
+    """Nonces of a storage for core 6.1 that is neither Django's nor ours."""
 
     @classmethod
     def use(cls, server_url, timestamp, salt):

@@ -12,8 +12,7 @@ from social_bitbucket_server.oauth import AccessToken, Client, server_clock
 from social_bitbucket_server.oauth.server_clock import ServerClock
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.transport import default_transport
-from social_bitbucket_server.transport.clocks import Clocks
+from social_bitbucket_server.transport import Clocks, default_transport
 from tests.scripted_server import Reply
 from tests.servers import with_server
 

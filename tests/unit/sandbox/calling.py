@@ -55,7 +55,7 @@ class Caller:
         headers=(),
         **changes,
     ):
-        """Address, headers and body of a signed request.
+        """Return address, headers and body of a signed request.
 
         *changes* are OAuth parameters by name; *signature* replaces the right one.
         """
@@ -76,41 +76,41 @@ class Caller:
         return send(method, uri, headers=headers, data=content)
 
     def request_token(self, **changes):
-        """The value of a new request token."""
+        """Return the value of a new request token."""
         return answer(self.call("POST", REQUEST_TOKEN, **({"oauth_callback": CALLBACK} | changes)))["oauth_token"]
 
     def authorize_url(self, token):
         return f"{self.url}{AUTHORIZE}?oauth_token={token}"
 
     def allowed_token(self, sandbox, user="jane", **changes):
-        """A request token that *user* allowed, and its verifier."""
+        """Return a request token that *user* allowed, and its verifier."""
         token = self.request_token(**changes)
         callback = sandbox.authorize(self.authorize_url(token), user=user)
         return token, dict(parse_qsl(callback.partition("?")[2]))["oauth_verifier"]
 
     def granted(self, sandbox, user="jane"):
-        """The whole answer with an access token of *user*."""
+        """Return the whole answer with an access token of *user*."""
         token, verifier = self.allowed_token(sandbox, user)
         return answer(self.call("POST", ACCESS_TOKEN, token=token, oauth_verifier=verifier))
 
     def access_token(self, sandbox, user="jane"):
-        """The value of an access token of *user*."""
+        """Return the value of an access token of *user*."""
         return self.granted(sandbox, user)["oauth_token"]
 
 
 def send(method, uri, **keywords):
-    """One request without cookies, proxies and redirects."""
+    """Send a request without cookies, proxies and redirects."""
     with requests.Session() as session:
         session.trust_env = False
         return session.request(method, uri, allow_redirects=False, timeout=120, **keywords)
 
 
 def answer(response):
-    """The parameters in the body of an answer, which must be a success."""
+    """Return the parameters in the body of an answer, which must be a success."""
     assert response.status_code == 200, response.text
     return dict(parse_qsl(response.text, keep_blank_values=True))
 
 
 def problem(response):
-    """Status and ``oauth_problem`` of a refusal."""
+    """Return status and ``oauth_problem`` of a refusal."""
     return response.status_code, dict(parse_qsl(response.text)).get("oauth_problem")

@@ -44,7 +44,7 @@ class Program:
         return {name: value for name, value in parameters.items() if value is not None}
 
     def come_back(self, user="jane", allow=True, **changes):
-        """The parameters of the callback."""
+        """Return the parameters of the callback."""
         address = self.sandbox.authorize(self.authorize_url(**changes), user=user, allow=allow)
         return dict(parse_qsl(urlsplit(address).query))
 
