@@ -37,14 +37,14 @@ MARKERS = frozenset({"browser", "postgresql", "program", "socket"})
 
 _REFUSED: tuple[tuple[object, str], ...] = (
     *((os, name) for name in ("execv", "execve", "fork", "posix_spawn", "posix_spawnp", "system")),
-    *((socket, name) for name in ("getaddrinfo", "gethostbyname")),
+    *((socket, name) for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex")),
     *((socket.socket, name) for name in ("bind", "connect", "connect_ex", "sendto")),
     (subprocess.Popen, "__init__"),
 )
 """Owners and names of the functions through which Python opens sockets, looks names up and starts programs.
 
-They are replaced, not watched by an audit hook: while a hook runs, another thread may begin, and Python lets only one
-thread at a time begin to be measured for coverage.
+They are replaced, because an audit hook disturbs the measurement of coverage: another thread may begin while the hook
+runs, and Python can begin to measure only one thread at a time.
 """
 
 
@@ -59,14 +59,16 @@ def is_fast(fixtures: Iterable[str], markers: Iterable[str]) -> bool:
 
 @contextmanager
 def within_the_process() -> Iterator[None]:
-    """Refuse sockets and programs. Raises LeftTheProcessError at the end if the refusals were caught in between."""
+    """Refuse sockets and programs. Raises LeftTheProcessError at the end, even if the code made another error of it."""
     refusals: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         for owner, name in _REFUSED:
             patch.setattr(owner, name, _refusal(owner, name, refusals))
-        yield
-    if refusals:
-        raise LeftTheProcessError(refusals[0])
+        try:
+            yield
+        finally:
+            if refusals:
+                raise LeftTheProcessError(refusals[0])
 
 
 def _refusal(owner: object, name: str, refusals: list[str]) -> Callable[..., NoReturn]:

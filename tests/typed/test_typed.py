@@ -69,8 +69,7 @@ def test_the_applications_use_public_names_alone(folder):
 
 
 def check_types(folder, checker, request):
-    """Run *checker* in *folder*. mypy keeps what it knows of the libraries, and looks at those files again that have
-    changed."""
+    """Run *checker* in *folder*. mypy keeps its cache between runs, and checks only changed files again."""
     kept = getattr(request.config, "cache", None)
     options = ["--cache-dir", str(kept.mkdir("mypy"))] if checker[0] == "mypy" and kept is not None else []
     finished = subprocess.run(

@@ -29,6 +29,10 @@ def look_up() -> None:
     socket.getaddrinfo("127.0.0.1", 9)
 
 
+def look_up_as_in_old_programs() -> None:
+    socket.gethostbyname_ex("127.0.0.1")
+
+
 def send() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.sendto(b"", ("127.0.0.1", 9))
@@ -52,7 +56,7 @@ def test_a_marker_says_that_a_test_is_not_fast(marker: str) -> None:
     assert not fast.is_fast([], [marker])
 
 
-@pytest.mark.parametrize("leave", [connect, listen, look_up, send, start_a_program])
+@pytest.mark.parametrize("leave", [connect, listen, look_up, look_up_as_in_old_programs, send, start_a_program])
 def test_sockets_and_programs_are_refused(leave: Callable[[], None]) -> None:
     with pytest.raises(fast.LeftTheProcessError, match=r"tests/fast\.py"), fast.within_the_process():
         leave()
@@ -62,6 +66,17 @@ def test_a_refusal_that_the_code_catches_is_raised_at_the_end() -> None:
     caught = suppress(fast.LeftTheProcessError)
     with pytest.raises(fast.LeftTheProcessError, match=r"pytest\.mark\.socket"), fast.within_the_process(), caught:
         listen()
+
+
+def test_a_refusal_that_the_code_makes_another_error_of_is_raised_at_the_end() -> None:
+    def listen_or_fail() -> None:
+        try:
+            listen()
+        except Exception:
+            raise ValueError from None
+
+    with pytest.raises(fast.LeftTheProcessError, match=r"pytest\.mark\.socket"), fast.within_the_process():
+        listen_or_fail()
 
 
 @pytest.mark.socket
