@@ -1,4 +1,4 @@
-"""The application link without clicking: made, updated and taken away by Bitbucket's own REST, as an administrator.
+"""The application link by Bitbucket's REST: it is made, updated and removed as an administrator.
 
 The administrator's credentials are used for these calls alone and are kept nowhere.
 """
@@ -28,7 +28,7 @@ _LINK_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """An application link that is there: its *id*, and the *name* it has."""
+    """An application link that exists, with its *id* and its *name*."""
 
     id: str
     name: str
@@ -51,8 +51,8 @@ class ApplicationLinks:
     """The application links of *integration*'s server, seen by the administrator whose *authorization* it is.
 
     Raises ``link_password_wrong``, ``link_basic_disabled``, ``link_captcha``, ``link_token_refused``,
-    ``link_admin_session`` and ``link_not_permitted`` for the administrator's login, ``link_refused`` where the server
-    does not take a value, and the problems of the conversation.
+    ``link_admin_session`` and ``link_not_permitted`` for the administrator's login, ``link_refused`` if the server
+    refuses a value, and the problems of the conversation.
     """
 
     def __init__(self, integration: Integration, authorization: Secret) -> None:
@@ -71,15 +71,17 @@ class ApplicationLinks:
         return _links(_json(self._call("GET", LINKS)))
 
     def create(self, application_url: str, name: str) -> Existing:
-        """Make a link to *application_url*. Where the answer does not say which one it is, look for its *name*."""
+        """Make a link to *application_url*. If the answer does not name its id, look for its *name*."""
         created = _created_id(self._call("PUT", LINKS, link_fields(application_url, name)))
         if not _LINK_ID.fullmatch(created):
             created = next((link["id"] for link in self._listed() if link.get("name") == name), "")
         return Existing(_id(created), name)
 
     def set_consumer(self, link: Existing, consumer_name: str) -> None:
-        """Fill in the link's incoming authentication with the integration's consumer key and public key; the same
-        values once more change nothing."""
+        """Fill in the link's incoming authentication with the integration's consumer key and public key.
+
+        The same values once more change nothing.
+        """
         integration = self._integration
         path = CONSUMER.format(link_id=quote(link.id, safe=""))
         fields = consumer_fields(integration.consumer_key, consumer_name, integration.private_key.public)
@@ -158,7 +160,7 @@ def _id(value: Any) -> str:
 
 
 def _created_id(answer: Answer) -> str:
-    """Return the id in the address of the link that was made; nothing where *answer* does not tell it.
+    """Return the id in the address of the link that was made; empty if *answer* has none.
 
     ``resources-created`` is an object in some versions and a list in others.
     """
@@ -178,8 +180,7 @@ def _created_id(answer: Answer) -> str:
 
 
 def _why(answer: Answer) -> str:
-    """Return the server's explanation of its refusal, or else its status. The administrator who reads it knows
-    Bitbucket."""
+    """Return the server's explanation of its refusal, or else its status. It is shown to an administrator."""
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError):

@@ -1,6 +1,6 @@
-"""The staged test of an integration: where the way to a login ends, why, and what to do about it.
+"""The staged test of an integration. It finds the stage that keeps people from logging in, with its remedy.
 
-Each stage sends no more than it must, and the next begins only where the one before it leads somewhere.
+Each stage sends as little as possible. A stage that fails ends the test, unless it is the clock's.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ _PROBLEMS_BY_CAUSE = {
     Cause.PARAMETERS: Code.REQUEST_CHANGED,
     Cause.UNKNOWN: Code.SIGNATURE_INVALID,
 }
-"""Of a signature that is invalid; all other causes hide a part of the server's address."""
+"""Problems of an invalid signature. All other causes are ``address_hidden``."""
 
 
 class Stage(StrEnum):
@@ -144,11 +144,11 @@ class Result:
 def check_up(
     make_integration: Callable[[], Integration | OAuth2Integration], callback: str, *, limits: Limits | None = None
 ) -> Iterator[Result]:
-    """Yield the result of each stage as soon as it is there; all of them within :data:`SECONDS`.
+    """Yield the result of each stage as soon as it is there. All of them come within :data:`SECONDS`.
 
-    *make_integration* returns the integration, or raises the problem of a bad configuration. *callback* is where the
-    application's logins come back to; with OAuth 1 the last call names it, but nobody is sent there. *limits* say how
-    long the server may keep threads waiting; without any, the default ones do.
+    *make_integration* returns the integration, or raises the problem of a bad configuration. *callback* is the address
+    that the application's logins come back to. With OAuth 1 a call names it, but no browser is sent there. *limits* say
+    how long the server may keep threads waiting; ``None`` for the default ones.
     """
     with closing(_Walk(limits)) as walk:
         yield from _results(walk, lambda: walk.to_login(make_integration(), callback))
@@ -192,7 +192,7 @@ def _look(stage: Stage, look: Callable[[], Result]) -> tuple[Result, bool]:
         result = look()
     except BitbucketServerError as error:
         result = _failed(stage, error)
-    # A wrong clock does not keep the signature from being looked at: it is corrected for.
+    # A wrong clock does not end the check-up: the signature is made with the server's time.
     return result, result.outcome is Outcome.FAILED and stage is not Stage.CLOCK
 
 
@@ -202,7 +202,7 @@ def first_failure(results: list[Result]) -> Result | None:
 
 
 class _Walk:
-    """The stages, and what each found for the ones after it."""
+    """The stages, and the findings that each leaves for the ones after it."""
 
     def __init__(self, limits: Limits | None) -> None:
         self._transport = default_transport()
@@ -241,7 +241,7 @@ class _Walk:
         return Result(Stage.BASE_URL, Outcome.PASSED, f"{server.url}{elsewhere}")
 
     def close(self) -> None:
-        """Let go of the place among slow steps."""
+        """Free the place among slow steps."""
         if self._budget is not None:
             self._budget.end()
 
@@ -373,7 +373,7 @@ class _Walk:
         except BitbucketServerError as error:
             if error.code == Code.SIGNATURE_INVALID:
                 return self._explained(Stage.SIGNATURE, answer, base_string("POST", url, header), integration)
-            # A moment ago the server was well, and on its way to this answer it has the signature to look at.
+            # The server was healthy a moment ago. It needs the public key only for the signature of this call.
             if answer.status == 500:
                 raise BitbucketServerError(Code.PUBLIC_KEY_UNUSABLE, status_code=answer.status) from error
             raise
@@ -530,14 +530,14 @@ class _Walk:
 
 
 def _version(document: Mapping[str, Any]) -> str:
-    """Return Bitbucket's version, which may be a number; nothing where *document* does not tell one."""
+    """Return Bitbucket's version, which may be a number in *document*; empty if there is none."""
     version = document.get("version")
     text = str(version) if type(version) in {int, float} else version
     return text if isinstance(text, str) and re.fullmatch(r"[0-9][0-9A-Za-z.-]{0,40}", text) else ""
 
 
 def _described(version: str, name: object) -> str:
-    """Return what to call a server: its *name* is the admin's choice, and does not say which product it is."""
+    """Return words for a server. Its *name* is the admin's choice, so the product's name is always among them."""
     if not isinstance(name, str) or not name:
         return f"Bitbucket {version}"
     if name in _USUAL_NAMES:

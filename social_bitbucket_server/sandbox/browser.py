@@ -26,7 +26,7 @@ class Browser:
         self._opener.add_handler(HTTPCookieProcessor(CookieJar()))
 
     def authorize(self, authorize_url: str, name: str, password: str, *, allow: bool) -> str:
-        """Open *authorize_url*, log in, press Allow or Deny; returns where the browser is sent then."""
+        """Open *authorize_url*, log in, and press Allow or Deny. Return the address that the browser is sent to."""
         location, page = self._open(authorize_url)
         if not location:
             raise BrowserError("The authorize page did not ask to log in.", 200)

@@ -47,7 +47,7 @@ def run(
 
     *basic_authentication*: whether programs may log in by password; ``None`` for the version's default. *names*:
     further host names to answer for. *links*: consumer keys and public keys that are linked from the beginning.
-    Returns the exit status: the program's, else 0. Raises :class:`CommandFailedError` where serving cannot begin.
+    Returns the exit status: the program's, else 0. Raises :class:`CommandFailedError` if serving cannot begin.
     """
     try:
         on_answer = None if program else _print_answer

@@ -42,8 +42,8 @@ class Sandbox:
     ``.localhost`` and addresses, and for no other names.
     *basic_authentication*: whether programs may log in by password; ``None`` for the version's default, which is off
     since 10.0. *on_answer* is called with every answer. Use it as a context manager, or call :meth:`start` and
-    :meth:`stop`. Raises ``ValueError`` for a context path, version, port or name that is none; :meth:`start` raises
-    ``OSError`` where the port cannot be had.
+    :meth:`stop`. Raises ``ValueError`` for an invalid context path, version, port or name. :meth:`start` raises
+    ``OSError`` if the port is not available.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Sandbox:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop serving; slow answers end at once. Does nothing where the sandbox is not running."""
+        """Stop serving. Slow answers end at once. Do nothing if the sandbox is not running."""
         if self._thread is None:
             return
         self._state.closing.set()
@@ -175,7 +175,7 @@ class Sandbox:
         """Make an application link with incoming authentication, without the pages.
 
         *public_key* is taken as it is: what the form would refuse makes the calls fail. *name* is the consumer key
-        unless given, *application_url* an address of its own. Raises :class:`LinkRefusedError` where *consumer_key* or
+        unless given, *application_url* an address of its own. Raises :class:`LinkRefusedError` if *consumer_key* or
         *application_url* is taken.
         """
         name = name or consumer_key
@@ -196,8 +196,8 @@ class Sandbox:
     def authorize(self, authorize_url: str, *, user: str = "jane", allow: bool = True) -> str:
         """Do over HTTP what the browser of *user* does: open *authorize_url*, log in, press Allow or Deny.
 
-        Returns the address of the callback that the browser is sent to. Raises :class:`BrowserError` where a page
-        says no, ``KeyError`` where nobody is called *user*.
+        Returns the address of the callback that the browser is sent to. Raises :class:`BrowserError` if a page
+        says no, ``KeyError`` if there is no such *user*.
         """
         person = self.users.by_name(user)
         if person is None:
@@ -209,7 +209,7 @@ class Sandbox:
         *page*, press the button, log in here, press Allow or Deny, and come back.
 
         Returns the application's answer to the callback, or to the button where no login begins, as its client gives
-        it. Raises :class:`LoginFailedError` where the page has no form for it, and what :meth:`authorize` raises.
+        it. Raises :class:`LoginFailedError` if the page has no form for it, and what :meth:`authorize` raises.
         """
         return log_in(client, page, lambda address: self.authorize(address, user=user, allow=allow))
 

@@ -46,7 +46,7 @@ def _text(answer: Any) -> str:
 
 
 class _LoginForm(HTMLParser):
-    """The first form that begins a login: where it is posted to, with which fields."""
+    """The first form that begins a login: its address, and its fields."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -72,7 +72,7 @@ def test_a_refusal_that_the_code_makes_another_error_of_is_raised_at_the_end() -
     def listen_or_fail() -> None:
         try:
             listen()
-        except Exception:
+        except fast.LeftTheProcessError:
             raise ValueError from None
 
     with pytest.raises(fast.LeftTheProcessError, match=r"pytest\.mark\.socket"), fast.within_the_process():

@@ -18,7 +18,7 @@ class OAuthProblemError(Exception):
 
     @property
     def status(self) -> int:
-        """400 where the request is malformed, 401 where it is not admitted."""
+        """Status of the answer: 400 if the request is malformed, 401 if it is not admitted."""
         return 400 if self.problem in _MALFORMED else 401
 
 

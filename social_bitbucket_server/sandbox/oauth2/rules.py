@@ -41,7 +41,7 @@ class OAuth2Error(Exception):
 
     @property
     def status(self) -> int:
-        """The token endpoint's: 401 where the client is not admitted, 400 otherwise."""
+        """Status of the token endpoint's answer: 401 if the client is not admitted, 400 otherwise."""
         return 401 if self.error == "invalid_client" else 400
 
 

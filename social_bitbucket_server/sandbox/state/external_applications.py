@@ -67,7 +67,7 @@ class ExternalApplications:
             return application
 
     def remove(self, application_id: str) -> None:
-        """Delete one. Raises ``KeyError`` where there is none with this id."""
+        """Delete one. Raises ``KeyError`` if there is no such id."""
         with self._lock:
             del self._by_id[application_id]
 

@@ -49,7 +49,7 @@ class Links:
         self._by_id: dict[str, Link] = {}
 
     def add(self, name: str, application_url: str, consumer: Consumer | None = None) -> Link:
-        """Make a link. Raises :class:`LinkRefusedError` where the address or the consumer key is taken or unusable."""
+        """Make a link. Raises :class:`LinkRefusedError` if the address or the consumer key is taken or unusable."""
         with self._lock:
             self.check(name, application_url)
             if consumer is not None:
@@ -75,7 +75,7 @@ class Links:
     def set_consumer(self, link_id: str, consumer: Consumer | None) -> None:
         """Fill in, replace or empty a link's incoming authentication.
 
-        Raises :class:`LinkRefusedError` where the key is taken or a field is missing, ``KeyError`` without such a link.
+        Raises :class:`LinkRefusedError` if the key is taken or a field is missing, ``KeyError`` without such a link.
         """
         with self._lock:
             if consumer is not None:
@@ -83,7 +83,7 @@ class Links:
             self._by_id[link_id] = replace(self._by_id[link_id], consumer=consumer)
 
     def remove(self, link_id: str) -> None:
-        """Delete a link. Raises ``KeyError`` where there is none with this id."""
+        """Delete a link. Raises ``KeyError`` if there is no such id."""
         with self._lock:
             del self._by_id[link_id]
 

@@ -75,7 +75,7 @@ class Tokens:
             return self._request_tokens.get(value)
 
     def decide(self, value: str, user_id: int, *, allow: bool) -> RequestToken | None:
-        """Note what a person said; nothing where the token is gone or was decided before."""
+        """Note the person's decision. Return ``None`` if the token is gone or was decided before."""
         with self._lock:
             token = self._request_tokens.get(value)
             if token is None or token.decision is not Decision.NONE:

@@ -50,7 +50,7 @@ class Projects:
             self._projects[project.key.upper()] = project
 
     def add_to_group(self, group: str, *names: str) -> None:
-        """Make the users called *names* members of *group*, which is made where there is none."""
+        """Make the users called *names* members of *group*. Make the group if it does not exist."""
         with self._lock:
             self._groups.setdefault(group, set()).update(names)
 

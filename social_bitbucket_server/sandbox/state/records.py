@@ -45,7 +45,7 @@ class Records(Sequence[RequestRecord]):
         self._records: deque[RequestRecord] = deque(maxlen=limit)
 
     def add(self, record: RequestRecord) -> None:
-        """Remember one more; the oldest falls out where there are too many."""
+        """Remember one more. If there are too many, forget the oldest."""
         with self._lock:
             self._records.append(record)
 

@@ -55,7 +55,7 @@ class Users:
             self.put(user)
 
     def put(self, user: User) -> None:
-        """Add *user*, or replace the one with the same id. Raises ``ValueError`` where name or slug is taken."""
+        """Add *user*, or replace the one with the same id. Raises ``ValueError`` if name or slug is taken."""
         with self._lock:
             for other in self._by_id.values():
                 if other.id != user.id and (other.name == user.name or other.slug == user.slug):
@@ -63,7 +63,7 @@ class Users:
             self._by_id[user.id] = user
 
     def remove(self, name: str) -> None:
-        """Delete the user called *name*. Raises ``KeyError`` where there is none."""
+        """Delete the user called *name*. Raises ``KeyError`` if there is no such user."""
         with self._lock:
             del self._by_id[self._named(name).id]
 
