@@ -15,8 +15,9 @@ from django.shortcuts import render, resolve_url
 from django.urls import get_script_prefix, reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
-from social_core.exceptions import AuthCanceled, SocialAuthBaseException
+from social_core.exceptions import SocialAuthBaseException
 
+from ..login import is_declined_login
 from ..problems import Code, Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
 from . import events
 from .models import Event, Happening
@@ -52,8 +53,7 @@ def show_error(
     if not _is_repeated(request, error, integration):
         _write_down(error, integration, reference)
     login_page = _login_page(integration)
-    is_connecting = error.context.get("facts", {}).get("purpose") == "connect"
-    if isinstance(error, AuthCanceled) and integration is not None and not is_connecting:
+    if is_declined_login(error) and integration is not None:
         return HttpResponseRedirect(f"{login_page}?declined", status=303)
     status = http_status(error)
     context = {"words": words_for(error), "reference": reference, "login_page": login_page, "integration": integration}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, current_app, redirect, render_template_string, request, url_for
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
-from social_core.exceptions import AuthCanceled, SocialAuthBaseException
+from social_core.exceptions import SocialAuthBaseException
 from social_core.utils import setting_name
 from social_flask.routes import social_auth as stock_blueprint
 
@@ -24,7 +24,7 @@ from ..integration import (
     refuse_unusable_settings,
     warn_of_missing_names,
 )
-from ..login import HostCheck, error_page, lost_sessions, page
+from ..login import HostCheck, error_page, is_declined_login, lost_sessions, page
 from .logins import begin, check_csrf, complete
 from .strategy import FlaskStrategy
 
@@ -186,9 +186,12 @@ def _label(backend: str) -> str:
 
 
 def show_error(error: SocialAuthBaseException) -> ResponseReturnValue:
-    """The page for a login that failed; a declined one goes to ``SOCIAL_AUTH_LOGIN_ERROR_URL`` where it is set."""
+    """Return the page for a login that failed, or a redirect to ``SOCIAL_AUTH_LOGIN_ERROR_URL`` for a declined one.
+
+    Without this setting, and for a person who is logged in and connects an account, a declined login has a page, too.
+    """
     login_page = current_app.config.get(setting_name("LOGIN_ERROR_URL"))
-    if isinstance(error, AuthCanceled) and login_page:
+    if is_declined_login(error) and login_page:
         return redirect(login_page, 303)
     answer = error_page(error, login_page or "/")
     return answer.body, answer.status, dict(answer.headers)

@@ -14,6 +14,7 @@ from .core_6 import BaseStrategy as BaseStrategy
 from .core_6 import BitbucketDataCenterOAuth2 as BitbucketDataCenterOAuth2
 from .core_6 import ResponseT_co as ResponseT_co
 from .error_pages import ErrorPage, error_page
+from .error_pages import is_declined_login as is_declined_login
 from .error_pages import page as page
 from .host_check import HostCheck as HostCheck
 from .parameters import read_parameter as read_parameter

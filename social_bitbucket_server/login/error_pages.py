@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from social_core.exceptions import AuthCanceled
+
 from ..problems import Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
 
 if TYPE_CHECKING:
@@ -45,6 +47,14 @@ def error_page(error: SocialAuthBaseException, login_page: str = "/") -> ErrorPa
         "Referrer-Policy": "no-referrer",
     }
     return ErrorPage(page(title, content), status, headers | when_to_try_again(error))
+
+
+def is_declined_login(error: SocialAuthBaseException) -> bool:
+    """Return whether *error* ends a login that was declined in Bitbucket and was to log the person in.
+
+    Such a person may go back to the login page. A person who connects or tries an account is logged in already.
+    """
+    return isinstance(error, AuthCanceled) and "purpose" not in error.context.get("facts", {})
 
 
 def page(title: str, content: str) -> str:

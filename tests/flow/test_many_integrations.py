@@ -593,6 +593,15 @@ def test_declining_to_connect_leaves_everything_as_it_was(host, browser, sandbox
     assert len(host.identities()) == 1
 
 
+@pytest.mark.parametrize("path", ["/connect/two", "/try/two"])
+def test_declining_as_a_person_who_is_logged_in_does_not_lead_to_the_login_page(host, browser, sandboxes, path):
+    host.flask.config["SOCIAL_AUTH_LOGIN_ERROR_URL"] = "/log-in"
+    browser.log_in("one", sandboxes[0], "jane")
+    callback = sandboxes[1].authorize(browser.begin(path).location, user="admin", allow=False)
+    assert browser.open(callback).status_code == 400
+    assert host.problem == "login_declined"
+
+
 def test_a_disabled_account_is_not_logged_in(host, browser, sandboxes):
     begun = browser.begin("/login/bitbucket-server/one/")
     callback = sandboxes[0].authorize(begun.location, user="jane")
