@@ -205,8 +205,8 @@ _HEADERS_OF_PAGE = {
 }
 _CONTENT = """\
 <p>You log in with your Bitbucket account. This application never sees your password.</p>
-<p>Bitbucket then asks whether this application may have access to your account, perhaps read and write access:
-it knows no smaller permission for this. This application only asks who you are.{kept}</p>
+<p>Bitbucket then asks whether this application may access your account. It may say read and write access,
+because it has no smaller permission for logins. This application only asks who you are.{kept}</p>
 {button}"""
 _BUTTON = """\
 <form method="post" action="{{ action }}">
