@@ -4,7 +4,7 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
-import social_bitbucket_server.crypto.rsa
+import social_bitbucket_server.crypto
 import social_bitbucket_server.django.models
 from social_bitbucket_server.django.models import INTEGRATION_MODEL
 
