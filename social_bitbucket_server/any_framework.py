@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from social_core.actions import do_auth, do_complete
 from social_core.utils import setting_name
 
-from .backends import BitbucketServerOAuth1, BitbucketServerOAuth2
+from .backends import PATHS, BitbucketServerOAuth1
 from .crypto import Secret, opaque, plain
 from .integration import (
     UnsafeConfigurationError,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Logins", "Visit", "check_form_token", "form_token"]
 
-_BACKENDS = (BitbucketServerOAuth1, BitbucketServerOAuth2)
 _FORM_TOKEN = "bitbucket_server_form_token"  # noqa: S105  # where a session keeps it
 
 
@@ -217,5 +216,5 @@ def check_form_token(session: Mapping[str, Any], given: str | None, sec_fetch_si
 
 _DEFAULTS: dict[str, Any] = {
     setting_name("LOGIN_REDIRECT_URL"): "/",
-    setting_name("AUTHENTICATION_BACKENDS"): [f"{each.__module__}.{each.__qualname__}" for each in _BACKENDS],
+    setting_name("AUTHENTICATION_BACKENDS"): list(PATHS.values()),
 }

@@ -22,7 +22,7 @@ from social_core.utils import setting_name
 from social_django import urls, views
 from social_django.models import UserSocialAuth
 
-from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
+from ..backends import PATHS, BitbucketServerOAuth1
 from ..integration import pipelines_without_names, unread_settings, unsafe_settings, unusable_settings
 from ..login import lost_sessions
 from ..problems import BitbucketServerError, Code
@@ -301,7 +301,7 @@ def _are_stock_addresses_used() -> bool:
 def _our_backends() -> set[str]:
     """Return which of our backends the project uses, by their names."""
     names = {getattr(import_string(path), "name", "") for path in settings.AUTHENTICATION_BACKENDS}
-    return names & {BitbucketServerOAuth1.name, BitbucketServerOAuth2.name}
+    return names & PATHS.keys()
 
 
 def _callback_origins() -> list[str]:

@@ -13,7 +13,7 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from social_core.exceptions import SocialAuthBaseException
 from social_django import views
 
-from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
+from ..backends import PATHS, BitbucketServerOAuth1
 from ..login import LoginBackend
 from . import checks, configuration, login
 from .errors import show_error
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 _STOCK_VIEWS = (views.auth, views.complete)
-_BACKENDS = (BitbucketServerOAuth1.name, BitbucketServerOAuth2.name)
 
 
 class LoginErrorMiddleware(MiddlewareMixin):
@@ -41,7 +40,7 @@ class LoginErrorMiddleware(MiddlewareMixin):
         Finish a login that comes back here: Django would call the view inside the transaction of ``ATOMIC_REQUESTS``,
         and a login that failed would not be used up.
         """
-        if view not in _STOCK_VIEWS or route.get("backend") not in _BACKENDS:
+        if view not in _STOCK_VIEWS or route.get("backend") not in PATHS:
             return None
         try:
             checks.refuse_unsafe_logins()

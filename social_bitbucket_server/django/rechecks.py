@@ -13,7 +13,7 @@ from social_core.exceptions import AuthConfigurationError
 from social_django.utils import Storage, Strategy
 
 from ..account import Recheck, Standing
-from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
+from ..backends import PATHS
 from ..integration import configured_backend
 from . import events, integrations
 from .models import Happening
@@ -21,8 +21,6 @@ from .models import Happening
 if TYPE_CHECKING:
     from ..login import LoginBackend
     from .models import AbstractIntegration
-
-_BACKENDS = (BitbucketServerOAuth1, BitbucketServerOAuth2)
 
 person_rechecked = Signal()
 """Sent for everybody who was asked for, with *identity*, which is social_django's, and *recheck*."""
@@ -40,7 +38,7 @@ class Found:
 
 def providers() -> tuple[str, ...]:
     """The names of the configured backends that keep access tokens."""
-    return tuple(each.name for each in _BACKENDS if _keeps_tokens(each.name))
+    return tuple(filter(_keeps_tokens, PATHS))
 
 
 def _keeps_tokens(provider: str) -> bool:

@@ -15,7 +15,7 @@ from social_core.exceptions import SocialAuthBaseException
 from social_core.utils import setting_name
 from social_flask.routes import social_auth as stock_blueprint
 
-from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
+from ..backends import PATHS, BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..integration import (
     SettingsOf,
     UnsafeConfigurationError,
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from social_core.storage import BaseStorage
     from werkzeug.wrappers import Response
 
-_PATHS = {
-    backend.name: f"{backend.__module__}.{backend.__qualname__}"
-    for backend in (BitbucketServerOAuth1, BitbucketServerOAuth2)
-}
 _BLUEPRINTS = {BitbucketServerOAuth1.name: "bitbucket_server", BitbucketServerOAuth2.name: "bitbucket_server_oauth2"}
 
 
@@ -82,7 +78,7 @@ def configure(app: Flask, storage: type[BaseStorage]) -> None:
     Raises :class:`~social_bitbucket_server.integration.UnsafeConfigurationError`, now or with the first request.
     """
     app.config.setdefault(setting_name("STRATEGY"), FlaskStrategy)
-    paths = [_PATHS[backend] for backend in _configured_backends(app)]
+    paths = [PATHS[backend] for backend in _configured_backends(app)]
     app.config.setdefault(setting_name("AUTHENTICATION_BACKENDS"), paths)
     app.config[setting_name("STORAGE")] = storage
     _refuse_unsafe_application(app)

@@ -13,7 +13,7 @@ from social_core.utils import module_member, setting_name
 from werkzeug.exceptions import MethodNotAllowed
 from wtforms.validators import ValidationError
 
-from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
+from ..backends import PATHS, BitbucketServerOAuth1
 from ..integration import configured_backend
 from ..login import Purpose, under_way
 from ..problems import BitbucketServerError, Code
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from ..account import Recheck, RestClient
     from ..login import LoginBackend, Trial
-
-_BACKENDS = (BitbucketServerOAuth1.name, BitbucketServerOAuth2.name)
 
 
 def begin(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Response:
@@ -57,7 +55,7 @@ def log_in(backend: LoginBackend[Response, Any], user: Any, identity: Any) -> No
     if regenerate is not None:
         regenerate(session)
     else:
-        kept = under_way(session, _BACKENDS)
+        kept = under_way(session, PATHS)
         session.clear()
         session.update(kept)  # logins that are under way in other tabs
     flask_login.login_user(user)
