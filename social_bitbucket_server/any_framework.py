@@ -27,7 +27,7 @@ from .integration import (
     refuse_unsafe_settings,
     warn_of_missing_names,
 )
-from .login import LONGEST_NEXT, BaseStrategy, Purpose
+from .login import LONGEST_NEXT, BaseStrategy, Purpose, may_name_halted_login
 from .problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
@@ -132,8 +132,8 @@ class PlainStrategy(BaseStrategy[str]):
         super().__init__(storage)
         self._settings, self._visit, self._host = settings, visit, host
         self._fields = _Fields(visit)
-        if not (self.setting("LOGIN_ERROR_URL") or self.setting("LOGIN_URL")):
-            self._fields.pop("partial_token", None)  # what it names may be gone, and core has nowhere to go then
+        if not may_name_halted_login(self):
+            self._fields.pop("partial_token", None)
 
     def get_setting(self, name: str) -> Any:
         """Return the setting of this full name. Raises KeyError if it is not set, as core expects."""

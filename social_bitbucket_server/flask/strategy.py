@@ -13,7 +13,7 @@ from social_flask.strategy import FlaskStrategy as StockFlaskStrategy
 from werkzeug.datastructures import MultiDict
 
 from ..crypto import Secret, opaque, plain
-from ..login import LONGEST_NEXT
+from ..login import LONGEST_NEXT, may_name_halted_login
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response
@@ -41,7 +41,7 @@ class FlaskStrategy(StockFlaskStrategy):  # type: ignore[misc]  # untyped
             data["integration"] = chosen
         if len(data.get("next", "")) > LONGEST_NEXT:
             data.poplist("next")
-        if not self._has_way_out:
+        if not may_name_halted_login(self):
             data.pop("partial_token", None)
         return data
 
@@ -56,11 +56,6 @@ class FlaskStrategy(StockFlaskStrategy):  # type: ignore[misc]  # untyped
     def to_session_value(self, val: Any) -> Any:
         """Return *val* for a halted pipeline, in plain texts."""
         return plain(val)
-
-    @property
-    def _has_way_out(self) -> bool:
-        """Whether core knows where to go where ``partial_token`` names a login that is not there."""
-        return bool(self.setting("LOGIN_ERROR_URL") or self.setting("LOGIN_URL"))
 
     def build_absolute_uri(self, path: str | None = None) -> str:
         """*path* on this application's host; itself where there is no request, such as in a background job."""

@@ -17,6 +17,7 @@ from .error_pages import ErrorPage, error_page
 from .error_pages import is_declined_login as is_declined_login
 from .error_pages import page as page
 from .host_check import HostCheck as HostCheck
+from .parameters import may_name_halted_login as may_name_halted_login
 from .parameters import read_parameter as read_parameter
 from .pending import LIFETIME, session_key, under_way
 from .pending import LONGEST_NEXT as LONGEST_NEXT

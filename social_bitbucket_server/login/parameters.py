@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..crypto import Secret, opaque
 from ..problems import BitbucketServerError, Code
+
+if TYPE_CHECKING:
+    from social_core.strategy import BaseStrategy
 
 _TOKEN = re.compile(r"[!-~]{1,255}")
 
@@ -35,3 +38,9 @@ def find_token(data: Any, name: str) -> str | None:
     """Return the token called *name* in *data*, or ``None`` if what is there is no token."""
     token = data.get(name)
     return token if isinstance(token, str) and _TOKEN.fullmatch(token) else None
+
+
+def may_name_halted_login(strategy: BaseStrategy[Any]) -> bool:
+    """Return whether the parameter ``partial_token`` counts. If it names a halted login that is gone, social-core
+    redirects to one of two settings, and fails without both."""
+    return bool(strategy.setting("LOGIN_ERROR_URL") or strategy.setting("LOGIN_URL"))
