@@ -105,9 +105,9 @@ class Logins:
         """Finish the login that came back to *callback_path*; returns the address in this application to send the
         browser to, with status 303.
 
-        *login* is called with whose login it was, and makes this browser theirs: in a session that is new, or empty but
-        for that. *user* is who is logged in now; it plays a part only where :meth:`connect` began, and *login* is not
-        called then. Raises ``SocialAuthBaseException``.
+        *login* is called with the user who logged in. It makes this browser theirs, in a new or emptied session. *user*
+        is the person who is logged in now, or ``None``. It counts only if :meth:`connect` began the login, and then
+        *login* is not called. Raises ``SocialAuthBaseException``.
         """
         backend = self._backend(visit, callback_path)
         person = user if backend.returning_purpose is Purpose.CONNECT else None
@@ -136,12 +136,13 @@ class PlainStrategy(BaseStrategy[str]):
             self._fields.pop("partial_token", None)
 
     def get_setting(self, name: str) -> Any:
-        """Return the setting of this full name. Raises KeyError if it is not set, as core expects."""
+        """Return the setting with this full *name*. Raises ``KeyError`` if it is not set, as core expects."""
         return self._settings[name] if name in self._settings else _DEFAULTS[name]
 
     @opaque
     def get_request_data(self, merge: bool = True) -> dict[str, Any]:  # noqa: ARG002  # core's signature
-        """Return the fields of the request as secrets, because a callback's address holds the verifier."""
+        """Return the fields of the request. Tracebacks do not show their values: a callback's address holds the
+        verifier."""
         return self._fields
 
     def request_host(self) -> str:
@@ -149,7 +150,7 @@ class PlainStrategy(BaseStrategy[str]):
         return self._host
 
     def build_absolute_uri(self, path: str | None = None) -> str:
-        """Return the path alone, because scheme and host are configured."""
+        """Return *path* alone, because scheme and host are configured."""
         return path or ""
 
     def redirect(self, url: str) -> str:
@@ -174,7 +175,7 @@ class PlainStrategy(BaseStrategy[str]):
 
 
 class _Fields(dict[str, Any]):
-    """The fields by name, with all values of each: what is there twice must be noticed. No field can name another
+    """The fields by name, with all values of each, so that a repeated field is noticed. No field can name another
     integration than the visit does."""
 
     def __init__(self, visit: Visit) -> None:
@@ -199,14 +200,17 @@ def _values(fields: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def form_token(session: MutableMapping[str, Any]) -> str:
-    """Return a value for a hidden field of every form that begins a login, so that no other site begins one. It stays
-    the same in a session."""
+    """Return a value for a hidden field of every form that begins a login, so that no other site can begin one. It
+    stays the same for a session."""
     return str(session.setdefault(_FORM_TOKEN, secrets.token_urlsafe(32)))
 
 
 def check_form_token(session: Mapping[str, Any], given: str | None, sec_fetch_site: str | None = None) -> None:
-    """Refuse a form whose hidden field is not this session's, and one that came from another site as the request's
-    header ``Sec-Fetch-Site`` says, where the browser sent it. Raises ``SocialAuthBaseException``."""
+    """Refuse a form whose hidden field, *given*, is not this session's, or that another site sent.
+
+    *sec_fetch_site* is the request's header ``Sec-Fetch-Site``; ``None`` if the browser sent none. Raises
+    ``SocialAuthBaseException``.
+    """
     expected = session.get(_FORM_TOKEN)
     given_bytes = given.encode(errors="replace") if isinstance(given, str) else b""
     is_own = bool(expected) and hmac.compare_digest(str(expected).encode(), given_bytes)

@@ -29,13 +29,13 @@ def associate_by_bitbucket_identity(
     *args: Any,  # noqa: ARG001  # core's signature
     **kwargs: Any,  # noqa: ARG001  # core's signature
 ) -> dict[str, Any] | None:
-    """Return the user who logged in by the other OAuth with the same account of the same Bitbucket Server.
+    """Find the person who logged in by the other OAuth with the same account of the same Bitbucket Server.
 
     Put it into the pipeline right after ``social_core.pipeline.social_auth.social_user``. It compares the numeric user
     id alone. Both backends must be in ``AUTHENTICATION_BACKENDS``, and have the same base URL and namespace for the
     integration of this login. It does nothing for other backends and for identities that are known.
 
-    Raises the social error of ``identity_in_use`` if somebody connects an account that is another person's by the
+    Raises the social error of ``identity_in_use`` if a person connects an account that is another person's by the
     other OAuth.
     """
     if social is not None or not isinstance(backend, LoginBackend):
@@ -110,7 +110,7 @@ def _identity_by_other_oauth(backend: LoginBackend[Any, Any], uid: str, integrat
 
 
 def _other_backend(backend: LoginBackend[Any, Any]) -> LoginBackend[Any, Any] | None:
-    """Return the backend of the other OAuth, or ``None`` if the application does not have it."""
+    """Return the backend of the other OAuth, or ``None`` if the application does not use it."""
     try:
         other = configured_backend(backend.strategy.get_backends(), _OTHER.get(backend.name, ""))
     except AuthConfigurationError:

@@ -73,7 +73,7 @@ class BitbucketServer:
 
 
 def configure(app: Flask, storage: type[BaseStorage]) -> None:
-    """The settings alone, for an application with routes of its own around :func:`begin` and :func:`complete`.
+    """Apply the settings alone, for an application with routes of its own around :func:`begin` and :func:`complete`.
 
     Raises :class:`~social_bitbucket_server.integration.UnsafeConfigurationError`, now or with the first request.
     """
@@ -98,7 +98,7 @@ def configure(app: Flask, storage: type[BaseStorage]) -> None:
 
 
 def _routes(blueprint: str, backend: str) -> Blueprint:
-    """The two addresses of *backend*, as endpoints of *blueprint*."""
+    """Return the two addresses of *backend*, as endpoints of *blueprint*."""
     routes = Blueprint(blueprint, __name__)
     # No redirects that mend slashes: behind a proxy that ends TLS, they would take the verifier to http://.
     as_they_are: dict[str, Any] = {"strict_slashes": False, "merge_slashes": False}
@@ -130,7 +130,7 @@ def _routes(blueprint: str, backend: str) -> Blueprint:
 
 
 def _configured_backends(app: Flask) -> list[str]:
-    """OAuth 1, and OAuth 2 where it has a server."""
+    """Return the names of OAuth 1, and of OAuth 2 if it has a server."""
     oauth2 = BitbucketServerOAuth2.name
     return [BitbucketServerOAuth1.name, oauth2] if _has_server(app, oauth2) else [BitbucketServerOAuth1.name]
 
@@ -162,9 +162,12 @@ def button(
     next: str | None = None,  # noqa: A002  # the field's name
     backend: str = BitbucketServerOAuth1.name,
 ) -> Markup:
-    """A form with a button that begins a login with *backend*, at *integration* where there are many, and goes to the
-    path *next* afterwards. Without a *label* the button says "Log in with Bitbucket". If the application has both
-    backends, that of OAuth 2 says "Log in with Bitbucket (OAuth 2)"."""
+    """Return a form with a button that begins a login with *backend*.
+
+    *integration* is the id of one of many, or ``None``. *next* is the path to go to afterwards. Without a *label* the
+    button says "Log in with Bitbucket". If the application has both backends, that of OAuth 2 says "Log in with
+    Bitbucket (OAuth 2)".
+    """
     return Markup(  # noqa: S704  # the template escapes
         render_template_string(
             _BUTTON,

@@ -1,4 +1,4 @@
-"""Logins in Flask: begin one, complete it, and call Bitbucket with what it left. Routes and pages call these."""
+"""Logins in Flask: begin one, complete it, and call Bitbucket with the token that it left. Routes call these."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def begin(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Resp
 
 
 def connect(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Response:
-    """Begin a login whose account is connected to whoever is logged in by Flask-Login, as another way to log in. Call
-    it for a POST whose CSRF token was checked.
+    """Begin a login whose account is connected to the person who is logged in by Flask-Login, as another way to log in.
+    Call it for a POST whose CSRF token was checked.
 
     It comes back to *callback_path* like any login. The account is connected if the same person is still logged in
-    then, and if it is nobody else's. Raises ``SocialAuthBaseException``.
+    then, and if it belongs to no other person. Raises ``SocialAuthBaseException``.
     """
     connecting = _backend(callback_path, backend)
     connecting.set_purpose(Purpose.CONNECT, _person())
@@ -69,10 +69,10 @@ def complete(
 ) -> Response:
     """Finish the login that came back to *callback_path*, and redirect to where it was meant to go.
 
-    *login* is called with the backend, the user and their identity. Whoever was logged in before stays out of it: an
-    identity is never attached to the account that happens to be open. Only where :func:`connect` began it, it is
-    attached to the person who did, and *connected* is called instead of *login*. Raises ``SocialAuthBaseException``;
-    ``MethodNotAllowed`` for a HEAD, which would use the login up.
+    *login* is called with the backend, the user and their identity. The identity is not attached to a person who was
+    logged in before. If :func:`connect` began the login, the identity is attached to the person who began it, and
+    *connected* is called instead of *login*. Raises ``SocialAuthBaseException``, and ``MethodNotAllowed`` for a HEAD,
+    which would use the login up.
     """
     _refuse_head()
     completing = _backend(callback_path, backend)
@@ -86,8 +86,9 @@ def complete(
 
 
 def try_login(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Response:
-    """Begin a login by which nobody is logged in: whoever is logged in by Flask-Login wants to see whether it works.
-    Call it for a POST whose CSRF token was checked. It comes back to *callback_path* like any login, where
+    """Begin a trial. It shows the person who is logged in by Flask-Login whether logins work, and logs nobody in.
+
+    Call it for a POST whose CSRF token was checked. The trial comes back to *callback_path* like any login, where
     :func:`is_trial` tells it from others. Raises ``SocialAuthBaseException``.
     """
     trying = _backend(callback_path, backend)
@@ -96,7 +97,7 @@ def try_login(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> 
 
 
 def is_trial(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> bool:
-    """Whether the login that comes back to *callback_path* began with :func:`try_login`."""
+    """Return whether the login that comes back to *callback_path* began with :func:`try_login`."""
     return _backend(callback_path, backend).returning_purpose is Purpose.TRY
 
 
@@ -109,7 +110,8 @@ def complete_trial(callback_path: str, backend: str = BitbucketServerOAuth1.name
 
 
 def rest_client(identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep) -> RestClient:
-    """Calls as the person whose *identity* it is; in a background job, too, within an application context.
+    """Return a client that calls Bitbucket as the person with this *identity*. A background job needs an application
+    context for it.
 
     Needs ``…_STORE_ACCESS_TOKEN`` of the backend that the identity is from. Waits with *sleep* where the server limits
     requests. Raises what :meth:`~social_bitbucket_server.login.LoginBackend.rest_client` raises.
@@ -123,7 +125,7 @@ def reseal_access_token(identity: UserMixin) -> bool:
 
 
 def recheck(identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep) -> Recheck:
-    """Whether the person with this *identity* could log in now, asked with their own access token; see
+    """Ask, with their own access token, whether the person with this *identity* could log in now; see
     :meth:`~social_bitbucket_server.login.LoginBackend.recheck`."""
     return _backend("", identity.provider).recheck(identity, sleep=sleep)
 
@@ -146,8 +148,8 @@ def _person() -> Any:
 
 
 def check_csrf() -> None:
-    """Refuse a request whose form field ``csrf_token`` is not this session's, and one that came from another site as
-    its browser says. Raises ``SocialAuthBaseException``."""
+    """Refuse a request whose form field ``csrf_token`` is not this session's, or that another site sent, as its browser
+    says. Raises ``SocialAuthBaseException``."""
     refusal = BitbucketServerError(Code.FORM_EXPIRED, parameter="csrf_token")
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
         raise refusal.as_social_error(None, "begin")

@@ -27,8 +27,8 @@ class FlaskStrategy(StockFlaskStrategy):  # type: ignore[misc]  # untyped
 
     @opaque
     def get_request_data(self, merge: bool = True) -> MultiDict[str, str]:
-        """Form and query of the current request; without *merge* those of its method alone. A form that is sent with
-        a GET counts for nothing."""
+        """Return form and query of the current request; without *merge* those of its method alone. A form that is sent
+        with a GET is ignored."""
         data: MultiDict[str, str] = MultiDict()
         if not has_request_context():
             return data
@@ -58,7 +58,7 @@ class FlaskStrategy(StockFlaskStrategy):  # type: ignore[misc]  # untyped
         return plain(val)
 
     def build_absolute_uri(self, path: str | None = None) -> str:
-        """*path* on this application's host; itself where there is no request, such as in a background job."""
+        """Return *path* on this application's host, or *path* alone without a request, such as in a background job."""
         return super().build_absolute_uri(path) if has_request_context() else path or ""
 
     def redirect(self, url: str) -> Response:
