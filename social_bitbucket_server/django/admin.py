@@ -62,7 +62,7 @@ class IntegrationAdmin(_IntegrationAdmin):
 
     @admin.display(description=_("state"))
     def state(self, record: AbstractIntegration) -> str:
-        """Whether people can log in, and what is next."""
+        """Return the state in words: whether people can log in, and what is next."""
         if not record.enabled:
             return gettext("Disabled")
         if getattr(record, _WAITS) if hasattr(record, _WAITS) else record.pending_key_pair:
@@ -76,18 +76,18 @@ class IntegrationAdmin(_IntegrationAdmin):
 
     @admin.display(description=_("set-up"))
     def setup_link(self, record: AbstractIntegration) -> str:
-        """The way to the page with the worksheet."""
+        """Return a link to the page with the worksheet."""
         return format_html('<a href="{}">{}</a>', self._address("setup", record), gettext("Worksheet and keys"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AbstractIntegration]:
-        """With whether a new key pair waits, so that the list asks for all at once."""
+        """Add whether a new key pair waits, so that the list needs one query for all."""
         waiting = KeyPair.objects.filter(integration_id=OuterRef("pk"), state=KeyState.PENDING)
         return super().get_queryset(request).annotate(**{_WAITS: Exists(waiting)})
 
     # The form
 
     def get_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
-        """A new integration has a few fields; all the rest is made."""
+        """Return the few fields of a new integration, or those of one that exists."""
         without = (*self.readonly_fields, "same_server", "revision")
         own = [field for field in super().get_fields(request, obj) if field not in without]
         if {"client_certificate", "client_key"} <= set(own):
@@ -100,16 +100,18 @@ class IntegrationAdmin(_IntegrationAdmin):
         return [*own, *self.readonly_fields]
 
     def get_readonly_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
-        """The login link stays: it is in people's bookmarks, and an Application URL in Bitbucket."""
+        """Keep the login link as it is, because it is in people's bookmarks and is an Application URL in Bitbucket."""
         return self.readonly_fields if obj is None else ("slug", *self.readonly_fields)
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
-        """A login link is proposed once."""
+        """Propose a login link for a new integration, made of its name."""
         return {"slug": ("name",)} if obj is None else {}
 
     def get_actions(self, request: HttpRequest, action_location: Any = None) -> Any:
-        """Integrations are deleted one by one, with what that means before one's eyes. Django 6.1 and later say where
-        the actions are shown."""
+        """Leave out deleting several integrations at once, because the page of each shows what would be lost.
+
+        Django 6.1 and later say where the actions are shown.
+        """
         where = {} if action_location is None else {"action_location": action_location}
         actions = super().get_actions(request, **where)
         actions.pop("delete_selected", None)
@@ -136,7 +138,7 @@ class IntegrationAdmin(_IntegrationAdmin):
     def response_add(
         self, request: HttpRequest, obj: AbstractIntegration, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Next comes the worksheet, for who may see it."""
+        """Go on to the worksheet if the administrator may see it."""
         stays_here = "_addanother" in request.POST or "_popup" in request.POST
         if stays_here or not self.has_view_permission(request, obj):
             return super().response_add(request, obj, post_url_continue)
@@ -152,7 +154,7 @@ class IntegrationAdmin(_IntegrationAdmin):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Says in numbers what is lost, and asks for the name."""
+        """Say in numbers what is lost, and ask for the name."""
         record = self.get_object(request, object_id)
         if record is None or not self.has_delete_permission(request, record):
             return super().delete_view(request, object_id, extra_context)
@@ -170,7 +172,7 @@ class IntegrationAdmin(_IntegrationAdmin):
     # Pages and actions of one integration
 
     def get_urls(self) -> list[URLPattern]:
-        """Each action has an address of its own, and is a POST."""
+        """Return the addresses. Each action has its own, and is a POST."""
         actions: dict[str, Callable[..., HttpResponse]] = {
             "setup": require_GET(self.setup_view),
             "check-up": require_POST(self.check_up_view),
@@ -192,7 +194,7 @@ class IntegrationAdmin(_IntegrationAdmin):
         return [*own, *super().get_urls()]
 
     def setup_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
-        """The state of the integration, its worksheet and key pairs, and the last logins."""
+        """Show the state of the integration, its worksheet and key pairs, and the last logins."""
         return self._setup_page(request, self._record(request, integration_id, to_change=False))
 
     def check_up_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
@@ -247,7 +249,7 @@ class IntegrationAdmin(_IntegrationAdmin):
         )
 
     def old_link_removed_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
-        """The old application link is gone, and with it what logins were signed with that began with it."""
+        """Note that the old application link was removed, and erase its private key."""
         record = self._record(request, integration_id)
         if not key_rotation.note_removal(record, request.user):
             return self._back(request, record, gettext("There is no old application link."), messages.WARNING)
@@ -278,7 +280,7 @@ class IntegrationAdmin(_IntegrationAdmin):
     def _setup_page(
         self, request: HttpRequest, record: AbstractIntegration, refusal: Problem | None = None
     ) -> HttpResponse:
-        """*refusal*: why the new key pair cannot be used yet."""
+        """Return the page of *record*. *refusal* is the problem that keeps the new key pair from being used."""
         asked = request.GET.get("bitbucket")
         dialog = Dialog(asked) if asked in set(Dialog) else dialog_of(record.server_version)
         pairs = record.key_pairs_in_use
@@ -339,7 +341,7 @@ class IntegrationAdmin(_IntegrationAdmin):
     def _changed(
         self, request: HttpRequest, record: AbstractIntegration, what: Happening, message: str
     ) -> HttpResponse:
-        """The way back, with *what* was done in the integration's history."""
+        """Add *what* was done to the integration's history, and go back to its page with *message*."""
         self.log_change(request, record, str(what.label))
         return self._back(request, record, message)
 
@@ -387,44 +389,44 @@ class EventAdmin(_EventAdmin):
 
     @admin.display(description=_("when"), ordering="at")
     def moment(self, event: Event) -> str:
-        """With the time zone."""
+        """Return the time of the event, with the time zone."""
         at = timezone.localtime(event.at) if timezone.is_aware(event.at) else event.at
         return date_format(at, "Y-m-d H:i:s T")
 
     @admin.display(description=_("why, and what to do"))
     def reason(self, event: Event) -> str:
-        """The problem's title and remedy."""
+        """Return the problem's title and remedy."""
         return f"{event.problem_title or event.problem} {event.remedy}".strip()
 
     @admin.display(description=_("integration"))
     def integration_name(self, event: Any) -> str:
-        """The integration's name; its id where it was deleted."""
+        """Return the integration's name, or its id if it was deleted."""
         return str(event.name or event.integration_id)
 
     @admin.display(description=_("user"), ordering="user_id")
     def person(self, event: Any) -> str:
-        """Who it was, with their id; by the id alone where they were deleted."""
+        """Return the user name and id of the person, or the id alone if they were deleted."""
         return f"{event.user_name} ({event.user_id})" if event.user_name else str(event.user_id)
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
-        """With the names of people."""
+        """Return the page of events that adds the names of people."""
         return _Events
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
-        """With the names of the integrations."""
+        """Add the names of the integrations."""
         names = integration_model()._default_manager.filter(pk=OuterRef("integration_id")).values("name")[:1]
         return super().get_queryset(request).annotate(name=Subquery(names))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody."""
+        """Let nobody add an event."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        """Nobody."""
+        """Let nobody change an event."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Event | None = None) -> bool:
-        """Nobody; ``manage.py bitbucket_server prune`` deletes the old ones."""
+        """Let nobody delete an event here. ``manage.py bitbucket_server prune`` deletes old ones."""
         return False
 
 

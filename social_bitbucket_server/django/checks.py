@@ -291,7 +291,7 @@ def _pages_of_failures() -> Iterator[CheckMessage]:
 
 
 def _are_stock_addresses_used() -> bool:
-    """Whether logins by one of our backends begin at social_django's addresses."""
+    """Return whether logins by one of our backends begin at social_django's addresses."""
     ours = _our_backends()
     if configuration.has_integrations_in_database():
         ours -= {BitbucketServerOAuth1.name}
@@ -326,7 +326,7 @@ def _wrapped_find() -> Iterator[CheckMessage]:
 
 
 def _is_there(name: str, argument: str) -> bool:
-    """Whether the application has an address of this name."""
+    """Return whether the application has an address of this name."""
     try:
         reverse(name, args=[argument])
     except NoReverseMatch:
@@ -335,7 +335,7 @@ def _is_there(name: str, argument: str) -> bool:
 
 
 def _has_middleware(name: str) -> bool:
-    """Whether this one is there, or one that derives from it."""
+    """Return whether ``MIDDLEWARE`` has the one called *name*, or one that derives from it."""
     wanted = import_string(name)
     present = (import_string(entry) for entry in settings.MIDDLEWARE)
     return any(isinstance(one, type) and issubclass(one, wanted) for one in present)

@@ -52,7 +52,7 @@ def full_name(name: str) -> str:
 
 
 def origin() -> str:
-    """Scheme and host of this application. Raises ``setting_missing`` and ``setting_invalid``."""
+    """Return scheme and host of this application. Raises ``setting_missing`` and ``setting_invalid``."""
     configured = setting("CALLBACK_ORIGIN")
     if not configured:
         raise BitbucketServerError(
@@ -89,7 +89,7 @@ def _parsed_ring(text: str) -> KeyRing:
 
 
 def base_url_rules() -> BaseURLRules:
-    """Which base URLs an integration may have. Raises ``setting_invalid``."""
+    """Return the rules for the base URLs of integrations. Raises ``setting_invalid``."""
     hosts = setting("HTTP_HOSTS") or ()
     if isinstance(hosts, str):  # whose letters would be hosts
         raise BitbucketServerError(
@@ -109,7 +109,7 @@ def base_url_rules() -> BaseURLRules:
 
 
 def address_policy(integration_id: str) -> AddressPolicy:
-    """Which addresses the server of the integration may have. Raises ``ValueError`` that names a wrong one."""
+    """Return the addresses that the integration's server may have. Raises ``ValueError`` that names a wrong one."""
     networks = private_networks()
     return AddressPolicy(
         private_networks=tuple(
@@ -127,15 +127,17 @@ def private_networks() -> Mapping[str, Any]:
 
 
 def is_local() -> bool:
-    """Whether only browsers on this machine reach the application."""
+    """Return whether only browsers on this machine reach the application."""
     try:
         return is_loopback(urlsplit(origin()).hostname or "")
-    except (BitbucketServerError, ValueError):  # of an origin that is none nothing is known
+    except (BitbucketServerError, ValueError):  # there is no usable origin
         return False
 
 
 def has_integrations_in_database() -> bool:
-    """Whether integrations are looked up in the database, and not in plain settings or elsewhere. Of a function that
-    calls ours nothing is known, except where it says by ``functools.wraps`` that it does."""
+    """Return whether integrations are looked up in the database, and not in plain settings or elsewhere.
+
+    A function that calls ours counts only if it is marked with ``functools.wraps``.
+    """
     configured = unwrap(setting("INTEGRATIONS"))
     return configured == FIND or getattr(configured, "__module__", "") == FIND.rpartition(".")[0]

@@ -47,8 +47,8 @@ class Words:
 def show_error(
     request: HttpRequest, error: SocialAuthBaseException, integration: AbstractIntegration | None = None
 ) -> HttpResponse:
-    """The page ``social_bitbucket_server/error.html`` for a login that failed; a declined one goes back to the
-    integration's login page. Writes down what happened."""
+    """Return the page ``social_bitbucket_server/error.html`` for a login that failed, and record the event. A declined
+    login goes back to the integration's login page."""
     reference = reference_of(error)
     if not _is_repeated(request, error, integration):
         _write_down(error, integration, reference)

@@ -46,7 +46,7 @@ def record(
 
 
 def login_attempts(integration_id: str, most: int = 20) -> QuerySet[Event]:
-    """The newest logins through an integration that succeeded or failed."""
+    """Return the newest logins through an integration that succeeded or failed."""
     return Event.objects.filter(integration_id=integration_id, what__in=_LOGIN_ATTEMPTS)[:most]
 
 

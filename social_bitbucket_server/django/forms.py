@@ -59,7 +59,7 @@ class IntegrationForm(_Form):
         self.initial["revision"] = self.instance.revision
 
     def clean(self) -> dict[str, Any] | None:
-        """Another server needs an integration of its own."""
+        """Forget a private key that was pasted as a CA certificate."""
         cleaned = super().clean()
         if "ca_certificates" in self.errors or "PRIVATE KEY" in (cleaned or {}).get("ca_certificates", ""):
             self._forget_private_key()
@@ -95,11 +95,11 @@ class IntegrationForm(_Form):
         self._answer("revision", str(self.instance.revision))
 
     def _forget_private_key(self) -> None:
-        """Do not show it again on the page that refuses it."""
+        """Clear the field, so that the page that refuses the form does not show the key."""
         self._answer("ca_certificates", "")
 
     def _forget_client_key(self) -> None:
-        """Do not show it again on the page that refuses the form."""
+        """Clear the key of the client certificate, so that the page that refuses the form does not show it."""
         self._answer("client_key", "")
         given = self.data.get(self.add_prefix("client_certificate"), "")
         if "PRIVATE KEY" in given or "BEGIN CERTIFICATE" not in given:  # it may hold a key

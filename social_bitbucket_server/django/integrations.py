@@ -68,7 +68,7 @@ def find(integration_id: str) -> Integration | None:
 
 
 def find_enabled(**key: str) -> AbstractIntegration | None:
-    """The integration with this ``id`` or ``slug``, if it is enabled."""
+    """Return the enabled integration with this ``id`` or ``slug``, or ``None``."""
     return integration_model()._default_manager.filter(enabled=True, **key).first()
 
 
@@ -82,7 +82,7 @@ def lock(integration_id: str) -> AbstractIntegration | None:
 
 
 def _may_still_finish_logins(replaced: KeyPair) -> bool:
-    """Whether logins that began with this key pair may be under way, and it can be used for them."""
+    """Return whether this key pair can be used, and logins that began with it may be under way."""
     if replaced.replaced_at is None or not replaced.sealed_private_key:
         return False
     return timezone.now() - replaced.replaced_at <= timedelta(seconds=LIFETIME)
@@ -91,9 +91,11 @@ def _may_still_finish_logins(replaced: KeyPair) -> bool:
 def signing_with(
     record: AbstractIntegration, pair: KeyPair, *, pending: KeyPair | None = None, replaced: KeyPair | None = None
 ) -> Integration:
-    """*record* as the library wants it, with requests signed by *pair*'s private key; by that of *pending* where
-    Bitbucket has it already, and by that of *replaced* in logins that began with it. Either of those two is left out
-    where it cannot be opened. Raises what :func:`find` does."""
+    """Return *record* as the library expects it, with requests signed by the private key of *pair*.
+
+    *pending* signs if Bitbucket has its public key already, and *replaced* in logins that began with it. Either of
+    these two is left out if it cannot be opened. Raises what :func:`find` raises.
+    """
     own = _credentials(pair)
     return Integration(
         id=record.pk,
@@ -160,7 +162,7 @@ def _credentials_if_opened(pair: KeyPair | None) -> Credentials | None:
 
 
 def make_private_key() -> PrivateKey:
-    """A new private key, of the library's default size."""
+    """Return a new private key of the library's default size."""
     return PrivateKey.generate()
 
 
@@ -283,7 +285,7 @@ def delete(record: AbstractIntegration, administrator: Administrator = None) -> 
 
 
 def identities(record: AbstractIntegration) -> QuerySet[Any]:
-    """The identities that log in through *record*, in social_django's table.
+    """Return the identities that log in through *record*, in social_django's table.
 
     SQLite's LIKE, which ``startswith`` becomes, compares without case, and MySQL's INSTR does: both have to agree.
     """
@@ -295,7 +297,7 @@ def identities(record: AbstractIntegration) -> QuerySet[Any]:
 
 
 def people_without_another(record: AbstractIntegration) -> int:
-    """How many people log in through *record* and have no other identity."""
+    """Return how many people log in through *record* and have no other identity."""
     here = identities(record)
     others = Storage.user.objects.exclude(pk__in=here.values("pk"))
     return here.exclude(user__in=others.values("user")).values("user").distinct().count()
@@ -326,18 +328,18 @@ def reseal_keys() -> tuple[int, int]:
 
 
 def login_link(record: AbstractIntegration) -> str:
-    """The address where the organization's people log in."""
+    """Return the address where the organization's people log in."""
     return configuration.origin() + reverse("social_bitbucket_server:login", args=[record.slug])
 
 
 def callback(record: AbstractIntegration) -> str:
-    """The address where a login comes back to."""
+    """Return the address that a login comes back to."""
     return configuration.origin() + reverse("social_bitbucket_server:complete", args=[record.pk])
 
 
 def application_url(record: AbstractIntegration, link: ApplicationLink) -> str:
-    """The Application URL of *link* in Bitbucket, which refuses the same twice: the login link, or an address that
-    leads there."""
+    """Return the Application URL of *link*: the login link, or an address that leads there, because Bitbucket refuses
+    the same one twice."""
     if link.number == 1:
         return login_link(record)
     return configuration.origin() + reverse("social_bitbucket_server:link", args=[record.slug, link.number])
@@ -389,7 +391,7 @@ def check_up(record: AbstractIntegration, administrator: Administrator = None) -
 
 
 def active(record: AbstractIntegration) -> Integration:
-    """*record* as the library wants it, whether or not it is enabled. Raises what :func:`find` does, and
+    """Return *record* as the library expects it, even if it is disabled. Raises what :func:`find` raises, and
     ``private_key_missing``."""
     pair = record.active_key_pair
     if pair is None:

@@ -43,10 +43,10 @@ def begin(record: AbstractIntegration, administrator: Administrator = None, *, w
 
 
 def verify(record: AbstractIntegration, administrator: Administrator = None) -> bool:
-    """Sign a request with the key that waits; where Bitbucket accepts it, it becomes the active one, and the old
-    private key is erased. Returns whether that happened; false where no key waits.
+    """Sign a request with the key that waits. If Bitbucket accepts it, it becomes the active one, and the old private
+    key is erased. Returns whether that happened: false if no key waits.
 
-    Raises BitbucketServerError, and changes nothing, where Bitbucket does not accept it or cannot be asked.
+    Raises BitbucketServerError, and changes nothing, if Bitbucket does not accept the key or cannot be asked.
     """
     pair = record.pending_key_pair
     if pair is None:
@@ -57,8 +57,8 @@ def verify(record: AbstractIntegration, administrator: Administrator = None) -> 
 
 
 def note_removal(record: AbstractIntegration, administrator: Administrator = None) -> bool:
-    """The old application link is gone from Bitbucket, and with it the logins that began with it: erase its private
-    key. Returns whether there was one."""
+    """Erase the private key of the old application link, which was removed in Bitbucket. Logins that began with it end.
+    Returns whether there was one."""
     with integrations.all_or_nothing():
         integrations.lock(record.pk)
         return _retire(record, KeyState.REPLACED, administrator)
@@ -82,7 +82,7 @@ def promote_after_a_login(integration: Integration) -> None:
 
 
 def _promote(record: AbstractIntegration, fingerprint: str, administrator: Administrator = None) -> bool:
-    """Whether this key pair waited, and is in use now."""
+    """Put the key pair with this *fingerprint* in use if it waits. Returns whether it did."""
     with integrations.all_or_nothing():
         integrations.lock(record.pk)
         pairs = record.key_pairs_in_use
@@ -109,7 +109,7 @@ def _link_in_use(record: AbstractIntegration) -> ApplicationLink | None:
 
 
 def _retire(record: AbstractIntegration, state: KeyState, administrator: Administrator) -> bool:
-    """Whether a key pair went from *state* to retired, without its private key."""
+    """Retire the key pair in this *state*, and erase its private key. Returns whether there was one."""
     is_retired = bool(_of(record, state).update(state=KeyState.RETIRED, sealed_private_key=""))
     if is_retired:
         events.record(Happening.KEY_RETIRED, integration_id=record.pk, user=administrator)

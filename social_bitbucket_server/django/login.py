@@ -1,4 +1,4 @@
-"""A login: it begins with a POST, comes back to the integration's own address, and attaches nothing to anybody.
+"""Logins through an integration: each begins with a POST and comes back to the integration's own address.
 
 For views of an application's own; :mod:`.views` are the ready-made ones.
 """
@@ -49,11 +49,11 @@ def begin(request: HttpRequest, integration_id: str) -> HttpResponse:
 
 
 def connect(request: HttpRequest, integration_id: str) -> HttpResponse:
-    """Begin a login whose account is connected to whoever is logged in, as another way to log in. Call it for a POST
-    whose CSRF token was checked, and only for integrations that this person may connect.
+    """Begin a login whose account is connected to the person who is logged in, as another way to log in. Call it for a
+    POST whose CSRF token was checked, and only for integrations that this person may connect.
 
     It comes back to the same address as any login. The account is connected if the same person is still logged in
-    then, and if it is nobody else's. Raises ``SocialAuthBaseException``.
+    then, and if it belongs to no other person. Raises ``SocialAuthBaseException``.
     """
     backend = _backend(request, integration_id)
     backend.set_purpose(Purpose.CONNECT, _person(request))
@@ -63,7 +63,8 @@ def connect(request: HttpRequest, integration_id: str) -> HttpResponse:
 def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
     """Finish the login that came back, and redirect to where it was meant to go.
 
-    Whoever was logged in before stays out of it, unless :func:`connect` began it. Raises ``SocialAuthBaseException``.
+    The account is not attached to a person who was logged in before, unless :func:`connect` began the login. Raises
+    ``SocialAuthBaseException``.
     """
     hide_query(request)
     backend = _backend(request, integration_id)
@@ -84,7 +85,7 @@ def _begin(request: HttpRequest, backend: BitbucketServerOAuth1[HttpResponse], i
 
 
 def _log_in(backend: BitbucketServerOAuth1[Any], user: Any, _identity: Any) -> None:
-    """This browser is *user*'s now, in a new session, whoever was logged in before."""
+    """Make this browser *user*'s, in a new session, whoever was logged in before."""
     strategy = cast("DjangoStrategy", backend.strategy)
     request, integration_id = cast("HttpRequest", strategy.request), strategy.integration_id
     auth.login(request, user)

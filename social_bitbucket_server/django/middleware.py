@@ -54,7 +54,7 @@ class LoginErrorMiddleware(MiddlewareMixin):
         return _button(request, route["backend"]) if request.method in {"GET", "HEAD"} else None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """The page, or nothing for all other errors."""
+        """Return the page for one of social-core's errors, and ``None`` for all others."""
         if not isinstance(exception, SocialAuthBaseException):
             return None
         backend = exception.backend or getattr(request, "backend", None)

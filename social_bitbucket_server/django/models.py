@@ -35,12 +35,12 @@ _ANY_BASE_URL = BaseURLRules(plain_http_hosts=None)
 
 
 def new_id() -> str:
-    """An opaque identifier of 96 random bits, safe in addresses."""
+    """Return an opaque identifier of 96 random bits, safe in addresses."""
     return secrets.token_hex(12)
 
 
 def new_namespace() -> str:
-    """A namespace of 128 random bits: no two integrations ever have the same one."""
+    """Return a namespace of 128 random bits, so that no two integrations ever have the same one."""
     return secrets.token_hex(16)
 
 
@@ -105,8 +105,8 @@ class AbstractIntegration(models.Model):
         return self.name
 
     def save(self, *arguments: Any, **options: Any) -> None:
-        """Save it. Raises ValidationError where another integration has a new one's namespace but for its case, because
-        some databases compare identities without case."""
+        """Save the integration. Raises ValidationError if it is new and another one's namespace differs from its own in
+        case alone, because some databases compare identities without case."""
         if self._state.adding:
             taken = type(self)._base_manager.filter(namespace__iexact=self.namespace)
             if set(taken.values_list("namespace", flat=True)) - {self.namespace}:
@@ -114,8 +114,8 @@ class AbstractIntegration(models.Model):
         super().save(*arguments, **options)
 
     def clean(self) -> None:
-        """Bring base URL, certificates and where connections go into their clean form, and seal a new key of a client
-        certificate; or say what is wrong with them."""
+        """Bring base URL, certificates and ``connect_to`` into their clean form, and seal a new key of a client
+        certificate. Raises ValidationError that says what is wrong with them."""
         super().clean()
         errors = {}
         try:
@@ -166,21 +166,21 @@ class AbstractIntegration(models.Model):
 
     @property
     def login_revision(self) -> str:
-        """Return what a login under way is bound to: it ends when the integration is changed or disabled."""
+        """The revision that a login under way is bound to: it ends when the integration is changed or disabled."""
         return f"{self.revision}.{self.times_disabled}"
 
     @property
     def session_revision(self) -> str:
-        """Return what a session is bound to: it ends when the integration is disabled, or gets another server."""
+        """The revision that a session is bound to: it ends when the integration is disabled, or gets another server."""
         return f"{self.namespace}.{self.times_disabled}"
 
     def address_policy(self) -> AddressPolicy:
-        """Which addresses the server may have. Override it where organizations have networks of their own."""
+        """Return the addresses that the server may have. Override it if organizations have networks of their own."""
         return configuration.address_policy(str(self.pk))
 
     def shares_limits_of(self) -> str:
-        """The organization with whose other integrations this one shares the limits on waiting threads. Override it
-        where an organization can have several integrations."""
+        """Return the organization whose integrations share the limits on waiting threads; empty for this one alone.
+        Override it if an organization can have several integrations."""
         return ""
 
     @property
@@ -201,7 +201,7 @@ class AbstractIntegration(models.Model):
 
     @property
     def replaced_key_pair(self) -> KeyPair | None:
-        """The key pair of an application link that another one took the place of, until that link is removed."""
+        """The key pair of an application link that another one replaced, until that link is removed."""
         return self._key_pairs(state=KeyState.REPLACED).first()
 
     @property
@@ -218,13 +218,13 @@ class Integration(AbstractIntegration):
 
 
 def integration_model() -> type[AbstractIntegration]:
-    """The model of integrations that this application uses."""
+    """Return the model of integrations that this application uses."""
     return cast("type[AbstractIntegration]", apps.get_model(INTEGRATION_MODEL))
 
 
 class ApplicationLink(models.Model):
-    """One of the links that an integration has in its Bitbucket, the oldest with the *number* 1. *consumer_key* is what
-    Bitbucket knows it by, and no other link has it."""
+    """One of the links that an integration has in its Bitbucket. The oldest has the *number* 1. No two links have the
+    same *consumer_key*, by which Bitbucket knows them."""
 
     consumer_key: models.CharField[str, str] = models.CharField(
         _("consumer key"), primary_key=True, max_length=64, default=new_consumer_key

@@ -37,7 +37,7 @@ class Found:
 
 
 def providers() -> tuple[str, ...]:
-    """The names of the configured backends that keep access tokens."""
+    """Return the names of the configured backends that keep access tokens."""
     return tuple(filter(_keeps_tokens, PATHS))
 
 
@@ -54,7 +54,7 @@ def _backend(provider: str) -> LoginBackend[Any, Any]:
 
 
 def due(record: AbstractIntegration | None = None) -> list[Any]:
-    """The identities of everybody who logs in through *record*, or with any Bitbucket; those of a person in a row."""
+    """Return the ids of the identities that log in through *record*, or with any Bitbucket, sorted by person."""
     identities = Storage.user.objects if record is None else integrations.identities(record)
     wanted = identities.filter(provider__in=providers()).order_by("user_id", "pk")
     return list(wanted.values_list("pk", flat=True))

@@ -35,7 +35,7 @@ def sealed_for_state(pair: KeyPair, state: str) -> str:
 
 
 def reseal(pair: KeyPair) -> str:
-    """The record of *pair*'s private key, sealed with the newest key of the ring."""
+    """Return the record of *pair*'s private key, sealed with the newest key of the ring."""
     return configuration.key_ring().reseal(
         pair.sealed_private_key,
         purpose=_purpose(pair.state),
@@ -46,39 +46,42 @@ def reseal(pair: KeyPair) -> str:
 
 @opaque
 def open_private_key(pair: KeyPair) -> PrivateKey:
-    """The private key of *pair*, as its row is now. Raises ``sealed_key_unopenable`` and the key ring's problems."""
+    """Return the private key of *pair*, as its row is now. Raises ``sealed_key_unopenable`` and the key ring's
+    problems."""
     configuration.key_ring()  # a ring that was taken away opens nothing that it opened before
     ring = Secret(configuration.setting("KEY_RING"))
     return _opened(ring, pair.integration_id, pair.pk, pair.state, pair.sealed_private_key)
 
 
 def seal_client_key(key: str, *, integration_id: str) -> str:
-    """The *key* of a client certificate as a record that opens for this integration only."""
+    """Return the *key* of a client certificate as a record that opens only for this integration."""
     return configuration.key_ring().seal(key.encode(), **_of_client_key(integration_id))
 
 
 def reseal_client_key(record: AbstractIntegration) -> str:
-    """The record of the key of *record*'s client certificate, sealed with the newest key of the ring."""
+    """Return the record of the key of *record*'s client certificate, sealed with the newest key of the ring."""
     return configuration.key_ring().reseal(record.sealed_client_key, **_of_client_key(record.pk))
 
 
 @opaque
 def open_client_key(record: AbstractIntegration) -> Secret:
-    """The key of *record*'s client certificate; empty where there is none. Raises ``sealed_key_unopenable`` and the key
-    ring's problems."""
+    """Return the key of *record*'s client certificate, or an empty one if there is none. Raises
+    ``sealed_key_unopenable`` and the key ring's problems."""
     if not record.sealed_client_key:
         return Secret()
     return Secret(configuration.key_ring().open(record.sealed_client_key, **_of_client_key(record.pk)).decode())
 
 
 def _of_client_key(integration_id: str) -> dict[str, str]:
-    """An integration has one client certificate at most, so its key needs no id of its own."""
+    """Return the place that a client certificate's key is sealed for. An integration has one at most, so the key
+    needs no id of its own."""
     return {"purpose": _CLIENT_KEY, "integration_id": integration_id, "key_id": integration_id}
 
 
 @lru_cache(maxsize=_MOST_OPENED)
 def _opened(_ring: Secret, integration_id: str, key_id: str, state: str, record: str) -> PrivateKey:
-    """Whose it is belongs to what is known: a record that was copied to another row must not open there."""
+    """Return the private key in *record*. The row is a part of the cache's key, because a record that was copied to
+    another row must not open there."""
     return PrivateKey.read(
         configuration.key_ring().open(record, purpose=_purpose(state), integration_id=integration_id, key_id=key_id)
     )

@@ -36,15 +36,16 @@ class DjangoStrategy(StockDjangoStrategy):
         super().__init__(storage, request)
 
     def setting(self, name: str, default: Any = None, backend: BaseAuth[Any] | None = None) -> Any:
-        """A key pair in the database that a login was signed with while it waited is in use from then on."""
+        """Return a setting. By default, a login that was signed with a waiting key pair puts it in use, if integrations
+        are in the database."""
         if name == "PENDING_KEY_ACCEPTED" and configuration.has_integrations_in_database():
             default = key_rotation.promote_after_a_login
         return super().setting(name, default, backend)
 
     @opaque
     def get_request_data(self, merge: bool = True) -> MultiValueDict[str, str]:  # noqa: ARG002  # core's signature
-        """The form of a POST, else the query, in texts that do not show themselves: a callback's address holds the
-        verifier. Where to go afterwards counts only as a path of this site, and only where the login begins."""
+        """Return the form of a POST, or else the query. Tracebacks do not show their values: a callback's address holds
+        the verifier. The page to go to afterwards counts only as a path of this site, and only when a login begins."""
         request = self._require_request()
         given = request.POST if request.method == "POST" else request.GET
         data: MultiValueDict[str, str] = MultiValueDict(
@@ -96,7 +97,7 @@ class DjangoStrategy(StockDjangoStrategy):
 
 
 class _SeeOther(HttpResponseRedirect):
-    """It does not show where it leads to in a traceback: the address may hold a request token."""
+    """A redirect whose address tracebacks do not show, because it may hold a request token."""
 
     status_code = 303
 
@@ -116,7 +117,7 @@ def hide_query(request: HttpRequest) -> None:
 
 
 def is_own_path(text: str) -> bool:
-    """Whether *text* is a path of this site, in a form that no browser takes for anything else."""
+    """Return whether *text* is a path of this site, in a form that no browser takes for anything else."""
     return (
         len(text) <= LONGEST_NEXT
         and _PATH.fullmatch(text) is not None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .models import AbstractIntegration
 
-# What was written down and used up stays so, whatever becomes of the rest of the request.
+# Events and used-up logins must stay in the database, even if the rest of the request fails.
 _OWN_TRANSACTIONS = method_decorator(transaction.non_atomic_requests, name="dispatch")
 _FOR_EVERYBODY = method_decorator([login_not_required, never_cache, xframe_options_deny, csrf_protect], name="dispatch")
 
@@ -37,7 +37,7 @@ class LoginPage(View):
     """The page with the button, and what the button does."""
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
-        """The template ``social_bitbucket_server/login.html``."""
+        """Show the template ``social_bitbucket_server/login.html``."""
         wanted = request.GET.get(REDIRECT_FIELD_NAME, "")
         context = {
             "integration": _enabled(slug=slug),
@@ -61,7 +61,7 @@ class LoginPage(View):
 
 @login_not_required
 def link(_request: HttpRequest, slug: str, number: int) -> HttpResponse:  # noqa: ARG001  # links differ in their numbers
-    """The Application URL of an integration's further application links: all lead to its login page."""
+    """Redirect from the Application URL of a further application link to the integration's login page."""
     return redirect("social_bitbucket_server:login", slug)
 
 
@@ -74,7 +74,7 @@ class Complete(View):
 
     @opaque
     def setup(self, request: HttpRequest, *arguments: Any, **route: Any) -> None:
-        """Before anything of a request is looked at."""
+        """Hide the query before anything else looks at the request."""
         hide_query(request)
         super().setup(request, *arguments, **route)
 
