@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 from social_core.actions import do_auth, do_complete
 from social_core.utils import setting_name
 
-from .backends import PATHS, BitbucketServerOAuth1
+from .backends import BitbucketServerOAuth1
 from .crypto import Secret, opaque, plain
 from .integration import (
+    BACKENDS,
     UnsafeConfigurationError,
     callback_origin,
     configured_backend,
@@ -220,5 +221,5 @@ def check_form_token(session: Mapping[str, Any], given: str | None, sec_fetch_si
 
 _DEFAULTS: dict[str, Any] = {
     setting_name("LOGIN_REDIRECT_URL"): "/",
-    setting_name("AUTHENTICATION_BACKENDS"): list(PATHS.values()),
+    setting_name("AUTHENTICATION_BACKENDS"): list(BACKENDS.values()),
 }

@@ -243,10 +243,3 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
         address = self.callback_url(login.integration)
         client = self.client(login.integration).within(login.budget)
         return login.integration, client.access_token(callback.proof, address, verifier)
-
-
-PATHS = {
-    backend.name: f"{backend.__module__}.{backend.__qualname__}"
-    for backend in (BitbucketServerOAuth1, BitbucketServerOAuth2)
-}
-"""Dotted paths of the backends by their names, as ``AUTHENTICATION_BACKENDS`` takes them."""

@@ -8,7 +8,7 @@ from social_core.exceptions import AuthConfigurationError, SocialAuthBaseExcepti
 from social_core.pipeline import user as core_steps
 
 from .account import new_accounts
-from .integration import configured_backend
+from .integration import BACKENDS, configured_backend
 from .login import LoginBackend
 from .problems import BitbucketServerError, Code
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from social_core.storage import UserMixin, UserProtocol
     from social_core.strategy import BaseStrategy
 
-_OTHER = {"bitbucket-server": "bitbucket-server-oauth2", "bitbucket-server-oauth2": "bitbucket-server"}
+_OTHER = dict(zip(BACKENDS, reversed(BACKENDS), strict=True))
 
 
 def associate_by_bitbucket_identity(

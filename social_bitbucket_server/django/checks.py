@@ -22,8 +22,8 @@ from social_core.utils import setting_name
 from social_django import urls, views
 from social_django.models import UserSocialAuth
 
-from ..backends import PATHS, BitbucketServerOAuth1
-from ..integration import pipelines_without_names, unread_settings, unsafe_settings, unusable_settings
+from ..backends import BitbucketServerOAuth1
+from ..integration import BACKENDS, pipelines_without_names, unread_settings, unsafe_settings, unusable_settings
 from ..login import lost_sessions
 from ..problems import BitbucketServerError, Code
 from . import configuration
@@ -301,7 +301,7 @@ def _are_stock_addresses_used() -> bool:
 def _our_backends() -> set[str]:
     """Return which of our backends the project uses, by their names."""
     names = {getattr(import_string(path), "name", "") for path in settings.AUTHENTICATION_BACKENDS}
-    return names & PATHS.keys()
+    return names & BACKENDS.keys()
 
 
 def _callback_origins() -> list[str]:

@@ -13,7 +13,8 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from social_core.exceptions import SocialAuthBaseException
 from social_django import views
 
-from ..backends import PATHS, BitbucketServerOAuth1
+from ..backends import BitbucketServerOAuth1
+from ..integration import BACKENDS
 from ..login import LoginBackend
 from . import checks, configuration, login
 from .errors import show_error
@@ -40,7 +41,7 @@ class LoginErrorMiddleware(MiddlewareMixin):
         Finish a login that comes back here: Django would call the view inside the transaction of ``ATOMIC_REQUESTS``,
         and a login that failed would not be used up.
         """
-        if view not in _STOCK_VIEWS or route.get("backend") not in PATHS:
+        if view not in _STOCK_VIEWS or route.get("backend") not in BACKENDS:
             return None
         try:
             checks.refuse_unsafe_logins()

@@ -13,8 +13,7 @@ from social_core.exceptions import AuthConfigurationError
 from social_django.utils import Storage, Strategy
 
 from ..account import Recheck, Standing
-from ..backends import PATHS
-from ..integration import configured_backend
+from ..integration import BACKENDS, configured_backend
 from . import events, integrations
 from .models import Happening
 
@@ -38,7 +37,7 @@ class Found:
 
 def providers() -> tuple[str, ...]:
     """Return the names of the configured backends that keep access tokens."""
-    return tuple(filter(_keeps_tokens, PATHS))
+    return tuple(filter(_keeps_tokens, BACKENDS))
 
 
 def _keeps_tokens(provider: str) -> bool:

@@ -15,8 +15,9 @@ from social_core.exceptions import SocialAuthBaseException
 from social_core.utils import setting_name
 from social_flask.routes import social_auth as stock_blueprint
 
-from ..backends import PATHS, BitbucketServerOAuth1, BitbucketServerOAuth2
+from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..integration import (
+    BACKENDS,
     SettingsOf,
     UnsafeConfigurationError,
     refuse_missing_settings,
@@ -78,7 +79,7 @@ def configure(app: Flask, storage: type[BaseStorage]) -> None:
     Raises :class:`~social_bitbucket_server.integration.UnsafeConfigurationError`, now or with the first request.
     """
     app.config.setdefault(setting_name("STRATEGY"), FlaskStrategy)
-    paths = [PATHS[backend] for backend in _configured_backends(app)]
+    paths = [BACKENDS[backend] for backend in _configured_backends(app)]
     app.config.setdefault(setting_name("AUTHENTICATION_BACKENDS"), paths)
     app.config[setting_name("STORAGE")] = storage
     _refuse_unsafe_application(app)

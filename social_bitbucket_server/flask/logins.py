@@ -13,8 +13,8 @@ from social_core.utils import module_member, setting_name
 from werkzeug.exceptions import MethodNotAllowed
 from wtforms.validators import ValidationError
 
-from ..backends import PATHS, BitbucketServerOAuth1
-from ..integration import configured_backend
+from ..backends import BitbucketServerOAuth1
+from ..integration import BACKENDS, configured_backend
 from ..login import Purpose, under_way
 from ..problems import BitbucketServerError, Code
 
@@ -55,7 +55,7 @@ def log_in(backend: LoginBackend[Response, Any], user: Any, identity: Any) -> No
     if regenerate is not None:
         regenerate(session)
     else:
-        kept = under_way(session, PATHS)
+        kept = under_way(session, BACKENDS)
         session.clear()
         session.update(kept)  # logins that are under way in other tabs
     flask_login.login_user(user)

@@ -24,6 +24,7 @@ from .integration import Credentials, Integration, OAuth2Integration
 from .integration import tenant_of as tenant_of
 from .server import Server
 from .server_url import OPERATOR_RULES, ORGANIZATION_RULES, BaseURLRules, ConnectTo, ServerURL, is_loopback
+from .setting_names import BACKENDS as BACKENDS
 from .setting_names import SettingsOf as SettingsOf
 from .unsafe import UnsafeConfigurationError, refuse_unsafe_settings, unsafe_settings
 from .unsafe import pipelines_without_names as pipelines_without_names

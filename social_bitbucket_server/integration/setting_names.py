@@ -11,13 +11,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 OAUTH1 = "bitbucket-server"
-"""The name of the backend for OAuth 1."""
+"""Name of the backend for OAuth 1."""
 
 OAUTH2 = "bitbucket-server-oauth2"
-"""The name of the backend for OAuth 2."""
+"""Name of the backend for OAuth 2."""
 
-PREFIX = setting_name(OAUTH1)
-_OAUTH2_PREFIX = setting_name(OAUTH2)
+BACKENDS = {
+    OAUTH1: "social_bitbucket_server.backends.BitbucketServerOAuth1",
+    OAUTH2: "social_bitbucket_server.backends.BitbucketServerOAuth2",
+}
+"""Dotted paths of our backends for ``AUTHENTICATION_BACKENDS``. They are below the backends themselves, so that
+settings can be checked without them."""
+
+PREFIX, _OAUTH2_PREFIX = map(setting_name, BACKENDS)
 
 OWN = frozenset(
     {

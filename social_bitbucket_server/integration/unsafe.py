@@ -16,7 +16,7 @@ from ..problems import BitbucketServerError, Code
 from ..transport import Limits
 from .from_settings import base_url, callback_origin
 from .integration import Integration, OAuth2Integration
-from .setting_names import OAUTH1, OAUTH2, SettingsOf
+from .setting_names import BACKENDS, SettingsOf
 
 if TYPE_CHECKING:
     from social_core.backends.base import BaseAuth
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["UnsafeConfigurationError", "refuse_unsafe_settings", "unsafe_settings"]
 
 _LOG = logging.getLogger(__name__)
-_BACKENDS = (OAUTH1, OAUTH2)
 _SERVERS = ("URL", "INTEGRATIONS")
 
 
@@ -145,7 +144,7 @@ class _SettingsOfStrategy(Mapping[str, Any]):
 
 def _configured(settings: Mapping[str, Any]) -> Iterator[SettingsOf]:
     """Yield the settings of each backend that has a server; OAuth 1's if none has, because code may look servers up."""
-    backends = [SettingsOf(backend, settings) for backend in _BACKENDS]
+    backends = [SettingsOf(backend, settings) for backend in BACKENDS]
     yield from [backend for backend in backends if backend.has_own(*_SERVERS)] or backends[:1]
 
 
@@ -281,7 +280,7 @@ def _limits_unusable(settings: SettingsOf) -> None:
 
 def _signatures_forbidden(settings: Mapping[str, Any]) -> None:
     """Refuse a machine that makes no RSA-SHA1 signatures, unless OAuth 2 alone has a server."""
-    oauth1, oauth2 = (SettingsOf(backend, settings) for backend in _BACKENDS)
+    oauth1, oauth2 = (SettingsOf(backend, settings) for backend in BACKENDS)
     if oauth2.has_own(*_SERVERS) and not oauth1.has_own(*_SERVERS):
         return
     try:

@@ -26,7 +26,7 @@ from .from_settings import (
     single_oauth2_integration,
 )
 from .integration import Integration, OAuth2Integration
-from .setting_names import OAUTH1, OAUTH2, SettingsOf, similar_name, unknown_names
+from .setting_names import BACKENDS, OAUTH1, SettingsOf, similar_name, unknown_names
 from .unsafe import UnsafeConfigurationError
 
 if TYPE_CHECKING:
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
     from .integration import AnyIntegration
 
 _LOG = logging.getLogger(__name__)
-_PATHS = {
-    OAUTH1: "social_bitbucket_server.backends.BitbucketServerOAuth1",
-    OAUTH2: "social_bitbucket_server.backends.BitbucketServerOAuth2",
-}
 
 
 class Depth(IntEnum):
@@ -84,14 +80,14 @@ def unusable_settings(
     for name, meant in unknown_names(settings):
         if meant:
             yield "name_misspelt", f"Rename {name} to {meant}, because nothing reads the first name."
-    configured = [SettingsOf(backend, settings) for backend in _PATHS]
+    configured = [SettingsOf(backend, settings) for backend in BACKENDS]
     with_server = [found for found in configured if _has_server(found)]
     for path in installed.broken:
         yield "backend_broken", f"Correct {_list_of_backends(settings)}: There is nothing at {path}."
     for found in with_server:
         if installed.lacks(found.backend):
             why = f"because without it the settings that begin with {found.prefix}_ have no effect"
-            yield Code.BACKEND_MISSING, f"Add {_PATHS[found.backend]} to {_list_of_backends(settings)}, {why}."
+            yield Code.BACKEND_MISSING, f"Add {BACKENDS[found.backend]} to {_list_of_backends(settings)}, {why}."
         yield from _of_backend(found, settings, depth)
     if not with_server and installed.needs_a_server:
         yield Code.SETTING_MISSING, _no_server(settings, installed)
@@ -114,8 +110,8 @@ class _Installed:
         self._has_own_look_up = False
         self._is_known = True
         for path in paths:
-            if path in _PATHS.values():
-                self.names.add(next(name for name, own in _PATHS.items() if own == path))
+            if path in BACKENDS.values():
+                self.names.add(next(name for name, own in BACKENDS.items() if own == path))
             elif depth >= Depth.PATHS:
                 self._look_at(path)
             else:
@@ -127,7 +123,7 @@ class _Installed:
         except (ImportError, AttributeError, ValueError, BitbucketServerError):
             self.broken.append(path)
             return
-        if getattr(found, "name", None) in _PATHS:
+        if getattr(found, "name", None) in BACKENDS:
             self.names.add(found.name)
             self._has_own_look_up |= any("get_integration" in vars(kind) for kind in _others(found))
 

@@ -9,9 +9,10 @@ from social_core.backends.oauth import BaseOAuth1
 from social_core.backends.utils import get_backend
 from social_core.exceptions import AuthConfigurationError, AuthInputError
 from social_core.strategy import BaseStrategy
+from social_core.utils import module_member
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from social_bitbucket_server.integration import configured_backend
+from social_bitbucket_server.integration import BACKENDS, configured_backend
 from social_bitbucket_server.login import PendingLogin, Purpose, error_page
 from social_bitbucket_server.login.callback_address import note_another_host
 from social_bitbucket_server.login.logged_in_person import id_of
@@ -86,6 +87,11 @@ RESPONSE = {
 @pytest.fixture
 def backend():
     return BitbucketServerOAuth1(Strategy(), "/complete/bitbucket-server/")
+
+
+@pytest.mark.parametrize(("name", "path"), BACKENDS.items())
+def test_the_list_of_backends_names_each_by_its_path(name, path):
+    assert module_member(path).name == name
 
 
 def test_core_finds_it_by_its_name():
