@@ -99,7 +99,7 @@ def integration_or_404(organization: Organization, integration_id: str) -> Integ
 
 
 def belongs_to_others(path: str) -> bool:
-    """Whether *path* is among the settings of an organization that the person who is logged in does not own."""
+    """Return whether *path* is among the settings of an organization that the person who is logged in does not own."""
     settings = _SETTINGS.match(path)
     if settings is None or not current_user.is_authenticated:
         return False

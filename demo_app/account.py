@@ -27,7 +27,7 @@ blueprint = Blueprint("account", __name__, url_prefix="/o/<slug>/account")
 @blueprint.get("")
 @access.for_members
 def account(organization: Organization) -> ResponseReturnValue:
-    """Who is logged in, in which browsers, and how else they can log in."""
+    """Show who is logged in, in which browsers, and how else they can log in."""
     return render_template(
         "account/account.html",
         organization=organization,

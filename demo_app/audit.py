@@ -210,7 +210,7 @@ def note_transaction(request_token: str) -> None:
 
 
 def was_finished() -> bool:
-    """Whether the login that this request is about was finished before, in whatever way."""
+    """Return whether the login that this request is about was finished before, in whatever way."""
     known = (
         select(AuditEntry.id)
         .where(
@@ -254,7 +254,7 @@ def prune(days: int, *, but: Container[int]) -> int:
 
 
 def reason(entry: AuditEntry) -> str:
-    """Why it failed, in a sentence for the owner; empty where there is nothing to say."""
+    """Return why it failed, in a sentence for the owner; empty if there is nothing to say."""
     if entry.problem in PROBLEMS:
         return PROBLEMS[entry.problem].title
     return _REASONS.get(entry.problem or entry.details.get("code", ""), "")
@@ -281,7 +281,7 @@ def _row(now: datetime, line: dict[str, Any]) -> dict[str, Any]:
 
 
 def _organization_of_the_page() -> int | None:
-    """Its id, without asking the database for what may be deleted already."""
+    """Return its id, without asking the database for what may be deleted already."""
     organization = g.get("organization")
     return cast("int", inspect(organization).identity[0]) if organization is not None else None
 

@@ -178,7 +178,7 @@ class Settings:
         )
 
     def address_policy(self, organization_id: int) -> AddressPolicy:
-        """Which addresses the servers of the organization may have."""
+        """Return the addresses that the servers of the organization may have."""
         own = self.private_networks.get(str(organization_id), ())
         return AddressPolicy(
             private_networks=(*own, *self.private_networks.get(_EVERYBODY, ())),
@@ -191,7 +191,7 @@ class Settings:
         return {"all": proxy} if proxy else {}
 
     def way_out(self, organization_id: int) -> dict[str, Any]:
-        """How the servers of the organization are reached, by the names of the library."""
+        """Return how the servers of the organization are reached, by the names of the library."""
         return {
             "verify": self.ca_bundle or True,
             "proxies": self.proxies_of(organization_id),

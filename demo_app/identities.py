@@ -30,12 +30,12 @@ def with_uid(uid: str) -> Any:
 
 
 def person_with(uid: str) -> User | None:
-    """Whose identity *uid* is."""
+    """Return the person whose identity *uid* is."""
     return database.session.scalar(select(User).join(Identity, Identity.user_id == User.id).where(Identity.uid == uid))
 
 
 def lets_in(user: User, integration_id: str) -> bool:
-    """Whether *user* can log in through the integration *integration_id*."""
+    """Return whether *user* can log in through the integration *integration_id*."""
     enabled = select(IntegrationRecord.id).where(
         IntegrationRecord.id == integration_id,
         IntegrationRecord.disabled_at.is_(None),
@@ -88,12 +88,12 @@ def disconnect(user: User, identity: Any) -> bool:
 
 
 def count(record: IntegrationRecord) -> int:
-    """How many people log in through *record*; each has one identity there."""
+    """Return how many people log in through *record*; each has one identity there."""
     return _count(Identity.integration_id == record.id, Identity)
 
 
 def count_people_without_another(record: IntegrationRecord) -> int:
-    """How many people log in through *record* and in no other way."""
+    """Return how many people log in through *record* and in no other way."""
     return _count(_logs_in_only_through(record), User)
 
 
@@ -149,7 +149,7 @@ def _has_identity(user: User, integration_id: Any) -> ColumnElement[bool]:
 
 
 def _has_another() -> ColumnElement[bool]:
-    """Whether the person of an identity has another one, through an integration that is enabled."""
+    """Return whether the person of an identity has another one, through an integration that is enabled."""
     return exists(
         select(_Other.id)
         .join(IntegrationRecord, IntegrationRecord.id == _Other.integration_id)

@@ -531,7 +531,7 @@ def _replaced_just_now(record: IntegrationRecord) -> KeyPair | None:
 
 
 def _is_long_ago(when: datetime) -> bool:
-    """Whether no login from before can be under way any more."""
+    """Return whether no login from before can be under way any more."""
     return clock.now() - when > timedelta(seconds=LIFETIME)
 
 
@@ -634,7 +634,7 @@ def new_server_url(record: IntegrationRecord) -> ServerURL | None:
 
 
 def link_number(record: IntegrationRecord, pair: KeyPair) -> int:
-    """Which of *record*'s application links *pair* belongs to, from 1."""
+    """Return which of *record*'s application links *pair* belongs to, from 1."""
     return next(link.number for link in record.application_links if link.consumer_key == pair.consumer_key)
 
 

@@ -128,7 +128,7 @@ def _ask(record: IntegrationRecord, pair: KeyPair) -> None:
 
 
 def _promote(record: IntegrationRecord, public_key: str) -> bool:
-    """Whether this key pair waited, and is in use now."""
+    """Put the waiting key pair in use if it is this one. Returns whether it was."""
     integrations.lock(record)
     pairs = _pairs(record)
     old, new = pairs[KeyState.ACTIVE], pairs.get(KeyState.PENDING)
@@ -155,7 +155,7 @@ def _pairs(record: IntegrationRecord) -> dict[KeyState, KeyPair]:
 
 
 def _retire(pair: KeyPair) -> None:
-    """It loses its private key. The caller commits."""
+    """Retire it, and erase its private key. The caller commits."""
     pair.stored_state, pair.sealed_private_key = KeyState.RETIRED.value, None
     database.session.flush()
     audit.record("key.retired", integration_id=pair.integration_id)

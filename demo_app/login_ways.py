@@ -24,7 +24,7 @@ def login_link(organization: Organization) -> str:
 
 
 def came_by_link(organization: Organization, key: str) -> bool:
-    """Whether this browser was given the current login link, now by its *key* or before; remembers that."""
+    """Return whether this browser was given the current login link, now by its *key* or before; remembers that."""
     if not organization.login_key:
         return True
     if key and hmac.compare_digest(key.encode(), organization.login_key.encode()):
@@ -40,7 +40,7 @@ def remember(organization: Organization) -> None:
 
 
 def is_open(record: IntegrationRecord) -> bool:
-    """Whether this browser may begin a login through *record*."""
+    """Return whether this browser may begin a login through *record*."""
     organization = record.organization
     return organization.login_closed_at is None and came_by_link(organization, "") and not is_shut_out(record)
 
@@ -76,7 +76,7 @@ def enforced(organization: Organization) -> IntegrationRecord | None:
 
 
 def is_shut_out(record: IntegrationRecord) -> bool:
-    """Whether another integration of the organization is the only way in."""
+    """Return whether another integration of the organization is the only way in."""
     only = enforced(record.organization)
     return only is not None and only.id != record.id
 
@@ -139,12 +139,12 @@ def lift(organization: Organization) -> None:
 
 
 def takes_owner_code(organization: Organization) -> bool:
-    """Whether the owner's password alone does not let in."""
+    """Return whether the owner's password alone does not let in."""
     return enforced(organization) is not None
 
 
 def is_owner_code(organization: Organization, code: str) -> bool:
-    """Whether *code* is the owner's code, however it is written."""
+    """Return whether *code* is the owner's code, however it is written."""
     return hmac.compare_digest(_digest(code), organization.owner_code_sha256)
 
 

@@ -125,7 +125,7 @@ class IntegrationRecord(Base):
         return (*one, OAuth.TWO) if self.client_credentials is not None else one
 
     def is_upgraded_by(self, oauth: OAuth) -> bool:
-        """Whether *oauth* is the way that is being tried, while people log in by the other one."""
+        """Return whether *oauth* is the way that is being tried, while people log in by the other one."""
         return oauth is OAuth.TWO and len(self.ways) > 1
 
     @property

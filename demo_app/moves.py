@@ -47,7 +47,7 @@ def recognize_trial() -> None:
 
 
 def is_tried() -> bool:
-    """Whether this request is about the trial at the new address."""
+    """Return whether this request is about the trial at the new address."""
     return bool(g.get("tries_the_move"))
 
 

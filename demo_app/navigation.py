@@ -29,7 +29,7 @@ def after_login(organization: Organization, wanted: str | None) -> str:
 
 
 def _is_for_buttons_alone(address: str) -> bool:
-    """Whether forms are sent to *address*, and nobody can open it."""
+    """Return whether forms are sent to *address*, and nobody can open it."""
     try:
         current_app.url_map.bind("").match(address.partition("?")[0], method="GET")
     except MethodNotAllowed:

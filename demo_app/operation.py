@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 
 @blueprint.get("/healthz")
 def health() -> ResponseReturnValue:
-    """Whether the database answers, and the key ring opens the private keys."""
+    """Return whether the database answers, and the key ring opens the private keys."""
     try:
         is_opened = integrations.ring_opens_keys()
     except SQLAlchemyError as error:

@@ -46,7 +46,7 @@ def owner_of(organization: Organization) -> User:
 
 
 def has_password(owner: User, password: str) -> bool:
-    """Whether *password* is the *owner*'s."""
+    """Return whether *password* is the *owner*'s."""
     return check_password_hash(owner.password_hash or "", password)
 
 

@@ -221,7 +221,7 @@ def end_sessions_of_identity(user_id: int, integration_id: str) -> int:
 
 
 def are_open() -> ColumnElement[bool]:
-    """Which sessions somebody can go on with."""
+    """Return the condition for sessions that are open."""
     now = clock.now()
     return (
         LoginSession.revoked_at.is_(None)
@@ -240,12 +240,12 @@ def of_person(user: User) -> Sequence[LoginSession]:
 
 
 def is_this(row: LoginSession) -> bool:
-    """Whether *row* is this browser's session."""
+    """Return whether *row* is this browser's session."""
     return row.id_sha256 == _digest(_this_session().identifier)
 
 
 def began_with(identity: Any) -> bool:
-    """Whether this browser's session began with a login through *identity*."""
+    """Return whether this browser's session began with a login through *identity*."""
     session = _this_session()
     return (session.user_id, session.integration_id) == (identity.user_id, identity.integration_id)
 

@@ -354,7 +354,7 @@ def _entry_number(text: str) -> int:
 
 
 def _dialog(record: IntegrationRecord) -> Dialog:
-    """Which of Bitbucket's dialogs the page is about: the chosen one, or that of the server's version."""
+    """Return which of Bitbucket's dialogs the page is about: the chosen one, or that of the server's version."""
     return worksheets.dialog(record, request.args.get("bitbucket", ""))
 
 

@@ -89,7 +89,7 @@ def find(token: str) -> SetupLink | None:
 
 
 def condition(link: SetupLink) -> Condition:
-    """Whether *link* opens, or why it does not."""
+    """Return whether *link* opens, or why it does not."""
     if link.revoked_at is not None and link.revoked_at < link.expires_at:
         return Condition.REVOKED
     if _is_done(link):

@@ -47,7 +47,7 @@ def end_oauth1(record: IntegrationRecord) -> None:
 
 
 def can_go_back(record: IntegrationRecord) -> bool:
-    """Whether *record* has OAuth 1 to go back to, and something to go back from."""
+    """Return whether *record* has OAuth 1 to go back to, and something to go back from."""
     return record.active_key_pair is not None and record.client_credentials is not None
 
 

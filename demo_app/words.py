@@ -10,7 +10,7 @@ _UNITS = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "
 
 
 def ago(moment: datetime) -> str:
-    """How long *moment* is past, in words: "3 minutes ago"."""
+    """Return how long *moment* is past, in words: "3 minutes ago"."""
     seconds = int((clock.now() - moment).total_seconds())
     for length, unit in _UNITS:
         if seconds >= length:
@@ -19,7 +19,7 @@ def ago(moment: datetime) -> str:
 
 
 def ahead(moment: datetime) -> str:
-    """How far *moment* is in the future, in words, and never more than it is: "in 6 days"."""
+    """Return how far *moment* is in the future, in words, and never more than it is: "in 6 days"."""
     seconds = int((moment - clock.now()).total_seconds())
     for length, unit in _UNITS:
         if seconds >= length:

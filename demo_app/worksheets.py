@@ -15,7 +15,7 @@ from .models import IntegrationRecord, KeyPair, OAuth
 
 
 def dialog(record: IntegrationRecord, wanted: str) -> Dialog:
-    """Which of Bitbucket's dialogs the worksheet is about: the *wanted* one, or that of the server's version."""
+    """Return which of Bitbucket's dialogs the worksheet is about: the *wanted* one, or that of the server's version."""
     return Dialog(wanted) if wanted in set(Dialog) else dialog_of(record.server_version)
 
 
