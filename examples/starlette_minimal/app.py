@@ -49,7 +49,7 @@ Base.metadata.create_all(engine)
 
 
 async def in_thread(work: Callable[[], Any]) -> Any:
-    """The database and Bitbucket are waited for outside the event loop."""
+    """Wait for the database and Bitbucket outside the event loop."""
 
     def run() -> Any:
         try:
@@ -81,6 +81,9 @@ async def begin(request: Request) -> Response:
 
 
 async def complete(request: Request) -> Response:
+    if request.method == "HEAD":  # Starlette routes it here, and it would use up the login
+        return Response(status_code=405, headers={"Allow": "GET"})
+
     def log_in(user: User) -> None:
         request.session.clear()
         request.session["user_id"] = user.id

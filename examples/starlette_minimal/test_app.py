@@ -1,4 +1,6 @@
 import os
+import re
+from urllib.parse import urlsplit
 
 import pytest
 from starlette.testclient import TestClient
@@ -38,3 +40,12 @@ def test_another_site_begins_no_login(client, bitbucket_sandbox):
 def test_a_callback_in_another_browser_is_refused(client, bitbucket_sandbox):
     answer = bitbucket_sandbox.login(client, "jane")
     assert TestClient(app).get(str(answer.request.url)).status_code == 400
+
+
+def test_asking_for_the_headers_of_a_callback_uses_no_login_up(client, bitbucket_sandbox):
+    token = re.search('name="form_token" value="([^"]+)"', client.get("/").text)[1]
+    begun = client.post("/login/bitbucket-server/", data={"form_token": token}, follow_redirects=False)
+    callback = urlsplit(bitbucket_sandbox.authorize(begun.headers["Location"], user="jane"))
+    address = f"{callback.path}?{callback.query}"
+    assert client.head(address).status_code == 405
+    assert client.get(address, follow_redirects=False).status_code == 303
