@@ -16,6 +16,7 @@ _LOGGED_IN = "social_bitbucket_server/login/logged_in_person.py"
 _RETURNING = "social_bitbucket_server/login/returning.py"
 _OAUTH2 = "social_bitbucket_server/oauth/oauth2.py"
 _CLIENT = "social_bitbucket_server/oauth/oauth1.py"
+_SENDING = "social_bitbucket_server/oauth/sending.py"
 _SERVER = "social_bitbucket_server/integration/server.py"
 _STANDING = "social_bitbucket_server/account/recheck.py"
 _PIPELINE = "social_bitbucket_server/pipeline.py"
@@ -147,10 +148,10 @@ _MUTANTS = (
         "bool(answer.body) and not answer.is_html",
     ),
     Mutant(
-        "a POST by OAuth 2 is sent again after a kept connection broke",
-        _OAUTH2,
-        'is_repeatable=method != "POST")',
-        "is_repeatable=True)",
+        "a POST of REST is sent again after a kept connection broke",
+        _SENDING,
+        'return self.method != "POST" or self.content_type != JSON',
+        "return True",
     ),
     Mutant(
         "a callback that the server did not confirm is accepted",

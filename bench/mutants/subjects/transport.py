@@ -28,7 +28,7 @@ _MUTANTS = (
         "an answer that was cut short is taken for whole, because it need not say how long it is",
         _TRANSPORT,
         """    if response.status == 200 and response.length_remaining is None and not response.chunked:
-        # Whoever can cut the connection could cut the answer short, TLS or not.
+        # An attacker who can cut the connection could cut the answer short, even with TLS.
         raise BitbucketServerError(Code.MALFORMED_ANSWER, "It does not say how long it is.")
 """,
         "",
