@@ -43,7 +43,7 @@ def test_a_callback_in_another_browser_is_refused(client, bitbucket_sandbox):
 
 
 def test_asking_for_the_headers_of_a_callback_uses_no_login_up(client, bitbucket_sandbox):
-    token = re.search('name="form_token" value="([^"]+)"', client.get("/").text)[1]
+    [token] = re.findall('name="form_token" value="([^"]+)"', client.get("/").text)
     begun = client.post("/login/bitbucket-server/", data={"form_token": token}, follow_redirects=False)
     callback = urlsplit(bitbucket_sandbox.authorize(begun.headers["Location"], user="jane"))
     address = f"{callback.path}?{callback.query}"
