@@ -10,6 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.crypto import KeyRing
+from social_bitbucket_server.organizations import SealedKeys
 
 from . import (
     account,
@@ -108,7 +109,7 @@ def _open_database(app: Flask, app_settings: Settings) -> None:
     with app.app_context():
         database.upgrade(app.extensions["engine"])
         key_ring = integrations.load_key_ring(app_settings)
-        app.extensions["sealed_keys"] = integrations.SealedKeys(KeyRing.parse(key_ring))
+        app.extensions["sealed_keys"] = SealedKeys(KeyRing.parse(key_ring))
         operation.check_key_ring()
     for prefix in ("SOCIAL_AUTH_BITBUCKET_SERVER_", "SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_"):
         app.config[f"{prefix}KEY_RING"] = key_ring

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from flask import current_app, g, url_for
@@ -26,6 +24,7 @@ from social_bitbucket_server.integration import (
     ServerURL,
 )
 from social_bitbucket_server.login import LIFETIME
+from social_bitbucket_server.organizations import SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError, Code
 from social_bitbucket_server.transport import ClientCertificate
 
@@ -43,15 +42,9 @@ from .models import (
 )
 
 _ID = re.compile(r"[0-9a-f]{24}")
-_PURPOSE = "integration-private-key"
-_CLIENT_SECRET = "integration-client-secret"  # noqa: S105  # a purpose
-_CLIENT_KEY = "integration-client-key"
 _AnyIntegration = TypeVar("_AnyIntegration", Integration, OAuth2Integration)
 _ANY_BASE_URL = BaseURLRules(plain_http_hosts=None)
 _MINUTE = timedelta(minutes=1)
-
-KEYS_KEPT = 1024
-"""Private keys that are kept opened in each process."""
 
 
 class NameTakenError(ValueError):
@@ -74,91 +67,6 @@ def load_key_ring(settings: Settings) -> Secret:
             )
         text = settings.instance.read_or_make("key_ring", KeyRing.generate)
     return Secret(text)
-
-
-class SealedKeys:
-    """Private keys and client secrets as they rest in the database, sealed with *ring*; the :data:`KEYS_KEPT` private
-    keys that were used last are opened and parsed once.
-
-    They are known by the sealed record itself: what another process changes in the database is opened anew.
-    """
-
-    def __init__(self, ring: KeyRing) -> None:
-        self._ring = ring
-        self._opened = lru_cache(maxsize=KEYS_KEPT)(self._open)
-
-    def seal(self, key: PrivateKey, *, integration_id: str, key_id: str, state: KeyState) -> str:
-        """Return *key* as a record that opens only for this integration, this key id and this *state* of the row."""
-        place = {"purpose": _purpose(state), "integration_id": integration_id, "key_id": key_id}
-        return self._ring.seal(key.pem().encode(), **place)
-
-    def reseal(self, pair: KeyPair) -> str:
-        """The record of *pair*'s private key, sealed with the newest key of the ring."""
-        return self._ring.reseal(
-            pair.sealed_private_key or "",
-            purpose=_purpose(pair.state),
-            integration_id=pair.integration_id,
-            key_id=pair.id,
-        )
-
-    def change_state(self, pair: KeyPair, state: KeyState) -> None:
-        """Give *pair* another *state*, and a record that opens in it. A record that does not open stays as it is. The
-        caller commits."""
-        with suppress(BitbucketServerError):
-            pair.sealed_private_key = self.seal(
-                self.open(pair), integration_id=pair.integration_id, key_id=pair.id, state=state
-            )
-        pair.stored_state = state.value
-
-    def open(self, pair: KeyPair) -> PrivateKey:
-        """The private key of *pair*. Raises ``sealed_key_unopenable``."""
-        return self._opened(pair.sealed_private_key or "", pair.integration_id, pair.id, pair.state)
-
-    def seal_client_secret(self, client_secret: str, *, integration_id: str, credentials_id: str) -> str:
-        """*client_secret* as a record that opens for this integration and these client credentials only."""
-        return self._ring.seal(
-            client_secret.encode(), purpose=_CLIENT_SECRET, integration_id=integration_id, key_id=credentials_id
-        )
-
-    def reseal_client_secret(self, credentials: ClientCredentials) -> str:
-        """The record of the client secret among *credentials*, sealed with the newest key of the ring."""
-        return self._ring.reseal(credentials.sealed_client_secret, **_whose(credentials))
-
-    def open_client_secret(self, credentials: ClientCredentials) -> Secret:
-        """The client secret among *credentials*. Raises ``sealed_key_unopenable``."""
-        return Secret(self._ring.open(credentials.sealed_client_secret, **_whose(credentials)).decode())
-
-    def seal_client_key(self, key: str, *, integration_id: str) -> str:
-        """The *key* of a client certificate as a record that opens for this integration only."""
-        return self._ring.seal(key.encode(), **_of_client_key(integration_id))
-
-    def reseal_client_key(self, record: IntegrationRecord) -> str:
-        """The record of the key of *record*'s client certificate, sealed with the newest key of the ring."""
-        return self._ring.reseal(record.sealed_client_key, **_of_client_key(record.id))
-
-    def open_client_key(self, record: IntegrationRecord) -> Secret:
-        """The key of *record*'s client certificate. Raises ``sealed_key_unopenable``."""
-        return Secret(self._ring.open(record.sealed_client_key, **_of_client_key(record.id)).decode())
-
-    # Whose it is belongs to what is known: a record that was copied to another row must not open there.
-    def _open(self, sealed: str, integration_id: str, key_id: str, state: KeyState) -> PrivateKey:
-        place = {"purpose": _purpose(state), "integration_id": integration_id, "key_id": key_id}
-        return PrivateKey.read(self._ring.open(sealed, **place))
-
-
-def _purpose(state: KeyState) -> str:
-    """Return the purpose that a private key is sealed for. A record does not open after its row's state was changed by
-    hand."""
-    return f"{_PURPOSE}:{state.value}"
-
-
-def _whose(credentials: ClientCredentials) -> dict[str, str]:
-    return {"purpose": _CLIENT_SECRET, "integration_id": credentials.integration_id, "key_id": credentials.id}
-
-
-def _of_client_key(integration_id: str) -> dict[str, str]:
-    """An integration has one client certificate at most, so its key needs no id of its own."""
-    return {"purpose": _CLIENT_KEY, "integration_id": integration_id, "key_id": integration_id}
 
 
 def _with_client_key(wanted: Any) -> Select[Any]:
@@ -232,7 +140,9 @@ def add_key_pair(record: IntegrationRecord, key: PrivateKey, state: KeyState, co
             integration_id=record.id,
             stored_state=state.value,
             public_key=key.public.pem,
-            sealed_private_key=sealed_keys().seal(key, integration_id=record.id, key_id=key_id, state=state),
+            sealed_private_key=sealed_keys().seal_private_key(
+                key, integration_id=record.id, key_id=key_id, state=state
+            ),
             consumer_key=consumer_key,
         )
     )
@@ -321,8 +231,6 @@ def kept_client_key(record: IntegrationRecord) -> Secret:
 
 
 def _client_key(record: IntegrationRecord) -> Secret:
-    if not record.sealed_client_key:
-        return Secret()
     try:
         return sealed_keys().open_client_key(record)
     except BitbucketServerError:
@@ -407,7 +315,7 @@ def reseal_keys() -> tuple[int, int]:
     done = failed = 0
     keys = sealed_keys()
     sealed_columns: tuple[tuple[Any, Callable[[Any], str]], ...] = (
-        (KeyPair.sealed_private_key, keys.reseal),
+        (KeyPair.sealed_private_key, keys.reseal_private_key),
         (ClientCredentials.sealed_client_secret, keys.reseal_client_secret),
         (IntegrationRecord.sealed_client_key, keys.reseal_client_key),
     )
@@ -442,7 +350,7 @@ def ring_opens_keys() -> bool:
     sealed_pairs = select(KeyPair).where(KeyPair.sealed_private_key.is_not(None))
     try:
         for pair in _oldest_and_newest(sealed_pairs, KeyPair):
-            keys.open(pair)
+            keys.open_private_key(pair)
         for credentials in _oldest_and_newest(select(ClientCredentials), ClientCredentials):
             keys.open_client_secret(credentials)
         for record in _oldest_and_newest(_with_client_key(IntegrationRecord), IntegrationRecord):
@@ -577,7 +485,7 @@ def _credentials_if_opened(pair: KeyPair | None) -> Credentials | None:
 
 
 def _credentials(pair: KeyPair) -> Credentials:
-    return Credentials(pair.consumer_key, sealed_keys().open(pair))
+    return Credentials(pair.consumer_key, sealed_keys().open_private_key(pair))
 
 
 def by_oauth2(record: IntegrationRecord, credentials: ClientCredentials) -> OAuth2Integration:

@@ -137,11 +137,11 @@ def _promote(record: IntegrationRecord, public_key: str) -> bool:
     if new.consumer_key == old.consumer_key:
         _retire(old)
     else:
-        integrations.sealed_keys().change_state(old, KeyState.REPLACED)
+        _change_state(old, KeyState.REPLACED)
         old.replaced_at = clock.now()
         audit.record("consumer_key.replaced", org_id=record.organization_id, integration_id=record.id)
     database.session.flush()  # there is one active key pair at a time
-    integrations.sealed_keys().change_state(new, KeyState.ACTIVE)
+    _change_state(new, KeyState.ACTIVE)
     audit.record("key.promoted", org_id=record.organization_id, integration_id=record.id)
     database.session.commit()
     return True
@@ -152,6 +152,12 @@ def _pairs(record: IntegrationRecord) -> dict[KeyState, KeyPair]:
     pairs = select(KeyPair).where(KeyPair.integration_id == record.id, KeyPair.stored_state != KeyState.RETIRED.value)
     current = database.session.scalars(pairs, execution_options={"populate_existing": True})
     return {pair.state: pair for pair in current}
+
+
+def _change_state(pair: KeyPair, state: KeyState) -> None:
+    """Give *pair* another *state*, and a record that opens in it. The caller commits."""
+    pair.sealed_private_key = integrations.sealed_keys().private_key_sealed_for(state, pair) or None
+    pair.stored_state = state.value
 
 
 def _retire(pair: KeyPair) -> None:

@@ -42,7 +42,9 @@ def _one(connection: Connection, slug: str, base_url: str, key: PrivateKey) -> D
     organization_id = _inserted_organizations(connection, [slug])[0]
     row = _integration(organization_id, base_url)
     pair_id = secrets.token_hex(12)
-    sealed = integrations.sealed_keys().seal(key, integration_id=row["id"], key_id=pair_id, state=KeyState.ACTIVE)
+    sealed = integrations.sealed_keys().seal_private_key(
+        key, integration_id=row["id"], key_id=pair_id, state=KeyState.ACTIVE
+    )
     connection.execute(insert(IntegrationRecord), [row])
     # The same key serves several; only the column must differ.
     _insert_pairs(connection, [_pair(row["id"], pair_id, f"{key.public.pem}{pair_id}", sealed)])

@@ -128,7 +128,7 @@ def _server(record: AbstractIntegration) -> Server:
 
 def _client_key(record: AbstractIntegration) -> Secret:
     try:
-        return sealed_keys.open_client_key(record)
+        return sealed_keys.current().open_client_key(record)
     except BitbucketServerError as error:
         events.record(Happening.KEY_UNOPENABLE, integration_id=record.pk, problem=error.code)
         raise
@@ -136,7 +136,7 @@ def _client_key(record: AbstractIntegration) -> Secret:
 
 def _credentials(pair: KeyPair) -> Credentials:
     try:
-        return Credentials(pair.consumer_key, sealed_keys.open_private_key(pair))
+        return Credentials(pair.consumer_key, sealed_keys.current().open_private_key(pair))
     except BitbucketServerError as error:
         events.record(Happening.KEY_UNOPENABLE, integration_id=pair.integration_id, problem=error.code)
         raise
@@ -203,7 +203,9 @@ def add_key_pair(
         state=state,
         fingerprint=key.public.fingerprint,
         public_pem=key.public.pem,
-        sealed_private_key=sealed_keys.seal(key, integration_id=record.pk, key_id=key_id, state=state),
+        sealed_private_key=sealed_keys.current().seal_private_key(
+            key, integration_id=record.pk, key_id=key_id, state=state
+        ),
     )
     events.record(Happening.KEY_CREATED, integration_id=record.pk, user=administrator)
 
@@ -311,9 +313,10 @@ def reseal_keys() -> tuple[int, int]:
     the newest key now, and how many could not be opened and stay as they are.
     """
     done = failed = 0
+    keys = sealed_keys.current()
     sealed_columns: tuple[tuple[Any, str, Callable[[Any], str]], ...] = (
-        (KeyPair.objects, "sealed_private_key", sealed_keys.reseal),
-        (integration_model()._base_manager, "sealed_client_key", sealed_keys.reseal_client_key),
+        (KeyPair.objects, "sealed_private_key", keys.reseal_private_key),
+        (integration_model()._base_manager, "sealed_client_key", keys.reseal_client_key),
     )
     for rows, column, reseal in sealed_columns:
         for row in rows.exclude(**{column: ""}).iterator():

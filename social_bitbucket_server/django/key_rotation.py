@@ -92,12 +92,12 @@ def _promote(record: AbstractIntegration, fingerprint: str, administrator: Admin
         if old is None or old.consumer_key == new.consumer_key:
             _retire(record, KeyState.ACTIVE, administrator)
         else:
-            sealed = sealed_keys.sealed_for_state(old, KeyState.REPLACED)
+            sealed = sealed_keys.current().private_key_sealed_for(KeyState.REPLACED, old)
             _of(record, KeyState.ACTIVE).update(
                 state=KeyState.REPLACED, replaced_at=timezone.now(), sealed_private_key=sealed
             )
             events.record(Happening.CONSUMER_KEY_REPLACED, integration_id=record.pk, user=administrator)
-        sealed = sealed_keys.sealed_for_state(new, KeyState.ACTIVE)
+        sealed = sealed_keys.current().private_key_sealed_for(KeyState.ACTIVE, new)
         _of(record, KeyState.PENDING).update(state=KeyState.ACTIVE, sealed_private_key=sealed)
         events.record(Happening.KEY_PROMOTED, integration_id=record.pk, user=administrator)
     return True

@@ -146,13 +146,13 @@ class AbstractIntegration(models.Model):
         if not given and not self.sealed_client_key:
             return gettext("Give the key of the client certificate, too.")
         try:
-            key = given or sealed_keys.open_client_key(self)
+            key = given or sealed_keys.current().open_client_key(self)
         except BitbucketServerError:
             return ""  # a login says that the kept key cannot be opened
         try:
             shown = read_client_certificate(self.client_certificate, key)
             if given:
-                self.sealed_client_key = sealed_keys.seal_client_key(shown.key, integration_id=self.pk)
+                self.sealed_client_key = sealed_keys.current().seal_client_key(shown.key, integration_id=self.pk)
         except BitbucketServerError as error:
             words = (error.problem.title, error.reason, error.problem.remedy)
             return " ".join(gettext(sentence) for sentence in words if sentence)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from demo_app import database, integrations
+from demo_app import database
 from demo_app.models import AuditEntry, SocialStorage, User
 from social_bitbucket_server.account.rest import LONGEST_WAIT
 from social_bitbucket_server.crypto import KeyRing
+from social_bitbucket_server.organizations import SealedKeys
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.grants import ACCESS_TOKEN_LIFETIME
 from tests.demo_visitor import Visitor
@@ -71,7 +72,7 @@ def summary(may: int = 0, may_not: int = 0, unproven: int = 0, unanswered: int =
 def use_ring(demo: Demo, ring: str) -> None:
     """As if the application were started with this one."""
     demo.app.config[RING] = ring
-    demo.app.extensions["sealed_keys"] = integrations.SealedKeys(KeyRing.parse(ring))
+    demo.app.extensions["sealed_keys"] = SealedKeys(KeyRing.parse(ring))
 
 
 def kept(demo: Demo) -> list[dict[str, str]]:

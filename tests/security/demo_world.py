@@ -32,6 +32,7 @@ from demo_app.models import (
 from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.flask import FlaskStrategy
 from social_bitbucket_server.integration import Integration, Server, ServerURL, UnsafeConfigurationError
+from social_bitbucket_server.organizations import SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import AddressPolicy
 from tests.demo_visitor import PLATFORM
@@ -90,7 +91,7 @@ class DemoWorld(World):
     answers_for_one_host: ClassVar[bool] = True
     cookie_bytes: ClassVar[int] = 600
     strategy: ClassVar[type[BaseStrategy[Any]]] = FlaskStrategy
-    opens_keys: ClassVar[tuple[Any, str]] = (integrations.SealedKeys, "open")
+    opens_keys: ClassVar[tuple[Any, str]] = (SealedKeys, "open_private_key")
 
     def stop(self) -> None:
         """End the application, and let go of its database. Twice does no harm."""

@@ -33,6 +33,7 @@ from social_bitbucket_server.django.checks import check_settings
 from social_bitbucket_server.django.models import ApplicationLink, Event, Happening, Integration, KeyPair
 from social_bitbucket_server.django.strategy import DjangoStrategy
 from social_bitbucket_server.integration import integration as library
+from social_bitbucket_server.organizations import SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.security.failures import failure
 from tests.security.world import HOST, ORIGIN, FakeBitbucket, Ingredients, Place, Serving, World
@@ -70,7 +71,7 @@ class DjangoWorld(World):
     writes_down_unopenable_keys: ClassVar[bool] = True
     hides_requests: ClassVar[bool] = True
     strategy: ClassVar[type[BaseStrategy[Any]]] = DjangoStrategy
-    opens_keys: ClassVar[tuple[Any, str]] = (sealed_keys, "open_private_key")
+    opens_keys: ClassVar[tuple[Any, str]] = (SealedKeys, "open_private_key")
 
     def make_place(self, slug: str, server: FakeBitbucket) -> DjangoPlace:
         record = Integration(name=f"Organization {slug.upper()}", slug=slug, base_url=server.url)
@@ -230,7 +231,7 @@ class DjangoWorld(World):
         KeyPair.objects.filter(integration_id=place.integration_id).update(sealed_private_key=record)
 
     def forget_opened_keys(self) -> None:
-        sealed_keys._opened.cache_clear()
+        sealed_keys._sealed_with.cache_clear()
 
     def _key_pair(self, place: Place) -> KeyPair:
         return KeyPair.objects.get(integration_id=place.integration_id)

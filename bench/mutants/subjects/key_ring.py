@@ -9,9 +9,9 @@ from ..suites import Group
 _KEY_RING = "social_bitbucket_server/crypto/ring.py"
 _KEYS = "social_bitbucket_server/crypto/rsa.py"
 _PEM = "social_bitbucket_server/crypto/pem.py"
-_SEALED = "social_bitbucket_server/django/sealed_keys.py"
+_SEALED = "social_bitbucket_server/organizations/sealing.py"
+_CURRENT = "social_bitbucket_server/django/sealed_keys.py"
 _TOKENS = "social_bitbucket_server/account/tokens.py"
-_DEMO = "demo_app/integrations.py"
 
 _MUTANTS = (
     Mutant(
@@ -122,13 +122,13 @@ _MUTANTS = (
     ),
     Mutant(
         "a private key stays opened after another ring took the place of its own",
-        _SEALED,
-        'ring = Secret(configuration.setting("KEY_RING"))',
-        'ring = Secret("KEY_RING")',
+        _CURRENT,
+        "def current() -> SealedKeys:",
+        "@lru_cache\ndef current() -> SealedKeys:",
     ),
     Mutant(
-        "the demo application seals private keys and client secrets for one purpose",
-        _DEMO,
+        "private keys and client secrets are sealed for one purpose",
+        _SEALED,
         '_CLIENT_SECRET = "integration-client-secret"',
         '_CLIENT_SECRET = "integration-private-key"',
     ),
@@ -186,15 +186,16 @@ _TESTS = (
         ("tests/frameworks/django/test_many_organizations.py", "tests/frameworks/django/test_commands.py"),
         "key or ring or record or secret",
         about=(
-            _SEALED,
+            _CURRENT,
             _KEY_RING,
+            _SEALED,
         ),
     ),
     Group(
-        ("tests/unit/demo/test_integrations.py",),
+        ("tests/unit/organizations/test_sealing.py", "tests/unit/demo/test_integrations.py"),
         about=(
-            _DEMO,
             _KEY_RING,
+            _SEALED,
         ),
     ),
     Group(("tests/flow/test_calling_bitbucket.py",), about=(_TOKENS,)),

@@ -12,8 +12,9 @@ from django.utils import timezone
 from social_django.models import Nonce
 
 from social_bitbucket_server.crypto import KeyRing
-from social_bitbucket_server.django import integrations, sealed_keys
+from social_bitbucket_server.django import integrations
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
+from social_bitbucket_server.organizations import SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError, Code
 from tests.client_certificates import issue
 from tests.frameworks.django.conftest import Visitor, make_integration, paste_public_key, use_another_link
@@ -234,27 +235,27 @@ def test_reseal_keys_leaves_what_it_cannot_open(run, acme, capsys):
 
 
 def test_reseal_keys_leaves_a_key_that_changed_meanwhile(run, acme, monkeypatch):
-    reseal = sealed_keys.reseal
+    reseal = SealedKeys.reseal_private_key
 
-    def reseal_late(pair):
-        sealed = reseal(pair)
+    def reseal_late(keys, pair):
+        sealed = reseal(keys, pair)
         KeyPair.objects.update(sealed_private_key="another key")
         return sealed
 
-    monkeypatch.setattr(sealed_keys, "reseal", reseal_late)
+    monkeypatch.setattr(SealedKeys, "reseal_private_key", reseal_late)
     assert "newest key of the ring: 0." in run("reseal-keys")
     assert KeyPair.objects.get().sealed_private_key == "another key"
 
 
 def test_reseal_keys_goes_on_after_a_key_that_it_cannot_open(run, acme, globex, monkeypatch, capsys):
-    reseal, opens = sealed_keys.reseal, iter((False, True))
+    reseal, opens = SealedKeys.reseal_private_key, iter((False, True))
 
-    def reseal_the_second(pair):
+    def reseal_the_second(keys, pair):
         if next(opens):
-            return reseal(pair)
+            return reseal(keys, pair)
         raise BitbucketServerError(Code.SEALED_KEY_UNOPENABLE)
 
-    monkeypatch.setattr(sealed_keys, "reseal", reseal_the_second)
+    monkeypatch.setattr(SealedKeys, "reseal_private_key", reseal_the_second)
     with pytest.raises(SystemExit):
         run("reseal-keys")
     assert "newest key of the ring: 1. Could not be opened: 1." in capsys.readouterr().out

@@ -43,6 +43,7 @@ from social_bitbucket_server.onboarding import (
     render_text,
     worksheet,
 )
+from social_bitbucket_server.organizations import SealedKeys
 from social_bitbucket_server.problems import (
     PROBLEMS,
     BitbucketServerError,
@@ -117,6 +118,11 @@ def make_oauth2(address: ServerURL, secret: str) -> OAuth2Integration:
 def seal(ring_text: str, key: PrivateKey) -> str:
     ring = KeyRing.parse(ring_text or KeyRing.generate())
     return ring.seal(key.pem().encode(), purpose="private-key", integration_id="acme", key_id="1")
+
+
+def seal_for_a_row(ring_text: str, key: PrivateKey) -> str:
+    keys = SealedKeys(KeyRing.parse(ring_text), kept=10)
+    return keys.seal_private_key(key, integration_id="acme", key_id="1", state="active")
 
 
 def set_up(integration: Integration, version: str) -> str:

@@ -15,6 +15,7 @@ from demo_app.instance_files import UnsafeSettingError
 from demo_app.models import IntegrationRecord, KeyPair, KeyState
 from social_bitbucket_server.crypto import KeyRing, PrivateKey
 from social_bitbucket_server.integration import Integration, ServerURL
+from social_bitbucket_server.organizations import SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import ClientCertificate
 from tests.client_certificates import issue
@@ -122,14 +123,14 @@ def test_the_key_of_a_client_certificate_is_resealed_and_ends_no_login(
 def test_a_private_key_that_changed_meanwhile_is_not_overwritten_by_resealing(
     app: Flask, integration_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reseal = integrations.SealedKeys.reseal
+    reseal = SealedKeys.reseal_private_key
 
-    def reseal_late(keys: integrations.SealedKeys, pair: KeyPair) -> str:
+    def reseal_late(keys: SealedKeys, pair: KeyPair) -> str:
         sealed = reseal(keys, pair)
         database.session.execute(update(KeyPair).values(sealed_private_key="another key"))
         return sealed
 
-    monkeypatch.setattr(integrations.SealedKeys, "reseal", reseal_late)
+    monkeypatch.setattr(SealedKeys, "reseal_private_key", reseal_late)
     with app.test_request_context():
         integrations.reseal_keys()
         assert record(integration_id).active_key_pair.sealed_private_key == "another key"
@@ -271,33 +272,6 @@ def test_a_key_that_was_opened_before_opens_in_no_other_row(app: Flask, owner: V
         with pytest.raises(BitbucketServerError) as caught:
             integrations.for_login(integration_id)
     assert caught.value.code == "sealed_key_unopenable"
-
-
-def pair(keys: integrations.SealedKeys, key: PrivateKey, number: int) -> KeyPair:
-    """Return a key pair that the database does not know."""
-    sealed = keys.seal(key, integration_id="acme", key_id=str(number), state=KeyState.ACTIVE)
-    return KeyPair(id=str(number), integration_id="acme", stored_state="active", sealed_private_key=sealed)
-
-
-def test_a_key_is_opened_once(private_key: PrivateKey) -> None:
-    keys = integrations.SealedKeys(KeyRing.parse(KeyRing.generate()))
-    sealed = pair(keys, private_key, 1)
-    assert keys.open(sealed) is keys.open(sealed)
-
-
-def test_a_key_that_was_sealed_anew_is_opened_anew(private_key: PrivateKey, other_private_key: PrivateKey) -> None:
-    keys = integrations.SealedKeys(KeyRing.parse(KeyRing.generate()))
-    keys.open(pair(keys, private_key, 1))
-    assert keys.open(pair(keys, other_private_key, 1)).public.fingerprint == other_private_key.public.fingerprint
-
-
-def test_of_the_opened_keys_those_used_last_are_kept(private_key: PrivateKey, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(integrations, "KEYS_KEPT", 2)
-    keys = integrations.SealedKeys(KeyRing.parse(KeyRing.generate()))
-    first, second, third = (pair(keys, private_key, number) for number in range(3))
-    opened = [keys.open(first), keys.open(second), keys.open(first), keys.open(third)]
-    assert keys.open(first) is opened[0]
-    assert keys.open(second) is not opened[1]
 
 
 def test_a_server_that_is_allowed_no_more_is_not_asked(make_app: AppMaker) -> None:

@@ -1,0 +1,50 @@
+"""The columns that these rules read. Any row with such attributes will do, whatever stores it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class StoredKeyPair(Protocol):
+    """One key pair of an integration, with its private key sealed.
+
+    *state*: a :class:`~.key_pairs.KeyState`, or its text. *sealed_private_key*: empty or ``None`` after it was erased.
+    """
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def integration_id(self) -> str: ...
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def sealed_private_key(self) -> str | None: ...
+
+
+class StoredClientCredentials(Protocol):
+    """The credentials that Bitbucket made for an integration's logins by OAuth 2, with the client secret sealed."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def integration_id(self) -> str: ...
+
+    @property
+    def client_id(self) -> str: ...
+
+    @property
+    def sealed_client_secret(self) -> str: ...
+
+
+class StoredClientKey(Protocol):
+    """An integration's row, of which only the key of its client certificate counts; empty if there is none."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def sealed_client_key(self) -> str: ...
