@@ -13,9 +13,10 @@ from sqlalchemy import update
 
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.onboarding import Outcome, Result, Stage, check_up, first_failure
+from social_bitbucket_server.organizations import KeyState
 
 from . import audit, database, integrations, navigation
-from .models import IntegrationRecord, KeyPair, KeyState, OAuth
+from .models import IntegrationRecord, KeyPair, OAuth
 
 PLACE = "<!-- the stages -->"
 """Placeholder for the stages in the page that is shown."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from flask import current_app, g, url_for
@@ -24,7 +24,7 @@ from social_bitbucket_server.integration import (
     ServerURL,
 )
 from social_bitbucket_server.login import LIFETIME
-from social_bitbucket_server.organizations import SealedKeys
+from social_bitbucket_server.organizations import KeyState, SealedKeys, oldest_login_began
 from social_bitbucket_server.problems import BitbucketServerError, Code
 from social_bitbucket_server.transport import ClientCertificate
 
@@ -36,7 +36,6 @@ from .models import (
     ClientCredentials,
     IntegrationRecord,
     KeyPair,
-    KeyState,
     OAuth,
     Organization,
 )
@@ -45,6 +44,7 @@ _ID = re.compile(r"[0-9a-f]{24}")
 _AnyIntegration = TypeVar("_AnyIntegration", Integration, OAuth2Integration)
 _ANY_BASE_URL = BaseURLRules(plain_http_hosts=None)
 _MINUTE = timedelta(minutes=1)
+_LIFETIME_OF_LOGINS = timedelta(seconds=LIFETIME)
 
 
 class NameTakenError(ValueError):
@@ -414,11 +414,13 @@ def for_login(integration_id: str) -> Integration | None:
     pair = record.active_key_pair if record is not None else None
     if record is None or pair is None:
         return None
-    if record.oauth1_ended_at is not None and _is_long_ago(record.oauth1_ended_at):
+    now = clock.now()
+    if record.oauth1_ended_at is not None and record.oauth1_ended_at < oldest_login_began(
+        now=now, lifetime=_LIFETIME_OF_LOGINS
+    ):
         return None
-    return _when_all_is_read(
-        signing_with(record, pair, pending=record.pending_key_pair, replaced=_replaced_just_now(record))
-    )
+    replaced = record.pairs_in_use.finishing_logins(now=now, lifetime=_LIFETIME_OF_LOGINS)
+    return _when_all_is_read(signing_with(record, pair, pending=record.pending_key_pair, replaced=replaced))
 
 
 def for_oauth2_login(integration_id: str) -> OAuth2Integration | None:
@@ -428,19 +430,6 @@ def for_oauth2_login(integration_id: str) -> OAuth2Integration | None:
     if record is None or record.client_credentials is None:
         return None
     return _when_all_is_read(by_oauth2(record, record.client_credentials))
-
-
-def _replaced_just_now(record: IntegrationRecord) -> KeyPair | None:
-    """The key pair that logins under way may have begun with, unless its private key is erased already."""
-    pair = record.replaced_key_pair
-    if pair is None or pair.replaced_at is None or pair.sealed_private_key is None:
-        return None
-    return None if _is_long_ago(pair.replaced_at) else pair
-
-
-def _is_long_ago(when: datetime) -> bool:
-    """Return whether no login from before can be under way any more."""
-    return clock.now() - when > timedelta(seconds=LIFETIME)
 
 
 def _when_all_is_read(integration: _AnyIntegration) -> _AnyIntegration:

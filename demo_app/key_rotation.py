@@ -11,14 +11,11 @@ from sqlalchemy import select
 
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.oauth import Client
-from social_bitbucket_server.problems import BitbucketServerError, Code
+from social_bitbucket_server.organizations import KeyPairs, KeyState, may_be_about_the_key
+from social_bitbucket_server.problems import BitbucketServerError
 
 from . import audit, clock, database, integrations, navigation
-from .models import IntegrationRecord, KeyPair, KeyState, OAuth
-
-_OF_THE_KEY = frozenset({Code.CONSUMER_KEY_UNKNOWN, Code.SERVER_ERROR, Code.SIGNATURE_INVALID})
-"""Codes of Bitbucket's refusals that may mean that it has another key already. A server that has a key of another size
-fails."""
+from .models import IntegrationRecord, KeyPair, OAuth
 
 
 def begin(record: IntegrationRecord, *, with_new_link: bool = False) -> bool:
@@ -28,11 +25,12 @@ def begin(record: IntegrationRecord, *, with_new_link: bool = False) -> bool:
     key = integrations.make_private_key()
     integrations.lock(record)
     pairs = _pairs(record)
-    if with_new_link and KeyState.REPLACED in pairs:
+    if not pairs.may_begin(with_new_link=with_new_link):
         return False
-    if KeyState.PENDING in pairs:
-        _retire(pairs[KeyState.PENDING])
-    consumer_key = integrations.add_link(record) if with_new_link else pairs[KeyState.ACTIVE].consumer_key
+    if pairs.pending is not None:
+        _retire(pairs.pending)
+    link_in_use = pairs.active.consumer_key if pairs.active is not None and not with_new_link else None
+    consumer_key = link_in_use or integrations.add_link(record)
     integrations.add_key_pair(record, key, KeyState.PENDING, consumer_key)
     if with_new_link:
         audit.record("consumer_key.created", org_id=record.organization_id, integration_id=record.id)
@@ -50,7 +48,7 @@ def verify(record: IntegrationRecord) -> bool:
     if pair is None:
         return False
     public_key = pair.public_key
-    _ask(record, pair)
+    _ask(integrations.signing_with(record, pair), _callback(record))
     return _promote(record, public_key)
 
 
@@ -62,9 +60,9 @@ def give_up(record: IntegrationRecord) -> bool:
     pair = record.active_key_pair
     if pair is None or record.pending_key_pair is None:
         return False
-    _ask(record, pair)
+    _ask(integrations.signing_with(record, pair), _callback(record))
     integrations.lock(record)
-    pending = _pairs(record).get(KeyState.PENDING)
+    pending = _pairs(record).pending
     if pending is not None:
         _retire(pending)
     database.session.commit()
@@ -81,7 +79,7 @@ def note_removal(record: IntegrationRecord) -> None:
 def retire_replaced(record: IntegrationRecord) -> None:
     """Erase the private key of the application link that was replaced, where there is one. The caller holds the lock,
     and commits."""
-    replaced = _pairs(record).get(KeyState.REPLACED)
+    replaced = _pairs(record).replaced
     if replaced is not None:
         _retire(replaced)
 
@@ -102,26 +100,29 @@ def ask_as_a_login_does(record: IntegrationRecord) -> None:
 
     Raises BitbucketServerError, and changes nothing, where Bitbucket accepts neither or cannot be asked.
     """
-    active, pending = record.active_key_pair, record.pending_key_pair
+    active = record.active_key_pair
     if active is None:
         raise ValueError(record.id)
-    public_key = pending.public_key if pending is not None else ""
+    integration = integrations.signing_with(record, active, pending=record.pending_key_pair)
+    callback, successor = _callback(record), integration.successor
     try:
-        _ask(record, active)
+        _ask(integration, callback)
     except BitbucketServerError as refusal:
-        if pending is None or refusal.code not in _OF_THE_KEY:
+        if successor is None or not may_be_about_the_key(refusal.code, integration, successor):
             raise
         try:
-            _ask(record, pending)
+            _ask(successor, callback)
         except BitbucketServerError:
             raise refusal from None
-        _promote(record, public_key)
+        _promote(record, successor.private_key.public.pem)
 
 
-def _ask(record: IntegrationRecord, pair: KeyPair) -> None:
-    """Raises BitbucketServerError where Bitbucket does not accept *pair*."""
-    integration = integrations.signing_with(record, pair)
-    callback = navigation.absolute(integrations.callback_path(record, OAuth.ONE))
+def _callback(record: IntegrationRecord) -> str:
+    return navigation.absolute(integrations.callback_path(record, OAuth.ONE))
+
+
+def _ask(integration: Integration, callback: str) -> None:
+    """Raises BitbucketServerError where Bitbucket does not accept the key pair of *integration*."""
     # Nobody waits for this request's connection meanwhile, and what was read before may have changed afterwards.
     database.session.rollback()
     Client(integration).request_token(callback)  # it is let go: nobody is sent to Bitbucket with it
@@ -131,10 +132,10 @@ def _promote(record: IntegrationRecord, public_key: str) -> bool:
     """Put the waiting key pair in use if it is this one. Returns whether it was."""
     integrations.lock(record)
     pairs = _pairs(record)
-    old, new = pairs[KeyState.ACTIVE], pairs.get(KeyState.PENDING)
-    if new is None or new.public_key != public_key:
+    old, new = pairs.active, pairs.pending
+    if old is None or new is None or new.public_key != public_key:
         return False
-    if new.consumer_key == old.consumer_key:
+    if pairs.state_of_old is KeyState.RETIRED:
         _retire(old)
     else:
         _change_state(old, KeyState.REPLACED)
@@ -147,11 +148,11 @@ def _promote(record: IntegrationRecord, public_key: str) -> bool:
     return True
 
 
-def _pairs(record: IntegrationRecord) -> dict[KeyState, KeyPair]:
-    """The key pairs of *record*, which is locked, as they are now; there is one in each state but the retired."""
+def _pairs(record: IntegrationRecord) -> KeyPairs[KeyPair]:
+    """The key pairs of *record*, which is locked, as they are now."""
     pairs = select(KeyPair).where(KeyPair.integration_id == record.id, KeyPair.stored_state != KeyState.RETIRED.value)
     current = database.session.scalars(pairs, execution_options={"populate_existing": True})
-    return {pair.state: pair for pair in current}
+    return KeyPairs.of(current)
 
 
 def _change_state(pair: KeyPair, state: KeyState) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.integration import Admission
+from social_bitbucket_server.organizations import KeyPairs, KeyState
 from social_bitbucket_server.sqlalchemy import make_storage
 
 from . import clock, database
@@ -149,32 +150,36 @@ class IntegrationRecord(Base):
         return Admission.read(self.allow_groups, self.allow_projects, self.allow_repositories)
 
     @property
+    def pairs_in_use(self) -> KeyPairs[KeyPair]:
+        """All key pairs but the retired ones."""
+        return KeyPairs.of(self.key_pairs)
+
+    @property
     def active_key_pair(self) -> KeyPair | None:
         """The key pair that logins are signed with. There is always exactly one, except where OAuth 2 was chosen from
         the beginning."""
-        return next((pair for pair in self.key_pairs if pair.state is KeyState.ACTIVE), None)
+        return self.pairs_in_use.active
 
     @property
     def pending_key_pair(self) -> KeyPair | None:
         """The key pair that waits for Bitbucket to have its public key, if there is one."""
-        return next((pair for pair in self.key_pairs if pair.state is KeyState.PENDING), None)
+        return self.pairs_in_use.pending
 
     @property
     def replaced_key_pair(self) -> KeyPair | None:
         """The key pair whose application link can be removed, if there is one."""
-        return next((pair for pair in self.key_pairs if pair.state is KeyState.REPLACED), None)
+        return self.pairs_in_use.replaced
 
     @property
     def has_new_link(self) -> bool:
         """Whether the key pair that waits is for an application link of its own, with a new consumer key."""
-        active, pending = self.active_key_pair, self.pending_key_pair
-        return active is not None and pending is not None and pending.consumer_key != active.consumer_key
+        return self.pairs_in_use.pending_for_new_link is not None
 
     @property
     def key_pair_to_set_up(self) -> KeyPair | None:
         """The key pair that Bitbucket has to know now: the one that waits, else the active one. There is none where
         people log in by OAuth 2 alone."""
-        return None if self.is_for_oauth2 else self.pending_key_pair or self.active_key_pair
+        return None if self.is_for_oauth2 else self.pairs_in_use.to_set_up
 
 
 _END_NO_LOGINS = frozenset({"last_login_at", "moving_to", "oauth1_ended_at", "revision", "server_version"})
@@ -220,20 +225,6 @@ class ApplicationLink(Base):
     consumer_key: Mapped[str] = mapped_column(String(64), primary_key=True)
     integration_id: Mapped[str] = mapped_column(ForeignKey("integrations.id", ondelete="CASCADE"))
     number: Mapped[int]
-
-
-class KeyState(StrEnum):
-    """The state of a key pair, which says what it is used for."""
-
-    PENDING = "pending"
-    """Nothing yet: it waits for Bitbucket to have its public key."""
-    ACTIVE = "active"
-    """Logins are signed with it."""
-    REPLACED = "replaced"
-    """Only the logins that began with it are signed with it, because another application link is in use. Its own can
-    be removed, and its private key is erased when those logins are over."""
-    RETIRED = "retired"
-    """Nothing any more; its private key is erased."""
 
 
 class KeyPair(Base):

@@ -32,6 +32,7 @@ from .login import (
     remember_login,
 )
 from .oauth import DENIED, Client, OAuth2Client, oauth2_problem
+from .organizations import may_be_about_the_key
 from .problems import BitbucketServerError, Code
 from .transport import BEGIN, Budget
 
@@ -118,7 +119,7 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
         except BitbucketServerError as error:
             refusal = error
         successor = integration.successor
-        if successor is None or not _may_be_about_the_key(refusal, integration, successor):
+        if successor is None or not may_be_about_the_key(refusal.code, integration, successor):
             raise refusal
         try:
             _, answer = super().ask(successor, question, budget)
@@ -151,18 +152,6 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
     def oauth_auth(self, *args: Any, **kwargs: Any) -> Never:  # noqa: ARG002  # core's signature
         """Core's own way of signing adds callback and verifier to every call; use :class:`~.oauth.Client`."""
         self.refuse_feature("oauth_auth")
-
-
-def _may_be_about_the_key(refusal: BitbucketServerError, integration: Integration, successor: Integration) -> bool:
-    """Return whether Bitbucket may have refused *integration* because it has the key of *successor*. It says that the
-    signature is invalid or the consumer key unknown, and it fails if its key has another size."""
-    is_of_another_size = integration.private_key.public.bits != successor.private_key.public.bits
-    is_of_another_link = integration.consumer_key != successor.consumer_key
-    return (
-        refusal.code == Code.SIGNATURE_INVALID
-        or (refusal.code == Code.CONSUMER_KEY_UNKNOWN and is_of_another_link)
-        or (refusal.code == Code.SERVER_ERROR and is_of_another_size)
-    )
 
 
 class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA

@@ -12,8 +12,9 @@ from flask import Flask
 from sqlalchemy import Connection, insert, text
 
 from demo_app import clock, integrations
-from demo_app.models import ApplicationLink, IntegrationRecord, KeyPair, KeyState, Organization
+from demo_app.models import ApplicationLink, IntegrationRecord, KeyPair, Organization
 from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.organizations import KeyState
 
 from .visitors import Door
 

@@ -21,10 +21,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
 from ..onboarding import Dialog, dialog_of
+from ..organizations import KeyState
 from ..problems import BitbucketServerError, Code, Problem, Who
 from . import configuration, events, integrations, key_rotation
 from .forms import IntegrationForm
-from .models import AbstractIntegration, Event, Happening, Integration, KeyPair, KeyState, integration_model
+from .models import AbstractIntegration, Event, Happening, Integration, KeyPair, integration_model
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -284,8 +285,8 @@ class IntegrationAdmin(_IntegrationAdmin):
         asked = request.GET.get("bitbucket")
         dialog = Dialog(asked) if asked in set(Dialog) else dialog_of(record.server_version)
         pairs = record.key_pairs_in_use
-        active, pending, replaced = map(pairs.get, (KeyState.ACTIVE, KeyState.PENDING, KeyState.REPLACED))
-        new_link = pending if pending is not None and integrations.is_for_new_link(record, pending) else None
+        active, pending, replaced = pairs.active, pairs.pending, pairs.replaced
+        new_link = pairs.pending_for_new_link
         people = integrations.identities(record).count()
         works = record.last_login_at is not None or events.is_tested(record.pk)
         context = {

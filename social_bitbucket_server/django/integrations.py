@@ -18,10 +18,11 @@ from ..integration import ConnectTo, Credentials, Integration, Server, ServerURL
 from ..login import LIFETIME
 from ..onboarding import Dialog, Step, dialog_of, first_failure, worksheet
 from ..onboarding import check_up as run_check_up
+from ..organizations import KeyState
 from ..problems import BitbucketServerError, Code
 from ..transport import default_transport
 from . import configuration, events, sealed_keys
-from .models import ApplicationLink, Happening, KeyPair, KeyState, integration_model, new_id, new_namespace
+from .models import ApplicationLink, Happening, KeyPair, integration_model, new_id, new_namespace
 from .storage import one_transaction
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from .models import AbstractIntegration
 
     Administrator = AbstractBaseUser | AnonymousUser | None
+
+LIFETIME_OF_LOGINS = timedelta(seconds=LIFETIME)
+"""How long a login may take."""
 
 _LOG = logging.getLogger(__name__)
 _WRITTEN_ALONE = frozenset({"enabled", "last_login_at", "revision", "server_version", "times_disabled"})
@@ -59,12 +63,10 @@ def find(integration_id: str) -> Integration | None:
         return None
     # All at one moment: none is missed where the one that waits is put in use.
     pairs = record.key_pairs_in_use
-    pair, replaced = pairs.get(KeyState.ACTIVE), pairs.get(KeyState.REPLACED)
-    if pair is None:
+    if pairs.active is None:
         return None
-    if replaced is not None and not _may_still_finish_logins(replaced):
-        replaced = None
-    return signing_with(record, pair, pending=pairs.get(KeyState.PENDING), replaced=replaced)
+    replaced = pairs.finishing_logins(now=timezone.now(), lifetime=LIFETIME_OF_LOGINS)
+    return signing_with(record, pairs.active, pending=pairs.pending, replaced=replaced)
 
 
 def find_enabled(**key: str) -> AbstractIntegration | None:
@@ -79,13 +81,6 @@ def lock(integration_id: str) -> AbstractIntegration | None:
     tables, whose rows cannot always be locked.
     """
     return integration_model()._base_manager.select_for_update().filter(pk=integration_id).first()
-
-
-def _may_still_finish_logins(replaced: KeyPair) -> bool:
-    """Return whether this key pair can be used, and logins that began with it may be under way."""
-    if replaced.replaced_at is None or not replaced.sealed_private_key:
-        return False
-    return timezone.now() - replaced.replaced_at <= timedelta(seconds=LIFETIME)
 
 
 def signing_with(
@@ -352,12 +347,6 @@ def application_link_name(record: AbstractIntegration, link: ApplicationLink) ->
     """Return the name of *link* in Bitbucket. It tells the links of one integration apart there."""
     further = "" if link.number == 1 else f", link {link.number}"
     return f"{configuration.application_name()} ({record.name}){further}"
-
-
-def is_for_new_link(record: AbstractIntegration, pair: KeyPair) -> bool:
-    """Whether *pair* is for another application link than the one that logins go through."""
-    active = record.active_key_pair
-    return active is not None and active.consumer_key != pair.consumer_key
 
 
 def worksheet_of(record: AbstractIntegration, pair: KeyPair, shown: Dialog | None = None) -> tuple[Step, ...]:

@@ -7,15 +7,14 @@ successor was accepted.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
-from ..login import LIFETIME
 from ..oauth import Client
+from ..organizations import KeyState, oldest_login_began
 from . import events, integrations, sealed_keys
-from .models import ApplicationLink, Happening, KeyPair, KeyState
+from .models import ApplicationLink, Happening, KeyPair
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -31,7 +30,7 @@ def begin(record: AbstractIntegration, administrator: Administrator = None, *, w
     key = integrations.make_private_key()
     with integrations.all_or_nothing():
         integrations.lock(record.pk)
-        if with_new_link and record.replaced_key_pair is not None:
+        if not record.key_pairs_in_use.may_begin(with_new_link=with_new_link):
             return False
         _retire(record, KeyState.PENDING, administrator)
         link = None if with_new_link else _link_in_use(record)
@@ -67,8 +66,8 @@ def note_removal(record: AbstractIntegration, administrator: Administrator = Non
 def erase_replaced() -> None:
     """Erase the private keys of links that were replaced, where no login that began with one can be under way any
     more."""
-    latest = timezone.now() - timedelta(seconds=LIFETIME)
-    KeyPair.objects.filter(state=KeyState.REPLACED, replaced_at__lt=latest).update(sealed_private_key="")
+    oldest_login = oldest_login_began(now=timezone.now(), lifetime=integrations.LIFETIME_OF_LOGINS)
+    KeyPair.objects.filter(state=KeyState.REPLACED, replaced_at__lt=oldest_login).update(sealed_private_key="")
 
 
 def promote_after_a_login(integration: Integration) -> None:
@@ -86,10 +85,10 @@ def _promote(record: AbstractIntegration, fingerprint: str, administrator: Admin
     with integrations.all_or_nothing():
         integrations.lock(record.pk)
         pairs = record.key_pairs_in_use
-        old, new = pairs.get(KeyState.ACTIVE), pairs.get(KeyState.PENDING)
+        old, new = pairs.active, pairs.pending
         if new is None or new.fingerprint != fingerprint:  # another took its place, or another login was faster
             return False
-        if old is None or old.consumer_key == new.consumer_key:
+        if old is None or pairs.state_of_old is KeyState.RETIRED:
             _retire(record, KeyState.ACTIVE, administrator)
         else:
             sealed = sealed_keys.current().private_key_sealed_for(KeyState.REPLACED, old)

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..crypto import PublicKey, Secret, new_consumer_key
 from ..integration import BaseURLRules, ConnectTo, ServerURL
+from ..organizations import KeyPairs, KeyState
 from ..problems import PROBLEMS, BitbucketServerError
 from ..transport import read_ca_certificates, read_client_certificate
 from . import configuration, sealed_keys
@@ -205,9 +206,9 @@ class AbstractIntegration(models.Model):
         return self._key_pairs(state=KeyState.REPLACED).first()
 
     @property
-    def key_pairs_in_use(self) -> dict[str, KeyPair]:
-        """All but the retired ones as they are at one moment, by their states."""
-        return {pair.state: pair for pair in self._key_pairs().exclude(state=KeyState.RETIRED)}
+    def key_pairs_in_use(self) -> KeyPairs[KeyPair]:
+        """All but the retired ones, as they are at one moment."""
+        return KeyPairs.of(self._key_pairs().exclude(state=KeyState.RETIRED))
 
     def _key_pairs(self, **wanted: str) -> models.QuerySet[KeyPair]:
         return KeyPair.objects.select_related("link").filter(integration_id=self.pk, **wanted)
@@ -246,15 +247,6 @@ class ApplicationLink(models.Model):
         return self.consumer_key
 
 
-class KeyState(models.TextChoices):
-    """The state of a key pair, which says what it is used for."""
-
-    PENDING = "pending", _("waits for Bitbucket to have its public key")
-    ACTIVE = "active", _("logins are signed with it")
-    REPLACED = "replaced", _("its application link can be removed; logins that began with it are finished with it")
-    RETIRED = "retired", _("not used any more; its private key is erased")
-
-
 class _KeyPairs(models.QuerySet["KeyPair"]):
     """Key pairs whose state and place go together."""
 
@@ -277,7 +269,9 @@ class KeyPair(models.Model):
     link: models.ForeignKey[ApplicationLink, ApplicationLink] = models.ForeignKey(
         ApplicationLink, on_delete=models.CASCADE, related_name="key_pairs"
     )
-    state: models.CharField[str, str] = models.CharField(max_length=16, choices=KeyState)
+    state: models.CharField[str, str] = models.CharField(
+        max_length=16, choices=[(state.value, _(state.meaning)) for state in KeyState]
+    )
     fingerprint = models.CharField(max_length=64, unique=True)
     public_pem = models.TextField()
     sealed_private_key = models.TextField(blank=True)

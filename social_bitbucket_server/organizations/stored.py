@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class StoredKeyPair(Protocol):
     """One key pair of an integration, with its private key sealed.
 
-    *state*: a :class:`~.key_pairs.KeyState`, or its text. *sealed_private_key*: empty or ``None`` after it was erased.
+    *state*: a :class:`~.key_pairs.KeyState`, or its text. *consumer_key*: that of its application link.
+    *sealed_private_key*: empty or ``None`` after it was erased. *replaced_at*: when another application link was put in
+    use, with a time zone; ``None`` if none was.
     """
 
     @property
@@ -21,7 +26,13 @@ class StoredKeyPair(Protocol):
     def state(self) -> str: ...
 
     @property
+    def consumer_key(self) -> str: ...
+
+    @property
     def sealed_private_key(self) -> str | None: ...
+
+    @property
+    def replaced_at(self) -> datetime | None: ...
 
 
 class StoredClientCredentials(Protocol):

@@ -16,6 +16,7 @@ _LOGGED_IN = "social_bitbucket_server/login/logged_in_person.py"
 _RETURNING = "social_bitbucket_server/login/returning.py"
 _OAUTH2 = "social_bitbucket_server/oauth/oauth2.py"
 _CLIENT = "social_bitbucket_server/oauth/oauth1.py"
+_KEY_PAIRS = "social_bitbucket_server/organizations/key_pairs.py"
 _SERVER = "social_bitbucket_server/integration/server.py"
 _STANDING = "social_bitbucket_server/account/recheck.py"
 _PIPELINE = "social_bitbucket_server/pipeline.py"
@@ -106,9 +107,9 @@ _MUTANTS = (
     ),
     Mutant(
         "every failure of the server makes requests go out with the pending key pair",
-        _BACKENDS,
-        "or (refusal.code == Code.SERVER_ERROR and is_of_another_size)",
-        "or refusal.code == Code.SERVER_ERROR",
+        _KEY_PAIRS,
+        "or (code == Code.SERVER_ERROR and is_of_another_size)",
+        "or code == Code.SERVER_ERROR",
     ),
     Mutant(
         "a login that the person refused is a failure instead of a declined one",
@@ -198,6 +199,7 @@ _MUTANTS = (
 )
 
 _TESTS = (
+    Group(("tests/unit/organizations/test_key_pairs.py",), about=(_KEY_PAIRS,)),
     Group(
         (
             "tests/unit/test_backends.py",

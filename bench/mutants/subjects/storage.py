@@ -11,6 +11,7 @@ _TABLES = "social_bitbucket_server/sqlalchemy/models.py"
 _MODELS = "social_bitbucket_server/django/models.py"
 _DJANGO = "social_bitbucket_server/django/integrations.py"
 _DEMO = "demo_app/integrations.py"
+_KEY_PAIRS = "social_bitbucket_server/organizations/key_pairs.py"
 
 _MUTANTS = (
     Mutant(
@@ -103,9 +104,21 @@ _MUTANTS = (
     ),
     Mutant(
         "a replaced key pair finishes logins for ever",
-        _DJANGO,
-        "return timezone.now() - replaced.replaced_at <= timedelta(seconds=LIFETIME)",
-        "return timezone.now() - replaced.replaced_at >= timedelta(0)",
+        _KEY_PAIRS,
+        "return None if pair.replaced_at < oldest_login_began(now=now, lifetime=lifetime) else self.replaced",
+        "return self.replaced",
+    ),
+    Mutant(
+        "a third application link is made while an old one waits for its removal",
+        _KEY_PAIRS,
+        "return not with_new_link or self.replaced is None",
+        "return True",
+    ),
+    Mutant(
+        "the private key of another link is erased as soon as a new link is in use",
+        _KEY_PAIRS,
+        "return KeyState.RETIRED if self.pending_for_new_link is None else KeyState.REPLACED",
+        "return KeyState.RETIRED",
     ),
     Mutant(
         "an integration's server is asked at whatever address it has",
@@ -193,9 +206,11 @@ _TESTS = (
         ),
         about=(
             _DJANGO,
+            _KEY_PAIRS,
             _MODELS,
         ),
     ),
+    Group(("tests/unit/organizations/test_key_pairs.py",), about=(_KEY_PAIRS,)),
     Group(("tests/unit/demo/test_integrations.py",), about=(_DEMO,)),
     Group(
         ("tests/security/test_sessions.py", "tests/security/test_secrets.py"),

@@ -19,13 +19,13 @@ from social_bitbucket_server.django.models import (
     Happening,
     Integration,
     KeyPair,
-    KeyState,
     integration_model,
 )
 from social_bitbucket_server.django.rechecks import person_rechecked
 from social_bitbucket_server.django.urls import urlpatterns as ready_made
 from social_bitbucket_server.django.views import Complete, LoginPage
 from social_bitbucket_server.onboarding import Result
+from social_bitbucket_server.organizations import KeyState
 
 MIDDLEWARE = [f"{each.__module__}.{each.__qualname__}" for each in (IntegrationSessionMiddleware, LoginErrorMiddleware)]
 

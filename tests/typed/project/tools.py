@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
 from social_core.exceptions import SocialAuthBaseException
@@ -43,7 +44,7 @@ from social_bitbucket_server.onboarding import (
     render_text,
     worksheet,
 )
-from social_bitbucket_server.organizations import SealedKeys
+from social_bitbucket_server.organizations import KeyPairs, SealedKeys, may_be_about_the_key, oldest_login_began
 from social_bitbucket_server.problems import (
     PROBLEMS,
     BitbucketServerError,
@@ -107,6 +108,31 @@ def show_client_certificate(integration: Integration, pasted: str, pasted_key: s
 def rotate(integration: Integration) -> Integration | None:
     waiting = replace(integration, pending=Credentials(new_consumer_key(), PrivateKey.generate()))
     return waiting.successor
+
+
+@dataclass
+class StoredPair:
+    id: str
+    integration_id: str
+    consumer_key: str
+    state: str
+    sealed_private_key: str | None
+    replaced_at: datetime | None
+
+
+def next_pair(rows: list[StoredPair]) -> StoredPair | None:
+    pairs: KeyPairs[StoredPair] = KeyPairs.of(rows)
+    now, lifetime = datetime.now(UTC), timedelta(minutes=10)
+    oldest = oldest_login_began(now=now, lifetime=lifetime)
+    finishing = pairs.finishing_logins(now=now, lifetime=lifetime)
+    if finishing is not None and finishing.replaced_at is not None and finishing.replaced_at > oldest:
+        return finishing
+    return pairs.to_set_up if pairs.may_begin(with_new_link=True) else None
+
+
+def is_rotated(refusal: BitbucketServerError, integration: Integration) -> bool:
+    successor = integration.successor
+    return successor is not None and may_be_about_the_key(refusal.code, integration, successor)
 
 
 def make_oauth2(address: ServerURL, secret: str) -> OAuth2Integration:

@@ -12,10 +12,10 @@ from sqlalchemy import update
 
 from demo_app import database, integrations, key_rotation, moves, people, upgrade
 from demo_app.instance_files import UnsafeSettingError
-from demo_app.models import IntegrationRecord, KeyPair, KeyState
+from demo_app.models import IntegrationRecord, KeyPair
 from social_bitbucket_server.crypto import KeyRing, PrivateKey
 from social_bitbucket_server.integration import Integration, ServerURL
-from social_bitbucket_server.organizations import SealedKeys
+from social_bitbucket_server.organizations import KeyState, SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import ClientCertificate
 from tests.client_certificates import issue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass
@@ -12,7 +13,9 @@ class PairRow:
     id: str = "pair"
     integration_id: str = "acme"
     state: str = "active"
+    consumer_key: str = "first link"
     sealed_private_key: str | None = ""
+    replaced_at: datetime | None = None
 
 
 @dataclass

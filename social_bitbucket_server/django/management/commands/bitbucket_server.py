@@ -173,8 +173,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _link(arguments: argparse.Namespace) -> int:
     record = _find(arguments.integration)
-    waiting = record.pending_key_pair
-    pair = waiting if waiting is not None and integrations.is_for_new_link(record, waiting) else _active(record)
+    pair = record.key_pairs_in_use.pending_for_new_link or _active(record)
     address, name = (
         integrations.application_url(record, pair.link),
         integrations.application_link_name(record, pair.link),
