@@ -78,7 +78,7 @@ def prepare(app: Flask, sandbox: Sandbox) -> str:
     settings: Settings = app.extensions["settings"]
     password = settings.instance.read_or_make("owner_password", lambda: secrets.token_urlsafe(12))
     organization = _organization(password)
-    record = _integration(organization, ServerURL.parse(sandbox.url, settings.base_url_rules))
+    record = _integration(organization, ServerURL.parse(sandbox.url, settings.outbound.base_url_rules))
     pair = record.active_key_pair
     if pair is not None:
         link = integrations.link_number(record, pair)

@@ -6,7 +6,7 @@ from flask import Blueprint, current_app, flash, redirect, render_template, url_
 from flask.typing import ResponseReturnValue
 
 from social_bitbucket_server.crypto import Secret
-from social_bitbucket_server.integration import Server, ServerURL
+from social_bitbucket_server.integration import ServerURL
 from social_bitbucket_server.onboarding import Result, is_oauth2_better, look_at_server
 
 from . import access, audit, database, integrations, rate_limits
@@ -70,16 +70,16 @@ def look(organization: Organization) -> ResponseReturnValue:
 
 
 def _look_at(organization: Organization, form: NewIntegrationForm, server_url: ServerURL) -> Result:
-    way_out, organization_id = _settings().way_out(organization.id), str(organization.id)
+    organization_id = str(organization.id)
+    way_out = _settings().outbound.way_out(organization_id)
     database.session.commit()  # nobody waits for this request's connection while the server is asked
     certificate, key = form.shown_certificate or ("", Secret())
-    server = Server(
-        server_url,
+    server = way_out.server(
+        str(server_url),
         ca_certificates=form.ca_certificates.data,
         client_certificate=certificate,
         client_key=key,
-        connect_to=form.connects_to,
-        **way_out,
+        connect_to=str(form.connects_to or ""),
     )
     found = look_at_server(server, organization=organization_id)
     audit.record(
@@ -94,7 +94,7 @@ def _look_at(organization: Organization, form: NewIntegrationForm, server_url: S
 
 
 def _form() -> NewIntegrationForm:
-    return NewIntegrationForm(_settings().base_url_rules)
+    return NewIntegrationForm(_settings().outbound.base_url_rules)
 
 
 def _settings() -> Settings:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from social_bitbucket_server.crypto import Secret
-from social_bitbucket_server.integration import ORGANIZATION_RULES, BaseURLRules, is_loopback
-from social_bitbucket_server.transport import AddressPolicy, Network
+from social_bitbucket_server.integration import is_loopback
+from social_bitbucket_server.organizations import Ids, Outbound, read_hosts, read_private_networks, read_proxies
+from social_bitbucket_server.problems import BitbucketServerError
 
 from .instance_files import InstanceFolder, UnsafeSettingError
 
@@ -40,12 +40,12 @@ SETTINGS = {
 """Every setting with its default; the environment overrides it."""
 
 
-_EVERYBODY = "*"
-_ID = re.compile(r"[1-9][0-9]{0,9}")
-_PORTS = frozenset(ORGANIZATION_RULES.ports or ())
+_IDS = Ids(
+    re.compile(r"[1-9][0-9]{0,9}"),
+    "'flask organizations list' prints the ids. Addresses do not count here, because anybody may register one.",
+)
 _SANDBOX_ADDRESS = IPv4Address("127.0.0.1")
 _ORIGIN = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?P<port>:[0-9]{1,5})?")
-_PROXY = re.compile(r"https?://([!-?A-~]+@)?([A-Za-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}/?")
 
 
 class OutboundMode(StrEnum):
@@ -66,11 +66,7 @@ class Settings:
     *public_base_url* is scheme, host and port as browsers see them, without a trailing slash. *key_ring* is None where
     the environment gives none: then the one in *instance* is used.
 
-    Which servers organizations may connect is the operator's choice alone: *outbound_mode*; *private_networks* by an
-    organization's id, with ``*`` for all (``17=10.20.0.0/16,10.21.0.0/16; *=192.168.7.0/24``); *insecure_hosts*, which
-    may be used without TLS; *proxies* by an organization's id, with ``*`` for those that have none of their own
-    (``17=http://proxy.acme.example:3128``); *ca_bundle_path* with the CA certificates that are trusted besides an
-    integration's own, or empty for the machine's. Ids stand there because anybody may register a slug.
+    Which servers organizations may connect is the operator's choice alone: *outbound_mode* and *outbound*.
 
     *trusted_proxy_hops*: how many proxies of the operator's own stand in front and add the address they saw to
     ``X-Forwarded-For``; scheme and host never come from a header. *rate_limit_storage* counts for all processes where
@@ -87,10 +83,7 @@ class Settings:
     key_ring: Secret | None
     application_name: str
     outbound_mode: OutboundMode
-    private_networks: Mapping[str, tuple[Network, ...]]
-    insecure_hosts: frozenset[str]
-    proxies: Mapping[str, str] = field(repr=False)
-    ca_bundle_path: str
+    outbound: Outbound
     trusted_proxy_hops: int
     rate_limit_storage: Secret
     logins_per_minute: int
@@ -109,6 +102,7 @@ class Settings:
                 "SECRET_KEY is missing; set it to the output of: "
                 "python -c 'import secrets; print(secrets.token_hex(32))'"
             )
+        outbound_mode = _outbound_mode(chosen["OUTBOUND_MODE"])
         instance = InstanceFolder(Path(chosen["INSTANCE_PATH"]).resolve())
         settings = cls(
             public_base_url=public_base_url,
@@ -119,11 +113,8 @@ class Settings:
             ),
             key_ring=Secret(chosen["KEY_RING"]) or None,
             application_name=chosen["APPLICATION_NAME"],
-            outbound_mode=_outbound_mode(chosen["OUTBOUND_MODE"]),
-            private_networks=_private_networks(chosen["ALLOWED_PRIVATE_NETWORKS"]),
-            insecure_hosts=frozenset(chosen["ALLOW_INSECURE_HTTP"].lower().replace(",", " ").split()),
-            proxies=_proxies(chosen["OUTBOUND_PROXIES"]),
-            ca_bundle_path=chosen["CA_BUNDLE"],
+            outbound_mode=outbound_mode,
+            outbound=_outbound(chosen, outbound_mode),
             trusted_proxy_hops=_number("TRUSTED_PROXY_HOPS", chosen["TRUSTED_PROXY_HOPS"], least=0),
             rate_limit_storage=Secret(chosen["RATE_LIMIT_STORAGE"]),
             logins_per_minute=_number("LOGINS_PER_MINUTE", chosen["LOGINS_PER_MINUTE"], least=1),
@@ -138,9 +129,10 @@ class Settings:
                 "SECRET_KEY has fewer than 32 bytes; set it to the output of: "
                 "python -c 'import secrets; print(secrets.token_hex(32))'"
             )
-        if self.private_networks and self.outbound_mode is OutboundMode.PUBLIC:
+        if self.outbound.private_networks and self.outbound_mode is OutboundMode.PUBLIC:
             raise UnsafeSettingError("ALLOWED_PRIVATE_NETWORKS works with OUTBOUND_MODE=listed only.")
-        if self.ca_bundle_path and not Path(self.ca_bundle_path).is_file():
+        ca_bundle = self.outbound.verify
+        if isinstance(ca_bundle, str) and not Path(ca_bundle).is_file():
             raise UnsafeSettingError("CA_BUNDLE must be the path of a file with CA certificates.")
         if self.is_local:
             return
@@ -161,87 +153,22 @@ class Settings:
         """Whether only browsers on this machine reach the application."""
         return _is_local(self.public_base_url)
 
-    @property
-    def ca_bundle(self) -> str | None:
-        """The path of the operator's CA certificates, if there are any."""
-        return self.ca_bundle_path or None
 
-    @property
-    def base_url_rules(self) -> BaseURLRules:
-        """Which base URLs organizations may enter."""
-        is_test = self.outbound_mode is OutboundMode.TEST
-        return replace(
-            ORGANIZATION_RULES,
-            ports=_PORTS | {80} if self.insecure_hosts else _PORTS,
-            plain_http_hosts=self.insecure_hosts,
-            literal_hosts=frozenset({str(_SANDBOX_ADDRESS)}) if is_test else frozenset(),
+def _outbound(chosen: Mapping[str, str], mode: OutboundMode) -> Outbound:
+    """Return which servers organizations may connect. Raises UnsafeSettingError that names a wrong entry."""
+    networks, proxies = "ALLOWED_PRIVATE_NETWORKS", "OUTBOUND_PROXIES"
+    try:
+        return Outbound(
+            private_networks=read_private_networks(chosen[networks], setting=networks, ids=_IDS),
+            plain_http_hosts=read_hosts(
+                chosen["ALLOW_INSECURE_HTTP"].replace(",", " ").split(), setting="ALLOW_INSECURE_HTTP"
+            ),
+            proxies=read_proxies(chosen[proxies], setting=proxies, ids=_IDS),
+            test_addresses=frozenset({_SANDBOX_ADDRESS} if mode is OutboundMode.TEST else ()),
+            verify=chosen["CA_BUNDLE"] or True,
         )
-
-    def address_policy(self, organization_id: int) -> AddressPolicy:
-        """Return the addresses that the servers of the organization may have."""
-        own = self.private_networks.get(str(organization_id), ())
-        return AddressPolicy(
-            private_networks=(*own, *self.private_networks.get(_EVERYBODY, ())),
-            test_addresses=frozenset({_SANDBOX_ADDRESS} if self.outbound_mode is OutboundMode.TEST else ()),
-        )
-
-    def proxies_of(self, organization_id: int) -> dict[str, str]:
-        """The proxy through which the servers of the organization are asked, as the library takes it."""
-        proxy = self.proxies.get(str(organization_id), self.proxies.get(_EVERYBODY, ""))
-        return {"all": proxy} if proxy else {}
-
-    def way_out(self, organization_id: int) -> dict[str, Any]:
-        """Return how the servers of the organization are reached, by the names of the library."""
-        return {
-            "verify": self.ca_bundle or True,
-            "proxies": self.proxies_of(organization_id),
-            "address_policy": self.address_policy(organization_id),
-        }
-
-
-def _private_networks(text: str) -> dict[str, tuple[Network, ...]]:
-    """Return networks by an organization's id. Raises UnsafeSettingError that names a wrong network."""
-    networks: dict[str, tuple[Network, ...]] = {}
-    for organization, listed in _by_organization("ALLOWED_PRIVATE_NETWORKS", text):
-        try:
-            found = tuple(ip_network(network.strip()) for network in listed.split(","))
-            AddressPolicy(private_networks=found)
-        except ValueError as error:
-            raise UnsafeSettingError(f"ALLOWED_PRIVATE_NETWORKS for {organization}: {error}") from error
-        networks[organization] = found
-    return networks
-
-
-def _proxies(text: str) -> dict[str, str]:
-    """Return proxies by an organization's id. Raises UnsafeSettingError that names the organization of a wrong address,
-    and not the address, which may hold a password."""
-    proxies = dict(_by_organization("OUTBOUND_PROXIES", text))
-    for organization, address in proxies.items():
-        if not _PROXY.fullmatch(address):
-            raise UnsafeSettingError(
-                f"OUTBOUND_PROXIES for {organization}: a proxy is a scheme, a host and a port, such as "
-                "http://proxy.example.com:3128"
-            )
-    return proxies
-
-
-def _by_organization(name: str, text: str) -> Iterator[tuple[str, str]]:
-    """Yield the pairs in ``17=value; 18=value``. Raises UnsafeSettingError for a wrong or repeated id. A wrong one is
-    not shown, because it may be a proxy with its password."""
-    seen: set[str] = set()
-    for number, entry in enumerate(filter(None, (part.strip() for part in text.split(";"))), 1):
-        organization, _, value = entry.partition("=")
-        organization = organization.strip()
-        if organization != _EVERYBODY and not _ID.fullmatch(organization):
-            raise UnsafeSettingError(
-                f"{name}: entry {number} must begin with an organization's number and =, such as 17=, which 'flask "
-                "organizations list' prints; * stands for all organizations. Addresses do not count here, because "
-                "anybody may register one."
-            )
-        if organization in seen:
-            raise UnsafeSettingError(f"{name} has two entries for {organization}; put them together.")
-        seen.add(organization)
-        yield organization, value.strip()
+    except BitbucketServerError as error:
+        raise UnsafeSettingError(f"{error.setting}: {error.reason}") from None
 
 
 def _public_base_url(text: str) -> str:

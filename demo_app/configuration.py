@@ -175,11 +175,11 @@ def _wanted(number: int, table: Any, organization: Organization) -> Wanted:
         connect_to = _text(number, table, "connect_to")
         return Wanted(
             name=name,
-            server_url=ServerURL.parse(_text(number, table, "base_url"), settings.base_url_rules),
+            server_url=ServerURL.parse(_text(number, table, "base_url"), settings.outbound.base_url_rules),
             oauth=_oauth(number, table),
             enabled=table.get("enabled", True),
             ca_certificates=read_ca_certificates(certificates) if certificates else "",
-            connect_to=ConnectTo.parse(connect_to, settings.base_url_rules) if connect_to else None,
+            connect_to=ConnectTo.parse(connect_to, settings.outbound.base_url_rules) if connect_to else None,
             admission=Admission.read(*(table.get(field, getattr(known, field, None)) for field in _LISTS)),
         )
     except BitbucketServerError as error:

@@ -17,14 +17,19 @@ from social_bitbucket_server.integration import (
     Admission,
     BaseURLRules,
     ConnectTo,
-    Credentials,
     Integration,
     OAuth2Integration,
-    Server,
     ServerURL,
 )
 from social_bitbucket_server.login import LIFETIME
-from social_bitbucket_server.organizations import KeyState, SealedKeys, oldest_login_began
+from social_bitbucket_server.organizations import (
+    Assembler,
+    KeyState,
+    SealedKeys,
+    Unopened,
+    WayOut,
+    oldest_login_began,
+)
 from social_bitbucket_server.problems import BitbucketServerError, Code
 from social_bitbucket_server.transport import ClientCertificate
 
@@ -225,17 +230,9 @@ def change_client_certificate(record: IntegrationRecord, shown: ClientCertificat
 def kept_client_key(record: IntegrationRecord) -> Secret:
     """Return the key of *record*'s client certificate, or an empty one if there is none or it cannot be opened."""
     try:
-        return _client_key(record)
+        return _ASSEMBLER.client_key(record)
     except BitbucketServerError:
         return Secret()
-
-
-def _client_key(record: IntegrationRecord) -> Secret:
-    try:
-        return sealed_keys().open_client_key(record)
-    except BitbucketServerError:
-        audit.record("key.decrypt_failed", outcome="failure", integration_id=record.id)
-        raise
 
 
 def lock(record: IntegrationRecord) -> None:
@@ -442,49 +439,34 @@ def _when_all_is_read(integration: _AnyIntegration) -> _AnyIntegration:
 def signing_with(
     record: IntegrationRecord, pair: KeyPair, *, pending: KeyPair | None = None, replaced: KeyPair | None = None
 ) -> Integration:
-    """*record* as the library wants it, with requests signed by *pair*'s private key; by that of *pending* where
-    Bitbucket has it already, and by that of *replaced* in logins that began with it. Either of those two is left out
-    where it cannot be opened, which is written down.
-
-    Raises ``sealed_key_unopenable``, and ``invalid_base_url`` where the operator does not allow the server any more.
-    """
-    try:
-        own = _credentials(pair)
-    except BitbucketServerError:
-        audit.record("key.decrypt_failed", outcome="failure", integration_id=record.id)
-        raise
-    return Integration(
-        consumer_key=own.consumer_key,
-        private_key=own.private_key,
-        pending=_credentials_if_opened(pending),
-        replaced=_credentials_if_opened(replaced),
-        **_by_either_oauth(record),
+    """Return *record* as the library expects it, with requests signed by *pair*'s private key; see
+    :meth:`~social_bitbucket_server.organizations.Assembler.signing_with`."""
+    return _ASSEMBLER.signing_with(
+        record, pair, _way_out(record), pending=pending, replaced=replaced, base_url=_base_url_to_try(record)
     )
 
 
-def _credentials_if_opened(pair: KeyPair | None) -> Credentials | None:
-    if pair is None:
-        return None
-    try:
-        return _credentials(pair)
-    except BitbucketServerError:
-        code = f"{pair.stored_state}_key"
-        audit.record("key.decrypt_failed", outcome="failure", integration_id=pair.integration_id, code=code)
-        return None
-
-
-def _credentials(pair: KeyPair) -> Credentials:
-    return Credentials(pair.consumer_key, sealed_keys().open_private_key(pair))
-
-
 def by_oauth2(record: IntegrationRecord, credentials: ClientCredentials) -> OAuth2Integration:
-    """*record* as the library wants it for OAuth 2. Raises what :func:`signing_with` raises."""
-    try:
-        client_secret = sealed_keys().open_client_secret(credentials)
-    except BitbucketServerError:
-        audit.record("key.decrypt_failed", outcome="failure", integration_id=record.id)
-        raise
-    return OAuth2Integration(client_id=credentials.client_id, client_secret=client_secret, **_by_either_oauth(record))
+    """Return *record* as the library expects it for OAuth 2. Raises what :func:`signing_with` raises."""
+    return _ASSEMBLER.by_oauth2(record, credentials, _way_out(record), base_url=_base_url_to_try(record))
+
+
+def _way_out(record: IntegrationRecord) -> WayOut:
+    settings: Settings = current_app.extensions["settings"]
+    return settings.outbound.way_out(str(record.organization_id))
+
+
+def _base_url_to_try(record: IntegrationRecord) -> str | None:
+    return record.moving_to if g.get("tries_the_move") else None
+
+
+def _note_unopened(unopened: Unopened) -> None:
+    audit.record(
+        "key.decrypt_failed",
+        outcome="failure",
+        integration_id=unopened.integration_id,
+        code=f"{unopened.left_out}_key" if unopened.left_out is not None else None,
+    )
 
 
 def ready_for(record: IntegrationRecord, oauth: OAuth) -> Integration | OAuth2Integration:
@@ -498,26 +480,6 @@ def ready_for(record: IntegrationRecord, oauth: OAuth) -> Integration | OAuth2In
         return by_oauth2(record, record.client_credentials)
     parameter = "private_key" if oauth is OAuth.ONE else "client_id"
     raise BitbucketServerError(Code.SETTING_MISSING, parameter=parameter)
-
-
-def _by_either_oauth(record: IntegrationRecord) -> dict[str, Any]:
-    settings: Settings = current_app.extensions["settings"]
-    return {
-        "id": record.id,
-        "server": Server(
-            ServerURL.parse((g.get("tries_the_move") and record.moving_to) or record.base_url, settings.base_url_rules),
-            ca_certificates=record.ca_certificates,
-            client_certificate=record.client_certificate,
-            client_key=_client_key(record),
-            connect_to=ConnectTo.parse(record.connect_to, settings.base_url_rules) if record.connect_to else None,
-            **settings.way_out(record.organization_id),
-        ),
-        "namespace": record.namespace,
-        "name": record.name,
-        "admission": record.admission,
-        "revision": record.login_revision,
-        "organization": str(record.organization_id),
-    }
 
 
 def server_url(record: IntegrationRecord) -> ServerURL:
@@ -582,3 +544,6 @@ def sealed_keys() -> SealedKeys:
     """The application's private keys."""
     keys: SealedKeys = current_app.extensions["sealed_keys"]
     return keys
+
+
+_ASSEMBLER = Assembler(sealed_keys, _note_unopened)

@@ -149,6 +149,10 @@ class IntegrationRecord(Base):
         """Who of the server's people may log in."""
         return Admission.read(self.allow_groups, self.allow_projects, self.allow_repositories)
 
+    def shares_limits_of(self) -> str:
+        """Return the organization whose integrations share the limits on waiting threads."""
+        return str(self.organization_id)
+
     @property
     def pairs_in_use(self) -> KeyPairs[KeyPair]:
         """All key pairs but the retired ones."""

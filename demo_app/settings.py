@@ -89,7 +89,7 @@ def edit(organization: Organization, integration: str) -> ResponseReturnValue:
     """The form for changes."""
     record = access.integration_or_404(organization, integration)
     form = EditIntegrationForm(
-        _settings().base_url_rules,
+        _settings().outbound.base_url_rules,
         name=record.name,
         base_url=record.base_url,
         ca_certificates=record.ca_certificates,
@@ -105,7 +105,7 @@ def edit(organization: Organization, integration: str) -> ResponseReturnValue:
 def change(organization: Organization, integration: str) -> ResponseReturnValue:
     """Keep the changes."""
     record = access.integration_or_404(organization, integration)
-    form = EditIntegrationForm(_settings().base_url_rules, integrations.kept_client_key(record))
+    form = EditIntegrationForm(_settings().outbound.base_url_rules, integrations.kept_client_key(record))
     if not form.validate() or form.server_url is None:
         return _edit_page(organization, record, form), 422
     is_elsewhere = str(form.server_url) != record.base_url

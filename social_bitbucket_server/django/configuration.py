@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from inspect import unwrap
-from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
 from ..crypto import KeyRing, Secret, opaque
-from ..integration import ORGANIZATION_RULES, BaseURLRules, SettingsOf, callback_origin, is_loopback
+from ..integration import SettingsOf, callback_origin, is_loopback
+from ..organizations import (
+    EVERYBODY,
+    Ids,
+    Outbound,
+    read_hosts,
+    read_private_networks,
+    read_test_addresses,
+)
 from ..problems import BitbucketServerError, Code
-from ..transport import AddressPolicy
+from ..transport import Address, Network
 
 _BACKEND = "bitbucket-server"
 FIND = "social_bitbucket_server.django.integrations.find"
 """Dotted path of the function that looks integrations up in the database."""
 
-_PLAIN_HTTP = 80
+_IDS = Ids(re.compile(r"[0-9a-f]{24}"), "'manage.py bitbucket_server list' prints the ids.")
 
 
 class Settings(Mapping[str, Any]):
@@ -88,42 +95,39 @@ def _parsed_ring(text: str) -> KeyRing:
     return KeyRing.parse(text)
 
 
-def base_url_rules() -> BaseURLRules:
-    """Return the rules for the base URLs of integrations. Raises ``setting_invalid``."""
-    hosts = setting("HTTP_HOSTS") or ()
-    if isinstance(hosts, str):  # whose letters would be hosts
-        raise BitbucketServerError(
-            Code.SETTING_INVALID,
-            'It is a list of hosts, such as ["bitbucket.test.example"].',
-            parameter="HTTP_HOSTS",
-            setting=full_name("HTTP_HOSTS"),
-        )
-    plain_http = frozenset(hosts)
-    ports = frozenset(ORGANIZATION_RULES.ports or ())
-    return replace(
-        ORGANIZATION_RULES,
-        ports=ports | {_PLAIN_HTTP} if plain_http else ports,
-        plain_http_hosts=plain_http,
-        literal_hosts=frozenset(setting("TEST_ADDRESSES") or ()),
+def outbound(integration_id: str = EVERYBODY) -> Outbound:
+    """Return which servers may be reached: that of the integration with this id, or without an id, those of all.
+    Raises ``setting_invalid``."""
+    return Outbound(
+        private_networks=private_networks(integration_id),
+        plain_http_hosts=plain_http_hosts(),
+        proxies={EVERYBODY: setting("PROXIES") or {}},
+        test_addresses=addresses_for_tests(),
+        verify=setting("VERIFY_SSL", True),
+        timeout=setting("REQUESTS_TIMEOUT") or 10.0,
     )
 
 
-def address_policy(integration_id: str) -> AddressPolicy:
-    """Return the addresses that the integration's server may have. Raises ``ValueError`` that names a wrong one."""
-    networks = private_networks()
-    return AddressPolicy(
-        private_networks=tuple(
-            ip_network(text) for text in (*networks.get(integration_id, ()), *networks.get("*", ()))
-        ),
-        test_addresses=frozenset(ip_address(text) for text in setting("TEST_ADDRESSES") or ()),
-    )
+def private_networks(integration_id: str | None = None) -> dict[str, tuple[Network, ...]]:
+    """Return the private networks that the operator allows, by an integration's id; ``*`` stands for all. Only those of
+    the integration with this id and of all are read, or, for ``None``, every one. Raises ``setting_invalid``.
+
+    The key is no login link, because another integration may get that of a deleted one.
+    """
+    given = setting("PRIVATE_NETWORKS") or {}
+    if integration_id is not None and isinstance(given, Mapping):
+        given = {name: given[name] for name in (integration_id, EVERYBODY) if name in given}
+    return read_private_networks(given, setting=full_name("PRIVATE_NETWORKS"), ids=_IDS)
 
 
-def private_networks() -> Mapping[str, Any]:
-    """Return the private networks that the operator allows, by an integration's id; ``*`` stands for all. The key is
-    no login link, because another integration may get that of a deleted one."""
-    networks: Mapping[str, Any] = setting("PRIVATE_NETWORKS") or {}
-    return networks
+def plain_http_hosts() -> frozenset[str]:
+    """Return the hosts that may be used without TLS. Raises ``setting_invalid``."""
+    return read_hosts(setting("HTTP_HOSTS") or (), setting=full_name("HTTP_HOSTS"))
+
+
+def addresses_for_tests() -> frozenset[Address]:
+    """Return the addresses that may be reached for tests. Raises ``setting_invalid``."""
+    return read_test_addresses(setting("TEST_ADDRESSES") or (), setting=full_name("TEST_ADDRESSES"))
 
 
 def is_local() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,12 @@ from django.utils import timezone
 from social_django.utils import Storage
 
 from ..backends import BitbucketServerOAuth1
-from ..crypto import PrivateKey, Secret
-from ..integration import ConnectTo, Credentials, Integration, Server, ServerURL
+from ..crypto import PrivateKey
+from ..integration import Integration
 from ..login import LIFETIME
 from ..onboarding import Dialog, Step, dialog_of, first_failure, worksheet
 from ..onboarding import check_up as run_check_up
-from ..organizations import KeyState
+from ..organizations import Assembler, KeyState, Unopened
 from ..problems import BitbucketServerError, Code
 from ..transport import default_transport
 from . import configuration, events, sealed_keys
@@ -91,69 +92,25 @@ def signing_with(
     *pending* signs if Bitbucket has its public key already, and *replaced* in logins that began with it. Either of
     these two is left out if it cannot be opened. Raises what :func:`find` raises.
     """
-    own = _credentials(pair)
-    return Integration(
-        id=record.pk,
-        server=_server(record),
-        consumer_key=own.consumer_key,
-        private_key=own.private_key,
-        pending=_credentials_if_opened(pending),
-        replaced=_credentials_if_opened(replaced),
-        namespace=record.namespace,
-        name=record.name,
-        revision=record.login_revision,
-        organization=record.shares_limits_of(),
-    )
+    way_out = replace(configuration.outbound(record.pk).way_out(record.pk), address_policy=record.address_policy())
+    return _ASSEMBLER.signing_with(record, pair, way_out, pending=pending, replaced=replaced)
 
 
-def _server(record: AbstractIntegration) -> Server:
-    rules = configuration.base_url_rules()
-    return Server(
-        ServerURL.parse(record.base_url, rules),
-        verify=configuration.setting("VERIFY_SSL", True),
-        ca_certificates=record.ca_certificates,
-        client_certificate=record.client_certificate,
-        client_key=_client_key(record),
-        connect_to=ConnectTo.parse(record.connect_to, rules) if record.connect_to else None,
-        proxies=configuration.setting("PROXIES") or {},
-        timeout=configuration.setting("REQUESTS_TIMEOUT") or 10.0,
-        address_policy=record.address_policy(),
-    )
-
-
-def _client_key(record: AbstractIntegration) -> Secret:
-    try:
-        return sealed_keys.current().open_client_key(record)
-    except BitbucketServerError as error:
-        events.record(Happening.KEY_UNOPENABLE, integration_id=record.pk, problem=error.code)
-        raise
-
-
-def _credentials(pair: KeyPair) -> Credentials:
-    try:
-        return Credentials(pair.consumer_key, sealed_keys.current().open_private_key(pair))
-    except BitbucketServerError as error:
-        events.record(Happening.KEY_UNOPENABLE, integration_id=pair.integration_id, problem=error.code)
-        raise
-
-
-def _credentials_if_opened(pair: KeyPair | None) -> Credentials | None:
-    """Return the credentials of *pair*, or ``None`` if there is no pair or its private key cannot be opened.
-
-    If it cannot be opened, people go on with the credentials in use, and the log tells the operator.
-    """
-    if pair is None:
-        return None
-    try:
-        return _credentials(pair)
-    except BitbucketServerError:
+def _note_unopened(unopened: Unopened) -> None:
+    """Write an event, and tell the operator in the log of a key that people go on without."""
+    events.record(Happening.KEY_UNOPENABLE, integration_id=unopened.integration_id, problem=unopened.problem.code)
+    if unopened.left_out is not None:
         _LOG.warning(
             "the %s private key of the integration %s cannot be opened; %s",
-            pair.state,
-            pair.integration_id,
-            "make another one" if pair.state == KeyState.PENDING else "logins that began with it have to begin again",
+            unopened.left_out,
+            unopened.integration_id,
+            "make another one"
+            if unopened.left_out is KeyState.PENDING
+            else "logins that began with it have to begin again",
         )
-        return None
+
+
+_ASSEMBLER = Assembler(sealed_keys.current, _note_unopened)
 
 
 def make_private_key() -> PrivateKey:

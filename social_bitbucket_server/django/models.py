@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..crypto import PublicKey, Secret, new_consumer_key
-from ..integration import BaseURLRules, ConnectTo, ServerURL
+from ..integration import Admission, BaseURLRules, ConnectTo, ServerURL
 from ..organizations import KeyPairs, KeyState
 from ..problems import PROBLEMS, BitbucketServerError
 from ..transport import read_ca_certificates, read_client_certificate
@@ -120,7 +120,7 @@ class AbstractIntegration(models.Model):
         super().clean()
         errors = {}
         try:
-            self.base_url = str(ServerURL.parse(self.base_url.strip(), configuration.base_url_rules()))
+            self.base_url = str(ServerURL.parse(self.base_url.strip(), configuration.outbound().base_url_rules))
         except BitbucketServerError as error:
             errors["base_url"] = f"{gettext('This base URL cannot be used.')} {gettext(error.reason)}"
         try:
@@ -132,7 +132,9 @@ class AbstractIntegration(models.Model):
             errors["client_certificate"] = wrong
         connect_to = self.connect_to.strip()
         try:
-            self.connect_to = str(ConnectTo.parse(connect_to, configuration.base_url_rules())) if connect_to else ""
+            self.connect_to = (
+                str(ConnectTo.parse(connect_to, configuration.outbound().base_url_rules)) if connect_to else ""
+            )
         except BitbucketServerError as error:
             errors["connect_to"] = f"{gettext(error.problem.title)} {gettext(error.reason)}"
         if errors:
@@ -176,8 +178,15 @@ class AbstractIntegration(models.Model):
         return f"{self.namespace}.{self.times_disabled}"
 
     def address_policy(self) -> AddressPolicy:
-        """Return the addresses that the server may have. Override it if organizations have networks of their own."""
-        return configuration.address_policy(str(self.pk))
+        """Return the addresses that the server may have. Override it if organizations have networks of their own.
+        Raises ``setting_invalid``."""
+        return configuration.outbound(self.pk).address_policy(self.pk)
+
+    @property
+    def admission(self) -> Admission:
+        """The conditions of a login. Without any, those of the settings apply. Override it if organizations have
+        conditions of their own."""
+        return Admission()
 
     def shares_limits_of(self) -> str:
         """Return the organization whose integrations share the limits on waiting threads; empty for this one alone.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ..integration import Admission
+
 
 class StoredKeyPair(Protocol):
     """One key pair of an integration, with its private key sealed.
@@ -59,3 +61,38 @@ class StoredClientKey(Protocol):
 
     @property
     def sealed_client_key(self) -> str: ...
+
+
+class StoredIntegration(StoredClientKey, Protocol):
+    """An integration's row. Texts are empty if there is nothing to store.
+
+    *login_revision*: any text that changes when logins under way have to end. *admission*: who of the server's people
+    may log in. *shares_limits_of*: returns the organization whose integrations share the limits on waiting threads;
+    empty for this one alone.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def namespace(self) -> str: ...
+
+    @property
+    def base_url(self) -> str: ...
+
+    @property
+    def connect_to(self) -> str: ...
+
+    @property
+    def ca_certificates(self) -> str: ...
+
+    @property
+    def client_certificate(self) -> str: ...
+
+    @property
+    def login_revision(self) -> str: ...
+
+    @property
+    def admission(self) -> Admission: ...
+
+    def shares_limits_of(self) -> str: ...

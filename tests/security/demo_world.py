@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import logging
 from collections.abc import Iterator
@@ -31,14 +30,14 @@ from demo_app.models import (
 )
 from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.flask import FlaskStrategy
-from social_bitbucket_server.integration import Integration, Server, ServerURL, UnsafeConfigurationError
-from social_bitbucket_server.organizations import SealedKeys
+from social_bitbucket_server.integration import Integration, ServerURL, UnsafeConfigurationError
+from social_bitbucket_server.organizations import Outbound, SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import AddressPolicy
 from tests.demo_visitor import PLATFORM
 from tests.security.world import ORIGIN, PASSWORD, FakeBitbucket, Ingredients, Place, Serving, World
 
-_ADDRESS_POLICY = Settings.address_policy
+_ADDRESS_POLICY = Outbound.address_policy
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,7 @@ class DemoWorld(World):
         return page.status == 303
 
     def allow_plain_http(self, host: str) -> None:
-        self.app.extensions["settings"] = replace(self.app.extensions["settings"], insecure_hosts=frozenset({host}))
+        self._change_outbound(plain_http_hosts=frozenset({host}))
 
     def disable(self, user: User) -> None:
         """Let a person in no more."""
@@ -238,7 +237,11 @@ class DemoWorld(World):
         return self.refusal(OUTBOUND_MODE="listed", ALLOWED_PRIVATE_NETWORKS=f"1=10.0.0.0/8,{network}")
 
     def wait_for_servers(self, seconds: float) -> None:
-        self.made_of.patch.setattr(integrations, "Server", functools.partial(Server, timeout=seconds))
+        self._change_outbound(timeout=seconds)
+
+    def _change_outbound(self, **changes: Any) -> None:
+        settings = self.app.extensions["settings"]
+        self.app.extensions["settings"] = replace(settings, outbound=replace(settings.outbound, **changes))
 
     @property
     def identity_class(self) -> Any:
@@ -289,15 +292,12 @@ class DemoWorld(World):
             return record.organization_id
 
     def allow_private_networks(self, **networks: str) -> None:
-        self.made_of.patch.setattr(Settings, "address_policy", _ADDRESS_POLICY)
-        settings = self.app.extensions["settings"]
+        self.made_of.patch.setattr(Outbound, "address_policy", _ADDRESS_POLICY)
         places = {place.slug: place for place in (self.a, self.b)}
         listed = "; ".join(f"{self.organization_id(places[slug])}={network}" for slug, network in networks.items())
         chosen = {"OUTBOUND_MODE": "listed", "ALLOWED_PRIVATE_NETWORKS": listed} if networks else {}
         read = Settings.read({**chosen, "INSTANCE_PATH": self.config["INSTANCE_PATH"]}, {})
-        self.app.extensions["settings"] = replace(
-            settings, outbound_mode=read.outbound_mode, private_networks=read.private_networks
-        )
+        self._change_outbound(private_networks=read.outbound.private_networks)
 
     def find(self, place: Place) -> Integration:
         with self.context():
@@ -395,14 +395,14 @@ class AuditLines(logging.Handler):
 def start(made_of: Ingredients) -> Iterator[DemoWorld]:
     """The application on a socket."""
     policy = AddressPolicy(test_addresses=frozenset(map(ip_address, made_of.allowed)))
-    made_of.patch.setattr(Settings, "address_policy", lambda _settings, _slug: policy)
-    made_of.patch.setattr(Settings, "ca_bundle", made_of.bundle)
+    made_of.patch.setattr(Outbound, "address_policy", lambda _outbound, _organization: policy)
     made_of.patch.setattr(integrations, "make_private_key", made_of.make_private_key)
     config = {
         "PUBLIC_BASE_URL": ORIGIN,
         "INSTANCE_PATH": str(made_of.folder / "instance"),
         "DATABASE_URL": made_of.database_url,
         "SECRET_KEY": "s" * 64,
+        "CA_BUNDLE": made_of.bundle,
     }
     app = create_app(config)
     world = DemoWorld(app=app, config=config, made_of=made_of, serving=Serving(app), **made_of.world)

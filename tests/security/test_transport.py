@@ -525,5 +525,5 @@ def test_a_proxy_is_not_asked_for_an_address_that_is_blocked(world):
 
 def test_a_proxy_of_another_shape_keeps_the_application_from_starting(world):
     for proxy in ("proxy:3128", "socks5://proxy:1080", "http://proxy", "http://proxy:3128/x", ""):
-        with pytest.raises(UnsafeSettingError, match=r"OUTBOUND_PROXIES for 17: .* such as http://proxy"):
+        with pytest.raises(UnsafeSettingError, match=r"OUTBOUND_PROXIES: The one for 17 .* such as http://proxy"):
             create_app(world.config | {"OUTBOUND_PROXIES": f"17={proxy}"})

@@ -11,6 +11,8 @@ _TABLES = "social_bitbucket_server/sqlalchemy/models.py"
 _MODELS = "social_bitbucket_server/django/models.py"
 _DJANGO = "social_bitbucket_server/django/integrations.py"
 _DEMO = "demo_app/integrations.py"
+_ASSEMBLING = "social_bitbucket_server/organizations/assembling.py"
+_OUTBOUND = "social_bitbucket_server/organizations/outbound.py"
 _KEY_PAIRS = "social_bitbucket_server/organizations/key_pairs.py"
 
 _MUTANTS = (
@@ -93,7 +95,7 @@ _MUTANTS = (
     Mutant(
         "the administration accepts a base URL that the rules refuse",
         _MODELS,
-        "ServerURL.parse(self.base_url.strip(), configuration.base_url_rules())",
+        "ServerURL.parse(self.base_url.strip(), configuration.outbound().base_url_rules)",
         "ServerURL.parse(self.base_url.strip(), _ANY_BASE_URL)",
     ),
     Mutant(
@@ -122,15 +124,37 @@ _MUTANTS = (
     ),
     Mutant(
         "an integration's server is asked at whatever address it has",
-        _DJANGO,
-        "        address_policy=record.address_policy(),\n",
+        _OUTBOUND,
+        "            address_policy=self.address_policy,\n",
         "",
     ),
     Mutant(
         "a server that the operator does not allow any more is asked",
+        _OUTBOUND,
+        "            ServerURL.parse(base_url, self.base_url_rules),\n",
+        "            ServerURL.parse(base_url, BaseURLRules(plain_http_hosts=None)),\n",
+    ),
+    Mutant(
+        "a Django application decides nothing about the addresses of a model of its own",
         _DJANGO,
-        "        ServerURL.parse(record.base_url, rules),\n",
-        "        record.server_url,\n",
+        ".way_out(record.pk), address_policy=record.address_policy())",
+        ".way_out(record.pk))",
+    ),
+    Mutant(
+        "a private network of one organization is open to all",
+        _OUTBOUND,
+        "                *self.private_networks.get(organization, ()),\n",
+        "                *(network for listed in self.private_networks.values() for network in listed),\n",
+    ),
+    Mutant(
+        "people wait for a pending key that cannot be opened",
+        _ASSEMBLING,
+        """            self.note(Unopened(pair.integration_id, problem, KeyState(pair.state)))
+            return None
+""",
+        """            self.note(Unopened(pair.integration_id, problem, KeyState(pair.state)))
+            raise
+""",
     ),
     Mutant(
         "of two people with the same form open the second overwrites the first",
@@ -211,6 +235,10 @@ _TESTS = (
         ),
     ),
     Group(("tests/unit/organizations/test_key_pairs.py",), about=(_KEY_PAIRS,)),
+    Group(
+        ("tests/unit/organizations/test_assembling.py", "tests/unit/organizations/test_outbound.py"),
+        about=(_ASSEMBLING, _OUTBOUND),
+    ),
     Group(("tests/unit/demo/test_integrations.py",), about=(_DEMO,)),
     Group(
         ("tests/security/test_sessions.py", "tests/security/test_secrets.py"),

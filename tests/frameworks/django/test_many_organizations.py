@@ -3,7 +3,7 @@
 import logging
 import re
 import threading
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -16,7 +16,9 @@ from social_django.models import Nonce, UserSocialAuth
 from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.django import integrations, strategy
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
+from social_bitbucket_server.integration import Admission
 from social_bitbucket_server.oauth import Client as BitbucketClient
+from social_bitbucket_server.transport import AddressPolicy
 from tests.frameworks.django.conftest import (
     PASSWORD,
     Visitor,
@@ -421,6 +423,14 @@ def test_private_networks_are_allowed_to_an_id_and_not_to_a_login_link():
     assert not globex.permits(ip_address("10.20.1.5"))
     assert globex.permits(ip_address("192.168.7.1"))
     assert not acme_record.address_policy().permits(ip_address("10.20.1.5"))
+
+
+def test_a_model_may_have_other_addresses_and_conditions_than_the_settings(acme, monkeypatch):
+    policy = AddressPolicy(private_networks=(ip_network("10.20.0.0/16"),))
+    monkeypatch.setattr(Integration, "address_policy", lambda _record: policy)
+    monkeypatch.setattr(Integration, "admission", Admission(groups=("developers",)))
+    found = integrations.find(acme.pk)
+    assert (found.server.address_policy, found.admission) == (policy, Admission(groups=("developers",)))
 
 
 def test_nothing_secret_is_in_the_log_or_in_the_events(visitor, acme, bitbucket_sandbox, caplog):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -44,7 +45,20 @@ from social_bitbucket_server.onboarding import (
     render_text,
     worksheet,
 )
-from social_bitbucket_server.organizations import KeyPairs, SealedKeys, may_be_about_the_key, oldest_login_began
+from social_bitbucket_server.organizations import (
+    Assembler,
+    Ids,
+    KeyPairs,
+    Outbound,
+    SealedKeys,
+    Unopened,
+    WayOut,
+    may_be_about_the_key,
+    oldest_login_began,
+    read_hosts,
+    read_private_networks,
+    read_proxies,
+)
 from social_bitbucket_server.problems import (
     PROBLEMS,
     BitbucketServerError,
@@ -133,6 +147,41 @@ def next_pair(rows: list[StoredPair]) -> StoredPair | None:
 def is_rotated(refusal: BitbucketServerError, integration: Integration) -> bool:
     successor = integration.successor
     return successor is not None and may_be_about_the_key(refusal.code, integration, successor)
+
+
+@dataclass
+class StoredRow:
+    id: str
+    name: str
+    namespace: str
+    base_url: str
+    connect_to: str
+    ca_certificates: str
+    client_certificate: str
+    sealed_client_key: str
+    login_revision: str
+    admission: Admission
+
+    def shares_limits_of(self) -> str:
+        return self.name
+
+
+def way_out(organization: str, networks: str, proxies: str) -> WayOut:
+    ids = Ids(re.compile("[0-9]+"), "The list of customers has the ids.")
+    outbound = Outbound(
+        private_networks=read_private_networks(networks, setting="NETWORKS", ids=ids),
+        plain_http_hosts=read_hosts(["bitbucket.test.example"], setting="HOSTS"),
+        proxies=read_proxies(proxies, setting="PROXIES", ids=ids),
+    )
+    return outbound.way_out(organization)
+
+
+def report(unopened: Unopened) -> None:
+    print(unopened.integration_id, unopened.problem.code, unopened.left_out)
+
+
+def assemble(keys: SealedKeys, row: StoredRow, pair: StoredPair, server: WayOut) -> Integration:
+    return Assembler(lambda: keys, report).signing_with(row, pair, server)
 
 
 def make_oauth2(address: ServerURL, secret: str) -> OAuth2Integration:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from social_bitbucket_server.integration import Admission
 
 
 @dataclass
@@ -13,7 +15,7 @@ class PairRow:
     id: str = "pair"
     integration_id: str = "acme"
     state: str = "active"
-    consumer_key: str = "first link"
+    consumer_key: str = "first-link"
     sealed_private_key: str | None = ""
     replaced_at: datetime | None = None
 
@@ -33,4 +35,16 @@ class IntegrationRow:
     """The integration ``acme``."""
 
     id: str = "acme"
+    name: str = "Acme"
+    namespace: str = "k3v9x1"
+    base_url: str = "https://bitbucket.acme.example/bitbucket"
+    connect_to: str = ""
+    ca_certificates: str = ""
+    client_certificate: str = ""
     sealed_client_key: str = ""
+    login_revision: str = "7"
+    admission: Admission = field(default_factory=Admission)
+
+    def shares_limits_of(self) -> str:
+        """Return the organization whose integrations share the limits on waiting threads."""
+        return "17"

@@ -14,8 +14,8 @@ from tests.unit.organizations.rows import PairRow
 
 ACTIVE = PairRow(id="active", state="active")
 PENDING = PairRow(id="pending", state="pending")
-PENDING_LINK = PairRow(id="pending", state="pending", consumer_key="second link")
-REPLACED = PairRow(id="replaced", state="replaced", consumer_key="old link")
+PENDING_LINK = PairRow(id="pending", state="pending", consumer_key="second-link")
+REPLACED = PairRow(id="replaced", state="replaced", consumer_key="old-link")
 RETIRED = PairRow(id="retired", state="retired")
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -111,10 +111,10 @@ def test_the_oldest_login_under_way_is_as_old_as_logins_take() -> None:
 def test_a_refusal_may_be_about_the_key_if_the_other_one_differs_in_what_is_refused(
     code: Code, same: bool, other_link: bool, other_size: bool, private_key: PrivateKey, other_private_key: PrivateKey
 ) -> None:
-    refused = Credentials("first link", private_key)
+    refused = Credentials("first-link", private_key)
     others = (
-        Credentials("first link", other_private_key),
-        Credentials("second link", other_private_key),
-        Credentials("first link", PrivateKey.generate(3072)),
+        Credentials("first-link", other_private_key),
+        Credentials("second-link", other_private_key),
+        Credentials("first-link", PrivateKey.generate(3072)),
     )
     assert [may_be_about_the_key(code, refused, other) for other in others] == [same, other_link, other_size]
