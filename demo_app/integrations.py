@@ -26,6 +26,7 @@ from social_bitbucket_server.integration import (
     ServerURL,
 )
 from social_bitbucket_server.login import LIFETIME
+from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.problems import BitbucketServerError, Code
 from social_bitbucket_server.transport import ClientCertificate
 
@@ -197,7 +198,7 @@ def make(
     if key is not None:
         add_key_pair(record, key, KeyState.ACTIVE, add_link(record))
     audit.record(
-        "integration.created",
+        EventCode.INTEGRATION_CREATED,
         org_id=organization.id,
         integration_id=record.id,
         insecure=server_url.scheme == "http",
@@ -236,7 +237,7 @@ def add_key_pair(record: IntegrationRecord, key: PrivateKey, state: KeyState, co
             consumer_key=consumer_key,
         )
     )
-    audit.record("key.created", org_id=record.organization_id, integration_id=record.id)
+    audit.record(EventCode.KEY_CREATED, org_id=record.organization_id, integration_id=record.id)
 
 
 def change(
@@ -259,7 +260,7 @@ def change(
     record.ca_certificates = ca_certificates
     record.connect_to = str(connect_to or "")
     set_enabled(record, enabled=enabled)
-    audit.record("integration.updated", integration_id=record.id, insecure=server_url.scheme == "http")
+    audit.record(EventCode.INTEGRATION_UPDATED, integration_id=record.id, insecure=server_url.scheme == "http")
     database.session.commit()
 
 
@@ -284,11 +285,11 @@ def set_enabled(record: IntegrationRecord, *, enabled: bool) -> None:
     """Let people log in through *record* or not; disabling ends the sessions of everybody who did."""
     if enabled and record.disabled_at is not None:
         record.disabled_at = None
-        audit.record("integration.enabled", integration_id=record.id)
+        audit.record(EventCode.INTEGRATION_ENABLED, integration_id=record.id)
     elif not enabled and record.disabled_at is None:
         record.disabled_at = clock.now()
         sessions.end_sessions_of_integration(record)
-        audit.record("integration.disabled", integration_id=record.id)
+        audit.record(EventCode.INTEGRATION_DISABLED, integration_id=record.id)
     database.session.commit()
 
 
@@ -297,7 +298,7 @@ def change_admission(record: IntegrationRecord, admission: Admission) -> None:
     record.allow_groups, record.allow_projects, record.allow_repositories = map(
         list, (admission.groups, admission.projects, admission.repositories)
     )
-    audit.record("integration.updated", integration_id=record.id, conditions=len(admission.conditions))
+    audit.record(EventCode.INTEGRATION_UPDATED, integration_id=record.id, conditions=len(admission.conditions))
     database.session.commit()
 
 
@@ -308,7 +309,7 @@ def change_client_certificate(record: IntegrationRecord, shown: ClientCertificat
         return
     record.client_certificate = certificate
     record.sealed_client_key = sealed_keys().seal_client_key(key, integration_id=record.id) if key else ""
-    audit.record("integration.updated", integration_id=record.id)
+    audit.record(EventCode.INTEGRATION_UPDATED, integration_id=record.id)
     database.session.commit()
 
 
@@ -326,7 +327,7 @@ def _client_key(record: IntegrationRecord) -> Secret:
     try:
         return sealed_keys().open_client_key(record)
     except BitbucketServerError:
-        audit.record("key.decrypt_failed", outcome="failure", integration_id=record.id)
+        audit.record(EventCode.KEY_DECRYPT_FAILED, outcome="failure", integration_id=record.id)
         raise
 
 
@@ -374,7 +375,7 @@ def delete(record: IntegrationRecord) -> None:
         end_enforcement(record)
     identities.delete_people_without_another(record)
     ended_setup_links.end(record, ended_setup_links.DELETED)
-    audit.record("integration.deleted", integration_id=record.id)
+    audit.record(EventCode.INTEGRATION_DELETED, integration_id=record.id)
     database.session.delete(record)
     database.session.commit()
 
@@ -394,7 +395,7 @@ def end_enforcement(record: IntegrationRecord) -> None:
     count_change_of_ways_in(record.organization)
     record.enforced_at = None
     record.organization.owner_code_sha256 = ""
-    audit.record("integration.not_enforced", org_id=record.organization_id, integration_id=record.id)
+    audit.record(EventCode.INTEGRATION_NOT_ENFORCED, org_id=record.organization_id, integration_id=record.id)
 
 
 def reseal_keys() -> tuple[int, int]:
@@ -554,7 +555,7 @@ def signing_with(
     try:
         own = _credentials(pair)
     except BitbucketServerError:
-        audit.record("key.decrypt_failed", outcome="failure", integration_id=record.id)
+        audit.record(EventCode.KEY_DECRYPT_FAILED, outcome="failure", integration_id=record.id)
         raise
     return Integration(
         consumer_key=own.consumer_key,
@@ -572,7 +573,7 @@ def _credentials_if_opened(pair: KeyPair | None) -> Credentials | None:
         return _credentials(pair)
     except BitbucketServerError:
         code = f"{pair.stored_state}_key"
-        audit.record("key.decrypt_failed", outcome="failure", integration_id=pair.integration_id, code=code)
+        audit.record(EventCode.KEY_DECRYPT_FAILED, outcome="failure", integration_id=pair.integration_id, code=code)
         return None
 
 
@@ -585,7 +586,7 @@ def by_oauth2(record: IntegrationRecord, credentials: ClientCredentials) -> OAut
     try:
         client_secret = sealed_keys().open_client_secret(credentials)
     except BitbucketServerError:
-        audit.record("key.decrypt_failed", outcome="failure", integration_id=record.id)
+        audit.record(EventCode.KEY_DECRYPT_FAILED, outcome="failure", integration_id=record.id)
         raise
     return OAuth2Integration(client_id=credentials.client_id, client_secret=client_secret, **_by_either_oauth(record))
 

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.oauth import Client
+from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.problems import BitbucketServerError, Code
 
 from . import audit, clock, database, integrations, navigation
@@ -35,7 +36,7 @@ def begin(record: IntegrationRecord, *, with_new_link: bool = False) -> bool:
     consumer_key = integrations.add_link(record) if with_new_link else pairs[KeyState.ACTIVE].consumer_key
     integrations.add_key_pair(record, key, KeyState.PENDING, consumer_key)
     if with_new_link:
-        audit.record("consumer_key.created", org_id=record.organization_id, integration_id=record.id)
+        audit.record(EventCode.CONSUMER_KEY_CREATED, org_id=record.organization_id, integration_id=record.id)
     database.session.commit()
     return True
 
@@ -139,10 +140,10 @@ def _promote(record: IntegrationRecord, public_key: str) -> bool:
     else:
         integrations.sealed_keys().change_state(old, KeyState.REPLACED)
         old.replaced_at = clock.now()
-        audit.record("consumer_key.replaced", org_id=record.organization_id, integration_id=record.id)
+        audit.record(EventCode.CONSUMER_KEY_REPLACED, org_id=record.organization_id, integration_id=record.id)
     database.session.flush()  # there is one active key pair at a time
     integrations.sealed_keys().change_state(new, KeyState.ACTIVE)
-    audit.record("key.promoted", org_id=record.organization_id, integration_id=record.id)
+    audit.record(EventCode.KEY_PROMOTED, org_id=record.organization_id, integration_id=record.id)
     database.session.commit()
     return True
 
@@ -158,4 +159,4 @@ def _retire(pair: KeyPair) -> None:
     """Retire it, and erase its private key. The caller commits."""
     pair.stored_state, pair.sealed_private_key = KeyState.RETIRED.value, None
     database.session.flush()
-    audit.record("key.retired", integration_id=pair.integration_id)
+    audit.record(EventCode.KEY_RETIRED, integration_id=pair.integration_id)

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.crypto import Secret
+from social_bitbucket_server.organizations import EventCode
 
 from . import (
     access,
@@ -99,7 +100,7 @@ def _begin(
     rate_limits.count(rate_limits.LOGINS, rate_limits.visitor(), record.id)
     response = begin(integrations.callback_path(record, oauth), oauth.backend)
     audit.note_transaction(Secret(parse_qs(urlsplit(response.location or "").query)[_LOGIN_PARAMETERS[oauth]][0]))
-    audit.record("login.begin", integration_id=record.id, purpose=purpose, oauth=oauth.value)
+    audit.record(EventCode.LOGIN_BEGIN, integration_id=record.id, purpose=purpose, oauth=oauth.value)
     return response
 
 
@@ -131,7 +132,7 @@ def _log_in(backend: BaseAuth[object], user: User, identity: Any) -> None:
     record = identity.integration
     identity.provider = backend.name
     sessions.log_in(user, identity)
-    audit.record("login.success", user_id=user.id, integration_id=g.integration_id)
+    audit.record(EventCode.LOGIN_SUCCESS, user_id=user.id, integration_id=g.integration_id)
     # Each login holds a share of the integration's row until here, so that none could change it.
     if backend.name == OAuth.TWO.backend and record.oauth1_ended_at is None:
         upgrade.end_oauth1(record)

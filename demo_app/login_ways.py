@@ -11,6 +11,8 @@ import secrets
 from flask import session, url_for
 from sqlalchemy import select
 
+from social_bitbucket_server.organizations import EventCode
+
 from . import audit, clock, database, integrations, navigation, sessions
 from .models import IntegrationRecord, Organization
 
@@ -48,21 +50,21 @@ def is_open(record: IntegrationRecord) -> bool:
 def replace_link(organization: Organization) -> None:
     """Make a new login link; the one before explains itself, and lets nobody in."""
     organization.login_key = secrets.token_urlsafe(12)
-    audit.record("login_link.replaced")
+    audit.record(EventCode.LOGIN_LINK_REPLACED)
     database.session.commit()
 
 
 def close_link(organization: Organization) -> None:
     """Let nobody log in through any integration; who is logged in stays so."""
     organization.login_closed_at = organization.login_closed_at or clock.now()
-    audit.record("login_link.closed")
+    audit.record(EventCode.LOGIN_LINK_CLOSED)
     database.session.commit()
 
 
 def open_link(organization: Organization) -> None:
     """Let people log in again."""
     organization.login_closed_at = None
-    audit.record("login_link.opened")
+    audit.record(EventCode.LOGIN_LINK_OPENED)
     database.session.commit()
 
 
@@ -105,7 +107,7 @@ def enforce(record: IntegrationRecord) -> str:
     integrations.count_change_of_ways_in(organization)
     code = "" if before is not None else _new_code(organization)
     sessions.end_sessions_by_other_ways(record)
-    audit.record("integration.enforced", org_id=organization.id, integration_id=record.id)
+    audit.record(EventCode.INTEGRATION_ENFORCED, org_id=organization.id, integration_id=record.id)
     database.session.commit()
     return code
 
@@ -119,7 +121,7 @@ def replace_owner_code(organization: Organization, present: str) -> str:
         database.session.rollback()
         return ""
     code = _new_code(organization)
-    audit.record("owner_code.replaced", org_id=organization.id)
+    audit.record(EventCode.OWNER_CODE_REPLACED, org_id=organization.id)
     database.session.commit()
     return code
 

@@ -7,6 +7,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import select
 
+from social_bitbucket_server.organizations import EventCode
+
 from . import (
     access,
     audit,
@@ -93,10 +95,10 @@ def log_owner_in(organization: Organization) -> ResponseReturnValue:
             owner = None
         if owner is not None:
             sessions.log_in(owner)
-            audit.record("login.success", user_id=owner.id)
+            audit.record(EventCode.LOGIN_SUCCESS, user_id=owner.id)
             wanted = form.next.data or url_for("settings.integrations_list", slug=organization.slug)
             return redirect(navigation.after_login(organization, wanted), 303)
-        audit.record("login.failure", outcome="failure", code="password_wrong")
+        audit.record(EventCode.LOGIN_FAILURE, outcome="failure", code="password_wrong")
         what = "E-mail address, password and owner's code" if needs_code else "E-mail address and password"
         form.password.errors = [f"{what} do not belong together."]
     return _owner_login_page(organization, form), 422

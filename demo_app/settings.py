@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from social_bitbucket_server.crypto import PublicKey
 from social_bitbucket_server.onboarding import Dialog, advice_for, is_oauth2_better, oauth2_advice_for, render_text
+from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.problems import BitbucketServerError, Code, Problem
 
 from . import (
@@ -197,9 +198,9 @@ def decide_on_key_pair(organization: Organization, integration: str, action: str
         is_done = key_rotation.verify(record) if action == "verify" else key_rotation.give_up(record)
     except BitbucketServerError as error:
         database.session.rollback()
-        audit.record("key.refused", outcome="failure", integration_id=record.id, problem=error.code)
+        audit.record(EventCode.KEY_REFUSED, outcome="failure", integration_id=record.id, problem=error.code)
         if error.code == Code.ADDRESS_BLOCKED:
-            audit.record("outbound.blocked", outcome="failure", **error.facts)
+            audit.record(EventCode.OUTBOUND_BLOCKED, outcome="failure", **error.facts)
         page = _integration_page(organization, record, refusal=error.problem, refused=action)
         return page, 422
     if not is_done:

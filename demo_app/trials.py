@@ -9,6 +9,7 @@ from social_core.exceptions import AuthSessionError, SocialAuthBaseException
 from werkzeug.wrappers import Response
 
 from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.problems import Code
 
 from . import audit, database, moves
@@ -45,7 +46,7 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
         if moves.is_tried():
             result |= {"tried": tried or "", "is_same": "yes" if moves.finish(record, profile, tried or "") else ""}
     audit.record(
-        "upgrade.tested" if is_of_an_upgrade else "integration.tested",
+        EventCode.UPGRADE_TESTED if is_of_an_upgrade else EventCode.INTEGRATION_TESTED,
         outcome=outcome,
         integration_id=integration_id,
         problem=problem or None,
