@@ -12,7 +12,8 @@ from django.utils import timezone
 from social_django.models import Nonce
 
 from ..login import LIFETIME, NONCE_SCOPE
-from .models import Event, Happening
+from ..organizations import EventCode
+from .models import Event
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-_LOGIN_ATTEMPTS = (Happening.LOGIN_SUCCESS, Happening.LOGIN_FAILURE, Happening.LOGIN_MIXUP)
+_LOGIN_ATTEMPTS = (EventCode.LOGIN_SUCCESS, EventCode.LOGIN_FAILURE, EventCode.LOGIN_MIXUP)
 
 
 def record(
-    what: Happening,
+    what: EventCode,
     *,
     integration_id: str = "",
     user: AbstractBaseUser | AnonymousUser | None = None,
@@ -36,7 +37,12 @@ def record(
     """Write down *what* happened, in the table and in the log."""
     user_id = str(user.pk) if user is not None and user.pk is not None else ""
     Event.objects.create(
-        what=what, integration_id=integration_id, user_id=user_id, problem=problem, stage=stage, reference=reference
+        what=what.value,
+        integration_id=integration_id,
+        user_id=user_id,
+        problem=problem,
+        stage=stage,
+        reference=reference,
     )
     _LOG.info(
         "%s integration=%s user=%s problem=%s stage=%s reference=%s",
@@ -52,9 +58,9 @@ def login_attempts(integration_id: str, most: int = 20) -> QuerySet[Event]:
 
 def is_tested(integration_id: str) -> bool:
     """Return whether the newest check-up of an integration found nothing to mend, and nobody changed it since."""
-    telling = (Happening.INTEGRATION_TESTED, Happening.INTEGRATION_UPDATED)
+    telling = (EventCode.INTEGRATION_TESTED, EventCode.INTEGRATION_UPDATED)
     last = Event.objects.filter(integration_id=integration_id, what__in=telling).first()
-    return last is not None and last.what == Happening.INTEGRATION_TESTED and not last.problem
+    return last is not None and last.what == EventCode.INTEGRATION_TESTED and not last.problem
 
 
 def user_names(user_ids: set[str]) -> dict[str, str]:

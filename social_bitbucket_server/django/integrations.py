@@ -18,10 +18,11 @@ from ..integration import ConnectTo, Credentials, Integration, Server, ServerURL
 from ..login import LIFETIME
 from ..onboarding import Dialog, Step, dialog_of, first_failure, worksheet
 from ..onboarding import check_up as run_check_up
+from ..organizations import EventCode
 from ..problems import BitbucketServerError, Code
 from ..transport import default_transport
 from . import configuration, events, sealed_keys
-from .models import ApplicationLink, Happening, KeyPair, KeyState, integration_model, new_id, new_namespace
+from .models import ApplicationLink, KeyPair, KeyState, integration_model, new_id, new_namespace
 from .storage import one_transaction
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _client_key(record: AbstractIntegration) -> Secret:
     try:
         return sealed_keys.open_client_key(record)
     except BitbucketServerError as error:
-        events.record(Happening.KEY_UNOPENABLE, integration_id=record.pk, problem=error.code)
+        events.record(EventCode.KEY_DECRYPT_FAILED, integration_id=record.pk, problem=error.code)
         raise
 
 
@@ -138,7 +139,7 @@ def _credentials(pair: KeyPair) -> Credentials:
     try:
         return Credentials(pair.consumer_key, sealed_keys.open_private_key(pair))
     except BitbucketServerError as error:
-        events.record(Happening.KEY_UNOPENABLE, integration_id=pair.integration_id, problem=error.code)
+        events.record(EventCode.KEY_DECRYPT_FAILED, integration_id=pair.integration_id, problem=error.code)
         raise
 
 
@@ -178,7 +179,7 @@ def create(record: AbstractIntegration, administrator: Administrator = None) -> 
     with all_or_nothing():
         record.save(force_insert=True)
         add_key_pair(record, key, KeyState.ACTIVE, add_link(record), administrator)
-        events.record(Happening.INTEGRATION_CREATED, integration_id=record.pk, user=administrator)
+        events.record(EventCode.INTEGRATION_CREATED, integration_id=record.pk, user=administrator)
 
 
 def add_link(record: AbstractIntegration) -> ApplicationLink:
@@ -205,7 +206,7 @@ def add_key_pair(
         public_pem=key.public.pem,
         sealed_private_key=sealed_keys.seal(key, integration_id=record.pk, key_id=key_id, state=state),
     )
-    events.record(Happening.KEY_CREATED, integration_id=record.pk, user=administrator)
+    events.record(EventCode.KEY_CREATED, integration_id=record.pk, user=administrator)
 
 
 def change(record: AbstractIntegration, administrator: Administrator = None) -> None:
@@ -254,7 +255,7 @@ def _count_change(record: AbstractIntegration) -> None:
 def _save_changes(record: AbstractIntegration, administrator: Administrator, *others: str) -> None:
     by_hand = [field.name for field in record._meta.concrete_fields if _is_changed_by_hand(field)]
     record.save(update_fields=[*by_hand, *others])
-    events.record(Happening.INTEGRATION_UPDATED, integration_id=record.pk, user=administrator)
+    events.record(EventCode.INTEGRATION_UPDATED, integration_id=record.pk, user=administrator)
 
 
 def _is_changed_by_hand(field: Field[Any, Any]) -> bool:
@@ -270,15 +271,15 @@ def enable(record: AbstractIntegration, administrator: Administrator = None, *, 
         record.times_disabled = F("times_disabled") + 1
         record.save(update_fields=["enabled", "times_disabled"])
         record.refresh_from_db(fields=["times_disabled"])
-    happening = Happening.INTEGRATION_ENABLED if enabled else Happening.INTEGRATION_DISABLED
-    events.record(happening, integration_id=record.pk, user=administrator)
+    what = EventCode.INTEGRATION_ENABLED if enabled else EventCode.INTEGRATION_DISABLED
+    events.record(what, integration_id=record.pk, user=administrator)
 
 
 def delete(record: AbstractIntegration, administrator: Administrator = None) -> None:
     """Delete *record* with its key pairs and the identities of everybody who logs in through it. People stay, also
     those who have no other way in."""
     with all_or_nothing():
-        events.record(Happening.INTEGRATION_DELETED, integration_id=record.pk, user=administrator)
+        events.record(EventCode.INTEGRATION_DELETED, integration_id=record.pk, user=administrator)
         identities(record).delete()
         record.delete()
         identities(record).delete()  # those of logins that ended until the integration was locked
@@ -387,7 +388,7 @@ def check_up(record: AbstractIntegration, administrator: Administrator = None) -
         integration_model()._default_manager.filter(pk=record.pk).update(server_version=record.server_version)
     failed = first_failure(results)
     problem = failed.problem.code if failed is not None and failed.problem is not None else ""
-    events.record(Happening.INTEGRATION_TESTED, integration_id=record.pk, user=administrator, problem=problem)
+    events.record(EventCode.INTEGRATION_TESTED, integration_id=record.pk, user=administrator, problem=problem)
 
 
 def active(record: AbstractIntegration) -> Integration:

@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from ..login import LIFETIME
 from ..oauth import Client
+from ..organizations import EventCode
 from . import events, integrations, sealed_keys
-from .models import ApplicationLink, Happening, KeyPair, KeyState
+from .models import ApplicationLink, KeyPair, KeyState
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -37,7 +38,7 @@ def begin(record: AbstractIntegration, administrator: Administrator = None, *, w
         link = None if with_new_link else _link_in_use(record)
         if link is None:
             link = integrations.add_link(record)
-            events.record(Happening.CONSUMER_KEY_CREATED, integration_id=record.pk, user=administrator)
+            events.record(EventCode.CONSUMER_KEY_CREATED, integration_id=record.pk, user=administrator)
         integrations.add_key_pair(record, key, KeyState.PENDING, link, administrator)
     return True
 
@@ -96,10 +97,10 @@ def _promote(record: AbstractIntegration, fingerprint: str, administrator: Admin
             _of(record, KeyState.ACTIVE).update(
                 state=KeyState.REPLACED, replaced_at=timezone.now(), sealed_private_key=sealed
             )
-            events.record(Happening.CONSUMER_KEY_REPLACED, integration_id=record.pk, user=administrator)
+            events.record(EventCode.CONSUMER_KEY_REPLACED, integration_id=record.pk, user=administrator)
         sealed = sealed_keys.sealed_for_state(new, KeyState.ACTIVE)
         _of(record, KeyState.PENDING).update(state=KeyState.ACTIVE, sealed_private_key=sealed)
-        events.record(Happening.KEY_PROMOTED, integration_id=record.pk, user=administrator)
+        events.record(EventCode.KEY_PROMOTED, integration_id=record.pk, user=administrator)
     return True
 
 
@@ -112,7 +113,7 @@ def _retire(record: AbstractIntegration, state: KeyState, administrator: Adminis
     """Retire the key pair in this *state*, and erase its private key. Returns whether there was one."""
     is_retired = bool(_of(record, state).update(state=KeyState.RETIRED, sealed_private_key=""))
     if is_retired:
-        events.record(Happening.KEY_RETIRED, integration_id=record.pk, user=administrator)
+        events.record(EventCode.KEY_RETIRED, integration_id=record.pk, user=administrator)
     return is_retired
 
 
