@@ -5,9 +5,32 @@ no page and sends nothing: that is left to the storage, the pages and the librar
 """
 
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.
+from .condition import (
+    TO_BE_MENDED,
+    Condition,
+    FailureEvent,
+    SetupStep,
+    State,
+    condition,
+    is_explained,
+    next_step,
+)
 from .events import EventCode, EventKind
+from .login_attempts import ENDED_ATTEMPTS, FAILED_ATTEMPTS, LoginOutcome, login_outcome
 
 __all__ = [
+    "ENDED_ATTEMPTS",
+    "FAILED_ATTEMPTS",
+    "TO_BE_MENDED",
+    "Condition",
     "EventCode",
     "EventKind",
+    "FailureEvent",
+    "LoginOutcome",
+    "SetupStep",
+    "State",
+    "condition",
+    "is_explained",
+    "login_outcome",
+    "next_step",
 ]

@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
-from social_bitbucket_server.organizations import EventCode, EventKind
+from dataclasses import dataclass
+from datetime import datetime
+
+from social_bitbucket_server.organizations import (
+    ENDED_ATTEMPTS,
+    FAILED_ATTEMPTS,
+    TO_BE_MENDED,
+    Condition,
+    EventCode,
+    EventKind,
+    FailureEvent,
+    LoginOutcome,
+    SetupStep,
+    State,
+    condition,
+    is_explained,
+    login_outcome,
+    next_step,
+)
+
+
+@dataclass
+class Row:
+    at: datetime
+    event: str
+    problem: str | None
 
 
 def sentences(kind: EventKind) -> dict[str, str]:
@@ -11,3 +36,22 @@ def sentences(kind: EventKind) -> dict[str, str]:
 
 def labels() -> list[tuple[str, str, int]]:
     return [(kind.value, kind.label, len(kind.codes)) for kind in EventKind]
+
+
+def condition_of(rows: list[Row], is_used: bool) -> Condition:
+    failed = next((row for row in rows if row.event in FAILED_ATTEMPTS and row.problem in TO_BE_MENDED), None)
+    failure = FailureEvent(failed.at, failed.problem) if failed is not None else None
+    return condition(is_enabled=True, has_worked=True, is_used=is_used, failure=failure)
+
+
+def advice(found: Condition) -> str:
+    if found.state is State.FAILING and found.since is not None:
+        hint = "Test the connection. " if is_explained(found.problem) else ""
+        return f"{found.since:%Y-%m-%d} {found.cause} {hint}{found.remedy}"
+    step: SetupStep | None = next_step(found.state, has_credentials=True, is_tested=False)
+    return step.value if step is not None and found.is_ready else ""
+
+
+def outcomes(rows: list[Row]) -> list[LoginOutcome]:
+    ended = [row for row in rows if row.event in ENDED_ATTEMPTS]
+    return [login_outcome(row.event, problem=row.problem, may_come_back=False) for row in ended]
