@@ -22,7 +22,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from ..onboarding import Dialog, dialog_of
 from ..organizations import EventCode
-from ..problems import BitbucketServerError, Code, Problem, Who
+from ..problems import PROBLEMS, BitbucketServerError, Code, Problem, Who
 from . import configuration, events, integrations, key_rotation
 from .forms import IntegrationForm
 from .models import AbstractIntegration, Event, Integration, KeyPair, KeyState, integration_model
@@ -288,7 +288,7 @@ class IntegrationAdmin(_IntegrationAdmin):
         active, pending, replaced = map(pairs.get, (KeyState.ACTIVE, KeyState.PENDING, KeyState.REPLACED))
         new_link = pending if pending is not None and integrations.is_for_new_link(record, pending) else None
         people = integrations.identities(record).count()
-        works = record.last_login_at is not None or events.is_tested(record.pk)
+        condition = events.condition_of(record)
         context = {
             **self._context(request, record, record.name),
             "dialog": dialog,
@@ -300,7 +300,9 @@ class IntegrationAdmin(_IntegrationAdmin):
             "is_unknown_link": refusal is not None
             and refusal.code == Code.CONSUMER_KEY_UNKNOWN
             and new_link is not None,
-            "login_link": integrations.login_link(record) if works and record.enabled else "",
+            "login_link": integrations.login_link(record) if condition.is_ready else "",
+            "failing_since": condition.since,
+            "failure": _words(PROBLEMS[condition.problem]) if condition.problem in PROBLEMS else None,
             "people": ngettext("%(count)d person has", "%(count)d people have", people) % {"count": people},
             "steps": integrations.worksheet_of(record, active, dialog) if active is not None else (),
             "steps_of_new_link": integrations.worksheet_of(record, new_link, dialog) if new_link is not None else (),

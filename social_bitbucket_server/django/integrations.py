@@ -226,6 +226,7 @@ def change(record: AbstractIntegration, administrator: Administrator = None) -> 
         if is_elsewhere:
             identities(record).delete()  # those of logins that ended until this one could count
             record.namespace, record.server_version, record.last_login_at = new_namespace(), "", None
+            events.record(EventCode.INTEGRATION_BEGAN_ANEW, integration_id=record.pk, user=administrator)
         _save_changes(record, administrator, *(("server_version", "last_login_at") if is_elsewhere else ()))
     record.revision += 1
 
