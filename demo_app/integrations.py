@@ -26,7 +26,7 @@ from social_bitbucket_server.integration import (
     ServerURL,
 )
 from social_bitbucket_server.login import LIFETIME
-from social_bitbucket_server.organizations import EventCode
+from social_bitbucket_server.organizations import EventCode, link_path
 from social_bitbucket_server.problems import BitbucketServerError, Code
 from social_bitbucket_server.transport import ClientCertificate
 
@@ -640,13 +640,9 @@ def link_number(record: IntegrationRecord, pair: KeyPair) -> int:
 
 
 def application_path(record: IntegrationRecord, link: int = 1) -> str:
-    """The path of the Application URL of *record*'s application link with the number *link*. One Bitbucket Server
-    refuses the same Application URL twice, so only the first link of an organization's first integration has the
-    organization's own address; all of them show the same page."""
-    path = f"/o/{record.organization.slug}/"
-    if link > 1:
-        return f"{path}i/{record.number}/{link}/"
-    return path if record.number == 1 else f"{path}i/{record.number}/"
+    """Return the path of the Application URL of *record*'s application link with the number *link*. All of an
+    organization's show the same page."""
+    return link_path(f"/o/{record.organization.slug}/", integration=record.number, link=link)
 
 
 def callback_path(record: IntegrationRecord, oauth: OAuth) -> str:

@@ -18,7 +18,7 @@ from ..integration import ConnectTo, Credentials, Integration, Server, ServerURL
 from ..login import LIFETIME
 from ..onboarding import Dialog, Step, dialog_of, first_failure, worksheet
 from ..onboarding import check_up as run_check_up
-from ..organizations import EventCode
+from ..organizations import EventCode, link_name
 from ..problems import BitbucketServerError, Code
 from ..transport import default_transport
 from . import configuration, events, sealed_keys
@@ -349,8 +349,7 @@ def application_url(record: AbstractIntegration, link: ApplicationLink) -> str:
 
 def application_link_name(record: AbstractIntegration, link: ApplicationLink) -> str:
     """Return the name of *link* in Bitbucket. It tells the links of one integration apart there."""
-    further = "" if link.number == 1 else f", link {link.number}"
-    return f"{configuration.application_name()} ({record.name}){further}"
+    return link_name(configuration.application_name(), record.name, link=link.number)
 
 
 def is_for_new_link(record: AbstractIntegration, pair: KeyPair) -> bool:

@@ -5,6 +5,7 @@ no page and sends nothing: that is left to the storage, the pages and the librar
 """
 
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.
+from .application_links import link_name, link_path
 from .condition import (
     TO_BE_MENDED,
     Condition,
@@ -31,6 +32,8 @@ __all__ = [
     "State",
     "condition",
     "is_explained",
+    "link_name",
+    "link_path",
     "login_outcome",
     "next_step",
 ]

@@ -18,6 +18,8 @@ from social_bitbucket_server.organizations import (
     State,
     condition,
     is_explained,
+    link_name,
+    link_path,
     login_outcome,
     next_step,
 )
@@ -55,3 +57,8 @@ def advice(found: Condition) -> str:
 def outcomes(rows: list[Row]) -> list[LoginOutcome]:
     ended = [row for row in rows if row.event in ENDED_ATTEMPTS]
     return [login_outcome(row.event, problem=row.problem, may_come_back=False) for row in ended]
+
+
+def place(integration: int, link: int) -> tuple[str, str]:
+    path = link_path("/o/acme/", integration=integration, link=link)
+    return path, link_name("Packages", "Acme", integration=integration, link=link, is_upgrade=False)
