@@ -8,12 +8,12 @@ from flask.typing import ResponseReturnValue
 from social_bitbucket_server.crypto import Secret
 from social_bitbucket_server.integration import Server, ServerURL
 from social_bitbucket_server.onboarding import Result, is_oauth2_better, look_at_server
-from social_bitbucket_server.organizations import EventCode
+from social_bitbucket_server.organizations import EventCode, OAuth
 
 from . import access, audit, database, integrations, rate_limits
 from .config import Settings
 from .forms import NewIntegrationForm
-from .models import OAuth, Organization
+from .models import Organization
 
 blueprint = Blueprint("add_integration", __name__, url_prefix="/o/<slug>/settings/integrations/add")
 

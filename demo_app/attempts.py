@@ -62,7 +62,7 @@ def conditions_of(records: Iterable[IntegrationRecord]) -> dict[str, Condition]:
             is_used=record.last_login_at is not None,
             failure=_failure(failed.get(key)),
             waits_for_key=key in waiting,
-            is_upgrade_begun=len(record.ways) > 1,
+            is_upgrade_begun=record.oauth_versions.is_upgrade_begun,
         )
         for key, record in by_id.items()
     }

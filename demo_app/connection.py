@@ -13,10 +13,10 @@ from sqlalchemy import update
 
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.onboarding import Outcome, Result, Stage, check_up, first_failure
-from social_bitbucket_server.organizations import EventCode
+from social_bitbucket_server.organizations import EventCode, OAuth
 
 from . import audit, database, integrations, navigation
-from .models import IntegrationRecord, KeyPair, KeyState, OAuth
+from .models import IntegrationRecord, KeyPair, KeyState
 
 PLACE = "<!-- the stages -->"
 """Placeholder for the stages in the page that is shown."""
@@ -41,7 +41,7 @@ class ConnectionTest:
         self._address = request.remote_addr
         self._oauth = oauth
         self._key_id = pair.id if pair is not None else None
-        self._is_of_an_upgrade = record.is_upgraded_by(oauth)
+        self._is_of_an_upgrade = record.oauth_versions.is_tried(oauth)
         self._callback = navigation.absolute(integrations.callback_path(record, oauth))
 
     def __iter__(self) -> Iterator[Result]:

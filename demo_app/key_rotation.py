@@ -11,11 +11,11 @@ from sqlalchemy import select
 
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.oauth import Client
-from social_bitbucket_server.organizations import EventCode
+from social_bitbucket_server.organizations import EventCode, OAuth
 from social_bitbucket_server.problems import BitbucketServerError, Code
 
 from . import audit, clock, database, integrations, navigation
-from .models import IntegrationRecord, KeyPair, KeyState, OAuth
+from .models import IntegrationRecord, KeyPair, KeyState
 
 _OF_THE_KEY = frozenset({Code.CONSUMER_KEY_UNKNOWN, Code.SERVER_ERROR, Code.SIGNATURE_INVALID})
 """Codes of Bitbucket's refusals that may mean that it has another key already. A server that has a key of another size

@@ -11,7 +11,7 @@ import secrets
 from flask import session, url_for
 from sqlalchemy import select
 
-from social_bitbucket_server.organizations import EventCode
+from social_bitbucket_server.organizations import EventCode, LoginWays
 
 from . import audit, clock, database, integrations, navigation, sessions
 from .models import IntegrationRecord, Organization
@@ -27,9 +27,7 @@ def login_link(organization: Organization) -> str:
 
 def came_by_link(organization: Organization, key: str) -> bool:
     """Return whether this browser was given the current login link, now by its *key* or before; remembers that."""
-    if not organization.login_key:
-        return True
-    if key and hmac.compare_digest(key.encode(), organization.login_key.encode()):
+    if LoginWays(key=organization.login_key).is_current_link(key):
         remember(organization)
         return True
     return bool(session.get(_KEY) == [organization.id, organization.login_key])
@@ -43,8 +41,7 @@ def remember(organization: Organization) -> None:
 
 def is_open(record: IntegrationRecord) -> bool:
     """Return whether this browser may begin a login through *record*."""
-    organization = record.organization
-    return organization.login_closed_at is None and came_by_link(organization, "") and not is_shut_out(record)
+    return came_by_link(record.organization, "") and ways_into(record.organization).closed_by(record.id) is None
 
 
 def replace_link(organization: Organization) -> None:
@@ -77,18 +74,14 @@ def enforced(organization: Organization) -> IntegrationRecord | None:
     )
 
 
-def is_shut_out(record: IntegrationRecord) -> bool:
-    """Return whether another integration of the organization is the only way in."""
-    only = enforced(record.organization)
-    return only is not None and only.id != record.id
-
-
-def refusal(record: IntegrationRecord) -> str:
-    """The code of what keeps a login through *record* from being finished that was begun before; empty where nothing
-    does."""
-    if record.organization.login_closed_at is not None:
-        return "login_link_closed"
-    return "another_way_only" if is_shut_out(record) else ""
+def ways_into(organization: Organization) -> LoginWays:
+    """Return the ways into *organization* as they are now."""
+    only = enforced(organization)
+    return LoginWays(
+        key=organization.login_key,
+        is_closed=organization.login_closed_at is not None,
+        enforced=only.id if only is not None else None,
+    )
 
 
 def enforce(record: IntegrationRecord) -> str:

@@ -11,8 +11,8 @@ from flask_login import UserMixin
 from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, String, Text, UniqueConstraint, event, inspect
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
-from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.integration import Admission
+from social_bitbucket_server.organizations import OAuth, OAuthVersions
 from social_bitbucket_server.sqlalchemy import make_storage
 
 from . import clock, database
@@ -49,18 +49,6 @@ class Organization(Base):
     people: Mapped[list[User]] = relationship(
         back_populates="organization", order_by="User.display_name", passive_deletes=True
     )
-
-
-class OAuth(StrEnum):
-    """By which OAuth people log in."""
-
-    ONE = "1"
-    TWO = "2"
-
-    @property
-    def backend(self) -> str:
-        """The name of the library's backend for it."""
-        return str((BitbucketServerOAuth1 if self is OAuth.ONE else BitbucketServerOAuth2).name)
 
 
 class IntegrationRecord(Base):
@@ -118,15 +106,16 @@ class IntegrationRecord(Base):
     )
 
     @property
-    def ways(self) -> tuple[OAuth, ...]:
-        """By which OAuth people can log in, the one that is known to work first: both while an upgrade is under way,
-        and none before the client credentials of a new integration are there."""
-        one = (OAuth.ONE,) if self.oauth1_ended_at is None else ()
-        return (*one, OAuth.TWO) if self.client_credentials is not None else one
+    def oauth_versions(self) -> OAuthVersions:
+        """The OAuth versions by which people can log in."""
+        return OAuthVersions(
+            is_oauth1_ended=self.is_for_oauth2, has_client_credentials=self.client_credentials is not None
+        )
 
-    def is_upgraded_by(self, oauth: OAuth) -> bool:
-        """Return whether *oauth* is the way that is being tried, while people log in by the other one."""
-        return oauth is OAuth.TWO and len(self.ways) > 1
+    @property
+    def ways(self) -> tuple[OAuth, ...]:
+        """The OAuth versions by which people can log in, the one that is known to work first."""
+        return self.oauth_versions.usable
 
     @property
     def is_for_oauth2(self) -> bool:

@@ -9,7 +9,7 @@ from flask import g, session
 
 from social_bitbucket_server.account import Profile
 from social_bitbucket_server.integration import ServerURL
-from social_bitbucket_server.organizations import EventCode
+from social_bitbucket_server.organizations import EventCode, shows_same_server
 
 from . import audit, database, identities, integrations, key_rotation
 from .models import IntegrationRecord
@@ -57,8 +57,8 @@ def finish(record: IntegrationRecord, profile: Profile, tried: str) -> bool:
     number and the same username; returns whether that is so. Nothing changes where it is not."""
     integrations.lock(record)  # others may have changed it meanwhile
     identity = identities.with_uid(f"{record.namespace}:{profile.id}")
-    is_known = identity is not None and identity.name == (profile.slug or profile.name)
-    is_same = is_known and record.moving_to == tried
+    known_username = identity.name if identity is not None else None
+    is_same = shows_same_server(profile, known_username) and record.moving_to == tried
     if is_same:
         record.base_url, record.moving_to = tried, None
     audit.record(EventCode.INTEGRATION_MOVED, outcome="success" if is_same else "failure", integration_id=record.id)

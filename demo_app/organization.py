@@ -54,11 +54,11 @@ def page_of_integration(organization: Organization, number: int, link: int = 1) 
 def login(organization: Organization) -> ResponseReturnValue:
     """The login link: a button for each integration that is open."""
     is_current = login_ways.came_by_link(organization, request.args.get("key", ""))
-    only = login_ways.enforced(organization)
+    ways = login_ways.ways_into(organization)
     enabled = [
         (record, integrations.server_url(record), oauth)
         for record in integrations.enabled_of(organization)
-        if is_current and organization.login_closed_at is None and (only is None or only.id == record.id)
+        if is_current and ways.closed_by(record.id) is None
         for oauth in record.ways
     ]
     security_headers.allow_forms_to_reach({server_url.origin for _record, server_url, _oauth in enabled})
@@ -67,7 +67,7 @@ def login(organization: Organization) -> ResponseReturnValue:
         organization=organization,
         enabled=enabled,
         is_current=is_current,
-        only=only,
+        only=database.session.get(IntegrationRecord, ways.enforced) if ways.enforced is not None else None,
         declined=request.args.get("e") == "declined",
         keeps_tokens=current_app.extensions["settings"].store_access_tokens,
         next=request.args.get("next", ""),

@@ -25,10 +25,10 @@ from werkzeug.datastructures import CallbackDict
 
 from social_bitbucket_server.crypto import Secret
 from social_bitbucket_server.login import LIFETIME, under_way
-from social_bitbucket_server.organizations import EventCode
+from social_bitbucket_server.organizations import EventCode, OAuth
 
 from . import audit, browsers, clock, database
-from .models import IntegrationRecord, KeyPair, LoginSession, OAuth, Organization, SocialStorage, User
+from .models import IntegrationRecord, KeyPair, LoginSession, Organization, SocialStorage, User
 
 IDLE_LIMIT = timedelta(minutes=60)
 ABSOLUTE_LIMIT = timedelta(hours=12)

@@ -9,12 +9,12 @@ from social_core.exceptions import AuthSessionError, SocialAuthBaseException
 from werkzeug.wrappers import Response
 
 from social_bitbucket_server import flask as bitbucket
-from social_bitbucket_server.organizations import EventCode
+from social_bitbucket_server.organizations import EventCode, OAuth
 from social_bitbucket_server.problems import Code
 
 from . import audit, database, moves
 from .errors import make_reference
-from .models import IntegrationRecord, OAuth
+from .models import IntegrationRecord
 
 _RESULT = "trial"
 
@@ -26,7 +26,7 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
     """
     integration_id, page = record.id, url_for("settings.trial", slug=record.organization.slug, integration=record.id)
     result: dict[str, Any] = {"integration": integration_id, "oauth": oauth.value}
-    tried, is_of_an_upgrade = record.moving_to, record.is_upgraded_by(oauth)
+    tried, is_of_an_upgrade = record.moving_to, record.oauth_versions.is_tried(oauth)
     try:
         trial = bitbucket.complete_trial(callback_path, oauth.backend)
     except AuthSessionError:

@@ -50,7 +50,7 @@ def end_oauth1(record: IntegrationRecord) -> None:
 
 def can_go_back(record: IntegrationRecord) -> bool:
     """Return whether *record* has OAuth 1 to go back to, and something to go back from."""
-    return record.active_key_pair is not None and record.client_credentials is not None
+    return record.oauth_versions.can_go_back(has_key_pair=record.active_key_pair is not None)
 
 
 def go_back(record: IntegrationRecord) -> None:

@@ -8,11 +8,11 @@ from flask import current_app
 
 from social_bitbucket_server.crypto import PublicKey
 from social_bitbucket_server.onboarding import Dialog, Step, dialog_of, link_script, oauth2_worksheet, worksheet
-from social_bitbucket_server.organizations import link_name
+from social_bitbucket_server.organizations import OAuth, link_name
 
 from . import integrations, navigation
 from .config import Settings
-from .models import IntegrationRecord, KeyPair, OAuth
+from .models import IntegrationRecord, KeyPair
 
 
 def dialog(record: IntegrationRecord, wanted: str) -> Dialog:

@@ -18,16 +18,24 @@ from .condition import (
 )
 from .events import EventCode, EventKind
 from .login_attempts import ENDED_ATTEMPTS, FAILED_ATTEMPTS, LoginOutcome, login_outcome
+from .login_ways import ClosedBy, LoginWays
+from .oauth_versions import OAuth, OAuthVersions
+from .server_change import ServerChange, new_namespace, server_change, shows_same_server
 
 __all__ = [
     "ENDED_ATTEMPTS",
     "FAILED_ATTEMPTS",
     "TO_BE_MENDED",
+    "ClosedBy",
     "Condition",
     "EventCode",
     "EventKind",
     "FailureEvent",
     "LoginOutcome",
+    "LoginWays",
+    "OAuth",
+    "OAuthVersions",
+    "ServerChange",
     "SetupStep",
     "State",
     "condition",
@@ -35,5 +43,8 @@ __all__ = [
     "link_name",
     "link_path",
     "login_outcome",
+    "new_namespace",
     "next_step",
+    "server_change",
+    "shows_same_server",
 ]

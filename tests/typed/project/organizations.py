@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from social_bitbucket_server.account import Profile
 from social_bitbucket_server.organizations import (
     ENDED_ATTEMPTS,
     FAILED_ATTEMPTS,
     TO_BE_MENDED,
+    ClosedBy,
     Condition,
     EventCode,
     EventKind,
     FailureEvent,
     LoginOutcome,
+    LoginWays,
+    OAuth,
+    OAuthVersions,
+    ServerChange,
     SetupStep,
     State,
     condition,
@@ -21,7 +27,10 @@ from social_bitbucket_server.organizations import (
     link_name,
     link_path,
     login_outcome,
+    new_namespace,
     next_step,
+    server_change,
+    shows_same_server,
 )
 
 
@@ -62,3 +71,18 @@ def outcomes(rows: list[Row]) -> list[LoginOutcome]:
 def place(integration: int, link: int) -> tuple[str, str]:
     path = link_path("/o/acme/", integration=integration, link=link)
     return path, link_name("Packages", "Acme", integration=integration, link=link, is_upgrade=False)
+
+
+def buttons(versions: OAuthVersions, ways: LoginWays, integration_id: str) -> list[str]:
+    closed_by: ClosedBy | None = ways.closed_by(integration_id)
+    return [oauth.backend for oauth in versions.usable] if closed_by is None else []
+
+
+def is_upgrade(versions: OAuthVersions, wanted: str | None) -> bool:
+    return versions.choose(wanted) is OAuth.TWO and versions.is_tried(OAuth.TWO)
+
+
+def namespace(before: str, after: str, namespace: str, profile: Profile, known_username: str | None) -> str:
+    is_same = shows_same_server(profile, known_username)
+    change = server_change(before, after, has_people=True, says_moved=is_same, needs_proof=True)
+    return new_namespace() if change is ServerChange.ANOTHER else namespace
