@@ -26,7 +26,7 @@ from social_bitbucket_server.integration import (
     ServerURL,
 )
 from social_bitbucket_server.login import LIFETIME
-from social_bitbucket_server.organizations import EventCode, OAuth, link_path, new_namespace
+from social_bitbucket_server.organizations import EventCode, OAuth, link_path
 from social_bitbucket_server.problems import BitbucketServerError, Code
 from social_bitbucket_server.transport import ClientCertificate
 
@@ -204,6 +204,11 @@ def make(
     )
     database.session.commit()
     return record
+
+
+def new_namespace() -> str:
+    """A namespace that no integration ever had, and none gets again: it is random."""
+    return secrets.token_hex(16)
 
 
 def add_link(record: IntegrationRecord) -> str:

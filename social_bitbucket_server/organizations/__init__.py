@@ -6,7 +6,7 @@ no page and sends nothing: that is left to the storage, the pages and the librar
 
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.
 from .application_links import link_name, link_path
-from .condition import (
+from .conditions import (
     TO_BE_MENDED,
     Condition,
     FailureEvent,
@@ -20,7 +20,7 @@ from .events import EventCode, EventKind
 from .login_attempts import ENDED_ATTEMPTS, FAILED_ATTEMPTS, LoginOutcome, login_outcome
 from .login_ways import ClosedBy, LoginWays
 from .oauth_versions import OAuth, OAuthVersions
-from .server_change import ServerChange, new_namespace, server_change, shows_same_server
+from .server_changes import ServerChange, server_change, shows_same_server
 
 __all__ = [
     "ENDED_ATTEMPTS",
@@ -43,7 +43,6 @@ __all__ = [
     "link_name",
     "link_path",
     "login_outcome",
-    "new_namespace",
     "next_step",
     "server_change",
     "shows_same_server",

@@ -27,7 +27,6 @@ from social_bitbucket_server.organizations import (
     link_name,
     link_path,
     login_outcome,
-    new_namespace,
     next_step,
     server_change,
     shows_same_server,
@@ -82,7 +81,7 @@ def is_upgrade(versions: OAuthVersions, wanted: str | None) -> bool:
     return versions.choose(wanted) is OAuth.TWO and versions.is_tried(OAuth.TWO)
 
 
-def namespace(before: str, after: str, namespace: str, profile: Profile, known_username: str | None) -> str:
+def keeps_people(before: str, after: str, profile: Profile, known_username: str | None) -> bool:
     is_same = shows_same_server(profile, known_username)
     change = server_change(before, after, has_people=True, says_moved=is_same, needs_proof=True)
-    return new_namespace() if change is ServerChange.ANOTHER else namespace
+    return change is not ServerChange.ANOTHER

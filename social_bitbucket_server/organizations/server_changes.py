@@ -7,7 +7,6 @@ server moved.
 
 from __future__ import annotations
 
-import secrets
 from enum import StrEnum
 
 from ..account import Profile
@@ -49,8 +48,3 @@ def shows_same_server(profile: Profile, known_username: str | None) -> bool:
     nothing, because every server has a person with a small number.
     """
     return known_username is not None and known_username == profile.username
-
-
-def new_namespace() -> str:
-    """Return a namespace of 128 random bits, which no integration ever had and none gets again."""
-    return secrets.token_hex(16)

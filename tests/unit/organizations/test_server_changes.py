@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from social_bitbucket_server.account import Profile
-from social_bitbucket_server.organizations import ServerChange, new_namespace, server_change, shows_same_server
+from social_bitbucket_server.organizations import ServerChange, server_change, shows_same_server
 
 OLD, NEW = "https://bitbucket.example.com", "https://git.example.com"
 
@@ -47,8 +47,3 @@ def test_the_same_number_and_username_show_the_same_server(
 ) -> None:
     profile = Profile(id=1, name="Jane", slug=slug, display_name="Jane", email=None, avatar_url=None, url=None)
     assert shows_same_server(profile, known_username) is is_shown
-
-
-def test_a_namespace_is_never_given_again() -> None:
-    assert len({new_namespace() for _ in range(100)}) == 100
-    assert len(new_namespace()) == 32
