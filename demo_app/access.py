@@ -16,6 +16,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user
 from sqlalchemy import select
 
+from social_bitbucket_server.organizations import EventCode
+
 from . import audit, database, identities, integrations, login_ways, rate_limits
 from .forms import SLUG
 from .models import IntegrationRecord, Organization, User
@@ -109,7 +111,7 @@ def belongs_to_others(path: str) -> bool:
 def note_denial(**whose: int) -> None:
     """Write down that somebody asked for what only another organization's owner may see or do; *whose* it is where the
     address does not say so."""
-    audit.record("admin.denied", outcome="failure", user_id=current_user.id, **whose)
+    audit.record(EventCode.ADMIN_DENIED, outcome="failure", user_id=current_user.id, **whose)
 
 
 def _deny() -> NoReturn:

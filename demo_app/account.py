@@ -7,6 +7,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from social_bitbucket_server.organizations import EventCode
+
 from . import (
     access,
     audit,
@@ -83,7 +85,7 @@ def change_password(organization: Organization) -> ResponseReturnValue:
             people.change_password(current_user, form.new.data)
             flash("The password is changed. You are logged out in all other browsers.")
             return _to_account(organization)
-        audit.record("owner_password.not_changed", outcome="failure", user_id=current_user.id)
+        audit.record(EventCode.OWNER_PASSWORD_NOT_CHANGED, outcome="failure", user_id=current_user.id)
         form.present.errors = ["This is not your present password."]
     return _password_page(organization, form), 422
 

@@ -8,11 +8,12 @@ from flask.typing import ResponseReturnValue
 from social_bitbucket_server.crypto import Secret
 from social_bitbucket_server.integration import ServerURL
 from social_bitbucket_server.onboarding import Result, is_oauth2_better, look_at_server
+from social_bitbucket_server.organizations import EventCode, OAuth
 
 from . import access, audit, database, integrations, rate_limits
 from .config import Settings
 from .forms import NewIntegrationForm
-from .models import OAuth, Organization
+from .models import Organization
 
 blueprint = Blueprint("add_integration", __name__, url_prefix="/o/<slug>/settings/integrations/add")
 
@@ -83,13 +84,13 @@ def _look_at(organization: Organization, form: NewIntegrationForm, server_url: S
     )
     found = look_at_server(server, organization=organization_id)
     audit.record(
-        "server.looked_at",
+        EventCode.SERVER_LOOKED_AT,
         outcome=found.outcome,
         org_id=organization.id,
         problem=found.problem.code if found.problem is not None else None,
     )
     if found.blocked:
-        audit.record("outbound.blocked", outcome="failure", org_id=organization.id, **found.blocked)
+        audit.record(EventCode.OUTBOUND_BLOCKED, outcome="failure", org_id=organization.id, **found.blocked)
     return found
 
 

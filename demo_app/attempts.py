@@ -5,76 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import aliased
 
 from social_bitbucket_server.login import LIFETIME
-from social_bitbucket_server.problems import PROBLEMS, Code, Who
+from social_bitbucket_server.organizations import (
+    ENDED_ATTEMPTS,
+    FAILED_ATTEMPTS,
+    TO_BE_MENDED,
+    Condition,
+    EventCode,
+    FailureEvent,
+    KeyState,
+    condition,
+    is_explained,
+    login_outcome,
+)
 
 from . import clock, database, people
 from .errors import words_of
-from .models import AuditEntry, IntegrationRecord
+from .models import AuditEntry, IntegrationRecord, KeyPair
 
 MOST = 50
 """How many attempts are shown."""
 
-_SUCCEEDED = {"login.success": "logged in", "identity.connected": "connected"}
-_FAILED = ("login.failure", "login.mixup", "login.replay", "request.failure")
-_ENDED = (*_SUCCEEDED, *_FAILED)
 _ROWS_OF_AN_ATTEMPT = 2  # its beginning, and its end
-_OF_ONE_PERSON = frozenset(
-    {Code.ACCOUNT_INACTIVE, Code.ACCOUNT_NOT_ADMITTED, Code.PERSON_INACTIVE, Code.PERSON_NOT_ALLOWED}
-)
-_EXPLAINED = Code.SIGNATURE_INVALID
-"""The problem of which the test of the connection says more: which part of what was signed the server saw otherwise."""
-_TO_BE_MENDED = tuple(
-    code for code, problem in PROBLEMS.items() if problem.who is not Who.PERSON and code not in _OF_ONE_PERSON
-)
-"""The problems that keep everybody out until somebody does something, unlike one person's own."""
-
-
-class State(StrEnum):
-    """How an integration fares."""
-
-    DISABLED = "disabled"
-    DRAFT = "draft"
-    """It never worked: no test passed, and nobody logged in."""
-    NEVER_USED = "never used"
-    """A test passed, and nobody has logged in yet."""
-    WORKING = "working"
-    FAILING = "failing"
-    """It worked, and since then something happened that has to be mended."""
-
-
-@dataclass(frozen=True)
-class Condition:
-    """An integration's *state*; where it is failing, *since* when, and the code of the first *problem*."""
-
-    state: State
-    since: datetime | None = None
-    problem: str | None = None
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether to show the login link: the integration is enabled and has worked at least once."""
-        return self.state not in (State.DISABLED, State.DRAFT)
-
-    @property
-    def remedy(self) -> str:
-        """Remedy for the problem, in a sentence or two. Empty if it is not one of the library's problems."""
-        return PROBLEMS[self.problem].remedy if self.problem in PROBLEMS else ""
-
-    @property
-    def is_explained(self) -> bool:
-        """Whether the test of the connection finds the cause part by part."""
-        return self.problem == _EXPLAINED
-
-    @property
-    def cause(self) -> str:
-        """Cause of the problem, in a sentence. Empty if it is not one of the library's problems."""
-        return PROBLEMS[self.problem].title if self.problem in PROBLEMS else ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +55,18 @@ def conditions_of(records: Iterable[IntegrationRecord]) -> dict[str, Condition]:
     """The condition of each of *records*, by its id, in a fixed number of queries."""
     by_id = {record.id: record for record in records}
     worked, failed = _telling(AuditEntry.integration_id.in_(by_id))
-    return {key: _condition(record, key in worked, failed.get(key)) for key, record in by_id.items()}
+    waiting = _with_waiting_key(by_id)
+    return {
+        key: condition(
+            is_enabled=record.disabled_at is None,
+            has_worked=key in worked,
+            is_used=record.last_login_at is not None,
+            failure=_failure(failed.get(key)),
+            waits_for_key=key in waiting,
+            is_upgrade_begun=record.oauth_versions.is_upgrade_begun,
+        )
+        for key, record in by_id.items()
+    }
 
 
 def telling() -> set[int]:
@@ -113,7 +80,7 @@ def _telling(of_these: ColumnElement[bool]) -> tuple[dict[str, int], dict[str, A
     the first failure since."""
     entry, anew = AuditEntry, aliased(AuditEntry)
     began_anew = select(func.coalesce(func.max(anew.id), 0)).where(
-        anew.integration_id == entry.integration_id, anew.event == "integration.began_anew"
+        anew.integration_id == entry.integration_id, anew.event == EventCode.INTEGRATION_BEGAN_ANEW
     )
     last = (
         select(entry.integration_id, func.max(entry.id).label("id"))
@@ -137,26 +104,27 @@ def condition_of(record: IntegrationRecord) -> Condition:
     return conditions_of([record])[record.id]
 
 
-def _condition(record: IntegrationRecord, worked: bool, failure: AuditEntry | None) -> Condition:
-    if record.disabled_at is not None:
-        return Condition(State.DISABLED)
-    if failure is not None:
-        return Condition(State.FAILING, failure.at, failure.problem)
-    if record.last_login_at is not None:
-        return Condition(State.WORKING)
-    return Condition(State.NEVER_USED if worked else State.DRAFT)
+def _failure(entry: AuditEntry | None) -> FailureEvent | None:
+    return FailureEvent(entry.at, entry.problem) if entry is not None else None
+
+
+def _with_waiting_key(integration_ids: Iterable[str]) -> set[str]:
+    waits = select(KeyPair.integration_id).where(
+        KeyPair.integration_id.in_(integration_ids), KeyPair.stored_state == KeyState.PENDING.value
+    )
+    return set(database.session.scalars(waits))
 
 
 def _works() -> ColumnElement[bool]:
-    tested = (AuditEntry.event == "integration.tested") & (AuditEntry.outcome == "passed")
-    return (AuditEntry.event == "login.success") | tested
+    tested = (AuditEntry.event == EventCode.INTEGRATION_TESTED) & (AuditEntry.outcome == "passed")
+    return (AuditEntry.event == EventCode.LOGIN_SUCCESS) | tested
 
 
 def _fails() -> ColumnElement[bool]:
-    failed = (AuditEntry.event == "login.failure") & AuditEntry.problem.in_(_TO_BE_MENDED)
+    failed = (AuditEntry.event == EventCode.LOGIN_FAILURE) & AuditEntry.problem.in_(TO_BE_MENDED)
     # OAuth 1 goes on working, whatever comes of OAuth 2 meanwhile.
     failed &= AuditEntry.details["upgrade"].as_boolean().is_not(True)
-    tested = (AuditEntry.event == "integration.tested") & (AuditEntry.outcome == "failed")
+    tested = (AuditEntry.event == EventCode.INTEGRATION_TESTED) & (AuditEntry.outcome == "failed")
     fails: ColumnElement[bool] = failed | tested
     return fails
 
@@ -165,16 +133,16 @@ def of(record: IntegrationRecord, *, reference: str = "") -> list[Attempt]:
     """The last attempts to log in through *record*, newest first; those with this *reference* number, where there is
     one, however old."""
     wanted = select(AuditEntry).where(
-        AuditEntry.integration_id == record.id, AuditEntry.event.in_(("login.begin", *_ENDED))
+        AuditEntry.integration_id == record.id, AuditEntry.event.in_((EventCode.LOGIN_BEGIN, *ENDED_ATTEMPTS))
     )
     if reference:
         wanted = wanted.where(AuditEntry.reference == reference)
     newest = wanted.order_by(AuditEntry.id.desc()).limit(MOST * _ROWS_OF_AN_ATTEMPT)
     rows = database.session.scalars(newest).all()
-    ended = {row.transaction for row in rows if row.event in _ENDED}
-    rows = [row for row in rows if row.event in _ENDED or not (row.transaction in ended or _is_trial(row))][:MOST]
-    names = people.names(record.organization, (row.user_id for row in rows))
-    return [_attempt(row, names) for row in rows]
+    ended = {row.transaction for row in rows if row.event in ENDED_ATTEMPTS}
+    shown = [row for row in rows if row.event in ENDED_ATTEMPTS or not (row.transaction in ended or _is_trial(row))]
+    names = people.names(record.organization, (row.user_id for row in shown[:MOST]))
+    return [_attempt(row, names) for row in shown[:MOST]]
 
 
 def _is_trial(row: AuditEntry) -> bool:
@@ -182,23 +150,18 @@ def _is_trial(row: AuditEntry) -> bool:
 
 
 def _attempt(row: AuditEntry, names: Mapping[int, str]) -> Attempt:
-    words = words_of(row.problem or str(row.details.get("code", ""))) if row.event in _FAILED else None
+    words = words_of(row.problem or str(row.details.get("code", ""))) if row.event in FAILED_ATTEMPTS else None
     return Attempt(
         at=row.at,
-        outcome=_outcome(row),
+        outcome=login_outcome(row.event, problem=row.problem, may_come_back=_is_recent(row)),
         reference=row.reference or "",
         person=names.get(row.user_id, "") if row.user_id is not None else "",
         cause=words.title if words else "",
         remedy=words.remedy if words else "",
         who=words.who if words else "",
-        is_explained=row.problem == _EXPLAINED,
+        is_explained=is_explained(row.problem),
     )
 
 
-def _outcome(row: AuditEntry) -> str:
-    if row.event in _SUCCEEDED:
-        return _SUCCEEDED[row.event]
-    if row.event == "login.begin":
-        is_recent = clock.now() - row.at < timedelta(seconds=LIFETIME)
-        return "under way" if is_recent else "did not come back"
-    return "declined" if row.problem == Code.LOGIN_DECLINED else "failed"
+def _is_recent(row: AuditEntry) -> bool:
+    return clock.now() - row.at < timedelta(seconds=LIFETIME)

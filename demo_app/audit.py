@@ -11,12 +11,13 @@ import json
 import logging
 from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from flask import Flask, g, has_app_context, has_request_context, request
 from sqlalchemy import Engine, delete, insert, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.problems import PROBLEMS, Code
 
 from . import clock, database
@@ -24,121 +25,8 @@ from .models import AuditEntry, Organization
 
 logger = logging.getLogger("demo_app.audit")
 
-Event = Literal[
-    "admin.denied",
-    "audit.pruned",
-    "consumer_key.created",
-    "consumer_key.replaced",
-    "identity.connected",
-    "identity.disconnected",
-    "integration.began_anew",
-    "integration.created",
-    "integration.deleted",
-    "integration.disabled",
-    "integration.move_begun",
-    "integration.move_given_up",
-    "integration.moved",
-    "integration.enabled",
-    "integration.enforced",
-    "integration.not_enforced",
-    "integration.tested",
-    "integration.updated",
-    "key.created",
-    "key.decrypt_failed",
-    "key.promoted",
-    "key.refused",
-    "key.retired",
-    "login.begin",
-    "login.failure",
-    "login.mixup",
-    "login.replay",
-    "login.success",
-    "login_link.closed",
-    "login_link.opened",
-    "login_link.replaced",
-    "organization.disabled",
-    "organization.enabled",
-    "outbound.blocked",
-    "owner_code.replaced",
-    "owner_password.changed",
-    "owner_password.not_changed",
-    "owner_password.replaced",
-    "recheck.refused",
-    "recheck.unanswered",
-    "request.failure",
-    "server.looked_at",
-    "session.revoked",
-    "setup_link.created",
-    "setup_link.opened",
-    "setup_link.revoked",
-    "upgrade.abandoned",
-    "upgrade.finished",
-    "upgrade.not_abandoned",
-    "upgrade.prepared",
-    "upgrade.tested",
-    "user.created",
-    "user.disabled",
-    "user.enabled",
-    "user.renamed",
-]
-
-SENTENCES: dict[str, str] = {
-    "admin.denied": "Somebody who does not own this organization tried to open its settings.",
-    "audit.pruned": "Old entries of the audit log were deleted.",
-    "consumer_key.created": "A new application link was prepared, with a consumer key of its own.",
-    "consumer_key.replaced": "A new application link is in use; the old one can be removed in Bitbucket.",
-    "identity.connected": "A person connected another Bitbucket account.",
-    "identity.disconnected": "A person disconnected a Bitbucket account.",
-    "integration.began_anew": "An integration got another server, where everybody begins anew.",
-    "integration.created": "An integration was added.",
-    "integration.deleted": "An integration was deleted.",
-    "integration.disabled": "An integration was disabled.",
-    "integration.move_begun": "A server's new address waits for a trial login.",
-    "integration.move_given_up": "A server's new address was given up; people go on at the old one.",
-    "integration.moved": "A trial login at a server's new address came back.",
-    "integration.enabled": "An integration was enabled.",
-    "integration.enforced": "An integration was made the only way in.",
-    "integration.not_enforced": "All ways in were opened again.",
-    "integration.tested": "An integration's connection was tested.",
-    "integration.updated": "An integration was changed.",
-    "key.created": "A key pair was made.",
-    "key.decrypt_failed": "A private key could not be opened.",
-    "key.promoted": "A new key pair is in use.",
-    "key.refused": "Bitbucket did not accept a new key pair.",
-    "key.retired": "A key pair was retired, and its private key erased.",
-    "login.begin": "A login was begun.",
-    "login.failure": "A login failed.",
-    "login.mixup": "The answer to another login was refused.",
-    "login.replay": "A login that was over already was tried again, and refused.",
-    "login.success": "Somebody logged in.",
-    "login_link.closed": "The login link was closed.",
-    "login_link.opened": "The login link was opened.",
-    "login_link.replaced": "The login link was replaced.",
-    "recheck.refused": "A person may not log in any more, as Bitbucket says; their sessions were ended.",
-    "recheck.unanswered": "Bitbucket could not be asked whether somebody may still log in; nothing was changed.",
-    "organization.disabled": "The operator disabled the organization, and everybody was logged out.",
-    "organization.enabled": "The operator enabled the organization.",
-    "owner_code.replaced": "A new owner's code took the place of the one before.",
-    "owner_password.changed": "The owner's password was changed, and the owner's other sessions were ended.",
-    "owner_password.not_changed": "The owner's password was not changed: the present one was wrong.",
-    "owner_password.replaced": "The operator set a new password for the owner, whose sessions were ended.",
-    "request.failure": "A request was refused.",
-    "server.looked_at": "A server was looked at before it was added.",
-    "session.revoked": "A session was ended.",
-    "setup_link.created": "A set-up link was made.",
-    "setup_link.opened": "A set-up link was opened.",
-    "setup_link.revoked": "A set-up link was revoked.",
-    "upgrade.abandoned": "People log in by OAuth 1 alone again, and the client secret is erased.",
-    "upgrade.finished": "Somebody logged in by OAuth 2, and OAuth 1 was switched off.",
-    "upgrade.not_abandoned": "OAuth 1 was wanted back and Bitbucket does not accept it; people log in by OAuth 2.",
-    "upgrade.prepared": "Client id and client secret for OAuth 2 were entered.",
-    "upgrade.tested": "The connection by OAuth 2 was tested.",
-    "user.created": "A person was added.",
-    "user.disabled": "A person was disabled.",
-    "user.enabled": "A person was enabled.",
-    "user.renamed": "A person has a new name in Bitbucket.",
-}
-"""Sentences for the organization's owner, by event. Blocked addresses are only in the log, which the operator reads."""
+SENTENCES = {code.value: code.sentence for code in EventCode if code.is_shown}
+"""Sentences for the organization's owner, by event."""
 
 _REASONS = {
     "already_connected": "The person has another account with this integration.",
@@ -156,6 +44,7 @@ _REASONS = {
 PAGE_LENGTH = 50
 _DELETED_AT_ONCE = 1000  # so that nobody waits for it for long
 _DIGEST_LENGTH = 12
+_FINISHES = (EventCode.LOGIN_SUCCESS, EventCode.LOGIN_FAILURE, EventCode.LOGIN_MIXUP, EventCode.IDENTITY_CONNECTED)
 _NEVER_FINISHED = (Code.LOGIN_NOT_PENDING, Code.CALLBACK_PARAMETER_MISSING, Code.CALLBACK_PARAMETER_INVALID)
 _LOG = logging.getLogger("demo_app")  # not the audit log itself, whose lines are JSON
 
@@ -182,13 +71,18 @@ def set_up(app: Flask) -> None:
                 _LOG.critical("%s audit entries are in the log alone: %s", len(rows), type(error).__name__)
 
 
-def record(event: Event, *, outcome: str = "success", **details: str | int | bool | None) -> None:
+def record(event: EventCode, *, outcome: str = "success", **details: str | int | bool | None) -> None:
     """Write down *event* with *details* that are not None; the request adds who asked and its reference number.
 
     ``org_id`` says whose event it is where that is not the organization whose page was asked for.
     """
     now = clock.now()
-    line: dict[str, str | int | bool | None] = {"ts": now.isoformat(), "event": event, "outcome": outcome, **details}
+    line: dict[str, str | int | bool | None] = {
+        "ts": now.isoformat(),
+        "event": event.value,
+        "outcome": outcome,
+        **details,
+    }
     if has_app_context():
         line.setdefault("org_id", _organization_of_the_page())
     if has_request_context():
@@ -215,7 +109,7 @@ def was_finished() -> bool:
         select(AuditEntry.id)
         .where(
             AuditEntry.transaction == g.get("transaction"),
-            AuditEntry.event.in_(("login.success", "login.failure", "login.mixup", "identity.connected")),
+            AuditEntry.event.in_(_FINISHES),
             AuditEntry.problem.is_(None) | AuditEntry.problem.not_in(_NEVER_FINISHED),
         )
         .limit(1)
@@ -249,7 +143,7 @@ def prune(days: int, *, but: Container[int]) -> int:
         database.session.execute(delete(AuditEntry).where(AuditEntry.id.in_(gone)))
         database.session.commit()
         deleted, last = deleted + len(gone), ids[-1]
-    record("audit.pruned", days=days, entries=deleted)
+    record(EventCode.AUDIT_PRUNED, days=days, entries=deleted)
     return deleted
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from social_bitbucket_server.account import Standing
 from social_bitbucket_server.onboarding import render_text
+from social_bitbucket_server.organizations import EventCode
 
 from . import (
     attempts,
@@ -78,7 +79,7 @@ def disable_organization(slug: str) -> None:
     organization = _organization(slug)
     if organization.disabled_at is None:
         organization.disabled_at = clock.now()
-        audit.record("organization.disabled")
+        audit.record(EventCode.ORGANIZATION_DISABLED)
     sessions.end_sessions_of_organization(organization)
     database.session.commit()
     click.echo(f"{organization.name} is disabled.")
@@ -91,7 +92,7 @@ def enable_organization(slug: str) -> None:
     organization = _organization(slug)
     if organization.disabled_at is not None:
         organization.disabled_at = None
-        audit.record("organization.enabled")
+        audit.record(EventCode.ORGANIZATION_ENABLED)
     database.session.commit()
     click.echo(f"{organization.name} is enabled.")
 

@@ -11,13 +11,14 @@ from flask import Blueprint, current_app, flash, redirect, render_template, url_
 from flask.typing import ResponseReturnValue
 
 from social_bitbucket_server.integration import Admission, ConnectTo, ServerURL
+from social_bitbucket_server.organizations import OAuth
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import read_ca_certificates
 
 from . import access, database, integrations, rate_limits, toml
 from .config import Settings
 from .forms import ConfigurationForm, is_one_line
-from .models import IntegrationRecord, OAuth, Organization
+from .models import IntegrationRecord, Organization
 
 blueprint = Blueprint("configuration", __name__, url_prefix="/o/<slug>/settings/configuration")
 

@@ -13,10 +13,10 @@ from sqlalchemy import update
 
 from social_bitbucket_server.integration import Integration, OAuth2Integration
 from social_bitbucket_server.onboarding import Outcome, Result, Stage, check_up, first_failure
-from social_bitbucket_server.organizations import KeyState
+from social_bitbucket_server.organizations import EventCode, KeyState, OAuth
 
 from . import audit, database, integrations, navigation
-from .models import IntegrationRecord, KeyPair, OAuth
+from .models import IntegrationRecord, KeyPair
 
 PLACE = "<!-- the stages -->"
 """Placeholder for the stages in the page that is shown."""
@@ -41,7 +41,7 @@ class ConnectionTest:
         self._address = request.remote_addr
         self._oauth = oauth
         self._key_id = pair.id if pair is not None else None
-        self._is_of_an_upgrade = record.is_upgraded_by(oauth)
+        self._is_of_an_upgrade = record.oauth_versions.is_tried(oauth)
         self._callback = navigation.absolute(integrations.callback_path(record, oauth))
 
     def __iter__(self) -> Iterator[Result]:
@@ -101,7 +101,7 @@ class ConnectionTest:
             )
             if failed is not None and failed.blocked:
                 audit.record(
-                    "outbound.blocked",
+                    EventCode.OUTBOUND_BLOCKED,
                     outcome="failure",
                     org_id=self._organization_id,
                     integration_id=self._integration_id,
@@ -109,13 +109,13 @@ class ConnectionTest:
                     **failed.blocked,
                 )
 
-    def _event(self, outcome: str) -> audit.Event:
+    def _event(self, outcome: str) -> EventCode:
         """People go on logging in whatever comes of a key pair that waits, or of OAuth 2 before its first login."""
         if self._is_of_an_upgrade:
-            return "upgrade.tested"
+            return EventCode.UPGRADE_TESTED
         pair = self._pair()
         waits = pair is not None and pair.state is KeyState.PENDING
-        return "key.refused" if waits and outcome == Outcome.FAILED else "integration.tested"
+        return EventCode.KEY_REFUSED if waits and outcome == Outcome.FAILED else EventCode.INTEGRATION_TESTED
 
 
 def shown(test: ConnectionTest, page: str, *, edit_page: str = "", afterwards: str = "") -> Response:

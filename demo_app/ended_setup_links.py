@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from sqlalchemy import delete, select
 
+from social_bitbucket_server.organizations import EventCode
+
 from . import audit, clock, database
 from .models import EndedSetupLink, IntegrationRecord, SetupLink
 
@@ -25,7 +27,7 @@ def end(record: IntegrationRecord, why: str) -> None:
         )
     )
     for link in links.all():
-        audit.record("setup_link.revoked", integration_id=record.id)
+        audit.record(EventCode.SETUP_LINK_REVOKED, integration_id=record.id)
         database.session.add(EndedSetupLink(token_sha256=link.token_sha256, why=why, ended_at=now))
         database.session.delete(link)
 

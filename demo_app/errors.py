@@ -21,6 +21,7 @@ from social_core.exceptions import (
 from werkzeug.exceptions import HTTPException
 
 from social_bitbucket_server.login import reference
+from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.problems import PROBLEMS, Code, Problem, Who, http_status, when_to_try_again
 
 from . import access, audit, database, people, rate_limits
@@ -157,7 +158,7 @@ def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
         )
     facts = error.context.get("facts", {})
     if problem == Code.ADDRESS_BLOCKED:
-        audit.record("outbound.blocked", outcome="failure", **facts)
+        audit.record(EventCode.OUTBOUND_BLOCKED, outcome="failure", **facts)
     if problem == Code.ACCOUNT_INACTIVE:
         people.disable_whom_bitbucket_disabled(facts["uid"])
     organization = g.get("organization")
@@ -200,7 +201,7 @@ def too_often(error: TooOftenError) -> ResponseReturnValue:
     make_reference()
     if error.is_news:
         audit.record(
-            "request.failure",
+            EventCode.REQUEST_FAILURE,
             outcome="failure",
             code="too_often",
             limit=error.what,
@@ -252,7 +253,7 @@ def _note_refusal(code: str) -> None:
     """Record a request that was refused before it was known whose it is. Each address is recorded once a minute,
     because entries are not deleted for 90 days."""
     if rate_limits.is_news(code, rate_limits.visitor()):
-        audit.record("request.failure", outcome="failure", code=code)
+        audit.record(EventCode.REQUEST_FAILURE, outcome="failure", code=code)
 
 
 def _is_repeated(error: SocialAuthBaseException) -> bool:
@@ -263,10 +264,12 @@ def _is_repeated(error: SocialAuthBaseException) -> bool:
     return not rate_limits.is_news(problem, rate_limits.visitor(), g.get("integration_id", ""))
 
 
-def _event(problem: str) -> audit.Event:
+def _event(problem: str) -> EventCode:
     if problem in {Code.LOGIN_MIXED_UP, Code.TOKEN_OF_ANOTHER_LOGIN}:
-        return "login.mixup"
-    return "login.replay" if problem == Code.LOGIN_NOT_PENDING and audit.was_finished() else "login.failure"
+        return EventCode.LOGIN_MIXUP
+    if problem == Code.LOGIN_NOT_PENDING and audit.was_finished():
+        return EventCode.LOGIN_REPLAY
+    return EventCode.LOGIN_FAILURE
 
 
 def _words_for(error: SocialAuthBaseException) -> Words:

@@ -23,10 +23,9 @@ from wtforms.validators import AnyOf, DataRequired, EqualTo, InputRequired, Leng
 
 from social_bitbucket_server.crypto import Secret
 from social_bitbucket_server.integration import Admission, BaseURLRules, ConnectTo, ServerURL
+from social_bitbucket_server.organizations import OAuth
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import ClientCertificate, read_ca_certificates, read_client_certificate
-
-from .models import OAuth
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+\Z")

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Text, cast, delete, exists, func, select, 
 from sqlalchemy.orm import aliased
 
 from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.problems import BitbucketServerError
 
 from . import audit, database, sessions
@@ -82,7 +83,7 @@ def disconnect(user: User, identity: Any) -> bool:
     is_gone: bool = gone.rowcount == 1  # type: ignore[attr-defined]  # a DELETE's result has it
     if is_gone:
         sessions.end_sessions_of_identity(user.id, integration_id)
-        audit.record("identity.disconnected", user_id=user.id, integration_id=integration_id)
+        audit.record(EventCode.IDENTITY_DISCONNECTED, user_id=user.id, integration_id=integration_id)
     database.session.commit()
     return is_gone
 

@@ -24,10 +24,13 @@ from social_bitbucket_server.integration import (
 from social_bitbucket_server.login import LIFETIME
 from social_bitbucket_server.organizations import (
     Assembler,
+    EventCode,
     KeyState,
+    OAuth,
     SealedKeys,
     Unopened,
     WayOut,
+    link_path,
     oldest_login_began,
 )
 from social_bitbucket_server.problems import BitbucketServerError, Code
@@ -41,7 +44,6 @@ from .models import (
     ClientCredentials,
     IntegrationRecord,
     KeyPair,
-    OAuth,
     Organization,
 )
 
@@ -110,7 +112,7 @@ def make(
     if key is not None:
         add_key_pair(record, key, KeyState.ACTIVE, add_link(record))
     audit.record(
-        "integration.created",
+        EventCode.INTEGRATION_CREATED,
         org_id=organization.id,
         integration_id=record.id,
         insecure=server_url.scheme == "http",
@@ -151,7 +153,7 @@ def add_key_pair(record: IntegrationRecord, key: PrivateKey, state: KeyState, co
             consumer_key=consumer_key,
         )
     )
-    audit.record("key.created", org_id=record.organization_id, integration_id=record.id)
+    audit.record(EventCode.KEY_CREATED, org_id=record.organization_id, integration_id=record.id)
 
 
 def change(
@@ -174,7 +176,7 @@ def change(
     record.ca_certificates = ca_certificates
     record.connect_to = str(connect_to or "")
     set_enabled(record, enabled=enabled)
-    audit.record("integration.updated", integration_id=record.id, insecure=server_url.scheme == "http")
+    audit.record(EventCode.INTEGRATION_UPDATED, integration_id=record.id, insecure=server_url.scheme == "http")
     database.session.commit()
 
 
@@ -199,11 +201,11 @@ def set_enabled(record: IntegrationRecord, *, enabled: bool) -> None:
     """Let people log in through *record* or not; disabling ends the sessions of everybody who did."""
     if enabled and record.disabled_at is not None:
         record.disabled_at = None
-        audit.record("integration.enabled", integration_id=record.id)
+        audit.record(EventCode.INTEGRATION_ENABLED, integration_id=record.id)
     elif not enabled and record.disabled_at is None:
         record.disabled_at = clock.now()
         sessions.end_sessions_of_integration(record)
-        audit.record("integration.disabled", integration_id=record.id)
+        audit.record(EventCode.INTEGRATION_DISABLED, integration_id=record.id)
     database.session.commit()
 
 
@@ -212,7 +214,7 @@ def change_admission(record: IntegrationRecord, admission: Admission) -> None:
     record.allow_groups, record.allow_projects, record.allow_repositories = map(
         list, (admission.groups, admission.projects, admission.repositories)
     )
-    audit.record("integration.updated", integration_id=record.id, conditions=len(admission.conditions))
+    audit.record(EventCode.INTEGRATION_UPDATED, integration_id=record.id, conditions=len(admission.conditions))
     database.session.commit()
 
 
@@ -223,7 +225,7 @@ def change_client_certificate(record: IntegrationRecord, shown: ClientCertificat
         return
     record.client_certificate = certificate
     record.sealed_client_key = sealed_keys().seal_client_key(key, integration_id=record.id) if key else ""
-    audit.record("integration.updated", integration_id=record.id)
+    audit.record(EventCode.INTEGRATION_UPDATED, integration_id=record.id)
     database.session.commit()
 
 
@@ -279,7 +281,7 @@ def delete(record: IntegrationRecord) -> None:
         end_enforcement(record)
     identities.delete_people_without_another(record)
     ended_setup_links.end(record, ended_setup_links.DELETED)
-    audit.record("integration.deleted", integration_id=record.id)
+    audit.record(EventCode.INTEGRATION_DELETED, integration_id=record.id)
     database.session.delete(record)
     database.session.commit()
 
@@ -299,7 +301,7 @@ def end_enforcement(record: IntegrationRecord) -> None:
     count_change_of_ways_in(record.organization)
     record.enforced_at = None
     record.organization.owner_code_sha256 = ""
-    audit.record("integration.not_enforced", org_id=record.organization_id, integration_id=record.id)
+    audit.record(EventCode.INTEGRATION_NOT_ENFORCED, org_id=record.organization_id, integration_id=record.id)
 
 
 def reseal_keys() -> tuple[int, int]:
@@ -462,7 +464,7 @@ def _base_url_to_try(record: IntegrationRecord) -> str | None:
 
 def _note_unopened(unopened: Unopened) -> None:
     audit.record(
-        "key.decrypt_failed",
+        EventCode.KEY_DECRYPT_FAILED,
         outcome="failure",
         integration_id=unopened.integration_id,
         code=f"{unopened.left_out}_key" if unopened.left_out is not None else None,
@@ -498,13 +500,9 @@ def link_number(record: IntegrationRecord, pair: KeyPair) -> int:
 
 
 def application_path(record: IntegrationRecord, link: int = 1) -> str:
-    """The path of the Application URL of *record*'s application link with the number *link*. One Bitbucket Server
-    refuses the same Application URL twice, so only the first link of an organization's first integration has the
-    organization's own address; all of them show the same page."""
-    path = f"/o/{record.organization.slug}/"
-    if link > 1:
-        return f"{path}i/{record.number}/{link}/"
-    return path if record.number == 1 else f"{path}i/{record.number}/"
+    """Return the path of the Application URL of *record*'s application link with the number *link*. All of an
+    organization's show the same page."""
+    return link_path(f"/o/{record.organization.slug}/", integration=record.number, link=link)
 
 
 def callback_path(record: IntegrationRecord, oauth: OAuth) -> str:

@@ -11,11 +11,11 @@ from sqlalchemy import select
 
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.oauth import Client
-from social_bitbucket_server.organizations import KeyPairs, KeyState, may_be_about_the_key
+from social_bitbucket_server.organizations import EventCode, KeyPairs, KeyState, OAuth, may_be_about_the_key
 from social_bitbucket_server.problems import BitbucketServerError
 
 from . import audit, clock, database, integrations, navigation
-from .models import IntegrationRecord, KeyPair, OAuth
+from .models import IntegrationRecord, KeyPair
 
 
 def begin(record: IntegrationRecord, *, with_new_link: bool = False) -> bool:
@@ -33,7 +33,7 @@ def begin(record: IntegrationRecord, *, with_new_link: bool = False) -> bool:
     consumer_key = link_in_use or integrations.add_link(record)
     integrations.add_key_pair(record, key, KeyState.PENDING, consumer_key)
     if with_new_link:
-        audit.record("consumer_key.created", org_id=record.organization_id, integration_id=record.id)
+        audit.record(EventCode.CONSUMER_KEY_CREATED, org_id=record.organization_id, integration_id=record.id)
     database.session.commit()
     return True
 
@@ -140,10 +140,10 @@ def _promote(record: IntegrationRecord, public_key: str) -> bool:
     else:
         _change_state(old, KeyState.REPLACED)
         old.replaced_at = clock.now()
-        audit.record("consumer_key.replaced", org_id=record.organization_id, integration_id=record.id)
+        audit.record(EventCode.CONSUMER_KEY_REPLACED, org_id=record.organization_id, integration_id=record.id)
     database.session.flush()  # there is one active key pair at a time
     _change_state(new, KeyState.ACTIVE)
-    audit.record("key.promoted", org_id=record.organization_id, integration_id=record.id)
+    audit.record(EventCode.KEY_PROMOTED, org_id=record.organization_id, integration_id=record.id)
     database.session.commit()
     return True
 
@@ -165,4 +165,4 @@ def _retire(pair: KeyPair) -> None:
     """Retire it, and erase its private key. The caller commits."""
     pair.stored_state, pair.sealed_private_key = KeyState.RETIRED.value, None
     database.session.flush()
-    audit.record("key.retired", integration_id=pair.integration_id)
+    audit.record(EventCode.KEY_RETIRED, integration_id=pair.integration_id)

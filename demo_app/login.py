@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.crypto import Secret
+from social_bitbucket_server.organizations import EventCode, OAuth
 
 from . import (
     access,
@@ -30,7 +31,7 @@ from . import (
     trials,
     upgrade,
 )
-from .models import IntegrationRecord, OAuth, Organization, User
+from .models import IntegrationRecord, Organization, User
 
 blueprint = Blueprint("login", __name__)
 
@@ -51,10 +52,10 @@ def begin(organization: Organization, integration: str) -> ResponseReturnValue:
 
 @blueprint.post("/o/<slug>/account/connect/<integration>")
 @access.for_members
-def connect(organization: Organization, integration: str) -> ResponseReturnValue:  # noqa: ARG001  # the decorator's call
+def connect(organization: Organization, integration: str) -> ResponseReturnValue:
     """Send the browser to another Bitbucket Server of the organization, to connect the account there to this one."""
     record = next((record for record in identities.to_connect(current_user) if record.id == integration), None)
-    if record is None or login_ways.is_shut_out(record):
+    if record is None or login_ways.ways_into(organization).is_shut_out(record.id):
         abort(404)
     return _begin(record, _way(record), bitbucket.connect, purpose="connect")
 
@@ -86,7 +87,7 @@ def begin_trial_of_move(record: IntegrationRecord) -> Response:
 
 def _way(record: IntegrationRecord, wanted: str | None = None) -> OAuth:
     """The *wanted* OAuth, or the one that is known to work. There is no such page where people cannot use it."""
-    way = next((way for way in record.ways if wanted in {None, way.value}), None)
+    way = record.oauth_versions.choose(wanted)
     if way is None:
         abort(404)
     return way
@@ -95,11 +96,11 @@ def _way(record: IntegrationRecord, wanted: str | None = None) -> OAuth:
 def _begin(
     record: IntegrationRecord, oauth: OAuth, begin: Callable[[str, str], Response], purpose: str | None = None
 ) -> Response:
-    g.integration_id, g.is_of_an_upgrade = record.id, record.is_upgraded_by(oauth)
+    g.integration_id, g.is_of_an_upgrade = record.id, record.oauth_versions.is_tried(oauth)
     rate_limits.count(rate_limits.LOGINS, rate_limits.visitor(), record.id)
     response = begin(integrations.callback_path(record, oauth), oauth.backend)
     audit.note_transaction(Secret(parse_qs(urlsplit(response.location or "").query)[_LOGIN_PARAMETERS[oauth]][0]))
-    audit.record("login.begin", integration_id=record.id, purpose=purpose, oauth=oauth.value)
+    audit.record(EventCode.LOGIN_BEGIN, integration_id=record.id, purpose=purpose, oauth=oauth.value)
     return response
 
 
@@ -110,16 +111,16 @@ def _complete(integration: str, oauth: OAuth) -> ResponseReturnValue:
     if record is None:
         abort(404)
     g.integration_id, g.organization = record.id, record.organization
-    g.is_of_an_upgrade = record.is_upgraded_by(oauth)
+    g.is_of_an_upgrade = record.oauth_versions.is_tried(oauth)
     rate_limits.count(rate_limits.CALLBACKS, rate_limits.visitor(), record.id)
     audit.note_transaction(Secret(request.args.get(_LOGIN_PARAMETERS[oauth], "")))
     moves.recognize_trial()
     callback_path = integrations.callback_path(record, oauth)
     if bitbucket.is_trial(callback_path, oauth.backend):
         return trials.complete(record, callback_path, oauth)
-    refusal = login_ways.refusal(record)
-    if refusal:
-        context = {"problem": refusal}
+    closed_by = login_ways.ways_into(record.organization).closed_by(record.id)
+    if closed_by is not None:
+        context = {"problem": closed_by.value}
         raise AuthPolicyError(None, code="authentication_disallowed", stage="callback", context=context)
     wanted = session.get("next")
     bitbucket.complete(callback_path, login=_log_in, connected=_say_connected, backend=oauth.backend)
@@ -131,7 +132,7 @@ def _log_in(backend: BaseAuth[object], user: User, identity: Any) -> None:
     record = identity.integration
     identity.provider = backend.name
     sessions.log_in(user, identity)
-    audit.record("login.success", user_id=user.id, integration_id=g.integration_id)
+    audit.record(EventCode.LOGIN_SUCCESS, user_id=user.id, integration_id=g.integration_id)
     # Each login holds a share of the integration's row until here, so that none could change it.
     if backend.name == OAuth.TWO.backend and record.oauth1_ended_at is None:
         upgrade.end_oauth1(record)

@@ -11,6 +11,8 @@ import secrets
 from flask import session, url_for
 from sqlalchemy import select
 
+from social_bitbucket_server.organizations import EventCode, LoginWays
+
 from . import audit, clock, database, integrations, navigation, sessions
 from .models import IntegrationRecord, Organization
 
@@ -25,9 +27,7 @@ def login_link(organization: Organization) -> str:
 
 def came_by_link(organization: Organization, key: str) -> bool:
     """Return whether this browser was given the current login link, now by its *key* or before; remembers that."""
-    if not organization.login_key:
-        return True
-    if key and hmac.compare_digest(key.encode(), organization.login_key.encode()):
+    if LoginWays(key=organization.login_key).is_current_link(key):
         remember(organization)
         return True
     return bool(session.get(_KEY) == [organization.id, organization.login_key])
@@ -41,28 +41,27 @@ def remember(organization: Organization) -> None:
 
 def is_open(record: IntegrationRecord) -> bool:
     """Return whether this browser may begin a login through *record*."""
-    organization = record.organization
-    return organization.login_closed_at is None and came_by_link(organization, "") and not is_shut_out(record)
+    return came_by_link(record.organization, "") and ways_into(record.organization).closed_by(record.id) is None
 
 
 def replace_link(organization: Organization) -> None:
     """Make a new login link; the one before explains itself, and lets nobody in."""
     organization.login_key = secrets.token_urlsafe(12)
-    audit.record("login_link.replaced")
+    audit.record(EventCode.LOGIN_LINK_REPLACED)
     database.session.commit()
 
 
 def close_link(organization: Organization) -> None:
     """Let nobody log in through any integration; who is logged in stays so."""
     organization.login_closed_at = organization.login_closed_at or clock.now()
-    audit.record("login_link.closed")
+    audit.record(EventCode.LOGIN_LINK_CLOSED)
     database.session.commit()
 
 
 def open_link(organization: Organization) -> None:
     """Let people log in again."""
     organization.login_closed_at = None
-    audit.record("login_link.opened")
+    audit.record(EventCode.LOGIN_LINK_OPENED)
     database.session.commit()
 
 
@@ -75,18 +74,14 @@ def enforced(organization: Organization) -> IntegrationRecord | None:
     )
 
 
-def is_shut_out(record: IntegrationRecord) -> bool:
-    """Return whether another integration of the organization is the only way in."""
-    only = enforced(record.organization)
-    return only is not None and only.id != record.id
-
-
-def refusal(record: IntegrationRecord) -> str:
-    """The code of what keeps a login through *record* from being finished that was begun before; empty where nothing
-    does."""
-    if record.organization.login_closed_at is not None:
-        return "login_link_closed"
-    return "another_way_only" if is_shut_out(record) else ""
+def ways_into(organization: Organization) -> LoginWays:
+    """Return the ways into *organization* as they are now."""
+    only = enforced(organization)
+    return LoginWays(
+        key=organization.login_key,
+        is_closed=organization.login_closed_at is not None,
+        enforced=only.id if only is not None else None,
+    )
 
 
 def enforce(record: IntegrationRecord) -> str:
@@ -105,7 +100,7 @@ def enforce(record: IntegrationRecord) -> str:
     integrations.count_change_of_ways_in(organization)
     code = "" if before is not None else _new_code(organization)
     sessions.end_sessions_by_other_ways(record)
-    audit.record("integration.enforced", org_id=organization.id, integration_id=record.id)
+    audit.record(EventCode.INTEGRATION_ENFORCED, org_id=organization.id, integration_id=record.id)
     database.session.commit()
     return code
 
@@ -119,7 +114,7 @@ def replace_owner_code(organization: Organization, present: str) -> str:
         database.session.rollback()
         return ""
     code = _new_code(organization)
-    audit.record("owner_code.replaced", org_id=organization.id)
+    audit.record(EventCode.OWNER_CODE_REPLACED, org_id=organization.id)
     database.session.commit()
     return code
 

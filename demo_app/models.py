@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from flask_login import UserMixin
 from sqlalchemy import JSON, ForeignKey, ForeignKeyConstraint, Index, String, Text, UniqueConstraint, event, inspect
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
 
-from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.integration import Admission
-from social_bitbucket_server.organizations import KeyPairs, KeyState
+from social_bitbucket_server.organizations import KeyPairs, KeyState, OAuth, OAuthVersions
 from social_bitbucket_server.sqlalchemy import make_storage
 
 from . import clock, database
@@ -50,18 +48,6 @@ class Organization(Base):
     people: Mapped[list[User]] = relationship(
         back_populates="organization", order_by="User.display_name", passive_deletes=True
     )
-
-
-class OAuth(StrEnum):
-    """By which OAuth people log in."""
-
-    ONE = "1"
-    TWO = "2"
-
-    @property
-    def backend(self) -> str:
-        """The name of the library's backend for it."""
-        return str((BitbucketServerOAuth1 if self is OAuth.ONE else BitbucketServerOAuth2).name)
 
 
 class IntegrationRecord(Base):
@@ -119,15 +105,16 @@ class IntegrationRecord(Base):
     )
 
     @property
-    def ways(self) -> tuple[OAuth, ...]:
-        """By which OAuth people can log in, the one that is known to work first: both while an upgrade is under way,
-        and none before the client credentials of a new integration are there."""
-        one = (OAuth.ONE,) if self.oauth1_ended_at is None else ()
-        return (*one, OAuth.TWO) if self.client_credentials is not None else one
+    def oauth_versions(self) -> OAuthVersions:
+        """The OAuth versions by which people can log in."""
+        return OAuthVersions(
+            is_oauth1_ended=self.is_for_oauth2, has_client_credentials=self.client_credentials is not None
+        )
 
-    def is_upgraded_by(self, oauth: OAuth) -> bool:
-        """Return whether *oauth* is the way that is being tried, while people log in by the other one."""
-        return oauth is OAuth.TWO and len(self.ways) > 1
+    @property
+    def ways(self) -> tuple[OAuth, ...]:
+        """The OAuth versions by which people can log in, the one that is known to work first."""
+        return self.oauth_versions.usable
 
     @property
     def is_for_oauth2(self) -> bool:

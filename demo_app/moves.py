@@ -9,6 +9,7 @@ from flask import g, session
 
 from social_bitbucket_server.account import Profile
 from social_bitbucket_server.integration import ServerURL
+from social_bitbucket_server.organizations import EventCode, shows_same_server
 
 from . import audit, database, identities, integrations, key_rotation
 from .models import IntegrationRecord
@@ -19,7 +20,7 @@ _SESSION_KEY = "move"
 def begin(record: IntegrationRecord, server_url: ServerURL) -> None:
     """Wait for a trial login at *server_url*; until then people log in at the old address."""
     record.moving_to = str(server_url)
-    audit.record("integration.move_begun", integration_id=record.id)
+    audit.record(EventCode.INTEGRATION_MOVE_BEGUN, integration_id=record.id)
     database.session.commit()
 
 
@@ -27,7 +28,7 @@ def give_up(record: IntegrationRecord) -> None:
     """Stay at the old address."""
     if record.moving_to is not None:
         record.moving_to = None
-        audit.record("integration.move_given_up", integration_id=record.id)
+        audit.record(EventCode.INTEGRATION_MOVE_GIVEN_UP, integration_id=record.id)
     database.session.commit()
 
 
@@ -56,11 +57,11 @@ def finish(record: IntegrationRecord, profile: Profile, tried: str) -> bool:
     number and the same username; returns whether that is so. Nothing changes where it is not."""
     integrations.lock(record)  # others may have changed it meanwhile
     identity = identities.with_uid(f"{record.namespace}:{profile.id}")
-    is_known = identity is not None and identity.name == (profile.slug or profile.name)
-    is_same = is_known and record.moving_to == tried
+    known_username = identity.name if identity is not None else None
+    is_same = shows_same_server(profile, known_username) and record.moving_to == tried
     if is_same:
         record.base_url, record.moving_to = tried, None
-    audit.record("integration.moved", outcome="success" if is_same else "failure", integration_id=record.id)
+    audit.record(EventCode.INTEGRATION_MOVED, outcome="success" if is_same else "failure", integration_id=record.id)
     database.session.commit()
     return is_same
 
@@ -69,7 +70,7 @@ def take_over(record: IntegrationRecord, server_url: ServerURL) -> None:
     """Take *server_url* for the new address of the same server. The caller knows that it is."""
     integrations.lock(record)
     record.base_url, record.moving_to = str(server_url), None
-    audit.record("integration.moved", integration_id=record.id)
+    audit.record(EventCode.INTEGRATION_MOVED, integration_id=record.id)
     database.session.commit()
 
 
@@ -81,7 +82,7 @@ def begin_anew(record: IntegrationRecord, server_url: ServerURL) -> int:
     """
     concerned = integrations.take_another_server(record, server_url)
     key_rotation.retire_replaced(record)
-    audit.record("integration.updated", integration_id=record.id, insecure=server_url.scheme == "http")
-    audit.record("integration.began_anew", integration_id=record.id, people=concerned)
+    audit.record(EventCode.INTEGRATION_UPDATED, integration_id=record.id, insecure=server_url.scheme == "http")
+    audit.record(EventCode.INTEGRATION_BEGAN_ANEW, integration_id=record.id, people=concerned)
     database.session.commit()
     return concerned

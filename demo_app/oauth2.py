@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from social_bitbucket_server.onboarding import oauth2_advice_for
+from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.problems import BitbucketServerError, Code, Problem
 
 from . import (
@@ -59,9 +60,9 @@ def go_back(organization: Organization, integration: str) -> ResponseReturnValue
         upgrade.go_back(record)
     except BitbucketServerError as error:
         database.session.rollback()
-        audit.record("upgrade.not_abandoned", outcome="failure", integration_id=record.id, problem=error.code)
+        audit.record(EventCode.UPGRADE_NOT_ABANDONED, outcome="failure", integration_id=record.id, problem=error.code)
         if error.code == Code.ADDRESS_BLOCKED:
-            audit.record("outbound.blocked", outcome="failure", integration_id=record.id, **error.facts)
+            audit.record(EventCode.OUTBOUND_BLOCKED, outcome="failure", integration_id=record.id, **error.facts)
         return _page(organization, record, ClientCredentialsForm(), refusal=error.problem), 422
     flash("People log in by OAuth 1. The client secret is erased; delete the external application in Bitbucket, too.")
     return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)

@@ -11,6 +11,8 @@ from flask.cli import AppGroup
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
+from social_bitbucket_server.organizations import EventCode
+
 from . import audit, database, identities, integrations
 
 blueprint = Blueprint("operation", __name__, cli_group=None)
@@ -37,7 +39,7 @@ def health() -> ResponseReturnValue:
 def check_key_ring() -> None:
     """Write down where the key ring does not open the private keys. Everything but logins works nevertheless."""
     if not integrations.ring_opens_keys():
-        audit.record("key.decrypt_failed", outcome="failure", code="key_ring")
+        audit.record(EventCode.KEY_DECRYPT_FAILED, outcome="failure", code="key_ring")
 
 
 @blueprint.cli.command("db-upgrade")

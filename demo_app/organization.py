@@ -7,6 +7,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import select
 
+from social_bitbucket_server.organizations import EventCode
+
 from . import (
     access,
     audit,
@@ -52,11 +54,11 @@ def page_of_integration(organization: Organization, number: int, link: int = 1) 
 def login(organization: Organization) -> ResponseReturnValue:
     """The login link: a button for each integration that is open."""
     is_current = login_ways.came_by_link(organization, request.args.get("key", ""))
-    only = login_ways.enforced(organization)
+    ways = login_ways.ways_into(organization)
     enabled = [
         (record, integrations.server_url(record), oauth)
         for record in integrations.enabled_of(organization)
-        if is_current and organization.login_closed_at is None and (only is None or only.id == record.id)
+        if is_current and ways.closed_by(record.id) is None
         for oauth in record.ways
     ]
     security_headers.allow_forms_to_reach({server_url.origin for _record, server_url, _oauth in enabled})
@@ -65,7 +67,7 @@ def login(organization: Organization) -> ResponseReturnValue:
         organization=organization,
         enabled=enabled,
         is_current=is_current,
-        only=only,
+        only=database.session.get(IntegrationRecord, ways.enforced) if ways.enforced is not None else None,
         declined=request.args.get("e") == "declined",
         keeps_tokens=current_app.extensions["settings"].store_access_tokens,
         next=request.args.get("next", ""),
@@ -93,10 +95,10 @@ def log_owner_in(organization: Organization) -> ResponseReturnValue:
             owner = None
         if owner is not None:
             sessions.log_in(owner)
-            audit.record("login.success", user_id=owner.id)
+            audit.record(EventCode.LOGIN_SUCCESS, user_id=owner.id)
             wanted = form.next.data or url_for("settings.integrations_list", slug=organization.slug)
             return redirect(navigation.after_login(organization, wanted), 303)
-        audit.record("login.failure", outcome="failure", code="password_wrong")
+        audit.record(EventCode.LOGIN_FAILURE, outcome="failure", code="password_wrong")
         what = "E-mail address, password and owner's code" if needs_code else "E-mail address and password"
         form.password.errors = [f"{what} do not belong together."]
     return _owner_login_page(organization, form), 422

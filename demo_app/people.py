@@ -9,6 +9,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import selectinload
 from werkzeug.security import check_password_hash, generate_password_hash
 
+from social_bitbucket_server.organizations import EventCode
+
 from . import audit, clock, database, identities, sessions
 from .models import Organization, User
 
@@ -26,7 +28,7 @@ def create_organization(*, slug: str, name: str, email: str, password: str) -> U
     )
     database.session.add(owner)
     database.session.flush()
-    audit.record("user.created", user_id=owner.id, org_id=organization.id)
+    audit.record(EventCode.USER_CREATED, user_id=owner.id, org_id=organization.id)
     database.session.commit()
     return owner
 
@@ -55,7 +57,7 @@ def change_password(owner: User, password: str) -> None:
     browser goes on with a new one."""
     owner.password_hash = generate_password_hash(password)
     sessions.end_all_but_this_browsers(owner)
-    audit.record("owner_password.changed", user_id=owner.id)
+    audit.record(EventCode.OWNER_PASSWORD_CHANGED, user_id=owner.id)
     database.session.commit()
 
 
@@ -63,7 +65,7 @@ def replace_password(owner: User, password: str) -> None:
     """Replace the password of an *owner* who has forgotten it, for the operator. All sessions of the owner end."""
     owner.password_hash = generate_password_hash(password)
     sessions.end_sessions_of_person(owner)
-    audit.record("owner_password.replaced", user_id=owner.id)
+    audit.record(EventCode.OWNER_PASSWORD_REPLACED, user_id=owner.id)
     database.session.commit()
 
 
@@ -103,7 +105,7 @@ def disable(user: User) -> None:
     """Let *user* in no more, and end their sessions."""
     user.disabled_at = clock.now()
     sessions.end_sessions_of_person(user)
-    audit.record("user.disabled", user_id=user.id)
+    audit.record(EventCode.USER_DISABLED, user_id=user.id)
     database.session.commit()
 
 
@@ -126,7 +128,7 @@ def disable_whom_bitbucket_disabled(uid: str) -> None:
 def enable(user: User) -> None:
     """Let *user* in again."""
     user.disabled_at = None
-    audit.record("user.enabled", user_id=user.id)
+    audit.record(EventCode.USER_ENABLED, user_id=user.id)
     database.session.commit()
 
 

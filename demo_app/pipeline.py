@@ -10,6 +10,7 @@ from social_core.exceptions import AuthAssociationError, AuthPolicyError
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.problems import BitbucketServerError, Code
 
 from . import audit, clock, database, identities
@@ -80,7 +81,7 @@ def find_or_create_person(
             if user is not None and social.user != user:
                 raise BitbucketServerError(Code.IDENTITY_IN_USE).as_social_error(backend, "pipeline") from None
             return {"social": social, "user": social.user, "is_new": False, "new_association": False}
-        event: audit.Event = "user.created" if user is None else "identity.connected"
+        event = EventCode.USER_CREATED if user is None else EventCode.IDENTITY_CONNECTED
         audit.record(event, user_id=social.user_id, integration_id=record.id)
         return {"social": social, "user": social.user, "is_new": user is None, "new_association": True}
     raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline")
@@ -180,7 +181,7 @@ def _refuse_to_connect(backend: BaseAuth[object], user: User, record: Integratio
 def _rename(user: User, social: Any, name: str) -> None:
     """Bitbucket calls the person *name* now. Their username here follows where it came from this very account."""
     before, social.name = social.name, name
-    audit.record("user.renamed", user_id=user.id, integration_id=social.integration_id)
+    audit.record(EventCode.USER_RENAMED, user_id=user.id, integration_id=social.integration_id)
     if not re.fullmatch(re.escape(_shortened(before)) + r"(-[0-9]+)?", user.username):
         return
     for _attempt in range(_ATTEMPTS):

@@ -11,6 +11,7 @@ from sqlalchemy import exists, select, update
 
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.account import Recheck, Standing
+from social_bitbucket_server.organizations import EventCode
 
 from . import audit, clock, database, sessions
 from .identities import Identity
@@ -81,8 +82,8 @@ def _ask(identity: Any) -> Found:
     ended = 0
     if found.standing is Standing.REFUSED:
         ended = sessions.end_sessions_of_identity(user_id, integration_id)
-        audit.record("recheck.refused", outcome="failure", problem=found.problem, **about)
+        audit.record(EventCode.RECHECK_REFUSED, outcome="failure", problem=found.problem, **about)
     elif found.standing is Standing.UNANSWERED:
-        audit.record("recheck.unanswered", outcome="failure", problem=found.problem, **about)
+        audit.record(EventCode.RECHECK_UNANSWERED, outcome="failure", problem=found.problem, **about)
     database.session.commit()
     return Found(user_id, integration_id, found, ended)

@@ -25,9 +25,10 @@ from werkzeug.datastructures import CallbackDict
 
 from social_bitbucket_server.crypto import Secret
 from social_bitbucket_server.login import LIFETIME, under_way
+from social_bitbucket_server.organizations import EventCode, OAuth
 
 from . import audit, browsers, clock, database
-from .models import IntegrationRecord, KeyPair, LoginSession, OAuth, Organization, SocialStorage, User
+from .models import IntegrationRecord, KeyPair, LoginSession, Organization, SocialStorage, User
 
 IDLE_LIMIT = timedelta(minutes=60)
 ABSOLUTE_LIMIT = timedelta(hours=12)
@@ -308,7 +309,7 @@ def _revoke(which: ColumnElement[bool]) -> int:
     ).all()
     for user_id, organization_id in ended:
         if user_id is not None:
-            audit.record("session.revoked", user_id=user_id, org_id=organization_id)
+            audit.record(EventCode.SESSION_REVOKED, user_id=user_id, org_id=organization_id)
     return len(ended)
 
 

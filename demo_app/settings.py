@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from social_bitbucket_server.crypto import PublicKey
 from social_bitbucket_server.onboarding import Dialog, advice_for, is_oauth2_better, oauth2_advice_for, render_text
+from social_bitbucket_server.organizations import EventCode, OAuth, ServerChange, server_change
 from social_bitbucket_server.problems import BitbucketServerError, Code, Problem
 
 from . import (
@@ -34,7 +35,7 @@ from . import (
 )
 from .config import Settings
 from .forms import DeleteForm, EditIntegrationForm
-from .models import DAYS_KEPT, IntegrationRecord, OAuth, Organization
+from .models import DAYS_KEPT, IntegrationRecord, Organization
 
 blueprint = Blueprint("settings", __name__, url_prefix="/o/<slug>/settings")
 
@@ -108,9 +109,15 @@ def change(organization: Organization, integration: str) -> ResponseReturnValue:
     form = EditIntegrationForm(_settings().outbound.base_url_rules, integrations.kept_client_key(record))
     if not form.validate() or form.server_url is None:
         return _edit_page(organization, record, form), 422
-    is_elsewhere = str(form.server_url) != record.base_url
-    concerned = identities.count(record) if is_elsewhere else 0
-    if concerned and not form.server.data:
+    concerned = identities.count(record) if str(form.server_url) != record.base_url else 0
+    meaning = server_change(
+        record.base_url,
+        str(form.server_url),
+        has_people=concerned > 0,
+        says_moved=form.server.data == "moved" if form.server.data else None,
+        needs_proof=True,
+    )
+    if meaning is ServerChange.ASK:
         people = words.count(concerned, "person logs in", "people log in")
         form.server.errors = [f"{people} through it. Say whether their server moved, or this is another one."]
         return _edit_page(organization, record, form), 422
@@ -129,9 +136,9 @@ def change(organization: Organization, integration: str) -> ResponseReturnValue:
         return _edit_page(organization, record, form), 422
     integrations.change_client_certificate(record, form.shown_certificate)
     had_secret = record.client_credentials is not None
-    if not is_elsewhere:
+    if meaning is ServerChange.NONE:
         flash("The changes are saved.")
-    elif concerned and form.server.data == "moved":
+    elif meaning is ServerChange.MOVED:
         moves.begin(record, form.server_url)
         flash("The new base URL waits for a trial login. Until then people log in at the old one.")
     else:
@@ -197,9 +204,9 @@ def decide_on_key_pair(organization: Organization, integration: str, action: str
         is_done = key_rotation.verify(record) if action == "verify" else key_rotation.give_up(record)
     except BitbucketServerError as error:
         database.session.rollback()
-        audit.record("key.refused", outcome="failure", integration_id=record.id, problem=error.code)
+        audit.record(EventCode.KEY_REFUSED, outcome="failure", integration_id=record.id, problem=error.code)
         if error.code == Code.ADDRESS_BLOCKED:
-            audit.record("outbound.blocked", outcome="failure", **error.facts)
+            audit.record(EventCode.OUTBOUND_BLOCKED, outcome="failure", **error.facts)
         page = _integration_page(organization, record, refusal=error.problem, refused=action)
         return page, 422
     if not is_done:
@@ -228,7 +235,7 @@ def note_removal(organization: Organization, integration: str) -> ResponseReturn
 def test_connection(organization: Organization, integration: str) -> ResponseReturnValue:
     """Test the connection by the wanted OAuth, and show what each stage found."""
     record = access.integration_or_404(organization, integration)
-    oauth = next((way for way in record.ways if request.form.get("oauth") in {None, way.value}), None)
+    oauth = record.oauth_versions.choose(request.form.get("oauth"))
     if oauth is None:
         abort(404)
     rate_limits.count(rate_limits.TESTS, rate_limits.visitor(), record.id)

@@ -14,6 +14,8 @@ from enum import StrEnum
 from flask import request, session
 from sqlalchemy import delete, select, update
 
+from social_bitbucket_server.organizations import EventCode
+
 from . import audit, browsers, clock, database, ended_setup_links, integrations
 from .models import IntegrationRecord, Organization, SetupLink
 
@@ -48,7 +50,7 @@ def make(record: IntegrationRecord) -> str:
     database.session.add(
         SetupLink(token_sha256=_digest(token), integration_id=record.id, created_at=now, expires_at=now + LIFETIME)
     )
-    audit.record("setup_link.created", integration_id=record.id)
+    audit.record(EventCode.SETUP_LINK_CREATED, integration_id=record.id)
     database.session.commit()
     return token
 
@@ -118,7 +120,9 @@ def note_opening(link: SetupLink) -> None:
     link.opened_at = clock.now()
     link.opened_from = request.remote_addr or ""
     link.opened_with = browsers.in_words(request.user_agent.string)
-    audit.record("setup_link.opened", org_id=link.integration.organization_id, integration_id=link.integration_id)
+    audit.record(
+        EventCode.SETUP_LINK_OPENED, org_id=link.integration.organization_id, integration_id=link.integration_id
+    )
     database.session.commit()
 
 
@@ -133,7 +137,7 @@ def _revoke(record: IntegrationRecord) -> bool:
     ).all()
     was_live = any(expires_at > now for expires_at in expiries)
     if was_live:
-        audit.record("setup_link.revoked", integration_id=record.id)
+        audit.record(EventCode.SETUP_LINK_REVOKED, integration_id=record.id)
     return was_live
 
 

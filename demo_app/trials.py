@@ -9,11 +9,12 @@ from social_core.exceptions import AuthSessionError, SocialAuthBaseException
 from werkzeug.wrappers import Response
 
 from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.organizations import EventCode, OAuth
 from social_bitbucket_server.problems import Code
 
 from . import audit, database, moves
 from .errors import make_reference
-from .models import IntegrationRecord, OAuth
+from .models import IntegrationRecord
 
 _RESULT = "trial"
 
@@ -25,7 +26,7 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
     """
     integration_id, page = record.id, url_for("settings.trial", slug=record.organization.slug, integration=record.id)
     result: dict[str, Any] = {"integration": integration_id, "oauth": oauth.value}
-    tried, is_of_an_upgrade = record.moving_to, record.is_upgraded_by(oauth)
+    tried, is_of_an_upgrade = record.moving_to, record.oauth_versions.is_tried(oauth)
     try:
         trial = bitbucket.complete_trial(callback_path, oauth.backend)
     except AuthSessionError:
@@ -45,7 +46,7 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
         if moves.is_tried():
             result |= {"tried": tried or "", "is_same": "yes" if moves.finish(record, profile, tried or "") else ""}
     audit.record(
-        "upgrade.tested" if is_of_an_upgrade else "integration.tested",
+        EventCode.UPGRADE_TESTED if is_of_an_upgrade else EventCode.INTEGRATION_TESTED,
         outcome=outcome,
         integration_id=integration_id,
         problem=problem or None,

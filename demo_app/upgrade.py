@@ -10,6 +10,8 @@ import secrets
 
 from sqlalchemy import update
 
+from social_bitbucket_server.organizations import EventCode
+
 from . import audit, clock, database, integrations, key_rotation
 from .models import ClientCredentials, IntegrationRecord
 
@@ -27,7 +29,7 @@ def keep_credentials(record: IntegrationRecord, client_id: str, client_secret: s
     database.session.add(
         ClientCredentials(id=credentials_id, integration_id=record.id, client_id=client_id, sealed_client_secret=sealed)
     )
-    audit.record("upgrade.prepared", integration_id=record.id)
+    audit.record(EventCode.UPGRADE_PREPARED, integration_id=record.id)
     database.session.commit()
 
 
@@ -43,12 +45,12 @@ def end_oauth1(record: IntegrationRecord) -> None:
         .returning(IntegrationRecord.id)
     ).all()
     if ended:
-        audit.record("upgrade.finished", integration_id=record.id)
+        audit.record(EventCode.UPGRADE_FINISHED, integration_id=record.id)
 
 
 def can_go_back(record: IntegrationRecord) -> bool:
     """Return whether *record* has OAuth 1 to go back to, and something to go back from."""
-    return record.active_key_pair is not None and record.client_credentials is not None
+    return record.oauth_versions.can_go_back(has_key_pair=record.active_key_pair is not None)
 
 
 def go_back(record: IntegrationRecord) -> None:
@@ -64,5 +66,5 @@ def go_back(record: IntegrationRecord) -> None:
         return
     database.session.delete(record.client_credentials)
     record.oauth1_ended_at = None
-    audit.record("upgrade.abandoned", integration_id=record.id)
+    audit.record(EventCode.UPGRADE_ABANDONED, integration_id=record.id)
     database.session.commit()

@@ -8,10 +8,11 @@ from flask import current_app
 
 from social_bitbucket_server.crypto import PublicKey
 from social_bitbucket_server.onboarding import Dialog, Step, dialog_of, link_script, oauth2_worksheet, worksheet
+from social_bitbucket_server.organizations import OAuth, link_name
 
 from . import integrations, navigation
 from .config import Settings
-from .models import IntegrationRecord, KeyPair, OAuth
+from .models import IntegrationRecord, KeyPair
 
 
 def dialog(record: IntegrationRecord, wanted: str) -> Dialog:
@@ -50,7 +51,7 @@ def oauth2_steps(record: IntegrationRecord) -> tuple[Step, ...]:
     return oauth2_worksheet(
         server_url=integrations.server_url(record),
         redirect_url=redirect_url(record),
-        application_name=application_name(record) if record.is_for_oauth2 else f"{application_name(record)} OAuth 2",
+        application_name=application_name(record, is_upgrade=not record.is_for_oauth2),
     )
 
 
@@ -83,11 +84,16 @@ def old_link(record: IntegrationRecord) -> dict[str, str] | None:
     }
 
 
-def application_name(record: IntegrationRecord, link: int = 1) -> str:
-    """The name of *record*'s application link with the number *link*. Links on one server have different names."""
-    number = "" if record.number == 1 else f" {record.number}"
-    further = "" if link == 1 else f", link {link}"
-    return f"{_settings().application_name} ({record.organization.name}{number}{further})"
+def application_name(record: IntegrationRecord, link: int = 1, *, is_upgrade: bool = False) -> str:
+    """Return the name of *record*'s application link with the number *link*. For *is_upgrade*, that is its link for
+    OAuth 2 beside the one for OAuth 1."""
+    return link_name(
+        _settings().application_name,
+        record.organization.name,
+        integration=record.number,
+        link=link,
+        is_upgrade=is_upgrade,
+    )
 
 
 def _settings() -> Settings:

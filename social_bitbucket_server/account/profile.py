@@ -58,6 +58,11 @@ class Profile:
     avatar_url: str | None
     url: str | None
 
+    @property
+    def username(self) -> str:
+        """The username for an application: *slug*, which is safe in addresses, or else *name*."""
+        return self.slug or self.name
+
 
 def fetch_profile(person: Person) -> Profile:
     """Find out who *person* is.

@@ -21,11 +21,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
 from ..onboarding import Dialog, dialog_of
-from ..organizations import KeyState
-from ..problems import BitbucketServerError, Code, Problem, Who
+from ..organizations import EventCode, KeyState
+from ..problems import PROBLEMS, BitbucketServerError, Code, Problem, Who
 from . import configuration, events, integrations, key_rotation
 from .forms import IntegrationForm
-from .models import AbstractIntegration, Event, Happening, Integration, KeyPair, integration_model
+from .models import AbstractIntegration, Event, Integration, KeyPair, integration_model
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -220,7 +220,7 @@ class IntegrationAdmin(_IntegrationAdmin):
         return self._changed(
             request,
             record,
-            Happening.KEY_CREATED,
+            EventCode.KEY_CREATED,
             gettext("The new key pair is made. The old one stays in use until Bitbucket has the new public key."),
         )
 
@@ -237,13 +237,13 @@ class IntegrationAdmin(_IntegrationAdmin):
             return self._changed(
                 request,
                 record,
-                Happening.CONSUMER_KEY_REPLACED,
+                EventCode.CONSUMER_KEY_REPLACED,
                 gettext("Bitbucket accepts the new link. Logins go through it, and the old link can be removed."),
             )
         return self._changed(
             request,
             record,
-            Happening.KEY_PROMOTED,
+            EventCode.KEY_PROMOTED,
             gettext(
                 "Bitbucket accepts the new key pair. Logins are signed with it, and the old private key is erased."
             ),
@@ -254,7 +254,7 @@ class IntegrationAdmin(_IntegrationAdmin):
         record = self._record(request, integration_id)
         if not key_rotation.note_removal(record, request.user):
             return self._back(request, record, gettext("There is no old application link."), messages.WARNING)
-        return self._changed(request, record, Happening.KEY_RETIRED, gettext("The old link's private key is erased."))
+        return self._changed(request, record, EventCode.KEY_RETIRED, gettext("The old link's private key is erased."))
 
     def enable_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Let people log in."""
@@ -263,7 +263,7 @@ class IntegrationAdmin(_IntegrationAdmin):
         return self._changed(
             request,
             record,
-            Happening.INTEGRATION_ENABLED,
+            EventCode.INTEGRATION_ENABLED,
             gettext("People can log in through this integration again."),
         )
 
@@ -274,7 +274,7 @@ class IntegrationAdmin(_IntegrationAdmin):
         return self._changed(
             request,
             record,
-            Happening.INTEGRATION_DISABLED,
+            EventCode.INTEGRATION_DISABLED,
             gettext("Nobody can log in through this integration any more."),
         )
 
@@ -288,7 +288,7 @@ class IntegrationAdmin(_IntegrationAdmin):
         active, pending, replaced = pairs.active, pairs.pending, pairs.replaced
         new_link = pairs.pending_for_new_link
         people = integrations.identities(record).count()
-        works = record.last_login_at is not None or events.is_tested(record.pk)
+        condition = events.condition_of(record)
         context = {
             **self._context(request, record, record.name),
             "dialog": dialog,
@@ -300,7 +300,9 @@ class IntegrationAdmin(_IntegrationAdmin):
             "is_unknown_link": refusal is not None
             and refusal.code == Code.CONSUMER_KEY_UNKNOWN
             and new_link is not None,
-            "login_link": integrations.login_link(record) if works and record.enabled else "",
+            "login_link": integrations.login_link(record) if condition.is_ready else "",
+            "failing_since": condition.since,
+            "failure": _words(PROBLEMS[condition.problem]) if condition.problem in PROBLEMS else None,
             "people": ngettext("%(count)d person has", "%(count)d people have", people) % {"count": people},
             "steps": integrations.worksheet_of(record, active, dialog) if active is not None else (),
             "steps_of_new_link": integrations.worksheet_of(record, new_link, dialog) if new_link is not None else (),
@@ -340,10 +342,10 @@ class IntegrationAdmin(_IntegrationAdmin):
         }
 
     def _changed(
-        self, request: HttpRequest, record: AbstractIntegration, what: Happening, message: str
+        self, request: HttpRequest, record: AbstractIntegration, what: EventCode, message: str
     ) -> HttpResponse:
         """Add *what* was done to the integration's history, and go back to its page with *message*."""
-        self.log_change(request, record, str(what.label))
+        self.log_change(request, record, gettext(what.sentence))
         return self._back(request, record, message)
 
     def _back(

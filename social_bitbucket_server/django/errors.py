@@ -18,9 +18,10 @@ from django.utils.translation import gettext
 from social_core.exceptions import SocialAuthBaseException
 
 from ..login import is_declined_login
+from ..organizations import EventCode
 from ..problems import Code, Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
 from . import events
-from .models import Event, Happening
+from .models import Event
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -86,7 +87,7 @@ def _write_down(error: SocialAuthBaseException, integration: AbstractIntegration
     try:
         with transaction.atomic(using=router.db_for_write(Event)):
             events.record(
-                Happening.LOGIN_MIXUP if problem in _MIXED_UP else Happening.LOGIN_FAILURE,
+                EventCode.LOGIN_MIXUP if problem in _MIXED_UP else EventCode.LOGIN_FAILURE,
                 integration_id=integration.pk if integration is not None else "",
                 problem=problem or error.code or "",
                 stage=error.stage or "",

@@ -8,24 +8,28 @@ from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
+from django.db.models import Max, Q
 from django.utils import timezone
 from social_django.models import Nonce
 
 from ..login import LIFETIME, NONCE_SCOPE
-from .models import Event, Happening
+from ..organizations import TO_BE_MENDED, Condition, EventCode, FailureEvent, condition
+from .models import Event
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.contrib.auth.models import AnonymousUser
     from django.db.models import QuerySet
 
+    from .models import AbstractIntegration
+
 _LOG = logging.getLogger(__name__)
 
-_LOGIN_ATTEMPTS = (Happening.LOGIN_SUCCESS, Happening.LOGIN_FAILURE, Happening.LOGIN_MIXUP)
+_LOGIN_ATTEMPTS = (EventCode.LOGIN_SUCCESS, EventCode.LOGIN_FAILURE, EventCode.LOGIN_MIXUP)
 
 
 def record(
-    what: Happening,
+    what: EventCode,
     *,
     integration_id: str = "",
     user: AbstractBaseUser | AnonymousUser | None = None,
@@ -36,7 +40,12 @@ def record(
     """Write down *what* happened, in the table and in the log."""
     user_id = str(user.pk) if user is not None and user.pk is not None else ""
     Event.objects.create(
-        what=what, integration_id=integration_id, user_id=user_id, problem=problem, stage=stage, reference=reference
+        what=what.value,
+        integration_id=integration_id,
+        user_id=user_id,
+        problem=problem,
+        stage=stage,
+        reference=reference,
     )
     _LOG.info(
         "%s integration=%s user=%s problem=%s stage=%s reference=%s",
@@ -52,9 +61,34 @@ def login_attempts(integration_id: str, most: int = 20) -> QuerySet[Event]:
 
 def is_tested(integration_id: str) -> bool:
     """Return whether the newest check-up of an integration found nothing to mend, and nobody changed it since."""
-    telling = (Happening.INTEGRATION_TESTED, Happening.INTEGRATION_UPDATED)
+    telling = (EventCode.INTEGRATION_TESTED, EventCode.INTEGRATION_UPDATED)
     last = Event.objects.filter(integration_id=integration_id, what__in=telling).first()
-    return last is not None and last.what == Happening.INTEGRATION_TESTED and not last.problem
+    return last is not None and last.what == EventCode.INTEGRATION_TESTED and not last.problem
+
+
+def condition_of(record: AbstractIntegration) -> Condition:
+    """Return the condition of an integration."""
+    return condition(
+        is_enabled=record.enabled,
+        has_worked=is_tested(record.pk),
+        is_used=record.last_login_at is not None,
+        failure=_failure(record.pk),
+        waits_for_key=record.pending_key_pair is not None,
+    )
+
+
+def _failure(integration_id: str) -> FailureEvent | None:
+    """Return the first failure of an integration since it worked last with the server that it has now."""
+    events = Event.objects.filter(integration_id=integration_id)
+    tested = Q(what=EventCode.INTEGRATION_TESTED)
+    works = Q(what=EventCode.LOGIN_SUCCESS) | (tested & Q(problem=""))
+    began_anew = events.filter(what=EventCode.INTEGRATION_BEGAN_ANEW).aggregate(last=Max("id"))["last"] or 0
+    worked = events.filter(works, id__gt=began_anew).aggregate(last=Max("id"))["last"]
+    if worked is None:
+        return None
+    fails = (tested & ~Q(problem="")) | Q(what=EventCode.LOGIN_FAILURE, problem__in=TO_BE_MENDED)
+    first = events.filter(fails, id__gt=worked).order_by("id").first()
+    return FailureEvent(first.at, first.problem) if first is not None else None
 
 
 def user_names(user_ids: set[str]) -> dict[str, str]:

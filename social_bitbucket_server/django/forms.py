@@ -11,6 +11,7 @@ from django import forms
 from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
 from django.utils.translation import gettext_lazy as _
 
+from ..organizations import ServerChange, server_change
 from . import integrations
 
 if TYPE_CHECKING:
@@ -72,14 +73,23 @@ class IntegrationForm(_Form):
         super()._post_clean()  # type: ignore[misc]  # not in the stubs
         if self.cleaned_data.get("revision") not in {None, self.instance.revision}:
             self._refuse_to_overwrite()
-        has_moved = not self.instance._state.adding and self.instance.base_url != before
-        if has_moved and not self.cleaned_data.get("same_server") and integrations.identities(self.instance).exists():
+        if not self.instance._state.adding and self._changes_server(before) is ServerChange.ASK:
             self.add_error(
                 "same_server",
                 _("Tick this if the server only moved. For another server add another integration instead."),
             )
         if self.errors:
             self._forget_client_key()
+
+    def _changes_server(self, before: str) -> ServerChange:
+        after = self.instance.base_url
+        return server_change(
+            before,
+            after,
+            has_people=before != after and integrations.identities(self.instance).exists(),
+            says_moved=True if self.cleaned_data.get("same_server") else None,
+            needs_proof=False,
+        )
 
     def _refuse_to_overwrite(self) -> None:
         """Refuse the form: another administrator saved since the page was opened. Saving again overwrites that."""

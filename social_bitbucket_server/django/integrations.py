@@ -19,11 +19,11 @@ from ..integration import Integration
 from ..login import LIFETIME
 from ..onboarding import Dialog, Step, dialog_of, first_failure, worksheet
 from ..onboarding import check_up as run_check_up
-from ..organizations import Assembler, KeyState, Unopened
+from ..organizations import Assembler, EventCode, KeyState, Unopened, link_name
 from ..problems import BitbucketServerError, Code
 from ..transport import default_transport
 from . import configuration, events, sealed_keys
-from .models import ApplicationLink, Happening, KeyPair, integration_model, new_id, new_namespace
+from .models import ApplicationLink, KeyPair, integration_model, new_id, new_namespace
 from .storage import one_transaction
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def signing_with(
 
 def _note_unopened(unopened: Unopened) -> None:
     """Write an event, and tell the operator in the log of a key that people go on without."""
-    events.record(Happening.KEY_UNOPENABLE, integration_id=unopened.integration_id, problem=unopened.problem.code)
+    events.record(EventCode.KEY_DECRYPT_FAILED, integration_id=unopened.integration_id, problem=unopened.problem.code)
     if unopened.left_out is not None:
         _LOG.warning(
             "the %s private key of the integration %s cannot be opened; %s",
@@ -130,7 +130,7 @@ def create(record: AbstractIntegration, administrator: Administrator = None) -> 
     with all_or_nothing():
         record.save(force_insert=True)
         add_key_pair(record, key, KeyState.ACTIVE, add_link(record), administrator)
-        events.record(Happening.INTEGRATION_CREATED, integration_id=record.pk, user=administrator)
+        events.record(EventCode.INTEGRATION_CREATED, integration_id=record.pk, user=administrator)
 
 
 def add_link(record: AbstractIntegration) -> ApplicationLink:
@@ -159,7 +159,7 @@ def add_key_pair(
             key, integration_id=record.pk, key_id=key_id, state=state
         ),
     )
-    events.record(Happening.KEY_CREATED, integration_id=record.pk, user=administrator)
+    events.record(EventCode.KEY_CREATED, integration_id=record.pk, user=administrator)
 
 
 def change(record: AbstractIntegration, administrator: Administrator = None) -> None:
@@ -179,6 +179,7 @@ def change(record: AbstractIntegration, administrator: Administrator = None) -> 
         if is_elsewhere:
             identities(record).delete()  # those of logins that ended until this one could count
             record.namespace, record.server_version, record.last_login_at = new_namespace(), "", None
+            events.record(EventCode.INTEGRATION_BEGAN_ANEW, integration_id=record.pk, user=administrator)
         _save_changes(record, administrator, *(("server_version", "last_login_at") if is_elsewhere else ()))
     record.revision += 1
 
@@ -208,7 +209,7 @@ def _count_change(record: AbstractIntegration) -> None:
 def _save_changes(record: AbstractIntegration, administrator: Administrator, *others: str) -> None:
     by_hand = [field.name for field in record._meta.concrete_fields if _is_changed_by_hand(field)]
     record.save(update_fields=[*by_hand, *others])
-    events.record(Happening.INTEGRATION_UPDATED, integration_id=record.pk, user=administrator)
+    events.record(EventCode.INTEGRATION_UPDATED, integration_id=record.pk, user=administrator)
 
 
 def _is_changed_by_hand(field: Field[Any, Any]) -> bool:
@@ -224,15 +225,15 @@ def enable(record: AbstractIntegration, administrator: Administrator = None, *, 
         record.times_disabled = F("times_disabled") + 1
         record.save(update_fields=["enabled", "times_disabled"])
         record.refresh_from_db(fields=["times_disabled"])
-    happening = Happening.INTEGRATION_ENABLED if enabled else Happening.INTEGRATION_DISABLED
-    events.record(happening, integration_id=record.pk, user=administrator)
+    what = EventCode.INTEGRATION_ENABLED if enabled else EventCode.INTEGRATION_DISABLED
+    events.record(what, integration_id=record.pk, user=administrator)
 
 
 def delete(record: AbstractIntegration, administrator: Administrator = None) -> None:
     """Delete *record* with its key pairs and the identities of everybody who logs in through it. People stay, also
     those who have no other way in."""
     with all_or_nothing():
-        events.record(Happening.INTEGRATION_DELETED, integration_id=record.pk, user=administrator)
+        events.record(EventCode.INTEGRATION_DELETED, integration_id=record.pk, user=administrator)
         identities(record).delete()
         record.delete()
         identities(record).delete()  # those of logins that ended until the integration was locked
@@ -302,8 +303,7 @@ def application_url(record: AbstractIntegration, link: ApplicationLink) -> str:
 
 def application_link_name(record: AbstractIntegration, link: ApplicationLink) -> str:
     """Return the name of *link* in Bitbucket. It tells the links of one integration apart there."""
-    further = "" if link.number == 1 else f", link {link.number}"
-    return f"{configuration.application_name()} ({record.name}){further}"
+    return link_name(configuration.application_name(), record.name, link=link.number)
 
 
 def worksheet_of(record: AbstractIntegration, pair: KeyPair, shown: Dialog | None = None) -> tuple[Step, ...]:
@@ -336,7 +336,7 @@ def check_up(record: AbstractIntegration, administrator: Administrator = None) -
         integration_model()._default_manager.filter(pk=record.pk).update(server_version=record.server_version)
     failed = first_failure(results)
     problem = failed.problem.code if failed is not None and failed.problem is not None else ""
-    events.record(Happening.INTEGRATION_TESTED, integration_id=record.pk, user=administrator, problem=problem)
+    events.record(EventCode.INTEGRATION_TESTED, integration_id=record.pk, user=administrator, problem=problem)
 
 
 def active(record: AbstractIntegration) -> Integration:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from ..oauth import Client
-from ..organizations import KeyState, oldest_login_began
+from ..organizations import EventCode, KeyState, oldest_login_began
 from . import events, integrations, sealed_keys
-from .models import ApplicationLink, Happening, KeyPair
+from .models import ApplicationLink, KeyPair
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -36,7 +36,7 @@ def begin(record: AbstractIntegration, administrator: Administrator = None, *, w
         link = None if with_new_link else _link_in_use(record)
         if link is None:
             link = integrations.add_link(record)
-            events.record(Happening.CONSUMER_KEY_CREATED, integration_id=record.pk, user=administrator)
+            events.record(EventCode.CONSUMER_KEY_CREATED, integration_id=record.pk, user=administrator)
         integrations.add_key_pair(record, key, KeyState.PENDING, link, administrator)
     return True
 
@@ -95,10 +95,10 @@ def _promote(record: AbstractIntegration, fingerprint: str, administrator: Admin
             _of(record, KeyState.ACTIVE).update(
                 state=KeyState.REPLACED, replaced_at=timezone.now(), sealed_private_key=sealed
             )
-            events.record(Happening.CONSUMER_KEY_REPLACED, integration_id=record.pk, user=administrator)
+            events.record(EventCode.CONSUMER_KEY_REPLACED, integration_id=record.pk, user=administrator)
         sealed = sealed_keys.current().private_key_sealed_for(KeyState.ACTIVE, new)
         _of(record, KeyState.PENDING).update(state=KeyState.ACTIVE, sealed_private_key=sealed)
-        events.record(Happening.KEY_PROMOTED, integration_id=record.pk, user=administrator)
+        events.record(EventCode.KEY_PROMOTED, integration_id=record.pk, user=administrator)
     return True
 
 
@@ -111,7 +111,7 @@ def _retire(record: AbstractIntegration, state: KeyState, administrator: Adminis
     """Retire the key pair in this *state*, and erase its private key. Returns whether there was one."""
     is_retired = bool(_of(record, state).update(state=KeyState.RETIRED, sealed_private_key=""))
     if is_retired:
-        events.record(Happening.KEY_RETIRED, integration_id=record.pk, user=administrator)
+        events.record(EventCode.KEY_RETIRED, integration_id=record.pk, user=administrator)
     return is_retired
 
 

@@ -17,8 +17,9 @@ from social_django.utils import Storage
 from ..backends import BitbucketServerOAuth1
 from ..integration import configured_backend
 from ..login import Purpose
+from ..organizations import EventCode
 from . import checks, events, integrations
-from .models import Happening, integration_model
+from .models import integration_model
 from .strategy import DjangoStrategy, hide_query
 
 if TYPE_CHECKING:
@@ -73,14 +74,14 @@ def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
     person = _person(request)
     response = do_complete(backend, login=_log_in, user=person, redirect_name=REDIRECT_FIELD_NAME)
     request.session.pop(REDIRECT_FIELD_NAME, None)
-    events.record(Happening.IDENTITY_CONNECTED, integration_id=integration_id, user=person)
+    events.record(EventCode.IDENTITY_CONNECTED, integration_id=integration_id, user=person)
     return response
 
 
 def _begin(request: HttpRequest, backend: BitbucketServerOAuth1[HttpResponse], integration_id: str) -> HttpResponse:
     request.session.pop(REDIRECT_FIELD_NAME, None)
     response = do_auth(backend, redirect_name=REDIRECT_FIELD_NAME, user=getattr(request, "user", None))
-    events.record(Happening.LOGIN_BEGIN, integration_id=integration_id)
+    events.record(EventCode.LOGIN_BEGIN, integration_id=integration_id)
     return response
 
 
@@ -92,7 +93,7 @@ def _log_in(backend: BitbucketServerOAuth1[Any], user: Any, _identity: Any) -> N
     request.session[INTEGRATION_SESSION_KEY] = integration_id
     request.session[_REVISION_SESSION_KEY] = strategy.session_revision
     integration_model()._default_manager.filter(pk=integration_id).update(last_login_at=timezone.now())
-    events.record(Happening.LOGIN_SUCCESS, integration_id=integration_id, user=user)
+    events.record(EventCode.LOGIN_SUCCESS, integration_id=integration_id, user=user)
 
 
 def _person(request: HttpRequest) -> Any:

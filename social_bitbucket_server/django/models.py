@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..crypto import PublicKey, Secret, new_consumer_key
 from ..integration import Admission, BaseURLRules, ConnectTo, ServerURL
-from ..organizations import KeyPairs, KeyState
+from ..organizations import EventCode, KeyPairs, KeyState
 from ..problems import PROBLEMS, BitbucketServerError
 from ..transport import read_ca_certificates, read_client_certificate
 from . import configuration, sealed_keys
@@ -318,28 +318,34 @@ class KeyPair(models.Model):
         return PublicKey.read(self.public_pem)
 
 
-class Happening(models.TextChoices):
-    """The kinds of events, each with its sentence in the audit log."""
+RECORDED = (
+    EventCode.CONSUMER_KEY_CREATED,
+    EventCode.CONSUMER_KEY_REPLACED,
+    EventCode.IDENTITY_CONNECTED,
+    EventCode.INTEGRATION_BEGAN_ANEW,
+    EventCode.INTEGRATION_CREATED,
+    EventCode.INTEGRATION_DELETED,
+    EventCode.INTEGRATION_DISABLED,
+    EventCode.INTEGRATION_ENABLED,
+    EventCode.INTEGRATION_TESTED,
+    EventCode.INTEGRATION_UPDATED,
+    EventCode.KEY_CREATED,
+    EventCode.KEY_DECRYPT_FAILED,
+    EventCode.KEY_PROMOTED,
+    EventCode.KEY_RETIRED,
+    EventCode.LOGIN_BEGIN,
+    EventCode.LOGIN_FAILURE,
+    EventCode.LOGIN_MIXUP,
+    EventCode.LOGIN_SUCCESS,
+    EventCode.RECHECK_REFUSED,
+    EventCode.RECHECK_UNANSWERED,
+)
+"""Events that are recorded here. The list of events can be filtered by them."""
 
-    CONSUMER_KEY_CREATED = "consumer_key.created", _("A consumer key was made, for a new application link.")
-    CONSUMER_KEY_REPLACED = "consumer_key.replaced", _("Logins go through a new application link.")
-    IDENTITY_CONNECTED = "identity.connected", _("A person connected another Bitbucket account.")
-    INTEGRATION_CREATED = "integration.created", _("An integration was added.")
-    INTEGRATION_DELETED = "integration.deleted", _("An integration was deleted.")
-    INTEGRATION_DISABLED = "integration.disabled", _("An integration was disabled.")
-    INTEGRATION_ENABLED = "integration.enabled", _("An integration was enabled.")
-    INTEGRATION_TESTED = "integration.tested", _("An integration's connection was tested.")
-    INTEGRATION_UPDATED = "integration.updated", _("An integration was changed.")
-    KEY_CREATED = "key.created", _("A key pair was made.")
-    KEY_PROMOTED = "key.promoted", _("A new key pair is in use.")
-    KEY_RETIRED = "key.retired", _("A key pair was retired, and its private key erased.")
-    KEY_UNOPENABLE = "key.decrypt_failed", _("A private key could not be opened.")
-    LOGIN_BEGIN = "login.begin", _("A login was begun.")
-    LOGIN_FAILURE = "login.failure", _("A login failed.")
-    LOGIN_MIXUP = "login.mixup", _("The answer to another login was refused.")
-    LOGIN_SUCCESS = "login.success", _("Somebody logged in.")
-    RECHECK_REFUSED = "recheck.refused", _("Somebody may not log in any more.")
-    RECHECK_UNANSWERED = "recheck.unanswered", _("A server could not be asked whether somebody may still log in.")
+
+def event_choices() -> list[tuple[str, Any]]:
+    """Return the codes of events with their translated sentences."""
+    return [(code.value, _(code.sentence)) for code in RECORDED]
 
 
 class Event(models.Model):
@@ -350,7 +356,7 @@ class Event(models.Model):
     """
 
     at = models.DateTimeField(_("when"), default=timezone.now, db_index=True)
-    what = models.CharField(_("what"), max_length=32, choices=Happening)
+    what = models.CharField(_("what"), max_length=32, choices=event_choices)
     integration_id = models.CharField(_("integration"), max_length=32, blank=True, db_index=True)
     user_id = models.CharField(_("user"), max_length=64, blank=True)
     problem = models.CharField(_("problem"), max_length=64, blank=True)

@@ -14,8 +14,8 @@ from social_django.utils import Storage, Strategy
 
 from ..account import Recheck, Standing
 from ..integration import BACKENDS, configured_backend
+from ..organizations import EventCode
 from . import events, integrations
-from .models import Happening
 
 if TYPE_CHECKING:
     from ..login import LoginBackend
@@ -80,13 +80,13 @@ def recheck(identity_ids: Iterable[Any]) -> Iterator[Found]:
 
 
 def _write_down(identity: Any, found: Recheck) -> None:
-    happening = {
-        Standing.REFUSED: Happening.RECHECK_REFUSED,
-        Standing.UNANSWERED: Happening.RECHECK_UNANSWERED,
+    what = {
+        Standing.REFUSED: EventCode.RECHECK_REFUSED,
+        Standing.UNANSWERED: EventCode.RECHECK_UNANSWERED,
     }.get(found.standing)
-    if happening is not None:
+    if what is not None:
         integration_id = str(identity.extra_data.get("integration", ""))
-        events.record(happening, integration_id=integration_id, user=identity.user, problem=found.problem)
+        events.record(what, integration_id=integration_id, user=identity.user, problem=found.problem)
 
 
 def log_out(user: Any, refused: Iterable[Any]) -> bool:

@@ -31,7 +31,7 @@ def response_of(profile: Profile, integration: AnyIntegration) -> dict[str, Any]
         "integration": integration.id,
         "name": profile.name,
         "slug": profile.slug,
-        "username": profile.slug or profile.name,
+        "username": profile.username,
         "display_name": profile.display_name,
         "email": profile.email,
         "type": "NORMAL",

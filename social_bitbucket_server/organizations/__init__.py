@@ -1,29 +1,69 @@
-"""The rules of an application with many organizations, each with integrations of its own, as functions over values.
+"""Rules of applications with many organizations, each with integrations of its own.
 
-Rows, locks and transactions are left to ``django`` and the application, pages to the web framework.
+They are functions over values, and serve every framework and every storage. The room reads no row, takes no lock, makes
+no page and sends nothing: that is left to the storage, the pages and the library's other rooms.
 """
 
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.
+from .application_links import link_name, link_path
 from .assembling import Assembler, Unopened
+from .conditions import (
+    TO_BE_MENDED,
+    Condition,
+    FailureEvent,
+    SetupStep,
+    State,
+    condition,
+    is_explained,
+    next_step,
+)
+from .events import EventCode, EventKind
 from .key_pairs import KeyPairs, KeyState, may_be_about_the_key, oldest_login_began
+from .login_attempts import ENDED_ATTEMPTS, FAILED_ATTEMPTS, LoginOutcome, login_outcome
+from .login_ways import ClosedBy, LoginWays
+from .oauth_versions import OAuth, OAuthVersions
 from .outbound import EVERYBODY as EVERYBODY
 from .outbound import Outbound, WayOut
 from .outbound_settings import Ids, read_hosts, read_private_networks, read_proxies
 from .outbound_settings import read_test_addresses as read_test_addresses
 from .sealing import SealedKeys
+from .server_changes import ServerChange, server_change, shows_same_server
 
 __all__ = [
+    "ENDED_ATTEMPTS",
+    "FAILED_ATTEMPTS",
+    "TO_BE_MENDED",
     "Assembler",
+    "ClosedBy",
+    "Condition",
+    "EventCode",
+    "EventKind",
+    "FailureEvent",
     "Ids",
     "KeyPairs",
     "KeyState",
+    "LoginOutcome",
+    "LoginWays",
+    "OAuth",
+    "OAuthVersions",
     "Outbound",
     "SealedKeys",
+    "ServerChange",
+    "SetupStep",
+    "State",
     "Unopened",
     "WayOut",
+    "condition",
+    "is_explained",
+    "link_name",
+    "link_path",
+    "login_outcome",
     "may_be_about_the_key",
+    "next_step",
     "oldest_login_began",
     "read_hosts",
     "read_private_networks",
     "read_proxies",
+    "server_change",
+    "shows_same_server",
 ]

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from demo_app import audit, clock
+from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import PLATFORM, Page, Visitor
 from tests.flow.demo import Demo, connect, log_in, on_every_database
@@ -250,7 +251,9 @@ def test_the_list_is_no_longer_than_fifty_and_takes_the_same_number_of_queries(
     few = queries()
     with demo.app.app_context():
         for _ in range(120):
-            audit.record("login.failure", outcome="failure", integration_id=integration_of(acme), problem="timeout")
+            audit.record(
+                EventCode.LOGIN_FAILURE, outcome="failure", integration_id=integration_of(acme), problem="timeout"
+            )
     many = queries()
     assert owner.get(acme).text.count('class="attempt ') == 50
     assert many <= few + 1, "the failure is looked up, too"

@@ -663,7 +663,7 @@ def test_whoever_owns_an_integration_reads_who_else_asked_for_it(
     owner: Visitor, stranger: Visitor, integration: str
 ) -> None:
     integration_id = integration.rpartition("/")[2]
-    denied = "Somebody who does not own this organization tried to open its settings."
+    denied = "A person who does not own this organization tried to open its settings."
     assert stranger.get(f"/o/globex/settings/integrations/{integration_id}").status == 404
     assert owner.get("/o/acme/settings/audit").words.count(denied) == 1
     assert owner.get(f"{INTEGRATIONS}/{'0' * 24}").status == 404, "it was deleted"

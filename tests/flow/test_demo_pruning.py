@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from demo_app import attempts, audit, clock, database
 from demo_app.models import AuditEntry, IntegrationRecord
+from social_bitbucket_server.organizations import State
 from tests.flow.demo import log_in, on_every_database
 
 
@@ -106,7 +107,7 @@ def test_how_an_integration_fares_is_known_after_old_entries_are_gone(demo, acme
     ):
         add(demo, days, event, integration_id=integration, problem=problem)
     before = condition(demo, integration)
-    assert before.state is attempts.State.FAILING
+    assert before.state is State.FAILING
     assert prune(demo, "--audit-older-than", "90")[0] == 0
     assert ages(demo, "login.success") == [0, 300]
     assert ages(demo, "login.failure") == [200]

@@ -223,7 +223,7 @@ def test_who_is_disabled_loses_the_sessions_and_everybody_else_stays(
     assert recheck(demo, "acme") == (0, [ended, summary(may=1, may_not=1)])
     assert [is_logged_in(visitor) for visitor in (jane, second, kim)] == [False, False, True]
     assert events(demo, "recheck.refused") == ["account_not_admitted"]
-    assert "A person may not log in any more, as Bitbucket says" in owner.get("/o/acme/settings/audit").words
+    assert "Bitbucket no longer lets a person log in." in owner.get("/o/acme/settings/audit").words
     assert recheck(demo) == (0, [summary(may=1)])
 
     sandbox.users.enable("jane")

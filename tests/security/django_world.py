@@ -30,10 +30,10 @@ from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.django import errors, integrations, key_rotation, middleware, sealed_keys, views
 from social_bitbucket_server.django.checks import check_settings
-from social_bitbucket_server.django.models import ApplicationLink, Event, Happening, Integration, KeyPair
+from social_bitbucket_server.django.models import ApplicationLink, Event, Integration, KeyPair
 from social_bitbucket_server.django.strategy import DjangoStrategy
 from social_bitbucket_server.integration import integration as library
-from social_bitbucket_server.organizations import SealedKeys
+from social_bitbucket_server.organizations import EventCode, SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.security.failures import failure
 from tests.security.world import HOST, ORIGIN, FakeBitbucket, Ingredients, Place, Serving, World
@@ -273,7 +273,7 @@ def start(made_of: Ingredients) -> Iterator[DjangoWorld]:
             return errors.show_error(request, error, *arguments)
 
         def write_down(instance: Event, **_: Any) -> None:
-            if instance.what not in {Happening.LOGIN_FAILURE, Happening.LOGIN_MIXUP}:  # :func:`tell` says more
+            if instance.what not in {EventCode.LOGIN_FAILURE, EventCode.LOGIN_MIXUP}:  # :func:`tell` says more
                 about = {"user_id": instance.user_id, "integration_id": instance.integration_id}
                 world.audit.append({"event": str(instance.what), **about})
 

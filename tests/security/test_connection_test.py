@@ -5,7 +5,8 @@ from http.client import HTTPConnection
 from urllib.parse import urlencode
 
 from demo_app import clock, connection, database
-from demo_app.models import IntegrationRecord, OAuth
+from demo_app.models import IntegrationRecord
+from social_bitbucket_server.organizations import OAuth
 from tests.demo_visitor import PLATFORM
 from tests.security.world import HOST, PROPERTIES, REQUEST_TOKEN, Reply
 from tests.transports import forget_servers

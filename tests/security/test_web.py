@@ -542,13 +542,13 @@ def test_the_owner_reads_what_happened_in_the_own_organization(world):
     path = "/o/a/settings/audit"
     page = owner.get(path)
     assert page.status == 200
-    assert "Somebody logged in." in page.text
+    assert "A person logged in." in page.text
     assert page.text.index("A login failed.") < page.text.index("A person was added.")
     assert "Alice" in page.text
     found = owner.get(f"{path}?reference={reference.lower()}")
     assert reference in found.text
     assert "This login is not under way in this browser." in found.text
-    assert "Somebody logged in." not in found.text
+    assert "A person logged in." not in found.text
     assert reference not in foreign.get(f"/o/b/settings/audit?reference={reference}").text.partition("<ol")[2]
     assert "Alice" not in foreign.get("/o/b/settings/audit").text
     assert foreign.get(path).status == 404

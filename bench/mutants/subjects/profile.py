@@ -154,9 +154,9 @@ _MUTANTS = (
     ),
     Mutant(
         "a person without a slug has no user name",
-        "social_bitbucket_server/login/profile_fields.py",
-        '"username": profile.slug or profile.name,',
-        '"username": profile.slug,',
+        _PROFILE,
+        "return self.slug or self.name",
+        'return self.slug or ""',
     ),
 )
 

@@ -16,7 +16,6 @@ from social_bitbucket_server.django.models import (
     AbstractIntegration,
     ApplicationLink,
     Event,
-    Happening,
     Integration,
     KeyPair,
     integration_model,
@@ -25,7 +24,7 @@ from social_bitbucket_server.django.rechecks import person_rechecked
 from social_bitbucket_server.django.urls import urlpatterns as ready_made
 from social_bitbucket_server.django.views import Complete, LoginPage
 from social_bitbucket_server.onboarding import Result
-from social_bitbucket_server.organizations import KeyState
+from social_bitbucket_server.organizations import EventCode, KeyState
 
 MIDDLEWARE = [f"{each.__module__}.{each.__qualname__}" for each in (IntegrationSessionMiddleware, LoginErrorMiddleware)]
 
@@ -85,7 +84,7 @@ def end(record: AbstractIntegration, *, for_good: bool) -> int:
         integrations.delete(record)
     else:
         integrations.enable(record, enabled=False)
-    return Event.objects.filter(what=Happening.LOGIN_FAILURE).count()
+    return Event.objects.filter(what=EventCode.LOGIN_FAILURE).count()
 
 
 def begin(request: HttpRequest, slug: str) -> HttpResponse:

@@ -1,0 +1,161 @@
+"""The condition of an integration, from its newest events; what to do next where it has never worked.
+
+Queries for the events are the storage's matter. Two events say that an integration works: a login that succeeded, and
+a check-up that passed. Two say that it fails: a check-up that failed, and a login that failed with one of
+:data:`TO_BE_MENDED`. Events from before the integration got another server say nothing about it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from ..problems import PROBLEMS, Code, Who
+
+_OF_ONE_PERSON = frozenset(
+    {Code.ACCOUNT_INACTIVE, Code.ACCOUNT_NOT_ADMITTED, Code.PERSON_INACTIVE, Code.PERSON_NOT_ALLOWED}
+)
+
+TO_BE_MENDED = tuple(
+    code for code, problem in PROBLEMS.items() if problem.who is not Who.PERSON and code not in _OF_ONE_PERSON
+)
+"""Problems of logins that keep everybody out until somebody mends them, unlike one person's own."""
+
+
+class State(StrEnum):
+    """The state of an integration."""
+
+    DISABLED = "disabled"
+    DRAFT = "draft"
+    """It never worked: no check-up passed, and no person logged in."""
+    NEVER_USED = "never used"
+    """A check-up passed, and no person has logged in yet."""
+    WORKING = "working"
+    FAILING = "failing"
+    """It worked once, and has failed since with a problem that has to be mended."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureEvent:
+    """The first event since an integration worked last that says that it fails.
+
+    *at* has a time zone. *problem* is the code of the problem, and ``None`` if the event has none.
+    """
+
+    at: datetime
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """The condition of an integration.
+
+    *failure* is the event that a failing integration has failed since. *waits_for_key*: a new key pair waits until
+    Bitbucket has its public key. *is_upgrade_begun*: OAuth 2 is set up, and no person has logged in by it yet.
+    """
+
+    state: State
+    failure: FailureEvent | None = None
+    waits_for_key: bool = False
+    is_upgrade_begun: bool = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether to show the login link: the integration is enabled and has worked at least once."""
+        return self.state not in {State.DISABLED, State.DRAFT}
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when the integration fails; ``None`` if it does not fail."""
+        return self.failure.at if self.failure is not None else None
+
+    @property
+    def problem(self) -> str | None:
+        """The code of the first problem of a failing integration, if it is known."""
+        return self.failure.problem if self.failure is not None else None
+
+    @property
+    def cause(self) -> str:
+        """The problem in a sentence; empty if it is not one of the library's."""
+        return PROBLEMS[self.problem].title if self.problem in PROBLEMS else ""
+
+    @property
+    def remedy(self) -> str:
+        """The remedy for the problem; empty if it is not one of the library's."""
+        return PROBLEMS[self.problem].remedy if self.problem in PROBLEMS else ""
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether a check-up finds the cause of the problem part by part."""
+        return is_explained(self.problem)
+
+
+def is_explained(problem: str | None) -> bool:
+    """Return whether a check-up says more about *problem*: it shows which part of what was signed the server saw
+    otherwise."""
+    return problem == Code.SIGNATURE_INVALID
+
+
+def condition(
+    *,
+    is_enabled: bool,
+    has_worked: bool,
+    is_used: bool,
+    failure: FailureEvent | None,
+    waits_for_key: bool = False,
+    is_upgrade_begun: bool = False,
+) -> Condition:
+    """Return the condition of an integration.
+
+    *has_worked*: an event says that it works with the server that it has now. *is_used*: a person has logged in there.
+    *failure* is the first event since the last such one that says that it fails; an integration that never worked does
+    not count as failing.
+    """
+    state = _state(is_enabled=is_enabled, has_worked=has_worked or is_used, is_used=is_used, fails=failure is not None)
+    return Condition(state, failure if state is State.FAILING else None, waits_for_key, is_upgrade_begun)
+
+
+def _state(*, is_enabled: bool, has_worked: bool, is_used: bool, fails: bool) -> State:
+    if not is_enabled:
+        return State.DISABLED
+    if not has_worked:
+        return State.DRAFT
+    if fails:
+        return State.FAILING
+    return State.WORKING if is_used else State.NEVER_USED
+
+
+class SetupStep(StrEnum):
+    """Steps on the way to an integration that people can use, in their order."""
+
+    SERVER = "server"
+    """Say which server it is."""
+    BITBUCKET = "bitbucket"
+    """Let a Bitbucket admin enter the application link there."""
+    TEST = "test"
+    """Test the connection."""
+    SHARE = "share"
+    """Give people the login link."""
+
+    @property
+    def finished(self) -> tuple[SetupStep, ...]:
+        """The steps before this one."""
+        steps = tuple(SetupStep)
+        return steps[: steps.index(self)]
+
+
+def next_step(state: State | None, *, has_credentials: bool, is_tested: bool) -> SetupStep | None:
+    """Return the next step of an integration that no person uses yet; ``None`` if there is none.
+
+    *state* is ``None`` before the integration is saved. *has_credentials*: this application has its own half, which is
+    a key pair or, for OAuth 2, the client id and secret that Bitbucket made. *is_tested*: the integration's connection
+    was tested, however that came out.
+    """
+    if state is None:
+        return SetupStep.SERVER
+    if state is State.NEVER_USED:
+        return SetupStep.SHARE
+    if state is not State.DRAFT:
+        return None
+    return SetupStep.TEST if has_credentials and is_tested else SetupStep.BITBUCKET

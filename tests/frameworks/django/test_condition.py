@@ -1,0 +1,73 @@
+"""The condition of an integration, from the events in Django's table."""
+
+from social_bitbucket_server.django import events, integrations, key_rotation
+from social_bitbucket_server.django.models import Event, Integration
+from social_bitbucket_server.organizations import State
+from social_bitbucket_server.problems import Code
+from tests.frameworks.django.conftest import Visitor, link
+from tests.frameworks.django.test_admin import setup_page, text_of
+
+
+def condition():
+    return events.condition_of(Integration.objects.get())
+
+
+def test_the_state_goes_from_draft_to_working_to_failing_and_back(acme, visitor, bitbucket_sandbox, other_sandbox):
+    seen = [condition().state]
+    list(integrations.check_up(acme))
+    seen.append(condition().state)
+    visitor.log_in(acme, bitbucket_sandbox)
+    seen.append(condition().state)
+    bitbucket_sandbox.faults.server_error = True
+    Visitor().begin(acme)
+    seen.append(condition().state)
+    bitbucket_sandbox.faults.server_error = False
+    Visitor().log_in(acme, bitbucket_sandbox)
+    seen.append(condition().state)
+    record = Integration.objects.get()
+    record.base_url = other_sandbox.url
+    integrations.change(record)
+    seen.append(condition().state)
+    Visitor().begin(record)
+    seen.append(condition().state)
+    link(record, other_sandbox)
+    Visitor().log_in(record, other_sandbox)
+    seen.append(condition().state)
+    integrations.enable(record, enabled=False)
+    seen.append(condition().state)
+    assert seen == [
+        State.DRAFT,
+        State.NEVER_USED,
+        State.WORKING,
+        State.FAILING,
+        State.WORKING,
+        State.DRAFT,
+        State.DRAFT,
+        State.WORKING,
+        State.DISABLED,
+    ]
+
+
+def test_a_failing_integration_says_since_when_and_why(staff, acme, visitor, bitbucket_sandbox):
+    visitor.log_in(acme, bitbucket_sandbox)
+    bitbucket_sandbox.faults.server_error = True
+    for _ in range(2):
+        Visitor().begin(acme)
+    first = Event.objects.filter(what="login.failure").earliest("id")
+    assert (condition().since, condition().problem) == (first.at, Code.SERVER_ERROR)
+    page = text_of(staff.open(setup_page(acme)))
+    assert "It has failed since" in page
+    assert "It works:" not in page
+    assert 'id="login-link"' in page
+
+
+def test_a_login_that_one_person_declined_does_not_make_it_fail(acme, visitor, bitbucket_sandbox):
+    visitor.log_in(acme, bitbucket_sandbox)
+    begun = Visitor().begin(acme)
+    Visitor().open(bitbucket_sandbox.authorize(begun["Location"], user="jane", allow=False))
+    assert condition().state is State.WORKING
+
+
+def test_a_key_pair_that_waits_belongs_to_the_condition(acme):
+    key_rotation.begin(acme)
+    assert condition().waits_for_key
