@@ -1,37 +1,18 @@
-"""For whoever operates the application: commands, and an address that says whether it can do its work."""
+"""Commands for the operator: the tables, and what the key ring seals."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import click
 from flask import Blueprint, current_app
 from flask.cli import AppGroup
-from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import SQLAlchemyError
 
 from . import audit, database, identities, integrations
 
 blueprint = Blueprint("operation", __name__, cli_group=None)
 keys = AppGroup("keys", help="The private keys in the database.")
 blueprint.cli.add_command(keys)
-
-_PLAIN_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
-_LOG = logging.getLogger(__name__)
-
-
-@blueprint.get("/healthz")
-def health() -> ResponseReturnValue:
-    """Return whether the database answers, and the key ring opens the private keys."""
-    try:
-        is_opened = integrations.ring_opens_keys()
-    except SQLAlchemyError as error:
-        _LOG.error("The database does not answer: %s", type(error).__name__)
-        return "The database does not answer.\n", 503, _PLAIN_TEXT
-    if not is_opened:
-        return "The key ring does not open the private keys.\n", 503, _PLAIN_TEXT
-    return "ok\n", _PLAIN_TEXT
 
 
 def check_key_ring() -> None:

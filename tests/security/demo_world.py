@@ -85,7 +85,7 @@ class DemoWorld(World):
     }
     tells_apart: ClassVar[frozenset[str]] = frozenset({"login.mixup", "login.replay"})
     writes_down_unopenable_keys: ClassVar[bool] = True
-    health_path: ClassVar[str] = "/healthz"
+    checks_keys_at_start: ClassVar[bool] = True
     hides_requests: ClassVar[bool] = True
     answers_for_one_host: ClassVar[bool] = True
     cookie_bytes: ClassVar[int] = 600
@@ -318,6 +318,11 @@ class DemoWorld(World):
 
     def use_ring(self, ring: str) -> None:
         self.restart(KEY_RING=ring)
+
+    def opens_all_keys(self) -> bool:
+        """Whether the ring opens the oldest and the newest private key."""
+        with self.context():
+            return integrations.ring_opens_keys()
 
     def rewrap(self) -> bool:
         return self.command("keys", "rewrap").exit_code == 0
