@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from flask import Blueprint, current_app
 from flask.cli import AppGroup
@@ -25,17 +23,6 @@ def check_key_ring() -> None:
 def upgrade_database() -> None:
     """Bring the database's tables up to date; starting the application does the same."""
     database.upgrade(current_app.extensions["engine"])
-
-
-@blueprint.cli.command("db-backup")
-@click.argument("file", type=click.Path(path_type=Path))
-def back_up_database(file: Path) -> None:
-    """Copy SQLite's database to the new FILE while the application runs. Keep the key ring elsewhere."""
-    try:
-        database.back_up(current_app.extensions["engine"], file)
-    except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"The database is copied to {file}.")
 
 
 @keys.command("rewrap")
