@@ -1,4 +1,4 @@
-"""One's own account: who one is here, in which browsers one is logged in, and with which Bitbucket accounts."""
+"""A person's own account: their name, their Bitbucket accounts, and an owner's password."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from . import (
     sessions,
 )
 from .forms import LEAST_PASSWORD_LENGTH, PasswordForm
-from .models import LoginSession, Organization
+from .models import Organization
 
 blueprint = Blueprint("account", __name__, url_prefix="/o/<slug>/account")
 
@@ -27,42 +27,16 @@ blueprint = Blueprint("account", __name__, url_prefix="/o/<slug>/account")
 @blueprint.get("")
 @access.for_members
 def account(organization: Organization) -> ResponseReturnValue:
-    """Show who is logged in, in which browsers, and how else they can log in."""
+    """Show who is logged in, and how else they can log in."""
     return render_template(
         "account/account.html",
         organization=organization,
         server_url=integrations.server_url,
-        sessions=[(row, sessions.is_this(row)) for row in sessions.of_person(current_user)],
         needs_code=login_ways.takes_owner_code(organization),
         can_connect=bool(identities.to_connect(current_user)),
         can_be_disconnected=identities.can_be_disconnected(current_user),
         came_in_with={identity.id for identity in current_user.identities if sessions.began_with(identity)},
     )
-
-
-@blueprint.post("/sessions/<handle>/end")
-@access.for_members
-def end_session(organization: Organization, handle: str) -> ResponseReturnValue:
-    """Log out one browser; this one, too."""
-    row = next((row for row in sessions.of_person(current_user) if row.handle == handle), None)
-    if row is None:
-        abort(404)
-    if sessions.is_this(row):
-        sessions.log_out()
-        flash("You are logged out.")
-        return redirect(url_for("organization.login", slug=organization.slug), 303)
-    sessions.end_session(row)
-    flash(f"{_name(row)} is logged out.")
-    return _to_account(organization)
-
-
-@blueprint.post("/sessions/end-others")
-@access.for_members
-def end_other_sessions(organization: Organization) -> ResponseReturnValue:
-    """Log out every browser but this one."""
-    sessions.end_other_sessions(current_user)
-    flash("You are logged out in all other browsers.")
-    return _to_account(organization)
 
 
 @blueprint.get("/password")
@@ -119,10 +93,6 @@ def disconnect(organization: Organization, identity_id: int) -> ResponseReturnVa
         return redirect(url_for("organization.login", slug=organization.slug), 303)
     flash(f"Your account at {name} is disconnected.")
     return _to_account(organization)
-
-
-def _name(row: LoginSession) -> str:
-    return row.browser or "The browser"
 
 
 def _password_page(organization: Organization, form: PasswordForm) -> str:

@@ -27,9 +27,7 @@ from sqlalchemy import (
     MetaData,
     create_engine,
     event,
-    func,
     make_url,
-    select,
     text,
 )
 from sqlalchemy.exc import DisconnectionError
@@ -121,11 +119,6 @@ def holding_commits() -> Iterator[None]:
 def holds_commits() -> bool:
     """Return whether the code that runs is within :func:`holding_commits`."""
     return bool(session.info.get(_HOLDS_COMMITS))
-
-
-def now() -> datetime:
-    """Return the time by the database's own clock, which its triggers go by."""
-    return session.scalars(select(func.now(type_=Moment()))).one()
 
 
 def make_engine(url: str) -> Engine:

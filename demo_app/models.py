@@ -283,8 +283,7 @@ class ClientCredentials(Base):
 
 class SetupLink(Base):
     """Link that opens one integration's set-up page without a login until *expires_at*. The link holds a random token,
-    and this table its SHA-256. *opened_at*, *opened_from* (an address) and *opened_with* (a browser, in words) describe
-    the last visit.
+    and this table its SHA-256. *opened_at* and *opened_from* (an address) describe the last visit.
     """
 
     __tablename__ = "setup_links"
@@ -296,7 +295,6 @@ class SetupLink(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
     opened_at: Mapped[datetime | None] = mapped_column(Moment)
     opened_from: Mapped[str] = mapped_column(String(64), default="")
-    opened_with: Mapped[str] = mapped_column(String(80), default="")
 
     integration: Mapped[IntegrationRecord] = relationship()
 
@@ -375,7 +373,7 @@ class IdentityColumns:
 class LoginSession(Base):
     """One browser's session. The cookie holds a random identifier, this table its SHA-256.
 
-    *integration_id* is what the person logged in through, and empty for a password; *browser* its name in words.
+    *integration_id* is what the person logged in through, and empty for a password.
     """
 
     __tablename__ = "login_sessions"
@@ -388,24 +386,14 @@ class LoginSession(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     last_seen_at: Mapped[datetime] = mapped_column(Moment, index=True)
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
-    browser: Mapped[str] = mapped_column(String(80), default="")
-
-    @property
-    def handle(self) -> str:
-        """Name by which the person can end the session. It opens nothing."""
-        return self.id_sha256[:16]
 
 
 DAYS_KEPT = 90
-"""For how long the database keeps each audit entry, whoever wants to delete it."""
+"""Days for which each audit entry is kept at least."""
 
 
 class AuditEntry(Base):
-    """One event of the audit log. There are no foreign keys: an entry outlives what it is about.
-
-    The migration's triggers let the database refuse every change, and the deletion of what is younger than
-    :data:`DAYS_KEPT`.
-    """
+    """One event of the audit log. There are no foreign keys: an entry outlives what it is about."""
 
     __tablename__ = "audit_entries"
     __table_args__ = (

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -19,14 +19,14 @@ import flask
 from flask import Flask, Request, Response
 from flask.sessions import SessionInterface, SessionMixin
 from itsdangerous import BadSignature, URLSafeSerializer
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, update
 from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import CallbackDict
 
 from social_bitbucket_server.crypto import Secret
 from social_bitbucket_server.login import LIFETIME, under_way
 
-from . import audit, browsers, clock, database
+from . import audit, clock, database
 from .models import IntegrationRecord, KeyPair, LoginSession, OAuth, Organization, SocialStorage, User
 
 IDLE_LIMIT = timedelta(minutes=60)
@@ -230,36 +230,10 @@ def are_open() -> ColumnElement[bool]:
     )
 
 
-def of_person(user: User) -> Sequence[LoginSession]:
-    """The sessions in which *user* is logged in, the one seen last first."""
-    return database.session.scalars(
-        select(LoginSession)
-        .where(LoginSession.user_id == user.id, are_open())
-        .order_by(LoginSession.last_seen_at.desc(), LoginSession.created_at.desc())
-    ).all()
-
-
-def is_this(row: LoginSession) -> bool:
-    """Return whether *row* is this browser's session."""
-    return row.id_sha256 == _digest(_this_session().identifier)
-
-
 def began_with(identity: Any) -> bool:
     """Return whether this browser's session began with a login through *identity*."""
     session = _this_session()
     return (session.user_id, session.integration_id) == (identity.user_id, identity.integration_id)
-
-
-def end_session(row: LoginSession) -> None:
-    """End the session *row*."""
-    _revoke(LoginSession.id_sha256 == row.id_sha256)
-    database.session.commit()
-
-
-def end_other_sessions(user: User) -> None:
-    """End every session of *user* but this browser's."""
-    _revoke((LoginSession.user_id == user.id) & (LoginSession.id_sha256 != _digest(_this_session().identifier)))
-    database.session.commit()
 
 
 def end_all_but_this_browsers(user: User) -> None:
@@ -341,5 +315,4 @@ def _row(session: BrowserSession, now: datetime, *, data: str = "{}") -> LoginSe
         integration_id=session.integration_id,
         created_at=now,
         last_seen_at=now,
-        browser=browsers.in_words(flask.request.user_agent.string),
     )

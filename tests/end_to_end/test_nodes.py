@@ -186,7 +186,7 @@ def renewal(request: pytest.FixtureRequest, cluster: Cluster) -> Renewal:
 def test_a_rolling_restart_with_a_migration_loses_no_login(cluster: Cluster, renewal: Renewal) -> None:
     assert (renewal.others.failed, bool(renewal.cookie)) == ([], True)
     assert len(renewal.others.logins) > 4
-    columns = inspect(cluster.app.extensions["engine"]).get_columns("login_sessions")
+    columns = inspect(cluster.app.extensions["engine"]).get_columns("users")
     assert "one_more" in {column["name"] for column in columns}
 
 
