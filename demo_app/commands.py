@@ -96,15 +96,6 @@ def enable_organization(slug: str) -> None:
     click.echo(f"{organization.name} is enabled.")
 
 
-@organizations.command("open-all-ways")
-@click.argument("slug")
-def open_all_ways(slug: str) -> None:
-    """Undo that one integration is the only way in: for an owner who lost the code. The password is enough again."""
-    organization = _organization(slug)
-    login_ways.lift(organization)
-    click.echo(f"All ways into {organization.name} are open.")
-
-
 @organizations.command("set-owner-password")
 @click.argument("slug")
 @_WITH_PASSWORD
@@ -116,8 +107,6 @@ def set_owner_password(slug: str, password: str) -> None:
     owner = people.owner_of(organization)
     people.replace_password(owner, password)
     click.echo(f"{owner.email}, the owner of {organization.name}, has a new password and is logged out everywhere.")
-    if login_ways.takes_owner_code(organization):
-        click.echo("To log in they need the owner's code as well. If that is lost, run open-all-ways.")
 
 
 @organizations.command("export")

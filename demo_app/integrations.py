@@ -351,7 +351,7 @@ def lock_organization(organization: Organization) -> None:
     database.session.execute(
         update(Organization)
         .where(Organization.id == organization.id)
-        .values(owner_code_sha256=Organization.owner_code_sha256)
+        .values(name=Organization.name)
         .execution_options(synchronize_session=False)
     )
     database.session.refresh(organization)
@@ -389,11 +389,10 @@ def note_login(record: IntegrationRecord) -> None:
 
 
 def end_enforcement(record: IntegrationRecord) -> None:
-    """Let *record* be the only way in no more; the owner's code is worth nothing afterwards. The caller holds the lock
-    of the organization, and commits."""
+    """Open all ways in again after *record* was the only one. The caller holds the lock of the organization, and
+    commits."""
     count_change_of_ways_in(record.organization)
     record.enforced_at = None
-    record.organization.owner_code_sha256 = ""
     audit.record("integration.not_enforced", org_id=record.organization_id, integration_id=record.id)
 
 

@@ -23,8 +23,7 @@ class Organization(Base):
     """A customer: people, and the integrations through which they log in. *slug* is its part of every address.
 
     *login_key* is a part of its login link, and empty until that was replaced for the first time; since
-    *login_closed_at* the link lets nobody in. *owner_code_sha256* is of the code that the owner's login takes while one
-    integration is enforced.
+    *login_closed_at* the link lets nobody in.
     """
 
     __tablename__ = "organizations"
@@ -39,7 +38,6 @@ class Organization(Base):
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
     login_key: Mapped[str] = mapped_column(String(32), default="")
     login_closed_at: Mapped[datetime | None] = mapped_column(Moment)
-    owner_code_sha256: Mapped[str] = mapped_column(String(64), default="")
     revision: Mapped[int] = mapped_column(default=0, server_default="0")
     """How often the ways into it were changed. Logins that began before that end."""
 

@@ -183,15 +183,6 @@ def test_a_disabled_organization_lets_nobody_in_and_is_enabled_again(demo, owner
     assert "The operator enabled the organization." in words
 
 
-def test_the_operator_opens_all_ways_for_an_owner_who_lost_the_code(demo, owner, acme, sandbox):
-    log_in(demo.visitor(), acme, sandbox)
-    owner.post("/o/acme/settings/login/only", "/o/acme/settings/login", integration=acme.rpartition("/")[2])
-    assert "only through Bitbucket" in run(demo, "organizations", "list")[1]
-    assert demo.visitor().log_owner_in("acme").status == 422
-    assert run(demo, "organizations", "open-all-ways", "acme")[0] == 0
-    assert demo.visitor().log_owner_in("acme").status == 303
-
-
 def test_export_and_import_by_command(demo, owner, acme):
     run(demo, "organizations", "create", "globex", "Globex", "--email", "a@b.example", env={"OWNER_PASSWORD": PASSWORD})
     status, text = run(demo, "organizations", "export", "acme")

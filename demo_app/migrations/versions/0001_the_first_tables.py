@@ -20,7 +20,6 @@ def upgrade() -> None:
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("login_key", sa.String(length=32), nullable=False),
         sa.Column("login_closed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("owner_code_sha256", sa.String(length=64), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_organizations")),
         sa.UniqueConstraint("slug", name=op.f("uq_organizations_slug")),
