@@ -10,12 +10,12 @@ from werkzeug.wrappers import Response
 from . import (
     access,
     audit,
+    browser_session,
     identities,
     integrations,
     people,
     rate_limits,
     security_headers,
-    sessions,
 )
 from .forms import LEAST_PASSWORD_LENGTH, PasswordForm
 from .models import Organization
@@ -33,7 +33,7 @@ def account(organization: Organization) -> ResponseReturnValue:
         server_url=integrations.server_url,
         can_connect=bool(identities.to_connect(current_user)),
         can_be_disconnected=identities.can_be_disconnected(current_user),
-        came_in_with={identity.id for identity in current_user.identities if sessions.began_with(identity)},
+        came_through=browser_session.integration_id(),
     )
 
 
@@ -77,16 +77,16 @@ def connect_page(organization: Organization) -> ResponseReturnValue:
 @blueprint.post("/identities/<int:identity_id>/disconnect")
 @access.for_members
 def disconnect(organization: Organization, identity_id: int) -> ResponseReturnValue:
-    """Take a way to log in away; sessions that began with it end. The last way in stays."""
+    """Take a way to log in away, and end the sessions in other browsers. The last way in stays."""
     identity = identities.find(current_user, identity_id)
     if identity is None:
         abort(404)
-    name, is_of_this_session = identity.integration.name, sessions.began_with(identity)
+    name, is_of_this_session = identity.integration.name, identity.integration_id == browser_session.integration_id()
     if not identities.disconnect(current_user, identity):
         flash(f"{name} stays connected: it is your only way to log in.", "refusal")
         return _to_account(organization)
     if is_of_this_session:
-        sessions.log_out()
+        browser_session.log_out()
         flash(f"Your account at {name} is disconnected. Log in with the one that you kept.")
         return redirect(url_for("organization.login", slug=organization.slug), 303)
     flash(f"Your account at {name} is disconnected.")

@@ -122,7 +122,7 @@ SENTENCES: dict[str, str] = {
     "owner_password.replaced": "The operator set a new password for the owner, whose sessions were ended.",
     "request.failure": "A request was refused.",
     "server.looked_at": "A server was looked at before it was added.",
-    "session.revoked": "A session was ended.",
+    "session.revoked": "A person was logged out.",
     "setup_link.created": "A set-up link was made.",
     "setup_link.opened": "A set-up link was opened.",
     "setup_link.revoked": "A set-up link was revoked.",

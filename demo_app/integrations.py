@@ -29,7 +29,7 @@ from social_bitbucket_server.login import LIFETIME
 from social_bitbucket_server.problems import BitbucketServerError, Code
 from social_bitbucket_server.transport import ClientCertificate
 
-from . import audit, clock, database, ended_setup_links, identities, sessions
+from . import audit, clock, database, ended_setup_links, identities
 from .config import Settings
 from .instance_files import UnsafeSettingError
 from .models import (
@@ -268,7 +268,6 @@ def take_another_server(record: IntegrationRecord, server_url: ServerURL) -> int
     sessions and the client secret of the old server are deleted. Returns how many identities there were. The caller
     commits."""
     lock(record)  # nobody new comes in meanwhile
-    sessions.end_sessions_of_integration(record)
     concerned = identities.delete_all_of(record)
     # Whoever has the set-up link was to set the old server up.
     ended_setup_links.end(record, ended_setup_links.ANOTHER_SERVER)
@@ -287,7 +286,7 @@ def set_enabled(record: IntegrationRecord, *, enabled: bool) -> None:
         audit.record("integration.enabled", integration_id=record.id)
     elif not enabled and record.disabled_at is None:
         record.disabled_at = clock.now()
-        sessions.end_sessions_of_integration(record)
+        record.end_sessions()
         audit.record("integration.disabled", integration_id=record.id)
     database.session.commit()
 

@@ -9,7 +9,7 @@ import secrets
 from flask import session, url_for
 from sqlalchemy import select
 
-from . import audit, clock, database, integrations, navigation, sessions
+from . import audit, clock, database, integrations, navigation
 from .models import IntegrationRecord, Organization
 
 _KEY = "login_key"
@@ -89,7 +89,7 @@ def refusal(record: IntegrationRecord) -> str:
 
 def enforce(record: IntegrationRecord) -> None:
     """Make *record* the only way in for everybody but the owner, who keeps the password. End the sessions of everybody
-    who came another way, but this browser's."""
+    else who came another way."""
     organization = record.organization
     integrations.lock_organization(organization)
     before = enforced(organization)
@@ -98,7 +98,9 @@ def enforce(record: IntegrationRecord) -> None:
         database.session.flush()
     record.enforced_at = clock.now()
     integrations.count_change_of_ways_in(organization)
-    sessions.end_sessions_by_other_ways(record)
+    for other in organization.integrations:
+        if other is not record:
+            other.end_sessions()
     audit.record("integration.enforced", org_id=organization.id, integration_id=record.id)
     database.session.commit()
 

@@ -1,7 +1,8 @@
-"""The tables: organizations, their people, their integrations, and who is logged in where."""
+"""The tables: organizations, their people, and their integrations."""
 
 from __future__ import annotations
 
+import secrets
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -103,6 +104,8 @@ class IntegrationRecord(Base):
 
     revision: Mapped[int] = mapped_column(default=0, server_default="0")
     """How often it was changed. Logins that began before that end."""
+    sessions_ended: Mapped[int] = mapped_column(default=0)
+    """How often the sessions of everybody who logged in through it were ended."""
 
     organization: Mapped[Organization] = relationship(back_populates="integrations")
     client_credentials: Mapped[ClientCredentials | None] = relationship(
@@ -142,6 +145,15 @@ class IntegrationRecord(Base):
         return f"{self.revision}.{self.organization.revision}"
 
     @property
+    def session_revision(self) -> str:
+        """Revision that a session is bound to. A session ends when it changes."""
+        return f"{self.namespace}.{self.sessions_ended}"
+
+    def end_sessions(self) -> None:
+        """End the sessions of everybody who logged in through it. The caller commits."""
+        self.sessions_ended = IntegrationRecord.sessions_ended + 1
+
+    @property
     def admission(self) -> Admission:
         """Who of the server's people may log in."""
         return Admission.read(self.allow_groups, self.allow_projects, self.allow_repositories)
@@ -175,7 +187,9 @@ class IntegrationRecord(Base):
         return None if self.is_for_oauth2 else self.pending_key_pair or self.active_key_pair
 
 
-_END_NO_LOGINS = frozenset({"last_login_at", "moving_to", "oauth1_ended_at", "revision", "server_version"})
+_END_NO_LOGINS = frozenset(
+    {"last_login_at", "moving_to", "oauth1_ended_at", "revision", "server_version", "sessions_ended"}
+)
 _WAYS_IN = frozenset({"disabled_at", "login_closed_at", "login_key"})
 
 
@@ -326,8 +340,16 @@ for _state in (KeyState.ACTIVE, KeyState.PENDING, KeyState.REPLACED):
     )
 
 
+def new_session_key() -> str:
+    """Return a key that no session knows yet."""
+    return secrets.token_urlsafe(32)
+
+
 class User(Base, UserMixin):  # type: ignore[misc]  # untyped
-    """A person in one organization: an owner with a password, or somebody with *identities* to log in with."""
+    """A person in one organization: an owner with a password, or somebody with *identities* to log in with.
+
+    Sessions know the person by *session_key*, so a new key ends all of them. *sessions_ended_at* is when that was.
+    """
 
     __tablename__ = "users"
     # The audit log goes on naming people by their ids after they were deleted.
@@ -340,6 +362,8 @@ class User(Base, UserMixin):  # type: ignore[misc]  # untyped
     email: Mapped[str | None] = mapped_column(String(255))
     is_owner: Mapped[bool] = mapped_column(default=False)
     password_hash: Mapped[str | None] = mapped_column(String(255))
+    session_key: Mapped[str] = mapped_column(String(43), unique=True, default=new_session_key)
+    sessions_ended_at: Mapped[datetime | None] = mapped_column(Moment)
     created_at: Mapped[datetime] = mapped_column(Moment, default=clock.now)
     last_login_at: Mapped[datetime | None] = mapped_column(Moment)
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -351,6 +375,10 @@ class User(Base, UserMixin):  # type: ignore[misc]  # untyped
     def is_active(self) -> bool:
         """Whether the person may be logged in: neither they nor their organization is disabled."""
         return not (self.disabled_at or self.organization.disabled_at)
+
+    def get_id(self) -> str:
+        """Return what Flask-Login keeps in the session."""
+        return self.session_key
 
 
 class IdentityColumns:
@@ -366,24 +394,6 @@ class IdentityColumns:
     def integration(self) -> Mapped[IntegrationRecord]:
         """The integration that the identity logs in through."""
         return relationship(IntegrationRecord)
-
-
-class LoginSession(Base):
-    """One browser's session. The cookie holds a random identifier, this table its SHA-256.
-
-    *integration_id* is what the person logged in through, and empty for a password.
-    """
-
-    __tablename__ = "login_sessions"
-
-    id_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
-    data: Mapped[str] = mapped_column(Text)
-    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    organization_id: Mapped[int | None] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), index=True)
-    integration_id: Mapped[str | None] = mapped_column(ForeignKey("integrations.id", ondelete="CASCADE"), index=True)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    last_seen_at: Mapped[datetime] = mapped_column(Moment, index=True)
-    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
 DAYS_KEPT = 90

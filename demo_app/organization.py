@@ -10,6 +10,7 @@ from sqlalchemy import select
 from . import (
     access,
     audit,
+    browser_session,
     database,
     integrations,
     login_ways,
@@ -17,7 +18,6 @@ from . import (
     people,
     rate_limits,
     security_headers,
-    sessions,
 )
 from .forms import OwnerLoginForm
 from .models import ApplicationLink, IntegrationRecord, Organization
@@ -89,7 +89,7 @@ def log_owner_in(organization: Organization) -> ResponseReturnValue:
         rate_limits.count(rate_limits.OWNER_PASSWORDS, rate_limits.visitor(), str(organization.id))
         owner = people.owner_by_password(organization, form.email.data, form.password.data)
         if owner is not None:
-            sessions.log_in(owner)
+            browser_session.log_in(owner)
             audit.record("login.success", user_id=owner.id)
             wanted = form.next.data or url_for("settings.integrations_list", slug=organization.slug)
             return redirect(navigation.after_login(organization, wanted), 303)
@@ -105,7 +105,7 @@ def logout(organization: Organization) -> ResponseReturnValue:
     if current_user.is_authenticated and current_user.organization_id != organization.id:
         abort(404)
     was_here = current_user.is_authenticated
-    sessions.log_out()
+    browser_session.log_out()
     if was_here:
         login_ways.remember(organization)
         flash("You are logged out.")

@@ -168,7 +168,7 @@ def _refuse_to_connect(backend: BaseAuth[object], user: User, record: Integratio
     if record.organization_id != user.organization_id or user.is_owner:
         raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline")
     database.session.refresh(user, with_for_update=True)  # two at once wait for each other
-    if identities.lets_in(user, record.id):
+    if identities.way_in(user, record.id) is not None:
         raise AuthAssociationError(
             backend,
             code="identity_in_use",

@@ -50,7 +50,7 @@ def test_old_entries_are_deleted_by_command_and_younger_ones_stay(demo, monkeypa
 
 def test_without_the_option_the_audit_log_is_left_alone(demo):
     add(demo, 400)
-    assert prune(demo) == (0, ["0 unfinished logins and 0 sessions are forgotten."])
+    assert prune(demo) == (0, ["0 logins that are over are forgotten."])
     assert ages(demo) == [400]
 
 

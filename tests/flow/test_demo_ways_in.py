@@ -173,7 +173,7 @@ def test_enforcing_closes_the_other_ways_and_ends_their_sessions(demo, owner, ac
     assert jane.get("/o/acme/account").status == 200
     assert owner.get(LOGIN).status == 200
     assert kim.get("/o/acme/account").status == 303
-    assert second_owner.get(LOGIN).status == 303
+    assert second_owner.get(LOGIN).status == 200, "the owner's password is still a way in"
     page = late.get(other_sandbox.authorize(begun.location, user="jane"))
     assert page.status == 403
     assert "Log in through that integration." in page.words
@@ -182,6 +182,8 @@ def test_enforcing_closes_the_other_ways_and_ends_their_sessions(demo, owner, ac
     assert "Log in with Bitbucket" in login_page
     assert "Log in with Other" not in login_page
     assert kim.post(begin_path(other), "/o/acme/login").location == "/o/acme/login"
+    assert owner.post(f"{LOGIN}/only", LOGIN, integration="").status == 303
+    assert kim.get("/o/acme/account").status == 303
 
 
 def test_the_owner_gets_in_with_the_password_while_one_integration_is_enforced(demo, owner, acme, sandbox):

@@ -360,8 +360,16 @@ class Browser:
 
     @property
     def session_cookie(self) -> str:
-        (value,) = [value for name, value in self.cookies.items() if "session" in name]
-        return value
+        return self.cookies[self._session_name]
+
+    @session_cookie.setter
+    def session_cookie(self, value: str) -> None:
+        self.cookies[self._session_name] = value
+
+    @property
+    def _session_name(self) -> str:
+        (name,) = [name for name in self.cookies if "session" in name]
+        return name
 
 
 class Uncollected(Browser):

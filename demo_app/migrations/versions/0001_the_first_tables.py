@@ -69,6 +69,7 @@ def upgrade() -> None:
         sa.Column("allow_projects", sa.JSON(), nullable=False),
         sa.Column("allow_repositories", sa.JSON(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("sessions_ended", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("fk_integrations_organization_id"), ondelete="CASCADE"
         ),
@@ -188,6 +189,8 @@ def upgrade() -> None:
         sa.Column("email", sa.String(length=255), nullable=True),
         sa.Column("is_owner", sa.Boolean(), nullable=False),
         sa.Column("password_hash", sa.String(length=255), nullable=True),
+        sa.Column("session_key", sa.String(length=43), nullable=False),
+        sa.Column("sessions_ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_login_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
@@ -196,34 +199,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("organization_id", "username", name=op.f("uq_users_organization_id_username")),
+        sa.UniqueConstraint("session_key", name=op.f("uq_users_session_key")),
         sqlite_autoincrement=True,
     )
-    op.create_table(
-        "login_sessions",
-        sa.Column("id_sha256", sa.String(length=64), nullable=False),
-        sa.Column("data", sa.Text(), nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=True),
-        sa.Column("organization_id", sa.Integer(), nullable=True),
-        sa.Column("integration_id", sa.String(length=32), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["integration_id"], ["integrations.id"], name=op.f("fk_login_sessions_integration_id"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["organization_id"],
-            ["organizations.id"],
-            name=op.f("fk_login_sessions_organization_id"),
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_login_sessions_user_id"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id_sha256", name=op.f("pk_login_sessions")),
-    )
-    op.create_index(op.f("ix_login_sessions_integration_id"), "login_sessions", ["integration_id"], unique=False)
-    op.create_index(op.f("ix_login_sessions_last_seen_at"), "login_sessions", ["last_seen_at"], unique=False)
-    op.create_index(op.f("ix_login_sessions_organization_id"), "login_sessions", ["organization_id"], unique=False)
-    op.create_index(op.f("ix_login_sessions_user_id"), "login_sessions", ["user_id"], unique=False)
     op.create_table(
         "social_auth_identities",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -282,11 +260,6 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_social_auth_identities_user_id"), table_name="social_auth_identities")
     op.drop_index(op.f("ix_social_auth_identities_integration_id"), table_name="social_auth_identities")
     op.drop_table("social_auth_identities")
-    op.drop_index(op.f("ix_login_sessions_user_id"), table_name="login_sessions")
-    op.drop_index(op.f("ix_login_sessions_organization_id"), table_name="login_sessions")
-    op.drop_index(op.f("ix_login_sessions_last_seen_at"), table_name="login_sessions")
-    op.drop_index(op.f("ix_login_sessions_integration_id"), table_name="login_sessions")
-    op.drop_table("login_sessions")
     op.drop_table("users")
     op.drop_table("ended_setup_links")
     op.drop_index(
