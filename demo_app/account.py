@@ -89,7 +89,7 @@ def disconnect(organization: Organization, identity_id: int) -> ResponseReturnVa
         browser_session.log_out()
         flash(f"Your account at {name} is disconnected. Log in with the one that you kept.")
         return redirect(url_for("organization.login", slug=organization.slug), 303)
-    flash(f"Your account at {name} is disconnected.")
+    flash(f"Your account at {name} is disconnected. You are logged out in your other browsers.")
     return _to_account(organization)
 
 

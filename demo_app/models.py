@@ -431,7 +431,7 @@ class SocialStorage(_Storage):  # type: ignore[misc]  # its base is made by a fu
 
     @classmethod
     def all_or_nothing(cls) -> AbstractContextManager[None]:
-        """Leave the commit to what follows a login's pipeline, which writes the session in the same transaction."""
+        """Leave the commit to what follows a login's pipeline."""
         return database.holding_commits()
 
     @classmethod

@@ -132,7 +132,7 @@ def update_person(
     Connecting another one takes over nothing.
 
     Something changes with each login, so that SQLite holds its lock from here on: the integration is looked at once
-    more afterwards, and must stay as it is until the session is written.
+    more afterwards, and must stay as it is until the login is committed.
     """
     if new_association and not is_new:
         return

@@ -140,7 +140,7 @@ def test_who_disconnects_an_account_leaves_no_token_of_it(
     assert len(kept(demo)) == 2
     assert recheck(demo) == (0, [summary(may=1)])  # by the account that she is logged in with
     page = jane.get(ACCOUNT).text
-    assert page.count("You came in with it: disconnecting logs you out.") == 1
+    assert page.count("You came in with it: disconnecting logs you out everywhere.") == 1
     disconnect = re.findall(r'action="([^"]+/disconnect)"', page)[-1]
     assert jane.post(disconnect, ACCOUNT).status == 303
     assert len(kept(demo)) == 1

@@ -566,6 +566,7 @@ def test_disconnecting_ends_the_sessions_in_other_browsers(world):
     connect(here, second, "mallory")
     there.log_in(second, "mallory")
     elsewhere.log_in(world.a, "alice")
+    assert "Disconnecting logs you out in your other browsers." in here.get(world.a.account_path).text
     assert disconnect(here, world.a, f"{second.namespace}:42").location == world.a.account_path
     assert not is_logged_in(there, world.a)
     assert not is_logged_in(elsewhere, world.a)
