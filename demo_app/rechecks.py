@@ -1,5 +1,5 @@
 """People who logged in lately, asked for at Bitbucket with their own access tokens: are they still there, and may they
-still log in? The sessions of those who may not end."""
+still log in? It ends the sessions of people who may not."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def _ask(identity: Any) -> Found:
     database.session.rollback()  # what was read before the server was asked may have changed
     database.session.execute(update(Identity).where(Identity.id == identity_id).values(rechecked_at=clock.now()))
     if found.standing is Standing.REFUSED:
-        browser_session.end_all_of(database.session.get_one(User, user_id))
+        user = database.session.get(User, user_id)
+        if user is not None:  # nobody deleted them meanwhile
+            browser_session.end_all_of(user)
         audit.record("recheck.refused", outcome="failure", problem=found.problem, **about)
     elif found.standing is Standing.UNANSWERED:
         audit.record("recheck.unanswered", outcome="failure", problem=found.problem, **about)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from demo_app import database, integrations
 from demo_app.models import AuditEntry, SocialStorage, User
+from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.account import Recheck
 from social_bitbucket_server.account.rest import LONGEST_WAIT
 from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.sandbox import Sandbox
@@ -241,6 +245,23 @@ def test_sessions_by_another_account_of_the_person_end_too(
     assert recheck(demo) == (0, [line(demo, "jane", acme, "account_not_admitted"), summary(may=1, may_not=1)])
     assert [is_logged_in(jane), is_logged_in(elsewhere)] == [False, False]
     assert log_in(elsewhere, other, other_sandbox).location == ACCOUNT
+
+
+def test_a_person_who_is_deleted_while_bitbucket_is_asked_is_left_alone(
+    demo: Demo, jane: Visitor, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = bitbucket.recheck
+
+    def delete_meanwhile(identity: Any) -> Recheck:
+        found = ask(identity)
+        with demo.app.extensions["engine"].begin() as connection:
+            connection.execute(delete(User).where(User.id == number))
+        return found
+
+    number = number_of(demo, "jane")
+    sandbox.users.disable("jane")
+    monkeypatch.setattr(bitbucket, "recheck", delete_meanwhile)
+    assert recheck(demo)[1][-1] == summary(may_not=1)
 
 
 def test_who_left_the_group_loses_the_session(
