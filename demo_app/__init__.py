@@ -36,10 +36,10 @@ from . import (
     templating,
 )
 from .access import login_manager
+from .browser_session import ABSOLUTE_LIMIT
 from .config import SETTINGS, Settings
 from .models import SocialStorage
 from .routing import RowNumber
-from .sessions import DatabaseSessions
 
 __all__ = ["create_app"]
 
@@ -56,6 +56,10 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     app.url_map.converters["int"] = RowNumber
     app.config.update(
         SECRET_KEY=app_settings.secret_key,
+        SESSION_COOKIE_NAME="__Host-demo_session" if app_settings.is_https else "demo_session",
+        SESSION_COOKIE_SECURE=app_settings.is_https,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=ABSOLUTE_LIMIT,
         MAX_CONTENT_LENGTH=256 * 1024,
         WTF_CSRF_TIME_LIMIT=None,  # a token lives as long as its session
         WTF_CSRF_SSL_STRICT=False,  # it wants a Referer, and the pages' policy sends none
@@ -69,7 +73,6 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     )
     app.config.update({name: value for name, value in (config or {}).items() if name not in SETTINGS})
     app.extensions["settings"] = app_settings
-    app.session_interface = DatabaseSessions(app_settings.secret_key, secure=app_settings.is_https)
     templating.set_up(app, app_settings)
 
     audit.set_up(app)

@@ -8,45 +8,43 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
-import flask
-from flask import Request, abort, g, redirect, request, url_for
+from flask import abort, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user
 from sqlalchemy import select
 
 from social_bitbucket_server.organizations import EventCode
 
-from . import audit, database, identities, integrations, login_ways, rate_limits
+from . import audit, browser_session, database, identities, integrations, login_ways, rate_limits
 from .forms import SLUG
 from .models import IntegrationRecord, Organization, User
-from .sessions import BrowserSession
 
 _SETTINGS = re.compile(r"/o/(?P<slug>[^/]+)/settings(?:/|\Z)")
 
 View = Callable[..., ResponseReturnValue]
 
 login_manager = LoginManager()
-login_manager.session_protection = None  # the session is the database's, bound to one person and never remembered
+login_manager.session_protection = None  # a session may go on at another address
 
 
-@login_manager.request_loader  # type: ignore[untyped-decorator]
-def person_of_the_session(_request: Request) -> User | None:
-    """Whose session this is; nobody's as soon as the person or the organization is disabled, or the way in which they
-    logged in: the integration, or their identity there."""
-    session = cast("BrowserSession", flask.session._get_current_object())  # type: ignore[attr-defined]  # a proxy's method
-    if session.user_id is None:
+@login_manager.user_loader  # type: ignore[untyped-decorator]
+def person_of_the_session(session_key: str) -> User | None:
+    """Return the person whose session this is. It ends as soon as the person or the organization is disabled, or the
+    way in which they logged in: the integration, or their identity there."""
+    login = browser_session.login()
+    if login is None:
         return None
-    user = database.session.get(User, session.user_id)
-    if user is None or not user.is_active or user.organization_id != session.organization_id:
+    user: User | None = database.session.scalar(select(User).where(User.session_key == session_key))
+    if user is None or not user.is_active:
         return None
-    if session.integration_id is None:
-        return user if user.is_owner else None
-    if not identities.lets_in(user, session.integration_id):
+    if login.integration_id is None:
+        return user
+    record = identities.way_in(user, login.integration_id)
+    if record is None or record.session_revision != login.revision:
         return None
-    only = login_ways.enforced(user.organization)
-    return user if only is None or only.id == session.integration_id else None
+    return None if login_ways.ways_into(user.organization).is_shut_out(record.id) else user
 
 
 def for_everybody(view: View) -> View:

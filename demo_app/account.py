@@ -1,4 +1,4 @@
-"""One's own account: who one is here, in which browsers one is logged in, and with which Bitbucket accounts."""
+"""A person's own account: their name, their Bitbucket accounts, and an owner's password."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from social_bitbucket_server.organizations import EventCode
 from . import (
     access,
     audit,
+    browser_session,
     identities,
     integrations,
-    login_ways,
     people,
     rate_limits,
     security_headers,
-    sessions,
 )
 from .forms import LEAST_PASSWORD_LENGTH, PasswordForm
-from .models import LoginSession, Organization
+from .models import Organization
 
 blueprint = Blueprint("account", __name__, url_prefix="/o/<slug>/account")
 
@@ -29,42 +28,15 @@ blueprint = Blueprint("account", __name__, url_prefix="/o/<slug>/account")
 @blueprint.get("")
 @access.for_members
 def account(organization: Organization) -> ResponseReturnValue:
-    """Show who is logged in, in which browsers, and how else they can log in."""
+    """Show who is logged in, and how else they can log in."""
     return render_template(
         "account/account.html",
         organization=organization,
         server_url=integrations.server_url,
-        sessions=[(row, sessions.is_this(row)) for row in sessions.of_person(current_user)],
-        needs_code=login_ways.takes_owner_code(organization),
         can_connect=bool(identities.to_connect(current_user)),
         can_be_disconnected=identities.can_be_disconnected(current_user),
-        came_in_with={identity.id for identity in current_user.identities if sessions.began_with(identity)},
+        came_through=browser_session.integration_id(),
     )
-
-
-@blueprint.post("/sessions/<handle>/end")
-@access.for_members
-def end_session(organization: Organization, handle: str) -> ResponseReturnValue:
-    """Log out one browser; this one, too."""
-    row = next((row for row in sessions.of_person(current_user) if row.handle == handle), None)
-    if row is None:
-        abort(404)
-    if sessions.is_this(row):
-        sessions.log_out()
-        flash("You are logged out.")
-        return redirect(url_for("organization.login", slug=organization.slug), 303)
-    sessions.end_session(row)
-    flash(f"{_name(row)} is logged out.")
-    return _to_account(organization)
-
-
-@blueprint.post("/sessions/end-others")
-@access.for_members
-def end_other_sessions(organization: Organization) -> ResponseReturnValue:
-    """Log out every browser but this one."""
-    sessions.end_other_sessions(current_user)
-    flash("You are logged out in all other browsers.")
-    return _to_account(organization)
 
 
 @blueprint.get("/password")
@@ -107,24 +79,20 @@ def connect_page(organization: Organization) -> ResponseReturnValue:
 @blueprint.post("/identities/<int:identity_id>/disconnect")
 @access.for_members
 def disconnect(organization: Organization, identity_id: int) -> ResponseReturnValue:
-    """Take a way to log in away; sessions that began with it end. The last way in stays."""
+    """Take a way to log in away, and end the sessions in other browsers. The last way in stays."""
     identity = identities.find(current_user, identity_id)
     if identity is None:
         abort(404)
-    name, is_of_this_session = identity.integration.name, sessions.began_with(identity)
+    name, is_of_this_session = identity.integration.name, identity.integration_id == browser_session.integration_id()
     if not identities.disconnect(current_user, identity):
         flash(f"{name} stays connected: it is your only way to log in.", "refusal")
         return _to_account(organization)
     if is_of_this_session:
-        sessions.log_out()
+        browser_session.log_out()
         flash(f"Your account at {name} is disconnected. Log in with the one that you kept.")
         return redirect(url_for("organization.login", slug=organization.slug), 303)
-    flash(f"Your account at {name} is disconnected.")
+    flash(f"Your account at {name} is disconnected. You are logged out in your other browsers.")
     return _to_account(organization)
-
-
-def _name(row: LoginSession) -> str:
-    return row.browser or "The browser"
 
 
 def _password_page(organization: Organization, form: PasswordForm) -> str:

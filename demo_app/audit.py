@@ -1,7 +1,7 @@
 """The audit log: what happened, with numbers and identifiers only; one line of JSON for each event, and one row.
 
-Never tokens, verifiers, keys, cookies, addresses, names of people, or text from the other side. Rows are only added:
-the database itself refuses to change them, and to delete them before they are old.
+Never tokens, verifiers, keys, cookies, addresses, names of people, or text from the other side. Rows are only added,
+and deleted by :func:`prune` alone.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def entries(
 def prune(days: int, *, but: Container[int]) -> int:
     """Delete the entries that are older than so many *days*, at least :data:`~.models.DAYS_KEPT`, but those with the
     ids *but*; returns how many. It can be interrupted and run again."""
-    is_old = AuditEntry.at < database.now() - timedelta(days=days)
+    is_old = AuditEntry.at < clock.now() - timedelta(days=days)
     deleted, last = 0, 0
     while ids := database.session.scalars(
         select(AuditEntry.id).where(is_old, AuditEntry.id > last).order_by(AuditEntry.id).limit(_DELETED_AT_ONCE)

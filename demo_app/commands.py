@@ -19,6 +19,7 @@ from social_bitbucket_server.organizations import EventCode
 from . import (
     attempts,
     audit,
+    browser_session,
     clock,
     configuration,
     database,
@@ -26,8 +27,8 @@ from . import (
     key_rotation,
     login_ways,
     people,
+    pruning,
     rechecks,
-    sessions,
     worksheets,
 )
 from .forms import EMAIL, LEAST_PASSWORD_LENGTH, LONGEST_PASSWORD_LENGTH, SLUG, is_one_line
@@ -80,7 +81,9 @@ def disable_organization(slug: str) -> None:
     if organization.disabled_at is None:
         organization.disabled_at = clock.now()
         audit.record(EventCode.ORGANIZATION_DISABLED)
-    sessions.end_sessions_of_organization(organization)
+    for record in organization.integrations:
+        record.end_sessions()
+    browser_session.end_all_of(people.owner_of(organization))
     database.session.commit()
     click.echo(f"{organization.name} is disabled.")
 
@@ -97,15 +100,6 @@ def enable_organization(slug: str) -> None:
     click.echo(f"{organization.name} is enabled.")
 
 
-@organizations.command("open-all-ways")
-@click.argument("slug")
-def open_all_ways(slug: str) -> None:
-    """Undo that one integration is the only way in: for an owner who lost the code. The password is enough again."""
-    organization = _organization(slug)
-    login_ways.lift(organization)
-    click.echo(f"All ways into {organization.name} are open.")
-
-
 @organizations.command("set-owner-password")
 @click.argument("slug")
 @_WITH_PASSWORD
@@ -117,8 +111,6 @@ def set_owner_password(slug: str, password: str) -> None:
     owner = people.owner_of(organization)
     people.replace_password(owner, password)
     click.echo(f"{owner.email}, the owner of {organization.name}, has a new password and is logged out everywhere.")
-    if login_ways.takes_owner_code(organization):
-        click.echo("To log in they need the owner's code as well. If that is lost, run open-all-ways.")
 
 
 @organizations.command("export")
@@ -202,10 +194,9 @@ def rotate(integration_id: str, new_consumer_key: bool) -> None:
     help=f"Delete audit entries that are older than this, too; at least {DAYS_KEPT} days.",
 )
 def prune(audit_older_than: int | None) -> None:
-    """Forget logins that were never finished, and sessions that are over. The audit log, and with it the attempts to
-    log in, is left alone without --audit-older-than."""
-    logins, over = sessions.prune()
-    click.echo(f"{logins} unfinished logins and {over} sessions are forgotten.")
+    """Forget logins that are over. The audit log, and with it the attempts to log in, is left alone without
+    --audit-older-than."""
+    click.echo(f"{pruning.forget()} logins that are over are forgotten.")
     if audit_older_than is not None:
         count = audit.prune(audit_older_than, but=attempts.telling())
         click.echo(f"{count} audit entries older than {audit_older_than} days are deleted.")
@@ -215,8 +206,8 @@ def prune(audit_older_than: int | None) -> None:
 @click.argument("slug", metavar="[ORGANIZATION]", required=False)
 @click.option("--at-most", metavar="PEOPLE", type=click.IntRange(min=1), default=1000, show_default=True)
 def recheck_people(slug: str | None, at_most: int) -> None:
-    """Ask Bitbucket whether the people who are logged in are still there and may still log in, and end the sessions of
-    those who may not. Ends with status 1 where a server could not be asked."""
+    """Ask Bitbucket whether the people who logged in lately are still there and may still log in, and end the sessions
+    of those who may not. Ends with status 1 where a server could not be asked."""
     if not current_app.extensions["settings"].store_access_tokens:
         raise click.ClickException("Without STORE_ACCESS_TOKENS there are no access tokens to ask with.")
     identities = rechecks.due(_organization(slug) if slug is not None else None)
@@ -224,8 +215,8 @@ def recheck_people(slug: str | None, at_most: int) -> None:
     for found in rechecks.recheck(identities[:at_most]):
         standings[found.recheck.standing] += 1
         if found.asked and found.recheck.standing in {Standing.REFUSED, Standing.UNANSWERED}:
-            what = f"{found.recheck.problem}, {found.ended} sessions ended"
-            click.echo(f"person {found.user_id} at integration {found.integration_id}: {what}")
+            ended = ", all sessions ended" if found.recheck.standing is Standing.REFUSED else ""
+            click.echo(f"person {found.user_id} at integration {found.integration_id}: {found.recheck.problem}{ended}")
     click.echo(
         f"{standings[Standing.ADMITTED]} may log in, {standings[Standing.REFUSED]} may not, "
         f"{standings[Standing.UNPROVEN]} have to log in again to be known, "

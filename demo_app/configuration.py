@@ -25,6 +25,7 @@ blueprint = Blueprint("configuration", __name__, url_prefix="/o/<slug>/settings/
 MOST_INTEGRATIONS = 20
 """How many may be taken over at once: each new one has a key pair made."""
 
+_MOST_SENTENCES = 3  # in the session, which is a cookie and has little room
 _LISTS = ("allow_groups", "allow_projects", "allow_repositories")
 _FIELDS = frozenset({"name", "base_url", "oauth", "enabled", "ca_certificates", "connect_to", *_LISTS})
 
@@ -84,8 +85,10 @@ def take(organization: Organization) -> ResponseReturnValue:
         database.session.rollback()
         form.text.errors = [str(error)]
         return _page(organization, form), 422
-    for sentence in sentences:
+    for sentence in sentences[:_MOST_SENTENCES]:
         flash(sentence)
+    if len(sentences) > _MOST_SENTENCES:
+        flash(f"There are {len(sentences) - _MOST_SENTENCES} more changes. See the audit log.")
     return redirect(url_for("configuration.page", slug=organization.slug), 303)
 
 

@@ -6,11 +6,9 @@ A view commits what it wants to keep; whatever is left at the end of a request i
 from __future__ import annotations
 
 import logging
-import os
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,9 +27,7 @@ from sqlalchemy import (
     MetaData,
     create_engine,
     event,
-    func,
     make_url,
-    select,
     text,
 )
 from sqlalchemy.exc import DisconnectionError
@@ -125,11 +121,6 @@ def holds_commits() -> bool:
     return bool(session.info.get(_HOLDS_COMMITS))
 
 
-def now() -> datetime:
-    """Return the time by the database's own clock, which its triggers go by."""
-    return session.scalars(select(func.now(type_=Moment()))).one()
-
-
 def make_engine(url: str) -> Engine:
     """Return an engine with the driver and the connection settings that the application relies on.
 
@@ -194,19 +185,6 @@ def _make_sqlite_engine(url: str) -> Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
-
-
-def back_up(engine: Engine, file: Path) -> None:
-    """Copy the database behind *engine* to the new *file*, which only its owner can read.
-
-    Raises FileExistsError where there is one already, and ValueError for a database that is not SQLite's.
-    """
-    if engine.dialect.name != "sqlite":
-        raise ValueError("This is for SQLite; for PostgreSQL use pg_dump.")
-    os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    with engine.connect() as connection, closing(sqlite3.connect(file)) as copy:
-        driver: Any = connection.connection.dbapi_connection
-        driver.backup(copy)
 
 
 def upgrade(engine: Engine) -> None:

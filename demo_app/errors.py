@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
 
-import flask
-from flask import Flask, current_app, g, redirect, render_template, request, url_for
+from flask import Flask, current_app, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from social_core.exceptions import (
@@ -29,9 +27,6 @@ from .config import Settings
 from .rate_limits import TooOftenError
 from .security_headers import ForeignFormError, WrongHostError
 from .words import duration
-
-if TYPE_CHECKING:
-    from .sessions import BrowserSession
 
 _LOG = logging.getLogger(__name__)
 
@@ -258,7 +253,7 @@ def _note_refusal(code: str) -> None:
 
 def _is_repeated(error: SocialAuthBaseException) -> bool:
     """Return whether a callback of a browser without a session came to this problem within the last minute."""
-    if error.stage != "callback" or cast("BrowserSession", flask.session).stored:
+    if error.stage != "callback" or not session.keys() <= {"csrf_token"}:
         return False
     problem = error.context.get("problem") or error.code or ""
     return not rate_limits.is_news(problem, rate_limits.visitor(), g.get("integration_id", ""))

@@ -132,7 +132,6 @@ class OwnerLoginForm(TextForm):
 
     email = EmailField("E-mail address", filters=[_strip], validators=[InputRequired("Enter your e-mail address.")])
     password = PasswordField("Password", validators=_PRESENT_PASSWORD)
-    owner_code = StringField("Owner's code", filters=[_strip], validators=[Length(max=80, message="This is too long.")])
     next = HiddenField()
 
 

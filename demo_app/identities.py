@@ -12,7 +12,7 @@ from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.problems import BitbucketServerError
 
-from . import audit, database, sessions
+from . import audit, browser_session, database
 from .models import IntegrationRecord, SocialStorage, User
 
 Identity: Any = SocialStorage.user  # its columns are the storage's own
@@ -35,14 +35,14 @@ def person_with(uid: str) -> User | None:
     return database.session.scalar(select(User).join(Identity, Identity.user_id == User.id).where(Identity.uid == uid))
 
 
-def lets_in(user: User, integration_id: str) -> bool:
-    """Return whether *user* can log in through the integration *integration_id*."""
-    enabled = select(IntegrationRecord.id).where(
+def way_in(user: User, integration_id: str) -> IntegrationRecord | None:
+    """Return the integration *integration_id* if *user* can log in through it, else ``None``."""
+    enabled = select(IntegrationRecord).where(
         IntegrationRecord.id == integration_id,
         IntegrationRecord.disabled_at.is_(None),
         _has_identity(user, IntegrationRecord.id),
     )
-    return database.session.scalar(enabled) is not None
+    return database.session.scalar(enabled)
 
 
 def to_connect(user: User) -> Sequence[IntegrationRecord]:
@@ -68,7 +68,8 @@ def can_be_disconnected(user: User) -> set[int]:
 
 
 def disconnect(user: User, identity: Any) -> bool:
-    """Take *identity* away from *user*, and end the sessions that began with it; the last way in stays.
+    """Take *identity* away from *user*, whose browser this is, and end their sessions in other browsers. The last way
+    in stays.
 
     Returns whether it is gone.
     """
@@ -82,7 +83,7 @@ def disconnect(user: User, identity: Any) -> bool:
     )
     is_gone: bool = gone.rowcount == 1  # type: ignore[attr-defined]  # a DELETE's result has it
     if is_gone:
-        sessions.end_sessions_of_identity(user.id, integration_id)
+        browser_session.end_all_but_this(user)
         audit.record(EventCode.IDENTITY_DISCONNECTED, user_id=user.id, integration_id=integration_id)
     database.session.commit()
     return is_gone

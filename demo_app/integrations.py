@@ -36,7 +36,7 @@ from social_bitbucket_server.organizations import (
 from social_bitbucket_server.problems import BitbucketServerError, Code
 from social_bitbucket_server.transport import ClientCertificate
 
-from . import audit, clock, database, ended_setup_links, identities, sessions
+from . import audit, clock, database, ended_setup_links, identities
 from .config import Settings
 from .instance_files import UnsafeSettingError
 from .models import (
@@ -185,7 +185,6 @@ def take_another_server(record: IntegrationRecord, server_url: ServerURL) -> int
     sessions and the client secret of the old server are deleted. Returns how many identities there were. The caller
     commits."""
     lock(record)  # nobody new comes in meanwhile
-    sessions.end_sessions_of_integration(record)
     concerned = identities.delete_all_of(record)
     # Whoever has the set-up link was to set the old server up.
     ended_setup_links.end(record, ended_setup_links.ANOTHER_SERVER)
@@ -204,7 +203,7 @@ def set_enabled(record: IntegrationRecord, *, enabled: bool) -> None:
         audit.record(EventCode.INTEGRATION_ENABLED, integration_id=record.id)
     elif not enabled and record.disabled_at is None:
         record.disabled_at = clock.now()
-        sessions.end_sessions_of_integration(record)
+        record.end_sessions()
         audit.record(EventCode.INTEGRATION_DISABLED, integration_id=record.id)
     database.session.commit()
 
@@ -258,7 +257,7 @@ def lock_organization(organization: Organization) -> None:
     database.session.execute(
         update(Organization)
         .where(Organization.id == organization.id)
-        .values(owner_code_sha256=Organization.owner_code_sha256)
+        .values(name=Organization.name)
         .execution_options(synchronize_session=False)
     )
     database.session.refresh(organization)
@@ -296,11 +295,10 @@ def note_login(record: IntegrationRecord) -> None:
 
 
 def end_enforcement(record: IntegrationRecord) -> None:
-    """Let *record* be the only way in no more; the owner's code is worth nothing afterwards. The caller holds the lock
-    of the organization, and commits."""
+    """Open all ways in again after *record* was the only one. The caller holds the lock of the organization, and
+    commits."""
     count_change_of_ways_in(record.organization)
     record.enforced_at = None
-    record.organization.owner_code_sha256 = ""
     audit.record(EventCode.INTEGRATION_NOT_ENFORCED, org_id=record.organization_id, integration_id=record.id)
 
 

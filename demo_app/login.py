@@ -20,6 +20,7 @@ from social_bitbucket_server.organizations import EventCode, OAuth
 from . import (
     access,
     audit,
+    browser_session,
     database,
     identities,
     integrations,
@@ -27,7 +28,6 @@ from . import (
     moves,
     navigation,
     rate_limits,
-    sessions,
     trials,
     upgrade,
 )
@@ -131,7 +131,7 @@ def _log_in(backend: BaseAuth[object], user: User, identity: Any) -> None:
     """Make this browser *user*'s, whoever was logged in before."""
     record = identity.integration
     identity.provider = backend.name
-    sessions.log_in(user, identity)
+    browser_session.log_in(user, identity)
     audit.record(EventCode.LOGIN_SUCCESS, user_id=user.id, integration_id=g.integration_id)
     # Each login holds a share of the integration's row until here, so that none could change it.
     if backend.name == OAuth.TWO.backend and record.oauth1_ended_at is None:

@@ -60,40 +60,21 @@ def change_link(organization: Organization) -> ResponseReturnValue:
 @blueprint.post("/login/only")
 @access.for_owner
 def choose_only_way(organization: Organization) -> ResponseReturnValue:
-    """Make one integration the only way in, and show the owner's code this once; or open all ways."""
+    """Make one integration the only way in for everybody but the owner, or open all ways."""
     wanted = request.form.get("integration")
     if wanted is None:
         flash("Nothing was chosen, and nothing has changed.", "refusal")
         return _to_page(organization)
     if not wanted:
         login_ways.lift(organization)
-        flash("All integrations are open, and you log in with your password alone.")
+        flash("All integrations are open.")
         return _to_page(organization)
     record = access.integration_or_404(organization, wanted)
     if record.disabled_at is not None or record.last_login_at is None:
         flash("Choose an integration through which somebody has logged in already, and which is enabled.", "refusal")
         return _to_page(organization)
-    code = login_ways.enforce(record)
-    if code:
-        return _page(organization, owner_code=code)
-    flash(f"{record.name} is the only way in. The owner's code stays as it is. If you have none, make one below.")
-    return _to_page(organization)
-
-
-@blueprint.post("/login/owner-code")
-@access.for_owner
-def replace_owner_code(organization: Organization) -> ResponseReturnValue:
-    """Make a new owner's code in place of the one that is lost or was never seen, and show it this once."""
-    if not request.form.get("confirmed"):
-        flash("Confirm that the present owner's code ends. It still counts.", "refusal")
-        return _to_page(organization)
-    code = login_ways.replace_owner_code(organization, request.form.get("present", ""))
-    if code:
-        return _page(organization, owner_code=code)
-    flash(
-        "No code was made: it was replaced or ended since the page was opened. If you have no code, try once more.",
-        "refusal",
-    )
+    login_ways.enforce(record)
+    flash(f"{record.name} is the only way in. You still log in with your password.")
     return _to_page(organization)
 
 
@@ -128,15 +109,13 @@ def change_who(organization: Organization, integration: str) -> ResponseReturnVa
     return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
 
 
-def _page(organization: Organization, owner_code: str = "") -> str:
+def _page(organization: Organization) -> str:
     return render_template(
         "settings/login.html",
         organization=organization,
         login_link=login_ways.login_link(organization),
         records=integrations.enabled_of(organization),
         only=login_ways.enforced(organization),
-        owner_code=owner_code,
-        present_code=login_ways.which_owner_code(organization),
     )
 
 

@@ -1,11 +1,8 @@
 """Which ways into an organization are open: its login link, which can be replaced and closed, and one integration that
-can be enforced. The owner's way in, password and owner's code, is never closed."""
+can be enforced. The owner's password always lets the owner in."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import re
 import secrets
 
 from flask import session, url_for
@@ -13,7 +10,7 @@ from sqlalchemy import select
 
 from social_bitbucket_server.organizations import EventCode, LoginWays
 
-from . import audit, clock, database, integrations, navigation, sessions
+from . import audit, clock, database, integrations, navigation
 from .models import IntegrationRecord, Organization
 
 _KEY = "login_key"
@@ -84,12 +81,9 @@ def ways_into(organization: Organization) -> LoginWays:
     )
 
 
-def enforce(record: IntegrationRecord) -> str:
-    """Make *record* the only way in, and end the sessions of everybody who came another way but this browser's.
-
-    Returns the owner's code, which is shown once; the owner's login takes it besides the password from now on. Where
-    one integration was the only way in already, its code goes on, and what is returned is empty.
-    """
+def enforce(record: IntegrationRecord) -> None:
+    """Make *record* the only way in for everybody but the owner, who keeps the password. End the sessions of everybody
+    else who came another way."""
     organization = record.organization
     integrations.lock_organization(organization)
     before = enforced(organization)
@@ -98,56 +92,17 @@ def enforce(record: IntegrationRecord) -> str:
         database.session.flush()
     record.enforced_at = clock.now()
     integrations.count_change_of_ways_in(organization)
-    code = "" if before is not None else _new_code(organization)
-    sessions.end_sessions_by_other_ways(record)
+    for other in organization.integrations:
+        if other is not record:
+            other.end_sessions()
     audit.record(EventCode.INTEGRATION_ENFORCED, org_id=organization.id, integration_id=record.id)
     database.session.commit()
-    return code
-
-
-def replace_owner_code(organization: Organization, present: str) -> str:
-    """Make a new owner's code, which is shown once, in place of the *present* one, as :func:`which_owner_code` named
-    it. What is returned is empty where that is not the present one any more: of two requests at once only one makes a
-    code, so that a code that is shown is always the one that counts."""
-    integrations.lock_organization(organization)
-    if not takes_owner_code(organization) or present != which_owner_code(organization):
-        database.session.rollback()
-        return ""
-    code = _new_code(organization)
-    audit.record(EventCode.OWNER_CODE_REPLACED, org_id=organization.id)
-    database.session.commit()
-    return code
-
-
-def which_owner_code(organization: Organization) -> str:
-    """A name for the owner's code that says nothing of it, and is another one after it was replaced."""
-    return hashlib.sha256(organization.owner_code_sha256.encode()).hexdigest()[:16]
 
 
 def lift(organization: Organization) -> None:
-    """Open all ways in again; the owner's code is worth nothing afterwards."""
+    """Open all ways in again."""
     integrations.lock_organization(organization)
     record = enforced(organization)
     if record is not None:
         integrations.end_enforcement(record)
     database.session.commit()
-
-
-def takes_owner_code(organization: Organization) -> bool:
-    """Return whether the owner's password alone does not let in."""
-    return enforced(organization) is not None
-
-
-def is_owner_code(organization: Organization, code: str) -> bool:
-    """Return whether *code* is the owner's code, however it is written."""
-    return hmac.compare_digest(_digest(code), organization.owner_code_sha256)
-
-
-def _new_code(organization: Organization) -> str:
-    code = "-".join(secrets.token_hex(3).upper() for _ in range(4))
-    organization.owner_code_sha256 = _digest(code)
-    return code
-
-
-def _digest(code: str) -> str:
-    return hashlib.sha256(re.sub(r"[^0-9A-F]", "", code.upper()).encode()).hexdigest()

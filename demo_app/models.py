@@ -1,7 +1,8 @@
-"""The tables: organizations, their people, their integrations, and who is logged in where."""
+"""The tables: organizations, their people, and their integrations."""
 
 from __future__ import annotations
 
+import secrets
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
@@ -22,8 +23,7 @@ class Organization(Base):
     """A customer: people, and the integrations through which they log in. *slug* is its part of every address.
 
     *login_key* is a part of its login link, and empty until that was replaced for the first time; since
-    *login_closed_at* the link lets nobody in. *owner_code_sha256* is of the code that the owner's login takes while one
-    integration is enforced.
+    *login_closed_at* the link lets nobody in.
     """
 
     __tablename__ = "organizations"
@@ -38,7 +38,6 @@ class Organization(Base):
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
     login_key: Mapped[str] = mapped_column(String(32), default="")
     login_closed_at: Mapped[datetime | None] = mapped_column(Moment)
-    owner_code_sha256: Mapped[str] = mapped_column(String(64), default="")
     revision: Mapped[int] = mapped_column(default=0, server_default="0")
     """How often the ways into it were changed. Logins that began before that end."""
 
@@ -92,6 +91,8 @@ class IntegrationRecord(Base):
 
     revision: Mapped[int] = mapped_column(default=0, server_default="0")
     """How often it was changed. Logins that began before that end."""
+    sessions_ended: Mapped[int] = mapped_column(default=0)
+    """How often the sessions of everybody who logged in through it were ended."""
 
     organization: Mapped[Organization] = relationship(back_populates="integrations")
     client_credentials: Mapped[ClientCredentials | None] = relationship(
@@ -130,6 +131,15 @@ class IntegrationRecord(Base):
     def login_revision(self) -> str:
         """Revision that a login under way is bound to."""
         return f"{self.revision}.{self.organization.revision}"
+
+    @property
+    def session_revision(self) -> str:
+        """Revision that a session is bound to. A session ends when it changes."""
+        return f"{self.namespace}.{self.sessions_ended}"
+
+    def end_sessions(self) -> None:
+        """End the sessions of everybody who logged in through it. The caller commits."""
+        self.sessions_ended = IntegrationRecord.sessions_ended + 1
 
     @property
     def admission(self) -> Admission:
@@ -173,7 +183,9 @@ class IntegrationRecord(Base):
         return None if self.is_for_oauth2 else self.pairs_in_use.to_set_up
 
 
-_END_NO_LOGINS = frozenset({"last_login_at", "moving_to", "oauth1_ended_at", "revision", "server_version"})
+_END_NO_LOGINS = frozenset(
+    {"last_login_at", "moving_to", "oauth1_ended_at", "revision", "server_version", "sessions_ended"}
+)
 _WAYS_IN = frozenset({"disabled_at", "login_closed_at", "login_key"})
 
 
@@ -265,8 +277,7 @@ class ClientCredentials(Base):
 
 class SetupLink(Base):
     """Link that opens one integration's set-up page without a login until *expires_at*. The link holds a random token,
-    and this table its SHA-256. *opened_at*, *opened_from* (an address) and *opened_with* (a browser, in words) describe
-    the last visit.
+    and this table its SHA-256. *opened_at* and *opened_from* (an address) describe the last visit.
     """
 
     __tablename__ = "setup_links"
@@ -278,7 +289,6 @@ class SetupLink(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
     opened_at: Mapped[datetime | None] = mapped_column(Moment)
     opened_from: Mapped[str] = mapped_column(String(64), default="")
-    opened_with: Mapped[str] = mapped_column(String(80), default="")
 
     integration: Mapped[IntegrationRecord] = relationship()
 
@@ -312,8 +322,16 @@ for _state in (KeyState.ACTIVE, KeyState.PENDING, KeyState.REPLACED):
     )
 
 
+def new_session_key() -> str:
+    """Return a key that no session knows yet."""
+    return secrets.token_urlsafe(32)
+
+
 class User(Base, UserMixin):  # type: ignore[misc]  # untyped
-    """A person in one organization: an owner with a password, or somebody with *identities* to log in with."""
+    """A person in one organization: an owner with a password, or somebody with *identities* to log in with.
+
+    Sessions know the person by *session_key*, so a new key ends all of them. *sessions_ended_at* is when that was.
+    """
 
     __tablename__ = "users"
     # The audit log goes on naming people by their ids after they were deleted.
@@ -326,6 +344,8 @@ class User(Base, UserMixin):  # type: ignore[misc]  # untyped
     email: Mapped[str | None] = mapped_column(String(255))
     is_owner: Mapped[bool] = mapped_column(default=False)
     password_hash: Mapped[str | None] = mapped_column(String(255))
+    session_key: Mapped[str] = mapped_column(String(43), unique=True, default=new_session_key)
+    sessions_ended_at: Mapped[datetime | None] = mapped_column(Moment)
     created_at: Mapped[datetime] = mapped_column(Moment, default=clock.now)
     last_login_at: Mapped[datetime | None] = mapped_column(Moment)
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -337,6 +357,10 @@ class User(Base, UserMixin):  # type: ignore[misc]  # untyped
     def is_active(self) -> bool:
         """Whether the person may be logged in: neither they nor their organization is disabled."""
         return not (self.disabled_at or self.organization.disabled_at)
+
+    def get_id(self) -> str:
+        """Return what Flask-Login keeps in the session."""
+        return self.session_key
 
 
 class IdentityColumns:
@@ -354,40 +378,12 @@ class IdentityColumns:
         return relationship(IntegrationRecord)
 
 
-class LoginSession(Base):
-    """One browser's session. The cookie holds a random identifier, this table its SHA-256.
-
-    *integration_id* is what the person logged in through, and empty for a password; *browser* its name in words.
-    """
-
-    __tablename__ = "login_sessions"
-
-    id_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
-    data: Mapped[str] = mapped_column(Text)
-    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    organization_id: Mapped[int | None] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), index=True)
-    integration_id: Mapped[str | None] = mapped_column(ForeignKey("integrations.id", ondelete="CASCADE"), index=True)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    last_seen_at: Mapped[datetime] = mapped_column(Moment, index=True)
-    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
-    browser: Mapped[str] = mapped_column(String(80), default="")
-
-    @property
-    def handle(self) -> str:
-        """Name by which the person can end the session. It opens nothing."""
-        return self.id_sha256[:16]
-
-
 DAYS_KEPT = 90
-"""For how long the database keeps each audit entry, whoever wants to delete it."""
+"""Days for which each audit entry is kept at least."""
 
 
 class AuditEntry(Base):
-    """One event of the audit log. There are no foreign keys: an entry outlives what it is about.
-
-    The migration's triggers let the database refuse every change, and the deletion of what is younger than
-    :data:`DAYS_KEPT`.
-    """
+    """One event of the audit log. There are no foreign keys: an entry outlives what it is about."""
 
     __tablename__ = "audit_entries"
     __table_args__ = (
@@ -417,7 +413,7 @@ class SocialStorage(_Storage):  # type: ignore[misc]  # its base is made by a fu
 
     @classmethod
     def all_or_nothing(cls) -> AbstractContextManager[None]:
-        """Leave the commit to what follows a login's pipeline, which writes the session in the same transaction."""
+        """Leave the commit to what follows a login's pipeline."""
         return database.holding_commits()
 
     @classmethod

@@ -1,15 +1,10 @@
-"""For whoever operates the application: commands, and an address that says whether it can do its work."""
+"""Commands for the operator: the tables, and what the key ring seals."""
 
 from __future__ import annotations
-
-import logging
-from pathlib import Path
 
 import click
 from flask import Blueprint, current_app
 from flask.cli import AppGroup
-from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import SQLAlchemyError
 
 from social_bitbucket_server.organizations import EventCode
 
@@ -18,22 +13,6 @@ from . import audit, database, identities, integrations
 blueprint = Blueprint("operation", __name__, cli_group=None)
 keys = AppGroup("keys", help="The private keys in the database.")
 blueprint.cli.add_command(keys)
-
-_PLAIN_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
-_LOG = logging.getLogger(__name__)
-
-
-@blueprint.get("/healthz")
-def health() -> ResponseReturnValue:
-    """Return whether the database answers, and the key ring opens the private keys."""
-    try:
-        is_opened = integrations.ring_opens_keys()
-    except SQLAlchemyError as error:
-        _LOG.error("The database does not answer: %s", type(error).__name__)
-        return "The database does not answer.\n", 503, _PLAIN_TEXT
-    if not is_opened:
-        return "The key ring does not open the private keys.\n", 503, _PLAIN_TEXT
-    return "ok\n", _PLAIN_TEXT
 
 
 def check_key_ring() -> None:
@@ -46,17 +25,6 @@ def check_key_ring() -> None:
 def upgrade_database() -> None:
     """Bring the database's tables up to date; starting the application does the same."""
     database.upgrade(current_app.extensions["engine"])
-
-
-@blueprint.cli.command("db-backup")
-@click.argument("file", type=click.Path(path_type=Path))
-def back_up_database(file: Path) -> None:
-    """Copy SQLite's database to the new FILE while the application runs. Keep the key ring elsewhere."""
-    try:
-        database.back_up(current_app.extensions["engine"], file)
-    except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"The database is copied to {file}.")
 
 
 @keys.command("rewrap")

@@ -12,6 +12,7 @@ from social_bitbucket_server.organizations import EventCode
 from . import (
     access,
     audit,
+    browser_session,
     database,
     integrations,
     login_ways,
@@ -19,7 +20,6 @@ from . import (
     people,
     rate_limits,
     security_headers,
-    sessions,
 )
 from .forms import OwnerLoginForm
 from .models import ApplicationLink, IntegrationRecord, Organization
@@ -90,17 +90,13 @@ def log_owner_in(organization: Organization) -> ResponseReturnValue:
     if form.validate():
         rate_limits.count(rate_limits.OWNER_PASSWORDS, rate_limits.visitor(), str(organization.id))
         owner = people.owner_by_password(organization, form.email.data, form.password.data)
-        needs_code = login_ways.takes_owner_code(organization)
-        if needs_code and not login_ways.is_owner_code(organization, form.owner_code.data):
-            owner = None
         if owner is not None:
-            sessions.log_in(owner)
+            browser_session.log_in(owner)
             audit.record(EventCode.LOGIN_SUCCESS, user_id=owner.id)
             wanted = form.next.data or url_for("settings.integrations_list", slug=organization.slug)
             return redirect(navigation.after_login(organization, wanted), 303)
         audit.record(EventCode.LOGIN_FAILURE, outcome="failure", code="password_wrong")
-        what = "E-mail address, password and owner's code" if needs_code else "E-mail address and password"
-        form.password.errors = [f"{what} do not belong together."]
+        form.password.errors = ["E-mail address and password do not belong together."]
     return _owner_login_page(organization, form), 422
 
 
@@ -111,7 +107,7 @@ def logout(organization: Organization) -> ResponseReturnValue:
     if current_user.is_authenticated and current_user.organization_id != organization.id:
         abort(404)
     was_here = current_user.is_authenticated
-    sessions.log_out()
+    browser_session.log_out()
     if was_here:
         login_ways.remember(organization)
         flash("You are logged out.")
@@ -119,9 +115,4 @@ def logout(organization: Organization) -> ResponseReturnValue:
 
 
 def _owner_login_page(organization: Organization, form: OwnerLoginForm) -> str:
-    return render_template(
-        "organization/owner_login.html",
-        organization=organization,
-        form=form,
-        needs_code=login_ways.takes_owner_code(organization),
-    )
+    return render_template("organization/owner_login.html", organization=organization, form=form)

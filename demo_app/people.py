@@ -11,7 +11,7 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 from social_bitbucket_server.organizations import EventCode
 
-from . import audit, clock, database, identities, sessions
+from . import audit, browser_session, clock, database, identities
 from .models import Organization, User
 
 
@@ -39,6 +39,7 @@ def keep_owner(organization: Organization, *, email: str, password: str) -> None
     owner.email = email
     if not has_password(owner, password):
         owner.password_hash = generate_password_hash(password)
+        browser_session.end_all_of(owner)
     database.session.commit()
 
 
@@ -53,10 +54,10 @@ def has_password(owner: User, password: str) -> bool:
 
 
 def change_password(owner: User, password: str) -> None:
-    """Let the *owner*, whose browser this is, log in with *password* from now on. All sessions of theirs end; this
-    browser goes on with a new one."""
+    """Let the *owner*, whose browser this is, log in with *password* from now on. Their sessions in other
+    browsers end."""
     owner.password_hash = generate_password_hash(password)
-    sessions.end_all_but_this_browsers(owner)
+    browser_session.end_all_but_this(owner)
     audit.record(EventCode.OWNER_PASSWORD_CHANGED, user_id=owner.id)
     database.session.commit()
 
@@ -64,7 +65,7 @@ def change_password(owner: User, password: str) -> None:
 def replace_password(owner: User, password: str) -> None:
     """Replace the password of an *owner* who has forgotten it, for the operator. All sessions of the owner end."""
     owner.password_hash = generate_password_hash(password)
-    sessions.end_sessions_of_person(owner)
+    browser_session.end_all_of(owner)
     audit.record(EventCode.OWNER_PASSWORD_REPLACED, user_id=owner.id)
     database.session.commit()
 
@@ -104,14 +105,14 @@ def find(organization: Organization, user_id: int) -> User | None:
 def disable(user: User) -> None:
     """Let *user* in no more, and end their sessions."""
     user.disabled_at = clock.now()
-    sessions.end_sessions_of_person(user)
+    browser_session.end_all_of(user)
     audit.record(EventCode.USER_DISABLED, user_id=user.id)
     database.session.commit()
 
 
 def log_out_everywhere(user: User) -> None:
     """End the sessions of *user*, who can log in again."""
-    sessions.end_sessions_of_person(user)
+    browser_session.end_all_of(user)
     database.session.commit()
 
 

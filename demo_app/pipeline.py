@@ -133,7 +133,7 @@ def update_person(
     Connecting another one takes over nothing.
 
     Something changes with each login, so that SQLite holds its lock from here on: the integration is looked at once
-    more afterwards, and must stay as it is until the session is written.
+    more afterwards, and must stay as it is until the login is committed.
     """
     if new_association and not is_new:
         return
@@ -169,7 +169,7 @@ def _refuse_to_connect(backend: BaseAuth[object], user: User, record: Integratio
     if record.organization_id != user.organization_id or user.is_owner:
         raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline")
     database.session.refresh(user, with_for_update=True)  # two at once wait for each other
-    if identities.lets_in(user, record.id):
+    if identities.way_in(user, record.id) is not None:
         raise AuthAssociationError(
             backend,
             code="identity_in_use",

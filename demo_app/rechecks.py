@@ -1,5 +1,5 @@
-"""People with open sessions, asked for at Bitbucket with their own access tokens: are they still there, and may they
-still log in? Whoever may not loses the sessions that came in by that account."""
+"""People who logged in lately, asked for at Bitbucket with their own access tokens: are they still there, and may they
+still log in? It ends the sessions of people who may not."""
 
 from __future__ import annotations
 
@@ -7,44 +7,39 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import or_, select, update
 
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.account import Recheck, Standing
 from social_bitbucket_server.organizations import EventCode
 
-from . import audit, clock, database, sessions
+from . import audit, browser_session, clock, database
 from .identities import Identity
-from .models import IntegrationRecord, LoginSession, Organization, User
+from .models import IntegrationRecord, Organization, User
 
 
 @dataclass(frozen=True)
 class Found:
-    """Result of asking for one person at one integration. *ended* is the number of their sessions that were ended.
-    *asked* is false if the server was not asked, because it had not answered for another person."""
+    """Result of asking for one person at one integration. *asked* is false if the server was not asked, because it had
+    not answered for another person."""
 
     user_id: int
     integration_id: str
     recheck: Recheck
-    ended: int = 0
     asked: bool = True
 
 
 def due(organization: Organization | None = None) -> Sequence[int]:
-    """The identities of *organization*, or of all, by which somebody is logged in; those first that were not asked for
-    the longest. Everybody else is asked for when they log in."""
-    is_logged_in = exists().where(
-        LoginSession.user_id == Identity.user_id,
-        LoginSession.integration_id == Identity.integration_id,
-        sessions.are_open(),
-    )
+    """Return the ids of the identities of *organization*, or of all, through which a session may be open. Those that
+    were not asked for the longest come first. All other people are asked for when they log in."""
     wanted = (
         select(Identity.id)
         .join(User, User.id == Identity.user_id)
         .join(Organization, Organization.id == User.organization_id)
         .join(IntegrationRecord, IntegrationRecord.id == Identity.integration_id)
         .where(
-            is_logged_in,
+            Identity.last_login_at > browser_session.open_since(),
+            or_(User.sessions_ended_at.is_(None), User.sessions_ended_at < Identity.last_login_at),
             User.disabled_at.is_(None),
             Organization.disabled_at.is_(None),
             IntegrationRecord.disabled_at.is_(None),
@@ -57,8 +52,8 @@ def due(organization: Organization | None = None) -> Sequence[int]:
 
 
 def recheck(identity_ids: Iterable[int]) -> Iterator[Found]:
-    """Ask for each of these identities that is still there; whoever may not log in any more loses their sessions at
-    once. A server that cannot be asked for one is not asked for others."""
+    """Ask for each of these identities that is still there, and end the sessions of people who may not log in any more.
+    A server that cannot be asked for one is not asked for others."""
     silent: dict[str, Recheck] = {}
     for identity_id in identity_ids:
         identity = database.session.get(Identity, identity_id, populate_existing=True)
@@ -79,11 +74,12 @@ def _ask(identity: Any) -> Found:
     found = bitbucket.recheck(identity)
     database.session.rollback()  # what was read before the server was asked may have changed
     database.session.execute(update(Identity).where(Identity.id == identity_id).values(rechecked_at=clock.now()))
-    ended = 0
     if found.standing is Standing.REFUSED:
-        ended = sessions.end_sessions_of_identity(user_id, integration_id)
+        user = database.session.get(User, user_id)
+        if user is not None:  # nobody deleted them meanwhile
+            browser_session.end_all_of(user)
         audit.record(EventCode.RECHECK_REFUSED, outcome="failure", problem=found.problem, **about)
     elif found.standing is Standing.UNANSWERED:
         audit.record(EventCode.RECHECK_UNANSWERED, outcome="failure", problem=found.problem, **about)
     database.session.commit()
-    return Found(user_id, integration_id, found, ended)
+    return Found(user_id, integration_id, found)

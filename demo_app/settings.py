@@ -295,7 +295,7 @@ def delete(organization: Organization, integration: str) -> ResponseReturnValue:
     integrations.delete(record)
     flash(f"The integration “{name}” is deleted. Delete its application link in Bitbucket, too.")
     if was_only_way:
-        flash("It was the only way in: all ways are open again, and you log in with your password alone.")
+        flash("It was the only way in: all other ways are open again.")
     return redirect(url_for("settings.integrations_list", slug=organization.slug), 303)
 
 

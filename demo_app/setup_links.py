@@ -16,7 +16,7 @@ from sqlalchemy import delete, select, update
 
 from social_bitbucket_server.organizations import EventCode
 
-from . import audit, browsers, clock, database, ended_setup_links, integrations
+from . import audit, clock, database, ended_setup_links, integrations
 from .models import IntegrationRecord, Organization, SetupLink
 
 LIFETIME = timedelta(days=7)
@@ -112,14 +112,13 @@ def _is_done(link: SetupLink) -> bool:
 
 
 def note_opening(link: SetupLink) -> None:
-    """Write down that *link* was opened, once for each browser's session, with where from and with what."""
+    """Write down that *link* was opened, once for each browser's session, and from which address."""
     handle = link.token_sha256[:16]
     if session.get(_OPENED) == handle:
         return
     session[_OPENED] = handle
     link.opened_at = clock.now()
     link.opened_from = request.remote_addr or ""
-    link.opened_with = browsers.in_words(request.user_agent.string)
     audit.record(
         EventCode.SETUP_LINK_OPENED, org_id=link.integration.organization_id, integration_id=link.integration_id
     )

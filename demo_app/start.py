@@ -8,7 +8,7 @@ from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from . import database, people, rate_limits, sessions
+from . import browser_session, database, people, rate_limits
 from .forms import FindOrganizationForm, OrganizationForm
 from .models import Organization
 
@@ -60,6 +60,6 @@ def create() -> ResponseReturnValue:
                 database.session.rollback()
                 form.slug.errors = [f"Another organization has the address “{slug}”. Choose a different one."]
             else:
-                sessions.log_in(owner)
+                browser_session.log_in(owner)
                 return redirect(url_for("settings.integrations_list", slug=slug), 303)
     return render_template("start/new.html", form=form), 422

@@ -17,6 +17,7 @@ from .errors import make_reference
 from .models import IntegrationRecord
 
 _RESULT = "trial"
+_LONGEST_NAME = 40  # the session is a cookie, which has little room
 
 
 def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Response:
@@ -40,8 +41,8 @@ def complete(record: IntegrationRecord, callback_path: str, oauth: OAuth) -> Res
             result["tried"] = tried or ""
     else:
         profile = trial.profile
-        result |= {"id": str(profile.id), "name": profile.name, "display_name": profile.display_name}
-        result["findings"] = [[finding.kind.value, finding.name, finding.holds] for finding in trial.findings]
+        result |= {"id": str(profile.id), "name": _short(profile.name), "display_name": _short(profile.display_name)}
+        result["findings"] = [[finding.kind.value, _short(finding.name), finding.holds] for finding in trial.findings]
         problem, outcome = "", "passed"
         if moves.is_tried():
             result |= {"tried": tried or "", "is_same": "yes" if moves.finish(record, profile, tried or "") else ""}
@@ -60,3 +61,7 @@ def result_of(record: IntegrationRecord) -> dict[str, Any] | None:
     """Return the result of this session's last trial, or ``None`` if *record* was not tried last."""
     result = session.get(_RESULT)
     return result if result and result["integration"] == record.id else None
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"

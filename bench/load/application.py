@@ -102,7 +102,7 @@ def _wait_until_ready(listener: socket.socket, process: subprocess.Popen[bytes],
     """Connect to the socket, which accepts from the beginning, and wait until a worker answers."""
     deadline = time.monotonic() + _SECONDS_TO_START
     with socket.create_connection(listener.getsockname(), timeout=_SECONDS_TO_START) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         connection.settimeout(1)
         while time.monotonic() < deadline:
             try:

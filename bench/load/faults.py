@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import itertools
 import socket
 from collections import Counter
@@ -13,10 +12,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from flask import current_app
+from flask.sessions import SecureCookieSessionInterface
 from sqlalchemy import func, select
 
 from demo_app import database
-from demo_app.models import AuditEntry, LoginSession, SocialStorage, User
+from demo_app.models import AuditEntry, SocialStorage, User
 
 from .place import Place, Served
 from .throughput import everybody, figures
@@ -97,13 +98,12 @@ def counted(place: Place, served: Served, found: Crowd) -> Counts:
 
 def _compared(logins: Sequence[Login]) -> tuple[int, int]:
     """Return how many of the *logins* the database lacks, and how many it has for another person."""
-    sessions = select(LoginSession.id_sha256, Identity.uid).join(
-        Identity, (Identity.user_id == LoginSession.user_id) & (Identity.integration_id == LoginSession.integration_id)
-    )
-    people = {row.id_sha256: row.uid for row in database.session.execute(sessions)}
+    known = select(User.session_key, Identity.uid).join(Identity, Identity.user_id == User.id)
+    people = {row.session_key: row.uid for row in database.session.execute(known)}
+    serializer = SecureCookieSessionInterface().get_signing_serializer(current_app)
     lost = of_others = 0
     for login in logins:
-        uid = people.get(hashlib.sha256(login.cookie.encode()).hexdigest())
+        uid = people.get(serializer.loads(login.cookie).get("_user_id")) if serializer is not None else None
         lost += uid is None
         of_others += uid not in {None, f"{login.door.namespace}:{login.person}"}
     return lost, of_others

@@ -64,7 +64,7 @@ branch_labels = depends_on = None
 
 
 def upgrade():
-    op.add_column("login_sessions", sa.Column("one_more", sa.Text(), nullable=True))
+    op.add_column("users", sa.Column("one_more", sa.Text(), nullable=True))
 """
 
 

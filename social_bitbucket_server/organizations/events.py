@@ -69,7 +69,6 @@ class EventCode(StrEnum):
     ORGANIZATION_DISABLED = "organization.disabled"
     ORGANIZATION_ENABLED = "organization.enabled"
     OUTBOUND_BLOCKED = "outbound.blocked"
-    OWNER_CODE_REPLACED = "owner_code.replaced"
     OWNER_PASSWORD_CHANGED = "owner_password.changed"  # noqa: S105  # a code
     OWNER_PASSWORD_NOT_CHANGED = "owner_password.not_changed"  # noqa: S105  # a code
     OWNER_PASSWORD_REPLACED = "owner_password.replaced"  # noqa: S105  # a code
@@ -176,9 +175,6 @@ _ABOUT = {
     EventCode.OUTBOUND_BLOCKED: _About(
         EventKind.INTEGRATION, "The application refused to connect to an address of a private network.", is_shown=False
     ),
-    EventCode.OWNER_CODE_REPLACED: _About(
-        EventKind.ORGANIZATION, "A new owner's code took the place of the one before."
-    ),
     EventCode.OWNER_PASSWORD_CHANGED: _About(
         EventKind.ORGANIZATION, "The owner's password was changed, and the owner's other sessions were ended."
     ),
@@ -194,7 +190,7 @@ _ABOUT = {
     ),
     EventCode.REQUEST_FAILURE: _About(EventKind.LOGIN, "A request was refused."),
     EventCode.SERVER_LOOKED_AT: _About(EventKind.INTEGRATION, "A server was looked at before it was added."),
-    EventCode.SESSION_REVOKED: _About(EventKind.PERSON, "A session was ended."),
+    EventCode.SESSION_REVOKED: _About(EventKind.PERSON, "A person was logged out."),
     EventCode.SETUP_LINK_CREATED: _About(EventKind.SETUP_LINK, "A set-up link was made."),
     EventCode.SETUP_LINK_OPENED: _About(EventKind.SETUP_LINK, "A set-up link was opened."),
     EventCode.SETUP_LINK_REVOKED: _About(EventKind.SETUP_LINK, "A set-up link was revoked."),

@@ -173,7 +173,7 @@ def test_a_closed_login_link_lets_nobody_in_until_it_is_opened(settings, demo, a
     make_person("kim")
 
 
-def test_one_integration_is_enforced_and_the_owner_gets_in_by_the_code(
+def test_one_integration_is_enforced_and_the_owner_gets_in_by_the_password(
     settings, owners_page, owner, acme, other_sandbox, make_person
 ):
     other = connect(owner, "acme", other_sandbox, "Other")
@@ -183,13 +183,7 @@ def test_one_integration_is_enforced_and_the_owner_gets_in_by_the_code(
     settings.goto("/o/acme/settings/login")
     owners_page.get_by_label("Bitbucket", exact=True).check()
     settings.press("Save")
-    expect(owners_page.get_by_role("heading", name="Write down the owner's code")).to_be_visible()
-    field = owners_page.get_by_role("textbox", name="Owner's code")
-    code = field.input_value()
-    assert field.evaluate("field => field.scrollWidth <= field.clientWidth"), "it is seen as a whole on a telephone"
-    settings.open("Login")
-    settings.expect_text("Bitbucket is the only way in")
-    expect(owners_page.get_by_role("textbox", name="Owner's code")).to_have_count(0)
+    settings.expect_text("Bitbucket is the only way in. You still log in with your password.")
 
     words = what_the_login_page_says(kim)
     assert "Log in with Bitbucket" in words
@@ -197,13 +191,9 @@ def test_one_integration_is_enforced_and_the_owner_gets_in_by_the_code(
     assert is_logged_in(jane)
 
     settings.press("Log out")
-    owners_page.get_by_role("link", name="Log in with your password and the owner's code").click()
+    owners_page.get_by_role("link", name="Log in with your password").click()
     owners_page.get_by_label("E-mail address").fill("owner@acme.example")
     owners_page.get_by_label("Password").fill(PASSWORD)
-    settings.press("Log in as owner")
-    settings.expect_text("E-mail address, password and owner's code do not belong together.")
-    owners_page.get_by_label("Password").fill(PASSWORD)
-    owners_page.get_by_label("Owner's code").fill(code.lower())
     settings.press("Log in as owner")
     expect(owners_page.get_by_role("heading", name="Integrations")).to_be_visible()
 

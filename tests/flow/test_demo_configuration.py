@@ -2,12 +2,11 @@
 
 import html
 import tomllib
-from datetime import timedelta
 
 import pytest
 
-from demo_app import clock, database
-from demo_app.models import LoginSession, SocialStorage
+from demo_app import database
+from demo_app.models import SocialStorage
 from tests.demo_visitor import PASSWORD, PLATFORM
 from tests.flow.demo import log_in
 
@@ -183,15 +182,6 @@ def test_a_disabled_organization_lets_nobody_in_and_is_enabled_again(demo, owner
     assert "The operator enabled the organization." in words
 
 
-def test_the_operator_opens_all_ways_for_an_owner_who_lost_the_code(demo, owner, acme, sandbox):
-    log_in(demo.visitor(), acme, sandbox)
-    owner.post("/o/acme/settings/login/only", "/o/acme/settings/login", integration=acme.rpartition("/")[2])
-    assert "only through Bitbucket" in run(demo, "organizations", "list")[1]
-    assert demo.visitor().log_owner_in("acme").status == 422
-    assert run(demo, "organizations", "open-all-ways", "acme")[0] == 0
-    assert demo.visitor().log_owner_in("acme").status == 303
-
-
 def test_export_and_import_by_command(demo, owner, acme):
     run(demo, "organizations", "create", "globex", "Globex", "--email", "a@b.example", env={"OWNER_PASSWORD": PASSWORD})
     status, text = run(demo, "organizations", "export", "acme")
@@ -231,11 +221,9 @@ def test_what_is_not_there_is_said(demo, command):
 
 def test_what_is_over_is_forgotten(demo, owner, acme, sandbox):
     demo.visitor().begin(acme)
-    assert run(demo, "prune") == (0, "0 unfinished logins and 0 sessions are forgotten.\n")
+    assert run(demo, "prune") == (0, "0 logins that are over are forgotten.\n")
     with demo.app.app_context():
         nonce = SocialStorage.nonce
         database.session.query(nonce).update({nonce.timestamp: nonce.timestamp - 4000})
-        sessions = database.session.query(LoginSession)
-        count = sessions.update({LoginSession.last_seen_at: clock.now() - timedelta(days=1)})
         database.session.commit()
-    assert run(demo, "prune") == (0, f"1 unfinished logins and {count} sessions are forgotten.\n")
+    assert run(demo, "prune") == (0, "1 logins that are over are forgotten.\n")

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from demo_app import clock, database, sessions
+from demo_app import clock, database, pruning
 from demo_app.models import ApplicationLink, AuditEntry, KeyPair
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Link, Sandbox
@@ -158,7 +158,7 @@ def test_the_old_private_key_is_erased_when_no_login_can_be_under_way_any_more(
     for later, is_erased in ((timedelta(minutes=9), False), (timedelta(minutes=11), True)):
         monkeypatch.setattr(clock, "now", lambda later=later: now + later)
         with demo.app.app_context():
-            sessions.prune()
+            pruning.forget()
         assert demo.rows(KeyPair.sealed_private_key.is_(None)) == sorted([(False,), (is_erased,)])
     monkeypatch.undo()
     assert log_in(demo.visitor(), acme, sandbox).status == 303

@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from demo_app import database
 from demo_app.models import AuditEntry, SocialStorage, User
+from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.account import Recheck
 from social_bitbucket_server.account.rest import LONGEST_WAIT
 from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.organizations import SealedKeys
@@ -86,9 +90,9 @@ def number_of(demo: Demo, name: str) -> int:
     return int(number)
 
 
-def line(demo: Demo, name: str, integration: str, problem: str, ended: int) -> str:
-    number = number_of(demo, name)
-    return f"person {number} at integration {integration.rpartition('/')[2]}: {problem}, {ended} sessions ended"
+def line(demo: Demo, name: str, integration: str, problem: str, *, is_ended: bool = True) -> str:
+    ended = ", all sessions ended" if is_ended else ""
+    return f"person {number_of(demo, name)} at integration {integration.rpartition('/')[2]}: {problem}{ended}"
 
 
 def events(demo: Demo, name: str) -> list[object]:
@@ -141,7 +145,7 @@ def test_who_disconnects_an_account_leaves_no_token_of_it(
     assert len(kept(demo)) == 2
     assert recheck(demo) == (0, [summary(may=1)])  # by the account that she is logged in with
     page = jane.get(ACCOUNT).text
-    assert page.count("You came in with it: disconnecting logs you out.") == 1
+    assert page.count("You came in with it: disconnecting logs you out everywhere.") == 1
     disconnect = re.findall(r'action="([^"]+/disconnect)"', page)[-1]
     assert jane.post(disconnect, ACCOUNT).status == 303
     assert len(kept(demo)) == 1
@@ -219,7 +223,7 @@ def test_who_is_disabled_loses_the_sessions_and_everybody_else_stays(
     second = person(demo, acme, sandbox, "jane")
     assert recheck(demo) == (0, [summary(may=2)])
     sandbox.users.disable("jane")
-    ended = line(demo, "jane", acme, "account_not_admitted", 2)
+    ended = line(demo, "jane", acme, "account_not_admitted")
     assert recheck(demo, "acme") == (0, [ended, summary(may=1, may_not=1)])
     assert [is_logged_in(visitor) for visitor in (jane, second, kim)] == [False, False, True]
     assert events(demo, "recheck.refused") == ["account_not_admitted"]
@@ -231,7 +235,7 @@ def test_who_is_disabled_loses_the_sessions_and_everybody_else_stays(
     assert recheck(demo) == (0, [summary(may=2)])
 
 
-def test_only_sessions_by_the_refused_account_end(
+def test_sessions_by_another_account_of_the_person_end_too(
     demo: Demo, owner: Visitor, acme: str, jane: Visitor, sandbox: Sandbox, other_sandbox: Sandbox
 ) -> None:
     other = connect(owner, "acme", other_sandbox, name="Other")
@@ -239,8 +243,26 @@ def test_only_sessions_by_the_refused_account_end(
     jane.get(other_sandbox.authorize(begun.location, user="jane"))
     elsewhere = person(demo, other, other_sandbox, "jane")
     sandbox.users.remove("jane")
-    assert recheck(demo) == (0, [line(demo, "jane", acme, "account_not_admitted", 1), summary(may=1, may_not=1)])
-    assert [is_logged_in(jane), is_logged_in(elsewhere)] == [False, True]
+    assert recheck(demo) == (0, [line(demo, "jane", acme, "account_not_admitted"), summary(may=1, may_not=1)])
+    assert [is_logged_in(jane), is_logged_in(elsewhere)] == [False, False]
+    assert log_in(elsewhere, other, other_sandbox).location == ACCOUNT
+
+
+def test_a_person_who_is_deleted_while_bitbucket_is_asked_is_left_alone(
+    demo: Demo, jane: Visitor, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = bitbucket.recheck
+
+    def delete_meanwhile(identity: Any) -> Recheck:
+        found = ask(identity)
+        with demo.app.extensions["engine"].begin() as connection:
+            connection.execute(delete(User).where(User.id == number))
+        return found
+
+    number = number_of(demo, "jane")
+    sandbox.users.disable("jane")
+    monkeypatch.setattr(bitbucket, "recheck", delete_meanwhile)
+    assert recheck(demo)[1][-1] == summary(may_not=1)
 
 
 def test_who_left_the_group_loses_the_session(
@@ -249,7 +271,7 @@ def test_who_left_the_group_loses_the_session(
     owner.post(f"{acme}/who", projects="", repositories="", groups="developers")
     assert recheck(demo) == (0, [summary(may=1)])
     sandbox.projects.take_from_group("developers", "jane")
-    assert recheck(demo) == (0, [line(demo, "jane", acme, "person_not_allowed", 1), summary(may_not=1)])
+    assert recheck(demo) == (0, [line(demo, "jane", acme, "person_not_allowed"), summary(may_not=1)])
     assert not is_logged_in(jane)
     assert log_in(jane, acme, sandbox).status == 403
 
@@ -269,7 +291,7 @@ def test_a_server_that_is_down_is_asked_once_and_ends_no_session(
     demo: Demo, acme: str, jane: Visitor, kim: Visitor, sandbox: Sandbox
 ) -> None:
     sandbox.stop()
-    assert recheck(demo) == (1, [line(demo, "jane", acme, "connection_failed", 0), summary(unanswered=2)])
+    assert recheck(demo) == (1, [line(demo, "jane", acme, "connection_failed", is_ended=False), summary(unanswered=2)])
     sandbox.start()
     assert is_logged_in(jane)
     assert is_logged_in(kim)
@@ -280,7 +302,7 @@ def test_a_page_in_front_of_the_server_is_met_once(
     demo: Demo, acme: str, jane: Visitor, kim: Visitor, sandbox: Sandbox
 ) -> None:
     sandbox.faults.interception = "page"
-    assert recheck(demo) == (1, [line(demo, "jane", acme, "login_in_front", 0), summary(unanswered=2)])
+    assert recheck(demo) == (1, [line(demo, "jane", acme, "login_in_front", is_ended=False), summary(unanswered=2)])
     assert is_logged_in(jane)
 
 
@@ -289,17 +311,18 @@ def test_a_limit_of_the_server_is_respected_and_others_come_first_the_next_time(
 ) -> None:
     before = len(list(sandbox.requests))
     sandbox.faults.rate_limited, sandbox.faults.retry_after = True, LONGEST_WAIT + 1
-    assert recheck(demo) == (1, [line(demo, "jane", acme, "rate_limited", 0), summary(unanswered=2)])
+    assert recheck(demo) == (1, [line(demo, "jane", acme, "rate_limited", is_ended=False), summary(unanswered=2)])
     assert len(list(sandbox.requests)) == before + 1
-    assert recheck(demo) == (1, [line(demo, "kim", acme, "rate_limited", 0), summary(unanswered=2)])
+    assert recheck(demo) == (1, [line(demo, "kim", acme, "rate_limited", is_ended=False), summary(unanswered=2)])
     sandbox.faults.reset()
     assert recheck(demo, "--at-most", "1") == (0, [summary(may=1, left=1)])
 
 
-def test_who_is_not_logged_in_is_not_asked_for(
+def test_who_cannot_be_logged_in_any_more_is_not_asked_for(
     demo: Demo, owner: Visitor, acme: str, jane: Visitor, kim: Visitor, sandbox: Sandbox
 ) -> None:
-    jane.post("/o/acme/logout", ACCOUNT)
+    ended = f"/o/acme/settings/people/{number_of(demo, 'jane')}/logout"
+    assert owner.post(ended, "/o/acme/settings/people").status == 303
     assert recheck(demo) == (0, [summary(may=1)])
     assert run(demo, "integrations", "disable", acme.rpartition("/")[2])[0] == 0
     assert recheck(demo) == (0, [summary()])
@@ -322,7 +345,7 @@ def test_people_who_came_by_oauth_2_are_asked_for_too(
     assert recheck(demo) == (0, [summary(may=2)])
     assert recheck(demo) == (0, [summary(may=2)])
     sandbox.users.disable("kim")
-    assert recheck(demo) == (0, [line(demo, "kim", acme, "account_not_admitted", 1), summary(may=1, may_not=1)])
+    assert recheck(demo) == (0, [line(demo, "kim", acme, "account_not_admitted"), summary(may=1, may_not=1)])
     assert [is_logged_in(jane), is_logged_in(new)] == [True, False]
 
 

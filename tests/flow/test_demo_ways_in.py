@@ -8,9 +8,9 @@ from contextlib import suppress
 import pytest
 
 from demo_app import login_ways
-from demo_app.models import AuditEntry, Organization
+from demo_app.models import AuditEntry, IntegrationRecord
 from social_bitbucket_server.sandbox import Project
-from tests.demo_visitor import PASSWORD, PLATFORM
+from tests.demo_visitor import PLATFORM
 from tests.flow.demo import connect, log_in, on_every_database
 
 LOGIN = "/o/acme/settings/login"
@@ -30,10 +30,6 @@ def allow(owner, acme, **names):
 
 def begin_path(integration_page):
     return f"/o/acme/login/{integration_page.rpartition('/')[2]}/begin"
-
-
-def code_of(page):
-    return re.search(r'id="owner-code" class="value" value="([^"]+)"', page.text)[1]
 
 
 # Who may log in
@@ -172,12 +168,12 @@ def test_enforcing_closes_the_other_ways_and_ends_their_sessions(demo, owner, ac
     second_owner.log_owner_in("acme")
     begun = late.begin(other)
 
-    assert re.fullmatch(r"([0-9A-F]{6}-){3}[0-9A-F]{6}", code_of(enforce(owner, acme)))
+    assert enforce(owner, acme).status == 303
 
     assert jane.get("/o/acme/account").status == 200
     assert owner.get(LOGIN).status == 200
     assert kim.get("/o/acme/account").status == 303
-    assert second_owner.get(LOGIN).status == 303
+    assert second_owner.get(LOGIN).status == 200, "the owner's password is still a way in"
     page = late.get(other_sandbox.authorize(begun.location, user="jane"))
     assert page.status == 403
     assert "Log in through that integration." in page.words
@@ -186,85 +182,26 @@ def test_enforcing_closes_the_other_ways_and_ends_their_sessions(demo, owner, ac
     assert "Log in with Bitbucket" in login_page
     assert "Log in with Other" not in login_page
     assert kim.post(begin_path(other), "/o/acme/login").location == "/o/acme/login"
+    assert owner.post(f"{LOGIN}/only", LOGIN, integration="").status == 303
+    assert kim.get("/o/acme/account").status == 303
 
 
-def test_the_owner_gets_in_with_the_code_and_not_without(demo, owner, acme, sandbox):
-    log_in(demo.visitor(), acme, sandbox)
-    code = code_of(enforce(owner, acme))
-    fields = {"email": "owner@acme.example", "password": PASSWORD}
-    visitor = demo.visitor()
-    for wrong in ("", "000000-000000-000000-000000"):
-        page = visitor.post("/o/acme/login/owner", owner_code=wrong, **fields)
-        assert page.status == 422
-        assert "do not belong together" in page.words
-    assert visitor.post("/o/acme/login/owner", owner_code=code.lower().replace("-", " "), **fields).status == 303
-    assert visitor.post(f"{LOGIN}/only", LOGIN, integration="").status == 303
-    assert demo.visitor().log_owner_in("acme").status == 303
-
-
-def test_the_owners_code_stays_while_one_integration_is_enforced(demo, owner, acme, other, sandbox, other_sandbox):
-    log_in(demo.visitor(), acme, sandbox)
-    log_in(demo.visitor(), other, other_sandbox)
-    code = code_of(enforce(owner, acme))
-    for again in (acme, other):
-        assert enforce(owner, again).status == 303
-        assert "The owner's code stays as it is." in owner.get(LOGIN).words
-        demo.visitor().post("/o/acme/login/owner", email="owner@acme.example", password=PASSWORD, owner_code=code)
-        fields = {"email": "owner@acme.example", "password": PASSWORD, "owner_code": code}
-        assert demo.visitor().post("/o/acme/login/owner", **fields).status == 303
-    assert "Other is the only way in since" in owner.get(LOGIN).words
-    owner.post(f"{LOGIN}/only", LOGIN, integration="")
-    assert code_of(enforce(owner, acme)) != code, "somebody else may have it"
-
-
-def let_in_with(visitor, code):
-    fields = {"email": "owner@acme.example", "password": PASSWORD, "owner_code": code}
-    return visitor.post("/o/acme/login/owner", **fields).status == 303
-
-
-def replace_code(owner, page, confirmed="y"):
-    present = re.search(r'name="present" value="([^"]+)"', page.text)[1]
-    fields = {"present": present, "confirmed": confirmed} if confirmed else {"present": present}
-    return owner.send(f"{LOGIN}/owner-code", csrf_token=page.csrf_token, **fields)
-
-
-def test_an_owners_code_that_was_never_seen_is_replaced_by_another(demo, owner, acme, sandbox):
-    log_in(demo.visitor(), acme, sandbox)
-    unseen = code_of(enforce(owner, acme))
-    assert enforce(owner, acme).status == 303
-    page = owner.get(LOGIN)
-    assert "If you have none, make one below." in page.words
-    code = code_of(replace_code(owner, page))
-    assert not let_in_with(demo.visitor(), unseen)
-    assert let_in_with(demo.visitor(), code)
-    assert owner.get(LOGIN).status == 200
-    assert "A new owner's code took the place" in owner.get("/o/acme/settings/audit").words
-    assert 'owner-code" class' not in owner.get(LOGIN).text, "it is shown once"
-
-
-def test_a_code_that_was_shown_counts_also_where_the_form_was_sent_twice(demo, owner, acme, sandbox):
+def test_the_owner_gets_in_with_the_password_while_one_integration_is_enforced(demo, owner, acme, sandbox):
     log_in(demo.visitor(), acme, sandbox)
     enforce(owner, acme)
-    page = owner.get(LOGIN)
-    code = code_of(replace_code(owner, page))
-    assert replace_code(owner, page).status == 303
-    page = owner.get(LOGIN)
-    assert "No code was made" in page.words
-    assert let_in_with(demo.visitor(), code)
-    assert code_of(replace_code(owner, page)) != code
+    assert "You still log in with your password." in owner.get(LOGIN).words
+    visitor = demo.visitor()
+    assert visitor.log_owner_in("acme").status == 303
+    assert visitor.post(f"{LOGIN}/only", LOGIN, integration="").status == 303
+    assert "is the only way in" not in owner.get(LOGIN).words
 
 
-def test_an_owners_code_is_replaced_only_where_that_is_confirmed_and_there_is_one(demo, owner, acme, sandbox):
+def test_another_integration_can_be_enforced_in_place_of_the_first(demo, owner, acme, other, sandbox, other_sandbox):
     log_in(demo.visitor(), acme, sandbox)
-    assert "Make a new owner's code" not in owner.get(LOGIN).words
-    code = code_of(enforce(owner, acme))
-    page = owner.get(LOGIN)
-    assert replace_code(owner, page, confirmed="").status == 303
-    assert let_in_with(demo.visitor(), code)
-    owner.post(f"{LOGIN}/only", LOGIN, integration="")
-    assert replace_code(owner, page).status == 303
-    assert demo.visitor().log_owner_in("acme").status == 303
-    assert ("owner_code.replaced",) not in demo.rows(AuditEntry.event)
+    log_in(demo.visitor(), other, other_sandbox)
+    for integration in (acme, acme, other):
+        assert enforce(owner, integration).status == 303
+    assert "Other is the only way in since" in owner.get(LOGIN).words
 
 
 @on_every_database
@@ -290,7 +227,8 @@ def test_of_two_integrations_made_the_only_way_in_at_once_one_is(
 
     monkeypatch.setattr(login_ways, "enforced", read_together)
     with ThreadPoolExecutor(2) as threads:
-        assert sorted(threads.map(enforce_now, (acme, other))) == [200, 303]
+        assert list(threads.map(enforce_now, (acme, other))) == [303, 303]
+    assert len([at for (at,) in demo.rows(IntegrationRecord.enforced_at) if at is not None]) == 1
 
 
 @on_every_database
@@ -303,8 +241,7 @@ def test_deleting_the_only_way_in_says_so_before_and_opens_the_others(demo, owne
     assert "only way in" not in owner.get(f"{other}/delete").words
 
     assert owner.post(f"{acme}/delete", name="Bitbucket").status == 303
-    assert "you log in with your password alone" in owner.get("/o/acme/settings/integrations").words
-    assert demo.rows(Organization.owner_code_sha256) == [("",)]
+    assert "all other ways are open again" in owner.get("/o/acme/settings/integrations").words
     assert log_in(demo.visitor(), other, other_sandbox).location == "/o/acme/account"
     assert demo.visitor().log_owner_in("acme").status == 303
     assert demo.rows(AuditEntry.event).count(("integration.not_enforced",)) == 1

@@ -36,7 +36,7 @@ _INTEGRATION = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL,
 FORMS = {
     "start.find": {"slug": "acme"},
     "start.create": {"name": "Globex", "slug": "acme", "email": "owner@globex.example", "password": PASSWORD},
-    "organization.log_owner_in": {"email": "owner@acme.example", "password": "x", "owner_code": "x", "next": ""},
+    "organization.log_owner_in": {"email": "owner@acme.example", "password": "x", "next": ""},
     "login.begin": {"oauth": "1", "next": ""},
     "login_settings.change_link": {"action": "open"},
     "login_settings.choose_only_way": {"integration": ""},

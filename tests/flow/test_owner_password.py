@@ -136,15 +136,6 @@ def test_the_operator_hears_what_a_password_needs_and_who_is_not_there(demo: Dem
     assert lets_in(demo, PASSWORD)
 
 
-def test_the_operator_is_told_that_the_owners_code_is_needed_too(demo: Demo, acme: str, sandbox: Sandbox) -> None:
-    owner = demo.visitor()
-    owner.log_owner_in("acme")
-    log_in(demo.visitor(), acme, sandbox)
-    owner.post("/o/acme/settings/login/only", "/o/acme/settings/login", integration=acme.rpartition("/")[2])
-    assert "they need the owner's code as well" in set_password(demo, NEW)[1]
-    assert not lets_in(demo, NEW)
-
-
 def test_the_password_is_asked_for_and_not_shown(demo: Demo, owner: Visitor) -> None:
     runner = demo.app.test_cli_runner()
     result = runner.invoke(args=["organizations", "set-owner-password", "acme"], input=f"{NEW}\n{NEW}\n")

@@ -14,7 +14,7 @@ from tests.demo_visitor import Page
 from tests.flow.demo import Demo, log_in, on_every_database
 from tests.statements import statements
 
-MOST = {"page": 4, "begin": 16, "complete for the first time": 26, "complete": 17}
+MOST = {"page": 4, "begin": 14, "complete for the first time": 21, "complete": 12}
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
 from social_core.strategy import BaseStrategy
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
@@ -23,7 +24,6 @@ from demo_app.models import (
     ApplicationLink,
     IntegrationRecord,
     KeyPair,
-    LoginSession,
     Organization,
     SocialStorage,
     User,
@@ -31,6 +31,7 @@ from demo_app.models import (
 from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.flask import FlaskStrategy
 from social_bitbucket_server.integration import Integration, ServerURL, UnsafeConfigurationError
+from social_bitbucket_server.login.pending import NONCE_SCOPE
 from social_bitbucket_server.organizations import Outbound, SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import AddressPolicy
@@ -85,10 +86,9 @@ class DemoWorld(World):
     }
     tells_apart: ClassVar[frozenset[str]] = frozenset({"login.mixup", "login.replay"})
     writes_down_unopenable_keys: ClassVar[bool] = True
-    health_path: ClassVar[str] = "/healthz"
+    checks_keys_at_start: ClassVar[bool] = True
     hides_requests: ClassVar[bool] = True
     answers_for_one_host: ClassVar[bool] = True
-    cookie_bytes: ClassVar[int] = 600
     strategy: ClassVar[type[BaseStrategy[Any]]] = FlaskStrategy
     opens_keys: ClassVar[tuple[Any, str]] = (SealedKeys, "open_private_key")
 
@@ -147,24 +147,14 @@ class DemoWorld(World):
             newest = select(identity.uid).order_by(identity.id.desc()).limit(5)
             return list(database.session.scalars(newest))
 
-    def live_sessions(self) -> list[LoginSession]:
-        with self.context():
-            rows = select(LoginSession).where(LoginSession.user_id.is_not(None), LoginSession.revoked_at.is_(None))
-            found = list(database.session.scalars(rows))
-            database.session.expunge_all()
-            return found
-
     def counts(self) -> tuple[int, int, int]:
-        """Users, identities, and sessions of people."""
+        """Users, identities, and logins: sessions are cookies."""
         identity: Any = SocialStorage.user
         with self.context():
             counted = [
                 database.session.scalar(select(func.count()).select_from(table)) or 0 for table in (User, identity)
             ]
-            sessions = database.session.scalar(
-                select(func.count()).select_from(LoginSession).where(LoginSession.user_id.is_not(None))
-            )
-        return counted[0], counted[1], sessions or 0
+        return counted[0], counted[1], len(self.events("login.success"))
 
     def change_integration(self, place: Place, **columns: Any) -> None:
         with self.context():
@@ -320,6 +310,11 @@ class DemoWorld(World):
     def use_ring(self, ring: str) -> None:
         self.restart(KEY_RING=ring)
 
+    def opens_all_keys(self) -> bool:
+        """Whether the ring opens the oldest and the newest private key."""
+        with self.context():
+            return integrations.ring_opens_keys()
+
     def rewrap(self) -> bool:
         return self.command("keys", "rewrap").exit_code == 0
 
@@ -367,7 +362,20 @@ class DemoWorld(World):
         """Logins under way."""
         nonce: Any = SocialStorage.nonce
         with self.context():
-            return database.session.scalar(select(func.count()).select_from(nonce)) or 0
+            pending_logins = select(func.count()).where(nonce.server_url == NONCE_SCOPE)
+            return database.session.scalar(pending_logins) or 0
+
+    def cookie_with(self, cookie: str, **values: Any) -> str:
+        """Return the session *cookie* with other *values*, signed as the application does."""
+        serializer = SecureCookieSessionInterface().get_signing_serializer(self.app)
+        assert serializer is not None
+        return str(serializer.dumps({**serializer.loads(cookie), **values}))
+
+    def session_of(self, cookie: str) -> dict[str, Any]:
+        """Return what the session *cookie* says."""
+        serializer = SecureCookieSessionInterface().get_signing_serializer(self.app)
+        assert serializer is not None
+        return dict(serializer.loads(cookie))
 
 
 def _is_refused() -> bool:

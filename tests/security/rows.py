@@ -146,7 +146,7 @@ INVARIANTS = (
         "`tests/browser`",
     ),
     Invariant(
-        "The audit log: each event is one line and one row, which nobody changes, or deletes within 90 days, and which "
+        "The audit log: each event is one line and one row, which nobody changes, and which "
         "the owner of the organization reads.",
         (37, 41, 101, 105, 115, 123),
         "`tests/flow/test_demo_pruning.py`",

@@ -203,14 +203,14 @@ def test_a_change_waits_for_the_login_that_is_being_written(world, monkeypatch):
 
 @row(109)
 def test_identity_and_session_are_written_together(world, monkeypatch):
-    from demo_app import sessions
+    from demo_app.models import IntegrationRecord
 
     def fail(*arguments: Any, **options: Any) -> Any:
         raise RuntimeError
 
     browser = Uncollected(world)
     begun = browser.begin(world.b)
-    monkeypatch.setattr(sessions, "_row", fail)
+    monkeypatch.setattr(IntegrationRecord, "session_revision", property(fail))
     with nobody_comes_in(world):
         assert browser.finish(world.b, begun, "mallory").status == 500
 

@@ -29,7 +29,7 @@ from sqlalchemy import select
 from urllib3 import HTTPHeaderDict
 
 from demo_app import create_app, database, integrations, key_rotation, moves, people, upgrade
-from demo_app.models import KeyPair, LoginSession, Organization, SocialStorage, User
+from demo_app.models import KeyPair, Organization, SocialStorage, User
 from social_bitbucket_server.account import Profile
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import ServerURL
@@ -519,13 +519,6 @@ class Interleavings(RuleBasedStateMachine):
                 assert user.organization_id == organizations[uid.partition(":")[0]]
         assert now.items() >= self.owners.items()
         self.owners = now
-
-    @invariant()
-    def a_session_is_in_its_persons_organization(self) -> None:
-        with self.app.test_request_context(base_url=ORIGIN):
-            for row in database.session.scalars(select(LoginSession).where(LoginSession.user_id.is_not(None))):
-                user = database.session.get_one(User, row.user_id)
-                assert row.organization_id == user.organization_id
 
     @invariant()
     def nobody_sees_another_organizations_pages(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from demo_app import clock, database, identities
-from demo_app.models import LoginSession, User
+from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.login import pending
 from tests.routes import address_of
 from tests.security.rows import row
@@ -70,13 +69,6 @@ def disconnect_path(browser: Browser, place: Place, uid: str) -> str:
         known = select(identities.Identity.id).where(identities.Identity.uid == uid)
         identity_id = database.session.scalar(known)
     return f"{place.account_path}/identities/{identity_id}/disconnect"
-
-
-def all_sessions(world) -> list[LoginSession]:
-    with world.context():
-        rows = list(database.session.scalars(select(LoginSession)))
-        database.session.expunge_all()
-    return rows
 
 
 @row(19)
@@ -144,8 +136,6 @@ def test_a_login_as_somebody_else_switches_and_ends_the_old_session(world):
     browser.log_in(world.a, "alice")
     old = copy(world, browser)
     assert browser.log_in(world.b, "mallory").status == 303
-    mallory = world.users()[1]
-    assert [row.user_id for row in world.live_sessions()] == [mallory.id]
     assert not is_logged_in(old, world.a)
     assert "Organization B" in browser.get(world.b.account_path).text
     assert browser.get(world.a.account_path).status == 404
@@ -172,7 +162,7 @@ def test_another_organizations_pages_are_not_there(world, role):
     else:
         browser.log_in(world.b, "mallory")
     values = {"slug": "a", "integration": world.a.integration_id, "user_id": user.id, "identity_id": 1}
-    values |= {"handle": "0" * 16, "number": 1}
+    values["number"] = 1
     token = browser.get(world.b.account_path).csrf_token
     tried = 0
     for rule in world.app.url_map.iter_rules():
@@ -270,9 +260,7 @@ def test_logging_out_is_for_every_copy_of_the_cookie(world):
     answer = replayed.get(world.a.account_path)
     assert answer.status == 303
     assert answer.location.startswith(world.a.login_path)
-    (ended,) = [row for row in all_sessions(world) if row.user_id is not None]
-    assert ended.revoked_at is not None
-    assert ended.data == "{}"
+    assert "_user_id" not in world.session_of(browser.session_cookie)
 
 
 @row(27)
@@ -309,7 +297,7 @@ def test_disabling_a_person_ends_all_their_sessions(world):
     people = "/o/a/settings/people"
     assert owner.post(f"{people}/{alice.id}/disable", token_from=people).status == 303
     assert [browser.get(world.a.account_path).status for browser in browsers] == [303, 303]
-    assert [line["user_id"] for line in world.events("session.revoked")] == [alice.id, alice.id]
+    assert [line["user_id"] for line in world.events("session.revoked")] == [alice.id]
 
 
 @row(27)
@@ -327,6 +315,25 @@ def test_disabling_an_integration_ends_the_sessions_that_came_through_it(world):
     assert is_logged_in(through_first, world.a)
     assert not is_logged_in(through_second, world.a)
     assert through_second.log_in(world.a, "alice").status == 303
+
+
+@row(27)
+def test_sessions_stay_ended_when_an_integration_or_an_organization_is_enabled_again(world):
+    def log_in_both() -> list[Browser]:
+        browsers = [world.browser(), world.browser()]
+        browsers[0].log_in(world.a, "alice")
+        browsers[1].log_owner_in(world.a)
+        assert all(is_logged_in(browser, world.a) for browser in browsers)
+        return browsers
+
+    (alice, owner), integration = log_in_both(), world.a.integration_id
+    for verb in ("disable", "enable"):
+        assert world.command("integrations", verb, integration).exit_code == 0
+    assert [is_logged_in(alice, world.a), is_logged_in(owner, world.a)] == [False, True]
+    alice, owner = log_in_both()
+    for verb in ("disable", "enable"):
+        assert world.command("organizations", verb, world.a.slug).exit_code == 0
+    assert [is_logged_in(alice, world.a), is_logged_in(owner, world.a)] == [False, False]
 
 
 @row(28)
@@ -398,89 +405,6 @@ def test_many_logins_begun_in_one_session_take_little_room(world):
     assert world.last_failure() == "AuthSessionError/session_context_missing"
 
 
-# The sessions of one person, on the account's page
-
-
-def sessions_on(page: Page) -> list[tuple[str, str]]:
-    """The browsers on the account's page, and where to send the form that logs each out."""
-    cards = re.findall(r"<h3>(.*?)</h3>.*?/sessions/([0-9a-f]{16})/end", page.text.partition('id="browsers"')[2], re.S)
-    return [(re.sub(r"<[^>]+>", "", name).strip(), handle) for name, handle in cards]
-
-
-FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
-
-
-def test_the_account_page_lists_the_sessions_and_marks_this_one(world):
-    here, there = world.browser(), world.browser()
-    here.log_in(world.a, "alice")
-    begun = there.begin(world.a)
-    token, verifier = world.fa.authorize(begun.location, "alice")
-    there.get(world.a.callback(oauth_token=token, oauth_verifier=verifier), headers=FIREFOX)
-    page = here.get(world.a.account_path)
-    assert {name for name, _ in sessions_on(page)} == {"Unknown browser This browser", "Firefox on Linux"}
-    assert page.text.count("Logged in <time") == page.text.count("last seen <time") == 2
-
-
-def test_the_page_lists_nobody_elses_and_no_ended_sessions(world, later):
-    world.fa.knows(person(43, "bob"))
-    old, gone, bob, alice = (world.browser() for _ in range(4))
-    old.log_in(world.a, "alice")
-    later(minutes=61)
-    gone.log_in(world.a, "alice")
-    gone.post("/o/a/logout", token_from=world.a.account_path)
-    bob.log_in(world.a, "bob")
-    alice.log_in(world.a, "alice")
-    assert len(sessions_on(alice.get(world.a.account_path))) == 1
-
-
-def test_a_session_is_ended_from_another_browser(world):
-    here, there = world.browser(), world.browser()
-    here.log_in(world.a, "alice")
-    there.log_in(world.a, "alice")
-    ((_, handle),) = [entry for entry in sessions_on(here.get(world.a.account_path)) if "This browser" not in entry[0]]
-    path = f"{world.a.account_path}/sessions/{handle}/end"
-    assert here.get(path).status == 405
-    assert here.post(path, {}).status == 400
-    assert is_logged_in(there, world.a)
-    assert here.post(path, token_from=world.a.account_path).location == world.a.account_path
-    assert not is_logged_in(there, world.a)
-    assert is_logged_in(here, world.a)
-
-
-def test_ending_this_session_is_logging_out(world):
-    browser = world.browser()
-    browser.log_in(world.a, "alice")
-    old = copy(world, browser)
-    ((_, handle),) = sessions_on(browser.get(world.a.account_path))
-    path = f"{world.a.account_path}/sessions/{handle}/end"
-    assert browser.post(path, token_from=world.a.account_path).location == world.a.login_path
-    assert not is_logged_in(old, world.a)
-
-
-def test_all_other_sessions_are_ended_at_once(world):
-    browsers = [world.browser() for _ in range(3)]
-    for browser in browsers:
-        browser.log_in(world.a, "alice")
-    here = browsers[0]
-    path = f"{world.a.account_path}/sessions/end-others"
-    assert here.post(path, {}).status == 400
-    here.post(path, token_from=world.a.account_path)
-    assert [is_logged_in(browser, world.a) for browser in browsers] == [True, False, False]
-    assert len(world.events("session.revoked")) == 2
-
-
-def test_nobody_ends_somebody_elses_session(world):
-    world.fa.knows(person(43, "bob"))
-    alice, bob = world.browser(), world.browser()
-    alice.log_in(world.a, "alice")
-    bob.log_in(world.a, "bob")
-    ((_, handle),) = sessions_on(alice.get(world.a.account_path))
-    answer = bob.post(f"{world.a.account_path}/sessions/{handle}/end", token_from=world.a.account_path)
-    assert answer.status == 404
-    bob.post(f"{world.a.account_path}/sessions/end-others", token_from=world.a.account_path)
-    assert is_logged_in(alice, world.a)
-
-
 # Connecting another account
 
 
@@ -495,7 +419,7 @@ def test_a_second_account_is_connected_and_logs_in_as_the_same_person(world):
     assert (user.username, user.display_name, user.email) == ("alice", "Alice", ALICE["emailAddress"])
     (line,) = world.events("identity.connected")
     assert (line["user_id"], line["integration_id"]) == (user.id, second.integration_id)
-    assert len(world.live_sessions()) == 1
+    assert is_logged_in(alice, world.a)
     with_the_other = world.browser()
     assert with_the_other.log_in(second, "mallory").status == 303
     assert is_logged_in(with_the_other, world.a)
@@ -534,11 +458,9 @@ def test_connecting_belongs_to_the_person_and_not_to_the_session_alone(world):
     alice.log_in(world.a, "alice")
     bob.log_in(world.a, "bob")
     begun = begin_connecting(alice, second)
-    with world.context():
-        rows = {row.user_id: row for row in database.session.scalars(select(LoginSession)) if row.revoked_at is None}
-        of_alice, of_bob = (user.id for user in database.session.scalars(select(User).where(~User.is_owner)))
-        rows[of_bob].data = rows[of_alice].data
-        database.session.commit()
+    key = pending.session_key(BitbucketServerOAuth1.name)
+    under_way = world.session_of(alice.session_cookie)[key]
+    bob.session_cookie = world.cookie_with(bob.session_cookie, **{key: under_way})
     world.fb.received.clear()
     with world.nothing_new():
         answer = bob.finish(second, begun, "mallory")
@@ -637,14 +559,17 @@ def test_a_way_in_that_is_disabled_is_none(world):
     assert list(world.identities()) == [f"{world.a.namespace}:42"]
 
 
-def test_disconnecting_ends_the_sessions_that_began_with_the_account(world):
+def test_disconnecting_ends_the_sessions_in_other_browsers(world):
     second = world.another_integration(world.a, world.fb)
-    here, there = world.browser(), world.browser()
+    here, there, elsewhere = world.browser(), world.browser(), world.browser()
     here.log_in(world.a, "alice")
     connect(here, second, "mallory")
     there.log_in(second, "mallory")
+    elsewhere.log_in(world.a, "alice")
+    assert "Disconnecting logs you out in your other browsers." in here.get(world.a.account_path).text
     assert disconnect(here, world.a, f"{second.namespace}:42").location == world.a.account_path
     assert not is_logged_in(there, world.a)
+    assert not is_logged_in(elsewhere, world.a)
     assert is_logged_in(here, world.a)
     (line,) = world.events("identity.disconnected")
     assert line["integration_id"] == second.integration_id

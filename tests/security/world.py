@@ -360,8 +360,16 @@ class Browser:
 
     @property
     def session_cookie(self) -> str:
-        (value,) = [value for name, value in self.cookies.items() if "session" in name]
-        return value
+        return self.cookies[self._session_name]
+
+    @session_cookie.setter
+    def session_cookie(self, value: str) -> None:
+        self.cookies[self._session_name] = value
+
+    @property
+    def _session_name(self) -> str:
+        (name,) = [name for name in self.cookies if "session" in name]
+        return name
 
 
 class Uncollected(Browser):
@@ -443,8 +451,9 @@ class World(ABC):
     tells_apart: ClassVar[frozenset[str]] = frozenset()
     """Which failed logins the application has an event of its own for; the others are ``login.failure``."""
     writes_down_unopenable_keys: ClassVar[bool] = False
-    health_path: ClassVar[str] = ""
-    """A page that says whether private keys can be opened, where there is one."""
+    """Whether a private key that cannot be opened is an event."""
+    checks_keys_at_start: ClassVar[bool] = False
+    """Whether a key ring that opens no private keys is an event at the start."""
     hides_requests: ClassVar[bool] = False
     """Whether the frames of its framework, too, show nothing of a request."""
     answers_for_one_host: ClassVar[bool] = False

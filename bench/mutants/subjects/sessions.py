@@ -12,7 +12,10 @@ _FLASK_STRATEGY = "social_bitbucket_server/flask/strategy.py"
 _STRATEGY = "social_bitbucket_server/any_framework.py"
 _DJANGO = "social_bitbucket_server/django/strategy.py"
 _MIDDLEWARE = "social_bitbucket_server/django/middleware.py"
-_DEMO = "demo_app/sessions.py"
+_DEMO = "demo_app/browser_session.py"
+_DEMO_ACCESS = "demo_app/access.py"
+_DEMO_SETTINGS = "demo_app/__init__.py"
+_DEMO_WAYS = "demo_app/login_ways.py"
 
 _MUTANTS = (
     Mutant(
@@ -152,79 +155,64 @@ _MUTANTS = (
     Mutant(
         "a session that nobody used for an hour goes on",
         _DEMO,
-        "if now - row.last_seen_at > IDLE_LIMIT or now - row.created_at > ABSOLUTE_LIMIT:",
-        "if now - row.created_at > ABSOLUTE_LIMIT:",
+        "if is_idle or now",
+        "if now",
     ),
     Mutant(
         "a session in use never ends",
         _DEMO,
-        "if now - row.last_seen_at > IDLE_LIMIT or now - row.created_at > ABSOLUTE_LIMIT:",
-        "if now - row.last_seen_at > IDLE_LIMIT:",
-    ),
-    Mutant(
-        "a revoked session goes on",
-        _DEMO,
-        "    if row is None or row.revoked_at is not None:\n",
-        "    if row is None:\n",
-    ),
-    Mutant(
-        "the session before a login stays open",
-        _DEMO,
-        """    if session.stored:
-        _revoke(LoginSession.id_sha256 == _digest(session.identifier))
-""",
+        'now - kept["began"] > ABSOLUTE_LIMIT.total_seconds() or ',
         "",
     ),
     Mutant(
-        "identifiers of sessions rest in the database in clear",
+        "a copy of the cookie goes on after a log-out",
         _DEMO,
-        "return hashlib.sha256(identifier.encode()).hexdigest()",
-        "return str(identifier)",
+        " or _is_used_up(kept):",
+        ":",
     ),
     Mutant(
-        "a form's token counts for ever",
+        "the session before a login goes on",
         _DEMO,
-        'return "" if is_over else str(token)',
-        "return str(token)",
+        "    _use_up(session.get(_LOGIN))\n    bitbucket.log_in",
+        "    bitbucket.log_in",
     ),
     Mutant(
-        "what a view left uncommitted is kept with the session",
+        "a session in use ends after an hour",
         _DEMO,
-        """        database.session.rollback()
-        opened =""",
-        """        opened =""",
+        '        session[_LOGIN] = {**kept, "seen": now}\n',
+        "        pass\n",
     ),
     Mutant(
-        "an ended session keeps what it held",
+        "a person keeps their key when their sessions are ended",
         _DEMO,
-        '.values(revoked_at=clock.now(), data="{}")',
-        ".values(revoked_at=clock.now())",
+        "    user.session_key = new_session_key()\n",
+        "",
     ),
     Mutant(
-        "the cookie of a session can be read by scripts",
-        _DEMO,
-        "secure=self.secure, httponly=True,",
-        "secure=self.secure, httponly=False,",
+        "a session outlives the revision of its integration",
+        _DEMO_ACCESS,
+        "record.session_revision != login.revision",
+        "False",
     ),
     Mutant(
-        "enforcing a way in spares the sessions that began by password",
-        _DEMO,
-        "other_way = LoginSession.integration_id.is_(None) | (LoginSession.integration_id != integration.id)",
-        "other_way = LoginSession.integration_id != integration.id",
+        "the cookie of a session goes with forms of other sites",
+        _DEMO_SETTINGS,
+        'SESSION_COOKIE_SAMESITE="Lax",',
+        'SESSION_COOKIE_SAMESITE="None",',
     ),
     Mutant(
-        "a request that comes after a session was revoked fills it again",
-        _DEMO,
-        ".where(LoginSession.id_sha256 == _digest(opened.identifier), LoginSession.revoked_at.is_(None))",
-        ".where(LoginSession.id_sha256 == _digest(opened.identifier))",
+        "sessions by another way come back to life when all ways are open again",
+        _DEMO_WAYS,
+        "            other.end_sessions()\n",
+        "            pass\n",
     ),
 )
 
 _TESTS = (
     Group(("tests/frameworks/test_any_framework.py",), about=(_STRATEGY,)),
-    Group(("tests/unit/demo/test_sessions.py",), about=(_DEMO,)),
-    Group(("tests/flow/test_demo_ways_in.py",), "enforc", about=(_DEMO,)),
-    Group(("tests/security/test_sessions.py",), "not django and not flask and not plain", about=(_DEMO,)),
+    Group(("tests/unit/demo/test_browser_session.py",), about=(_DEMO, _DEMO_ACCESS, _DEMO_SETTINGS)),
+    Group(("tests/flow/test_demo_ways_in.py",), "enforc", about=(_DEMO_WAYS,)),
+    Group(("tests/security/test_sessions.py",), "not django and not flask and not plain", about=(_DEMO, _DEMO_ACCESS)),
     Group(
         ("tests/flow/test_many_integrations.py", "tests/flow/test_readme.py"),
         about=(_FLASK, _FLASK_LOGINS, _FLASK_STRATEGY),

@@ -191,9 +191,9 @@ _MUTANTS = (
         ".where(table.id == row_id)",
     ),
     Mutant(
-        "sessions outlive the integration that is disabled in the demo application",
+        "sessions come back to life with the integration that was disabled in the demo application",
         _DEMO,
-        "        sessions.end_sessions_of_integration(record)\n",
+        "        record.end_sessions()\n",
         "",
     ),
 )

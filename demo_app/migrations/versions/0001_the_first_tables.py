@@ -8,37 +8,6 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-# Audit entries are never changed, and deleted only when they are old by the database's own clock. SQLite compares texts
-# of moments in UTC; its REPLACE deletes rows without any trigger of DELETE.
-_TRIGGERS = {
-    "sqlite": [
-        (
-            f"CREATE TRIGGER audit_entries_refuse_{name} BEFORE {change} "
-            "BEGIN SELECT RAISE(ABORT, 'audit entries are never changed'); END"
-        )
-        for name, change in (
-            ("update", "UPDATE ON audit_entries"),
-            ("replace", "INSERT ON audit_entries WHEN NEW.id IN (SELECT id FROM audit_entries)"),
-            ("delete", "DELETE ON audit_entries WHEN OLD.at > datetime('now', '-90 days')"),
-        )
-    ],
-    "postgresql": [
-        (
-            "CREATE FUNCTION refuse_to_change_audit_entries() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION 'audit entries are never changed'; END $$"
-        ),
-        (
-            "CREATE TRIGGER audit_entries_refuse_changes BEFORE UPDATE OR TRUNCATE ON audit_entries "
-            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_audit_entries()"
-        ),
-        (
-            "CREATE TRIGGER audit_entries_refuse_delete BEFORE DELETE ON audit_entries "
-            "FOR EACH ROW WHEN (OLD.at > now() - INTERVAL '90 days') "
-            "EXECUTE FUNCTION refuse_to_change_audit_entries()"
-        ),
-    ],
-}
-
 
 def upgrade() -> None:
     op.create_table(
@@ -51,7 +20,7 @@ def upgrade() -> None:
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("login_key", sa.String(length=32), nullable=False),
         sa.Column("login_closed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("owner_code_sha256", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_organizations")),
         sa.UniqueConstraint("slug", name=op.f("uq_organizations_slug")),
         sqlite_autoincrement=True,
@@ -87,6 +56,9 @@ def upgrade() -> None:
         sa.Column("moving_to", sa.String(length=255), nullable=True),
         sa.Column("namespace", sa.String(length=32), nullable=False),
         sa.Column("ca_certificates", sa.Text(), nullable=False),
+        sa.Column("client_certificate", sa.Text(), nullable=False, server_default=""),
+        sa.Column("sealed_client_key", sa.Text(), nullable=False, server_default=""),
+        sa.Column("connect_to", sa.String(length=255), nullable=False, server_default=""),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_login_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
@@ -96,6 +68,8 @@ def upgrade() -> None:
         sa.Column("allow_groups", sa.JSON(), nullable=False),
         sa.Column("allow_projects", sa.JSON(), nullable=False),
         sa.Column("allow_repositories", sa.JSON(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("sessions_ended", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("fk_integrations_organization_id"), ondelete="CASCADE"
         ),
@@ -185,7 +159,6 @@ def upgrade() -> None:
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("opened_from", sa.String(length=64), nullable=False),
-        sa.Column("opened_with", sa.String(length=80), nullable=False),
         sa.ForeignKeyConstraint(
             ["integration_id"], ["integrations.id"], name=op.f("fk_setup_links_integration_id"), ondelete="CASCADE"
         ),
@@ -201,6 +174,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("revoked_at IS NULL"),
     )
     op.create_table(
+        "ended_setup_links",
+        sa.Column("token_sha256", sa.String(length=64), nullable=False),
+        sa.Column("why", sa.String(length=16), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("token_sha256", name=op.f("pk_ended_setup_links")),
+    )
+    op.create_table(
         "users",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("organization_id", sa.Integer(), nullable=False),
@@ -209,6 +189,8 @@ def upgrade() -> None:
         sa.Column("email", sa.String(length=255), nullable=True),
         sa.Column("is_owner", sa.Boolean(), nullable=False),
         sa.Column("password_hash", sa.String(length=255), nullable=True),
+        sa.Column("session_key", sa.String(length=43), nullable=False),
+        sa.Column("sessions_ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_login_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
@@ -217,35 +199,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("organization_id", "username", name=op.f("uq_users_organization_id_username")),
+        sa.UniqueConstraint("session_key", name=op.f("uq_users_session_key")),
         sqlite_autoincrement=True,
     )
-    op.create_table(
-        "login_sessions",
-        sa.Column("id_sha256", sa.String(length=64), nullable=False),
-        sa.Column("data", sa.Text(), nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=True),
-        sa.Column("organization_id", sa.Integer(), nullable=True),
-        sa.Column("integration_id", sa.String(length=32), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("browser", sa.String(length=80), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["integration_id"], ["integrations.id"], name=op.f("fk_login_sessions_integration_id"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["organization_id"],
-            ["organizations.id"],
-            name=op.f("fk_login_sessions_organization_id"),
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_login_sessions_user_id"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id_sha256", name=op.f("pk_login_sessions")),
-    )
-    op.create_index(op.f("ix_login_sessions_integration_id"), "login_sessions", ["integration_id"], unique=False)
-    op.create_index(op.f("ix_login_sessions_last_seen_at"), "login_sessions", ["last_seen_at"], unique=False)
-    op.create_index(op.f("ix_login_sessions_organization_id"), "login_sessions", ["organization_id"], unique=False)
-    op.create_index(op.f("ix_login_sessions_user_id"), "login_sessions", ["user_id"], unique=False)
     op.create_table(
         "social_auth_identities",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -296,24 +252,16 @@ def upgrade() -> None:
     op.create_index("audit_entries_of_organization", "audit_entries", ["organization_id", "id"], unique=False)
     op.create_index(op.f("ix_audit_entries_reference"), "audit_entries", ["reference"], unique=False)
     op.create_index(op.f("ix_audit_entries_transaction"), "audit_entries", ["transaction"], unique=False)
-    for statement in _TRIGGERS[op.get_bind().dialect.name]:
-        op.execute(statement)
 
 
 def downgrade() -> None:
     op.drop_table("audit_entries")
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP FUNCTION refuse_to_change_audit_entries")
     op.drop_index("one_identity_by_either_oauth", table_name="social_auth_identities")
     op.drop_index(op.f("ix_social_auth_identities_user_id"), table_name="social_auth_identities")
     op.drop_index(op.f("ix_social_auth_identities_integration_id"), table_name="social_auth_identities")
     op.drop_table("social_auth_identities")
-    op.drop_index(op.f("ix_login_sessions_user_id"), table_name="login_sessions")
-    op.drop_index(op.f("ix_login_sessions_organization_id"), table_name="login_sessions")
-    op.drop_index(op.f("ix_login_sessions_last_seen_at"), table_name="login_sessions")
-    op.drop_index(op.f("ix_login_sessions_integration_id"), table_name="login_sessions")
-    op.drop_table("login_sessions")
     op.drop_table("users")
+    op.drop_table("ended_setup_links")
     op.drop_index(
         "one_setup_link",
         table_name="setup_links",

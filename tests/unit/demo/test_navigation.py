@@ -50,7 +50,7 @@ def test_a_page_of_the_organization_is_opened(app: Flask, wanted: str) -> None:
         "/o/acme",
         "/o/acme/x#fragment",
         "/o/acme/logout",
-        "/o/acme/account/sessions/end-others?x=1",
+        "/o/acme/account/identities/1/disconnect?x=1",
     ],
 )
 def test_anything_else_leads_to_the_account(app: Flask, wanted: str | None) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import socket
+import json
+import logging
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from demo_app import database, integrations
+from demo_app import integrations
 from social_bitbucket_server.crypto import KeyRing
 from tests.demo_visitor import InProcess, Visitor
 from tests.unit.demo.conftest import AppMaker
@@ -35,34 +36,18 @@ def integration_id(make_app: AppMaker) -> str:
 def opens(app: Flask, integration_id: str) -> bool:
     with app.app_context():
         assert integrations.for_login(integration_id) is not None
-    return Visitor(InProcess(app)).get("/healthz").status == 200
+        return integrations.ring_opens_keys()
 
 
-def test_a_new_application_is_healthy(app: Flask) -> None:
-    assert Visitor(InProcess(app)).get("/healthz").text == "ok\n"
-
-
-def test_a_ring_that_opens_nothing_is_not_healthy(make_app: AppMaker, integration_id: str) -> None:
-    page = Visitor(InProcess(make_app(KEY_RING=f"1:{NEW}"))).get("/healthz")
-    assert page.status == 503
-
-
-@pytest.mark.socket
-def test_a_database_that_does_not_answer_is_said_in_a_few_words(
-    make_app: AppMaker, caplog: pytest.LogCaptureFixture
+def test_a_ring_that_opens_nothing_is_written_down_at_the_start(
+    make_app: AppMaker, integration_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app = make_app()
-    engine = app.extensions["engine"]
-    with socket.socket() as nobody_listens:
-        nobody_listens.bind(("127.0.0.1", 0))
-        port = nobody_listens.getsockname()[1]
-        app.extensions["engine"] = database.make_engine(f"postgresql://demo:hunter2@127.0.0.1:{port}/demo")
-        page = Visitor(InProcess(app)).get("/healthz")
-    engine.dispose()
-    assert (page.status, page.text) == (503, "The database does not answer.\n")
-    assert page.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert "The database does not answer: OperationalError" in caplog.text
-    assert "hunter2" not in caplog.text
+    caplog.set_level(logging.INFO, "demo_app.audit")
+    make_app(KEY_RING=f"1:{OLD}")
+    assert caplog.messages == []
+    make_app(KEY_RING=f"1:{NEW}")
+    (line,) = map(json.loads, caplog.messages)
+    assert (line["event"], line["code"]) == ("key.decrypt_failed", "key_ring")
 
 
 def test_other_pages_work_without_the_right_ring(make_app: AppMaker, integration_id: str) -> None:

@@ -1,18 +1,26 @@
-"""Server-side sessions: what the cookie is worth, and when it ends."""
+"""The session in the browser's cookie: when it counts, when it ends, and how large it gets."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
+import random
+import secrets
 import time
 from typing import Any
 
 import pytest
 from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 
-from demo_app import clock, database
-from demo_app.models import LoginSession, SocialStorage, User
+from demo_app import browser_session, clock, database, pruning, trials
+from demo_app.models import OAuth, SocialStorage, User
+from social_bitbucket_server.integration.admission import MOST_CONDITIONS
+from social_bitbucket_server.login import Purpose, pending
+from social_bitbucket_server.login.pending import PendingLogin, session_key
+from social_bitbucket_server.login.purpose import Intent
 from tests.demo_visitor import InProcess, Visitor
 from tests.unit.demo.conftest import AppMaker, Clock
 
@@ -33,27 +41,35 @@ def give_cookie(visitor: Visitor, value: str) -> None:
     visitor.transport.client.set_cookie("demo_session", value, domain="127.0.0.1")
 
 
-def rows(app: Flask) -> list[LoginSession]:
+def everything_stored(app: Flask) -> str:
     with app.app_context():
-        return list(database.session.query(LoginSession).order_by(LoginSession.created_at))
+        tables = database.Base.metadata.sorted_tables
+        return "\n".join(str(tuple(row)) for table in tables for row in database.session.execute(table.select()))
 
 
-def test_the_database_knows_the_hash_of_the_cookie_only(app: Flask, owner: Visitor) -> None:
-    stored = {row.id_sha256 for row in rows(app)}
-    assert hashlib.sha256(cookie(owner).encode()).hexdigest() in stored
-    assert cookie(owner) not in stored
+def session_of(app: Flask, visitor: Visitor) -> dict[str, Any]:
+    """Return what the visitor's cookie says."""
+    return dict(serializer(app).loads(cookie(visitor)))
 
 
-def test_the_cookie_holds_256_random_bits(owner: Visitor) -> None:
-    assert len(cookie(owner)) == 43
+def serializer(app: Flask) -> URLSafeTimedSerializer:
+    signing = SecureCookieSessionInterface().get_signing_serializer(app)
+    assert signing is not None
+    return signing
 
 
-def test_nobody_gets_a_cookie_for_a_page_without_a_form(app: Flask, visitor: Visitor) -> None:
+def test_the_cookie_knows_the_person_by_a_random_key(app: Flask, owner: Visitor) -> None:
+    with app.app_context():
+        key = database.session.query(User).one().session_key
+    assert len(key) == 43
+    assert session_of(app, owner)["_user_id"] == key
+
+
+def test_nobody_gets_a_cookie_for_a_page_without_a_form(visitor: Visitor) -> None:
     assert "Set-Cookie" not in visitor.get("/nowhere").headers
-    assert rows(app) == []
 
 
-def test_an_identifier_that_a_visitor_brings_is_not_adopted(visitor: Visitor) -> None:
+def test_a_cookie_without_a_signature_is_not_adopted(visitor: Visitor) -> None:
     brought = "A" * 43
     give_cookie(visitor, brought)
     visitor.get("/")
@@ -83,7 +99,7 @@ def test_a_session_in_use_ends_after_twelve_hours(owner: Visitor, standing_clock
     assert not is_logged_in(owner)
 
 
-def test_logging_in_renews_the_session_and_ends_the_old_one(app: Flask, owner: Visitor) -> None:
+def test_logging_in_again_ends_the_login_before(app: Flask, owner: Visitor) -> None:
     before = cookie(owner)
     owner.log_owner_in("acme")
     assert cookie(owner) != before
@@ -100,17 +116,25 @@ def test_logging_out_is_for_every_copy_of_the_cookie(app: Flask, owner: Visitor)
     assert not is_logged_in(other)
 
 
-def test_an_ended_session_keeps_nothing(app: Flask, owner: Visitor) -> None:
+def test_logging_out_ends_no_other_login_of_the_person(app: Flask, owner: Visitor) -> None:
+    elsewhere = Visitor(InProcess(app))
+    elsewhere.log_owner_in("acme")
     owner.post("/o/acme/logout", "/o/acme/account")
-    ended = [row for row in rows(app) if row.revoked_at is not None]
-    assert ended
-    assert {row.data for row in ended} == {"{}"}
+    assert is_logged_in(elsewhere)
 
 
-def test_a_session_says_whose_it_is_in_its_columns(app: Flask, owner: Visitor) -> None:
-    (row,) = [row for row in rows(app) if row.user_id is not None]
-    assert row.organization_id == 1
-    assert set(json.loads(row.data)) <= {"csrf_token"}
+def test_a_copy_that_logs_out_too_harms_nothing(app: Flask, owner: Visitor) -> None:
+    other = Visitor(InProcess(app))
+    give_cookie(other, cookie(owner))
+    page = other.get("/o/acme/account")
+    owner.post("/o/acme/logout", "/o/acme/account")
+    assert other.send("/o/acme/logout", csrf_token=page.csrf_token).status == 303
+    assert not is_logged_in(other)
+
+
+def test_logging_out_leaves_nothing_in_the_cookie(app: Flask, owner: Visitor) -> None:
+    owner.post("/o/acme/logout", "/o/acme/account")
+    assert set(session_of(app, owner)) == {"_flashes"}
 
 
 def test_a_disabled_person_is_logged_in_nowhere(app: Flask, owner: Visitor) -> None:
@@ -120,21 +144,46 @@ def test_a_disabled_person_is_logged_in_nowhere(app: Flask, owner: Visitor) -> N
     assert not is_logged_in(owner)
 
 
-def test_sessions_that_nobody_can_use_are_forgotten(app: Flask, standing_clock: Clock, owner: Visitor) -> None:
+def test_a_person_with_a_new_key_is_logged_in_nowhere(app: Flask, owner: Visitor) -> None:
+    with app.app_context():
+        browser_session.end_all_of(database.session.query(User).one())
+        database.session.commit()
+    assert not is_logged_in(owner)
+
+
+def test_an_ended_login_is_forgotten_when_its_session_could_not_go_on_anyway(
+    app: Flask, owner: Visitor, standing_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     owner.log_owner_in("acme")
-    standing_clock.advance(minutes=61)
-    Visitor(InProcess(app)).log_owner_in("acme")
-    assert len(rows(app)) == 1
+    before = cookie(owner)
+    owner.post("/o/acme/logout", "/o/acme/account")
+    ended = int(standing_clock().timestamp())
+    for hours, logins in ((12, 0), (14, 1)):
+        monkeypatch.setattr(time, "time", lambda hours=hours: ended + hours * 3600)
+        with app.app_context():
+            assert pruning.forget() == logins
+    monkeypatch.undo()
+    standing_clock.advance(hours=13)
+    give_cookie(owner, before)
+    assert not is_logged_in(owner)
 
 
 @pytest.mark.parametrize("path", ["/", "/organizations/new", "/o/acme/login", "/o/acme/login/owner", "/o/acme/"])
 def test_who_only_looks_at_pages_leaves_nothing_in_the_database(app: Flask, owner: Visitor, path: str) -> None:
-    before = len(rows(app))
+    before = everything_stored(app)
     for _visit in range(3):
         visitor = Visitor(InProcess(app))
         for _page in range(3):
             assert visitor.get(path).status == 200
-    assert len(rows(app)) == before
+    assert everything_stored(app) == before
+
+
+def test_pages_write_nothing_while_somebody_is_logged_in(app: Flask, owner: Visitor, standing_clock: Clock) -> None:
+    owner.log_owner_in("acme")
+    before = everything_stored(app)
+    standing_clock.advance(minutes=2)
+    assert is_logged_in(owner)
+    assert everything_stored(app) == before
 
 
 def test_the_token_of_a_form_counts_in_its_own_browser_alone(app: Flask, owner: Visitor) -> None:
@@ -153,13 +202,14 @@ def test_the_token_of_a_form_counts_after_another_page_was_opened(app: Flask, ow
     assert visitor.send("/", csrf_token=token, slug="acme").status == 303
 
 
-def test_the_token_of_a_form_ends_as_any_session_does(app: Flask, standing_clock: Clock, owner: Visitor) -> None:
+def test_the_token_of_a_form_ends_as_any_session_does(
+    app: Flask, owner: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     visitor = Visitor(InProcess(app))
-    token = visitor.get("/").csrf_token
-    standing_clock.advance(hours=12)
-    assert visitor.send("/", csrf_token=token, slug="acme").status == 303
-    standing_clock.advance(seconds=1)
-    assert visitor.send("/", csrf_token=token, slug="acme").status == 400
+    token, signed_at = visitor.get("/").csrf_token, int(time.time())
+    for seconds, status in ((0, 303), (2, 400)):
+        monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _, later=seconds: signed_at + 12 * 3600 + later)
+        assert visitor.send("/", csrf_token=token, slug="acme").status == status
 
 
 def test_the_token_of_a_form_from_before_a_login_is_worth_nothing_after_it(app: Flask, owner: Visitor) -> None:
@@ -167,7 +217,6 @@ def test_the_token_of_a_form_from_before_a_login_is_worth_nothing_after_it(app: 
     token, before = visitor.get("/o/acme/login/owner").csrf_token, cookie(visitor)
     assert visitor.log_owner_in("acme").status == 303
     assert visitor.send("/o/acme/logout", csrf_token=token).status == 400
-    assert cookie(visitor) != before
     give_cookie(visitor, before)
     assert not is_logged_in(visitor)
 
@@ -219,3 +268,40 @@ def test_the_cookie_is_bound_to_the_host_where_there_is_https(make_app: AppMaker
 def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(visitor: Visitor) -> None:
     attributes = visitor.get("/").headers["Set-Cookie"].split("; ")[1:]
     assert set(attributes) == {"HttpOnly", "Path=/", "SameSite=Lax"}
+
+
+def test_the_largest_session_fits_into_a_cookie(app: Flask) -> None:
+    """Logins under way by both ways, the result of a trial with long names, and messages that wait for a page."""
+
+    def logins(seed: str) -> list[str]:
+        digest = hashlib.sha256
+        return [
+            PendingLogin(
+                token_sha256=digest(f"{seed}{number}".encode()).hexdigest(),
+                integration_id=secrets.token_hex(12),
+                binding=digest(f"binding{number}".encode()).hexdigest(),
+                began=int(time.time()),
+                intent=Intent(Purpose.CONNECT, "1" * 10),
+                verifier_seed=secrets.token_urlsafe(32) if seed else "",
+            ).to_text()
+            for number in range(pending.MOST)
+        ]
+
+    def name() -> str:
+        return trials._short("".join(chr(letters.randrange(0x4E00, 0x9FFF)) for _ in range(255)))
+
+    letters = random.Random(0)
+    findings = [["group", name(), True] for _ in range(MOST_CONDITIONS)]
+    largest = {
+        session_key(OAuth.ONE.backend): logins(""),
+        session_key(OAuth.TWO.backend): logins("seed"),
+        "csrf_token": secrets.token_hex(20),
+        "_user_id": secrets.token_urlsafe(32),
+        "_fresh": True,
+        "_id": secrets.token_hex(64),
+        "login": {"id": secrets.token_urlsafe(16), "began": 1, "seen": 1, "integration": secrets.token_hex(12)},
+        "login_key": [1, secrets.token_urlsafe(12)],
+        "trial": {"id": "1", "name": name(), "display_name": name(), "findings": findings},
+        "_flashes": [("message", f"“{secrets.token_urlsafe(60)}” is changed.") for _ in range(3)],
+    }
+    assert len(serializer(app).dumps(largest)) < 4000
