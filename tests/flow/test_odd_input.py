@@ -91,7 +91,7 @@ class Acme:
                 "link": 1,
                 "user_id": member.id,
                 "identity_id": identity.id,
-                "filename": "app.js",
+                "filename": "bitbucket_server.js",
             }
             self._sessions = {
                 "anonymous": (None, None, None),

@@ -29,11 +29,14 @@ async function copy(button) {
     window.getSelection().selectAllChildren(source);
     source.select?.();
   }
-  button.dataset.label ??= button.innerHTML;
-  button.textContent = outcome;
+  const words = button.querySelector("[data-words]") ?? button;
+  button.dataset.label ??= words.innerHTML;
+  words.textContent = outcome;
+  button.classList.toggle("done", outcome === "Copied");
   announcer.textContent = outcome === "Copied" ? outcome : "Not copied. The value is selected: copy it by hand.";
   window.setTimeout(() => {
-    button.innerHTML = button.dataset.label;
+    words.innerHTML = button.dataset.label;
+    button.classList.remove("done");
     announcer.textContent = "";
   }, 2000);
 }
