@@ -34,7 +34,7 @@ from . import (
 )
 from .config import Settings
 from .forms import DeleteForm, EditIntegrationForm
-from .models import DAYS_KEPT, IntegrationRecord, OAuth, Organization
+from .models import IntegrationRecord, OAuth, Organization
 
 blueprint = Blueprint("settings", __name__, url_prefix="/o/<slug>/settings")
 
@@ -318,39 +318,9 @@ def let_in_or_not(organization: Organization, user_id: int, action: str) -> Resp
     return redirect(url_for("settings.people_list", slug=organization.slug), 303)
 
 
-@blueprint.get("/audit")
-@access.for_owner
-def audit_list(organization: Organization) -> ResponseReturnValue:
-    """Show what happened, newest first. If a reference number is given, show all entries that belong to it."""
-    reference = _reference()
-    entries, has_older = audit.entries(
-        organization, reference=reference, before=request.args.get("before", type=_entry_number)
-    )
-    return render_template(
-        "settings/audit.html",
-        organization=organization,
-        entries=entries,
-        has_older=has_older,
-        reference=reference,
-        days_kept=DAYS_KEPT,
-        sentences=audit.SENTENCES,
-        reason=audit.reason,
-        people=people.names(organization, (entry.user_id for entry in entries)),
-        names={record.id: record.name for record in integrations.of(organization)},
-    )
-
-
 def _reference() -> str:
     """The number that somebody quotes, however they write it."""
     return re.sub(r"[^0-9A-F]", "", request.args.get("reference", "").upper())[:_LONGEST_REFERENCE]
-
-
-def _entry_number(text: str) -> int:
-    """Raises ValueError for what is no entry's number."""
-    number = int(text)
-    if not 0 < number < 2**31:
-        raise ValueError(text)
-    return number
 
 
 def _dialog(record: IntegrationRecord) -> Dialog:

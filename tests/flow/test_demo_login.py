@@ -371,7 +371,7 @@ def test_a_new_key_that_cannot_be_opened_keeps_nobody_out_and_is_written_down(
     written_down = demo.rows(AuditEntry.event, AuditEntry.integration_id, AuditEntry.details)
     unopened = [(id_, details["code"]) for event, id_, details in written_down if event == "key.decrypt_failed"]
     assert set(unopened) == {(acme.rpartition("/")[2], "pending_key")}
-    assert "people log in with the one in use" in owner.get("/o/acme/settings/audit").words
+    assert "people log in with the one in use" in owner.get("/o/acme/settings/events").words
 
 
 def test_another_organizations_integration_cannot_begin_here(demo: Demo, sandbox: Sandbox, acme: str) -> None:

@@ -626,7 +626,7 @@ def test_the_owner_cannot_be_disabled(app: Flask, owner: Visitor) -> None:
 
 def settings_paths(app: Flask, slug: str, integration_id: str) -> list[tuple[str, str]]:
     """Every method and path below the settings of an organization."""
-    values = {"slug": slug, "integration": integration_id, "user_id": 1}
+    values = {"slug": slug, "integration": integration_id, "user_id": 1, "event_id": 1}
     return [
         (method, address_of(rule, values))
         for rule in app.url_map.iter_rules()
@@ -663,12 +663,12 @@ def test_whoever_owns_an_integration_reads_who_else_asked_for_it(
     owner: Visitor, stranger: Visitor, integration: str
 ) -> None:
     integration_id = integration.rpartition("/")[2]
-    denied = "Somebody who does not own this organization tried to open its settings."
+    denied = "Somebody who does not own this organization tried to open its settings"
     assert stranger.get(f"/o/globex/settings/integrations/{integration_id}").status == 404
-    assert owner.get("/o/acme/settings/audit").words.count(denied) == 1
+    assert owner.get("/o/acme/settings/events").words.count(denied) == 1
     assert owner.get(f"{INTEGRATIONS}/{'0' * 24}").status == 404, "it was deleted"
-    assert owner.get("/o/acme/settings/audit").words.count(denied) == 1
-    assert denied not in stranger.get("/o/globex/settings/audit").words
+    assert owner.get("/o/acme/settings/events").words.count(denied) == 1
+    assert denied not in stranger.get("/o/globex/settings/events").words
 
 
 def test_nobody_in_particular_is_sent_to_the_login(app: Flask, visitor: Visitor, integration: str) -> None:

@@ -142,7 +142,7 @@ def test_a_login_that_comes_back_to_a_closed_link_is_among_the_attempts(demo, ow
     assert "The login link was closed while the login was under way." in page
     assert "Open the login link under Settings → Login" in page
     assert "Failing" not in page
-    assert "The login link was closed while the login was under way." in owner.get("/o/acme/settings/audit").words
+    assert "The login link was closed while the login was under way" in owner.get("/o/acme/settings/events").words
 
 
 def test_who_does_not_know_the_link_does_not_find_it_by_the_organizations_address(demo, owner):
@@ -238,7 +238,7 @@ def test_an_owners_code_that_was_never_seen_is_replaced_by_another(demo, owner, 
     assert not let_in_with(demo.visitor(), unseen)
     assert let_in_with(demo.visitor(), code)
     assert owner.get(LOGIN).status == 200
-    assert "A new owner's code took the place" in owner.get("/o/acme/settings/audit").words
+    assert "A new owner's code took the place" in owner.get("/o/acme/settings/events").words
     assert 'owner-code" class' not in owner.get(LOGIN).text, "it is shown once"
 
 
@@ -308,7 +308,7 @@ def test_deleting_the_only_way_in_says_so_before_and_opens_the_others(demo, owne
     assert log_in(demo.visitor(), other, other_sandbox).location == "/o/acme/account"
     assert demo.visitor().log_owner_in("acme").status == 303
     assert demo.rows(AuditEntry.event).count(("integration.not_enforced",)) == 1
-    assert "All ways in were opened again." in owner.get("/o/acme/settings/audit").words
+    assert "All ways in were opened again" in owner.get("/o/acme/settings/events").words
 
 
 def test_where_the_only_way_in_is_disabled_its_page_says_what_that_means(demo, owner, acme, sandbox):

@@ -90,6 +90,7 @@ class Acme:
                 "number": 1,
                 "link": 1,
                 "user_id": member.id,
+                "event_id": 1,
                 "identity_id": identity.id,
                 "filename": "bitbucket_server.js",
             }

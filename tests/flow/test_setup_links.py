@@ -121,7 +121,7 @@ def test_it_shows_one_integration_and_nothing_else(
     for hidden in ("The second one", other_sandbox.url, second.value_of("Consumer Key"), "owner@acme.example"):
         assert hidden not in page.text
     assert re.findall(r'(?:href|action)="(/o/[^"]*)"', page.text) == []
-    for path in (acme, f"{acme}/edit", "/o/acme/settings/people", "/o/acme/settings/audit", "/o/acme/account"):
+    for path in (acme, f"{acme}/edit", "/o/acme/settings/people", "/o/acme/settings/events", "/o/acme/account"):
         assert admin.get(path).status in {303, 404}
     for path in (f"{acme}/edit", f"{acme}/delete", f"{acme}/test", f"{acme}/setup-link", f"{acme}/try"):
         assert admin.send(path, csrf_token=page.csrf_token).status in {303, 404}
@@ -140,7 +140,7 @@ def test_it_is_shown_once_and_not_kept(demo: Demo, acme: str, owner: Visitor) ->
     token = make(owner, acme).rpartition("/")[2]
     demo.visitor().get(f"/setup/{token}")
     assert token not in owner.get(acme).text
-    assert token not in owner.get("/o/acme/settings/audit").text
+    assert token not in owner.get("/o/acme/settings/events").text
     with demo.app.app_context():
         rows = [vars(row) for table in (SetupLink, AuditEntry) for row in database.session.scalars(select(table))]
     assert token not in repr(rows)
@@ -153,7 +153,7 @@ def test_the_owner_sees_that_it_was_opened(demo: Demo, acme: str, owner: Visitor
     admin.get(link)
     admin.get(link)
     assert re.search(r"Opened last (?!Never).* from 127\.0\.0\.1", owner.get(acme).words)
-    assert owner.get("/o/acme/settings/audit").words.count("A set-up link was opened.") == 1
+    assert owner.get("/o/acme/settings/events").words.count("A set-up link was opened") == 1
 
 
 @on_every_database
@@ -374,7 +374,7 @@ def test_it_tests_what_waits_and_leaves_logins_alone(
     failed = admin.post(f"{link}/test", link)
     assert "your part is done" not in failed.words
     assert "Failing" not in owner.get(acme).words, "people log in as before"
-    assert "Bitbucket did not accept a new key pair." in owner.get("/o/acme/settings/audit").words
+    assert "Bitbucket did not accept a new key pair" in owner.get("/o/acme/settings/events").words
 
     page = admin.get(link)
     if kind == "new":

@@ -179,7 +179,7 @@ def test_a_test_that_nobody_watches_to_its_end_is_written_down(world):
     next(stages)
     stages.close()
     assert world.events("integration.tested")[-1]["outcome"] == "interrupted"
-    assert "An integration&#39;s connection was tested." in owner.get(f"/o/{world.a.slug}/settings/audit").text
+    assert "An integration&#39;s connection was tested" in owner.get(f"/o/{world.a.slug}/settings/events").text
 
 
 def test_a_mistake_of_ours_in_the_middle_ends_in_a_sentence(world, monkeypatch):
