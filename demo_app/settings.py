@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -13,17 +11,18 @@ from social_bitbucket_server.problems import BitbucketServerError, Code, Problem
 
 from . import (
     access,
-    attempts,
     audit,
     connection,
     database,
     errors,
+    events,
     identities,
     integrations,
     key_rotation,
     login,
     login_ways,
     moves,
+    overview,
     people,
     rate_limits,
     security_headers,
@@ -34,11 +33,9 @@ from . import (
 )
 from .config import Settings
 from .forms import DeleteForm, EditIntegrationForm
-from .models import IntegrationRecord, OAuth, Organization
+from .models import DAYS_KEPT, IntegrationRecord, OAuth, Organization
 
 blueprint = Blueprint("settings", __name__, url_prefix="/o/<slug>/settings")
-
-_LONGEST_REFERENCE = 16
 
 
 @blueprint.get("/")
@@ -51,13 +48,11 @@ def index(organization: Organization) -> ResponseReturnValue:
 @blueprint.get("/integrations")
 @access.for_owner
 def integrations_list(organization: Organization) -> ResponseReturnValue:
-    """All integrations with their state."""
-    records = integrations.of(organization)
+    """Show all integrations, those that need the owner first."""
     return render_template(
-        "settings/integrations.html",
+        "bitbucket_server/integrations.html",
         organization=organization,
-        records=records,
-        conditions=attempts.conditions_of(records),
+        summaries=overview.of(organization),
         login_link=_login_link(organization),
     )
 
@@ -268,6 +263,39 @@ def trial(organization: Organization, integration: str) -> ResponseReturnValue:
     return render_template("settings/trial.html", organization=organization, record=record, trial=result, words=words)
 
 
+@blueprint.get("/integrations/<integration>/disable")
+@access.for_owner
+def confirm_disabling(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Show what disabling does, or enabling where the integration is disabled."""
+    record = access.integration_or_404(organization, integration)
+    return render_template(
+        "bitbucket_server/disable.html",
+        organization=organization,
+        record=record,
+        people_count=identities.count(record),
+    )
+
+
+@blueprint.post("/integrations/<integration>/disable")
+@access.for_owner
+def disable(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Let nobody log in through the integration."""
+    record = access.integration_or_404(organization, integration)
+    integrations.set_enabled(record, enabled=False)
+    flash(f"{record.name} is disabled. Everybody who came through it is logged out.")
+    return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
+
+
+@blueprint.post("/integrations/<integration>/enable")
+@access.for_owner
+def enable(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Let people log in through the integration again."""
+    record = access.integration_or_404(organization, integration)
+    integrations.set_enabled(record, enabled=True)
+    flash(f"{record.name} is enabled. People can log in through it again.")
+    return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
+
+
 @blueprint.get("/integrations/<integration>/delete")
 @access.for_owner
 def confirm_deletion(organization: Organization, integration: str) -> ResponseReturnValue:
@@ -296,7 +324,7 @@ def delete(organization: Organization, integration: str) -> ResponseReturnValue:
 @access.for_owner
 def people_list(organization: Organization) -> ResponseReturnValue:
     """Everybody who ever logged in."""
-    return render_template("settings/people.html", organization=organization, people=people.of(organization))
+    return render_template("bitbucket_server/people.html", organization=organization, people=people.of(organization))
 
 
 @blueprint.post("/people/<int:user_id>/<any(disable, enable, logout):action>")
@@ -318,11 +346,6 @@ def let_in_or_not(organization: Organization, user_id: int, action: str) -> Resp
     return redirect(url_for("settings.people_list", slug=organization.slug), 303)
 
 
-def _reference() -> str:
-    """The number that somebody quotes, however they write it."""
-    return re.sub(r"[^0-9A-F]", "", request.args.get("reference", "").upper())[:_LONGEST_REFERENCE]
-
-
 def _dialog(record: IntegrationRecord) -> Dialog:
     """Return which of Bitbucket's dialogs the page is about: the chosen one, or that of the server's version."""
     return worksheets.dialog(record, request.args.get("bitbucket", ""))
@@ -333,14 +356,19 @@ def _integration_page(
 ) -> str:
     """*refusal*: why the new key pair cannot be used yet, or the old one not be kept, as *refused* says."""
     dialog = _dialog(record)
-    reference = _reference()
+    summary = overview.of_one(record)
     new_server_url = integrations.new_server_url(record)
     if new_server_url is not None:
         security_headers.allow_forms_to_reach({new_server_url.origin})
     return render_template(
-        "settings/integration.html",
+        "bitbucket_server/integration.html",
         organization=organization,
         record=record,
+        summary=summary,
+        trouble=overview.trouble_of(summary, _settings().application_name),
+        recent=events.recent(record),
+        admission=overview.admission_of(record),
+        key_pair=overview.key_pair_of(record),
         dialog=dialog,
         dialogs=list(Dialog),
         public_key=PublicKey.read(record.active_key_pair.public_key) if record.active_key_pair else None,
@@ -349,17 +377,13 @@ def _integration_page(
         refused=refused,
         old_link=worksheets.old_link(record),
         login_link=_login_link(organization),
-        people=words.count(identities.count(record), "person has", "people have"),
         server_url=integrations.server_url(record),
         steps=worksheets.steps(record, dialog),
         steps_of_new_link=worksheets.steps_of_new_link(record, dialog),
         script=worksheets.script(record),
         setup_link=setup_links.live(record),
-        condition=attempts.condition_of(record),
         advice=(oauth2_advice_for if record.is_for_oauth2 else advice_for)(record.server_version),
         is_oauth2_better=is_oauth2_better(record.server_version),
-        reference=reference,
-        attempts=attempts.of(record, reference=reference),
     )
 
 
@@ -375,12 +399,12 @@ def _edit_page(organization: Organization, record: IntegrationRecord, form: Edit
 
 def _delete_page(organization: Organization, record: IntegrationRecord, form: DeleteForm) -> str:
     return render_template(
-        "settings/delete.html",
+        "bitbucket_server/delete.html",
         organization=organization,
         record=record,
         form=form,
-        people=words.count(identities.count_people_without_another(record), "person", "people"),
-        identities=words.count(identities.count(record), "Bitbucket account"),
+        losses=overview.losses_of(record),
+        days_kept=DAYS_KEPT,
     )
 
 

@@ -47,4 +47,4 @@ def set_up(app: Flask, settings: Settings) -> None:
     """Give *app*'s templates their filters and functions."""
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(application_name=settings.application_name, described=described)
-    app.jinja_env.filters.update(ago=words.ago, ahead=words.ahead, in_full=words.in_full, runs=runs)
+    app.jinja_env.filters.update(ago=words.ago, ahead=words.ahead, in_full=words.in_full, on=words.on, runs=runs)

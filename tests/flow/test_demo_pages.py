@@ -192,7 +192,7 @@ def test_what_people_type_is_shown_as_text(visitor: Visitor, text: str) -> None:
 def test_creating_an_organization_leads_to_its_integrations(visitor: Visitor) -> None:
     page = visitor.post("/organizations/new", name="Acme Labs", email="me@acme.example", password=PASSWORD)
     assert page.location == "/o/acme-labs/settings/integrations"
-    assert "Connect your Bitbucket Server first" in visitor.get(page.location).words
+    assert "Connect your Bitbucket server" in visitor.get(page.location).words
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_a_new_integration_leads_to_its_worksheet(owner: Visitor, integration: s
     assert page.value_of("Application Name") == "Demo App (Acme Inc)"
     assert re.fullmatch(r"[A-Za-z0-9._-]{22,64}", page.value_of("Consumer Key"))
     assert PublicKey.read(page.value_of("Public Key")).bits == 3072
-    for words in ("It is not known to work yet", "No response was received", "Enable OAuth whitelist", "Draft"):
+    for words in ("It has not worked yet", "No response was received", "Enable OAuth whitelist", "Draft"):
         assert words in page.words
 
 
@@ -531,10 +531,28 @@ def test_both_versions_of_oauth_are_offered_with_advice_and_oauth_1_is_chosen(ow
     assert "From Bitbucket 8 on the better way" in page.words
 
 
-def test_the_list_shows_name_platform_base_url_and_state(owner: Visitor, integration: str) -> None:
+def test_the_list_shows_name_server_oauth_state_people_and_the_next_step(owner: Visitor, integration: str) -> None:
     words = owner.get(INTEGRATIONS).words
-    for shown in ("Bitbucket", PLATFORM, BASE_URL, "Draft", "Edit", "Delete"):
+    for shown in ("Bitbucket bitbucket.acme.example/bitbucket OAuth 1 Draft Never 0 Continue set-up", "It needs you."):
         assert shown in words
+
+
+def test_what_needs_the_owner_stands_first_in_the_list(owner: Visitor, integration: str) -> None:
+    other = owner.add_integration("acme", BASE_URL, "Other")
+    owner.post(f"{integration}/disable", f"{integration}/disable")
+    page = owner.get(INTEGRATIONS)
+    assert page.text.index(other) < page.text.index(integration)
+    assert "1 of 2 needs you." in page.words
+
+
+def test_an_integration_is_disabled_and_enabled_on_a_page_of_its_own(owner: Visitor, integration: str) -> None:
+    page = f"{integration}/disable"
+    assert "Nothing is deleted." in owner.get(page).words
+    assert owner.post(page).location == integration
+    assert "Nobody can log in through it since today" in owner.get(integration).words
+    assert "Enable Bitbucket?" in owner.get(page).words
+    assert owner.post(f"{integration}/enable", page).location == integration
+    assert "Disabled" not in owner.get(INTEGRATIONS).words
 
 
 def test_the_worksheet_ends_with_the_test_and_a_draft_shows_no_login_link(owner: Visitor, integration: str) -> None:
@@ -559,7 +577,7 @@ def test_changes_are_kept(owner: Visitor, integration: str) -> None:
     assert page.location == integration
     words = owner.get(INTEGRATIONS).words
     assert "Renamed" in words
-    assert "https://new.acme.example" in words
+    assert "new.acme.example" in words
 
 
 @pytest.mark.parametrize(("server", "status"), [({}, 422), ({"server": "moved"}, 303)])
@@ -587,14 +605,14 @@ def test_deleting_asks_for_the_name(owner: Visitor, integration: str) -> None:
 
 def test_deleting_says_in_numbers_what_is_lost(owner: Visitor, integration: str) -> None:
     words = owner.get(f"{integration}/delete").words
-    assert "0 people" in words
-    assert "0 Bitbucket accounts" in words
+    assert "Nobody loses an account." in words
+    assert "0 who log in only here" in words
 
 
 def test_a_deleted_integration_is_gone(owner: Visitor, integration: str) -> None:
     assert owner.post(f"{integration}/delete", name="Bitbucket").location == INTEGRATIONS
     assert owner.get(integration).status == 404
-    assert "Connect your Bitbucket Server first" in owner.get(INTEGRATIONS).words
+    assert "Connect your Bitbucket server" in owner.get(INTEGRATIONS).words
 
 
 def test_a_disabled_person_can_be_enabled_again(app: Flask, owner: Visitor, integration: str) -> None:
