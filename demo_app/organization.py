@@ -20,7 +20,7 @@ from . import (
     sessions,
 )
 from .forms import OwnerLoginForm
-from .models import ApplicationLink, IntegrationRecord, Organization
+from .models import ApplicationLink, IntegrationRecord, OAuth, Organization
 
 blueprint = Blueprint("organization", __name__, url_prefix="/o/<slug>")
 
@@ -50,23 +50,28 @@ def page_of_integration(organization: Organization, number: int, link: int = 1) 
 @blueprint.get("/login")
 @access.for_everybody
 def login(organization: Organization) -> ResponseReturnValue:
-    """The login link: a button for each integration that is open."""
+    """Show a button for each integration that is open, or say who is logged in, or why nobody can log in."""
     is_current = login_ways.came_by_link(organization, request.args.get("key", ""))
+    declined = request.args.get("e") == "declined"
+    logged_in = _is_logged_in_here(organization) and not declined
+    is_open = is_current and organization.login_closed_at is None and not logged_in
     only = login_ways.enforced(organization)
     enabled = [
         (record, integrations.server_url(record), oauth)
         for record in integrations.enabled_of(organization)
-        if is_current and organization.login_closed_at is None and (only is None or only.id == record.id)
+        if is_open and (only is None or only.id == record.id)
         for oauth in record.ways
     ]
     security_headers.allow_forms_to_reach({server_url.origin for _record, server_url, _oauth in enabled})
     return render_template(
-        "organization/login.html",
+        "bitbucket_server/login.html",
         organization=organization,
+        logged_in=logged_in,
         enabled=enabled,
+        asks_for_account=any(oauth is OAuth.ONE for _record, _server_url, oauth in enabled),
         is_current=is_current,
         only=only,
-        declined=request.args.get("e") == "declined",
+        declined=declined,
         keeps_tokens=current_app.extensions["settings"].store_access_tokens,
         next=request.args.get("next", ""),
     )
@@ -114,6 +119,10 @@ def logout(organization: Organization) -> ResponseReturnValue:
         login_ways.remember(organization)
         flash("You are logged out.")
     return redirect(url_for("organization.login", slug=organization.slug), 303)
+
+
+def _is_logged_in_here(organization: Organization) -> bool:
+    return bool(current_user.is_authenticated and current_user.organization_id == organization.id)
 
 
 def _owner_login_page(organization: Organization, form: OwnerLoginForm) -> str:

@@ -63,7 +63,7 @@ def what_the_login_page_says(person):
     page = person.get("/o/acme/account")
     assert page.status == 303
     words = person.get(page.location).words
-    assert "Log into Acme" in words
+    assert "Log in to Acme" in words
     return words
 
 
@@ -110,7 +110,7 @@ def test_a_person_finds_the_organization_by_its_address(page, demo, acme):
     expect(page.locator(".error")).to_be_visible()
     page.get_by_label("Your organization's address").fill("Acme")
     page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_role("heading", name="Log into Acme")).to_be_visible()
+    expect(page.get_by_role("heading", name="Log in to Acme")).to_be_visible()
     expect(page.get_by_role("button", name="Log in with Bitbucket")).to_be_visible()
 
 
@@ -164,7 +164,7 @@ def test_a_closed_login_link_lets_nobody_in_until_it_is_opened(settings, demo, a
     settings.press("Close the link")
     settings.expect_status("The login link is closed.")
     words = kim.get("/o/acme/login").words
-    assert "Nobody can log in at the moment." in words
+    assert "Acme closed this login link" in words
     assert "Log in with Bitbucket" not in words
     assert is_logged_in(jane)
     settings.press("Open the link")

@@ -239,7 +239,7 @@ def test_a_disabled_person_is_logged_out_and_not_let_in(demo: Demo, sandbox: San
     assert jane.get("/o/acme/account").status == 303
     answer = log_in(jane, acme, sandbox)
     assert answer.status == 403
-    assert "This is for your organization's owner" in answer.words
+    assert "For your organization's owner" in answer.words
 
 
 @on_every_database
@@ -260,8 +260,8 @@ def test_deleting_an_integration_deletes_its_people(demo: Demo, sandbox: Sandbox
     log_in(jane, acme, sandbox)
     owner.log_owner_in("acme")
     question = owner.get(f"{acme}/delete").words
-    assert "1 person with no other way in than this one" in question
-    assert "1 Bitbucket account " in question
+    assert "1 person of Acme loses their account" in question
+    assert "Delete Bitbucket and 1 account" in question
     assert owner.post(f"{acme}/delete", name="Bitbucket").status == 303
     assert jane.get("/o/acme/account").status == 303
     assert demo.rows(User.username) == [("owner",)]

@@ -132,7 +132,7 @@ def test_every_policy_forbids_what_the_pages_do_not_use(all_pages: dict[str, Pag
 def test_only_the_login_page_lets_forms_reach_the_integrations(all_pages: dict[str, Page]) -> None:
     for path, page in all_pages.items():
         targets = re.search(r"form-action ([^;]*)", page.headers["Content-Security-Policy"])
-        is_login = path.partition("?")[0] == "/o/acme/login"
+        is_login = path.startswith("/o/acme/login?e=declined")
         assert targets, path
         assert targets[1] == ("'self' https://bitbucket.acme.example" if is_login else "'self'"), path
 
@@ -242,7 +242,7 @@ def test_the_login_page_has_a_button_for_every_enabled_integration(owner: Visito
     owner.add_integration("acme", BASE_URL, name="First")
     owner.add_integration("acme", "https://git.labs.example:8443", name="Second")
     page = visitor.get("/o/acme/login")
-    for words in ("Log into Acme Inc", "Log in with First", "bitbucket.acme.example", "Log in with Second", ":8443"):
+    for words in ("Log in to Acme Inc", "Log in with First", "bitbucket.acme.example", "Log in with Second", ":8443"):
         assert words in page.words
     assert (
         "form-action 'self' https://bitbucket.acme.example https://git.labs.example:8443;"
@@ -250,8 +250,24 @@ def test_the_login_page_has_a_button_for_every_enabled_integration(owner: Visito
     )
 
 
-def test_the_login_page_says_what_is_missing_where_there_is_no_integration(owner: Visitor) -> None:
-    assert "No Bitbucket Server can be used here yet." in owner.get("/o/acme/login").words
+def test_the_login_page_says_what_is_missing_where_there_is_no_integration(owner: Visitor, visitor: Visitor) -> None:
+    assert "No Bitbucket Server can be used here yet." in visitor.get("/o/acme/login").words
+
+
+def test_the_login_page_says_in_advance_what_bitbucket_asks_and_that_no_token_is_kept(
+    integration: str, visitor: Visitor
+) -> None:
+    words = visitor.get("/o/acme/login").words
+    assert "Bitbucket will ask you Demo App would like to have read and write access to your account" in words
+    assert "It changes nothing and keeps no token." in words
+
+
+def test_people_who_are_logged_in_are_told_so_at_the_login_link(owner: Visitor, integration: str) -> None:
+    page = owner.get("/o/acme/login")
+    assert "You are logged in to Acme Inc As Owner" in page.words
+    assert "Log in with" not in page.words
+    owner.post("/o/acme/logout", "/o/acme/login")
+    assert "Log in with Bitbucket" in owner.get("/o/acme/login").words
 
 
 def test_the_owner_logs_in_by_password(owner: Visitor, visitor: Visitor) -> None:
@@ -791,7 +807,7 @@ def test_a_mistake_of_ours_shows_a_reference_and_no_details(
 
     monkeypatch.setattr(start, "render_template", break_down)
     page = visitor.get("/")
-    reference = re.search(r"Reference ([0-9A-F]{8})", page.words)
+    reference = re.search(r"Reference number ([0-9A-F]{8})", page.words)
     assert page.status == 500
     assert "a detail" not in page.text
     assert "Traceback" not in page.text
@@ -827,7 +843,7 @@ def test_a_failed_login_is_explained_with_the_reference_of_its_log_line(
     page = owner.begin(integration)
     line = json.loads(caplog.messages[-1])
     assert page.status == status
-    assert f"Reference {line['corr_id']}" in page.words
+    assert f"Reference number {line['corr_id']}" in page.words
     assert (line["event"], line["code"], line["stage"]) == ("login.failure", error.code, "begin")
     assert line["integration_id"] == integration.rpartition("/")[2]
 
@@ -855,7 +871,7 @@ def test_an_address_that_may_not_be_reached_looks_like_one_that_cannot(
     ):
         fail_with(monkeypatch, error)
         page = owner.begin(integration)
-        pages.append((page.status, re.sub(r"[0-9A-F]{8}", "", page.text)))
+        pages.append((page.status, re.sub(r"[0-9A-F]{8}|[0-9]{2}:[0-9]{2}", "", page.text)))
     assert pages[0] == pages[1]
     assert "intranet.example" not in pages[1][1]
     assert json.loads(caplog.messages[-1])["event"] == "outbound.blocked"

@@ -536,7 +536,7 @@ def test_the_owner_reads_what_happened_in_the_own_organization(world):
     browser = world.browser()
     browser.log_in(world.a, "alice")
     failed = browser.get(world.a.callback(oauth_token="x", oauth_verifier="y"))
-    reference = re.search(r"Reference ([0-9A-F]{8})", failed.text)[1]
+    reference = re.search(r"Reference number ([0-9A-F]{8})", failed.text)[1]
     owner, foreign = world.browser(), world.browser()
     owner.log_owner_in(world.a)
     foreign.log_owner_in(world.b)
