@@ -91,7 +91,7 @@ def test_what_was_tested_at_the_old_server_says_nothing_about_another_one(
     assert state_of(owner.get("/o/acme/settings/integrations")) == "Draft"
     demo.visitor().begin(acme)
     assert state_of(owner.get(acme)) == "Draft", "it never worked there"
-    page = owner.get(acme)
+    page = owner.worksheet(acme)
     other_sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=page.value_of("Public Key"))
     test_connection(owner, acme)
     assert state_of(owner.get(acme)) == "Never used"
@@ -250,9 +250,9 @@ def test_the_worksheet_follows_the_version_that_the_test_found(demo: Demo, owner
         server.start()
         try:
             path = owner.add_integration("acme", server.url, version)
-            assert "Bitbucket 10.1 and later" in _chosen(owner.get(path))
+            assert "Bitbucket 10.1 and later" in _chosen(owner.worksheet(path))
             test_connection(owner, path)
-            page = owner.get(path)
+            page = owner.worksheet(path)
         finally:
             server.stop()
         assert dialog in _chosen(page)

@@ -35,7 +35,7 @@ def integrations(text):
 
 
 def test_the_text_has_what_was_configured_and_nothing_secret(owner, acme, sandbox):
-    owner.post(f"{acme}/who", projects="WEB", repositories="", groups='a "group"')
+    owner.let_in(acme, ("project", "WEB"), ("group", 'a "group"'))
     text = text_of(owner)
     assert integrations(text) == [
         {
@@ -69,7 +69,7 @@ def test_what_is_there_is_changed_and_nobody_loses_an_account(demo, owner, acme,
 
 
 def test_a_list_that_is_missing_opens_to_nobody(owner, acme, sandbox):
-    owner.post(f"{acme}/who", projects="WEB", repositories="", groups="developers")
+    owner.let_in(acme, ("project", "WEB"), ("group", "developers"))
     text = f"[[integrations]]\nname = 'Bitbucket'\nbase_url = '{sandbox.url}'\nallow_groups = []"
     assert owner.post(PAGE, text=text).status == 303
     (integration,) = integrations(text_of(owner))

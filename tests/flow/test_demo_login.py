@@ -276,13 +276,13 @@ def test_nothing_but_the_identity_is_kept_of_a_login(demo: Demo, sandbox: Sandbo
 def test_a_new_key_pair_replaces_the_old_one_once_bitbucket_has_it(demo: Demo, sandbox: Sandbox, acme: str) -> None:
     owner = demo.visitor()
     owner.log_owner_in("acme")
-    owner.post(f"{acme}/key-pair", f"{acme}/edit")
-    page = owner.get(acme)
-    new, old = page.value_of("New public key"), page.value_of("Public Key")
+    owner.post(f"{acme}/key-pair", f"{acme}/key-pair")
+    page = owner.worksheet(acme)
+    new, old = owner.key_pair(acme).value_of("Public Key"), page.value_of("Public Key")
     assert new != old
     assert log_in(demo.visitor(), acme, sandbox).status == 303
 
-    refused = owner.post(f"{acme}/key-pair/verify", acme)
+    refused = owner.post(f"{acme}/key-pair/verify", f"{acme}/key-pair")
     assert refused.status == 422
     assert "Bitbucket does not have the new public key yet." in refused.words
     assert log_in(demo.visitor(), acme, sandbox).status == 303
@@ -290,8 +290,8 @@ def test_a_new_key_pair_replaces_the_old_one_once_bitbucket_has_it(demo: Demo, s
     for link in list(sandbox.links.all()):
         sandbox.links.remove(link.id)
     sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=new)
-    assert owner.post(f"{acme}/key-pair/verify", acme).status == 303
-    assert owner.get(acme).value_of("Public Key") == new
+    assert owner.post(f"{acme}/key-pair/verify", f"{acme}/key-pair").status == 303
+    assert owner.worksheet(acme).value_of("Public Key") == new
     assert log_in(demo.visitor(), acme, sandbox).status == 303
 
 
@@ -300,8 +300,8 @@ def rotating(demo: Demo, sandbox: Sandbox, acme: str) -> tuple[Visitor, Callable
     """The owner of acme, whose integration has a key pair that waits, and what puts its public key into Bitbucket."""
     owner = demo.visitor()
     owner.log_owner_in("acme")
-    owner.post(f"{acme}/key-pair", f"{acme}/edit")
-    public_key = owner.get(acme).value_of("New public key")
+    owner.post(f"{acme}/key-pair", f"{acme}/key-pair")
+    public_key = owner.key_pair(acme).value_of("Public Key")
     return owner, lambda: put_into_bitbucket(sandbox, public_key)
 
 
@@ -321,13 +321,13 @@ def test_a_login_that_is_refused_with_the_old_key_tries_the_new_one_once_and_put
     demo: Demo, sandbox: Sandbox, acme: str, rotating: tuple[Visitor, Callable[[], None]]
 ) -> None:
     owner, paste = rotating
-    new = owner.get(acme).value_of("New public key")
+    new = owner.key_pair(acme).value_of("Public Key")
     paste()
     since = len(sandbox.requests)
     assert log_in(demo.visitor(), acme, sandbox).status == 303
     nonces = nonces_of_request_tokens(sandbox, since)
     assert len(nonces) == len(set(nonces)) == 2
-    assert owner.get(acme).value_of("Public Key") == new
+    assert owner.worksheet(acme).value_of("Public Key") == new
     assert sorted(demo.rows(KeyPair.stored_state, KeyPair.sealed_private_key.is_(None))) == [
         ("active", False),
         ("retired", True),

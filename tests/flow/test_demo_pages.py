@@ -332,19 +332,19 @@ def test_every_page_of_the_settings_says_that_it_is_one(owner: Visitor, integrat
 
 @pytest.mark.as_shipped
 def test_a_new_integration_leads_to_its_worksheet(owner: Visitor, integration: str) -> None:
-    page = owner.get(integration)
+    page = owner.worksheet(integration)
     assert page.value_of("Application URL") == f"{ORIGIN}/o/acme/"
     assert page.value_of("Application Name") == "Demo App (Acme Inc)"
     assert re.fullmatch(r"[A-Za-z0-9._-]{22,64}", page.value_of("Consumer Key"))
     assert PublicKey.read(page.value_of("Public Key")).bits == 3072
-    for words in ("It has not worked yet", "No response was received", "Enable OAuth whitelist", "Draft"):
+    for words in ("No response was received", "Enable OAuth whitelist", "Leave it as a draft"):
         assert words in page.words
 
 
 def test_the_worksheet_is_there_for_all_dialogs(owner: Visitor, integration: str) -> None:
-    assert "Atlassian product via OAuth 1.0 as Application type" in owner.get(integration).words
-    assert "Atlassian product as Application type" in owner.get(f"{integration}?bitbucket=7.20").words
-    older = owner.get(f"{integration}?bitbucket=7.19").words
+    assert "Atlassian product via OAuth 1.0 Choose this one" in owner.worksheet(integration).words
+    assert "Atlassian product Choose this one" in owner.get(f"{integration}/bitbucket?bitbucket=7.20").words
+    older = owner.get(f"{integration}/bitbucket?bitbucket=7.19").words
     assert "Create new link" in older
     assert "Atlassian product" not in older
 
@@ -352,12 +352,12 @@ def test_the_worksheet_is_there_for_all_dialogs(owner: Visitor, integration: str
 def test_the_worksheet_can_be_sent_as_text(owner: Visitor, integration: str) -> None:
     page = owner.get(f"{integration}/worksheet.txt")
     assert page.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert owner.get(integration).value_of("Consumer Key") in page.text
+    assert owner.worksheet(integration).value_of("Consumer Key") in page.text
     assert "-----BEGIN PUBLIC KEY-----" in page.text
 
 
 def test_two_integrations_on_one_server_have_different_links(owner: Visitor, integration: str) -> None:
-    one, other = owner.get(integration), owner.get(owner.add_integration("acme", BASE_URL, "Other"))
+    one, other = owner.worksheet(integration), owner.worksheet(owner.add_integration("acme", BASE_URL, "Other"))
     for label in ("Application URL", "Application Name", "Consumer Key", "Public Key"):
         assert one.value_of(label) != other.value_of(label), label
 
@@ -377,7 +377,7 @@ def test_two_integrations_on_one_server_have_different_links(owner: Visitor, int
 def test_a_bad_base_url_is_explained_at_its_field(app: Flask, owner: Visitor, base_url: str, reason: str) -> None:
     page = owner.post(f"{INTEGRATIONS}/add", name="On-premise", platform=PLATFORM, base_url=base_url)
     assert page.status == 422
-    error = re.search(r'<p class="error" id="base_url-error">([^<]*)</p>', page.text)
+    error = re.search(r'<p class="error" id="base_url-error"><svg.*?</svg>([^<]*)</p>', page.text)
     assert error
     assert reason in error[1].replace("&#39;", "'")
     assert re.search(r'<input [^>]*aria-describedby="base_url-hint base_url-error"', page.text)
@@ -543,8 +543,8 @@ def test_a_server_without_tls_is_marked_as_such(tmp_path: Path, caplog: pytest.L
 def test_both_versions_of_oauth_are_offered_with_advice_and_oauth_1_is_chosen(owner: Visitor) -> None:
     page = owner.get(f"{INTEGRATIONS}/add")
     values = re.findall(r'<input(?: aria-describedby="[^"]*")?( checked)?[^>]* type="radio" value="([12])"', page.text)
-    assert values == [(" checked", "1"), ("", "2")]
-    assert "From Bitbucket 8 on the better way" in page.words
+    assert values == [("", "2"), (" checked", "1")]
+    assert "Recommended from 8 on: Atlassian develops this one further." in page.words
 
 
 def test_the_list_shows_name_server_oauth_state_people_and_the_next_step(owner: Visitor, integration: str) -> None:
@@ -572,10 +572,11 @@ def test_an_integration_is_disabled_and_enabled_on_a_page_of_its_own(owner: Visi
 
 
 def test_the_worksheet_ends_with_the_test_and_a_draft_shows_no_login_link(owner: Visitor, integration: str) -> None:
-    page = owner.get(integration)
-    end = page.text.index("Done? The test of the connection shows whether Bitbucket has it all.")
-    assert page.text.index(f'action="{integration}/test"', end) < page.text.index("</section>", end)
-    for path in (integration, INTEGRATIONS):
+    page = owner.worksheet(integration)
+    end = page.text.index("</ol>", page.text.index('<ol class="tasks">'))
+    assert f'action="{integration}/test"' in page.text[end:]
+    assert "I saved it: test the connection" in page.text[end:]
+    for path in (integration, INTEGRATIONS, f"{integration}/bitbucket", f"{integration}/test"):
         assert f"{ORIGIN}/o/acme/login" not in owner.get(path).text
 
 

@@ -245,7 +245,7 @@ def test_only_sessions_by_the_refused_account_end(
 def test_who_left_the_group_loses_the_session(
     demo: Demo, owner: Visitor, acme: str, jane: Visitor, sandbox: Sandbox
 ) -> None:
-    owner.post(f"{acme}/who", projects="", repositories="", groups="developers")
+    owner.let_in(acme, ("group", "developers"))
     assert recheck(demo) == (0, [summary(may=1)])
     sandbox.projects.take_from_group("developers", "jane")
     assert recheck(demo) == (0, [line(demo, "jane", acme, "person_not_allowed", 1), summary(may_not=1)])
