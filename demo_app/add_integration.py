@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, current_app, flash, redirect, render_template, url_for
+from flask import Blueprint, current_app, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from social_bitbucket_server.crypto import Secret
@@ -10,7 +10,7 @@ from social_bitbucket_server.integration import ServerURL
 from social_bitbucket_server.onboarding import Result, is_oauth2_better, look_at_server
 from social_bitbucket_server.organizations import EventCode, OAuth
 
-from . import access, audit, database, integrations, rate_limits
+from . import access, audit, database, integrations, onboarding, rate_limits
 from .config import Settings
 from .forms import NewIntegrationForm
 from .models import Organization
@@ -47,9 +47,7 @@ def create(organization: Organization) -> ResponseReturnValue:
         form.name.errors = [str(error)]
         return _page(organization, form), 422
     integrations.change_client_certificate(record, form.shown_certificate)
-    flash("The integration is saved. Next, set it up in Bitbucket.")
-    worksheet = "settings.integration" if form.oauth is OAuth.ONE else "oauth2.page"
-    return redirect(url_for(worksheet, slug=organization.slug, integration=record.id), 303)
+    return redirect(url_for("onboarding.bitbucket", slug=organization.slug, integration=record.id), 303)
 
 
 @blueprint.post("/look")
@@ -104,4 +102,6 @@ def _settings() -> Settings:
 
 
 def _page(organization: Organization, form: NewIntegrationForm, found: Result | None = None) -> str:
-    return render_template("settings/add.html", organization=organization, form=form, found=found)
+    return render_template(
+        "bitbucket_server/add.html", organization=organization, form=form, found=found, way_names=onboarding.STEPS
+    )

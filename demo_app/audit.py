@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -21,7 +21,7 @@ from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.problems import PROBLEMS, Code
 
 from . import clock, database
-from .models import AuditEntry, Organization
+from .models import AuditEntry
 
 logger = logging.getLogger("demo_app.audit")
 
@@ -41,7 +41,6 @@ _REASONS = {
 }
 """For what only this application can refuse."""
 
-PAGE_LENGTH = 50
 _DELETED_AT_ONCE = 1000  # so that nobody waits for it for long
 _DIGEST_LENGTH = 12
 _FINISHES = (EventCode.LOGIN_SUCCESS, EventCode.LOGIN_FAILURE, EventCode.LOGIN_MIXUP, EventCode.IDENTITY_CONNECTED)
@@ -115,20 +114,6 @@ def was_finished() -> bool:
         .limit(1)
     )
     return database.session.scalar(known) is not None
-
-
-def entries(
-    organization: Organization, *, reference: str = "", before: int | None = None
-) -> tuple[Sequence[AuditEntry], bool]:
-    """A page of *organization*'s entries, newest first: those with this *reference* number, older than the entry with
-    the id *before*. Also returns whether there are older ones."""
-    wanted = select(AuditEntry).where(AuditEntry.organization_id == organization.id, AuditEntry.event.in_(SENTENCES))
-    if reference:
-        wanted = wanted.where(AuditEntry.reference == reference)
-    if before is not None:
-        wanted = wanted.where(AuditEntry.id < before)
-    found = database.session.scalars(wanted.order_by(AuditEntry.id.desc()).limit(PAGE_LENGTH + 1)).all()
-    return found[:PAGE_LENGTH], len(found) > PAGE_LENGTH
 
 
 def prune(days: int, *, but: Container[int]) -> int:

@@ -235,5 +235,5 @@ def _one_line(text: str) -> str:
 
 def _page(organization: Organization, form: ConfigurationForm) -> str:
     return render_template(
-        "settings/configuration.html", organization=organization, form=form, text=written(organization)
+        "bitbucket_server/configuration.html", organization=organization, form=form, text=written(organization)
     )

@@ -118,22 +118,28 @@ class ConnectionTest:
         return EventCode.KEY_REFUSED if waits and outcome == Outcome.FAILED else EventCode.INTEGRATION_TESTED
 
 
-def shown(test: ConnectionTest, page: str, *, edit_page: str = "", afterwards: str = "") -> Response:
+def shown(
+    test: ConnectionTest, page: str, *, edit_page: str = "", public_key: str = "", afterwards: str = "", then: str = ""
+) -> Response:
     """*page* with the stages of *test* at :data:`PLACE`, each sent when it is there.
 
-    *edit_page*: where the integration can be changed, for those who may. *afterwards*: what is shown below the stages
-    if all of them passed.
+    *edit_page*: where the integration can be changed, for those who may. *public_key*: what Bitbucket should have.
+    *afterwards*: what is shown below the stages if all of them passed. *then*: the stage that a person does next;
+    empty if the page has none.
     """
-    parts: Any = current_app.jinja_env.get_template("settings/stages.html").module
+    parts: Any = current_app.jinja_env.get_template("bitbucket_server/stages.html").module
     beginning, _, end = Markup(page).partition(PLACE)  # noqa: S704  # a rendered template
 
     def pieces() -> Iterator[str]:
         yield beginning + parts.begin()
         for result in test:
-            yield parts.stage(result, edit_page)
+            yield parts.stage(result, edit_page, public_key)
         if test.crash:
             yield parts.crash(test.crash)
-        yield parts.end() + Markup(afterwards if test.has_passed and not test.crash else "") + end  # noqa: S704
+        has_passed = test.has_passed and not test.crash
+        if then:
+            yield parts.stage_to_come(then, has_passed)
+        yield parts.end() + Markup(afterwards if has_passed else parts.summary(test.results)) + end  # noqa: S704
 
     # A proxy in front must not wait for the end either.
     return Response(pieces(), headers={"X-Accel-Buffering": "no"})

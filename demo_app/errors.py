@@ -22,7 +22,7 @@ from social_bitbucket_server.login import reference
 from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.problems import PROBLEMS, Code, Problem, Who, http_status, when_to_try_again
 
-from . import access, audit, database, people, rate_limits
+from . import access, audit, clock, database, people, rate_limits
 from .config import Settings
 from .rate_limits import TooOftenError
 from .security_headers import ForeignFormError, WrongHostError
@@ -212,7 +212,7 @@ def too_often(error: TooOftenError) -> ResponseReturnValue:
 
 def not_found(_error: Exception) -> ResponseReturnValue:
     """Return the 404 page. It is the same for pages that never existed, are disabled, or belong to others."""
-    return render_template("not_found.html"), 404
+    return render_template("bitbucket_server/not_found.html"), 404
 
 
 def wrong_method(error: Exception) -> ResponseReturnValue:
@@ -291,11 +291,12 @@ def _page(
     needs_mending: bool = False,
 ) -> ResponseReturnValue:
     page = render_template(
-        "error.html",
+        "bitbucket_server/error.html",
         words=words,
         needs_mending=needs_mending,
         organization=g.get("organization"),
         reference=g.reference,
+        at=clock.now(),
         start_page=start_page,
     )
     return page, status, headers or {}

@@ -14,7 +14,6 @@ from wtforms import (
     HiddenField,
     PasswordField,
     RadioField,
-    SelectField,
     StringField,
     TextAreaField,
     URLField,
@@ -22,26 +21,22 @@ from wtforms import (
 from wtforms.validators import AnyOf, DataRequired, EqualTo, InputRequired, Length, Optional, Regexp, ValidationError
 
 from social_bitbucket_server.crypto import Secret
-from social_bitbucket_server.integration import Admission, BaseURLRules, ConnectTo, ServerURL
+from social_bitbucket_server.integration import BaseURLRules, ConnectTo, ServerURL
 from social_bitbucket_server.organizations import OAuth
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import ClientCertificate, read_ca_certificates, read_client_certificate
+
+from .page_addresses import base_url_of_page
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+\Z")
 LEAST_PASSWORD_LENGTH, LONGEST_PASSWORD_LENGTH = 10, 200
 _CREDENTIAL = re.compile(r"[!-~]{1,255}\Z")
 _NO_CREDENTIAL = "Copy it once more: it has no spaces, and 255 characters at most."
-PLATFORM = "Bitbucket Server / Data Center"
 
 
 def _strip(text: str | None) -> str:
     return (text or "").strip()
-
-
-def _lines(text: str | None) -> list[str]:
-    """Each once, in the order in which they were typed."""
-    return list(dict.fromkeys(line.strip() for line in (text or "").splitlines() if line.strip()))
 
 
 def is_one_line(text: str) -> bool:
@@ -152,7 +147,6 @@ class IntegrationForm(TextForm):
     name = StringField(
         "Name", filters=[_strip], validators=[DataRequired("Give the integration a name."), Length(max=80), _one_line]
     )
-    platform = SelectField("Platform", choices=[PLATFORM])
     base_url = URLField("Base URL", filters=[_strip], validators=[InputRequired("Enter the server's base URL.")])
     ca_certificates = TextAreaField("CA certificate (optional)", filters=[_strip])
     client_certificate = TextAreaField("Client certificate (optional)", filters=[_strip])
@@ -169,7 +163,10 @@ class IntegrationForm(TextForm):
         self.connects_to: ConnectTo | None = None
 
     def validate_base_url(self, field: URLField) -> None:
-        """Reads the address; says what is wrong with it."""
+        """Reads the address; says what is wrong with it, and recognizes the address of one of Bitbucket's pages."""
+        base_url = base_url_of_page(field.data or "")
+        if base_url is not None:
+            raise ValidationError(f"This is the address of a page. Enter the part before it: {base_url}")
         try:
             self.server_url = ServerURL.parse(field.data or "", self._rules)
         except BitbucketServerError as error:
@@ -236,6 +233,12 @@ class NewIntegrationForm(IntegrationForm):
         return OAuth(self.oauth_version.data)
 
 
+class ServerCorrectionForm(IntegrationForm):
+    """Base URL and CA certificate, as a Bitbucket admin corrects them."""
+
+    name = client_certificate = client_key = connect_to = None
+
+
 class ClientCredentialsForm(TextForm):
     """Form for what Bitbucket shows after *Save* for an external application. The secret is never shown again."""
 
@@ -259,22 +262,6 @@ class EditIntegrationForm(IntegrationForm):
 
     server = RadioField("If the base URL changes", choices=["moved", "another"], validators=[Optional()])
     enabled = BooleanField("People can log in through this integration")
-
-
-class AdmissionForm(TextForm):
-    """Who of a server's people may log in: names, one on a line."""
-
-    projects = TextAreaField("Projects", validators=[Length(max=4000, message="This is too long.")])
-    repositories = TextAreaField("Repositories", validators=[Length(max=4000, message="This is too long.")])
-    groups = TextAreaField("Groups", validators=[Length(max=8000, message="This is too long.")])
-
-    def admission(self) -> Admission:
-        """Return the admission that was typed. Raises ``setting_invalid``."""
-        return Admission.read(*(_lines(field.data) for field in (self.groups, self.projects, self.repositories)))
-
-    def field_of(self, parameter: str) -> TextAreaField:
-        """The field that a refusal names by its setting."""
-        return {"ALLOW_PROJECTS": self.projects, "ALLOW_REPOSITORIES": self.repositories}.get(parameter, self.groups)
 
 
 class ConfigurationForm(TextForm):

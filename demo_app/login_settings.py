@@ -9,11 +9,12 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
+from social_bitbucket_server.integration import Kind
 from social_bitbucket_server.problems import BitbucketServerError
 
-from . import access, integrations, login_ways
-from .forms import AdmissionForm
-from .models import Organization
+from . import access, integrations, login_ways, trials
+from .conditions import Row, admission_of, checked, rows_of, rows_sent
+from .models import IntegrationRecord, Organization
 
 blueprint = Blueprint("login_settings", __name__, url_prefix="/o/<slug>/settings")
 
@@ -83,35 +84,45 @@ def choose_only_way(organization: Organization) -> ResponseReturnValue:
 def who(organization: Organization, integration: str) -> ResponseReturnValue:
     """Who of the server's people may log in."""
     record = access.integration_or_404(organization, integration)
-    form = AdmissionForm(
-        groups="\n".join(record.allow_groups),
-        projects="\n".join(record.allow_projects),
-        repositories="\n".join(record.allow_repositories),
-    )
-    return render_template("settings/who.html", organization=organization, record=record, form=form)
+    return _who_page(record, rows_of(record.admission))
 
 
 @blueprint.post("/integrations/<integration>/who")
 @access.for_owner
 def change_who(organization: Organization, integration: str) -> ResponseReturnValue:
-    """Keep the conditions. They count from the next login on."""
+    """Keep the conditions, which count from the next login on; or show them with one more or one fewer."""
     record = access.integration_or_404(organization, integration)
-    form = AdmissionForm()
+    rows = rows_sent(request.form)
+    if "add" in request.form or "remove" in request.form:
+        return _who_page(record, rows)
+    rows = checked(rows)
     try:
-        admission = form.admission()
+        admission = admission_of(rows)
     except BitbucketServerError as error:
-        form.field_of(error.parameter or "").errors = [error.reason]
-        return render_template("settings/who.html", organization=organization, record=record, form=form), 422
-    if not form.validate():
-        return render_template("settings/who.html", organization=organization, record=record, form=form), 422
+        is_of_one = any(row.error for row in rows)
+        return _who_page(record, rows, "" if is_of_one else error.reason), 422
     integrations.change_admission(record, admission)
     flash("It is saved, and counts from the next login on. Try it: the trial login says what holds for you.")
     return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
 
 
+def _who_page(record: IntegrationRecord, rows: list[Row], error: str = "") -> str:
+    """*error*: what is wrong with all *rows* together."""
+    trial = trials.result_of(record)
+    return render_template(
+        "bitbucket_server/who.html",
+        organization=record.organization,
+        record=record,
+        rows=rows,
+        kinds=list(Kind),
+        error=error,
+        findings=trial.get("findings") if trial is not None else None,
+    )
+
+
 def _page(organization: Organization) -> str:
     return render_template(
-        "settings/login.html",
+        "bitbucket_server/login_link.html",
         organization=organization,
         login_link=login_ways.login_link(organization),
         records=integrations.enabled_of(organization),

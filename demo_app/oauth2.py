@@ -78,7 +78,7 @@ def _page(
     if record.client_credentials is not None:
         security_headers.allow_forms_to_reach({integrations.server_url(record).origin})  # for a trial login
     return render_template(
-        "settings/oauth2.html",
+        "bitbucket_server/oauth2.html",
         organization=organization,
         record=record,
         form=form,

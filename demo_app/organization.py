@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import select
 
-from social_bitbucket_server.organizations import EventCode
+from social_bitbucket_server.organizations import EventCode, OAuth
 
 from . import (
     access,
@@ -52,23 +52,28 @@ def page_of_integration(organization: Organization, number: int, link: int = 1) 
 @blueprint.get("/login")
 @access.for_everybody
 def login(organization: Organization) -> ResponseReturnValue:
-    """The login link: a button for each integration that is open."""
+    """Show a button for each integration that is open, or say who is logged in, or why nobody can log in."""
     is_current = login_ways.came_by_link(organization, request.args.get("key", ""))
-    ways = login_ways.ways_into(organization)
+    declined = request.args.get("e") == "declined"
+    logged_in = _is_logged_in_here(organization) and not declined
+    is_open = is_current and organization.login_closed_at is None and not logged_in
+    only = login_ways.enforced(organization)
     enabled = [
         (record, integrations.server_url(record), oauth)
         for record in integrations.enabled_of(organization)
-        if is_current and ways.closed_by(record.id) is None
+        if is_open and (only is None or only.id == record.id)
         for oauth in record.ways
     ]
     security_headers.allow_forms_to_reach({server_url.origin for _record, server_url, _oauth in enabled})
     return render_template(
-        "organization/login.html",
+        "bitbucket_server/login.html",
         organization=organization,
+        logged_in=logged_in,
         enabled=enabled,
+        asks_for_account=any(oauth is OAuth.ONE for _record, _server_url, oauth in enabled),
         is_current=is_current,
-        only=database.session.get(IntegrationRecord, ways.enforced) if ways.enforced is not None else None,
-        declined=request.args.get("e") == "declined",
+        only=only,
+        declined=declined,
         keeps_tokens=current_app.extensions["settings"].store_access_tokens,
         next=request.args.get("next", ""),
     )
@@ -112,6 +117,10 @@ def logout(organization: Organization) -> ResponseReturnValue:
         login_ways.remember(organization)
         flash("You are logged out.")
     return redirect(url_for("organization.login", slug=organization.slug), 303)
+
+
+def _is_logged_in_here(organization: Organization) -> bool:
+    return bool(current_user.is_authenticated and current_user.organization_id == organization.id)
 
 
 def _owner_login_page(organization: Organization, form: OwnerLoginForm) -> str:

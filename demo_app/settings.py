@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import re
-
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from social_bitbucket_server.crypto import PublicKey
-from social_bitbucket_server.onboarding import Dialog, advice_for, is_oauth2_better, oauth2_advice_for, render_text
-from social_bitbucket_server.organizations import EventCode, OAuth, ServerChange, server_change
-from social_bitbucket_server.problems import BitbucketServerError, Code, Problem
+from social_bitbucket_server.onboarding import is_oauth2_better, render_text
+from social_bitbucket_server.organizations import OAuth, ServerChange, server_change
 
 from . import (
     access,
-    attempts,
-    audit,
     connection,
     database,
     errors,
+    events,
     identities,
     integrations,
-    key_rotation,
     login,
     login_ways,
     moves,
+    onboarding,
+    overview,
     people,
     rate_limits,
     security_headers,
@@ -39,8 +36,6 @@ from .models import DAYS_KEPT, IntegrationRecord, Organization
 
 blueprint = Blueprint("settings", __name__, url_prefix="/o/<slug>/settings")
 
-_LONGEST_REFERENCE = 16
-
 
 @blueprint.get("/")
 @access.for_owner
@@ -52,13 +47,11 @@ def index(organization: Organization) -> ResponseReturnValue:
 @blueprint.get("/integrations")
 @access.for_owner
 def integrations_list(organization: Organization) -> ResponseReturnValue:
-    """All integrations with their state."""
-    records = integrations.of(organization)
+    """Show all integrations, those that need the owner first."""
     return render_template(
-        "settings/integrations.html",
+        "bitbucket_server/integrations.html",
         organization=organization,
-        records=records,
-        conditions=attempts.conditions_of(records),
+        summaries=overview.of(organization),
         login_link=_login_link(organization),
     )
 
@@ -75,12 +68,13 @@ def integration(organization: Organization, integration: str) -> ResponseReturnV
 def plain_worksheet(organization: Organization, integration: str) -> ResponseReturnValue:
     """The worksheet as text, to be sent to whoever administers Bitbucket."""
     record = access.integration_or_404(organization, integration)
+    dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
     if request.args.get("oauth") == OAuth.TWO.value:
-        steps = worksheets.oauth2_steps(record)
+        steps = worksheets.oauth2_steps(record, dialog)
     elif "new" in request.args:
-        steps = worksheets.steps_of_new_link(record, _dialog(record)) or abort(404)
+        steps = worksheets.steps_of_new_link(record, dialog) or abort(404)
     else:
-        steps = worksheets.steps(record, _dialog(record))
+        steps = worksheets.steps(record, dialog)
     return render_text(steps), {"Content-Type": "text/plain; charset=utf-8"}
 
 
@@ -173,63 +167,6 @@ def give_up_move(organization: Organization, integration: str) -> ResponseReturn
     return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
 
 
-@blueprint.post("/integrations/<integration>/key-pair")
-@access.for_owner
-def make_key_pair(organization: Organization, integration: str) -> ResponseReturnValue:
-    """Make a key pair that waits until Bitbucket has its public key; the old one stays in use. It is for the old
-    application link, or for a new one."""
-    record = access.integration_or_404(organization, integration)
-    if record.is_for_oauth2:
-        abort(404)
-    rate_limits.count(rate_limits.KEY_PAIRS, str(organization.id))
-    if not key_rotation.begin(record, with_new_link=request.form.get("link") == "new"):
-        flash(
-            "An old application link waits for its removal. Say that it is removed first; there would be three.",
-            "refusal",
-        )
-    elif request.form.get("link") == "new":
-        flash("The new key pair and consumer key are made. The old ones stay in use until Bitbucket has the new link.")
-    else:
-        flash("The new key pair is made. The old one stays in use until Bitbucket has the new public key.")
-    return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
-
-
-@blueprint.post("/integrations/<integration>/key-pair/<any(verify,give_up):action>")
-@access.for_owner
-def decide_on_key_pair(organization: Organization, integration: str, action: str) -> ResponseReturnValue:
-    """Use the new key pair from now on, or keep the old one, if Bitbucket accepts it."""
-    record = access.integration_or_404(organization, integration)
-    rate_limits.count(rate_limits.TESTS, rate_limits.visitor(), record.id)
-    try:
-        is_done = key_rotation.verify(record) if action == "verify" else key_rotation.give_up(record)
-    except BitbucketServerError as error:
-        database.session.rollback()
-        audit.record(EventCode.KEY_REFUSED, outcome="failure", integration_id=record.id, problem=error.code)
-        if error.code == Code.ADDRESS_BLOCKED:
-            audit.record(EventCode.OUTBOUND_BLOCKED, outcome="failure", **error.facts)
-        page = _integration_page(organization, record, refusal=error.problem, refused=action)
-        return page, 422
-    if not is_done:
-        flash("There is no new key pair to verify.", "refusal")
-    elif action == "give_up":
-        flash("The old key pair stays in use. The private key of the new one is erased.")
-    elif record.replaced_key_pair is not None:
-        flash("Bitbucket accepts the new link. Logins go through it, and the old link can be removed.")
-    else:
-        flash("Bitbucket accepts the new key pair. Logins are signed with it, and the old private key is erased.")
-    return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
-
-
-@blueprint.post("/integrations/<integration>/key-pair/old-link-removed")
-@access.for_owner
-def note_removal(organization: Organization, integration: str) -> ResponseReturnValue:
-    """The old application link needs no mention any more."""
-    record = access.integration_or_404(organization, integration)
-    key_rotation.note_removal(record)
-    flash("The old private key is erased.")
-    return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
-
-
 @blueprint.post("/integrations/<integration>/test")
 @access.for_owner
 def test_connection(organization: Organization, integration: str) -> ResponseReturnValue:
@@ -240,12 +177,15 @@ def test_connection(organization: Organization, integration: str) -> ResponseRet
         abort(404)
     rate_limits.count(rate_limits.TESTS, rate_limits.visitor(), record.id)
     security_headers.allow_forms_to_reach({integrations.server_url(record).origin})
-    context = {"organization": organization, "record": record, "oauth": oauth}
+    pair = record.active_key_pair if oauth is OAuth.ONE else None
+    context = {"organization": organization, "record": record, "oauth": oauth, "way": onboarding.way_of(record, 3)}
     return connection.shown(
         connection.ConnectionTest(record, oauth),
-        render_template("settings/connection.html", place=connection.PLACE, **context),
+        render_template("bitbucket_server/test.html", place=connection.PLACE, **context),
         edit_page=url_for("settings.edit", slug=organization.slug, integration=record.id),
-        afterwards=render_template("settings/try_login.html", **context),
+        public_key=pair.public_key if pair is not None else "",
+        afterwards=render_template("bitbucket_server/test_passed.html", **context),
+        then="You log in with your own Bitbucket account. That creates no account here",
     )
 
 
@@ -272,7 +212,47 @@ def trial(organization: Organization, integration: str) -> ResponseReturnValue:
     tried = integrations.new_server_url(record) if result.get("tried") else integrations.server_url(record)
     if result.get("problem") and words.who == "you" and tried is not None:
         security_headers.allow_forms_to_reach({tried.origin})  # for another trial login
-    return render_template("settings/trial.html", organization=organization, record=record, trial=result, words=words)
+    return render_template(
+        "bitbucket_server/trial.html",
+        organization=organization,
+        record=record,
+        trial=result,
+        words=words,
+        way=onboarding.way_of(record, 3),
+    )
+
+
+@blueprint.get("/integrations/<integration>/disable")
+@access.for_owner
+def confirm_disabling(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Show what disabling does, or enabling where the integration is disabled."""
+    record = access.integration_or_404(organization, integration)
+    return render_template(
+        "bitbucket_server/disable.html",
+        organization=organization,
+        record=record,
+        people_count=identities.count(record),
+    )
+
+
+@blueprint.post("/integrations/<integration>/disable")
+@access.for_owner
+def disable(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Let nobody log in through the integration."""
+    record = access.integration_or_404(organization, integration)
+    integrations.set_enabled(record, enabled=False)
+    flash(f"{record.name} is disabled. Everybody who came through it is logged out.")
+    return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
+
+
+@blueprint.post("/integrations/<integration>/enable")
+@access.for_owner
+def enable(organization: Organization, integration: str) -> ResponseReturnValue:
+    """Let people log in through the integration again."""
+    record = access.integration_or_404(organization, integration)
+    integrations.set_enabled(record, enabled=True)
+    flash(f"{record.name} is enabled. People can log in through it again.")
+    return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
 
 
 @blueprint.get("/integrations/<integration>/delete")
@@ -303,7 +283,7 @@ def delete(organization: Organization, integration: str) -> ResponseReturnValue:
 @access.for_owner
 def people_list(organization: Organization) -> ResponseReturnValue:
     """Everybody who ever logged in."""
-    return render_template("settings/people.html", organization=organization, people=people.of(organization))
+    return render_template("bitbucket_server/people.html", organization=organization, people=people.of(organization))
 
 
 @blueprint.post("/people/<int:user_id>/<any(disable, enable, logout):action>")
@@ -325,84 +305,31 @@ def let_in_or_not(organization: Organization, user_id: int, action: str) -> Resp
     return redirect(url_for("settings.people_list", slug=organization.slug), 303)
 
 
-@blueprint.get("/audit")
-@access.for_owner
-def audit_list(organization: Organization) -> ResponseReturnValue:
-    """Show what happened, newest first. If a reference number is given, show all entries that belong to it."""
-    reference = _reference()
-    entries, has_older = audit.entries(
-        organization, reference=reference, before=request.args.get("before", type=_entry_number)
-    )
-    return render_template(
-        "settings/audit.html",
-        organization=organization,
-        entries=entries,
-        has_older=has_older,
-        reference=reference,
-        days_kept=DAYS_KEPT,
-        sentences=audit.SENTENCES,
-        reason=audit.reason,
-        people=people.names(organization, (entry.user_id for entry in entries)),
-        names={record.id: record.name for record in integrations.of(organization)},
-    )
-
-
-def _reference() -> str:
-    """The number that somebody quotes, however they write it."""
-    return re.sub(r"[^0-9A-F]", "", request.args.get("reference", "").upper())[:_LONGEST_REFERENCE]
-
-
-def _entry_number(text: str) -> int:
-    """Raises ValueError for what is no entry's number."""
-    number = int(text)
-    if not 0 < number < 2**31:
-        raise ValueError(text)
-    return number
-
-
-def _dialog(record: IntegrationRecord) -> Dialog:
-    """Return which of Bitbucket's dialogs the page is about: the chosen one, or that of the server's version."""
-    return worksheets.dialog(record, request.args.get("bitbucket", ""))
-
-
-def _integration_page(
-    organization: Organization, record: IntegrationRecord, refusal: Problem | None = None, refused: str = ""
-) -> str:
-    """*refusal*: why the new key pair cannot be used yet, or the old one not be kept, as *refused* says."""
-    dialog = _dialog(record)
-    reference = _reference()
+def _integration_page(organization: Organization, record: IntegrationRecord) -> str:
+    summary = overview.of_one(record)
     new_server_url = integrations.new_server_url(record)
     if new_server_url is not None:
         security_headers.allow_forms_to_reach({new_server_url.origin})
     return render_template(
-        "settings/integration.html",
+        "bitbucket_server/integration.html",
         organization=organization,
         record=record,
-        dialog=dialog,
-        dialogs=list(Dialog),
+        summary=summary,
+        trouble=overview.trouble_of(summary, _settings().application_name),
+        recent=events.recent(record),
+        admission=overview.admission_of(record),
+        key_pair=overview.key_pair_of(record),
         public_key=PublicKey.read(record.active_key_pair.public_key) if record.active_key_pair else None,
-        new_public_key=PublicKey.read(record.pending_key_pair.public_key) if record.pending_key_pair else None,
-        refusal=refusal,
-        refused=refused,
-        old_link=worksheets.old_link(record),
         login_link=_login_link(organization),
-        people=words.count(identities.count(record), "person has", "people have"),
         server_url=integrations.server_url(record),
-        steps=worksheets.steps(record, dialog),
-        steps_of_new_link=worksheets.steps_of_new_link(record, dialog),
-        script=worksheets.script(record),
         setup_link=setup_links.live(record),
-        condition=attempts.condition_of(record),
-        advice=(oauth2_advice_for if record.is_for_oauth2 else advice_for)(record.server_version),
         is_oauth2_better=is_oauth2_better(record.server_version),
-        reference=reference,
-        attempts=attempts.of(record, reference=reference),
     )
 
 
 def _edit_page(organization: Organization, record: IntegrationRecord, form: EditIntegrationForm) -> str:
     return render_template(
-        "settings/edit.html",
+        "bitbucket_server/edit.html",
         organization=organization,
         record=record,
         form=form,
@@ -412,12 +339,12 @@ def _edit_page(organization: Organization, record: IntegrationRecord, form: Edit
 
 def _delete_page(organization: Organization, record: IntegrationRecord, form: DeleteForm) -> str:
     return render_template(
-        "settings/delete.html",
+        "bitbucket_server/delete.html",
         organization=organization,
         record=record,
         form=form,
-        people=words.count(identities.count_people_without_another(record), "person", "people"),
-        identities=words.count(identities.count(record), "Bitbucket account"),
+        losses=overview.losses_of(record),
+        days_kept=DAYS_KEPT,
     )
 
 

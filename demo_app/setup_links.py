@@ -1,4 +1,4 @@
-"""Set-up links: for seven days, whoever has one sees how to set one integration up in Bitbucket, without an account.
+"""Set-up links: anyone who has one can set one integration up in Bitbucket, without an account, until it ends.
 
 The database holds the SHA-256 of the token in the link, and nothing that would open it.
 """
@@ -19,9 +19,30 @@ from social_bitbucket_server.organizations import EventCode
 from . import audit, clock, database, ended_setup_links, integrations
 from .models import IntegrationRecord, Organization, SetupLink
 
-LIFETIME = timedelta(days=7)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 _OPENED = "setup_link"
+
+
+class Life(StrEnum):
+    """How long a set-up link opens, as its owner chooses."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+
+    @property
+    def length(self) -> timedelta:
+        """The time from making the link to its end."""
+        return _LENGTHS[self]
+
+    @property
+    def words(self) -> str:
+        """The length in words: "one hour"."""
+        return _WORDS[self]
+
+
+_LENGTHS = {Life.HOUR: timedelta(hours=1), Life.DAY: timedelta(days=1), Life.WEEK: timedelta(days=7)}
+_WORDS = {Life.HOUR: "one hour", Life.DAY: "one day", Life.WEEK: "seven days"}
 
 
 class Condition(StrEnum):
@@ -36,7 +57,7 @@ class Condition(StrEnum):
     DELETED = ended_setup_links.DELETED
 
 
-def make(record: IntegrationRecord) -> str:
+def make(record: IntegrationRecord, life: Life = Life.WEEK) -> str:
     """Make the set-up link of *record*; the one before does not open any more. Returns its token, which nobody can be
     told again."""
     integrations.lock(record)  # two at once would make two
@@ -48,7 +69,7 @@ def make(record: IntegrationRecord) -> str:
         )
     )
     database.session.add(
-        SetupLink(token_sha256=_digest(token), integration_id=record.id, created_at=now, expires_at=now + LIFETIME)
+        SetupLink(token_sha256=_digest(token), integration_id=record.id, created_at=now, expires_at=now + life.length)
     )
     audit.record(EventCode.SETUP_LINK_CREATED, integration_id=record.id)
     database.session.commit()

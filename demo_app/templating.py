@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import groupby
-
 from flask import Flask
 from wtforms import Field
 
-from social_bitbucket_server.onboarding import Action, Entry
-
 from . import words
 from .config import Settings
-
-
-@dataclass(frozen=True)
-class Run:
-    """Entries of a worksheet that follow one another and ask for the same *action*; *position* counts runs."""
-
-    position: int
-    action: Action
-    entries: tuple[Entry, ...]
-
-
-def runs(entries: Iterable[Entry]) -> Iterator[Run]:
-    """*entries* in runs of the same action."""
-    for position, (action, run) in enumerate(groupby(entries, key=lambda entry: entry.action)):
-        yield Run(position, action, tuple(run))
+from .field_to_mend import field_to_mend
+from .tasks import runs, tasks
 
 
 def described(field: Field, hint: str | None, attributes: dict[str, str | bool | None]) -> dict[str, str | bool]:
@@ -47,4 +28,12 @@ def set_up(app: Flask, settings: Settings) -> None:
     """Give *app*'s templates their filters and functions."""
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(application_name=settings.application_name, described=described)
-    app.jinja_env.filters.update(ago=words.ago, ahead=words.ahead, in_full=words.in_full, runs=runs)
+    app.jinja_env.filters.update(
+        ago=words.ago,
+        ahead=words.ahead,
+        in_full=words.in_full,
+        on=words.on,
+        field_to_mend=field_to_mend,
+        runs=runs,
+        tasks=tasks,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from . import clock
 
@@ -40,3 +40,12 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 def in_full(moment: datetime) -> str:
     """A date and time with its time zone: "23 November 2026, 20:08 UTC"."""
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def on(moment: datetime) -> str:
+    """A moment by its day: "today, 16:10 UTC", "yesterday, 17:42 UTC", "2 October 2026"."""
+    today = clock.now().date()
+    for day, name in ((today, "today"), (today - timedelta(days=1), "yesterday")):
+        if moment.date() == day:
+            return f"{name}, {moment:%H:%M} UTC"
+    return f"{moment.day} {moment:%B %Y}"

@@ -21,9 +21,9 @@ def dialog(record: IntegrationRecord, wanted: str) -> Dialog:
 
 
 def steps(record: IntegrationRecord, dialog: Dialog) -> tuple[Step, ...]:
-    """The worksheet of *record*, for OAuth 2 where that is its only way; *dialog* is OAuth 1's."""
+    """Return the worksheet of *record*, for OAuth 2 if that is its only way."""
     if record.is_for_oauth2:
-        return oauth2_steps(record)
+        return oauth2_steps(record, dialog)
     return worksheet(**_values(record, record.active_key_pair), dialog=dialog)
 
 
@@ -46,9 +46,10 @@ def script_to_set_up(record: IntegrationRecord) -> str:
     return "" if pair is None else link_script(**_values(record, pair))
 
 
-def oauth2_steps(record: IntegrationRecord) -> tuple[Step, ...]:
-    """The worksheet of *record* for OAuth 2."""
+def oauth2_steps(record: IntegrationRecord, dialog: Dialog = Dialog.FROM_10_1) -> tuple[Step, ...]:
+    """Return the worksheet of *record* for OAuth 2. *dialog*: the one up to 7.19 has no OAuth 2."""
     return oauth2_worksheet(
+        dialog=dialog if dialog is not Dialog.UP_TO_7_19 else Dialog.FROM_7_20,
         server_url=integrations.server_url(record),
         redirect_url=redirect_url(record),
         application_name=application_name(record, is_upgrade=not record.is_for_oauth2),

@@ -17,6 +17,10 @@ PASSWORD = "correct horse battery"
 SESSION = "demo_session"
 
 
+Form = dict[str, str | list[str]]
+"""Fields of a form by name; several with one name as a list."""
+
+
 @dataclass
 class Page:
     """Page that the visitor got. *location* is the target of a redirect, without scheme and host of the application."""
@@ -38,9 +42,10 @@ class Page:
         return " ".join(plain.split())
 
     def value_of(self, label: str) -> str:
-        """Return the value of the field with this *label*."""
+        """Return the value of the field with this *label*, or the value to copy that is named so."""
         identifier = re.search(rf'<label for="([^"]+)">{re.escape(label)}</label>', self.text)
-        assert identifier, label
+        if identifier is None:
+            return self._copied(label)
         tag = re.search(rf'<(input|textarea)([^>]* id="{identifier[1]}"[^>]*)>([^<]*)', self.text)
         if tag is None:
             tag = re.search(rf'<(input|textarea)( id="{identifier[1]}"[^>]*)>([^<]*)', self.text)
@@ -50,9 +55,16 @@ class Page:
         value = re.search(r' value="([^"]*)"', tag[2])
         return html.unescape(value[1]) if value else ""
 
+    def _copied(self, label: str) -> str:
+        row = rf'<dt>{re.escape(label)}</dt>(?:(?!<dt>).)*?<(?:code|pre) id="[^"]+">([^<]*)'
+        alone = rf'<code id="{label.lower().replace(" ", "-")}">([^<]*)'
+        value = re.search(row, self.text, re.DOTALL) or re.search(alone, self.text)
+        assert value, label
+        return html.unescape(value[1])
+
 
 class Transport(Protocol):
-    def send(self, method: str, path: str, form: dict[str, str] | None, headers: dict[str, str]) -> Page: ...
+    def send(self, method: str, path: str, form: Form | None, headers: dict[str, str]) -> Page: ...
 
 
 @dataclass
@@ -77,7 +89,7 @@ class InProcess:
     def session_cookie(self, value: str) -> None:
         self.client.set_cookie(SESSION, value, domain="127.0.0.1")
 
-    def send(self, method: str, path: str, form: dict[str, str] | None, headers: dict[str, str]) -> Page:
+    def send(self, method: str, path: str, form: Form | None, headers: dict[str, str]) -> Page:
         response = self.client.open(path, method=method, data=form, headers=headers, base_url=self.origin)
         location = response.headers.get("Location", "").removeprefix(self.origin)
         return Page(response.status_code, response.text, dict(response.headers), location)
@@ -91,7 +103,7 @@ class OverHTTP:
         self.session = requests.Session()
         self.session.trust_env = False
 
-    def send(self, method: str, path: str, form: dict[str, str] | None, headers: dict[str, str]) -> Page:
+    def send(self, method: str, path: str, form: Form | None, headers: dict[str, str]) -> Page:
         response = self.session.request(
             method, self.origin + path, data=form, headers=headers, allow_redirects=False, timeout=120
         )
@@ -110,12 +122,12 @@ class Visitor:
         parts = urlsplit(path)
         return self.transport.send("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path, None, headers)
 
-    def post(self, path: str, form_page: str | None = None, /, **fields: str) -> Page:
+    def post(self, path: str, form_page: str | None = None, /, **fields: str | list[str]) -> Page:
         """Open *form_page* (*path* itself if there is none), and send its form to *path*."""
         token = self.get(form_page or path).csrf_token
         return self.send(path, csrf_token=token, **fields)
 
-    def send(self, path: str, /, headers: dict[str, str] | None = None, **fields: str) -> Page:
+    def send(self, path: str, /, headers: dict[str, str] | None = None, **fields: str | list[str]) -> Page:
         """Send exactly these fields."""
         return self.transport.send("POST", path, fields, headers or {})
 
@@ -135,7 +147,21 @@ class Visitor:
         form = {"name": name, "platform": PLATFORM, "base_url": base_url, **fields}
         page = self.post(f"/o/{slug}/settings/integrations/add", **form)
         assert page.status == 303, page.words
-        return page.location
+        return page.location.removesuffix("/bitbucket")
+
+    def let_in(self, integration_path: str, *conditions: tuple[str, str]) -> Page:
+        """Let those log in through an integration who meet one of *conditions*, each a kind and a name."""
+        path = f"{integration_path}/who"
+        kinds, names = [kind for kind, _ in conditions], [name for _, name in conditions]
+        return self.post(path, kind=kinds, name=names)
+
+    def worksheet(self, integration_path: str) -> Page:
+        """Open what to do in Bitbucket for an integration."""
+        return self.get(f"{integration_path}/bitbucket")
+
+    def key_pair(self, integration_path: str) -> Page:
+        """Open the page of an integration's key pair."""
+        return self.get(f"{integration_path}/key-pair")
 
     def begin(self, integration_path: str, **fields: str) -> Page:
         """Press the button "Log in with …"; returns the redirect to Bitbucket."""

@@ -101,13 +101,15 @@ class Entry:
     """One part of a page: a field, a switch or a button.
 
     *label*: exactly Bitbucket's. *value*: the address to open, or what to type, choose or tick; empty for the other
-    actions. *hint*: a sentence or two, or nothing.
+    actions. *hint*: a sentence or two, or nothing. *choices*: everything that a dialog offers, from top to bottom, with
+    *value* among it; empty where that is not known.
     """
 
     label: str
     value: str
     action: Action
     hint: str = ""
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +180,14 @@ def worksheet(
     )
 
 
-def oauth2_worksheet(*, server_url: ServerURL, redirect_url: str, application_name: str) -> tuple[Step, ...]:
+def oauth2_worksheet(
+    *, server_url: ServerURL, redirect_url: str, application_name: str, dialog: Dialog = Dialog.FROM_10_1
+) -> tuple[Step, ...]:
     """Return the steps by which a Bitbucket admin makes the link for OAuth 2, an *External application*.
 
     *redirect_url*: where logins come back to; Bitbucket compares it letter by letter. *application_name*: another one
     for every link, because Bitbucket tells links apart by it; people see it when they are asked for their permission.
+    *dialog*: one that has OAuth 2, so not the one up to 7.19.
     """
     return (
         _open_application_links(server_url),
@@ -190,7 +195,9 @@ def oauth2_worksheet(*, server_url: ServerURL, redirect_url: str, application_na
             "Create the link",
             (
                 _press("Create link"),
-                Entry("Application type", "External application", Action.CHOOSE),
+                Entry(
+                    "Application type", _EXTERNAL, Action.CHOOSE, choices=_APPLICATION_TYPES.get(dialog, (_EXTERNAL,))
+                ),
                 Entry("Direction", "Incoming", Action.CHOOSE),
                 _press("Continue"),
             ),
@@ -247,29 +254,27 @@ def _create_link(application_url: str, dialog: Dialog) -> Step:
     )
     if dialog is Dialog.UP_TO_7_19:
         return Step("Create the link", (url, _press("Create new link")))
+    choices = _APPLICATION_TYPES[dialog]
     return Step(
         "Create the link",
         (
             _press("Create link"),
-            _OAUTH1_TYPES[dialog],
+            Entry("Application type", choices[0], Action.CHOOSE, _OAUTH1_HINTS[dialog], choices),
             url,
             _press("Continue"),
         ),
     )
 
 
-_OAUTH1_TYPES = {
-    Dialog.FROM_7_20: Entry(
-        "Application type",
-        "Atlassian product",
-        Action.CHOOSE,
-        "Newer versions call it Atlassian product via OAuth 1.0. External application would be OAuth 2.",
-    ),
-    Dialog.FROM_10_1: Entry(
-        "Application type",
-        "Atlassian product via OAuth 1.0",
-        Action.CHOOSE,
-        "It is for other applications, too. Atlassian product via OAuth 2.0 and External application would be OAuth 2.",
+_EXTERNAL = "External application"
+_APPLICATION_TYPES = {
+    Dialog.FROM_7_20: ("Atlassian product", _EXTERNAL),
+    Dialog.FROM_10_1: ("Atlassian product via OAuth 1.0", "Atlassian product via OAuth 2.0", _EXTERNAL),
+}
+_OAUTH1_HINTS = {
+    Dialog.FROM_7_20: "Newer versions call it Atlassian product via OAuth 1.0. External application would be OAuth 2.",
+    Dialog.FROM_10_1: (
+        "It is for other applications, too. Atlassian product via OAuth 2.0 and External application would be OAuth 2."
     ),
 }
 

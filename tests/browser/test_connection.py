@@ -85,14 +85,13 @@ def test_the_owner_finds_the_number_that_a_person_was_told(owners_page, demo, ac
     log_in(demo.visitor(), acme, sandbox)
     sandbox.faults.server_error = True
     number = re.search(r"\b[0-9A-F]{8}\b", demo.visitor().begin(acme).words)[0]
-    owners_page.goto(demo.origin + acme)
-    attempts, found = owners_page.locator("#attempts"), owners_page.locator("#attempts li")
-    expect(found).to_have_count(2)
-    attempts.get_by_label("Reference number").fill(number)
-    attempts.get_by_role("button", name="Find").click()
-    expect(found).to_have_count(1)
-    expect(found).to_contain_text("The Bitbucket Server reported an error of its own.")
-    expect(found).to_contain_text("What to do:")
+    owners_page.goto(f"{demo.origin}/o/acme/settings/events")
+    owners_page.get_by_label("Reference number").fill(number)
+    owners_page.get_by_role("button", name="Show").click()
+    expect(owners_page.locator(".event")).to_have_count(1)
+    expect(owners_page.locator(".event")).to_contain_text("The Bitbucket Server reported an error of its own")
+    owners_page.get_by_role("link", name=number).click()
+    expect(owners_page.get_by_role("main")).to_contain_text("Who can mend it")
 
 
 def test_a_trial_login_that_was_declined_is_tried_again_and_leaves_the_owner_logged_in(owners_page, demo, acme):

@@ -29,7 +29,7 @@ class Buttons(NamedTuple):
 
 
 DEMO = Buttons(
-    Path(demo_app.__file__).parent / "static/app.js",
+    Path(demo_app.__file__).parent / "static/bitbucket_server.js",
     '<button data-copies="key" hidden>Copy<span> the key</span></button>',
     "Not copied",
     "Not copied. The value is selected: copy it by hand.",

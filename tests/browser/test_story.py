@@ -29,7 +29,7 @@ def test_from_add_integration_to_the_account_page(page, open_browser, demo, sand
     answer = jane.goto(login_link)
     policy = answer.headers["content-security-policy"].split("; ")
     assert f"form-action 'self' {'/'.join(sandbox.url.split('/')[:3])}" in policy, "no further"
-    expect(jane.get_by_role("heading", level=1)).to_contain_text("Log into Acme")
+    expect(jane.get_by_role("heading", level=1)).to_contain_text("Log in to Acme")
     jane.get_by_role("button", name="Log in with Bitbucket").click()
     log_into_sandbox(jane, "jane")
     jane.get_by_role("button", name="Allow").click()
@@ -38,7 +38,7 @@ def test_from_add_integration_to_the_account_page(page, open_browser, demo, sand
     assert "Acme" in account
     assert sandbox.url in account
     jane.get_by_role("main").get_by_role("button", name="Log out").click()
-    expect(jane.get_by_role("heading", name="Log into Acme")).to_be_visible()
+    expect(jane.get_by_role("heading", name="Log in to Acme")).to_be_visible()
     jane.goto(f"{demo.origin}/o/acme/account")
     expect(jane).to_have_url(re.compile("/login"))
 

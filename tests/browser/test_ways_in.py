@@ -39,6 +39,6 @@ def test_the_owner_decides_how_people_come_in(owners_page, demo, acme):
     expect(page.get_by_role("button", name="Log in with Bitbucket")).to_have_count(1)
     page.context.clear_cookies()
     page.goto(old)
-    expect(page.get_by_role("main")).to_contain_text("It was replaced.")
+    expect(page.get_by_role("main")).to_contain_text("This login link was replaced")
     page.goto(new)
     expect(page.get_by_role("button", name="Log in with Bitbucket")).to_have_count(1)

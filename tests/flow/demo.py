@@ -35,7 +35,7 @@ class Demo:
 def connect(owner: Visitor, slug: str, sandbox: Sandbox, name: str = "Bitbucket") -> str:
     """Add an integration, and enter its worksheet's values in the sandbox; returns the integration's page."""
     path = owner.add_integration(slug, sandbox.url, name)
-    page = owner.get(path)
+    page = owner.worksheet(path)
     sandbox.link(
         name=page.value_of("Application Name"),
         application_url=page.value_of("Application URL"),

@@ -239,7 +239,7 @@ def test_a_disabled_person_is_logged_out_and_not_let_in(demo: Demo, sandbox: San
     assert jane.get("/o/acme/account").status == 303
     answer = log_in(jane, acme, sandbox)
     assert answer.status == 403
-    assert "This is for your organization's owner" in answer.words
+    assert "For your organization's owner" in answer.words
 
 
 @on_every_database
@@ -260,8 +260,8 @@ def test_deleting_an_integration_deletes_its_people(demo: Demo, sandbox: Sandbox
     log_in(jane, acme, sandbox)
     owner.log_owner_in("acme")
     question = owner.get(f"{acme}/delete").words
-    assert "1 person with no other way in than this one" in question
-    assert "1 Bitbucket account " in question
+    assert "1 person of Acme loses their account" in question
+    assert "Delete Bitbucket and 1 account" in question
     assert owner.post(f"{acme}/delete", name="Bitbucket").status == 303
     assert jane.get("/o/acme/account").status == 303
     assert demo.rows(User.username) == [("owner",)]
@@ -276,13 +276,13 @@ def test_nothing_but_the_identity_is_kept_of_a_login(demo: Demo, sandbox: Sandbo
 def test_a_new_key_pair_replaces_the_old_one_once_bitbucket_has_it(demo: Demo, sandbox: Sandbox, acme: str) -> None:
     owner = demo.visitor()
     owner.log_owner_in("acme")
-    owner.post(f"{acme}/key-pair", f"{acme}/edit")
-    page = owner.get(acme)
-    new, old = page.value_of("New public key"), page.value_of("Public Key")
+    owner.post(f"{acme}/key-pair", f"{acme}/key-pair")
+    page = owner.worksheet(acme)
+    new, old = owner.key_pair(acme).value_of("Public Key"), page.value_of("Public Key")
     assert new != old
     assert log_in(demo.visitor(), acme, sandbox).status == 303
 
-    refused = owner.post(f"{acme}/key-pair/verify", acme)
+    refused = owner.post(f"{acme}/key-pair/verify", f"{acme}/key-pair")
     assert refused.status == 422
     assert "Bitbucket does not have the new public key yet." in refused.words
     assert log_in(demo.visitor(), acme, sandbox).status == 303
@@ -290,8 +290,8 @@ def test_a_new_key_pair_replaces_the_old_one_once_bitbucket_has_it(demo: Demo, s
     for link in list(sandbox.links.all()):
         sandbox.links.remove(link.id)
     sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=new)
-    assert owner.post(f"{acme}/key-pair/verify", acme).status == 303
-    assert owner.get(acme).value_of("Public Key") == new
+    assert owner.post(f"{acme}/key-pair/verify", f"{acme}/key-pair").status == 303
+    assert owner.worksheet(acme).value_of("Public Key") == new
     assert log_in(demo.visitor(), acme, sandbox).status == 303
 
 
@@ -300,8 +300,8 @@ def rotating(demo: Demo, sandbox: Sandbox, acme: str) -> tuple[Visitor, Callable
     """The owner of acme, whose integration has a key pair that waits, and what puts its public key into Bitbucket."""
     owner = demo.visitor()
     owner.log_owner_in("acme")
-    owner.post(f"{acme}/key-pair", f"{acme}/edit")
-    public_key = owner.get(acme).value_of("New public key")
+    owner.post(f"{acme}/key-pair", f"{acme}/key-pair")
+    public_key = owner.key_pair(acme).value_of("Public Key")
     return owner, lambda: put_into_bitbucket(sandbox, public_key)
 
 
@@ -321,13 +321,13 @@ def test_a_login_that_is_refused_with_the_old_key_tries_the_new_one_once_and_put
     demo: Demo, sandbox: Sandbox, acme: str, rotating: tuple[Visitor, Callable[[], None]]
 ) -> None:
     owner, paste = rotating
-    new = owner.get(acme).value_of("New public key")
+    new = owner.key_pair(acme).value_of("Public Key")
     paste()
     since = len(sandbox.requests)
     assert log_in(demo.visitor(), acme, sandbox).status == 303
     nonces = nonces_of_request_tokens(sandbox, since)
     assert len(nonces) == len(set(nonces)) == 2
-    assert owner.get(acme).value_of("Public Key") == new
+    assert owner.worksheet(acme).value_of("Public Key") == new
     assert sorted(demo.rows(KeyPair.stored_state, KeyPair.sealed_private_key.is_(None))) == [
         ("active", False),
         ("retired", True),
@@ -371,7 +371,7 @@ def test_a_new_key_that_cannot_be_opened_keeps_nobody_out_and_is_written_down(
     written_down = demo.rows(AuditEntry.event, AuditEntry.integration_id, AuditEntry.details)
     unopened = [(id_, details["code"]) for event, id_, details in written_down if event == "key.decrypt_failed"]
     assert set(unopened) == {(acme.rpartition("/")[2], "pending_key")}
-    assert "people log in with the one in use" in owner.get("/o/acme/settings/audit").words
+    assert "people log in with the one in use" in owner.get("/o/acme/settings/events").words
 
 
 def test_another_organizations_integration_cannot_begin_here(demo: Demo, sandbox: Sandbox, acme: str) -> None:

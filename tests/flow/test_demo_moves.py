@@ -138,7 +138,7 @@ def test_a_change_that_does_not_say_which_is_refused_with_the_number_of_people(
     page = edit(owner, acme, other_sandbox.url)
     assert page.status == 422
     assert "2 people log in through it." in page.words
-    assert '<fieldset class="field" aria-describedby="server-error">' in page.text
+    assert '<fieldset class="stack" aria-describedby="server-error">' in page.text
     assert base_url(demo) == sandbox.url
 
 
@@ -153,7 +153,7 @@ def test_on_another_server_everybody_begins_anew_and_the_old_identities_never_co
     assert "1 person begins anew there" in owner.get(acme).words
     assert jane.get("/o/acme/account").status == 303
     assert people_of(demo) == []
-    assert "without a way to log in" in owner.get("/o/acme/settings/people").words
+    assert "No way to log in" in owner.get("/o/acme/settings/people").words
 
     assert log_in(demo.visitor(), acme, other_sandbox).status == 303
     ((new_uid, new_user),) = people_of(demo)
@@ -205,7 +205,7 @@ def test_a_client_secret_is_never_sent_to_another_server(
     log_in(demo.visitor(), acme, sandbox, **BEGIN_BY_OAUTH2)
     edit(owner, acme, other_sandbox.url, server="another")
     assert demo.rows(ClientCredentials.id) == []
-    assert "It waits for its client id and client secret." in owner.get(acme).words
+    assert "It waits for its client ID and client secret." in owner.get(acme).words
 
 
 def test_a_server_that_moved_is_shown_by_oauth_2_too(

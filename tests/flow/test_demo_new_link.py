@@ -20,7 +20,7 @@ def owner(demo: Demo, acme: str) -> Visitor:
     """The owner of acme, whose integration has a key pair that waits for a new link."""
     owner = demo.visitor()
     owner.log_owner_in("acme")
-    answer = owner.post(f"{acme}/key-pair", f"{acme}/edit", link="new")
+    answer = owner.post(f"{acme}/key-pair", f"{acme}/key-pair", link="new")
     assert answer.status == 303
     return owner
 
@@ -42,7 +42,7 @@ def make_new_link(sandbox: Sandbox, page: Page) -> Link:
 
 
 def verify(owner: Visitor, acme: str) -> Page:
-    return owner.post(f"{acme}/key-pair/verify", acme)
+    return owner.post(f"{acme}/key-pair/verify", f"{acme}/key-pair")
 
 
 def states(demo: Demo) -> list[str]:
@@ -58,7 +58,7 @@ def consumer_keys_since(sandbox: Sandbox, since: int) -> list[str]:
 def test_the_new_link_is_made_verified_and_used_and_the_old_one_removed(
     demo: Demo, sandbox: Sandbox, acme: str, old_link: Link, owner: Visitor
 ) -> None:
-    page = owner.get(acme)
+    page = owner.key_pair(acme)
     assert page.value_of("Consumer Key") != old_link.consumer.key
     assert log_in(demo.visitor(), acme, sandbox).status == 303
 
@@ -72,7 +72,7 @@ def test_the_new_link_is_made_verified_and_used_and_the_old_one_removed(
     assert log_in(demo.visitor(), acme, sandbox).status == 303
     assert verify(owner, acme).status == 303
     assert states(demo) == ["active", "replaced"]
-    page = owner.get(acme)
+    page = owner.key_pair(acme)
     assert "the old link can be removed" in page.words
     for words in (old_link.name, old_link.application_url, old_link.consumer.key):
         assert words in page.words
@@ -81,12 +81,12 @@ def test_the_new_link_is_made_verified_and_used_and_the_old_one_removed(
     assert consumer_keys_since(sandbox, since) == [new_link.consumer.key]
 
     sandbox.links.remove(old_link.id)
-    assert owner.post(f"{acme}/key-pair/old-link-removed", acme).status == 303
+    assert owner.post(f"{acme}/key-pair/old-link-removed", f"{acme}/key-pair").status == 303
     assert demo.rows(KeyPair.stored_state, KeyPair.sealed_private_key.is_(None)) == [
         ("active", False),
         ("retired", True),
     ]
-    assert old_link.consumer.key not in owner.get(acme).words
+    assert old_link.consumer.key not in owner.key_pair(acme).words
     assert log_in(demo.visitor(), acme, sandbox).status == 303
     events = [event for (event,) in demo.rows(AuditEntry.event)]
     for event in ("consumer_key.created", "consumer_key.replaced", "key.promoted", "key.retired"):
@@ -97,7 +97,7 @@ def test_the_new_link_is_made_verified_and_used_and_the_old_one_removed(
 def test_a_login_that_is_refused_with_the_old_link_tries_the_new_one_once_and_puts_it_in_use(
     demo: Demo, sandbox: Sandbox, acme: str, old_link: Link, owner: Visitor, refusal: str
 ) -> None:
-    new_link = make_new_link(sandbox, owner.get(acme))
+    new_link = make_new_link(sandbox, owner.key_pair(acme))
     if refusal == "consumer_key_unknown":
         sandbox.links.remove(old_link.id)
     else:
@@ -127,7 +127,7 @@ def test_a_login_under_way_while_the_new_link_is_put_in_use_is_finished_with_the
 ) -> None:
     jane = demo.visitor()
     answer = sandbox.authorize(jane.begin(acme).location)
-    make_new_link(sandbox, owner.get(acme))
+    make_new_link(sandbox, owner.key_pair(acme))
     assert verify(owner, acme).status == 303
     assert jane.get(answer).status == 303
     exchanged = sandbox.requests.to("/access-token")[-1]
@@ -139,7 +139,7 @@ def test_a_login_under_way_ends_with_its_link_and_is_exchanged_through_no_other(
 ) -> None:
     jane = demo.visitor()
     answer = sandbox.authorize(jane.begin(acme).location)
-    make_new_link(sandbox, owner.get(acme))
+    make_new_link(sandbox, owner.key_pair(acme))
     sandbox.links.remove(old_link.id)
     assert jane.get(answer).status == 502
     (exchanged,) = sandbox.requests.to("/access-token")
@@ -150,7 +150,7 @@ def test_a_login_under_way_ends_with_its_link_and_is_exchanged_through_no_other(
 def test_the_old_private_key_is_erased_when_no_login_can_be_under_way_any_more(
     demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_new_link(sandbox, owner.get(acme))
+    make_new_link(sandbox, owner.key_pair(acme))
     verify(owner, acme)
     kept = [("active", False), ("replaced", False)]
     assert demo.rows(KeyPair.stored_state, KeyPair.sealed_private_key.is_(None)) == kept
@@ -167,12 +167,12 @@ def test_the_old_private_key_is_erased_when_no_login_can_be_under_way_any_more(
 def test_the_old_link_can_be_kept_and_the_new_consumer_key_is_never_given_again(
     demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor
 ) -> None:
-    given_up = owner.get(acme).value_of("Consumer Key")
-    assert owner.post(f"{acme}/key-pair/give_up", acme).status == 303
+    given_up = owner.key_pair(acme).value_of("Consumer Key")
+    assert owner.post(f"{acme}/key-pair/give_up", f"{acme}/key-pair").status == 303
     assert states(demo) == ["active", "retired"]
     assert log_in(demo.visitor(), acme, sandbox).status == 303
-    owner.post(f"{acme}/key-pair", f"{acme}/edit", link="new")
-    page = owner.get(acme)
+    owner.post(f"{acme}/key-pair", f"{acme}/key-pair", link="new")
+    page = owner.key_pair(acme)
     assert page.value_of("Consumer Key") != given_up
     assert page.value_of("Application URL").endswith("/o/acme/i/1/3/")
     assert page.value_of("Application Name").endswith("(Acme, link 3)")
@@ -182,9 +182,9 @@ def test_the_old_link_can_be_kept_and_the_new_consumer_key_is_never_given_again(
 def test_an_old_link_that_bitbucket_does_not_know_any_more_is_not_kept(
     demo: Demo, sandbox: Sandbox, acme: str, old_link: Link, owner: Visitor
 ) -> None:
-    make_new_link(sandbox, owner.get(acme))
+    make_new_link(sandbox, owner.key_pair(acme))
     sandbox.links.remove(old_link.id)
-    answer = owner.post(f"{acme}/key-pair/give_up", acme)
+    answer = owner.post(f"{acme}/key-pair/give_up", f"{acme}/key-pair")
     assert answer.status == 422
     assert "The old key pair cannot be kept." in answer.words
     assert "Make the old link again, or verify the new one." in answer.words
@@ -192,25 +192,25 @@ def test_an_old_link_that_bitbucket_does_not_know_any_more_is_not_kept(
 
 
 def test_an_old_key_pair_is_kept_in_the_same_link(demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor) -> None:
-    owner.post(f"{acme}/key-pair", f"{acme}/edit", link="same")
-    assert owner.get(acme).value_of("New public key")
-    assert owner.post(f"{acme}/key-pair/give_up", acme).status == 303
+    owner.post(f"{acme}/key-pair", f"{acme}/key-pair", link="same")
+    assert owner.key_pair(acme).value_of("Public Key")
+    assert owner.post(f"{acme}/key-pair/give_up", f"{acme}/key-pair").status == 303
     assert states(demo) == ["active", "retired", "retired"]
-    assert owner.post(f"{acme}/key-pair/give_up", acme).status == 303
+    assert owner.post(f"{acme}/key-pair/give_up", f"{acme}/key-pair").status == 303
     assert log_in(demo.visitor(), acme, sandbox).status == 303
 
 
 def test_there_is_no_third_link_before_the_old_one_is_removed(
     demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor
 ) -> None:
-    new_link = make_new_link(sandbox, owner.get(acme))
+    new_link = make_new_link(sandbox, owner.key_pair(acme))
     verify(owner, acme)
-    owner.post(f"{acme}/key-pair", f"{acme}/edit", link="new")
-    assert "An old application link waits for its removal." in owner.get(acme).words
+    owner.post(f"{acme}/key-pair", f"{acme}/key-pair", link="new")
+    assert "An old application link waits for its removal." in owner.key_pair(acme).words
     assert states(demo) == ["active", "replaced"]
-    owner.post(f"{acme}/key-pair", f"{acme}/edit")
+    owner.post(f"{acme}/key-pair", f"{acme}/key-pair")
     sandbox.links.set_consumer(
-        new_link.id, replace(new_link.consumer, public_key=owner.get(acme).value_of("New public key"))
+        new_link.id, replace(new_link.consumer, public_key=owner.key_pair(acme).value_of("Public Key"))
     )
     assert verify(owner, acme).status == 303
     assert states(demo) == ["active", "replaced", "retired"]
@@ -220,13 +220,13 @@ def test_there_is_no_third_link_before_the_old_one_is_removed(
 def test_the_worksheet_and_the_script_of_the_new_link_are_for_the_bitbucket_admin(
     demo: Demo, sandbox: Sandbox, acme: str, old_link: Link, owner: Visitor
 ) -> None:
-    new = owner.get(acme).value_of("Consumer Key")
+    new = owner.key_pair(acme).value_of("Consumer Key")
     for address in (f"{acme}/worksheet.txt?new=1", f"{acme}/link.sh?new=1"):
         page = owner.get(address)
         assert new in page.text
         assert old_link.consumer.key not in page.text
     assert old_link.consumer.key in owner.get(f"{acme}/worksheet.txt").text
-    owner.post(f"{acme}/key-pair/give_up", acme)
+    owner.post(f"{acme}/key-pair/give_up", f"{acme}/key-pair")
     for address in (f"{acme}/worksheet.txt?new=1", f"{acme}/link.sh?new=1"):
         assert owner.get(address).status == 404
 
@@ -235,7 +235,7 @@ def test_another_server_does_not_get_the_old_links_logins(
     demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor
 ) -> None:
     log_in(demo.visitor(), acme, sandbox)
-    make_new_link(sandbox, owner.get(acme))
+    make_new_link(sandbox, owner.key_pair(acme))
     verify(owner, acme)
     with Sandbox() as another:
         fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": another.url, "enabled": "y"}

@@ -88,8 +88,8 @@ def new(demo: Demo, other_sandbox: Sandbox) -> tuple[Visitor, str]:
         oauth_version="2",
     )
     assert page.status == 303
-    assert page.location.endswith("/oauth2")
-    return owner, page.location.removesuffix("/oauth2")
+    assert page.location.endswith("/bitbucket")
+    return owner, page.location.removesuffix("/bitbucket")
 
 
 @on_every_database
@@ -101,14 +101,14 @@ def test_people_log_in_through_an_integration_that_was_added_for_oauth_2(
     jane = demo.visitor()
     assert log_in(jane, path, other_sandbox).status == 303
     assert "Jane Doe" in jane.get("/o/globex/account").words
-    assert "It works" in owner.get(path).words
+    assert "1 person of Globex logs in through it." in owner.get(path).words
     assert link.client_id in owner.get(path).words
     assert ways(demo) == ["2"]
 
 
 def test_it_has_the_worksheet_of_an_external_application_and_no_key_pair(new: tuple[Visitor, str]) -> None:
     owner, path = new
-    words = owner.get(f"{path}/oauth2").words
+    words = owner.worksheet(path).words
     for part in ("External application", "Incoming", "Name", "Redirect URL", "Repositories: Read", "Client secret"):
         assert part in words
     text = owner.get(f"{path}/worksheet.txt").text
@@ -125,7 +125,7 @@ def test_before_its_credentials_are_there_nobody_can_log_in_and_its_page_says_wh
     assert "Log in with Bitbucket" not in demo.visitor().get("/o/globex/login").words
     begin = f"/o/globex/login/{path.rpartition('/')[2]}/begin"
     assert demo.visitor().post(begin, "/o/globex/login/owner").status == 404
-    assert "It waits for its client id and client secret." in owner.get(path).words
+    assert "It waits for its client ID and client secret." in owner.get(path).words
     assert owner.post(f"{path}/test", path).status == 404
 
 
@@ -136,7 +136,7 @@ def test_a_set_up_link_shows_the_worksheet_of_oauth_2_and_where_its_credentials_
     address = owner.post(f"{path}/setup-link", path).value_of("Set-up link").removeprefix(demo.origin)
     page = demo.visitor().get(address)
     assert page.value_of("Redirect URL").endswith(f"/complete/bitbucket-server-oauth2/{path.rpartition('/')[2]}/")
-    assert "Send Client ID and Client secret to whoever sent you this page" in page.words
+    assert "So you need not send it by e-mail or chat." in page.words
     assert "link.sh" not in page.words
     assert demo.visitor().get(f"{address}/link.sh").status == 404
     assert demo.visitor().post(f"{address}/test", "/o/globex/login/owner").status == 404
@@ -237,7 +237,7 @@ def test_both_ways_are_side_by_side_until_the_first_login_by_oauth_2(
     demo: Demo, sandbox: Sandbox, owner: Visitor, upgrading: str
 ) -> None:
     words = demo.visitor().get("/o/acme/login").words
-    assert words.index("Log in with Bitbucket Bitbucket at") < words.index("Log in with Bitbucket, the new way")
+    assert words.index("Log in with Bitbucket 127.0.0.1") < words.index("Log in with Bitbucket, the new way")
     assert "OAuth 2 waits for its first login" in owner.get(upgrading).words
     log_in(demo.visitor(), upgrading, sandbox, **BEGIN_BY_OAUTH2)
     assert "the new way" not in demo.visitor().get("/o/acme/login").words
@@ -328,10 +328,10 @@ def test_new_credentials_take_the_place_of_the_old_ones_also_for_logins_under_wa
 def test_before_bitbucket_has_oauth_2_the_page_says_so(owner: Visitor, sandbox: Sandbox, acme: str) -> None:
     owner.post(f"{acme}/test", acme)
     assert "This is Bitbucket 7.6. OAuth 2 came with Bitbucket 7.20" in owner.get(f"{acme}/oauth2").words
-    assert "Upgrade to OAuth 2" not in owner.get(acme).words
+    assert "Recommended" not in owner.get(acme).words
     sandbox.faults.version = "8.19.0"
     owner.post(f"{acme}/test", acme)
-    assert "Bitbucket 8.19.0 has OAuth 2" in owner.get(acme).words
+    assert "Recommended" in owner.get(acme).words
 
 
 def test_the_page_says_how_many_people_keep_their_accounts(
@@ -364,9 +364,9 @@ def test_there_is_no_way_back_where_bitbucket_does_not_accept_oauth_1_any_more(
     assert "Nothing has changed" in page.words
     assert ways(demo) == ["2"]
     assert (events(demo, "upgrade.not_abandoned"), events(demo, "upgrade.abandoned")) == (1, 0)
-    shown = owner.get("/o/acme/settings/audit").words
-    assert "Bitbucket did not accept OAuth 1 any more, so people go on with OAuth 2." in shown
-    assert "Bitbucket does not know the consumer key." in shown
+    shown = owner.get("/o/acme/settings/events").words
+    assert "OAuth 1 was wanted back and Bitbucket does not accept it; people log in by OAuth 2" in shown
+    assert "Bitbucket does not know the consumer key" in shown
     assert log_in(demo.visitor(), upgrading, sandbox).status == 303
 
 
@@ -375,7 +375,7 @@ def test_the_way_back_is_open_where_bitbucket_has_the_key_pair_that_waits(
     demo: Demo, sandbox: Sandbox, owner: Visitor, upgrading: str, link: str
 ) -> None:
     (old,) = (known for known in sandbox.links.all() if known.consumer is not None)
-    owner.post(f"{upgrading}/key-pair", f"{upgrading}/edit", link=link)
+    owner.post(f"{upgrading}/key-pair", f"{upgrading}/key-pair", link=link)
     log_in(demo.visitor(), upgrading, sandbox, **BEGIN_BY_OAUTH2)
     with demo.app.app_context():
         pair = database.session.scalars(select(KeyPair).where(KeyPair.stored_state == "pending")).one()
@@ -394,7 +394,7 @@ def test_the_way_back_is_open_where_bitbucket_has_the_key_pair_that_waits(
 def test_a_key_pair_that_waits_is_kept_where_bitbucket_has_neither(
     demo: Demo, sandbox: Sandbox, owner: Visitor, upgrading: str
 ) -> None:
-    owner.post(f"{upgrading}/key-pair", f"{upgrading}/edit", link="new")
+    owner.post(f"{upgrading}/key-pair", f"{upgrading}/key-pair", link="new")
     log_in(demo.visitor(), upgrading, sandbox, **BEGIN_BY_OAUTH2)
     for known in list(sandbox.links.all()):
         sandbox.links.remove(known.id)
@@ -444,7 +444,7 @@ def test_a_person_connects_an_account_by_oauth_2(
         base_url=other_sandbox.url,
         oauth_version="2",
     )
-    second = page.location.removesuffix("/oauth2")
+    second = page.location.removesuffix("/bitbucket")
     prepare_upgrade(owner, second, other_sandbox)
     jane = demo.visitor()
     log_in(jane, acme, sandbox)

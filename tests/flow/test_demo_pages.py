@@ -132,7 +132,7 @@ def test_every_policy_forbids_what_the_pages_do_not_use(all_pages: dict[str, Pag
 def test_only_the_login_page_lets_forms_reach_the_integrations(all_pages: dict[str, Page]) -> None:
     for path, page in all_pages.items():
         targets = re.search(r"form-action ([^;]*)", page.headers["Content-Security-Policy"])
-        is_login = path.partition("?")[0] == "/o/acme/login"
+        is_login = path.startswith("/o/acme/login?e=declined")
         assert targets, path
         assert targets[1] == ("'self' https://bitbucket.acme.example" if is_login else "'self'"), path
 
@@ -192,7 +192,7 @@ def test_what_people_type_is_shown_as_text(visitor: Visitor, text: str) -> None:
 def test_creating_an_organization_leads_to_its_integrations(visitor: Visitor) -> None:
     page = visitor.post("/organizations/new", name="Acme Labs", email="me@acme.example", password=PASSWORD)
     assert page.location == "/o/acme-labs/settings/integrations"
-    assert "Connect your Bitbucket Server first" in visitor.get(page.location).words
+    assert "Connect your Bitbucket server" in visitor.get(page.location).words
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_the_login_page_has_a_button_for_every_enabled_integration(owner: Visito
     owner.add_integration("acme", BASE_URL, name="First")
     owner.add_integration("acme", "https://git.labs.example:8443", name="Second")
     page = visitor.get("/o/acme/login")
-    for words in ("Log into Acme Inc", "Log in with First", "bitbucket.acme.example", "Log in with Second", ":8443"):
+    for words in ("Log in to Acme Inc", "Log in with First", "bitbucket.acme.example", "Log in with Second", ":8443"):
         assert words in page.words
     assert (
         "form-action 'self' https://bitbucket.acme.example https://git.labs.example:8443;"
@@ -250,8 +250,24 @@ def test_the_login_page_has_a_button_for_every_enabled_integration(owner: Visito
     )
 
 
-def test_the_login_page_says_what_is_missing_where_there_is_no_integration(owner: Visitor) -> None:
-    assert "No Bitbucket Server can be used here yet." in owner.get("/o/acme/login").words
+def test_the_login_page_says_what_is_missing_where_there_is_no_integration(owner: Visitor, visitor: Visitor) -> None:
+    assert "No Bitbucket Server can be used here yet." in visitor.get("/o/acme/login").words
+
+
+def test_the_login_page_says_in_advance_what_bitbucket_asks_and_that_no_token_is_kept(
+    integration: str, visitor: Visitor
+) -> None:
+    words = visitor.get("/o/acme/login").words
+    assert "Bitbucket will ask you Demo App would like to have read and write access to your account" in words
+    assert "It changes nothing and keeps no token." in words
+
+
+def test_people_who_are_logged_in_are_told_so_at_the_login_link(owner: Visitor, integration: str) -> None:
+    page = owner.get("/o/acme/login")
+    assert "You are logged in to Acme Inc As Owner" in page.words
+    assert "Log in with" not in page.words
+    owner.post("/o/acme/logout", "/o/acme/login")
+    assert "Log in with Bitbucket" in owner.get("/o/acme/login").words
 
 
 def test_the_owner_logs_in_by_password(owner: Visitor, visitor: Visitor) -> None:
@@ -311,24 +327,24 @@ def test_a_new_integration_needs_a_name(owner: Visitor) -> None:
 
 def test_every_page_of_the_settings_says_that_it_is_one(owner: Visitor, integration: str) -> None:
     for path in (INTEGRATIONS, f"{INTEGRATIONS}/add", integration, "/o/acme/settings/login", "/o/acme/settings/people"):
-        assert re.search(r'<a href="[^"]+" aria-current="page">Settings</a>', owner.get(path).text), path
+        assert re.search(r'<a href="[^"]+" aria-current="true">Settings</a>', owner.get(path).text), path
 
 
 @pytest.mark.as_shipped
 def test_a_new_integration_leads_to_its_worksheet(owner: Visitor, integration: str) -> None:
-    page = owner.get(integration)
+    page = owner.worksheet(integration)
     assert page.value_of("Application URL") == f"{ORIGIN}/o/acme/"
     assert page.value_of("Application Name") == "Demo App (Acme Inc)"
     assert re.fullmatch(r"[A-Za-z0-9._-]{22,64}", page.value_of("Consumer Key"))
     assert PublicKey.read(page.value_of("Public Key")).bits == 3072
-    for words in ("It is not known to work yet", "No response was received", "Enable OAuth whitelist", "Draft"):
+    for words in ("No response was received", "Enable OAuth whitelist", "Leave it as a draft"):
         assert words in page.words
 
 
 def test_the_worksheet_is_there_for_all_dialogs(owner: Visitor, integration: str) -> None:
-    assert "Atlassian product via OAuth 1.0 as Application type" in owner.get(integration).words
-    assert "Atlassian product as Application type" in owner.get(f"{integration}?bitbucket=7.20").words
-    older = owner.get(f"{integration}?bitbucket=7.19").words
+    assert "Atlassian product via OAuth 1.0 Choose this one" in owner.worksheet(integration).words
+    assert "Atlassian product Choose this one" in owner.get(f"{integration}/bitbucket?bitbucket=7.20").words
+    older = owner.get(f"{integration}/bitbucket?bitbucket=7.19").words
     assert "Create new link" in older
     assert "Atlassian product" not in older
 
@@ -336,12 +352,12 @@ def test_the_worksheet_is_there_for_all_dialogs(owner: Visitor, integration: str
 def test_the_worksheet_can_be_sent_as_text(owner: Visitor, integration: str) -> None:
     page = owner.get(f"{integration}/worksheet.txt")
     assert page.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert owner.get(integration).value_of("Consumer Key") in page.text
+    assert owner.worksheet(integration).value_of("Consumer Key") in page.text
     assert "-----BEGIN PUBLIC KEY-----" in page.text
 
 
 def test_two_integrations_on_one_server_have_different_links(owner: Visitor, integration: str) -> None:
-    one, other = owner.get(integration), owner.get(owner.add_integration("acme", BASE_URL, "Other"))
+    one, other = owner.worksheet(integration), owner.worksheet(owner.add_integration("acme", BASE_URL, "Other"))
     for label in ("Application URL", "Application Name", "Consumer Key", "Public Key"):
         assert one.value_of(label) != other.value_of(label), label
 
@@ -361,7 +377,7 @@ def test_two_integrations_on_one_server_have_different_links(owner: Visitor, int
 def test_a_bad_base_url_is_explained_at_its_field(app: Flask, owner: Visitor, base_url: str, reason: str) -> None:
     page = owner.post(f"{INTEGRATIONS}/add", name="On-premise", platform=PLATFORM, base_url=base_url)
     assert page.status == 422
-    error = re.search(r'<p class="error" id="base_url-error">([^<]*)</p>', page.text)
+    error = re.search(r'<p class="error" id="base_url-error"><svg.*?</svg>([^<]*)</p>', page.text)
     assert error
     assert reason in error[1].replace("&#39;", "'")
     assert re.search(r'<input [^>]*aria-describedby="base_url-hint base_url-error"', page.text)
@@ -527,21 +543,40 @@ def test_a_server_without_tls_is_marked_as_such(tmp_path: Path, caplog: pytest.L
 def test_both_versions_of_oauth_are_offered_with_advice_and_oauth_1_is_chosen(owner: Visitor) -> None:
     page = owner.get(f"{INTEGRATIONS}/add")
     values = re.findall(r'<input(?: aria-describedby="[^"]*")?( checked)?[^>]* type="radio" value="([12])"', page.text)
-    assert values == [(" checked", "1"), ("", "2")]
-    assert "From Bitbucket 8 on the better way" in page.words
+    assert values == [("", "2"), (" checked", "1")]
+    assert "Recommended from 8 on: Atlassian develops this one further." in page.words
 
 
-def test_the_list_shows_name_platform_base_url_and_state(owner: Visitor, integration: str) -> None:
+def test_the_list_shows_name_server_oauth_state_people_and_the_next_step(owner: Visitor, integration: str) -> None:
     words = owner.get(INTEGRATIONS).words
-    for shown in ("Bitbucket", PLATFORM, BASE_URL, "Draft", "Edit", "Delete"):
+    for shown in ("Bitbucket bitbucket.acme.example/bitbucket OAuth 1 Draft Never 0 Continue set-up", "It needs you."):
         assert shown in words
 
 
+def test_what_needs_the_owner_stands_first_in_the_list(owner: Visitor, integration: str) -> None:
+    other = owner.add_integration("acme", BASE_URL, "Other")
+    owner.post(f"{integration}/disable", f"{integration}/disable")
+    page = owner.get(INTEGRATIONS)
+    assert page.text.index(other) < page.text.index(integration)
+    assert "1 of 2 needs you." in page.words
+
+
+def test_an_integration_is_disabled_and_enabled_on_a_page_of_its_own(owner: Visitor, integration: str) -> None:
+    page = f"{integration}/disable"
+    assert "Nothing is deleted." in owner.get(page).words
+    assert owner.post(page).location == integration
+    assert "Nobody can log in through it since today" in owner.get(integration).words
+    assert "Enable Bitbucket?" in owner.get(page).words
+    assert owner.post(f"{integration}/enable", page).location == integration
+    assert "Disabled" not in owner.get(INTEGRATIONS).words
+
+
 def test_the_worksheet_ends_with_the_test_and_a_draft_shows_no_login_link(owner: Visitor, integration: str) -> None:
-    page = owner.get(integration)
-    end = page.text.index("Done? The test of the connection shows whether Bitbucket has it all.")
-    assert page.text.index(f'action="{integration}/test"', end) < page.text.index("</section>", end)
-    for path in (integration, INTEGRATIONS):
+    page = owner.worksheet(integration)
+    end = page.text.index("</ol>", page.text.index('<ol class="tasks">'))
+    assert f'action="{integration}/test"' in page.text[end:]
+    assert "I saved it: test the connection" in page.text[end:]
+    for path in (integration, INTEGRATIONS, f"{integration}/bitbucket", f"{integration}/test"):
         assert f"{ORIGIN}/o/acme/login" not in owner.get(path).text
 
 
@@ -559,7 +594,7 @@ def test_changes_are_kept(owner: Visitor, integration: str) -> None:
     assert page.location == integration
     words = owner.get(INTEGRATIONS).words
     assert "Renamed" in words
-    assert "https://new.acme.example" in words
+    assert "new.acme.example" in words
 
 
 @pytest.mark.parametrize(("server", "status"), [({}, 422), ({"server": "moved"}, 303)])
@@ -587,14 +622,14 @@ def test_deleting_asks_for_the_name(owner: Visitor, integration: str) -> None:
 
 def test_deleting_says_in_numbers_what_is_lost(owner: Visitor, integration: str) -> None:
     words = owner.get(f"{integration}/delete").words
-    assert "0 people" in words
-    assert "0 Bitbucket accounts" in words
+    assert "Nobody loses an account." in words
+    assert "0 who log in only here" in words
 
 
 def test_a_deleted_integration_is_gone(owner: Visitor, integration: str) -> None:
     assert owner.post(f"{integration}/delete", name="Bitbucket").location == INTEGRATIONS
     assert owner.get(integration).status == 404
-    assert "Connect your Bitbucket Server first" in owner.get(INTEGRATIONS).words
+    assert "Connect your Bitbucket server" in owner.get(INTEGRATIONS).words
 
 
 def test_a_disabled_person_can_be_enabled_again(app: Flask, owner: Visitor, integration: str) -> None:
@@ -626,7 +661,7 @@ def test_the_owner_cannot_be_disabled(app: Flask, owner: Visitor) -> None:
 
 def settings_paths(app: Flask, slug: str, integration_id: str) -> list[tuple[str, str]]:
     """Every method and path below the settings of an organization."""
-    values = {"slug": slug, "integration": integration_id, "user_id": 1}
+    values = {"slug": slug, "integration": integration_id, "user_id": 1, "event_id": 1}
     return [
         (method, address_of(rule, values))
         for rule in app.url_map.iter_rules()
@@ -663,12 +698,12 @@ def test_whoever_owns_an_integration_reads_who_else_asked_for_it(
     owner: Visitor, stranger: Visitor, integration: str
 ) -> None:
     integration_id = integration.rpartition("/")[2]
-    denied = "A person who does not own this organization tried to open its settings."
+    denied = "A person who does not own this organization tried to open its settings"
     assert stranger.get(f"/o/globex/settings/integrations/{integration_id}").status == 404
-    assert owner.get("/o/acme/settings/audit").words.count(denied) == 1
+    assert owner.get("/o/acme/settings/events").words.count(denied) == 1
     assert owner.get(f"{INTEGRATIONS}/{'0' * 24}").status == 404, "it was deleted"
-    assert owner.get("/o/acme/settings/audit").words.count(denied) == 1
-    assert denied not in stranger.get("/o/globex/settings/audit").words
+    assert owner.get("/o/acme/settings/events").words.count(denied) == 1
+    assert denied not in stranger.get("/o/globex/settings/events").words
 
 
 def test_nobody_in_particular_is_sent_to_the_login(app: Flask, visitor: Visitor, integration: str) -> None:
@@ -773,7 +808,7 @@ def test_a_mistake_of_ours_shows_a_reference_and_no_details(
 
     monkeypatch.setattr(start, "render_template", break_down)
     page = visitor.get("/")
-    reference = re.search(r"Reference ([0-9A-F]{8})", page.words)
+    reference = re.search(r"Reference number ([0-9A-F]{8})", page.words)
     assert page.status == 500
     assert "a detail" not in page.text
     assert "Traceback" not in page.text
@@ -809,7 +844,7 @@ def test_a_failed_login_is_explained_with_the_reference_of_its_log_line(
     page = owner.begin(integration)
     line = json.loads(caplog.messages[-1])
     assert page.status == status
-    assert f"Reference {line['corr_id']}" in page.words
+    assert f"Reference number {line['corr_id']}" in page.words
     assert (line["event"], line["code"], line["stage"]) == ("login.failure", error.code, "begin")
     assert line["integration_id"] == integration.rpartition("/")[2]
 
@@ -837,7 +872,7 @@ def test_an_address_that_may_not_be_reached_looks_like_one_that_cannot(
     ):
         fail_with(monkeypatch, error)
         page = owner.begin(integration)
-        pages.append((page.status, re.sub(r"[0-9A-F]{8}", "", page.text)))
+        pages.append((page.status, re.sub(r"[0-9A-F]{8}|[0-9]{2}:[0-9]{2}", "", page.text)))
     assert pages[0] == pages[1]
     assert "intranet.example" not in pages[1][1]
     assert json.loads(caplog.messages[-1])["event"] == "outbound.blocked"

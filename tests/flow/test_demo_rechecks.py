@@ -116,7 +116,7 @@ def test_tokens_are_on_no_page_in_no_export_in_no_log_and_in_no_audit_entry(
     with caplog.at_level(logging.DEBUG):
         jane = person(demo, acme, sandbox, "jane")
         assert recheck(demo) == (0, [summary(may=1)])
-        pages = ("settings/people", "settings/audit", "settings/configuration/integrations.toml", "account")
+        pages = ("settings/people", "settings/events", "settings/configuration/integrations.toml", "account")
         shown = [visitor.get(f"/o/acme/{page}").text for visitor in (owner, jane) for page in pages]
         sandbox.users.disable("jane")
         assert recheck(demo)[0] == 0
@@ -227,7 +227,7 @@ def test_who_is_disabled_loses_the_sessions_and_everybody_else_stays(
     assert recheck(demo, "acme") == (0, [ended, summary(may=1, may_not=1)])
     assert [is_logged_in(visitor) for visitor in (jane, second, kim)] == [False, False, True]
     assert events(demo, "recheck.refused") == ["account_not_admitted"]
-    assert "Bitbucket no longer lets a person log in." in owner.get("/o/acme/settings/audit").words
+    assert "Bitbucket no longer lets a person log in" in owner.get("/o/acme/settings/events").words
     assert recheck(demo) == (0, [summary(may=1)])
 
     sandbox.users.enable("jane")
@@ -268,7 +268,7 @@ def test_a_person_who_is_deleted_while_bitbucket_is_asked_is_left_alone(
 def test_who_left_the_group_loses_the_session(
     demo: Demo, owner: Visitor, acme: str, jane: Visitor, sandbox: Sandbox
 ) -> None:
-    owner.post(f"{acme}/who", projects="", repositories="", groups="developers")
+    owner.let_in(acme, ("group", "developers"))
     assert recheck(demo) == (0, [summary(may=1)])
     sandbox.projects.take_from_group("developers", "jane")
     assert recheck(demo) == (0, [line(demo, "jane", acme, "person_not_allowed"), summary(may_not=1)])

@@ -90,8 +90,9 @@ class Acme:
                 "number": 1,
                 "link": 1,
                 "user_id": member.id,
+                "event_id": 1,
                 "identity_id": identity.id,
-                "filename": "app.js",
+                "filename": "bitbucket_server.js",
             }
             self._sessions = {
                 "anonymous": (None, None, None),

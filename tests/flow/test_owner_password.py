@@ -61,7 +61,7 @@ def test_the_owner_changes_the_password_and_is_logged_out_everywhere_else(demo: 
     assert not is_logged_in(copy), "a copy of the cookie is worth nothing either"
     assert (lets_in(demo, PASSWORD), lets_in(demo, NEW)) == (False, True)
     assert events(demo, "owner_password.changed") == 1
-    assert "The owner's password was changed" in owner.get("/o/acme/settings/audit").words
+    assert "The owner's password was changed" in owner.get("/o/acme/settings/events").words
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_the_operator_sets_a_password_for_an_owner_who_has_forgotten_theirs(
     assert is_logged_in(jane)
     assert (lets_in(demo, PASSWORD), lets_in(demo, NEW)) == (False, True)
     owner.post("/o/acme/login/owner", email="owner@acme.example", password=NEW)
-    assert "The operator set a new password for the owner" in owner.get("/o/acme/settings/audit").words
+    assert "The operator set a new password for the owner" in owner.get("/o/acme/settings/events").words
 
 
 def test_the_operator_hears_what_a_password_needs_and_who_is_not_there(demo: Demo, owner: Visitor) -> None:

@@ -48,8 +48,8 @@ def test_what_fails_on_the_way_back_is_found_by_its_right_name(
     owner: Visitor, acme: str, sandbox: Sandbox, faults: dict[str, object], sentence: str
 ) -> None:
     page = after_the_beginning(owner, acme, sandbox, lambda: sandbox.faults.update(faults))
-    assert f"Trial login failed {sentence}" in page.words
-    assert "What to do:" in page.words
+    assert f"Trial login : failed {sentence}" in page.words
+    assert "What to do" in page.words
     assert re.search(r"Reference [0-9A-F]{8}", page.words)
 
 
@@ -125,4 +125,4 @@ def test_the_test_of_the_connection_names_what_is_wrong_with_oauth_2(
     owner.post(f"{path}/oauth2", client_id=link.client_id, client_secret=link.client_secret)
     other_sandbox.faults.update(faults)
     page = owner.post(f"{path}/test", path, oauth="2")
-    assert f"Credentials failed {sentence}" in page.words
+    assert f"Credentials : failed {sentence}" in page.words

@@ -615,6 +615,7 @@ def every_page(world: World, browser: Browser) -> Iterator[tuple[str, str]]:
             "link": 1,
             "filename": "style.css",
             "user_id": world.users()[0].id,
+            "event_id": 1,
             "token": world.set_up_link(place),
         }
         for place in (world.a, world.b)

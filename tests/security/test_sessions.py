@@ -161,7 +161,7 @@ def test_another_organizations_pages_are_not_there(world, role):
         browser.log_owner_in(world.b)
     else:
         browser.log_in(world.b, "mallory")
-    values = {"slug": "a", "integration": world.a.integration_id, "user_id": user.id, "identity_id": 1}
+    values = {"slug": "a", "integration": world.a.integration_id, "user_id": user.id, "identity_id": 1, "event_id": 1}
     values["number"] = 1
     token = browser.get(world.b.account_path).csrf_token
     tried = 0

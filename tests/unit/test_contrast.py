@@ -12,7 +12,23 @@ TEXT, EDGE = 4.5, 3.0
 """The least contrast of text, and of what a field, a button or the focus is known by."""
 
 PAGES = {
+    "demo_app/static/bitbucket_server.css": {
+        TEXT: {
+            "text": "page surface sunken accent-soft wait-soft bad-soft",
+            "muted": "page surface sunken bad-soft",
+            "accent": "page surface sunken accent-soft",
+            "on-accent": "accent accent-strong",
+            "wait": "wait-soft",
+            "bad": "page surface bad-soft",
+            "on-bad": "bad bad-strong",
+        },
+        EDGE: {"edge": "page surface sunken", "accent": "page surface sunken", "bad": "page surface"},
+    },
     "demo_app/static/style.css": {
+        TEXT: {"app-text": "app-page app-bar", "app-muted": "app-bar"},
+        EDGE: {"app-accent": "app-page app-bar"},
+    },
+    "demo_app/static/old.css": {
         TEXT: {
             "text": "page surface sunken accent-soft danger-soft waiting-soft",
             "muted": "page surface sunken danger-soft",
@@ -43,7 +59,8 @@ PAGES = {
 
 def colours(stylesheet: str) -> dict[str, dict[str, str]]:
     """Return the colours by scheme and name."""
-    light, dark = re.findall(r":root \{(.*?)\}", (ROOT / stylesheet).read_text(), re.DOTALL)[:2]
+    light, _, others = (ROOT / stylesheet).read_text().partition("(prefers-color-scheme: dark)")
+    dark, _, _ = others.partition("}")
     named = [dict(re.findall(r"--([a-z-]+): #([0-9a-f]{3,6});", block)) for block in (light, dark)]
     return {"light": named[0], "dark": {**named[0], **named[1]}}
 

@@ -43,16 +43,15 @@ def test_a_request_succeeds_although_its_entries_cannot_be_kept(
 
 def test_the_owner_reads_why_something_was_refused(owner: Visitor) -> None:
     owner.post("/o/acme/login/owner", email="owner@acme.example", password="wrong")
-    assert "The owner's e-mail address or password was wrong." in owner.get("/o/acme/settings/audit").words
+    assert "The owner's e-mail address or password was wrong" in owner.get("/o/acme/settings/events").words
 
 
 def test_an_owner_finds_an_entry_by_the_number_that_somebody_quotes(owner: Visitor) -> None:
-    page = owner.get("/o/acme/settings/audit")
-    assert "A person was added." in page.words
-    assert (
-        "Nothing has the reference number 0000AAAA here" in owner.get("/o/acme/settings/audit?reference=0000aaaa").words
-    )
-    assert "There is nothing older." in owner.get("/o/acme/settings/audit?before=1").words
+    page = owner.get("/o/acme/settings/events")
+    assert "A person was added" in page.words
+    found = owner.get("/o/acme/settings/events?reference=0000aaaa")
+    assert "No event has the reference number 0000AAAA" in found.words
+    assert "There is nothing older" in owner.get("/o/acme/settings/events?before=1").words
 
 
 def test_of_the_people_those_alone_are_read_whom_the_page_names(app: Flask, owner: Visitor) -> None:
@@ -69,7 +68,7 @@ def test_of_the_people_those_alone_are_read_whom_the_page_names(app: Flask, owne
         database.session.commit()
     read: list[str] = []
     event.listen(User, "load", note)
-    page = owner.get("/o/acme/settings/audit")
+    page = owner.get("/o/acme/settings/events")
     event.remove(User, "load", note)
     assert "Person 7" in page.words
     assert read == ["owner"], "who is logged in"

@@ -239,7 +239,7 @@ def key_pairs(app: Flask) -> dict[str, tuple[KeyState, bool]]:
 
 def test_a_new_key_pair_waits_beside_the_old_one(app: Flask, owner: Visitor, integration_id: str) -> None:
     path = f"/o/acme/settings/integrations/{integration_id}"
-    owner.post(f"{path}/key-pair", f"{path}/edit")
+    owner.post(f"{path}/key-pair", f"{path}/key-pair")
     assert list(key_pairs(app).values()) == [(KeyState.ACTIVE, True), (KeyState.PENDING, True)]
 
 
@@ -247,8 +247,8 @@ def test_yet_another_key_pair_takes_the_place_of_the_one_that_waits(
     app: Flask, owner: Visitor, integration_id: str
 ) -> None:
     path = f"/o/acme/settings/integrations/{integration_id}"
-    owner.post(f"{path}/key-pair", f"{path}/edit")
-    owner.post(f"{path}/key-pair", f"{path}/edit")
+    owner.post(f"{path}/key-pair", f"{path}/key-pair")
+    owner.post(f"{path}/key-pair", f"{path}/key-pair")
     assert list(key_pairs(app).values()) == [
         (KeyState.ACTIVE, True),
         (KeyState.RETIRED, False),
@@ -259,7 +259,7 @@ def test_yet_another_key_pair_takes_the_place_of_the_one_that_waits(
 def test_nothing_happens_where_no_key_pair_waits(app: Flask, owner: Visitor, integration_id: str) -> None:
     before = key_pairs(app)
     path = f"/o/acme/settings/integrations/{integration_id}"
-    assert owner.post(f"{path}/key-pair/verify", f"{path}/edit").status == 303
+    assert owner.post(f"{path}/key-pair/verify", f"{path}/key-pair").status == 303
     assert key_pairs(app) == before
 
 

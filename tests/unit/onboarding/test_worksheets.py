@@ -171,6 +171,7 @@ def test_it_can_be_written_as_json(make, dialog, private_key):
         "value": private_key.public.pem,
         "action": "type",
         "hint": "From the BEGIN line to the END line, with nothing before it.",
+        "choices": [],
     }
 
 
@@ -255,6 +256,27 @@ def test_the_link_for_oauth_2_is_an_incoming_external_application(oauth2_steps):
         (Action.CHOOSE, "Direction", "Incoming"),
         (Action.PRESS, "Continue", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("dialog", "choices"),
+    [
+        (Dialog.FROM_7_20, ("Atlassian product", "External application")),
+        (
+            Dialog.FROM_10_1,
+            ("Atlassian product via OAuth 1.0", "Atlassian product via OAuth 2.0", "External application"),
+        ),
+    ],
+)
+def test_all_choices_of_the_dialog_are_known(make, dialog, choices):
+    assert entry(make(dialog), "Application type").choices == choices
+    steps = oauth2_worksheet(
+        server_url=ServerURL.parse("https://bitbucket.example.com"),
+        redirect_url="https://app.example.com/complete/",
+        application_name="Acme Packages",
+        dialog=dialog,
+    )
+    assert entry(steps, "Application type").choices == choices
 
 
 def test_the_form_for_oauth_2_is_in_bitbuckets_order_and_words(oauth2_steps):
