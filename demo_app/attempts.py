@@ -1,29 +1,20 @@
-"""How an integration fares, read from the audit log: its state, and the last attempts to log in through it."""
+"""How an integration fares, read from the audit log."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import aliased
 
-from social_bitbucket_server.login import LIFETIME
 from social_bitbucket_server.problems import PROBLEMS, Code, Who
 
-from . import clock, database, people
-from .errors import words_of
+from . import database
 from .models import AuditEntry, IntegrationRecord
 
-MOST = 50
-"""How many attempts are shown."""
-
-_SUCCEEDED = {"login.success": "logged in", "identity.connected": "connected"}
-_FAILED = ("login.failure", "login.mixup", "login.replay", "request.failure")
-_ENDED = (*_SUCCEEDED, *_FAILED)
-_ROWS_OF_AN_ATTEMPT = 2  # its beginning, and its end
 _OF_ONE_PERSON = frozenset(
     {Code.ACCOUNT_INACTIVE, Code.ACCOUNT_NOT_ADMITTED, Code.PERSON_INACTIVE, Code.PERSON_NOT_ALLOWED}
 )
@@ -75,24 +66,6 @@ class Condition:
     def cause(self) -> str:
         """Cause of the problem, in a sentence. Empty if it is not one of the library's problems."""
         return PROBLEMS[self.problem].title if self.problem in PROBLEMS else ""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One attempt to log in: how it came out, and where it failed why, what to do, and *who* can do it.
-
-    *reference* is the number that the person saw. *person* is empty where nobody knows who it was. *is_explained* says
-    that the test of the connection finds the cause part by part.
-    """
-
-    at: datetime
-    outcome: str
-    reference: str
-    person: str
-    cause: str
-    remedy: str
-    who: str
-    is_explained: bool = False
 
 
 def conditions_of(records: Iterable[IntegrationRecord]) -> dict[str, Condition]:
@@ -159,46 +132,3 @@ def _fails() -> ColumnElement[bool]:
     tested = (AuditEntry.event == "integration.tested") & (AuditEntry.outcome == "failed")
     fails: ColumnElement[bool] = failed | tested
     return fails
-
-
-def of(record: IntegrationRecord, *, reference: str = "") -> list[Attempt]:
-    """The last attempts to log in through *record*, newest first; those with this *reference* number, where there is
-    one, however old."""
-    wanted = select(AuditEntry).where(
-        AuditEntry.integration_id == record.id, AuditEntry.event.in_(("login.begin", *_ENDED))
-    )
-    if reference:
-        wanted = wanted.where(AuditEntry.reference == reference)
-    newest = wanted.order_by(AuditEntry.id.desc()).limit(MOST * _ROWS_OF_AN_ATTEMPT)
-    rows = database.session.scalars(newest).all()
-    ended = {row.transaction for row in rows if row.event in _ENDED}
-    rows = [row for row in rows if row.event in _ENDED or not (row.transaction in ended or _is_trial(row))][:MOST]
-    names = people.names(record.organization, (row.user_id for row in rows))
-    return [_attempt(row, names) for row in rows]
-
-
-def _is_trial(row: AuditEntry) -> bool:
-    return row.details.get("purpose") == "trial"
-
-
-def _attempt(row: AuditEntry, names: Mapping[int, str]) -> Attempt:
-    words = words_of(row.problem or str(row.details.get("code", ""))) if row.event in _FAILED else None
-    return Attempt(
-        at=row.at,
-        outcome=_outcome(row),
-        reference=row.reference or "",
-        person=names.get(row.user_id, "") if row.user_id is not None else "",
-        cause=words.title if words else "",
-        remedy=words.remedy if words else "",
-        who=words.who if words else "",
-        is_explained=row.problem == _EXPLAINED,
-    )
-
-
-def _outcome(row: AuditEntry) -> str:
-    if row.event in _SUCCEEDED:
-        return _SUCCEEDED[row.event]
-    if row.event == "login.begin":
-        is_recent = clock.now() - row.at < timedelta(seconds=LIFETIME)
-        return "under way" if is_recent else "did not come back"
-    return "declined" if row.problem == Code.LOGIN_DECLINED else "failed"
