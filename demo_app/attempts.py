@@ -1,54 +1,23 @@
-"""How an integration fares, read from the audit log: its state, and the last attempts to log in through it."""
+"""How an integration fares, read from the audit log."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import aliased
 
-from social_bitbucket_server.login import LIFETIME
 from social_bitbucket_server.organizations import (
-    ENDED_ATTEMPTS,
-    FAILED_ATTEMPTS,
     TO_BE_MENDED,
     Condition,
     EventCode,
     FailureEvent,
     KeyState,
     condition,
-    is_explained,
-    login_outcome,
 )
 
-from . import clock, database, people
-from .errors import words_of
+from . import database
 from .models import AuditEntry, IntegrationRecord, KeyPair
-
-MOST = 50
-"""How many attempts are shown."""
-
-_ROWS_OF_AN_ATTEMPT = 2  # its beginning, and its end
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One attempt to log in: how it came out, and where it failed why, what to do, and *who* can do it.
-
-    *reference* is the number that the person saw. *person* is empty where nobody knows who it was. *is_explained* says
-    that the test of the connection finds the cause part by part.
-    """
-
-    at: datetime
-    outcome: str
-    reference: str
-    person: str
-    cause: str
-    remedy: str
-    who: str
-    is_explained: bool = False
 
 
 def conditions_of(records: Iterable[IntegrationRecord]) -> dict[str, Condition]:
@@ -127,41 +96,3 @@ def _fails() -> ColumnElement[bool]:
     tested = (AuditEntry.event == EventCode.INTEGRATION_TESTED) & (AuditEntry.outcome == "failed")
     fails: ColumnElement[bool] = failed | tested
     return fails
-
-
-def of(record: IntegrationRecord, *, reference: str = "") -> list[Attempt]:
-    """The last attempts to log in through *record*, newest first; those with this *reference* number, where there is
-    one, however old."""
-    wanted = select(AuditEntry).where(
-        AuditEntry.integration_id == record.id, AuditEntry.event.in_((EventCode.LOGIN_BEGIN, *ENDED_ATTEMPTS))
-    )
-    if reference:
-        wanted = wanted.where(AuditEntry.reference == reference)
-    newest = wanted.order_by(AuditEntry.id.desc()).limit(MOST * _ROWS_OF_AN_ATTEMPT)
-    rows = database.session.scalars(newest).all()
-    ended = {row.transaction for row in rows if row.event in ENDED_ATTEMPTS}
-    shown = [row for row in rows if row.event in ENDED_ATTEMPTS or not (row.transaction in ended or _is_trial(row))]
-    names = people.names(record.organization, (row.user_id for row in shown[:MOST]))
-    return [_attempt(row, names) for row in shown[:MOST]]
-
-
-def _is_trial(row: AuditEntry) -> bool:
-    return row.details.get("purpose") == "trial"
-
-
-def _attempt(row: AuditEntry, names: Mapping[int, str]) -> Attempt:
-    words = words_of(row.problem or str(row.details.get("code", ""))) if row.event in FAILED_ATTEMPTS else None
-    return Attempt(
-        at=row.at,
-        outcome=login_outcome(row.event, problem=row.problem, may_come_back=_is_recent(row)),
-        reference=row.reference or "",
-        person=names.get(row.user_id, "") if row.user_id is not None else "",
-        cause=words.title if words else "",
-        remedy=words.remedy if words else "",
-        who=words.who if words else "",
-        is_explained=is_explained(row.problem),
-    )
-
-
-def _is_recent(row: AuditEntry) -> bool:
-    return clock.now() - row.at < timedelta(seconds=LIFETIME)

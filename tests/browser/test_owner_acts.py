@@ -196,7 +196,7 @@ def test_one_integration_is_enforced_and_the_owner_gets_in_by_the_password(
     settings.press("Log in as owner")
     expect(owners_page.get_by_role("heading", name="Integrations")).to_be_visible()
 
-    settings.open("Login")
+    settings.open("Login link")
     owners_page.get_by_label(re.compile("^None: every integration is open")).check()
     settings.press("Save")
     settings.expect_status("All integrations are open")

@@ -64,7 +64,7 @@ def test_the_upgrade_keeps_everybody_who_they_are(owners_page, open_browser, dem
         sandbox.faults.version = "8.19.0"  # Bitbucket was upgraded
         run_test(page)
         page.goto(demo.origin + integration)
-        page.get_by_text("Bitbucket 8.19.0 has OAuth 2").wait_for()
+        page.get_by_text("Recommended").wait_for()
         take(page, "1-offer")
 
         page.get_by_role("link", name="Upgrade to OAuth 2").click()
@@ -95,16 +95,16 @@ def test_the_upgrade_keeps_everybody_who_they_are(owners_page, open_browser, dem
         jane.get_by_role("button", name="Allow").click()
         jane.get_by_text("You are logged in to Acme.").wait_for()
         page.goto(demo.origin + integration)
-        page.get_by_text("not in use since").wait_for()
+        page.get_by_text("Not in use since").wait_for()
         take(page, "8-upgraded")
         assert demo.visitor().get("/o/acme/login").words.count("Log in with Bitbucket") == 1
-        assert owner.get("/o/acme/settings/people").text.count("<h2>Jane Doe</h2>") == 1
+        assert owner.get("/o/acme/settings/people").text.count("<b>Jane Doe</b>") == 1
 
         page.goto(f"{demo.origin}{integration}/oauth2")
         page.get_by_role("button", name="Go back to OAuth 1").click()
         page.get_by_text("People log in by OAuth 1.").wait_for()
         assert log_in(demo.visitor(), integration, sandbox).location == "/o/acme/account"
-        assert owner.get("/o/acme/settings/people").text.count("<h2>Jane Doe</h2>") == 1
+        assert owner.get("/o/acme/settings/people").text.count("<b>Jane Doe</b>") == 1
 
 
 def test_a_server_that_moved_is_shown_by_a_trial_login(owners_page, demo, acme, sandbox, other_sandbox):

@@ -15,7 +15,6 @@ from cryptography import x509
 from social_bitbucket_server.__main__ import main
 from social_bitbucket_server.cli.report import FIRST_STATUS
 from social_bitbucket_server.onboarding import Stage, checkup
-from social_bitbucket_server.problems import Who
 from social_bitbucket_server.sandbox.state.faults import Faults
 from tests import wrong_bitbuckets
 from tests.client_certificates import VERSIONS, issue
@@ -139,8 +138,8 @@ def test_the_page_finds_each_by_its_right_name_and_says_what_to_do_and_who(bench
     words = stages[wrong.stage][1]
     assert words.startswith(f"{wrong.stage} : failed {wrong.sentence}")
     assert f"What to do {wrong.problem.remedy}" in words
-    who = "You" if wrong.problem.who is Who.PERSON else wrong.problem.who.capitalize()
-    assert f"Who can do it {who} " in words
+    who = wrong.problem.who
+    assert f"Who can do it {who[0].upper()}{who[1:]} " in words
 
 
 def test_no_fault_of_the_sandbox_is_forgotten():
