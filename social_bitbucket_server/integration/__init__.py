@@ -25,6 +25,8 @@ from .integration import tenant_of as tenant_of
 from .server import Server
 from .server_url import OPERATOR_RULES, ORGANIZATION_RULES, BaseURLRules, ConnectTo, ServerURL, is_loopback
 from .setting_names import BACKENDS as BACKENDS
+from .setting_names import OAUTH1 as OAUTH1
+from .setting_names import OAUTH2 as OAUTH2
 from .setting_names import SettingsOf as SettingsOf
 from .unsafe import UnsafeConfigurationError, refuse_unsafe_settings, unsafe_settings
 from .unsafe import pipelines_without_names as pipelines_without_names

@@ -15,8 +15,12 @@ from .core_6 import BitbucketDataCenterOAuth2 as BitbucketDataCenterOAuth2
 from .core_6 import ResponseT_co as ResponseT_co
 from .error_pages import ErrorPage, error_page
 from .error_pages import is_declined_login as is_declined_login
-from .error_pages import page as page
 from .host_check import HostCheck as HostCheck
+from .login_pages import HEADERS_OF_LOGIN_PAGE as HEADERS_OF_LOGIN_PAGE
+from .login_pages import button_label as button_label
+from .login_pages import form_with_button as form_with_button
+from .login_pages import has_server as has_server
+from .login_pages import login_page as login_page
 from .parameters import may_name_halted_login as may_name_halted_login
 from .parameters import read_parameter as read_parameter
 from .pending import LIFETIME, session_key, under_way
