@@ -15,7 +15,11 @@ from .core_6 import BitbucketDataCenterOAuth2 as BitbucketDataCenterOAuth2
 from .core_6 import ResponseT_co as ResponseT_co
 from .error_pages import ErrorPage, error_page
 from .error_pages import is_declined_login as is_declined_login
+from .host_check import HEADERS_OF_INVALID_HOST as HEADERS_OF_INVALID_HOST
+from .host_check import INVALID_HOST as INVALID_HOST
 from .host_check import HostCheck as HostCheck
+from .host_check import is_host as is_host
+from .logged_in_person import primary_key_of as primary_key_of
 from .login_pages import HEADERS_OF_LOGIN_PAGE as HEADERS_OF_LOGIN_PAGE
 from .login_pages import button_label as button_label
 from .login_pages import form_with_button as form_with_button
@@ -31,6 +35,7 @@ from .pending import code_verifier as code_verifier
 from .purpose import Purpose as Purpose
 from .returning import Callback as Callback
 from .returning import ReturnedLogin as ReturnedLogin
+from .session_cookies import CookieSettings as CookieSettings
 from .session_cookies import lost_sessions as lost_sessions
 from .social_errors import problems_at as problems_at
 from .trial import Trial
