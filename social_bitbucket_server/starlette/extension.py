@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from .login_routes import Endpoint
 
-_LOG_OUT = "bitbucket-server.log_out"
+_LOG_OUT = "bitbucket_server_log_out"
 
 
 class BitbucketServer:
@@ -59,7 +59,7 @@ class BitbucketServer:
       ``next`` where to go afterwards.
     - ``GET`` of these addresses is a page with that form, for links that should have been one.
     - ``GET /complete/bitbucket-server/`` and ``…/<integration>/`` is where a login comes back to.
-    - ``POST /logout/bitbucket-server/`` logs out; the form needs a ``form_token``, too.
+    - ``POST /logout/`` logs out; the form needs a ``form_token``, too.
 
     Where OAuth 2 is configured, there are the same at ``/login/bitbucket-server-oauth2/`` and
     ``/complete/bitbucket-server-oauth2/``.
@@ -168,7 +168,7 @@ class BitbucketServer:
     def _all_routes(self) -> Iterator[BaseRoute]:
         for logins in self._logins.values():
             yield from logins.routes(self._guarded)
-        yield Route("/logout/bitbucket-server/", self._guarded(self._log_out), name=_LOG_OUT, methods=["POST"])
+        yield Route("/logout/", self._guarded(self._log_out), name=_LOG_OUT, methods=["POST"])
 
     def _guarded(self, answer: Endpoint) -> Endpoint:
         """Return *answer* with its errors as pages, behind the checks of the application and of the request's host."""

@@ -19,6 +19,7 @@ WITH_PYTEST = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
 TESTS = {
     "django_minimal": WITH_PYTEST,
     "django_organizations": ["manage.py", "test"],
+    "fastapi_minimal": WITH_PYTEST,
     "flask_minimal": WITH_PYTEST,
     "starlette_minimal": WITH_PYTEST,
 }

@@ -254,7 +254,7 @@ def test_asking_for_the_headers_of_a_callback_uses_no_login_up(browser, bitbucke
 def test_another_sites_form_begins_no_login(offline, form, headers):
     browser = offline.browser()
     browser.get("/")
-    for address in (BEGIN, "/logout/bitbucket-server/"):
+    for address in (BEGIN, "/logout/"):
         answer = browser.post(address, content=form, headers=headers)
         assert answer.status_code == 400
         assert "Reference " in answer.text
@@ -367,11 +367,11 @@ def test_a_template_shows_the_button_as_html(offline):
 
 def test_logging_out_needs_the_form(browser, bitbucket_sandbox):
     bitbucket_sandbox.login(browser, "jane")
-    assert browser.get("/logout/bitbucket-server/").status_code == 405
-    assert browser.post("/logout/bitbucket-server/").status_code == 400
+    assert browser.get("/logout/").status_code == 405
+    assert browser.post("/logout/").status_code == 400
     assert browser.get("/api").status_code == 200
     [token] = re.findall('name="form_token" value="([^"]+)"', browser.get("/").text)
-    answer = browser.post("/logout/bitbucket-server/", data={"form_token": token})
+    answer = browser.post("/logout/", data={"form_token": token})
     assert (answer.status_code, answer.headers["Location"]) == (303, "/")
     assert browser.get("/api").status_code == 401
 
@@ -503,7 +503,7 @@ def test_a_mount_moves_the_addresses(make_site, bitbucket_sandbox):
     assert f'action="/auth{BEGIN}"' in browser.get("/").text
     answer = bitbucket_sandbox.login(browser, "jane")
     assert (answer.status_code, str(answer.request.url.path)) == (303, f"/auth{COMPLETE}")
-    assert 'action="/auth/logout/bitbucket-server/"' in browser.get("/").text
+    assert 'action="/auth/logout/"' in browser.get("/").text
 
 
 def test_a_proxy_serves_the_application_below_a_path(offline):
