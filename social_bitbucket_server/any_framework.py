@@ -2,7 +2,7 @@
 back.
 
 Which page has the button, how sessions are kept and who is logged in is left to the application; docs/any-framework.md
-shows whole ones.
+shows a whole one.
 """
 
 from __future__ import annotations

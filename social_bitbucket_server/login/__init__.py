@@ -1,6 +1,6 @@
 """One login on its way through social-core: what begins it, what is remembered, and how it ends.
 
-Routes, sessions and pages are left to ``flask``, ``django`` and ``any_framework``.
+Routes, sessions and pages are left to ``flask``, ``starlette``, ``django`` and ``any_framework``.
 """
 
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.

@@ -81,6 +81,12 @@ def test_its_readme_fits_on_one_screen(example):
     assert len((EXAMPLES / example / "README.md").read_text().splitlines()) <= SCREEN
 
 
+def test_the_fastapi_example_is_the_pages_application_with_its_test():
+    app, *_, test = re.findall(r"```python\n(.*?)```", (ROOT / "docs/starlette.md").read_text(), re.DOTALL)
+    assert (EXAMPLES / "fastapi_minimal/app.py").read_text().partition('"""\n\n')[2] == app
+    assert (EXAMPLES / "fastapi_minimal/test_app.py").read_text() == test
+
+
 def test_the_flask_example_is_the_readmes_application():
     shown = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
     assert (EXAMPLES / "flask_minimal/app.py").read_text().partition('"""\n\n')[2] == shown
