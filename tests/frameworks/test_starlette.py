@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient
 
 from social_bitbucket_server.any_framework import form_token
@@ -50,7 +51,7 @@ class Site:
         self.storage = make_storage(Base, User, self.session)
         Base.metadata.create_all(self.engine)
         self.settings = {f"{OWN}CALLBACK_ORIGIN": ORIGIN, **settings}
-        self.torn_down = 0
+        self.torn_down, self.threads = 0, set()
         self.bitbucket = BitbucketServer(self.settings, self.storage, teardown=self.tear_down, **options)
         own = [Route("/", self.home), Route("/token", self.token), Route("/connect", self.connect, methods=["POST"])]
         guarded = [Route("/api", self.api), Route("/report", self.report, methods=["GET", "POST"])]
@@ -60,6 +61,7 @@ class Site:
 
     def tear_down(self):
         self.torn_down += 1
+        self.threads.add(threading.current_thread())
         self.session.remove()
 
     async def home(self, request):
@@ -164,6 +166,21 @@ def test_the_database_is_let_go_after_each_use(site, browser, bitbucket_sandbox)
     assert site.torn_down == 2
     browser.get("/")
     assert site.torn_down == 3
+
+
+def test_nothing_waits_for_the_database_in_the_event_loop(site, bitbucket_sandbox):
+    loops = set()
+
+    async def loop(request):
+        loops.add(threading.current_thread())
+        return PlainTextResponse("")
+
+    site.app.router.routes.insert(0, Route("/loop", loop))
+    with site.browser() as browser:
+        bitbucket_sandbox.login(browser, "jane")
+        assert browser.get("/api").status_code == browser.get("/loop").status_code == 200
+    assert site.threads
+    assert loops.isdisjoint(site.threads)
 
 
 def test_a_login_goes_where_it_was_meant_to_go_on_this_host_alone(browser, bitbucket_sandbox):
@@ -574,6 +591,18 @@ def test_a_login_at_another_host_is_noted(make_site, bitbucket_sandbox, caplog, 
     browser = TestClient(site.app, base_url="http://localhost:8000", follow_redirects=False)
     post(browser, BEGIN)
     assert ("began at 'localhost:8000'" in caplog.text) is is_noted
+
+
+def test_a_web_socket_knows_who_is_logged_in(site, browser, bitbucket_sandbox):
+    async def greet(socket):
+        await socket.accept()
+        await socket.send_text((await site.bitbucket.current_user(socket)).username)
+        await socket.close()
+
+    site.app.router.routes.insert(0, WebSocketRoute("/socket", greet))
+    bitbucket_sandbox.login(browser, "jane")
+    with browser.websocket_connect("ws://127.0.0.1:8000/socket") as socket:
+        assert socket.receive_text() == "jane"
 
 
 def test_an_error_of_an_own_route_has_the_same_page(offline):
