@@ -47,7 +47,7 @@ class Kind(StrEnum):
 
 _PREFIXES = {
     Kind.LOGINS: ("login.", "request."),
-    Kind.PEOPLE: ("user.", "identity.", "session.", "recheck.", "owner_password.", "owner_code."),
+    Kind.PEOPLE: ("user.", "identity.", "session.", "recheck.", "owner_password."),
     Kind.INTEGRATIONS: ("integration.", "upgrade.", "server.", "organization.", "admin.", "audit."),
     Kind.KEYS_AND_LINKS: ("key.", "consumer_key.", "setup_link.", "login_link."),
 }

@@ -131,7 +131,7 @@ def correct_server(token: str) -> ResponseReturnValue:
     if not _takes_corrections(record):
         abort(404)
     rate_limits.count(rate_limits.SETUP_TESTS, record.id)
-    form = ServerCorrectionForm(current_app.extensions["settings"].base_url_rules)
+    form = ServerCorrectionForm(current_app.extensions["settings"].outbound.base_url_rules)
     if not form.validate() or form.server_url is None:
         return _page(link, token, server=form), 422
     _correct(record, form.server_url, form.ca_certificates.data)
@@ -184,7 +184,7 @@ def _page(
         credentials = ClientCredentialsForm(formdata=None)
     if server is None and _takes_corrections(record):
         present = {"base_url": record.base_url, "ca_certificates": record.ca_certificates}
-        server = ServerCorrectionForm(settings.base_url_rules, formdata=None, **present)
+        server = ServerCorrectionForm(settings.outbound.base_url_rules, formdata=None, **present)
     return render_template(
         "bitbucket_server/setup.html",
         link=link,
@@ -214,7 +214,7 @@ def _takes_corrections(record: IntegrationRecord) -> bool:
 
 
 def _correct(record: IntegrationRecord, server_url: ServerURL, ca_certificates: str) -> None:
-    rules = current_app.extensions["settings"].base_url_rules
+    rules = current_app.extensions["settings"].outbound.base_url_rules
     present = integrations.server_url(record)
     if ca_certificates != record.ca_certificates:
         connect_to = ConnectTo.parse(record.connect_to, rules) if record.connect_to else None

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import event
 
 from demo_app import audit
+from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import PLATFORM, Page, Visitor
 from tests.flow.demo import Demo, connect, log_in, on_every_database
@@ -223,7 +224,7 @@ def test_recent_events_are_few_and_take_the_same_number_of_queries(
         with demo.app.app_context():
             for _ in range(times):
                 audit.record(
-                    "login.failure",
+                    EventCode.LOGIN_FAILURE,
                     outcome="failure",
                     org_id=1,
                     integration_id=integration_of(acme),

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from demo_app import audit, clock, events
+from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo, log_in
@@ -32,7 +33,7 @@ def record(demo: Demo, acme: str, *problems: str) -> None:
     with demo.app.app_context():
         for problem in problems:
             audit.record(
-                "login.failure",
+                EventCode.LOGIN_FAILURE,
                 outcome="failure",
                 org_id=1,
                 integration_id=acme.rpartition("/")[2],
