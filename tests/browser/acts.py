@@ -10,13 +10,14 @@ from tests.demo_visitor import PASSWORD
 
 
 class Worksheet:
-    """Worksheet in one section of the integration's page: its values by Bitbucket's labels."""
+    """Worksheet in one section of a page: its values by Bitbucket's labels."""
 
     def __init__(self, page: Any, section: str = "#worksheet") -> None:
         self._section = page.locator(section)
 
     def __getitem__(self, label: str) -> str:
-        return self._section.get_by_label(label, exact=True).first.input_value()
+        row = f'xpath=.//dt[normalize-space()="{label}"]/following-sibling::dd//*[self::code or self::pre]'
+        return self._section.locator(row).first.text_content()
 
 
 def create_organization(page: Any, home: str, name: str = "Acme") -> None:
@@ -31,17 +32,17 @@ def create_organization(page: Any, home: str, name: str = "Acme") -> None:
 
 
 def add_integration(page: Any, base_url: str, name: str = "Bitbucket") -> None:
-    """Add an integration, from the list of integrations on."""
-    page.get_by_role("link", name="Add Integration").first.click()
+    """Add an integration, from the list of integrations on. The worksheet is shown afterwards."""
+    page.get_by_role("link", name="Add an integration").first.click()
     page.get_by_label("Name").fill(name)
     page.get_by_label("Base URL").fill(base_url)
-    page.get_by_role("button", name="Add Integration").click()
+    page.get_by_role("button", name="Save and continue").click()
     expect(page.locator("#worksheet")).to_be_visible()
 
 
 def run_test(page: Any) -> str:
-    """Press *Test connection*; returns the stages' text when all of them are there."""
-    page.get_by_role("button", name="Test connection").click()
+    """Press the page's button for the test. Return the stages' text when all of them are there."""
+    page.get_by_role("button", name=re.compile("^(Test connection|I saved it: test the connection)$")).click()
     page.get_by_role("button", name="Test again").wait_for()
     return page.locator(".stages").inner_text()
 

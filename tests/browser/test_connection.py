@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.browser.acts import log_into_sandbox, run_test
+from tests.browser.acts import Worksheet, log_into_sandbox, run_test
 from tests.browser.waiting import expect
 from tests.flow.demo import log_in
 from tests.raw_server import answer
@@ -32,7 +32,7 @@ def test_each_stage_is_shown_while_the_next_one_still_waits(owners_page, demo, o
             is_shown.wait(60)
             peer.send(answer(b"no", "404 Not Found", "Content-Type: text/plain"))
 
-    owners_page.goto(demo.origin + owner.add_integration("acme", bench.plain(answer_when_it_is_shown).url))
+    owners_page.goto(demo.origin + owner.add_integration("acme", bench.plain(answer_when_it_is_shown).url) + "/test")
     owners_page.get_by_role("button", name="Test connection").press("Enter")
     stages, again = owners_page.locator(".stages"), owners_page.get_by_role("button", name="Test again")
     try:
@@ -49,16 +49,18 @@ def test_the_certificate_that_is_offered_is_copied_and_mends_it(owners_page, dem
     page = owners_page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     integration = owner.add_integration("acme", bench.tls(bench.company.create_child_ca().issue_cert(HERE)).url)
-    page.goto(demo.origin + integration)
+    page.goto(f"{demo.origin}{integration}/test")
     assert "was issued by a CA that is not trusted here" in run_test(page)
-    expect(page.locator(".stages dt")).to_have_text(["Certificate", "Issuer"])
-    page.get_by_role("button", name="Copy the certificate").click()
+    for name in ("Certificate", "Issuer"):
+        expect(page.locator(".stages dt").get_by_text(name, exact=True)).to_have_count(1)
+    page.get_by_role("button", name="Copy The certificate that would mend it").click()
     page.locator("#announcer").get_by_text("Copied").wait_for(state="attached")
     offered = page.evaluate("navigator.clipboard.readText()")
-    assert offered == page.get_by_label("The certificate that would mend it").input_value()
+    assert offered == page.locator("#offered-ca").text_content()
     page.goto(f"{demo.origin}{integration}/edit")
     page.get_by_label("CA certificate").fill(offered)
     page.get_by_role("button", name="Save").click()
+    page.goto(f"{demo.origin}{integration}/test")
     assert "and the certificate is trusted" in run_test(page)
 
 
@@ -67,15 +69,16 @@ def test_a_better_base_url_is_entered_where_the_test_leads_and_then_everything_p
 ):
     page = owners_page
     integration = owner.add_integration("acme", sandbox.url.removesuffix("/bitbucket"))
-    worksheet = owner.get(integration)
+    worksheet = owner.worksheet(integration)
     sandbox.link(consumer_key=worksheet.value_of("Consumer Key"), public_key=worksheet.value_of("Public Key"))
-    page.goto(demo.origin + integration)
+    page.goto(f"{demo.origin}{integration}/test")
     assert "Bitbucket is below another address." in run_test(page)
-    better = page.locator(".stages > .failed .mono").inner_text()
+    better = Worksheet(page, ".stages .failed")["Enter"]
     assert better == sandbox.url
-    page.get_by_role("link", name="Edit the integration").click()
+    page.goto(f"{demo.origin}{integration}/edit")
     page.get_by_label("Base URL").fill(better)
     page.get_by_role("button", name="Save").click()
+    page.goto(f"{demo.origin}{integration}/test")
     shown = run_test(page)
     assert len(re.findall(r"\bpassed\b", shown)) == 7
     assert "Bitbucket 10.2.0" in shown
@@ -101,7 +104,8 @@ def test_a_trial_login_that_was_declined_is_tried_again_and_leaves_the_owner_log
     page.get_by_role("button", name="Try a login").click()
     log_into_sandbox(page, "jane")
     page.get_by_role("button", name="Deny").click()
-    page.get_by_text("Access was declined in Bitbucket.").wait_for()
+    page.get_by_role("heading", name="Trial login", exact=True).wait_for()
+    expect(page.locator(".stages .failed")).to_contain_text("Access was declined in Bitbucket")
     page.get_by_role("button", name="Test the connection again").wait_for()
     page.get_by_role("button", name="Try the login again").click()
     page.get_by_role("button", name="Allow").click()

@@ -52,16 +52,20 @@ def test_no_page_of_the_settings_is_wider_than_its_screen(open_browser, long_nam
     pages = ["integrations", "integrations/add", "login", "people", "events", "configuration"]
     for address in (
         *(f"{long_names.settings}/{name}" for name in pages),
-        *(f"{long_names.integration}/{name}" for name in ("edit", "oauth2", "who", "delete")),
+        *(
+            f"{long_names.integration}/{name}"
+            for name in ("edit", "oauth2", "who", "delete", "bitbucket", "test", "share", "key-pair", "setup-link")
+        ),
         long_names.integration,
     ):
         page.goto(address)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         assert overflow(page) == [0, 0], address
     expect(page.get_by_role("heading", level=1)).to_have_text(LONG)
+    page.goto(f"{long_names.integration}/setup-link")
     page.get_by_role("button", name="Make a set-up link").click()
     assert overflow(page) == [0, 0], "set-up link"
-    page.goto(long_names.integration)
+    page.goto(f"{long_names.integration}/test")
     long_names.sandbox.faults.seen_host = "internal.example"
     run_test(page)
     expect(page.locator(".sides")).to_be_visible()
@@ -87,7 +91,7 @@ def test_no_page_of_somebody_who_logs_in_is_wider_than_their_screen(page, demo, 
 def test_no_page_of_the_bitbucket_admin_is_wider_than_their_screen(page, long_names):
     made = long_names.owner.post(f"{long_names.path}/setup-link", long_names.path)
     page.goto(made.value_of("Set-up link"))
-    page.get_by_text("Without clicking: a script").click()
+    page.get_by_text("How to run it").click()
     assert overflow(page) == [0, 0], "set-up link"
     page.goto(f"{long_names.sandbox.url}/plugins/servlet/applinks/listApplicationLinks")
     log_into_sandbox(page, "admin")
@@ -117,12 +121,12 @@ def test_a_double_click_sends_a_form_once(page, demo):
 
 def test_a_form_that_came_back_with_an_error_can_be_sent_again_at_once(owners_page, demo, sandbox):
     owners_page.goto(f"{demo.origin}/o/acme/settings/integrations/add")
-    owners_page.get_by_role("button", name="Add Integration").click()
+    owners_page.get_by_role("button", name="Save and continue").click()
     expect(owners_page.locator(".error").first).to_be_visible()
     owners_page.get_by_label("Name").fill("Bitbucket")
     owners_page.get_by_label("Base URL").fill(sandbox.url)
-    owners_page.get_by_role("button", name="Add Integration").click()
-    expect(owners_page.get_by_role("heading", level=1)).to_have_text("Bitbucket")
+    owners_page.get_by_role("button", name="Save and continue").click()
+    expect(owners_page.get_by_role("heading", level=1)).to_have_text("Make the application link in Bitbucket")
 
 
 def test_a_wrong_password_leaves_the_name_in_the_sandboxs_form(page, sandbox):

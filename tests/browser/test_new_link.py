@@ -27,7 +27,7 @@ def test_a_new_link_takes_the_place_of_the_old_one(owners_page, open_browser, de
     (old,) = sandbox.links.all()
     log_in(demo.visitor(), acme, sandbox)
 
-    page.goto(f"{demo.origin}{acme}/edit")
+    page.goto(f"{demo.origin}{acme}/key-pair")
     page.get_by_label("A new application link is made beside the old one").check()
     keep_pictures(page, "choose")
     page.get_by_role("button", name="Make a new key pair").click()
@@ -62,5 +62,6 @@ def test_a_new_link_takes_the_place_of_the_old_one(owners_page, open_browser, de
     expect(admin.get_by_role("link", name=f"Delete {old.name}", exact=True)).to_have_count(0)
     page.get_by_role("button", name="I removed it").click()
     expect(page.get_by_role("heading", name="Remove the old link")).to_have_count(0)
+    page.goto(f"{demo.origin}{acme}/bitbucket")
     assert Worksheet(page)["Consumer Key"] == new_consumer_key
     assert log_in(demo.visitor(), acme, sandbox).location == "/o/acme/account"

@@ -15,15 +15,15 @@ def test_from_add_integration_to_the_account_page(page, open_browser, demo, sand
     add_integration(page, sandbox.url)
     page.get_by_role("navigation", name="Version of Bitbucket").get_by_role("link", name=re.compile(r"10\.1")).click()
     links_url = (
-        page.locator("#worksheet").get_by_role("link", name=re.compile("listApplicationLinks")).get_attribute("href")
+        page.locator("#worksheet").get_by_role("link", name=re.compile("Open Application Links")).get_attribute("href")
     )
     assert links_url.startswith(sandbox.url)
-    expect(page.get_by_label("Login link")).to_have_count(0)
+    expect(page.locator("#login-link")).to_have_count(0)
     paste_into_bitbucket(open_browser(), Worksheet(page), links_url, new_dialog=True)
-    page.get_by_role("button", name="I entered it: test the connection").click()
+    page.get_by_role("button", name="I saved it: test the connection").click()
     page.get_by_role("button", name="Try a login").wait_for()
-    page.get_by_role("link", name="Bitbucket", exact=True).click()
-    login_link = page.get_by_label("Login link").input_value()
+    page.get_by_role("link", name="Share the link without a trial").click()
+    login_link = page.locator("#login-link").inner_text()
 
     jane = open_browser()
     answer = jane.goto(login_link)
@@ -42,8 +42,8 @@ def test_from_add_integration_to_the_account_page(page, open_browser, demo, sand
     jane.goto(f"{demo.origin}/o/acme/account")
     expect(jane).to_have_url(re.compile("/login"))
 
-    page.reload()
-    expect(page.get_by_role("main")).to_contain_text("It works")
+    page.get_by_role("link", name="Go to the integration").click()
+    expect(page.get_by_role("main")).to_contain_text("1 person of Acme logs in through it.")
 
 
 def test_deny_says_so_and_offers_to_begin_again(page, demo, acme):
@@ -60,7 +60,7 @@ def test_deny_says_so_and_offers_to_begin_again(page, demo, acme):
 
 def test_a_value_is_copied_by_its_button(owners_page, demo, acme):
     owners_page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    owners_page.goto(demo.origin + acme)
+    owners_page.goto(f"{demo.origin}{acme}/bitbucket")
     owners_page.get_by_role("button", name="Copy Consumer Key").click()
     owners_page.locator("[aria-live]").get_by_text("Copied").wait_for(state="attached")
     assert owners_page.evaluate("navigator.clipboard.readText()") == Worksheet(owners_page)["Consumer Key"]

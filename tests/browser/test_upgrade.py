@@ -55,13 +55,14 @@ def test_the_upgrade_keeps_everybody_who_they_are(owners_page, open_browser, dem
     page, admin = owners_page, open_browser()
     with Sandbox(version="7.6.0", context="/bitbucket") as sandbox:
         integration = owner.add_integration("acme", sandbox.url)
-        page.goto(demo.origin + integration)
+        page.goto(f"{demo.origin}{integration}/bitbucket")
         page.get_by_role("navigation", name="Version of Bitbucket").get_by_role("link", name=re.compile("7.19")).click()
-        links = page.locator("#worksheet").get_by_role("link", name=re.compile("listApplicationLinks"))
+        links = page.locator("#worksheet").get_by_role("link", name=re.compile("Open Application Links"))
         paste_into_bitbucket(admin, Worksheet(page), links.get_attribute("href"), new_dialog=False)
         assert log_in(demo.visitor(), integration, sandbox).location == "/o/acme/account"
 
         sandbox.faults.version = "8.19.0"  # Bitbucket was upgraded
+        page.goto(demo.origin + integration)
         run_test(page)
         page.goto(demo.origin + integration)
         page.get_by_text("Recommended").wait_for()
@@ -128,12 +129,13 @@ def test_a_server_that_moved_is_shown_by_a_trial_login(owners_page, demo, acme, 
 
 def test_a_login_goes_on_while_the_owner_gives_bitbucket_a_new_public_key(owners_page, demo, acme, sandbox):
     page = owners_page
-    page.goto(f"{demo.origin}{acme}/edit")
+    page.goto(f"{demo.origin}{acme}/key-pair")
     page.get_by_role("button", name="Make a new key pair").click()
-    new = page.get_by_label("New public key", exact=True).input_value()
+    new = page.locator("#new-public-key").text_content()
     (link,) = sandbox.links.all()
     sandbox.links.set_consumer(link.id, replace(link.consumer, public_key=new))
     assert log_in(demo.visitor(), acme, sandbox).location == "/o/acme/account"
-    page.goto(demo.origin + acme)
-    expect(page.get_by_label("New public key", exact=True)).to_have_count(0)
+    page.reload()
+    expect(page.locator("#new-public-key")).to_have_count(0)
+    page.goto(f"{demo.origin}{acme}/bitbucket")
     assert Worksheet(page)["Public Key"] == new

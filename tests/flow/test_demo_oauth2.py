@@ -365,7 +365,7 @@ def test_there_is_no_way_back_where_bitbucket_does_not_accept_oauth_1_any_more(
     assert ways(demo) == ["2"]
     assert (events(demo, "upgrade.not_abandoned"), events(demo, "upgrade.abandoned")) == (1, 0)
     shown = owner.get("/o/acme/settings/events").words
-    assert "OAuth 1 was wanted back and Bitbucket does not accept it; people log in by OAuth 2" in shown
+    assert "Bitbucket did not accept OAuth 1 any more, so people go on with OAuth 2" in shown
     assert "Bitbucket does not know the consumer key" in shown
     assert log_in(demo.visitor(), upgrading, sandbox).status == 303
 

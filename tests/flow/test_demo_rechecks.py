@@ -372,6 +372,6 @@ class TestWithoutTokens:
         words = demo.visitor().get("/o/acme/login").words
         assert "keeps this permission" not in words
         assert "read and write access" in words
-        assert "No token is kept." in words
+        assert "keeps no token" in words
         sentence = "Error: Without STORE_ACCESS_TOKENS there are no access tokens to ask with."
         assert recheck(demo) == (1, [sentence])

@@ -786,7 +786,7 @@ def test_the_owners_page_shows_the_new_public_key_and_says_why_it_is_not_in_use(
     link = ApplicationLink(world, world.b, *public_keys(world))
     rotate(owner, world.b)
     new = public_keys(world)[1]
-    assert PublicKey.read(new).fingerprint in owner.get(world.b.settings_path).text
+    assert PublicKey.read(new).fingerprint in owner.get(f"{world.b.settings_path}/key-pair").text
     page = verify(owner, world.b)
     assert page.status == 422
     assert "Bitbucket does not have the new public key yet." in page.text
@@ -850,5 +850,5 @@ def test_only_the_owner_rotates(world):
     for path in (f"{world.b.settings_path}/key-pair", f"{world.b.settings_path}/key-pair/verify"):
         assert stranger.post(path, token).status == 404
         assert member.post(path, {"csrf_token": member.get(world.b.account_path).csrf_token}).status == 404
-        assert owner.get(path).status == 405
+    assert owner.get(f"{world.b.settings_path}/key-pair/verify").status == 405
     assert states(world) == [("active", True)]

@@ -1,6 +1,5 @@
 """The trial login shows whether people may log in, and is worth nothing else."""
 
-import re
 
 from demo_app import clock
 from tests.scripted_server import Reply
@@ -18,7 +17,7 @@ def test_a_trial_shows_the_account_and_logs_nobody_in(world):
         back = owner.finish(world.a, begin(owner, world.a), "alice")
         page = owner.get(back.location)
     assert "Bitbucket says that you are Alice." in page.text
-    assert re.search(r"<dd>42</dd>", page.text)
+    assert "Username alice, user id 42" in page.text
     assert owner.get(world.a.settings_path).status == 200, "still the owner"
     assert (
         world.events("integration.tested")[-1] | {"outcome": "passed", "trial": True}
@@ -33,7 +32,7 @@ def test_a_trial_that_fails_says_why_and_keeps_the_owner(world):
     with world.nothing_new():
         page = owner.get(owner.finish(world.a, begin(owner, world.a), "alice").location)
     assert "failed" in page.text
-    assert "What to do:" in page.text
+    assert "What to do" in page.text
     assert owner.get(world.a.settings_path).status == 200
 
 
