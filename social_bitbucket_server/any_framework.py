@@ -2,7 +2,7 @@
 back.
 
 Which page has the button, how sessions are kept and who is logged in is left to the application; docs/any-framework.md
-shows whole ones.
+shows a whole one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .backends import BitbucketServerOAuth1
 from .crypto import Secret, opaque, plain
 from .integration import (
     BACKENDS,
+    SettingsOf,
     UnsafeConfigurationError,
     callback_origin,
     configured_backend,
@@ -48,12 +49,14 @@ class Visit:
     *session* is kept by the application for this browser alone: in a signed cookie or on the server, ``SameSite=Lax``.
     It holds texts, lists and mappings. *fields* are the names and values of the form that begins a login, or of the
     query that comes back from Bitbucket. Like the session, they are not shown in tracebacks. *integration* is the id of
-    the integration, for an application that has many.
+    the integration, for an application that has many. *host* is the header ``Host``: the log says so if a login begins
+    at another host than it comes back to. Leave it empty to omit this.
     """
 
     session: MutableMapping[str, Any] = field(repr=False)
     fields: Iterable[tuple[str, str]] = field(default=(), repr=False)
     integration: str = ""
+    host: str = ""
 
 
 class Logins:
@@ -73,14 +76,15 @@ class Logins:
         backends = setting_name("AUTHENTICATION_BACKENDS")
         refuse_missing_settings(settings, settings.get(backends) or _DEFAULTS[backends])
         warn_of_missing_names(settings, storage)
-        name = setting_name(backend, "CALLBACK_ORIGIN")
-        if not settings.get(name):
+        found = SettingsOf(backend, settings)
+        origin = found.get("CALLBACK_ORIGIN")
+        if not origin:
             raise UnsafeConfigurationError(
-                f"Set {name} to the scheme and host of this application, such as https://app.example.com, because the "
-                "callback must not come from a request."
+                f"Set {found.own_name('CALLBACK_ORIGIN')} to the scheme and host of this application, such as "
+                "https://app.example.com, because the callback must not come from a request."
             )
         self._settings, self._storage, self._backend_name = settings, storage, backend
-        self._host = urlsplit(callback_origin(settings[name])).netloc
+        self._host = urlsplit(callback_origin(origin)).netloc
 
     def begin(self, visit: Visit, callback_path: str, user: Any = None) -> str:
         """Begin a login; returns the address on the Bitbucket Server to send the browser to, with status 303. Call it
@@ -149,6 +153,10 @@ class PlainStrategy(BaseStrategy[str]):
     def request_host(self) -> str:
         """Return the configured host of this application."""
         return self._host
+
+    def browsers_host(self) -> str:
+        """Return the host that the browser asked, or the configured one if the visit does not say."""
+        return self._visit.host or self._host
 
     def build_absolute_uri(self, path: str | None = None) -> str:
         """Return *path* alone, because scheme and host are configured."""

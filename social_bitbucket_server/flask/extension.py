@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, current_app, redirect, render_template_string, request, url_for
+from flask import Blueprint, current_app, redirect, request, url_for
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 from social_core.exceptions import SocialAuthBaseException
@@ -25,7 +25,17 @@ from ..integration import (
     refuse_unusable_settings,
     warn_of_missing_names,
 )
-from ..login import HostCheck, error_page, is_declined_login, lost_sessions, page
+from ..login import (
+    HEADERS_OF_LOGIN_PAGE,
+    HostCheck,
+    button_label,
+    error_page,
+    form_with_button,
+    has_server,
+    is_declined_login,
+    login_page,
+    lost_sessions,
+)
 from .logins import begin, check_csrf, complete
 from .strategy import FlaskStrategy
 
@@ -118,9 +128,7 @@ def _routes(blueprint: str, backend: str) -> Blueprint:
     def page_with_button(integration: str | None) -> ResponseReturnValue:
         chosen = integration or request.args.get("integration") or None
         form = button(integration=chosen, next=request.args.get("next"), backend=backend)
-        keeps_tokens = SettingsOf(backend, current_app.config).get("STORE_ACCESS_TOKEN")
-        content = _CONTENT.format(kept="" if keeps_tokens else " No token is kept.", button=form)
-        return page("Log in with Bitbucket", content), _HEADERS_OF_PAGE
+        return login_page(backend, current_app.config, form), HEADERS_OF_LOGIN_PAGE
 
     @routes.get(f"/complete/{backend}/", defaults={"integration": None}, endpoint="complete", **as_they_are)
     @routes.get(f"/complete/{backend}/<integration>/", endpoint="complete", **as_they_are)
@@ -133,11 +141,7 @@ def _routes(blueprint: str, backend: str) -> Blueprint:
 def _configured_backends(app: Flask) -> list[str]:
     """Return the names of OAuth 1, and of OAuth 2 if it has a server."""
     oauth2 = BitbucketServerOAuth2.name
-    return [BitbucketServerOAuth1.name, oauth2] if _has_server(app, oauth2) else [BitbucketServerOAuth1.name]
-
-
-def _has_server(app: Flask, backend: str) -> bool:
-    return SettingsOf(backend, app.config).has_own("URL", "INTEGRATIONS")
+    return [BitbucketServerOAuth1.name, oauth2] if has_server(oauth2, app.config) else [BitbucketServerOAuth1.name]
 
 
 def _refuse_unsafe_application(app: Flask) -> None:
@@ -169,20 +173,12 @@ def button(
     button says "Log in with Bitbucket". If the application has both backends, that of OAuth 2 says "Log in with
     Bitbucket (OAuth 2)".
     """
-    return Markup(  # noqa: S704  # the template escapes
-        render_template_string(
-            _BUTTON,
-            action=url_for(f"{_BLUEPRINTS[backend]}.begin", integration=integration),
-            label=label or _label(backend),
-            next=next,
-            csrf=generate_csrf,
-        )
+    form = form_with_button(
+        url_for(f"{_BLUEPRINTS[backend]}.begin", integration=integration),
+        label or button_label(backend, current_app.config),
+        {"csrf_token": generate_csrf(), "next": next},
     )
-
-
-def _label(backend: str) -> str:
-    has_another = backend == BitbucketServerOAuth2.name and _has_server(current_app, BitbucketServerOAuth1.name)
-    return "Log in with Bitbucket (OAuth 2)" if has_another else "Log in with Bitbucket"
+    return Markup(form)  # noqa: S704  # its parts are escaped
 
 
 def show_error(error: SocialAuthBaseException) -> ResponseReturnValue:
@@ -195,22 +191,3 @@ def show_error(error: SocialAuthBaseException) -> ResponseReturnValue:
         return redirect(login_page, 303)
     answer = error_page(error, login_page or "/")
     return answer.body, answer.status, dict(answer.headers)
-
-
-_HEADERS_OF_PAGE = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "frame-ancestors 'none'",
-    "Referrer-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
-}
-_CONTENT = """\
-<p>You log in with your Bitbucket account. This application never sees your password.</p>
-<p>Bitbucket then asks whether this application may access your account. It may say read and write access,
-because it has no smaller permission for logins. This application only asks who you are.{kept}</p>
-{button}"""
-_BUTTON = """\
-<form method="post" action="{{ action }}">
-<input type="hidden" name="csrf_token" value="{{ csrf() }}">
-{% if next %}<input type="hidden" name="next" value="{{ next }}">{% endif %}
-<button type="submit">{{ label }}</button>
-</form>"""

@@ -1,6 +1,6 @@
 """One login on its way through social-core: what begins it, what is remembered, and how it ends.
 
-Routes, sessions and pages are left to ``flask``, ``django`` and ``any_framework``.
+Routes, sessions and pages are left to ``flask``, ``starlette``, ``django`` and ``any_framework``.
 """
 
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.
@@ -15,8 +15,16 @@ from .core_6 import BitbucketDataCenterOAuth2 as BitbucketDataCenterOAuth2
 from .core_6 import ResponseT_co as ResponseT_co
 from .error_pages import ErrorPage, error_page
 from .error_pages import is_declined_login as is_declined_login
-from .error_pages import page as page
+from .host_check import HEADERS_OF_INVALID_HOST as HEADERS_OF_INVALID_HOST
+from .host_check import INVALID_HOST as INVALID_HOST
 from .host_check import HostCheck as HostCheck
+from .host_check import is_host as is_host
+from .logged_in_person import primary_key_of as primary_key_of
+from .login_pages import HEADERS_OF_LOGIN_PAGE as HEADERS_OF_LOGIN_PAGE
+from .login_pages import button_label as button_label
+from .login_pages import form_with_button as form_with_button
+from .login_pages import has_server as has_server
+from .login_pages import login_page as login_page
 from .parameters import may_name_halted_login as may_name_halted_login
 from .parameters import read_parameter as read_parameter
 from .pending import LIFETIME, session_key, under_way
@@ -27,6 +35,7 @@ from .pending import code_verifier as code_verifier
 from .purpose import Purpose as Purpose
 from .returning import Callback as Callback
 from .returning import ReturnedLogin as ReturnedLogin
+from .session_cookies import CookieSettings as CookieSettings
 from .session_cookies import lost_sessions as lost_sessions
 from .social_errors import problems_at as problems_at
 from .trial import Trial

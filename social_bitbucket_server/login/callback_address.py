@@ -44,11 +44,13 @@ def callback_address(backend: LoginBackend[Any, Any], integration: AnyIntegratio
 def note_another_host(backend: LoginBackend[Any, Any]) -> None:
     """Write to the log that this browser's session will be missing, because the login comes back to another host.
 
-    The person is not stopped: a proxy in front of the application may have changed the ``Host``.
+    The person is not stopped: a proxy in front of the application may have changed the ``Host``. A strategy that
+    answers every request with the configured host may tell the browser's by a method ``browsers_host``.
     """
     origin = backend.setting("CALLBACK_ORIGIN")
+    browsers_host = getattr(backend.strategy, "browsers_host", backend.strategy.request_host)
     try:
-        host = backend.strategy.request_host()
+        host = browsers_host()
     except NotImplementedError:
         return
     if origin and not is_shared(_cookie_domain(backend), host_of(str(origin)), host_of(str(host))):

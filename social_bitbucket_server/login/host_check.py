@@ -16,14 +16,18 @@ _HOST = re.compile(
     r"(?:(?P<name>[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?)|\[(?P<address>[0-9A-Fa-f:.]{2,45})\])"
     r"(?::(?P<port>[0-9]{1,5}))?"
 )
-_HEADERS = [
-    ("Content-Type", "text/plain; charset=utf-8"),
-    ("Cache-Control", "no-store"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("Referrer-Policy", "no-referrer"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-]
+
+INVALID_HOST = "The request does not name the host that it is for.\n"
+"""The text that answers a request with an invalid ``Host`` header."""
+
+HEADERS_OF_INVALID_HOST = {
+    "Content-Type": "text/plain; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 
 
 def is_host(text: str) -> bool:
@@ -61,5 +65,5 @@ class HostCheck:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if is_host(environ.get("HTTP_HOST", "")):
             return self._application(environ, start_response)
-        start_response("400 Bad Request", list(_HEADERS))
-        return [b"The request does not name the host that it is for.\n"]
+        start_response("400 Bad Request", list(HEADERS_OF_INVALID_HOST.items()))
+        return [INVALID_HOST.encode()]

@@ -26,13 +26,16 @@ def id_of(users: Any, user: UserProtocol | None) -> str:
     """
     if user is None or not user_is_authenticated(user):
         return ""
-    text = str(_primary_key_of(users, user))
+    text = str(primary_key_of(users, user))
     is_short = len(quote(text, safe="")) < LONGEST_PERSON  # no shorter one looks like a digest
     return text if is_short else hashlib.sha256(text.encode()).hexdigest()
 
 
-def _primary_key_of(users: Any, user: UserProtocol) -> object:
-    """Return the primary key as the storage knows it, or as Django and social-core call it."""
+def primary_key_of(users: Any, user: UserProtocol) -> object:
+    """Return the primary key of *user* as the storage's *users* know it, or as Django and social-core call it.
+
+    Raises ``setting_invalid`` if users have no primary key that is known.
+    """
     own = getattr(users, "primary_key_of", None)
     if own is not None:
         return own(user)

@@ -1,11 +1,8 @@
-"""Sessions that are missing when a login comes back, because of where their cookies go.
-
-Flask and Django call these settings the same.
-"""
+"""Sessions that are missing when a login comes back, because of where their cookies go."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..integration import is_loopback
@@ -14,20 +11,37 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-def lost_sessions(configured: Mapping[str, Any], origin: str) -> Iterator[str]:
+class CookieSettings(NamedTuple):
+    """What a framework calls the settings of its session's cookie, and two values of the first. The defaults are the
+    names in Flask and Django."""
+
+    same_site: str = "SESSION_COOKIE_SAMESITE"
+    domain: str = "SESSION_COOKIE_DOMAIN"
+    secure: str = "SESSION_COOKIE_SECURE"
+    lax: str = "Lax"
+    strict: str = "Strict"
+
+
+_FLASK_AND_DJANGO = CookieSettings()
+
+
+def lost_sessions(
+    configured: Mapping[str, Any], origin: str, names: CookieSettings = _FLASK_AND_DJANGO
+) -> Iterator[str]:
     """Yield a sentence for each setting of the session's cookie among *configured* with which the browser would not
-    send it to *origin*, the scheme and host that logins come back to, or empty if they are not known."""
-    if configured.get("SESSION_COOKIE_SAMESITE") == "Strict":
+    send it to *origin*, the scheme and host that logins come back to, or empty if they are not known. *names*: those of
+    *configured*."""
+    if configured.get(names.same_site) == names.strict:
         yield (
-            'Set SESSION_COOKIE_SAMESITE to "Lax", because with "Strict" the session is missing when a login comes '
-            "back from Bitbucket."
+            f'Set {names.same_site} to "{names.lax}", because with "{names.strict}" the session is missing when a '
+            "login comes back from Bitbucket."
         )
     host = host_of(origin)
-    domain = configured.get("SESSION_COOKIE_DOMAIN")
+    domain = configured.get(names.domain)
     if host and domain and not covers(str(domain), host):
-        yield f"Set SESSION_COOKIE_DOMAIN to a domain of {host}, because logins come back to {origin}."
-    if configured.get("SESSION_COOKIE_SECURE") is True and origin.startswith("http:") and not is_loopback(host):
-        yield f"Set SESSION_COOKIE_SECURE to False, or serve {origin} with https://, because logins come back to it."
+        yield f"Set {names.domain} to a domain of {host}, because logins come back to {origin}."
+    if configured.get(names.secure) is True and origin.startswith("http:") and not is_loopback(host):
+        yield f"Set {names.secure} to False, or serve {origin} with https://, because logins come back to it."
 
 
 def host_of(address: str) -> str:

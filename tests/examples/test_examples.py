@@ -19,6 +19,7 @@ WITH_PYTEST = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
 TESTS = {
     "django_minimal": WITH_PYTEST,
     "django_organizations": ["manage.py", "test"],
+    "fastapi_minimal": WITH_PYTEST,
     "flask_minimal": WITH_PYTEST,
     "starlette_minimal": WITH_PYTEST,
 }
@@ -78,6 +79,12 @@ def test_django_has_nothing_to_say_about_it(run, example):
 @pytest.mark.parametrize("example", sorted(TESTS))
 def test_its_readme_fits_on_one_screen(example):
     assert len((EXAMPLES / example / "README.md").read_text().splitlines()) <= SCREEN
+
+
+def test_the_fastapi_example_is_the_pages_application_with_its_test():
+    app, *_, test = re.findall(r"```python\n(.*?)```", (ROOT / "docs/starlette.md").read_text(), re.DOTALL)
+    assert (EXAMPLES / "fastapi_minimal/app.py").read_text().partition('"""\n\n')[2] == app
+    assert (EXAMPLES / "fastapi_minimal/test_app.py").read_text() == test
 
 
 def test_the_flask_example_is_the_readmes_application():

@@ -463,7 +463,7 @@ def test_the_button_itself_connects_where_the_application_wants_it(host, browser
 def test_a_link_leads_to_a_page_with_the_button_of_its_integration(host, browser, sandboxes):
     page = browser.open("/login/bitbucket-server/one/?next=/projects/%22%3E")
     assert '<form method="post" action="/login/bitbucket-server/one/">' in page.text
-    assert 'name="next" value="/projects/&#34;&gt;"' in page.text
+    assert 'name="next" value="/projects/&quot;&gt;"' in page.text
     assert page.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
     assert page.headers["Cache-Control"] == "no-store"
     assert "read and write access" in page.text
