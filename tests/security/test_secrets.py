@@ -644,7 +644,7 @@ def test_no_page_shows_a_private_key_and_public_ones_are_for_the_owner(world):
             if "BEGIN PUBLIC KEY" in text:
                 seen.setdefault(who, set()).add(endpoint)
     for_bitbucket_admins = {"setup.page", "setup.script"}
-    for_owners = {"settings.integration", "settings.plain_worksheet", "setup.script_for_owner"}
+    for_owners = {"key_pair.page", "onboarding.bitbucket", "settings.plain_worksheet", "setup.script_for_owner"}
     assert seen == {
         "owner": for_owners | for_bitbucket_admins,
         "member": for_bitbucket_admins,
