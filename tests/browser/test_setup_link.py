@@ -32,7 +32,7 @@ def test_the_bitbucket_admin_pastes_and_tests_and_the_owner_sees_it_and_revokes_
     page.goto(f"{integration}/setup-link")
     expect(page.locator("#live"), "it was opened").not_to_contain_text("Never")
     page.get_by_role("button", name="End it now").click()
-    page.get_by_text("The set-up link is revoked.").wait_for()
+    page.get_by_text("The set-up link has ended.").wait_for()
     admin.goto(link)
     expect(admin.get_by_role("heading", level=1)).to_contain_text("This set-up link does not open any more")
     assert "Acme" not in admin.content()
