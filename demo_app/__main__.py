@@ -101,7 +101,7 @@ def prepare(app: Flask, sandbox: Sandbox) -> str:
 
 2. Connect a Bitbucket Server of your own, or the sandbox once more
    a. Create an organization:  {navigation.absolute(url_for("start.new"))}
-   b. Add Integration, with your server's base URL or the sandbox's:  {sandbox.url}
+   b. Add an integration, with your server's base URL or the sandbox's:  {sandbox.url}
    c. Enter its worksheet in Bitbucket under Application Links (in the sandbox as admin, password admin:
       {ServerURL.parse(sandbox.url).application_links}), test the connection, then open the login link.
 

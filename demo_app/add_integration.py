@@ -1,4 +1,4 @@
-"""*Add Integration*, for the owner: which server it is, and what is advised for its version."""
+"""*Add an integration*, for the owner: which server it is, and what is advised for its version."""
 
 from __future__ import annotations
 

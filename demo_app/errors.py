@@ -65,7 +65,7 @@ _ALREADY_CONNECTED = Words(
 _LOGIN_LINK_CLOSED = Words(
     "The login link was closed while the login was under way.",
     "Nobody logs in through any integration until it is opened again.",
-    "Open the login link under Settings → Login, and begin again.",
+    "Open the login link under Settings → Login link, and begin again.",
     "your organization's owner",
 )
 _ANOTHER_WAY_ONLY = Words(
