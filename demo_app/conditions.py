@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
-from social_bitbucket_server.integration import Admission, Kind
+from social_bitbucket_server.integration import Admission
 from social_bitbucket_server.problems import BitbucketServerError
 
 _LONGEST = 512
 _MOST = 50
+
+
+class Kind(StrEnum):
+    """The kind of a condition, as the form offers and sends it."""
+
+    GROUP = "group"
+    PROJECT = "project"
+    REPOSITORY = "repository"
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class Row:
 
 def rows_of(admission: Admission) -> list[Row]:
     """Return the rows of *admission*."""
-    return [Row(number, kind, name) for number, (kind, name) in enumerate(admission.conditions, start=1)]
+    return [Row(number, Kind(kind), name) for number, (kind, name) in enumerate(admission.conditions, start=1)]
 
 
 def rows_sent(form: Any) -> list[Row]:

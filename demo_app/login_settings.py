@@ -9,11 +9,10 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from social_bitbucket_server.integration import Kind
 from social_bitbucket_server.problems import BitbucketServerError
 
 from . import access, integrations, login_ways, trials
-from .conditions import Row, admission_of, checked, rows_of, rows_sent
+from .conditions import Kind, Row, admission_of, checked, rows_of, rows_sent
 from .models import IntegrationRecord, Organization
 
 blueprint = Blueprint("login_settings", __name__, url_prefix="/o/<slug>/settings")
