@@ -66,7 +66,7 @@ def test_the_upgrade_keeps_everybody_who_they_are(owners_page, open_browser, dem
         run_test(page)
         page.goto(demo.origin + integration)
         page.get_by_text("Recommended").wait_for()
-        take(page, "1-offer")
+        take(page, "1-offer", start=".rows")
 
         page.get_by_role("link", name="Upgrade to OAuth 2").click()
         take(page, "2-upgrade", height=760)
@@ -90,14 +90,14 @@ def test_the_upgrade_keeps_everybody_who_they_are(owners_page, open_browser, dem
 
         jane = open_browser()
         jane.goto(f"{demo.origin}/o/acme/login")
-        take(jane, "7-both-ways")
+        take(jane, "7-both-ways", start="h1")
         jane.get_by_role("button", name="Log in with Bitbucket, the new way").click()
         log_into_sandbox(jane, "jane")
         jane.get_by_role("button", name="Allow").click()
         jane.get_by_text("You are logged in to Acme.").wait_for()
         page.goto(demo.origin + integration)
         page.get_by_text("Not in use since").wait_for()
-        take(page, "8-upgraded")
+        take(page, "8-upgraded", start="aside")
         assert demo.visitor().get("/o/acme/login").words.count("Log in with Bitbucket") == 1
         assert owner.get("/o/acme/settings/people").text.count("<b>Jane Doe</b>") == 1
 
