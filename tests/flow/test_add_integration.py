@@ -1,4 +1,4 @@
-"""*Add Integration* looks at the server first, where the owner wants it, and advises what its version has."""
+"""*Add an integration* looks at the server first, where the owner wants it, and advises what its version has."""
 
 from __future__ import annotations
 
