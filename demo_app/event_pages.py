@@ -14,14 +14,19 @@ from typing import Any, cast
 from flask import Blueprint, Flask, Response, abort, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 
+from social_bitbucket_server.organizations import EventKind
+
 from . import access, events, integrations
-from .events import Event, Filter, Kind
+from .events import Event, Filter
 from .models import DAYS_KEPT, Organization
 
 blueprint = Blueprint("events", __name__, url_prefix="/o/<slug>/settings/events")
 
 _LONGEST_REFERENCE = 16
 _FORMULA = re.compile(r"\s*[=+\-@\t\r]")
+_FAILED_LOGINS = "failed-logins"
+"""Value of the choice among the kinds that shows logins that failed."""
+
 _COLUMNS = ("time", "event", "title", "detail", "integration", "person", "address", "reference", "problem")
 
 
@@ -45,7 +50,8 @@ def page(organization: Organization) -> ResponseReturnValue:
         is_filtered=bool(query),
         before=before,
         has_older=has_older,
-        kinds=list(Kind),
+        kinds={_FAILED_LOGINS: "Failed logins", **{kind.value: kind.label for kind in EventKind}},
+        kind=query.get("kind"),
         records=integrations.of(organization),
         days_kept=DAYS_KEPT,
     )
@@ -124,7 +130,8 @@ def _filter(organization: Organization) -> Filter:
     known = {record.id for record in integrations.of(organization)}
     integration_id = request.args.get("integration", "")
     return Filter(
-        kind=request.args.get("kind", type=Kind),
+        kind=request.args.get("kind", type=EventKind),
+        failed_logins=request.args.get("kind") == _FAILED_LOGINS,
         integration_id=integration_id if integration_id in known else "",
         reference=re.sub(r"[^0-9A-F]", "", request.args.get("reference", "").upper())[:_LONGEST_REFERENCE],
         first_day=request.args.get("from", type=date.fromisoformat),
@@ -135,7 +142,7 @@ def _filter(organization: Organization) -> Filter:
 def _query(wanted: Filter) -> dict[str, str]:
     """Return the parameters of an address with this filter."""
     query = {
-        "kind": wanted.kind,
+        "kind": _FAILED_LOGINS if wanted.failed_logins else wanted.kind,
         "integration": wanted.integration_id,
         "reference": wanted.reference,
         "from": wanted.first_day and wanted.first_day.isoformat(),

@@ -12,6 +12,14 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 from sqlalchemy.orm import aliased
 
 from social_bitbucket_server.login import LIFETIME
+from social_bitbucket_server.organizations import (
+    ENDED_ATTEMPTS,
+    FAILED_ATTEMPTS,
+    EventCode,
+    EventKind,
+    LoginOutcome,
+    login_outcome,
+)
 from social_bitbucket_server.problems import Code
 
 from . import audit, clock, database, integrations, people
@@ -24,33 +32,8 @@ MOST_EXPORTED = 10_000
 """How many events one export holds. The newest ones come first."""
 
 _READ_AT_ONCE = 500
-_BEGUN = "login.begin"
-_REFUSED = ("login.failure", "login.mixup", "login.replay", "request.failure")
-_LOGINS = {"login.success": "Login succeeded", "login.failure": "Login failed"}
-_UNDER_WAY, _ABANDONED, _DECLINED = "Login under way", "Login abandoned", "Login declined"
-
-
-class Kind(StrEnum):
-    """A kind of event to look for."""
-
-    FAILED_LOGINS = "failed-logins"
-    LOGINS = "logins"
-    PEOPLE = "people"
-    INTEGRATIONS = "integrations"
-    KEYS_AND_LINKS = "keys-and-links"
-
-    @property
-    def label(self) -> str:
-        """The words of the choice."""
-        return self.value.replace("-", " ").capitalize()
-
-
-_PREFIXES = {
-    Kind.LOGINS: ("login.", "request."),
-    Kind.PEOPLE: ("user.", "identity.", "session.", "recheck.", "owner_password."),
-    Kind.INTEGRATIONS: ("integration.", "upgrade.", "server.", "organization.", "admin.", "audit."),
-    Kind.KEYS_AND_LINKS: ("key.", "consumer_key.", "setup_link.", "login_link."),
-}
+_TESTS = (EventCode.INTEGRATION_TESTED, EventCode.UPGRADE_TESTED)
+_ATTEMPTS = (EventCode.LOGIN_BEGIN, *ENDED_ATTEMPTS)
 
 
 class Tone(StrEnum):
@@ -62,14 +45,25 @@ class Tone(StrEnum):
     ENDED = "dash"
 
 
+_OF_AN_ATTEMPT = {
+    LoginOutcome.LOGGED_IN: ("Login succeeded", "", Tone.DONE),
+    LoginOutcome.UNDER_WAY: ("Login under way", "Waits for the person in Bitbucket", Tone.WAITING),
+    LoginOutcome.ABANDONED: ("Login abandoned", "The person did not come back from Bitbucket", Tone.ENDED),
+    LoginOutcome.DECLINED: ("Login declined", "The person pressed Deny in Bitbucket", Tone.ENDED),
+}
+"""Title, detail and tone of attempts to log in, apart from those that failed and those that connected an account."""
+
+
 @dataclass(frozen=True)
 class Filter:
     """Which events to show. An empty field, or ``None``, means all.
 
-    *first_day* and *last_day* are days in UTC and belong to the range.
+    *failed_logins*: only logins that failed, without those that people declined. *first_day* and *last_day* are days in
+    UTC and belong to the range.
     """
 
-    kind: Kind | None = None
+    kind: EventKind | None = None
+    failed_logins: bool = False
     integration_id: str = ""
     reference: str = ""
     first_day: date | None = None
@@ -166,12 +160,7 @@ def failures_since(record: IntegrationRecord, since: datetime) -> tuple[int, Eve
 
 
 def _failed_logins(record: IntegrationRecord, since: datetime) -> Select[AuditEntry]:
-    return select(AuditEntry).where(
-        AuditEntry.integration_id == record.id,
-        AuditEntry.event == "login.failure",
-        AuditEntry.at >= since,
-        AuditEntry.problem.is_distinct_from(Code.LOGIN_DECLINED),
-    )
+    return select(AuditEntry).where(AuditEntry.integration_id == record.id, AuditEntry.at >= since, _is_failed_login())
 
 
 def _read(organization: Organization, wanted: Filter, before: int | None, most: int) -> Sequence[AuditEntry]:
@@ -188,7 +177,9 @@ def _matching(organization: Organization, wanted: Filter) -> Select[AuditEntry]:
         ~_has_gone_on(),
     )
     if wanted.kind is not None:
-        matching = matching.where(_is_of(wanted.kind))
+        matching = matching.where(AuditEntry.event.in_(wanted.kind.codes))
+    if wanted.failed_logins:
+        matching = matching.where(_is_failed_login())
     if wanted.integration_id:
         matching = matching.where(AuditEntry.integration_id == wanted.integration_id)
     if wanted.reference:
@@ -204,16 +195,13 @@ def _has_gone_on() -> ColumnElement[bool]:
     """Return whether an entry is a login's beginning and another entry says how it went on."""
     later = aliased(AuditEntry)
     return and_(
-        AuditEntry.event == _BEGUN,
+        AuditEntry.event == EventCode.LOGIN_BEGIN,
         exists().where(later.transaction == AuditEntry.transaction, later.id > AuditEntry.id),
     )
 
 
-def _is_of(kind: Kind) -> ColumnElement[bool]:
-    if kind is Kind.FAILED_LOGINS:
-        return and_(AuditEntry.event.in_(_REFUSED), AuditEntry.problem.is_distinct_from(Code.LOGIN_DECLINED))
-    codes = [code for code in audit.SENTENCES if code.startswith(_PREFIXES[kind])]
-    return AuditEntry.event.in_(codes)
+def _is_failed_login() -> ColumnElement[bool]:
+    return and_(AuditEntry.event.in_(FAILED_ATTEMPTS), AuditEntry.problem.is_distinct_from(Code.LOGIN_DECLINED))
 
 
 def _beginning(day: date) -> datetime:
@@ -248,15 +236,14 @@ def _event(entry: AuditEntry, persons: Mapping[int, str], names: Mapping[str, st
 
 def _title(entry: AuditEntry) -> tuple[str, str, Tone]:
     """Return title, detail and tone. An empty detail leaves the word to the entry's reason."""
-    if entry.event == _BEGUN:
-        if clock.now() - entry.at < timedelta(seconds=LIFETIME):
-            return _UNDER_WAY, "Waits for the person in Bitbucket", Tone.WAITING
-        return _ABANDONED, "The person did not come back from Bitbucket", Tone.ENDED
-    if entry.problem == Code.LOGIN_DECLINED:
-        return _DECLINED, "The person pressed Deny in Bitbucket", Tone.ENDED
-    title = _LOGINS.get(entry.event) or audit.SENTENCES[entry.event].rstrip(".")
+    if entry.event in _ATTEMPTS:
+        is_recent = clock.now() - entry.at < timedelta(seconds=LIFETIME)
+        outcome = login_outcome(entry.event, problem=entry.problem, may_come_back=is_recent)
+        if outcome in _OF_AN_ATTEMPT:
+            return _OF_AN_ATTEMPT[outcome]
+    title = audit.SENTENCES[entry.event].rstrip(".") if entry.event != EventCode.LOGIN_FAILURE else "Login failed"
     if entry.outcome in {"failure", "failed"}:
         return title, "", Tone.FAILED
-    if entry.event in {"integration.tested", "upgrade.tested"} and entry.outcome == "passed":
+    if entry.event in _TESTS and entry.outcome == "passed":
         return title, "All stages passed", Tone.DONE
     return title, "", Tone.ENDED if entry.outcome == "interrupted" else Tone.DONE

@@ -67,9 +67,9 @@ def test_a_login_is_one_row_that_says_how_it_went(
     declining = demo.visitor()
     declining.get(sandbox.authorize(declining.begin(acme).location, user="jane", allow=False))
     demo.visitor().begin(acme)
-    assert titles(filtered(owner, kind="logins"))[:3] == ["Login under way", "Login declined", "Login succeeded"]
+    assert titles(filtered(owner, kind="login"))[:3] == ["Login under way", "Login declined", "Login succeeded"]
     assert titles(filtered(owner, kind="failed-logins")) == []
-    assert "Jane Doe" in filtered(owner, kind="logins").words
+    assert "Jane Doe" in filtered(owner, kind="login").words
     later = clock.now() + timedelta(minutes=11)
     monkeypatch.setattr(clock, "now", lambda: later)
     assert titles(owner.get(EVENTS))[0] == "Login abandoned"
