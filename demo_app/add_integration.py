@@ -103,5 +103,9 @@ def _settings() -> Settings:
 
 def _page(organization: Organization, form: NewIntegrationForm, found: Result | None = None) -> str:
     return render_template(
-        "bitbucket_server/add.html", organization=organization, form=form, found=found, way_names=onboarding.STEPS
+        "bitbucket_server/add.html",
+        organization=organization,
+        form=form,
+        found=found,
+        way_names=list(onboarding.NAMES.values()),
     )

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from social_bitbucket_server.onboarding import Dialog, advice_for, oauth2_advice_for
-from social_bitbucket_server.organizations import State
+from social_bitbucket_server.organizations import EventCode, SetupStep, State, next_step
 
 from . import access, attempts, database, integrations, login_ways, setup_links, upgrade, worksheets
 from .forms import ClientCredentialsForm
@@ -17,43 +17,54 @@ from .models import AuditEntry, IntegrationRecord, Organization
 
 blueprint = Blueprint("onboarding", __name__, url_prefix="/o/<slug>/settings/integrations/<integration>")
 
-STEPS = ("Server", "Bitbucket", "Test", "Share the link")
+NAMES = {
+    SetupStep.SERVER: "Server",
+    SetupStep.BITBUCKET: "Bitbucket",
+    SetupStep.TEST: "Test",
+    SetupStep.SHARE: "Share the link",
+}
+"""Names of the steps, in their order."""
+
+_PAGES = {
+    SetupStep.SERVER: "settings.edit",
+    SetupStep.BITBUCKET: "onboarding.bitbucket",
+    SetupStep.TEST: "onboarding.test",
+    SetupStep.SHARE: "onboarding.share",
+}
 
 
 @dataclass(frozen=True)
 class Way:
-    """The steps by name, and the addresses of those that are done."""
+    """The steps by name, the number of the *current* one from 1, and the addresses of those that are done."""
 
+    names: tuple[str, ...]
+    current: int
     done: dict[str, str]
-    names: tuple[str, ...] = STEPS
 
 
-def way_of(record: IntegrationRecord, current: int) -> Way | None:
-    """Return the way of *record* as its step number *current* shows it; ``None`` after somebody has logged in."""
+def way_of(record: IntegrationRecord, current: SetupStep) -> Way | None:
+    """Return the way of *record* as the page of its step *current* shows it; ``None`` after somebody has logged in."""
     state = attempts.condition_of(record).state
     if state not in {State.DRAFT, State.NEVER_USED}:
         return None
-    server, bitbucket, test, _ = STEPS
-    done = {server: _address("settings.edit", record)}
-    if current > STEPS.index(bitbucket) + 1 or state is State.NEVER_USED:
-        done[bitbucket] = _address("onboarding.bitbucket", record)
-    if state is State.NEVER_USED:
-        done[test] = _address("onboarding.test", record)
-    return Way(done)
+    finished = SetupStep.SHARE.finished if state is State.NEVER_USED else current.finished
+    addresses = {NAMES[step]: _address(_PAGES[step], record) for step in finished}
+    return Way(tuple(NAMES.values()), current.number, addresses)
 
 
-def address_of_step(record: IntegrationRecord) -> str:
-    """Return the address of the step at which the set-up of *record*, a draft, goes on."""
-    return _address("onboarding.test" if _was_tested(record) else "onboarding.bitbucket", record)
+def next_page_of(record: IntegrationRecord) -> str:
+    """Return the address at which the set-up of *record* goes on, or that of its own page if it is set up."""
+    step = next_step(
+        attempts.condition_of(record).state, has_credentials=bool(record.ways), is_tested=_was_tested(record)
+    )
+    return _address(_PAGES[step] if step is not None else "settings.integration", record)
 
 
 @blueprint.get("/continue")
 @access.for_owner
 def go_on(organization: Organization, integration: str) -> ResponseReturnValue:
     """Go to the step at which the set-up was left."""
-    record = access.integration_or_404(organization, integration)
-    is_draft = attempts.condition_of(record).state is State.DRAFT
-    return redirect(address_of_step(record) if is_draft else _address("settings.integration", record), 303)
+    return redirect(next_page_of(access.integration_or_404(organization, integration)), 303)
 
 
 @blueprint.get("/bitbucket")
@@ -87,7 +98,7 @@ def test(organization: Organization, integration: str) -> ResponseReturnValue:
         organization=organization,
         record=record,
         oauth=record.ways[0],
-        way=way_of(record, STEPS.index("Test") + 1),
+        way=way_of(record, SetupStep.TEST),
     )
 
 
@@ -105,7 +116,7 @@ def share(organization: Organization, integration: str) -> ResponseReturnValue:
         server_url=integrations.server_url(record),
         login_link=login_ways.login_link(organization),
         keeps_tokens=current_app.extensions["settings"].store_access_tokens,
-        way=way_of(record, len(STEPS)),
+        way=way_of(record, SetupStep.SHARE),
     )
 
 
@@ -122,7 +133,7 @@ def bitbucket_page(record: IntegrationRecord, form: ClientCredentialsForm | None
         script=worksheets.script(record),
         advice=(oauth2_advice_for if record.is_for_oauth2 else advice_for)(record.server_version),
         setup_link=setup_links.live(record),
-        way=way_of(record, STEPS.index("Bitbucket") + 1),
+        way=way_of(record, SetupStep.BITBUCKET),
         **dialogs_of(record, dialog, _address("onboarding.bitbucket", record)),
     )
 
@@ -136,7 +147,7 @@ def dialogs_of(record: IntegrationRecord, dialog: Dialog, address: str) -> dict[
 
 def _was_tested(record: IntegrationRecord) -> bool:
     tested = select(AuditEntry.id).where(
-        AuditEntry.integration_id == record.id, AuditEntry.event == "integration.tested"
+        AuditEntry.integration_id == record.id, AuditEntry.event == EventCode.INTEGRATION_TESTED
     )
     return database.session.scalar(tested.limit(1)) is not None
 

@@ -56,12 +56,11 @@ def login(organization: Organization) -> ResponseReturnValue:
     is_current = login_ways.came_by_link(organization, request.args.get("key", ""))
     declined = request.args.get("e") == "declined"
     logged_in = _is_logged_in_here(organization) and not declined
-    is_open = is_current and organization.login_closed_at is None and not logged_in
-    only = login_ways.enforced(organization)
+    ways = login_ways.ways_into(organization)
     enabled = [
         (record, integrations.server_url(record), oauth)
         for record in integrations.enabled_of(organization)
-        if is_open and (only is None or only.id == record.id)
+        if is_current and not logged_in and ways.closed_by(record.id) is None
         for oauth in record.ways
     ]
     security_headers.allow_forms_to_reach({server_url.origin for _record, server_url, _oauth in enabled})
@@ -72,7 +71,7 @@ def login(organization: Organization) -> ResponseReturnValue:
         enabled=enabled,
         asks_for_account=any(oauth is OAuth.ONE for _record, _server_url, oauth in enabled),
         is_current=is_current,
-        only=only,
+        only=database.session.get(IntegrationRecord, ways.enforced) if ways.enforced is not None else None,
         declined=declined,
         keeps_tokens=current_app.extensions["settings"].store_access_tokens,
         next=request.args.get("next", ""),

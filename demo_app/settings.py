@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from social_bitbucket_server.crypto import PublicKey
 from social_bitbucket_server.onboarding import is_oauth2_better, render_text
-from social_bitbucket_server.organizations import OAuth, ServerChange, server_change
+from social_bitbucket_server.organizations import OAuth, ServerChange, SetupStep, server_change
 
 from . import (
     access,
@@ -153,7 +153,7 @@ def try_move(organization: Organization, integration: str) -> ResponseReturnValu
     if record.moving_to is not None and record.disabled_at is None:
         return login.begin_trial_of_move(record)
     if record.moving_to is not None:
-        flash("A disabled integration cannot be tried. Enable it under Edit first.", "refusal")
+        flash("A disabled integration cannot be tried. Enable it first.", "refusal")
     return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
 
 
@@ -178,7 +178,12 @@ def test_connection(organization: Organization, integration: str) -> ResponseRet
     rate_limits.count(rate_limits.TESTS, rate_limits.visitor(), record.id)
     security_headers.allow_forms_to_reach({integrations.server_url(record).origin})
     pair = record.active_key_pair if oauth is OAuth.ONE else None
-    context = {"organization": organization, "record": record, "oauth": oauth, "way": onboarding.way_of(record, 3)}
+    context = {
+        "organization": organization,
+        "record": record,
+        "oauth": oauth,
+        "way": onboarding.way_of(record, SetupStep.TEST),
+    }
     return connection.shown(
         connection.ConnectionTest(record, oauth),
         render_template("bitbucket_server/test.html", place=connection.PLACE, **context),
@@ -195,7 +200,7 @@ def try_login(organization: Organization, integration: str) -> ResponseReturnVal
     """Send the owner to Bitbucket and back, as a trial."""
     record = access.integration_or_404(organization, integration)
     if record.disabled_at is not None:
-        flash("A disabled integration cannot be tried. Enable it under Edit first.", "refusal")
+        flash("A disabled integration cannot be tried. Enable it first.", "refusal")
         return redirect(url_for("settings.integration", slug=organization.slug, integration=record.id), 303)
     return login.begin_trial(record, request.form.get("oauth"))
 
@@ -218,7 +223,7 @@ def trial(organization: Organization, integration: str) -> ResponseReturnValue:
         record=record,
         trial=result,
         words=words,
-        way=onboarding.way_of(record, 3),
+        way=onboarding.way_of(record, SetupStep.TEST),
     )
 
 

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 
 class CookieSettings(NamedTuple):
-    """What a framework calls the settings of its session's cookie, and two values of the first. The defaults are the
-    names in Flask and Django."""
+    """Names of the settings of a framework's session cookie. The defaults are Flask's and Django's.
+
+    *lax* and *strict* are values of *same_site*.
+    """
 
     same_site: str = "SESSION_COOKIE_SAMESITE"
     domain: str = "SESSION_COOKIE_DOMAIN"

@@ -14,7 +14,6 @@ from .conditions import (
     SetupStep,
     State,
     condition,
-    is_explained,
     next_step,
 )
 from .events import EventCode, EventKind
@@ -54,7 +53,6 @@ __all__ = [
     "Unopened",
     "WayOut",
     "condition",
-    "is_explained",
     "link_name",
     "link_path",
     "login_outcome",

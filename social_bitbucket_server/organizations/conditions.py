@@ -88,13 +88,7 @@ class Condition:
     @property
     def is_explained(self) -> bool:
         """Whether a check-up finds the cause of the problem part by part."""
-        return is_explained(self.problem)
-
-
-def is_explained(problem: str | None) -> bool:
-    """Return whether a check-up says more about *problem*: it shows which part of what was signed the server saw
-    otherwise."""
-    return problem == Code.SIGNATURE_INVALID
+        return self.problem == Code.SIGNATURE_INVALID
 
 
 def condition(
@@ -139,10 +133,14 @@ class SetupStep(StrEnum):
     """Give people the login link."""
 
     @property
+    def number(self) -> int:
+        """Number of the step, from 1."""
+        return tuple(SetupStep).index(self) + 1
+
+    @property
     def finished(self) -> tuple[SetupStep, ...]:
         """The steps before this one."""
-        steps = tuple(SetupStep)
-        return steps[: steps.index(self)]
+        return tuple(SetupStep)[: self.number - 1]
 
 
 def next_step(state: State | None, *, has_credentials: bool, is_tested: bool) -> SetupStep | None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class ClosedBy(StrEnum):
-    """What closes a way in. The values are codes for storage and pages."""
+    """Reasons why a way in is closed. The values are codes for storage and pages."""
 
     LOGIN_LINK = "login_link_closed"
     """The login link is closed, and with it every integration."""

@@ -63,7 +63,7 @@ class WayOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outbound:
-    """What an operator allows the servers of organizations.
+    """Limits that an operator sets to the servers of organizations.
 
     *private_networks*: those that may be reached, by an organization's id; those of ``*`` are for all organizations.
     *plain_http_hosts*: lower-case hosts that may be used without TLS. *proxies*: scheme to address, by an

@@ -13,7 +13,7 @@ from ..account import Profile
 
 
 class ServerChange(StrEnum):
-    """What a change of the base URL means."""
+    """Meanings of a change of the base URL."""
 
     NONE = "none"
     """The base URL is the same."""

@@ -17,7 +17,7 @@ ASK_SERVER = "Open the base URL in a browser from this machine's network and che
 
 
 class Who(StrEnum):
-    """Who can remove a problem."""
+    """People who can remove a problem."""
 
     PERSON = "you"
     ORGANIZATION_ADMIN = "your organization's admin"

@@ -37,7 +37,7 @@ def test_each_step_is_ticked_when_it_is_done(demo: Demo, owner: Visitor, sandbox
     assert 'class="steps"' not in owner.worksheet(integration).text, "the way is over"
 
 
-def test_a_draft_is_continued_at_its_step(owner: Visitor, sandbox: Sandbox) -> None:
+def test_a_set_up_is_continued_at_its_step(demo: Demo, owner: Visitor, sandbox: Sandbox) -> None:
     integration = owner.add_integration("acme", sandbox.url)
     way_on = f"{integration}/continue"
     assert way_on in owner.get("/o/acme/settings/integrations").text
@@ -47,6 +47,8 @@ def test_a_draft_is_continued_at_its_step(owner: Visitor, sandbox: Sandbox) -> N
     page = owner.worksheet(integration)
     sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=page.value_of("Public Key"))
     owner.post(f"{integration}/test")
+    assert owner.get(way_on).location == f"{integration}/share"
+    log_in(demo.visitor(), integration, sandbox)
     assert owner.get(way_on).location == integration
 
 

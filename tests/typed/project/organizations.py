@@ -23,7 +23,6 @@ from social_bitbucket_server.organizations import (
     SetupStep,
     State,
     condition,
-    is_explained,
     link_name,
     link_path,
     login_outcome,
@@ -56,7 +55,7 @@ def condition_of(rows: list[Row], is_used: bool) -> Condition:
 
 def advice(found: Condition) -> str:
     if found.state is State.FAILING and found.since is not None:
-        hint = "Test the connection. " if is_explained(found.problem) else ""
+        hint = "Test the connection. " if found.is_explained else ""
         return f"{found.since:%Y-%m-%d} {found.cause} {hint}{found.remedy}"
     step: SetupStep | None = next_step(found.state, has_credentials=True, is_tested=False)
     return step.value if step is not None and found.is_ready else ""
