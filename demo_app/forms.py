@@ -9,7 +9,6 @@ from typing import Any
 from flask import request
 from flask_wtf import FlaskForm
 from wtforms import (
-    BooleanField,
     EmailField,
     HiddenField,
     PasswordField,
@@ -261,7 +260,6 @@ class EditIntegrationForm(IntegrationForm):
     """Changes to an integration that people may log in through already."""
 
     server = RadioField("If the base URL changes", choices=["moved", "another"], validators=[Optional()])
-    enabled = BooleanField("People can log in through this integration")
 
 
 class ConfigurationForm(TextForm):

@@ -90,7 +90,6 @@ def edit(organization: Organization, integration: str) -> ResponseReturnValue:
         ca_certificates=record.ca_certificates,
         client_certificate=record.client_certificate,
         connect_to=record.connect_to,
-        enabled=record.disabled_at is None,
     )
     return _edit_page(organization, record, form)
 
@@ -122,7 +121,7 @@ def change(organization: Organization, integration: str) -> ResponseReturnValue:
             server_url=integrations.server_url(record),
             ca_certificates=form.ca_certificates.data,
             connect_to=form.connects_to,
-            enabled=form.enabled.data,
+            enabled=record.disabled_at is None,
         )
     except integrations.NameTakenError as error:
         database.session.rollback()

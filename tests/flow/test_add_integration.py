@@ -117,7 +117,7 @@ def add(owner: Visitor, name: str) -> Page:
 
 
 def edit(owner: Visitor, integration: str, name: str) -> Page:
-    fields = {"platform": PLATFORM, "base_url": "https://bitbucket.acme.example", "enabled": "y"}
+    fields = {"platform": PLATFORM, "base_url": "https://bitbucket.acme.example"}
     return owner.post(f"{integration}/edit", name=name, **fields)
 
 

@@ -74,8 +74,7 @@ def test_the_login_link_of_an_organization_is_shown_once_when_an_integration_has
     assert links_shown() == [0, 0]
     test_connection(owner, acme)
     assert links_shown() == [1, 1]
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": sandbox.url}
-    assert owner.post(f"{acme}/edit", **fields).status == 303, "disabled"
+    assert owner.post(f"{acme}/disable").status == 303
     assert links_shown() == [0, 0]
 
 
@@ -86,7 +85,7 @@ def test_what_was_tested_at_the_old_server_says_nothing_about_another_one(
     test_connection(owner, acme)
     if somebody_logged_in:
         log_in(demo.visitor(), acme, sandbox)
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": other_sandbox.url, "enabled": "y"}
+    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": other_sandbox.url}
     assert owner.post(f"{acme}/edit", server="another", **fields).status == 303
     assert state_of(owner.get(acme)) == "Draft"
     assert state_of(owner.get("/o/acme/settings/integrations")) == "Draft"

@@ -15,7 +15,7 @@ from demo_app import database
 from demo_app.models import AuditEntry, KeyPair, SocialStorage, User
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
-from tests.demo_visitor import PLATFORM, Visitor
+from tests.demo_visitor import Visitor
 from tests.flow.demo import Demo, connect, log_in, on_every_database
 
 
@@ -248,7 +248,7 @@ def test_disabling_an_integration_ends_logins_through_it(demo: Demo, sandbox: Sa
     log_in(jane, acme, sandbox)
     callback = sandbox.authorize(late.begin(acme).location, user="jane")
     owner.log_owner_in("acme")
-    owner.post(f"{acme}/edit", name="Bitbucket", platform=PLATFORM, base_url=sandbox.url)
+    owner.post(f"{acme}/disable")
     assert jane.get("/o/acme/account").status == 303
     assert late.get(callback).status == 404
     assert "No Bitbucket Server can be used here yet" in jane.get("/o/acme/login").words

@@ -19,9 +19,7 @@ def owner(demo: Demo, acme: str) -> Visitor:
 
 
 def edit(owner: Visitor, path: str, base_url: str, **fields: str) -> Page:
-    return owner.post(
-        f"{path}/edit", **{"name": "Bitbucket", "platform": PLATFORM, "base_url": base_url, "enabled": "y"} | fields
-    )
+    return owner.post(f"{path}/edit", **{"name": "Bitbucket", "platform": PLATFORM, "base_url": base_url} | fields)
 
 
 def link_as_before(sandbox: Sandbox, moved: Sandbox) -> None:
@@ -229,10 +227,12 @@ def test_disabling_deletes_nothing_and_enabling_lets_everybody_in_again(
     jane = demo.visitor()
     log_in(jane, acme, sandbox)
     before = people_of(demo)
-    assert "1 person at the most. Nothing is deleted." in owner.get(f"{acme}/edit").words
-    edit(owner, acme, sandbox.url, enabled="")
+    assert "Accounts, keys and conditions stay. Nothing is deleted." in owner.get(f"{acme}/disable").words
+    owner.post(f"{acme}/disable")
     assert jane.get("/o/acme/account").status == 303
     edit(owner, acme, sandbox.url)
+    assert "Disabled" in owner.get(acme).words, "a change enables nothing"
+    owner.post(f"{acme}/enable", f"{acme}/disable")
     assert log_in(jane, acme, sandbox).status == 303
     assert people_of(demo) == before
 

@@ -238,7 +238,7 @@ def test_another_server_does_not_get_the_old_links_logins(
     make_new_link(sandbox, owner.key_pair(acme))
     verify(owner, acme)
     with Sandbox() as another:
-        fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": another.url, "enabled": "y"}
+        fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": another.url}
         answer = owner.post(f"{acme}/edit", server="another", **fields)
         assert answer.status == 303
     assert states(demo) == ["active", "retired"]

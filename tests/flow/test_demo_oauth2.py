@@ -421,7 +421,7 @@ def test_a_disabled_integration_refuses_both_ways(demo: Demo, sandbox: Sandbox, 
     jane = demo.visitor()
     begun = jane.begin(upgrading, **BEGIN_BY_OAUTH2)
     answer = sandbox.authorize(begun.location)
-    owner.post(f"{upgrading}/edit", name="Bitbucket", platform=PLATFORM, base_url=sandbox.url)
+    owner.post(f"{upgrading}/disable")
     assert jane.get(answer).status == 404
     assert demo.visitor().get("/o/acme/login").words.count("Log in with Bitbucket") == 0
 

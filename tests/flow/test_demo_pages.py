@@ -393,7 +393,7 @@ def authority() -> str:
 
 
 def test_a_certificate_of_ones_own_ca_is_kept(owner: Visitor, integration: str, authority: str) -> None:
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL, "enabled": "y"}
+    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL}
     owner.post(f"{integration}/edit", **fields, ca_certificates=f"  {authority}\n")
     assert owner.get(f"{integration}/edit").value_of("CA certificate (optional)").strip() == authority.strip()
     assert "The pasted CA certificate" in owner.get(integration).words
@@ -409,7 +409,7 @@ def test_what_is_no_ca_certificate_is_explained_at_its_field(owner: Visitor) -> 
 
 def test_a_client_certificate_is_kept_with_its_key_sealed(app: Flask, owner: Visitor, integration: str) -> None:
     def edit(**fields: str) -> Page:
-        same = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL, "enabled": "y"}
+        same = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL}
         return owner.post(f"{integration}/edit", **same, **fields)
 
     def kept() -> tuple[Any, str, int]:
@@ -489,7 +489,7 @@ def test_a_new_integration_may_have_a_client_certificate(app: Flask, owner: Visi
 
 
 def test_connections_may_go_elsewhere(owner: Visitor, integration: str) -> None:
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL, "enabled": "y"}
+    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL}
     refused = owner.post(f"{integration}/edit", **fields, connect_to="inside.example:22")
     assert refused.status == 422
     assert "The address to connect to cannot be used. Port 22 is not one of" in refused.words
@@ -581,16 +581,14 @@ def test_the_worksheet_ends_with_the_test_and_a_draft_shows_no_login_link(owner:
 
 
 def test_a_disabled_integration_is_shown_as_such_and_offers_no_login(owner: Visitor, integration: str) -> None:
-    owner.post(f"{integration}/edit", name="Bitbucket", platform=PLATFORM, base_url=BASE_URL)
+    owner.post(f"{integration}/disable")
     assert "Disabled" in owner.get(INTEGRATIONS).words
     assert "Log in with Bitbucket" not in owner.get("/o/acme/login").words
     assert owner.get("/o/acme/login").headers["Content-Security-Policy"].count("https://") == 0
 
 
 def test_changes_are_kept(owner: Visitor, integration: str) -> None:
-    page = owner.post(
-        f"{integration}/edit", name="Renamed", platform=PLATFORM, base_url="https://new.acme.example/", enabled="y"
-    )
+    page = owner.post(f"{integration}/edit", name="Renamed", platform=PLATFORM, base_url="https://new.acme.example/")
     assert page.location == integration
     words = owner.get(INTEGRATIONS).words
     assert "Renamed" in words
@@ -609,7 +607,7 @@ def test_a_server_that_people_logged_in_with_is_not_swapped_for_another_by_mista
             Identity(user=user, provider="bitbucket-server", uid=uid, integration_id=record.id, name="jane")
         )
         database.session.commit()
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": "https://other.example", "enabled": "y"}
+    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": "https://other.example"}
     assert owner.post(f"{integration}/edit", **fields, **server).status == status
 
 

@@ -10,7 +10,6 @@ import pytest
 from demo_app import login_ways
 from demo_app.models import AuditEntry, IntegrationRecord
 from social_bitbucket_server.sandbox import Project
-from tests.demo_visitor import PLATFORM
 from tests.flow.demo import connect, log_in, on_every_database
 
 LOGIN = "/o/acme/settings/login"
@@ -277,12 +276,11 @@ def test_deleting_the_only_way_in_says_so_before_and_opens_the_others(demo, owne
 
 def test_where_the_only_way_in_is_disabled_its_page_says_what_that_means(demo, owner, acme, sandbox):
     log_in(demo.visitor(), acme, sandbox)
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": sandbox.url}
-    owner.post(f"{acme}/edit", **fields)
+    owner.post(f"{acme}/disable")
     assert "the only way into Acme" not in owner.get(acme).words
-    owner.post(f"{acme}/edit", enabled="y", **fields)
+    owner.post(f"{acme}/enable", f"{acme}/disable")
     enforce(owner, acme)
-    owner.post(f"{acme}/edit", **fields)
+    owner.post(f"{acme}/disable")
     assert "It is the only way into Acme. Only you can log in." in owner.get(acme).words
     assert owner.post(f"{LOGIN}/only", LOGIN).status == 303, "none of those that are shown is chosen"
     assert "Nothing was chosen, and nothing has changed." in owner.get(LOGIN).words

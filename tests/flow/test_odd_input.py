@@ -42,7 +42,7 @@ FORMS = {
     "login_settings.choose_only_way": {"integration": ""},
     "login_settings.change_who": {"projects": "WEB", "repositories": "WEB/website", "groups": "developers"},
     "configuration.take": {"text": ""},
-    "settings.change": {**_INTEGRATION, "server": "moved", "enabled": "y"},
+    "settings.change": {**_INTEGRATION, "server": "moved"},
     "settings.test_connection": {"oauth": "1"},
     "settings.try_login": {"oauth": "1"},
     "settings.delete": {"name": ""},

@@ -63,7 +63,7 @@ def test_it_opens_nothing_of_another_server(
     demo: Demo, acme: str, owner: Visitor, sandbox: Sandbox, other_sandbox: Sandbox
 ) -> None:
     log_in(demo.visitor(), acme, sandbox)
-    link, form = make(owner, acme), {"name": "Bitbucket", "platform": PLATFORM, "server": "another", "enabled": "y"}
+    link, form = make(owner, acme), {"name": "Bitbucket", "platform": PLATFORM, "server": "another"}
     assert owner.post(f"{acme}/edit", f"{acme}/edit", base_url=other_sandbox.url, **form).status == 303
     assert is_over(demo.visitor(), link, "leads to another server now")
     assert demo.visitor().get(make(owner, acme)).status == 200
@@ -73,7 +73,7 @@ def test_it_opens_nothing_of_another_server(
 def test_it_opens_nothing_of_another_server_before_anybody_logged_in_either(
     demo: Demo, acme: str, owner: Visitor, other_sandbox: Sandbox
 ) -> None:
-    link, form = make(owner, acme), {"name": "Bitbucket", "platform": PLATFORM, "server": "another", "enabled": "y"}
+    link, form = make(owner, acme), {"name": "Bitbucket", "platform": PLATFORM, "server": "another"}
     assert owner.post(f"{acme}/edit", f"{acme}/edit", base_url=other_sandbox.url, **form).status == 303
     assert is_over(demo.visitor(), link, "leads to another server now")
 

@@ -48,7 +48,7 @@ class DemoChanges(Changes):
 
         assert not same_server, "a trial login decides on that"
         name = f"Bitbucket {place.slug.upper()}"
-        form = {"name": name, "platform": PLATFORM, "base_url": base_url, "enabled": "y", "server": "another"}
+        form = {"name": name, "platform": PLATFORM, "base_url": base_url, "server": "another"}
         owner = self.world.stranger()
         owner.log_owner_in(place)
         path = f"{place.settings_path}/edit"

@@ -134,7 +134,7 @@ def test_plain_http_is_said_on_the_page_and_in_the_audit_log(world):
     assert "This base URL is not encrypted." in owner.get(page.location).text
     assert world.events("integration.created")[-1]["insecure"] is True
     assert "This base URL is not encrypted." not in owner.get(path).text
-    form = {"name": "A", "platform": PLATFORM, "base_url": "http://bb.acme.test", "enabled": "y"}
+    form = {"name": "A", "platform": PLATFORM, "base_url": "http://bb.acme.test"}
     assert owner.post(f"{path}/edit", form, token_from=f"{path}/edit").status == 303
     assert world.events("integration.updated")[-1]["insecure"] is True
     assert "This base URL is not encrypted." in owner.get(path).text
@@ -430,7 +430,7 @@ def test_a_ca_affects_only_whose_it_is(world):
 def test_a_ca_of_another_organization_affects_only_who_set_it(world):
     foreign = trustme.CA().cert_pem.bytes().decode()
     owner, path = owner_of_a(world), f"{world.a.settings_path}/edit"
-    form = {"name": "A", "platform": PLATFORM, "base_url": world.fa.url, "enabled": "y", "ca_certificates": foreign}
+    form = {"name": "A", "platform": PLATFORM, "base_url": world.fa.url, "ca_certificates": foreign}
     assert owner.post(path, form, token_from=path).status == 303
     assert world.attempt(world.a).status == 502
     assert world.last_failure() == "AuthProviderError/tls_error"

@@ -349,7 +349,7 @@ def test_another_organizations_settings_are_not_there(world):
     owner = world.browser()
     owner.log_owner_in(world.b)
     token = owner.get("/o/b/settings/integrations/add").csrf_token
-    form = {"csrf_token": token, "name": "Bitbucket A", "base_url": "https://evil.example", "enabled": "y"}
+    form = {"csrf_token": token, "name": "Bitbucket A", "base_url": "https://evil.example"}
     before = rows_of(world, "integrations", "key_pairs", "users")
     for method in ("GET", "POST", "DELETE", "PUT", "PATCH"):
         for address in {
@@ -736,7 +736,7 @@ def test_any_base_url_ends_in_a_page(world):
     @given(NOISE | st.builds(lambda start, end: start + end, almost, st.text(max_size=20)))
     def try_one(base_url: str) -> None:
         form = {"csrf_token": token, "name": "A", "base_url": base_url.encode(errors="replace").decode()}
-        holds(world, owner.post(path, {**form, "enabled": "y"}))
+        holds(world, owner.post(path, {**form}))
 
     try_one()
 
