@@ -28,18 +28,6 @@ PAGES = {
         TEXT: {"app-text": "app-page app-bar", "app-muted": "app-bar"},
         EDGE: {"app-accent": "app-page app-bar"},
     },
-    "demo_app/static/old.css": {
-        TEXT: {
-            "text": "page surface sunken accent-soft danger-soft waiting-soft",
-            "muted": "page surface sunken danger-soft",
-            "accent": "page surface accent-soft waiting-soft",
-            "on-accent": "accent accent-strong",
-            "danger": "page surface danger-soft",
-            "waiting": "waiting-soft",
-            "page": "danger",
-        },
-        EDGE: {"field-line": "page surface", "accent": "page surface", "danger": "page surface"},
-    },
     "social_bitbucket_server/sandbox/static/sandbox.css": {
         TEXT: {
             "text": "page card notice refusal done",
