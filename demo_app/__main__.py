@@ -17,9 +17,10 @@ from sqlalchemy import select
 from waitress import create_server  # type: ignore[import-untyped]  # it has no types
 
 from social_bitbucket_server.integration import ServerURL
+from social_bitbucket_server.organizations import OAuth
 from social_bitbucket_server.sandbox import Sandbox
 
-from . import audit, create_app, database, integrations, moves, navigation, people, ports, worksheets
+from . import audit, connection, create_app, database, integrations, moves, navigation, people, ports, worksheets
 from .config import OutboundMode, Settings
 from .instance_files import UnsafeSettingError, make_private_file
 from .models import IntegrationRecord, Organization
@@ -88,6 +89,8 @@ def prepare(app: Flask, sandbox: Sandbox) -> str:
             consumer_key=pair.consumer_key,
             public_key=pair.public_key,
         )
+        for _result in connection.ConnectionTest(record, OAuth.ONE):
+            pass  # each is written down, so that the pages say that it works
     login_link = navigation.absolute(url_for("organization.login", slug=organization.slug))
     owner_login = navigation.absolute(url_for("organization.owner_login", slug=organization.slug))
     return f"""

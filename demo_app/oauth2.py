@@ -19,7 +19,6 @@ from . import (
     rate_limits,
     security_headers,
     upgrade,
-    words,
     worksheets,
 )
 from .forms import ClientCredentialsForm
@@ -85,7 +84,7 @@ def _page(
         refusal=refusal,
         steps=worksheets.oauth2_steps(record),
         advice=oauth2_advice_for(record.server_version),
-        people=words.count(identities.count(record), "person", "people"),
+        people_count=identities.count(record),
         can_go_back=upgrade.can_go_back(record),
     )
 

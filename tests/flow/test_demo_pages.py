@@ -549,7 +549,10 @@ def test_both_versions_of_oauth_are_offered_with_advice_and_oauth_1_is_chosen(ow
 
 def test_the_list_shows_name_server_oauth_state_people_and_the_next_step(owner: Visitor, integration: str) -> None:
     words = owner.get(INTEGRATIONS).words
-    for shown in ("Bitbucket bitbucket.acme.example/bitbucket OAuth 1 Draft Never 0 Continue set-up", "It needs you."):
+    for shown in (
+        "Bitbucket bitbucket.acme.example/bitbucket OAuth 1 Draft Never 0 Continue set-up",
+        "Bitbucket needs you.",
+    ):
         assert shown in words
 
 
