@@ -98,7 +98,7 @@ def record(event: EventCode, *, outcome: str = "success", **details: str | int |
 
 
 def note_transaction(request_token: str) -> None:
-    """Which login this request is about: every event names it, by a digest of its *request_token*."""
+    """Name the login that this request is about, by a digest of its *request_token*, in every event of it."""
     g.transaction = _digest(request_token) if request_token else None
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from social_django.models import Nonce
 
 from ..login import LIFETIME, NONCE_SCOPE
-from ..organizations import TO_BE_MENDED, Condition, EventCode, FailureEvent, condition
+from ..organizations import ENDED_ATTEMPTS, TO_BE_MENDED, Condition, EventCode, FailureEvent, condition
 from .models import Event
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from .models import AbstractIntegration
 
 _LOG = logging.getLogger(__name__)
-
-_LOGIN_ATTEMPTS = (EventCode.LOGIN_SUCCESS, EventCode.LOGIN_FAILURE, EventCode.LOGIN_MIXUP)
 
 
 def record(
@@ -55,39 +53,34 @@ def record(
 
 
 def login_attempts(integration_id: str, most: int = 20) -> QuerySet[Event]:
-    """Return the newest logins through an integration that succeeded or failed."""
-    return Event.objects.filter(integration_id=integration_id, what__in=_LOGIN_ATTEMPTS)[:most]
-
-
-def is_tested(integration_id: str) -> bool:
-    """Return whether the newest check-up of an integration found nothing to mend, and nobody changed it since."""
-    telling = (EventCode.INTEGRATION_TESTED, EventCode.INTEGRATION_UPDATED)
-    last = Event.objects.filter(integration_id=integration_id, what__in=telling).first()
-    return last is not None and last.what == EventCode.INTEGRATION_TESTED and not last.problem
+    """Return how the newest logins through an integration ended, and the newest accounts connected there."""
+    return Event.objects.filter(integration_id=integration_id, what__in=ENDED_ATTEMPTS)[:most]
 
 
 def condition_of(record: AbstractIntegration) -> Condition:
     """Return the condition of an integration."""
+    events = Event.objects.filter(integration_id=record.pk)
+    worked = _last_time_it_worked(events)
     return condition(
         is_enabled=record.enabled,
-        has_worked=is_tested(record.pk),
+        has_worked=worked is not None,
         is_used=record.last_login_at is not None,
-        failure=_failure(record.pk),
+        failure=_first_failure(events.filter(id__gt=worked)) if worked is not None else None,
         waits_for_key=record.pending_key_pair is not None,
     )
 
 
-def _failure(integration_id: str) -> FailureEvent | None:
-    """Return the first failure of an integration since it worked last with the server that it has now."""
-    events = Event.objects.filter(integration_id=integration_id)
-    tested = Q(what=EventCode.INTEGRATION_TESTED)
-    works = Q(what=EventCode.LOGIN_SUCCESS) | (tested & Q(problem=""))
+def _last_time_it_worked(events: QuerySet[Event]) -> int | None:
+    """Return the id of the last event that says that an integration works with the server that it has now."""
     began_anew = events.filter(what=EventCode.INTEGRATION_BEGAN_ANEW).aggregate(last=Max("id"))["last"] or 0
-    worked = events.filter(works, id__gt=began_anew).aggregate(last=Max("id"))["last"]
-    if worked is None:
-        return None
-    fails = (tested & ~Q(problem="")) | Q(what=EventCode.LOGIN_FAILURE, problem__in=TO_BE_MENDED)
-    first = events.filter(fails, id__gt=worked).order_by("id").first()
+    works = Q(what=EventCode.LOGIN_SUCCESS) | Q(what=EventCode.INTEGRATION_TESTED, problem="")
+    last: int | None = events.filter(works, id__gt=began_anew).aggregate(last=Max("id"))["last"]
+    return last
+
+
+def _first_failure(events: QuerySet[Event]) -> FailureEvent | None:
+    tested = Q(what=EventCode.INTEGRATION_TESTED) & ~Q(problem="")
+    first = events.filter(tested | Q(what=EventCode.LOGIN_FAILURE, problem__in=TO_BE_MENDED)).order_by("id").first()
     return FailureEvent(first.at, first.problem) if first is not None else None
 
 

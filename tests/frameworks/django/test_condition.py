@@ -68,6 +68,20 @@ def test_a_login_that_one_person_declined_does_not_make_it_fail(acme, visitor, b
     assert condition().state is State.WORKING
 
 
+def test_a_change_that_keeps_the_server_keeps_the_condition(acme):
+    list(integrations.check_up(acme))
+    acme.name = "Acme's code"
+    integrations.change(acme)
+    assert condition().state is State.NEVER_USED
+
+
+def test_an_integration_fails_when_a_test_fails_that_passed_before(acme, bitbucket_sandbox):
+    list(integrations.check_up(acme))
+    bitbucket_sandbox.faults.server_error = True
+    list(integrations.check_up(acme))
+    assert condition().state is State.FAILING
+
+
 def test_a_key_pair_that_waits_belongs_to_the_condition(acme):
     key_rotation.begin(acme)
     assert condition().waits_for_key

@@ -14,7 +14,7 @@ from django.test import override_settings
 from social_django.models import Nonce, UserSocialAuth
 
 from social_bitbucket_server.crypto import KeyRing
-from social_bitbucket_server.django import integrations, strategy
+from social_bitbucket_server.django import events, integrations, strategy
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
 from social_bitbucket_server.integration import Admission
 from social_bitbucket_server.oauth import Client as BitbucketClient
@@ -302,6 +302,7 @@ def test_a_person_connects_another_account_and_logs_in_with_either(
     assert visitor.open(other_sandbox.authorize(begun["Location"], user="admin")).status_code == 303
     assert visitor.name == "jane"
     assert newest_event().what == "identity.connected"
+    assert [attempt.what for attempt in events.login_attempts(globex.pk)] == ["identity.connected"]
     other = Visitor()
     other.log_in(globex, other_sandbox, "admin")
     assert other.name == "jane"
