@@ -26,6 +26,7 @@ from .instance_files import UnsafeSettingError, make_private_file
 from .models import IntegrationRecord, Organization
 
 _OWNER = "owner@acme.example"
+_SLUG = "acme"
 _INTEGRATION = "Sandbox"
 _PERSON = "jane"
 # On one's own machine one's own servers may be connected, wherever they are.
@@ -64,6 +65,8 @@ def _serve() -> None:
             app = create_app(config)
             with app.test_request_context(base_url=address):
                 introduction = prepare(app, sandbox)
+            with app.test_request_context(base_url=address):  # after the events of the preparation are kept
+                test_connection()
             server = create_server(app, sockets=[listener], threads=8, ident=None)
             try:
                 print(introduction, flush=True)
@@ -89,8 +92,6 @@ def prepare(app: Flask, sandbox: Sandbox) -> str:
             consumer_key=pair.consumer_key,
             public_key=pair.public_key,
         )
-        for _result in connection.ConnectionTest(record, OAuth.ONE):
-            pass  # each is written down, so that the pages say that it works
     login_link = navigation.absolute(url_for("organization.login", slug=organization.slug))
     owner_login = navigation.absolute(url_for("organization.owner_login", slug=organization.slug))
     return f"""
@@ -114,6 +115,14 @@ Press Ctrl-C to end both.
 """
 
 
+def test_connection() -> None:
+    """Test the connection of Acme's integration, so that the pages say that it works."""
+    of_acme = IntegrationRecord.organization.has(slug=_SLUG)
+    record = database.session.scalars(select(IntegrationRecord).where(of_acme, IntegrationRecord.name == _INTEGRATION))
+    for _result in connection.ConnectionTest(record.one(), OAuth.ONE):
+        pass
+
+
 def _log_audit_to_file(settings: Settings) -> None:
     """The screen is for the introduction."""
     path = _audit_log(settings)
@@ -126,9 +135,9 @@ def _audit_log(settings: Settings) -> Path:
 
 
 def _organization(password: str) -> Organization:
-    organization = database.session.scalar(select(Organization).where(Organization.slug == "acme"))
+    organization = database.session.scalar(select(Organization).where(Organization.slug == _SLUG))
     if organization is None:
-        return people.create_organization(slug="acme", name="Acme", email=_OWNER, password=password).organization
+        return people.create_organization(slug=_SLUG, name="Acme", email=_OWNER, password=password).organization
     people.keep_owner(organization, email=_OWNER, password=password)
     return organization
 

@@ -141,8 +141,8 @@ def _take_over(organization: Organization, wanted: Wanted) -> str:
         server_url=wanted.server_url,
         ca_certificates=wanted.ca_certificates,
         connect_to=wanted.connect_to,
-        enabled=wanted.enabled,
     )
+    integrations.set_enabled(record, enabled=wanted.enabled)
     integrations.change_admission(record, wanted.admission)
     return f"“{wanted.name}” {verb}."
 

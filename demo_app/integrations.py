@@ -163,10 +163,9 @@ def change(
     server_url: ServerURL,
     ca_certificates: str = "",
     connect_to: ConnectTo | None = None,
-    enabled: bool,
 ) -> None:
-    """Keep what its owner changed; disabling ends the sessions of everybody who logged in through it. With another base
-    URL everybody begins anew; see :mod:`demo_app.moves`. Raises NameTakenError, and changes nothing."""
+    """Keep what its owner changed. With another base URL everybody begins anew; see :mod:`demo_app.moves`. Raises
+    NameTakenError, and changes nothing."""
     if name != record.name:
         lock_organization(record.organization)
         _refuse_taken_name(record.organization, name)
@@ -175,7 +174,6 @@ def change(
     record.name = name
     record.ca_certificates = ca_certificates
     record.connect_to = str(connect_to or "")
-    set_enabled(record, enabled=enabled)
     audit.record(EventCode.INTEGRATION_UPDATED, integration_id=record.id, insecure=server_url.scheme == "http")
     database.session.commit()
 

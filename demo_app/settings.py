@@ -121,7 +121,6 @@ def change(organization: Organization, integration: str) -> ResponseReturnValue:
             server_url=integrations.server_url(record),
             ca_certificates=form.ca_certificates.data,
             connect_to=form.connects_to,
-            enabled=record.disabled_at is None,
         )
     except integrations.NameTakenError as error:
         database.session.rollback()

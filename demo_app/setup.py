@@ -224,7 +224,6 @@ def _correct(record: IntegrationRecord, server_url: ServerURL, ca_certificates: 
             server_url=present,
             ca_certificates=ca_certificates,
             connect_to=connect_to,
-            enabled=True,
         )
     if server_url.host != present.host:
         moves.begin_anew(record, server_url)

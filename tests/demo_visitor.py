@@ -12,7 +12,6 @@ import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
-PLATFORM = "Bitbucket Server / Data Center"
 PASSWORD = "correct horse battery"
 SESSION = "demo_session"
 
@@ -144,7 +143,7 @@ class Visitor:
 
     def add_integration(self, slug: str, base_url: str, name: str = "Bitbucket", **fields: str) -> str:
         """Add an integration, with more *fields* of its form; returns its page's path."""
-        form = {"name": name, "platform": PLATFORM, "base_url": base_url, **fields}
+        form = {"name": name, "base_url": base_url, **fields}
         page = self.post(f"/o/{slug}/settings/integrations/add", **form)
         assert page.status == 303, page.words
         return page.location.removesuffix("/bitbucket")

@@ -19,7 +19,7 @@ from bench.load.place import Place
 from bench.load.throughput import everybody
 from bench.load.visitors import Application, Crowd, Door, LoginFailed, begin, come_back, crowd, log_in, open_browser
 from tests import redis_server
-from tests.demo_visitor import PLATFORM, OverHTTP, Visitor
+from tests.demo_visitor import OverHTTP, Visitor
 
 pytestmark = pytest.mark.postgresql
 
@@ -118,7 +118,7 @@ def test_an_integration_that_is_changed_on_one_node_is_changed_on_the_other_at_o
     path = owner.add_integration("acme", f"https://127.0.0.1:{before}")
     door = Door("acme", path.rpartition("/")[2], "")
     assert ports() == [before, before]
-    owner.post(f"{path}/edit", name="Moved", platform=PLATFORM, base_url=f"https://127.0.0.1:{after}")
+    owner.post(f"{path}/edit", name="Moved", base_url=f"https://127.0.0.1:{after}")
     assert ports() == [after, after]
     owner.post(f"{path}/disable")
     for node in entrances:

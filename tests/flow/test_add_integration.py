@@ -13,7 +13,7 @@ from demo_app import database, integrations
 from demo_app.models import AuditEntry, IntegrationRecord
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
-from tests.demo_visitor import PLATFORM, Page, Visitor
+from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo, on_every_database
 from tests.scripted_server import Reply, ScriptedServer
 
@@ -28,7 +28,7 @@ def owner(demo: Demo) -> Visitor:
 
 
 def look(owner: Visitor, base_url: str, **fields: str) -> Page:
-    return owner.post(f"{ADD}/look", ADD, **{"platform": PLATFORM, "base_url": base_url, "oauth_version": "1"} | fields)
+    return owner.post(f"{ADD}/look", ADD, **{"base_url": base_url, "oauth_version": "1"} | fields)
 
 
 def chosen(page: Page) -> str:
@@ -97,7 +97,7 @@ def test_it_is_not_tried_too_often(owner: Visitor, sandbox: Sandbox) -> None:
 def test_nobody_else_looks(demo: Demo, owner: Visitor, sandbox: Sandbox) -> None:
     stranger = demo.visitor()
     stranger.create_organization("other")
-    page = stranger.post(f"{ADD}/look", "/o/other/settings/integrations/add", platform=PLATFORM, base_url=sandbox.url)
+    page = stranger.post(f"{ADD}/look", "/o/other/settings/integrations/add", base_url=sandbox.url)
     assert page.status == 404
     assert not sandbox.requests
 
@@ -113,11 +113,11 @@ TAKEN = "Another integration of this organization has this name."
 
 
 def add(owner: Visitor, name: str) -> Page:
-    return owner.post(ADD, name=name, platform=PLATFORM, base_url="https://bitbucket.acme.example")
+    return owner.post(ADD, name=name, base_url="https://bitbucket.acme.example")
 
 
 def edit(owner: Visitor, integration: str, name: str) -> Page:
-    fields = {"platform": PLATFORM, "base_url": "https://bitbucket.acme.example"}
+    fields = {"base_url": "https://bitbucket.acme.example"}
     return owner.post(f"{integration}/edit", name=name, **fields)
 
 
@@ -171,7 +171,7 @@ def test_of_two_that_are_added_at_once_with_one_name_one_is(
         return next(keys)
 
     monkeypatch.setattr(integrations, "make_private_key", make_together)
-    form = {"csrf_token": owner.get(ADD).csrf_token, "name": "Bitbucket", "platform": PLATFORM}
+    form = {"csrf_token": owner.get(ADD).csrf_token, "name": "Bitbucket"}
     form |= {"base_url": "https://bitbucket.acme.example", "oauth_version": "1"}
     with ThreadPoolExecutor(2) as threads:
         pages = list(threads.map(lambda _: owner.send(ADD, **form), range(2)))

@@ -10,7 +10,7 @@ from sqlalchemy import event
 from demo_app import audit
 from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.sandbox import Sandbox
-from tests.demo_visitor import PLATFORM, Page, Visitor
+from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo, connect, log_in, on_every_database
 from tests.flow.test_demo_oauth2 import enter, link_oauth2
 
@@ -85,7 +85,7 @@ def test_what_was_tested_at_the_old_server_says_nothing_about_another_one(
     test_connection(owner, acme)
     if somebody_logged_in:
         log_in(demo.visitor(), acme, sandbox)
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": other_sandbox.url}
+    fields = {"name": "Bitbucket", "base_url": other_sandbox.url}
     assert owner.post(f"{acme}/edit", server="another", **fields).status == 303
     assert state_of(owner.get(acme)) == "Draft"
     assert state_of(owner.get("/o/acme/settings/integrations")) == "Draft"

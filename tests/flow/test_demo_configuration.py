@@ -7,7 +7,7 @@ import pytest
 
 from demo_app import database
 from demo_app.models import SocialStorage
-from tests.demo_visitor import PASSWORD, PLATFORM
+from tests.demo_visitor import PASSWORD
 from tests.flow.demo import log_in
 
 PAGE = "/o/acme/settings/configuration"
@@ -117,14 +117,14 @@ def test_where_connections_go_is_a_part_of_it(owner, acme):
 
 @pytest.mark.parametrize("name", ["Bitbucket\u00a0Server", "Bitbucket\u3000サーバー"])
 def test_a_name_that_the_page_accepts_is_taken_over(owner, acme, sandbox, name):
-    fields = {"name": name, "platform": PLATFORM, "base_url": sandbox.url}
+    fields = {"name": name, "base_url": sandbox.url}
     assert owner.post(f"{acme}/edit", **fields).status == 303
     assert f"“{name}” stays as it is." in html.unescape(owner.get(owner.post(PAGE, text=text_of(owner)).location).text)
 
 
 def test_a_name_with_an_invisible_character_is_refused_everywhere(owner, acme, sandbox):
     name = "Bit\u200bbucket"
-    fields = {"name": name, "platform": PLATFORM, "base_url": sandbox.url}
+    fields = {"name": name, "base_url": sandbox.url}
     assert owner.post(f"{acme}/edit", **fields).status == 422
     text = f"[[integrations]]\nname = '{name}'\nbase_url = 'https://a.example'"
     assert "Its name is a text of 1 to 80 characters" in owner.post(PAGE, text=text).words

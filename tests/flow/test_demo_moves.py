@@ -6,7 +6,7 @@ import pytest
 
 from demo_app.models import AuditEntry, ClientCredentials, IntegrationRecord, SocialStorage, User
 from social_bitbucket_server.sandbox import Sandbox
-from tests.demo_visitor import PLATFORM, Page, Visitor
+from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo, connect, log_in, on_every_database
 from tests.flow.test_demo_oauth2 import BEGIN_BY_OAUTH2, prepare_upgrade
 
@@ -19,7 +19,7 @@ def owner(demo: Demo, acme: str) -> Visitor:
 
 
 def edit(owner: Visitor, path: str, base_url: str, **fields: str) -> Page:
-    return owner.post(f"{path}/edit", **{"name": "Bitbucket", "platform": PLATFORM, "base_url": base_url} | fields)
+    return owner.post(f"{path}/edit", **{"name": "Bitbucket", "base_url": base_url} | fields)
 
 
 def link_as_before(sandbox: Sandbox, moved: Sandbox) -> None:

@@ -11,7 +11,7 @@ from demo_app import clock, database, pruning
 from demo_app.models import ApplicationLink, AuditEntry, KeyPair
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Link, Sandbox
-from tests.demo_visitor import PLATFORM, Page, Visitor
+from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo, log_in, on_every_database
 
 
@@ -238,7 +238,7 @@ def test_another_server_does_not_get_the_old_links_logins(
     make_new_link(sandbox, owner.key_pair(acme))
     verify(owner, acme)
     with Sandbox() as another:
-        fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": another.url}
+        fields = {"name": "Bitbucket", "base_url": another.url}
         answer = owner.post(f"{acme}/edit", server="another", **fields)
         assert answer.status == 303
     assert states(demo) == ["active", "retired"]

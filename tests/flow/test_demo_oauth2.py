@@ -12,7 +12,7 @@ from demo_app.models import AuditEntry, ClientCredentials, IntegrationRecord, Ke
 from social_bitbucket_server.login import LIFETIME
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.external_applications import ExternalApplication
-from tests.demo_visitor import PLATFORM, Page, Visitor
+from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo, log_in, on_every_database
 
 BEGIN_BY_OAUTH2 = {"oauth": "2"}
@@ -83,7 +83,6 @@ def new(demo: Demo, other_sandbox: Sandbox) -> tuple[Visitor, str]:
     page = owner.post(
         "/o/globex/settings/integrations/add",
         name="Bitbucket",
-        platform=PLATFORM,
         base_url=other_sandbox.url,
         oauth_version="2",
     )
@@ -440,7 +439,6 @@ def test_a_person_connects_an_account_by_oauth_2(
     page = owner.post(
         "/o/acme/settings/integrations/add",
         name="Second",
-        platform=PLATFORM,
         base_url=other_sandbox.url,
         oauth_version="2",
     )

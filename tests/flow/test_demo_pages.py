@@ -24,7 +24,7 @@ from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.crypto import PrivateKey, PublicKey
 from social_bitbucket_server.transport import Transport
 from tests.client_certificates import issue
-from tests.demo_visitor import PASSWORD, PLATFORM, InProcess, Page, Visitor
+from tests.demo_visitor import PASSWORD, InProcess, Page, Visitor
 from tests.routes import address_of
 
 ORIGIN = "https://app.example"
@@ -320,7 +320,7 @@ def test_the_owners_login_leads_to_pages_of_the_organization_only(
 
 
 def test_a_new_integration_needs_a_name(owner: Visitor) -> None:
-    page = owner.post(f"{INTEGRATIONS}/add", name="  ", platform=PLATFORM, base_url=BASE_URL)
+    page = owner.post(f"{INTEGRATIONS}/add", name="  ", base_url=BASE_URL)
     assert page.status == 422
     assert "Give the integration a name." in page.words
 
@@ -375,7 +375,7 @@ def test_two_integrations_on_one_server_have_different_links(owner: Visitor, int
     ],
 )
 def test_a_bad_base_url_is_explained_at_its_field(app: Flask, owner: Visitor, base_url: str, reason: str) -> None:
-    page = owner.post(f"{INTEGRATIONS}/add", name="On-premise", platform=PLATFORM, base_url=base_url)
+    page = owner.post(f"{INTEGRATIONS}/add", name="On-premise", base_url=base_url)
     assert page.status == 422
     error = re.search(r'<p class="error" id="base_url-error"><svg.*?</svg>([^<]*)</p>', page.text)
     assert error
@@ -393,14 +393,14 @@ def authority() -> str:
 
 
 def test_a_certificate_of_ones_own_ca_is_kept(owner: Visitor, integration: str, authority: str) -> None:
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL}
+    fields = {"name": "Bitbucket", "base_url": BASE_URL}
     owner.post(f"{integration}/edit", **fields, ca_certificates=f"  {authority}\n")
     assert owner.get(f"{integration}/edit").value_of("CA certificate (optional)").strip() == authority.strip()
     assert "The pasted CA certificate" in owner.get(integration).words
 
 
 def test_what_is_no_ca_certificate_is_explained_at_its_field(owner: Visitor) -> None:
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL, "ca_certificates": "not PEM"}
+    fields = {"name": "Bitbucket", "base_url": BASE_URL, "ca_certificates": "not PEM"}
     page = owner.post(f"{INTEGRATIONS}/add", **fields)
     assert page.status == 422
     assert "It is not a certificate in PEM" in page.words
@@ -409,7 +409,7 @@ def test_what_is_no_ca_certificate_is_explained_at_its_field(owner: Visitor) -> 
 
 def test_a_client_certificate_is_kept_with_its_key_sealed(app: Flask, owner: Visitor, integration: str) -> None:
     def edit(**fields: str) -> Page:
-        same = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL}
+        same = {"name": "Bitbucket", "base_url": BASE_URL}
         return owner.post(f"{integration}/edit", **same, **fields)
 
     def kept() -> tuple[Any, str, int]:
@@ -454,7 +454,7 @@ def test_a_client_certificate_is_kept_with_its_key_sealed(app: Flask, owner: Vis
 def test_what_is_wrong_with_a_client_certificate_is_said_at_its_field_and_no_key_shown(
     owner: Visitor, change: dict[str, str], field: str, words: str
 ) -> None:
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL, **issue(trustme.CA())._asdict()}
+    fields = {"name": "Bitbucket", "base_url": BASE_URL, **issue(trustme.CA())._asdict()}
     page = owner.post(f"{INTEGRATIONS}/add", **(fields | change))
     assert page.status == 422
     assert words in html.unescape(page.words)
@@ -464,7 +464,7 @@ def test_what_is_wrong_with_a_client_certificate_is_said_at_its_field_and_no_key
 
 def test_both_in_the_field_of_the_certificate_are_not_shown_again(owner: Visitor) -> None:
     both = "".join(issue(trustme.CA()))
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": "", "client_certificate": both}
+    fields = {"name": "Bitbucket", "base_url": "", "client_certificate": both}
     page = owner.post(f"{INTEGRATIONS}/add", **fields)
     assert page.status == 422
     assert "PRIVATE KEY" not in page.text
@@ -472,7 +472,7 @@ def test_both_in_the_field_of_the_certificate_are_not_shown_again(owner: Visitor
 
 def test_a_wrapped_key_in_the_field_of_the_certificate_is_not_shown_again(owner: Visitor) -> None:
     wrapped = base64.b64encode("".join(issue(trustme.CA())).encode()).decode()
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL}
+    fields = {"name": "Bitbucket", "base_url": BASE_URL}
     for key in ("", "nothing"):
         page = owner.post(f"{INTEGRATIONS}/add", **fields, client_certificate=wrapped, client_key=key)
         assert page.status == 422
@@ -481,7 +481,7 @@ def test_a_wrapped_key_in_the_field_of_the_certificate_is_not_shown_again(owner:
 
 def test_a_new_integration_may_have_a_client_certificate(app: Flask, owner: Visitor) -> None:
     shown = issue(trustme.CA())
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL, **shown._asdict()}
+    fields = {"name": "Bitbucket", "base_url": BASE_URL, **shown._asdict()}
     assert owner.post(f"{INTEGRATIONS}/add", **fields, oauth_version="1").status == 303
     with app.test_request_context():
         record = database.session.query(IntegrationRecord).one()
@@ -489,7 +489,7 @@ def test_a_new_integration_may_have_a_client_certificate(app: Flask, owner: Visi
 
 
 def test_connections_may_go_elsewhere(owner: Visitor, integration: str) -> None:
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL}
+    fields = {"name": "Bitbucket", "base_url": BASE_URL}
     refused = owner.post(f"{integration}/edit", **fields, connect_to="inside.example:22")
     assert refused.status == 422
     assert "The address to connect to cannot be used. Port 22 is not one of" in refused.words
@@ -501,7 +501,7 @@ def test_connections_may_go_elsewhere(owner: Visitor, integration: str) -> None:
 def test_a_server_is_looked_at_where_connections_go(owner: Visitor, transport: Transport) -> None:
     asked: list[str] = []
     transport.resolver = asked.append  # type: ignore[assignment]  # it knows no name
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": "https://bitbucket.example", "oauth_version": "1"}
+    fields = {"name": "Bitbucket", "base_url": "https://bitbucket.example", "oauth_version": "1"}
     token = owner.get(f"{INTEGRATIONS}/add").csrf_token
     page = owner.send(f"{INTEGRATIONS}/add/look", csrf_token=token, **fields, connect_to="inside.example:8443")
     assert "The name to connect to does not lead to a server" in page.words
@@ -510,7 +510,7 @@ def test_a_server_is_looked_at_where_connections_go(owner: Visitor, transport: T
 
 def test_a_pasted_private_key_is_not_shown_again(owner: Visitor) -> None:
     pasted = PrivateKey.generate(2048).pem()
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL, "ca_certificates": pasted}
+    fields = {"name": "Bitbucket", "base_url": BASE_URL, "ca_certificates": pasted}
     page = owner.post(f"{INTEGRATIONS}/add", **fields)
     assert page.status == 422
     assert "It contains a private key" in page.words
@@ -518,7 +518,7 @@ def test_a_pasted_private_key_is_not_shown_again(owner: Visitor) -> None:
 
 
 def test_too_much_text_is_no_ca_certificate(owner: Visitor) -> None:
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL, "ca_certificates": "x" * 100_000}
+    fields = {"name": "Bitbucket", "base_url": BASE_URL, "ca_certificates": "x" * 100_000}
     assert owner.post(f"{INTEGRATIONS}/add", **fields).status == 422
 
 
@@ -591,7 +591,7 @@ def test_a_disabled_integration_is_shown_as_such_and_offers_no_login(owner: Visi
 
 
 def test_changes_are_kept(owner: Visitor, integration: str) -> None:
-    page = owner.post(f"{integration}/edit", name="Renamed", platform=PLATFORM, base_url="https://new.acme.example/")
+    page = owner.post(f"{integration}/edit", name="Renamed", base_url="https://new.acme.example/")
     assert page.location == integration
     words = owner.get(INTEGRATIONS).words
     assert "Renamed" in words
@@ -610,7 +610,7 @@ def test_a_server_that_people_logged_in_with_is_not_swapped_for_another_by_mista
             Identity(user=user, provider="bitbucket-server", uid=uid, integration_id=record.id, name="jane")
         )
         database.session.commit()
-    fields = {"name": "Bitbucket", "platform": PLATFORM, "base_url": "https://other.example"}
+    fields = {"name": "Bitbucket", "base_url": "https://other.example"}
     assert owner.post(f"{integration}/edit", **fields, **server).status == status
 
 

@@ -19,7 +19,7 @@ from demo_app.models import User
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import ServerURL
 from social_bitbucket_server.transport import Address, Transport
-from tests.demo_visitor import PASSWORD, PLATFORM
+from tests.demo_visitor import PASSWORD
 from tests.flow.demo import on_every_database
 from tests.routes import PLACE, address_of
 
@@ -32,7 +32,7 @@ QUERY = (
     *("before", "reference", "bitbucket", "oauth", "key", "next", "e"),
     *("oauth_token", "oauth_verifier", "oauth_problem", "state", "code", "error"),
 )
-_INTEGRATION = {"name": "Bitbucket", "platform": PLATFORM, "base_url": BASE_URL, "ca_certificates": ""}
+_INTEGRATION = {"name": "Bitbucket", "base_url": BASE_URL, "ca_certificates": ""}
 FORMS = {
     "start.find": {"slug": "acme"},
     "start.create": {"name": "Globex", "slug": "acme", "email": "owner@globex.example", "password": PASSWORD},

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from demo_app import clock, database
 from demo_app.models import AuditEntry, IntegrationRecord, SetupLink
 from social_bitbucket_server.sandbox import Sandbox
-from tests.demo_visitor import PLATFORM, Page, Visitor
+from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo, log_in, on_every_database
 from tests.security.rows import row
 
@@ -63,7 +63,7 @@ def test_it_opens_nothing_of_another_server(
     demo: Demo, acme: str, owner: Visitor, sandbox: Sandbox, other_sandbox: Sandbox
 ) -> None:
     log_in(demo.visitor(), acme, sandbox)
-    link, form = make(owner, acme), {"name": "Bitbucket", "platform": PLATFORM, "server": "another"}
+    link, form = make(owner, acme), {"name": "Bitbucket", "server": "another"}
     assert owner.post(f"{acme}/edit", f"{acme}/edit", base_url=other_sandbox.url, **form).status == 303
     assert is_over(demo.visitor(), link, "leads to another server now")
     assert demo.visitor().get(make(owner, acme)).status == 200
@@ -73,7 +73,7 @@ def test_it_opens_nothing_of_another_server(
 def test_it_opens_nothing_of_another_server_before_anybody_logged_in_either(
     demo: Demo, acme: str, owner: Visitor, other_sandbox: Sandbox
 ) -> None:
-    link, form = make(owner, acme), {"name": "Bitbucket", "platform": PLATFORM, "server": "another"}
+    link, form = make(owner, acme), {"name": "Bitbucket", "server": "another"}
     assert owner.post(f"{acme}/edit", f"{acme}/edit", base_url=other_sandbox.url, **form).status == 303
     assert is_over(demo.visitor(), link, "leads to another server now")
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from social_bitbucket_server.crypto import new_consumer_key
 from social_bitbucket_server.integration import Admission
-from tests.demo_visitor import PLATFORM
 from tests.security.world import Place, World
 
 
@@ -48,7 +47,7 @@ class DemoChanges(Changes):
 
         assert not same_server, "a trial login decides on that"
         name = f"Bitbucket {place.slug.upper()}"
-        form = {"name": name, "platform": PLATFORM, "base_url": base_url, "server": "another"}
+        form = {"name": name, "base_url": base_url, "server": "another"}
         owner = self.world.stranger()
         owner.log_owner_in(place)
         path = f"{place.settings_path}/edit"

@@ -35,7 +35,6 @@ from social_bitbucket_server.login.pending import NONCE_SCOPE
 from social_bitbucket_server.organizations import Outbound, SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import AddressPolicy
-from tests.demo_visitor import PLATFORM
 from tests.security.world import ORIGIN, PASSWORD, FakeBitbucket, Ingredients, Place, Serving, World
 
 _ADDRESS_POLICY = Outbound.address_policy
@@ -196,7 +195,7 @@ class DemoWorld(World):
         owner, path = self.stranger(), f"/o/{self.a.slug}/settings/integrations/add"
         owner.log_owner_in(self.a)
         name = f"New {len(self.base_urls())}"  # no two have the same one
-        form = {"name": name, "platform": PLATFORM, "base_url": base_url, "ca_certificates": ca_certificates}
+        form = {"name": name, "base_url": base_url, "ca_certificates": ca_certificates}
         page = owner.post(path, form, token_from=path)
         assert page.status in {303, 422}, page.text
         return page.status == 303

@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 from demo_app import clock, connection, database
 from demo_app.models import IntegrationRecord
 from social_bitbucket_server.organizations import OAuth
-from tests.demo_visitor import PLATFORM
 from tests.security.world import HOST, PROPERTIES, REQUEST_TOKEN, Reply
 from tests.transports import forget_servers
 
@@ -59,7 +58,7 @@ def test_whoever_has_a_set_up_link_sees_no_difference_either(world):
 def test_a_server_that_is_looked_at_tells_the_log_alone_that_it_is_blocked(world):
     owner, pages = world.browser(), []
     owner.log_owner_in(world.b)
-    form = {"platform": PLATFORM, "base_url": world.fb.url, "oauth_version": "1"}
+    form = {"base_url": world.fb.url, "oauth_version": "1"}
     for addresses in (world.addresses["deny.test"], []):
         world.addresses["bb-b.test"] = addresses
         page = owner.post(f"{ADD}/look", form, token_from=ADD)

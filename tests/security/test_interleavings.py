@@ -459,7 +459,7 @@ class Interleavings(RuleBasedStateMachine):
             return
         with self.app.test_request_context(base_url=ORIGIN):
             record = database.session.get_one(integrations.IntegrationRecord, self.prepared.integration_ids[place])
-            integrations.change(record, name=place, server_url=integrations.server_url(record), enabled=enabled)
+            integrations.set_enabled(record, enabled=enabled)
         self.enabled[place] = enabled
 
     @rule(place=st.sampled_from(["a2"]))

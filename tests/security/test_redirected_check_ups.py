@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from social_bitbucket_server.onboarding import check_up
-from tests.demo_visitor import PLATFORM
 from tests.scripted_server import Reply
 from tests.security.rows import row
 from tests.security.world import PROPERTIES, World, everywhere
@@ -63,7 +62,7 @@ def before_it_is_added(world: Any) -> int:
     owner = world.browser()
     owner.log_owner_in(world.b)
     page = f"/o/{world.b.slug}/settings/integrations/add"
-    form = {"platform": PLATFORM, "base_url": world.fb.url, "oauth_version": "1"}
+    form = {"base_url": world.fb.url, "oauth_version": "1"}
     return int(owner.post(f"{page}/look", form, token_from=page).status)
 
 

@@ -309,9 +309,8 @@ def test_disabling_an_integration_ends_the_sessions_that_came_through_it(world):
     through_second.log_in(second, "mallory")
     owner = world.browser()
     owner.log_owner_in(world.a)
-    edit = f"/o/a/settings/integrations/{second.integration_id}/edit"
-    form = {"name": "B", "platform": "Bitbucket Server / Data Center", "base_url": world.fb.url}
-    assert owner.post(edit, form, token_from=edit).status == 303
+    disable = f"/o/a/settings/integrations/{second.integration_id}/disable"
+    assert owner.post(disable, token_from=disable).status == 303
     assert is_logged_in(through_first, world.a)
     assert not is_logged_in(through_second, world.a)
     assert through_second.log_in(world.a, "alice").status == 303

@@ -25,7 +25,6 @@ from demo_app.models import IntegrationRecord
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import ServerURL, UnsafeConfigurationError
 from social_bitbucket_server.transport import breaker, default_transport, reaching
-from tests.demo_visitor import PLATFORM
 from tests.raw_server import RawServer, answer, answering
 from tests.scripted_server import Received, Reply
 from tests.security.rows import row
@@ -52,7 +51,7 @@ CLOSE = ("Connection", "close")
 def save(owner: Browser, world: World, base_url: str, **fields: str) -> Page:
     """Send the form for a new integration of organization A."""
     path = f"/o/{world.a.slug}/settings/integrations/add"
-    return owner.post(path, {"name": "New", "platform": PLATFORM, "base_url": base_url, **fields}, token_from=path)
+    return owner.post(path, {"name": "New", "base_url": base_url, **fields}, token_from=path)
 
 
 def stored(world: World) -> list[IntegrationRecord]:
@@ -134,7 +133,7 @@ def test_plain_http_is_said_on_the_page_and_in_the_audit_log(world):
     assert "This base URL is not encrypted." in owner.get(page.location).text
     assert world.events("integration.created")[-1]["insecure"] is True
     assert "This base URL is not encrypted." not in owner.get(path).text
-    form = {"name": "A", "platform": PLATFORM, "base_url": "http://bb.acme.test"}
+    form = {"name": "A", "base_url": "http://bb.acme.test"}
     assert owner.post(f"{path}/edit", form, token_from=f"{path}/edit").status == 303
     assert world.events("integration.updated")[-1]["insecure"] is True
     assert "This base URL is not encrypted." in owner.get(path).text
@@ -430,7 +429,7 @@ def test_a_ca_affects_only_whose_it_is(world):
 def test_a_ca_of_another_organization_affects_only_who_set_it(world):
     foreign = trustme.CA().cert_pem.bytes().decode()
     owner, path = owner_of_a(world), f"{world.a.settings_path}/edit"
-    form = {"name": "A", "platform": PLATFORM, "base_url": world.fa.url, "ca_certificates": foreign}
+    form = {"name": "A", "base_url": world.fa.url, "ca_certificates": foreign}
     assert owner.post(path, form, token_from=path).status == 303
     assert world.attempt(world.a).status == 502
     assert world.last_failure() == "AuthProviderError/tls_error"

@@ -304,9 +304,7 @@ def test_another_base_url_is_another_server(app: Flask, integration_id: str) -> 
     with app.app_context():
         changed = record(integration_id)
         before = changed.namespace, changed.login_revision
-        integrations.change(
-            changed, name=changed.name, server_url=ServerURL.parse("https://right.example"), enabled=True
-        )
+        integrations.change(changed, name=changed.name, server_url=ServerURL.parse("https://right.example"))
         assert changed.base_url == "https://right.example"
         assert changed.namespace != before[0]
         assert changed.login_revision != before[1]
@@ -326,7 +324,7 @@ def test_what_concerns_no_login_ends_none_that_is_under_way(app: Flask, integrat
         before = changed.login_revision
         integrations.note_login(changed)
         key_rotation.begin(changed)
-        integrations.change(changed, name=changed.name, server_url=integrations.server_url(changed), enabled=True)
+        integrations.change(changed, name=changed.name, server_url=integrations.server_url(changed))
         assert changed.login_revision == before
         for enabled in (False, True):
             integrations.set_enabled(changed, enabled=enabled)

@@ -65,12 +65,19 @@ def test_the_ready_organization_works_and_everything_ends_together(tmp_path: Pat
             said = "".join(iter(lambda: next(lines), "Press Ctrl-C to end both.\n"))
             visitor = Visitor(OverHTTP(f"http://127.0.0.1:{demo_port}"))
             page = visitor.get("/o/acme/login")
+            found = re.search(r"owner@acme.example, password (\S+)", said)
+            assert found
+            visitor.post("/o/acme/login/owner", email="owner@acme.example", password=found[1])
+            integrations = visitor.get("/o/acme/settings/integrations")
+            events = visitor.get("/o/acme/settings/events")
             process.send_signal(ending)
             process.communicate(timeout=300)
         finally:
             process.kill()
     assert f"http://127.0.0.1:{demo_port}/o/acme/login" in said
     assert "Log in with Sandbox" in page.words
+    assert "Never used" in integrations.words
+    assert events.words.index("connection was tested") < events.words.index("An integration was added"), "newest first"
     assert process.returncode == 0
     for port in (demo_port, sandbox_port):
         socket.create_server(("127.0.0.1", port)).close()
