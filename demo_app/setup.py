@@ -190,7 +190,7 @@ def _page(
         link=link,
         record=record,
         token=token,
-        advice=(oauth2_advice_for if record.is_for_oauth2 else advice_for)(record.server_version),
+        advice=_advice(record),
         server_url=integrations.server_url(record),
         steps=steps,
         script=worksheets.script_to_set_up(record),
@@ -201,6 +201,13 @@ def _page(
         server_form=server,
         **onboarding.dialogs_of(record, dialog, url_for("setup.page", token=token)),
     )
+
+
+def _advice(record: IntegrationRecord) -> str:
+    """Return the advice on the OAuth version; empty while a key pair waits, as the version was chosen before."""
+    if record.pending_key_pair is not None:
+        return ""
+    return (oauth2_advice_for if record.is_for_oauth2 else advice_for)(record.server_version)
 
 
 def _takes_credentials(record: IntegrationRecord) -> bool:

@@ -363,6 +363,14 @@ def test_it_shows_the_new_public_key_while_one_waits(demo: Demo, acme: str, owne
     assert new.splitlines()[1] in demo.visitor().get(f"{link}/link.sh").text
 
 
+def test_it_advises_on_the_version_for_the_first_link_alone(demo: Demo, owner: Visitor, other_sandbox: Sandbox) -> None:
+    integration = owner.add_integration("acme", other_sandbox.url, "Other")
+    owner.post(f"{integration}/test", integration)  # so that the version is known
+    advice = "OAuth 2 is the better way"
+    assert advice in demo.visitor().get(make(owner, integration)).words
+    assert advice not in demo.visitor().get(wait(owner, integration, "same")).words
+
+
 @pytest.mark.parametrize("kind", ["same", "new"])
 def test_it_tests_what_waits_and_leaves_logins_alone(
     demo: Demo, acme: str, owner: Visitor, sandbox: Sandbox, kind: str
