@@ -48,20 +48,31 @@ def _keep_unique(mapper: Mapper[Any], mapped: type[StoredMixin]) -> None:
 
 def commit(session: Session) -> None:
     """Commit *session*, or only flush it inside :func:`holding_commits`."""
-    if session.info.get(_HOLDS_COMMITS):
+    if holds_commits(session):
         session.flush()
     else:
         session.commit()
 
 
+def holds_commits(session: Session) -> bool:
+    """Return whether the code that runs is within :func:`holding_commits`."""
+    return bool(session.info.get(_HOLDS_COMMITS))
+
+
 @contextmanager
-def holding_commits(session: Session) -> Iterator[None]:
-    """Commit what happens inside as one transaction, or roll it back with the exception that leaves it."""
+def holding_commits(session: Session, *, and_commit: bool = True) -> Iterator[None]:
+    """Commit what happens inside as one transaction, or roll it back with the exception that leaves it.
+
+    *and_commit*: false where the caller commits afterwards.
+    """
     session.commit()  # a transaction that began before Bitbucket was asked may not see what changed since
     session.info[_HOLDS_COMMITS] = True
     try:
         yield
-        session.commit()
+        if and_commit:
+            session.commit()
+        else:
+            session.flush()
     except BaseException:
         session.rollback()
         raise

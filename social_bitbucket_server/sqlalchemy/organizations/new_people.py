@@ -1,0 +1,87 @@
+"""A person who logs in for the first time, as one of the application's users.
+
+It fills the attributes that the class of users has and that have one of these names. An application whose users want
+more gives functions of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import inspect, select
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .ready_made import OrganizationModels
+
+_ROOM_FOR_A_NUMBER = 10
+
+
+class NewPeople:
+    """Makes and updates users of *models*."""
+
+    def __init__(self, models: OrganizationModels) -> None:
+        self._models = models
+
+    def new_person(self, organization: Any, details: Mapping[str, Any]) -> Any:
+        """Return a new user of *organization* with these *details* of a login; it is not saved yet.
+
+        A user name gets a number if somebody else has it: it identifies nobody.
+        """
+        user_class = self._models.user
+        fields = self._taken_over(details)
+        if self._has("organization"):
+            fields["organization"] = organization
+        if self._has("username"):
+            fields["username"] = self._free_username(organization, details["username"])
+        # Nothing is written for it before the caller adds it, whatever the class cascades.
+        with self._models.session().no_autoflush:
+            return user_class(**fields)
+
+    def update_person(self, user: Any, details: Mapping[str, Any], before: str) -> None:
+        """Take names and the e-mail address over from *details*. *before*: the user name that Bitbucket gave last. The
+        user name follows if it came from there."""
+        for name, value in self._taken_over(details).items():
+            setattr(user, name, value)
+        shortened = re.escape(self._shortened(before))
+        is_followed = self._has("username") and before != details["username"]
+        if is_followed and re.fullmatch(shortened + r"(-[0-9]+)?", user.username):
+            user.username = self._free_username(getattr(user, "organization", None), details["username"])
+
+    def _taken_over(self, details: Mapping[str, Any]) -> dict[str, Any]:
+        full_name = details.get("fullname") or details["username"]
+        values = {
+            "email": details.get("email") or None,
+            "first_name": details.get("first_name", ""),
+            "last_name": details.get("last_name", ""),
+            "display_name": full_name,
+            "fullname": full_name,
+            "name": full_name,
+        }
+        return {name: value for name, value in values.items() if self._has(name)}
+
+    def _has(self, attribute: str) -> bool:
+        mapper: Any = inspect(self._models.user)
+        return attribute in mapper.attrs
+
+    def _free_username(self, organization: Any, wanted: str) -> str:
+        """Return *wanted*, or with a number where somebody else of *organization* has it."""
+        user: Any = self._models.user
+        wanted = self._shortened(wanted)
+        others = select(user.username).where(user.username.startswith(wanted, autoescape=True))
+        if organization is not None and self._has("organization"):
+            others = others.where(user.organization == organization)
+        with self._models.session().no_autoflush:
+            if self._models.session().scalar(others.where(user.username == wanted).limit(1)) is None:
+                return wanted
+            taken = set(self._models.session().scalars(others))
+        username, number = wanted, 1
+        while username in taken:
+            number += 1
+            username = f"{wanted}-{number}"
+        return username
+
+    def _shortened(self, name: str) -> str:
+        return name[: self._models.storage.user.username_max_length() - _ROOM_FOR_A_NUMBER]

@@ -1,0 +1,42 @@
+"""The common beginning of everything that changes or reads the rows of organizations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from ...organizations import EventCode, SealedKeys
+    from .models import IntegrationMixin
+    from .ready_made import OrganizationModels
+    from .recorder import Recorder
+    from .store import Store
+
+
+class Part:
+    """One subject of a *store*."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @property
+    def _models(self) -> OrganizationModels:
+        return self._store.models
+
+    @property
+    def _session(self) -> Session:
+        return self._store.models.session()
+
+    @property
+    def _keys(self) -> SealedKeys:
+        return self._store.keys
+
+    @property
+    def _record(self) -> Recorder:
+        return self._store.record
+
+    def _note(self, event: EventCode, record: IntegrationMixin, *, outcome: str = "success", **details: object) -> None:
+        """Write down that *event* happened to the integration *record*."""
+        about = {"organization_id": record.organization_id, "integration_id": record.id}
+        self._record(event, outcome=outcome, **about, **details)

@@ -1,0 +1,153 @@
+"""People who log in through an organization's integrations: listed, disabled, and logged out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy.orm import contains_eager
+
+from ...organizations import EventCode
+from . import clock
+from .part import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from .models import IntegrationMixin
+
+
+@dataclass(frozen=True)
+class Person:
+    """One of the application's users, with the *identities* by which they log in to one organization.
+
+    *key* is the user's primary key as text, and *name* what the application calls them.
+    """
+
+    user: Any
+    key: str
+    name: str
+    identities: Sequence[Any]
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether the person may not log in."""
+        return any(identity.disabled_at is not None for identity in self.identities)
+
+    @property
+    def last_login_at(self) -> datetime | None:
+        """Time of the last login; ``None`` if there was none."""
+        return max(
+            (identity.last_login_at for identity in self.identities if identity.last_login_at is not None), default=None
+        )
+
+
+class People(Part):
+    """People of organizations."""
+
+    def of(self, organization: Any) -> list[Person]:
+        """Return everybody who logs in to *organization*, by name."""
+        return sorted(self._read(self._models.integration.organization == organization), key=_by_name)
+
+    def find(self, organization: Any, key: str) -> Person | None:
+        """Return the person with this *key* if they log in to *organization*, or ``None``."""
+        return next((person for person in self.of(organization) if person.key == key), None)
+
+    def names(self, user_ids: Iterable[Any]) -> Mapping[Any, str]:
+        """Return what the application calls these users, by primary key."""
+        wanted = {user_id for user_id in user_ids if user_id is not None}
+        if not wanted:
+            return {}
+        key = self._store.user_key
+        found = self._session.scalars(select(self._models.user).where(key.in_(wanted)))
+        return {self._store.key_of(user): self._store.name_of(user) for user in found}
+
+    def disable(self, organization: Any, person: Person) -> None:
+        """Let *person* in no more, and end their sessions."""
+        self._set_disabled(organization, person.user, clock.now())
+        self._tell(EventCode.USER_DISABLED, organization, person.user)
+        self.log_out(organization, person)
+
+    def enable(self, organization: Any, person: Person) -> None:
+        """Let *person* in again."""
+        self._set_disabled(organization, person.user, None)
+        self._tell(EventCode.USER_ENABLED, organization, person.user)
+        self._session.commit()
+
+    def log_out(self, organization: Any, person: Person) -> None:
+        """End the sessions of *person*, who can log in again."""
+        self.end_sessions(organization, person.user)
+        self._session.commit()
+
+    def end_sessions(self, organization: Any, user: Any) -> None:
+        """End the sessions that *user* has by an integration of *organization*. The caller commits."""
+        self._store.identities.end_sessions(self._is_of(organization, user))
+        self._tell(EventCode.SESSION_REVOKED, organization, user)
+
+    def disable_whom_bitbucket_disabled(self, uid: str) -> None:
+        """Disable the person with the identity *uid*, whose account Bitbucket says is disabled; it says so of no one
+        else.
+
+        It stays so until an admin of the organization enables them again.
+        """
+        identity = self._store.identities.with_uid(uid)
+        if identity is None or identity.disabled_at is not None:
+            return
+        organization = identity.integration.organization
+        self.disable(organization, Person(identity.user, "", "", (identity,)))
+
+    def count_only_through(self, record: IntegrationMixin) -> int:
+        """Return how many people log in through *record* and in no other way."""
+        count = select(func.count()).select_from(self._models.user).where(self._logs_in_only_through(record))
+        return self._session.scalar(count) or 0
+
+    def leave(self, record: IntegrationMixin) -> None:
+        """Let the application forget the people who log in through *record* alone. The caller commits."""
+        only_here = self._session.scalars(select(self._models.user).where(self._logs_in_only_through(record))).all()
+        if only_here:
+            self._store.forget(only_here)
+
+    def _read(self, which: ColumnElement[bool]) -> list[Person]:
+        identity = self._models.identity
+        found = self._session.scalars(
+            select(identity)
+            .join(identity.integration)
+            .options(contains_eager(identity.integration))
+            .where(which)
+            .order_by(identity.user_id, identity.id)
+        ).unique()
+        return [
+            Person(user, str(self._store.key_of(user)), self._store.name_of(user), tuple(theirs))
+            for user, theirs in groupby(found, key=lambda each: each.user)
+        ]
+
+    def _set_disabled(self, organization: Any, user: Any, disabled_at: datetime | None) -> None:
+        self._session.execute(
+            update(self._models.identity)
+            .where(self._is_of(organization, user))
+            .values(disabled_at=disabled_at)
+            .execution_options(synchronize_session="fetch")
+        )
+
+    def _is_of(self, organization: Any, user: Any) -> ColumnElement[bool]:
+        identity, integration = self._models.identity, self._models.integration
+        of_organization = select(integration.id).where(integration.organization == organization)
+        is_of: ColumnElement[bool] = (identity.user == user) & identity.integration_id.in_(of_organization)
+        return is_of
+
+    def _logs_in_only_through(self, record: IntegrationMixin) -> ColumnElement[bool]:
+        identity, key = self._models.identity, self._store.user_key
+        here = exists().where(identity.user_id == key, identity.integration_id == record.id)
+        elsewhere = exists().where(identity.user_id == key, identity.integration_id != record.id)
+        return here & ~elsewhere
+
+    def _tell(self, event: EventCode, organization: Any, user: Any) -> None:
+        key_of = self._store.key_of
+        self._record(event, organization_id=key_of(organization), user_id=key_of(user))
+
+
+def _by_name(person: Person) -> tuple[str, str]:
+    return person.name.lower(), person.key

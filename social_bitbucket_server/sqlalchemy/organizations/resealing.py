@@ -1,0 +1,109 @@
+"""Everything that the key ring seals, sealed with its newest key, so that older ones can be taken out of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Text, cast, select, update
+
+from ...problems import BitbucketServerError
+from .part import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Resealing(Part):
+    """Seals what is stored anew. All of it can be interrupted and run again."""
+
+    def reseal_keys(self) -> tuple[int, int]:
+        """Seal every private key, client secret and client certificate's key with the ring's newest key.
+
+        Each is kept before the next is touched. Return how many are sealed with the newest key now, and how many could
+        not be opened and stay as they are.
+        """
+        done = failed = 0
+        models, keys = self._models, self._keys
+        sealed_columns: tuple[tuple[Any, Any, Callable[[Any], str]], ...] = (
+            (models.key_pair, models.key_pair.sealed_private_key, keys.reseal_private_key),
+            (models.client_credentials, models.client_credentials.sealed_client_secret, keys.reseal_client_secret),
+            (models.integration, models.integration.sealed_client_key, keys.reseal_client_key),
+        )
+        for table, column, reseal in sealed_columns:
+            for row_id in self._session.scalars(select(table.id).where(column != "")).all():
+                try:
+                    done += self._reseal(table, column, row_id, reseal)
+                except BitbucketServerError:
+                    failed += 1
+        return done, failed
+
+    def reseal_tokens(self, reseal: Callable[[Any], object]) -> tuple[int, int]:
+        """Seal every access token that is kept by calling *reseal* with its identity. Return what :meth:`reseal_keys`
+        returns."""
+        identity = self._models.identity
+        done = failed = 0
+        for identity_id in self._session.scalars(select(identity.id).where(self._keeps_token())).all():
+            # Whoever logs in meanwhile, and keeps a newer token, waits for this change of nothing to be over.
+            unchanged = update(identity).where(identity.id == identity_id).values(name=identity.name)
+            self._session.execute(unchanged.execution_options(synchronize_session=False))
+            found = self._session.get(identity, identity_id, populate_existing=True)
+            try:
+                if found is not None and found.extra_data:
+                    reseal(found)
+                    done += 1
+            except BitbucketServerError:
+                failed += 1
+            self._session.commit()
+        return done, failed
+
+    def forget_tokens(self) -> int:
+        """Erase every access token that is kept. Return how many there were."""
+        forgotten = self._session.execute(
+            update(self._models.identity)
+            .where(self._keeps_token())
+            .values(extra_data={})
+            .execution_options(synchronize_session=False)
+        )
+        self._session.commit()
+        return int(forgotten.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result has it
+
+    def opens_keys(self) -> bool:
+        """Return whether the configured ring opens the oldest and the newest private key, client secret and client
+        certificate's key; true if there are none.
+
+        A ring is lost at one moment: of what was sealed before it, the oldest does not open.
+        """
+        models, keys = self._models, self._keys
+        sealed: tuple[tuple[Any, Any, Callable[[Any], object]], ...] = (
+            (models.key_pair, models.key_pair.sealed_private_key, keys.open_private_key),
+            (models.client_credentials, models.client_credentials.sealed_client_secret, keys.open_client_secret),
+            (models.integration, models.integration.sealed_client_key, keys.open_client_key),
+        )
+        try:
+            for table, column, open_it in sealed:
+                for row in self._oldest_and_newest(table, column):
+                    open_it(row)
+        except BitbucketServerError:
+            return False
+        return True
+
+    def _reseal(self, table: Any, column: Any, row_id: str, reseal: Callable[[Any], str]) -> bool:
+        """Return whether the row still had something in *column*. What was changed meanwhile is left to the next
+        run."""
+        row = self._session.get(table, row_id)
+        sealed = getattr(row, column.key, None)
+        if not sealed:
+            return False
+        resealed = update(table).where(table.id == row_id, column == sealed).values({column: reseal(row)})
+        self._session.execute(resealed)
+        self._session.commit()
+        return True
+
+    def _oldest_and_newest(self, table: Any, column: Any) -> list[Any]:
+        rows = select(table).where(column != "")
+        oldest = rows.order_by(table.created_at, table.id).limit(1)
+        newest = rows.order_by(table.created_at.desc(), table.id.desc()).limit(1)
+        return [row for row in map(self._session.scalar, (oldest, newest)) if row is not None]
+
+    def _keeps_token(self) -> Any:
+        return cast(self._models.identity.extra_data, Text) != "{}"  # it holds the token's record, or nothing

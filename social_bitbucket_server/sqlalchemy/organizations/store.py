@@ -1,0 +1,106 @@
+"""Everything that an application keeps of its organizations' integrations, by subject."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import inspect
+
+from .events import Events
+from .identities import Identities
+from .integrations import Integrations
+from .key_rotation import KeyRotation
+from .logins import Logins
+from .models import primary_key_of
+from .moves import Moves
+from .new_people import NewPeople
+from .people import People
+from .pruning import Pruning
+from .rechecks import Rechecks
+from .resealing import Resealing
+from .setup_links import SetupLinks
+from .upgrade import Upgrade
+from .ways_in import WaysIn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ...organizations import Outbound, SealedKeys
+    from .ready_made import OrganizationModels
+    from .recorder import Recorder
+
+
+class Store:
+    """Rows, locks and queries of one application. Methods commit what they change, unless their docstring says that the
+    caller does.
+
+    *keys* seals and opens secrets. *outbound* says which servers organizations may connect. *record* writes events
+    down. The other parameters are the application's own rules; without one, the first sentence about it holds:
+
+    - *may_log_in(organization)*: Everybody may log in to every organization. It is called in each login and request.
+    - *may_connect(user, organization)*: Nobody who is logged in may connect an account of *organization* but those who
+      log in there already.
+    - *new_person(organization, details)* and *update_person(user, details, before)*: see :mod:`~.new_people`.
+    - *name_of(user)*: The user is called what ``str`` makes of it.
+    - *forget(users)*: The users stay when the only integration is deleted through which they log in.
+    """
+
+    def __init__(
+        self,
+        models: OrganizationModels,
+        *,
+        keys: SealedKeys,
+        outbound: Outbound,
+        record: Recorder,
+        may_log_in: Callable[[Any], bool] | None = None,
+        may_connect: Callable[[Any, Any], bool] | None = None,
+        new_person: Callable[[Any, Mapping[str, Any]], Any] | None = None,
+        update_person: Callable[[Any, Mapping[str, Any], str], None] | None = None,
+        name_of: Callable[[Any], str] = str,
+        forget: Callable[[Sequence[Any]], None] | None = None,
+    ) -> None:
+        people = NewPeople(models)
+        self.models = models
+        self.keys = keys
+        self.outbound = outbound
+        self.record = record
+        self.may_log_in = may_log_in or _yes
+        self.may_connect = may_connect or self._logs_in_already
+        self.new_person = new_person or people.new_person
+        self.update_person = update_person or people.update_person
+        self.name_of = name_of
+        self.forget = forget or _nothing
+        self.integrations = Integrations(self)
+        self.key_rotation = KeyRotation(self)
+        self.upgrade = Upgrade(self)
+        self.moves = Moves(self)
+        self.identities = Identities(self)
+        self.people = People(self)
+        self.logins = Logins(self)
+        self.ways_in = WaysIn(self)
+        self.setup_links = SetupLinks(self)
+        self.events = Events(self)
+        self.rechecks = Rechecks(self)
+        self.resealing = Resealing(self)
+        self.pruning = Pruning(self)
+
+    def key_of(self, row: Any) -> Any:
+        """Return the primary key of *row*, one of the application's own, also if it was deleted meanwhile."""
+        return inspect(row).identity[0]
+
+    @property
+    def user_key(self) -> Any:
+        """The attribute of the application's users that is their primary key."""
+        mapper: Any = inspect(self.models.user)
+        return getattr(self.models.user, mapper.get_property_by_column(primary_key_of(self.models.user)).key)
+
+    def _logs_in_already(self, user: Any, organization: Any) -> bool:
+        return bool(self.identities.of(organization, user))
+
+
+def _yes(_organization: Any) -> bool:
+    return True
+
+
+def _nothing(_users: Sequence[Any]) -> None:
+    pass
