@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import make_url
 from werkzeug.routing import Rule
 
-from demo_app import database, people
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.onboarding import checkup
 from social_bitbucket_server.transport import Limits, Transport, reaching, use_transport
 from tests import postgresql as postgres
 from tests import prepared
+from tests.flask_app import database, people
 from tests.postgresql import PostgreSQL
 from tests.scripted_server import ScriptedServer
 

@@ -17,8 +17,8 @@ from sqlalchemy import Dialect, Engine, create_engine, event, inspect
 from werkzeug.routing import Rule
 from werkzeug.security import generate_password_hash
 
-from demo_app import database
 from social_bitbucket_server.crypto import DEFAULT_BITS, PrivateKey
+from tests.flask_app import database
 
 BITS = 2048
 
@@ -86,7 +86,7 @@ def cheap_password_hash(password: str) -> str:
 
 
 def copy_tables(engine: Engine) -> None:
-    """Stand in for :func:`demo_app.database.upgrade`: copy the migrated file to an empty SQLite database."""
+    """Stand in for :func:`tests.flask_app.database.upgrade`: copy the migrated file to an empty SQLite database."""
     if engine.dialect.name != "sqlite":
         _upgrade(engine)
         return

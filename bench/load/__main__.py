@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("load.json"), help="where the figures are written")
     parser.add_argument("--plot", type=Path, default=Path("load.svg"), help="where the plot is written")
     options = parser.parse_args()
-    logging.getLogger("demo_app.audit").addHandler(logging.NullHandler())
+    logging.getLogger("social_bitbucket_server.events").addHandler(logging.NullHandler())
     found = run(options.part or list(PARTS), options.scale)
     options.json.write_text(json.dumps(found, indent=1) + "\n")
     if "throughput" in found:

@@ -16,8 +16,8 @@ from flask import current_app
 from flask.sessions import SecureCookieSessionInterface
 from sqlalchemy import func, select
 
-from demo_app import database
-from demo_app.models import AuditEntry, SocialStorage, User
+from tests.flask_app import database
+from tests.flask_app.models import User, models
 
 from .place import Place, Served
 from .throughput import everybody, figures
@@ -28,7 +28,7 @@ _AT_THE_DEAD_SERVER = 2
 _TRIES = 30
 _SECONDS_BETWEEN_KILLS = 1.0
 
-Identity: Any = SocialStorage.user
+Identity: Any = models.storage.user
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def counted(place: Place, served: Served, found: Crowd) -> Counts:
     """Compare *found* with the database and with the servers' records."""
     with served.app.app_context():
         lost, of_others = _compared(found.logins)
-        successes = select(func.count()).where(AuditEntry.event == "login.success")
+        successes = select(func.count()).where(models.event.event == "login.success")
         written = database.session.scalar(successes) or 0
         people = database.session.scalar(select(func.count()).select_from(User)) or 0
         identities = database.session.scalar(select(func.count(func.distinct(Identity.uid)))) or 0

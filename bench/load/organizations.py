@@ -11,8 +11,9 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import Connection, insert, text
 
-from demo_app import clock, integrations
-from demo_app.models import ApplicationLink, IntegrationRecord, KeyPair, Organization
+from social_bitbucket_server.sqlalchemy.organizations import clock
+from social_bitbucket_server.flask.organizations.current import store
+from tests.flask_app.models import Organization, models
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.organizations import KeyState
 
@@ -43,10 +44,10 @@ def _one(connection: Connection, slug: str, base_url: str, key: PrivateKey) -> D
     organization_id = _inserted_organizations(connection, [slug])[0]
     row = _integration(organization_id, base_url)
     pair_id = secrets.token_hex(12)
-    sealed = integrations.sealed_keys().seal_private_key(
+    sealed = store.integrations.sealed_keys().seal_private_key(
         key, integration_id=row["id"], key_id=pair_id, state=KeyState.ACTIVE
     )
-    connection.execute(insert(IntegrationRecord), [row])
+    connection.execute(insert(models.integration), [row])
     # The same key serves several; only the column must differ.
     _insert_pairs(connection, [_pair(row["id"], pair_id, f"{key.public.pem}{pair_id}", sealed)])
     return Door(slug, row["id"], row["namespace"])
@@ -55,7 +56,7 @@ def _one(connection: Connection, slug: str, base_url: str, key: PrivateKey) -> D
 def _unused(connection: Connection, begun: str, numbers: Sequence[int]) -> None:
     organizations = _inserted_organizations(connection, [f"{begun}-unused-{number}" for number in numbers])
     rows = [_integration(organization_id, "https://bitbucket.example") for organization_id in organizations]
-    connection.execute(insert(IntegrationRecord), rows)
+    connection.execute(insert(models.integration), rows)
     made_up = _made_up()
     pairs = [_pair(row["id"], secrets.token_hex(12), next(made_up), next(made_up)) for row in rows]
     _insert_pairs(connection, pairs)
@@ -64,8 +65,8 @@ def _unused(connection: Connection, begun: str, numbers: Sequence[int]) -> None:
 def _insert_pairs(connection: Connection, pairs: Sequence[dict[str, Any]]) -> None:
     """Insert pairs, each for an application link of its own."""
     links = [{"consumer_key": pair["consumer_key"], "integration_id": pair["integration_id"]} for pair in pairs]
-    connection.execute(insert(ApplicationLink), [{**link, "number": 1} for link in links])
-    connection.execute(insert(KeyPair), pairs)
+    connection.execute(insert(models.application_link), [{**link, "number": 1} for link in links])
+    connection.execute(insert(models.key_pair), pairs)
 
 
 def _made_up() -> Iterator[str]:

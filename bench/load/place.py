@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from demo_app import create_app
+from tests.flask_app import create_app
 from social_bitbucket_server.crypto import PrivateKey
 from tests.postgresql import PostgreSQL, programs
 

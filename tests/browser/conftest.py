@@ -16,10 +16,10 @@ import pytest
 from waitress import create_server
 from waitress.wasyncore import close_all
 
-from demo_app import create_app
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.oauth2 import rules as oauth2
 from tests.demo_visitor import SESSION, Visitor
+from tests.flask_app import create_app
 from tests.flow.demo import Demo, connect
 
 # Without these Chromium looks for its maker's servers, which are none of a test's business.

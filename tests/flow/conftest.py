@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from demo_app import create_app
 from social_bitbucket_server.sandbox import Sandbox
+from tests.flask_app import create_app
 from tests.flow.demo import Demo, connect
 from tests.postgresql import programs
 

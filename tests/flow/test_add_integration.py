@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import update
 
-from demo_app import database, integrations
-from demo_app.models import AuditEntry, IntegrationRecord
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import Page, Visitor
+from tests.flask_app import database
+from tests.flask_app.models import models
 from tests.flow.demo import Demo, on_every_database
 from tests.scripted_server import Reply, ScriptedServer
 
@@ -57,8 +57,10 @@ def test_the_better_oauth_is_chosen(
     assert advice in page.words
     assert chosen(page) == oauth
     assert (page.value_of("Name"), page.value_of("Base URL")) == ("On-premise", sandbox.url)
-    assert demo.rows(IntegrationRecord.id) == []
-    assert ("server.looked_at", "passed", None) in demo.rows(AuditEntry.event, AuditEntry.outcome, AuditEntry.problem)
+    assert demo.rows(models.integration.id) == []
+    assert ("server.looked_at", "passed", None) in demo.rows(
+        models.event.event, models.event.outcome, models.event.problem
+    )
 
 
 def test_a_name_is_not_needed_yet(owner: Visitor, sandbox: Sandbox) -> None:
@@ -80,7 +82,7 @@ def test_what_is_wrong_is_said_as_in_the_test_of_the_connection(demo: Demo, owne
     assert f"Enter {sandbox.url}" in page.words
     assert chosen(page) == "2", "as it was"
     assert ("server.looked_at", "failed", "context_path_missing") in demo.rows(
-        AuditEntry.event, AuditEntry.outcome, AuditEntry.problem
+        models.event.event, models.event.outcome, models.event.problem
     )
 
 
@@ -122,7 +124,7 @@ def edit(owner: Visitor, integration: str, name: str) -> Page:
 
 
 def names(demo: Demo) -> list[str]:
-    return [str(name) for (name,) in demo.rows(IntegrationRecord.name)]
+    return [str(name) for (name,) in demo.rows(models.integration.name)]
 
 
 def test_an_equal_name_is_refused_at_its_field(demo: Demo, owner: Visitor) -> None:
@@ -152,7 +154,7 @@ def test_a_name_does_not_become_anothers(demo: Demo, owner: Visitor) -> None:
 def test_integrations_that_have_equal_names_already_can_be_changed(demo: Demo, owner: Visitor) -> None:
     one, other = (add(owner, name).location.removesuffix("/bitbucket") for name in ("One", "Other"))
     with demo.app.app_context():
-        database.session.execute(update(IntegrationRecord).values(name="Same"))
+        database.session.execute(update(models.integration).values(name="Same"))
         database.session.commit()
     assert edit(owner, one, "Same").status == 303
     assert edit(owner, other, "Other").status == 303

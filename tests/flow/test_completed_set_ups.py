@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 import trustme
 
-from demo_app import clock
-from demo_app.models import AuditEntry, ClientCredentials, IntegrationRecord
 from social_bitbucket_server.sandbox import Sandbox
+from social_bitbucket_server.sqlalchemy.organizations import clock
 from tests.demo_visitor import Visitor
+from tests.flask_app.models import models
 from tests.flow.demo import Demo, log_in
 from tests.security.rows import row
 
@@ -77,7 +77,7 @@ def test_credentials_that_cannot_be_any_are_refused_at_their_field(
     assert "it has no spaces" in page.words
     assert page.value_of("Client ID") == "two words"
     assert "s3cret" not in page.text
-    assert demo.rows(ClientCredentials.client_id) == []
+    assert demo.rows(models.client_credentials.client_id) == []
 
 
 @row(124)
@@ -94,7 +94,7 @@ def test_no_credentials_are_taken_where_people_log_in_already(
     assert "Enter what Bitbucket shows" not in admin.get(later).words
     refused = admin.post(f"{later}/credentials", later, client_id="other", client_secret="other")
     assert refused.status == 404
-    assert demo.rows(ClientCredentials.client_id) == [(made.client_id,)]
+    assert demo.rows(models.client_credentials.client_id) == [(made.client_id,)]
 
 
 def test_oauth_1_takes_no_credentials(demo: Demo, owner: Visitor, sandbox: Sandbox) -> None:
@@ -112,7 +112,7 @@ def test_a_corrected_base_url_of_the_same_host_keeps_the_link(demo: Demo, owner:
     page = admin.get(link)
     assert "The correction is saved." in page.words
     assert page.value_of("Base URL") == sandbox.url
-    assert demo.rows(IntegrationRecord.base_url) == [(sandbox.url,)]
+    assert demo.rows(models.integration.base_url) == [(sandbox.url,)]
     sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=page.value_of("Public Key"))
     assert "your part is done" in admin.post(f"{link}/test", link).words
 
@@ -126,7 +126,7 @@ def test_another_server_ends_the_link(demo: Demo, owner: Visitor, sandbox: Sandb
     assert ended.status == 410
     assert "leads to another server now" in ended.words
     assert "https://git.acme.example" in owner.worksheet(integration).words
-    assert ("setup_link.revoked",) in demo.rows(AuditEntry.event)
+    assert ("setup_link.revoked",) in demo.rows(models.event.event)
 
 
 def test_a_ca_certificate_is_kept(demo: Demo, owner: Visitor) -> None:
@@ -137,7 +137,7 @@ def test_a_ca_certificate_is_kept(demo: Demo, owner: Visitor) -> None:
     assert refused.status == 422
     assert "This cannot be used as CA certificate." in refused.words
     assert admin.post(f"{link}/server", link, base_url=url, ca_certificates=authority).status == 303
-    assert demo.rows(IntegrationRecord.ca_certificates)[0][0].strip() == authority.strip()
+    assert demo.rows(models.integration.ca_certificates)[0][0].strip() == authority.strip()
 
 
 def test_a_page_s_address_is_recognized_there_too(demo: Demo, owner: Visitor) -> None:
@@ -159,7 +159,7 @@ def test_nothing_is_corrected_where_people_log_in_already(
     link, admin = link_of(owner, integration), demo.visitor()
     assert "Save the correction" not in admin.get(link).words
     assert admin.post(f"{link}/server", link, base_url=other_sandbox.url, ca_certificates="").status == 404
-    assert demo.rows(IntegrationRecord.base_url) == [(sandbox.url,)]
+    assert demo.rows(models.integration.base_url) == [(sandbox.url,)]
 
 
 @row(124)
@@ -176,7 +176,7 @@ def test_both_forms_want_a_link_that_opens_and_the_pages_own_token(
     for form in ("credentials", "server"):
         assert admin.send(f"{link}/{form}", csrf_token=token, **fields).status == 410
         assert admin.send(f"/setup/{'A' * 43}/{form}", csrf_token=token, **fields).status == 404
-    assert demo.rows(ClientCredentials.client_id) == []
+    assert demo.rows(models.client_credentials.client_id) == []
 
 
 def test_the_page_says_who_asks_and_what_is_read_and_names_nobody(demo: Demo, owner: Visitor, sandbox: Sandbox) -> None:

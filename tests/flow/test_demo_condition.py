@@ -7,7 +7,6 @@ import re
 import pytest
 from sqlalchemy import event
 
-from demo_app import audit
 from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import Page, Visitor

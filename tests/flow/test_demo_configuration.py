@@ -5,9 +5,9 @@ import tomllib
 
 import pytest
 
-from demo_app import database
-from demo_app.models import SocialStorage
 from tests.demo_visitor import PASSWORD
+from tests.flask_app import database
+from tests.flask_app.models import models
 from tests.flow.demo import log_in
 
 PAGE = "/o/acme/settings/configuration"
@@ -223,7 +223,7 @@ def test_what_is_over_is_forgotten(demo, owner, acme, sandbox):
     demo.visitor().begin(acme)
     assert run(demo, "prune") == (0, "0 logins that are over are forgotten.\n")
     with demo.app.app_context():
-        nonce = SocialStorage.nonce
+        nonce = models.storage.nonce
         database.session.query(nonce).update({nonce.timestamp: nonce.timestamp - 4000})
         database.session.commit()
     assert run(demo, "prune") == (0, "1 logins that are over are forgotten.\n")

@@ -11,9 +11,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from demo_app import audit, clock, events
+from social_bitbucket_server.flask.organizations import events
 from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.sandbox import Sandbox
+from social_bitbucket_server.sqlalchemy.organizations import clock
 from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo, log_in
 from tests.statements import statements

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import select
 
-from demo_app import database
-from demo_app.models import AuditEntry, KeyPair, SocialStorage, User
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import Visitor
+from tests.flask_app import database
+from tests.flask_app.models import User, models
 from tests.flow.demo import Demo, connect, log_in, on_every_database
 
 
@@ -106,7 +106,7 @@ def test_equal_user_ids_on_two_servers_are_two_people(
     globex = connect(owner, "globex", other_sandbox)
     log_in(demo.visitor(), acme, sandbox)
     log_in(demo.visitor(), globex, other_sandbox)
-    identities = demo.rows(SocialStorage.user.uid, SocialStorage.user.user_id)
+    identities = demo.rows(models.storage.user.uid, models.storage.user.user_id)
     assert len({user_id for _uid, user_id in identities}) == 2
     assert {uid.rpartition(":")[2] for uid, _user_id in identities} == {"2"}
 
@@ -191,7 +191,7 @@ def test_a_login_attaches_nothing_to_whoever_was_logged_in(demo: Demo, sandbox: 
     log_in(browser, acme, sandbox, user="jane")
     log_in(browser, acme, sandbox, user="kim")
     assert "Kim Without E-mail" in browser.get("/o/acme/account").words
-    users = [user_id for (user_id,) in demo.rows(SocialStorage.user.user_id)]
+    users = [user_id for (user_id,) in demo.rows(models.storage.user.user_id)]
     assert len(set(users)) == len(users) == 2
 
 
@@ -234,7 +234,7 @@ def test_a_disabled_person_is_logged_out_and_not_let_in(demo: Demo, sandbox: San
     jane, owner = demo.visitor(), demo.visitor()
     log_in(jane, acme, sandbox)
     owner.log_owner_in("acme")
-    ((user_id,),) = demo.rows(SocialStorage.user.user_id)
+    ((user_id,),) = demo.rows(models.storage.user.user_id)
     owner.post(f"/o/acme/settings/people/{user_id}/disable", "/o/acme/settings/people")
     assert jane.get("/o/acme/account").status == 303
     answer = log_in(jane, acme, sandbox)
@@ -265,12 +265,12 @@ def test_deleting_an_integration_deletes_its_people(demo: Demo, sandbox: Sandbox
     assert owner.post(f"{acme}/delete", name="Bitbucket").status == 303
     assert jane.get("/o/acme/account").status == 303
     assert demo.rows(User.username) == [("owner",)]
-    assert demo.rows(SocialStorage.user.uid) == []
+    assert demo.rows(models.storage.user.uid) == []
 
 
 def test_nothing_but_the_identity_is_kept_of_a_login(demo: Demo, sandbox: Sandbox, acme: str) -> None:
     log_in(demo.visitor(), acme, sandbox)
-    assert demo.rows(SocialStorage.user.extra_data) == [({},)]
+    assert demo.rows(models.storage.user.extra_data) == [({},)]
 
 
 def test_a_new_key_pair_replaces_the_old_one_once_bitbucket_has_it(demo: Demo, sandbox: Sandbox, acme: str) -> None:
@@ -328,14 +328,14 @@ def test_a_login_that_is_refused_with_the_old_key_tries_the_new_one_once_and_put
     nonces = nonces_of_request_tokens(sandbox, since)
     assert len(nonces) == len(set(nonces)) == 2
     assert owner.worksheet(acme).value_of("Public Key") == new
-    assert sorted(demo.rows(KeyPair.stored_state, KeyPair.sealed_private_key.is_(None))) == [
+    assert sorted(demo.rows(models.key_pair.stored_state, models.key_pair.sealed_private_key.is_(None))) == [
         ("active", False),
         ("retired", True),
     ]
     since = len(sandbox.requests)
     assert log_in(demo.visitor(), acme, sandbox).status == 303
     assert len(nonces_of_request_tokens(sandbox, since)) == 1
-    assert demo.rows(AuditEntry.event).count(("key.promoted",)) == 1
+    assert demo.rows(models.event.event).count(("key.promoted",)) == 1
 
 
 def test_a_login_under_way_while_bitbucket_gets_the_new_key_is_finished_with_it(
@@ -346,7 +346,7 @@ def test_a_login_under_way_while_bitbucket_gets_the_new_key_is_finished_with_it(
     answers = [(visitor, sandbox.authorize(visitor.begin(acme).location)) for visitor in (first, second)]
     paste()
     assert [visitor.get(answer).status for visitor, answer in answers] == [303, 303]
-    assert demo.rows(AuditEntry.event).count(("key.promoted",)) == 1
+    assert demo.rows(models.event.event).count(("key.promoted",)) == 1
 
 
 def test_a_login_that_is_refused_with_both_keys_fails_and_changes_nothing(
@@ -356,7 +356,7 @@ def test_a_login_that_is_refused_with_both_keys_fails_and_changes_nothing(
     since = len(sandbox.requests)
     assert demo.visitor().begin(acme).status == 503
     assert len(nonces_of_request_tokens(sandbox, since)) == 2
-    assert sorted(demo.rows(KeyPair.stored_state)) == [("active",), ("pending",)]
+    assert sorted(demo.rows(models.key_pair.stored_state)) == [("active",), ("pending",)]
 
 
 def test_a_new_key_that_cannot_be_opened_keeps_nobody_out_and_is_written_down(
@@ -364,11 +364,11 @@ def test_a_new_key_that_cannot_be_opened_keeps_nobody_out_and_is_written_down(
 ) -> None:
     owner, _ = rotating
     with demo.app.app_context():
-        (pair,) = database.session.scalars(select(KeyPair).where(KeyPair.stored_state == "pending"))
+        (pair,) = database.session.scalars(select(models.key_pair).where(models.key_pair.stored_state == "pending"))
         pair.sealed_private_key = "garbage"
         database.session.commit()
     assert log_in(demo.visitor(), acme, sandbox).status == 303
-    written_down = demo.rows(AuditEntry.event, AuditEntry.integration_id, AuditEntry.details)
+    written_down = demo.rows(models.event.event, models.event.integration_id, models.event.details)
     unopened = [(id_, details["code"]) for event, id_, details in written_down if event == "key.decrypt_failed"]
     assert set(unopened) == {(acme.rpartition("/")[2], "pending_key")}
     assert "people log in with the one in use" in owner.get("/o/acme/settings/events").words

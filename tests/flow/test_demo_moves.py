@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from demo_app.models import AuditEntry, ClientCredentials, IntegrationRecord, SocialStorage, User
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import Page, Visitor
+from tests.flask_app.models import User, models
 from tests.flow.demo import Demo, connect, log_in, on_every_database
 from tests.flow.test_demo_oauth2 import BEGIN_BY_OAUTH2, prepare_upgrade
 
@@ -36,12 +36,12 @@ def try_the_move(owner: Visitor, path: str, moved: Sandbox, user: str = "jane") 
 
 
 def base_url(demo: Demo) -> object:
-    ((found,),) = demo.rows(IntegrationRecord.base_url)
+    ((found,),) = demo.rows(models.integration.base_url)
     return found
 
 
 def people_of(demo: Demo) -> list[tuple[object, ...]]:
-    return demo.rows(SocialStorage.user.uid, SocialStorage.user.user_id)
+    return demo.rows(models.storage.user.uid, models.storage.user.user_id)
 
 
 @on_every_database
@@ -63,7 +63,7 @@ def test_everybody_keeps_their_account_when_a_trial_login_showed_that_the_server
     for name in ("jane", "kim"):
         assert log_in(demo.visitor(), acme, other_sandbox, name).status == 303
     assert people_of(demo) == before
-    assert demo.rows(AuditEntry.event).count(("integration.moved",)) == 1
+    assert demo.rows(models.event.event).count(("integration.moved",)) == 1
 
 
 def test_somebody_who_never_logged_in_shows_nothing(
@@ -121,7 +121,7 @@ def test_a_move_that_was_given_up_leaves_everything_as_it_was(
     begun = owner.post(f"{acme}/move/try", acme)
     for _ in range(2):
         owner.post(f"{acme}/move/give-up", acme)
-    assert demo.rows(AuditEntry.event).count(("integration.move_given_up",)) == 1
+    assert demo.rows(models.event.event).count(("integration.move_given_up",)) == 1
     owner.get(other_sandbox.authorize(begun.location))
     assert base_url(demo) == sandbox.url
     assert "Is it the same server?" not in owner.get(acme).words
@@ -182,9 +182,9 @@ def test_a_client_secret_is_not_sent_to_another_server_where_nobody_logged_in_so
     assert edit(owner, acme, other_sandbox.url).status == 303
     assert "enter those of the new server" in owner.get(acme).words
     assert base_url(demo) == other_sandbox.url
-    assert demo.rows(ClientCredentials.client_id) == []
+    assert demo.rows(models.client_credentials.client_id) == []
     assert demo.visitor().begin(acme, **BEGIN_BY_OAUTH2).status == 404
-    assert demo.rows(AuditEntry.event).count(("integration.began_anew",)) == 1
+    assert demo.rows(models.event.event).count(("integration.began_anew",)) == 1
 
 
 def test_without_client_credentials_a_new_base_url_is_a_plain_change_while_nobody_logged_in(
@@ -202,7 +202,7 @@ def test_a_client_secret_is_never_sent_to_another_server(
     prepare_upgrade(owner, acme, sandbox)
     log_in(demo.visitor(), acme, sandbox, **BEGIN_BY_OAUTH2)
     edit(owner, acme, other_sandbox.url, server="another")
-    assert demo.rows(ClientCredentials.id) == []
+    assert demo.rows(models.client_credentials.id) == []
     assert "It waits for its client ID and client secret." in owner.get(acme).words
 
 

@@ -7,11 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from demo_app import clock, database, pruning
-from demo_app.models import ApplicationLink, AuditEntry, KeyPair
 from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.sandbox import Link, Sandbox
+from social_bitbucket_server.sqlalchemy.organizations import clock
 from tests.demo_visitor import Page, Visitor
+from tests.flask_app import database
+from tests.flask_app.models import models
 from tests.flow.demo import Demo, log_in, on_every_database
 
 
@@ -46,7 +48,7 @@ def verify(owner: Visitor, acme: str) -> Page:
 
 
 def states(demo: Demo) -> list[str]:
-    return sorted(state for (state,) in demo.rows(KeyPair.stored_state))
+    return sorted(state for (state,) in demo.rows(models.key_pair.stored_state))
 
 
 def consumer_keys_since(sandbox: Sandbox, since: int) -> list[str]:
@@ -82,13 +84,13 @@ def test_the_new_link_is_made_verified_and_used_and_the_old_one_removed(
 
     sandbox.links.remove(old_link.id)
     assert owner.post(f"{acme}/key-pair/old-link-removed", f"{acme}/key-pair").status == 303
-    assert demo.rows(KeyPair.stored_state, KeyPair.sealed_private_key.is_(None)) == [
+    assert demo.rows(models.key_pair.stored_state, models.key_pair.sealed_private_key.is_(None)) == [
         ("active", False),
         ("retired", True),
     ]
     assert old_link.consumer.key not in owner.key_pair(acme).words
     assert log_in(demo.visitor(), acme, sandbox).status == 303
-    events = [event for (event,) in demo.rows(AuditEntry.event)]
+    events = [event for (event,) in demo.rows(models.event.event)]
     for event in ("consumer_key.created", "consumer_key.replaced", "key.promoted", "key.retired"):
         assert events.count(event) == 1, event
 
@@ -153,13 +155,13 @@ def test_the_old_private_key_is_erased_when_no_login_can_be_under_way_any_more(
     make_new_link(sandbox, owner.key_pair(acme))
     verify(owner, acme)
     kept = [("active", False), ("replaced", False)]
-    assert demo.rows(KeyPair.stored_state, KeyPair.sealed_private_key.is_(None)) == kept
+    assert demo.rows(models.key_pair.stored_state, models.key_pair.sealed_private_key.is_(None)) == kept
     now = clock.now()
     for later, is_erased in ((timedelta(minutes=9), False), (timedelta(minutes=11), True)):
         monkeypatch.setattr(clock, "now", lambda later=later: now + later)
         with demo.app.app_context():
-            pruning.forget()
-        assert demo.rows(KeyPair.sealed_private_key.is_(None)) == sorted([(False,), (is_erased,)])
+            store.pruning.forget()
+        assert demo.rows(models.key_pair.sealed_private_key.is_(None)) == sorted([(False,), (is_erased,)])
     monkeypatch.undo()
     assert log_in(demo.visitor(), acme, sandbox).status == 303
 
@@ -176,7 +178,7 @@ def test_the_old_link_can_be_kept_and_the_new_consumer_key_is_never_given_again(
     assert page.value_of("Consumer Key") != given_up
     assert page.value_of("Application URL").endswith("/o/acme/i/1/3/")
     assert page.value_of("Application Name").endswith("(Acme, link 3)")
-    assert len(demo.rows(ApplicationLink.consumer_key)) == 3
+    assert len(demo.rows(models.application_link.consumer_key)) == 3
 
 
 def test_an_old_link_that_bitbucket_does_not_know_any_more_is_not_kept(
@@ -249,7 +251,7 @@ def test_the_operator_prepares_a_new_link_by_command(demo: Demo, sandbox: Sandbo
     result = demo.app.test_cli_runner().invoke(args=command)
     assert result.exit_code == 0, result.output
     with demo.app.app_context():
-        (old, new) = database.session.query(ApplicationLink).order_by(ApplicationLink.number)
+        (old, new) = database.session.query(models.application_link).order_by(models.application_link.number)
         assert f"Consumer Key = {new.consumer_key}" in result.output
         assert old.consumer_key not in result.output
     assert f"Application URL = {demo.origin}/o/acme/i/1/2/" in result.output

@@ -7,12 +7,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from demo_app import clock, database
-from demo_app.models import AuditEntry, ClientCredentials, IntegrationRecord, KeyPair, SocialStorage, User
 from social_bitbucket_server.login import LIFETIME
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.external_applications import ExternalApplication
+from social_bitbucket_server.sqlalchemy.organizations import clock
 from tests.demo_visitor import Page, Visitor
+from tests.flask_app import database
+from tests.flask_app.models import User, models
 from tests.flow.demo import Demo, log_in, on_every_database
 
 BEGIN_BY_OAUTH2 = {"oauth": "2"}
@@ -36,19 +37,19 @@ def prepare_upgrade(owner: Visitor, path: str, sandbox: Sandbox) -> ExternalAppl
 
 
 def people_of(demo: Demo) -> list[tuple[object, ...]]:
-    return demo.rows(SocialStorage.user.uid, SocialStorage.user.user_id)
+    return demo.rows(models.storage.user.uid, models.storage.user.user_id)
 
 
 def ways(demo: Demo) -> list[str]:
     with demo.app.app_context():
         return [
             " and ".join(record.ways)
-            for record in database.session.scalars(select(IntegrationRecord).order_by(IntegrationRecord.number))
+            for record in database.session.scalars(select(models.integration).order_by(models.integration.number))
         ]
 
 
 def events(demo: Demo, name: str) -> int:
-    return demo.rows(AuditEntry.event).count((name,))
+    return demo.rows(models.event.event).count((name,))
 
 
 @pytest.fixture
@@ -160,7 +161,7 @@ def test_what_is_no_credential_is_explained_and_nothing_is_kept(
     assert page.status == 422
     assert says in page.words
     assert not client_secret or f'value="{client_secret}"' not in page.text
-    assert demo.rows(ClientCredentials.id) == []
+    assert demo.rows(models.client_credentials.id) == []
 
 
 def test_the_client_secret_rests_sealed_and_is_never_shown(
@@ -168,7 +169,7 @@ def test_the_client_secret_rests_sealed_and_is_never_shown(
 ) -> None:
     owner, path = new
     link = prepare_upgrade(owner, path, other_sandbox)
-    ((sealed,),) = demo.rows(ClientCredentials.sealed_client_secret)
+    ((sealed,),) = demo.rows(models.client_credentials.sealed_client_secret)
     assert str(sealed).startswith("v1.")
     assert link.client_secret not in str(sealed)
     for page in (path, f"{path}/oauth2", f"{path}/edit", f"{path}/worksheet.txt"):
@@ -179,7 +180,7 @@ def test_a_client_secret_opens_in_no_other_row(demo: Demo, other_sandbox: Sandbo
     owner, path = new
     prepare_upgrade(owner, path, other_sandbox)
     with demo.app.app_context():
-        credentials = database.session.scalars(select(ClientCredentials)).one()
+        credentials = database.session.scalars(select(models.client_credentials)).one()
         credentials.id = "0" * 24
         database.session.commit()
     assert demo.visitor().begin(path).status == 503
@@ -221,7 +222,7 @@ def test_everybody_is_the_same_person_before_during_and_after_the_upgrade(
     for name in names:
         assert log_in(demo.visitor(), acme, sandbox, name).status == 303
     assert people_of(demo) == before
-    assert demo.rows(SocialStorage.user.provider) == [("bitbucket-server-oauth2",)] * 2
+    assert demo.rows(models.storage.user.provider) == [("bitbucket-server-oauth2",)] * 2
 
     assert owner.post(f"{acme}/oauth2/go-back", f"{acme}/oauth2").status == 303
     assert ways(demo) == ["1"]
@@ -321,7 +322,7 @@ def test_new_credentials_take_the_place_of_the_old_ones_also_for_logins_under_wa
     )
     assert enter(owner, upgrading, link.client_id, link.client_secret).status == 303
     assert log_in(demo.visitor(), upgrading, sandbox).status == 303
-    assert len(demo.rows(ClientCredentials.id)) == 1
+    assert len(demo.rows(models.client_credentials.id)) == 1
 
 
 def test_before_bitbucket_has_oauth_2_the_page_says_so(owner: Visitor, sandbox: Sandbox, acme: str) -> None:
@@ -346,7 +347,7 @@ def test_the_page_says_how_many_people_keep_their_accounts(
 
 def test_calling_the_upgrade_off_erases_the_client_secret(demo: Demo, owner: Visitor, upgrading: str) -> None:
     assert owner.post(f"{upgrading}/oauth2/go-back", f"{upgrading}/oauth2").status == 303
-    assert demo.rows(ClientCredentials.id) == []
+    assert demo.rows(models.client_credentials.id) == []
     assert ways(demo) == ["1"]
     assert owner.post(f"{upgrading}/oauth2/go-back", f"{upgrading}/oauth2").location == f"{upgrading}/oauth2"
 
@@ -377,12 +378,12 @@ def test_the_way_back_is_open_where_bitbucket_has_the_key_pair_that_waits(
     owner.post(f"{upgrading}/key-pair", f"{upgrading}/key-pair", link=link)
     log_in(demo.visitor(), upgrading, sandbox, **BEGIN_BY_OAUTH2)
     with demo.app.app_context():
-        pair = database.session.scalars(select(KeyPair).where(KeyPair.stored_state == "pending")).one()
+        pair = database.session.scalars(select(models.key_pair).where(models.key_pair.stored_state == "pending")).one()
     sandbox.links.remove(old.id)
     sandbox.link(consumer_key=pair.consumer_key, public_key=pair.public_key)
     assert owner.post(f"{upgrading}/oauth2/go-back", f"{upgrading}/oauth2").status == 303
     assert ways(demo) == ["1"]
-    assert ("active", pair.public_key) in demo.rows(KeyPair.stored_state, KeyPair.public_key)
+    assert ("active", pair.public_key) in demo.rows(models.key_pair.stored_state, models.key_pair.public_key)
     assert events(demo, "key.promoted") == 1
     asked = len(sandbox.requests)
     assert log_in(demo.visitor(), upgrading, sandbox).status == 303
@@ -398,7 +399,7 @@ def test_a_key_pair_that_waits_is_kept_where_bitbucket_has_neither(
     for known in list(sandbox.links.all()):
         sandbox.links.remove(known.id)
     assert owner.post(f"{upgrading}/oauth2/go-back", f"{upgrading}/oauth2").status == 422
-    assert demo.rows(KeyPair.stored_state) == [("active",), ("pending",)]
+    assert demo.rows(models.key_pair.stored_state) == [("active",), ("pending",)]
 
 
 def test_a_login_by_oauth_2_that_was_under_way_is_refused_after_going_back(
@@ -454,8 +455,10 @@ def test_a_person_connects_an_account_by_oauth_2(
 
 
 def test_the_ring_is_changed_for_client_secrets_too(demo: Demo, upgrading: str, sandbox: Sandbox) -> None:
-    before = demo.rows(ClientCredentials.sealed_client_secret)
+    before = demo.rows(models.client_credentials.sealed_client_secret)
     result = demo.app.test_cli_runner().invoke(args=["keys", "rewrap"])
     assert result.exit_code == 0, result.output
     assert "2" in result.output
-    assert demo.rows(ClientCredentials.sealed_client_secret) == before, "the ring's newest key sealed it already"
+    assert demo.rows(models.client_credentials.sealed_client_secret) == before, (
+        "the ring's newest key sealed it already"
+    )

@@ -17,14 +17,15 @@ import trustme
 from flask import Flask
 from social_core.exceptions import AuthConfigurationError, AuthProviderError
 
-from demo_app import clock, create_app, database, integrations, start
-from demo_app.identities import Identity
-from demo_app.models import IntegrationRecord, Organization, User
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.crypto import PrivateKey, PublicKey
+from social_bitbucket_server.flask.organizations.current import store
+from social_bitbucket_server.sqlalchemy.organizations import clock
 from social_bitbucket_server.transport import Transport
 from tests.client_certificates import issue
 from tests.demo_visitor import PASSWORD, InProcess, Page, Visitor
+from tests.flask_app import create_app, database, start
+from tests.flask_app.models import Organization, User, models
 from tests.routes import address_of
 
 ORIGIN = "https://app.example"
@@ -383,7 +384,7 @@ def test_a_bad_base_url_is_explained_at_its_field(app: Flask, owner: Visitor, ba
     assert re.search(r'<input [^>]*aria-describedby="base_url-hint base_url-error"', page.text)
     assert (page.value_of("Name"), page.value_of("Base URL")) == ("On-premise", base_url)
     with app.app_context():
-        assert database.session.query(IntegrationRecord).count() == 0
+        assert database.session.query(models.integration).count() == 0
 
 
 @pytest.fixture(scope="module")
@@ -414,8 +415,8 @@ def test_a_client_certificate_is_kept_with_its_key_sealed(app: Flask, owner: Vis
 
     def kept() -> tuple[Any, str, int]:
         with app.test_request_context():
-            record = database.session.query(IntegrationRecord).one()
-            server = integrations.signing_with(record, record.active_key_pair).server
+            record = database.session.query(models.integration).one()
+            server = store.integrations.signing_with(record, record.active_key_pair).server
             assert server.client_key.encode() not in record.sealed_client_key.encode() or not server.client_key
             return (server.client_certificate, server.client_key), record.sealed_client_key, record.revision
 
@@ -484,8 +485,8 @@ def test_a_new_integration_may_have_a_client_certificate(app: Flask, owner: Visi
     fields = {"name": "Bitbucket", "base_url": BASE_URL, **shown._asdict()}
     assert owner.post(f"{INTEGRATIONS}/add", **fields, oauth_version="1").status == 303
     with app.test_request_context():
-        record = database.session.query(IntegrationRecord).one()
-        assert integrations.kept_client_key(record) == shown.client_key
+        record = database.session.query(models.integration).one()
+        assert store.integrations.kept_client_key(record) == shown.client_key
 
 
 def test_connections_may_go_elsewhere(owner: Visitor, integration: str) -> None:
@@ -523,7 +524,7 @@ def test_too_much_text_is_no_ca_certificate(owner: Visitor) -> None:
 
 
 def test_a_server_without_tls_is_marked_as_such(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "demo_app.audit")
+    caplog.set_level(logging.INFO, "social_bitbucket_server.events")
     app = create_app(
         {
             "INSTANCE_PATH": tmp_path,
@@ -603,7 +604,7 @@ def test_a_server_that_people_logged_in_with_is_not_swapped_for_another_by_mista
     app: Flask, owner: Visitor, integration: str, server: dict[str, str], status: int
 ) -> None:
     with app.app_context():
-        record = database.session.query(IntegrationRecord).one()
+        record = database.session.query(models.integration).one()
         user = User(organization_id=1, username="jane", display_name="Jane")
         uid = f"{record.namespace}:2"
         database.session.add(
@@ -674,7 +675,7 @@ def settings_paths(app: Flask, slug: str, integration_id: str) -> list[tuple[str
 def test_another_organizations_owner_finds_no_settings(
     app: Flask, stranger: Visitor, integration: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "demo_app.audit")
+    caplog.set_level(logging.INFO, "social_bitbucket_server.events")
     paths = settings_paths(app, "acme", integration.rpartition("/")[2])
     token = stranger.get("/o/globex/settings/integrations").csrf_token
     for method, path in paths:
@@ -840,7 +841,7 @@ def test_a_failed_login_is_explained_with_the_reference_of_its_log_line(
     error: AuthProviderError,
     status: int,
 ) -> None:
-    caplog.set_level(logging.INFO, "demo_app.audit")
+    caplog.set_level(logging.INFO, "social_bitbucket_server.events")
     fail_with(monkeypatch, error)
     page = owner.begin(integration)
     line = json.loads(caplog.messages[-1])
@@ -860,7 +861,7 @@ def test_a_limited_server_says_when_to_come_back(
 def test_an_address_that_may_not_be_reached_looks_like_one_that_cannot(
     owner: Visitor, integration: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "demo_app.audit")
+    caplog.set_level(logging.INFO, "social_bitbucket_server.events")
     pages = []
     for error in (
         AuthProviderError(None, code="connection_failed", context={"problem": "connection_failed"}),

@@ -5,9 +5,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import insert, select
 
-from demo_app import attempts, audit, clock, database
-from demo_app.models import AuditEntry, IntegrationRecord
+from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.organizations import State
+from social_bitbucket_server.sqlalchemy.organizations import clock
+from tests.flask_app import database
+from tests.flask_app.models import models
 from tests.flow.demo import log_in, on_every_database
 
 
@@ -15,20 +17,20 @@ def add(demo, days, event="admin.denied", **columns):
     """An entry as it was written so many days ago."""
     row = {"at": clock.now() - timedelta(days=days), "event": event, "outcome": "success", "details": {}} | columns
     with demo.app.app_context():
-        database.session.execute(insert(AuditEntry).values(row))
+        database.session.execute(insert(models.event).values(row))
         database.session.commit()
 
 
 def ages(demo, event="admin.denied"):
     now = clock.now()
     with demo.app.app_context():
-        moments = database.session.scalars(select(AuditEntry.at).where(AuditEntry.event == event))
+        moments = database.session.scalars(select(models.event.at).where(models.event.event == event))
         return sorted(round((now - at) / timedelta(days=1)) for at in moments)
 
 
 def condition(demo, integration):
     with demo.app.app_context():
-        return attempts.condition_of(database.session.get_one(IntegrationRecord, integration))
+        return store.events.condition_of(database.session.get_one(models.integration, integration))
 
 
 def prune(demo, *arguments):

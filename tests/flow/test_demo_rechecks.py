@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
-from demo_app import database
-from demo_app.models import AuditEntry, SocialStorage, User
 from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.account import Recheck
 from social_bitbucket_server.account.rest import LONGEST_WAIT
@@ -20,6 +18,8 @@ from social_bitbucket_server.organizations import SealedKeys
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.grants import ACCESS_TOKEN_LIFETIME
 from tests.demo_visitor import Visitor
+from tests.flask_app import database
+from tests.flask_app.models import User, models
 from tests.flow.demo import Demo, connect, log_in, on_every_database
 from tests.flow.test_demo_configuration import run
 from tests.flow.test_demo_moves import edit, link_as_before, try_the_move
@@ -82,7 +82,7 @@ def use_ring(demo: Demo, ring: str) -> None:
 def kept(demo: Demo) -> list[dict[str, str]]:
     """Return the token data that is kept, for each identity that has any."""
     with demo.app.app_context():
-        return [data for (data,) in database.session.query(SocialStorage.user.extra_data) if data]
+        return [data for (data,) in database.session.query(models.storage.user.extra_data) if data]
 
 
 def number_of(demo: Demo, name: str) -> int:
@@ -96,7 +96,7 @@ def line(demo: Demo, name: str, integration: str, problem: str, *, is_ended: boo
 
 
 def events(demo: Demo, name: str) -> list[object]:
-    rows = demo.rows(AuditEntry.event, AuditEntry.problem, AuditEntry.id)
+    rows = demo.rows(models.event.event, models.event.problem, models.event.id)
     return [problem for event, problem, _ in rows if event == name]
 
 
@@ -121,9 +121,13 @@ def test_tokens_are_on_no_page_in_no_export_in_no_log_and_in_no_audit_entry(
         sandbox.users.disable("jane")
         assert recheck(demo)[0] == 0
     (token,) = sandbox._state.tokens.granted()
-    shown += [owner.get(acme).text, caplog.text, str(demo.rows(AuditEntry.id, AuditEntry.problem, AuditEntry.event))]
+    shown += [
+        owner.get(acme).text,
+        caplog.text,
+        str(demo.rows(models.event.id, models.event.problem, models.event.event)),
+    ]
     with demo.app.app_context():
-        shown += [str(details) for (details,) in database.session.query(AuditEntry.details)]
+        shown += [str(details) for (details,) in database.session.query(models.event.details)]
     secrets = (token.value, token.session_handle, kept(demo)[0]["sealed_access_token"])
     assert [secret for secret in secrets for text in shown if secret in text] == []
     file = demo.app.extensions["engine"].url.database

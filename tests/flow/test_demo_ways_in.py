@@ -7,9 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from demo_app import login_ways
-from demo_app.models import AuditEntry, IntegrationRecord
 from social_bitbucket_server.sandbox import Project
+from tests.flask_app.models import models
 from tests.flow.demo import connect, log_in, on_every_database
 
 LOGIN = "/o/acme/settings/login"
@@ -254,7 +253,7 @@ def test_of_two_integrations_made_the_only_way_in_at_once_one_is(
     monkeypatch.setattr(login_ways, "enforced", read_together)
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(enforce_now, (acme, other))) == [303, 303]
-    assert len([at for (at,) in demo.rows(IntegrationRecord.enforced_at) if at is not None]) == 1
+    assert len([at for (at,) in demo.rows(models.integration.enforced_at) if at is not None]) == 1
 
 
 @on_every_database
@@ -270,7 +269,7 @@ def test_deleting_the_only_way_in_says_so_before_and_opens_the_others(demo, owne
     assert "all other ways are open again" in owner.get("/o/acme/settings/integrations").words
     assert log_in(demo.visitor(), other, other_sandbox).location == "/o/acme/account"
     assert demo.visitor().log_owner_in("acme").status == 303
-    assert demo.rows(AuditEntry.event).count(("integration.not_enforced",)) == 1
+    assert demo.rows(models.event.event).count(("integration.not_enforced",)) == 1
     assert "All ways in were opened again" in owner.get("/o/acme/settings/events").words
 
 

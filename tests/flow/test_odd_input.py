@@ -14,12 +14,13 @@ from flask import Flask
 from flask_wtf.csrf import generate_csrf
 from werkzeug.routing import Rule
 
-from demo_app import create_app, database, identities, integrations, people, rate_limits, setup_links
-from demo_app.models import User
 from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.integration import ServerURL
 from social_bitbucket_server.transport import Address, Transport
 from tests.demo_visitor import PASSWORD
+from tests.flask_app import create_app, database, people, rate_limits
+from tests.flask_app.models import User
 from tests.flow.demo import on_every_database
 from tests.routes import PLACE, address_of
 
@@ -76,7 +77,7 @@ class Acme:
         self._app = app
         with app.test_request_context(base_url=ORIGIN):
             owner = people.create_organization(slug="acme", name="Acme", email="owner@acme.example", password=PASSWORD)
-            record = integrations.make(owner.organization, "Bitbucket", ServerURL.parse(BASE_URL))
+            record = store.integrations.make(owner.organization, "Bitbucket", ServerURL.parse(BASE_URL))
             member = User(organization_id=owner.organization_id, username="jane", display_name="Jane")
             key = {"provider": "bitbucket-server", "id_key": "id", "uid": f"{record.namespace}:7", "extra_data": {}}
             identity = identities.Identity(user=member, integration_id=record.id, name="jane", **key)
@@ -85,7 +86,7 @@ class Acme:
             self.places = {
                 "slug": "acme",
                 "integration": record.id,
-                "token": setup_links.make(record),
+                "token": store.setup_links.make(record),
                 "handle": "0" * 16,
                 "number": 1,
                 "link": 1,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from demo_app.models import AuditEntry
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import PASSWORD, Page, Visitor
+from tests.flask_app.models import models
 from tests.flow.demo import Demo, log_in, on_every_database
 
 PATH = "/o/acme/account/password"
@@ -38,7 +38,7 @@ def cookie(visitor: Visitor) -> str:
 
 
 def events(demo: Demo, name: str) -> int:
-    return demo.rows(AuditEntry.event).count((name,))
+    return demo.rows(models.event.event).count((name,))
 
 
 def set_password(demo: Demo, password: str, slug: str = "acme") -> tuple[int, str]:

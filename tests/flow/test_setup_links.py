@@ -10,10 +10,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from demo_app import clock, database
-from demo_app.models import AuditEntry, IntegrationRecord, SetupLink
 from social_bitbucket_server.sandbox import Sandbox
+from social_bitbucket_server.sqlalchemy.organizations import clock
 from tests.demo_visitor import Page, Visitor
+from tests.flask_app import database
+from tests.flask_app.models import models
 from tests.flow.demo import Demo, log_in, on_every_database
 from tests.security.rows import row
 
@@ -43,7 +44,7 @@ def later(monkeypatch: pytest.MonkeyPatch, **by: int) -> None:
 
 def change(demo: Demo, integration: str, **values: object) -> None:
     with demo.app.app_context():
-        record = database.session.get_one(IntegrationRecord, integration.rpartition("/")[2])
+        record = database.session.get_one(models.integration, integration.rpartition("/")[2])
         for name, value in values.items():
             setattr(record, name, value)
         database.session.commit()
@@ -143,7 +144,9 @@ def test_it_is_shown_once_and_not_kept(demo: Demo, acme: str, owner: Visitor) ->
         assert token not in owner.get(page).text
     assert token not in owner.get("/o/acme/settings/events").text
     with demo.app.app_context():
-        rows = [vars(row) for table in (SetupLink, AuditEntry) for row in database.session.scalars(select(table))]
+        rows = [
+            vars(row) for table in (models.setup_link, models.event) for row in database.session.scalars(select(table))
+        ]
     assert token not in repr(rows)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from bench.load import organizations
-from demo_app import clock
 from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.sandbox import Sandbox
+from social_bitbucket_server.sqlalchemy.organizations import clock
 from tests.demo_visitor import Page
 from tests.flow.demo import Demo, log_in, on_every_database
 from tests.statements import statements

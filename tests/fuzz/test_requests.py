@@ -16,13 +16,13 @@ import django.core.signals
 import flask
 import pytest
 
-from demo_app import create_app, people, rate_limits
 from social_bitbucket_server.sandbox.app import create_app as create_sandbox
 from social_bitbucket_server.sandbox.state.state import State
 from social_bitbucket_server.sandbox.state.users import SANDBOX_USERS, Users
 from social_bitbucket_server.transport import Address, Transport
 from tests.demo_visitor import SESSION, InProcess
 from tests.demo_visitor import Visitor as DemoVisitor
+from tests.flask_app import create_app, people, rate_limits
 from tests.fuzz.requests import BODY_TYPES, Visitor
 from tests.security.rows import row
 

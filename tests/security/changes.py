@@ -43,7 +43,7 @@ class DemoChanges(Changes):
     """On the owner's pages."""
 
     def correct(self, place: Any, base_url: str, *, same_server: bool = False) -> Place:
-        from demo_app.models import IntegrationRecord
+        from tests.flask_app.models import models
 
         assert not same_server, "a trial login decides on that"
         name = f"Bitbucket {place.slug.upper()}"
@@ -53,26 +53,28 @@ class DemoChanges(Changes):
         path = f"{place.settings_path}/edit"
         page = owner.post(path, form, token_from=path)
         assert page.status == 303, page.text
-        record = self._read(IntegrationRecord, place.integration_id)
+        record = self._read(models.integration, place.integration_id)
         assert record.base_url == base_url
         return _moved(self.world, place, base_url, record.namespace)
 
     def disable_and_enable(self, place: Place) -> None:
-        from demo_app import database, integrations
-        from demo_app.models import IntegrationRecord
+        from tests.flask_app import database
+from social_bitbucket_server.flask.organizations.current import store
+        from tests.flask_app.models import models
 
         for enabled in (False, True):
             with self.world.context():
-                record = database.session.get_one(IntegrationRecord, place.integration_id)
-                integrations.set_enabled(record, enabled=enabled)
+                record = database.session.get_one(models.integration, place.integration_id)
+                store.integrations.set_enabled(record, enabled=enabled)
 
     def admit(self, place: Place, project: str) -> None:
-        from demo_app import database, integrations
-        from demo_app.models import IntegrationRecord
+        from tests.flask_app import database
+from social_bitbucket_server.flask.organizations.current import store
+        from tests.flask_app.models import models
 
         with self.world.context():
-            record = database.session.get_one(IntegrationRecord, place.integration_id)
-            integrations.change_admission(record, Admission(projects=(project,)))
+            record = database.session.get_one(models.integration, place.integration_id)
+            store.integrations.change_admission(record, Admission(projects=(project,)))
 
     def rotate(self, place: Place) -> None:
         self.world.rotate(place)
@@ -92,12 +94,13 @@ class DemoChanges(Changes):
 
     def enforce_another(self, place: Any) -> None:
         """Make another integration of the organization its only way in."""
-        from demo_app import database, login_ways
-        from demo_app.models import IntegrationRecord
+        from tests.flask_app import database
+from social_bitbucket_server.flask.organizations.current import store
+        from tests.flask_app.models import models
 
         other = self.world.another_integration(place, self.world.fa)
         with self.world.context():
-            login_ways.enforce(database.session.get_one(IntegrationRecord, other.integration_id))
+            store.ways_in.enforce(database.session.get_one(models.integration, other.integration_id))
 
     def enforce_another_and_lift(self, place: Any) -> None:
         """Make another integration of the organization its only way in, and open all ways again."""
@@ -106,21 +109,22 @@ class DemoChanges(Changes):
 
     def disable_and_enable_organization(self, place: Any) -> None:
         """The operator disables the organization, and enables it again."""
-        from demo_app import clock
+        from social_bitbucket_server.sqlalchemy.organizations import clock
 
         self.world.change_organization(place, disabled_at=clock.now())
         self.world.change_organization(place, disabled_at=None)
 
     def _with_organization(self, place: Any, *changes: str) -> None:
-        from demo_app import database, login_ways
-        from demo_app.models import Organization
+        from tests.flask_app import database
+from social_bitbucket_server.flask.organizations.current import store
+        from tests.flask_app.models import Organization
 
         for change in changes:
             with self.world.context():
                 getattr(login_ways, change)(database.session.get_one(Organization, place.organization_id))
 
     def _read(self, model: Any, key: Any) -> Any:
-        from demo_app import database
+        from tests.flask_app import database
 
         with self.world.context():
             record = database.session.get_one(model, key)
@@ -144,7 +148,7 @@ class DjangoChanges(Changes):
         from social_bitbucket_server.django import integrations
 
         for enabled in (False, True):
-            integrations.enable(self._record(place), enabled=enabled)
+            store.integrations.enable(self._record(place), enabled=enabled)
 
     def admit(self, place: Place, project: str) -> None:
         self.world._set(ALLOW_PROJECTS=[project])

@@ -17,24 +17,19 @@ from social_core.strategy import BaseStrategy
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
-from demo_app import clock, create_app, database, integrations, key_rotation, people, setup_links
-from demo_app.config import Settings
-from demo_app.instance_files import UnsafeSettingError
-from demo_app.models import (
-    ApplicationLink,
-    IntegrationRecord,
-    KeyPair,
-    Organization,
-    SocialStorage,
-    User,
-)
 from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.flask import FlaskStrategy
+from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.integration import Integration, ServerURL, UnsafeConfigurationError
 from social_bitbucket_server.login.pending import NONCE_SCOPE
 from social_bitbucket_server.organizations import Outbound, SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.sqlalchemy.organizations import clock
 from social_bitbucket_server.transport import AddressPolicy
+from tests.flask_app import create_app, database, people
+from tests.flask_app.config import Settings
+from tests.flask_app.instance_files import UnsafeSettingError
+from tests.flask_app.models import Organization, User, models
 from tests.security.world import ORIGIN, PASSWORD, FakeBitbucket, Ingredients, Place, Serving, World
 
 _ADDRESS_POLICY = Outbound.address_policy
@@ -108,19 +103,21 @@ class DemoWorld(World):
             owner = people.create_organization(
                 slug=slug, name=f"Organization {slug.upper()}", email=f"owner-{slug}@corp.example", password=PASSWORD
             )
-            record = integrations.make(owner.organization, f"Bitbucket {slug.upper()}", ServerURL.parse(server.url))
+            record = store.integrations.make(
+                owner.organization, f"Bitbucket {slug.upper()}", ServerURL.parse(server.url)
+            )
             return DemoPlace(slug, record.id, record.namespace, server, owner.organization_id, owner.email)
 
     def set_up_link(self, place: Place) -> str:
         """The token of a new set-up link."""
         with self.context():
-            return setup_links.make(database.session.get_one(IntegrationRecord, place.integration_id))
+            return store.setup_links.make(database.session.get_one(models.integration, place.integration_id))
 
     def another_integration(self, place: DemoPlace, server: FakeBitbucket) -> DemoPlace:
         """One more integration of the same organization."""
         with self.context():
             organization = database.session.get_one(Organization, place.organization_id)
-            record = integrations.make(organization, f"Another {server.host}", ServerURL.parse(server.url))
+            record = store.integrations.make(organization, f"Another {server.host}", ServerURL.parse(server.url))
             return replace(place, integration_id=record.id, namespace=record.namespace, server=server)
 
     @contextlib.contextmanager
@@ -135,20 +132,20 @@ class DemoWorld(World):
             return found
 
     def identities(self) -> dict[str, int]:
-        identity: Any = SocialStorage.user
+        identity: Any = models.storage.user
         with self.context():
             return {row.uid: row.user_id for row in database.session.scalars(select(identity))}
 
     def newest_identities(self) -> list[str]:
         """The uids of the last few that came in."""
-        identity: Any = SocialStorage.user
+        identity: Any = models.storage.user
         with self.context():
             newest = select(identity.uid).order_by(identity.id.desc()).limit(5)
             return list(database.session.scalars(newest))
 
     def counts(self) -> tuple[int, int, int]:
         """Users, identities, and logins: sessions are cookies."""
-        identity: Any = SocialStorage.user
+        identity: Any = models.storage.user
         with self.context():
             counted = [
                 database.session.scalar(select(func.count()).select_from(table)) or 0 for table in (User, identity)
@@ -157,10 +154,10 @@ class DemoWorld(World):
 
     def change_integration(self, place: Place, **columns: Any) -> None:
         with self.context():
-            record = database.session.get_one(IntegrationRecord, place.integration_id)
+            record = database.session.get_one(models.integration, place.integration_id)
             consumer_key = columns.pop("consumer_key", None)
             if consumer_key is not None:
-                link = ApplicationLink(consumer_key=consumer_key, integration_id=record.id, number=2)
+                link = models.application_link(consumer_key=consumer_key, integration_id=record.id, number=2)
                 database.session.add(link)
                 database.session.flush()
                 record.active_key_pair.consumer_key = consumer_key
@@ -173,7 +170,7 @@ class DemoWorld(World):
             self.change_integration(place, disabled_at=clock.now())
             return
         with self.context():
-            integrations.delete(database.session.get_one(IntegrationRecord, place.integration_id))
+            store.integrations.delete(database.session.get_one(models.integration, place.integration_id))
 
     def change_organization(self, place: DemoPlace, **columns: Any) -> None:
         with self.context():
@@ -210,7 +207,7 @@ class DemoWorld(World):
 
     def base_urls(self) -> list[str]:
         with self.context():
-            oldest_first = select(IntegrationRecord.base_url).order_by(IntegrationRecord.created_at)
+            oldest_first = select(models.integration.base_url).order_by(models.integration.created_at)
             return list(database.session.scalars(oldest_first))
 
     def refusal(self, **settings: Any) -> str:
@@ -234,18 +231,18 @@ class DemoWorld(World):
 
     @property
     def identity_class(self) -> Any:
-        return SocialStorage.user
+        return models.storage.user
 
     def rotate(self, place: Place) -> None:
         """Make a key pair that waits."""
         with self.context():
-            key_rotation.begin(database.session.get_one(IntegrationRecord, place.integration_id))
+            store.key_rotation.begin(database.session.get_one(models.integration, place.integration_id))
 
     def verify(self, place: Place) -> str:
         """Put the key pair that waits in use; returns the problem's code where Bitbucket does not let that be."""
         with self.context():
             try:
-                assert key_rotation.verify(database.session.get_one(IntegrationRecord, place.integration_id))
+                assert store.key_rotation.verify(database.session.get_one(models.integration, place.integration_id))
             except BitbucketServerError as error:
                 return error.code
         return ""
@@ -259,7 +256,7 @@ class DemoWorld(World):
     def refuses_twins(self, column: str) -> bool:
         """Whether the database itself keeps A's and B's integrations or key pairs from having the same *column*."""
         with self.context():
-            first, second = database.session.scalars(select(IntegrationRecord))
+            first, second = database.session.scalars(select(models.integration))
             taken, pair = first.active_key_pair, second.active_key_pair
             if column == "namespace":
                 second.namespace = first.namespace
@@ -267,7 +264,7 @@ class DemoWorld(World):
             if column == "public_key":
                 pair.public_key = taken.public_key
                 return _is_refused()
-            link = ApplicationLink(consumer_key=taken.consumer_key, integration_id=second.id, number=2)
+            link = models.application_link(consumer_key=taken.consumer_key, integration_id=second.id, number=2)
             database.session.add(link)
             if not _is_refused():
                 return False
@@ -276,7 +273,7 @@ class DemoWorld(World):
 
     def organization_id(self, place: Place) -> int:
         with self.context():
-            record = database.session.get(IntegrationRecord, place.integration_id)
+            record = database.session.get(models.integration, place.integration_id)
             assert record is not None
             return record.organization_id
 
@@ -290,13 +287,13 @@ class DemoWorld(World):
 
     def find(self, place: Place) -> Integration:
         with self.context():
-            found = integrations.for_login(place.integration_id)
+            found = store.integrations.for_login(place.integration_id)
         assert found is not None
         return found
 
     def backend(self, place: Place) -> BitbucketServerOAuth1[Any]:
         with self.context():
-            return BitbucketServerOAuth1(FlaskStrategy(SocialStorage), place.callback())
+            return BitbucketServerOAuth1(FlaskStrategy(models.storage), place.callback())
 
     def holders(self, place: Place) -> tuple[Any, ...]:
         return self.app.extensions["settings"], self.app.extensions["sealed_keys"], *self.key_pairs(place)
@@ -312,7 +309,7 @@ class DemoWorld(World):
     def opens_all_keys(self) -> bool:
         """Whether the ring opens the oldest and the newest private key."""
         with self.context():
-            return integrations.ring_opens_keys()
+            return store.integrations.ring_opens_keys()
 
     def rewrap(self) -> bool:
         return self.command("keys", "rewrap").exit_code == 0
@@ -321,17 +318,21 @@ class DemoWorld(World):
         """Run one of the application's commands, and return its result."""
         return self.app.test_cli_runner().invoke(args=arguments)
 
-    def key_pairs(self, place: Place) -> list[KeyPair]:
+    def key_pairs(self, place: Place) -> list[models.key_pair]:
         """Those of the integration, oldest first."""
         with self.context():
-            pairs = select(KeyPair).where(KeyPair.integration_id == place.integration_id).order_by(KeyPair.created_at)
+            pairs = (
+                select(models.key_pair)
+                .where(models.key_pair.integration_id == place.integration_id)
+                .order_by(models.key_pair.created_at)
+            )
             found = list(database.session.scalars(pairs))
             database.session.expunge_all()
             return found
 
     def sealed_keys(self) -> dict[str, str]:
         with self.context():
-            pairs = database.session.scalars(select(KeyPair).where(KeyPair.stored_state == "active"))
+            pairs = database.session.scalars(select(models.key_pair).where(models.key_pair.stored_state == "active"))
             return {pair.integration_id: pair.sealed_private_key or "" for pair in pairs}
 
     def sealed_for(self, place: Place) -> dict[str, str]:
@@ -343,14 +344,14 @@ class DemoWorld(World):
         with self.context():
             pairs = {pair.stored_state: pair for pair in self.key_pairs(place)}
             for before, after in states.items():
-                row = database.session.get_one(KeyPair, pairs[before].id)
+                row = database.session.get_one(models.key_pair, pairs[before].id)
                 row.stored_state = after
                 database.session.flush()
             database.session.commit()
 
     def seal_differently(self, place: Place, record: str) -> None:
         with self.context():
-            integration = database.session.get_one(IntegrationRecord, place.integration_id)
+            integration = database.session.get_one(models.integration, place.integration_id)
             integration.active_key_pair.sealed_private_key = record
             database.session.commit()
 
@@ -359,7 +360,7 @@ class DemoWorld(World):
 
     def transactions(self) -> int:
         """Logins under way."""
-        nonce: Any = SocialStorage.nonce
+        nonce: Any = models.storage.nonce
         with self.context():
             pending_logins = select(func.count()).where(nonce.server_url == NONCE_SCOPE)
             return database.session.scalar(pending_logins) or 0
@@ -415,7 +416,7 @@ def start(made_of: Ingredients) -> Iterator[DemoWorld]:
     world = DemoWorld(app=app, config=config, made_of=made_of, serving=Serving(app), **made_of.world)
     world.canaries.values |= {part.partition(":")[2] for part in world.ring.split(",")}
     lines = AuditLines(world.audit)
-    audit_logger = logging.getLogger("demo_app.audit")
+    audit_logger = logging.getLogger("social_bitbucket_server.events")
     audit_logger.addHandler(lines)
     try:
         yield world

@@ -176,7 +176,7 @@ def test_nothing_is_written_where_the_change_comes_while_the_account_is_made(wor
 @row(109)
 @on_every_database
 def test_a_change_waits_for_the_login_that_is_being_written(world, monkeypatch):
-    from demo_app import pipeline
+    from social_bitbucket_server.flask.organizations import pipeline
 
     changed = threading.Event()
 
@@ -203,14 +203,14 @@ def test_a_change_waits_for_the_login_that_is_being_written(world, monkeypatch):
 
 @row(109)
 def test_identity_and_session_are_written_together(world, monkeypatch):
-    from demo_app.models import IntegrationRecord
+    from tests.flask_app.models import models
 
     def fail(*arguments: Any, **options: Any) -> Any:
         raise RuntimeError
 
     browser = Uncollected(world)
     begun = browser.begin(world.b)
-    monkeypatch.setattr(IntegrationRecord, "session_revision", property(fail))
+    monkeypatch.setattr(models.integration, "session_revision", property(fail))
     with nobody_comes_in(world):
         assert browser.finish(world.b, begun, "mallory").status == 500
 

@@ -4,9 +4,11 @@ import threading
 from http.client import HTTPConnection
 from urllib.parse import urlencode
 
-from demo_app import clock, connection, database
-from demo_app.models import IntegrationRecord
+from social_bitbucket_server.flask.organizations import connection
 from social_bitbucket_server.organizations import OAuth
+from social_bitbucket_server.sqlalchemy.organizations import clock
+from tests.flask_app import database
+from tests.flask_app.models import models
 from tests.security.world import HOST, PROPERTIES, REQUEST_TOKEN, Reply
 from tests.transports import forget_servers
 
@@ -173,7 +175,7 @@ def test_a_test_that_nobody_watches_to_its_end_is_written_down(world):
     owner = world.browser()
     owner.log_owner_in(world.a)
     with world.context():
-        record = database.session.get_one(IntegrationRecord, world.a.integration_id)
+        record = database.session.get_one(models.integration, world.a.integration_id)
         test = connection.ConnectionTest(record, OAuth.ONE)
     stages = iter(test)
     next(stages)

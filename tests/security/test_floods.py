@@ -9,8 +9,8 @@ import pytest
 from django.apps import apps
 from sqlalchemy import func, select
 
-from demo_app import database
-from demo_app.models import AuditEntry
+from tests.flask_app import database
+from tests.flask_app.models import models
 from tests.security.rows import row
 from tests.security.world import Browser
 
@@ -24,7 +24,7 @@ def rows(world: Any) -> tuple[int, int]:
             table.name: database.session.scalar(select(func.count()).select_from(table)) or 0
             for table in database.Base.metadata.sorted_tables
         }
-    return counts.pop(AuditEntry.__tablename__), sum(counts.values())
+    return counts.pop(models.event.__tablename__), sum(counts.values())
 
 
 def without_form_token(world: Any) -> Callable[[], int]:

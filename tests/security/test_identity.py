@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
-from demo_app import database
-from demo_app.models import SocialStorage, User
 from social_bitbucket_server.transport import DOCUMENT_LIMIT
+from tests.flask_app import database
+from tests.flask_app.models import User, models
 from tests.scripted_server import Reply
 from tests.security.rows import row
 from tests.security.world import (
@@ -430,12 +430,12 @@ def test_two_first_logins_at_once_make_one_person(world):
         """Both have seen that there is no such identity, and neither has inserted anything."""
         barrier.wait(timeout=60)
 
-    event.listen(SocialStorage.user, "init", wait_for_the_other)
+    event.listen(models.storage.user, "init", wait_for_the_other)
     try:
         with ThreadPoolExecutor(2) as threads:
             pages = list(threads.map(lambda pair: pair[0].get(pair[1]), zip(browsers, callbacks, strict=True)))
     finally:
-        event.remove(SocialStorage.user, "init", wait_for_the_other)
+        event.remove(models.storage.user, "init", wait_for_the_other)
     assert [page.status for page in pages] == [303, 303]
     (alice,) = world.users()
     assert world.identities() == {f"{world.a.namespace}:42": alice.id}
@@ -515,8 +515,8 @@ def test_identities_are_namespaces_and_numbers(world):
 def test_the_database_itself_refuses_a_second_identity(world):
     world.browser().log_in(world.a, "alice")
     with world.context():
-        known = database.session.query(SocialStorage.user).one()
-        twin = SocialStorage.user(
+        known = database.session.query(models.storage.user).one()
+        twin = models.storage.user(
             user=known.user, provider=known.provider, uid=known.uid, integration_id=known.integration_id, name="x"
         )
         with pytest.raises(IntegrityError), database.session.begin_nested():

@@ -28,13 +28,14 @@ from oauthlib.oauth1.rfc5849 import signature
 from sqlalchemy import select
 from urllib3 import HTTPHeaderDict
 
-from demo_app import create_app, database, integrations, key_rotation, moves, people, upgrade
-from demo_app.models import KeyPair, Organization, SocialStorage, User
 from social_bitbucket_server.account import Profile
 from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.integration import ServerURL
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import Answer
+from tests.flask_app import create_app, database, people
+from tests.flask_app.models import Organization, User, models
 from tests.scripted_server import Received, Reply
 from tests.security.world import ACCESS_TOKEN, ORIGIN, PASSWORD, PORT, REQUEST_TOKEN, Canaries, FakeBitbucket, person
 
@@ -101,7 +102,7 @@ def prepare(instance: Path) -> Prepared:
             people.create_organization(slug=slug, name=f"Org {slug}", email=f"{slug}@corp.example", password=PASSWORD)
         for name, slug in SLUGS.items():
             organization = database.session.scalars(select(Organization).where(Organization.slug == slug)).one()
-            record = integrations.make(organization, name, ServerURL.parse(f"https://{host(name)}:{PORT}"))
+            record = store.integrations.make(organization, name, ServerURL.parse(f"https://{host(name)}:{PORT}"))
             pair = record.active_key_pair
             ids[name], links[name] = record.id, {pair.consumer_key: pair.public_key}
     spare_keys = [PrivateKey.generate() for _ in range(6)]
@@ -334,20 +335,20 @@ class Interleavings(RuleBasedStateMachine):
     @rule(place=st.sampled_from(CHANGING))
     def prepare_the_upgrade(self, place: str) -> None:
         with self.app.test_request_context(base_url=ORIGIN):
-            upgrade.keep_credentials(self.record(place), f"client-of-{place}", "secret")
+            store.upgrade.keep_credentials(self.record(place), f"client-of-{place}", "secret")
         self.ways[place].add("2")
 
     @rule(place=st.sampled_from(CHANGING))
     def go_back(self, place: str) -> None:
         with self.app.test_request_context(base_url=ORIGIN):
             record = self.record(place)
-            if not upgrade.can_go_back(record):
+            if not store.upgrade.can_go_back(record):
                 return
             if record.is_for_oauth2 and not self.has(place, record.active_key_pair):
                 with pytest.raises(BitbucketServerError):
-                    upgrade.go_back(record)
+                    store.upgrade.go_back(record)
                 return
-            upgrade.go_back(record)
+            store.upgrade.go_back(record)
         self.ways[place] = {"1"}
 
     @rule(place=st.sampled_from(CHANGING), with_new_link=st.booleans())
@@ -357,7 +358,7 @@ class Interleavings(RuleBasedStateMachine):
             record = self.record(place)
             if self.spare_keys and self.has(place, record.active_key_pair):
                 is_third = with_new_link and record.replaced_key_pair is not None
-                assert key_rotation.begin(record, with_new_link=with_new_link) is not is_third
+                assert store.key_rotation.begin(record, with_new_link=with_new_link) is not is_third
 
     @rule(place=st.sampled_from(CHANGING))
     def let_bitbucket_know_the_new_key(self, place: str) -> None:
@@ -372,7 +373,7 @@ class Interleavings(RuleBasedStateMachine):
         with self.app.test_request_context(base_url=ORIGIN):
             record = self.record(place)
             if record.pending_key_pair is not None and self.has(place, record.pending_key_pair):
-                assert key_rotation.verify(record)
+                assert store.key_rotation.verify(record)
 
     @rule(place=st.sampled_from(CHANGING))
     def keep_the_old_key(self, place: str) -> None:
@@ -381,10 +382,10 @@ class Interleavings(RuleBasedStateMachine):
             record = self.record(place)
             waits = record.pending_key_pair is not None
             if self.has(place, record.active_key_pair) or not waits:
-                assert key_rotation.give_up(record) is waits
+                assert store.key_rotation.give_up(record) is waits
             else:
                 with pytest.raises(BitbucketServerError):
-                    key_rotation.give_up(record)
+                    store.key_rotation.give_up(record)
 
     @rule(place=st.sampled_from(CHANGING), confirmed=st.booleans())
     def remove_the_old_link(self, place: str, confirmed: bool) -> None:
@@ -394,7 +395,7 @@ class Interleavings(RuleBasedStateMachine):
             if record.replaced_key_pair is not None:
                 self.links[place].pop(record.replaced_key_pair.consumer_key, None)
                 if confirmed:
-                    key_rotation.note_removal(record)
+                    store.key_rotation.note_removal(record)
             elif record.has_new_link and self.has(place, record.pending_key_pair):
                 self.links[place].pop(record.active_key_pair.consumer_key, None)
 
@@ -406,7 +407,7 @@ class Interleavings(RuleBasedStateMachine):
         self.remove_the_old_link(place, confirmed=False)
         self.log_in(browser, place, name, denied=False, reloads=0)
 
-    def has(self, place: str, pair: KeyPair) -> bool:
+    def has(self, place: str, pair: models.key_pair) -> bool:
         """Whether the server knows the key pair's public key and consumer key."""
         return self.links[place].get(pair.consumer_key) == pair.public_key
 
@@ -415,10 +416,10 @@ class Interleavings(RuleBasedStateMachine):
         """The server has a new address, which somebody shows who has logged in before."""
         with self.app.test_request_context(base_url=ORIGIN):
             record, address = self.record(place), self.next_address(place)
-            moves.begin(record, ServerURL.parse(address))
+            store.moves.begin(record, ServerURL.parse(address))
             profile = Profile(NAMES.index(name) + 1, name, name, name.title(), None, None, None)
             is_known = f"{record.namespace}:{profile.id}" in self.owners
-            assert moves.finish(record, profile, address) is is_known
+            assert store.moves.finish(record, profile, address) is is_known
             assert (record.base_url == address) is is_known
         self.server_number[place] += is_known
 
@@ -428,7 +429,7 @@ class Interleavings(RuleBasedStateMachine):
             record = self.record(place)
             old = f"{record.namespace}:"
             gone = {uid for uid in self.owners if uid.startswith(old)}
-            assert moves.begin_anew(record, ServerURL.parse(self.next_address(place))) == len(gone)
+            assert store.moves.begin_anew(record, ServerURL.parse(self.next_address(place))) == len(gone)
             assert f"{record.namespace}:" != old, "a number means somebody else there"
         self.owners = {uid: owner for uid, owner in self.owners.items() if uid not in gone}
         self.server_number[place] += 1
@@ -459,7 +460,7 @@ class Interleavings(RuleBasedStateMachine):
             return
         with self.app.test_request_context(base_url=ORIGIN):
             record = database.session.get_one(integrations.IntegrationRecord, self.prepared.integration_ids[place])
-            integrations.set_enabled(record, enabled=enabled)
+            store.integrations.set_enabled(record, enabled=enabled)
         self.enabled[place] = enabled
 
     @rule(place=st.sampled_from(["a2"]))
@@ -469,7 +470,7 @@ class Interleavings(RuleBasedStateMachine):
         with self.app.test_request_context(base_url=ORIGIN):
             record = database.session.get_one(integrations.IntegrationRecord, self.prepared.integration_ids[place])
             namespace = record.namespace
-            integrations.delete(record)
+            store.integrations.delete(record)
         self.deleted.add(place)
         self.enabled[place] = False
         self.owners = {uid: owner for uid, owner in self.owners.items() if not uid.startswith(f"{namespace}:")}
@@ -482,7 +483,7 @@ class Interleavings(RuleBasedStateMachine):
                 (people.disable if disable else people.enable)(everybody[number % len(everybody)])
 
     def is_disabled(self, place: str, name: str) -> bool:
-        identity: Any = SocialStorage.user
+        identity: Any = models.storage.user
         with self.app.test_request_context(base_url=ORIGIN):
             record = database.session.get_one(integrations.IntegrationRecord, self.prepared.integration_ids[place])
             uid = f"{record.namespace}:{NAMES.index(name) + 1}"
@@ -507,7 +508,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @invariant()
     def an_identity_never_changes_its_owner(self) -> None:
-        identity: Any = SocialStorage.user
+        identity: Any = models.storage.user
         with self.app.test_request_context(base_url=ORIGIN):
             now = {row.uid: row.user_id for row in database.session.scalars(select(identity))}
             organizations = {

@@ -27,11 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from oauthlib.oauth1.rfc5849 import signature
 from sqlalchemy import select
 
-import demo_app
 import social_bitbucket_server
-from demo_app import database
-from demo_app.instance_files import UnsafeSettingError
-from demo_app.models import SocialStorage
 from social_bitbucket_server.account import StoredToken, profile
 from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.crypto import (
@@ -50,6 +46,10 @@ from social_bitbucket_server.oauth import Client, person, signing
 from social_bitbucket_server.oauth import oauth1 as client_module
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import Transport
+from tests import flask_app
+from tests.flask_app import database
+from tests.flask_app.instance_files import UnsafeSettingError
+from tests.flask_app.models import models
 from tests.scripted_server import Received, Reply
 from tests.security.rows import row
 from tests.security.world import (
@@ -96,7 +96,7 @@ def test_nothing_of_a_login_is_stored_but_who_it_was(world):
 def test_the_database_and_its_files_hold_nothing_else(world):
     assert world.browser().log_in(world.a, "alice").status == 303
     assert world.browser().begin(world.a).status == 303
-    identity: Any = SocialStorage.user
+    identity: Any = models.storage.user
     with world.context():
         assert {field for (data,) in database.session.execute(select(identity.extra_data)) for field in data} <= {
             "auth_time"
@@ -163,10 +163,10 @@ HIDING = {Transport.send.__code__, FORGETTING}
 BEFORE_THE_LOGIN = {
     str(Path(social_bitbucket_server.__file__).parent / "django" / "middleware.py"),
     str(Path(social_bitbucket_server.__file__).parent / "login" / "host_check.py"),
-    str(Path(demo_app.__file__).parent / "security_headers.py"),
+    str(Path(flask_app.__file__).parent / "security_headers.py"),
 }
 """They look at every request there is, as Django and Flask themselves do and show it."""
-WATCHED = tuple(str(Path(package.__file__).parent) for package in (demo_app, social_bitbucket_server, social_core))
+WATCHED = tuple(str(Path(package.__file__).parent) for package in (flask_app, social_bitbucket_server, social_core))
 
 
 def _is_hidden(frame: FrameType | None) -> bool:
@@ -669,7 +669,7 @@ def test_only_its_owner_reads_the_database(world):
         changed.touch(0o600)
         changed.chmod(0o644)
         with pytest.raises(UnsafeSettingError, match=f"chmod 600 {re.escape(str(changed))}$"):
-            demo_app.create_app(world.config)
+            flask_app.create_app(world.config)
         changed.chmod(0o600)
     world.restart()
     assert world.attempt(world.b).status == 303

@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from demo_app import clock, database, identities
 from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.login import pending
+from social_bitbucket_server.sqlalchemy.organizations import clock
+from tests.flask_app import database
 from tests.routes import address_of
 from tests.security.rows import row
 from tests.security.world import (

@@ -19,12 +19,12 @@ import pytest
 import trustme
 from sqlalchemy import select
 
-from demo_app import create_app, database
-from demo_app.instance_files import UnsafeSettingError
-from demo_app.models import IntegrationRecord
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import ServerURL, UnsafeConfigurationError
 from social_bitbucket_server.transport import breaker, default_transport, reaching
+from tests.flask_app import create_app, database
+from tests.flask_app.instance_files import UnsafeSettingError
+from tests.flask_app.models import models
 from tests.raw_server import RawServer, answer, answering
 from tests.scripted_server import Received, Reply
 from tests.security.rows import row
@@ -54,9 +54,9 @@ def save(owner: Browser, world: World, base_url: str, **fields: str) -> Page:
     return owner.post(path, {"name": "New", "base_url": base_url, **fields}, token_from=path)
 
 
-def stored(world: World) -> list[IntegrationRecord]:
+def stored(world: World) -> list[models.integration]:
     with world.context():
-        found = list(database.session.scalars(select(IntegrationRecord).order_by(IntegrationRecord.created_at)))
+        found = list(database.session.scalars(select(models.integration).order_by(models.integration.created_at)))
         database.session.expunge_all()
         return found
 

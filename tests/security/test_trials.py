@@ -1,6 +1,6 @@
 """The trial login shows whether people may log in, and is worth nothing else."""
 
-from demo_app import clock
+from social_bitbucket_server.sqlalchemy.organizations import clock
 from tests.scripted_server import Reply
 from tests.security.world import ACCESS_TOKEN, PROPERTIES
 

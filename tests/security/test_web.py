@@ -21,12 +21,12 @@ from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_flask.routes import social_auth
 from sqlalchemy import event, select, text
 
-from demo_app import create_app, database, integrations
-from demo_app.instance_files import UnsafeSettingError
-from demo_app.models import AuditEntry
 from social_bitbucket_server.flask import BitbucketServer
 from social_bitbucket_server.integration import UnsafeConfigurationError
 from social_bitbucket_server.login import LONGEST_NEXT
+from tests.flask_app import create_app, database
+from tests.flask_app.instance_files import UnsafeSettingError
+from tests.flask_app.models import models
 from tests.fuzz.examples import JSON, NOISE
 from tests.routes import address_of
 from tests.scripted_server import Reply
@@ -482,7 +482,7 @@ def test_text_from_a_server_is_in_no_log(world):
 def test_text_from_a_server_cannot_forge_the_log(world):
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    logger = logging.getLogger("demo_app.audit")
+    logger = logging.getLogger("social_bitbucket_server.events")
     logger.addHandler(handler)
     try:
         world.fb.knows(person(8, "eve", displayName=FORGED, emailAddress=FORGED))
@@ -503,14 +503,16 @@ def test_text_from_a_server_cannot_forge_the_log(world):
 @on_every_database
 def test_entries_of_the_audit_log_outlive_what_they_are_about(world):
     world.browser().log_in(world.a, "alice")
-    columns = select(AuditEntry.id, AuditEntry.event, AuditEntry.user_id, AuditEntry.integration_id, AuditEntry.at)
+    columns = select(
+        models.event.id, models.event.event, models.event.user_id, models.event.integration_id, models.event.at
+    )
     with world.context():
-        kept = database.session.execute(columns.order_by(AuditEntry.id)).all()
+        kept = database.session.execute(columns.order_by(models.event.id)).all()
     assert "login.success" in {entry.event for entry in kept}
     world.take_away(world.a, delete=True)
     assert world.users() == []
     with world.context():
-        after = database.session.execute(columns.order_by(AuditEntry.id)).all()
+        after = database.session.execute(columns.order_by(models.event.id)).all()
     assert after[: len(kept)] == kept
     changing = [
         rule.rule
@@ -526,7 +528,7 @@ def test_the_rows_say_what_the_lines_say(world):
     browser.log_in(world.a, "alice")
     browser.get(world.a.callback(oauth_token="x", oauth_verifier="y"))
     with world.context():
-        rows = database.session.scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
+        rows = database.session.scalars(select(models.event).order_by(models.event.id)).all()
         kept = [(row.event, row.outcome, row.at.isoformat(), row.reference, row.transaction) for row in rows]
     said = [(line["event"], line["outcome"], line["ts"], line.get("corr_id"), line.get("tx")) for line in world.audit]
     assert kept == said
@@ -572,7 +574,7 @@ def test_the_list_of_events_shows_all_of_them_page_by_page(world):
         older = re.search(r'href="([^"]+)">Older events', page.text)
         address = older[1].replace("&amp;", "&") if older else None
     with world.context():
-        entries = select(AuditEntry).where(AuditEntry.organization_id == world.a.organization_id)
+        entries = select(models.event).where(models.event.organization_id == world.a.organization_id)
         assert len(shown) == len(database.session.scalars(entries).all())
     for odd in ("0", "-1", "x", "99999999999999999999", "1e3"):
         assert owner.get(f"/o/a/settings/events?before={odd}").status == 200

@@ -20,7 +20,7 @@ from ...problems import BitbucketServerError, Code
 from ..sessions import holds_commits
 from . import clock
 from .part import Part
-from .setup_links import Condition
+from .setup_links import LinkCondition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -144,7 +144,7 @@ class Integrations(Part):
         self.lock(record)  # nobody new comes in meanwhile
         concerned = self._store.identities.delete_all_of(record)
         # Whoever has the set-up link was to set the old server up.
-        self._store.setup_links.end(record, Condition.ANOTHER_SERVER)
+        self._store.setup_links.end(record, LinkCondition.ANOTHER_SERVER)
         record.base_url, record.moving_to = str(server_url), None
         record.namespace = _new_namespace()
         record.server_version, record.last_login_at = "", None
@@ -204,7 +204,7 @@ class Integrations(Part):
         if record.enforced_at is not None:
             self._store.ways_in.end_enforcement(record)
         self._store.people.leave(record)
-        self._store.setup_links.end(record, Condition.DELETED)
+        self._store.setup_links.end(record, LinkCondition.DELETED)
         self._note(EventCode.INTEGRATION_DELETED, record)
         self._session.delete(record)
         self._session.commit()

@@ -56,14 +56,14 @@ class People(Part):
         """Return the person with this *key* if they log in to *organization*, or ``None``."""
         return next((person for person in self.of(organization) if person.key == key), None)
 
-    def names(self, user_ids: Iterable[Any]) -> Mapping[Any, str]:
-        """Return what the application calls these users, by primary key."""
+    def names(self, organization: Any, user_ids: Iterable[Any]) -> Mapping[Any, str]:
+        """Return what the application calls those of these users who belong to *organization*, by primary key."""
         wanted = {user_id for user_id in user_ids if user_id is not None}
         if not wanted:
             return {}
-        key = self._store.user_key
-        found = self._session.scalars(select(self._models.user).where(key.in_(wanted)))
-        return {self._store.key_of(user): self._store.name_of(user) for user in found}
+        store = self._store
+        found = self._session.scalars(select(self._models.user).where(store.user_key.in_(wanted)))
+        return {store.key_of(user): store.name_of(user) for user in found if store.belongs_to(user, organization)}
 
     def disable(self, organization: Any, person: Person) -> None:
         """Let *person* in no more, and end their sessions."""

@@ -48,7 +48,7 @@ _LENGTHS = {Life.HOUR: timedelta(hours=1), Life.DAY: timedelta(days=1), Life.WEE
 _WORDS = {Life.HOUR: "one hour", Life.DAY: "one day", Life.WEEK: "seven days"}
 
 
-class Condition(StrEnum):
+class LinkCondition(StrEnum):
     """Whether a set-up link opens, or why it does not."""
 
     LIVE = "live"
@@ -103,12 +103,12 @@ class SetupLinks(Part):
             return None
         return link if self._store.may_log_in(link.integration.organization) else None
 
-    def ended(self, token: str) -> Condition | None:
+    def ended(self, token: str) -> LinkCondition | None:
         """Return why the link with this *token* ended if it went with its integration or its server, else ``None``."""
         if not _TOKEN.fullmatch(token):
             return None
         ended = self._session.get(self._models.ended_setup_link, _digest(token))
-        return Condition(ended.why) if ended is not None else None
+        return LinkCondition(ended.why) if ended is not None else None
 
     def note_opening(self, link: SetupLinkMixin, address: str) -> None:
         """Write down that *link* was opened from this *address*."""
@@ -117,7 +117,7 @@ class SetupLinks(Part):
         self._note(EventCode.SETUP_LINK_OPENED, link.integration)
         self._session.commit()
 
-    def end(self, record: IntegrationMixin, why: Condition) -> None:
+    def end(self, record: IntegrationMixin, why: LinkCondition) -> None:
         """End the set-up link of *record*, and remember *why*. The caller commits."""
         now, table, ended = clock.now(), self._models.setup_link, self._models.ended_setup_link
         self._session.execute(delete(ended).where(ended.ended_at < now - _KEPT))
@@ -144,13 +144,13 @@ class SetupLinks(Part):
         return was_live
 
 
-def condition(link: SetupLinkMixin) -> Condition:
+def condition_of_link(link: SetupLinkMixin) -> LinkCondition:
     """Return whether *link* opens, or why it does not."""
     if link.revoked_at is not None and link.revoked_at < link.expires_at:
-        return Condition.REVOKED
+        return LinkCondition.REVOKED
     if _is_done(link):
-        return Condition.DONE
-    return Condition.LIVE if clock.now() < link.expires_at else Condition.EXPIRED
+        return LinkCondition.DONE
+    return LinkCondition.LIVE if clock.now() < link.expires_at else LinkCondition.EXPIRED
 
 
 def _is_done(link: SetupLinkMixin) -> bool:

@@ -38,8 +38,8 @@ class Store:
     down. The other parameters are the application's own rules; without one, the first sentence about it holds:
 
     - *may_log_in(organization)*: Everybody may log in to every organization. It is called in each login and request.
-    - *may_connect(user, organization)*: Nobody who is logged in may connect an account of *organization* but those who
-      log in there already.
+    - *belongs_to(user, organization)*: Those belong to an organization who log in there.
+    - *may_connect(user, organization)*: All who belong to an organization may connect a further account there.
     - *new_person(organization, details)* and *update_person(user, details, before)*: see :mod:`~.new_people`.
     - *name_of(user)*: The user is called what ``str`` makes of it.
     - *forget(users)*: The users stay when the only integration is deleted through which they log in.
@@ -53,6 +53,7 @@ class Store:
         outbound: Outbound,
         record: Recorder,
         may_log_in: Callable[[Any], bool] | None = None,
+        belongs_to: Callable[[Any, Any], bool] | None = None,
         may_connect: Callable[[Any, Any], bool] | None = None,
         new_person: Callable[[Any, Mapping[str, Any]], Any] | None = None,
         update_person: Callable[[Any, Mapping[str, Any], str], None] | None = None,
@@ -65,7 +66,8 @@ class Store:
         self.outbound = outbound
         self.record = record
         self.may_log_in = may_log_in or _yes
-        self.may_connect = may_connect or self._logs_in_already
+        self.belongs_to = belongs_to or self._logs_in_already
+        self.may_connect = may_connect or self.belongs_to
         self.new_person = new_person or people.new_person
         self.update_person = update_person or people.update_person
         self.name_of = name_of

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from demo_app import clock, create_app
+from social_bitbucket_server.sqlalchemy.organizations import clock
 from tests.demo_visitor import InProcess, Visitor
+from tests.flask_app import create_app
 
 AppMaker = Callable[..., Flask]
 

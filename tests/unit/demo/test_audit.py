@@ -10,10 +10,11 @@ from flask import Flask
 from social_core.exceptions import AuthPolicyError
 from sqlalchemy import event, text
 
-from demo_app import audit, database, errors, people
-from demo_app.models import Organization, User
+from social_bitbucket_server.flask.organizations import errors
 from social_bitbucket_server.organizations import EventCode
 from tests.demo_visitor import Visitor
+from tests.flask_app import database, people
+from tests.flask_app.models import Organization, User
 from tests.security.rows import row
 
 
@@ -36,7 +37,9 @@ def test_a_request_succeeds_although_its_entries_cannot_be_kept(
         connection.execute(text("DROP TABLE audit_entries"))
     with caplog.at_level(logging.INFO):
         owner.add_integration("acme", "https://bitbucket.acme.example")
-    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "demo_app.audit"]
+    lines = [
+        json.loads(record.getMessage()) for record in caplog.records if record.name == "social_bitbucket_server.events"
+    ]
     assert [line["event"] for line in lines] == ["key.created", "integration.created"]
     assert "2 audit entries are in the log alone" in caplog.text
 
@@ -93,9 +96,9 @@ def test_nobody_gets_the_id_of_somebody_who_was_deleted(app: Flask) -> None:
 def test_of_failures_without_a_session_each_kind_is_written_down_once_a_minute(
     app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "demo_app.audit")
+    caplog.set_level(logging.INFO, "social_bitbucket_server.events")
     with app.test_request_context():
         for code in ("membership_required", "invalid_parameter", "membership_required"):
             errors.login_failed(AuthPolicyError(None, code=code, stage="callback"))
-    entries = [json.loads(line.message) for line in caplog.records if line.name == "demo_app.audit"]
+    entries = [json.loads(line.message) for line in caplog.records if line.name == "social_bitbucket_server.events"]
     assert [entry["code"] for entry in entries] == ["membership_required", "invalid_parameter"]

@@ -15,13 +15,17 @@ from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 
-from demo_app import browser_session, clock, database, pruning, trials
-from demo_app.models import OAuth, SocialStorage, User
+from social_bitbucket_server.flask.organizations import browser_session, trials
+from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.integration.admission import MOST_CONDITIONS
 from social_bitbucket_server.login import Purpose, pending
 from social_bitbucket_server.login.pending import PendingLogin, session_key
 from social_bitbucket_server.login.purpose import Intent
+from social_bitbucket_server.organizations import OAuth
+from social_bitbucket_server.sqlalchemy.organizations import clock
 from tests.demo_visitor import InProcess, Visitor
+from tests.flask_app import database
+from tests.flask_app.models import User, models
 from tests.unit.demo.conftest import AppMaker, Clock
 
 
@@ -161,7 +165,7 @@ def test_an_ended_login_is_forgotten_when_its_session_could_not_go_on_anyway(
     for hours, logins in ((12, 0), (14, 1)):
         monkeypatch.setattr(time, "time", lambda hours=hours: ended + hours * 3600)
         with app.app_context():
-            assert pruning.forget() == logins
+            assert store.pruning.forget() == logins
     monkeypatch.undo()
     standing_clock.advance(hours=13)
     give_cookie(owner, before)
@@ -238,7 +242,7 @@ def test_logins_that_were_never_finished_are_forgotten_once_a_minute(
         with app.app_context():
             return database.session.query(nonce).count()
 
-    nonce: Any = SocialStorage.nonce
+    nonce: Any = models.storage.nonce
     with app.app_context():
         nonce.use("scope", int(time.time()) - 3601, "begun long ago")
         nonce.use("scope", int(time.time()), "begun just now")
@@ -252,7 +256,7 @@ def test_logins_that_were_never_finished_are_forgotten_once_a_minute(
 
 
 def test_the_end_of_a_session_is_in_the_audit_log(owner: Visitor, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "demo_app.audit")
+    caplog.set_level(logging.INFO, "social_bitbucket_server.events")
     owner.post("/o/acme/logout", "/o/acme/account")
     assert [json.loads(line)["event"] for line in caplog.messages] == ["session.revoked"]
 

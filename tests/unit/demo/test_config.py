@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from demo_app.config import Settings
-from demo_app.instance_files import UnsafeSettingError
+from tests.flask_app.config import Settings
+from tests.flask_app.instance_files import UnsafeSettingError
 
 SECRET_KEY = "s" * 32
 

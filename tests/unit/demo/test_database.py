@@ -18,10 +18,10 @@ from flask import Flask
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from demo_app import database
-from demo_app.instance_files import UnsafeSettingError
-from demo_app.models import KeyPair, Organization
 from tests.demo_visitor import InProcess, Visitor
+from tests.flask_app import database
+from tests.flask_app.instance_files import UnsafeSettingError
+from tests.flask_app.models import Organization, models
 from tests.postgresql import PostgreSQL, programs
 from tests.unit.demo.conftest import AppMaker
 
@@ -48,7 +48,7 @@ def test_the_migrations_can_be_taken_back(app: Flask) -> None:
 @pytest.mark.program
 def test_processes_that_start_at_once_wait_for_one_another(tmp_path: Path) -> None:
     environment = {**os.environ, "INSTANCE_PATH": str(tmp_path / "instance")}
-    start = [sys.executable, "-c", "from demo_app import create_app; create_app()"]
+    start = [sys.executable, "-c", "from UNKNOWN import create_app; create_app"]
     processes = [subprocess.Popen(start, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     assert [process.communicate(timeout=300)[1] for process in processes] == ["", "", ""]
 
@@ -129,7 +129,9 @@ def test_an_integration_has_one_active_key_pair(app: Flask, owner: Visitor) -> N
     path = owner.add_integration("acme", "https://bitbucket.acme.example")
     with app.app_context():
         integration_id = path.rpartition("/")[2]
-        database.session.add(KeyPair(id="x", integration_id=integration_id, stored_state="active", public_key=""))
+        database.session.add(
+            models.key_pair(id="x", integration_id=integration_id, stored_state="active", public_key="")
+        )
         with pytest.raises(IntegrityError):
             database.session.commit()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from demo_app.instance_files import InstanceFolder, UnsafeSettingError, make_private_file
+from tests.flask_app.instance_files import InstanceFolder, UnsafeSettingError, make_private_file
 
 
 @pytest.fixture

@@ -10,16 +10,17 @@ import trustme
 from flask import Flask
 from sqlalchemy import update
 
-from demo_app import database, integrations, key_rotation, moves, people, upgrade
-from demo_app.instance_files import UnsafeSettingError
-from demo_app.models import IntegrationRecord, KeyPair
 from social_bitbucket_server.crypto import KeyRing, PrivateKey
+from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.integration import Integration, ServerURL
 from social_bitbucket_server.organizations import KeyState, SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import ClientCertificate
 from tests.client_certificates import issue
 from tests.demo_visitor import Visitor
+from tests.flask_app import database, people
+from tests.flask_app.instance_files import UnsafeSettingError
+from tests.flask_app.models import models
 from tests.unit.demo.conftest import AppMaker
 
 BASE_URL = "https://bitbucket.acme.example/bitbucket"
@@ -30,13 +31,13 @@ def integration_id(owner: Visitor) -> str:
     return owner.add_integration("acme", BASE_URL).rpartition("/")[2]
 
 
-def record(integration_id: str) -> IntegrationRecord:
-    return database.session.get_one(IntegrationRecord, integration_id)
+def record(integration_id: str) -> models.integration:
+    return database.session.get_one(models.integration, integration_id)
 
 
 def test_the_login_gets_the_integration_as_the_library_wants_it(app: Flask, integration_id: str) -> None:
     with app.app_context():
-        integration = integrations.for_login(integration_id)
+        integration = store.integrations.for_login(integration_id)
         assert integration is not None
         assert str(integration.server.url) == BASE_URL
         assert integration.private_key.public.pem == record(integration_id).active_key_pair.public_key
@@ -45,7 +46,7 @@ def test_the_login_gets_the_integration_as_the_library_wants_it(app: Flask, inte
 
 def test_an_unknown_integration_is_nothing(app: Flask) -> None:
     with app.app_context():
-        assert integrations.for_login("unknown") is None
+        assert store.integrations.for_login("unknown") is None
 
 
 def test_the_private_key_rests_sealed(app: Flask, integration_id: str) -> None:
@@ -62,7 +63,7 @@ def test_a_key_of_another_integration_does_not_open(app: Flask, owner: Visitor, 
         record(integration_id).active_key_pair.sealed_private_key = record(other_id).active_key_pair.sealed_private_key
         database.session.commit()
         with pytest.raises(BitbucketServerError) as caught:
-            integrations.for_login(integration_id)
+            store.integrations.for_login(integration_id)
     assert caught.value.code == "sealed_key_unopenable"
 
 
@@ -71,7 +72,7 @@ def test_another_ring_opens_no_key_and_changes_none(make_app: AppMaker, integrat
     with restarted.app_context():
         before = record(integration_id).active_key_pair.sealed_private_key
         with pytest.raises(BitbucketServerError) as caught:
-            integrations.for_login(integration_id)
+            store.integrations.for_login(integration_id)
         database.session.expire_all()
         assert record(integration_id).active_key_pair.sealed_private_key == before
     assert caught.value.code == "sealed_key_unopenable"
@@ -83,17 +84,17 @@ def test_the_key_of_a_client_certificate_rests_sealed_for_its_integration(
     other_id = owner.add_integration("acme", BASE_URL, "Other").rpartition("/")[2]
     shown = ClientCertificate(*issue(trustme.CA()))
     with app.test_request_context():
-        integrations.change_client_certificate(record(integration_id), shown)
+        store.integrations.change_client_certificate(record(integration_id), shown)
         assert "PRIVATE" not in record(integration_id).sealed_client_key
-        assert integrations.for_login(integration_id).server.client_key == shown.key
+        assert store.integrations.for_login(integration_id).server.client_key == shown.key
         before = record(integration_id).revision
-        integrations.change_client_certificate(record(integration_id), shown)
+        store.integrations.change_client_certificate(record(integration_id), shown)
         assert record(integration_id).revision == before
         record(other_id).client_certificate = shown.certificate
         record(other_id).sealed_client_key = record(integration_id).sealed_client_key
         database.session.commit()
         with pytest.raises(BitbucketServerError) as caught:
-            integrations.for_login(other_id)
+            store.integrations.for_login(other_id)
     assert caught.value.code == "sealed_key_unopenable"
 
 
@@ -102,22 +103,22 @@ def test_the_key_of_a_client_certificate_is_resealed_and_ends_no_login(
 ) -> None:
     shown = ClientCertificate(*issue(trustme.CA()))
     with app.test_request_context():
-        integrations.change_client_certificate(record(integration_id), shown)
+        store.integrations.change_client_certificate(record(integration_id), shown)
         revision = record(integration_id).revision
-        old = str(integrations.load_key_ring(app.extensions["settings"]))
+        old = str(store.integrations.load_key_ring(app.extensions["settings"]))
     new = KeyRing.generate().replace("1:", "2:")
     with make_app(KEY_RING=f"{new},{old}").test_request_context():
-        assert integrations.reseal_keys() == (2, 0)
+        assert store.integrations.reseal_keys() == (2, 0)
     with make_app(KEY_RING=new).test_request_context():
-        assert integrations.ring_opens_keys()
+        assert store.integrations.ring_opens_keys()
         assert record(integration_id).revision == revision
-        assert integrations.for_login(integration_id).server.client_key == shown.key
+        assert store.integrations.for_login(integration_id).server.client_key == shown.key
         for pair in record(integration_id).key_pairs:
             database.session.delete(pair)
         database.session.commit()
     with make_app(KEY_RING=old).test_request_context():
-        assert not integrations.ring_opens_keys()
-        assert integrations.kept_client_key(record(integration_id)) == ""
+        assert not store.integrations.ring_opens_keys()
+        assert store.integrations.kept_client_key(record(integration_id)) == ""
 
 
 def test_a_private_key_that_changed_meanwhile_is_not_overwritten_by_resealing(
@@ -125,14 +126,14 @@ def test_a_private_key_that_changed_meanwhile_is_not_overwritten_by_resealing(
 ) -> None:
     reseal = SealedKeys.reseal_private_key
 
-    def reseal_late(keys: SealedKeys, pair: KeyPair) -> str:
+    def reseal_late(keys: SealedKeys, pair: models.key_pair) -> str:
         sealed = reseal(keys, pair)
-        database.session.execute(update(KeyPair).values(sealed_private_key="another key"))
+        database.session.execute(update(models.key_pair).values(sealed_private_key="another key"))
         return sealed
 
     monkeypatch.setattr(SealedKeys, "reseal_private_key", reseal_late)
     with app.test_request_context():
-        integrations.reseal_keys()
+        store.integrations.reseal_keys()
         assert record(integration_id).active_key_pair.sealed_private_key == "another key"
 
 
@@ -145,14 +146,14 @@ def test_a_lost_ring_is_not_replaced(make_app: AppMaker, integration_id: str, tm
 
 def test_the_ring_survives_a_restart(make_app: AppMaker, integration_id: str) -> None:
     with make_app().app_context():
-        assert integrations.for_login(integration_id) is not None
+        assert store.integrations.for_login(integration_id) is not None
 
 
 def test_a_private_key_is_parsed_once(app: Flask, integration_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with app.app_context():
-        integrations.for_login(integration_id)
+        store.integrations.for_login(integration_id)
         monkeypatch.setattr(PrivateKey, "read", None)
-        assert integrations.for_login(integration_id) is not None
+        assert store.integrations.for_login(integration_id) is not None
 
 
 def test_nobody_waits_for_the_database_while_a_key_is_made(
@@ -184,16 +185,16 @@ def test_nobody_waits_for_a_connection_to_the_database_while_bitbucket_is_asked(
 
     monkeypatch.setattr(key_rotation, "Client", Asked)
     with app.test_request_context():
-        key_rotation.begin(record(integration_id))
-        assert key_rotation.give_up(record(integration_id))
-        key_rotation.begin(record(integration_id))
+        store.key_rotation.begin(record(integration_id))
+        assert store.key_rotation.give_up(record(integration_id))
+        store.key_rotation.begin(record(integration_id))
     with app.test_request_context():
-        assert key_rotation.verify(record(integration_id))
-        upgrade.keep_credentials(record(integration_id), "id", "secret")
+        assert store.key_rotation.verify(record(integration_id))
+        store.upgrade.keep_credentials(record(integration_id), "id", "secret")
         upgrade.end_oauth1(record(integration_id))
         database.session.commit()
     with app.test_request_context():
-        upgrade.go_back(record(integration_id))
+        store.upgrade.go_back(record(integration_id))
         assert not record(integration_id).is_for_oauth2
     assert in_use == [0, 0, 0]
 
@@ -202,17 +203,17 @@ def test_two_integrations_share_nothing(app: Flask, owner: Visitor) -> None:
     owner.add_integration("acme", BASE_URL)
     owner.add_integration("acme", BASE_URL, "Other")
     with app.app_context():
-        one, other = database.session.query(IntegrationRecord)
+        one, other = database.session.query(models.integration)
         for name in ("id", "namespace", "number"):
             assert getattr(one, name) != getattr(other, name), name
         assert one.active_key_pair.consumer_key != other.active_key_pair.consumer_key
         assert one.active_key_pair.public_key != other.active_key_pair.public_key
-        assert integrations.application_path(one) != integrations.application_path(other)
+        assert store.integrations.application_path(one) != store.integrations.application_path(other)
 
 
 def test_the_first_integration_has_the_organizations_own_address(app: Flask, integration_id: str) -> None:
     with app.app_context():
-        assert integrations.application_path(record(integration_id)) == "/o/acme/"
+        assert store.integrations.application_path(record(integration_id)) == "/o/acme/"
 
 
 def test_an_application_url_is_never_given_again(app: Flask, owner: Visitor) -> None:
@@ -220,7 +221,7 @@ def test_an_application_url_is_never_given_again(app: Flask, owner: Visitor) -> 
     owner.post(f"{first}/delete", name="Bitbucket")
     second = owner.add_integration("acme", BASE_URL).rpartition("/")[2]
     with app.app_context():
-        assert integrations.application_path(record(second)) == "/o/acme/i/2/"
+        assert store.integrations.application_path(record(second)) == "/o/acme/i/2/"
 
 
 def test_every_application_url_shows_the_organization(owner: Visitor, visitor: Visitor) -> None:
@@ -233,7 +234,7 @@ def test_every_application_url_shows_the_organization(owner: Visitor, visitor: V
 def key_pairs(app: Flask) -> dict[str, tuple[KeyState, bool]]:
     """Return state, and whether there is a private key, by public key."""
     with app.app_context():
-        pairs = database.session.query(KeyPair).order_by(KeyPair.created_at)
+        pairs = database.session.query(models.key_pair).order_by(models.key_pair.created_at)
         return {pair.public_key: (pair.state, pair.sealed_private_key is not None) for pair in pairs}
 
 
@@ -266,11 +267,11 @@ def test_nothing_happens_where_no_key_pair_waits(app: Flask, owner: Visitor, int
 def test_a_key_that_was_opened_before_opens_in_no_other_row(app: Flask, owner: Visitor, integration_id: str) -> None:
     other_id = owner.add_integration("acme", BASE_URL, "Other").rpartition("/")[2]
     with app.app_context():
-        integrations.for_login(other_id)
+        store.integrations.for_login(other_id)
         record(integration_id).active_key_pair.sealed_private_key = record(other_id).active_key_pair.sealed_private_key
         database.session.commit()
         with pytest.raises(BitbucketServerError) as caught:
-            integrations.for_login(integration_id)
+            store.integrations.for_login(integration_id)
     assert caught.value.code == "sealed_key_unopenable"
 
 
@@ -278,10 +279,10 @@ def test_a_server_that_is_allowed_no_more_is_not_asked(make_app: AppMaker) -> No
     app = make_app(OUTBOUND_MODE="test")
     with app.app_context():
         owner = people.create_organization(slug="acme", name="Acme", email="o@acme.example", password="x" * 10)
-        made = integrations.make(owner.organization, "Sandbox", ServerURL.parse("http://127.0.0.1:7990"))
+        made = store.integrations.make(owner.organization, "Sandbox", ServerURL.parse("http://127.0.0.1:7990"))
         integration_id = made.id
     with make_app(OUTBOUND_MODE="public").app_context(), pytest.raises(BitbucketServerError) as caught:
-        integrations.for_login(integration_id)
+        store.integrations.for_login(integration_id)
     assert caught.value.code == "invalid_base_url"
 
 
@@ -304,7 +305,7 @@ def test_another_base_url_is_another_server(app: Flask, integration_id: str) -> 
     with app.app_context():
         changed = record(integration_id)
         before = changed.namespace, changed.login_revision
-        integrations.change(changed, name=changed.name, server_url=ServerURL.parse("https://right.example"))
+        store.integrations.change(changed, name=changed.name, server_url=ServerURL.parse("https://right.example"))
         assert changed.base_url == "https://right.example"
         assert changed.namespace != before[0]
         assert changed.login_revision != before[1]
@@ -314,7 +315,7 @@ def test_a_server_that_is_known_to_have_moved_keeps_its_namespace(app: Flask, in
     with app.app_context():
         moved = record(integration_id)
         before = moved.namespace
-        moves.take_over(moved, ServerURL.parse("https://new.example"))
+        store.moves.take_over(moved, ServerURL.parse("https://new.example"))
         assert (moved.base_url, moved.namespace) == ("https://new.example", before)
 
 
@@ -322,10 +323,10 @@ def test_what_concerns_no_login_ends_none_that_is_under_way(app: Flask, integrat
     with app.app_context():
         changed = record(integration_id)
         before = changed.login_revision
-        integrations.note_login(changed)
-        key_rotation.begin(changed)
-        integrations.change(changed, name=changed.name, server_url=integrations.server_url(changed))
+        store.integrations.note_login(changed)
+        store.key_rotation.begin(changed)
+        store.integrations.change(changed, name=changed.name, server_url=store.integrations.server_url(changed))
         assert changed.login_revision == before
         for enabled in (False, True):
-            integrations.set_enabled(changed, enabled=enabled)
+            store.integrations.set_enabled(changed, enabled=enabled)
         assert changed.login_revision != before

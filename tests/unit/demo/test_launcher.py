@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from demo_app.__main__ import prepare
+
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import InProcess, OverHTTP, Visitor
 from tests.ports import free_port

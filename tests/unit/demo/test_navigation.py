@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from demo_app import navigation
-from demo_app.models import Organization
+from social_bitbucket_server.flask.organizations import navigation
+from tests.flask_app.models import Organization
 
 ACCOUNT = "/o/acme/account"
 

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from demo_app import integrations
 from social_bitbucket_server.crypto import KeyRing
+from social_bitbucket_server.flask.organizations.current import store
 from tests.demo_visitor import InProcess, Visitor
 from tests.unit.demo.conftest import AppMaker
 
@@ -35,14 +35,14 @@ def integration_id(make_app: AppMaker) -> str:
 
 def opens(app: Flask, integration_id: str) -> bool:
     with app.app_context():
-        assert integrations.for_login(integration_id) is not None
-        return integrations.ring_opens_keys()
+        assert store.integrations.for_login(integration_id) is not None
+        return store.integrations.ring_opens_keys()
 
 
 def test_a_ring_that_opens_nothing_is_written_down_at_the_start(
     make_app: AppMaker, integration_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "demo_app.audit")
+    caplog.set_level(logging.INFO, "social_bitbucket_server.events")
     make_app(KEY_RING=f"1:{OLD}")
     assert caplog.messages == []
     make_app(KEY_RING=f"1:{NEW}")

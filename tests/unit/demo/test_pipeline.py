@@ -9,9 +9,12 @@ import pytest
 from flask import Flask
 from social_core.exceptions import AuthAssociationError, AuthPolicyError
 
-from demo_app import clock, database, integrations, people, pipeline
-from demo_app.models import IntegrationRecord, SocialStorage, User
+from social_bitbucket_server.flask.organizations import pipeline
+from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.integration import ServerURL
+from social_bitbucket_server.sqlalchemy.organizations import clock
+from tests.flask_app import database, people
+from tests.flask_app.models import User, models
 
 
 class Backend:
@@ -22,13 +25,15 @@ BACKEND: Any = Backend()
 
 
 @pytest.fixture
-def record(app: Flask) -> Iterator[IntegrationRecord]:
+def record(app: Flask) -> Iterator[models.integration]:
     with app.app_context():
         owner = people.create_organization(slug="acme", name="Acme", email="o@acme.example", password="x" * 10)
-        yield integrations.make(owner.organization, "Bitbucket", ServerURL.parse("https://bitbucket.acme.example"))
+        yield store.integrations.make(
+            owner.organization, "Bitbucket", ServerURL.parse("https://bitbucket.acme.example")
+        )
 
 
-def log_in(record: IntegrationRecord, user_id: int, username: str = "jane", **known: Any) -> dict[str, Any]:
+def log_in(record: models.integration, user_id: int, username: str = "jane", **known: Any) -> dict[str, Any]:
     return pipeline.find_or_create_person(
         BACKEND,
         uid=f"{record.namespace}:{user_id}",
@@ -39,7 +44,7 @@ def log_in(record: IntegrationRecord, user_id: int, username: str = "jane", **kn
     )
 
 
-def test_somebody_new_becomes_a_person_of_the_integrations_organization(record: IntegrationRecord) -> None:
+def test_somebody_new_becomes_a_person_of_the_integrations_organization(record: models.integration) -> None:
     made = log_in(record, 2)
     assert made["is_new"]
     assert made["user"].organization_id == record.organization_id
@@ -47,50 +52,50 @@ def test_somebody_new_becomes_a_person_of_the_integrations_organization(record: 
     assert not made["user"].is_owner
 
 
-def test_somebody_known_stays_who_they_are(record: IntegrationRecord) -> None:
+def test_somebody_known_stays_who_they_are(record: models.integration) -> None:
     assert log_in(record, 2, social=log_in(record, 2)["social"]) == {}
     assert database.session.query(User).count() == 2
 
 
-def test_whoever_loses_the_race_for_an_identity_finds_the_winner(record: IntegrationRecord) -> None:
+def test_whoever_loses_the_race_for_an_identity_finds_the_winner(record: models.integration) -> None:
     first, second = log_in(record, 2), log_in(record, 2)
     assert second["user"] is first["user"]
     assert database.session.query(User).count() == 2
 
 
-def test_nobody_is_recognized_by_name_or_address(record: IntegrationRecord) -> None:
+def test_nobody_is_recognized_by_name_or_address(record: models.integration) -> None:
     one, other = log_in(record, 2), log_in(record, 3)
     assert one["user"].id != other["user"].id
 
 
-def test_a_username_that_is_taken_gets_a_number(record: IntegrationRecord) -> None:
+def test_a_username_that_is_taken_gets_a_number(record: models.integration) -> None:
     names = [log_in(record, number)["user"].username for number in (2, 3, 4)]
     assert names == ["jane", "jane-2", "jane-3"]
 
 
-def test_nobody_gets_the_owners_username(record: IntegrationRecord) -> None:
+def test_nobody_gets_the_owners_username(record: models.integration) -> None:
     assert log_in(record, 2, username="owner")["user"].username == "owner-2"
 
 
-def test_the_longest_username_fits(record: IntegrationRecord) -> None:
+def test_the_longest_username_fits(record: models.integration) -> None:
     longest = [log_in(record, number, username="x" * 255)["user"].username for number in (2, 3)]
     assert len(set(longest)) == 2
     assert max(map(len, longest)) <= 255
 
 
-def test_a_username_with_wildcards_is_taken_literally(record: IntegrationRecord) -> None:
+def test_a_username_with_wildcards_is_taken_literally(record: models.integration) -> None:
     log_in(record, 2, username="a_b")
     assert log_in(record, 3, username="a%")["user"].username == "a%"
 
 
-def test_nobody_comes_in_through_a_disabled_integration(record: IntegrationRecord) -> None:
+def test_nobody_comes_in_through_a_disabled_integration(record: models.integration) -> None:
     record.disabled_at = clock.now()
     database.session.commit()
     with pytest.raises(AuthPolicyError):
         log_in(record, 2)
 
 
-def test_a_disabled_person_is_refused(record: IntegrationRecord) -> None:
+def test_a_disabled_person_is_refused(record: models.integration) -> None:
     made = log_in(record, 2)
     people.disable(made["user"])
     with pytest.raises(AuthPolicyError) as caught:
@@ -98,13 +103,13 @@ def test_a_disabled_person_is_refused(record: IntegrationRecord) -> None:
     assert caught.value.context["problem"] == "person_disabled"
 
 
-def test_an_identity_of_another_integration_is_refused(record: IntegrationRecord) -> None:
+def test_an_identity_of_another_integration_is_refused(record: models.integration) -> None:
     made = log_in(record, 2)
     with pytest.raises(AuthAssociationError):
         pipeline.refuse_disabled_person(BACKEND, made["user"], made["social"], "another")
 
 
-def test_a_login_changes_names_and_address_alone(record: IntegrationRecord) -> None:
+def test_a_login_changes_names_and_address_alone(record: models.integration) -> None:
     made = log_in(record, 2)
     user = made["user"]
     before = {column.key: getattr(user, column.key) for column in User.__table__.columns}
@@ -124,7 +129,7 @@ def test_a_login_changes_names_and_address_alone(record: IntegrationRecord) -> N
     [("jane", "doe"), ("jane-2", "doe"), ("jane-x", "jane-x"), ("somebody", "somebody"), ("jan", "jan")],
 )
 def test_a_username_follows_the_account_that_it_came_from(
-    record: IntegrationRecord, username: str, becomes: str
+    record: models.integration, username: str, becomes: str
 ) -> None:
     made = log_in(record, 2)
     made["user"].username = username
@@ -133,33 +138,35 @@ def test_a_username_follows_the_account_that_it_came_from(
     assert made["social"].name == "doe"
 
 
-def test_connecting_takes_over_nothing(record: IntegrationRecord) -> None:
+def test_connecting_takes_over_nothing(record: models.integration) -> None:
     user = log_in(record, 2)["user"]
-    other = integrations.make(record.organization, "Other", ServerURL.parse("https://other.acme.example"))
+    other = store.integrations.make(record.organization, "Other", ServerURL.parse("https://other.acme.example"))
     made = log_in(other, 2, username="other", user=user)
     assert (made["user"], made["is_new"], made["new_association"]) == (user, False, True)
     pipeline.update_person(details={"username": "other", "fullname": "Other", "email": None}, **made)
     assert (user.username, user.display_name) == ("jane", "Jane Doe")
 
 
-def test_an_identity_that_somebody_took_meanwhile_is_not_connected(record: IntegrationRecord) -> None:
+def test_an_identity_that_somebody_took_meanwhile_is_not_connected(record: models.integration) -> None:
     user = log_in(record, 2)["user"]
-    other = integrations.make(record.organization, "Other", ServerURL.parse("https://other.acme.example"))
+    other = store.integrations.make(record.organization, "Other", ServerURL.parse("https://other.acme.example"))
     log_in(other, 7, username="somebody")
     with pytest.raises(AuthAssociationError) as caught:
         log_in(other, 7, user=user)
     assert caught.value.context["problem"] == "identity_in_use"
 
 
-def test_nobody_connects_an_account_of_another_organization(record: IntegrationRecord) -> None:
+def test_nobody_connects_an_account_of_another_organization(record: models.integration) -> None:
     user = log_in(record, 2)["user"]
     owner = people.create_organization(slug="globex", name="Globex", email="o@globex.example", password="x" * 10)
-    foreign = integrations.make(owner.organization, "Bitbucket", ServerURL.parse("https://bitbucket.globex.example"))
+    foreign = store.integrations.make(
+        owner.organization, "Bitbucket", ServerURL.parse("https://bitbucket.globex.example")
+    )
     with pytest.raises(AuthAssociationError):
         log_in(foreign, 2, user=user)
 
 
-def test_a_person_without_a_display_name_is_shown_by_username(record: IntegrationRecord) -> None:
+def test_a_person_without_a_display_name_is_shown_by_username(record: models.integration) -> None:
     made = log_in(record, 2)
     pipeline.update_person(made["user"], made["social"], {"username": "jane", "fullname": None, "email": None})
     assert made["user"].display_name == "jane"
@@ -170,6 +177,6 @@ def test_nothing_is_ever_associated_by_address() -> None:
 
 
 def test_identities_are_unique_in_the_database() -> None:
-    identities: Any = SocialStorage.user
+    identities: Any = models.storage.user
     unique = [set(constraint.columns.keys()) for constraint in identities.__table__.constraints]
     assert {"provider", "uid"} in unique

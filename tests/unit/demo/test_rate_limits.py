@@ -11,10 +11,10 @@ from flask import Flask
 from limits.errors import StorageError
 from limits.storage import MemoryStorage
 
-from demo_app import rate_limits
-from demo_app.instance_files import UnsafeSettingError
-from demo_app.rate_limits import TooOftenError
 from tests.demo_visitor import InProcess, Visitor
+from tests.flask_app import rate_limits
+from tests.flask_app.instance_files import UnsafeSettingError
+from tests.flask_app.rate_limits import TooOftenError
 from tests.unit.demo.conftest import AppMaker
 
 

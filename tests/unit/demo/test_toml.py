@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from demo_app import toml
+from social_bitbucket_server.flask.organizations import toml
 from tests.security.rows import row
 
 KEY = ".".join("a" * 9)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from demo_app import words
+from social_bitbucket_server.flask.organizations import words
 from tests.unit.demo.conftest import Clock
 
 

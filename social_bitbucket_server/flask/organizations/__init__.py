@@ -1,0 +1,27 @@
+"""Many organizations in a Flask application: installable pages on which each sets up its own Bitbucket Server.
+
+:class:`Organizations` adds them. The rules are those of :mod:`social_bitbucket_server.organizations`, the rows those of
+:mod:`social_bitbucket_server.sqlalchemy.organizations`. How organizations and their admins come to be, passwords, rate
+limits, and headers for the whole application are left to the application.
+"""
+
+from .browser_session import log_in, log_out
+from .errors import handle_errors
+from .extension import Organizations
+from .limits import Limited, visitor
+from .recording import event_recorded, record
+from .requests import form_targets
+from .ways_in import login_link
+
+__all__ = [
+    "Limited",
+    "Organizations",
+    "event_recorded",
+    "form_targets",
+    "handle_errors",
+    "log_in",
+    "log_out",
+    "login_link",
+    "record",
+    "visitor",
+]

@@ -1,0 +1,109 @@
+"""Who is logged in in a browser. Flask's session says it, and each request asks whether it still counts.
+
+The session names the identity that the person came through, in the revision of that moment: disabling the person, the
+integration or the organization ends it. A log-out uses up the login, so that copies of the cookie end with it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+import flask_login
+from flask import request, session
+
+from ...organizations import EventCode
+from ...sqlalchemy.organizations import clock
+from .. import logins
+from . import recording
+from .current import extension, store
+
+_LOGIN = "bitbucket_login"
+_ENDED = "social_bitbucket_server.ended_logins"
+"""Scope of the nonces that name logins which were ended by a log-out."""
+_MINUTE = timedelta(minutes=1).total_seconds()
+
+
+def log_in(user: Any, identity: Any = None) -> None:
+    """Make this browser *user*'s, whoever was logged in before. *identity* is that of a login with Bitbucket; ``None``
+    for the application's own ways to log in, such as an admin's password.
+
+    The new session keeps the logins that are under way in other tabs, and nothing else. Commits what the login wrote
+    before, so that no cookie names a person whom the database does not know.
+    """
+    now = int(clock.now().timestamp())
+    began = {
+        "id": secrets.token_urlsafe(16),
+        "began": now,
+        "seen": now,
+        "identity": identity.id if identity is not None else None,
+        "revision": identity.session_revision if identity is not None else "",
+    }
+    store.models.session().commit()
+    _use_up(session.get(_LOGIN))
+    logins.log_in(None, user, identity)  # type: ignore[arg-type]  # it needs no backend
+    session[_LOGIN] = began
+    _forget_once_a_minute()
+
+
+def log_out() -> None:
+    """End this browser's session, and every copy of its cookie."""
+    user = flask_login.current_user
+    if user.is_authenticated:
+        recording.record(EventCode.SESSION_REVOKED, user_id=store.key_of(user._get_current_object()))
+    _use_up(session.get(_LOGIN))
+    flask_login.logout_user()
+    session.clear()
+
+
+def end_if_over() -> None:
+    """End this browser's session if its login does not count any more. It is asked before each request."""
+    kept = session.get(_LOGIN)
+    if kept is None or request.endpoint is None or request.endpoint.rpartition(".")[2] == "static":
+        return
+    now = int(clock.now().timestamp())
+    if _is_over(kept, now):
+        flask_login.logout_user()
+        session.clear()
+    elif now - kept["seen"] > _MINUTE:
+        session[_LOGIN] = {**kept, "seen": now}
+
+
+def identity_id() -> int | None:
+    """Return the id of the identity that this browser's login came through; ``None`` if it came through none."""
+    kept = session.get(_LOGIN)
+    return kept["identity"] if kept is not None else None
+
+
+def go_on_with(identity: Any) -> None:
+    """Let this browser's session go on, though the sessions that began with *identity* were just ended."""
+    session[_LOGIN] = {**session[_LOGIN], "revision": identity.session_revision}
+
+
+def _is_over(kept: dict[str, Any], now: int) -> bool:
+    limits = extension()
+    if now - kept["seen"] > limits.longest_pause.total_seconds():
+        return True
+    if now - kept["began"] > limits.longest_login.total_seconds() or _is_used_up(kept):
+        return True
+    if kept["identity"] is None:
+        return False
+    return store.identities.of_session(kept["identity"], kept["revision"]) is None
+
+
+def _use_up(kept: dict[str, Any] | None) -> None:
+    """Let no session that began with this login go on. Commits."""
+    if kept is not None:
+        over = kept["began"] + int(extension().longest_login.total_seconds())
+        store.models.storage.nonce.use(_ENDED, over, kept["id"])
+
+
+def _is_used_up(kept: dict[str, Any]) -> bool:
+    return store.models.storage.nonce.get(_ENDED, kept["id"]) is not None
+
+
+def _forget_once_a_minute() -> None:
+    """Forget what is over, so that logins need not wait for it."""
+    if extension().news.is_new("forget"):
+        store.pruning.forget()

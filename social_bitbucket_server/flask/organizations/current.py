@@ -1,0 +1,29 @@
+"""The organizations of the application that handles the request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from flask import current_app
+from werkzeug.local import LocalProxy
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from ...sqlalchemy.organizations import Store
+    from .extension import Organizations
+
+EXTENSION = "bitbucket_organizations"
+"""Name under which Flask keeps the extension, and name of its blueprint."""
+
+
+def extension() -> Organizations:
+    """Return the extension of the application that handles the request."""
+    found: Organizations = current_app.extensions[EXTENSION]
+    return found
+
+
+store: Store = cast("Store", LocalProxy(lambda: extension().store))
+"""The storage of the application that handles the request."""
+session: Session = cast("Session", LocalProxy(lambda: extension().store.models.session()))
+"""The database session of the application that handles the request."""

@@ -1,0 +1,282 @@
+"""Every failure as a page: what happened, what to do, who can do it, and a number to quote."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flask import g, redirect, session, url_for
+from flask_wtf.csrf import CSRFError
+from social_core.exceptions import (
+    AuthCanceled,
+    AuthConfigurationError,
+    AuthPolicyError,
+    AuthSessionError,
+    SocialAuthBaseException,
+)
+from werkzeug.exceptions import HTTPException, TooManyRequests
+
+from ...login import reference
+from ...organizations import EventCode
+from ...problems import PROBLEMS, Code, Problem, Who, http_status, when_to_try_again
+from ...sqlalchemy.organizations import clock
+from . import recording
+from .current import extension, store
+from .current import session as database
+from .limits import visitor
+from .templating import render
+from .words import duration
+
+if TYPE_CHECKING:
+    from flask import Blueprint, Flask
+    from flask.typing import ResponseReturnValue
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words about a failure: what happened (*title*, *meaning*), what to do (*remedy*) and *who* can do it."""
+
+    title: str
+    meaning: str
+    remedy: str
+    who: str = Who.PERSON
+
+    @classmethod
+    def of(cls, problem: Problem) -> Words:
+        """The words of one of the library's problems."""
+        return cls(problem.title, problem.meaning, problem.remedy, problem.who)
+
+
+_NOT_UNDER_WAY = Words(
+    "This login is not under way in this browser.",
+    "It was finished or cancelled before, took longer than ten minutes, or began in another browser.",
+    "Go back to the login page and begin again.",
+)
+_PERSON_DISABLED = Words(
+    "You cannot log in here at the moment.",
+    "Bitbucket knows you, but your account in this organization was disabled.",
+    "Enable the account under Settings → People.",
+    "an admin of your organization",
+)
+_ALREADY_CONNECTED = Words(
+    "You log in through this integration already.",
+    "Each person has one Bitbucket account for each integration here, and yours is another one.",
+    "Disconnect the one that you have on your account's page, or log in to Bitbucket as yourself, and connect again.",
+)
+_LOGIN_LINK_CLOSED = Words(
+    "The login link was closed while the login was under way.",
+    "Nobody logs in through any integration until it is opened again.",
+    "Open the login link under Settings → Login link, and begin again.",
+    "an admin of your organization",
+)
+_ANOTHER_WAY_ONLY = Words(
+    "Another integration was made the only way in while the login was under way.",
+    "Logins through the others are refused until all ways are opened again.",
+    "Log in through that integration.",
+)
+_UNKNOWN = Words(
+    "The login could not be completed.",
+    "Something came back from the Bitbucket Server that this application does not expect.",
+    "Look the reference number up in the log.",
+    Who.OPERATOR,
+)
+_FORM_TOO_OLD = Words(
+    "This form is too old to be sent.",
+    "The page was open for more than an hour, the browser keeps no cookies, or another site opened the form.",
+    "Go back, reload the page, and send the form again.",
+)
+_WRONG_METHOD = Words(
+    "This address cannot be opened directly.",
+    "It belongs to a button on another page.",
+    "Go back and use the button.",
+)
+_CRASH = Words(
+    "This page could not be made.",
+    "The mistake is the application's, not yours. It is written down with the reference number.",
+    "Look the reference number up in the log.",
+    Who.OPERATOR,
+)
+
+
+_TOO_OFTEN = Words(
+    "It was tried too often.",
+    "A limit protects everybody's logins from those who try them by the thousand.",
+    "Wait a minute, then try again.",
+)
+
+_WORDS = {
+    "person_disabled": _PERSON_DISABLED,
+    "already_connected": _ALREADY_CONNECTED,
+    "login_link_closed": _LOGIN_LINK_CLOSED,
+    "another_way_only": _ANOTHER_WAY_ONLY,
+    "form_refused": _FORM_TOO_OLD,
+    "too_often": _TOO_OFTEN,
+}
+"""For the problems that only this application has."""
+
+
+def words_of(problem: str) -> Words:
+    """Return the words about *problem* for the person who can fix it. *problem* is the code of one of the library's
+    problems or of this application's own."""
+    return _WORDS.get(problem) or (Words.of(PROBLEMS[problem]) if problem in PROBLEMS else _UNKNOWN)
+
+
+def handle_errors(app: Flask | Blueprint) -> None:
+    """Register the pages for everything that can go wrong, for one blueprint or for a whole application."""
+    app.register_error_handler(SocialAuthBaseException, login_failed)
+    app.register_error_handler(CSRFError, form_refused)
+    app.register_error_handler(404, not_found)
+    app.register_error_handler(405, wrong_method)
+    app.register_error_handler(429, too_often)
+    app.register_error_handler(HTTPException, refused)
+    app.register_error_handler(Exception, crashed)
+
+
+def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
+    """A login that did not succeed. Nothing that Bitbucket or the browser sent is shown."""
+    database.rollback()
+    make_reference(reference(error))
+    problem = error.context.get("problem", "")
+    if not _is_repeated(error):
+        recording.record(
+            _event(problem),
+            outcome="failure",
+            code=error.code,
+            problem=problem or None,
+            stage=error.stage,
+            parameter=error.parameter,
+            claim=error.claim,
+            provider_code=error.provider_code,
+            integration_id=g.get("bitbucket_integration_id"),
+            upgrade=g.get("bitbucket_is_of_an_upgrade") or None,
+        )
+    facts = error.context.get("facts", {})
+    if problem == Code.ADDRESS_BLOCKED:
+        recording.record(EventCode.OUTBOUND_BLOCKED, outcome="failure", **facts)
+    if problem == Code.ACCOUNT_INACTIVE:
+        store.people.disable_whom_bitbucket_disabled(facts["uid"])
+    organization = g.get("bitbucket_organization")
+    if isinstance(error, AuthCanceled) and organization is not None:
+        page = "account.connect_page" if facts.get("purpose") == "connect" else "organization.login"
+        return redirect(url_for(f"bitbucket.{page}", slug=organization.slug, e="declined"), 303)
+    status, words = http_status(error), _words_for(error)
+    return _page(
+        words,
+        status,
+        when_to_try_again(error),
+        # What keeps everybody out is told in words of its own; one person's account is that person's matter.
+        needs_mending=words.who != Who.PERSON and not isinstance(error, AuthPolicyError),
+    )
+
+
+def form_refused(_error: Exception) -> ResponseReturnValue:
+    """A form without this session's token, or of another site."""
+    make_reference()
+    _note_refusal("form_refused")
+    return _page(_FORM_TOO_OLD, 400)
+
+
+def too_often(error: TooManyRequests) -> ResponseReturnValue:
+    """More than one of the application's rate limits allows. A flood of them does not fill the events."""
+    database.rollback()
+    make_reference()
+    _note_refusal("too_often")
+    seconds = error.retry_after if isinstance(error.retry_after, int) else 60
+    has_own_words = error.description != TooManyRequests.description
+    words = Words(
+        str(error.description) if has_own_words else "It was tried too often.",
+        "Nothing was done. A limit protects everybody's logins from those who try them by the thousand.",
+        f"Wait {duration(seconds)}, then go back and try again.",
+    )
+    return _page(words, 429, {"Retry-After": str(seconds)})
+
+
+def not_found(_error: Exception) -> ResponseReturnValue:
+    """Return the 404 page. It is the same for pages that never existed, are disabled, or belong to others."""
+    return render("not_found.html"), 404
+
+
+def wrong_method(_error: Exception) -> ResponseReturnValue:
+    """A page opened where a form was expected."""
+    make_reference()
+    return _page(_WRONG_METHOD, 405)
+
+
+def refused(error: HTTPException) -> ResponseReturnValue:
+    """Any other answer that is not a page, a redirect among them."""
+    if error.code is None or error.code < 400:
+        return error
+    make_reference()
+    _note_refusal(str(error.code))
+    words = Words(
+        "The request could not be read.", "It is damaged, or larger than any page sends.", "Go back and try again."
+    )
+    return _page(words, error.code)
+
+
+def crashed(error: Exception) -> ResponseReturnValue:
+    """A mistake of ours: the traceback goes to the log alone."""
+    database.rollback()
+    make_reference()
+    _LOG.error("Reference %s: %s", g.bitbucket_reference, type(error).__name__, exc_info=error)
+    return _page(_CRASH, 500)
+
+
+def _note_refusal(code: str) -> None:
+    """Record a request that was refused before it was known whose it is. Each address is recorded once a minute,
+    because entries are not deleted for 90 days."""
+    if extension().news.is_new(code, visitor()):
+        recording.record(EventCode.REQUEST_FAILURE, outcome="failure", code=code)
+
+
+def _is_repeated(error: SocialAuthBaseException) -> bool:
+    """Return whether a callback of a browser without a session came to this problem within the last minute."""
+    if error.stage != "callback" or not session.keys() <= {"csrf_token"}:
+        return False
+    problem = error.context.get("problem") or error.code or ""
+    return not extension().news.is_new(problem, visitor(), g.get("bitbucket_integration_id", ""))
+
+
+def _event(problem: str) -> EventCode:
+    if problem in {Code.LOGIN_MIXED_UP, Code.TOKEN_OF_ANOTHER_LOGIN}:
+        return EventCode.LOGIN_MIXUP
+    if problem == Code.LOGIN_NOT_PENDING and store.events.was_finished(recording.transaction()):
+        return EventCode.LOGIN_REPLAY
+    return EventCode.LOGIN_FAILURE
+
+
+def _words_for(error: SocialAuthBaseException) -> Words:
+    problem = error.context.get("problem", "")
+    if isinstance(error, AuthSessionError) and problem != Code.PERSON_CHANGED:
+        return _NOT_UNDER_WAY
+    if isinstance(error, AuthConfigurationError) and error.parameter == "base_url":
+        problem = Code.CONNECTION_FAILED  # says nothing about networks that the application may not reach
+    return words_of(problem)
+
+
+def make_reference(number: str = "") -> str:
+    """Return a number for a person to quote: *number*, or a new one. What this request writes down carries it."""
+    g.bitbucket_reference = number or secrets.token_hex(4).upper()
+    return str(g.bitbucket_reference)
+
+
+def _page(
+    words: Words,
+    status: int,
+    headers: dict[str, str] | None = None,
+    *,
+    needs_mending: bool = False,
+) -> ResponseReturnValue:
+    page = render(
+        "error.html",
+        words=words,
+        needs_mending=needs_mending,
+        organization=g.get("bitbucket_organization"),
+        reference=g.bitbucket_reference,
+        at=clock.now(),
+    )
+    return page, status, headers or {}

@@ -1,0 +1,173 @@
+"""The pages of the events, for the admin: the list with its filter, one event, and the exports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from datetime import date
+from itertools import groupby
+from typing import Any, cast
+
+from flask import Blueprint, Flask, Response, abort, current_app, request
+from flask.typing import ResponseReturnValue
+
+from ...organizations import EventKind
+from ...sqlalchemy.organizations import DAYS_KEPT, MOST_EXPORTED, EventFilter
+from . import access
+from .current import session, store
+from .events_in_words import Event, in_words
+from .templating import render
+
+blueprint = Blueprint("events", __name__)
+
+PAGE_LENGTH = 50
+"""How many events one page of the list holds."""
+
+_LONGEST_REFERENCE = 16
+_FORMULA = re.compile(r"\s*[=+\-@\t\r]")
+_FAILED_LOGINS = "failed-logins"
+"""Value of the choice among the kinds that shows logins that failed."""
+
+_COLUMNS = ("time", "event", "title", "detail", "integration", "person", "address", "reference", "problem")
+
+
+@blueprint.get("")
+@access.for_admins
+def page(organization: Any) -> ResponseReturnValue:
+    """Show the events that the filter lets through, newest first, day by day."""
+    wanted = _filter(organization)
+    before = request.args.get("before", type=_event_id)
+    rows, has_older = store.events.page(organization, wanted, before, PAGE_LENGTH)
+    found = in_words(organization, rows)
+    query = _query(wanted)
+    return render(
+        "events.html",
+        organization=organization,
+        days=[(day, list(of_day)) for day, of_day in groupby(found, key=lambda event: event.at.date())],
+        found=found,
+        count=store.events.count(organization, wanted),
+        most=MOST_EXPORTED,
+        wanted=wanted,
+        query=query,
+        is_filtered=bool(query),
+        before=before,
+        has_older=has_older,
+        kinds={_FAILED_LOGINS: "Failed logins", **{kind.value: kind.label for kind in EventKind}},
+        kind=query.get("kind"),
+        records=store.integrations.of(organization),
+        days_kept=DAYS_KEPT,
+    )
+
+
+@blueprint.get("/<bitbucket_row:event_id>")
+@access.for_admins
+def one(organization: Any, event_id: int) -> ResponseReturnValue:
+    """Show one event with its details."""
+    row = store.events.find(organization, event_id) or abort(404)
+    event = in_words(organization, [row])[0]
+    return render("event.html", organization=organization, event=event)
+
+
+@blueprint.get("/events.csv")
+@access.for_admins
+def as_csv(organization: Any) -> ResponseReturnValue:
+    """Send the events as CSV. A spreadsheet takes no cell for a formula."""
+    return _download(organization, _lines_of_csv, "csv", "text/csv; charset=utf-8; header=present")
+
+
+@blueprint.get("/events.jsonl")
+@access.for_admins
+def as_json_lines(organization: Any) -> ResponseReturnValue:
+    """Send the events as lines of JSON."""
+    return _download(organization, _lines_of_json, "jsonl", "application/jsonl; charset=utf-8")
+
+
+def _download(organization: Any, lines: Any, ending: str, content_type: str) -> Response:
+    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]  # a proxy's method
+    exported = _exported(app, store.key_of(organization), _filter(organization))
+    name = f"{organization.slug}-events.{ending}"
+    headers = {"Content-Type": content_type, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(lines(exported), headers=headers)
+
+
+def _exported(app: Flask, key: Any, wanted: EventFilter) -> Iterator[Event]:
+    """Yield the newest events in words, also when the request is over: this has a context of *app* of its own."""
+    with app.app_context():
+        organization = session.get_one(store.models.organization, key)
+        for rows in store.events.to_export(organization, wanted):
+            yield from in_words(organization, rows)
+
+
+def _lines_of_csv(exported: Iterator[Event]) -> Iterator[str]:
+    yield _line_of_csv(_COLUMNS)
+    for event in exported:
+        yield _line_of_csv(_values(event).values())
+
+
+def _line_of_csv(cells: Any) -> str:
+    line = io.StringIO()
+    csv.writer(line, quoting=csv.QUOTE_ALL).writerow([_as_text(cell) for cell in cells])
+    return line.getvalue()
+
+
+def _as_text(cell: str) -> str:
+    """Return *cell* so that a spreadsheet shows it as text (OWASP, "CSV Injection")."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def _lines_of_json(exported: Iterator[Event]) -> Iterator[str]:
+    for event in exported:
+        yield json.dumps(_values(event), ensure_ascii=False) + "\n"
+
+
+def _values(event: Event) -> dict[str, str]:
+    """Return what an export says about *event*, by column."""
+    values = (
+        event.at.isoformat(timespec="seconds"),
+        event.code,
+        event.title,
+        event.detail,
+        event.integration,
+        event.person,
+        event.address,
+        event.reference,
+        event.problem,
+    )
+    return dict(zip(_COLUMNS, values, strict=True))
+
+
+def _filter(organization: Any) -> EventFilter:
+    """Return the filter of the address. What cannot be read is left out."""
+    known = {record.id for record in store.integrations.of(organization)}
+    integration_id = request.args.get("integration", "")
+    return EventFilter(
+        kind=request.args.get("kind", type=EventKind),
+        failed_logins=request.args.get("kind") == _FAILED_LOGINS,
+        integration_id=integration_id if integration_id in known else "",
+        reference=re.sub(r"[^0-9A-F]", "", request.args.get("reference", "").upper())[:_LONGEST_REFERENCE],
+        first_day=request.args.get("from", type=date.fromisoformat),
+        last_day=request.args.get("to", type=date.fromisoformat),
+    )
+
+
+def _query(wanted: EventFilter) -> dict[str, str]:
+    """Return the parameters of an address with this filter."""
+    query = {
+        "kind": _FAILED_LOGINS if wanted.failed_logins else wanted.kind,
+        "integration": wanted.integration_id,
+        "reference": wanted.reference,
+        "from": wanted.first_day and wanted.first_day.isoformat(),
+        "to": wanted.last_day and wanted.last_day.isoformat(),
+    }
+    return {name: str(value) for name, value in query.items() if value}
+
+
+def _event_id(text: str) -> int:
+    """Raises ValueError for what is no event's number."""
+    number = int(text)
+    if not 0 < number < 2**31:
+        raise ValueError(text)
+    return number

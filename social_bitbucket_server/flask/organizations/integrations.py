@@ -1,0 +1,315 @@
+"""Integrations, for the organization's admin: the list, and each with what can be done with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, abort, flash, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from ...crypto import PublicKey
+from ...onboarding import is_oauth2_better, render_text
+from ...organizations import OAuth, ServerChange, SetupStep, server_change
+from ...problems import Who
+from ...sqlalchemy.organizations import DAYS_KEPT, NameTakenError, new_server_url, server_url
+from . import access, connection, errors, limits, login, onboarding, overview, trials, ways_in, words, worksheets
+from .current import extension, session, store
+from .events_in_words import in_words
+from .forms import DeleteForm, EditIntegrationForm
+from .limits import Limited
+from .navigation import address_of
+from .requests import allow_forms_to_reach
+from .templating import render
+
+if TYPE_CHECKING:
+    from ...sqlalchemy.organizations import IntegrationMixin
+
+blueprint = Blueprint("integrations", __name__)
+
+
+@blueprint.get("/")
+@access.for_admins
+def index(organization: Any) -> ResponseReturnValue:
+    """Settings begin with the integrations."""
+    return redirect(url_for("bitbucket.integrations.integrations_list", slug=organization.slug), 303)
+
+
+@blueprint.get("/integrations")
+@access.for_admins
+def integrations_list(organization: Any) -> ResponseReturnValue:
+    """Show all integrations, those that need an admin first."""
+    return render(
+        "integrations.html",
+        organization=organization,
+        summaries=overview.of(organization),
+        login_link=ways_in.login_link(organization),
+    )
+
+
+@blueprint.get("/integrations/<integration>")
+@access.for_admins
+def integration(organization: Any, integration: str) -> ResponseReturnValue:
+    """The state of one integration, and what to type into Bitbucket."""
+    return _integration_page(organization, access.integration_or_404(organization, integration))
+
+
+@blueprint.get("/integrations/<integration>/worksheet.txt")
+@access.for_admins
+def plain_worksheet(organization: Any, integration: str) -> ResponseReturnValue:
+    """The worksheet as text, to be sent to whoever administers Bitbucket."""
+    record = access.integration_or_404(organization, integration)
+    dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
+    if request.args.get("oauth") == OAuth.TWO.value:
+        steps = worksheets.oauth2_steps(record, dialog)
+    elif "new" in request.args:
+        steps = worksheets.steps_of_new_link(record, dialog) or abort(404)
+    else:
+        steps = worksheets.steps(record, dialog)
+    return render_text(steps), {"Content-Type": "text/plain; charset=utf-8"}
+
+
+@blueprint.get("/integrations/<integration>/edit")
+@access.for_admins
+def edit(organization: Any, integration: str) -> ResponseReturnValue:
+    """The form for changes."""
+    record = access.integration_or_404(organization, integration)
+    form = EditIntegrationForm(
+        store.outbound.base_url_rules,
+        name=record.name,
+        base_url=record.base_url,
+        ca_certificates=record.ca_certificates,
+        client_certificate=record.client_certificate,
+        connect_to=record.connect_to,
+    )
+    return _edit_page(organization, record, form)
+
+
+@blueprint.post("/integrations/<integration>/edit")
+@access.for_admins
+def change(organization: Any, integration: str) -> ResponseReturnValue:
+    """Keep the changes."""
+    record = access.integration_or_404(organization, integration)
+    form = EditIntegrationForm(store.outbound.base_url_rules, store.integrations.kept_client_key(record))
+    if not form.validate() or form.server_url is None:
+        return _edit_page(organization, record, form), 422
+    concerned = store.identities.count(record) if str(form.server_url) != record.base_url else 0
+    meaning = server_change(
+        record.base_url,
+        str(form.server_url),
+        has_people=concerned > 0,
+        says_moved=form.server.data == "moved" if form.server.data else None,
+        needs_proof=True,
+    )
+    if meaning is ServerChange.ASK:
+        people = words.count(concerned, "person logs in", "people log in")
+        form.server.errors = [f"{people} through it. Say whether their server moved, or this is another one."]
+        return _edit_page(organization, record, form), 422
+    try:
+        store.integrations.change(
+            record,
+            name=form.name.data,
+            server_url=server_url(record),
+            ca_certificates=form.ca_certificates.data,
+            connect_to=form.connects_to,
+        )
+    except NameTakenError as error:
+        session.rollback()
+        form.name.errors = [str(error)]
+        return _edit_page(organization, record, form), 422
+    store.integrations.change_client_certificate(record, form.shown_certificate)
+    had_secret = record.client_credentials is not None
+    if meaning is ServerChange.NONE:
+        flash("The changes are saved.")
+    elif meaning is ServerChange.MOVED:
+        store.moves.begin(record, form.server_url)
+        flash("The new base URL waits for a trial login. Until then people log in at the old one.")
+    else:
+        concerned = store.moves.begin_anew(record, form.server_url)
+        people = words.count(concerned, "person begins", "people begin")
+        anew = f"The integration has another server now, and {people} anew there."
+        flash(anew if concerned else "The changes are saved.")
+        if had_secret:
+            flash("Client id and client secret were the old server's and are erased: enter those of the new server.")
+    return redirect(address_of("integrations.integration", record), 303)
+
+
+@blueprint.post("/integrations/<integration>/move/try")
+@access.for_admins
+def try_move(organization: Any, integration: str) -> ResponseReturnValue:
+    """Send the owner to the server's new address and back, as a trial that decides."""
+    record = access.integration_or_404(organization, integration)
+    if record.moving_to is not None and record.disabled_at is None:
+        return login.begin_trial_of_move(record)
+    if record.moving_to is not None:
+        flash("A disabled integration cannot be tried. Enable it first.", "refusal")
+    return redirect(address_of("integrations.integration", record), 303)
+
+
+@blueprint.post("/integrations/<integration>/move/give-up")
+@access.for_admins
+def give_up_move(organization: Any, integration: str) -> ResponseReturnValue:
+    """Stay at the old address."""
+    record = access.integration_or_404(organization, integration)
+    store.moves.give_up(record)
+    flash("The base URL stays as it was.")
+    return redirect(address_of("integrations.integration", record), 303)
+
+
+@blueprint.post("/integrations/<integration>/test")
+@access.for_admins
+def test_connection(organization: Any, integration: str) -> ResponseReturnValue:
+    """Test the connection by the wanted OAuth, and show what each stage found."""
+    record = access.integration_or_404(organization, integration)
+    oauth = record.oauth_versions.choose(request.form.get("oauth"))
+    if oauth is None:
+        abort(404)
+    limits.count(Limited.TESTS, record.id)
+    allow_forms_to_reach({server_url(record).origin})
+    pair = record.active_key_pair if oauth is OAuth.ONE else None
+    context = {
+        "organization": organization,
+        "record": record,
+        "oauth": oauth,
+        "way": onboarding.way_of(record, SetupStep.TEST),
+    }
+    return connection.shown(
+        connection.ConnectionTest(record, oauth),
+        render("test.html", place=connection.PLACE, **context),
+        edit_page=address_of("integrations.edit", record),
+        public_key=pair.public_key if pair is not None else "",
+        afterwards=render("test_passed.html", **context),
+        then="You log in with your own Bitbucket account. That creates no account here",
+    )
+
+
+@blueprint.post("/integrations/<integration>/try")
+@access.for_admins
+def try_login(organization: Any, integration: str) -> ResponseReturnValue:
+    """Send the owner to Bitbucket and back, as a trial."""
+    record = access.integration_or_404(organization, integration)
+    if record.disabled_at is not None:
+        flash("A disabled integration cannot be tried. Enable it first.", "refusal")
+        return redirect(address_of("integrations.integration", record), 303)
+    return login.begin_trial(record, request.form.get("oauth"))
+
+
+@blueprint.get("/integrations/<integration>/trial")
+@access.for_admins
+def trial(organization: Any, integration: str) -> ResponseReturnValue:
+    """Show the result of the trial."""
+    record = access.integration_or_404(organization, integration)
+    result = trials.result_of(record)
+    if result is None:
+        return redirect(address_of("integrations.integration", record), 303)
+    words = errors.words_of(result.get("problem", ""))
+    tried = new_server_url(record) if result.get("tried") else server_url(record)
+    if result.get("problem") and words.who == Who.PERSON and tried is not None:
+        allow_forms_to_reach({tried.origin})  # for another trial login
+    return render(
+        "trial.html",
+        organization=organization,
+        record=record,
+        trial=result,
+        words=words,
+        way=onboarding.way_of(record, SetupStep.TEST),
+    )
+
+
+@blueprint.get("/integrations/<integration>/disable")
+@access.for_admins
+def confirm_disabling(organization: Any, integration: str) -> ResponseReturnValue:
+    """Show what disabling does, or enabling where the integration is disabled."""
+    record = access.integration_or_404(organization, integration)
+    return render(
+        "disable.html",
+        organization=organization,
+        record=record,
+        people_count=store.identities.count(record),
+    )
+
+
+@blueprint.post("/integrations/<integration>/disable")
+@access.for_admins
+def disable(organization: Any, integration: str) -> ResponseReturnValue:
+    """Let nobody log in through the integration."""
+    record = access.integration_or_404(organization, integration)
+    store.integrations.set_enabled(record, enabled=False)
+    flash(f"{record.name} is disabled. Everybody who came through it is logged out.")
+    return redirect(address_of("integrations.integration", record), 303)
+
+
+@blueprint.post("/integrations/<integration>/enable")
+@access.for_admins
+def enable(organization: Any, integration: str) -> ResponseReturnValue:
+    """Let people log in through the integration again."""
+    record = access.integration_or_404(organization, integration)
+    store.integrations.set_enabled(record, enabled=True)
+    flash(f"{record.name} is enabled. People can log in through it again.")
+    return redirect(address_of("integrations.integration", record), 303)
+
+
+@blueprint.get("/integrations/<integration>/delete")
+@access.for_admins
+def confirm_deletion(organization: Any, integration: str) -> ResponseReturnValue:
+    """Show what would be lost, and ask for confirmation."""
+    record = access.integration_or_404(organization, integration)
+    return _delete_page(organization, record, DeleteForm(record.name))
+
+
+@blueprint.post("/integrations/<integration>/delete")
+@access.for_admins
+def delete(organization: Any, integration: str) -> ResponseReturnValue:
+    """Delete the integration with its people."""
+    record = access.integration_or_404(organization, integration)
+    form = DeleteForm(record.name)
+    if not form.validate():
+        return _delete_page(organization, record, form), 422
+    name, was_only_way = record.name, record.enforced_at is not None
+    store.integrations.delete(record)
+    flash(f"The integration “{name}” is deleted. Delete its application link in Bitbucket, too.")
+    if was_only_way:
+        flash("It was the only way in: all other ways are open again.")
+    return redirect(url_for("bitbucket.integrations.integrations_list", slug=organization.slug), 303)
+
+
+def _integration_page(organization: Any, record: IntegrationMixin) -> str:
+    summary = overview.of_one(record)
+    new_url = new_server_url(record)
+    if new_url is not None:
+        allow_forms_to_reach({new_url.origin})
+    return render(
+        "integration.html",
+        organization=organization,
+        record=record,
+        summary=summary,
+        trouble=overview.trouble_of(summary, extension().settings.application_name),
+        recent=in_words(organization, store.events.recent(record)),
+        admission=overview.admission_of(record),
+        key_pair=overview.key_pair_of(record),
+        public_key=PublicKey.read(record.active_key_pair.public_key) if record.active_key_pair else None,
+        login_link=ways_in.login_link(organization),
+        server_url=server_url(record),
+        setup_link=store.setup_links.live(record),
+        is_oauth2_better=is_oauth2_better(record.server_version),
+    )
+
+
+def _edit_page(organization: Any, record: IntegrationMixin, form: EditIntegrationForm) -> str:
+    return render(
+        "edit.html",
+        organization=organization,
+        record=record,
+        form=form,
+        people_count=store.identities.count(record),
+    )
+
+
+def _delete_page(organization: Any, record: IntegrationMixin, form: DeleteForm) -> str:
+    return render(
+        "delete.html",
+        organization=organization,
+        record=record,
+        form=form,
+        losses=overview.losses_of(record),
+        days_kept=DAYS_KEPT,
+    )

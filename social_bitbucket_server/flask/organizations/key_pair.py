@@ -1,0 +1,112 @@
+"""The owner's page of a key pair: replaced, verified or given up, and the old application link removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, abort, flash, redirect, request
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
+
+from ...crypto import PublicKey
+from ...organizations import EventCode
+from ...problems import BitbucketServerError, Code, Problem
+from ...sqlalchemy.organizations import link_number, server_url
+from . import access, limits, onboarding, recording, worksheets
+from .current import session, store
+from .limits import Limited
+from .navigation import address_of, callback_of
+from .templating import render
+
+if TYPE_CHECKING:
+    from ...sqlalchemy.organizations import IntegrationMixin
+
+blueprint = Blueprint("key_pair", __name__)
+
+
+@blueprint.get("")
+@access.for_admins
+def page(organization: Any, integration: str) -> ResponseReturnValue:
+    """Show the key pair, and the one that waits for Bitbucket."""
+    return _page(access.integration_or_404(organization, integration))
+
+
+@blueprint.post("")
+@access.for_admins
+def make(organization: Any, integration: str) -> ResponseReturnValue:
+    """Make a key pair that waits until Bitbucket has its public key; the old one stays in use. It is for the old
+    application link, or for a new one."""
+    record = access.integration_or_404(organization, integration)
+    if record.is_for_oauth2:
+        abort(404)
+    limits.count(Limited.KEY_PAIRS, store.key_of(organization))
+    if not store.key_rotation.begin(record, with_new_link=request.form.get("link") == "new"):
+        flash(
+            "An old application link waits for its removal. Say that it is removed first; there would be three.",
+            "refusal",
+        )
+    return _to_page(record)
+
+
+@blueprint.post("/<any(verify,give_up):action>")
+@access.for_admins
+def decide(organization: Any, integration: str, action: str) -> ResponseReturnValue:
+    """Use the new key pair from now on, or keep the old one, if Bitbucket accepts it."""
+    record = access.integration_or_404(organization, integration)
+    limits.count(Limited.TESTS, record.id)
+    try:
+        decided = store.key_rotation.verify if action == "verify" else store.key_rotation.give_up
+        is_done = decided(record, callback_of(record))
+    except BitbucketServerError as error:
+        session.rollback()
+        recording.record(EventCode.KEY_REFUSED, outcome="failure", integration_id=record.id, problem=error.code)
+        if error.code == Code.ADDRESS_BLOCKED:
+            recording.record(EventCode.OUTBOUND_BLOCKED, outcome="failure", **error.facts)
+        return _page(record, refusal=error.problem, refused=action), 422
+    if not is_done:
+        flash("There is no new key pair to verify.", "refusal")
+    elif action == "give_up":
+        flash("The old key pair stays in use. The private key of the new one is erased.")
+    elif record.replaced_key_pair is not None:
+        flash("Bitbucket accepts the new link. Logins go through it, and the old link can be removed.")
+    else:
+        flash("Bitbucket accepts the new key pair. Logins are signed with it, and the old private key is erased.")
+    return _to_page(record)
+
+
+@blueprint.post("/old-link-removed")
+@access.for_admins
+def note_removal(organization: Any, integration: str) -> ResponseReturnValue:
+    """Erase the private key of the old application link, which is gone."""
+    record = access.integration_or_404(organization, integration)
+    store.key_rotation.note_removal(record)
+    flash("The old link is removed, and its private key is erased.")
+    return _to_page(record)
+
+
+def _page(record: IntegrationMixin, refusal: Problem | None = None, refused: str = "") -> str:
+    """*refusal*: why the new key pair cannot be used yet, or the old one not be kept, as *refused* says."""
+    active, pending = record.active_key_pair, record.pending_key_pair
+    if active is None:
+        abort(404)
+    dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
+    address = address_of("key_pair.page", record)
+    return render(
+        "key_pair.html",
+        organization=record.organization,
+        record=record,
+        server_url=server_url(record),
+        public_key=PublicKey.read(active.public_key),
+        new_public_key=PublicKey.read(pending.public_key) if pending is not None else None,
+        application_link_name=worksheets.application_name(record, link_number(record, active)),
+        refusal=refusal,
+        refused=refused,
+        old_link=worksheets.old_link(record),
+        setup_link=store.setup_links.live(record),
+        steps=worksheets.steps_of_new_link(record, dialog),
+        **onboarding.dialogs_of(record, dialog, address),
+    )
+
+
+def _to_page(record: IntegrationMixin) -> Response:
+    return redirect(address_of("key_pair.page", record), 303)

@@ -1,0 +1,136 @@
+"""A login with Bitbucket: it begins with a POST, and comes back to the integration's own address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from flask import Blueprint, abort, flash, g, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+from social_core.exceptions import AuthPolicyError
+from werkzeug.wrappers import Response
+
+from ...crypto import Secret
+from ...organizations import EventCode, OAuth
+from ...sqlalchemy.organizations import trying
+from .. import logins
+from . import access, browser_session, limits, recording, trials, ways_in
+from .current import session as database
+from .current import store
+from .limits import Limited
+from .navigation import after_login, callback_path
+
+if TYPE_CHECKING:
+    from social_core.backends.base import BaseAuth
+
+    from ...sqlalchemy.organizations import IntegrationMixin
+
+blueprint = Blueprint("login", __name__)
+callbacks = Blueprint("callbacks", __name__)
+
+_LOGIN_PARAMETERS = {OAuth.ONE: "oauth_token", OAuth.TWO: "state"}
+
+
+@blueprint.post("/<integration>/begin")
+@access.for_everybody
+def begin(organization: Any, integration: str) -> ResponseReturnValue:
+    """Send the browser to the integration's Bitbucket Server, by the wanted OAuth if there are both."""
+    record = store.integrations.find(organization, integration)
+    if record is None or record.disabled_at is not None:
+        abort(404)
+    if not ways_in.is_open(record):
+        return redirect(url_for("bitbucket.organization.login", slug=organization.slug), 303)
+    return begin_with(record, request.form.get("oauth"), logins.begin)
+
+
+@callbacks.get("/complete/bitbucket-server/<integration>/")
+def complete(integration: str) -> ResponseReturnValue:
+    """Finish the login by OAuth 1 that came back from the integration's Bitbucket Server."""
+    return _complete(integration, OAuth.ONE)
+
+
+@callbacks.get("/complete/bitbucket-server-oauth2/<integration>/")
+def complete_oauth2(integration: str) -> ResponseReturnValue:
+    """Finish the login by OAuth 2 that came back from the integration's Bitbucket Server."""
+    return _complete(integration, OAuth.TWO)
+
+
+def begin_trial(record: IntegrationMixin, wanted: str | None) -> Response:
+    """Send the admin's browser to Bitbucket and back, without logging anybody in."""
+    return begin_with(record, wanted, logins.try_login, purpose="trial")
+
+
+def begin_trial_of_move(record: IntegrationMixin) -> Response:
+    """Send the admin's browser to the server's new address and back, without logging anybody in."""
+    with trying(record.moving_to):
+        response = begin_trial(record, None)
+    trials.note_trial_of_move()
+    return response
+
+
+def begin_with(
+    record: IntegrationMixin,
+    wanted: str | None,
+    begin_login: Callable[[str, str], Response],
+    purpose: str | None = None,
+) -> Response:
+    """Begin with *begin_login* by the *wanted* OAuth, or the one that is known to work. There is no such page if people
+    cannot use it."""
+    oauth = record.oauth_versions.choose(wanted)
+    if oauth is None:
+        abort(404)
+    _note_integration(record, oauth)
+    limits.count(Limited.LOGINS, record.id)
+    response = begin_login(callback_path(record, oauth), oauth.backend)
+    begun = parse_qs(urlsplit(response.location or "").query)[_LOGIN_PARAMETERS[oauth]][0]
+    recording.note_transaction(Secret(begun))
+    recording.record(EventCode.LOGIN_BEGIN, integration_id=record.id, purpose=purpose, oauth=oauth.value)
+    return response
+
+
+def _complete(integration: str, oauth: OAuth) -> ResponseReturnValue:
+    if request.method == "HEAD":  # which would use the login up
+        abort(405)
+    record = store.integrations.find_enabled(integration)
+    if record is None:
+        abort(404)
+    organization = record.organization
+    g.bitbucket_organization, g.bitbucket_organization_id = organization, record.organization_id
+    _note_integration(record, oauth)
+    limits.count(Limited.CALLBACKS, record.id)
+    recording.note_transaction(Secret(request.args.get(_LOGIN_PARAMETERS[oauth], "")))
+    path = callback_path(record, oauth)
+    if logins.is_trial(path, oauth.backend):
+        return trials.complete(record, path, oauth)
+    closed_by = store.ways_in.of(organization).closed_by(record.id)
+    if closed_by is not None:
+        context = {"problem": closed_by.value}
+        raise AuthPolicyError(None, code="authentication_disallowed", stage="callback", context=context)
+    wanted = session.get("next")
+    logins.complete(path, login=_log_in, connected=_say_connected, backend=oauth.backend)
+    return redirect(after_login(organization, wanted), 303)
+
+
+def _note_integration(record: IntegrationMixin, oauth: OAuth) -> None:
+    """Keep in mind what this request is about, for what is written down if it fails."""
+    g.bitbucket_integration_id = record.id
+    g.bitbucket_is_of_an_upgrade = record.oauth_versions.is_tried(oauth)
+
+
+def _log_in(backend: BaseAuth[object], user: Any, identity: Any) -> None:
+    """Make this browser *user*'s, whoever was logged in before."""
+    record = identity.integration
+    identity.provider = backend.name
+    browser_session.log_in(user, identity)
+    recording.record(EventCode.LOGIN_SUCCESS, user_id=store.key_of(user), integration_id=record.id)
+    # Each login holds a share of the integration's row until here, so that none could change it.
+    if backend.name == OAuth.TWO.backend and record.oauth1_ended_at is None:
+        store.upgrade.end_oauth1(record)
+    store.integrations.note_login(record)
+    database.commit()
+
+
+def _say_connected(_backend: BaseAuth[object], _user: Any, identity: Any) -> None:
+    database.commit()
+    flash(f"Your account at {identity.integration.name} is connected. You can log in with it from now on.")

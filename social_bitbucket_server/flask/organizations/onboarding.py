@@ -1,0 +1,151 @@
+"""The way of a new integration to its login link: Server, Bitbucket, Test, Share the link. A page for each step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, redirect, request
+from flask.typing import ResponseReturnValue
+
+from ...onboarding import Dialog, advice_for, oauth2_advice_for
+from ...organizations import SetupStep, State, next_step
+from ...sqlalchemy.organizations import server_url
+from . import access, ways_in, worksheets
+from .current import store
+from .forms import ClientCredentialsForm
+from .navigation import address_of
+from .templating import render
+
+if TYPE_CHECKING:
+    from ...sqlalchemy.organizations import IntegrationMixin
+
+blueprint = Blueprint("onboarding", __name__)
+
+NAMES = {
+    SetupStep.SERVER: "Server",
+    SetupStep.BITBUCKET: "Bitbucket",
+    SetupStep.TEST: "Test",
+    SetupStep.SHARE: "Share the link",
+}
+"""Names of the steps, in their order."""
+
+_PAGES = {
+    SetupStep.SERVER: "integrations.edit",
+    SetupStep.BITBUCKET: "onboarding.bitbucket",
+    SetupStep.TEST: "onboarding.test",
+    SetupStep.SHARE: "onboarding.share",
+}
+
+
+@dataclass(frozen=True)
+class Way:
+    """The steps by name, the number of the *current* one from 1, and the addresses of those that are done."""
+
+    names: tuple[str, ...]
+    current: int
+    done: dict[str, str]
+
+
+def way_of(record: IntegrationMixin, current: SetupStep) -> Way | None:
+    """Return the way of *record* as the page of its step *current* shows it; ``None`` after somebody has logged in."""
+    state = store.events.condition_of(record).state
+    if state not in {State.DRAFT, State.NEVER_USED}:
+        return None
+    finished = SetupStep.SHARE.finished if state is State.NEVER_USED else current.finished
+    addresses = {NAMES[step]: address_of(_PAGES[step], record) for step in finished}
+    return Way(tuple(NAMES.values()), current.number, addresses)
+
+
+def next_page_of(record: IntegrationMixin) -> str:
+    """Return the address at which the set-up of *record* goes on, or that of its own page if it is set up."""
+    step = next_step(
+        store.events.condition_of(record).state,
+        has_credentials=bool(record.ways),
+        is_tested=store.events.was_tested(record),
+    )
+    return address_of(_PAGES[step] if step is not None else "integrations.integration", record)
+
+
+@blueprint.get("/continue")
+@access.for_admins
+def go_on(organization: Any, integration: str) -> ResponseReturnValue:
+    """Go to the step at which the set-up was left."""
+    return redirect(next_page_of(access.integration_or_404(organization, integration)), 303)
+
+
+@blueprint.get("/bitbucket")
+@access.for_admins
+def bitbucket(organization: Any, integration: str) -> ResponseReturnValue:
+    """Show what to do in Bitbucket, and for OAuth 2 the form for what it shows then."""
+    record = access.integration_or_404(organization, integration)
+    return bitbucket_page(record, ClientCredentialsForm() if record.is_for_oauth2 else None)
+
+
+@blueprint.post("/bitbucket")
+@access.for_admins
+def keep_credentials(organization: Any, integration: str) -> ResponseReturnValue:
+    """Keep the client credentials, and go on to the test."""
+    record, form = access.integration_or_404(organization, integration), ClientCredentialsForm()
+    if not form.validate():
+        return bitbucket_page(record, form), 422
+    store.upgrade.keep_credentials(record, form.client_id.data, form.client_secret.data)
+    return redirect(address_of("onboarding.test", record), 303)
+
+
+@blueprint.get("/test")
+@access.for_admins
+def test(organization: Any, integration: str) -> ResponseReturnValue:
+    """Show how to start the test."""
+    record = access.integration_or_404(organization, integration)
+    if not record.ways:
+        return redirect(address_of("onboarding.bitbucket", record), 303)
+    return render(
+        "test.html",
+        organization=organization,
+        record=record,
+        oauth=record.ways[0],
+        way=way_of(record, SetupStep.TEST),
+    )
+
+
+@blueprint.get("/share")
+@access.for_admins
+def share(organization: Any, integration: str) -> ResponseReturnValue:
+    """Show the login link, unless no test has passed yet."""
+    record = access.integration_or_404(organization, integration)
+    if not store.events.condition_of(record).is_ready:
+        return redirect(address_of("integrations.integration", record), 303)
+    return render(
+        "share.html",
+        organization=organization,
+        record=record,
+        server_url=server_url(record),
+        login_link=ways_in.login_link(organization),
+        way=way_of(record, SetupStep.SHARE),
+    )
+
+
+def bitbucket_page(record: IntegrationMixin, form: ClientCredentialsForm | None) -> str:
+    """Return the worksheet's page. *form*: for client credentials; ``None`` for OAuth 1."""
+    dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
+    return render(
+        "bitbucket.html",
+        organization=record.organization,
+        record=record,
+        form=form,
+        server_url=server_url(record),
+        steps=worksheets.steps(record, dialog),
+        script=worksheets.script(record),
+        advice=(oauth2_advice_for if record.is_for_oauth2 else advice_for)(record.server_version),
+        setup_link=store.setup_links.live(record),
+        way=way_of(record, SetupStep.BITBUCKET),
+        **dialogs_of(record, dialog, address_of("onboarding.bitbucket", record)),
+    )
+
+
+def dialogs_of(record: IntegrationMixin, dialog: Dialog, address: str) -> dict[str, object]:
+    """Return what the choice among Bitbucket's dialogs on the page at *address* needs; *dialog* is shown."""
+    dialogs = [each for each in reversed(Dialog) if not (record.is_for_oauth2 and each is Dialog.UP_TO_7_19)]
+    addresses = {each: f"{address}?bitbucket={each.value}#worksheet" for each in dialogs}
+    return {"dialog": dialog, "dialogs": dialogs, "addresses": addresses}

@@ -1,0 +1,190 @@
+"""Integrations at a glance, for the admin: what state each is in, who logs in through it, and what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ...organizations import State
+from ...problems import PROBLEMS, Who
+from . import words
+from .current import store
+from .events_in_words import Event, in_words
+
+if TYPE_CHECKING:
+    from ...organizations import Condition
+    from ...sqlalchemy.organizations import IntegrationMixin
+
+_KINDS = {State.FAILING: "bad", State.WORKING: "good", State.DISABLED: ""}
+_ORDER = (State.FAILING, State.DRAFT, State.NEVER_USED, State.WORKING, State.DISABLED)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One integration in a list.
+
+    *last_person* is the name of the person who logged in last, and empty if nobody did or they were deleted.
+    """
+
+    record: IntegrationMixin
+    condition: Condition
+    people: int
+    last_person: str
+
+    @property
+    def state(self) -> State:
+        """How the integration fares."""
+        return self.condition.state
+
+    @property
+    def kind(self) -> str:
+        """How its condition is marked: ``good``, ``wait``, ``bad``, or nothing for what is off."""
+        return "wait" if self.waits and self.state is State.WORKING else _KINDS.get(self.state, "wait")
+
+    @property
+    def waits(self) -> str:
+        """What a working integration waits for, in words. Empty if it waits for nothing."""
+        if self.record.moving_to:
+            return "The new base URL waits for a trial login"
+        if self.record.pending_key_pair:
+            return "A new key pair waits for Bitbucket"
+        if self.record.replaced_key_pair:
+            return "The old application link can be removed"
+        if len(self.record.ways) > 1:
+            return "OAuth 2 waits for its first login"
+        return ""
+
+    @property
+    def needs_an_admin(self) -> bool:
+        """Whether an admin has something to do."""
+        return self.state in {State.FAILING, State.DRAFT} or (self.state is State.WORKING and bool(self.waits))
+
+    @property
+    def oauth(self) -> str:
+        """The versions of OAuth that people log in by."""
+        return "OAuth " + (" and ".join(self.record.ways) or "2")
+
+    @property
+    def address(self) -> str:
+        """The base URL without its scheme."""
+        return self.record.base_url.partition("://")[2]
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why an integration fails: what, since when, who can mend it, what to do, and a message to pass on.
+
+    *message* is empty where the organization's own admin can mend it.
+    """
+
+    title: str
+    meaning: str
+    since: datetime
+    who: str
+    remedy: str
+    message: tuple[str, ...]
+    failures: int
+    first: Event | None
+    last: Event | None
+
+    @property
+    def is_for_bitbucket_admin(self) -> bool:
+        """Whether a Bitbucket admin can mend it."""
+        return self.who == Who.BITBUCKET_ADMIN
+
+    @property
+    def is_for_operator(self) -> bool:
+        """Whether the operator of the application can mend it."""
+        return self.who == Who.OPERATOR
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What is deleted with an integration. *people* have no other way in; *identities* counts all who log in."""
+
+    people: int
+    identities: int
+    key_pairs: int
+    conditions: int
+
+
+def losses_of(record: IntegrationMixin) -> Losses:
+    """Return what is deleted with *record*."""
+    return Losses(
+        people=store.people.count_only_through(record),
+        identities=store.identities.count(record),
+        key_pairs=sum(pair.sealed_private_key is not None for pair in record.key_pairs),
+        conditions=len(record.admission.conditions),
+    )
+
+
+def admission_of(record: IntegrationMixin) -> str:
+    """Return who may log in, in numbers: "Everybody", or "2 groups, 1 project"."""
+    numbers = (
+        (len(record.allow_groups), "group", "groups"),
+        (len(record.allow_projects), "project", "projects"),
+        (len(record.allow_repositories), "repository", "repositories"),
+    )
+    return ", ".join(words.count(*number) for number in numbers if number[0]) or "Everybody"
+
+
+def key_pair_of(record: IntegrationMixin) -> str:
+    """Return what there is to say about the key pair: whether another one waits, or how old it is."""
+    if record.pending_key_pair is not None:
+        return "A new one waits"
+    if record.replaced_key_pair is not None:
+        return "The old link can be removed"
+    pair = record.active_key_pair
+    return f"Made {words.ago(pair.created_at)}" if pair is not None else ""
+
+
+def of(organization: Any) -> list[Summary]:
+    """Return all integrations, those that need an admin first. It takes a fixed number of statements."""
+    return sorted(
+        _summaries(store.integrations.of(organization)),
+        key=lambda summary: (not summary.needs_an_admin, _ORDER.index(summary.state), summary.record.number),
+    )
+
+
+def of_one(record: IntegrationMixin) -> Summary:
+    """Return one integration."""
+    return _summaries([record])[0]
+
+
+def trouble_of(summary: Summary, application: str) -> Trouble | None:
+    """Return why an integration fails, or ``None`` if it does not. *application* is the name for the message."""
+    condition, record = summary.condition, summary.record
+    if condition.since is None:
+        return None
+    problem = PROBLEMS.get(condition.problem or "")
+    number, first, last = store.events.failures_since(record, condition.since)
+    both = in_words(record.organization, [row for row in (first, last) if row is not None])
+    trouble = Trouble(
+        title=problem.title if problem else "The last test failed.",
+        meaning=problem.meaning if problem else "",
+        since=condition.since,
+        who=problem.who if problem else Who.ORGANIZATION_ADMIN,
+        remedy=problem.remedy if problem else "Test the connection. It says what is wrong.",
+        message=(),
+        failures=number,
+        first=both[0] if both else None,
+        last=both[-1] if both else None,
+    )
+    if trouble.who not in {Who.BITBUCKET_ADMIN, Who.OPERATOR}:
+        return trouble
+    reference = f" Reference number {both[-1].reference}." if both and both[-1].reference else ""
+    since = words.in_full(trouble.since)
+    what = f"Since {since}, people cannot log in to {application} with an account of {summary.address}."
+    return replace(trouble, message=(f"{what} {trouble.title} {trouble.meaning}", f"{trouble.remedy}{reference}"))
+
+
+def _summaries(records: Iterable[IntegrationMixin]) -> list[Summary]:
+    records = list(records)
+    ids = [record.id for record in records]
+    conditions = store.events.conditions_of(records)
+    people, last = store.identities.counts(ids), store.identities.last_persons(ids)
+    return [
+        Summary(record, conditions[record.id], people.get(record.id, 0), last.get(record.id, "")) for record in records
+    ]

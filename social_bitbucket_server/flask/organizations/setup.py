@@ -1,0 +1,267 @@
+"""Set-up links: the owner makes and ends them, and a Bitbucket admin who has one sets one integration up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, abort, flash, make_response, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
+
+from ...crypto import PublicKey
+from ...integration import ConnectTo
+from ...onboarding import advice_for, oauth2_advice_for
+from ...sqlalchemy.organizations import Life, LinkCondition, condition_of_link, server_url
+from . import access, connection, limits, navigation, onboarding, worksheets
+from .current import store
+from .forms import ClientCredentialsForm, ServerCorrectionForm
+from .limits import Limited
+from .navigation import address_of
+from .templating import render
+
+if TYPE_CHECKING:
+    from ...integration import ServerURL
+    from ...sqlalchemy.organizations import IntegrationMixin, SetupLinkMixin
+
+blueprint = Blueprint("setup", __name__)
+"""Pages of everybody who has a set-up link, below its token."""
+of_an_integration = Blueprint("setup_link", __name__)
+"""Pages of admins who make set-up links."""
+
+_OPENED = "bitbucket_setup_link"
+_SCRIPT_HEADERS = {
+    "Content-Type": "text/plain; charset=utf-8",
+    "Content-Disposition": 'attachment; filename="link.sh"',
+}
+
+
+@blueprint.after_request
+def keep_out_of_search_engines(response: Response) -> Response:
+    """Somebody may have put a link on a page that is searched."""
+    response.headers["X-Robots-Tag"] = "noindex, nofollow"
+    return response
+
+
+@of_an_integration.get("/setup-link")
+@access.for_admins
+def link(organization: Any, integration: str) -> ResponseReturnValue:
+    """Show the integration's set-up link without its token, and the form for a new one."""
+    record = access.integration_or_404(organization, integration)
+    return render(
+        "setup_link.html",
+        organization=organization,
+        record=record,
+        link=store.setup_links.live(record),
+        lives=list(Life),
+    )
+
+
+@of_an_integration.post("/setup-link")
+@access.for_admins
+def make(organization: Any, integration: str) -> ResponseReturnValue:
+    """Make the integration's set-up link, and show it this once."""
+    record = access.integration_or_404(organization, integration)
+    life = request.form.get("life", Life.WEEK.value)
+    if life not in set(Life):
+        abort(400)
+    if record.disabled_at is not None:
+        flash("The set-up link of a disabled integration would open nothing. Enable it first.", "refusal")
+        return _to_the_link(record)
+    limits.count(Limited.SETUP_LINKS_MADE, record.id)
+    address = navigation.absolute(url_for("bitbucket.setup.page", token=store.setup_links.make(record, Life(life))))
+    return render(
+        "setup_link.html",
+        organization=organization,
+        record=record,
+        address=address,
+        link=store.setup_links.live(record),
+    )
+
+
+@of_an_integration.post("/setup-link/revoke")
+@access.for_admins
+def revoke(organization: Any, integration: str) -> ResponseReturnValue:
+    """End the integration's set-up link."""
+    record = access.integration_or_404(organization, integration)
+    was_live = store.setup_links.revoke(record)
+    flash("The set-up link has ended." if was_live else "There is no set-up link to end.")
+    return _to_the_link(record)
+
+
+@of_an_integration.get("/link.sh")
+@access.for_admins
+def script_for_admin(organization: Any, integration: str) -> ResponseReturnValue:
+    """The script, to be sent to whoever administers Bitbucket."""
+    record = access.integration_or_404(organization, integration)
+    return _script(worksheets.script_of_new_link(record) if "new" in request.args else worksheets.script(record))
+
+
+@blueprint.get("")
+def page(token: str) -> ResponseReturnValue:
+    """The worksheet and the script of the one integration, and the forms that complete its set-up."""
+    link = _live_link(token)
+    handle = link.token_sha256[:16]
+    if session.get(_OPENED) != handle:  # once for each browser's session
+        session[_OPENED] = handle
+        store.setup_links.note_opening(link, request.remote_addr or "")
+    return _page(link, token)
+
+
+@blueprint.post("/credentials")
+def keep_credentials(token: str) -> ResponseReturnValue:
+    """Keep client id and client secret, and test the connection with them."""
+    link, form = _live_link(token), ClientCredentialsForm()
+    record = link.integration
+    store.integrations.lock(record)  # until it is saved, nobody logs in for the first time
+    if not _takes_credentials(record):
+        abort(404)
+    limits.count(Limited.SETUP_TESTS, record.id)
+    if not form.validate():
+        return _page(link, token, credentials=form), 422
+    store.upgrade.keep_credentials(record, form.client_id.data, form.client_secret.data)
+    return _test(record, token)
+
+
+@blueprint.post("/server")
+def correct_server(token: str) -> ResponseReturnValue:
+    """Keep a corrected base URL and CA certificate. Another host is another server, which ends the link."""
+    link = _live_link(token)
+    record = link.integration
+    store.integrations.lock(record)  # as above
+    if not _takes_corrections(record):
+        abort(404)
+    limits.count(Limited.SETUP_TESTS, record.id)
+    form = ServerCorrectionForm(store.outbound.base_url_rules)
+    if not form.validate() or form.server_url is None:
+        return _page(link, token, server=form), 422
+    _correct(record, form.server_url, form.ca_certificates.data)
+    flash("The correction is saved. Next, test the connection.")
+    return redirect(url_for("bitbucket.setup.page", token=token), 303)
+
+
+@blueprint.get("/link.sh")
+def script(token: str) -> ResponseReturnValue:
+    """The script as a file."""
+    link = _live_link(token)
+    return _script(worksheets.script_to_set_up(link.integration))
+
+
+@blueprint.post("/test")
+def test_connection(token: str) -> ResponseReturnValue:
+    """Test the connection of the one integration, with the key pair that waits where there is one, and show what each
+    stage found."""
+    link = _live_link(token)
+    record = link.integration
+    if not record.ways:
+        abort(404)
+    limits.count(Limited.SETUP_TESTS, record.id)
+    return _test(record, token)
+
+
+def _test(record: IntegrationMixin, token: str) -> Response:
+    pair = record.key_pair_to_set_up
+    context = {"record": record, "token": token, "is_new_key": pair is not None and pair is record.pending_key_pair}
+    return connection.shown(
+        connection.ConnectionTest(record, record.ways[0], pair),
+        render("setup_test.html", place=connection.PLACE, **context),
+        public_key=pair.public_key if pair is not None else "",
+        afterwards=render("setup_passed.html", **context),
+    )
+
+
+def _page(
+    link: SetupLinkMixin,
+    token: str,
+    *,
+    credentials: ClientCredentialsForm | None = None,
+    server: ServerCorrectionForm | None = None,
+) -> str:
+    """*credentials* and *server*: forms that were sent with something wrong in them; ``None`` for fresh ones."""
+    record = link.integration
+    dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
+    steps = worksheets.steps_to_set_up(record, dialog)
+    if credentials is None and _takes_credentials(record):
+        credentials = ClientCredentialsForm(formdata=None)
+    if server is None and _takes_corrections(record):
+        present = {"base_url": record.base_url, "ca_certificates": record.ca_certificates}
+        server = ServerCorrectionForm(store.outbound.base_url_rules, formdata=None, **present)
+    return render(
+        "setup.html",
+        link=link,
+        record=record,
+        token=token,
+        advice=_advice(record),
+        server_url=server_url(record),
+        steps=steps,
+        script=worksheets.script_to_set_up(record),
+        new_public_key=_public_key_to_paste(record),
+        is_new_link=record.has_new_link and not record.is_for_oauth2,
+        credentials_form=credentials,
+        server_form=server,
+        **onboarding.dialogs_of(record, dialog, url_for("bitbucket.setup.page", token=token)),
+    )
+
+
+def _advice(record: IntegrationMixin) -> str:
+    """Return the advice on the OAuth version; empty while a key pair waits, as the version was chosen before."""
+    if record.pending_key_pair is not None:
+        return ""
+    return (oauth2_advice_for if record.is_for_oauth2 else advice_for)(record.server_version)
+
+
+def _takes_credentials(record: IntegrationMixin) -> bool:
+    """Return whether a Bitbucket admin may enter client id and client secret: nobody has logged in with others."""
+    return record.is_for_oauth2 and record.last_login_at is None
+
+
+def _takes_corrections(record: IntegrationMixin) -> bool:
+    """Return whether a Bitbucket admin may correct base URL and CA certificate: nobody has an account by them yet."""
+    return record.last_login_at is None and not store.identities.count(record)
+
+
+def _correct(record: IntegrationMixin, corrected: ServerURL, ca_certificates: str) -> None:
+    rules = store.outbound.base_url_rules
+    present = server_url(record)
+    if ca_certificates != record.ca_certificates:
+        connect_to = ConnectTo.parse(record.connect_to, rules) if record.connect_to else None
+        store.integrations.change(
+            record,
+            name=record.name,
+            server_url=present,
+            ca_certificates=ca_certificates,
+            connect_to=connect_to,
+        )
+    if corrected.host != present.host:
+        store.moves.begin_anew(record, corrected)
+    elif str(corrected) != record.base_url:
+        store.moves.take_over(record, corrected)
+
+
+def _public_key_to_paste(record: IntegrationMixin) -> PublicKey | None:
+    """The public key that takes another one's place in the application link that is there, if one waits."""
+    pair = record.key_pair_to_set_up
+    is_new = pair is not None and pair is record.pending_key_pair and not record.has_new_link
+    return PublicKey.read(pair.public_key) if pair is not None and is_new else None
+
+
+def _script(text: str) -> ResponseReturnValue:
+    if not text:
+        abort(404)
+    return text, _SCRIPT_HEADERS
+
+
+def _live_link(token: str) -> SetupLinkMixin:
+    """Return the link if it opens. Otherwise end the request with a page that says why not and nothing about the
+    integration, or with 404 for an unknown token."""
+    limits.count(Limited.SETUP_LINKS)
+    link = store.setup_links.find(token)
+    condition = condition_of_link(link) if link is not None else store.setup_links.ended(token)
+    if condition is None:
+        abort(404)
+    if link is None or condition is not LinkCondition.LIVE:
+        abort(make_response(render("setup_over.html", why=condition.value), 410))
+    return link
+
+
+def _to_the_link(record: IntegrationMixin) -> Response:
+    return redirect(address_of("setup_link.link", record), 303)

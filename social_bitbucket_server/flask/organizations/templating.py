@@ -1,0 +1,59 @@
+"""Pages from templates, with the filters and functions that these use besides Jinja's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import g, render_template
+from flask_wtf.csrf import generate_csrf
+
+from . import words
+from .current import extension
+from .field_to_mend import field_to_mend
+from .tasks import runs, tasks
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from wtforms import Field
+
+
+def render(template: str, **context: Any) -> str:
+    """Return the page of *template*, one of the templates in ``bitbucket_server/``."""
+    settings = extension().settings
+    shared = {
+        "application_name": settings.application_name,
+        "keeps_tokens": settings.keeps_tokens,
+        "start_page": extension().start_page,
+        "organization": g.get("bitbucket_organization"),
+    }
+    return render_template(f"bitbucket_server/{template}", **(shared | context))
+
+
+def described(field: Field, hint: str | None, attributes: dict[str, str | bool | None]) -> dict[str, str | bool]:
+    """Return the attributes of a field's element, with the ids of its *hint* and error, so that screen readers say
+    them."""
+    chosen: dict[str, str | bool] = {name: value for name, value in attributes.items() if value}
+    ids = [f"{field.id}-hint"] if hint else []
+    if field.errors:
+        ids.append(f"{field.id}-error")
+        chosen["aria-invalid"] = "true"
+        chosen["autofocus"] = True
+    if ids:
+        chosen["aria-describedby"] = " ".join(ids)
+    return chosen
+
+
+def set_up(app: Flask) -> None:
+    """Give *app*'s templates the filters and functions. Their names begin like ours, so that they replace none."""
+    app.jinja_env.globals.setdefault("csrf_token", generate_csrf)
+    app.jinja_env.globals["bitbucket_described"] = described
+    filters = {
+        "ago": words.ago,
+        "ahead": words.ahead,
+        "in_full": words.in_full,
+        "on": words.on,
+        "field_to_mend": field_to_mend,
+        "runs": runs,
+        "tasks": tasks,
+    }
+    app.jinja_env.filters.update({f"bitbucket_{name}": filter_ for name, filter_ in filters.items()})

@@ -1,0 +1,112 @@
+"""Instructions for one integration's Bitbucket admin: the worksheet, and the script that does the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...crypto import PublicKey
+from ...onboarding import Dialog, Step, dialog_of, link_script, oauth2_worksheet, worksheet
+from ...organizations import OAuth, link_name
+from ...sqlalchemy.organizations import link_number, server_url
+from . import navigation
+from .current import extension
+
+if TYPE_CHECKING:
+    from ...sqlalchemy.organizations import IntegrationMixin, KeyPairMixin
+
+
+def dialog(record: IntegrationMixin, wanted: str) -> Dialog:
+    """Return which of Bitbucket's dialogs the worksheet is about: the *wanted* one, or that of the server's version."""
+    return Dialog(wanted) if wanted in set(Dialog) else dialog_of(record.server_version)
+
+
+def steps(record: IntegrationMixin, dialog: Dialog) -> tuple[Step, ...]:
+    """Return the worksheet of *record*, for OAuth 2 if that is its only way."""
+    if record.is_for_oauth2:
+        return oauth2_steps(record, dialog)
+    return worksheet(**_values(record, record.active_key_pair), dialog=dialog)
+
+
+def steps_of_new_link(record: IntegrationMixin, dialog: Dialog) -> tuple[Step, ...]:
+    """Return the worksheet of the application link that *record*'s waiting key pair is for; empty if that is the old
+    one."""
+    return worksheet(**_values(record, record.pending_key_pair), dialog=dialog) if record.has_new_link else ()
+
+
+def steps_to_set_up(record: IntegrationMixin, dialog: Dialog) -> tuple[Step, ...]:
+    """Return the worksheet of what *record*'s Bitbucket admin has to do now: of the application link that the waiting
+    key pair is for, if there is a new one."""
+    pair = record.key_pair_to_set_up
+    return steps(record, dialog) if pair is None else worksheet(**_values(record, pair), dialog=dialog)
+
+
+def script_to_set_up(record: IntegrationMixin) -> str:
+    """Return the script that does the same."""
+    pair = record.key_pair_to_set_up
+    return "" if pair is None else link_script(**_values(record, pair))
+
+
+def oauth2_steps(record: IntegrationMixin, dialog: Dialog = Dialog.FROM_10_1) -> tuple[Step, ...]:
+    """Return the worksheet of *record* for OAuth 2. *dialog*: the one up to 7.19 has no OAuth 2."""
+    return oauth2_worksheet(
+        dialog=dialog if dialog is not Dialog.UP_TO_7_19 else Dialog.FROM_7_20,
+        server_url=server_url(record),
+        redirect_url=redirect_url(record),
+        application_name=application_name(record, is_upgrade=not record.is_for_oauth2),
+    )
+
+
+def redirect_url(record: IntegrationMixin) -> str:
+    """Return the URL that logins by OAuth 2 come back to."""
+    return navigation.absolute(navigation.callback_path(record, OAuth.TWO))
+
+
+def script(record: IntegrationMixin) -> str:
+    """Return the script by which the Bitbucket admin makes the application link of *record* for OAuth 1. It holds no
+    secret. Empty if people log in by OAuth 2 alone: for that Bitbucket has no REST that is documented."""
+    return "" if record.is_for_oauth2 else link_script(**_values(record, record.active_key_pair))
+
+
+def script_of_new_link(record: IntegrationMixin) -> str:
+    """Return the script for the waiting key pair's application link. Empty if that is not a new link."""
+    return link_script(**_values(record, record.pending_key_pair)) if record.has_new_link else ""
+
+
+def old_link(record: IntegrationMixin) -> dict[str, str] | None:
+    """Return name, URL and consumer key of the application link that can be removed in Bitbucket, or ``None``."""
+    pair = record.replaced_key_pair
+    if pair is None:
+        return None
+    link = link_number(record, pair)
+    return {
+        "application_name": application_name(record, link),
+        "application_url": navigation.absolute(navigation.application_path(record, link)),
+        "consumer_key": pair.consumer_key,
+    }
+
+
+def application_name(record: IntegrationMixin, link: int = 1, *, is_upgrade: bool = False) -> str:
+    """Return the name of *record*'s application link with the number *link*. For *is_upgrade*, that is its link for
+    OAuth 2 beside the one for OAuth 1."""
+    return link_name(
+        extension().settings.application_name,
+        record.organization.name,
+        integration=record.number,
+        link=link,
+        is_upgrade=is_upgrade,
+    )
+
+
+def _values(record: IntegrationMixin, pair: KeyPairMixin | None) -> dict[str, Any]:
+    """Raises ValueError where *record* has no such key pair, because OAuth 2 was chosen from the beginning."""
+    if pair is None:
+        raise ValueError(record.id)
+    link = link_number(record, pair)
+    return {
+        "server_url": server_url(record),
+        "application_url": navigation.absolute(navigation.application_path(record, link)),
+        "application_name": application_name(record, link),
+        "consumer_key": pair.consumer_key,
+        "consumer_name": extension().settings.application_name,
+        "public_key": PublicKey.read(pair.public_key),
+    }
