@@ -71,11 +71,12 @@ class InProcess:
     """Flask's own test client."""
 
     app: Flask
+    origin: str = ""
     client: FlaskClient = field(init=False)
 
     def __post_init__(self) -> None:
         self.client = self.app.test_client()
-        self.origin: str = self.app.extensions["settings"].public_base_url
+        self.origin = self.origin or self.app.extensions["settings"].public_base_url
 
     @property
     def session_cookie(self) -> str:

@@ -183,15 +183,21 @@ class Sandbox:
         return self.links.add(name, application_url or f"https://{consumer_key}.example", consumer)
 
     def link_external_application(
-        self, *, redirect_url: str, name: str = "An application", permissions: Iterable[str] = ("REPO_READ",)
+        self,
+        *,
+        redirect_url: str,
+        name: str = "An application",
+        permissions: Iterable[str] = ("REPO_READ",),
+        credentials: tuple[str, str] | None = None,
     ) -> ExternalApplication:
         """Make an incoming link for OAuth 2, without the pages; its client id and client secret are in the answer.
 
-        *redirect_url*: one, or several separated by commas. *permissions*: scopes such as ``REPO_READ``. Raises
+        *redirect_url*: one, or several separated by commas. *permissions*: scopes such as ``REPO_READ``. *credentials*:
+        client id and client secret of an earlier sandbox; ``None`` makes new ones. Raises
         :class:`LinkRefusedError` where *name* is taken or an address or a permission unusable.
         """
         urls = (url.strip() for url in redirect_url.split(","))
-        return self._state.applications.add(name, urls, permissions)
+        return self._state.applications.add(name, urls, permissions, credentials)
 
     def authorize(self, authorize_url: str, *, user: str = "jane", allow: bool = True) -> str:
         """Do over HTTP what the browser of *user* does: open *authorize_url*, log in, press Allow or Deny.

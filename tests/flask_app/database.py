@@ -25,6 +25,8 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from social_bitbucket_server.sqlalchemy import set_up_sqlite
+
 from .instance_files import UnsafeSettingError, make_private_file, refuse_if_others_can_read
 
 _SECONDS_TO_WAIT_FOR_A_LOCK = 10
@@ -111,31 +113,14 @@ def _try_idle_connections(engine: Engine) -> None:
 
 
 def _make_sqlite_engine(url: str) -> Engine:
-    """SQLite takes its write lock when the first writing statement begins, never in the middle of a transaction that
-    has read already: that one could not wait for others, and reading would block others while Bitbucket is asked."""
     path = make_url(url).database
     if path and path != ":memory:":
         make_private_file(Path(path))
         for companion in (Path(f"{path}-wal"), Path(f"{path}-shm")):
             with suppress(FileNotFoundError):  # the last one to close the database removes them
                 refuse_if_others_can_read(companion)
-    engine = create_engine(url, connect_args={"timeout": _SECONDS_TO_WAIT_FOR_A_LOCK, "isolation_level": "IMMEDIATE"})
-
-    @event.listens_for(engine, "connect")
-    def set_up(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = NORMAL")
-        cursor.close()
-
-    @event.listens_for(engine, "savepoint")
-    def begin_before_the_first_savepoint(connection: Connection, _name: str) -> None:
-        """The driver begins a transaction before INSERT, UPDATE and DELETE, but not before SAVEPOINT."""
-        driver = connection.connection.dbapi_connection
-        if driver is not None and not driver.in_transaction:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
+    engine = create_engine(url, connect_args={"timeout": _SECONDS_TO_WAIT_FOR_A_LOCK})
+    set_up_sqlite(engine)
     return engine
 
 

@@ -6,12 +6,15 @@ limits, and headers for the whole application are left to the application.
 """
 
 from .browser_session import log_in, log_out
+from .connection import test_connection
 from .errors import handle_errors
 from .extension import Organizations
 from .limits import Limited, visitor
+from .navigation import local_page
 from .recording import event_recorded, record
 from .requests import form_targets
 from .ways_in import login_link
+from .worksheets import link_values, redirect_url
 
 __all__ = [
     "Limited",
@@ -19,9 +22,13 @@ __all__ = [
     "event_recorded",
     "form_targets",
     "handle_errors",
+    "link_values",
+    "local_page",
     "log_in",
     "log_out",
     "login_link",
     "record",
+    "redirect_url",
+    "test_connection",
     "visitor",
 ]

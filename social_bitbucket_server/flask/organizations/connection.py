@@ -113,6 +113,17 @@ class ConnectionTest:
         return EventCode.KEY_REFUSED if waits and outcome == Outcome.FAILED else EventCode.INTEGRATION_TESTED
 
 
+def test_connection(record: IntegrationMixin) -> bool:
+    """Test the connection of *record* by the OAuth version that people log in by, and write down how it came out.
+
+    Return whether all stages passed. It needs a request context, whose address is written down.
+    """
+    test = ConnectionTest(record, record.ways[0])
+    for _result in test:
+        pass
+    return test.has_passed and not test.crash
+
+
 def shown(
     test: ConnectionTest, page: str, *, edit_page: str = "", public_key: str = "", afterwards: str = "", then: str = ""
 ) -> Response:

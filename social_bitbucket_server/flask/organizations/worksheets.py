@@ -72,6 +72,18 @@ def script_of_new_link(record: IntegrationMixin) -> str:
     return link_script(**_values(record, record.pending_key_pair)) if record.has_new_link else ""
 
 
+def link_values(record: IntegrationMixin) -> dict[str, str]:
+    """Return what Bitbucket keeps of *record*'s application link for OAuth 1: *name*, *application_url*, *consumer_key*
+    and *public_key* (PEM). Raises ValueError if *record* has no key pair."""
+    values = _values(record, record.active_key_pair)
+    return {
+        "name": values["application_name"],
+        "application_url": values["application_url"],
+        "consumer_key": values["consumer_key"],
+        "public_key": values["public_key"].pem,
+    }
+
+
 def old_link(record: IntegrationMixin) -> dict[str, str] | None:
     """Return name, URL and consumer key of the application link that can be removed in Bitbucket, or ``None``."""
     pair = record.replaced_key_pair

@@ -55,14 +55,20 @@ class ExternalApplications:
         self._lock = threading.RLock()
         self._by_id: dict[str, ExternalApplication] = {}
 
-    def add(self, name: str, redirect_urls: Iterable[str], permissions: Iterable[str]) -> ExternalApplication:
-        """Make one, with credentials of its own. Raises :class:`~.links.LinkRefusedError`."""
+    def add(
+        self,
+        name: str,
+        redirect_urls: Iterable[str],
+        permissions: Iterable[str],
+        credentials: tuple[str, str] | None = None,
+    ) -> ExternalApplication:
+        """Make one, with these *credentials*, client id and client secret; ``None`` for new ones. Raises
+        :class:`~.links.LinkRefusedError`."""
         urls, ticked = tuple(redirect_urls), frozenset(permissions)
         with self._lock:
             self._check(name, urls, ticked)
-            application = ExternalApplication(
-                str(uuid.uuid4()), name, urls, ticked, secrets.token_hex(16), secrets.token_hex(32)
-            )
+            client_id, client_secret = credentials or (secrets.token_hex(16), secrets.token_hex(32))
+            application = ExternalApplication(str(uuid.uuid4()), name, urls, ticked, client_id, client_secret)
             self._by_id[application.id] = application
             return application
 

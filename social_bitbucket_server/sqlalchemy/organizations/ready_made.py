@@ -24,7 +24,7 @@ from .models import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy.orm import DeclarativeBase, Session
+    from sqlalchemy.orm import Session
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,9 +71,9 @@ class _LoginStorage(SQLAlchemyStorage):
 
 
 def organization_models(
-    base: type[DeclarativeBase], organization: type[Any], user: type[Any], session: Callable[[], Session]
+    base: type[Any], organization: type[Any], user: type[Any], session: Callable[[], Session]
 ) -> OrganizationModels:
-    """Map all tables below *base*, for the application's own classes *organization* and *user*.
+    """Map all tables below *base*, the application's declarative base, for its own classes *organization* and *user*.
 
     *organization* has attributes ``slug`` (a part of addresses) and ``name``. Each class has one column as primary key,
     of any type. *session* returns the session in use; a scoped session is such a function. Alembic finds the tables in

@@ -8,16 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from demo_app.__main__ import prepare
 
-from social_bitbucket_server.sandbox import Sandbox
-from tests.demo_visitor import InProcess, OverHTTP, Visitor
+from tests.demo_visitor import OverHTTP, Visitor
 from tests.ports import free_port
-from tests.unit.demo.conftest import AppMaker
 
 pytestmark = [pytest.mark.socket, pytest.mark.program]
 
@@ -81,44 +78,3 @@ def test_the_ready_organization_works_and_everything_ends_together(tmp_path: Pat
     assert process.returncode == 0
     for port in (demo_port, sandbox_port):
         socket.create_server(("127.0.0.1", port)).close()
-
-
-@pytest.fixture
-def prepared(make_app: AppMaker) -> Callable[[], tuple[Visitor, str]]:
-    """Starts the demo with a sandbox that forgot everything; returns a visitor and what is printed."""
-
-    def start() -> tuple[Visitor, str]:
-        app = make_app(OUTBOUND_MODE="test")
-        sandbox = Sandbox(context="/bitbucket")
-        sandbox.start()
-        try:
-            with app.test_request_context():
-                return Visitor(InProcess(app)), prepare(app, sandbox)
-        finally:
-            sandbox.stop()
-
-    return start
-
-
-def test_the_owners_password_survives_a_restart(prepared: Callable[[], tuple[Visitor, str]]) -> None:
-    passwords = [re.findall(r"password (\S+)$", prepared()[1], re.MULTILINE) for _ in range(2)]
-    assert passwords[0] == passwords[1]
-
-
-def test_the_owner_logs_in_with_the_printed_password(prepared: Callable[[], tuple[Visitor, str]]) -> None:
-    prepared()
-    visitor, said = prepared()
-    found = re.search(r"owner@acme.example, password (\S+)", said)
-    assert found
-    page = visitor.post("/o/acme/login/owner", email="owner@acme.example", password=found[1])
-    assert page.status == 303
-
-
-def test_the_integration_follows_the_sandbox_to_another_port(prepared: Callable[[], tuple[Visitor, str]]) -> None:
-    prepared()
-    visitor, said = prepared()
-    login = visitor.get("/o/acme/login").words
-    address = re.search(r"sandbox's:\s+http://(\S+)/bitbucket", said)
-    assert address
-    assert login.count("Log in with Sandbox") == 1
-    assert address[1] in login

@@ -16,7 +16,7 @@ from tests.ports import free_port
 
 pytestmark = [pytest.mark.socket, pytest.mark.program]
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
