@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_BEGINS = "bitbucket-server"
+_BEGINS = re.compile(r"bitbucket-server|/begin\Z")
 
 
 class LoginFailedError(AssertionError):
@@ -30,7 +31,8 @@ def log_in(client: Any, page: str, authorize: Callable[[str], str]) -> Any:
     form = _LoginForm.of(_text(shown))
     if form.action is None:
         raise LoginFailedError(
-            f"{page} answered {shown.status_code}, without a form that posts to an address with {_BEGINS} in it."
+            f"{page} answered {shown.status_code}, without a form that posts to an address with bitbucket-server in it, "
+            "or one that ends with /begin."
         )
     begun = client.post(form.action, data=form.fields, **options)
     if begun.status_code not in {302, 303}:
@@ -64,7 +66,7 @@ class _LoginForm(HTMLParser):
         attributes = dict(attrs)
         if tag == "form":
             action = attributes.get("action") or ""
-            self._is_inside = self.action is None and _BEGINS in action
+            self._is_inside = self.action is None and _BEGINS.search(action) is not None
             if self._is_inside:
                 self.action = action
         elif self._is_inside and tag in {"input", "button"} and attributes.get("name"):

@@ -21,6 +21,7 @@ TESTS = {
     "django_organizations": ["manage.py", "test"],
     "fastapi_minimal": WITH_PYTEST,
     "flask_minimal": WITH_PYTEST,
+    "flask_organizations": WITH_PYTEST,
     "starlette_minimal": WITH_PYTEST,
 }
 COMMANDS_OF_DJANGO = """

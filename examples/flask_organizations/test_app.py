@@ -1,0 +1,54 @@
+import os
+from base64 import b64encode
+
+import pytest
+
+from social_bitbucket_server.crypto import KeyRing
+
+os.environ |= {
+    "ADMIN_PASSWORD": "for tests",
+    "DATABASE_URL": "sqlite:///:memory:?uri=true",
+    "KEY_RING": KeyRing.generate(),
+    "ORIGIN": "http://localhost",
+    "SECRET_KEY": "for tests",
+    "TEST_ADDRESSES": "127.0.0.1",
+}
+
+import re
+
+from app import Base, app, engine
+
+ADMIN = {"Authorization": "Basic " + b64encode(b"admin:for tests").decode()}
+
+
+@pytest.fixture
+def admin():
+    Base.metadata.create_all(engine)
+    client = app.test_client()
+    said = app.test_cli_runner().invoke(args=["add-organization", "acme"]).output
+    assert said == "http://localhost/o/acme/login\n"
+    assert client.get("/admin", headers=ADMIN).status_code == 302
+    yield client
+    Base.metadata.drop_all(engine)
+
+
+def send(client, path, **fields):
+    token = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', client.get(path).text)[1]
+    return client.post(path, data={"csrf_token": token, **fields})
+
+
+def test_a_user_of_an_organization_logs_in(admin, bitbucket_sandbox):
+    made = send(admin, "/o/acme/settings/integrations/add", name="Bitbucket", base_url=bitbucket_sandbox.url)
+    worksheet = admin.get(made.location).text
+    consumer_key = re.search(r"<dt>Consumer Key</dt>.*?<code[^>]*>([^<]+)", worksheet, re.DOTALL)[1]
+    public_key = re.search(r"-----BEGIN PUBLIC KEY-----[^<]+", worksheet)[0]
+    bitbucket_sandbox.link(consumer_key=consumer_key, public_key=public_key)
+    jane = app.test_client()
+    answer = bitbucket_sandbox.login(jane, "jane", page="/o/acme/login")
+    assert (answer.status_code, answer.location) == (303, "/")
+    assert jane.get("/").text == "Hello jane"
+
+
+def test_nobody_but_the_administrator_changes_an_organization(admin):
+    assert app.test_client().get("/admin").status_code == 401
+    assert app.test_client().get("/o/acme/settings/integrations").status_code == 303
