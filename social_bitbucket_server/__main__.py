@@ -9,7 +9,7 @@ import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from .cli import PROGRAM, CommandError, check, explain, keygen, link, sandbox, worksheet
+from .cli import PROGRAM, CommandError, check, explain, key_ring, keygen, link, sandbox, worksheet
 from .problems import BitbucketServerError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ To set up an integration:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('social-auth-bitbucket-server')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (keygen, worksheet, link, check, explain, sandbox):
+    for command in (keygen, key_ring, worksheet, link, check, explain, sandbox):
         command.add(commands)
     return parser
 

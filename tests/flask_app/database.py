@@ -13,7 +13,6 @@ from typing import Any
 from flask import Flask, current_app
 from flask.globals import app_ctx
 from sqlalchemy import (
-    Connection,
     Engine,
     MetaData,
     create_engine,

@@ -57,7 +57,7 @@ class AppSettings:
         settings = SettingsOf(BitbucketServerOAuth1.name, app.config)
         for name, what in (
             ("CALLBACK_ORIGIN", "scheme and host of this application, such as https://app.example.com"),
-            ("KEY_RING", "a key ring, which seals private keys: 'flask bitbucket-server key-ring' prints a new one"),
+            ("KEY_RING", "a key ring, which seals private keys: 'social-bitbucket-server key-ring' prints a new one"),
         ):
             if not settings[name]:
                 raise UnsafeConfigurationError(f"Set {settings.name(name)} to {what}.")

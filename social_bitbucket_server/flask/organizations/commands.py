@@ -12,7 +12,6 @@ from flask.cli import AppGroup
 from sqlalchemy import select
 
 from ...account import Standing
-from ...crypto import KeyRing
 from ...onboarding import render_text
 from ...sqlalchemy.organizations import DAYS_KEPT, NameTakenError
 from .. import logins
@@ -30,12 +29,6 @@ group = AppGroup("bitbucket-server", help="Organizations' integrations with Bitb
 def add_to(app: Flask) -> None:
     """Give *app* the commands."""
     app.cli.add_command(group)
-
-
-@group.command("key-ring", with_appcontext=False)
-def key_ring() -> None:
-    """Print a new key ring. Keep it apart from the database: it opens the private keys there."""
-    click.echo(KeyRing.generate())
 
 
 @group.command("list")
