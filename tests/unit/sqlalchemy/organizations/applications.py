@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, MetaData, String, create_engine, event
+from sqlalchemy import ForeignKey, MetaData, String, create_engine
+from sqlalchemy import event as listening
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, scoped_session, sessionmaker
 
 from social_bitbucket_server.crypto import KeyRing
@@ -100,9 +101,9 @@ def make_engine(url="sqlite://"):
     if engine.dialect.name != "sqlite":
         return engine
     prepared.hurry(engine)
-    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = ON").close())
+    listening.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = ON").close())
 
-    @event.listens_for(engine, "savepoint")
+    @listening.listens_for(engine, "savepoint")
     def begin_before(connection, _name):
         if not connection.connection.dbapi_connection.in_transaction:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -116,8 +117,8 @@ class Recorded:
 
     told: list = field(default_factory=list)
 
-    def __call__(self, code, *, outcome="success", **details):
-        self.told.append((code, outcome, details))
+    def __call__(self, event, *, outcome="success", **details):
+        self.told.append((event, outcome, details))
 
     @property
     def codes(self):
