@@ -1,4 +1,4 @@
-"""New key pairs in place of old ones, and OAuth 2 in place of OAuth 1, with Bitbucket's answers as a test wants them."""
+"""New key pairs in place of old ones, and OAuth 2 in place of OAuth 1. A test decides what Bitbucket answers."""
 
 import pytest
 
