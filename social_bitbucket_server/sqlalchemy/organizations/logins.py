@@ -129,7 +129,7 @@ class Logins(Part):
         """Only those connect whom the application lets, and everybody one account for each integration."""
         if not self._store.may_connect(user, record.organization):
             raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline")
-        self._session.refresh(user, with_for_update=True)  # two at once wait for each other
+        self._store.identities.lock_person(user)  # two at once wait for each other
         if self._store.identities.is_connected(user, record):
             raise AuthAssociationError(
                 backend, code="identity_in_use", stage="pipeline", context={"problem": "already_connected"}

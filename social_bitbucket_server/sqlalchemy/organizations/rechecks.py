@@ -49,8 +49,8 @@ class Rechecks(Part):
         )
         if organization is not None:
             wanted = wanted.where(integration.organization == organization)
-        may_log_in = self._store.may_log_in
-        return [each.id for each in self._session.scalars(wanted) if may_log_in(each.integration.organization)]
+        found, may_log_in = self._session.scalars(wanted).unique(), self._store.may_log_in
+        return [identity.id for identity in found if may_log_in(identity.integration.organization)]
 
     def recheck(self, identity_ids: Iterable[int], ask: Callable[[Any], Recheck]) -> Iterator[Found]:
         """Ask for each of these identities that is still there by calling *ask*, and end the sessions of people who may

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, MetaData, String, create_engine
+from sqlalchemy import ForeignKey, MetaData, String, create_engine, make_url
 from sqlalchemy import event as listening
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, scoped_session, sessionmaker
 
@@ -92,14 +92,47 @@ def with_texts():
     return Base, Organization, User
 
 
-SHAPES = [with_numbers, with_uuids, with_texts]
+def with_joins():
+    """Return users and organizations that are always read together with other rows, which there need not be."""
+
+    class Base(DeclarativeBase): ...
+
+    class Organization(Base):
+        __tablename__ = "organizations"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        slug: Mapped[str]
+        name: Mapped[str]
+
+    class Domain(Base):
+        __tablename__ = "domains"
+        name: Mapped[str] = mapped_column(primary_key=True)
+        organization_id: Mapped[int] = mapped_column(ForeignKey(Organization.id, ondelete="CASCADE"))
+
+    class User(Base):
+        __tablename__ = "users"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        username: Mapped[str]
+        organization_id: Mapped[int | None] = mapped_column(ForeignKey(Organization.id, ondelete="CASCADE"))
+        organization: Mapped[Organization | None] = relationship(lazy="joined")
+
+    class Role(Base):
+        __tablename__ = "roles"
+        name: Mapped[str] = mapped_column(primary_key=True)
+        user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"))
+
+    Organization.domains = relationship(Domain, lazy="joined")
+    User.roles = relationship(Role, lazy="joined")
+    return Base, Organization, User
+
+
+SHAPES = [with_numbers, with_uuids, with_texts, with_joins]
 
 
 def make_engine(url="sqlite://"):
     """Return an engine as careful applications have it: foreign keys hold, and a write begins with SQLite's lock."""
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url)
     engine = create_engine(url, connect_args={"timeout": 60, "isolation_level": "IMMEDIATE"})
-    if engine.dialect.name != "sqlite":
-        return engine
     prepared.hurry(engine)
     listening.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = ON").close())
 

@@ -2,6 +2,7 @@
 
 import io
 import secrets
+from datetime import timedelta
 from types import MappingProxyType
 
 import pytest
@@ -13,12 +14,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.schema import CreateIndex
 
+from social_bitbucket_server.account import Recheck, Standing
 from social_bitbucket_server.organizations import KeyState, OAuth
 from social_bitbucket_server.sqlalchemy import organizations as storage
-from social_bitbucket_server.sqlalchemy.organizations import OrganizationModels, clock, organization_models
+from social_bitbucket_server.sqlalchemy.organizations import OrganizationModels, clock, organization_models, server_url
 from social_bitbucket_server.sqlalchemy.storage import make_storage
 from tests.unit.sqlalchemy.organizations.applications import (
     SHAPES,
+    Backend,
     make_engine,
     with_numbers,
     with_uuids,
@@ -214,6 +217,52 @@ def test_an_application_of_any_shape_lets_people_log_in(make_app, shape, models)
     app.store.people.disable(acme, person)
     assert app.store.identities.of_session(identity.id, identity.session_revision) is None
     assert app.store.integrations.organization_of(record.id) == app.store.key_of(acme)
+
+
+def live(app):
+    """Do everything with an organization that touches its users and its own row."""
+    acme, store = app.organization(), app.store
+    record, identity = everything_of(app, acme)
+    other = app.integration(acme, "Other")
+    user, identity_id = identity.user, identity.id
+    second = app.log_in(other, number=7, username="jane.doe", user=user)
+    app.log_in(record, username="renamed")
+    store.key_rotation.begin(record, with_new_link=True)
+    store.key_rotation.promote_after_a_login(store.integrations.signing_with(record, record.pending_key_pair))
+    store.ways_in.enforce(record)
+    store.ways_in.lift(acme)
+    with app.models.storage.all_or_nothing():
+        assert store.integrations.for_login(record.id).predecessor is not None
+        assert app.models.identity.get_social_auth(Backend.name, identity.uid) is identity
+    app.session.commit()
+    assert list(app.models.identity.get_social_auth_for_user(user)) == [identity, second]
+    assert app.models.identity.get_social_auth_by_extra_data(Backend.name, "none", "") is None
+    app.models.identity.migrate_social_auth(second, second.uid, "id")
+    assert store.identities.last_persons([record.id]) == {record.id: str(user)}
+    assert store.rechecks.due(timedelta(days=1), acme) == [identity_id]
+    (found,) = store.rechecks.recheck([identity_id], lambda _identity: Recheck(Standing.REFUSED))
+    assert found.asked
+    (person,) = store.people.of(acme)
+    store.people.disable(acme, person)
+    store.people.enable(acme, person)
+    assert store.people.names(acme, [store.key_of(user)]) == {store.key_of(user): str(user)}
+    assert store.identities.of(acme, user) == [identity, second]
+    assert store.identities.disconnect(user, identity)
+    assert store.identities.of_session(second.id, second.session_revision) is second
+    assert store.identities.to_connect(acme, user) == [record]
+    assert store.events.condition_of(record).is_upgrade_begun
+    store.logins.keep_access_token(second, {"sealed_access_token": "x", "integration": other.id})
+    app.session.commit()
+    assert store.resealing.reseal_tokens(lambda _identity: None) == (1, 0)
+    assert store.resealing.forget_tokens() == 1
+    assert store.pruning.forget() == 0
+    store.moves.begin_anew(record, server_url(other))
+    store.integrations.delete(other)
+    assert store.integrations.of(acme) == [record]
+
+
+def test_an_organization_has_everything_in_its_life(any_app):
+    live(any_app)
 
 
 def test_columns_of_the_applications_own_are_filled(make_app):
