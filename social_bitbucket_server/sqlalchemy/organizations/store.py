@@ -43,6 +43,9 @@ class Store:
     - *new_person(organization, details)* and *update_person(user, details, before)*: see :mod:`~.new_people`.
     - *name_of(user)*: The user is called what ``str`` makes of it.
     - *forget(users)*: The users stay when the only integration is deleted through which they log in.
+
+    Raises :class:`~social_bitbucket_server.integration.UnsafeConfigurationError` without *new_person* if users need
+    values that no login gives.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class Store:
         forget: Callable[[Sequence[Any]], None] | None = None,
     ) -> None:
         people = NewPeople(models)
+        if new_person is None:
+            people.refuse_incomplete_users()
         self.models = models
         self.keys = keys
         self.outbound = outbound

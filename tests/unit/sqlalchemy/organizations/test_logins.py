@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, String, UniqueConstraint, event, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, relationship, synonym
 
+from social_bitbucket_server.integration import UnsafeConfigurationError
 from social_bitbucket_server.organizations import OAuth
 from social_bitbucket_server.sqlalchemy.organizations import clock
 from tests.unit.sqlalchemy.organizations.applications import Backend, with_numbers
@@ -96,8 +97,9 @@ def test_a_login_that_never_gets_through_is_refused(app, logins, record, monkeyp
         raise IntegrityError("", {}, Exception())
 
     monkeypatch.setattr(logins, "_add", refused)
-    with pytest.raises(AuthAssociationError):
+    with pytest.raises(AuthAssociationError) as caught:
         find_or_create(app, record)
+    assert isinstance(caught.value.__cause__, IntegrityError), "the log says which constraint it was"
 
 
 def disable(app, record):
@@ -377,6 +379,47 @@ def test_names_that_must_differ_everywhere_do(make_app, shape):
         app.log_in(app.integration(app.organization(slug))).user.username for slug in ("acme", "globex", "initech")
     ]
     assert names == ["jane", "jane-2", "jane-3"]
+
+
+def with_more_columns():
+    """Return users that need what no login gives."""
+    base, organization, user = with_numbers()
+
+    class Member(user):
+        __tablename__ = "members"
+        user_id: Mapped[int] = mapped_column(ForeignKey(user.id, ondelete="CASCADE"), primary_key=True)
+        company_name: Mapped[str]
+        phone: Mapped[str]
+
+    return base, organization, Member
+
+
+def of_one_organization():
+    """Return users that cannot be without an organization."""
+    base, tenant, _user = with_numbers()
+
+    class Member(base):
+        __tablename__ = "members"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        username: Mapped[str]
+        tenant_id: Mapped[int] = mapped_column(ForeignKey(tenant.id, ondelete="CASCADE"))
+        organization = relationship(tenant)
+
+    return base, tenant, Member
+
+
+def test_users_that_need_more_are_refused_at_start_in_one_sentence(make_app):
+    missing = r"^Give new_person, [^.]* a Member [^.]* no company_name and no phone\.$"
+    with pytest.raises(UnsafeConfigurationError, match=missing):
+        make_app(with_more_columns)
+    app = make_app(with_more_columns, new_person=lambda _organization, found: app.User(**found))
+    assert app.store.new_person is not None
+
+
+def test_users_that_need_an_organization_get_it(make_app):
+    app = make_app(of_one_organization)
+    acme = app.organization()
+    assert app.log_in(app.integration(acme)).user.tenant_id == acme.id
 
 
 def test_the_application_makes_and_updates_people_itself(make_app):
