@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.schema import CreateIndex
 
 from social_bitbucket_server.account import Recheck, Standing
+from social_bitbucket_server.integration import UnsafeConfigurationError
 from social_bitbucket_server.organizations import KeyState, OAuth
 from social_bitbucket_server.sqlalchemy import organizations as storage
 from social_bitbucket_server.sqlalchemy.organizations import OrganizationModels, clock, organization_models, server_url
@@ -311,6 +312,15 @@ def test_a_users_identities_go_with_them(any_app):
     any_app.session.commit()
     assert any_app.count(any_app.models.identity) == 0
     assert any_app.store.identities.count(record) == 0
+
+
+def test_a_database_that_ignores_foreign_keys_is_refused(app):
+    app.store.refuse_unsafe_database()
+    app.session.remove()
+    with app.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+    with pytest.raises(UnsafeConfigurationError, match=r'^Send "PRAGMA foreign_keys = ON" on each connection'):
+        app.store.refuse_unsafe_database()
 
 
 def test_moments_come_back_with_their_time_zone(app, record):

@@ -35,7 +35,9 @@ def test_alembic_writes_a_migration_that_makes_the_tables(tmp_path, url, shape):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_an_organization_has_everything_in_its_life(make_app, url, shape):
-    live(make_app(shape, url))
+    app = make_app(shape, url)
+    app.store.refuse_unsafe_database()
+    live(app)
 
 
 @contextmanager
