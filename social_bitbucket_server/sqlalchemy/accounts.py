@@ -105,7 +105,7 @@ class AccountsMixin(StoredMixin):
     def get_users_by_email(cls, email: str) -> Sequence[Any]:
         """Return the users with this address, in upper or lower case."""
         query = select(cls.user_class).where(func.lower(cls.user_class.email) == email.lower())
-        return cls.current_session().scalars(query).all()
+        return cls.current_session().scalars(query).unique().all()
 
 
 def _attributes(user_class: type[Any]) -> set[str]:

@@ -31,7 +31,11 @@ _EXACT_TEXT = String(255).with_variant(String(255, collation="utf8mb4_bin"), "my
 
 
 class IdentityMixin(AccountsMixin, core.UserMixin):
-    """The identity of a user at a provider. Its class says what *user_class* is."""
+    """The identity of a user at a provider. Its class says what *user_class* is.
+
+    It is read together with its user. Queries for several are ``unique()``, because users may be read together with
+    collections of their own.
+    """
 
     __tablename__ = "social_auth_identities"
 
@@ -91,8 +95,10 @@ class IdentityMixin(AccountsMixin, core.UserMixin):
         It is read from the database again if the session has it already, because other requests renew tokens. A
         database that compares without case may find others, which are left out.
         """
-        found: Iterable[Self] = cls.current_session().scalars(
-            cls._like(provider, uid), execution_options={"populate_existing": True}
+        found: Iterable[Self] = (
+            cls.current_session()
+            .scalars(cls._like(provider, uid), execution_options={"populate_existing": True})
+            .unique()
         )
         for identity in found:
             is_same = (identity.provider, identity.uid) == (provider, str(uid))
@@ -111,7 +117,8 @@ class IdentityMixin(AccountsMixin, core.UserMixin):
 
         Raises ValueError if there are several.
         """
-        rows = cls.current_session().scalars(select(cls).where(cls.provider == provider, cls.id_key == id_key))
+        query = select(cls).where(cls.provider == provider, cls.id_key == id_key)
+        rows = cls.current_session().scalars(query).unique()
         matches = [row for row in rows if key in row.extra_data and str(row.extra_data[key]) == str(value)]
         if len(matches) > 1:
             raise ValueError("Several identities have this value in their extra data.")
@@ -130,7 +137,7 @@ class IdentityMixin(AccountsMixin, core.UserMixin):
             query = query.where(cls.provider == provider)
         if id is not None:
             query = query.where(cls.id == id)
-        return cls.current_session().scalars(query).all()
+        return cls.current_session().scalars(query).unique().all()
 
     @classmethod
     def create_social_auth(cls, user: core.UserProtocol, uid: str, provider: str, id_key: str = "") -> Self:
@@ -160,7 +167,9 @@ class IdentityMixin(AccountsMixin, core.UserMixin):
         something else, and IntegrityError if another identity has the *uid*.
         """
         session = cls.current_session()
-        locked = session.get_one(cls, social.id, with_for_update=True, populate_existing=True)
+        # By the id alone: rows that are joined from outside, as the user is, cannot be locked.
+        session.execute(select(cls.id).where(cls.id == social.id).with_for_update()).one()
+        locked = session.get_one(cls, social.id, populate_existing=True)
         if evidence_key is not None and str(locked.extra_data.get(evidence_key)) != str(uid):
             raise ValueError("The stored identifier is not the one of this person.")
         with session.begin_nested():

@@ -11,19 +11,22 @@ from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, Synonym
 from ..integration import UnsafeConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 _GIVEN = ("username", "email")
 
 
-def refuse_incomplete_users(user_class: type[Any]) -> None:
-    """Check that *user_class* makes a user of a user name and an e-mail address alone. Raises
-    :class:`~social_bitbucket_server.integration.UnsafeConfigurationError`."""
-    missing = sorted({*_required_arguments(user_class), *_required_columns(user_class)})
+def refuse_incomplete_users(
+    user_class: type[Any],
+    given: Collection[str] = _GIVEN,
+    remedy: str = "Call make_storage with new_user, a function that makes a {user} of the fields that it is given",
+) -> None:
+    """Check that *user_class* makes a user of the *given* attributes alone. Raises
+    :class:`~social_bitbucket_server.integration.UnsafeConfigurationError`, which begins with *remedy*."""
+    missing = sorted({*_required_arguments(user_class, given), *_required_columns(user_class, given)})
     if missing:
         raise UnsafeConfigurationError(
-            f"Call make_storage with new_user, a function that makes a {user_class.__name__} of the fields that it is "
-            f"given, because Bitbucket gives no {' and no '.join(missing)}."
+            f"{remedy.format(user=user_class.__name__)}, because Bitbucket gives no {' and no '.join(missing)}."
         )
 
 
@@ -39,24 +42,24 @@ def has_default(column: Any) -> bool:
     return column.default is not None or column.server_default is not None
 
 
-def _required_arguments(user_class: type[Any]) -> Iterator[str]:
-    """Yield the arguments that the class must be called with, besides those that a login gives."""
+def _required_arguments(user_class: type[Any], given: Collection[str]) -> Iterator[str]:
+    """Yield the arguments that the class must be called with, besides those that are *given*."""
     kinds = (python.Parameter.POSITIONAL_OR_KEYWORD, python.Parameter.KEYWORD_ONLY)
     for name, parameter in python.signature(user_class).parameters.items():
-        if parameter.kind in kinds and parameter.default is python.Parameter.empty and name not in _GIVEN:
+        if parameter.kind in kinds and parameter.default is python.Parameter.empty and name not in given:
             yield name
 
 
-def _required_columns(user_class: type[Any]) -> Iterator[str]:
+def _required_columns(user_class: type[Any], given: Collection[str]) -> Iterator[str]:
     """Yield the attributes whose columns must not be empty and that nothing fills; none where the class has a
     constructor of its own, which may."""
     mapper = cast("Any", inspect(user_class))
     if _constructor(user_class) is not mapper.registry.constructor:
         return
-    given = {_behind_synonym(mapper, name) for name in _GIVEN}
+    filled = {_behind_synonym(mapper, name) for name in given}
     inherited = {column for table in mapper.tables for column in table.primary_key if column.foreign_keys}
     for name, column in mapper.columns.items():  # not column_attrs, which would have all classes be there already
-        if name not in given and column not in inherited and not _is_filled(mapper, column):
+        if name not in filled and column not in inherited and not _is_filled(mapper, column):
             yield name
 
 

@@ -81,13 +81,14 @@ class Identities(Part):
     def of(self, organization: Any, user: Any) -> Sequence[Any]:
         """Return the identities of *user* at the integrations of *organization*, oldest first."""
         identity = self._models.identity
-        return self._session.scalars(
+        found = self._session.scalars(
             select(identity)
             .join(identity.integration)
             .options(contains_eager(identity.integration))
             .where(identity.user == user, self._models.integration.organization == organization)
             .order_by(identity.id)
-        ).all()
+        )
+        return found.unique().all()
 
     def can_be_disconnected(self, user: Any) -> set[int]:
         """Return the ids of those identities of *user* without which there is another one that lets them in."""
@@ -101,7 +102,7 @@ class Identities(Part):
         """
         record, table = identity.integration, self._models.identity
         # Two at once wait for each other here, or at SQLite's write lock, so that they cannot take the last two.
-        self._session.refresh(user, with_for_update=True)
+        self.lock_person(user)
         gone = self._session.execute(
             delete(table)
             .where(table.id == identity.id, table.user == user, self._has_another())
@@ -113,6 +114,13 @@ class Identities(Part):
             self._note(EventCode.IDENTITY_DISCONNECTED, record, user_id=self._store.key_of(user))
         self._session.commit()
         return is_gone
+
+    def lock_person(self, user: Any) -> None:
+        """Let nobody else connect or disconnect an account of *user* until the caller commits, and read *user* anew."""
+        # By the key alone: rows that the application's users are joined with from outside cannot be locked.
+        key = self._store.user_key
+        self._session.execute(select(key).where(key == self._store.key_of(user)).with_for_update()).one()
+        self._session.refresh(user)
 
     def end_sessions(self, of_these: ColumnElement[bool]) -> None:
         """End the sessions that began with *of_these* identities. The caller commits."""
@@ -146,7 +154,7 @@ class Identities(Part):
             .subquery()
         )
         of_last = (last.c.integration_id == identity.integration_id) & (last.c.at == identity.last_login_at)
-        found = self._session.scalars(select(identity).join(last, of_last))
+        found = self._session.scalars(select(identity).join(last, of_last)).unique()
         return {each.integration_id: self._store.name_of(each.user) for each in found}
 
     def delete_all_of(self, record: IntegrationMixin) -> int:

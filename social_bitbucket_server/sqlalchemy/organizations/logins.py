@@ -48,6 +48,7 @@ class Logins(Part):
 
         Of two first logins at once, one creates the person and the other one finds it.
         """
+        refused: IntegrityError | None = None
         for _attempt in range(_ATTEMPTS):
             # The library has just asked for it.
             record = self._session.get(self._models.integration, integration_id)
@@ -57,8 +58,8 @@ class Logins(Part):
                 self._refuse_to_connect(backend, user, record)
             try:
                 social = self._add(user, record, details, provider=backend.name, uid=uid, id_key=id_key)
-            except IntegrityError:
-                social = self._store.identities.with_uid(uid)
+            except IntegrityError as error:
+                refused, social = error, self._store.identities.with_uid(uid)
                 if social is None:
                     continue
                 self._refuse_identity_of_another(backend, user, social)
@@ -66,7 +67,7 @@ class Logins(Part):
             event = EventCode.USER_CREATED if user is None else EventCode.IDENTITY_CONNECTED
             self._note(event, record, user_id=social.user_id)
             return {"social": social, "user": social.user, "is_new": user is None, "new_association": True}
-        raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline")
+        raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline") from refused
 
     def refuse_disabled_person(self, backend: Any, social: Any, integration_id: str) -> None:
         """Stop the login of somebody who was disabled."""
@@ -129,7 +130,7 @@ class Logins(Part):
         """Only those connect whom the application lets, and everybody one account for each integration."""
         if not self._store.may_connect(user, record.organization):
             raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline")
-        self._session.refresh(user, with_for_update=True)  # two at once wait for each other
+        self._store.identities.lock_person(user)  # two at once wait for each other
         if self._store.identities.is_connected(user, record):
             raise AuthAssociationError(
                 backend, code="identity_in_use", stage="pipeline", context={"problem": "already_connected"}

@@ -36,6 +36,9 @@ class Moment(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    # With this and __repr__, Alembic writes a type of SQLAlchemy's into migrations: they need no import of this module.
+    __module__ = DateTime.__module__
+
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy's signature
         """Return what is stored."""
         return value.astimezone(UTC) if value is not None else None
@@ -43,6 +46,9 @@ class Moment(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # as above
         """Return what was stored. SQLite forgets the time zone."""
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+    def __repr__(self) -> str:
+        return repr(self.impl_instance)
 
 
 def primary_key_of(mapped: type[Any]) -> Column[Any]:
@@ -141,7 +147,8 @@ class IntegrationMixin(_Row):
         return mapped_column(
             ways.type,
             ForeignKey(primary_key_of(cls.organization_class), ondelete="CASCADE"),
-            ForeignKey(ways, ondelete="CASCADE"),
+            # Naming conventions call both of them alike: most tell foreign keys apart by table and column alone.
+            ForeignKey(ways, ondelete="CASCADE", name=f"fk_{cls.__tablename__}_ways"),
         )
 
     @declared_attr

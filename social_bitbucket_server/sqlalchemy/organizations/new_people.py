@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect, select
 
+from ..new_users import refuse_incomplete_users
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .ready_made import OrganizationModels
 
 _ROOM_FOR_A_NUMBER = 10
+_FILLED = ("username", "email", "first_name", "last_name", "display_name", "fullname", "name")
+_REMEDY = "Give new_person, a function that makes a {user} of an organization and the details of a login"
 
 
 class NewPeople:
@@ -24,6 +28,17 @@ class NewPeople:
 
     def __init__(self, models: OrganizationModels) -> None:
         self._models = models
+
+    def refuse_incomplete_users(self) -> None:
+        """Check that users need no other values than those that are filled. Raises
+        :class:`~social_bitbucket_server.integration.UnsafeConfigurationError`."""
+        user_class = self._models.user
+        mapper: Any = inspect(user_class)
+        given = [*_FILLED, "organization"]
+        if "organization" in mapper.relationships:
+            columns = mapper.relationships["organization"].local_columns
+            given += [mapper.get_property_by_column(column).key for column in columns]
+        refuse_incomplete_users(user_class, given, _REMEDY)
 
     def new_person(self, organization: Any, details: Mapping[str, Any]) -> Any:
         """Return a new user of *organization* with these *details* of a login; it is not saved yet.

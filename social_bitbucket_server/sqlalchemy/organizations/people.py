@@ -62,7 +62,7 @@ class People(Part):
         if not wanted:
             return {}
         store = self._store
-        found = self._session.scalars(select(self._models.user).where(store.user_key.in_(wanted)))
+        found = self._session.scalars(select(self._models.user).where(store.user_key.in_(wanted))).unique()
         return {store.key_of(user): store.name_of(user) for user in found if store.belongs_to(user, organization)}
 
     def disable(self, organization: Any, person: Person) -> None:
@@ -106,7 +106,8 @@ class People(Part):
 
     def leave(self, record: IntegrationMixin) -> None:
         """Let the application forget the people who log in through *record* alone. The caller commits."""
-        only_here = self._session.scalars(select(self._models.user).where(self._logs_in_only_through(record))).all()
+        found = self._session.scalars(select(self._models.user).where(self._logs_in_only_through(record)))
+        only_here = found.unique().all()
         if only_here:
             self._store.forget(only_here)
 

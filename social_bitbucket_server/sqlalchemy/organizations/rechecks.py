@@ -49,8 +49,8 @@ class Rechecks(Part):
         )
         if organization is not None:
             wanted = wanted.where(integration.organization == organization)
-        may_log_in = self._store.may_log_in
-        return [each.id for each in self._session.scalars(wanted) if may_log_in(each.integration.organization)]
+        found, may_log_in = self._session.scalars(wanted).unique(), self._store.may_log_in
+        return [identity.id for identity in found if may_log_in(identity.integration.organization)]
 
     def recheck(self, identity_ids: Iterable[int], ask: Callable[[Any], Recheck]) -> Iterator[Found]:
         """Ask for each of these identities that is still there by calling *ask*, and end the sessions of people who may
@@ -70,16 +70,22 @@ class Rechecks(Part):
 
     def _ask(self, identity: Any, ask: Callable[[Any], Recheck]) -> Found:
         identity_id, user_id, record = identity.id, identity.user_id, identity.integration
-        table, organization = self._models.identity, record.organization
+        integration_id, organization_id = record.id, record.organization_id
+        about = {"organization_id": organization_id, "integration_id": integration_id, "user_id": user_id}
+        table = self._models.identity
         found = ask(identity)
-        self._session.rollback()  # what was read before the server was asked may have changed
+        self._session.rollback()  # what was read before the server was asked may have changed, or be gone
         self._session.execute(update(table).where(table.id == identity_id).values(rechecked_at=clock.now()))
         if found.standing is Standing.REFUSED:
-            user = self._session.get(self._models.user, user_id)
-            if user is not None:  # nobody deleted them meanwhile
-                self._store.people.end_sessions(organization, user)
-            self._note(EventCode.RECHECK_REFUSED, record, outcome="failure", problem=found.problem, user_id=user_id)
+            self._end_sessions(organization_id, user_id)
+            self._record(EventCode.RECHECK_REFUSED, outcome="failure", problem=found.problem, **about)
         elif found.standing is Standing.UNANSWERED:
-            self._note(EventCode.RECHECK_UNANSWERED, record, outcome="failure", problem=found.problem, user_id=user_id)
+            self._record(EventCode.RECHECK_UNANSWERED, outcome="failure", problem=found.problem, **about)
         self._session.commit()
-        return Found(user_id, record.id, found)
+        return Found(user_id, integration_id, found)
+
+    def _end_sessions(self, organization_id: Any, user_id: Any) -> None:
+        organization = self._session.get(self._models.organization, organization_id)
+        user = self._session.get(self._models.user, user_id)
+        if organization is not None and user is not None:
+            self._store.people.end_sessions(organization, user)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
+from ...integration import UnsafeConfigurationError
 from .events import Events
 from .identities import Identities
 from .integrations import Integrations
@@ -43,6 +44,9 @@ class Store:
     - *new_person(organization, details)* and *update_person(user, details, before)*: see :mod:`~.new_people`.
     - *name_of(user)*: The user is called what ``str`` makes of it.
     - *forget(users)*: The users stay when the only integration is deleted through which they log in.
+
+    Raises :class:`~social_bitbucket_server.integration.UnsafeConfigurationError` without *new_person* if users need
+    values that no login gives.
     """
 
     def __init__(
@@ -61,6 +65,8 @@ class Store:
         forget: Callable[[Sequence[Any]], None] | None = None,
     ) -> None:
         people = NewPeople(models)
+        if new_person is None:
+            people.refuse_incomplete_users()
         self.models = models
         self.keys = keys
         self.outbound = outbound
@@ -85,6 +91,19 @@ class Store:
         self.rechecks = Rechecks(self)
         self.resealing = Resealing(self)
         self.pruning = Pruning(self)
+
+    def refuse_unsafe_database(self) -> None:
+        """Check that rows go with the rows that they belong to. SQLite ignores foreign keys unless each connection asks
+        for them, and gives the numbers of deleted rows to new ones.
+
+        Raises :class:`~social_bitbucket_server.integration.UnsafeConfigurationError`.
+        """
+        session = self.models.session()
+        if session.get_bind().dialect.name == "sqlite" and not session.scalar(text("PRAGMA foreign_keys")):
+            raise UnsafeConfigurationError(
+                'Send "PRAGMA foreign_keys = ON" on each connection to SQLite: without it, a new user can get the '
+                "Bitbucket account of a deleted one."
+            )
 
     def key_of(self, row: Any) -> Any:
         """Return the primary key of *row*, one of the application's own, also if it was deleted meanwhile."""

@@ -1,0 +1,1 @@
+"""Storage of organizations' integrations on SQLAlchemy."""
