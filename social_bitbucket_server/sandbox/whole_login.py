@@ -31,8 +31,8 @@ def log_in(client: Any, page: str, authorize: Callable[[str], str]) -> Any:
     form = _LoginForm.of(_text(shown))
     if form.action is None:
         raise LoginFailedError(
-            f"{page} answered {shown.status_code}, without a form that posts to an address with bitbucket-server in it, "
-            "or one that ends with /begin."
+            f"{page} answered {shown.status_code}, without a form that posts to an address that has bitbucket-server "
+            "in it or ends with /begin."
         )
     begun = client.post(form.action, data=form.fields, **options)
     if begun.status_code not in {302, 303}:

@@ -94,7 +94,8 @@ class Organizations:
 
     A login is over after *longest_login*, or after *longest_pause* between two requests.
 
-    Raises :class:`~social_bitbucket_server.integration.UnsafeConfigurationError` that names the setting.
+    Raises :class:`~social_bitbucket_server.integration.UnsafeConfigurationError` that names the setting, or says what
+    SQLite needs.
     """
 
     def __init__(
@@ -148,6 +149,9 @@ class Organizations:
         app.before_request(browser_session.end_if_over)
         templating.set_up(app)
         commands.add_to(app)
+        with app.app_context():
+            self.store.refuse_unsafe_database()
+            models.session().close()
 
     def _set_up_logins(self, app: Flask) -> None:
         integrations_by_oauth = {

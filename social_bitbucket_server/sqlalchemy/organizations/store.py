@@ -101,8 +101,8 @@ class Store:
         session = self.models.session()
         if session.get_bind().dialect.name == "sqlite" and not session.scalar(text("PRAGMA foreign_keys")):
             raise UnsafeConfigurationError(
-                'Send "PRAGMA foreign_keys = ON" on each connection to SQLite: without it, a new user can get the '
-                "Bitbucket account of a deleted one."
+                "Call set_up_sqlite of social_bitbucket_server.sqlalchemy with the engine before it connects. "
+                "Without foreign keys, a new user can get the Bitbucket account of a deleted one."
             )
 
     def key_of(self, row: Any) -> Any:
