@@ -1,4 +1,4 @@
-"""Integrations, their links and key pairs, and events. An application's own model of integrations comes first."""
+"""Integrations with all that belongs to them, and events. An application's own model of integrations comes first."""
 
 import django.db.models.deletion
 import django.utils.timezone
@@ -23,9 +23,7 @@ class Migration(migrations.Migration):
                 (
                     "what",
                     models.CharField(
-                        choices=social_bitbucket_server.django.models.event_choices,
-                        max_length=32,
-                        verbose_name="what",
+                        choices=social_bitbucket_server.django.models.event_choices, max_length=32, verbose_name="what"
                     ),
                 ),
                 (
@@ -97,11 +95,32 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "client_certificate",
+                    models.TextField(
+                        blank=True,
+                        default="",
+                        help_text="Only where a gateway in front of Bitbucket wants one: this application's certificate, as PEM.",
+                        verbose_name="client certificate",
+                    ),
+                ),
+                ("sealed_client_key", models.TextField(blank=True, default="", editable=False)),
+                (
+                    "connect_to",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="Only where this application cannot reach Bitbucket at the base URL's address: host and port.",
+                        max_length=255,
+                        verbose_name="connect to",
+                    ),
+                ),
+                (
                     "server_version",
                     models.CharField(blank=True, editable=False, max_length=32, verbose_name="Bitbucket's version"),
                 ),
                 ("enabled", models.BooleanField(default=True, editable=False, verbose_name="enabled")),
                 ("revision", models.PositiveIntegerField(default=0, editable=False)),
+                ("times_disabled", models.PositiveIntegerField(default=0, editable=False)),
                 (
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
@@ -142,11 +161,6 @@ class Migration(migrations.Migration):
                 "verbose_name": "application link",
                 "verbose_name_plural": "application links",
                 "ordering": ["number"],
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("integration", "number"), name="social_bitbucket_server_one_link_of_each_number"
-                    )
-                ],
             },
         ),
         migrations.CreateModel(
@@ -182,6 +196,7 @@ class Migration(migrations.Migration):
                 ("sealed_private_key", models.TextField(blank=True)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("replaced_at", models.DateTimeField(null=True)),
+                ("place", models.CharField(editable=False, max_length=16, null=True)),
                 (
                     "integration",
                     models.ForeignKey(
@@ -201,23 +216,18 @@ class Migration(migrations.Migration):
                 "verbose_name": "key pair",
                 "verbose_name_plural": "key pairs",
                 "ordering": ["created_at", "id"],
-                "constraints": [
-                    models.UniqueConstraint(
-                        condition=models.Q(("state", "active")),
-                        fields=("integration",),
-                        name="social_bitbucket_server_one_active",
-                    ),
-                    models.UniqueConstraint(
-                        condition=models.Q(("state", "pending")),
-                        fields=("integration",),
-                        name="social_bitbucket_server_one_pending",
-                    ),
-                    models.UniqueConstraint(
-                        condition=models.Q(("state", "replaced")),
-                        fields=("integration",),
-                        name="social_bitbucket_server_one_replaced",
-                    ),
-                ],
             },
+        ),
+        migrations.AddConstraint(
+            model_name="applicationlink",
+            constraint=models.UniqueConstraint(
+                fields=("integration", "number"), name="social_bitbucket_server_one_link_of_each_number"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="keypair",
+            constraint=models.UniqueConstraint(
+                fields=("integration", "place"), name="social_bitbucket_server_one_of_each_state"
+            ),
         ),
     ]
