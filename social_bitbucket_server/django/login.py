@@ -18,13 +18,18 @@ from ..backends import BitbucketServerOAuth1
 from ..integration import configured_backend
 from ..login import Purpose
 from ..organizations import EventCode
-from . import checks, events, integrations
+from ..problems import BitbucketServerError
+from . import checks, events, integrations, login_ways
 from .models import integration_model
 from .strategy import DjangoStrategy, hide_query
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.contrib.sessions.backends.base import SessionBase
     from django.http import HttpRequest, HttpResponse
+
+    from .models import AbstractIntegration
 
 INTEGRATION_SESSION_KEY = "bitbucket_server_integration"
 """Session key for the id of the integration that the person logged in through."""
@@ -44,9 +49,12 @@ def is_session_over(session: SessionBase) -> bool:
 def begin(request: HttpRequest, integration_id: str) -> HttpResponse:
     """Begin a login and send the browser to the Bitbucket Server. Call it for a POST whose CSRF token was checked.
 
-    The form field ``next`` may name a path of this site to go to afterwards. Raises ``SocialAuthBaseException``.
+    The form field ``next`` may name a path of this site to go to afterwards. Raises ``SocialAuthBaseException``, also
+    if the login link is closed or another integration is the only way in.
     """
-    return _begin(request, _backend(request, integration_id), integration_id)
+    backend = _backend(request, integration_id)
+    _refuse(login_ways.refuse_closed, integration_id, backend)
+    return _begin(request, backend, integration_id)
 
 
 def connect(request: HttpRequest, integration_id: str) -> HttpResponse:
@@ -54,9 +62,11 @@ def connect(request: HttpRequest, integration_id: str) -> HttpResponse:
     POST whose CSRF token was checked, and only for integrations that this person may connect.
 
     It comes back to the same address as any login. The account is connected if the same person is still logged in
-    then, and if it belongs to no other person. Raises ``SocialAuthBaseException``.
+    then, and if it belongs to no other person. Raises ``SocialAuthBaseException``, also if another integration is the
+    only way in.
     """
     backend = _backend(request, integration_id)
+    _refuse(login_ways.refuse_shut_out, integration_id, backend)
     backend.set_purpose(Purpose.CONNECT, _person(request))
     return _begin(request, backend, integration_id)
 
@@ -76,6 +86,17 @@ def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
     request.session.pop(REDIRECT_FIELD_NAME, None)
     events.record(EventCode.IDENTITY_CONNECTED, integration_id=integration_id, user=person)
     return response
+
+
+def _refuse(
+    refusal: Callable[[AbstractIntegration], None], integration_id: str, backend: BitbucketServerOAuth1[HttpResponse]
+) -> None:
+    record = integrations.find_enabled(id=integration_id)
+    try:
+        if record is not None:
+            refusal(record)
+    except BitbucketServerError as problem:
+        raise problem.as_social_error(backend, "begin") from None
 
 
 def _begin(request: HttpRequest, backend: BitbucketServerOAuth1[HttpResponse], integration_id: str) -> HttpResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -28,7 +28,10 @@ else:
 
 
 class IntegrationPages(_IntegrationAdmin):
-    """An integration's pages beside the form. What derives from it adds its own to :meth:`pages`."""
+    """An integration's pages beside the form. What derives from it adds its own to :meth:`pages`. *tabs* are the names
+    and labels of those that every page leads to."""
+
+    tabs: ClassVar[tuple[tuple[str, Any], ...]] = ()
 
     def pages(self) -> dict[str, Callable[..., HttpResponse]]:
         """Return the views by name, which is the last part of the address. Each action is a POST of its own."""
@@ -65,22 +68,29 @@ class IntegrationPages(_IntegrationAdmin):
             "media": self.media,
             "record": record,
             "addresses": {name.replace("-", "_"): self._address(name, record) for name in self.pages()},
+            "tabs": [(self._address(name, record), label) for name, label in self.tabs],
             "can_change": self.has_change_permission(request, record),
             "application": configuration.application_name(),
         }
 
     def _changed(
-        self, request: HttpRequest, record: AbstractIntegration, what: EventCode, message: str
+        self, request: HttpRequest, record: AbstractIntegration, what: EventCode, message: str, *, to: str = "setup"
     ) -> HttpResponse:
-        """Add *what* was done to the integration's history, and go back to its page with *message*."""
+        """Add *what* was done to the integration's history, and go back to its page called *to* with *message*."""
         self.log_change(request, record, gettext(what.sentence))
-        return self._back(request, record, message)
+        return self._back(request, record, message, to=to)
 
     def _back(
-        self, request: HttpRequest, record: AbstractIntegration, message: str, level: int = messages.SUCCESS
+        self,
+        request: HttpRequest,
+        record: AbstractIntegration,
+        message: str,
+        level: int = messages.SUCCESS,
+        *,
+        to: str = "setup",
     ) -> HttpResponse:
         self.message_user(request, message, level)
-        return HttpResponseRedirect(self._address("setup", record), status=303)
+        return HttpResponseRedirect(self._address(to, record), status=303)
 
     def _address(self, name: str, record: AbstractIntegration) -> str:
         return reverse(f"admin:{self._name(name)}", args=[record.pk], current_app=self.admin_site.name)

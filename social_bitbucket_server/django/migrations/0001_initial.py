@@ -119,13 +119,27 @@ class Migration(migrations.Migration):
                     models.CharField(blank=True, editable=False, max_length=32, verbose_name="Bitbucket's version"),
                 ),
                 ("enabled", models.BooleanField(default=True, editable=False, verbose_name="enabled")),
+                ("login_key", models.CharField(blank=True, default="", editable=False, max_length=32)),
+                ("login_closed_at", models.DateTimeField(editable=False, null=True)),
+                ("enforced_at", models.DateTimeField(editable=False, null=True)),
                 ("revision", models.PositiveIntegerField(default=0, editable=False)),
-                ("times_disabled", models.PositiveIntegerField(default=0, editable=False)),
+                ("logins_ended", models.PositiveIntegerField(default=0, editable=False)),
+                ("sessions_ended", models.PositiveIntegerField(default=0, editable=False)),
                 (
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
                 ),
                 ("last_login_at", models.DateTimeField(editable=False, null=True, verbose_name="last login")),
+                (
+                    "organization",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="Only for an organization with several Bitbucket Servers: the same text at each of them.",
+                        max_length=80,
+                        verbose_name="organization",
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "integration",

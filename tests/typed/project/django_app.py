@@ -8,7 +8,7 @@ from django.urls import include, path
 from social_core.exceptions import SocialAuthBaseException
 
 from social_bitbucket_server.account import Recheck
-from social_bitbucket_server.django import integrations, key_rotation, login
+from social_bitbucket_server.django import integrations, key_rotation, login, login_ways
 from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.errors import show_error
 from social_bitbucket_server.django.middleware import IntegrationSessionMiddleware, LoginErrorMiddleware
@@ -72,6 +72,15 @@ person_rechecked.connect(hear)
 def rotate(record: AbstractIntegration) -> bool:
     key_rotation.begin(record, with_new_link=True)
     return key_rotation.verify(record) and key_rotation.note_removal(record)
+
+
+def change_ways_in(record: AbstractIntegration) -> bool:
+    login_ways.close_link(record)
+    login_ways.open_link(record)
+    login_ways.replace_link(record)
+    login_ways.enforce(record)
+    login_ways.lift(record)
+    return record.others().exists()
 
 
 def test_it(record: AbstractIntegration) -> list[Result]:
