@@ -52,6 +52,7 @@ class AbstractIntegration(models.Model):
     each person who logs in here. *ca_certificates* (PEM) are trusted for this server instead of the machine's.
     *client_certificate* (PEM) is shown to a gateway that asks for one. *given_client_key* is its key if :meth:`clean`
     has to seal a new one. *connect_to* is where connections go, as ``host:port``; empty for the base URL's host.
+    *allow_groups*, *allow_projects* and *allow_repositories* are lists of names: who of the server's people may log in.
     *server_version* is the version that the last check-up found. *login_key* is a part of the login link, and empty
     until that was replaced for the first time. *login_closed_at* is since when the login link lets nobody in, and
     *enforced_at* since when this integration is the only way into its organization. *revision* counts the changes by
@@ -94,6 +95,24 @@ class AbstractIntegration(models.Model):
         default="",
         help_text=_("Only where this application cannot reach Bitbucket at the base URL's address: host and port."),
     )
+    allow_groups = models.JSONField(
+        _("groups"),
+        default=list,
+        blank=True,
+        help_text=_("Members of one of these groups may log in. One on each line."),
+    )
+    allow_projects = models.JSONField(
+        _("projects"),
+        default=list,
+        blank=True,
+        help_text=_("People who can see one of these projects may log in. Keys such as WEB, one on each line."),
+    )
+    allow_repositories = models.JSONField(
+        _("repositories"),
+        default=list,
+        blank=True,
+        help_text=_("People who can see one of these repositories may log in. Such as WEB/website, one on each line."),
+    )
     server_version = models.CharField(_("Bitbucket's version"), max_length=32, blank=True, editable=False)
     enabled = models.BooleanField(_("enabled"), default=True, editable=False)
     login_key = models.CharField(max_length=32, blank=True, default="", editable=False)
@@ -126,8 +145,8 @@ class AbstractIntegration(models.Model):
         super().save(*arguments, **options)
 
     def clean(self) -> None:
-        """Bring base URL, certificates and ``connect_to`` into their clean form, and seal a new key of a client
-        certificate. Raises ValidationError that says what is wrong with them."""
+        """Bring base URL, certificates and ``connect_to`` into their clean form, seal a new key of a client
+        certificate, and check who may log in. Raises ValidationError that says what is wrong with them."""
         super().clean()
         errors = {}
         try:
@@ -148,6 +167,10 @@ class AbstractIntegration(models.Model):
             )
         except BitbucketServerError as error:
             errors["connect_to"] = f"{gettext(error.problem.title)} {gettext(error.reason)}"
+        try:
+            Admission.read(self.allow_groups, self.allow_projects, self.allow_repositories)
+        except BitbucketServerError as error:
+            errors[(error.parameter or "").lower()] = gettext(error.reason)
         if errors:
             raise ValidationError(errors)
 
@@ -197,9 +220,8 @@ class AbstractIntegration(models.Model):
 
     @property
     def admission(self) -> Admission:
-        """The conditions of a login. Without any, those of the settings apply. Override it if organizations have
-        conditions of their own."""
-        return Admission()
+        """The conditions of a login. Without any, those of the settings apply. Raises ``setting_invalid``."""
+        return Admission.read(self.allow_groups, self.allow_projects, self.allow_repositories)
 
     def shares_limits_of(self) -> str:
         """Return the organization whose integrations share the limits on waiting threads; empty for this one alone."""

@@ -147,7 +147,12 @@ class DjangoChanges(Changes):
             integrations.enable(self._record(place), enabled=enabled)
 
     def admit(self, place: Place, project: str) -> None:
-        self.world._set(ALLOW_PROJECTS=[project])
+        from social_bitbucket_server.django import integrations
+
+        record = self._record(place)
+        record.allow_projects = [project]
+        record.full_clean()
+        integrations.change(record)
 
     def rotate(self, place: Place) -> None:
         self.world.rotate(place)

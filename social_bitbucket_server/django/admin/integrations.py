@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from django.forms import ModelForm
     from django.http import HttpRequest, HttpResponse
 
+_APART = (
+    (_("Who may log in"), ("allow_groups", "allow_projects", "allow_repositories")),
+    (_("How Bitbucket is reached"), ("ca_certificates", "client_certificate", "client_key", "connect_to")),
+)
 _WAITS = "has_key_pair_that_waits"
 
 
@@ -83,6 +87,14 @@ class IntegrationAdmin(LoginLinkPages, KeyPairPages):
         if "base_url" in own:
             own.insert(own.index("base_url") + 1, "same_server")
         return [*own, *self.readonly_fields]
+
+    def get_fieldsets(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
+        """Keep what few integrations need apart."""
+        fields = self.get_fields(request, obj)
+        apart = [(title, [field for field in fields if field in names]) for title, names in _APART]
+        others = [field for field in fields if not any(field in names for _title, names in apart)]
+        closed = [(title, {"fields": names, "classes": ["collapse"]}) for title, names in apart if names]
+        return [(None, {"fields": others}), *closed]
 
     def get_readonly_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
         """Keep the login link as it is, because it is in people's bookmarks and is an Application URL in Bitbucket."""

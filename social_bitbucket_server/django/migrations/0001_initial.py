@@ -115,6 +115,33 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "allow_groups",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="Members of one of these groups may log in. One on each line.",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "allow_projects",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="People who can see one of these projects may log in. Keys such as WEB, one on each line.",
+                        verbose_name="projects",
+                    ),
+                ),
+                (
+                    "allow_repositories",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="People who can see one of these repositories may log in. Such as WEB/website, one on each line.",
+                        verbose_name="repositories",
+                    ),
+                ),
+                (
                     "server_version",
                     models.CharField(blank=True, editable=False, max_length=32, verbose_name="Bitbucket's version"),
                 ),
