@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from django.contrib.sessions.backends.base import SessionBase
     from django.http import HttpRequest, HttpResponse
 
+    from ..login import Trial
     from .models import AbstractIntegration
 
 INTEGRATION_SESSION_KEY = "bitbucket_server_integration"
@@ -67,8 +68,34 @@ def connect(request: HttpRequest, integration_id: str) -> HttpResponse:
     """
     backend = _backend(request, integration_id)
     _refuse(login_ways.refuse_shut_out, integration_id, backend)
-    backend.set_purpose(Purpose.CONNECT, _person(request))
+    backend.set_purpose(Purpose.CONNECT, person(request))
     return _begin(request, backend, integration_id)
+
+
+def try_login(request: HttpRequest, integration_id: str) -> HttpResponse:
+    """Begin a trial. It shows the person who is logged in whether logins work, also while the login link is closed, and
+    logs nobody in. Call it for a POST whose CSRF token was checked.
+
+    It comes back to the same address as any login, where :func:`is_trial` tells it from others. Raises
+    ``SocialAuthBaseException``.
+    """
+    backend = _backend(request, integration_id)
+    backend.set_purpose(Purpose.TRY, person(request))
+    return _begin(request, backend, integration_id)
+
+
+def is_trial(request: HttpRequest, integration_id: str) -> bool:
+    """Return whether the login that comes back began with :func:`try_login`."""
+    hide_query(request)
+    return _backend(request, integration_id).returning_purpose is Purpose.TRY
+
+
+def complete_trial(request: HttpRequest, integration_id: str) -> Trial:
+    """Finish the login that began with :func:`try_login`, if the same person is still logged in. Returns whose account
+    Bitbucket says it is, and which of the conditions on who may log in hold for it. Raises what :func:`complete`
+    raises."""
+    hide_query(request)
+    return _backend(request, integration_id).complete_trial(person(request))
 
 
 def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
@@ -81,10 +108,10 @@ def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
     backend = _backend(request, integration_id)
     if backend.returning_purpose is not Purpose.CONNECT:
         return do_complete(backend, login=_log_in, user=None, redirect_name=REDIRECT_FIELD_NAME)
-    person = _person(request)
-    response = do_complete(backend, login=_log_in, user=person, redirect_name=REDIRECT_FIELD_NAME)
+    user = person(request)
+    response = do_complete(backend, login=_log_in, user=user, redirect_name=REDIRECT_FIELD_NAME)
     request.session.pop(REDIRECT_FIELD_NAME, None)
-    events.record(EventCode.IDENTITY_CONNECTED, integration_id=integration_id, user=person)
+    events.record(EventCode.IDENTITY_CONNECTED, integration_id=integration_id, user=user)
     return response
 
 
@@ -117,7 +144,7 @@ def _log_in(backend: BitbucketServerOAuth1[Any], user: Any, _identity: Any) -> N
     events.record(EventCode.LOGIN_SUCCESS, integration_id=integration_id, user=user)
 
 
-def _person(request: HttpRequest) -> Any:
+def person(request: HttpRequest) -> Any:
     """Return the user who is logged in, never the proxy for them."""
     return auth.get_user(request)
 

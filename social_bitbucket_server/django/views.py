@@ -17,7 +17,7 @@ from django.views.decorators.csrf import csrf_protect
 from social_core.exceptions import SocialAuthBaseException
 
 from ..crypto import opaque
-from . import configuration, integrations, login, login_ways
+from . import configuration, integrations, login, login_ways, trials
 from .errors import show_error
 from .strategy import hide_query, is_own_path
 
@@ -90,7 +90,8 @@ class Complete(View):
         """Log the person in, and send the browser to where it was meant to go."""
         record = _enabled(id=integration)
         try:
-            response = login.complete(request, record.pk)
+            is_trial = login.is_trial(request, record.pk)
+            response = trials.complete(request, record) if is_trial else login.complete(request, record.pk)
         except SocialAuthBaseException as error:
             return show_error(request, error, record)
         response["Referrer-Policy"] = "no-referrer"

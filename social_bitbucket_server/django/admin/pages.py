@@ -11,7 +11,7 @@ from django.http import Http404, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 
-from ...problems import Problem, Who
+from ...problems import PROBLEMS, Problem, Who
 from .. import configuration
 from ..models import AbstractIntegration
 
@@ -106,3 +106,11 @@ def words_of(problem: Problem) -> dict[str, str]:
         "remedy": gettext(problem.remedy),
         "who": "" if problem.who is Who.PERSON else gettext(problem.who.value),
     }
+
+
+def words_of_code(code: str) -> dict[str, str]:
+    """Return the words about the problem of this code, which may be one that the library does not know."""
+    if code in PROBLEMS:
+        return words_of(PROBLEMS[code])
+    title = gettext("The login could not be completed.")
+    return {"title": title, "meaning": "", "remedy": gettext("Look the reference number up in the log."), "who": ""}

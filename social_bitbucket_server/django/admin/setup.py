@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.contrib import messages
+from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_POST
+from social_core.exceptions import SocialAuthBaseException
 
 from ...onboarding import Dialog, dialog_of
 from ...organizations import EventCode
 from ...problems import PROBLEMS, Code, Problem
-from .. import events, integrations
-from .pages import IntegrationPages, words_of
+from .. import events, integrations, trials
+from ..errors import show_error
+from .pages import IntegrationPages, words_of, words_of_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +31,7 @@ class SetupPages(IntegrationPages):
 
     setup_template = "admin/social_bitbucket_server/setup.html"
     check_up_template = "admin/social_bitbucket_server/check_up.html"
+    trial_template = "admin/social_bitbucket_server/trial.html"
 
     def pages(self) -> dict[str, Callable[..., HttpResponse]]:
         """Add the page itself, the test of the connection, and the switch."""
@@ -34,6 +39,8 @@ class SetupPages(IntegrationPages):
             **super().pages(),
             "setup": require_GET(self.setup_view),
             "check-up": require_POST(self.check_up_view),
+            "try": require_POST(self.try_view),
+            "trial": require_GET(self.trial_view),
             "enable": require_POST(self.enable_view),
             "disable": require_POST(self.disable_view),
         }
@@ -50,6 +57,31 @@ class SetupPages(IntegrationPages):
         has_passed = all(result.outcome.lets_logins_work for result in results)
         context["login_link"] = integrations.login_link(record) if has_passed and record.enabled else ""
         return TemplateResponse(request, self.check_up_template, {**context, "results": results})
+
+    def try_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Send the browser to Bitbucket and back, as a trial."""
+        record = self._record(request, integration_id)
+        if not record.enabled:
+            message = gettext("A disabled integration cannot be tried. Enable it first.")
+            return self._back(request, record, message, messages.WARNING)
+        try:
+            return trials.begin(request, record, self._address("trial", record))
+        except SocialAuthBaseException as error:
+            return show_error(request, error, record)
+
+    def trial_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Show the result of the trial."""
+        record = self._record(request, integration_id)
+        trial = trials.result_of(request, record)
+        if trial is None:
+            return HttpResponseRedirect(self._address("setup", record))
+        context = {
+            **self._context(request, record, gettext("Trial login at %(name)s") % {"name": record.name}),
+            "trial": trial,
+            "failure": words_of_code(trial["problem"]) if trial["problem"] else None,
+            "may_enter": not trial.get("findings") or any(holds for _kind, _name, holds in trial["findings"]),
+        }
+        return TemplateResponse(request, self.trial_template, context)
 
     def enable_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Let people log in."""

@@ -32,6 +32,7 @@ from tests.frameworks.django.conftest import (
 ADMIN = "/admin/social_bitbucket_server/integration/"
 ACTIONS = (
     "check-up",
+    "try",
     "new-key-pair",
     "verify-key-pair",
     "old-link-removed",

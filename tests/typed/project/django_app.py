@@ -106,7 +106,13 @@ def begin(request: HttpRequest, slug: str) -> HttpResponse:
         return show_error(request, error, record)
 
 
+def try_it(request: HttpRequest, integration_id: str) -> HttpResponse:
+    return login.try_login(request, integration_id)
+
+
 def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
+    if login.is_trial(request, integration_id):
+        return HttpResponse(login.complete_trial(request, integration_id).profile.username)
     response = login.complete(request, integration_id)
     print(request.session.get(login.INTEGRATION_SESSION_KEY))
     return response
