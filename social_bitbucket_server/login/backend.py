@@ -10,12 +10,12 @@ from social_core.exceptions import AuthConfigurationError
 from social_core.utils import user_is_authenticated
 
 from ..account import EXTRA_DATA_KEY, fetch_profile, findings, require_admission, reseal
-from ..integration import Admission
+from ..integration import Admission, names_of
 from ..transport import Budget, Limits, Share, default_transport
 from . import choice, profile_fields, stored_tokens
 from .callback_address import callback_address
 from .choice import IntegrationT
-from .core_6 import OAuthAuth, ResponseT_co
+from .core_6 import BaseStrategy, OAuthAuth, ResponseT_co
 from .full_setting_names import full_name
 from .identity import find_person, write_identity
 from .logged_in_person import id_of, refuse_another_person, refuse_inactive, refuse_to_go_on
@@ -101,6 +101,19 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         return ""
 
     # Settings
+
+    def setting(self, name: str, default: Any = None) -> Any:
+        """Return the value of the setting *name*, looked up as social-core does it, or *default* if it is not set."""
+        strategy = self.strategy
+        if getattr(strategy.setting, "__func__", None) is not BaseStrategy.setting:  # it has a look-up of its own
+            return super().setting(name, default)
+        # Core makes the names anew each time, which takes as many calls as all the rest of a login's checks.
+        for full in names_of(self.name, name):
+            try:
+                return strategy.get_setting(full)
+            except (AttributeError, KeyError):
+                continue
+        return default
 
     @property
     def limits(self) -> Limits:
@@ -214,12 +227,11 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         purposes = (Purpose.TRY,)
         with granted_login(self, user, purposes) as (login, access_token), problems_at("user_info", self):
             integration, budget = login.integration, login.budget
-            admission = self.get_admission(integration)
             integration, profile = self.ask(
                 integration, lambda client: fetch_profile(client.as_person(access_token)), budget
             )
             owner = self.client(integration).within(budget).as_person(access_token)
-            return Trial(profile, tuple(findings(owner, profile, admission)))
+            return Trial(profile, tuple(findings(owner, profile, login.admission)))
 
     def do_auth(self, access_token: AccessToken, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Log in the person whose *access_token* it is, issued by the server of the integration that the request names.
@@ -231,12 +243,11 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             integration, budget = login.integration, login.budget
             # Ended before the pipeline, which waits for no server.
             with budget:
-                admission = self.get_admission(integration)
                 integration, profile = self.ask(
                     integration, lambda client: fetch_profile(client.as_person(access_token)), budget
                 )
                 owner = self.client(integration).within(budget).as_person(access_token)
-                require_admission(owner, profile, admission)
+                require_admission(owner, profile, login.admission)
             response = profile_fields.response_of(profile, integration)
             refuse_another_person(self, kwargs.get("user"), response["uid"], login.intent.purpose)
             if stored_tokens.keeps_tokens(self):
