@@ -73,7 +73,8 @@ class Limits:
             "patience": setting("PATIENCE"),
             "slow_steps": setting("SLOW_STEPS"),
         }
-        return replace(self, **{name: value for name, value in configured.items() if value is not None})
+        given = {name: value for name, value in configured.items() if value is not None}
+        return replace(self, **given) if given else self
 
     @property
     def slow_answer(self) -> float:
