@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from social_core.storage import PartialMixin, UserMixin, UserProtocol
 
-    from ..account import Recheck, RestClient
-    from ..oauth import AccessToken, PersonalClient
+    from ..account import Profile, Recheck, RestClient
+    from ..oauth import AccessToken, Person, PersonalClient
     from .pending import PendingLogin
     from .returning import Callback, ReturnedLogin
 
@@ -226,12 +226,20 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """
         purposes = (Purpose.TRY,)
         with granted_login(self, user, purposes) as (login, access_token), problems_at("user_info", self):
-            integration, budget = login.integration, login.budget
-            integration, profile = self.ask(
-                integration, lambda client: fetch_profile(client.as_person(access_token)), budget
-            )
-            owner = self.client(integration).within(budget).as_person(access_token)
+            _, (owner, profile) = self._identify(login, access_token)
             return Trial(profile, tuple(findings(owner, profile, login.admission)))
+
+    def _identify(
+        self, login: ReturnedLogin[IntegrationT], access_token: AccessToken
+    ) -> tuple[IntegrationT, tuple[Person, Profile]]:
+        """Find out whose *access_token* it is. Return the integration that got the answer, what asks the server as this
+        person, and their profile."""
+
+        def identified(client: PersonalClient) -> tuple[Person, Profile]:
+            person = client.as_person(access_token)
+            return person, fetch_profile(person)
+
+        return self.ask(login.integration, identified, login.budget)
 
     def do_auth(self, access_token: AccessToken, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Log in the person whose *access_token* it is, issued by the server of the integration that the request names.
@@ -240,13 +248,9 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         login: ReturnedLogin[IntegrationT] | None = kwargs.pop("login", None)
         with problems_at("user_info", self):
             login = login or login_by_token(self)
-            integration, budget = login.integration, login.budget
             # Ended before the pipeline, which waits for no server.
-            with budget:
-                integration, profile = self.ask(
-                    integration, lambda client: fetch_profile(client.as_person(access_token)), budget
-                )
-                owner = self.client(integration).within(budget).as_person(access_token)
+            with login.budget:
+                integration, (owner, profile) = self._identify(login, access_token)
                 require_admission(owner, profile, login.admission)
             response = profile_fields.response_of(profile, integration)
             refuse_another_person(self, kwargs.get("user"), response["uid"], login.intent.purpose)
