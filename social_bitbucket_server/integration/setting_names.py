@@ -203,7 +203,8 @@ class SettingsOf:
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the value of the setting *name*, or *default* where it is not set."""
-        return self._settings.get(self.name(name), default)
+        names = names_of(self.backend, name)
+        return next((self._settings[full] for full in names if full in self._settings), default)
 
     def has_own(self, *names: str) -> bool:
         """Return whether one of *names* has a value for this backend alone."""
