@@ -73,12 +73,12 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
     def auth_url(self) -> str:
         """Begin a login; returns the address on the Bitbucket Server to send the browser to."""
         with problems_at("begin", self):
-            integration, callback = prepare_login(self)
-            with self.budget(integration, BEGIN) as budget:
+            beginning = prepare_login(self)
+            with self.budget(beginning.integration, BEGIN) as budget:
                 integration, request_token = self.ask(
-                    integration, lambda client: client.request_token(callback), budget
+                    beginning.integration, lambda client: client.request_token(beginning.callback), budget
                 )
-            remember_login(self, request_token, integration, callback)
+            remember_login(self, request_token, integration, beginning)
             return Secret(self.client(integration).authorize_url(request_token))
 
     def read_callback(self) -> Callback:
@@ -203,13 +203,14 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
     def auth_url(self) -> str:
         """Begin a login; returns the address on the Bitbucket Server to send the browser to."""
         with problems_at("begin", self):
-            integration, callback = prepare_login(self)
+            beginning = prepare_login(self)
+            integration = beginning.integration
             scope = self.scope_for(integration)
             state, seed = Secret(secrets.token_urlsafe(32)), Secret(secrets.token_urlsafe(32))
-            remember_login(self, state, integration, callback, seed)
+            remember_login(self, state, integration, beginning, seed)
             verifier = code_verifier(state, seed)
             client = self.client(integration)
-            return Secret(client.authorize_url(callback, state=state, code_verifier=verifier, scope=scope))
+            return Secret(client.authorize_url(beginning.callback, state=state, code_verifier=verifier, scope=scope))
 
     def read_callback(self) -> Callback:
         """Return the state with its code, or with the refusal."""

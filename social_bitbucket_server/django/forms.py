@@ -33,11 +33,32 @@ class _AsItWasRead(forms.IntegerField):
         return False
 
 
+class _Names(forms.Field):
+    """A list of names, one on each line. Empty lines and names that come twice are left out."""
+
+    widget = AdminTextareaWidget({"rows": 3})
+
+    def __init__(self, *, encoder: Any = None, decoder: Any = None, **options: Any) -> None:  # noqa: ARG002  # of JSON
+        super().__init__(**options)
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> list[str]:
+        return list(dict.fromkeys(filter(None, map(str.strip, str(value or "").splitlines()))))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return self.to_python(self.prepare_value(initial)) != self.to_python(data)
+
+
 class IntegrationForm(_Form):
     """A new integration, or changes to one that people may log in through already."""
 
     class Meta:
         widgets: ClassVar[dict[str, forms.Widget]] = {"base_url": AdminTextInputWidget({"class": "vLargeTextField"})}
+        field_classes: ClassVar[dict[str, type[forms.Field]]] = dict.fromkeys(
+            ("allow_groups", "allow_projects", "allow_repositories"), _Names
+        )
 
     revision = _AsItWasRead(required=False)
     same_server = forms.BooleanField(

@@ -43,7 +43,19 @@ LIFETIME_OF_LOGINS = timedelta(seconds=LIFETIME)
 """How long a login may take."""
 
 _LOG = logging.getLogger(__name__)
-_WRITTEN_ALONE = frozenset({"enabled", "last_login_at", "revision", "server_version", "times_disabled"})
+_WRITTEN_ALONE = frozenset(
+    {
+        "enabled",
+        "enforced_at",
+        "last_login_at",
+        "login_closed_at",
+        "login_key",
+        "logins_ended",
+        "revision",
+        "server_version",
+        "sessions_ended",
+    }
+)
 
 
 class ChangedMeanwhileError(Exception):
@@ -172,7 +184,8 @@ def change(record: AbstractIntegration, administrator: Administrator = None) -> 
     Raises ChangedMeanwhileError, and saves nothing, where somebody else did this since *record* was read.
     """
     with all_or_nothing():
-        is_elsewhere = record.base_url != _stored_base_url(record)
+        before = _stored(record)
+        is_elsewhere = before is None or before.base_url != record.base_url
         if is_elsewhere:
             identities(record).delete()
         _count_change(record)
@@ -180,6 +193,7 @@ def change(record: AbstractIntegration, administrator: Administrator = None) -> 
             identities(record).delete()  # those of logins that ended until this one could count
             record.namespace, record.server_version, record.last_login_at = new_namespace(), "", None
             events.record(EventCode.INTEGRATION_BEGAN_ANEW, integration_id=record.pk, user=administrator)
+        _leave_organization(record, before, administrator)
         _save_changes(record, administrator, *(("server_version", "last_login_at") if is_elsewhere else ()))
     record.revision += 1
 
@@ -188,13 +202,26 @@ def move(record: AbstractIntegration, administrator: Administrator = None) -> No
     """Save what was changed and cleaned, like :func:`change`, where the server is the same under its new base URL.
     Everybody keeps their account. Raises ChangedMeanwhileError."""
     with all_or_nothing():
+        before = _stored(record)
         _count_change(record)
+        _leave_organization(record, before, administrator)
         _save_changes(record, administrator)
     record.revision += 1
 
 
-def _stored_base_url(record: AbstractIntegration) -> str | None:
-    return type(record)._base_manager.filter(pk=record.pk).values_list("base_url", flat=True).first()
+def _stored(record: AbstractIntegration) -> AbstractIntegration | None:
+    return type(record)._base_manager.filter(pk=record.pk).first()
+
+
+def _leave_organization(
+    record: AbstractIntegration, before: AbstractIntegration | None, administrator: Administrator
+) -> None:
+    """Let *record* not be the only way into another organization than the one that it was made so for."""
+    if before is None or before.enforced_at is None or before.organization_key == record.organization_key:
+        return
+    record.enforced_at = None
+    record.save(update_fields=["enforced_at"])
+    events.record(EventCode.INTEGRATION_NOT_ENFORCED, integration_id=record.pk, user=administrator)
 
 
 def _count_change(record: AbstractIntegration) -> None:
@@ -219,20 +246,26 @@ def _is_changed_by_hand(field: Field[Any, Any]) -> bool:
 def enable(record: AbstractIntegration, administrator: Administrator = None, *, enabled: bool) -> None:
     """Let people log in through *record*, or nobody. Disabling it ends the logins under way and all sessions."""
     record.enabled = enabled
-    if enabled:
-        record.save(update_fields=["enabled"])
-    else:
-        record.times_disabled = F("times_disabled") + 1
-        record.save(update_fields=["enabled", "times_disabled"])
-        record.refresh_from_db(fields=["times_disabled"])
+    record.save(update_fields=["enabled"])
+    if not enabled:
+        end_logins(record, sessions=True)
     what = EventCode.INTEGRATION_ENABLED if enabled else EventCode.INTEGRATION_DISABLED
     events.record(what, integration_id=record.pk, user=administrator)
+
+
+def end_logins(record: AbstractIntegration, *, sessions: bool) -> None:
+    """End the logins under way through *record*, and with *sessions* also those of everybody who logged in there."""
+    counters = ["logins_ended", "sessions_ended"] if sessions else ["logins_ended"]
+    type(record)._base_manager.filter(pk=record.pk).update(**{counter: F(counter) + 1 for counter in counters})
+    record.refresh_from_db(fields=counters)
 
 
 def delete(record: AbstractIntegration, administrator: Administrator = None) -> None:
     """Delete *record* with its key pairs and the identities of everybody who logs in through it. People stay, also
     those who have no other way in."""
     with all_or_nothing():
+        if record.enforced_at is not None:
+            events.record(EventCode.INTEGRATION_NOT_ENFORCED, integration_id=record.pk, user=administrator)
         events.record(EventCode.INTEGRATION_DELETED, integration_id=record.pk, user=administrator)
         identities(record).delete()
         record.delete()
@@ -285,7 +318,17 @@ def reseal_keys() -> tuple[int, int]:
 
 def login_link(record: AbstractIntegration) -> str:
     """Return the address where the organization's people log in."""
-    return configuration.origin() + reverse("social_bitbucket_server:login", args=[record.slug])
+    return login_page(record) + (f"?key={record.login_key}" if record.login_key else "")
+
+
+def login_page(record: AbstractIntegration) -> str:
+    """Return the address of the login page. It is the login link until that is replaced for the first time."""
+    return configuration.origin() + login_path(record)
+
+
+def login_path(record: AbstractIntegration) -> str:
+    """Return the path of the login page."""
+    return reverse("social_bitbucket_server:login", args=[record.slug])
 
 
 def callback(record: AbstractIntegration) -> str:
@@ -294,10 +337,10 @@ def callback(record: AbstractIntegration) -> str:
 
 
 def application_url(record: AbstractIntegration, link: ApplicationLink) -> str:
-    """Return the Application URL of *link*: the login link, or an address that leads there, because Bitbucket refuses
+    """Return the Application URL of *link*: the login page, or an address that leads there, because Bitbucket refuses
     the same one twice."""
     if link.number == 1:
-        return login_link(record)
+        return login_page(record)
     return configuration.origin() + reverse("social_bitbucket_server:link", args=[record.slug, link.number])
 
 

@@ -18,13 +18,19 @@ from ..backends import BitbucketServerOAuth1
 from ..integration import configured_backend
 from ..login import Purpose
 from ..organizations import EventCode
-from . import checks, events, integrations
+from ..problems import BitbucketServerError
+from . import checks, events, integrations, login_ways
 from .models import integration_model
 from .strategy import DjangoStrategy, hide_query
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.contrib.sessions.backends.base import SessionBase
     from django.http import HttpRequest, HttpResponse
+
+    from ..login import Trial
+    from .models import AbstractIntegration
 
 INTEGRATION_SESSION_KEY = "bitbucket_server_integration"
 """Session key for the id of the integration that the person logged in through."""
@@ -44,9 +50,12 @@ def is_session_over(session: SessionBase) -> bool:
 def begin(request: HttpRequest, integration_id: str) -> HttpResponse:
     """Begin a login and send the browser to the Bitbucket Server. Call it for a POST whose CSRF token was checked.
 
-    The form field ``next`` may name a path of this site to go to afterwards. Raises ``SocialAuthBaseException``.
+    The form field ``next`` may name a path of this site to go to afterwards. Raises ``SocialAuthBaseException``, also
+    if the login link is closed or another integration is the only way in.
     """
-    return _begin(request, _backend(request, integration_id), integration_id)
+    backend = _backend(request, integration_id)
+    _refuse(login_ways.refuse_closed, integration_id, backend)
+    return _begin(request, backend, integration_id)
 
 
 def connect(request: HttpRequest, integration_id: str) -> HttpResponse:
@@ -54,11 +63,39 @@ def connect(request: HttpRequest, integration_id: str) -> HttpResponse:
     POST whose CSRF token was checked, and only for integrations that this person may connect.
 
     It comes back to the same address as any login. The account is connected if the same person is still logged in
-    then, and if it belongs to no other person. Raises ``SocialAuthBaseException``.
+    then, and if it belongs to no other person. Raises ``SocialAuthBaseException``, also if another integration is the
+    only way in.
     """
     backend = _backend(request, integration_id)
-    backend.set_purpose(Purpose.CONNECT, _person(request))
+    _refuse(login_ways.refuse_shut_out, integration_id, backend)
+    backend.set_purpose(Purpose.CONNECT, person(request))
     return _begin(request, backend, integration_id)
+
+
+def try_login(request: HttpRequest, integration_id: str) -> HttpResponse:
+    """Begin a trial. It shows the person who is logged in whether logins work, also while the login link is closed, and
+    logs nobody in. Call it for a POST whose CSRF token was checked.
+
+    It comes back to the same address as any login, where :func:`is_trial` tells it from others. Raises
+    ``SocialAuthBaseException``.
+    """
+    backend = _backend(request, integration_id)
+    backend.set_purpose(Purpose.TRY, person(request))
+    return _begin(request, backend, integration_id)
+
+
+def is_trial(request: HttpRequest, integration_id: str) -> bool:
+    """Return whether the login that comes back began with :func:`try_login`."""
+    hide_query(request)
+    return _backend(request, integration_id).returning_purpose is Purpose.TRY
+
+
+def complete_trial(request: HttpRequest, integration_id: str) -> Trial:
+    """Finish the login that began with :func:`try_login`, if the same person is still logged in. Returns whose account
+    Bitbucket says it is, and which of the conditions on who may log in hold for it. Raises what :func:`complete`
+    raises."""
+    hide_query(request)
+    return _backend(request, integration_id).complete_trial(person(request))
 
 
 def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
@@ -71,11 +108,22 @@ def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
     backend = _backend(request, integration_id)
     if backend.returning_purpose is not Purpose.CONNECT:
         return do_complete(backend, login=_log_in, user=None, redirect_name=REDIRECT_FIELD_NAME)
-    person = _person(request)
-    response = do_complete(backend, login=_log_in, user=person, redirect_name=REDIRECT_FIELD_NAME)
+    user = person(request)
+    response = do_complete(backend, login=_log_in, user=user, redirect_name=REDIRECT_FIELD_NAME)
     request.session.pop(REDIRECT_FIELD_NAME, None)
-    events.record(EventCode.IDENTITY_CONNECTED, integration_id=integration_id, user=person)
+    events.record(EventCode.IDENTITY_CONNECTED, integration_id=integration_id, user=user)
     return response
+
+
+def _refuse(
+    refusal: Callable[[AbstractIntegration], None], integration_id: str, backend: BitbucketServerOAuth1[HttpResponse]
+) -> None:
+    record = integrations.find_enabled(id=integration_id)
+    try:
+        if record is not None:
+            refusal(record)
+    except BitbucketServerError as problem:
+        raise problem.as_social_error(backend, "begin") from None
 
 
 def _begin(request: HttpRequest, backend: BitbucketServerOAuth1[HttpResponse], integration_id: str) -> HttpResponse:
@@ -96,7 +144,7 @@ def _log_in(backend: BitbucketServerOAuth1[Any], user: Any, _identity: Any) -> N
     events.record(EventCode.LOGIN_SUCCESS, integration_id=integration_id, user=user)
 
 
-def _person(request: HttpRequest) -> Any:
+def person(request: HttpRequest) -> Any:
     """Return the user who is logged in, never the proxy for them."""
     return auth.get_user(request)
 

@@ -52,9 +52,17 @@ class AbstractIntegration(models.Model):
     each person who logs in here. *ca_certificates* (PEM) are trusted for this server instead of the machine's.
     *client_certificate* (PEM) is shown to a gateway that asks for one. *given_client_key* is its key if :meth:`clean`
     has to seal a new one. *connect_to* is where connections go, as ``host:port``; empty for the base URL's host.
-    *server_version* is the version that the last check-up found. *revision* counts the changes by hand.
-    *times_disabled* counts how often the integration was disabled.
+    *allow_groups*, *allow_projects* and *allow_repositories* are lists of names: who of the server's people may log in.
+    *server_version* is the version that the last check-up found. *login_key* is a part of the login link, and empty
+    until that was replaced for the first time. *login_closed_at* is since when the login link lets nobody in, and
+    *enforced_at* since when this integration is the only way into its organization. *revision* counts the changes by
+    hand, *logins_ended* how often the logins under way were ended otherwise, and *sessions_ended* how often the
+    sessions of everybody who logged in here were.
     """
+
+    organization_field: ClassVar[str] = ""
+    """Name of the field that says which organization it is of; empty if each integration is an organization's only
+    one."""
 
     id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
     name = models.CharField(_("name"), max_length=80, help_text=_("The organization's name, as its people know it."))
@@ -87,10 +95,32 @@ class AbstractIntegration(models.Model):
         default="",
         help_text=_("Only where this application cannot reach Bitbucket at the base URL's address: host and port."),
     )
+    allow_groups = models.JSONField(
+        _("groups"),
+        default=list,
+        blank=True,
+        help_text=_("Members of one of these groups may log in. One on each line."),
+    )
+    allow_projects = models.JSONField(
+        _("projects"),
+        default=list,
+        blank=True,
+        help_text=_("People who can see one of these projects may log in. Keys such as WEB, one on each line."),
+    )
+    allow_repositories = models.JSONField(
+        _("repositories"),
+        default=list,
+        blank=True,
+        help_text=_("People who can see one of these repositories may log in. Such as WEB/website, one on each line."),
+    )
     server_version = models.CharField(_("Bitbucket's version"), max_length=32, blank=True, editable=False)
     enabled = models.BooleanField(_("enabled"), default=True, editable=False)
+    login_key = models.CharField(max_length=32, blank=True, default="", editable=False)
+    login_closed_at = models.DateTimeField(null=True, editable=False)
+    enforced_at = models.DateTimeField(null=True, editable=False)
     revision = models.PositiveIntegerField(default=0, editable=False)
-    times_disabled = models.PositiveIntegerField(default=0, editable=False)
+    logins_ended = models.PositiveIntegerField(default=0, editable=False)
+    sessions_ended = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     last_login_at = models.DateTimeField(_("last login"), null=True, editable=False)
 
@@ -115,8 +145,8 @@ class AbstractIntegration(models.Model):
         super().save(*arguments, **options)
 
     def clean(self) -> None:
-        """Bring base URL, certificates and ``connect_to`` into their clean form, and seal a new key of a client
-        certificate. Raises ValidationError that says what is wrong with them."""
+        """Bring base URL, certificates and ``connect_to`` into their clean form, seal a new key of a client
+        certificate, and check who may log in. Raises ValidationError that says what is wrong with them."""
         super().clean()
         errors = {}
         try:
@@ -137,6 +167,10 @@ class AbstractIntegration(models.Model):
             )
         except BitbucketServerError as error:
             errors["connect_to"] = f"{gettext(error.problem.title)} {gettext(error.reason)}"
+        try:
+            Admission.read(self.allow_groups, self.allow_projects, self.allow_repositories)
+        except BitbucketServerError as error:
+            errors[(error.parameter or "").lower()] = gettext(error.reason)
         if errors:
             raise ValidationError(errors)
 
@@ -169,13 +203,15 @@ class AbstractIntegration(models.Model):
 
     @property
     def login_revision(self) -> str:
-        """The revision that a login under way is bound to: it ends when the integration is changed or disabled."""
-        return f"{self.revision}.{self.times_disabled}"
+        """The revision that a login under way is bound to: it ends when the integration is changed or disabled, or the
+        ways to log in are."""
+        return f"{self.revision}.{self.logins_ended}"
 
     @property
     def session_revision(self) -> str:
-        """The revision that a session is bound to: it ends when the integration is disabled, or gets another server."""
-        return f"{self.namespace}.{self.times_disabled}"
+        """The revision that a session is bound to: it ends when the integration is disabled or gets another server, and
+        when another one is made the only way in."""
+        return f"{self.namespace}.{self.sessions_ended}"
 
     def address_policy(self) -> AddressPolicy:
         """Return the addresses that the server may have. Override it if organizations have networks of their own.
@@ -184,14 +220,28 @@ class AbstractIntegration(models.Model):
 
     @property
     def admission(self) -> Admission:
-        """The conditions of a login. Without any, those of the settings apply. Override it if organizations have
-        conditions of their own."""
-        return Admission()
+        """The conditions of a login. Without any, those of the settings apply. Raises ``setting_invalid``."""
+        return Admission.read(self.allow_groups, self.allow_projects, self.allow_repositories)
 
     def shares_limits_of(self) -> str:
-        """Return the organization whose integrations share the limits on waiting threads; empty for this one alone.
-        Override it if an organization can have several integrations."""
-        return ""
+        """Return the organization whose integrations share the limits on waiting threads; empty for this one alone."""
+        organization = self.organization_key
+        return "" if organization is None else str(organization)
+
+    def others(self) -> models.QuerySet[AbstractIntegration]:
+        """Return the other integrations of its organization."""
+        rows = type(self)._base_manager
+        if self.organization_key is None:
+            return rows.none()
+        return rows.filter(**{self.organization_field: self.organization_key}).exclude(pk=self.pk)
+
+    @property
+    def organization_key(self) -> Any:
+        """The organization's key, or ``None`` if this is an organization's only integration."""
+        if not self.organization_field:
+            return None
+        field = cast("models.Field[Any, Any]", self._meta.get_field(self.organization_field))
+        return getattr(self, field.attname) or None
 
     @property
     def consumer_key(self) -> str:
@@ -224,7 +274,18 @@ class AbstractIntegration(models.Model):
 
 
 class Integration(AbstractIntegration):
-    """The integration of an organization that is nothing else in this application."""
+    """The integration of an organization that is nothing else in this application. Several of one organization have the
+    same text as *organization*."""
+
+    organization_field = "organization"
+
+    organization = models.CharField(
+        _("organization"),
+        max_length=80,
+        blank=True,
+        default="",
+        help_text=_("Only for an organization with several Bitbucket Servers: the same text at each of them."),
+    )
 
 
 def integration_model() -> type[AbstractIntegration]:
@@ -327,6 +388,8 @@ RECORDED = (
     EventCode.INTEGRATION_DELETED,
     EventCode.INTEGRATION_DISABLED,
     EventCode.INTEGRATION_ENABLED,
+    EventCode.INTEGRATION_ENFORCED,
+    EventCode.INTEGRATION_NOT_ENFORCED,
     EventCode.INTEGRATION_TESTED,
     EventCode.INTEGRATION_UPDATED,
     EventCode.KEY_CREATED,
@@ -337,6 +400,9 @@ RECORDED = (
     EventCode.LOGIN_FAILURE,
     EventCode.LOGIN_MIXUP,
     EventCode.LOGIN_SUCCESS,
+    EventCode.LOGIN_LINK_CLOSED,
+    EventCode.LOGIN_LINK_OPENED,
+    EventCode.LOGIN_LINK_REPLACED,
     EventCode.RECHECK_REFUSED,
     EventCode.RECHECK_UNANSWERED,
 )

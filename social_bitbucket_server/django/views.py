@@ -17,7 +17,7 @@ from django.views.decorators.csrf import csrf_protect
 from social_core.exceptions import SocialAuthBaseException
 
 from ..crypto import opaque
-from . import configuration, integrations, login
+from . import configuration, integrations, login, login_ways, trials
 from .errors import show_error
 from .strategy import hide_query, is_own_path
 
@@ -38,9 +38,13 @@ class LoginPage(View):
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
         """Show the template ``social_bitbucket_server/login.html``."""
-        wanted = request.GET.get(REDIRECT_FIELD_NAME, "")
+        integration, wanted = _enabled(slug=slug), request.GET.get(REDIRECT_FIELD_NAME, "")
+        only = login_ways.enforced(integration)
+        is_current = login_ways.came_by_link(request, integration)
         context = {
-            "integration": _enabled(slug=slug),
+            "integration": integration,
+            "is_current": is_current,
+            "only": only if only != integration else None,
             "declined": "declined" in request.GET,
             "next": wanted if is_own_path(wanted) else "",
             "keeps_tokens": bool(configuration.setting("STORE_ACCESS_TOKEN")),
@@ -48,11 +52,15 @@ class LoginPage(View):
         response = render(request, "social_bitbucket_server/login.html", context)
         # Without a referrer Django could not tell that the form is its own.
         response["Referrer-Policy"] = "same-origin"
+        if is_current:
+            login_ways.remember(response, integration)
         return response
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
         """Send the browser to the integration's Bitbucket Server."""
         integration = _enabled(slug=slug)
+        if not login_ways.came_by_link(request, integration):
+            return redirect("social_bitbucket_server:login", slug)
         try:
             return login.begin(request, integration.pk)
         except SocialAuthBaseException as error:
@@ -82,7 +90,8 @@ class Complete(View):
         """Log the person in, and send the browser to where it was meant to go."""
         record = _enabled(id=integration)
         try:
-            response = login.complete(request, record.pk)
+            is_trial = login.is_trial(request, record.pk)
+            response = trials.complete(request, record) if is_trial else login.complete(request, record.pk)
         except SocialAuthBaseException as error:
             return show_error(request, error, record)
         response["Referrer-Policy"] = "no-referrer"

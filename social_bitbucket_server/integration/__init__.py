@@ -28,6 +28,7 @@ from .setting_names import BACKENDS as BACKENDS
 from .setting_names import OAUTH1 as OAUTH1
 from .setting_names import OAUTH2 as OAUTH2
 from .setting_names import SettingsOf as SettingsOf
+from .setting_names import names_of as names_of
 from .unsafe import UnsafeConfigurationError, refuse_unsafe_settings, unsafe_settings
 from .unsafe import pipelines_without_names as pipelines_without_names
 from .unsafe import refuse_unsafe_login as refuse_unsafe_login

@@ -21,7 +21,7 @@ from ..transport import ClientCertificate, read_ca_certificates, read_client_cer
 from .admission import Admission
 from .integration import Integration, OAuth2Integration
 from .server import Server
-from .server_url import BaseURLRules, ConnectTo, ServerURL
+from .server_url import OPERATOR_RULES, BaseURLRules, ConnectTo, ServerURL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -34,6 +34,7 @@ SINGLE_INTEGRATION_ID = "default"
 TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 """The values of texts, such as environment variables, for settings that are true or false."""
 
+_PLAIN_HTTP_RULES = BaseURLRules(plain_http_hosts=None)
 _LARGEST_FILE = 1024 * 1024
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _SHARED_FIELDS = frozenset(
@@ -310,8 +311,10 @@ def _refuse_quoted(name: str, value: Any) -> None:
 
 def base_url(fields: Mapping[str, Any]) -> ServerURL:
     """Return the base URL among an integration's plain values. Raises ``invalid_base_url``."""
-    rules = BaseURLRules(plain_http_hosts=None if fields.get("allow_http") is True else frozenset())
-    return ServerURL.parse(fields["url"], rules)
+    return _read_url(fields["url"], _PLAIN_HTTP_RULES if fields.get("allow_http") is True else OPERATOR_RULES)
+
+
+_read_url = lru_cache(maxsize=256)(ServerURL.parse)
 
 
 def _shared_values(integration_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,6 +78,8 @@ class Server:
     @property
     def _proxy(self) -> str | None:
         """The proxy with the most exact key, of the keys that requests knows."""
+        if not self.proxies:
+            return None
         scheme, host = self.url.scheme, self.url.host
         keys = (f"{scheme}://{host}", scheme, f"all://{host}", "all")
         return next((self.proxies[key] for key in keys if self.proxies.get(key)), None)

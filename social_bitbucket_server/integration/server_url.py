@@ -39,6 +39,7 @@ _PAGES = frozenset(
     }
 )
 """The first segments of the paths of Bitbucket's pages, clone addresses and REST."""
+_BLANK = re.compile(r"[\x00- \x7f]")
 _CONNECT_TO = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]]+):[0-9]+")
 
 
@@ -90,7 +91,7 @@ class ServerURL:
             raise _invalid("It is longer than 255 characters.")
         if not text.isascii():
             raise _invalid("It has characters outside ASCII; write an international host name in its xn-- form.")
-        if any(character <= " " or character == "\x7f" for character in text):
+        if _BLANK.search(text):
             raise _invalid("It contains white space or a control character.")
         if _SSH.match(text):
             raise _invalid("It is an address for git over SSH; copy the one that a browser shows for Bitbucket.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from social_core.utils import setting_name
@@ -172,6 +173,13 @@ _SIMILAR = 0.66
 _SIMILAR_WITH_PREFIX = 0.75
 
 
+@lru_cache(maxsize=1024)
+def names_of(backend: str, name: str) -> tuple[str, str, str]:
+    """Return the full names by which *backend* looks the setting *name* up, in social-core's order: its own, the one
+    for all backends, and the bare one."""
+    return setting_name(backend, name), setting_name(name), name
+
+
 class SettingsOf:
     """The settings of *backend*, looked up as social-core does: its own, those of all backends, then bare names."""
 
@@ -182,7 +190,7 @@ class SettingsOf:
 
     def name(self, name: str) -> str:
         """Return the full name by which *name* is set, or else the backend's own."""
-        names = (self.own_name(name), setting_name(name), name)
+        names = names_of(self.backend, name)
         return next((full for full in names if full in self._settings), names[0])
 
     def own_name(self, name: str) -> str:
@@ -195,7 +203,8 @@ class SettingsOf:
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the value of the setting *name*, or *default* where it is not set."""
-        return self._settings.get(self.name(name), default)
+        names = names_of(self.backend, name)
+        return next((self._settings[full] for full in names if full in self._settings), default)
 
     def has_own(self, *names: str) -> bool:
         """Return whether one of *names* has a value for this backend alone."""

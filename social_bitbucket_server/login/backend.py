@@ -10,12 +10,12 @@ from social_core.exceptions import AuthConfigurationError
 from social_core.utils import user_is_authenticated
 
 from ..account import EXTRA_DATA_KEY, fetch_profile, findings, require_admission, reseal
-from ..integration import Admission
+from ..integration import Admission, names_of
 from ..transport import Budget, Limits, Share, default_transport
 from . import choice, profile_fields, stored_tokens
 from .callback_address import callback_address
 from .choice import IntegrationT
-from .core_6 import OAuthAuth, ResponseT_co
+from .core_6 import BaseStrategy, OAuthAuth, ResponseT_co
 from .full_setting_names import full_name
 from .identity import find_person, write_identity
 from .logged_in_person import id_of, refuse_another_person, refuse_inactive, refuse_to_go_on
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from social_core.storage import PartialMixin, UserMixin, UserProtocol
 
-    from ..account import Recheck, RestClient
-    from ..oauth import AccessToken, PersonalClient
+    from ..account import Profile, Recheck, RestClient
+    from ..oauth import AccessToken, Person, PersonalClient
     from .pending import PendingLogin
     from .returning import Callback, ReturnedLogin
 
@@ -101,6 +101,19 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         return ""
 
     # Settings
+
+    def setting(self, name: str, default: Any = None) -> Any:
+        """Return the value of the setting *name*, looked up as social-core does it, or *default* if it is not set."""
+        strategy = self.strategy
+        if getattr(strategy.setting, "__func__", None) is not BaseStrategy.setting:  # it has a look-up of its own
+            return super().setting(name, default)
+        # Core makes the names anew each time, which takes as many calls as all the rest of a login's checks.
+        for full in names_of(self.name, name):
+            try:
+                return strategy.get_setting(full)
+            except (AttributeError, KeyError):
+                continue
+        return default
 
     @property
     def limits(self) -> Limits:
@@ -213,13 +226,20 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """
         purposes = (Purpose.TRY,)
         with granted_login(self, user, purposes) as (login, access_token), problems_at("user_info", self):
-            integration, budget = login.integration, login.budget
-            admission = self.get_admission(integration)
-            integration, profile = self.ask(
-                integration, lambda client: fetch_profile(client.as_person(access_token)), budget
-            )
-            owner = self.client(integration).within(budget).as_person(access_token)
-            return Trial(profile, tuple(findings(owner, profile, admission)))
+            _, (owner, profile) = self._identify(login, access_token)
+            return Trial(profile, tuple(findings(owner, profile, login.admission)))
+
+    def _identify(
+        self, login: ReturnedLogin[IntegrationT], access_token: AccessToken
+    ) -> tuple[IntegrationT, tuple[Person, Profile]]:
+        """Find out whose *access_token* it is. Return the integration that got the answer, what asks the server as this
+        person, and their profile."""
+
+        def identified(client: PersonalClient) -> tuple[Person, Profile]:
+            person = client.as_person(access_token)
+            return person, fetch_profile(person)
+
+        return self.ask(login.integration, identified, login.budget)
 
     def do_auth(self, access_token: AccessToken, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Log in the person whose *access_token* it is, issued by the server of the integration that the request names.
@@ -228,15 +248,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         login: ReturnedLogin[IntegrationT] | None = kwargs.pop("login", None)
         with problems_at("user_info", self):
             login = login or login_by_token(self)
-            integration, budget = login.integration, login.budget
             # Ended before the pipeline, which waits for no server.
-            with budget:
-                admission = self.get_admission(integration)
-                integration, profile = self.ask(
-                    integration, lambda client: fetch_profile(client.as_person(access_token)), budget
-                )
-                owner = self.client(integration).within(budget).as_person(access_token)
-                require_admission(owner, profile, admission)
+            with login.budget:
+                integration, (owner, profile) = self._identify(login, access_token)
+                require_admission(owner, profile, login.admission)
             response = profile_fields.response_of(profile, integration)
             refuse_another_person(self, kwargs.get("user"), response["uid"], login.intent.purpose)
             if stored_tokens.keeps_tokens(self):

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .backend import LoginBackend
-    from .choice import IntegrationT
+    from ..integration import Admission, AnyIntegration
 
 
-def configuration_of(backend: LoginBackend[Any, IntegrationT], integration: IntegrationT) -> str:
-    """Return a digest of the server and credentials of *integration*, and of who may log in through it."""
-    conditions = backend.get_admission(integration).conditions
-    return hashlib.sha256(json.dumps([integration.fingerprint, conditions]).encode()).hexdigest()
+def configuration_of(integration: AnyIntegration, admission: Admission) -> str:
+    """Return a digest of the server and credentials of *integration*, and of its *admission*: who may log in."""
+    return hashlib.sha256(json.dumps([integration.fingerprint, admission.conditions]).encode()).hexdigest()
 
 
-def binding_of(backend: LoginBackend[Any, IntegrationT], integration: IntegrationT, callback: str) -> str:
-    """Return the digest that binds a pending login to *integration* as it is now, and to its address *callback*."""
-    return hashlib.sha256(f"{configuration_of(backend, integration)}\n{callback}".encode()).hexdigest()[:32]
+def binding_of(configuration: str, callback: str) -> str:
+    """Return the digest that binds a pending login to the *configuration* that it began with, itself a digest, and to
+    the address *callback* that it comes back to."""
+    return hashlib.sha256(f"{configuration}\n{callback}".encode()).hexdigest()[:32]

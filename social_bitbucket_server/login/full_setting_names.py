@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from social_core.utils import setting_name
+from ..integration import names_of
 
 if TYPE_CHECKING:
     from .backend import LoginBackend
@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
 def full_name(backend: LoginBackend[Any, Any], name: str) -> str:
     """Return the full name of the setting *name*: the one that it is set by, or else the backend's own."""
-    own = setting_name(backend.name, name)
-    names = (own, setting_name(name), name)
-    return next((full for full in names if _is_set(backend, full)), own)
+    names = names_of(backend.name, name)
+    return next((full for full in names if _is_set(backend, full)), names[0])
 
 
 def _is_set(backend: LoginBackend[Any, Any], full: str) -> bool:

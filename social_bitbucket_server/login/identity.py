@@ -98,8 +98,9 @@ def _refuse_changed_integration(backend: LoginBackend[Any, Any], integration_id:
         read_anew()
     with problems_at("pipeline", backend):
         integration = by_id(backend, integration_id)
+        admission = backend.get_admission(integration)
         known = backend.may_have_begun_with(integration)
-        if configuration not in (configuration_of(backend, known_as) for known_as in known):
+        if configuration not in (configuration_of(known_as, admission) for known_as in known):
             raise BitbucketServerError(Code.INTEGRATION_CHANGED)
 
 

@@ -156,18 +156,18 @@ class PendingLogins:
 
     def find(self, request_token: str) -> PendingLogin | None:
         """Return the login under way with this token, or ``None``. It stays under way."""
-        digest = _digest(request_token)
-        return next((login for login in self._all() if hmac.compare_digest(login.token_sha256, digest)), None)
+        return _with_token(self._all(), request_token)
 
     def finish(self, request_token: str) -> PendingLogin:
         """Take a login out, whatever becomes of it. It works once.
 
         Raises ``login_not_pending`` and ``login_expired``.
         """
-        login = self.find(request_token)
+        logins = self._all()
+        login = _with_token(logins, request_token)
         if login is None:
             raise BitbucketServerError(Code.LOGIN_NOT_PENDING)
-        self._strategy.session_set(self._session_key, [other.to_text() for other in self._all() if other != login])
+        self._strategy.session_set(self._session_key, [other.to_text() for other in logins if other != login])
         try:
             consumed = self._nonces.consume(*login.nonce)
         except NotImplementedError as error:
@@ -182,6 +182,11 @@ class PendingLogins:
         texts = self._strategy.session_get(self._session_key, [])
         logins = map(PendingLogin.from_text, texts) if isinstance(texts, list) else ()
         return [login for login in logins if login is not None]
+
+
+def _with_token(logins: Iterable[PendingLogin], request_token: str) -> PendingLogin | None:
+    digest = _digest(request_token)
+    return next((login for login in logins if hmac.compare_digest(login.token_sha256, digest)), None)
 
 
 def _digest(request_token: str) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from social_core.storage import UserProtocol
 
+    from ..integration import Admission
     from ..oauth import AccessToken
     from ..transport import Budget
     from .backend import LoginBackend
@@ -46,11 +47,12 @@ class Callback:
 class ReturnedLogin(Generic[IntegrationT]):
     """A login on its way from the callback to the account.
 
-    *integration* has the credentials that the login began with, and *configuration* is the digest of it. *budget* is
-    for what has to be asked now; its holder ends it. *intent* says why the login began.
+    *integration* has the credentials that the login began with, and *admission* says who may log in. *configuration* is
+    the digest of both. *budget* is for what has to be asked now; its holder ends it. *intent* says why the login began.
     """
 
     integration: IntegrationT
+    admission: Admission
     configuration: str
     budget: Budget
     intent: Intent = TO_LOG_IN
@@ -81,7 +83,9 @@ def granted_login(
 def login_by_token(backend: LoginBackend[Any, IntegrationT]) -> ReturnedLogin[IntegrationT]:
     """Return a login whose access token the application got by itself, at the integration that the request names."""
     integration = backend.chosen_integration()
-    return ReturnedLogin(integration, configuration_of(backend, integration), backend.budget(integration, CALLBACK))
+    admission = backend.get_admission(integration)
+    configuration = configuration_of(integration, admission)
+    return ReturnedLogin(integration, admission, configuration, backend.budget(integration, CALLBACK))
 
 
 def finish_login(
@@ -100,16 +104,17 @@ def finish_login(
     ``integration_changed``, ``person_changed`` and the problems of a login that is not pending.
     """
     integration = _coming_back_to(backend, callback.token, purposes)
+    admission = backend.get_admission(integration)
     if callback.refusal is not None:
-        _, pending = _take_out(backend, callback.token, integration, user)
+        _, _, pending = _take_out(backend, callback.token, integration, admission, user)
         if pending.intent.purpose is not Purpose.LOG_IN:
             callback.refusal.facts["purpose"] = pending.intent.purpose.value
         raise callback.refusal
     budget = backend.budget(integration, CALLBACK)
     try:
         admit(integration, budget)
-        begun, pending = _take_out(backend, callback.token, integration, user)
-        return ReturnedLogin(begun, configuration_of(backend, begun), budget, pending.intent), pending
+        begun, configuration, pending = _take_out(backend, callback.token, integration, admission, user)
+        return ReturnedLogin(begun, admission, configuration, budget, pending.intent), pending
     except BaseException:
         budget.end()
         raise
@@ -126,16 +131,21 @@ def _coming_back_to(backend: LoginBackend[Any, IntegrationT], token: str, purpos
 
 
 def _take_out(
-    backend: LoginBackend[Any, IntegrationT], token: str, integration: IntegrationT, user: UserProtocol | None
-) -> tuple[IntegrationT, PendingLogin]:
-    """Use the login up. Return *integration* with the credentials that the login began with, and the login."""
+    backend: LoginBackend[Any, IntegrationT],
+    token: str,
+    integration: IntegrationT,
+    admission: Admission,
+    user: UserProtocol | None,
+) -> tuple[IntegrationT, str, PendingLogin]:
+    """Use the login up. Return *integration* with the credentials that the login began with, the digest of that and of
+    its *admission*, and the login."""
     pending = PendingLogins(backend.strategy, backend.name).finish(token)
     address = backend.callback_url(integration)
-    known = backend.may_have_begun_with(integration)
-    begun = next((known_as for known_as in known if binding_of(backend, known_as, address) == pending.binding), None)
+    known = ((one, configuration_of(one, admission)) for one in backend.may_have_begun_with(integration))
+    begun = next(((one, digest) for one, digest in known if binding_of(digest, address) == pending.binding), None)
     if begun is None:
         raise BitbucketServerError(Code.INTEGRATION_CHANGED)
     is_bound_to_person = pending.intent.purpose is not Purpose.LOG_IN
     if is_bound_to_person and id_of(backend.strategy.storage.user, user) != pending.intent.person:
         raise BitbucketServerError(Code.PERSON_CHANGED)
-    return begun, pending
+    return *begun, pending

@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from ..crypto import Secret, opaque
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _NONCE_BYTES = 16
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _PARAMETER = re.compile(r'(oauth_[a-z_]+)="([^"]*)"')
+_RESERVED = re.compile(rb"[^A-Za-z0-9._~-]")
 
 
 def base_string(method: str, url: str, authorization: str, form: str = "") -> str:
@@ -84,10 +85,15 @@ def _encoded_again(query: str) -> Iterable[tuple[str, str]]:
 
 def _escaped(text: str | bytes) -> str:
     """Return *text* percent-encoded (section 3.6)."""
-    return quote(text, safe="~")
+    encoded = text.encode() if isinstance(text, str) else text
+    return _RESERVED.sub(_percent_encoded, encoded).decode("ascii")
 
 
-# These two do the same for long texts with known characters, and are faster: quote() looks at every character.
+def _percent_encoded(found: re.Match[bytes]) -> bytes:
+    return b"%%%02X" % ord(found[0])
+
+
+# These two do the same for long texts with few characters to encode, and are faster.
 
 
 def _escaped_base64(text: str) -> str:

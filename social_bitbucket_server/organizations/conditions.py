@@ -16,11 +16,15 @@ from ..problems import PROBLEMS, Code, Who
 _OF_ONE_PERSON = frozenset(
     {Code.ACCOUNT_INACTIVE, Code.ACCOUNT_NOT_ADMITTED, Code.PERSON_INACTIVE, Code.PERSON_NOT_ALLOWED}
 )
+_ON_PURPOSE = frozenset({Code.LOGIN_LINK_CLOSED, Code.ANOTHER_WAY_ONLY})
 
 TO_BE_MENDED = tuple(
-    code for code, problem in PROBLEMS.items() if problem.who is not Who.PERSON and code not in _OF_ONE_PERSON
+    code
+    for code, problem in PROBLEMS.items()
+    if problem.who is not Who.PERSON and code not in _OF_ONE_PERSON | _ON_PURPOSE
 )
-"""Problems of logins that keep everybody out until somebody mends them, unlike one person's own."""
+"""Problems of logins that keep everybody out until somebody mends them, unlike one person's own, and unlike what the
+organization's admin wants."""
 
 
 class State(StrEnum):

@@ -6,13 +6,15 @@ import hmac
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ..problems import Code
+
 
 class ClosedBy(StrEnum):
-    """Reasons why a way in is closed. The values are codes for storage and pages."""
+    """Reasons why a way in is closed. The values are the codes of problems."""
 
-    LOGIN_LINK = "login_link_closed"
+    LOGIN_LINK = Code.LOGIN_LINK_CLOSED.value
     """The login link is closed, and with it every integration."""
-    ENFORCEMENT = "another_way_only"
+    ENFORCEMENT = Code.ANOTHER_WAY_ONLY.value
     """Another integration is enforced: it is the only way in."""
 
 

@@ -138,6 +138,8 @@ class Code(StrEnum):
     LOGIN_EXPIRED = "login_expired"
     LOGIN_MIXED_UP = "login_mixed_up"
     INTEGRATION_CHANGED = "integration_changed"
+    LOGIN_LINK_CLOSED = "login_link_closed"
+    ANOTHER_WAY_ONLY = "another_way_only"
     ANOTHER_PERSON = "another_person"
     PERSON_NOT_ALLOWED = "person_not_allowed"
     PERSON_REFUSED = "person_refused"

@@ -16,6 +16,7 @@ from ..problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
 _T = TypeVar("_T")
@@ -72,7 +73,8 @@ class Limits:
             "patience": setting("PATIENCE"),
             "slow_steps": setting("SLOW_STEPS"),
         }
-        return replace(self, **{name: value for name, value in configured.items() if value is not None})
+        given = {name: value for name, value in configured.items() if value is not None}
+        return replace(self, **given) if given else self
 
     @property
     def slow_answer(self) -> float:
@@ -256,14 +258,12 @@ class Budget:
             self._has_place = False
             self._bulkhead.give_place_back()
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
+    def request(self) -> AbstractContextManager[None]:
         """Count one request, and how long its answer takes. Raises ``conversation_too_long`` after too many."""
         if self._requests_left <= 0:
             raise BitbucketServerError(Code.CONVERSATION_TOO_LONG)
         self._requests_left -= 1
-        with self.answer():
-            yield
+        return self.answer()
 
     @contextmanager
     def answer(self) -> Iterator[None]:

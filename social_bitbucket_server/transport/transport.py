@@ -182,7 +182,7 @@ class Transport:
             headers={"User-Agent": "social-auth-bitbucket-server", "Accept-Encoding": "identity", **headers},
             redirect=False,
             retries=_NO_RETRIES,
-            timeout=urllib3.Timeout(exchange.remaining()),
+            timeout=exchange.remaining(),
             preload_content=False,
             decode_content=False,
         )
@@ -209,6 +209,8 @@ def _body(response: urllib3.BaseHTTPResponse, exchange: Exchange, limit: int) ->
         received += chunk
         if len(received) > limit:
             raise BitbucketServerError(Code.MALFORMED_ANSWER, f"It is longer than {limit} bytes.")
+        if response.length_remaining == 0:
+            break
     if exchange.is_over:
         # The end that was reached may be the one that the deadline made.
         raise TimeoutError

@@ -29,8 +29,15 @@ def ssl_context(
     Nothing comes from the environment. Raises ``setting_invalid`` for a bundle that cannot be read,
     ``ca_certificate_invalid`` for pasted certificates that OpenSSL does not read, and ``client_certificate_invalid``.
     """
-    changed = os.stat(verify).st_mtime_ns if isinstance(verify, str) and os.path.exists(verify) else 0
+    changed = _changed_at(verify) if isinstance(verify, str) else 0
     return _ssl_context(verify, ca_certificates, changed, client_certificate, client_key)
+
+
+def _changed_at(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except (OSError, ValueError):  # _trust_bundle says why it cannot be read
+        return 0
 
 
 @lru_cache(maxsize=128)

@@ -151,11 +151,47 @@ class DjangoChanges(Changes):
             store.integrations.enable(self._record(place), enabled=enabled)
 
     def admit(self, place: Place, project: str) -> None:
-        self.world._set(ALLOW_PROJECTS=[project])
+        from social_bitbucket_server.django import integrations
+
+        record = self._record(place)
+        record.allow_projects = [project]
+        record.full_clean()
+        integrations.change(record)
 
     def rotate(self, place: Place) -> None:
         self.world.rotate(place)
         assert self.world.verify(place) == ""
+
+    def close_link(self, place: Place) -> None:
+        """Close the integration's login link."""
+        self._change_ways(place, "close_link")
+
+    def close_and_open_link(self, place: Place) -> None:
+        """Close it, and open it again."""
+        self._change_ways(place, "close_link", "open_link")
+
+    def replace_link(self, place: Place) -> None:
+        """Make a new login link in its place."""
+        self._change_ways(place, "replace_link")
+
+    def enforce_another(self, place: Place) -> None:
+        """Make another integration of the organization its only way in."""
+        from social_bitbucket_server.django import login_ways
+        from social_bitbucket_server.django.models import Integration
+
+        Integration.objects.update(organization="one")
+        login_ways.enforce(Integration.objects.exclude(pk=place.integration_id).get())
+
+    def enforce_another_and_lift(self, place: Place) -> None:
+        """Make another integration of the organization its only way in, and open all ways again."""
+        self.enforce_another(place)
+        self._change_ways(place, "lift")
+
+    def _change_ways(self, place: Place, *changes: str) -> None:
+        from social_bitbucket_server.django import login_ways
+
+        for change in changes:
+            getattr(login_ways, change)(self._record(place))
 
     def _record(self, place: Place) -> Any:
         from social_bitbucket_server.django.models import Integration

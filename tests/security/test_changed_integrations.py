@@ -228,14 +228,7 @@ _EVERYWHERE: dict[str, Callable[[World, Place], object]] = {
     "deleted": lambda world, place: world.take_away(place, delete=True),
     "who may log in": lambda world, place: changes_of(world).admit(place, "OTHERS"),
 }
-_IN_THE_DEMO = (
-    "close_link",
-    "close_and_open_link",
-    "replace_link",
-    "enforce_another",
-    "enforce_another_and_lift",
-    "disable_and_enable_organization",
-)
+_WAYS_IN = ("close_link", "close_and_open_link", "replace_link", "enforce_another", "enforce_another_and_lift")
 
 
 @row(110)
@@ -246,9 +239,16 @@ def test_a_login_ends_by_the_configuration_of_now(world, late_login, change):
 
 
 @row(110)
-@pytest.mark.parametrize("change", _IN_THE_DEMO)
+@pytest.mark.parametrize("application", ["demo", "django"], indirect=True)
+@pytest.mark.parametrize("change", _WAYS_IN)
 def test_a_login_ends_by_the_ways_in_that_are_open_now(world, late_login, change):
     assert_no_login_ends_well(world, late_login, lambda: getattr(changes_of(world), change)(world.b))
+
+
+@row(110)
+def test_a_login_does_not_outlive_disabling_and_enabling_the_organization(world, late_login):
+    change = changes_of(world).disable_and_enable_organization
+    assert_no_login_ends_well(world, late_login, lambda: change(world.b))
 
 
 @row(110)

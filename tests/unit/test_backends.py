@@ -104,6 +104,28 @@ def test_it_is_generic_in_the_response():
     assert BitbucketServerOAuth1[str]
 
 
+NAMES = ["SOCIAL_AUTH_BITBUCKET_SERVER_TIMEOUT", "SOCIAL_AUTH_TIMEOUT", "TIMEOUT"]
+
+
+@pytest.mark.parametrize("given", [NAMES, NAMES[1:], NAMES[2:], []])
+def test_a_setting_is_looked_up_as_social_core_does_it(given):
+    strategy = Strategy(**{name: number for number, name in enumerate(given)})
+    backend = BitbucketServerOAuth1(strategy)
+    strategy.asked.clear()
+    assert backend.setting("TIMEOUT", "the default") == strategy.setting("TIMEOUT", "the default", backend)
+    asked = len(strategy.asked) // 2
+    assert strategy.asked[:asked] == strategy.asked[asked:]
+
+
+def test_a_setting_is_what_a_strategy_with_a_look_up_of_its_own_says():
+    class OwnLookUp(Strategy):
+        def setting(self, name, default=None, backend=None):
+            return f"{name} of {type(self).__name__}, or {default}"
+
+    backend = BitbucketServerOAuth1(OwnLookUp(TIMEOUT=1))
+    assert backend.setting("TIMEOUT", 2) == "TIMEOUT of OwnLookUp, or 2"
+
+
 def test_making_one_reads_no_setting_of_a_server():
     strategy = Strategy()
     BitbucketServerOAuth1(strategy, "/complete/bitbucket-server/")

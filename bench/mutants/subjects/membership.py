@@ -115,8 +115,8 @@ _MUTANTS = (
     Mutant(
         "a login does not find out that the settings of its conditions are wrong before it begins",
         _BEGINNING,
-        "    backend.get_admission(integration)\n    if keeps_tokens(backend):",
-        "    if keeps_tokens(backend):",
+        "    admission = backend.get_admission(integration)\n",
+        "    admission = integration.admission\n",
     ),
 )
 

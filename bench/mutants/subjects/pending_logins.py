@@ -72,14 +72,14 @@ _MUTANTS = (
     Mutant(
         "a finished login stays in the session",
         _PENDING,
-        "self._strategy.session_set(self._session_key, [other.to_text() for other in self._all() if other != login])",
+        "self._strategy.session_set(self._session_key, [other.to_text() for other in logins if other != login])",
         "pass",
     ),
     Mutant(
         "finishing one login ends all others with the same integration",
         _PENDING,
-        "for other in self._all() if other != login]",
-        "for other in self._all() if other.integration_id != login.integration_id]",
+        "for other in logins if other != login]",
+        "for other in logins if other.integration_id != login.integration_id]",
     ),
     Mutant(
         "a trial comes back as a login that connects an account",

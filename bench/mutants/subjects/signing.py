@@ -55,8 +55,8 @@ _MUTANTS = (
     Mutant(
         "a slash in a signed parameter is not percent-encoded",
         _SIGNING,
-        'quote(text, safe="~")',
-        'quote(text, safe="~/")',
+        'rb"[^A-Za-z0-9._~-]"',
+        'rb"[^A-Za-z0-9._~/-]"',
     ),
     Mutant(
         "the nonce of a request has two bytes",

@@ -150,7 +150,7 @@ _MUTANTS = (
     Mutant(
         "a bundle of certificates that was changed is not read again",
         _TRUST,
-        "changed = os.stat(verify).st_mtime_ns if isinstance(verify, str) and os.path.exists(verify) else 0",
+        "changed = _changed_at(verify) if isinstance(verify, str) else 0",
         "changed = 0",
     ),
     Mutant(

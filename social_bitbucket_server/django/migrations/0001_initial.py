@@ -1,4 +1,4 @@
-"""Integrations, their links and key pairs, and events. An application's own model of integrations comes first."""
+"""Integrations with all that belongs to them, and events. An application's own model of integrations comes first."""
 
 import django.db.models.deletion
 import django.utils.timezone
@@ -23,9 +23,7 @@ class Migration(migrations.Migration):
                 (
                     "what",
                     models.CharField(
-                        choices=social_bitbucket_server.django.models.event_choices,
-                        max_length=32,
-                        verbose_name="what",
+                        choices=social_bitbucket_server.django.models.event_choices, max_length=32, verbose_name="what"
                     ),
                 ),
                 (
@@ -97,16 +95,78 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "client_certificate",
+                    models.TextField(
+                        blank=True,
+                        default="",
+                        help_text="Only where a gateway in front of Bitbucket wants one: this application's certificate, as PEM.",
+                        verbose_name="client certificate",
+                    ),
+                ),
+                ("sealed_client_key", models.TextField(blank=True, default="", editable=False)),
+                (
+                    "connect_to",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="Only where this application cannot reach Bitbucket at the base URL's address: host and port.",
+                        max_length=255,
+                        verbose_name="connect to",
+                    ),
+                ),
+                (
+                    "allow_groups",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="Members of one of these groups may log in. One on each line.",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "allow_projects",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="People who can see one of these projects may log in. Keys such as WEB, one on each line.",
+                        verbose_name="projects",
+                    ),
+                ),
+                (
+                    "allow_repositories",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="People who can see one of these repositories may log in. Such as WEB/website, one on each line.",
+                        verbose_name="repositories",
+                    ),
+                ),
+                (
                     "server_version",
                     models.CharField(blank=True, editable=False, max_length=32, verbose_name="Bitbucket's version"),
                 ),
                 ("enabled", models.BooleanField(default=True, editable=False, verbose_name="enabled")),
+                ("login_key", models.CharField(blank=True, default="", editable=False, max_length=32)),
+                ("login_closed_at", models.DateTimeField(editable=False, null=True)),
+                ("enforced_at", models.DateTimeField(editable=False, null=True)),
                 ("revision", models.PositiveIntegerField(default=0, editable=False)),
+                ("logins_ended", models.PositiveIntegerField(default=0, editable=False)),
+                ("sessions_ended", models.PositiveIntegerField(default=0, editable=False)),
                 (
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="created"),
                 ),
                 ("last_login_at", models.DateTimeField(editable=False, null=True, verbose_name="last login")),
+                (
+                    "organization",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="Only for an organization with several Bitbucket Servers: the same text at each of them.",
+                        max_length=80,
+                        verbose_name="organization",
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "integration",
@@ -142,11 +202,6 @@ class Migration(migrations.Migration):
                 "verbose_name": "application link",
                 "verbose_name_plural": "application links",
                 "ordering": ["number"],
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("integration", "number"), name="social_bitbucket_server_one_link_of_each_number"
-                    )
-                ],
             },
         ),
         migrations.CreateModel(
@@ -182,6 +237,7 @@ class Migration(migrations.Migration):
                 ("sealed_private_key", models.TextField(blank=True)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("replaced_at", models.DateTimeField(null=True)),
+                ("place", models.CharField(editable=False, max_length=16, null=True)),
                 (
                     "integration",
                     models.ForeignKey(
@@ -201,23 +257,18 @@ class Migration(migrations.Migration):
                 "verbose_name": "key pair",
                 "verbose_name_plural": "key pairs",
                 "ordering": ["created_at", "id"],
-                "constraints": [
-                    models.UniqueConstraint(
-                        condition=models.Q(("state", "active")),
-                        fields=("integration",),
-                        name="social_bitbucket_server_one_active",
-                    ),
-                    models.UniqueConstraint(
-                        condition=models.Q(("state", "pending")),
-                        fields=("integration",),
-                        name="social_bitbucket_server_one_pending",
-                    ),
-                    models.UniqueConstraint(
-                        condition=models.Q(("state", "replaced")),
-                        fields=("integration",),
-                        name="social_bitbucket_server_one_replaced",
-                    ),
-                ],
             },
+        ),
+        migrations.AddConstraint(
+            model_name="applicationlink",
+            constraint=models.UniqueConstraint(
+                fields=("integration", "number"), name="social_bitbucket_server_one_link_of_each_number"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="keypair",
+            constraint=models.UniqueConstraint(
+                fields=("integration", "place"), name="social_bitbucket_server_one_of_each_state"
+            ),
         ),
     ]

@@ -67,17 +67,6 @@ _ALREADY_CONNECTED = Words(
     "Each person has one Bitbucket account for each integration here, and yours is another one.",
     "Disconnect the one that you have on your account's page, or log in to Bitbucket as yourself, and connect again.",
 )
-_LOGIN_LINK_CLOSED = Words(
-    "The login link was closed while the login was under way.",
-    "Nobody logs in through any integration until it is opened again.",
-    "Open the login link under Settings → Login link, and begin again.",
-    "an admin of your organization",
-)
-_ANOTHER_WAY_ONLY = Words(
-    "Another integration was made the only way in while the login was under way.",
-    "Logins through the others are refused until all ways are opened again.",
-    "Log in through that integration.",
-)
 _UNKNOWN = Words(
     "The login could not be completed.",
     "Something came back from the Bitbucket Server that this application does not expect.",
@@ -111,8 +100,6 @@ _TOO_OFTEN = Words(
 _WORDS = {
     "person_disabled": _PERSON_DISABLED,
     "already_connected": _ALREADY_CONNECTED,
-    "login_link_closed": _LOGIN_LINK_CLOSED,
-    "another_way_only": _ANOTHER_WAY_ONLY,
     "form_refused": _FORM_TOO_OLD,
     "too_often": _TOO_OFTEN,
 }

@@ -24,9 +24,7 @@ _TESTS = (EventCode.INTEGRATION_TESTED, EventCode.UPGRADE_TESTED)
 _ATTEMPTS = (EventCode.LOGIN_BEGIN, *ENDED_ATTEMPTS)
 _REASONS = {
     "already_connected": "The person has another account with this integration.",
-    "another_way_only": "Another integration was made the only way in while the login was under way.",
     "form_refused": "Its form was too old, or another site sent it.",
-    "login_link_closed": "The login link was closed while the login was under way.",
     "password_wrong": "The e-mail address or password was wrong.",
     "pending_key": "It is the new one, which waits for Bitbucket; people log in with the one in use. Make another one.",
     "person_disabled": "The person is disabled here.",

@@ -1,14 +1,20 @@
-"""Tests of the cost of one login: connections, requests, signatures, and how often the private key is read."""
+"""Tests of the cost of one login: connections, requests, signatures, readings of keys and settings, and calls."""
 
 import json
+import sys
+from collections import Counter
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import social_core
 from sqlalchemy import StaticPool, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
+import social_bitbucket_server
 from social_bitbucket_server.any_framework import Logins, Visit
 from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.login import LoginBackend
 from social_bitbucket_server.sqlalchemy import make_storage
 from tests.raw_server import answer
 from tests.transports import forget_servers
@@ -67,8 +73,10 @@ def log_in(server, storage, authority, private_key, tmp_path):
         "SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN": "https://app.example",
     }
 
+    logins = Logins(settings, storage)
+
     def log_in():
-        logins, session, people = Logins(settings, storage), {}, []
+        session, people = {}, []
         address = logins.begin(Visit(session), CALLBACK)
         (token,) = parse_qs(urlsplit(address).query)["oauth_token"]
         fields = (("oauth_token", token), ("oauth_verifier", "AbC123"))
@@ -96,3 +104,59 @@ def test_a_login_signs_four_times_and_reads_the_key_once_for_all(log_in, monkeyp
     monkeypatch.setattr(PrivateKey, "read", lambda *given: read.append(given) or read_key(*given))
     log_in()
     assert (len(signed), len(read)) == (4, 0)
+
+
+def test_a_login_reads_the_settings_of_its_server_as_often_as_it_compares_them(log_in, monkeypatch):
+    log_in()
+    read, setting = Counter(), LoginBackend.setting
+
+    def counted(backend, name, default=None):
+        read[name] += 1
+        return setting(backend, name, default)
+
+    monkeypatch.setattr(LoginBackend, "setting", counted)
+    log_in()
+    # When it begins, when it comes back, and before and after the account is written.
+    for name in ("KEY", "PRIVATE_KEY", "CONNECT_TO", "ALLOW_GROUPS", "ALLOW_PROJECTS", "ALLOW_REPOSITORIES"):
+        assert read[name] == 4, name
+    # When it begins, and when it comes back.
+    for name in ("LOGIN_SECONDS", "PATIENCE", "SLOW_STEPS", "STORE_ACCESS_TOKEN"):
+        assert read[name] == 2, name
+    assert read.total() <= 115
+
+
+@pytest.fixture
+def calls(log_in):
+    """How often a login calls each function of this package and of social-core, when another login went before it.
+    Under an empty name are the calls that these functions make of functions written in C."""
+    folders = tuple(str(Path(package.__file__).parent) for package in (social_bitbucket_server, social_core))
+    calls = Counter()
+
+    def count(frame, event, _argument):
+        if event in {"call", "c_call"} and frame.f_code.co_filename.startswith(folders):
+            calls[frame.f_code.co_qualname if event == "call" else ""] += 1
+
+    log_in()
+    sys.setprofile(count)
+    try:
+        log_in()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_a_login_reads_nothing_again_that_does_not_change(calls):
+    assert calls["LoginBackend.setting"], "it counts"
+    assert calls["names_of"] == 0, "the full names of settings"
+    assert calls["ServerURL.parse"] == 0
+    assert calls["PrivateKey.read"] == 0
+    assert calls["_ssl_context"] == 0
+
+
+def test_a_login_makes_one_digest_for_each_comparison(calls):
+    assert calls["configuration_of"] == 4
+    assert calls["binding_of"] == 2
+
+
+def test_a_login_calls_few_functions(calls):
+    assert calls.total() <= 3700, calls.most_common(20)

@@ -30,7 +30,20 @@ from tests.frameworks.django.conftest import (
 )
 
 ADMIN = "/admin/social_bitbucket_server/integration/"
-ACTIONS = ("check-up", "new-key-pair", "verify-key-pair", "old-link-removed", "enable", "disable")
+ACTIONS = (
+    "check-up",
+    "try",
+    "new-key-pair",
+    "verify-key-pair",
+    "old-link-removed",
+    "enable",
+    "disable",
+    "replace-login-link",
+    "close-login-link",
+    "open-login-link",
+    "enforce",
+    "lift",
+)
 
 
 def setup_page(record):

@@ -77,7 +77,8 @@ class Organization(models.Model):
 
 
 class Integration(AbstractIntegration):
-    organization = models.OneToOneField(Organization, on_delete=models.CASCADE)
+    organization_field = "organization"
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE)
 """
 
 OWN_ADMIN = """\
@@ -102,11 +103,16 @@ call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 from django.contrib.auth import get_user_model
 from django.test import Client
 from organizations.models import Integration, Organization
-from social_bitbucket_server.django import integrations
+from social_bitbucket_server.django import integrations, login_ways
 
 organization = Organization.objects.create()
-record = Integration(name="Acme", slug="acme", base_url="https://bitbucket.example.com", organization=organization)
+record, other = (
+    Integration(name=slug, slug=slug, base_url="https://bitbucket.example.com", organization=organization)
+    for slug in ("acme", "acme-two")
+)
 integrations.create(record)
+integrations.create(other)
+login_ways.enforce(record)
 staff = Client()
 staff.force_login(
     get_user_model().objects.create_superuser("root"), backend="django.contrib.auth.backends.ModelBackend"
@@ -114,6 +120,8 @@ staff.force_login(
 print(json.dumps({
     "found": integrations.find(record.pk).id == record.pk,
     "key": record.key_pairs.count(),
+    "only": login_ways.enforced(other).slug,
+    "shares": record.shares_limits_of() == other.shares_limits_of() == str(organization.pk),
     "setup": staff.get(f"/admin/organizations/integration/{record.pk}/setup/").status_code,
     "events": staff.get("/admin/social_bitbucket_server/event/").status_code,
 }))
@@ -147,7 +155,14 @@ def test_an_application_has_a_model_of_integrations_of_its_own(tmp_path):
         SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATION_MODEL = "organizations.Integration"
         DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": {str(tmp_path / "db")!r}}}}}
     """
-    assert run_with(settings, USE_IT, tmp_path) == {"found": True, "key": 1, "setup": 200, "events": 200}
+    assert run_with(settings, USE_IT, tmp_path) == {
+        "found": True,
+        "key": 1,
+        "only": "acme",
+        "shares": True,
+        "setup": 200,
+        "events": 200,
+    }
 
 
 OWN_MANAGER = """\

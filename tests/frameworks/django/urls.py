@@ -19,6 +19,11 @@ def connect(request, slug):
     return login.connect(request, integrations.find_enabled(slug=slug).pk)
 
 
+@require_POST
+def begin(request, slug):
+    return login.begin(request, integrations.find_enabled(slug=slug).pk)
+
+
 def account(request):
     return HttpResponse(request.user.get_username(), status=200 if request.user.is_authenticated else 401)
 
@@ -27,6 +32,7 @@ urlpatterns = [
     path("", home),
     path("account/", account),
     path("report/", home),
+    path("begin/<slug:slug>/", begin),
     path("connect/<slug:slug>/", connect),
     path("admin/", admin.site.urls),
     path("", include("social_bitbucket_server.django.urls")),

@@ -8,7 +8,7 @@ from django.urls import include, path
 from social_core.exceptions import SocialAuthBaseException
 
 from social_bitbucket_server.account import Recheck
-from social_bitbucket_server.django import integrations, key_rotation, login
+from social_bitbucket_server.django import integrations, key_rotation, login, login_ways
 from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.errors import show_error
 from social_bitbucket_server.django.middleware import IntegrationSessionMiddleware, LoginErrorMiddleware
@@ -74,6 +74,15 @@ def rotate(record: AbstractIntegration) -> bool:
     return key_rotation.verify(record) and key_rotation.note_removal(record)
 
 
+def change_ways_in(record: AbstractIntegration) -> bool:
+    login_ways.close_link(record)
+    login_ways.open_link(record)
+    login_ways.replace_link(record)
+    login_ways.enforce(record)
+    login_ways.lift(record)
+    return record.others().exists()
+
+
 def test_it(record: AbstractIntegration) -> list[Result]:
     print(integrations.active(record).consumer_key)
     return list(integrations.check_up(record))
@@ -97,7 +106,13 @@ def begin(request: HttpRequest, slug: str) -> HttpResponse:
         return show_error(request, error, record)
 
 
+def try_it(request: HttpRequest, integration_id: str) -> HttpResponse:
+    return login.try_login(request, integration_id)
+
+
 def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
+    if login.is_trial(request, integration_id):
+        return HttpResponse(login.complete_trial(request, integration_id).profile.username)
     response = login.complete(request, integration_id)
     print(request.session.get(login.INTEGRATION_SESSION_KEY))
     return response

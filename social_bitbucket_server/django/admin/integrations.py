@@ -1,0 +1,167 @@
+"""The list of integrations, the form of one, and its deletion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import Exists, OuterRef
+from django.http import HttpResponseRedirect
+from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from ...organizations import KeyState
+from .. import integrations
+from ..forms import IntegrationForm
+from ..models import AbstractIntegration, KeyPair
+from .key_pairs import KeyPairPages
+from .login_link import LoginLinkPages
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from django.forms import ModelForm
+    from django.http import HttpRequest, HttpResponse
+
+_APART = (
+    (_("Who may log in"), ("allow_groups", "allow_projects", "allow_repositories")),
+    (_("How Bitbucket is reached"), ("ca_certificates", "client_certificate", "client_key", "connect_to")),
+)
+_WAITS = "has_key_pair_that_waits"
+
+
+class IntegrationAdmin(LoginLinkPages, KeyPairPages):
+    """Integrations. For a model of one's own: register it with this class, or one that derives from it."""
+
+    form = IntegrationForm
+    tabs = (("setup", _("Set-up and keys")), ("login-link", _("Login link")))
+    list_display: tuple[str, ...] = ("name", "setup_link", "base_url", "state", "last_login_at")
+    search_fields: ClassVar[tuple[str, ...]] = ("name", "slug", "base_url", "application_links__consumer_key")
+    readonly_fields: ClassVar[tuple[str, ...]] = (
+        "consumer_key",
+        "state",
+        "server_version",
+        "last_login_at",
+        "created_at",
+    )
+    delete_confirmation_template = "admin/social_bitbucket_server/delete_confirmation.html"
+    change_form_template = "admin/social_bitbucket_server/change_form.html"
+
+    # The columns
+
+    @admin.display(description=_("state"))
+    def state(self, record: AbstractIntegration) -> str:
+        """Return the state in words: whether people can log in, and what is next."""
+        if not record.enabled:
+            return gettext("Disabled")
+        if getattr(record, _WAITS) if hasattr(record, _WAITS) else record.pending_key_pair:
+            return gettext("A new key pair waits for Bitbucket")
+        return gettext("In use") if record.last_login_at else gettext("Never used")
+
+    @admin.display(description=_("consumer key"))
+    def consumer_key(self, record: AbstractIntegration) -> str:
+        """Return the consumer key of the application link that logins go through."""
+        return record.consumer_key
+
+    @admin.display(description=_("set-up"))
+    def setup_link(self, record: AbstractIntegration) -> str:
+        """Return a link to the page with the worksheet."""
+        return format_html('<a href="{}">{}</a>', self._address("setup", record), gettext("Worksheet and keys"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AbstractIntegration]:
+        """Add whether a new key pair waits, so that the list needs one query for all."""
+        waiting = KeyPair.objects.filter(integration_id=OuterRef("pk"), state=KeyState.PENDING)
+        return super().get_queryset(request).annotate(**{_WAITS: Exists(waiting)})
+
+    # The form
+
+    def get_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
+        """Return the few fields of a new integration, or those of one that exists."""
+        without = (*self.readonly_fields, "same_server", "revision")
+        own = [field for field in super().get_fields(request, obj) if field not in without]
+        if {"client_certificate", "client_key"} <= set(own):
+            own.remove("client_key")
+            own.insert(own.index("client_certificate") + 1, "client_key")
+        if obj is None:
+            return own
+        if "base_url" in own:
+            own.insert(own.index("base_url") + 1, "same_server")
+        return [*own, *self.readonly_fields]
+
+    def get_fieldsets(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
+        """Keep what few integrations need apart."""
+        fields = self.get_fields(request, obj)
+        apart = [(title, [field for field in fields if field in names]) for title, names in _APART]
+        others = [field for field in fields if not any(field in names for _title, names in apart)]
+        closed = [(title, {"fields": names, "classes": ["collapse"]}) for title, names in apart if names]
+        return [(None, {"fields": others}), *closed]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
+        """Keep the login link as it is, because it is in people's bookmarks and is an Application URL in Bitbucket."""
+        return self.readonly_fields if obj is None else ("slug", *self.readonly_fields)
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
+        """Propose a login link for a new integration, made of its name."""
+        return {"slug": ("name",)} if obj is None else {}
+
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> Any:
+        """Leave out deleting several integrations at once, because the page of each shows what would be lost.
+
+        Django 6.1 and later say where the actions are shown.
+        """
+        where = {} if action_location is None else {"action_location": action_location}
+        actions = super().get_actions(request, **where)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def changeform_view(self, request: HttpRequest, *arguments: Any, **options: Any) -> HttpResponse:
+        """Show the form again if another administrator saved a moment earlier. The second time, the form says so."""
+        try:
+            return super().changeform_view(request, *arguments, **options)
+        except integrations.ChangedMeanwhileError:
+            return super().changeform_view(request, *arguments, **options)
+
+    def save_model(
+        self, request: HttpRequest, obj: AbstractIntegration, form: ModelForm[AbstractIntegration], change: bool
+    ) -> None:
+        """Keep the changes; a new integration gets its key pair."""
+        if change and form.cleaned_data.get("same_server"):
+            integrations.move(obj, request.user)
+        elif change:
+            integrations.change(obj, request.user)
+        else:
+            integrations.create(obj, request.user)
+
+    def response_add(
+        self, request: HttpRequest, obj: AbstractIntegration, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Go on to the worksheet if the administrator may see it."""
+        stays_here = "_addanother" in request.POST or "_popup" in request.POST
+        if stays_here or not self.has_view_permission(request, obj):
+            return super().response_add(request, obj, post_url_continue)
+        self.message_user(request, gettext("The integration is saved. Next, set it up in Bitbucket."), messages.SUCCESS)
+        return HttpResponseRedirect(self._address("setup", obj))
+
+    # Deleting
+
+    def delete_model(self, request: HttpRequest, obj: AbstractIntegration) -> None:
+        """Delete it with its identities."""
+        integrations.delete(obj, request.user)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Say in numbers what is lost, and ask for the name."""
+        record = self.get_object(request, object_id)
+        if record is None or not self.has_delete_permission(request, record):
+            return super().delete_view(request, object_id, extra_context)
+        if request.method == "POST" and request.POST.get("name", "").strip() != record.name:
+            self.message_user(
+                request, gettext("Type the name exactly as it is: %(name)s") % {"name": record.name}, messages.ERROR
+            )
+            return HttpResponseRedirect(request.path, status=303)
+        numbers = {
+            "identities": integrations.identities(record).count(),
+            "without_another": integrations.people_without_another(record),
+        }
+        return super().delete_view(request, object_id, {**(extra_context or {}), **numbers})

@@ -1,0 +1,111 @@
+"""How people come in: the login link with its QR code, and one integration that is the only way."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import segno
+from django.contrib import messages
+from django.http import HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_GET, require_POST
+
+from ...organizations import EventCode
+from .. import integrations, login_ways
+from .pages import IntegrationPages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest
+
+    from ..models import AbstractIntegration
+
+
+class LoginLinkPages(IntegrationPages):
+    """An integration's login link, and whether it or another one is the only way into its organization."""
+
+    login_link_template = "admin/social_bitbucket_server/login_link.html"
+
+    def pages(self) -> dict[str, Callable[..., HttpResponse]]:
+        """Add the page and what is done there."""
+        return {
+            **super().pages(),
+            "login-link": require_GET(self.login_link_view),
+            "login-qr": require_GET(self.login_qr_view),
+            "replace-login-link": require_POST(self.replace_login_link_view),
+            "close-login-link": require_POST(self.close_login_link_view),
+            "open-login-link": require_POST(self.open_login_link_view),
+            "enforce": require_POST(self.enforce_view),
+            "lift": require_POST(self.lift_view),
+        }
+
+    def login_link_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Show the login link, whether it is open, and which integration is the only way in."""
+        record = self._record(request, integration_id, to_change=False)
+        others = list(record.others())
+        context = {
+            **self._context(request, record, gettext("Login link of %(name)s") % {"name": record.name}),
+            "login_link": integrations.login_link(record),
+            "only": login_ways.enforced(record),
+            "others": others,
+            "may_be_enforced": login_ways.may_be_enforced(record),
+            "people_elsewhere": sum(integrations.identities(other).count() for other in others),
+        }
+        return TemplateResponse(request, self.login_link_template, context)
+
+    def login_qr_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Show the login link to be scanned; black on white, so that every camera reads it."""
+        record = self._record(request, integration_id, to_change=False)
+        picture = io.BytesIO()
+        segno.make(integrations.login_link(record), error="m").save(
+            picture, kind="svg", scale=6, border=4, light="#fff", dark="#000"
+        )
+        return HttpResponse(picture.getvalue(), content_type="image/svg+xml")
+
+    def replace_login_link_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Make a new login link, if it is confirmed that the present one ends."""
+        record = self._record(request, integration_id)
+        if not request.POST.get("confirmed"):
+            message = gettext("Confirm that the present login link ends. It still counts.")
+            return self._back(request, record, message, messages.ERROR, to="login-link")
+        login_ways.replace_link(record, request.user)
+        message = gettext("The login link is replaced. The old one lets nobody in.")
+        return self._changed(request, record, EventCode.LOGIN_LINK_REPLACED, message, to="login-link")
+
+    def close_login_link_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Let nobody log in through the link."""
+        record = self._record(request, integration_id)
+        login_ways.close_link(record, request.user)
+        message = gettext("The login link is closed. Nobody can log in until you open it again.")
+        return self._changed(request, record, EventCode.LOGIN_LINK_CLOSED, message, to="login-link")
+
+    def open_login_link_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Let people log in through the link again."""
+        record = self._record(request, integration_id)
+        login_ways.open_link(record, request.user)
+        message = gettext("The login link is open again.")
+        return self._changed(request, record, EventCode.LOGIN_LINK_OPENED, message, to="login-link")
+
+    def enforce_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Make the integration the only way into its organization, if people log in through it already."""
+        record = self._record(request, integration_id)
+        if not request.POST.get("confirmed") or not login_ways.may_be_enforced(record):
+            return self._back(request, record, self._why_not_enforced(record), messages.ERROR, to="login-link")
+        login_ways.enforce(record, request.user)
+        message = gettext("This integration is the only way in.")
+        return self._changed(request, record, EventCode.INTEGRATION_ENFORCED, message, to="login-link")
+
+    def lift_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Open all ways into the organization again."""
+        record = self._record(request, integration_id)
+        login_ways.lift(record, request.user)
+        message = gettext("All integrations are open.")
+        return self._changed(request, record, EventCode.INTEGRATION_NOT_ENFORCED, message, to="login-link")
+
+    def _why_not_enforced(self, record: AbstractIntegration) -> str:
+        if login_ways.may_be_enforced(record):
+            return gettext("Confirm that people cannot log in otherwise. Nothing has changed.")
+        return gettext("Somebody has to log in through it first, and it has to be enabled. Nothing has changed.")

@@ -1,0 +1,116 @@
+"""The pages and actions of one integration: their addresses, who may use them, and what all of them show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
+
+from ...problems import PROBLEMS, Problem, Who
+from .. import configuration
+from ..models import AbstractIntegration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
+
+    from ...organizations import EventCode
+
+    _IntegrationAdmin = admin.ModelAdmin[AbstractIntegration]
+else:
+    _IntegrationAdmin = admin.ModelAdmin
+
+
+class IntegrationPages(_IntegrationAdmin):
+    """An integration's pages beside the form. What derives from it adds its own to :meth:`pages`. *tabs* are the names
+    and labels of those that every page leads to."""
+
+    tabs: ClassVar[tuple[tuple[str, Any], ...]] = ()
+
+    def pages(self) -> dict[str, Callable[..., HttpResponse]]:
+        """Return the views by name, which is the last part of the address. Each action is a POST of its own."""
+        return {}
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the addresses."""
+        own = [
+            path(
+                f"<slug:integration_id>/{name}/",
+                # Some of them wait for Bitbucket, and no transaction shall wait with them.
+                transaction.non_atomic_requests(self.admin_site.admin_view(view)),
+                name=self._name(name),
+            )
+            for name, view in self.pages().items()
+        ]
+        return [*own, *super().get_urls()]
+
+    def _record(self, request: HttpRequest, integration_id: str, *, to_change: bool = True) -> AbstractIntegration:
+        record = self.get_object(request, integration_id)
+        if record is None:
+            raise Http404
+        is_allowed = self.has_change_permission if to_change else self.has_view_permission
+        if not is_allowed(request, record):
+            raise PermissionDenied
+        return record
+
+    def _context(self, request: HttpRequest, record: AbstractIntegration, title: str) -> dict[str, Any]:
+        request.current_app = self.admin_site.name
+        return {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "media": self.media,
+            "record": record,
+            "addresses": {name.replace("-", "_"): self._address(name, record) for name in self.pages()},
+            "tabs": [(self._address(name, record), label) for name, label in self.tabs],
+            "can_change": self.has_change_permission(request, record),
+            "application": configuration.application_name(),
+        }
+
+    def _changed(
+        self, request: HttpRequest, record: AbstractIntegration, what: EventCode, message: str, *, to: str = "setup"
+    ) -> HttpResponse:
+        """Add *what* was done to the integration's history, and go back to its page called *to* with *message*."""
+        self.log_change(request, record, gettext(what.sentence))
+        return self._back(request, record, message, to=to)
+
+    def _back(
+        self,
+        request: HttpRequest,
+        record: AbstractIntegration,
+        message: str,
+        level: int = messages.SUCCESS,
+        *,
+        to: str = "setup",
+    ) -> HttpResponse:
+        self.message_user(request, message, level)
+        return HttpResponseRedirect(self._address(to, record), status=303)
+
+    def _address(self, name: str, record: AbstractIntegration) -> str:
+        return reverse(f"admin:{self._name(name)}", args=[record.pk], current_app=self.admin_site.name)
+
+    def _name(self, name: str) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_{name}"
+
+
+def words_of(problem: Problem) -> dict[str, str]:
+    return {
+        "title": gettext(problem.title),
+        "meaning": gettext(problem.meaning),
+        "remedy": gettext(problem.remedy),
+        "who": "" if problem.who is Who.PERSON else gettext(problem.who.value),
+    }
+
+
+def words_of_code(code: str) -> dict[str, str]:
+    """Return the words about the problem of this code, which may be one that the library does not know."""
+    if code in PROBLEMS:
+        return words_of(PROBLEMS[code])
+    title = gettext("The login could not be completed.")
+    return {"title": title, "meaning": "", "remedy": gettext("Look the reference number up in the log."), "who": ""}

@@ -1,0 +1,146 @@
+"""The page of an integration with its worksheet, its check-up, and whether people may log in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib import messages
+from django.http import HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext, ngettext
+from django.views.decorators.http import require_GET, require_POST
+from social_core.exceptions import SocialAuthBaseException
+
+from ...onboarding import Dialog, dialog_of
+from ...organizations import EventCode
+from ...problems import PROBLEMS, Code, Problem
+from .. import events, integrations, trials
+from ..errors import show_error
+from .pages import IntegrationPages, words_of, words_of_code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
+
+    from ..models import AbstractIntegration
+
+
+class SetupPages(IntegrationPages):
+    """What an integration needs until people log in, and what stops them from it."""
+
+    setup_template = "admin/social_bitbucket_server/setup.html"
+    check_up_template = "admin/social_bitbucket_server/check_up.html"
+    trial_template = "admin/social_bitbucket_server/trial.html"
+
+    def pages(self) -> dict[str, Callable[..., HttpResponse]]:
+        """Add the page itself, the test of the connection, and the switch."""
+        return {
+            **super().pages(),
+            "setup": require_GET(self.setup_view),
+            "check-up": require_POST(self.check_up_view),
+            "try": require_POST(self.try_view),
+            "trial": require_GET(self.trial_view),
+            "enable": require_POST(self.enable_view),
+            "disable": require_POST(self.disable_view),
+        }
+
+    def setup_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Show the state of the integration, its worksheet and key pairs, and the last logins."""
+        return self._setup_page(request, self._record(request, integration_id, to_change=False))
+
+    def check_up_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Test the connection, and show what each stage found."""
+        record = self._record(request, integration_id)
+        results = list(integrations.check_up(record, request.user))
+        context = self._context(request, record, gettext("Check-up of %(name)s") % {"name": record.name})
+        has_passed = all(result.outcome.lets_logins_work for result in results)
+        context["login_link"] = integrations.login_link(record) if has_passed and record.enabled else ""
+        return TemplateResponse(request, self.check_up_template, {**context, "results": results})
+
+    def try_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Send the browser to Bitbucket and back, as a trial."""
+        record = self._record(request, integration_id)
+        if not record.enabled:
+            message = gettext("A disabled integration cannot be tried. Enable it first.")
+            return self._back(request, record, message, messages.WARNING)
+        try:
+            return trials.begin(request, record, self._address("trial", record))
+        except SocialAuthBaseException as error:
+            return show_error(request, error, record)
+
+    def trial_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Show the result of the trial."""
+        record = self._record(request, integration_id)
+        trial = trials.result_of(request, record)
+        if trial is None:
+            return HttpResponseRedirect(self._address("setup", record))
+        context = {
+            **self._context(request, record, gettext("Trial login at %(name)s") % {"name": record.name}),
+            "trial": trial,
+            "failure": words_of_code(trial["problem"]) if trial["problem"] else None,
+            "may_enter": not trial.get("findings") or any(holds for _kind, _name, holds in trial["findings"]),
+        }
+        return TemplateResponse(request, self.trial_template, context)
+
+    def enable_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Let people log in."""
+        record = self._record(request, integration_id)
+        integrations.enable(record, request.user, enabled=True)
+        return self._changed(
+            request,
+            record,
+            EventCode.INTEGRATION_ENABLED,
+            gettext("People can log in through this integration again."),
+        )
+
+    def disable_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Let nobody log in any more."""
+        record = self._record(request, integration_id)
+        integrations.enable(record, request.user, enabled=False)
+        return self._changed(
+            request,
+            record,
+            EventCode.INTEGRATION_DISABLED,
+            gettext("Nobody can log in through this integration any more."),
+        )
+
+    def _setup_page(
+        self, request: HttpRequest, record: AbstractIntegration, refusal: Problem | None = None
+    ) -> HttpResponse:
+        """Return the page of *record*. *refusal* is the problem that keeps the new key pair from being used."""
+        asked = request.GET.get("bitbucket")
+        dialog = Dialog(asked) if asked in set(Dialog) else dialog_of(record.server_version)
+        pairs = record.key_pairs_in_use
+        active, pending, replaced = pairs.active, pairs.pending, pairs.replaced
+        new_link = pairs.pending_for_new_link
+        people = integrations.identities(record).count()
+        condition = events.condition_of(record)
+        context = {
+            **self._context(request, record, record.name),
+            "dialog": dialog,
+            "dialogs": list(Dialog),
+            "active": active,
+            "pending": pending,
+            "refusal": words_of(refusal) if refusal is not None else None,
+            "is_unknown_key": refusal is not None and refusal.code == Code.SIGNATURE_INVALID,
+            "is_unknown_link": refusal is not None
+            and refusal.code == Code.CONSUMER_KEY_UNKNOWN
+            and new_link is not None,
+            "login_link": integrations.login_link(record) if condition.is_ready else "",
+            "failing_since": condition.since,
+            "failure": words_of(PROBLEMS[condition.problem]) if condition.problem in PROBLEMS else None,
+            "people": ngettext("%(count)d person has", "%(count)d people have", people) % {"count": people},
+            "steps": integrations.worksheet_of(record, active, dialog) if active is not None else (),
+            "steps_of_new_link": integrations.worksheet_of(record, new_link, dialog) if new_link is not None else (),
+            "replaced": replaced,
+            "old_link": {
+                "name": integrations.application_link_name(record, replaced.link),
+                "address": integrations.application_url(record, replaced.link),
+            }
+            if replaced is not None
+            else None,
+            "attempts": events.login_attempts(record.pk),
+            "is_plain_http": record.server_url.scheme == "http",
+        }
+        return TemplateResponse(request, self.setup_template, context, status=422 if refusal is not None else 200)
