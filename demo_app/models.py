@@ -49,8 +49,5 @@ class User(db.Model, UserMixin):  # type: ignore[name-defined,misc]  # as above
         """Return what Flask-Login keeps in the session."""
         return self.session_key
 
-    def __str__(self) -> str:
-        return self.name
-
 
 models = organization_models(db.Model, Organization, User, db.session)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 
 from flask import Flask, url_for
 from flask_login import LoginManager
@@ -15,6 +16,7 @@ from flask_wtf import CSRFProtect
 from sqlalchemy import select
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+import demo_app
 from social_bitbucket_server.flask.organizations import Organizations, handle_errors, record
 from social_bitbucket_server.organizations import EventCode
 
@@ -24,6 +26,7 @@ from .models import Organization, User, models
 
 __all__ = ["create_app"]
 
+_LOOKS = Path(demo_app.__file__).parent / "static"
 _PREFIX = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 
 
@@ -34,7 +37,7 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     to Flask's own configuration. Raises :class:`~tests.flask_app.instance_files.UnsafeSettingError`.
     """
     settings = Settings.read(config)
-    app = Flask(__name__, instance_path=str(settings.instance.path))
+    app = Flask(__name__, instance_path=str(settings.instance.path), static_folder=_LOOKS)
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SESSION_COOKIE_NAME="__Host-demo_session" if settings.is_https else "demo_session",

@@ -58,8 +58,5 @@ class User(Base, UserMixin):  # type: ignore[misc]  # untyped
         """Return what Flask-Login keeps in the session."""
         return self.session_key
 
-    def __str__(self) -> str:
-        return self.display_name
-
 
 models = organization_models(Base, Organization, User, session)

@@ -53,8 +53,7 @@ def log_out() -> None:
     if user.is_authenticated:
         recording.record(EventCode.SESSION_REVOKED, user_id=store.key_of(user._get_current_object()))
     _use_up(session.get(_LOGIN))
-    flask_login.logout_user()
-    session.clear()
+    _forget_person()
 
 
 def end_if_over() -> None:
@@ -64,8 +63,7 @@ def end_if_over() -> None:
         return
     now = int(clock.now().timestamp())
     if _is_over(kept, now):
-        flask_login.logout_user()
-        session.clear()
+        _forget_person()
     elif now - kept["seen"] > _MINUTE:
         session[_LOGIN] = {**kept, "seen": now}
 
@@ -79,6 +77,11 @@ def identity_id() -> int | None:
 def go_on_with(identity: Any) -> None:
     """Let this browser's session go on, though the sessions that began with *identity* were just ended."""
     session[_LOGIN] = {**session[_LOGIN], "revision": identity.session_revision}
+
+
+def _forget_person() -> None:
+    session.clear()
+    flask_login.logout_user()  # afterwards: in the session it notes that a cookie which remembers the person goes, too
 
 
 def _is_over(kept: dict[str, Any], now: int) -> bool:

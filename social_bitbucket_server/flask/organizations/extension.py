@@ -84,7 +84,8 @@ class Organizations:
     - *new_person(organization, details)*: returns a new user for the first login of somebody; ``None`` fills the
       attributes that the class of users has: ``username``, ``email``, ``name``, ``organization`` and so on.
     - *update_person(user, details, username_before)*: takes over what Bitbucket says at a later login.
-    - *name_of(user)*: what the user is called on pages.
+    - *name_of(user)*: what the user is called on pages; ``None`` takes ``display_name``, ``name``, ``username`` or the
+      like.
     - *forget(users)*: is called with those who have no way to log in any more, because the integration is deleted.
     - *limit(what, key)*: is told what somebody is about to do (:class:`Limited`), and raises to refuse it, such as
       ``werkzeug.exceptions.TooManyRequests``. ``None`` for no limits.
@@ -110,7 +111,7 @@ class Organizations:
         may_connect: Callable[[Any, Any], bool] | None = None,
         new_person: Callable[[Any, Mapping[str, Any]], Any] | None = None,
         update_person: Callable[[Any, Mapping[str, Any], str], None] | None = None,
-        name_of: Callable[[Any], str] = str,
+        name_of: Callable[[Any], str] | None = None,
         forget: Callable[[Sequence[Any]], None] | None = None,
         limit: Callable[[Limited, str], None] | None = None,
         next_page: Callable[[Any, str | None], str] | None = None,

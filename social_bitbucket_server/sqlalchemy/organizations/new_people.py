@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .ready_made import OrganizationModels
 
 _ROOM_FOR_A_NUMBER = 10
+_NAMES = ("display_name", "fullname", "name", "username", "email")
 _FILLED = ("username", "email", "first_name", "last_name", "display_name", "fullname", "name")
 _REMEDY = "Give new_person, a function that makes a {user} of an organization and the details of a login"
 
@@ -64,6 +65,11 @@ class NewPeople:
         is_followed = self._has("username") and before != details["username"]
         if is_followed and re.fullmatch(shortened + r"(-[0-9]+)?", user.username):
             user.username = self._free_username(getattr(user, "organization", None), details["username"])
+
+    def name_of(self, user: Any) -> str:
+        """Return the name of *user*: the first of the usual attributes that is there and not empty."""
+        names = (getattr(user, name, None) for name in _NAMES)
+        return next((str(name) for name in names if name), str(user))
 
     def _taken_over(self, details: Mapping[str, Any]) -> dict[str, Any]:
         full_name = details.get("fullname") or details["username"]

@@ -42,7 +42,7 @@ class Store:
     - *belongs_to(user, organization)*: Those belong to an organization who log in there.
     - *may_connect(user, organization)*: All who belong to an organization may connect a further account there.
     - *new_person(organization, details)* and *update_person(user, details, before)*: see :mod:`~.new_people`.
-    - *name_of(user)*: The user is called what ``str`` makes of it.
+    - *name_of(user)*: see :mod:`~.new_people`, too.
     - *forget(users)*: The users stay when the only integration is deleted through which they log in.
 
     Raises :class:`~social_bitbucket_server.integration.UnsafeConfigurationError` without *new_person* if users need
@@ -61,7 +61,7 @@ class Store:
         may_connect: Callable[[Any, Any], bool] | None = None,
         new_person: Callable[[Any, Mapping[str, Any]], Any] | None = None,
         update_person: Callable[[Any, Mapping[str, Any], str], None] | None = None,
-        name_of: Callable[[Any], str] = str,
+        name_of: Callable[[Any], str] | None = None,
         forget: Callable[[Sequence[Any]], None] | None = None,
     ) -> None:
         people = NewPeople(models)
@@ -76,7 +76,7 @@ class Store:
         self.may_connect = may_connect or self.belongs_to
         self.new_person = new_person or people.new_person
         self.update_person = update_person or people.update_person
-        self.name_of = name_of
+        self.name_of = name_of or people.name_of
         self.forget = forget or _nothing
         self.integrations = Integrations(self)
         self.key_rotation = KeyRotation(self)

@@ -213,7 +213,7 @@ def test_an_application_of_any_shape_lets_people_log_in(make_app, shape, models)
     (person,) = app.store.people.of(acme)
     assert app.store.people.find(acme, person.key) == person
     assert app.store.people.names(acme, [app.store.key_of(identity.user), None]) == {
-        app.store.key_of(identity.user): str(identity.user)
+        app.store.key_of(identity.user): app.store.name_of(identity.user)
     }
     app.store.people.disable(acme, person)
     assert app.store.identities.of_session(identity.id, identity.session_revision) is None
@@ -239,14 +239,14 @@ def live(app):
     assert list(app.models.identity.get_social_auth_for_user(user)) == [identity, second]
     assert app.models.identity.get_social_auth_by_extra_data(Backend.name, "none", "") is None
     app.models.identity.migrate_social_auth(second, second.uid, "id")
-    assert store.identities.last_persons([record.id]) == {record.id: str(user)}
+    assert store.identities.last_persons([record.id]) == {record.id: store.name_of(user)}
     assert store.rechecks.due(timedelta(days=1), acme) == [identity_id]
     (found,) = store.rechecks.recheck([identity_id], lambda _identity: Recheck(Standing.REFUSED))
     assert found.asked
     (person,) = store.people.of(acme)
     store.people.disable(acme, person)
     store.people.enable(acme, person)
-    assert store.people.names(acme, [store.key_of(user)]) == {store.key_of(user): str(user)}
+    assert store.people.names(acme, [store.key_of(user)]) == {store.key_of(user): store.name_of(user)}
     assert store.identities.of(acme, user) == [identity, second]
     assert store.identities.disconnect(user, identity)
     assert store.identities.of_session(second.id, second.session_revision) is second
@@ -319,7 +319,7 @@ def test_a_database_that_ignores_foreign_keys_is_refused(app):
     app.session.remove()
     with app.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-    with pytest.raises(UnsafeConfigurationError, match=r'^Send "PRAGMA foreign_keys = ON" on each connection'):
+    with pytest.raises(UnsafeConfigurationError, match=r"^Call set_up_sqlite"):
         app.store.refuse_unsafe_database()
 
 
