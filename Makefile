@@ -3,11 +3,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_VENV := .venv-demo
 CORE_6_VENV := .venv-core-6
+LOCK := requirements-dev.lock
 
 # In parallel. At the end, a worker without tests takes some of another one's.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: FORCE demo test test-fast test-core-6 screenshots fuzz bench load mutants lint clean
+.PHONY: FORCE demo test test-fast test-core-6 screenshots fuzz bench load mutants lint lock clean
 
 # Its own environment holds only what the demo imports. A port that is taken is reported before anything is installed.
 demo:
@@ -27,7 +28,7 @@ test-fast: $(VENV)/.installed
 # Logins in Django, in Flask and in the examples with the oldest social-auth that is supported.
 test-core-6:
 	@$(PYTHON) -I .ci/suitable_python.py
-	@$(PYTHON) -I .ci/environment.py $(CORE_6_VENV) test
+	@$(PYTHON) -I .ci/environment.py $(CORE_6_VENV) $(LOCK)
 	@$(CORE_6_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "social-auth-core==6.1.*" "social-auth-app-django==7.1.*"
 	$(CORE_6_VENV)/bin/python -m pytest -n auto --dist worksteal tests/unit/login/test_core_6.py tests/frameworks/django/test_single_server.py tests/examples tests/flow/test_many_integrations.py tests/flow/test_oauth2_login.py $(PYTEST_ARGS)
 
@@ -63,10 +64,19 @@ lint: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The newest versions of everything that development needs, for every Python and system.
+lock: | $(BIN)/uv
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
+	    --upgrade --no-annotate --custom-compile-command "make lock" --quiet --output-file $(LOCK)
+
+$(BIN)/uv:
+	@$(PYTHON) -I .ci/suitable_python.py
+	@$(PYTHON) -I .ci/environment.py $(VENV) $(LOCK)
+
 # Installed from scratch after an interruption, a move, another Python, or a change of the dependencies.
 $(VENV)/.installed: FORCE
 	@$(PYTHON) -I .ci/suitable_python.py
-	@$(PYTHON) -I .ci/environment.py $(VENV) test
+	@$(PYTHON) -I .ci/environment.py $(VENV) $(LOCK)
 
 # The tables of rows, from the markers of the tests.
 docs/security.md: $(wildcard tests/security/*.py) $(VENV)/.installed
