@@ -8,7 +8,7 @@ LOCK := requirements-dev.lock
 # In parallel. At the end, a worker without tests takes some of another one's.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: FORCE demo test test-fast test-core-6 screenshots fuzz bench load mutants lint lock clean
+.PHONY: FORCE demo test test-fast test-core-6 test-wheel screenshots fuzz bench load mutants lint lock clean
 
 # Its own environment holds only what the demo imports. A port that is taken is reported before anything is installed.
 demo:
@@ -31,6 +31,16 @@ test-core-6:
 	@$(PYTHON) -I .ci/environment.py $(CORE_6_VENV) $(LOCK)
 	@$(CORE_6_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "social-auth-core==6.1.*" "social-auth-app-django==7.1.*"
 	$(CORE_6_VENV)/bin/python -m pytest -n auto --dist worksteal tests/unit/login/test_core_6.py tests/frameworks/django/test_single_server.py tests/examples tests/flow/test_many_integrations.py tests/flow/test_oauth2_login.py $(PYTEST_ARGS)
+
+# Builds the distributions, looks at them as the package index does, and logs in with the wheel in empty environments.
+# pyroma asks for an e-mail address, and the project has none.
+test-wheel: $(VENV)/.installed
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist
+	$(BIN)/pyroma --min 10 --skip-tests AuthorEmail .
+	$(PYTEST) tests/wheel $(PYTEST_ARGS)
 
 # The pages in docs/upgrade-to-oauth2.md, taken from the running demo application and its sandbox.
 screenshots: $(VENV)/.installed
