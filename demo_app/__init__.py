@@ -115,11 +115,15 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
 def _open_database(app: Flask, app_settings: Settings) -> None:
     """Bring the database up to date, and take the key ring into use with which its secrets are sealed."""
     database.connect(app, app_settings.database_url)
-    with app.app_context():
-        database.upgrade(app.extensions["engine"])
-        key_ring = integrations.load_key_ring(app_settings)
-        app.extensions["sealed_keys"] = SealedKeys(KeyRing.parse(key_ring))
-        operation.check_key_ring()
+    try:
+        with app.app_context():
+            database.upgrade(app.extensions["engine"])
+            key_ring = integrations.load_key_ring(app_settings)
+            app.extensions["sealed_keys"] = SealedKeys(KeyRing.parse(key_ring))
+            operation.check_key_ring()
+    except BaseException:
+        app.extensions["engine"].dispose()
+        raise
     for prefix in ("SOCIAL_AUTH_BITBUCKET_SERVER_", "SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_"):
         app.config[f"{prefix}KEY_RING"] = key_ring
         app.config[f"{prefix}STORE_ACCESS_TOKEN"] = app_settings.store_access_tokens
