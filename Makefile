@@ -1,13 +1,19 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VERSION = $(shell $(BIN)/python -c "import sys; print('%d.%d' % sys.version_info[:2])")
 DEMO_VENV := .venv-demo
-CORE_6_VENV := .venv-core-6
+LOCK := requirements-dev.lock
+
+# Logins, and what depends on versions of other packages most.
+LOGINS := tests/examples tests/flow/test_many_integrations.py tests/flow/test_oauth2_login.py tests/flow/test_readme.py \
+    tests/frameworks/django/test_single_server.py tests/frameworks/test_any_framework.py \
+    tests/frameworks/test_starlette.py tests/unit/crypto tests/unit/login tests/unit/sqlalchemy tests/unit/transport
 
 # In parallel. At the end, a worker without tests takes some of another one's.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: FORCE demo test test-fast test-core-6 screenshots fuzz bench load mutants lint clean
+.PHONY: FORCE demo test test-fast test-lowest test-newest test-wheel screenshots fuzz bench load mutants lint lock clean
 
 # Its own environment holds only what the demo imports. A port that is taken is reported before anything is installed.
 demo:
@@ -24,12 +30,26 @@ test: $(VENV)/.installed
 test-fast: $(VENV)/.installed
 	FUZZ_EXAMPLES=100 $(PYTEST) -m fast $(PYTEST_ARGS)
 
-# Logins in Django, in Flask and in the examples with the oldest social-auth that is supported.
-test-core-6:
-	@$(PYTHON) -I .ci/suitable_python.py
-	@$(PYTHON) -I .ci/environment.py $(CORE_6_VENV) test
-	@$(CORE_6_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "social-auth-core==6.1.*" "social-auth-app-django==7.1.*"
-	$(CORE_6_VENV)/bin/python -m pytest -n auto --dist worksteal tests/unit/login/test_core_6.py tests/frameworks/django/test_single_server.py tests/examples tests/flow/test_many_integrations.py tests/flow/test_oauth2_login.py $(PYTEST_ARGS)
+# Logins with the lowest versions that pyproject.toml allows.
+test-lowest: $(VENV)/.installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nox --error-on-missing-interpreters --session "lowest($(VERSION)-django5.2)" -- \
+	    $(LOGINS) $(PYTEST_ARGS)
+
+# Logins with the newest versions, in newer Pythons if this machine has them, those of pyenv among them.
+test-newest: $(VENV)/.installed
+	PYENV_VERSION="$$(pyenv versions --bare 2>/dev/null | paste -sd: -)" \
+	    $(BIN)/nox --no-error-on-missing-interpreters --session "newest(3.12-django6.0)" "newest(3.13-django6.1)" -- \
+	    $(LOGINS) $(PYTEST_ARGS)
+
+# Builds the distributions, looks at them as the package index does, and logs in with the wheel in empty environments.
+# pyroma asks for an e-mail address, and the project has none.
+test-wheel: $(VENV)/.installed
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist
+	$(BIN)/pyroma --min 10 --skip-tests AuthorEmail .
+	$(PYTEST) tests/wheel $(PYTEST_ARGS)
 
 # The pages in docs/upgrade-to-oauth2.md, taken from the running demo application and its sandbox.
 screenshots: $(VENV)/.installed
@@ -62,11 +82,23 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	$(BIN)/zizmor --offline --pedantic --quiet .github/workflows
+
+# The newest versions of everything that development needs, for every Python and system.
+lock: | $(BIN)/uv
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
+	    --upgrade --no-annotate --custom-compile-command "make lock" --quiet --output-file $(LOCK)
+
+$(BIN)/uv:
+	@$(PYTHON) -I .ci/suitable_python.py
+	@$(PYTHON) -I .ci/environment.py $(VENV) $(LOCK)
 
 # Installed from scratch after an interruption, a move, another Python, or a change of the dependencies.
 $(VENV)/.installed: FORCE
 	@$(PYTHON) -I .ci/suitable_python.py
-	@$(PYTHON) -I .ci/environment.py $(VENV) test
+	@$(PYTHON) -I .ci/environment.py $(VENV) $(LOCK)
 
 # The tables of rows, from the markers of the tests.
 docs/security.md: $(wildcard tests/security/*.py) $(VENV)/.installed
@@ -76,4 +108,4 @@ docs/problems.md: $(wildcard social_bitbucket_server/problems/*.py) $(VENV)/.ins
 	$(BIN)/social-bitbucket-server explain --markdown > $@
 
 clean:
-	rm -rf $(VENV) $(DEMO_VENV) $(CORE_6_VENV) build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(DEMO_VENV) .nox build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

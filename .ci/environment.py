@@ -1,4 +1,7 @@
-"""Make a virtual environment with one of the project's extras, unless it is there: ``environment.py FOLDER EXTRA``."""
+"""Make a virtual environment for the project, unless it is there: ``environment.py FOLDER EXTRA-OR-LOCK-FILE``.
+
+It has what an extra needs, in the newest versions, or the versions in a lock file.
+"""
 
 from __future__ import annotations
 
@@ -13,28 +16,40 @@ STAMP = ".installed"
 """The file in a complete environment that says what it was made from."""
 
 
-def origin(folder: Path, extra: str) -> str:
-    """Return all that the environment in *folder* depends on: its place, the Python, the extra, and its packages."""
-    dependencies = hashlib.sha256((PROJECT / "pyproject.toml").read_bytes()).hexdigest()
-    return "\n".join([str(folder), sys.base_prefix, sys.version, extra, dependencies])
+def origin(folder: Path, source: str) -> str:
+    """Return all that the environment in *folder* depends on: its place, the Python, the source, and its packages."""
+    files = [PROJECT / "pyproject.toml", *([PROJECT / source] if is_lock_file(source) else [])]
+    dependencies = (hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
+    return "\n".join([str(folder), sys.base_prefix, sys.version, source, *dependencies])
 
 
-def is_complete(folder: Path, extra: str) -> bool:
+def is_lock_file(source: str) -> bool:
+    """Return whether *source* is a lock file and not an extra."""
+    return source.endswith(".lock")
+
+
+def is_complete(folder: Path, source: str) -> bool:
     """Return whether the environment was installed to the end, and nothing that it depends on has changed since."""
     stamp = folder / STAMP
-    return stamp.is_file() and stamp.read_text() == origin(folder, extra)
+    return stamp.is_file() and stamp.read_text() == origin(folder, source)
 
 
-def make(folder: Path, extra: str) -> None:
+def make(folder: Path, source: str) -> None:
     """Make the environment from scratch. Raises CalledProcessError after showing what the failed program said."""
     _say(f"Step 1 of 3: making a virtual environment in {folder.name} with Python {sys.version.split()[0]}")
     _run(sys.executable, "-m", "venv", "--clear", str(folder))
-    _say(f"Step 2 of 3: downloading what {extra} needs")
+    _say(f"Step 2 of 3: downloading what {source} {'lists' if is_lock_file(source) else 'needs'}")
     # Compiling every module takes as long as the downloads. Python compiles those that are imported.
     options = ["--no-compile", "--no-input", "--progress-bar=off", "--disable-pip-version-check"]
-    _run(str(folder / "bin" / "python"), "-m", "pip", "install", *options, "--editable", f"{PROJECT}[{extra}]")
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", *options]
+    if is_lock_file(source):
+        _run(*pip, "--require-hashes", "--requirement", str(PROJECT / source))
+        # The lock file has what builds the package, too.
+        _run(*pip, "--quiet", "--no-deps", "--no-build-isolation", "--editable", str(PROJECT))
+    else:
+        _run(*pip, "--editable", f"{PROJECT}[{source}]")
     # Written last, so that an interrupted installation starts again.
-    (folder / STAMP).write_text(origin(folder, extra))
+    (folder / STAMP).write_text(origin(folder, source))
 
 
 def progress(line: str) -> str:
@@ -64,12 +79,12 @@ def _say(text: str) -> None:
         print(text, flush=True)  # noqa: T201
 
 
-def main(name: str, extra: str) -> str:
+def main(name: str, source: str) -> str:
     """Make the environment in the project's folder *name* if it is not there. Returns why it failed, or nothing."""
     folder = PROJECT / name
     try:
-        if not is_complete(folder, extra):
-            make(folder, extra)
+        if not is_complete(folder, source):
+            make(folder, source)
     except subprocess.CalledProcessError:
         return f"{name} could not be made, for the reason above; run the same command again to start over."
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sqlite3
 import tempfile
 import threading
@@ -129,6 +130,7 @@ def make_tables(database_url: str) -> None:
 def _migrated() -> sqlite3.Connection:
     """The demo application's tables as its migrations make them."""
     migrated = sqlite3.connect(":memory:", check_same_thread=False)
+    atexit.register(migrated.close)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "migrated.sqlite")
         make_tables(f"sqlite:///{file}")

@@ -53,9 +53,7 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     app.jinja_env.globals["application_name"] = settings.application_name
     rate_limits.set_up(app, settings)
     database.connect(app, settings.database_url)
-    with app.app_context():
-        database.upgrade(app.extensions["engine"])
-        ring = key_ring.load(settings)
+    ring = _open_database(app, settings)
     app.config.update({f"{_PREFIX}{name}": value for name, value in settings.of_the_library(ring).items()})
     organizations = Organizations(
         app,
@@ -85,6 +83,17 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
         if not organizations.store.resealing.opens_keys():
             record(EventCode.KEY_DECRYPT_FAILED, outcome="failure", code="key_ring")
     return app
+
+
+def _open_database(app: Flask, settings: Settings) -> str:
+    """Make the tables. Return the key ring with which their secrets are sealed."""
+    try:
+        with app.app_context():
+            database.upgrade(app.extensions["engine"])
+            return key_ring.load(settings)
+    except BaseException:
+        app.extensions["engine"].dispose()
+        raise
 
 
 def _log_in_by_session_key(app: Flask) -> None:

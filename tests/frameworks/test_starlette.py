@@ -52,7 +52,11 @@ class Site:
         Base.metadata.create_all(self.engine)
         self.settings = {f"{OWN}CALLBACK_ORIGIN": ORIGIN, **settings}
         self.torn_down, self.threads = 0, set()
-        self.bitbucket = BitbucketServer(self.settings, self.storage, teardown=self.tear_down, **options)
+        try:
+            self.bitbucket = BitbucketServer(self.settings, self.storage, teardown=self.tear_down, **options)
+        except BaseException:
+            self.close()
+            raise
         own = [Route("/", self.home), Route("/token", self.token), Route("/connect", self.connect, methods=["POST"])]
         guarded = [Route("/api", self.api), Route("/report", self.report, methods=["GET", "POST"])]
         routes = [Mount(prefix, routes=self.bitbucket.routes)] if prefix else self.bitbucket.routes

@@ -82,6 +82,23 @@ def test_changed_dependencies_make_it_again(project: Path, commands: list[tuple[
     assert len(commands) == 4
 
 
+def test_a_lock_file_is_installed_with_hashes_and_then_the_project_alone(
+    project: Path, commands: list[tuple[str, ...]]
+) -> None:
+    (project / "dev.lock").write_text("flask==3.1.3 --hash=sha256:00")
+    assert environment.main(".venv", "dev.lock") == ""
+    _, packages, own = commands
+    assert packages[-3:] == ("--require-hashes", "--requirement", str(project / "dev.lock"))
+    assert own[-4:] == ("--no-deps", "--no-build-isolation", "--editable", str(project))
+
+
+def test_a_changed_lock_file_makes_it_again(project: Path, commands: list[tuple[str, ...]]) -> None:
+    for text in ("flask==3.1.2", "flask==3.1.3"):
+        (project / "dev.lock").write_text(text)
+        environment.main(".venv", "dev.lock")
+    assert len(commands) == 6
+
+
 @pytest.mark.parametrize("name", ["base_prefix", "version"])
 def test_another_python_makes_it_again(
     commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, name: str

@@ -1,4 +1,4 @@
-"""Tests of this package's own part where social-auth-core 6.1 is installed; ``make test-core-6`` logs in with it."""
+"""Tests of this package's own part where social-auth-core 6.1 is installed; ``make test-lowest`` logs in with it."""
 
 from types import SimpleNamespace
 

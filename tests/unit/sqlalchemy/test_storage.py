@@ -566,7 +566,8 @@ def unique_columns_of(table):
 
 
 def test_columns_with_table_arguments_of_their_own_leave_identities_unique(tmp_path):
-    table = Application(tmp_path / "app.db", MoreColumns).storage.user.__table__
+    with closing(Application(tmp_path / "app.db", MoreColumns)) as app:
+        table = app.storage.user.__table__
     assert unique_columns_of(table) == [{"provider", "uid"}]
     assert "ix_seen" in {index.name for index in table.indexes}
 
@@ -576,7 +577,8 @@ def test_columns_replace_none_of_the_identitys(tmp_path):
         uid: Mapped[int] = mapped_column(unique=True)
         __tablename__ = "wrong"
 
-    table = Application(tmp_path / "app.db", Wrong).storage.user.__table__
+    with closing(Application(tmp_path / "app.db", Wrong)) as app:
+        table = app.storage.user.__table__
     assert (table.name, table.c.uid.type.python_type) == ("social_auth_identities", str)
 
 
