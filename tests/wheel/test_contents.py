@@ -20,6 +20,7 @@ IMPORTABLE = {
     "": ["backends", "pipeline", "any_framework", "organizations", "cli", "__main__"],
     "django": ["django", "django.models", "django.admin", "django.urls"],
     "flask": ["flask", "sqlalchemy"],
+    "organizations": ["flask.organizations", "sqlalchemy.organizations"],
     "sandbox": ["sandbox"],
     "sqlalchemy": ["sqlalchemy"],
     "starlette": ["starlette", "sqlalchemy"],

@@ -97,6 +97,13 @@ def test_a_person_logs_in(example: str, install: Callable[..., Environment], tmp
     assert "Hello jane" in browser.text
 
 
+def test_a_person_of_an_organization_logs_in(install: Callable[..., Environment], tmp_path: Path) -> None:
+    """The example's own test does it, with the pages that are in the wheel."""
+    folder = tmp_path / "application"
+    shutil.copytree(PROJECT / "examples/flask_organizations", folder)
+    install("organizations", "pytest", "waitress").run("python", "-m", "pytest", "-q", cwd=folder)
+
+
 def test_the_command_line_checks_an_integration_without_any_extra(
     install: Callable[..., Environment], tmp_path: Path
 ) -> None:
