@@ -285,10 +285,11 @@ def delete(record: IntegrationRecord) -> None:
 
 def note_login(record: IntegrationRecord) -> None:
     """Keep when somebody logged in last through *record*, to the minute: everybody who logs in at once would wait for
-    this one row."""
+    this one row. It may have been deleted meanwhile."""
     now = clock.now()
     if record.last_login_at is None or now - record.last_login_at > _MINUTE:
-        record.last_login_at = now
+        noted = update(IntegrationRecord).where(IntegrationRecord.id == record.id).values(last_login_at=now)
+        database.session.execute(noted)
         database.session.commit()
 
 
