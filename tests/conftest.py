@@ -17,9 +17,11 @@ from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.onboarding import checkup
 from social_bitbucket_server.transport import Limits, Transport, reaching, use_transport
+from tests import mariadb as maria
 from tests import postgresql as postgres
 from tests import prepared
 from tests.flask_app import database, people
+from tests.mariadb import MariaDB
 from tests.postgresql import PostgreSQL
 from tests.scripted_server import ScriptedServer
 
@@ -82,6 +84,15 @@ def postgresql() -> Iterator[PostgreSQL]:
     folder = postgres.programs()
     assert folder is not None
     with PostgreSQL(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A server for all tests of this process."""
+    programs = maria.programs()
+    assert programs is not None
+    with MariaDB(*programs) as server:
         yield server
 
 

@@ -20,6 +20,7 @@ FIXTURES = frozenset(
         "bitbucket_sandbox",
         "chromium",
         "listeners",
+        "mariadb",
         "new_sandbox",
         "other_sandbox",
         "postgresql",
@@ -32,7 +33,7 @@ FIXTURES = frozenset(
 )
 """The fixtures that serve or connect."""
 
-MARKERS = frozenset({"browser", "postgresql", "program", "socket"})
+MARKERS = frozenset({"browser", "mariadb", "postgresql", "program", "socket"})
 """The markers of tests that do so themselves, or that ask for one of the fixtures while they run."""
 
 _REFUSED: tuple[tuple[object, str], ...] = (

@@ -329,6 +329,15 @@ def _says(body: str, status: str = "200 OK", kind: str = "text/html", *headers: 
     return lambda bench: bench.plain(answering(answer(body.encode(), status, f"Content-Type: {kind}", *headers)))
 
 
+def _mirror(peer: Peer) -> None:
+    """Answer as a mirror, which tells its version and knows no OAuth."""
+    while request := peer.read():
+        if PROPERTIES in request.partition("\r\n")[0]:
+            peer.send(answer(b'{"version":"8.19.0"}', "200 OK", "Content-Type: application/json"))
+        else:
+            peer.send(answer(b"<title>404</title>", "404 Not Found", "Content-Type: text/html"))
+
+
 def _shows(make: Callable[[trustme.CA], Any], *, ca: str | None = None) -> Callable[[Bench], Place]:
     return lambda bench: bench.tls(make(bench.company), ca=ca)
 
@@ -628,6 +637,12 @@ OTHERS_THAT_ANSWER = (
         _without_its_context_path,
         Stage.HTTP,
         "Bitbucket is below another address. It is http://",
+    ),
+    Wrong(
+        "a mirror",
+        lambda bench: bench.plain(_mirror),
+        Stage.SIGNATURE,
+        "Bitbucket has no OAuth at the base URL.",
     ),
     Wrong(
         "nothing at the address",

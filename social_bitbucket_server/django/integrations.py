@@ -268,8 +268,9 @@ def delete(record: AbstractIntegration, administrator: Administrator = None) -> 
             events.record(EventCode.INTEGRATION_NOT_ENFORCED, integration_id=record.pk, user=administrator)
         events.record(EventCode.INTEGRATION_DELETED, integration_id=record.pk, user=administrator)
         identities(record).delete()
+        lock(record.pk)  # before its key pairs, as a key rotation does
+        identities(record).delete()  # those of logins that ended until now
         record.delete()
-        identities(record).delete()  # those of logins that ended until the integration was locked
 
 
 def identities(record: AbstractIntegration) -> QuerySet[Any]:

@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
 def begin(record: AbstractIntegration, administrator: Administrator = None, *, with_new_link: bool = False) -> bool:
     """Make a key pair that waits for Bitbucket, in place of one that waits already, and for *with_new_link* a consumer
-    key. Returns false, and makes nothing, where an old link waits for its removal: there would be three."""
+    key. Returns false, and makes nothing, where an old link waits for its removal: there would be three.
+
+    Raises ChangedMeanwhileError where *record* was deleted since it was read."""
     key = integrations.make_private_key()
     with integrations.all_or_nothing():
-        integrations.lock(record.pk)
+        if integrations.lock(record.pk) is None:
+            raise integrations.ChangedMeanwhileError
         if not record.key_pairs_in_use.may_begin(with_new_link=with_new_link):
             return False
         _retire(record, KeyState.PENDING, administrator)

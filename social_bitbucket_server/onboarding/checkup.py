@@ -360,7 +360,12 @@ class _Walk:
         if dialog_of(self._version) is Dialog.UP_TO_7_19:
             raise BitbucketServerError(Code.EXTERNAL_LINKS_MISSING, f"It is version {self._version}.")
         timed = replace(integration, server=replace(integration.server, timeout=self._seconds))
-        OAuth2Client(timed, self._budget).check_credentials()
+        try:
+            OAuth2Client(timed, self._budget).check_credentials()
+        except BitbucketServerError as error:
+            if error.status_code == 404 and self._version:
+                raise BitbucketServerError(Code.OAUTH_MISSING, status_code=404) from error
+            raise
         says = "Bitbucket knows the client id and accepts the client secret"
         return Result(Stage.CREDENTIALS, Outcome.PASSED, says)
 
@@ -376,6 +381,8 @@ class _Walk:
             # The server was healthy a moment ago. It needs the public key only for the signature of this call.
             if answer.status == 500:
                 raise BitbucketServerError(Code.PUBLIC_KEY_UNUSABLE, status_code=answer.status) from error
+            if answer.status == 404:
+                raise BitbucketServerError(Code.OAUTH_MISSING, status_code=answer.status) from error
             raise
         if fields.get("oauth_callback_confirmed") != "true":
             raise BitbucketServerError(Code.CALLBACK_NOT_CONFIRMED)

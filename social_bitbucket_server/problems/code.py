@@ -85,6 +85,7 @@ class Code(StrEnum):
     SECOND_FACTOR_PLUGIN = "second_factor_plugin"
     MAINTENANCE = "maintenance"
     NOT_BITBUCKET = "not_bitbucket"
+    OAUTH_MISSING = "oauth_missing"
     CONSUMER_KEY_UNKNOWN = "consumer_key_unknown"
     CONSUMER_KEY_REFUSED = "consumer_key_refused"
     SIGNATURE_INVALID = "signature_invalid"

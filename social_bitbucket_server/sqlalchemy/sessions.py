@@ -5,13 +5,15 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import Table, UniqueConstraint, event
+from sqlalchemy import Engine, Table, UniqueConstraint, event
 from sqlalchemy.orm import Mapper, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _HOLDS_COMMITS = "social_bitbucket_server holds commits"
+_READ_SNAPSHOTS = frozenset({"mariadb", "mysql"})
+"""Dialects whose transactions see nothing that others commit meanwhile, unless they are told to."""
 
 
 class StoredMixin:
@@ -60,12 +62,14 @@ def holds_commits(session: Session) -> bool:
 
 
 @contextmanager
-def holding_commits(session: Session, *, and_commit: bool = True) -> Iterator[None]:
+def holding_commits(session: Session, stored: type[StoredMixin], *, and_commit: bool = True) -> Iterator[None]:
     """Commit what happens inside as one transaction, or roll it back with the exception that leaves it.
 
-    *and_commit*: false where the caller commits afterwards.
+    Rows that are read inside are those of now, in the database that *stored* is in. On MariaDB and MySQL the
+    transaction has the isolation level READ COMMITTED for that. *and_commit*: false if the caller commits afterwards.
     """
     session.commit()  # a transaction that began before Bitbucket was asked may not see what changed since
+    _begin(session, stored)
     session.info[_HOLDS_COMMITS] = True
     try:
         yield
@@ -78,3 +82,11 @@ def holding_commits(session: Session, *, and_commit: bool = True) -> Iterator[No
         raise
     finally:
         session.info.pop(_HOLDS_COMMITS, None)
+
+
+def _begin(session: Session, stored: type[StoredMixin]) -> None:
+    bind = session.get_bind(stored)
+    # The application began the transaction of a connection that it bound the session to.
+    if isinstance(bind, Engine) and bind.dialect.name in _READ_SNAPSHOTS:
+        options = {"isolation_level": "READ COMMITTED"}
+        session.connection(bind_arguments={"mapper": stored}, execution_options=options)

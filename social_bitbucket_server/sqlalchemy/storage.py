@@ -75,7 +75,7 @@ class SQLAlchemyStorage(core.BaseStorage):
     @classmethod
     def all_or_nothing(cls) -> AbstractContextManager[None]:
         """Commit what happens inside as one transaction, or roll it back with the exception that leaves it."""
-        return holding_commits(cls.user.current_session())
+        return holding_commits(cls.user.current_session(), cls.user)
 
     @classmethod
     def read_anew(cls) -> None:

@@ -654,6 +654,15 @@ def test_a_token_address_that_something_else_answers_at_is_told(by_oauth2, bitbu
     assert (failed.stage, failed.problem.code) == (Stage.CREDENTIALS, "login_in_front")
 
 
+@pytest.mark.parametrize("reply", [Reply("<h1>404</h1>", 404, HTML), Reply('{"errors": []}', 404, JSON)])
+def test_a_bitbucket_without_the_addresses_of_oauth_is_told(integration, by_oauth2, server, reply):
+    server.scripts[PROPERTIES] = Reply(BITBUCKET, headers=JSON)
+    server.scripts[REQUEST_TOKEN] = server.scripts["/rest/oauth2/latest/revoke"] = reply
+    for one, stage in ((integration, Stage.SIGNATURE), (by_oauth2, Stage.CREDENTIALS)):
+        failed = failure(look(at(one, server.url)))
+        assert (failed.stage, failed.problem.code) == (stage, "oauth_missing")
+
+
 def test_a_server_before_7_20_has_no_oauth_2(by_oauth2, bitbucket_sandbox):
     bitbucket_sandbox.faults.version = "7.6.0"
     failed = failure(look(by_oauth2))
@@ -668,7 +677,7 @@ def test_a_server_before_7_20_has_no_oauth_2(by_oauth2, bitbucket_sandbox):
         (Reply("<html>", 500), "server_error"),
         (Reply('{"error":"invalid_client"}', 400, JSON), "client_refused"),
         (Reply('{"error":"unauthorized_client"}', 400, JSON), "oauth_problem"),
-        (Reply("", 404), "request_refused"),
+        (Reply("", 404), "oauth_missing"),
     ],
 )
 def test_credentials_pass_by_nothing_but_bitbuckets_own_success(server, reply, code):

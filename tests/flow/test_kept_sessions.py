@@ -8,11 +8,14 @@ from urllib.parse import parse_qsl, urlsplit
 import flask_session
 import msgspec
 import pytest
-from cachelib import FileSystemCache
+import redis
+from cachelib import FileSystemCache, SimpleCache
 from flask.sessions import SecureCookieSession, SessionInterface
+from flask_sqlalchemy import SQLAlchemy
 
 from social_bitbucket_server.any_framework import Logins, Visit, form_token
 from social_bitbucket_server.integration import Integration, Server, ServerURL
+from tests import redis_server
 from tests.flow.test_many_integrations import ORIGIN, Browser, Host
 
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
@@ -75,10 +78,40 @@ def test_a_login_with_a_page_to_go_to_works_whatever_writes_flasks_sessions(host
     assert log_in(host, bitbucket_sandbox) == "/report"
 
 
-def test_a_login_works_with_flask_session(host, bitbucket_sandbox, tmp_path):
-    host.flask.config.update(SESSION_TYPE="cachelib", SESSION_CACHELIB=FileSystemCache(str(tmp_path / "sessions")))
+def in_files(folder, _app):
+    return {"SESSION_TYPE": "cachelib", "SESSION_CACHELIB": FileSystemCache(str(folder / "sessions"))}
+
+
+def in_memory(_folder, _app):
+    return {"SESSION_TYPE": "cachelib", "SESSION_CACHELIB": SimpleCache()}
+
+
+def in_a_table(folder, app):
+    app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{folder / 'sessions.db'}"
+    return {"SESSION_TYPE": "sqlalchemy", "SESSION_SQLALCHEMY": SQLAlchemy(app)}
+
+
+STORES = {"files": in_files, "memory": in_memory, "a table": in_a_table}
+every_format = pytest.mark.parametrize("written_as", ["msgpack", "json"])
+
+
+@every_format
+@pytest.mark.parametrize("store", STORES)
+def test_a_login_works_with_flask_session(host, bitbucket_sandbox, tmp_path, store, written_as):
+    host.flask.config.update(STORES[store](tmp_path, host.flask), SESSION_SERIALIZATION_FORMAT=written_as)
     flask_session.Session(host.flask)
     assert log_in(host, bitbucket_sandbox) == "/report"
+
+
+@every_format
+@pytest.mark.program
+def test_a_login_works_with_flask_session_in_redis(host, bitbucket_sandbox, must_be_there, written_as):
+    must_be_there(redis_server.program() is not None, "Redis or Valkey")
+    with redis_server.running() as address, redis.Redis.from_url(address) as client:
+        host.flask.config.update(SESSION_TYPE="redis", SESSION_REDIS=client, SESSION_SERIALIZATION_FORMAT=written_as)
+        flask_session.Session(host.flask)
+        assert log_in(host, bitbucket_sandbox) == "/report"
+        assert client.keys("session:*")
 
 
 @every_serializer

@@ -55,12 +55,12 @@ def called(prefix):
 class Host:
     """A Flask application with a database, and what a test wants to know about it."""
 
-    def __init__(self, path, integrations, make_users=numbered, **config):
+    def __init__(self, path, integrations, make_users=numbered, engine=None, **config):
         class Base(DeclarativeBase): ...
 
         User = make_users(Base)  # noqa: N806  # a class
         id_of = inspect(User).primary_key[0].type.python_type
-        self.engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
+        self.engine = engine or create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
         self.session = scoped_session(sessionmaker(self.engine))
         self.storage = make_storage(Base, User, self.session)
         Base.metadata.create_all(self.engine)

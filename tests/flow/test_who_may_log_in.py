@@ -130,6 +130,13 @@ def test_settings_count_for_integrations_that_say_nothing(make):
     assert application.log_in("kim") == "person_not_allowed"
 
 
+@pytest.mark.parametrize("setting", [{"ALLOW_PROJECTS": ["WEB"]}, {"ALLOW_REPOSITORIES": ["WEB/website"]}])
+def test_projects_and_repositories_of_the_settings_count(make, setting):
+    application = make(setting)
+    assert application.log_in("jo@example") == ""
+    assert application.log_in("kim") == "person_not_allowed"
+
+
 def test_what_an_integration_says_counts_instead_of_the_settings(make):
     application = make({"ALLOW_GROUPS": ["developers"]}, groups=("bitbucket-users",))
     assert application.log_in("kim") == ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
+from django.http import Http404
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from ...organizations import EventCode
 from ...problems import BitbucketServerError
-from .. import key_rotation
+from .. import integrations, key_rotation
 from .setup import SetupPages
 
 if TYPE_CHECKING:
@@ -34,7 +35,11 @@ class KeyPairPages(SetupPages):
     def new_key_pair_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Make a key pair that waits until Bitbucket has its public key, for the old application link or a new one."""
         record = self._record(request, integration_id)
-        if not key_rotation.begin(record, request.user, with_new_link=request.POST.get("link") == "new"):
+        try:
+            has_begun = key_rotation.begin(record, request.user, with_new_link=request.POST.get("link") == "new")
+        except integrations.ChangedMeanwhileError:
+            raise Http404 from None
+        if not has_begun:
             return self._back(
                 request,
                 record,

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import contains_eager, joinedload, selectinload
 
 from ...crypto import PrivateKey, Secret, new_consumer_key
@@ -211,10 +211,11 @@ class Integrations(Part):
 
     def note_login(self, record: IntegrationMixin) -> None:
         """Keep when somebody logged in last through *record*, to the minute: everybody who logs in at once would wait
-        for this one row."""
-        now = clock.now()
+        for this one row. It may have been deleted meanwhile."""
+        now, integration = clock.now(), self._models.integration
         if record.last_login_at is None or now - record.last_login_at > _MINUTE:
-            record.last_login_at = now
+            noted = update(integration).where(integration.id == record.id).values(last_login_at=now)
+            self._session.execute(noted)
             self._session.commit()
 
     def note_version(self, integration_id: str, version: str) -> None:

@@ -62,7 +62,7 @@ class _LoginStorage(SQLAlchemyStorage):
     @classmethod
     def all_or_nothing(cls) -> AbstractContextManager[None]:
         """Begin a transaction for what happens inside, and leave its commit to the caller."""
-        return holding_commits(cls.user.current_session(), and_commit=False)
+        return holding_commits(cls.user.current_session(), cls.user, and_commit=False)
 
     @classmethod
     def read_anew(cls) -> None:

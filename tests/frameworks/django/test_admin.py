@@ -320,6 +320,12 @@ def test_a_check_up_ends_well_where_the_integration_was_deleted_meanwhile(acme):
     assert happenings()[-1] == "integration.tested"
 
 
+def test_no_key_pair_is_made_for_an_integration_that_was_deleted_meanwhile(staff, acme, monkeypatch):
+    lock = integrations.lock
+    monkeypatch.setattr(integrations, "lock", lambda key: Integration.objects.all().delete() and lock(key))
+    assert press(staff, acme, "new-key-pair").status_code == 404
+
+
 def test_a_new_key_pair_waits_until_bitbucket_accepts_it(staff, visitor, acme, bitbucket_sandbox, keys):
     press(staff, acme, "new-key-pair")
     refused = press(staff, acme, "verify-key-pair")

@@ -163,6 +163,12 @@ def test_link_makes_the_application_link_and_unlink_takes_it_away(run, bitbucket
     assert not bitbucket_sandbox.links.all()
 
 
+def test_rotate_says_that_the_integration_was_deleted_meanwhile(run, acme, monkeypatch):
+    monkeypatch.setattr(integrations, "lock", lambda key: None)
+    with pytest.raises(CommandError, match="Acme was deleted just now"):
+        run("rotate", "acme")
+
+
 def test_rotate_and_verify_put_a_new_key_pair_in_place_of_the_old(run, acme, bitbucket_sandbox, keys):
     assert run("rotate", "acme") == keys[1].public.pem
     assert "a new key pair waits" in run("list")

@@ -202,7 +202,11 @@ def _active(record: AbstractIntegration) -> KeyPair:
 
 def _rotate(arguments: argparse.Namespace) -> int:
     record = _find(arguments.integration)
-    if not key_rotation.begin(record, with_new_link=arguments.new_consumer_key):
+    try:
+        has_begun = key_rotation.begin(record, with_new_link=arguments.new_consumer_key)
+    except integrations.ChangedMeanwhileError:
+        raise CommandError(f"{record.name} was deleted just now.") from None
+    if not has_begun:
         raise CommandError(
             f"An old application link waits for its removal; there would be three. Remove it, by hand or with "
             f"'bitbucket_server unlink {record.slug} --old-link', and say so with "
