@@ -14,6 +14,8 @@ from . import clock
 from .part import Part
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from .models import IntegrationMixin, WaysMixin
 
 
@@ -37,6 +39,13 @@ class WaysIn(Part):
             return LoginWays()
         ways, enforced = found
         return LoginWays(key=ways.key, is_closed=ways.closed_at is not None, enforced=enforced)
+
+    def closed_since(self, organization: Any) -> datetime | None:
+        """Return since when the login link of *organization* lets nobody in; ``None`` if it does."""
+        ways = self._models.ways
+        return self._session.scalar(
+            select(ways.closed_at).where(ways.organization_id == self._store.key_of(organization))
+        )
 
     def replace_link(self, organization: Any) -> None:
         """Make a new login link. The one before lets nobody in."""
