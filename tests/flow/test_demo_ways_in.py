@@ -282,6 +282,7 @@ def test_where_the_only_way_in_is_disabled_its_page_says_what_that_means(demo, o
     enforce(owner, acme)
     owner.post(f"{acme}/disable")
     assert "It is the only way into Acme. Only you can log in." in owner.get(acme).words
+    assert "Bitbucket is the only way into Acme, and it is disabled." in demo.visitor().get("/o/acme/login").words
     assert owner.post(f"{LOGIN}/only", LOGIN).status == 303, "none of those that are shown is chosen"
     assert "Nothing was chosen, and nothing has changed." in owner.get(LOGIN).words
     assert "Bitbucket is the only way in since" in owner.get(LOGIN).words
