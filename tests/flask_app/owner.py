@@ -11,7 +11,7 @@ from social_bitbucket_server.flask.organizations import log_in, record, visitor
 from social_bitbucket_server.organizations import EventCode
 
 from . import database, navigation, people, rate_limits
-from .forms import LEAST_PASSWORD_LENGTH, OwnerLoginForm, PasswordForm
+from .forms import LEAST_PASSWORD_LENGTH, SLUG, OwnerLoginForm, PasswordForm
 from .models import Organization
 
 blueprint = Blueprint("owner", __name__, url_prefix="/o/<slug>")
@@ -65,6 +65,8 @@ def change_password(slug: str) -> ResponseReturnValue:
 
 
 def _organization(slug: str) -> Organization:
+    if not SLUG.fullmatch(slug):
+        abort(404)
     open_one = select(Organization).where(Organization.slug == slug, Organization.disabled_at.is_(None))
     return database.session.scalar(open_one) or abort(404)
 
