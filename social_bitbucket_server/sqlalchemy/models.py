@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from social_core import storage as core
 from sqlalchemy import JSON, DateTime, ForeignKey, Integer, String, delete, inspect, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
@@ -22,11 +23,14 @@ from .accounts import AccountsMixin
 from .sessions import StoredMixin, commit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Self
 
     from openid.association import Association as OpenIdAssociation
+    from sqlalchemy.orm import Session
 
+_INSERT_UNLESS_THERE: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+"""Statements that insert a row if no other has its unique values, by the database's dialect."""
 _EXACT_TEXT = String(255).with_variant(String(255, collation="utf8mb4_bin"), "mysql", "mariadb")
 
 
@@ -194,14 +198,17 @@ class NonceMixin(StoredMixin, core.NonceMixin):
     @classmethod
     def use(cls, server_url: str, timestamp: int, salt: str) -> bool:
         """Record a nonce, and return whether it is new."""
-        session = cls.current_session()
-        try:
-            with session.begin_nested():
-                session.add(cls(server_url=server_url, timestamp=timestamp, salt=salt))
-        except IntegrityError:
-            return False
-        session.commit()
-        return True
+        session, values = cls.current_session(), {"server_url": server_url, "timestamp": timestamp, "salt": salt}
+        insert = _INSERT_UNLESS_THERE.get(session.get_bind(inspect(cls)).dialect.name)
+        if insert is not None:  # one statement, where a savepoint takes three
+            unless_there = insert(cls).values(values).on_conflict_do_nothing()
+            inserted = cast("Any", session.execute(unless_there, execution_options={"preserve_rowcount": True}))
+            is_new = bool(inserted.rowcount == 1)
+        else:
+            is_new = _is_inserted(session, cls(**values))
+        if is_new:
+            session.commit()
+        return is_new
 
     @classmethod
     def get(cls, server_url: str, salt: str) -> Self | None:
@@ -240,6 +247,15 @@ class NonceMixin(StoredMixin, core.NonceMixin):
         result = session.execute(delete(cls).where(cls.timestamp < limit))
         session.commit()
         return cast("int", cast("Any", result).rowcount)
+
+
+def _is_inserted(session: Session, row: NonceMixin) -> bool:
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:
+        return False
+    return True
 
 
 class PartialMixin(StoredMixin, core.PartialMixin):

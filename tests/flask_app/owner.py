@@ -11,7 +11,7 @@ from social_bitbucket_server.flask.organizations import log_in, record, visitor
 from social_bitbucket_server.organizations import EventCode
 
 from . import database, navigation, people, rate_limits
-from .forms import LEAST_PASSWORD_LENGTH, OwnerLoginForm, PasswordForm
+from .forms import LEAST_PASSWORD_LENGTH, SLUG, OwnerLoginForm, PasswordForm
 from .models import Organization
 
 blueprint = Blueprint("owner", __name__, url_prefix="/o/<slug>")
@@ -35,8 +35,7 @@ def check_password(slug: str) -> ResponseReturnValue:
             record(EventCode.LOGIN_SUCCESS, user_id=owner.id, organization_id=organization.id)
             wanted = form.next.data or url_for("bitbucket.integrations.integrations_list", slug=slug)
             return redirect(navigation.after_login(organization, wanted), 303)
-        failed = {"outcome": "failure", "code": "password_wrong", "organization_id": organization.id}
-        record(EventCode.LOGIN_FAILURE, **failed)
+        record(EventCode.LOGIN_FAILURE, outcome="failure", code="password_wrong", organization_id=organization.id)
         form.password.errors = ["E-mail address and password do not belong together."]
     return _login_page(organization, form), 422
 
@@ -66,13 +65,17 @@ def change_password(slug: str) -> ResponseReturnValue:
 
 
 def _organization(slug: str) -> Organization:
+    if not SLUG.fullmatch(slug):
+        abort(404)
     open_one = select(Organization).where(Organization.slug == slug, Organization.disabled_at.is_(None))
     return database.session.scalar(open_one) or abort(404)
 
 
 def _own_organization(slug: str) -> Organization:
     organization = _organization(slug)
-    if not current_user.is_authenticated or not people.may_administer(organization):
+    if not current_user.is_authenticated:
+        abort(redirect(url_for("bitbucket.organization.login", slug=slug, next=request.path), 303))
+    if not people.may_administer(organization):
         abort(404)
     return organization
 

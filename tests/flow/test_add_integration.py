@@ -11,6 +11,7 @@ from sqlalchemy import update
 
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
+from social_bitbucket_server.sqlalchemy.organizations import integrations
 from tests.demo_visitor import Page, Visitor
 from tests.flask_app import database
 from tests.flask_app.models import models

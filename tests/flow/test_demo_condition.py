@@ -7,6 +7,7 @@ import re
 import pytest
 from sqlalchemy import event
 
+from social_bitbucket_server.flask.organizations import recording
 from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.sandbox import Sandbox
 from tests.demo_visitor import Page, Visitor
@@ -221,10 +222,10 @@ def test_recent_events_are_few_and_take_the_same_number_of_queries(
     def fail(times: int) -> None:
         with demo.app.app_context():
             for _ in range(times):
-                audit.record(
+                recording.record(
                     EventCode.LOGIN_FAILURE,
                     outcome="failure",
-                    org_id=1,
+                    organization_id=1,
                     integration_id=integration_of(acme),
                     problem="timeout",
                 )

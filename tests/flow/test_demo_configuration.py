@@ -151,22 +151,11 @@ def test_an_organization_is_created_from_the_command_line(demo):
     assert (status, "Another organization has the address" in output) == (1, True)
 
 
-@pytest.mark.parametrize(
-    ("changed", "says"),
-    [
-        ({"slug": "Acme!"}, "The address has"),
-        ({"name": "A\u202eB"}, "The name has"),
-        ({"email": "nobody"}, "The owner's address is an e-mail address"),
-        ({"email": f"{'x' * 250}@acme.example"}, "The owner's address is an e-mail address"),
-        ({"password": "short"}, "The password has 10 to 200 characters."),
-        ({"password": "x" * 201}, "The password has 10 to 200 characters."),
-    ],
-)
-def test_an_owner_who_could_not_log_in_is_not_created(demo, changed, says):
-    given = {"slug": "acme", "name": "Acme", "email": "owner@acme.example", "password": PASSWORD, **changed}
-    arguments = ("organizations", "create", given["slug"], given["name"], "--email", given["email"])
-    status, output = run(demo, *arguments, env={"OWNER_PASSWORD": given["password"]})
-    assert (status, output.startswith(f"Error: {says}")) == (1, True)
+@pytest.mark.parametrize("password", ["short", "x" * 201])
+def test_an_owner_who_could_not_log_in_is_not_created(demo, password):
+    arguments = ("organizations", "create", "acme", "Acme", "--email", "owner@acme.example")
+    status, output = run(demo, *arguments, env={"OWNER_PASSWORD": password})
+    assert (status, output) == (1, "Error: The password has 10 to 200 characters.\n")
     assert run(demo, "organizations", "list")[1] == ""
 
 
@@ -184,36 +173,36 @@ def test_a_disabled_organization_lets_nobody_in_and_is_enabled_again(demo, owner
 
 def test_export_and_import_by_command(demo, owner, acme):
     run(demo, "organizations", "create", "globex", "Globex", "--email", "a@b.example", env={"OWNER_PASSWORD": PASSWORD})
-    status, text = run(demo, "organizations", "export", "acme")
+    status, text = run(demo, "bitbucket-server", "export", "acme")
     assert (status, text) == (0, text_of(owner))
-    status, output = run(demo, "organizations", "import", "globex", "-", input=text)
+    status, output = run(demo, "bitbucket-server", "import", "globex", "-", input=text)
     assert (status, output) == (0, "“Bitbucket” is added, and waits for Bitbucket to know it.\n")
-    assert run(demo, "organizations", "import", "globex", "-", input="x")[0] == 1
+    assert run(demo, "bitbucket-server", "import", "globex", "-", input="x")[0] == 1
 
 
 def test_integrations_are_listed_disabled_and_enabled(demo, owner, acme, sandbox):
     jane = demo.visitor()
     log_in(jane, acme, sandbox)
     integration_id = acme.rpartition("/")[2]
-    listed = run(demo, "integrations", "list", "acme")[1]
-    assert listed == f"{integration_id}\tacme\tBitbucket\t{sandbox.url}\tworking\n"
-    assert run(demo, "integrations", "disable", integration_id)[0] == 0
+    listed = run(demo, "bitbucket-server", "list", "acme")[1]
+    assert listed == f"{integration_id}\tacme\tBitbucket\t{sandbox.url}\tworking\t1\n"
+    assert run(demo, "bitbucket-server", "disable", integration_id)[0] == 0
     assert jane.get("/o/acme/account").status == 303
     assert "An integration was disabled" in owner.get("/o/acme/settings/events").words
     for _again in range(2):
-        assert run(demo, "integrations", "enable", integration_id)[0] == 0
+        assert run(demo, "bitbucket-server", "enable", integration_id)[0] == 0
     assert owner.get("/o/acme/settings/events").words.count("An integration was enabled") == 1
     assert log_in(jane, acme, sandbox).location == "/o/acme/account"
 
 
 def test_a_new_key_pair_by_command_waits_beside_the_old_one(demo, owner, acme, sandbox):
-    status, output = run(demo, "integrations", "rotate", acme.rpartition("/")[2])
+    status, output = run(demo, "bitbucket-server", "rotate", acme.rpartition("/")[2])
     assert status == 0
     assert output.startswith("-----BEGIN PUBLIC KEY-----")
     assert log_in(demo.visitor(), acme, sandbox).location == "/o/acme/account"
 
 
-@pytest.mark.parametrize("command", [("organizations", "disable", "none"), ("integrations", "rotate", "none")])
+@pytest.mark.parametrize("command", [("organizations", "disable", "none"), ("bitbucket-server", "rotate", "none")])
 def test_what_is_not_there_is_said(demo, command):
     status, output = run(demo, *command)
     assert (status, output.startswith("Error: There is no")) == (1, True)
@@ -221,9 +210,9 @@ def test_what_is_not_there_is_said(demo, command):
 
 def test_what_is_over_is_forgotten(demo, owner, acme, sandbox):
     demo.visitor().begin(acme)
-    assert run(demo, "prune") == (0, "0 logins that are over are forgotten.\n")
+    assert run(demo, "bitbucket-server", "prune") == (0, "0 logins that are over are forgotten.\n")
     with demo.app.app_context():
         nonce = models.storage.nonce
         database.session.query(nonce).update({nonce.timestamp: nonce.timestamp - 4000})
         database.session.commit()
-    assert run(demo, "prune") == (0, "1 logins that are over are forgotten.\n")
+    assert run(demo, "bitbucket-server", "prune") == (0, "1 logins that are over are forgotten.\n")

@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from social_bitbucket_server.flask.organizations import events
+from social_bitbucket_server.flask.organizations import events, recording
 from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sqlalchemy.organizations import clock
+from social_bitbucket_server.sqlalchemy.organizations import events as stored_events
 from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo, log_in
 from tests.statements import statements
@@ -33,10 +34,10 @@ def record(demo: Demo, acme: str, *problems: str) -> None:
     """Let a login fail with each of *problems*."""
     with demo.app.app_context():
         for problem in problems:
-            audit.record(
+            recording.record(
                 EventCode.LOGIN_FAILURE,
                 outcome="failure",
-                org_id=1,
+                organization_id=1,
                 integration_id=acme.rpartition("/")[2],
                 problem=problem,
             )
@@ -167,7 +168,8 @@ def test_an_export_is_read_bit_by_bit_and_has_an_end(
     demo: Demo, acme: str, owner: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "MOST_EXPORTED", 12)
-    monkeypatch.setattr(events, "_READ_AT_ONCE", 5)
+    monkeypatch.setattr(stored_events, "MOST_EXPORTED", 12)
+    monkeypatch.setattr(stored_events, "_READ_AT_ONCE", 5)
     record(demo, acme, *["timeout"] * 20)
     lines = owner.get(f"{EVENTS}/events.jsonl").text.splitlines()
     assert len(lines) == 12

@@ -247,7 +247,7 @@ def test_another_server_does_not_get_the_old_links_logins(
 
 
 def test_the_operator_prepares_a_new_link_by_command(demo: Demo, sandbox: Sandbox, acme: str) -> None:
-    command = ["integrations", "rotate", acme.rpartition("/")[2], "--new-consumer-key"]
+    command = ["bitbucket-server", "rotate", acme.rpartition("/")[2], "--new-consumer-key"]
     result = demo.app.test_cli_runner().invoke(args=command)
     assert result.exit_code == 0, result.output
     with demo.app.app_context():

@@ -456,7 +456,7 @@ def test_a_person_connects_an_account_by_oauth_2(
 
 def test_the_ring_is_changed_for_client_secrets_too(demo: Demo, upgrading: str, sandbox: Sandbox) -> None:
     before = demo.rows(models.client_credentials.sealed_client_secret)
-    result = demo.app.test_cli_runner().invoke(args=["keys", "rewrap"])
+    result = demo.app.test_cli_runner().invoke(args=["bitbucket-server", "reseal"])
     assert result.exit_code == 0, result.output
     assert "2" in result.output
     assert demo.rows(models.client_credentials.sealed_client_secret) == before, (

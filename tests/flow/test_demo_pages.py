@@ -17,8 +17,8 @@ import trustme
 from flask import Flask
 from social_core.exceptions import AuthConfigurationError, AuthProviderError
 
-from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.crypto import PrivateKey, PublicKey
+from social_bitbucket_server.flask import logins
 from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.sqlalchemy.organizations import clock
 from social_bitbucket_server.transport import Transport
@@ -599,18 +599,22 @@ def test_changes_are_kept(owner: Visitor, integration: str) -> None:
     assert "new.acme.example" in words
 
 
+def add_jane() -> User:
+    """Add somebody who logs in through the only integration."""
+    record = database.session.query(models.integration).one()
+    jane = User(organization_id=1, username="jane", display_name="Jane Doe")
+    key = {"provider": "bitbucket-server", "uid": f"{record.namespace}:2", "extra_data": {}}
+    database.session.add(models.identity(user=jane, integration_id=record.id, name="jane", **key))
+    database.session.commit()
+    return jane
+
+
 @pytest.mark.parametrize(("server", "status"), [({}, 422), ({"server": "moved"}, 303)])
 def test_a_server_that_people_logged_in_with_is_not_swapped_for_another_by_mistake(
     app: Flask, owner: Visitor, integration: str, server: dict[str, str], status: int
 ) -> None:
     with app.app_context():
-        record = database.session.query(models.integration).one()
-        user = User(organization_id=1, username="jane", display_name="Jane")
-        uid = f"{record.namespace}:2"
-        database.session.add(
-            Identity(user=user, provider="bitbucket-server", uid=uid, integration_id=record.id, name="jane")
-        )
-        database.session.commit()
+        add_jane()
     fields = {"name": "Bitbucket", "base_url": "https://other.example"}
     assert owner.post(f"{integration}/edit", **fields, **server).status == status
 
@@ -636,10 +640,7 @@ def test_a_deleted_integration_is_gone(owner: Visitor, integration: str) -> None
 
 def test_a_disabled_person_can_be_enabled_again(app: Flask, owner: Visitor, integration: str) -> None:
     with app.app_context():
-        person = User(organization_id=1, username="jane", display_name="Jane Doe")
-        database.session.add(person)
-        database.session.commit()
-        path = f"/o/acme/settings/people/{person.id}"
+        path = f"/o/acme/settings/people/{add_jane().id}"
     owner.post(f"{path}/disable", "/o/acme/settings/people")
     assert "Jane Doe is disabled and logged out everywhere." in owner.get("/o/acme/settings/people").words
     owner.post(f"{path}/enable", "/o/acme/settings/people")
@@ -663,7 +664,7 @@ def test_the_owner_cannot_be_disabled(app: Flask, owner: Visitor) -> None:
 
 def settings_paths(app: Flask, slug: str, integration_id: str) -> list[tuple[str, str]]:
     """Every method and path below the settings of an organization."""
-    values = {"slug": slug, "integration": integration_id, "user_id": 1, "event_id": 1}
+    values = {"slug": slug, "integration": integration_id, "person": "1", "event_id": 1}
     return [
         (method, address_of(rule, values))
         for rule in app.url_map.iter_rules()
@@ -822,7 +823,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def begin(_callback_path: str, _backend: str) -> None:
         raise error
 
-    monkeypatch.setattr(bitbucket, "begin", begin)
+    monkeypatch.setattr(logins, "begin", begin)
 
 
 @pytest.mark.parametrize(
@@ -846,7 +847,7 @@ def test_a_failed_login_is_explained_with_the_reference_of_its_log_line(
     page = owner.begin(integration)
     line = json.loads(caplog.messages[-1])
     assert page.status == status
-    assert f"Reference number {line['corr_id']}" in page.words
+    assert f"Reference number {line['reference']}" in page.words
     assert (line["event"], line["code"], line["stage"]) == ("login.failure", error.code, "begin")
     assert line["integration_id"] == integration.rpartition("/")[2]
 

@@ -1,4 +1,4 @@
-"""Old audit entries are deleted by a command alone, and what is still needed stays."""
+"""Old events are deleted by a command alone, and what is still needed stays."""
 
 from datetime import timedelta
 
@@ -7,14 +7,14 @@ from sqlalchemy import insert, select
 
 from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.organizations import State
-from social_bitbucket_server.sqlalchemy.organizations import clock
+from social_bitbucket_server.sqlalchemy.organizations import clock, events
 from tests.flask_app import database
 from tests.flask_app.models import models
 from tests.flow.demo import log_in, on_every_database
 
 
 def add(demo, days, event="admin.denied", **columns):
-    """An entry as it was written so many days ago."""
+    """An event as it was written so many days ago."""
     row = {"at": clock.now() - timedelta(days=days), "event": event, "outcome": "success", "details": {}} | columns
     with demo.app.app_context():
         database.session.execute(insert(models.event).values(row))
@@ -34,24 +34,24 @@ def condition(demo, integration):
 
 
 def prune(demo, *arguments):
-    result = demo.app.test_cli_runner().invoke(args=["prune", *arguments])
+    result = demo.app.test_cli_runner().invoke(args=["bitbucket-server", "prune", *arguments])
     return result.exit_code, result.output.splitlines()
 
 
 @on_every_database
-def test_old_entries_are_deleted_by_command_and_younger_ones_stay(demo, monkeypatch):
-    monkeypatch.setattr(audit, "_DELETED_AT_ONCE", 2)
+def test_old_events_are_deleted_by_command_and_younger_ones_stay(demo, monkeypatch):
+    monkeypatch.setattr(events, "_DELETED_AT_ONCE", 2)
     for days in (1, 89, 91, 120, 120, 400):
         add(demo, days)
-    assert prune(demo, "--audit-older-than", "119")[1][1] == "3 audit entries older than 119 days are deleted."
+    assert prune(demo, "--events-older-than", "119")[1][1] == "3 events older than 119 days are deleted."
     assert ages(demo) == [1, 89, 91]
-    assert prune(demo, "--audit-older-than", "90")[1][1] == "1 audit entries older than 90 days are deleted."
+    assert prune(demo, "--events-older-than", "90")[1][1] == "1 events older than 90 days are deleted."
     assert ages(demo) == [1, 89]
-    assert prune(demo, "--audit-older-than", "90")[1][1] == "0 audit entries older than 90 days are deleted."
+    assert prune(demo, "--events-older-than", "90")[1][1] == "0 events older than 90 days are deleted."
     assert ages(demo, "audit.pruned") == [0, 0, 0]
 
 
-def test_without_the_option_the_audit_log_is_left_alone(demo):
+def test_without_the_option_events_are_left_alone(demo):
     add(demo, 400)
     assert prune(demo) == (0, ["0 logins that are over are forgotten."])
     assert ages(demo) == [400]
@@ -60,13 +60,13 @@ def test_without_the_option_the_audit_log_is_left_alone(demo):
 @pytest.mark.parametrize("days", ["89", "0", "-1", "all"])
 def test_less_than_ninety_days_is_refused(demo, days):
     add(demo, 400)
-    status, lines = prune(demo, "--audit-older-than", days)
+    status, lines = prune(demo, "--events-older-than", days)
     assert (status, ages(demo)) == (2, [400])
-    assert "--audit-older-than" in lines[-1]
+    assert "--events-older-than" in lines[-1]
 
 
 @on_every_database
-def test_how_an_integration_fares_is_known_after_old_entries_are_gone(demo, acme, sandbox):
+def test_how_an_integration_fares_is_known_after_old_events_are_gone(demo, acme, sandbox):
     log_in(demo.visitor(), acme, sandbox)
     integration = acme.rpartition("/")[2]
     for days, event, problem in (
@@ -78,7 +78,7 @@ def test_how_an_integration_fares_is_known_after_old_entries_are_gone(demo, acme
         add(demo, days, event, integration_id=integration, problem=problem)
     before = condition(demo, integration)
     assert before.state is State.FAILING
-    assert prune(demo, "--audit-older-than", "90")[0] == 0
+    assert prune(demo, "--events-older-than", "90")[0] == 0
     assert ages(demo, "login.success") == [0, 300]
     assert ages(demo, "login.failure") == [200]
     assert condition(demo, integration) == before

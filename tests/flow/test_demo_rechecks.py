@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
-from social_bitbucket_server import flask as bitbucket
 from social_bitbucket_server.account import Recheck
 from social_bitbucket_server.account.rest import LONGEST_WAIT
 from social_bitbucket_server.crypto import KeyRing
+from social_bitbucket_server.flask import logins
+from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.organizations import SealedKeys
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.grants import ACCESS_TOKEN_LIFETIME
@@ -62,7 +63,7 @@ def is_logged_in(visitor: Visitor) -> bool:
 
 
 def recheck(demo: Demo, *arguments: str) -> tuple[int, list[str]]:
-    status, output = run(demo, "recheck-people", *arguments)
+    status, output = run(demo, "bitbucket-server", "recheck-people", *arguments)
     return status, output.splitlines()
 
 
@@ -76,7 +77,8 @@ def summary(may: int = 0, may_not: int = 0, unproven: int = 0, unanswered: int =
 def use_ring(demo: Demo, ring: str) -> None:
     """As if the application were started with this one."""
     demo.app.config[RING] = ring
-    demo.app.extensions["sealed_keys"] = SealedKeys(KeyRing.parse(ring))
+    with demo.app.app_context():
+        store.keys = SealedKeys(KeyRing.parse(ring))
 
 
 def kept(demo: Demo) -> list[dict[str, str]]:
@@ -110,7 +112,7 @@ def test_a_token_is_kept_sealed_and_of_the_profile_nothing(demo: Demo, jane: Vis
     assert data["sealed_access_token"].startswith("v1.1.")
 
 
-def test_tokens_are_on_no_page_in_no_export_in_no_log_and_in_no_audit_entry(
+def test_tokens_are_on_no_page_in_no_export_in_no_log_and_in_no_event(
     demo: Demo, owner: Visitor, acme: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
@@ -185,7 +187,7 @@ def test_where_tokens_are_not_wanted_any_more_none_is_kept(
     demo.app.config["SOCIAL_AUTH_BITBUCKET_SERVER_STORE_ACCESS_TOKEN"] = False
     person(demo, acme, sandbox, "jane")
     assert len(kept(demo)) == 1
-    assert run(demo, "keys", "forget-access-tokens") == (0, "1 access tokens are erased.\n")
+    assert run(demo, "bitbucket-server", "forget-access-tokens") == (0, "1 access tokens are erased.\n")
     assert kept(demo) == []
 
 
@@ -194,14 +196,14 @@ def test_the_ring_is_changed_for_tokens_too_also_where_nobody_can_log_in(
     demo: Demo, acme: str, jane: Visitor, kim: Visitor
 ) -> None:
     old, new = demo.app.config[RING], KeyRing.generate().replace("1:", "2:", 1)
-    assert run(demo, "integrations", "disable", acme.rpartition("/")[2])[0] == 0
+    assert run(demo, "bitbucket-server", "disable", acme.rpartition("/")[2])[0] == 0
     use_ring(demo, f"{new},{old}")
     for _ in range(2):
-        status, output = run(demo, "keys", "rewrap")
+        status, output = run(demo, "bitbucket-server", "reseal")
         assert (status, output.splitlines()[1]) == (0, "2 access tokens are sealed with the newest key of the ring.")
         assert {data["sealed_access_token"][:5] for data in kept(demo)} == {"v1.2."}
     use_ring(demo, new)
-    assert run(demo, "keys", "rewrap")[0] == 0
+    assert run(demo, "bitbucket-server", "reseal")[0] == 0
 
 
 def test_a_lost_ring_keeps_nobody_from_logging_in_and_ends_no_session(
@@ -211,7 +213,7 @@ def test_a_lost_ring_keeps_nobody_from_logging_in_and_ends_no_session(
     demo.app.config[RING] = KeyRing.generate()  # the private keys have been made anew with it
     assert recheck(demo) == (0, [summary(unproven=1)])
     assert is_logged_in(jane)
-    assert run(demo, "keys", "rewrap")[0] == 1
+    assert run(demo, "bitbucket-server", "reseal")[0] == 1
     assert kept(demo) == before
     person(demo, acme, sandbox, "jane")
     assert recheck(demo) == (0, [summary(may=1)])
@@ -255,7 +257,7 @@ def test_sessions_by_another_account_of_the_person_end_too(
 def test_a_person_who_is_deleted_while_bitbucket_is_asked_is_left_alone(
     demo: Demo, jane: Visitor, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = bitbucket.recheck
+    ask = logins.recheck
 
     def delete_meanwhile(identity: Any) -> Recheck:
         found = ask(identity)
@@ -265,7 +267,7 @@ def test_a_person_who_is_deleted_while_bitbucket_is_asked_is_left_alone(
 
     number = number_of(demo, "jane")
     sandbox.users.disable("jane")
-    monkeypatch.setattr(bitbucket, "recheck", delete_meanwhile)
+    monkeypatch.setattr(logins, "recheck", delete_meanwhile)
     assert recheck(demo)[1][-1] == summary(may_not=1)
 
 
@@ -328,7 +330,7 @@ def test_who_cannot_be_logged_in_any_more_is_not_asked_for(
     ended = f"/o/acme/settings/people/{number_of(demo, 'jane')}/logout"
     assert owner.post(ended, "/o/acme/settings/people").status == 303
     assert recheck(demo) == (0, [summary(may=1)])
-    assert run(demo, "integrations", "disable", acme.rpartition("/")[2])[0] == 0
+    assert run(demo, "bitbucket-server", "disable", acme.rpartition("/")[2])[0] == 0
     assert recheck(demo) == (0, [summary()])
 
 
@@ -377,5 +379,5 @@ class TestWithoutTokens:
         assert "keeps this permission" not in words
         assert "read and write access" in words
         assert "keeps no token" in words
-        sentence = "Error: Without STORE_ACCESS_TOKENS there are no access tokens to ask with."
+        sentence = "Error: Without STORE_ACCESS_TOKEN there are no access tokens to ask with."
         assert recheck(demo) == (1, [sentence])

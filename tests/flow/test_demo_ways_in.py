@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from social_bitbucket_server.sandbox import Project
+from social_bitbucket_server.sqlalchemy.organizations.ways_in import WaysIn
 from tests.flask_app.models import models
 from tests.flow.demo import connect, log_in, on_every_database
 
@@ -146,7 +147,7 @@ def test_a_closed_link_lets_nobody_in_but_the_owner_and_ends_no_session(demo, ow
     page = kim.get(sandbox.authorize(begun.location, user="kim"))
     assert page.status == 403
     assert "The login link was closed while the login was under way" in page.words
-    assert "For your organization's owner" in page.words
+    assert "For an admin of your organization" in page.words
     assert jane.get("/o/acme/account").status == 200
     assert demo.visitor().log_owner_in("acme").status == 303
     owner.post(f"{LOGIN}/link", LOGIN, action="open")
@@ -237,10 +238,10 @@ def test_of_two_integrations_made_the_only_way_in_at_once_one_is(
     log_in(demo.visitor(), other, other_sandbox)
     token = owner.get(LOGIN).csrf_token
     both_have_read, is_raced = threading.Barrier(2), threading.Event()
-    enforced = login_ways.enforced
+    enforced = WaysIn.enforced
 
-    def read_together(organization):
-        found = enforced(organization)
+    def read_together(ways_in, organization):
+        found = enforced(ways_in, organization)
         if not is_raced.is_set():
             with suppress(threading.BrokenBarrierError):
                 both_have_read.wait(timeout=1)
@@ -250,7 +251,7 @@ def test_of_two_integrations_made_the_only_way_in_at_once_one_is(
     def enforce_now(path):
         return owner.send(f"{LOGIN}/only", csrf_token=token, integration=path.rpartition("/")[2]).status
 
-    monkeypatch.setattr(login_ways, "enforced", read_together)
+    monkeypatch.setattr(WaysIn, "enforced", read_together)
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(enforce_now, (acme, other))) == [303, 303]
     assert len([at for (at,) in demo.rows(models.integration.enforced_at) if at is not None]) == 1
@@ -281,6 +282,7 @@ def test_where_the_only_way_in_is_disabled_its_page_says_what_that_means(demo, o
     enforce(owner, acme)
     owner.post(f"{acme}/disable")
     assert "It is the only way into Acme. Only you can log in." in owner.get(acme).words
+    assert "Bitbucket is the only way into Acme, and it is disabled." in demo.visitor().get("/o/acme/login").words
     assert owner.post(f"{LOGIN}/only", LOGIN).status == 303, "none of those that are shown is chosen"
     assert "Nothing was chosen, and nothing has changed." in owner.get(LOGIN).words
     assert "Bitbucket is the only way in since" in owner.get(LOGIN).words

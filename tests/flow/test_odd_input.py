@@ -15,12 +15,14 @@ from flask_wtf.csrf import generate_csrf
 from werkzeug.routing import Rule
 
 from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.flask.organizations import log_in
 from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.integration import ServerURL
+from social_bitbucket_server.sqlalchemy.organizations import integrations
 from social_bitbucket_server.transport import Address, Transport
 from tests.demo_visitor import PASSWORD
 from tests.flask_app import create_app, database, people, rate_limits
-from tests.flask_app.models import User
+from tests.flask_app.models import User, models
 from tests.flow.demo import on_every_database
 from tests.routes import PLACE, address_of
 
@@ -37,19 +39,20 @@ _INTEGRATION = {"name": "Bitbucket", "base_url": BASE_URL, "ca_certificates": ""
 FORMS = {
     "start.find": {"slug": "acme"},
     "start.create": {"name": "Globex", "slug": "acme", "email": "owner@globex.example", "password": PASSWORD},
-    "organization.log_owner_in": {"email": "owner@acme.example", "password": "x", "next": ""},
-    "login.begin": {"oauth": "1", "next": ""},
-    "login_settings.change_link": {"action": "open"},
-    "login_settings.choose_only_way": {"integration": ""},
-    "login_settings.change_who": {"projects": "WEB", "repositories": "WEB/website", "groups": "developers"},
-    "configuration.take": {"text": ""},
-    "settings.change": {**_INTEGRATION, "server": "moved"},
-    "settings.test_connection": {"oauth": "1"},
-    "settings.try_login": {"oauth": "1"},
-    "settings.delete": {"name": ""},
-    "add_integration.create": {**_INTEGRATION, "oauth_version": "2"},
-    "add_integration.look": {**_INTEGRATION, "oauth_version": "1"},
-    "oauth2.keep": {"client_id": "id", "client_secret": "secret"},
+    "owner.check_password": {"email": "owner@acme.example", "password": "x", "next": ""},
+    "owner.change_password": {"present": PASSWORD, "new": PASSWORD, "again": PASSWORD},
+    "bitbucket.login.begin": {"oauth": "1", "next": ""},
+    "bitbucket.login_link.change_link": {"action": "open"},
+    "bitbucket.login_link.choose_only_way": {"integration": ""},
+    "bitbucket.who.change_who": {"kind": "project", "name": "WEB"},
+    "bitbucket.configuration.take": {"text": ""},
+    "bitbucket.integrations.change": {**_INTEGRATION, "server": "moved"},
+    "bitbucket.integrations.test_connection": {"oauth": "1"},
+    "bitbucket.integrations.try_login": {"oauth": "1"},
+    "bitbucket.integrations.delete": {"name": ""},
+    "bitbucket.add_integration.create": {**_INTEGRATION, "oauth_version": "2"},
+    "bitbucket.add_integration.look": {**_INTEGRATION, "oauth_version": "1"},
+    "bitbucket.oauth2.keep": {"client_id": "id", "client_secret": "secret"},
 }
 """Form fields that a page sends, for the routes that read them."""
 
@@ -80,7 +83,7 @@ class Acme:
             record = store.integrations.make(owner.organization, "Bitbucket", ServerURL.parse(BASE_URL))
             member = User(organization_id=owner.organization_id, username="jane", display_name="Jane")
             key = {"provider": "bitbucket-server", "id_key": "id", "uid": f"{record.namespace}:7", "extra_data": {}}
-            identity = identities.Identity(user=member, integration_id=record.id, name="jane", **key)
+            identity = models.identity(user=member, integration_id=record.id, name="jane", **key)
             database.session.add(identity)
             database.session.commit()
             self.places = {
@@ -90,26 +93,23 @@ class Acme:
                 "handle": "0" * 16,
                 "number": 1,
                 "link": 1,
-                "user_id": member.id,
+                "person": member.id,
                 "event_id": 1,
                 "identity_id": identity.id,
                 "filename": "bitbucket_server.js",
             }
-            self._sessions = {
-                "anonymous": (None, None, None),
-                "member": (member.id, owner.organization_id, record.id),
-                "owner": (owner.id, owner.organization_id, None),
-            }
+            self._whose = {"anonymous": None, "member": (member, identity), "owner": (owner, None)}
 
     def browser(self, who: str) -> Browser:
         """A browser in which *who* is logged in."""
         with self._app.test_request_context(base_url=ORIGIN):
-            form_token = generate_csrf()
-            kept = flask.session["csrf_token"]
+            whose = self._whose[who]
+            if whose is not None:
+                log_in(*map(database.session.merge, filter(None, whose)))
+            form_token, kept = generate_csrf(), dict(flask.session)
         browser = Browser(self._app, form_token)
         with browser.client.session_transaction(base_url=ORIGIN) as session:
-            session["csrf_token"] = kept
-            session.user_id, session.organization_id, session.integration_id = self._sessions[who]
+            session.update(kept)
         return browser
 
 

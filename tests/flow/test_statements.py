@@ -14,7 +14,7 @@ from tests.demo_visitor import Page
 from tests.flow.demo import Demo, log_in, on_every_database
 from tests.statements import statements
 
-MOST = {"page": 4, "begin": 14, "complete for the first time": 21, "complete": 12}
+MOST = {"page": 2, "begin": 8, "complete for the first time": 19, "complete": 11}
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +53,15 @@ def test_a_login_sends_the_same_few_statements_among_many_organizations(
     organizations.add(demo.app, [], [], beside=27)
     assert statements_of(demo, acme, sandbox, "natasha") == among_few
     assert all(among_few[request] <= most for request, most in MOST.items()), among_few
+
+
+@on_every_database
+def test_nothing_is_written_for_somebody_who_merely_looks(demo: Demo, acme: str) -> None:
+    visitor = demo.visitor()
+    with statements(demo.app.extensions["engine"]) as sent:
+        for path in ("/", "/o/acme/", "/o/acme/login", acme, "/o/globex/login"):
+            visitor.get(path)
+    assert [statement for statement in sent if not statement.startswith("SELECT")] == []
 
 
 @on_every_database

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 from click.exceptions import Exit
-from flask import g
+from flask import current_app, g
 from flask.cli import AppGroup
 from sqlalchemy import select
 
@@ -80,7 +80,9 @@ def rotate(integration_id: str, new_consumer_key: bool) -> None:
         )
     session.refresh(record)
     if new_consumer_key:
-        click.echo(render_text(worksheets.steps_of_new_link(record, worksheets.dialog(record, ""))), nl=False)
+        with current_app.test_request_context(base_url=extension().settings.origin):  # a worksheet has addresses
+            steps = worksheets.steps_of_new_link(record, worksheets.dialog(record, ""))
+        click.echo(render_text(steps), nl=False)
         return
     pair = record.pending_key_pair
     click.echo(pair.public_key if pair is not None else "", nl=False)

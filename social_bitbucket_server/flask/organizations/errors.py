@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from flask import g, redirect, session, url_for
+from flask import current_app, g, redirect, session, url_for
 from flask_wtf.csrf import CSRFError
 from social_core.exceptions import (
     AuthCanceled,
@@ -30,6 +30,8 @@ from .templating import render
 from .words import duration
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Blueprint, Flask
     from flask.typing import ResponseReturnValue
 
@@ -206,11 +208,24 @@ def refused(error: HTTPException) -> ResponseReturnValue:
 
 
 def crashed(error: Exception) -> ResponseReturnValue:
-    """A mistake of ours: the traceback goes to the log alone."""
+    """A mistake of ours: the traceback goes to the log alone. An error that the application has a handler of its own
+    for is the application's."""
+    handle = _handler_of_the_application(error)
+    if handle is not None:
+        response: ResponseReturnValue = current_app.ensure_sync(handle)(error)
+        return response
     database.rollback()
     make_reference()
     _LOG.error("Reference %s: %s", g.bitbucket_reference, type(error).__name__, exc_info=error)
     return _page(_CRASH, 500)
+
+
+def _handler_of_the_application(error: Exception) -> Callable[[Any], ResponseReturnValue] | None:
+    """Return the application's handler for *error*, apart from one for all exceptions; ``None`` if it has none. Flask
+    asks a blueprint for its handlers first, of whatever class."""
+    handlers = cast("Any", current_app.error_handler_spec)[None][None]
+    kinds = type(error).__mro__[: type(error).__mro__.index(Exception)]
+    return next((handlers[kind] for kind in kinds if kind in handlers), None)
 
 
 def _note_refusal(code: str) -> None:

@@ -15,7 +15,7 @@ from ...crypto import Secret
 from ...organizations import EventCode, OAuth
 from ...sqlalchemy.organizations import trying
 from .. import logins
-from . import access, browser_session, limits, recording, trials, ways_in
+from . import browser_session, limits, recording, trials, ways_in
 from .current import session as database
 from .current import store
 from .limits import Limited
@@ -24,6 +24,7 @@ from .navigation import after_login, callback_path
 if TYPE_CHECKING:
     from social_core.backends.base import BaseAuth
 
+    from ...organizations import LoginWays
     from ...sqlalchemy.organizations import IntegrationMixin
 
 blueprint = Blueprint("login", __name__)
@@ -33,14 +34,11 @@ _LOGIN_PARAMETERS = {OAuth.ONE: "oauth_token", OAuth.TWO: "state"}
 
 
 @blueprint.post("/<integration>/begin")
-@access.for_everybody
-def begin(organization: Any, integration: str) -> ResponseReturnValue:
+def begin(slug: str, integration: str) -> ResponseReturnValue:
     """Send the browser to the integration's Bitbucket Server, by the wanted OAuth if there are both."""
-    record = store.integrations.find(organization, integration)
-    if record is None or record.disabled_at is not None:
-        abort(404)
-    if not ways_in.is_open(record):
-        return redirect(url_for("bitbucket.organization.login", slug=organization.slug), 303)
+    record, ways = _enabled_or_404(integration, slug)
+    if not ways_in.is_open(record, ways):
+        return redirect(url_for("bitbucket.organization.login", slug=slug), 303)
     return begin_with(record, request.form.get("oauth"), logins.begin)
 
 
@@ -92,24 +90,31 @@ def begin_with(
 def _complete(integration: str, oauth: OAuth) -> ResponseReturnValue:
     if request.method == "HEAD":  # which would use the login up
         abort(405)
-    record = store.integrations.find_enabled(integration)
-    if record is None:
-        abort(404)
-    organization = record.organization
-    g.bitbucket_organization, g.bitbucket_organization_id = organization, record.organization_id
+    record, ways = _enabled_or_404(integration)
     _note_integration(record, oauth)
     limits.count(Limited.CALLBACKS, record.id)
     recording.note_transaction(Secret(request.args.get(_LOGIN_PARAMETERS[oauth], "")))
     path = callback_path(record, oauth)
     if logins.is_trial(path, oauth.backend):
         return trials.complete(record, path, oauth)
-    closed_by = store.ways_in.of(organization).closed_by(record.id)
+    closed_by = ways.closed_by(record.id)
     if closed_by is not None:
         context = {"problem": closed_by.value}
         raise AuthPolicyError(None, code="authentication_disallowed", stage="callback", context=context)
     wanted = session.get("next")
     logins.complete(path, login=_log_in, connected=_say_connected, backend=oauth.backend)
-    return redirect(after_login(organization, wanted), 303)
+    return redirect(after_login(record.organization, wanted), 303)
+
+
+def _enabled_or_404(integration: str, slug: str | None = None) -> tuple[IntegrationMixin, LoginWays]:
+    """Return the integration that the address names, with the ways into its organization, which the address may name by
+    its *slug*."""
+    found = store.integrations.find_with_ways_in(integration)
+    if found is None or slug not in {None, found[0].organization.slug}:
+        abort(404)
+    record = found[0]
+    g.bitbucket_organization, g.bitbucket_organization_id = record.organization, record.organization_id
+    return found
 
 
 def _note_integration(record: IntegrationMixin, oauth: OAuth) -> None:

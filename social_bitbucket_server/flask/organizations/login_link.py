@@ -84,7 +84,7 @@ def _page(organization: Any) -> str:
         login_link=ways_in.login_link(organization),
         records=store.integrations.enabled_of(organization),
         only=store.ways_in.enforced(organization),
-        is_closed=store.ways_in.of(organization).is_closed,
+        closed_since=store.ways_in.closed_since(organization),
     )
 
 

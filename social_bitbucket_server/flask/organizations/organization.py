@@ -44,15 +44,14 @@ def page_of_integration(organization: Any, number: int, link: int = 1) -> Respon
 @access.for_everybody
 def login(organization: Any) -> ResponseReturnValue:
     """Show a button for each integration that is open, or say who is logged in, or why nobody can log in."""
-    ways = store.ways_in.of(organization)
+    ways, records = store.ways_in.with_integrations(organization)
     is_current = ways_in.came_by_link(organization, ways, request.args.get("key", ""))
     declined = request.args.get("e") == "declined"
     logged_in = _is_logged_in_here(organization) and not declined
-    records = store.integrations.enabled_of(organization) if not logged_in else ()
     enabled = [
         (record, server_url(record), oauth)
         for record in records
-        if is_current and ways.closed_by(record.id) is None
+        if is_current and not logged_in and record.disabled_at is None and ways.closed_by(record.id) is None
         for oauth in record.ways
     ]
     allow_forms_to_reach({server.origin for _record, server, _oauth in enabled})

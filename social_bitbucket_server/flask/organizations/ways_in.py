@@ -36,9 +36,8 @@ def remember(organization: Any, ways: LoginWays) -> None:
         session[_KEY] = _remembered(organization, ways)
 
 
-def is_open(record: IntegrationMixin) -> bool:
-    """Return whether this browser may begin a login through *record*."""
-    ways = store.ways_in.of(record.organization)
+def is_open(record: IntegrationMixin, ways: LoginWays) -> bool:
+    """Return whether this browser may begin a login through *record*. *ways* are those into its organization."""
     return came_by_link(record.organization, ways, "") and ways.closed_by(record.id) is None
 
 

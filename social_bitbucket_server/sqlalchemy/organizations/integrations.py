@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Select, func, select, update
-from sqlalchemy.orm import contains_eager, joinedload, selectinload
+from sqlalchemy.orm import aliased, contains_eager, joinedload, selectinload
 
 from ...crypto import PrivateKey, Secret, new_consumer_key
 from ...integration import BaseURLRules, Integration, OAuth2Integration, ServerURL
@@ -21,11 +21,13 @@ from ..sessions import holds_commits
 from . import clock
 from .part import Part
 from .setup_links import LinkCondition
+from .ways_in import login_ways
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ...integration import Admission, ConnectTo
+    from ...organizations import LoginWays
     from ...transport import ClientCertificate
     from .models import ClientCredentialsMixin, IntegrationMixin, KeyPairMixin
     from .store import Store
@@ -260,6 +262,24 @@ class Integrations(Part):
         if not _ID.fullmatch(integration_id):
             return None
         return self._if_open(self._session.scalar(self._enabled(integration_id)))
+
+    def find_with_ways_in(self, integration_id: str) -> tuple[IntegrationMixin, LoginWays] | None:
+        """Return what :meth:`find_enabled` returns, with the ways into its organization as they are now; ``None`` if
+        there is none. It takes one statement, because each login asks for it twice."""
+        if not _ID.fullmatch(integration_id):
+            return None
+        integration = self._models.integration
+        other = aliased(integration)
+        enforced = (
+            select(other.id)
+            .where(other.organization_id == integration.organization_id, other.enforced_at.is_not(None))
+            .scalar_subquery()
+        )
+        asked = self._enabled(integration_id).add_columns(enforced)
+        found = self._session.execute(asked.execution_options(populate_existing=True)).one_or_none()
+        if found is None or self._if_open(found[0]) is None:
+            return None
+        return found[0], login_ways(found[0].ways_into_organization, found[1])
 
     def for_login(self, integration_id: str) -> Integration | None:
         """Return the integration for a login by OAuth 1, or ``None``. The library calls this when a login begins and

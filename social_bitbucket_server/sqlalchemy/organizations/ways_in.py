@@ -4,16 +4,20 @@ enforced."""
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import joinedload
 
 from ...organizations import EventCode, LoginWays
 from . import clock
 from .part import Part
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from .models import IntegrationMixin, WaysMixin
 
 
@@ -35,8 +39,32 @@ class WaysIn(Part):
         ).one_or_none()
         if found is None:
             return LoginWays()
-        ways, enforced = found
-        return LoginWays(key=ways.key, is_closed=ways.closed_at is not None, enforced=enforced)
+        return login_ways(*found)
+
+    def with_integrations(self, organization: Any) -> tuple[LoginWays, Sequence[IntegrationMixin]]:
+        """Return the ways into *organization* as they are now, and its integrations, oldest first. It takes one
+        statement, because everybody who wants to log in asks for it."""
+        ways, integration = self._models.ways, cast("Any", self._models.integration)
+        found = self._session.execute(
+            select(ways, integration)
+            .outerjoin(integration, integration.organization_id == ways.organization_id)
+            .options(joinedload(integration.client_credentials))
+            .where(ways.organization_id == self._store.key_of(organization))
+            .order_by(integration.number)
+            .execution_options(populate_existing=True)  # as above
+        ).all()
+        if not found:
+            return LoginWays(), ()
+        records = [record for _ways, record in found if record is not None]
+        enforced = next((record.id for record in records if record.enforced_at is not None), None)
+        return login_ways(found[0][0], enforced), records
+
+    def closed_since(self, organization: Any) -> datetime | None:
+        """Return since when the login link of *organization* lets nobody in; ``None`` if it does."""
+        ways = self._models.ways
+        return self._session.scalar(
+            select(ways.closed_at).where(ways.organization_id == self._store.key_of(organization))
+        )
 
     def replace_link(self, organization: Any) -> None:
         """Make a new login link. The one before lets nobody in."""
@@ -120,6 +148,11 @@ class WaysIn(Part):
 
     def _tell(self, event: EventCode, organization: Any) -> None:
         self._record(event, organization_id=self._store.key_of(organization))
+
+
+def login_ways(ways: WaysMixin, enforced: str | None) -> LoginWays:
+    """Return what the row *ways* says; *enforced* is the id of the integration that is the only way in, or ``None``."""
+    return LoginWays(key=ways.key, is_closed=ways.closed_at is not None, enforced=enforced)
 
 
 def _count_change(ways: WaysMixin) -> None:
