@@ -11,11 +11,11 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import Connection, insert, text
 
-from social_bitbucket_server.sqlalchemy.organizations import clock
-from social_bitbucket_server.flask.organizations.current import store
-from tests.flask_app.models import Organization, models
 from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.organizations import KeyState
+from social_bitbucket_server.sqlalchemy.organizations import clock
+from tests.flask_app.models import Organization, models
 
 from .visitors import Door
 

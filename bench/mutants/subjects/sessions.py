@@ -207,7 +207,11 @@ _TESTS = (
     Group(("tests/frameworks/test_any_framework.py",), about=(_STRATEGY,)),
     Group(("tests/unit/demo/test_browser_session.py",), about=(_ORGANIZATIONS, _IDENTITIES)),
     Group(("tests/flow/test_demo_ways_in.py",), "enforc", about=(_WAYS_IN,)),
-    Group(("tests/security/test_sessions.py",), "not django and not flask and not plain", about=(_ORGANIZATIONS, _IDENTITIES)),
+    Group(
+        ("tests/security/test_sessions.py",),
+        "not django and not flask and not plain",
+        about=(_ORGANIZATIONS, _IDENTITIES),
+    ),
     Group(
         ("tests/flow/test_many_integrations.py", "tests/flow/test_readme.py"),
         about=(_FLASK, _FLASK_LOGINS, _FLASK_STRATEGY),
