@@ -44,10 +44,8 @@ def _one(connection: Connection, slug: str, base_url: str, key: PrivateKey) -> D
     organization_id = _inserted_organizations(connection, [slug])[0]
     row = _integration(organization_id, base_url)
     pair_id = secrets.token_hex(12)
-    sealed = store.integrations.sealed_keys().seal_private_key(
-        key, integration_id=row["id"], key_id=pair_id, state=KeyState.ACTIVE
-    )
-    connection.execute(insert(models.integration), [row])
+    sealed = store.keys.seal_private_key(key, integration_id=row["id"], key_id=pair_id, state=KeyState.ACTIVE)
+    _insert_integrations(connection, [row])
     # The same key serves several; only the column must differ.
     _insert_pairs(connection, [_pair(row["id"], pair_id, f"{key.public.pem}{pair_id}", sealed)])
     return Door(slug, row["id"], row["namespace"])
@@ -56,10 +54,17 @@ def _one(connection: Connection, slug: str, base_url: str, key: PrivateKey) -> D
 def _unused(connection: Connection, begun: str, numbers: Sequence[int]) -> None:
     organizations = _inserted_organizations(connection, [f"{begun}-unused-{number}" for number in numbers])
     rows = [_integration(organization_id, "https://bitbucket.example") for organization_id in organizations]
-    connection.execute(insert(models.integration), rows)
+    _insert_integrations(connection, rows)
     made_up = _made_up()
     pairs = [_pair(row["id"], secrets.token_hex(12), next(made_up), next(made_up)) for row in rows]
     _insert_pairs(connection, pairs)
+
+
+def _insert_integrations(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert integrations, each the only one of its organization."""
+    ways = [{"organization_id": row["organization_id"], "integrations_made": 1} for row in rows]
+    connection.execute(insert(models.ways), ways)
+    connection.execute(insert(models.integration), rows)
 
 
 def _insert_pairs(connection: Connection, pairs: Sequence[dict[str, Any]]) -> None:
@@ -77,7 +82,7 @@ def _made_up() -> Iterator[str]:
 
 
 def _inserted_organizations(connection: Connection, slugs: Sequence[str]) -> Sequence[int]:
-    rows = [{"slug": slug, "name": slug, "integrations_made": 1} for slug in slugs]
+    rows = [{"slug": slug, "name": slug} for slug in slugs]
     return connection.scalars(insert(Organization).returning(Organization.id), rows).all()
 
 
