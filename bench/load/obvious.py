@@ -11,7 +11,7 @@ import urllib3
 from flask import Flask
 from requests_oauthlib import OAuth1
 
-from social_bitbucket_server.backends import BitbucketServerOAuth1
+from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.oauth import Client, Request
@@ -51,4 +51,5 @@ class ObviousBackend(BitbucketServerOAuth1[Any]):
 
 def create_app() -> Flask:
     """Return the application on the obvious client."""
-    return flask_app.create_app({"SOCIAL_AUTH_AUTHENTICATION_BACKENDS": [f"{__name__}.{ObviousBackend.__name__}"]})
+    backends = [f"{backend.__module__}.{backend.__name__}" for backend in (ObviousBackend, BitbucketServerOAuth2)]
+    return flask_app.create_app({"SOCIAL_AUTH_AUTHENTICATION_BACKENDS": backends})
