@@ -55,17 +55,14 @@ http {{
 
 
 _MIGRATION = """\
-import sqlalchemy as sa
-from alembic import op
+from sqlalchemy import text
 
-revision = "{number}"
-down_revision = "{before}"
-branch_labels = depends_on = None
+from tests.flask_app import create_app
 
-
-def upgrade():
-    op.add_column("users", sa.Column("one_more", sa.Text(), nullable=True))
+with create_app().extensions["engine"].begin() as connection:
+    connection.execute(text("ALTER TABLE users ADD COLUMN IF NOT EXISTS one_more TEXT"))
 """
+_MIGRATION_FILE = "migrate.py"
 
 
 def nginx() -> str | None:
@@ -76,7 +73,7 @@ def nginx() -> str | None:
 @dataclass
 class Node:
     """One machine: its socket, which systemd would hold, and the application behind it, in whatever *release*: a folder
-    with a `demo_app`."""
+    with the application's code, and with a migration if it has one."""
 
     listener: socket.socket
     variables: Mapping[str, str]
@@ -106,18 +103,17 @@ class Node:
         """Restart with the code in *release*, as the unit does: first bring the tables up to date."""
         self.stop()
         self.release = release
-        upgrade = [sys.executable, "-m", "flask", "--app", "demo_app", "db-upgrade"]
-        with self.log.open("ab") as log:
-            chosen = application.environment(self.variables)
-            subprocess.run(
-                upgrade,
-                env=chosen,
-                cwd=self.release,
-                stdout=log,
-                stderr=log,
-                check=True,
-                timeout=_SECONDS_TO_UPGRADE,
-            )
+        if (release / _MIGRATION_FILE).exists():
+            with self.log.open("ab") as log:
+                subprocess.run(
+                    [sys.executable, _MIGRATION_FILE],
+                    env=application.environment(self.variables),
+                    cwd=release,
+                    stdout=log,
+                    stderr=log,
+                    check=True,
+                    timeout=_SECONDS_TO_UPGRADE,
+                )
         self.start()
 
 
@@ -140,13 +136,12 @@ class Cluster:
 
 
 def next_release(folder: Path) -> Path:
-    """Copy the application to *folder*, with one more migration. It adds, as all do while the release before still
-    runs on other nodes."""
-    shutil.copytree(application.ROOT / "demo_app", folder / "demo_app")
-    versions = folder / "demo_app" / "migrations" / "versions"
-    newest = max(path.name for path in versions.glob("[0-9]*.py"))
-    number = f"{int(newest[:4]) + 1:04}"
-    (versions / f"{number}_one_more_column.py").write_text(_MIGRATION.format(number=number, before=newest[:4]))
+    """Copy the application to *folder*, with a migration. It adds, as all do while the release before still runs on
+    other nodes."""
+    for package in ("social_bitbucket_server", "tests/flask_app"):
+        shutil.copytree(application.ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(application.ROOT / "tests" / "__init__.py", folder / "tests")
+    (folder / _MIGRATION_FILE).write_text(_MIGRATION)
     return folder
 
 

@@ -1,5 +1,5 @@
-"""The demo application with the protocol handled in the obvious way. The key's PEM text is parsed for each signature,
-and ``requests.request`` opens a connection for each call."""
+"""The tests' Flask application with the protocol handled in the obvious way. The key's PEM text is parsed for each
+signature, and ``requests.request`` opens a connection for each call."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import urllib3
 from flask import Flask
 from requests_oauthlib import OAuth1
 
-import demo_app
-from social_bitbucket_server.backends import BitbucketServerOAuth1
+from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.oauth import Client, Request
 from social_bitbucket_server.transport import Answer
+from tests import flask_app
 
 
 class ObviousClient(Client):
@@ -50,5 +50,6 @@ class ObviousBackend(BitbucketServerOAuth1[Any]):
 
 
 def create_app() -> Flask:
-    """Return the demo application on the obvious client."""
-    return demo_app.create_app({"SOCIAL_AUTH_AUTHENTICATION_BACKENDS": [f"{__name__}.{ObviousBackend.__name__}"]})
+    """Return the application on the obvious client."""
+    backends = [f"{backend.__module__}.{backend.__name__}" for backend in (ObviousBackend, BitbucketServerOAuth2)]
+    return flask_app.create_app({"SOCIAL_AUTH_AUTHENTICATION_BACKENDS": backends})

@@ -182,7 +182,7 @@ PROBLEMS = (
         Code.LOGIN_LINK_CLOSED,
         "The login link is closed.",
         "Your organization's admin closed it, so nobody can log in through it. Your account still exists.",
-        "Open the login link again in the integration's settings.",
+        "Open the login link again in the organization's settings.",
         Who.ORGANIZATION_ADMIN,
         AuthPolicyError,
         "authentication_disallowed",

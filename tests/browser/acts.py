@@ -8,6 +8,9 @@ from typing import Any
 from tests.browser.waiting import expect
 from tests.demo_visitor import PASSWORD
 
+WIDTHS = (1280, 390)
+"""The widths of a screen on a desk, and of a telephone, in pixels."""
+
 
 class Worksheet:
     """Worksheet in one section of a page: its values by Bitbucket's labels."""
@@ -83,7 +86,7 @@ def paste_into_bitbucket(page: Any, worksheet: Worksheet, links_url: str, *, new
 def overflow(page: Any) -> list[int]:
     """Return the pixels by which the page is wider than a screen on a desk, and than a telephone."""
     widths = []
-    for width in (1280, 390):
+    for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 844})
         widths.append(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
     return widths

@@ -1,11 +1,10 @@
-"""The copy buttons of the demo application and of Django's administration."""
+"""The copy buttons of the pages for Flask and of Django's administration."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-import demo_app
 import social_bitbucket_server
 from tests.browser.waiting import expect
 
@@ -28,8 +27,8 @@ class Buttons(NamedTuple):
         return page.get_by_role("button")
 
 
-DEMO = Buttons(
-    Path(demo_app.__file__).parent / "static/bitbucket_server.js",
+FLASK = Buttons(
+    Path(social_bitbucket_server.__file__).parent / "flask/organizations/static/bitbucket_server.js",
     '<button data-copies="key" hidden>Copy<span> the key</span></button>',
     "Not copied",
     "Not copied. The value is selected: copy it by hand.",
@@ -54,7 +53,7 @@ def test_a_button_that_was_pressed_twice_says_what_it_does_again(page):
     expect(button).to_have_text("Copy the key")
 
 
-@pytest.mark.parametrize("buttons", [DEMO, DJANGO], ids=["demo", "django"])
+@pytest.mark.parametrize("buttons", [FLASK, DJANGO], ids=["flask", "django"])
 @pytest.mark.parametrize(
     "refuse",
     [

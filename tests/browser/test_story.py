@@ -33,7 +33,7 @@ def test_from_add_integration_to_the_account_page(page, open_browser, demo, sand
     jane.get_by_role("button", name="Log in with Bitbucket").click()
     log_into_sandbox(jane, "jane")
     jane.get_by_role("button", name="Allow").click()
-    jane.get_by_text("You are logged in to Acme.").wait_for()
+    jane.get_by_text("You are logged in to Acme as Jane Doe.").wait_for()
     account = jane.get_by_role("main").inner_text()
     assert "Acme" in account
     assert sandbox.url in account
@@ -55,7 +55,7 @@ def test_deny_says_so_and_offers_to_begin_again(page, demo, acme):
     expect(page).to_have_url(re.compile(f"^{re.escape(demo.origin)}/o/acme/login"))
     page.get_by_role("button", name="Log in with").click()
     page.get_by_role("button", name="Allow").click()
-    page.get_by_text("You are logged in to Acme.").wait_for()
+    page.get_by_text("You are logged in to Acme as Jane Doe.").wait_for()
 
 
 def test_a_value_is_copied_by_its_button(owners_page, demo, acme):

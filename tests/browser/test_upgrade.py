@@ -94,7 +94,7 @@ def test_the_upgrade_keeps_everybody_who_they_are(owners_page, open_browser, dem
         jane.get_by_role("button", name="Log in with Bitbucket, the new way").click()
         log_into_sandbox(jane, "jane")
         jane.get_by_role("button", name="Allow").click()
-        jane.get_by_text("You are logged in to Acme.").wait_for()
+        jane.get_by_text("You are logged in to Acme as Jane Doe.").wait_for()
         page.goto(demo.origin + integration)
         page.get_by_text("Not in use since").wait_for()
         take(page, "8-upgraded", start="aside")
@@ -124,7 +124,7 @@ def test_a_server_that_moved_is_shown_by_a_trial_login(owners_page, demo, acme, 
     log_into_sandbox(page, "jane")
     page.get_by_role("button", name="Allow").click()
     page.get_by_text("It is the same server.").wait_for()
-    assert "You are logged in to Acme." in jane.get("/o/acme/account").words
+    assert "You are logged in to Acme as Jane Doe." in jane.get("/o/acme/account").words
 
 
 def test_a_login_goes_on_while_the_owner_gives_bitbucket_a_new_public_key(owners_page, demo, acme, sandbox):

@@ -146,7 +146,7 @@ def test_a_closed_link_lets_nobody_in_but_the_owner_and_ends_no_session(demo, ow
     assert "Acme closed this login link" in kim.get("/o/acme/login").words
     page = kim.get(sandbox.authorize(begun.location, user="kim"))
     assert page.status == 403
-    assert "The login link was closed while the login was under way" in page.words
+    assert "The login link is closed." in page.words
     assert "For an admin of your organization" in page.words
     assert jane.get("/o/acme/account").status == 200
     assert demo.visitor().log_owner_in("acme").status == 303
@@ -164,7 +164,7 @@ def test_a_login_that_comes_back_to_a_closed_link_is_among_the_attempts(demo, ow
     assert "The login link is closed" in page.words
     assert "Failing" not in page.words
     event = re.search(r'href="(/o/acme/settings/events/[0-9]+)"', page.text)
-    assert "Open the login link under Settings → Login" in owner.get(event[1]).words
+    assert "Open the login link again in the organization's settings." in owner.get(event[1]).words
 
 
 def test_who_does_not_know_the_link_does_not_find_it_by_the_organizations_address(demo, owner):

@@ -1,4 +1,4 @@
-"""Sessions, forms, and requests: Flask, plain values, Django, and the demo application's own sessions."""
+"""Sessions, forms, and requests: Flask, plain values, Django, and the sessions of organizations' people in Flask."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ _FLASK_STRATEGY = "social_bitbucket_server/flask/strategy.py"
 _STRATEGY = "social_bitbucket_server/any_framework.py"
 _DJANGO = "social_bitbucket_server/django/strategy.py"
 _MIDDLEWARE = "social_bitbucket_server/django/middleware.py"
-_DEMO = "demo_app/browser_session.py"
-_DEMO_ACCESS = "demo_app/access.py"
-_DEMO_SETTINGS = "demo_app/__init__.py"
-_DEMO_WAYS = "demo_app/login_ways.py"
+_ORGANIZATIONS = "social_bitbucket_server/flask/organizations/browser_session.py"
+_IDENTITIES = "social_bitbucket_server/sqlalchemy/organizations/identities.py"
+_WAYS_IN = "social_bitbucket_server/sqlalchemy/organizations/ways_in.py"
 
 _MUTANTS = (
     Mutant(
@@ -154,65 +153,65 @@ _MUTANTS = (
     ),
     Mutant(
         "a session that nobody used for an hour goes on",
-        _DEMO,
-        "if is_idle or now",
-        "if now",
+        _ORGANIZATIONS,
+        """    if now - kept["seen"] > limits.longest_pause.total_seconds():
+        return True
+""",
+        "",
     ),
     Mutant(
         "a session in use never ends",
-        _DEMO,
-        'now - kept["began"] > ABSOLUTE_LIMIT.total_seconds() or ',
+        _ORGANIZATIONS,
+        'now - kept["began"] > limits.longest_login.total_seconds() or ',
         "",
     ),
     Mutant(
         "a copy of the cookie goes on after a log-out",
-        _DEMO,
+        _ORGANIZATIONS,
         " or _is_used_up(kept):",
         ":",
     ),
     Mutant(
         "the session before a login goes on",
-        _DEMO,
-        "    _use_up(session.get(_LOGIN))\n    bitbucket.log_in",
-        "    bitbucket.log_in",
+        _ORGANIZATIONS,
+        "    _use_up(session.get(_LOGIN))\n    logins.log_in",
+        "    logins.log_in",
     ),
     Mutant(
         "a session in use ends after an hour",
-        _DEMO,
+        _ORGANIZATIONS,
         '        session[_LOGIN] = {**kept, "seen": now}\n',
         "        pass\n",
     ),
     Mutant(
-        "a person keeps their key when their sessions are ended",
-        _DEMO,
-        "    user.session_key = new_session_key()\n",
-        "",
+        "a person's sessions go on when they are ended",
+        _IDENTITIES,
+        '"sessions_ended": identity.sessions_ended + 1',
+        '"sessions_ended": identity.sessions_ended',
     ),
     Mutant(
         "a session outlives the revision of its integration",
-        _DEMO_ACCESS,
-        "record.session_revision != login.revision",
-        "False",
-    ),
-    Mutant(
-        "the cookie of a session goes with forms of other sites",
-        _DEMO_SETTINGS,
-        'SESSION_COOKIE_SAMESITE="Lax",',
-        'SESSION_COOKIE_SAMESITE="None",',
+        _IDENTITIES,
+        "found is None or found.session_revision != revision",
+        "found is None",
     ),
     Mutant(
         "sessions by another way come back to life when all ways are open again",
-        _DEMO_WAYS,
-        "            other.end_sessions()\n",
-        "            pass\n",
+        _WAYS_IN,
+        "                other.end_sessions()\n",
+        "                pass\n",
     ),
 )
 
 _TESTS = (
     Group(("tests/frameworks/test_any_framework.py",), about=(_STRATEGY,)),
-    Group(("tests/unit/demo/test_browser_session.py",), about=(_DEMO, _DEMO_ACCESS, _DEMO_SETTINGS)),
-    Group(("tests/flow/test_demo_ways_in.py",), "enforc", about=(_DEMO_WAYS,)),
-    Group(("tests/security/test_sessions.py",), "not django and not flask and not plain", about=(_DEMO, _DEMO_ACCESS)),
+    Group(("tests/unit/demo/test_browser_session.py",), about=(_ORGANIZATIONS, _IDENTITIES)),
+    Group(("tests/flow/test_demo_ways_in.py",), "enforc", about=(_WAYS_IN,)),
+    Group(
+        ("tests/security/test_sessions.py",),
+        "not django and not flask and not plain",
+        about=(_ORGANIZATIONS, _IDENTITIES),
+    ),
     Group(
         ("tests/flow/test_many_integrations.py", "tests/flow/test_readme.py"),
         about=(_FLASK, _FLASK_LOGINS, _FLASK_STRATEGY),
@@ -255,7 +254,7 @@ _TESTS = (
             _FLASK,
             _FLASK_LOGINS,
             _FLASK_STRATEGY,
-            _DEMO,
+            _ORGANIZATIONS,
         ),
     ),
 )

@@ -10,7 +10,8 @@ _ACCOUNTS = "social_bitbucket_server/sqlalchemy/accounts.py"
 _TABLES = "social_bitbucket_server/sqlalchemy/models.py"
 _MODELS = "social_bitbucket_server/django/models.py"
 _DJANGO = "social_bitbucket_server/django/integrations.py"
-_DEMO = "demo_app/integrations.py"
+_INTEGRATIONS = "social_bitbucket_server/sqlalchemy/organizations/integrations.py"
+_RESEALING = "social_bitbucket_server/sqlalchemy/organizations/resealing.py"
 _ASSEMBLING = "social_bitbucket_server/organizations/assembling.py"
 _OUTBOUND = "social_bitbucket_server/organizations/outbound.py"
 _KEY_PAIRS = "social_bitbucket_server/organizations/key_pairs.py"
@@ -53,14 +54,11 @@ _MUTANTS = (
     Mutant(
         "a nonce that was used is forgotten when the request fails",
         _TABLES,
-        """        except IntegrityError:
-            return False
-        session.commit()
-        return True
+        """        if is_new:
+            session.commit()
+        return is_new
 """,
-        """        except IntegrityError:
-            return False
-        return True
+        """        return is_new
 """,
     ),
     Mutant(
@@ -185,15 +183,15 @@ _MUTANTS = (
 """,
     ),
     Mutant(
-        "the demo application overwrites a private key that changed while keys were sealed anew",
-        _DEMO,
+        "a private key that changed in SQLAlchemy's tables while keys were sealed anew is overwritten",
+        _RESEALING,
         ".where(table.id == row_id, column == sealed)",
         ".where(table.id == row_id)",
     ),
     Mutant(
-        "sessions come back to life with the integration that was disabled in the demo application",
-        _DEMO,
-        "        record.end_sessions()\n",
+        "sessions come back to life with the integration that was disabled in SQLAlchemy's tables",
+        _INTEGRATIONS,
+        "            record.end_sessions()\n",
         "",
     ),
 )
@@ -239,13 +237,13 @@ _TESTS = (
         ("tests/unit/organizations/test_assembling.py", "tests/unit/organizations/test_outbound.py"),
         about=(_ASSEMBLING, _OUTBOUND),
     ),
-    Group(("tests/unit/demo/test_integrations.py",), about=(_DEMO,)),
+    Group(("tests/unit/demo/test_integrations.py",), about=(_INTEGRATIONS, _RESEALING)),
     Group(
         ("tests/security/test_sessions.py", "tests/security/test_secrets.py"),
         "not django and not flask and not plain",
-        about=(_DEMO,),
+        about=(_INTEGRATIONS, _RESEALING),
     ),
-    Group(("tests/flow/test_demo_moves.py",), about=(_DEMO,)),
+    Group(("tests/flow/test_demo_moves.py",), about=(_INTEGRATIONS,)),
 )
 
 SUBJECT = Subject("storage", _MUTANTS, _TESTS)
