@@ -141,7 +141,8 @@ class IntegrationMixin(_Row):
         return mapped_column(
             ways.type,
             ForeignKey(primary_key_of(cls.organization_class), ondelete="CASCADE"),
-            ForeignKey(ways, ondelete="CASCADE"),
+            # Naming conventions call both of them alike: most tell foreign keys apart by table and column alone.
+            ForeignKey(ways, ondelete="CASCADE", name=f"fk_{cls.__tablename__}_ways"),
         )
 
     @declared_attr
