@@ -11,11 +11,12 @@ from .extension import Organizations
 from .limits import Limited, visitor
 from .recording import event_recorded, record
 from .requests import form_targets
-from .ways_in import login_link
+from .ways_in import end_logins, login_link
 
 __all__ = [
     "Limited",
     "Organizations",
+    "end_logins",
     "event_recorded",
     "form_targets",
     "handle_errors",
