@@ -149,7 +149,7 @@ class Settings:
 
     def of_the_library(self, key_ring: str) -> dict[str, object]:
         """Return the settings of the library, by their names without the prefix."""
-        return {
+        named = {
             "CALLBACK_ORIGIN": self.public_base_url,
             "KEY_RING": key_ring,
             "APPLICATION_NAME": self.application_name,
@@ -160,6 +160,7 @@ class Settings:
             "VERIFY_SSL": self.outbound.verify,
             "STORE_ACCESS_TOKEN": self.store_access_tokens,
         }
+        return {name: value for name, value in named.items() if (name, value) != ("VERIFY_SSL", True)}
 
     @property
     def is_https(self) -> bool:
