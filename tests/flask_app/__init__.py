@@ -53,7 +53,8 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     with app.app_context():
         database.upgrade(app.extensions["engine"])
         ring = key_ring.load(settings)
-    app.config.update({f"{_PREFIX}{name}": value for name, value in settings.of_the_library(ring).items()})
+    for name, value in settings.of_the_library(ring).items():
+        app.config.setdefault(f"{_PREFIX}{name}", value)
     organizations = Organizations(
         app,
         models,

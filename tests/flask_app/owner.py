@@ -35,8 +35,8 @@ def check_password(slug: str) -> ResponseReturnValue:
             record(EventCode.LOGIN_SUCCESS, user_id=owner.id, organization_id=organization.id)
             wanted = form.next.data or url_for("bitbucket.integrations.integrations_list", slug=slug)
             return redirect(navigation.after_login(organization, wanted), 303)
-        failed = {"outcome": "failure", "code": "password_wrong", "organization_id": organization.id}
-        record(EventCode.LOGIN_FAILURE, **failed)
+        about = {"code": "password_wrong", "organization_id": organization.id}
+        record(EventCode.LOGIN_FAILURE, outcome="failure", **about)
         form.password.errors = ["E-mail address and password do not belong together."]
     return _login_page(organization, form), 422
 

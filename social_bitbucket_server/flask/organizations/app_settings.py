@@ -86,7 +86,8 @@ def _share_with_oauth2(app: Flask, settings: SettingsOf) -> None:
 
 
 def _hide_key_rings(app: Flask) -> None:
-    """Keep the key ring out of tracebacks and logs that show Flask's configuration, as every template's context does."""
+    """Keep the key ring out of tracebacks and logs that show Flask's configuration, which every template's context
+    holds."""
     for backend in (BitbucketServerOAuth1, BitbucketServerOAuth2):
         settings = SettingsOf(backend.name, app.config)
         app.config[settings.name("KEY_RING")] = Secret(settings["KEY_RING"])
