@@ -348,9 +348,9 @@ class Interleavings(RuleBasedStateMachine):
                 return
             if record.is_for_oauth2 and not self.has(place, record.active_key_pair):
                 with pytest.raises(BitbucketServerError):
-                    store.upgrade.go_back(record)
+                    store.upgrade.go_back(record, callback_of(record))
                 return
-            store.upgrade.go_back(record)
+            store.upgrade.go_back(record, callback_of(record))
         self.ways[place] = {"1"}
 
     @rule(place=st.sampled_from(CHANGING), with_new_link=st.booleans())
