@@ -13,6 +13,8 @@ from typing import Any
 import flask_login
 from flask import request, session
 
+from ...integration import BACKENDS
+from ...login import under_way
 from ...organizations import EventCode
 from ...sqlalchemy.organizations import clock
 from .. import logins
@@ -20,6 +22,7 @@ from . import recording
 from .current import extension, store
 
 _LOGIN = "bitbucket_login"
+_FORM_TOKEN = "csrf_token"
 _ENDED = "social_bitbucket_server.ended_logins"
 """Scope of the nonces that name logins which were ended by a log-out."""
 _MINUTE = timedelta(minutes=1).total_seconds()
@@ -64,8 +67,7 @@ def end_if_over() -> None:
         return
     now = int(clock.now().timestamp())
     if _is_over(kept, now):
-        flask_login.logout_user()
-        session.clear()
+        _end_here()
     elif now - kept["seen"] > _MINUTE:
         session[_LOGIN] = {**kept, "seen": now}
 
@@ -79,6 +81,16 @@ def identity_id() -> int | None:
 def go_on_with(identity: Any) -> None:
     """Let this browser's session go on, though the sessions that began with *identity* were just ended."""
     session[_LOGIN] = {**session[_LOGIN], "revision": identity.session_revision}
+
+
+def _end_here() -> None:
+    """Log this browser out. Its open forms still get an answer, and logins under way in other tabs go on."""
+    kept = under_way(session, BACKENDS)
+    if _FORM_TOKEN in session:
+        kept[_FORM_TOKEN] = session[_FORM_TOKEN]
+    flask_login.logout_user()
+    session.clear()
+    session.update(kept)
 
 
 def _is_over(kept: dict[str, Any], now: int) -> bool:
