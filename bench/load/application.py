@@ -1,4 +1,4 @@
-"""The demo application under gunicorn, as `deploy/` configures it, in processes of its own."""
+"""The tests' application under gunicorn, as `deploy/` configures it, in processes of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from .visitors import Application
 
 ROOT = Path(__file__).parents[2]
-OURS = "demo_app:create_app()"
+OURS = "tests.flask_app:create_app()"
 OBVIOUS = "bench.load.obvious:create_app()"
 _SECONDS_TO_START = 300
 

@@ -11,12 +11,12 @@ import urllib3
 from flask import Flask
 from requests_oauthlib import OAuth1
 
-import demo_app
 from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.integration import Integration
 from social_bitbucket_server.oauth import Client, Request
 from social_bitbucket_server.transport import Answer
+from tests import flask_app
 
 
 class ObviousClient(Client):
@@ -50,5 +50,5 @@ class ObviousBackend(BitbucketServerOAuth1[Any]):
 
 
 def create_app() -> Flask:
-    """Return the demo application on the obvious client."""
-    return demo_app.create_app({"SOCIAL_AUTH_AUTHENTICATION_BACKENDS": [f"{__name__}.{ObviousBackend.__name__}"]})
+    """Return the tests' application on the obvious client."""
+    return flask_app.create_app({"SOCIAL_AUTH_AUTHENTICATION_BACKENDS": [f"{__name__}.{ObviousBackend.__name__}"]})

@@ -11,11 +11,11 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import Connection, insert, text
 
-from social_bitbucket_server.sqlalchemy.organizations import clock
-from social_bitbucket_server.flask.organizations.current import store
-from tests.flask_app.models import Organization, models
 from social_bitbucket_server.crypto import PrivateKey
+from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.organizations import KeyState
+from social_bitbucket_server.sqlalchemy.organizations import clock
+from tests.flask_app.models import Organization, models
 
 from .visitors import Door
 
@@ -44,9 +44,7 @@ def _one(connection: Connection, slug: str, base_url: str, key: PrivateKey) -> D
     organization_id = _inserted_organizations(connection, [slug])[0]
     row = _integration(organization_id, base_url)
     pair_id = secrets.token_hex(12)
-    sealed = store.integrations.sealed_keys().seal_private_key(
-        key, integration_id=row["id"], key_id=pair_id, state=KeyState.ACTIVE
-    )
+    sealed = store.keys.seal_private_key(key, integration_id=row["id"], key_id=pair_id, state=KeyState.ACTIVE)
     connection.execute(insert(models.integration), [row])
     # The same key serves several; only the column must differ.
     _insert_pairs(connection, [_pair(row["id"], pair_id, f"{key.public.pem}{pair_id}", sealed)])
@@ -77,8 +75,10 @@ def _made_up() -> Iterator[str]:
 
 
 def _inserted_organizations(connection: Connection, slugs: Sequence[str]) -> Sequence[int]:
-    rows = [{"slug": slug, "name": slug, "integrations_made": 1} for slug in slugs]
-    return connection.scalars(insert(Organization).returning(Organization.id), rows).all()
+    rows = [{"slug": slug, "name": slug} for slug in slugs]
+    made = connection.scalars(insert(Organization).returning(Organization.id), rows).all()
+    connection.execute(insert(models.ways), [{"organization_id": one, "integrations_made": 1} for one in made])
+    return made
 
 
 def _integration(organization_id: int, base_url: str) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from flask import Flask
 
-from tests.flask_app import create_app
 from social_bitbucket_server.crypto import PrivateKey
+from tests.flask_app import create_app
 from tests.postgresql import PostgreSQL, programs
 
 from . import application, bitbucket, organizations

@@ -12,7 +12,7 @@ TEXT, EDGE = 4.5, 3.0
 """The least contrast of text, and of what a field, a button or the focus is known by."""
 
 PAGES = {
-    "demo_app/static/bitbucket_server.css": {
+    "social_bitbucket_server/flask/organizations/static/bitbucket_server.css": {
         TEXT: {
             "text": "page surface sunken accent-soft wait-soft bad-soft",
             "muted": "page surface sunken bad-soft",
@@ -24,7 +24,7 @@ PAGES = {
         },
         EDGE: {"edge": "page surface sunken", "accent": "page surface sunken", "bad": "page surface"},
     },
-    "demo_app/static/style.css": {
+    "tests/flask_app/static/style.css": {
         TEXT: {"app-text": "app-page app-bar", "app-muted": "app-bar"},
         EDGE: {"app-accent": "app-page app-bar"},
     },
