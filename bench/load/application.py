@@ -1,4 +1,4 @@
-"""The tests' Flask application under gunicorn, as `deploy/` configures it, in processes of its own."""
+"""The tests' application under gunicorn, as `deploy/` configures it, in processes of its own."""
 
 from __future__ import annotations
 

@@ -54,7 +54,8 @@ def create_app(config: Mapping[str, object] | None = None) -> Flask:
     rate_limits.set_up(app, settings)
     database.connect(app, settings.database_url)
     ring = _open_database(app, settings)
-    app.config.update({f"{_PREFIX}{name}": value for name, value in settings.of_the_library(ring).items()})
+    for name, value in settings.of_the_library(ring).items():
+        app.config.setdefault(f"{_PREFIX}{name}", value)
     organizations = Organizations(
         app,
         models,

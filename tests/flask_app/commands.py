@@ -7,7 +7,7 @@ from flask.cli import AppGroup
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from social_bitbucket_server.flask.organizations import record
+from social_bitbucket_server.flask.organizations import end_logins, record
 from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.sqlalchemy.organizations import clock
 
@@ -53,6 +53,7 @@ def disable(slug: str) -> None:
     if organization.disabled_at is None:
         organization.disabled_at = clock.now()
         record(EventCode.ORGANIZATION_DISABLED, organization_id=organization.id)
+    end_logins(organization)
     people.owner_of(organization).session_key = new_session_key()
     database.session.commit()
     click.echo(f"{organization.name} is disabled.")

@@ -85,7 +85,7 @@ class Settings:
     outbound_mode: OutboundMode
     outbound: Outbound
     private_networks: str
-    proxies: str
+    proxies: Secret
     trusted_proxy_hops: int
     rate_limit_storage: Secret
     logins_per_minute: int
@@ -118,7 +118,7 @@ class Settings:
             outbound_mode=outbound_mode,
             outbound=_outbound(chosen, outbound_mode),
             private_networks=chosen["ALLOWED_PRIVATE_NETWORKS"],
-            proxies=chosen["OUTBOUND_PROXIES"],
+            proxies=Secret(chosen["OUTBOUND_PROXIES"]),
             trusted_proxy_hops=_number("TRUSTED_PROXY_HOPS", chosen["TRUSTED_PROXY_HOPS"], least=0),
             rate_limit_storage=Secret(chosen["RATE_LIMIT_STORAGE"]),
             logins_per_minute=_number("LOGINS_PER_MINUTE", chosen["LOGINS_PER_MINUTE"], least=1),
@@ -149,7 +149,7 @@ class Settings:
 
     def of_the_library(self, key_ring: str) -> dict[str, object]:
         """Return the settings of the library, by their names without the prefix."""
-        return {
+        named = {
             "CALLBACK_ORIGIN": self.public_base_url,
             "KEY_RING": key_ring,
             "APPLICATION_NAME": self.application_name,
@@ -160,6 +160,7 @@ class Settings:
             "VERIFY_SSL": self.outbound.verify,
             "STORE_ACCESS_TOKEN": self.store_access_tokens,
         }
+        return {name: value for name, value in named.items() if (name, value) != ("VERIFY_SSL", True)}
 
     @property
     def is_https(self) -> bool:

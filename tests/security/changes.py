@@ -58,8 +58,8 @@ class DemoChanges(Changes):
         return _moved(self.world, place, base_url, record.namespace)
 
     def disable_and_enable(self, place: Place) -> None:
+        from social_bitbucket_server.flask.organizations.current import store
         from tests.flask_app import database
-from social_bitbucket_server.flask.organizations.current import store
         from tests.flask_app.models import models
 
         for enabled in (False, True):
@@ -68,8 +68,8 @@ from social_bitbucket_server.flask.organizations.current import store
                 store.integrations.set_enabled(record, enabled=enabled)
 
     def admit(self, place: Place, project: str) -> None:
+        from social_bitbucket_server.flask.organizations.current import store
         from tests.flask_app import database
-from social_bitbucket_server.flask.organizations.current import store
         from tests.flask_app.models import models
 
         with self.world.context():
@@ -94,8 +94,8 @@ from social_bitbucket_server.flask.organizations.current import store
 
     def enforce_another(self, place: Any) -> None:
         """Make another integration of the organization its only way in."""
+        from social_bitbucket_server.flask.organizations.current import store
         from tests.flask_app import database
-from social_bitbucket_server.flask.organizations.current import store
         from tests.flask_app.models import models
 
         other = self.world.another_integration(place, self.world.fa)
@@ -109,19 +109,17 @@ from social_bitbucket_server.flask.organizations.current import store
 
     def disable_and_enable_organization(self, place: Any) -> None:
         """The operator disables the organization, and enables it again."""
-        from social_bitbucket_server.sqlalchemy.organizations import clock
-
-        self.world.change_organization(place, disabled_at=clock.now())
-        self.world.change_organization(place, disabled_at=None)
+        for verb in ("disable", "enable"):
+            assert self.world.command("organizations", verb, place.slug).exit_code == 0
 
     def _with_organization(self, place: Any, *changes: str) -> None:
+        from social_bitbucket_server.flask.organizations.current import store
         from tests.flask_app import database
-from social_bitbucket_server.flask.organizations.current import store
         from tests.flask_app.models import Organization
 
         for change in changes:
             with self.world.context():
-                getattr(login_ways, change)(database.session.get_one(Organization, place.organization_id))
+                getattr(store.ways_in, change)(database.session.get_one(Organization, place.organization_id))
 
     def _read(self, model: Any, key: Any) -> Any:
         from tests.flask_app import database
@@ -148,7 +146,7 @@ class DjangoChanges(Changes):
         from social_bitbucket_server.django import integrations
 
         for enabled in (False, True):
-            store.integrations.enable(self._record(place), enabled=enabled)
+            integrations.enable(self._record(place), enabled=enabled)
 
     def admit(self, place: Place, project: str) -> None:
         from social_bitbucket_server.django import integrations

@@ -19,12 +19,14 @@ from sqlalchemy.exc import IntegrityError
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.flask import FlaskStrategy
-from social_bitbucket_server.flask.organizations.current import store
+from social_bitbucket_server.flask.organizations import Organizations
+from social_bitbucket_server.flask.organizations.current import EXTENSION, store
+from social_bitbucket_server.flask.organizations.navigation import callback_of
 from social_bitbucket_server.integration import Integration, ServerURL, UnsafeConfigurationError
 from social_bitbucket_server.login.pending import NONCE_SCOPE
 from social_bitbucket_server.organizations import Outbound, SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.sqlalchemy.organizations import clock
+from social_bitbucket_server.sqlalchemy.organizations import clock, integrations
 from social_bitbucket_server.transport import AddressPolicy
 from tests.flask_app import create_app, database, people
 from tests.flask_app.config import Settings
@@ -85,6 +87,7 @@ class DemoWorld(World):
     answers_for_one_host: ClassVar[bool] = True
     strategy: ClassVar[type[BaseStrategy[Any]]] = FlaskStrategy
     opens_keys: ClassVar[tuple[Any, str]] = (SealedKeys, "open_private_key")
+    pipeline_setting: ClassVar[str] = "SOCIAL_AUTH_BITBUCKET_SERVER_PIPELINE"
 
     def stop(self) -> None:
         """End the application, and let go of its database. Twice does no harm."""
@@ -203,7 +206,10 @@ class DemoWorld(World):
     def disable(self, user: User) -> None:
         """Let a person in no more."""
         with self.context():
-            people.disable(database.session.get_one(User, user.id))
+            organization = database.session.get_one(User, user.id).organization
+            person = store.people.find(organization, str(user.id))
+            assert person is not None
+            store.people.disable(organization, person)
 
     def base_urls(self) -> list[str]:
         with self.context():
@@ -226,8 +232,17 @@ class DemoWorld(World):
         self._change_outbound(timeout=seconds)
 
     def _change_outbound(self, **changes: Any) -> None:
-        settings = self.app.extensions["settings"]
-        self.app.extensions["settings"] = replace(settings, outbound=replace(settings.outbound, **changes))
+        with self.context():
+            store.outbound = replace(store.outbound, **changes)
+
+    @property
+    def _organizations(self) -> Organizations:
+        extension: Organizations = self.app.extensions[EXTENSION]
+        return extension
+
+    @property
+    def _keys(self) -> SealedKeys:
+        return self._organizations.store.keys
 
     @property
     def identity_class(self) -> Any:
@@ -242,7 +257,8 @@ class DemoWorld(World):
         """Put the key pair that waits in use; returns the problem's code where Bitbucket does not let that be."""
         with self.context():
             try:
-                assert store.key_rotation.verify(database.session.get_one(models.integration, place.integration_id))
+                record = database.session.get_one(models.integration, place.integration_id)
+                assert store.key_rotation.verify(record, callback_of(record))
             except BitbucketServerError as error:
                 return error.code
         return ""
@@ -296,7 +312,7 @@ class DemoWorld(World):
             return BitbucketServerOAuth1(FlaskStrategy(models.storage), place.callback())
 
     def holders(self, place: Place) -> tuple[Any, ...]:
-        return self.app.extensions["settings"], self.app.extensions["sealed_keys"], *self.key_pairs(place)
+        return self.app.extensions["settings"], self._organizations.settings, self._keys, *self.key_pairs(place)
 
     @property
     def ring(self) -> str:
@@ -309,16 +325,16 @@ class DemoWorld(World):
     def opens_all_keys(self) -> bool:
         """Whether the ring opens the oldest and the newest private key."""
         with self.context():
-            return store.integrations.ring_opens_keys()
+            return store.resealing.opens_keys()
 
     def rewrap(self) -> bool:
-        return self.command("keys", "rewrap").exit_code == 0
+        return self.command("bitbucket-server", "reseal").exit_code == 0
 
     def command(self, *arguments: str) -> Any:
         """Run one of the application's commands, and return its result."""
         return self.app.test_cli_runner().invoke(args=arguments)
 
-    def key_pairs(self, place: Place) -> list[models.key_pair]:
+    def key_pairs(self, place: Place) -> list[Any]:
         """Those of the integration, oldest first."""
         with self.context():
             pairs = (
@@ -356,7 +372,7 @@ class DemoWorld(World):
             database.session.commit()
 
     def forget_opened_keys(self) -> None:
-        self.app.extensions["sealed_keys"]._opened.cache_clear()
+        self._keys._opened.cache_clear()
 
     def transactions(self) -> int:
         """Logins under way."""

@@ -190,7 +190,7 @@ EXCUSES = (
         "That organizations look alike to strangers, and how often something may be tried, is its own.",
     ),
     Excuse((106,), "Its debugger."),
-    Excuse((114,), "Others parse nothing that organizations write: `tests/unit/demo/test_toml.py`."),
+    Excuse((114,), "Others parse nothing that organizations write: `tests/unit/flask/organizations/test_toml.py`."),
     Excuse((123, 124), "People and set-up links are the demo's own: `tests/flow/test_setup_links.py`."),
     Excuse((115,), "The others write nothing down."),
     Excuse((116, 117), "What reads forms and the `Host` header is a framework, or else the application itself."),

@@ -376,5 +376,7 @@ def test_the_transaction_in_the_log_is_the_same_from_begin_to_end(world):
     login = Login(world)
     login.come_back()
     login.come_back()
-    transactions = {world.events(event)[-1]["tx"] for event in ("login.begin", "login.success", "login.replay")}
+    transactions = {
+        world.events(event)[-1]["transaction"] for event in ("login.begin", "login.success", "login.replay")
+    }
     assert len(transactions) == 1

@@ -176,7 +176,7 @@ def test_nothing_is_written_where_the_change_comes_while_the_account_is_made(wor
 @row(109)
 @on_every_database
 def test_a_change_waits_for_the_login_that_is_being_written(world, monkeypatch):
-    from social_bitbucket_server.flask.organizations import pipeline
+    from social_bitbucket_server.sqlalchemy.organizations.logins import Logins
 
     changed = threading.Event()
 
@@ -184,14 +184,14 @@ def test_a_change_waits_for_the_login_that_is_being_written(world, monkeypatch):
         changes_of(world).correct(world.b, world.fa.url)
         changed.set()
 
-    add, changing = pipeline._add_identity, threading.Thread(target=change)
+    add, changing = Logins._add, threading.Thread(target=change)
 
     def add_while_somebody_changes(*arguments: Any, **options: Any) -> Any:
         identity = add(*arguments, **options)
         changing.start()
         return identity
 
-    monkeypatch.setattr(pipeline, "_add_identity", add_while_somebody_changes)
+    monkeypatch.setattr(Logins, "_add", add_while_somebody_changes)
     browser = world.browser()
     page = browser.log_in(world.b, "mallory")
     assert changed.wait(LONGEST)

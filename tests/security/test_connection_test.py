@@ -68,7 +68,7 @@ def test_a_server_that_is_looked_at_tells_the_log_alone_that_it_is_blocked(world
         pages.append(page.without_reference)
     assert pages[0] == pages[1]
     (line,) = world.events("outbound.blocked")
-    assert (*told(line), line["org_id"]) == ("bb-b.test", "never", world.b.organization_id)
+    assert (*told(line), line["organization_id"]) == ("bb-b.test", "never", world.b.organization_id)
 
 
 def test_the_way_back_to_oauth_1_tells_the_log_alone_that_it_is_blocked(world):
@@ -196,7 +196,7 @@ def test_a_mistake_of_ours_in_the_middle_ends_in_a_sentence(world, monkeypatch):
     assert "The test broke off" in page.text
     assert "forced" not in page.text
     assert page.text.rstrip().endswith("</html>")
-    reference = world.events("integration.tested")[-1]["corr_id"]
+    reference = world.events("integration.tested")[-1]["reference"]
     assert reference in page.text
 
 

@@ -94,16 +94,16 @@ def test_a_login_and_a_change_wait_for_each_other_once(world, database_url, chan
 
 @row(109)
 def test_an_integration_may_be_deleted_at_the_very_end_of_a_login(world, monkeypatch):
-    from demo_app import integrations
+    from social_bitbucket_server.sqlalchemy.organizations.integrations import Integrations
 
-    note = integrations.note_login
+    note = Integrations.note_login
 
-    def delete_and_note(record: Any) -> None:
+    def delete_and_note(integrations: Any, record: Any) -> None:
         with ThreadPoolExecutor(1) as elsewhere:
             elsewhere.submit(world.take_away, world.b, delete=True).result(LONGEST)
-        note(record)
+        note(integrations, record)
 
-    monkeypatch.setattr(integrations, "note_login", delete_and_note)
+    monkeypatch.setattr(Integrations, "note_login", delete_and_note)
     browser = world.browser()
     assert browser.log_in(world.b, "mallory").status == 303
     assert browser.get(world.b.account_path).status != 200

@@ -70,7 +70,7 @@ def test_each_address_and_kind_counts_for_itself(world):
         for _ in range(3):
             browser = Browser(world, address)
             browser.post(world.b.begin_path, {})
-            browser.get("/", headers={"Host": "evil.example"})
+            browser.post("/", {"slug": "x" * 300_000})
     assert len(world.events("request.failure")) - before == 4
 
 

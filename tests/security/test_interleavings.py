@@ -31,8 +31,10 @@ from urllib3 import HTTPHeaderDict
 from social_bitbucket_server.account import Profile
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.flask.organizations.current import store
+from social_bitbucket_server.flask.organizations.navigation import callback_of
 from social_bitbucket_server.integration import ServerURL
 from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.sqlalchemy.organizations import integrations
 from social_bitbucket_server.transport import Answer
 from tests.flask_app import create_app, database, people
 from tests.flask_app.models import Organization, User, models
@@ -204,8 +206,8 @@ class Interleavings(RuleBasedStateMachine):
         document = {"access_token": token, "token_type": "bearer", "expires_in": 3600}
         return Answer(200, HTTPHeaderDict({"Content-Type": "application/json"}), json.dumps(document).encode())
 
-    def record(self, place: str) -> integrations.IntegrationRecord:
-        return database.session.get_one(integrations.IntegrationRecord, self.prepared.integration_ids[place])
+    def record(self, place: str) -> Any:
+        return database.session.get_one(models.integration, self.prepared.integration_ids[place])
 
     # What people and owners do
 
@@ -346,9 +348,9 @@ class Interleavings(RuleBasedStateMachine):
                 return
             if record.is_for_oauth2 and not self.has(place, record.active_key_pair):
                 with pytest.raises(BitbucketServerError):
-                    store.upgrade.go_back(record)
+                    store.upgrade.go_back(record, callback_of(record))
                 return
-            store.upgrade.go_back(record)
+            store.upgrade.go_back(record, callback_of(record))
         self.ways[place] = {"1"}
 
     @rule(place=st.sampled_from(CHANGING), with_new_link=st.booleans())
@@ -373,7 +375,7 @@ class Interleavings(RuleBasedStateMachine):
         with self.app.test_request_context(base_url=ORIGIN):
             record = self.record(place)
             if record.pending_key_pair is not None and self.has(place, record.pending_key_pair):
-                assert store.key_rotation.verify(record)
+                assert store.key_rotation.verify(record, callback_of(record))
 
     @rule(place=st.sampled_from(CHANGING))
     def keep_the_old_key(self, place: str) -> None:
@@ -382,10 +384,10 @@ class Interleavings(RuleBasedStateMachine):
             record = self.record(place)
             waits = record.pending_key_pair is not None
             if self.has(place, record.active_key_pair) or not waits:
-                assert store.key_rotation.give_up(record) is waits
+                assert store.key_rotation.give_up(record, callback_of(record)) is waits
             else:
                 with pytest.raises(BitbucketServerError):
-                    store.key_rotation.give_up(record)
+                    store.key_rotation.give_up(record, callback_of(record))
 
     @rule(place=st.sampled_from(CHANGING), confirmed=st.booleans())
     def remove_the_old_link(self, place: str, confirmed: bool) -> None:
@@ -407,7 +409,7 @@ class Interleavings(RuleBasedStateMachine):
         self.remove_the_old_link(place, confirmed=False)
         self.log_in(browser, place, name, denied=False, reloads=0)
 
-    def has(self, place: str, pair: models.key_pair) -> bool:
+    def has(self, place: str, pair: Any) -> bool:
         """Whether the server knows the key pair's public key and consumer key."""
         return self.links[place].get(pair.consumer_key) == pair.public_key
 
@@ -459,7 +461,7 @@ class Interleavings(RuleBasedStateMachine):
         if place in self.deleted:
             return
         with self.app.test_request_context(base_url=ORIGIN):
-            record = database.session.get_one(integrations.IntegrationRecord, self.prepared.integration_ids[place])
+            record = self.record(place)
             store.integrations.set_enabled(record, enabled=enabled)
         self.enabled[place] = enabled
 
@@ -468,7 +470,7 @@ class Interleavings(RuleBasedStateMachine):
         if place in self.deleted:
             return
         with self.app.test_request_context(base_url=ORIGIN):
-            record = database.session.get_one(integrations.IntegrationRecord, self.prepared.integration_ids[place])
+            record = self.record(place)
             namespace = record.namespace
             store.integrations.delete(record)
         self.deleted.add(place)
@@ -480,15 +482,18 @@ class Interleavings(RuleBasedStateMachine):
         with self.app.test_request_context(base_url=ORIGIN):
             everybody = database.session.scalars(select(User).where(~User.is_owner).order_by(User.id)).all()
             if everybody:
-                (people.disable if disable else people.enable)(everybody[number % len(everybody)])
+                user = everybody[number % len(everybody)]
+                person = store.people.find(user.organization, str(user.id))
+                if person is not None:
+                    (store.people.disable if disable else store.people.enable)(user.organization, person)
 
     def is_disabled(self, place: str, name: str) -> bool:
         identity: Any = models.storage.user
         with self.app.test_request_context(base_url=ORIGIN):
-            record = database.session.get_one(integrations.IntegrationRecord, self.prepared.integration_ids[place])
+            record = self.record(place)
             uid = f"{record.namespace}:{NAMES.index(name) + 1}"
             found = database.session.scalar(select(identity).where(identity.uid == uid))
-            return found is not None and found.user.disabled_at is not None
+            return found is not None and found.disabled_at is not None
 
     def exchanges(self) -> Counter[tuple[str, str]]:
         """How often each request token was exchanged, by server."""
@@ -513,7 +518,7 @@ class Interleavings(RuleBasedStateMachine):
             now = {row.uid: row.user_id for row in database.session.scalars(select(identity))}
             organizations = {
                 record.namespace: record.organization_id
-                for record in database.session.scalars(select(integrations.IntegrationRecord))
+                for record in database.session.scalars(select(models.integration))
             }
             for uid, user_id in now.items():
                 user = database.session.get_one(User, user_id)

@@ -485,7 +485,8 @@ def test_an_interrupted_rewrap_is_taken_up_again(world, monkeypatch):
 
 @row(86)
 def test_a_rewrap_prints_numbers_alone(world):
-    assert world.command("keys", "rewrap").output == "2 private keys are sealed with the newest key of the ring.\n"
+    printed = world.command("bitbucket-server", "reseal").output
+    assert printed == "2 private keys are sealed with the newest key of the ring.\n"
 
 
 def flipped(text: str) -> str:
@@ -643,8 +644,13 @@ def test_no_page_shows_a_private_key_and_public_ones_are_for_the_owner(world):
             assert "PRIVATE KEY" not in text, (who, endpoint)
             if "BEGIN PUBLIC KEY" in text:
                 seen.setdefault(who, set()).add(endpoint)
-    for_bitbucket_admins = {"setup.page", "setup.script"}
-    for_owners = {"key_pair.page", "onboarding.bitbucket", "settings.plain_worksheet", "setup.script_for_owner"}
+    for_bitbucket_admins = {"bitbucket.setup.page", "bitbucket.setup.script"}
+    for_owners = {
+        "bitbucket.key_pair.page",
+        "bitbucket.onboarding.bitbucket",
+        "bitbucket.integrations.plain_worksheet",
+        "bitbucket.setup_link.script_for_admin",
+    }
     assert seen == {
         "owner": for_owners | for_bitbucket_admins,
         "member": for_bitbucket_admins,

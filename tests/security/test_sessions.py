@@ -14,6 +14,7 @@ from social_bitbucket_server.backends import BitbucketServerOAuth1
 from social_bitbucket_server.login import pending
 from social_bitbucket_server.sqlalchemy.organizations import clock
 from tests.flask_app import database
+from tests.flask_app.models import models
 from tests.routes import address_of
 from tests.security.rows import row
 from tests.security.world import (
@@ -67,7 +68,7 @@ def disconnect(browser: Browser, place: Place, uid: str) -> Page:
 
 def disconnect_path(browser: Browser, place: Place, uid: str) -> str:
     with browser._world.context():
-        known = select(identities.Identity.id).where(identities.Identity.uid == uid)
+        known = select(models.identity.id).where(models.identity.uid == uid)
         identity_id = database.session.scalar(known)
     return f"{place.account_path}/identities/{identity_id}/disconnect"
 
@@ -143,12 +144,12 @@ def test_a_login_as_somebody_else_switches_and_ends_the_old_session(world):
 
 
 PUBLIC = {
-    "organization.page",
-    "organization.page_of_integration",
-    "organization.login",
-    "organization.owner_login",
-    "organization.log_owner_in",
-    "login.begin",
+    "bitbucket.organization.page",
+    "bitbucket.organization.page_of_integration",
+    "bitbucket.organization.login",
+    "bitbucket.login.begin",
+    "owner.login",
+    "owner.check_password",
 }
 
 
@@ -162,7 +163,7 @@ def test_another_organizations_pages_are_not_there(world, role):
         browser.log_owner_in(world.b)
     else:
         browser.log_in(world.b, "mallory")
-    values = {"slug": "a", "integration": world.a.integration_id, "user_id": user.id, "identity_id": 1, "event_id": 1}
+    values = {"slug": "a", "integration": world.a.integration_id, "person": user.id, "identity_id": 1, "event_id": 1}
     values["number"] = 1
     token = browser.get(world.b.account_path).csrf_token
     tried = 0
@@ -328,7 +329,7 @@ def test_sessions_stay_ended_when_an_integration_or_an_organization_is_enabled_a
 
     (alice, owner), integration = log_in_both(), world.a.integration_id
     for verb in ("disable", "enable"):
-        assert world.command("integrations", verb, integration).exit_code == 0
+        assert world.command("bitbucket-server", verb, integration).exit_code == 0
     assert [is_logged_in(alice, world.a), is_logged_in(owner, world.a)] == [False, True]
     alice, owner = log_in_both()
     for verb in ("disable", "enable"):

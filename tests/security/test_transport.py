@@ -152,7 +152,7 @@ def test_what_was_blocked_is_written_down_without_its_path(world):
     begin_is_refused(world, BLOCKED)
     line = world.events("outbound.blocked")[-1]
     assert (line["host"], line["address_class"]) == ("bb-b.test", "never")
-    assert not any("/" in str(value) for name, value in line.items() if name != "ts")
+    assert not any("/" in str(value) for name, value in line.items() if name != "at")
 
 
 @row(69)

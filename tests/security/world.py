@@ -461,6 +461,8 @@ class World(ABC):
     cookie_bytes: ClassVar[int] = 4096
     """How much room all of a browser's cookies take, at the most."""
     strategy: ClassVar[type[BaseStrategy[Any]]]
+    pipeline_setting: ClassVar[str] = "SOCIAL_AUTH_PIPELINE"
+    """Name of the setting that says which pipeline logins go through."""
     opens_keys: ClassVar[tuple[Any, str]]
     """Object and name of what opens a private key."""
 

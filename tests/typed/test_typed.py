@@ -97,6 +97,8 @@ def test_the_examples_pass_mypy(example, tmp_path, request):
 def test_the_examples_and_the_measurements_pass_pyright(tmp_path, request):
     shutil.copytree(ROOT / "examples", tmp_path, dirs_exist_ok=True)
     shutil.copytree(ROOT / "bench", tmp_path / "bench")
-    roots = {"executionEnvironments": [{"root": folder} for folder in (*EXAMPLES, ".")]}
+    environments = [{"root": folder} for folder in EXAMPLES]
+    environments.append({"root": ".", "extraPaths": [str(ROOT)]})  # measurements use the tests' own application
+    roots = {"executionEnvironments": environments}
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(roots))
     check_types(tmp_path, ["pyright", "--pythonpath", sys.executable], request)

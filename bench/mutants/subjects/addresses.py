@@ -209,7 +209,7 @@ _TESTS = (
     Group(
         (
             "tests/flow/transport/test_addresses.py",
-            "tests/unit/demo/test_config.py",
+            "tests/unit/flask_app/test_config.py",
             "tests/frameworks/django/test_checks.py",
         )
     ),

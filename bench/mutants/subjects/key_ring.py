@@ -192,7 +192,7 @@ _TESTS = (
         ),
     ),
     Group(
-        ("tests/unit/organizations/test_sealing.py", "tests/unit/demo/test_integrations.py"),
+        ("tests/unit/organizations/test_sealing.py", "tests/unit/flask/organizations/test_integrations.py"),
         about=(
             _KEY_RING,
             _SEALED,

@@ -199,7 +199,7 @@ _MUTANTS = (
 _TESTS = (
     Group(("tests/unit/sqlalchemy/test_storage.py",), about=(_ACCOUNTS, _TABLES)),
     Group(("tests/flow/test_many_integrations.py",), about=(_ACCOUNTS, _TABLES)),
-    Group(("tests/unit/demo/test_pipeline.py",), about=(_ACCOUNTS, _TABLES)),
+    Group(("tests/unit/flask/organizations/test_pipeline.py",), about=(_ACCOUNTS, _TABLES)),
     Group(
         ("tests/security/test_identity.py", "tests/security/test_callback.py"),
         "not django and not flask",
@@ -237,7 +237,7 @@ _TESTS = (
         ("tests/unit/organizations/test_assembling.py", "tests/unit/organizations/test_outbound.py"),
         about=(_ASSEMBLING, _OUTBOUND),
     ),
-    Group(("tests/unit/demo/test_integrations.py",), about=(_INTEGRATIONS, _RESEALING)),
+    Group(("tests/unit/flask/organizations/test_integrations.py",), about=(_INTEGRATIONS, _RESEALING)),
     Group(
         ("tests/security/test_sessions.py", "tests/security/test_secrets.py"),
         "not django and not flask and not plain",

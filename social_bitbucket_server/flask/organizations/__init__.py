@@ -13,12 +13,13 @@ from .limits import Limited, visitor
 from .navigation import local_page
 from .recording import event_recorded, record
 from .requests import form_targets
-from .ways_in import login_link
+from .ways_in import end_logins, login_link
 from .worksheets import link_values, redirect_url
 
 __all__ = [
     "Limited",
     "Organizations",
+    "end_logins",
     "event_recorded",
     "form_targets",
     "handle_errors",

@@ -47,7 +47,7 @@ def for_members(view: View) -> View:
         if not current_user.is_authenticated:
             return _to_login(slug)
         if not store.belongs_to(person(), organization):
-            _deny()
+            abort(404)
         return view(organization=organization, **arguments)
 
     return checked

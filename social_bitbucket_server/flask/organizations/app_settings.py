@@ -62,12 +62,13 @@ class AppSettings:
             if not settings[name]:
                 raise UnsafeConfigurationError(f"Set {settings.name(name)} to {what}.")
         _share_with_oauth2(app, settings)
+        _hide_key_rings(app)
         try:
             origin = callback_origin(settings["CALLBACK_ORIGIN"])
             return cls(
                 origin=origin,
                 application_name=str(settings["APPLICATION_NAME"] or urlsplit(origin).hostname),
-                keys=SealedKeys(KeyRing.parse(Secret(settings["KEY_RING"]))),
+                keys=SealedKeys(KeyRing.parse(settings["KEY_RING"])),
                 outbound=_outbound(settings),
                 keeps_tokens=bool(settings["STORE_ACCESS_TOKEN"]),
             )
@@ -82,6 +83,14 @@ def _share_with_oauth2(app: Flask, settings: SettingsOf) -> None:
     for name in _SHARED:
         if settings[name] is not None:
             app.config.setdefault(own.own_name(name), settings[name])
+
+
+def _hide_key_rings(app: Flask) -> None:
+    """Keep the key ring out of tracebacks and logs that show Flask's configuration, which every template's context
+    holds."""
+    for backend in (BitbucketServerOAuth1, BitbucketServerOAuth2):
+        settings = SettingsOf(backend.name, app.config)
+        app.config[settings.name("KEY_RING")] = Secret(settings["KEY_RING"])
 
 
 def _outbound(settings: SettingsOf) -> Outbound:

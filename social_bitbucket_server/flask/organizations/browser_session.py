@@ -13,6 +13,8 @@ from typing import Any
 import flask_login
 from flask import request, session
 
+from ...integration import BACKENDS
+from ...login import under_way
 from ...organizations import EventCode
 from ...sqlalchemy.organizations import clock
 from .. import logins
@@ -20,6 +22,7 @@ from . import recording
 from .current import extension, store
 
 _LOGIN = "bitbucket_login"
+_OPEN_FORMS = "csrf_token"
 _ENDED = "social_bitbucket_server.ended_logins"
 """Scope of the nonces that name logins which were ended by a log-out."""
 _MINUTE = timedelta(minutes=1).total_seconds()
@@ -53,7 +56,8 @@ def log_out() -> None:
     if user.is_authenticated:
         recording.record(EventCode.SESSION_REVOKED, user_id=store.key_of(user._get_current_object()))
     _use_up(session.get(_LOGIN))
-    _forget_person()
+    session.clear()
+    flask_login.logout_user()  # afterwards: it notes in the session that a cookie which remembers the person goes, too
 
 
 def end_if_over() -> None:
@@ -63,7 +67,7 @@ def end_if_over() -> None:
         return
     now = int(clock.now().timestamp())
     if _is_over(kept, now):
-        _forget_person()
+        _end_here()
     elif now - kept["seen"] > _MINUTE:
         session[_LOGIN] = {**kept, "seen": now}
 
@@ -79,9 +83,14 @@ def go_on_with(identity: Any) -> None:
     session[_LOGIN] = {**session[_LOGIN], "revision": identity.session_revision}
 
 
-def _forget_person() -> None:
+def _end_here() -> None:
+    """Log this browser out. Its open forms still get an answer, and logins under way in other tabs go on."""
+    kept = under_way(session, BACKENDS)
+    if _OPEN_FORMS in session:
+        kept[_OPEN_FORMS] = session[_OPEN_FORMS]
     session.clear()
-    flask_login.logout_user()  # afterwards: in the session it notes that a cookie which remembers the person goes, too
+    session.update(kept)
+    flask_login.logout_user()  # afterwards, as above
 
 
 def _is_over(kept: dict[str, Any], now: int) -> bool:

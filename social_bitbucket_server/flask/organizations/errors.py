@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from flask import current_app, g, redirect, session, url_for
+from flask import Flask, g, redirect, session, url_for
 from flask_wtf.csrf import CSRFError
 from social_core.exceptions import (
     AuthCanceled,
@@ -30,9 +30,7 @@ from .templating import render
 from .words import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from flask import Blueprint, Flask
+    from flask import Blueprint
     from flask.typing import ResponseReturnValue
 
 _LOG = logging.getLogger(__name__)
@@ -115,14 +113,19 @@ def words_of(problem: str) -> Words:
 
 
 def handle_errors(app: Flask | Blueprint) -> None:
-    """Register the pages for everything that can go wrong, for one blueprint or for a whole application."""
+    """Register the pages for everything that can go wrong, for one blueprint or for a whole application.
+
+    A blueprint leaves its crashes to the application. Flask would ask it first about errors that the application
+    raises and handles itself.
+    """
     app.register_error_handler(SocialAuthBaseException, login_failed)
     app.register_error_handler(CSRFError, form_refused)
     app.register_error_handler(404, not_found)
     app.register_error_handler(405, wrong_method)
     app.register_error_handler(429, too_often)
     app.register_error_handler(HTTPException, refused)
-    app.register_error_handler(Exception, crashed)
+    if isinstance(app, Flask):
+        app.register_error_handler(Exception, crashed)
 
 
 def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
@@ -173,7 +176,7 @@ def too_often(error: TooManyRequests) -> ResponseReturnValue:
     """More than one of the application's rate limits allows. A flood of them does not fill the events."""
     database.rollback()
     make_reference()
-    _note_refusal("too_often")
+    _note_refusal("too_often", limit=g.get("bitbucket_limited"), integration_id=g.get("bitbucket_integration_id"))
     seconds = error.retry_after if isinstance(error.retry_after, int) else 60
     has_own_words = error.description != TooManyRequests.description
     words = Words(
@@ -208,31 +211,20 @@ def refused(error: HTTPException) -> ResponseReturnValue:
 
 
 def crashed(error: Exception) -> ResponseReturnValue:
-    """A mistake of ours: the traceback goes to the log alone. An error that the application has a handler of its own
-    for is the application's."""
-    handle = _handler_of_the_application(error)
-    if handle is not None:
-        response: ResponseReturnValue = current_app.ensure_sync(handle)(error)
-        return response
+    """A mistake of ours: the traceback goes to the log alone."""
     database.rollback()
     make_reference()
     _LOG.error("Reference %s: %s", g.bitbucket_reference, type(error).__name__, exc_info=error)
     return _page(_CRASH, 500)
 
 
-def _handler_of_the_application(error: Exception) -> Callable[[Any], ResponseReturnValue] | None:
-    """Return the application's handler for *error*, apart from one for all exceptions; ``None`` if it has none. Flask
-    asks a blueprint for its handlers first, of whatever class."""
-    handlers = cast("Any", current_app.error_handler_spec)[None][None]
-    kinds = type(error).__mro__[: type(error).__mro__.index(Exception)]
-    return next((handlers[kind] for kind in kinds if kind in handlers), None)
-
-
-def _note_refusal(code: str) -> None:
+def _note_refusal(code: str, *, limit: str | None = None, integration_id: str | None = None) -> None:
     """Record a request that was refused before it was known whose it is. Each address is recorded once a minute,
     because entries are not deleted for 90 days."""
-    if extension().news.is_new(code, visitor()):
-        recording.record(EventCode.REQUEST_FAILURE, outcome="failure", code=code)
+    if extension().news.is_new(code, limit or "", visitor()):
+        recording.record(
+            EventCode.REQUEST_FAILURE, outcome="failure", code=code, limit=limit, integration_id=integration_id
+        )
 
 
 def _is_repeated(error: SocialAuthBaseException) -> bool:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
 
-from flask import request
+from flask import g, request
 
 from .current import extension
 
@@ -40,7 +40,9 @@ class Limited(StrEnum):
 
 def count(what: Limited, key: object = "") -> None:
     """Tell the application, before *what* is done for *key*. Raises what the application raises to refuse it."""
+    g.bitbucket_limited = what.value
     extension().limit(what, str(key))
+    del g.bitbucket_limited
 
 
 def visitor() -> str:

@@ -81,8 +81,7 @@ def begin_with(
     _note_integration(record, oauth)
     limits.count(Limited.LOGINS, record.id)
     response = begin_login(callback_path(record, oauth), oauth.backend)
-    begun = parse_qs(urlsplit(response.location or "").query)[_LOGIN_PARAMETERS[oauth]][0]
-    recording.note_transaction(Secret(begun))
+    recording.note_transaction(Secret(parse_qs(urlsplit(response.location or "").query)[_LOGIN_PARAMETERS[oauth]][0]))
     recording.record(EventCode.LOGIN_BEGIN, integration_id=record.id, purpose=purpose, oauth=oauth.value)
     return response
 

@@ -22,6 +22,15 @@ def login_link(organization: Any) -> str:
     return absolute(url_for("bitbucket.organization.login", slug=organization.slug, key=key))
 
 
+def end_logins(organization: Any) -> None:
+    """End everybody's sessions and the logins under way, which enabling *organization* again does not bring back.
+
+    An application calls this when it disables an organization, and commits. Until then *may_log_in* alone keeps people
+    out.
+    """
+    store.ways_in.end_logins(organization)
+
+
 def came_by_link(organization: Any, ways: LoginWays, key: str) -> bool:
     """Return whether this browser was given the current login link, now by its *key* or before. Remember that."""
     if ways.is_current_link(key):

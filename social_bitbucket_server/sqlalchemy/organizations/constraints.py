@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from sqlalchemy import Index, Table, UniqueConstraint, event, inspect
+from sqlalchemy import ForeignKeyConstraint, Index, Table, UniqueConstraint, event, inspect
 from sqlalchemy.orm import Mapper
 
 from ...organizations import KeyState
@@ -52,6 +52,7 @@ def _constrain_integrations(mapper: Mapper[Any], _mapped: Any) -> None:
 def _constrain_links(mapper: Mapper[Any], _mapped: Any) -> None:
     columns = _table(mapper).c
     _constrain(mapper, UniqueConstraint(columns.integration_id, columns.number))
+    _constrain(mapper, UniqueConstraint(columns.consumer_key, columns.integration_id))
 
 
 @event.listens_for(ClientCredentialsMixin, "after_mapper_constructed", propagate=True)
@@ -60,8 +61,12 @@ def _constrain_credentials(mapper: Mapper[Any], _mapped: Any) -> None:
 
 
 @event.listens_for(KeyPairMixin, "after_mapper_constructed", propagate=True)
-def _constrain_key_pairs(mapper: Mapper[Any], _mapped: Any) -> None:
-    columns = _table(mapper).c
+def _constrain_key_pairs(mapper: Mapper[Any], mapped: type[KeyPairMixin]) -> None:
+    columns, link = _table(mapper).c, _table(inspect(mapped.application_link_class)).c
+    of_own_integration = ForeignKeyConstraint(
+        (columns.consumer_key, columns.integration_id), (link.consumer_key, link.integration_id), ondelete="CASCADE"
+    )
+    _constrain(mapper, of_own_integration)
     for state in (KeyState.ACTIVE, KeyState.PENDING, KeyState.REPLACED):
         _one_where(mapper, state.value, columns.integration_id, columns.state == state.value)
 
@@ -89,7 +94,7 @@ def _table(mapper: Mapper[Any]) -> Table:
     return cast("Table", mapper.local_table)
 
 
-def _constrain(mapper: Mapper[Any], constraint: UniqueConstraint) -> None:
+def _constrain(mapper: Mapper[Any], constraint: UniqueConstraint | ForeignKeyConstraint) -> None:
     _table(mapper).append_constraint(constraint)
 
 

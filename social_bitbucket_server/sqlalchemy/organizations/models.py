@@ -1,8 +1,8 @@
 """The tables of organizations' integrations as mixins, for an application's own declarative base.
 
-A class that mixes one in says which classes it belongs to: ``organization_class``, ``ways_class`` and
-``integration_class``. :func:`~.ready_made.organization_models` does all of it in one line. Each mixin names its table,
-which a ``__tablename__`` of the class replaces.
+A class that mixes one in says which classes it belongs to: ``organization_class``, ``ways_class``,
+``integration_class`` and ``application_link_class``. :func:`~.ready_made.organization_models` does all of it in one
+line. Each mixin names its table, which a ``__tablename__`` of the class replaces.
 """
 
 from __future__ import annotations
@@ -271,6 +271,9 @@ class KeyPairMixin(_OfAnIntegration):
     that of its application link. *replaced_at*: since when another link is in use."""
 
     __tablename__ = "bitbucket_key_pairs"
+
+    application_link_class: ClassVar[type[ApplicationLinkMixin]]
+    """The mapped class with :class:`ApplicationLinkMixin`."""
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     stored_state: Mapped[str] = mapped_column("state", String(16))

@@ -90,13 +90,14 @@ def organization_models(
     of_integration = {"integration_class": integration}
     identity_columns = type("IdentityColumns", (OrganizationIdentityMixin,), of_integration)
     made = make_storage(base, user, session, identity_columns, new_user=user)
+    link = mapped("BitbucketApplicationLink", ApplicationLinkMixin, **of_integration)
     return OrganizationModels(
         organization=organization,
         user=user,
         ways=ways,
         integration=integration,
-        application_link=mapped("BitbucketApplicationLink", ApplicationLinkMixin, **of_integration),
-        key_pair=mapped("BitbucketKeyPair", KeyPairMixin, **of_integration),
+        application_link=link,
+        key_pair=mapped("BitbucketKeyPair", KeyPairMixin, application_link_class=link, **of_integration),
         client_credentials=mapped("BitbucketClientCredentials", ClientCredentialsMixin, **of_integration),
         setup_link=mapped("BitbucketSetupLink", SetupLinkMixin, **of_integration),
         ended_setup_link=mapped("BitbucketEndedSetupLink", EndedSetupLinkMixin),

@@ -123,6 +123,13 @@ class WaysIn(Part):
         record.enforced_at = None
         self._note(EventCode.INTEGRATION_NOT_ENFORCED, record)
 
+    def end_logins(self, organization: Any) -> None:
+        """End everybody's sessions and the logins under way, for an application that disables *organization*. The
+        caller commits."""
+        _count_change(self.lock(organization))
+        for record in self._store.integrations.of(organization):
+            record.end_sessions()
+
     def lock(self, organization: Any) -> WaysMixin:
         """Let nobody else change the ways into *organization*, or what its integrations are called, until the caller
         commits. Return them as they are now. What locks on every database is a change, so the row gets the value that
@@ -156,5 +163,5 @@ def login_ways(ways: WaysMixin, enforced: str | None) -> LoginWays:
 
 
 def _count_change(ways: WaysMixin) -> None:
-    """End the logins under way, because another integration is or was the only way in."""
+    """End the logins under way, because they began when other ways in were open."""
     ways.revision = type(ways).revision + 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -11,11 +13,12 @@ from flask import Flask
 from limits.errors import StorageError
 from limits.storage import MemoryStorage
 
+from social_bitbucket_server.flask.organizations import visitor as visitor_of_request
 from tests.demo_visitor import InProcess, Visitor
 from tests.flask_app import rate_limits
 from tests.flask_app.instance_files import UnsafeSettingError
 from tests.flask_app.rate_limits import TooOftenError
-from tests.unit.demo.conftest import AppMaker
+from tests.unit.flask.organizations.conftest import AppMaker
 
 
 def count(times: int, what: str = rate_limits.LOGINS, *whose: str) -> None:
@@ -28,8 +31,7 @@ def test_one_more_than_the_limit_has_to_wait(app: Flask) -> None:
         count(10, rate_limits.LOGINS, "somebody")
         with pytest.raises(TooOftenError) as refused:
             rate_limits.count(rate_limits.LOGINS, "somebody")
-    assert 0 < refused.value.seconds <= 60
-    assert refused.value.is_news
+    assert 0 < refused.value.retry_after <= 60
 
 
 def test_two_that_come_at_once_are_both_counted(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,15 +60,13 @@ def test_others_are_not_concerned(app: Flask) -> None:
         count(10, rate_limits.LOGINS, "somebody else", "one")
 
 
-def test_a_flood_is_news_once(app: Flask) -> None:
-    with app.app_context():
-        count(10, rate_limits.LOGINS, "somebody")
-        news = []
-        for _ in range(3):
-            with pytest.raises(TooOftenError) as refused:
-                rate_limits.count(rate_limits.LOGINS, "somebody")
-            news.append(refused.value.is_news)
-    assert news == [True, False, False]
+def test_a_flood_is_one_event(app: Flask, owner: Visitor, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "social_bitbucket_server.events")
+    visitor = Visitor(InProcess(app))
+    statuses = [visitor.get(f"/setup/{number}").status for number in range(33)]
+    assert statuses == [404] * 30 + [429] * 3
+    (line,) = map(json.loads, caplog.messages)
+    assert (line["event"], line["code"], line["limit"]) == ("request.failure", "too_often", "setup_links")
 
 
 def test_the_operator_says_how_many_logins_there_may_be(make_app: AppMaker) -> None:
@@ -88,7 +88,7 @@ def test_the_operator_says_how_many_logins_there_may_be(make_app: AppMaker) -> N
 )
 def test_an_ipv6_customer_is_counted_as_one(app: Flask, address: str, counted: str) -> None:
     with app.test_request_context(environ_base={"REMOTE_ADDR": address}):
-        assert rate_limits.visitor() == counted
+        assert visitor_of_request() == counted
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_the_address_comes_from_trusted_proxies_alone(
 ) -> None:
     app = make_app(TRUSTED_PROXY_HOPS=hops)
     seen = []
-    app.before_request(lambda: seen.append(rate_limits.visitor()))
+    app.before_request(lambda: seen.append(visitor_of_request()))
     forged = {
         "X-Forwarded-For": "192.0.2.1, 198.51.100.9, 203.0.113.7",
         "X-Forwarded-Host": "evil.example",

@@ -10,12 +10,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
 from flask import Flask
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from tests.demo_visitor import InProcess, Visitor
@@ -23,38 +19,19 @@ from tests.flask_app import database
 from tests.flask_app.instance_files import UnsafeSettingError
 from tests.flask_app.models import Organization, models
 from tests.postgresql import PostgreSQL, programs
-from tests.unit.demo.conftest import AppMaker
-
-
-def test_the_migrations_make_exactly_the_tables_of_the_models(app: Flask) -> None:
-    with app.extensions["engine"].connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": False})
-        assert compare_metadata(context, database.Base.metadata) == []
+from tests.unit.flask.organizations.conftest import AppMaker
 
 
 def test_upgrading_twice_changes_nothing(app: Flask) -> None:
     database.upgrade(app.extensions["engine"])
 
 
-def test_the_migrations_can_be_taken_back(app: Flask) -> None:
-    settings = Config()
-    settings.set_main_option("script_location", str(Path(database.__file__).with_name("migrations")))
-    with app.extensions["engine"].connect() as connection:
-        settings.attributes["connection"] = connection
-        command.downgrade(settings, "base")
-        assert inspect(connection).get_table_names() == ["alembic_version"]
-
-
 @pytest.mark.program
 def test_processes_that_start_at_once_wait_for_one_another(tmp_path: Path) -> None:
     environment = {**os.environ, "INSTANCE_PATH": str(tmp_path / "instance")}
-    start = [sys.executable, "-c", "from UNKNOWN import create_app; create_app"]
+    start = [sys.executable, "-c", "from tests.flask_app import create_app; create_app()"]
     processes = [subprocess.Popen(start, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     assert [process.communicate(timeout=300)[1] for process in processes] == ["", "", ""]
-
-
-def test_the_command_upgrades_the_database(app: Flask) -> None:
-    assert app.test_cli_runner().invoke(args=["db-upgrade"]).exit_code == 0
 
 
 def test_only_their_owner_can_read_the_database_files(app: Flask, visitor: Visitor) -> None:
@@ -76,14 +53,6 @@ def test_sqlite_keeps_foreign_keys_and_a_write_ahead_log(app: Flask) -> None:
     with app.extensions["engine"].connect() as connection:
         assert connection.scalar(text("PRAGMA foreign_keys")) == 1
         assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
-
-
-def test_tables_of_a_later_release_stay_as_they_are(make_app: AppMaker, caplog: pytest.LogCaptureFixture) -> None:
-    with make_app().extensions["engine"].begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = 'later'"))
-    with make_app().extensions["engine"].connect() as connection:
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "later"
-    assert "later release's (later)" in caplog.text
 
 
 def test_the_address_of_a_postgresql_database_gets_its_driver() -> None:
@@ -129,8 +98,11 @@ def test_an_integration_has_one_active_key_pair(app: Flask, owner: Visitor) -> N
     path = owner.add_integration("acme", "https://bitbucket.acme.example")
     with app.app_context():
         integration_id = path.rpartition("/")[2]
+        consumer_key = database.session.query(models.application_link).one().consumer_key
         database.session.add(
-            models.key_pair(id="x", integration_id=integration_id, stored_state="active", public_key="")
+            models.key_pair(
+                id="x", integration_id=integration_id, stored_state="active", public_key="", consumer_key=consumer_key
+            )
         )
         with pytest.raises(IntegrityError):
             database.session.commit()

@@ -1,4 +1,4 @@
-"""Tests of what the operator asks and does."""
+"""Tests of key rings that open the stored keys, or do not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flask.testing import FlaskCliRunner
 from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.flask.organizations.current import store
 from tests.demo_visitor import InProcess, Visitor
-from tests.unit.demo.conftest import AppMaker
+from tests.unit.flask.organizations.conftest import AppMaker
 
 BASE_URL = "https://bitbucket.acme.example"
 OLD, NEW = (KeyRing.generate().partition(":")[2] for _ in range(2))
@@ -36,7 +36,7 @@ def integration_id(make_app: AppMaker) -> str:
 def opens(app: Flask, integration_id: str) -> bool:
     with app.app_context():
         assert store.integrations.for_login(integration_id) is not None
-        return store.integrations.ring_opens_keys()
+        return store.resealing.opens_keys()
 
 
 def test_a_ring_that_opens_nothing_is_written_down_at_the_start(
@@ -60,12 +60,12 @@ def test_other_pages_work_without_the_right_ring(make_app: AppMaker, integration
 
 def test_keys_sealed_again_open_without_the_old_key(make_app: AppMaker, integration_id: str) -> None:
     both = make_app(KEY_RING=f"2:{NEW},1:{OLD}")
-    assert run(both, "keys", "rewrap").startswith("1 private keys")
+    assert run(both, "bitbucket-server", "reseal").startswith("1 private keys")
     assert opens(make_app(KEY_RING=f"2:{NEW}"), integration_id)
 
 
 def test_sealing_again_twice_changes_no_key(make_app: AppMaker, integration_id: str) -> None:
     both = make_app(KEY_RING=f"2:{NEW},1:{OLD}")
-    run(both, "keys", "rewrap")
-    run(both, "keys", "rewrap")
+    run(both, "bitbucket-server", "reseal")
+    run(both, "bitbucket-server", "reseal")
     assert opens(both, integration_id)

@@ -1,4 +1,4 @@
-"""The demo application with a database file of its own, and somebody to visit it."""
+"""An application with organizations and a database file of its own, and somebody to visit it."""
 
 from __future__ import annotations
 

@@ -12,18 +12,21 @@ from sqlalchemy import update
 
 from social_bitbucket_server.crypto import KeyRing, PrivateKey
 from social_bitbucket_server.flask.organizations.current import store
+from social_bitbucket_server.flask.organizations.navigation import application_path
 from social_bitbucket_server.integration import Integration, ServerURL
 from social_bitbucket_server.organizations import KeyState, SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError
+from social_bitbucket_server.sqlalchemy.organizations import integrations, key_rotation, server_url
 from social_bitbucket_server.transport import ClientCertificate
 from tests.client_certificates import issue
 from tests.demo_visitor import Visitor
 from tests.flask_app import database, people
 from tests.flask_app.instance_files import UnsafeSettingError
 from tests.flask_app.models import models
-from tests.unit.demo.conftest import AppMaker
+from tests.unit.flask.organizations.conftest import AppMaker
 
 BASE_URL = "https://bitbucket.acme.example/bitbucket"
+CALLBACK = "https://app.example/complete"
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def integration_id(owner: Visitor) -> str:
     return owner.add_integration("acme", BASE_URL).rpartition("/")[2]
 
 
-def record(integration_id: str) -> models.integration:
+def record(integration_id: str) -> Any:
     return database.session.get_one(models.integration, integration_id)
 
 
@@ -105,19 +108,19 @@ def test_the_key_of_a_client_certificate_is_resealed_and_ends_no_login(
     with app.test_request_context():
         store.integrations.change_client_certificate(record(integration_id), shown)
         revision = record(integration_id).revision
-        old = str(store.integrations.load_key_ring(app.extensions["settings"]))
+        old = app.config["SOCIAL_AUTH_BITBUCKET_SERVER_KEY_RING"]
     new = KeyRing.generate().replace("1:", "2:")
     with make_app(KEY_RING=f"{new},{old}").test_request_context():
-        assert store.integrations.reseal_keys() == (2, 0)
+        assert store.resealing.reseal_keys() == (2, 0)
     with make_app(KEY_RING=new).test_request_context():
-        assert store.integrations.ring_opens_keys()
+        assert store.resealing.opens_keys()
         assert record(integration_id).revision == revision
         assert store.integrations.for_login(integration_id).server.client_key == shown.key
         for pair in record(integration_id).key_pairs:
             database.session.delete(pair)
         database.session.commit()
     with make_app(KEY_RING=old).test_request_context():
-        assert not store.integrations.ring_opens_keys()
+        assert not store.resealing.opens_keys()
         assert store.integrations.kept_client_key(record(integration_id)) == ""
 
 
@@ -126,14 +129,14 @@ def test_a_private_key_that_changed_meanwhile_is_not_overwritten_by_resealing(
 ) -> None:
     reseal = SealedKeys.reseal_private_key
 
-    def reseal_late(keys: SealedKeys, pair: models.key_pair) -> str:
+    def reseal_late(keys: SealedKeys, pair: Any) -> str:
         sealed = reseal(keys, pair)
         database.session.execute(update(models.key_pair).values(sealed_private_key="another key"))
         return sealed
 
     monkeypatch.setattr(SealedKeys, "reseal_private_key", reseal_late)
     with app.test_request_context():
-        store.integrations.reseal_keys()
+        store.resealing.reseal_keys()
         assert record(integration_id).active_key_pair.sealed_private_key == "another key"
 
 
@@ -186,15 +189,15 @@ def test_nobody_waits_for_a_connection_to_the_database_while_bitbucket_is_asked(
     monkeypatch.setattr(key_rotation, "Client", Asked)
     with app.test_request_context():
         store.key_rotation.begin(record(integration_id))
-        assert store.key_rotation.give_up(record(integration_id))
+        assert store.key_rotation.give_up(record(integration_id), CALLBACK)
         store.key_rotation.begin(record(integration_id))
     with app.test_request_context():
-        assert store.key_rotation.verify(record(integration_id))
+        assert store.key_rotation.verify(record(integration_id), CALLBACK)
         store.upgrade.keep_credentials(record(integration_id), "id", "secret")
-        upgrade.end_oauth1(record(integration_id))
+        store.upgrade.end_oauth1(record(integration_id))
         database.session.commit()
     with app.test_request_context():
-        store.upgrade.go_back(record(integration_id))
+        store.upgrade.go_back(record(integration_id), CALLBACK)
         assert not record(integration_id).is_for_oauth2
     assert in_use == [0, 0, 0]
 
@@ -202,26 +205,26 @@ def test_nobody_waits_for_a_connection_to_the_database_while_bitbucket_is_asked(
 def test_two_integrations_share_nothing(app: Flask, owner: Visitor) -> None:
     owner.add_integration("acme", BASE_URL)
     owner.add_integration("acme", BASE_URL, "Other")
-    with app.app_context():
+    with app.test_request_context():
         one, other = database.session.query(models.integration)
         for name in ("id", "namespace", "number"):
             assert getattr(one, name) != getattr(other, name), name
         assert one.active_key_pair.consumer_key != other.active_key_pair.consumer_key
         assert one.active_key_pair.public_key != other.active_key_pair.public_key
-        assert store.integrations.application_path(one) != store.integrations.application_path(other)
+        assert application_path(one) != application_path(other)
 
 
 def test_the_first_integration_has_the_organizations_own_address(app: Flask, integration_id: str) -> None:
-    with app.app_context():
-        assert store.integrations.application_path(record(integration_id)) == "/o/acme/"
+    with app.test_request_context():
+        assert application_path(record(integration_id)) == "/o/acme/"
 
 
 def test_an_application_url_is_never_given_again(app: Flask, owner: Visitor) -> None:
     first = owner.add_integration("acme", BASE_URL)
     owner.post(f"{first}/delete", name="Bitbucket")
     second = owner.add_integration("acme", BASE_URL).rpartition("/")[2]
-    with app.app_context():
-        assert store.integrations.application_path(record(second)) == "/o/acme/i/2/"
+    with app.test_request_context():
+        assert application_path(record(second)) == "/o/acme/i/2/"
 
 
 def test_every_application_url_shows_the_organization(owner: Visitor, visitor: Visitor) -> None:
@@ -325,7 +328,7 @@ def test_what_concerns_no_login_ends_none_that_is_under_way(app: Flask, integrat
         before = changed.login_revision
         store.integrations.note_login(changed)
         store.key_rotation.begin(changed)
-        store.integrations.change(changed, name=changed.name, server_url=store.integrations.server_url(changed))
+        store.integrations.change(changed, name=changed.name, server_url=server_url(changed))
         assert changed.login_revision == before
         for enabled in (False, True):
             store.integrations.set_enabled(changed, enabled=enabled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from social_bitbucket_server.flask.organizations import navigation
+from tests.flask_app import navigation
 from tests.flask_app.models import Organization
 
 ACCOUNT = "/o/acme/account"

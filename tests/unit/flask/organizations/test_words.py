@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from social_bitbucket_server.flask.organizations import words
-from tests.unit.demo.conftest import Clock
+from tests.unit.flask.organizations.conftest import Clock
 
 
 @pytest.mark.parametrize(
