@@ -248,7 +248,7 @@ ELSEWHERE = [
 
 
 SOME = ["//e.example", "/\\e.example", "https://app.example/x", "/x%0d%0aA:b", "/o/a/" + "x" * 5000]
-"""One of each kind, where the application has a check of its own: tests/unit/flask/organizations/test_navigation.py and
+"""One of each kind, where the application has a check of its own: tests/unit/flask_app/test_navigation.py and
 tests/frameworks/django/test_many_organizations.py have all of them."""
 
 
