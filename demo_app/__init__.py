@@ -31,7 +31,6 @@ def create_app(origin: str = "http://127.0.0.1:8000", folder: Path = Path("insta
             "SESSION_COOKIE_SAMESITE": "Lax",
             "SESSION_COOKIE_SECURE": origin.startswith("https://"),
             "SQLALCHEMY_DATABASE_URI": f"sqlite:///{kept.file('demo.sqlite')}",
-            "SQLALCHEMY_ENGINE_OPTIONS": {"connect_args": {"timeout": 10}},
             f"{_SETTING}CALLBACK_ORIGIN": origin,
             f"{_SETTING}APPLICATION_NAME": "Demo App",
             f"{_SETTING}KEY_RING": kept.key_ring(),
@@ -43,8 +42,7 @@ def create_app(origin: str = "http://127.0.0.1:8000", folder: Path = Path("insta
         set_up_sqlite(db.engine)
         db.create_all()
     limits.limiter.init_app(app)
-    login_manager = LoginManager(app)
-    login_manager.user_loader(_user)
+    LoginManager(app).user_loader(_user)
     Organizations(
         app,
         models,

@@ -56,10 +56,9 @@ def new() -> ResponseReturnValue:
     form = OrganizationForm()
     if not form.validate_on_submit():
         return render_template("form.html", form=form, title="Create an organization"), 422 if form.errors else 200
+    wanted = {field: form[field].data for field in ("slug", "name", "email", "password")}
     try:
-        owner = people.make_organization(
-            slug=form.slug.data, name=form.name.data, email=form.email.data, password=form.password.data
-        )
+        owner = people.make_organization(**wanted)
     except IntegrityError:
         db.session.rollback()
         form.slug.errors = ["Another organization has this address."]
@@ -79,9 +78,7 @@ def owner_login(slug: str) -> ResponseReturnValue:
         if owner is not None:
             log_in(owner)
             settings = url_for("bitbucket.integrations.integrations_list", slug=slug)
-            return redirect(
-                local_page(organization, request.args.get("next")) if "next" in request.args else settings, 303
-            )
+            return redirect(local_page(organization, request.args.get("next") or settings), 303)
         form.password.errors = ["E-mail address and password do not belong together."]
     title = f"Owner's login to {organization.name}"
     return render_template("form.html", form=form, title=title), 422 if form.errors else 200

@@ -91,7 +91,8 @@ class Organizations:
       ``werkzeug.exceptions.TooManyRequests``. ``None`` for no limits.
     - *next_page(organization, wanted)*: returns the address to go to after a login; *wanted* may be ``None`` and comes
       from the browser. ``None`` takes local addresses, or else the setting ``LOGIN_REDIRECT_URL``.
-    - *admin_login(organization)*: the address at which admins log in without Bitbucket, shown on the login page.
+    - *admin_login(organization)*: the address, without a query, at which admins log in without Bitbucket, shown on the
+      login page. It gets ``next``, the page that was wanted, in the query.
 
     A login is over after *longest_login*, or after *longest_pause* between two requests.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -55,7 +56,6 @@ def login(organization: Any) -> ResponseReturnValue:
         for oauth in record.ways
     ]
     allow_forms_to_reach({server.origin for _record, server, _oauth in enabled})
-    admin_login = extension().admin_login
     return render(
         "login.html",
         logged_in=logged_in,
@@ -68,7 +68,7 @@ def login(organization: Any) -> ResponseReturnValue:
         only=next((record for record in records if record.id == ways.enforced), None),
         declined=declined,
         next=request.args.get("next", ""),
-        admin_login=admin_login(organization) if admin_login is not None else "",
+        admin_login=_admin_login(organization),
     )
 
 
@@ -84,6 +84,14 @@ def logout(organization: Any) -> ResponseReturnValue:
         ways_in.remember(organization, store.ways_in.of(organization))
         flash("You are logged out.")
     return redirect(url_for("bitbucket.organization.login", slug=organization.slug), 303)
+
+
+def _admin_login(organization: Any) -> str:
+    """Return the address at which admins log in without Bitbucket, with the page that is wanted afterwards."""
+    admin_login, wanted = extension().admin_login, request.args.get("next")
+    if admin_login is None:
+        return ""
+    return admin_login(organization) + (f"?{urlencode({'next': wanted})}" if wanted else "")
 
 
 def _page(organization: Any) -> str:
