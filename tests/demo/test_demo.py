@@ -94,3 +94,15 @@ def test_a_restart_keeps_the_owners_password(start: Start) -> None:
     assert first
     assert second
     assert first[1] == second[1]
+
+
+def test_the_owner_comes_to_the_page_that_was_wanted(start: Start) -> None:
+    with start() as demo:
+        visitor, wanted = demo.visitor(), "/o/acme/settings/people"
+        login = visitor.get(visitor.get(wanted).location)
+        address = re.search(r'href="(/o/acme/login/owner[^"]*)"', login.text)
+        found = re.search(r"owner@acme.example, password (\S+)", demo.said)
+        assert address
+        assert found
+        page = visitor.post(address[1], email="owner@acme.example", password=found[1])
+        assert (page.status, page.location) == (303, wanted)
