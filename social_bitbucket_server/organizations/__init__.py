@@ -27,6 +27,12 @@ from .outbound_settings import Ids, read_hosts, read_private_networks, read_prox
 from .outbound_settings import read_test_addresses as read_test_addresses
 from .sealing import SealedKeys
 from .server_changes import ServerChange, server_change, shows_same_server
+from .setup_links import SETUP_LINK_KEPT as SETUP_LINK_KEPT
+from .setup_links import SetupLinkCondition as SetupLinkCondition
+from .setup_links import SetupLinkLife as SetupLinkLife
+from .setup_links import new_setup_token as new_setup_token
+from .setup_links import setup_link_condition as setup_link_condition
+from .setup_links import setup_token_digest as setup_token_digest
 
 __all__ = [
     "ENDED_ATTEMPTS",
