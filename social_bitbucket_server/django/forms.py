@@ -51,7 +51,31 @@ class _Names(forms.Field):
         return self.to_python(self.prepare_value(initial)) != self.to_python(data)
 
 
-class IntegrationForm(_Form):
+class ServerForm(_Form):
+    """Base URL and CA certificates, as a Bitbucket admin corrects them."""
+
+    def clean(self) -> dict[str, Any] | None:
+        """Forget a private key that was pasted as a CA certificate."""
+        cleaned = super().clean()
+        if "ca_certificates" in self.errors or "PRIVATE KEY" in (cleaned or {}).get("ca_certificates", ""):
+            # Clear the field, so that the page that refuses the form does not show the key.
+            self._answer("ca_certificates", "")
+        return cleaned
+
+    def _answer(self, name: str, value: str) -> None:
+        """Show *value* on the page that refuses the form."""
+        data = cast("QueryDict", self.data).copy()
+        data[self.add_prefix(name)] = value
+        self.data = data
+
+
+def server_form(record: AbstractIntegration, data: QueryDict | None = None) -> ServerForm:
+    """Return the form for *record* with the *data* that was sent; ``None`` for a fresh one."""
+    form = forms.modelform_factory(type(record), form=ServerForm, fields=("base_url", "ca_certificates"))
+    return cast("ServerForm", form(data, instance=record))
+
+
+class IntegrationForm(ServerForm):
     """A new integration, or changes to one that people may log in through already."""
 
     class Meta:
@@ -79,13 +103,6 @@ class IntegrationForm(_Form):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.initial["revision"] = self.instance.revision
-
-    def clean(self) -> dict[str, Any] | None:
-        """Forget a private key that was pasted as a CA certificate."""
-        cleaned = super().clean()
-        if "ca_certificates" in self.errors or "PRIVATE KEY" in (cleaned or {}).get("ca_certificates", ""):
-            self._forget_private_key()
-        return cleaned
 
     def _post_clean(self) -> None:
         # After the model's own validation, which brings the base URL into its clean form.
@@ -125,10 +142,6 @@ class IntegrationForm(_Form):
             self.add_error(name, _what_is_there(str(self.initial[name] or "")))
         self._answer("revision", str(self.instance.revision))
 
-    def _forget_private_key(self) -> None:
-        """Clear the field, so that the page that refuses the form does not show the key."""
-        self._answer("ca_certificates", "")
-
     def _forget_client_key(self) -> None:
         """Clear the key of the client certificate, so that the page that refuses the form does not show it."""
         self._answer("client_key", "")
@@ -137,12 +150,6 @@ class IntegrationForm(_Form):
             self._answer(
                 "client_certificate", "" if "client_certificate" in self.errors else self.instance.client_certificate
             )
-
-    def _answer(self, name: str, value: str) -> None:
-        """Show *value* on the page that refuses the form."""
-        data = cast("QueryDict", self.data).copy()
-        data[self.add_prefix(name)] = value
-        self.data = data
 
 
 def _what_is_there(value: str) -> forms.ValidationError:

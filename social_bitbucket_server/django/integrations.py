@@ -17,7 +17,7 @@ from ..backends import BitbucketServerOAuth1
 from ..crypto import PrivateKey
 from ..integration import Integration
 from ..login import LIFETIME
-from ..onboarding import Dialog, Step, dialog_of, first_failure, worksheet
+from ..onboarding import Dialog, Step, dialog_of, first_failure, link_script, worksheet
 from ..onboarding import check_up as run_check_up
 from ..organizations import Assembler, EventCode, KeyState, Unopened, link_name
 from ..problems import BitbucketServerError, Code
@@ -354,22 +354,39 @@ def worksheet_of(record: AbstractIntegration, pair: KeyPair, shown: Dialog | Non
 
     *shown* is the dialog of Bitbucket; ``None`` for that of the version that the last check-up found.
     """
-    return worksheet(
-        server_url=record.server_url,
-        application_url=application_url(record, pair.link),
-        application_name=application_link_name(record, pair.link),
-        consumer_key=pair.consumer_key,
-        consumer_name=configuration.application_name(),
-        public_key=pair.public_key,
-        dialog=shown or dialog_of(record.server_version),
-    )
+    return worksheet(**_link_values(record, pair), dialog=shown or dialog_of(record.server_version))
 
 
-def check_up(record: AbstractIntegration, administrator: Administrator = None) -> Iterator[Result]:
-    """Yield what each stage of the check-up finds; at the end Bitbucket's version and the outcome are kept."""
+def script_of(record: AbstractIntegration, pair: KeyPair) -> str:
+    """Return the script by which a Bitbucket admin makes the application link of *pair*; it holds no secret."""
+    return link_script(**_link_values(record, pair))
+
+
+def _link_values(record: AbstractIntegration, pair: KeyPair) -> dict[str, Any]:
+    return {
+        "server_url": record.server_url,
+        "application_url": application_url(record, pair.link),
+        "application_name": application_link_name(record, pair.link),
+        "consumer_key": pair.consumer_key,
+        "consumer_name": configuration.application_name(),
+        "public_key": pair.public_key,
+    }
+
+
+def check_up(
+    record: AbstractIntegration, administrator: Administrator = None, *, pending: KeyPair | None = None
+) -> Iterator[Result]:
+    """Yield what each stage of the check-up finds; at the end Bitbucket's version and the outcome are kept.
+
+    *pending*: the key pair that waits, to test with it; ``None`` for the active one.
+    """
     results = []
     limits = default_transport().limits.with_settings(configuration.setting)
-    for result in run_check_up(lambda: active(record), callback(record), limits=limits):
+
+    def tested() -> Integration:
+        return active(record) if pending is None else signing_with(record, pending)
+
+    for result in run_check_up(tested, callback(record), limits=limits):
         results.append(result)
         yield result
     version = next((result.facts["version"] for result in results if "version" in result.facts), "")
@@ -379,7 +396,9 @@ def check_up(record: AbstractIntegration, administrator: Administrator = None) -
         integration_model()._default_manager.filter(pk=record.pk).update(server_version=record.server_version)
     failed = first_failure(results)
     problem = failed.problem.code if failed is not None and failed.problem is not None else ""
-    events.record(EventCode.INTEGRATION_TESTED, integration_id=record.pk, user=administrator, problem=problem)
+    # People go on logging in with the old key, whatever comes of the one that waits.
+    what = EventCode.KEY_REFUSED if pending is not None and problem else EventCode.INTEGRATION_TESTED
+    events.record(what, integration_id=record.pk, user=administrator, problem=problem)
 
 
 def active(record: AbstractIntegration) -> Integration:

@@ -379,6 +379,30 @@ class KeyPair(models.Model):
         return PublicKey.read(self.public_pem)
 
 
+class SetupLink(models.Model):
+    """One set-up link, with the SHA-256 of its token in hexadecimal, and nothing that would open it.
+
+    There is no foreign key: the link of a deleted integration can say so. *namespace* is that of the integration when
+    the link was made, and another one when it got another server. *opened_at* is when it was opened last.
+    """
+
+    token_sha256 = models.CharField(primary_key=True, max_length=64, editable=False)
+    integration_id = models.CharField(max_length=32, db_index=True)
+    namespace = models.CharField(max_length=32)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    opened_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["created_at"]
+        verbose_name = _("set-up link")
+        verbose_name_plural = _("set-up links")
+
+    def __str__(self) -> str:
+        return self.token_sha256
+
+
 RECORDED = (
     EventCode.CONSUMER_KEY_CREATED,
     EventCode.CONSUMER_KEY_REPLACED,
@@ -395,6 +419,7 @@ RECORDED = (
     EventCode.KEY_CREATED,
     EventCode.KEY_DECRYPT_FAILED,
     EventCode.KEY_PROMOTED,
+    EventCode.KEY_REFUSED,
     EventCode.KEY_RETIRED,
     EventCode.LOGIN_BEGIN,
     EventCode.LOGIN_FAILURE,
@@ -405,6 +430,9 @@ RECORDED = (
     EventCode.LOGIN_LINK_REPLACED,
     EventCode.RECHECK_REFUSED,
     EventCode.RECHECK_UNANSWERED,
+    EventCode.SETUP_LINK_CREATED,
+    EventCode.SETUP_LINK_OPENED,
+    EventCode.SETUP_LINK_REVOKED,
 )
 """Events that are recorded here. The list of events can be filtered by them."""
 

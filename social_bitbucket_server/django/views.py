@@ -6,19 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
-from django.db import transaction
 from django.http import Http404
 from django.shortcuts import redirect, render
-from django.utils.decorators import method_decorator
-from django.views import View
-from django.views.decorators.cache import never_cache
-from django.views.decorators.clickjacking import xframe_options_deny
-from django.views.decorators.csrf import csrf_protect
 from social_core.exceptions import SocialAuthBaseException
 
 from ..crypto import opaque
 from . import configuration, integrations, login, login_ways, trials
 from .errors import show_error
+from .public_view import PublicView
 from .strategy import hide_query, is_own_path
 
 if TYPE_CHECKING:
@@ -26,14 +21,8 @@ if TYPE_CHECKING:
 
     from .models import AbstractIntegration
 
-# Events and used-up logins must stay in the database, even if the rest of the request fails.
-_OWN_TRANSACTIONS = method_decorator(transaction.non_atomic_requests, name="dispatch")
-_FOR_EVERYBODY = method_decorator([login_not_required, never_cache, xframe_options_deny, csrf_protect], name="dispatch")
 
-
-@_OWN_TRANSACTIONS
-@_FOR_EVERYBODY
-class LoginPage(View):
+class LoginPage(PublicView):
     """The page with the button, and what the button does."""
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
@@ -73,9 +62,7 @@ def link(_request: HttpRequest, slug: str, number: int) -> HttpResponse:  # noqa
     return redirect("social_bitbucket_server:login", slug)
 
 
-@_OWN_TRANSACTIONS
-@_FOR_EVERYBODY
-class Complete(View):
+class Complete(PublicView):
     """The view that the logins of one integration come back to."""
 
     http_method_names = ("get",)

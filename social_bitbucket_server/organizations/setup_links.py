@@ -60,9 +60,9 @@ def new_setup_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def setup_token_digest(token: str) -> str | None:
-    """Return the SHA-256 of *token* in hexadecimal, or ``None`` for a text that no set-up link has."""
-    return hashlib.sha256(token.encode()).hexdigest() if _TOKEN.fullmatch(token) else None
+def setup_token_digest(token: str) -> str:
+    """Return the SHA-256 of *token* in hexadecimal. It is empty for a text that no set-up link has."""
+    return hashlib.sha256(token.encode()).hexdigest() if _TOKEN.fullmatch(token) else ""
 
 
 def setup_link_condition(

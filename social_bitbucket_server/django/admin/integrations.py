@@ -17,6 +17,7 @@ from ..forms import IntegrationForm
 from ..models import AbstractIntegration, KeyPair
 from .key_pairs import KeyPairPages
 from .login_link import LoginLinkPages
+from .setup_link import SetupLinkPages
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -30,11 +31,11 @@ _APART = (
 _WAITS = "has_key_pair_that_waits"
 
 
-class IntegrationAdmin(LoginLinkPages, KeyPairPages):
+class IntegrationAdmin(LoginLinkPages, SetupLinkPages, KeyPairPages):
     """Integrations. For a model of one's own: register it with this class, or one that derives from it."""
 
     form = IntegrationForm
-    tabs = (("setup", _("Set-up and keys")), ("login-link", _("Login link")))
+    tabs = (("setup", _("Set-up and keys")), ("setup-link", _("Set-up link")), ("login-link", _("Login link")))
     list_display: tuple[str, ...] = ("name", "setup_link", "base_url", "state", "last_login_at")
     search_fields: ClassVar[tuple[str, ...]] = ("name", "slug", "base_url", "application_links__consumer_key")
     readonly_fields: ClassVar[tuple[str, ...]] = (

@@ -42,6 +42,23 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="SetupLink",
+            fields=[
+                ("token_sha256", models.CharField(editable=False, max_length=64, primary_key=True, serialize=False)),
+                ("integration_id", models.CharField(db_index=True, max_length=32)),
+                ("namespace", models.CharField(max_length=32)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("expires_at", models.DateTimeField()),
+                ("opened_at", models.DateTimeField(null=True)),
+                ("revoked_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "verbose_name": "set-up link",
+                "verbose_name_plural": "set-up links",
+                "ordering": ["created_at"],
+            },
+        ),
+        migrations.CreateModel(
             name="Integration",
             fields=[
                 (

@@ -21,7 +21,7 @@ from ....integration import single_integration
 from ....onboarding import Dialog, check_up
 from ....onboarding import worksheet as make_worksheet
 from ....problems import BitbucketServerError
-from ... import configuration, events, integrations, key_rotation, rechecks
+from ... import configuration, events, integrations, key_rotation, rechecks, setup_links
 from ...models import AbstractIntegration, KeyPair, integration_model
 
 _DAYS = 365
@@ -281,6 +281,7 @@ def _reseal_keys(_arguments: argparse.Namespace) -> int:
 def _prune(arguments: argparse.Namespace) -> int:
     deleted, unfinished = events.prune(arguments.days)
     key_rotation.erase_replaced()
+    setup_links.prune()
     print(f"Deleted: {deleted} events older than {arguments.days} days, {unfinished} logins that were never finished.")
     return 0
 
