@@ -16,6 +16,10 @@ from .conditions import (
     condition,
     next_step,
 )
+from .configuration import ConfiguredIntegration as ConfiguredIntegration
+from .configuration import UnusableConfigurationError as UnusableConfigurationError
+from .configuration import read_configuration as read_configuration
+from .configuration import write_configuration as write_configuration
 from .events import EventCode, EventKind
 from .key_pairs import KeyPairs, KeyState, may_be_about_the_key, oldest_login_began
 from .login_attempts import ENDED_ATTEMPTS, FAILED_ATTEMPTS, LoginOutcome, login_outcome

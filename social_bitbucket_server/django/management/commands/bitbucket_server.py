@@ -20,8 +20,9 @@ from ....crypto import LONGEST, KeyRing, as_text
 from ....integration import single_integration
 from ....onboarding import Dialog, check_up
 from ....onboarding import worksheet as make_worksheet
+from ....organizations import UnusableConfigurationError
 from ....problems import BitbucketServerError
-from ... import configuration, events, integrations, key_rotation, rechecks, setup_links
+from ... import configuration, configuration_text, events, integrations, key_rotation, rechecks, setup_links
 from ...models import AbstractIntegration, KeyPair, integration_model
 
 _DAYS = 365
@@ -77,6 +78,10 @@ def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
         )
     elif name in {"check", "worksheet"}:
         parser.add_argument("integration", nargs="?", help="which one; the one of the settings without it")
+    elif name == "export":
+        parser.add_argument("integrations", nargs="*", metavar="INTEGRATION", help="which ones; all without it")
+    elif name == "import":
+        parser.add_argument("file", type=file_name, help="the text; - reads it from the standard input")
     elif name not in {"list", "reseal-keys", "prune"}:
         parser.add_argument("integration", help="its id, or the last part of its login link")
     if name == "check":
@@ -137,6 +142,31 @@ def _create(arguments: argparse.Namespace) -> int:
     integrations.create(record)
     print(f"The integration {record.pk} is made. Its login link: {integrations.login_link(record)}", file=sys.stderr)
     return _worksheet(argparse.Namespace(integration=record.pk, dialog=None, json=False))
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    chosen = list(map(_find, arguments.integrations)) or list(integration_model()._default_manager.all())
+    print(configuration_text.write(chosen), end="")
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    text = sys.stdin.read() if arguments.file == "-" else _read_text(arguments.file)
+    try:
+        for sentence in configuration_text.take_over(configuration_text.read(text)):
+            print(sentence)
+    except UnusableConfigurationError as error:
+        raise CommandError(str(error)) from error
+    return 0
+
+
+def _read_text(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"{path} is not a text in UTF-8.") from None
 
 
 def _worksheet(arguments: argparse.Namespace) -> int:
@@ -305,6 +335,8 @@ def _read(path: str) -> str:
 _OWN = (
     ("list", _list, "list all integrations"),
     ("create", _create, "make an integration and print its worksheet"),
+    ("export", _export, "print the configuration of integrations as text, without keys and secrets"),
+    ("import", _import, "make and change integrations as a text says; none is deleted"),
     ("worksheet", _worksheet, "say what to enter where in Bitbucket"),
     ("check", _check, "test an integration stage by stage"),
     ("link", _link, "make the application link in Bitbucket, as its administrator, and test it"),
