@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Exists, OuterRef
 from django.http import HttpResponseRedirect
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ...organizations import KeyState
-from .. import integrations
+from ...organizations import KeyState, State
+from .. import events, integrations
 from ..forms import IntegrationForm
 from ..models import AbstractIntegration, KeyPair
 from .key_pairs import KeyPairPages
 from .login_link import LoginLinkPages
+from .pages import words_of_code
 from .setup_link import SetupLinkPages
 
 if TYPE_CHECKING:
@@ -29,6 +31,27 @@ _APART = (
     (_("How Bitbucket is reached"), ("ca_certificates", "client_certificate", "client_key", "connect_to")),
 )
 _WAITS = "has_key_pair_that_waits"
+_FAILS = "is_failing"
+
+
+class _Integrations(ChangeList):
+    """A page of integrations, with those of all pages that fail."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        failing = events.failing(self.root_queryset)
+        self.notices = [
+            {
+                "record": record,
+                "since": condition.since,
+                "words": words_of_code(condition.problem or ""),
+                "address": cast("IntegrationAdmin", self.model_admin)._address("setup", record),
+            }
+            for record, condition in failing
+        ]
+        ids = {record.pk for record, _condition in failing}
+        for record in self.result_list:
+            setattr(record, _FAILS, record.pk in ids)
 
 
 class IntegrationAdmin(LoginLinkPages, SetupLinkPages, KeyPairPages):
@@ -46,6 +69,7 @@ class IntegrationAdmin(LoginLinkPages, SetupLinkPages, KeyPairPages):
         "created_at",
     )
     delete_confirmation_template = "admin/social_bitbucket_server/delete_confirmation.html"
+    change_list_template = "admin/social_bitbucket_server/change_list.html"
     change_form_template = "admin/social_bitbucket_server/change_form.html"
 
     # The columns
@@ -55,6 +79,8 @@ class IntegrationAdmin(LoginLinkPages, SetupLinkPages, KeyPairPages):
         """Return the state in words: whether people can log in, and what is next."""
         if not record.enabled:
             return gettext("Disabled")
+        if getattr(record, _FAILS) if hasattr(record, _FAILS) else events.condition_of(record).state is State.FAILING:
+            return gettext("Failing")
         if getattr(record, _WAITS) if hasattr(record, _WAITS) else record.pending_key_pair:
             return gettext("A new key pair waits for Bitbucket")
         return gettext("In use") if record.last_login_at else gettext("Never used")
@@ -68,6 +94,10 @@ class IntegrationAdmin(LoginLinkPages, SetupLinkPages, KeyPairPages):
     def setup_link(self, record: AbstractIntegration) -> str:
         """Return a link to the page with the worksheet."""
         return format_html('<a href="{}">{}</a>', self._address("setup", record), gettext("Worksheet and keys"))
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        """Return the page of integrations that begins with a notice about each one that fails."""
+        return _Integrations
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AbstractIntegration]:
         """Add whether a new key pair waits, so that the list needs one query for all."""
