@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
@@ -27,6 +27,11 @@ class SetupView(PublicView):
 
     link: SetupLink
     record: AbstractIntegration
+
+    def setup(self, request: HttpRequest, *arguments: Any, **route: Any) -> None:
+        """Keep the token out of Django's log, which names the paths of refused requests."""
+        request.path = request.path.replace(route["token"], "…")
+        super().setup(request, *arguments, **route)
 
     def get(self, request: HttpRequest, token: str) -> HttpResponse:
         """Answer if the link opens. Otherwise say why it ended, and nothing about the integration."""

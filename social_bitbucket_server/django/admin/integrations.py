@@ -70,6 +70,7 @@ class IntegrationAdmin(LoginLinkPages, SetupLinkPages, KeyPairPages):
     )
     delete_confirmation_template = "admin/social_bitbucket_server/delete_confirmation.html"
     change_list_template = "admin/social_bitbucket_server/change_list.html"
+    object_history_template = "admin/social_bitbucket_server/object_history.html"
     change_form_template = "admin/social_bitbucket_server/change_form.html"
 
     # The columns

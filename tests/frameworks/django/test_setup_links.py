@@ -82,6 +82,21 @@ def test_the_token_is_stored_as_its_digest_alone(staff, draft):
     assert token not in text_of(staff.open(f"{ADMIN}{draft.pk}/history/"))
 
 
+def test_the_token_is_not_in_the_log_of_refused_requests(staff, visitor, draft, caplog):
+    path = make(staff, draft)
+    caplog.set_level("DEBUG")
+    correct(visitor, path, "ftp://bitbucket.example.com")
+    visitor.open(f"{path}test/")
+    integrations.enable(draft, enabled=False)
+    visitor.open(path)
+    integrations.delete(draft)
+    visitor.open(path)
+    logged = " ".join(record.getMessage() for record in caplog.records)
+    for status in ("Unprocessable Entity", "Method Not Allowed", "Not Found", "Gone"):
+        assert f"{status}" in logged
+    assert path.split("/")[-2] not in logged
+
+
 def test_the_page_of_a_link_is_kept_from_caches_search_engines_and_other_sites(staff, visitor, draft):
     path = make(staff, draft)
     setup_links.revoke(draft)
