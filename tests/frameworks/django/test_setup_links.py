@@ -14,6 +14,7 @@ from social_bitbucket_server.django.models import Event, Integration, SetupLink
 from social_bitbucket_server.organizations import SetupLinkLife
 from tests.frameworks.django.conftest import happenings, paste_public_key
 from tests.frameworks.django.test_admin import ADMIN, staff_who_may, text_of
+from tests.security.rows import row
 
 OVER = "This set-up link does not open any more"
 
@@ -73,6 +74,7 @@ def test_a_bitbucket_admin_without_an_account_sets_an_integration_up(staff, visi
     assert happenings()[2:6] == opened
 
 
+@row(124)
 def test_the_token_is_stored_as_its_digest_alone(staff, draft):
     token = make(staff, draft).split("/")[-2]
     assert len(token) == 43
@@ -107,6 +109,7 @@ def test_the_page_of_a_link_is_kept_from_caches_search_engines_and_other_sites(s
         assert answer["X-Frame-Options"] == "DENY"
 
 
+@row(124)
 @pytest.mark.parametrize("life", SetupLinkLife)
 def test_a_link_lives_as_long_as_was_chosen(staff, visitor, draft, life):
     path = make(staff, draft, life=life.value)
@@ -117,6 +120,7 @@ def test_a_link_lives_as_long_as_was_chosen(staff, visitor, draft, life):
     assert "The link that opens now" not in text_of(staff.open(page_of(draft)))
 
 
+@row(124)
 def test_a_new_link_ends_the_one_before(staff, visitor, draft):
     first = make(staff, draft)
     second = make(staff, draft)
@@ -124,6 +128,7 @@ def test_a_new_link_ends_the_one_before(staff, visitor, draft):
     assert visitor.open(second).status_code == 200
 
 
+@row(124)
 def test_staff_ends_a_link(staff, visitor, draft):
     path = make(staff, draft)
     visitor.open(path)
@@ -137,12 +142,14 @@ def test_staff_ends_a_link(staff, visitor, draft):
     assert list(links) == [("setup_link.created", user), ("setup_link.opened", ""), ("setup_link.revoked", user)]
 
 
+@row(124)
 def test_the_link_of_a_deleted_integration_says_so(staff, visitor, draft):
     path = make(staff, draft)
     integrations.delete(draft)
     assert "was deleted" in why(visitor, path)
 
 
+@row(124)
 def test_the_link_of_an_integration_with_another_server_ends(staff, visitor, draft):
     path = make(staff, draft)
     draft.base_url = "https://another.example.com"
@@ -225,6 +232,7 @@ def test_a_correction_that_cannot_be_used_changes_nothing(staff, visitor, draft,
     assert draft.base_url == before
 
 
+@row(124)
 def test_another_host_is_another_server_and_ends_the_link(staff, visitor, draft):
     path, namespace = make(staff, draft), draft.namespace
     assert correct(visitor, path, "https://another.example.com").status_code == 302
@@ -233,6 +241,7 @@ def test_another_host_is_another_server_and_ends_the_link(staff, visitor, draft)
     assert draft.namespace != namespace
 
 
+@row(124)
 def test_nothing_is_corrected_after_the_first_login(staff, visitor, acme, bitbucket_sandbox):
     path = make(staff, acme)
     form_at = visitor.open(path)
