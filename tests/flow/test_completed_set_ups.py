@@ -11,6 +11,7 @@ import trustme
 from demo_app import clock
 from demo_app.models import AuditEntry, ClientCredentials, IntegrationRecord
 from social_bitbucket_server.sandbox import Sandbox
+from tests.capabilities import capability
 from tests.demo_visitor import Visitor
 from tests.flow.demo import Demo, log_in
 from tests.security.rows import row
@@ -48,6 +49,7 @@ def test_another_length_is_refused(owner: Visitor, sandbox: Sandbox) -> None:
 # Client id and client secret
 
 
+@capability("credentials by set-up link")
 def test_the_bitbucket_admin_enters_the_credentials_and_people_log_in(
     demo: Demo, owner: Visitor, other_sandbox: Sandbox
 ) -> None:

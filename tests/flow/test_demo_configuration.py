@@ -7,6 +7,7 @@ import pytest
 
 from demo_app import database
 from demo_app.models import SocialStorage
+from tests.capabilities import capability
 from tests.demo_visitor import PASSWORD
 from tests.flow.demo import log_in
 
@@ -49,6 +50,7 @@ def test_the_text_has_what_was_configured_and_nothing_secret(owner, acme, sandbo
     assert "KEY" not in text
 
 
+@capability("configuration as text")
 def test_a_text_taken_over_elsewhere_makes_the_same_integrations(demo, owner, acme):
     other = demo.visitor()
     other.create_organization("globex")
@@ -182,6 +184,7 @@ def test_a_disabled_organization_lets_nobody_in_and_is_enabled_again(demo, owner
     assert "The operator enabled the organization" in words
 
 
+@capability("configuration as text")
 def test_export_and_import_by_command(demo, owner, acme):
     run(demo, "organizations", "create", "globex", "Globex", "--email", "a@b.example", env={"OWNER_PASSWORD": PASSWORD})
     status, text = run(demo, "organizations", "export", "acme")
@@ -206,6 +209,7 @@ def test_integrations_are_listed_disabled_and_enabled(demo, owner, acme, sandbox
     assert log_in(jane, acme, sandbox).location == "/o/acme/account"
 
 
+@capability("key rotation")
 def test_a_new_key_pair_by_command_waits_beside_the_old_one(demo, owner, acme, sandbox):
     status, output = run(demo, "integrations", "rotate", acme.rpartition("/")[2])
     assert status == 0

@@ -14,6 +14,7 @@ import pytest
 from demo_app import audit, clock, events
 from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.sandbox import Sandbox
+from tests.capabilities import capability
 from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo, log_in
 from tests.statements import statements
@@ -75,6 +76,7 @@ def test_a_login_is_one_row_that_says_how_it_went(
     assert titles(owner.get(EVENTS))[0] == "Login abandoned"
 
 
+@capability("events")
 def test_a_reference_number_finds_its_event_with_the_real_reason_and_the_remedy(
     demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor
 ) -> None:

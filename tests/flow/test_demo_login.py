@@ -15,6 +15,7 @@ from demo_app import database
 from demo_app.models import AuditEntry, KeyPair, SocialStorage, User
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
+from tests.capabilities import capability
 from tests.demo_visitor import Visitor
 from tests.flow.demo import Demo, connect, log_in, on_every_database
 
@@ -242,6 +243,7 @@ def test_a_disabled_person_is_logged_out_and_not_let_in(demo: Demo, sandbox: San
     assert "For your organization's owner" in answer.words
 
 
+@capability("sessions")
 @on_every_database
 def test_disabling_an_integration_ends_logins_through_it(demo: Demo, sandbox: Sandbox, acme: str) -> None:
     jane, late, owner = demo.visitor(), demo.visitor(), demo.visitor()
@@ -254,6 +256,7 @@ def test_disabling_an_integration_ends_logins_through_it(demo: Demo, sandbox: Sa
     assert "No Bitbucket Server can be used here yet" in jane.get("/o/acme/login").words
 
 
+@capability("integration")
 @on_every_database
 def test_deleting_an_integration_deletes_its_people(demo: Demo, sandbox: Sandbox, acme: str) -> None:
     jane, owner = demo.visitor(), demo.visitor()
@@ -273,6 +276,7 @@ def test_nothing_but_the_identity_is_kept_of_a_login(demo: Demo, sandbox: Sandbo
     assert demo.rows(SocialStorage.user.extra_data) == [({},)]
 
 
+@capability("key rotation")
 def test_a_new_key_pair_replaces_the_old_one_once_bitbucket_has_it(demo: Demo, sandbox: Sandbox, acme: str) -> None:
     owner = demo.visitor()
     owner.log_owner_in("acme")

@@ -6,6 +6,7 @@ import pytest
 
 from demo_app.models import AuditEntry, ClientCredentials, IntegrationRecord, SocialStorage, User
 from social_bitbucket_server.sandbox import Sandbox
+from tests.capabilities import capability
 from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo, connect, log_in, on_every_database
 from tests.flow.test_demo_oauth2 import BEGIN_BY_OAUTH2, prepare_upgrade
@@ -44,6 +45,7 @@ def people_of(demo: Demo) -> list[tuple[object, ...]]:
     return demo.rows(SocialStorage.user.uid, SocialStorage.user.user_id)
 
 
+@capability("server that moved")
 @on_every_database
 def test_everybody_keeps_their_account_when_a_trial_login_showed_that_the_server_moved(
     demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str

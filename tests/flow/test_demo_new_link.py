@@ -11,6 +11,7 @@ from demo_app import clock, database, pruning
 from demo_app.models import ApplicationLink, AuditEntry, KeyPair
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Link, Sandbox
+from tests.capabilities import capability
 from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo, log_in, on_every_database
 
@@ -54,6 +55,7 @@ def consumer_keys_since(sandbox: Sandbox, since: int) -> list[str]:
     return [record.oauth_parameters["oauth_consumer_key"] for record in asked]
 
 
+@capability("new link")
 @on_every_database
 def test_the_new_link_is_made_verified_and_used_and_the_old_one_removed(
     demo: Demo, sandbox: Sandbox, acme: str, old_link: Link, owner: Visitor
@@ -244,6 +246,7 @@ def test_another_server_does_not_get_the_old_links_logins(
     assert states(demo) == ["active", "retired"]
 
 
+@capability("new link")
 def test_the_operator_prepares_a_new_link_by_command(demo: Demo, sandbox: Sandbox, acme: str) -> None:
     command = ["integrations", "rotate", acme.rpartition("/")[2], "--new-consumer-key"]
     result = demo.app.test_cli_runner().invoke(args=command)

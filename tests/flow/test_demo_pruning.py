@@ -8,6 +8,7 @@ from sqlalchemy import insert, select
 from demo_app import attempts, audit, clock, database
 from demo_app.models import AuditEntry, IntegrationRecord
 from social_bitbucket_server.organizations import State
+from tests.capabilities import capability
 from tests.flow.demo import log_in, on_every_database
 
 
@@ -36,6 +37,7 @@ def prune(demo, *arguments):
     return result.exit_code, result.output.splitlines()
 
 
+@capability("pruning")
 @on_every_database
 def test_old_entries_are_deleted_by_command_and_younger_ones_stay(demo, monkeypatch):
     monkeypatch.setattr(audit, "_DELETED_AT_ONCE", 2)

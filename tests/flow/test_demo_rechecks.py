@@ -19,6 +19,7 @@ from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.organizations import SealedKeys
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.grants import ACCESS_TOKEN_LIFETIME
+from tests.capabilities import capability
 from tests.demo_visitor import Visitor
 from tests.flow.demo import Demo, connect, log_in, on_every_database
 from tests.flow.test_demo_configuration import run
@@ -216,6 +217,7 @@ def test_a_lost_ring_keeps_nobody_from_logging_in_and_ends_no_session(
 # Asking
 
 
+@capability("rechecks")
 @on_every_database
 def test_who_is_disabled_loses_the_sessions_and_everybody_else_stays(
     demo: Demo, owner: Visitor, acme: str, jane: Visitor, kim: Visitor, sandbox: Sandbox

@@ -11,6 +11,7 @@ from social_bitbucket_server.django import events, integrations, key_rotation
 from social_bitbucket_server.django.models import Event, Integration
 from social_bitbucket_server.organizations import State
 from social_bitbucket_server.problems import PROBLEMS, Code
+from tests.capabilities import capability
 from tests.frameworks.django.conftest import Visitor, link, make_integration
 from tests.frameworks.django.test_admin import ADMIN, setup_page, text_of
 
@@ -19,6 +20,7 @@ def condition():
     return events.condition_of(Integration.objects.get())
 
 
+@capability("condition")
 def test_the_state_goes_from_draft_to_working_to_failing_and_back(acme, visitor, bitbucket_sandbox, other_sandbox):
     seen = [condition().state]
     list(integrations.check_up(acme))
@@ -55,6 +57,7 @@ def test_the_state_goes_from_draft_to_working_to_failing_and_back(acme, visitor,
     ]
 
 
+@capability("condition")
 def test_a_failing_integration_says_since_when_and_why(staff, acme, visitor, bitbucket_sandbox):
     visitor.log_in(acme, bitbucket_sandbox)
     bitbucket_sandbox.faults.server_error = True
@@ -105,6 +108,7 @@ def notices(staff):
     return re.findall(r'<p class="errornote">(.*?)</p>', page)
 
 
+@capability("notices")
 def test_the_list_begins_with_what_fails_since_when_and_who_can_mend_it(
     staff, acme, globex, visitor, bitbucket_sandbox, other_sandbox
 ):

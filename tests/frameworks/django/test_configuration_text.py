@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 
 from social_bitbucket_server.django import integrations
 from social_bitbucket_server.django.models import Integration
+from tests.capabilities import capability
 from tests.frameworks.django.conftest import Visitor, happenings, make_integration
 
 
@@ -60,6 +61,7 @@ def test_the_text_has_what_was_configured_and_nothing_secret(export, acme, globe
     assert [each["slug"] for each in tomllib.loads(export())["integrations"]] == ["acme", "globex"]
 
 
+@capability("configuration as text")
 def test_a_text_makes_the_same_integrations_elsewhere(export, take, acme):
     ca = trustme.CA().cert_pem.bytes().decode()
     Integration.objects.update(ca_certificates=ca, connect_to="inside.example:8443", enabled=False)

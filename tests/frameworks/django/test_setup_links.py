@@ -12,6 +12,7 @@ from django.utils import timezone
 from social_bitbucket_server.django import integrations, key_rotation, setup_links
 from social_bitbucket_server.django.models import Event, Integration, SetupLink
 from social_bitbucket_server.organizations import SetupLinkLife
+from tests.capabilities import capability
 from tests.frameworks.django.conftest import happenings, paste_public_key
 from tests.frameworks.django.test_admin import ADMIN, staff_who_may, text_of
 from tests.security.rows import row
@@ -52,6 +53,7 @@ def draft(bitbucket_sandbox):
     return record
 
 
+@capability("set-up link")
 def test_a_bitbucket_admin_without_an_account_sets_an_integration_up(staff, visitor, draft, bitbucket_sandbox):
     path = make(staff, draft)
     page = visitor.open(path)
@@ -298,6 +300,7 @@ def test_the_worksheet_of_a_new_link_is_shown_by_link(staff, visitor, acme, bitb
     assert "Bitbucket accepts the new link" in text_of(visitor.post(f"{path}test/", form_at=path))
 
 
+@capability("link script")
 def test_the_script_is_a_file_for_staff_and_by_link(staff, visitor, draft):
     of_link = visitor.open(f"{make(staff, draft)}link.sh")
     of_staff = staff_who_may("view_integration").open(f"{ADMIN}{draft.pk}/link-script/")
