@@ -33,7 +33,7 @@ from .sealing import SealedKeys
 from .server_changes import ServerChange, server_change, shows_same_server
 from .setup_links import SETUP_LINK_KEPT as SETUP_LINK_KEPT
 from .setup_links import SetupLinkCondition as SetupLinkCondition
-from .setup_links import SetupLinkLife as SetupLinkLife
+from .setup_links import SetupLinkLife
 from .setup_links import new_setup_token as new_setup_token
 from .setup_links import setup_link_condition as setup_link_condition
 from .setup_links import setup_token_digest as setup_token_digest
@@ -58,6 +58,7 @@ __all__ = [
     "Outbound",
     "SealedKeys",
     "ServerChange",
+    "SetupLinkLife",
     "SetupStep",
     "State",
     "Unopened",
