@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
 from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
+from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
 
-from ..organizations import ServerChange, server_change
+from ..organizations import OAuth, ServerChange, server_change
 from . import integrations
 
 if TYPE_CHECKING:
@@ -51,6 +52,32 @@ class _Names(forms.Field):
         return self.to_python(self.prepare_value(initial)) != self.to_python(data)
 
 
+_AS_BITBUCKET_SHOWS_IT = RegexValidator(
+    r"^[!-~]+\Z", _("Copy it once more: it has no spaces, and 255 characters at most.")
+)
+
+
+class ClientCredentialsForm(forms.Form):
+    """The credentials that Bitbucket shows after *Save* for an external application. The secret is never shown
+    again."""
+
+    client_id = forms.CharField(
+        label="Client ID",
+        max_length=255,
+        validators=[_AS_BITBUCKET_SHOWS_IT],
+        widget=AdminTextInputWidget({"autocomplete": "off", "spellcheck": "false"}),
+        error_messages={"required": _("Copy the Client ID from Bitbucket.")},
+    )
+    client_secret = forms.CharField(
+        label="Client secret",
+        max_length=255,
+        validators=[_AS_BITBUCKET_SHOWS_IT],
+        widget=forms.PasswordInput({"autocomplete": "off", "class": "vTextField"}),
+        help_text=_("It is stored sealed and never shown again."),
+        error_messages={"required": _("Copy the Client secret from Bitbucket.")},
+    )
+
+
 class IntegrationForm(_Form):
     """A new integration, or changes to one that people may log in through already."""
 
@@ -67,6 +94,17 @@ class IntegrationForm(_Form):
         help_text=_("Whoever logged in before keeps their account; on another server they would be other people."),
     )
 
+    oauth = forms.ChoiceField(
+        label=_("People log in by"),
+        choices=[
+            (OAuth.ONE.value, _("OAuth 1, in every version of Bitbucket")),
+            (OAuth.TWO.value, _("OAuth 2, in Bitbucket 7.20 and later; recommended from version 8 on")),
+        ],
+        initial=OAuth.ONE.value,
+        required=False,
+        help_text=_("It can be changed later, and people keep their accounts."),
+    )
+
     client_key = forms.CharField(
         label=_("Key of the client certificate"),
         required=False,
@@ -78,6 +116,8 @@ class IntegrationForm(_Form):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        if not self.instance._state.adding:
+            del self.fields["oauth"]
         self.initial["revision"] = self.instance.revision
 
     def clean(self) -> dict[str, Any] | None:

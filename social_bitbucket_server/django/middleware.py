@@ -13,7 +13,6 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from social_core.exceptions import SocialAuthBaseException
 from social_django import views
 
-from ..backends import BitbucketServerOAuth1
 from ..integration import BACKENDS
 from ..login import LoginBackend
 from . import checks, configuration, login
@@ -98,6 +97,5 @@ def _refuse_addresses_of_others(view: Callable[..., Any], route: dict[str, Any])
 
     Both middlewares ask, because the one that stands first in ``MIDDLEWARE`` may answer.
     """
-    is_stock = view in _STOCK_VIEWS and route.get("backend") == BitbucketServerOAuth1.name
-    if is_stock and configuration.has_integrations_in_database():
+    if view in _STOCK_VIEWS and route.get("backend") in configuration.backends_in_database():
         raise Http404

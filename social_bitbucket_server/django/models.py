@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..crypto import PublicKey, Secret, new_consumer_key
 from ..integration import Admission, BaseURLRules, ConnectTo, ServerURL
-from ..organizations import EventCode, KeyPairs, KeyState
+from ..organizations import EventCode, KeyPairs, KeyState, OAuthVersions
 from ..problems import PROBLEMS, BitbucketServerError
 from ..transport import read_ca_certificates, read_client_certificate
 from . import configuration, sealed_keys
@@ -57,7 +57,8 @@ class AbstractIntegration(models.Model):
     until that was replaced for the first time. *login_closed_at* is since when the login link lets nobody in, and
     *enforced_at* since when this integration is the only way into its organization. *revision* counts the changes by
     hand, *logins_ended* how often the logins under way were ended otherwise, and *sessions_ended* how often the
-    sessions of everybody who logged in here were.
+    sessions of everybody who logged in here were. *oauth1_ended_at* is since when OAuth 2 is the only way to log in;
+    ``None`` while OAuth 1 works.
     """
 
     organization_field: ClassVar[str] = ""
@@ -118,6 +119,7 @@ class AbstractIntegration(models.Model):
     login_key = models.CharField(max_length=32, blank=True, default="", editable=False)
     login_closed_at = models.DateTimeField(null=True, editable=False)
     enforced_at = models.DateTimeField(null=True, editable=False)
+    oauth1_ended_at = models.DateTimeField(null=True, editable=False)
     revision = models.PositiveIntegerField(default=0, editable=False)
     logins_ended = models.PositiveIntegerField(default=0, editable=False)
     sessions_ended = models.PositiveIntegerField(default=0, editable=False)
@@ -265,6 +267,19 @@ class AbstractIntegration(models.Model):
         return self._key_pairs(state=KeyState.REPLACED).first()
 
     @property
+    def client_credentials(self) -> ClientCredentials | None:
+        """The credentials for OAuth 2 that Bitbucket made, if they were entered."""
+        return ClientCredentials.objects.filter(integration_id=self.pk).first()
+
+    @property
+    def oauth_versions(self) -> OAuthVersions:
+        """The OAuth versions by which people can log in."""
+        return OAuthVersions(
+            is_oauth1_ended=self.oauth1_ended_at is not None,
+            has_client_credentials=self.client_credentials is not None,
+        )
+
+    @property
     def key_pairs_in_use(self) -> KeyPairs[KeyPair]:
         """All but the retired ones, as they are at one moment."""
         return KeyPairs.of(self._key_pairs().exclude(state=KeyState.RETIRED))
@@ -379,6 +394,23 @@ class KeyPair(models.Model):
         return PublicKey.read(self.public_pem)
 
 
+class ClientCredentials(models.Model):
+    """The credentials that Bitbucket made for logins by OAuth 2, with the client secret sealed."""
+
+    id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
+    integration = models.OneToOneField(INTEGRATION_MODEL, on_delete=models.CASCADE, related_name="+")
+    client_id: models.CharField[str, str] = models.CharField(_("client ID"), max_length=255)
+    sealed_client_secret = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = _("client credentials")
+        verbose_name_plural = _("client credentials")
+
+    def __str__(self) -> str:
+        return self.client_id
+
+
 RECORDED = (
     EventCode.CONSUMER_KEY_CREATED,
     EventCode.CONSUMER_KEY_REPLACED,
@@ -405,6 +437,11 @@ RECORDED = (
     EventCode.LOGIN_LINK_REPLACED,
     EventCode.RECHECK_REFUSED,
     EventCode.RECHECK_UNANSWERED,
+    EventCode.UPGRADE_ABANDONED,
+    EventCode.UPGRADE_FINISHED,
+    EventCode.UPGRADE_NOT_ABANDONED,
+    EventCode.UPGRADE_PREPARED,
+    EventCode.UPGRADE_TESTED,
 )
 """Events that are recorded here. The list of events can be filtered by them."""
 

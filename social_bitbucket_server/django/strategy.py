@@ -16,7 +16,7 @@ from social_django.utils import Storage
 from ..crypto import Secret, opaque, plain
 from ..login import LONGEST_NEXT
 from ..problems import BitbucketServerError, Code
-from . import configuration, integrations, key_rotation
+from . import configuration, integrations, key_rotation, upgrade
 from .storage import has_similar_identity
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class DjangoStrategy(StockDjangoStrategy):
         errors."""
         try:
             with integrations.all_or_nothing():
+                if configuration.has_oauth2_in_database():
+                    upgrade.recognize_by_either_oauth(backend.name, kwargs["response"]["uid"], self.integration_id)
                 user: Any = super().authenticate(backend, **kwargs)
         except IntegrityError as error:
             if has_similar_identity(Storage, backend.name, kwargs["response"]["uid"]):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.http import HttpResponseRedirect
 from social_core.exceptions import AuthSessionError, SocialAuthBaseException
 
-from ..organizations import TO_BE_MENDED, EventCode
+from ..organizations import TO_BE_MENDED, EventCode, OAuth
 from ..problems import reference_of
 from . import events, integrations, login
 
@@ -20,23 +20,23 @@ _PAGE = "bitbucket_server_trial_page"
 _RESULT = "bitbucket_server_trial"
 
 
-def begin(request: HttpRequest, record: AbstractIntegration, page: str) -> HttpResponse:
-    """Send the browser to Bitbucket. *page* is the path of the page that shows the result. Call it for a POST whose
-    CSRF token was checked. Raises ``SocialAuthBaseException``."""
-    response = login.try_login(request, record.pk)
+def begin(request: HttpRequest, record: AbstractIntegration, page: str, oauth: OAuth | None = None) -> HttpResponse:
+    """Send the browser to Bitbucket. *page* is the path of the page that shows the result, and *oauth* is as in
+    :func:`.login.begin`. Call it for a POST whose CSRF token was checked. Raises ``SocialAuthBaseException``."""
+    response = login.try_login(request, record.pk, oauth=oauth)
     request.session[_PAGE] = page
     return response
 
 
-def complete(request: HttpRequest, record: AbstractIntegration) -> HttpResponse:
-    """Keep the result of the trial that came back in the session of the person who began it, and send the browser to
-    the page that shows it.
+def complete(request: HttpRequest, record: AbstractIntegration, oauth: OAuth) -> HttpResponse:
+    """Keep the result of the trial that came back by *oauth* in the session of the person who began it, and send the
+    browser to the page that shows it.
 
     Raises ``SocialAuthBaseException`` if the trial belongs to another session, or is over.
     """
-    result: dict[str, Any] = {"integration": record.pk, "problem": ""}
+    result: dict[str, Any] = {"integration": record.pk, "problem": "", "oauth": oauth.value}
     try:
-        trial = login.complete_trial(request, record.pk)
+        trial = login.complete_trial(request, record.pk, oauth=oauth)
     except AuthSessionError:
         raise
     except SocialAuthBaseException as error:
@@ -47,7 +47,7 @@ def complete(request: HttpRequest, record: AbstractIntegration) -> HttpResponse:
         result["findings"] = [[finding.kind.value, finding.name, finding.holds] for finding in trial.findings]
     if not result["problem"] or result["problem"] in TO_BE_MENDED:  # what is one person's own says nothing about others
         events.record(
-            EventCode.INTEGRATION_TESTED,
+            EventCode.UPGRADE_TESTED if record.oauth_versions.is_tried(oauth) else EventCode.INTEGRATION_TESTED,
             integration_id=record.pk,
             user=login.person(request),
             problem=result["problem"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from ..organizations import OAuth
 from .views import Complete, LoginPage, link
 
 app_name = "social_bitbucket_server"
@@ -12,4 +13,9 @@ urlpatterns = [
     path("login/bitbucket-server/<slug:slug>/", LoginPage.as_view(), name="login"),
     path("login/bitbucket-server/<slug:slug>/<int:number>/", link, name="link"),
     path("complete/bitbucket-server/<slug:integration>/", Complete.as_view(), name="complete"),
+    path(
+        "complete/bitbucket-server-oauth2/<slug:integration>/",
+        Complete.as_view(oauth=OAuth.TWO),
+        name="complete-oauth2",
+    ),
 ]

@@ -11,12 +11,13 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ...organizations import KeyState
-from .. import integrations
+from ...organizations import KeyState, OAuth
+from .. import configuration, integrations
 from ..forms import IntegrationForm
 from ..models import AbstractIntegration, KeyPair
 from .key_pairs import KeyPairPages
 from .login_link import LoginLinkPages
+from .oauth2 import OAuth2Pages
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -30,11 +31,11 @@ _APART = (
 _WAITS = "has_key_pair_that_waits"
 
 
-class IntegrationAdmin(LoginLinkPages, KeyPairPages):
+class IntegrationAdmin(LoginLinkPages, OAuth2Pages, KeyPairPages):
     """Integrations. For a model of one's own: register it with this class, or one that derives from it."""
 
     form = IntegrationForm
-    tabs = (("setup", _("Set-up and keys")), ("login-link", _("Login link")))
+    tabs = (("setup", _("Set-up and keys")), ("login-link", _("Login link")), ("oauth2", _("OAuth 2")))
     list_display: tuple[str, ...] = ("name", "setup_link", "base_url", "state", "last_login_at")
     search_fields: ClassVar[tuple[str, ...]] = ("name", "slug", "base_url", "application_links__consumer_key")
     readonly_fields: ClassVar[tuple[str, ...]] = (
@@ -77,12 +78,14 @@ class IntegrationAdmin(LoginLinkPages, KeyPairPages):
 
     def get_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
         """Return the few fields of a new integration, or those of one that exists."""
-        without = (*self.readonly_fields, "same_server", "revision")
+        without = (*self.readonly_fields, "same_server", "revision", "oauth")
         own = [field for field in super().get_fields(request, obj) if field not in without]
         if {"client_certificate", "client_key"} <= set(own):
             own.remove("client_key")
             own.insert(own.index("client_certificate") + 1, "client_key")
         if obj is None:
+            if "base_url" in own and configuration.has_oauth2_in_database():
+                own.insert(own.index("base_url") + 1, "oauth")
             return own
         if "base_url" in own:
             own.insert(own.index("base_url") + 1, "same_server")
@@ -130,7 +133,8 @@ class IntegrationAdmin(LoginLinkPages, KeyPairPages):
         elif change:
             integrations.change(obj, request.user)
         else:
-            integrations.create(obj, request.user)
+            oauth = form.cleaned_data.get("oauth") if configuration.has_oauth2_in_database() else None
+            integrations.create(obj, request.user, oauth=OAuth(oauth or OAuth.ONE))
 
     def response_add(
         self, request: HttpRequest, obj: AbstractIntegration, post_url_continue: str | None = None
@@ -140,7 +144,7 @@ class IntegrationAdmin(LoginLinkPages, KeyPairPages):
         if stays_here or not self.has_view_permission(request, obj):
             return super().response_add(request, obj, post_url_continue)
         self.message_user(request, gettext("The integration is saved. Next, set it up in Bitbucket."), messages.SUCCESS)
-        return HttpResponseRedirect(self._address("setup", obj))
+        return HttpResponseRedirect(self._address("setup" if obj.oauth1_ended_at is None else "oauth2", obj))
 
     # Deleting
 
