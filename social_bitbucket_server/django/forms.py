@@ -87,11 +87,17 @@ class IntegrationForm(_Form):
             ("allow_groups", "allow_projects", "allow_repositories"), _Names
         )
 
+    moving_to = ""
+    """New base URL, in its clean form, that waits for the proof that it is the same server's; or empty."""
+
     revision = _AsItWasRead(required=False)
     same_server = forms.BooleanField(
         label=_("This is the same Bitbucket Server under a new address"),
         required=False,
-        help_text=_("Whoever logged in before keeps their account; on another server they would be other people."),
+        help_text=_(
+            "Tick it if you change the base URL and the server only moved. You show that by a trial login there, with "
+            "a Bitbucket account that has logged in here before. Until then people log in at the old address."
+        ),
     )
 
     oauth = forms.ChoiceField(
@@ -134,13 +140,16 @@ class IntegrationForm(_Form):
         super()._post_clean()  # type: ignore[misc]  # not in the stubs
         if self.cleaned_data.get("revision") not in {None, self.instance.revision}:
             self._refuse_to_overwrite()
-        if not self.instance._state.adding and self._changes_server(before) is ServerChange.ASK:
+        meaning = ServerChange.NONE if self.instance._state.adding else self._changes_server(before)
+        if meaning is ServerChange.ASK:
             self.add_error(
                 "same_server",
                 _("Tick this if the server only moved. For another server add another integration instead."),
             )
         if self.errors:
             self._forget_client_key()
+        elif meaning is ServerChange.MOVED:
+            self.moving_to, self.instance.base_url = self.instance.base_url, before
 
     def _changes_server(self, before: str) -> ServerChange:
         after = self.instance.base_url
@@ -149,7 +158,7 @@ class IntegrationForm(_Form):
             after,
             has_people=before != after and integrations.identities(self.instance).exists(),
             says_moved=True if self.cleaned_data.get("same_server") else None,
-            needs_proof=False,
+            needs_proof=True,
         )
 
     def _refuse_to_overwrite(self) -> None:

@@ -51,6 +51,7 @@ _WRITTEN_ALONE = frozenset(
         "login_closed_at",
         "login_key",
         "logins_ended",
+        "moving_to",
         "oauth1_ended_at",
         "revision",
         "server_version",
@@ -73,10 +74,24 @@ def find(integration_id: str) -> Integration | None:
     2 took the place of OAuth 1 can be finished for as long as logins take. Raises ``sealed_key_unopenable``. Raises
     ``invalid_base_url`` or ``connect_to_invalid`` if the operator no longer allows the server.
     """
-    record, now = find_enabled(id=integration_id), timezone.now()
-    if record is None:
-        return None
-    ended_at = record.oauth1_ended_at
+    record = find_enabled(id=integration_id)
+    return for_oauth1(record) if record is not None else None
+
+
+def find_oauth2(integration_id: str) -> OAuth2Integration | None:
+    """Return the enabled integration with this id as logins by OAuth 2 expect it, or ``None``.
+
+    The setting ``SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_INTEGRATIONS`` names this function. Raises what :func:`find`
+    raises.
+    """
+    record = find_enabled(id=integration_id)
+    return for_oauth2(record) if record is not None else None
+
+
+def for_oauth1(record: AbstractIntegration) -> Integration | None:
+    """Return *record* as logins by OAuth 1 expect it; ``None`` if it is for OAuth 2. Raises what :func:`find`
+    raises."""
+    now, ended_at = timezone.now(), record.oauth1_ended_at
     if ended_at is not None and ended_at < oldest_login_began(now=now, lifetime=LIFETIME_OF_LOGINS):
         return None
     # All at one moment: none is missed where the one that waits is put in use.
@@ -87,15 +102,11 @@ def find(integration_id: str) -> Integration | None:
     return signing_with(record, pairs.active, pending=pairs.pending, replaced=replaced)
 
 
-def find_oauth2(integration_id: str) -> OAuth2Integration | None:
-    """Return the enabled integration with this id as logins by OAuth 2 expect it, or ``None``.
-
-    The setting ``SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_INTEGRATIONS`` names this function. Raises what :func:`find`
-    raises.
-    """
-    record = find_enabled(id=integration_id)
-    credentials = record.client_credentials if record is not None else None
-    return by_oauth2(record, credentials) if record is not None and credentials is not None else None
+def for_oauth2(record: AbstractIntegration) -> OAuth2Integration | None:
+    """Return *record* as logins by OAuth 2 expect it; ``None`` without client credentials. Raises what :func:`find`
+    raises."""
+    credentials = record.client_credentials
+    return by_oauth2(record, credentials) if credentials is not None else None
 
 
 def find_enabled(**key: str) -> AbstractIntegration | None:
@@ -220,15 +231,19 @@ def change(record: AbstractIntegration, administrator: Administrator = None) -> 
             identities(record).delete()  # those of logins that ended until this one could count
             ClientCredentials.objects.filter(integration_id=record.pk).delete()
             record.namespace, record.server_version, record.last_login_at = new_namespace(), "", None
+            record.moving_to = ""
             events.record(EventCode.INTEGRATION_BEGAN_ANEW, integration_id=record.pk, user=administrator)
         _leave_organization(record, before, administrator)
-        _save_changes(record, administrator, *(("server_version", "last_login_at") if is_elsewhere else ()))
+        _save_changes(
+            record, administrator, *(("server_version", "last_login_at", "moving_to") if is_elsewhere else ())
+        )
     record.revision += 1
 
 
 def move(record: AbstractIntegration, administrator: Administrator = None) -> None:
     """Save what was changed and cleaned, like :func:`change`, where the server is the same under its new base URL.
-    Everybody keeps their account. Raises ChangedMeanwhileError."""
+    Everybody keeps their account. The caller knows that it is the same; :mod:`.moves` proves it. Raises
+    ChangedMeanwhileError."""
     with all_or_nothing():
         before = _stored(record)
         _count_change(record)

@@ -5,7 +5,9 @@ For views of an application's own; :mod:`.views` are the ready-made ones.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qs, urlsplit
 
 from django.contrib import auth
 from django.contrib.auth import REDIRECT_FIELD_NAME
@@ -13,6 +15,7 @@ from django.utils import timezone
 from social_core.actions import do_auth, do_complete
 from social_django.utils import Storage
 
+from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..integration import configured_backend
 from ..login import Purpose
 from ..organizations import EventCode, OAuth
@@ -33,6 +36,11 @@ if TYPE_CHECKING:
 INTEGRATION_SESSION_KEY = "bitbucket_server_integration"
 """Session key for the id of the integration that the person logged in through."""
 _REVISION_SESSION_KEY = "bitbucket_server_integration_revision"
+_MOVE_SESSION_KEY = "bitbucket_server_trial_at_new_address"
+_LOGIN_PARAMETERS = {
+    OAuth.ONE: BitbucketServerOAuth1.LOGIN_PARAMETER,
+    OAuth.TWO: BitbucketServerOAuth2.LOGIN_PARAMETER,
+}
 
 
 def is_session_over(session: SessionBase) -> bool:
@@ -71,16 +79,31 @@ def connect(request: HttpRequest, integration_id: str) -> HttpResponse:
     return _begin(request, backend, integration_id)
 
 
-def try_login(request: HttpRequest, integration_id: str, *, oauth: OAuth | None = None) -> HttpResponse:
+def try_login(
+    request: HttpRequest, integration_id: str, *, oauth: OAuth | None = None, at_new_address: bool = False
+) -> HttpResponse:
     """Begin a trial by *oauth*, which is as in :func:`begin`. It shows the person who is logged in whether logins work,
     also while the login link is closed, and logs nobody in. Call it for a POST whose CSRF token was checked.
+
+    *at_new_address*: it goes to the base URL that waits for it, to show that the server moved.
 
     It comes back to the same address as any login, where :func:`is_trial` tells it from others. Raises
     ``SocialAuthBaseException``.
     """
-    backend = _backend_to_begin(request, integration_id, oauth)
+    backend = _backend_to_begin(request, integration_id, oauth, at_new_address=at_new_address)
     backend.set_purpose(Purpose.TRY, person(request))
-    return _begin(request, backend, integration_id)
+    response = _begin(request, backend, integration_id)
+    if at_new_address:
+        (token,) = parse_qs(urlsplit(response["Location"]).query)[backend.LOGIN_PARAMETER]
+        request.session[_MOVE_SESSION_KEY] = _digest(token)
+    return response
+
+
+def is_trial_at_new_address(request: HttpRequest, *, oauth: OAuth) -> bool:
+    """Return whether the trial that comes back by *oauth* went to the base URL that waits for it."""
+    parameter = _LOGIN_PARAMETERS[oauth]
+    begun, token = request.session.get(_MOVE_SESSION_KEY), request.GET.get(parameter)
+    return bool(begun) and token is not None and begun == _digest(token)
 
 
 def is_trial(request: HttpRequest, integration_id: str, *, oauth: OAuth = OAuth.ONE) -> bool:
@@ -94,7 +117,9 @@ def complete_trial(request: HttpRequest, integration_id: str, *, oauth: OAuth = 
     whose account Bitbucket says it is, and which of the conditions on who may log in hold for it. Raises what
     :func:`complete` raises."""
     hide_query(request)
-    return _backend(request, integration_id, oauth).complete_trial(person(request))
+    at_new_address = is_trial_at_new_address(request, oauth=oauth)
+    backend = _backend(request, integration_id, oauth, at_new_address=at_new_address)
+    return backend.complete_trial(person(request))
 
 
 def complete(request: HttpRequest, integration_id: str, *, oauth: OAuth = OAuth.ONE) -> HttpResponse:
@@ -151,22 +176,28 @@ def person(request: HttpRequest) -> Any:
 
 
 def _backend_to_begin(
-    request: HttpRequest, integration_id: str, wanted: OAuth | None = None
+    request: HttpRequest, integration_id: str, wanted: OAuth | None = None, *, at_new_address: bool = False
 ) -> LoginBackend[HttpResponse, Any]:
     """Return the backend of the *wanted* version, or of the one that is known to work. Raises ``integration_unknown``
     if people cannot use it."""
     record = integrations.find_enabled(id=integration_id)
     oauth = None if record is None else record.oauth_versions.choose(wanted)
-    backend = _backend(request, integration_id, oauth or OAuth.ONE)
+    backend = _backend(request, integration_id, oauth or OAuth.ONE, at_new_address=at_new_address)
     if record is not None and oauth is None:
         problem = BitbucketServerError(Code.INTEGRATION_UNKNOWN, parameter="integration")
         raise problem.as_social_error(backend, "begin")
     return backend
 
 
-def _backend(request: HttpRequest, integration_id: str, oauth: OAuth) -> LoginBackend[HttpResponse, Any]:
+def _backend(
+    request: HttpRequest, integration_id: str, oauth: OAuth, *, at_new_address: bool = False
+) -> LoginBackend[HttpResponse, Any]:
     checks.refuse_unsafe_logins()
-    strategy = DjangoStrategy(Storage, request, integration_id)
+    strategy = DjangoStrategy(Storage, request, integration_id, at_new_address=at_new_address)
     backend_class = configured_backend(strategy.get_backends(), oauth.backend)
     path = integrations.callback_path(integration_id, oauth)
     return cast("LoginBackend[HttpResponse, Any]", backend_class(strategy, path))
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

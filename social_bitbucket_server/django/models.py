@@ -58,7 +58,7 @@ class AbstractIntegration(models.Model):
     *enforced_at* since when this integration is the only way into its organization. *revision* counts the changes by
     hand, *logins_ended* how often the logins under way were ended otherwise, and *sessions_ended* how often the
     sessions of everybody who logged in here were. *oauth1_ended_at* is since when OAuth 2 is the only way to log in;
-    ``None`` while OAuth 1 works.
+    ``None`` while OAuth 1 works. *moving_to* is a new base URL that waits for its proof, or empty.
     """
 
     organization_field: ClassVar[str] = ""
@@ -119,6 +119,7 @@ class AbstractIntegration(models.Model):
     login_key = models.CharField(max_length=32, blank=True, default="", editable=False)
     login_closed_at = models.DateTimeField(null=True, editable=False)
     enforced_at = models.DateTimeField(null=True, editable=False)
+    moving_to = models.CharField(max_length=255, blank=True, default="", editable=False)
     oauth1_ended_at = models.DateTimeField(null=True, editable=False)
     revision = models.PositiveIntegerField(default=0, editable=False)
     logins_ended = models.PositiveIntegerField(default=0, editable=False)
@@ -421,6 +422,9 @@ RECORDED = (
     EventCode.INTEGRATION_DISABLED,
     EventCode.INTEGRATION_ENABLED,
     EventCode.INTEGRATION_ENFORCED,
+    EventCode.INTEGRATION_MOVE_BEGUN,
+    EventCode.INTEGRATION_MOVE_GIVEN_UP,
+    EventCode.INTEGRATION_MOVED,
     EventCode.INTEGRATION_NOT_ENFORCED,
     EventCode.INTEGRATION_TESTED,
     EventCode.INTEGRATION_UPDATED,

@@ -12,11 +12,12 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ...organizations import KeyState, OAuth
-from .. import configuration, integrations
+from .. import configuration, integrations, moves
 from ..forms import IntegrationForm
 from ..models import AbstractIntegration, KeyPair
 from .key_pairs import KeyPairPages
 from .login_link import LoginLinkPages
+from .moves import MovePages
 from .oauth2 import OAuth2Pages
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _APART = (
 _WAITS = "has_key_pair_that_waits"
 
 
-class IntegrationAdmin(LoginLinkPages, OAuth2Pages, KeyPairPages):
+class IntegrationAdmin(LoginLinkPages, OAuth2Pages, MovePages, KeyPairPages):
     """Integrations. For a model of one's own: register it with this class, or one that derives from it."""
 
     form = IntegrationForm
@@ -128,10 +129,11 @@ class IntegrationAdmin(LoginLinkPages, OAuth2Pages, KeyPairPages):
         self, request: HttpRequest, obj: AbstractIntegration, form: ModelForm[AbstractIntegration], change: bool
     ) -> None:
         """Keep the changes; a new integration gets its key pair."""
-        if change and form.cleaned_data.get("same_server"):
-            integrations.move(obj, request.user)
-        elif change:
+        if change:
             integrations.change(obj, request.user)
+            moving_to = getattr(form, "moving_to", "")
+            if moving_to:
+                moves.begin(obj, moving_to, request.user)
         else:
             oauth = form.cleaned_data.get("oauth") if configuration.has_oauth2_in_database() else None
             integrations.create(obj, request.user, oauth=OAuth(oauth or OAuth.ONE))
@@ -145,6 +147,13 @@ class IntegrationAdmin(LoginLinkPages, OAuth2Pages, KeyPairPages):
             return super().response_add(request, obj, post_url_continue)
         self.message_user(request, gettext("The integration is saved. Next, set it up in Bitbucket."), messages.SUCCESS)
         return HttpResponseRedirect(self._address("setup" if obj.oauth1_ended_at is None else "oauth2", obj))
+
+    def response_change(self, request: HttpRequest, obj: AbstractIntegration) -> HttpResponse:
+        """Go on to the trial login at a new base URL."""
+        if "same_server" not in request.POST or not obj.moving_to:
+            return super().response_change(request, obj)
+        message = gettext("The new base URL waits for a trial login. Until then people log in at the old one.")
+        return self._back(request, obj, message)
 
     # Deleting
 

@@ -149,6 +149,7 @@ class Migration(migrations.Migration):
                 ("login_key", models.CharField(blank=True, default="", editable=False, max_length=32)),
                 ("login_closed_at", models.DateTimeField(editable=False, null=True)),
                 ("enforced_at", models.DateTimeField(editable=False, null=True)),
+                ("moving_to", models.CharField(blank=True, default="", editable=False, max_length=255)),
                 ("oauth1_ended_at", models.DateTimeField(editable=False, null=True)),
                 ("revision", models.PositiveIntegerField(default=0, editable=False)),
                 ("logins_ended", models.PositiveIntegerField(default=0, editable=False)),
