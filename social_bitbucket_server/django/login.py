@@ -20,7 +20,7 @@ from ..integration import configured_backend
 from ..login import Purpose
 from ..organizations import EventCode, OAuth
 from ..problems import BitbucketServerError, Code
-from . import checks, events, integrations, login_ways, upgrade
+from . import checks, events, integrations, login_ways, people, upgrade
 from .models import integration_model
 from .strategy import DjangoStrategy, hide_query
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 INTEGRATION_SESSION_KEY = "bitbucket_server_integration"
 """Session key for the id of the integration that the person logged in through."""
 _REVISION_SESSION_KEY = "bitbucket_server_integration_revision"
+_ENDED_SESSION_KEY = "bitbucket_server_sessions_ended"
 _MOVE_SESSION_KEY = "bitbucket_server_trial_at_new_address"
 _LOGIN_PARAMETERS = {
     OAuth.ONE: BitbucketServerOAuth1.LOGIN_PARAMETER,
@@ -45,12 +46,15 @@ _LOGIN_PARAMETERS = {
 
 def is_session_over(session: SessionBase) -> bool:
     """Return whether *session* came through an integration that was disabled, deleted or given another server since,
-    also where it was enabled again."""
+    also where it was enabled again; or whether its person was disabled or logged out since."""
     integration_id = session.get(INTEGRATION_SESSION_KEY)
     if not integration_id:
         return False
     record = integrations.find_enabled(id=integration_id)
-    return record is None or session.get(_REVISION_SESSION_KEY) != record.session_revision
+    if record is None or session.get(_REVISION_SESSION_KEY) != record.session_revision:
+        return True
+    times_ended: int = session.get(_ENDED_SESSION_KEY, 0)
+    return times_ended != people.times_ended(str(session.get(auth.SESSION_KEY, "")))
 
 
 def begin(request: HttpRequest, integration_id: str, *, oauth: OAuth | None = None) -> HttpResponse:
@@ -164,6 +168,7 @@ def _log_in(backend: LoginBackend[Any, Any], user: Any, _identity: Any) -> None:
     auth.login(request, user)
     request.session[INTEGRATION_SESSION_KEY] = integration_id
     request.session[_REVISION_SESSION_KEY] = strategy.session_revision
+    request.session[_ENDED_SESSION_KEY] = people.times_ended(str(user.pk))
     integration_model()._default_manager.filter(pk=integration_id).update(last_login_at=timezone.now())
     events.record(EventCode.LOGIN_SUCCESS, integration_id=integration_id, user=user)
     if backend.name == OAuth.TWO.backend:

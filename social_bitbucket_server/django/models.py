@@ -412,6 +412,21 @@ class ClientCredentials(models.Model):
         return self.client_id
 
 
+class EndedSessions(models.Model):
+    """How often the sessions of a person that came through an integration were ended. There is no row before the first
+    time. *user_id* is the user's key as text."""
+
+    user_id = models.CharField(primary_key=True, max_length=64)
+    times = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("ended sessions")
+        verbose_name_plural = _("ended sessions")
+
+    def __str__(self) -> str:
+        return self.user_id
+
+
 RECORDED = (
     EventCode.CONSUMER_KEY_CREATED,
     EventCode.CONSUMER_KEY_REPLACED,
@@ -441,11 +456,14 @@ RECORDED = (
     EventCode.LOGIN_LINK_REPLACED,
     EventCode.RECHECK_REFUSED,
     EventCode.RECHECK_UNANSWERED,
+    EventCode.SESSION_REVOKED,
     EventCode.UPGRADE_ABANDONED,
     EventCode.UPGRADE_FINISHED,
     EventCode.UPGRADE_NOT_ABANDONED,
     EventCode.UPGRADE_PREPARED,
     EventCode.UPGRADE_TESTED,
+    EventCode.USER_DISABLED,
+    EventCode.USER_ENABLED,
 )
 """Events that are recorded here. The list of events can be filtered by them."""
 
@@ -458,8 +476,8 @@ def event_choices() -> list[tuple[str, Any]]:
 class Event(models.Model):
     """One thing that happened, with identifiers only: never a token, key, address, or text from the other side.
 
-    There are no foreign keys: an event outlives what it is about. *user_id* is who logged in or, of events of
-    integrations and keys, who administered them. *problem* is a code of the library's table.
+    There are no foreign keys: an event outlives what it is about. *user_id* is who logged in, was logged out or
+    disabled, or, of events of integrations and keys, who administered them. *problem* is a code of the library's table.
     """
 
     at = models.DateTimeField(_("when"), default=timezone.now, db_index=True)

@@ -19,6 +19,7 @@ from .key_pairs import KeyPairPages
 from .login_link import LoginLinkPages
 from .moves import MovePages
 from .oauth2 import OAuth2Pages
+from .people import PeoplePages
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -32,11 +33,16 @@ _APART = (
 _WAITS = "has_key_pair_that_waits"
 
 
-class IntegrationAdmin(LoginLinkPages, OAuth2Pages, MovePages, KeyPairPages):
+class IntegrationAdmin(LoginLinkPages, OAuth2Pages, PeoplePages, MovePages, KeyPairPages):
     """Integrations. For a model of one's own: register it with this class, or one that derives from it."""
 
     form = IntegrationForm
-    tabs = (("setup", _("Set-up and keys")), ("login-link", _("Login link")), ("oauth2", _("OAuth 2")))
+    tabs = (
+        ("setup", _("Set-up and keys")),
+        ("login-link", _("Login link")),
+        ("people", _("People")),
+        ("oauth2", _("OAuth 2")),
+    )
     list_display: tuple[str, ...] = ("name", "setup_link", "base_url", "state", "last_login_at")
     search_fields: ClassVar[tuple[str, ...]] = ("name", "slug", "base_url", "application_links__consumer_key")
     readonly_fields: ClassVar[tuple[str, ...]] = (

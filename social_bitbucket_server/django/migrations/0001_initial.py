@@ -232,6 +232,14 @@ class Migration(migrations.Migration):
             options={"verbose_name": "client credentials", "verbose_name_plural": "client credentials"},
         ),
         migrations.CreateModel(
+            name="EndedSessions",
+            fields=[
+                ("user_id", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("times", models.PositiveIntegerField(default=0)),
+            ],
+            options={"verbose_name": "ended sessions", "verbose_name_plural": "ended sessions"},
+        ),
+        migrations.CreateModel(
             name="KeyPair",
             fields=[
                 (
