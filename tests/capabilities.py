@@ -60,25 +60,11 @@ CAPABILITIES = (
     Capability("enforced", "one integration as the only way in", "pages", "administration"),
     Capability("key rotation", "a new key pair for the same link", "pages, command", "administration, command"),
     Capability("new link", "a new key pair for a new link", "pages, command", "administration, command"),
-    Capability(
-        "oauth 2", "OAuth 2 from the beginning", "pages", "", "Integrations in Django's database are for OAuth 1."
-    ),
-    Capability(
-        "upgrade",
-        "upgrade to OAuth 2 with the same accounts, and back",
-        "pages",
-        "",
-        "Integrations in Django's database are for OAuth 1.",
-    ),
+    Capability("oauth 2", "OAuth 2 from the beginning", "pages", "administration"),
+    Capability("upgrade", "upgrade to OAuth 2 with the same accounts, and back", "pages", "administration"),
     Capability("who may log in", "who may log in: groups, projects, repositories", "pages", "administration"),
     Capability("server that moved", "a server that moved", "pages", "administration"),
-    Capability(
-        "people",
-        "people of an integration, and their sessions",
-        "pages",
-        "",
-        "The users of a Django project are in its own administration. A disabled user is logged out.",
-    ),
+    Capability("people", "people of an integration; disable one, or end their sessions", "pages", "administration"),
     Capability("sessions", "sessions that end with the integration", "pages", "middleware"),
     Capability("events", "events with reference numbers", "pages", "administration"),
     Capability("configuration as text", "configuration as text", "pages, command", "command"),

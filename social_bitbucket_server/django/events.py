@@ -61,7 +61,9 @@ def record(
 
 def login_attempts(integration_id: str, most: int = 20) -> QuerySet[Event]:
     """Return how the newest logins through an integration ended, and the newest accounts connected there."""
-    return Event.objects.filter(integration_id=integration_id, what__in=ENDED_ATTEMPTS)[:most]
+    failed_at_new_version = Q(what=EventCode.UPGRADE_TESTED) & ~Q(reference="")
+    ended = Q(what__in=ENDED_ATTEMPTS) | failed_at_new_version
+    return Event.objects.filter(ended, integration_id=integration_id)[:most]
 
 
 def condition_of(record: AbstractIntegration) -> Condition:
@@ -74,6 +76,7 @@ def condition_of(record: AbstractIntegration) -> Condition:
         is_used=record.last_login_at is not None,
         failure=_first_failure(events.filter(id__gt=worked)) if worked is not None else None,
         waits_for_key=record.pending_key_pair is not None,
+        is_upgrade_begun=record.oauth_versions.is_upgrade_begun,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from ..organizations import OAuth
 from .setup_views import SetupPage, SetupScript, SetupServer, SetupTest
 from .views import Complete, LoginPage, link
 
@@ -13,6 +14,11 @@ urlpatterns = [
     path("login/bitbucket-server/<slug:slug>/", LoginPage.as_view(), name="login"),
     path("login/bitbucket-server/<slug:slug>/<int:number>/", link, name="link"),
     path("complete/bitbucket-server/<slug:integration>/", Complete.as_view(), name="complete"),
+    path(
+        "complete/bitbucket-server-oauth2/<slug:integration>/",
+        Complete.as_view(oauth=OAuth.TWO),
+        name="complete-oauth2",
+    ),
     path("setup/bitbucket-server/<slug:token>/", SetupPage.as_view(), name="setup"),
     path("setup/bitbucket-server/<slug:token>/test/", SetupTest.as_view(), name="setup-test"),
     path("setup/bitbucket-server/<slug:token>/server/", SetupServer.as_view(), name="setup-server"),

@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from social_core.exceptions import SocialAuthBaseException
 
 from ..crypto import opaque
+from ..organizations import OAuth
 from . import configuration, integrations, login, login_ways, trials
 from .errors import show_error
 from .public_view import PublicView
@@ -36,6 +37,7 @@ class LoginPage(PublicView):
             "only": only if only != integration else None,
             "declined": "declined" in request.GET,
             "next": wanted if is_own_path(wanted) else "",
+            "versions": integration.oauth_versions.usable,
             "keeps_tokens": bool(configuration.setting("STORE_ACCESS_TOKEN")),
         }
         response = render(request, "social_bitbucket_server/login.html", context)
@@ -50,10 +52,13 @@ class LoginPage(PublicView):
         integration = _enabled(slug=slug)
         if not login_ways.came_by_link(request, integration):
             return redirect("social_bitbucket_server:login", slug)
+        oauth = integration.oauth_versions.choose(request.POST.get("oauth"))
+        if oauth is None:
+            return redirect("social_bitbucket_server:login", slug)
         try:
-            return login.begin(request, integration.pk)
+            return login.begin(request, integration.pk, oauth=oauth)
         except SocialAuthBaseException as error:
-            return show_error(request, error, integration)
+            return show_error(request, error, integration, oauth)
 
 
 @login_not_required
@@ -63,9 +68,10 @@ def link(_request: HttpRequest, slug: str, number: int) -> HttpResponse:  # noqa
 
 
 class Complete(PublicView):
-    """The view that the logins of one integration come back to."""
+    """The view that the logins of one integration by one version of OAuth come back to."""
 
     http_method_names = ("get",)
+    oauth = OAuth.ONE
 
     @opaque
     def setup(self, request: HttpRequest, *arguments: Any, **route: Any) -> None:
@@ -77,10 +83,12 @@ class Complete(PublicView):
         """Log the person in, and send the browser to where it was meant to go."""
         record = _enabled(id=integration)
         try:
-            is_trial = login.is_trial(request, record.pk)
-            response = trials.complete(request, record) if is_trial else login.complete(request, record.pk)
+            if login.is_trial(request, record.pk, oauth=self.oauth):
+                response = trials.complete(request, record, self.oauth)
+            else:
+                response = login.complete(request, record.pk, oauth=self.oauth)
         except SocialAuthBaseException as error:
-            return show_error(request, error, record)
+            return show_error(request, error, record, self.oauth)
         response["Referrer-Policy"] = "no-referrer"
         return response
 

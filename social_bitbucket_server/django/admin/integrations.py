@@ -12,13 +12,16 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ...organizations import KeyState, State
-from .. import events, integrations
+from ...organizations import KeyState, OAuth, State
+from .. import configuration, events, integrations, moves
 from ..forms import IntegrationForm
 from ..models import AbstractIntegration, KeyPair
 from .key_pairs import KeyPairPages
 from .login_link import LoginLinkPages
+from .moves import MovePages
+from .oauth2 import OAuth2Pages
 from .pages import words_of_code
+from .people import PeoplePages
 from .setup_link import SetupLinkPages
 
 if TYPE_CHECKING:
@@ -54,11 +57,17 @@ class _Integrations(ChangeList):
             setattr(record, _FAILS, record.pk in ids)
 
 
-class IntegrationAdmin(LoginLinkPages, SetupLinkPages, KeyPairPages):
+class IntegrationAdmin(LoginLinkPages, SetupLinkPages, OAuth2Pages, PeoplePages, MovePages, KeyPairPages):
     """Integrations. For a model of one's own: register it with this class, or one that derives from it."""
 
     form = IntegrationForm
-    tabs = (("setup", _("Set-up and keys")), ("setup-link", _("Set-up link")), ("login-link", _("Login link")))
+    tabs = (
+        ("setup", _("Set-up and keys")),
+        ("setup-link", _("Set-up link")),
+        ("login-link", _("Login link")),
+        ("people", _("People")),
+        ("oauth2", _("OAuth 2")),
+    )
     list_display: tuple[str, ...] = ("name", "setup_link", "base_url", "state", "last_login_at")
     search_fields: ClassVar[tuple[str, ...]] = ("name", "slug", "base_url", "application_links__consumer_key")
     readonly_fields: ClassVar[tuple[str, ...]] = (
@@ -109,12 +118,14 @@ class IntegrationAdmin(LoginLinkPages, SetupLinkPages, KeyPairPages):
 
     def get_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
         """Return the few fields of a new integration, or those of one that exists."""
-        without = (*self.readonly_fields, "same_server", "revision")
+        without = (*self.readonly_fields, "same_server", "revision", "oauth")
         own = [field for field in super().get_fields(request, obj) if field not in without]
         if {"client_certificate", "client_key"} <= set(own):
             own.remove("client_key")
             own.insert(own.index("client_certificate") + 1, "client_key")
         if obj is None:
+            if "base_url" in own and configuration.has_oauth2_in_database():
+                own.insert(own.index("base_url") + 1, "oauth")
             return own
         if "base_url" in own:
             own.insert(own.index("base_url") + 1, "same_server")
@@ -157,12 +168,14 @@ class IntegrationAdmin(LoginLinkPages, SetupLinkPages, KeyPairPages):
         self, request: HttpRequest, obj: AbstractIntegration, form: ModelForm[AbstractIntegration], change: bool
     ) -> None:
         """Keep the changes; a new integration gets its key pair."""
-        if change and form.cleaned_data.get("same_server"):
-            integrations.move(obj, request.user)
-        elif change:
+        if change:
             integrations.change(obj, request.user)
+            moving_to = getattr(form, "moving_to", "")
+            if moving_to:
+                moves.begin(obj, moving_to, request.user)
         else:
-            integrations.create(obj, request.user)
+            oauth = form.cleaned_data.get("oauth") if configuration.has_oauth2_in_database() else None
+            integrations.create(obj, request.user, oauth=OAuth(oauth or OAuth.ONE))
 
     def response_add(
         self, request: HttpRequest, obj: AbstractIntegration, post_url_continue: str | None = None
@@ -172,7 +185,14 @@ class IntegrationAdmin(LoginLinkPages, SetupLinkPages, KeyPairPages):
         if stays_here or not self.has_view_permission(request, obj):
             return super().response_add(request, obj, post_url_continue)
         self.message_user(request, gettext("The integration is saved. Next, set it up in Bitbucket."), messages.SUCCESS)
-        return HttpResponseRedirect(self._address("setup", obj))
+        return HttpResponseRedirect(self._address("setup" if obj.oauth1_ended_at is None else "oauth2", obj))
+
+    def response_change(self, request: HttpRequest, obj: AbstractIntegration) -> HttpResponse:
+        """Go on to the trial login at a new base URL."""
+        if "same_server" not in request.POST or not obj.moving_to:
+            return super().response_change(request, obj)
+        message = gettext("The new base URL waits for a trial login. Until then people log in at the old one.")
+        return self._back(request, obj, message)
 
     # Deleting
 

@@ -37,6 +37,8 @@ ACTIONS = (
     "new-key-pair",
     "verify-key-pair",
     "old-link-removed",
+    "try-move",
+    "give-up-move",
     "enable",
     "disable",
     "replace-login-link",
@@ -394,9 +396,9 @@ def test_another_server_needs_an_integration_of_its_own_once_people_have_logged_
     visitor.log_in(acme, bitbucket_sandbox)
     assert "Tick this if the server only moved." in text_of(change(staff, acme, base_url=other_sandbox.url))
     assert change(staff, acme, base_url=f"{bitbucket_sandbox.url}/", name="Acme Ltd").status_code == 302
-    assert change(staff, acme, base_url=other_sandbox.url, same_server="on").status_code == 302
+    assert change(staff, acme, base_url=other_sandbox.url, same_server="on").status_code == 303
     acme.refresh_from_db()
-    assert acme.base_url == other_sandbox.url
+    assert (acme.base_url, acme.moving_to) == (bitbucket_sandbox.url, other_sandbox.url)
 
 
 @pytest.mark.parametrize(

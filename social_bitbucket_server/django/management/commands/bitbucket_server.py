@@ -184,6 +184,10 @@ def _worksheet(arguments: argparse.Namespace) -> int:
         )
     else:
         record = _find(arguments.integration)
+        if record.oauth1_ended_at is not None:
+            steps = integrations.oauth2_worksheet_of(record, dialog)
+            worksheet.print_oauth2_worksheet(steps, as_json=arguments.json)
+            return 0
         pair = record.pending_key_pair or _active(record)
         key, consumer_key = pair.public_key, pair.consumer_key
         steps = integrations.worksheet_of(record, pair, dialog)
@@ -232,6 +236,8 @@ def _active(record: AbstractIntegration) -> KeyPair:
 
 def _rotate(arguments: argparse.Namespace) -> int:
     record = _find(arguments.integration)
+    if record.oauth1_ended_at is not None:
+        raise CommandError(f"People log in to {record.name} by OAuth 2, which needs no key pair.")
     if not key_rotation.begin(record, with_new_link=arguments.new_consumer_key):
         raise CommandError(
             f"An old application link waits for its removal; there would be three. Remove it, by hand or with "
