@@ -52,8 +52,8 @@ def take_over(wanted: Iterable[ConfiguredIntegration]) -> Iterator[str]:
 
 def _prepared(wanted: ConfiguredIntegration) -> AbstractIntegration:
     """Return the row as it is to be, checked and not saved."""
-    if wanted.oauth is OAuth.TWO:
-        raise UnusableConfigurationError(f"“{wanted.slug}”: integrations in the database are for OAuth 1.")
+    if wanted.oauth is OAuth.TWO and not configuration.has_oauth2_in_database():
+        raise UnusableConfigurationError(f"“{wanted.slug}”: this application is not set up for OAuth 2.")
     model = integration_model()
     record = model._base_manager.filter(slug=wanted.slug).first() or model(slug=wanted.slug, base_url=wanted.base_url)
     for field in _FIELDS:
@@ -74,7 +74,7 @@ def _prepared(wanted: ConfiguredIntegration) -> AbstractIntegration:
 
 def _take_over(wanted: ConfiguredIntegration, record: AbstractIntegration) -> str:
     if record._state.adding:
-        integrations.create(record)
+        integrations.create(record, oauth=wanted.oauth)
         outcome = "is added, and waits for Bitbucket to know it"
     else:
         before = _configured(type(record)._base_manager.get(pk=record.pk))
@@ -94,7 +94,7 @@ def _configured(record: AbstractIntegration) -> ConfiguredIntegration:
         base_url=record.base_url,
         slug=record.slug,
         organization=record.organization if isinstance(record, Integration) else "",
-        oauth=OAuth.ONE,
+        oauth=OAuth.ONE if record.oauth1_ended_at is None else OAuth.TWO,
         enabled=record.enabled,
         ca_certificates=record.ca_certificates,
         connect_to=record.connect_to,

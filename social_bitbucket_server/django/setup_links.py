@@ -21,7 +21,7 @@ from ..organizations import (
     setup_link_condition,
     setup_token_digest,
 )
-from . import configuration, events, integrations
+from . import configuration, events, integrations, upgrade
 from .models import Event, SetupLink, integration_model
 
 if TYPE_CHECKING:
@@ -102,10 +102,33 @@ def note_opening(request: HttpRequest, link: SetupLink) -> None:
 
 def is_asked_too_often(record: AbstractIntegration) -> bool:
     """Return whether people without an account tested or corrected *record* as often as they may within an hour."""
-    of_a_link = (EventCode.INTEGRATION_TESTED, EventCode.KEY_REFUSED, EventCode.INTEGRATION_UPDATED)
+    of_a_link = (
+        EventCode.INTEGRATION_TESTED,
+        EventCode.INTEGRATION_UPDATED,
+        EventCode.KEY_REFUSED,
+        EventCode.UPGRADE_PREPARED,
+        EventCode.UPGRADE_TESTED,
+    )
     an_hour_ago = timezone.now() - timedelta(hours=1)
     asked = Event.objects.filter(integration_id=record.pk, user_id="", what__in=of_a_link, at__gt=an_hour_ago)
     return asked.count() >= MOST_REQUESTS
+
+
+def takes_credentials(record: AbstractIntegration) -> bool:
+    """Return whether a Bitbucket admin may enter the credentials for OAuth 2: no person has logged in with others."""
+    is_for_oauth2 = record.oauth_versions.is_oauth1_ended and configuration.has_oauth2_in_database()
+    return is_for_oauth2 and record.last_login_at is None
+
+
+def keep_credentials(record: AbstractIntegration, client_id: str, client_secret: str) -> bool:
+    """Let people log in to *record* by OAuth 2 with these client credentials. Returns false, and keeps nothing, if a
+    person has logged in meanwhile."""
+    with integrations.all_or_nothing():
+        now_there = integrations.lock(record.pk)  # until they are saved, nobody logs in for the first time
+        if now_there is None or not takes_credentials(now_there):
+            return False
+        upgrade.keep_credentials(record, client_id, client_secret)
+    return True
 
 
 def takes_corrections(record: AbstractIntegration) -> bool:

@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext
+from django.views.decorators.debug import sensitive_post_parameters
 
-from ..onboarding import Dialog, advice_for, dialog_of
+from ..onboarding import Dialog, advice_for, dialog_of, oauth2_advice_for
 from ..organizations import SetupLinkCondition
 from . import configuration, integrations, setup_links
+from .forms import ClientCredentialsForm
 from .forms import server_form as make_server_form
 from .public_view import PublicView
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+    from ..onboarding import Step
     from .forms import ServerForm
     from .models import AbstractIntegration, KeyPair, SetupLink
 
@@ -58,23 +62,33 @@ class SetupView(PublicView):
     def addresses(self) -> dict[str, str]:
         """Return the addresses of the page and what is done there, by name."""
         token = self.kwargs["token"]
-        names = {"page": "setup", "test": "setup-test", "server": "setup-server", "script": "setup-script"}
+        names = {
+            "page": "setup",
+            "test": "setup-test",
+            "credentials": "setup-credentials",
+            "server": "setup-server",
+            "script": "setup-script",
+        }
         return {name: reverse(f"social_bitbucket_server:{route}", args=[token]) for name, route in names.items()}
 
     def page(
         self,
         request: HttpRequest,
-        server_form: ServerForm | None = None,
         *,
+        credentials_form: ClientCredentialsForm | None = None,
+        server_form: ServerForm | None = None,
         error: str = "",
         status: int = 200,
     ) -> HttpResponse:
-        """Return the page. *server_form*: one that was sent with something wrong in it; ``None`` for a fresh one.
-        *error*: why nothing was done."""
+        """Return the page. *credentials_form* and *server_form*: forms that were sent with something wrong in them;
+        ``None`` for fresh ones. *error*: why nothing was done."""
         record, pair = self.record, _pair_to_set_up(self.record)
-        pending = record.pending_key_pair
+        is_for_oauth2 = record.oauth_versions.is_oauth1_ended
+        pending = None if is_for_oauth2 else record.pending_key_pair
         asked = request.GET.get("bitbucket")
         dialog = Dialog(asked) if asked in set(Dialog) else dialog_of(record.server_version)
+        if credentials_form is None and setup_links.takes_credentials(record):
+            credentials_form = ClientCredentialsForm()
         if server_form is None and setup_links.takes_corrections(record):
             server_form = make_server_form(record)
         context = {
@@ -83,11 +97,16 @@ class SetupView(PublicView):
             "addresses": self.addresses(),
             "application": configuration.application_name(),
             "dialog": dialog,
-            "dialogs": list(Dialog),
-            "steps": integrations.worksheet_of(record, pair, dialog) if pair is not None else (),
+            "dialogs": [each for each in Dialog if not (is_for_oauth2 and each is Dialog.UP_TO_7_19)],
+            "steps": _steps(record, pair, dialog),
+            "is_for_oauth2": is_for_oauth2,
+            "can_test": pair is not None or record.client_credentials is not None,
+            "has_script": pair is not None,
+            "credentials_form": credentials_form,
+            "has_credentials": record.client_credentials is not None,
             "public_key_to_paste": pending if pending is not None and not _is_for_new_link(record) else None,
             "is_new_link": _is_for_new_link(record),
-            "advice": advice_for(record.server_version) if pending is None else "",
+            "advice": _advice(record, pending),
             "is_plain_http": record.server_url.scheme == "http",
             "keeps_tokens": bool(configuration.setting("STORE_ACCESS_TOKEN")),
             "server_form": server_form,
@@ -104,6 +123,20 @@ class SetupView(PublicView):
         response = self.page(request, error=error, status=429)
         response["Retry-After"] = "3600"
         return response
+
+    def test(self, request: HttpRequest) -> HttpResponse:
+        """Test the connection, and return what each stage found."""
+        pending = None if self.record.oauth_versions.is_oauth1_ended else self.record.pending_key_pair
+        results = list(integrations.check_up(self.record, pending=pending))
+        context = {
+            "record": self.record,
+            "addresses": self.addresses(),
+            "results": results,
+            "has_passed": all(result.outcome.lets_logins_work for result in results),
+            "is_new_key": pending is not None,
+            "is_new_link": _is_for_new_link(self.record),
+        }
+        return render(request, "social_bitbucket_server/setup_test.html", context)
 
 
 class SetupPage(SetupView):
@@ -124,22 +157,30 @@ class SetupTest(SetupView):
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """Test the connection, with the key pair that waits if there is one, and show what each stage found."""
-        if _pair_to_set_up(self.record) is None:
+        if _pair_to_set_up(self.record) is None and self.record.client_credentials is None:
+            raise Http404
+        return self.too_often(request) or self.test(request)
+
+
+@method_decorator(sensitive_post_parameters("client_secret"), name="dispatch")
+class SetupCredentials(SetupView):
+    """The credentials for OAuth 2, which Bitbucket shows to its admin."""
+
+    http_method_names = ("post",)
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """Keep client ID and client secret, and test the connection with them."""
+        if not setup_links.takes_credentials(self.record):
             raise Http404
         refused = self.too_often(request)
         if refused is not None:
             return refused
-        pending = self.record.pending_key_pair
-        results = list(integrations.check_up(self.record, pending=pending))
-        context = {
-            "record": self.record,
-            "addresses": self.addresses(),
-            "results": results,
-            "has_passed": all(result.outcome.lets_logins_work for result in results),
-            "is_new_key": pending is not None,
-            "is_new_link": _is_for_new_link(self.record),
-        }
-        return render(request, "social_bitbucket_server/setup_test.html", context)
+        form = ClientCredentialsForm(request.POST)
+        if not form.is_valid():
+            return self.page(request, credentials_form=form, status=422)
+        if not setup_links.keep_credentials(self.record, **form.cleaned_data):
+            raise Http404
+        return self.test(request)
 
 
 class SetupServer(SetupView):
@@ -193,12 +234,27 @@ def script_file(record: AbstractIntegration, pair: KeyPair) -> HttpResponse:
 
 
 def _pair_to_set_up(record: AbstractIntegration) -> KeyPair | None:
-    """Return the key pair that Bitbucket has to get now."""
+    """Return the key pair that Bitbucket has to get now; ``None`` for OAuth 2."""
+    if record.oauth_versions.is_oauth1_ended:
+        return None
     return record.pending_key_pair or record.active_key_pair
 
 
+def _steps(record: AbstractIntegration, pair: KeyPair | None, dialog: Dialog) -> tuple[Step, ...]:
+    if record.oauth_versions.is_oauth1_ended:
+        return integrations.oauth2_worksheet_of(record, dialog)[:-1]  # the form takes the place of the last step
+    return integrations.worksheet_of(record, pair, dialog) if pair is not None else ()
+
+
+def _advice(record: AbstractIntegration, pending: KeyPair | None) -> str:
+    """Return the advice on the OAuth version; empty while a key pair waits, as the version was chosen before."""
+    if pending is not None:
+        return ""
+    return (oauth2_advice_for if record.oauth_versions.is_oauth1_ended else advice_for)(record.server_version)
+
+
 def _is_for_new_link(record: AbstractIntegration) -> bool:
-    return record.key_pairs_in_use.pending_for_new_link is not None
+    return not record.oauth_versions.is_oauth1_ended and record.key_pairs_in_use.pending_for_new_link is not None
 
 
 def _kept_apart(response: HttpResponse) -> HttpResponse:

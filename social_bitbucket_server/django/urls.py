@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from ..organizations import OAuth
-from .setup_views import SetupPage, SetupScript, SetupServer, SetupTest
+from .setup_views import SetupCredentials, SetupPage, SetupScript, SetupServer, SetupTest
 from .views import Complete, LoginPage, link
 
 app_name = "social_bitbucket_server"
@@ -21,6 +21,7 @@ urlpatterns = [
     ),
     path("setup/bitbucket-server/<slug:token>/", SetupPage.as_view(), name="setup"),
     path("setup/bitbucket-server/<slug:token>/test/", SetupTest.as_view(), name="setup-test"),
+    path("setup/bitbucket-server/<slug:token>/credentials/", SetupCredentials.as_view(), name="setup-credentials"),
     path("setup/bitbucket-server/<slug:token>/server/", SetupServer.as_view(), name="setup-server"),
     path("setup/bitbucket-server/<slug:token>/link.sh", SetupScript.as_view(), name="setup-script"),
 ]

@@ -70,7 +70,7 @@ class SetupLinkPages(IntegrationPages):
         """Return the script as a file, for the new application link if one is prepared."""
         record = self._record(request, integration_id, to_change=False)
         pair = record.key_pairs_in_use.pending_for_new_link or record.active_key_pair
-        if pair is None:
+        if pair is None or record.oauth_versions.is_oauth1_ended:  # for OAuth 2 Bitbucket documents no REST
             raise Http404
         return script_file(record, pair)
 

@@ -103,7 +103,7 @@ def test_what_the_text_leaves_out_is_not_deleted(export, take, acme, globex):
     ("slug", "rest", "says"),
     [
         ("acme", "", "has another base URL here"),
-        ("new", "oauth = 2", "for OAuth 1"),
+        ("new", "oauth = 2", "not set up for OAuth 2"),
         ("Not a slug!", "", "cannot be saved. slug: "),
         ("new", "allow_groups = 'x'", "a list of texts"),
         ("new", "client_key = 'x'", 'There is no "client_key"'),

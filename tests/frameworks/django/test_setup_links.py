@@ -9,11 +9,11 @@ from django.core.management import call_command
 from django.test import override_settings
 from django.utils import timezone
 
-from social_bitbucket_server.django import integrations, key_rotation, setup_links
-from social_bitbucket_server.django.models import Event, Integration, SetupLink
-from social_bitbucket_server.organizations import SetupLinkLife
+from social_bitbucket_server.django import configuration_text, integrations, key_rotation, setup_links
+from social_bitbucket_server.django.models import ClientCredentials, Event, Integration, SetupLink
+from social_bitbucket_server.organizations import OAuth, SetupLinkLife
 from tests.capabilities import capability
-from tests.frameworks.django.conftest import happenings, paste_public_key
+from tests.frameworks.django.conftest import happenings, login_page, paste_public_key
 from tests.frameworks.django.test_admin import ADMIN, staff_who_may, text_of
 from tests.security.rows import row
 
@@ -370,3 +370,106 @@ def test_the_page_says_what_is_read_and_kept(staff, visitor, draft):
         page = text_of(visitor.open(path))
     assert "each person's token, encrypted. No password." in page
     assert "whether they meet a condition of Acme" in page
+
+
+# OAuth 2
+
+
+@pytest.fixture
+def both():
+    """A project whose integrations may be for either OAuth."""
+    with override_settings(
+        AUTHENTICATION_BACKENDS=[
+            "social_bitbucket_server.backends.BitbucketServerOAuth1",
+            "social_bitbucket_server.backends.BitbucketServerOAuth2",
+            "django.contrib.auth.backends.ModelBackend",
+        ],
+        SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_INTEGRATIONS="social_bitbucket_server.django.integrations.find_oauth2",
+        SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_CALLBACK_ORIGIN="http://127.0.0.1:8000",
+    ):
+        yield
+
+
+def enter(visitor, path, client_id, client_secret):
+    return visitor.post(f"{path}credentials/", form_at=path, client_id=client_id, client_secret=client_secret)
+
+
+@pytest.fixture
+def for_oauth2(both, bitbucket_sandbox):
+    """An integration for OAuth 2 that waits for its credentials."""
+    record = Integration(name="Acme", slug="acme", base_url=bitbucket_sandbox.url)
+    record.full_clean()
+    integrations.create(record, oauth=OAuth.TWO)
+    return record
+
+
+@capability("credentials by set-up link")
+def test_a_bitbucket_admin_enters_the_credentials_and_people_log_in(staff, visitor, for_oauth2, bitbucket_sandbox):
+    path = make(staff, for_oauth2)
+    page = text_of(visitor.open(path))
+    assert "an application link with OAuth 2" in page
+    assert "up to 7.19" not in page
+    for absent in ("link.sh", "I saved it"):
+        assert absent not in page
+    value = dict(re.findall(r'<input id="([a-z-]+)" value="([^"]*)" readonly', page))
+    made = bitbucket_sandbox.link_external_application(redirect_url=value["redirect-url"], name=value["name"])
+    tested = enter(visitor, path, made.client_id, made.client_secret)
+    assert "The connection works, and your part is done." in text_of(tested)
+    assert made.client_secret not in text_of(visitor.open(path))
+    assert made.client_secret not in repr(list(ClientCredentials.objects.values()))
+    assert "A client ID is saved." in text_of(visitor.open(path))
+    assert "The connection works" in text_of(visitor.post(f"{path}test/", form_at=path))
+    visitor.log_in(for_oauth2, bitbucket_sandbox)
+    assert visitor.name == "jane"
+    assert "The set-up is done" in why(visitor, path)
+
+
+@pytest.mark.parametrize(("client_id", "client_secret"), [("", "x"), ("x", ""), ("x y", "x"), ("x", "x" * 256)])
+def test_what_is_no_credential_is_refused_and_not_shown_again(staff, visitor, for_oauth2, client_id, client_secret):
+    path = make(staff, for_oauth2)
+    answer = enter(visitor, path, client_id, client_secret)
+    assert answer.status_code == 422
+    assert 'class="error"' in text_of(answer)
+    assert "x" * 256 not in text_of(answer)
+    assert not ClientCredentials.objects.exists()
+
+
+def test_no_credentials_are_taken_for_oauth_1_or_after_the_first_login(
+    both, staff, visitor, acme, for_oauth2_elsewhere, bitbucket_sandbox
+):
+    path = make(staff, acme)
+    assert enter(visitor, path, "x", "x").status_code == 404
+    path = make(staff, for_oauth2_elsewhere)
+    form_at = visitor.open(path)
+    assert form_at.status_code == 200
+    Integration.objects.filter(pk=for_oauth2_elsewhere.pk).update(last_login_at=timezone.now() - timedelta(days=1))
+    refused = visitor.post(f"{path}credentials/", form_at=login_page(acme), client_id="x", client_secret="x")
+    assert refused.status_code == 404
+    assert not setup_links.keep_credentials(for_oauth2_elsewhere, "x", "x")
+
+
+@pytest.fixture
+def for_oauth2_elsewhere(both, other_sandbox):
+    record = Integration(name="Globex", slug="globex", base_url=other_sandbox.url)
+    record.full_clean()
+    integrations.create(record, oauth=OAuth.TWO)
+    return record
+
+
+def test_there_is_no_script_and_no_test_before_the_credentials_are_there(staff, visitor, for_oauth2):
+    path = make(staff, for_oauth2)
+    assert visitor.open(f"{path}link.sh").status_code == 404
+    assert visitor.post(f"{path}test/", form_at=path).status_code == 404
+    assert staff.open(f"{ADMIN}{for_oauth2.pk}/link-script/").status_code == 404
+
+
+def test_the_configuration_has_the_version_of_oauth(for_oauth2, capsys):
+    call_command("bitbucket_server", "export")
+    text = capsys.readouterr().out
+    assert "oauth = 2" in text
+    integrations.delete(for_oauth2)
+    assert list(configuration_text.take_over(configuration_text.read(text))) == [
+        "“acme” is added, and waits for Bitbucket to know it."
+    ]
+    made = Integration.objects.get()
+    assert (made.oauth1_ended_at is not None, made.active_key_pair) == (True, None)
