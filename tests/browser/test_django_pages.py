@@ -85,7 +85,8 @@ class _Pages:
         self.staff.open(self.sandbox.authorize(begun["Location"], user="jane"))
         self._keep("trial", self.staff.open(f"{self.admin}/trial/"))
         self._keep("in-use", self.staff.open(f"{self.admin}/setup/"))
-        self._keep("in-use/login-link", self.staff.open(f"{self.admin}/login-link/"))
+        for name in ("login-link", "people", "oauth2", "confirm-disabling"):
+            self._keep(f"in-use/{name}", self.staff.open(f"{self.admin}/{name}/"))
 
     def _key_pairs(self):
         self._press("new-key-pair")
