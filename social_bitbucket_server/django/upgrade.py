@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 from social_django.utils import Storage
 
+from ..crypto import opaque
 from ..integration import BACKENDS
-from ..organizations import EventCode, OAuth
+from ..organizations import EventCode
 from ..problems import BitbucketServerError
 from . import events, integrations, key_rotation, sealed_keys
 from .models import ClientCredentials, new_id
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from .models import AbstractIntegration
 
 
+@opaque
 def keep_credentials(
     record: AbstractIntegration, client_id: str, client_secret: str, administrator: Administrator = None
 ) -> None:
-    """Let people log in by OAuth 2 with these client credentials, in place of those that were there."""
+    """Let people log in by OAuth 2 with these client credentials, in place of those that were there. Tracebacks do not
+    show the secret."""
     credentials_id = new_id()
     sealed = sealed_keys.current().seal_client_secret(
         client_secret, integration_id=record.pk, credentials_id=credentials_id
@@ -104,8 +107,3 @@ def _take_over(provider: str, uid: str) -> bool:
         row.provider = provider
         row.save(update_fields=["provider"])
     return bool(known)
-
-
-def oauth_of(backend_name: str) -> OAuth:
-    """Return the version of OAuth of the backend with this name."""
-    return next(oauth for oauth in OAuth if oauth.backend == backend_name)

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
+from ...crypto import Secret
 from ...onboarding import oauth2_advice_for
 from ...organizations import EventCode
 from ...problems import BitbucketServerError, Problem
@@ -52,9 +53,8 @@ class OAuth2Pages(IntegrationPages):
             return self._back(request, record, message, messages.ERROR, to="oauth2")
         if not form.is_valid():
             return self._oauth2_page(request, record, form)
-        upgrade.keep_credentials(
-            record, form.cleaned_data["client_id"], form.cleaned_data["client_secret"], request.user
-        )
+        client_secret = Secret(form.cleaned_data["client_secret"])
+        upgrade.keep_credentials(record, form.cleaned_data["client_id"], client_secret, request.user)
         message = gettext("Client ID and client secret are saved. Next, test the connection by OAuth 2.")
         return self._changed(request, record, EventCode.UPGRADE_PREPARED, message, to="oauth2")
 

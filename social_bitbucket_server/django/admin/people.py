@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..models import AbstractIntegration
 
 _ON_A_PAGE = 100
+_NUMBER = re.compile("[0-9]{1,18}")
 
 
 class PeoplePages(IntegrationPages):
@@ -102,7 +104,7 @@ class PeoplePages(IntegrationPages):
         integration, and PermissionDenied."""
         record = self._record(request, integration_id)
         number = request.POST.get("identity", "")
-        identity = people.of(record).filter(pk=number).first() if number.isascii() and number.isdigit() else None
+        identity = people.of(record).filter(pk=number).first() if _NUMBER.fullmatch(number) else None
         if identity is None:
             raise Http404
         if not self._may_change(request, identity.user):

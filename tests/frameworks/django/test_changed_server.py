@@ -155,17 +155,21 @@ print(json.dumps([*happened, is_bound]))
 """
 
 
+def django_database(server):
+    """Return Django's settings for a new database there."""
+    address = urlsplit(server.new_database())
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": address.path[1:],
+        "USER": address.username,
+        "HOST": parse_qs(address.query)["host"][0],
+    }
+
+
 @pytest.mark.program
 def test_nobody_changes_an_integration_while_a_login_is_written(tmp_path, must_be_there):
     folder = programs()
     must_be_there(folder is not None, "PostgreSQL")
     with PostgreSQL(folder) as server:
-        address = urlsplit(server.new_database())
-        database = {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": address.path[1:],
-            "USER": address.username,
-            "HOST": parse_qs(address.query)["host"][0],
-        }
-        settings = f"DATABASES = {{'default': {database!r}}}"
+        settings = f"DATABASES = {{'default': {django_database(server)!r}}}"
         assert run_with(settings, HOLD, tmp_path) == ["written", "disabled", True]

@@ -28,6 +28,9 @@ from tests.frameworks.django.conftest import (
     paste_public_key,
 )
 from tests.frameworks.django.test_admin import ADMIN, change, press, setup_page, staff_who_may, text_of
+from tests.frameworks.django.test_changed_server import django_database
+from tests.frameworks.django.test_models import run_with
+from tests.postgresql import PostgreSQL, programs
 
 OWN = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 BOTH = [
@@ -196,6 +199,8 @@ def test_the_command_prints_the_worksheet_of_oauth_2_and_makes_no_key_pair(new, 
     assert f"Redirect URL = {ORIGIN}/complete/bitbucket-server-oauth2/{new.pk}/" in capsys.readouterr().out
     with pytest.raises(CommandError, match="by OAuth 2, which needs no key pair"):
         call_command("bitbucket_server", "rotate", "acme")
+    with pytest.raises(CommandError, match="whose link is made by hand"):
+        call_command("bitbucket_server", "link", "acme")
 
 
 # The form
@@ -463,3 +468,60 @@ def test_integrations_for_oauth_2_alone_are_no_setting(both):
 
 def test_settings_for_both_pass_the_checks(both):
     assert not check_settings()
+
+
+RACE = """\
+import json
+import threading
+
+from django.core.management import call_command
+from django.db import connection
+
+call_command("migrate", verbosity=0)
+
+from django.contrib.auth import get_user_model
+from social_django.models import UserSocialAuth
+
+from social_bitbucket_server.django import integrations, upgrade
+from social_bitbucket_server.django.models import Integration
+
+record = Integration(name="Acme", slug="acme", base_url="https://bitbucket.example.com")
+integrations.create(record)
+upgrade.keep_credentials(record, "id", "secret")
+uid = f"{record.namespace}:1"
+
+
+def log_in(provider):
+    with integrations.all_or_nothing():
+        upgrade.recognize_by_either_oauth(provider, uid, record.pk)
+        if provider == "bitbucket-server":
+            other.start()
+            waits()
+        if not UserSocialAuth.objects.filter(uid=uid, provider=provider).exists():
+            user = get_user_model().objects.create_user(provider)
+            UserSocialAuth.objects.create(user=user, uid=uid, provider=provider)
+    connection.close()
+
+
+def waits():
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+
+
+other = threading.Thread(target=log_in, args=["bitbucket-server-oauth2"])
+log_in("bitbucket-server")
+other.join()
+print(json.dumps([list(UserSocialAuth.objects.values_list("provider", flat=True)), get_user_model().objects.count()]))
+"""
+
+
+@pytest.mark.program
+def test_two_first_logins_by_both_versions_at_once_make_one_account(tmp_path, must_be_there):
+    folder = programs()
+    must_be_there(folder is not None, "PostgreSQL")
+    with PostgreSQL(folder) as server:
+        settings = f"DATABASES = {{'default': {django_database(server)!r}}}"
+        assert run_with(settings, RACE, tmp_path) == [["bitbucket-server-oauth2"], 1]

@@ -229,6 +229,8 @@ def _unlink(arguments: argparse.Namespace) -> int:
 
 def _active(record: AbstractIntegration) -> KeyPair:
     pair = record.active_key_pair
+    if pair is None and record.oauth1_ended_at is not None:
+        raise CommandError(f"People log in to {record.name} by OAuth 2, whose link is made by hand: see 'worksheet'.")
     if pair is None:
         raise CommandError(f"{record.name} has no key pair. Make one with 'bitbucket_server rotate {record.slug}'.")
     return pair
