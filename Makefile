@@ -104,6 +104,14 @@ $(VENV)/.installed: FORCE
 docs/security.md: $(wildcard tests/security/*.py) $(VENV)/.installed
 	$(BIN)/python -m tests.security.rows
 
+# The sentences that translators translate, from the templates, the modules and the library's tables.
+social_bitbucket_server/django/locale/django.pot: FORCE $(VENV)/.installed
+	$(BIN)/python -m tests.frameworks.django.catalogue
+
+# The table of capabilities, from the markers of the tests.
+docs/many-organizations.md: FORCE $(VENV)/.installed
+	$(BIN)/python -m tests.capabilities
+
 docs/problems.md: $(wildcard social_bitbucket_server/problems/*.py) $(VENV)/.installed
 	$(BIN)/social-bitbucket-server explain --markdown > $@
 

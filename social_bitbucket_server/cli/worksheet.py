@@ -156,6 +156,11 @@ def print_worksheet(steps: Sequence[Step], consumer_key: str, public_key: Public
     _print(steps, {"consumer_key": consumer_key, "fingerprint": public_key.fingerprint}, as_json=as_json)
 
 
+def print_oauth2_worksheet(steps: Sequence[Step], *, as_json: bool) -> None:
+    """Print the worksheet for OAuth 2, as text or as JSON."""
+    _print(steps, {}, as_json=as_json)
+
+
 def _print(steps: Sequence[Step], fields: dict[str, str], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({**fields, "steps": [asdict(step) for step in steps]}, indent=2))

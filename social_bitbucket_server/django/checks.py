@@ -22,7 +22,15 @@ from social_django import urls, views
 from social_django.models import UserSocialAuth
 
 from ..backends import BitbucketServerOAuth1
-from ..integration import BACKENDS, pipelines_without_names, unread_settings, unsafe_settings, unusable_settings
+from ..integration import (
+    BACKENDS,
+    OAUTH1,
+    OAUTH2,
+    pipelines_without_names,
+    unread_settings,
+    unsafe_settings,
+    unusable_settings,
+)
 from ..login import lost_sessions
 from ..problems import BitbucketServerError, Code
 from . import configuration
@@ -39,6 +47,14 @@ _SESSION_MIDDLEWARE = "social_bitbucket_server.django.middleware.IntegrationSess
 _ERROR_MIDDLEWARE = (
     "social_bitbucket_server.django.middleware.LoginErrorMiddleware",
     "social_django.middleware.SocialAuthExceptionMiddleware",
+)
+_ALIKE = (
+    "ALLOW_GROUPS",
+    "ALLOW_PROJECTS",
+    "ALLOW_REPOSITORIES",
+    "CALLBACK_ORIGIN",
+    "PIPELINE",
+    "STORE_ACCESS_TOKEN",
 )
 _NEEDED_STEPS = ("social_details", "social_uid", "social_user")
 _IDS = {
@@ -284,9 +300,7 @@ def _pages_of_failures() -> Iterator[CheckMessage]:
 
 def _are_stock_addresses_used() -> bool:
     """Return whether logins by one of our backends begin at social_django's addresses."""
-    ours = _our_backends()
-    if configuration.has_integrations_in_database():
-        ours -= {BitbucketServerOAuth1.name}
+    ours = _our_backends() - configuration.backends_in_database()
     return bool(ours) and _is_there(f"{urls.app_name}:begin", "x")
 
 
@@ -303,6 +317,25 @@ def _callback_origins() -> list[str]:
 def _checked_backends() -> list[str]:
     """Return the backends whose settings are checked: those in use, or OAuth 1 if there is none yet."""
     return sorted(_our_backends() or {BitbucketServerOAuth1.name})
+
+
+def _oauth2_like_oauth1() -> Iterator[CheckMessage]:
+    """Yield an error for each setting that would change if an integration is upgraded to OAuth 2."""
+    if not configuration.has_oauth2_in_database():
+        return
+    if OAUTH1 not in configuration.backends_in_database():
+        yield _error(
+            "E037",
+            f"Set {_OWN}INTEGRATIONS to {configuration.FIND}, too, and add {BACKENDS[OAUTH1]} to "
+            "AUTHENTICATION_BACKENDS, because integrations in the database may be for either OAuth.",
+        )
+    for name in _ALIKE:
+        if configuration.setting(name) != configuration.setting(name, backend=OAUTH2):
+            yield _error(
+                "E038",
+                f"Set {setting_name(OAUTH2, name)} to the value of {setting_name(OAUTH1, name)}, because both concern "
+                "the same integrations, and nobody expects that an upgrade to OAuth 2 changes it.",
+            )
 
 
 def _wrapped_find() -> Iterator[CheckMessage]:
@@ -358,4 +391,5 @@ _CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     _sessions_that_end,
     _pages_of_failures,
     _wrapped_find,
+    _oauth2_like_oauth1,
 )

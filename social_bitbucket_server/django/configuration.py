@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from ..crypto import KeyRing, Secret, opaque
-from ..integration import SettingsOf, callback_origin, is_loopback
+from ..integration import BACKENDS, OAUTH1, OAUTH2, SettingsOf, callback_origin, is_loopback
 from ..organizations import (
     EVERYBODY,
     Ids,
@@ -24,9 +24,10 @@ from ..organizations import (
 from ..problems import BitbucketServerError, Code
 from ..transport import Address, Network
 
-_BACKEND = "bitbucket-server"
 FIND = "social_bitbucket_server.django.integrations.find"
 """Dotted path of the function that looks integrations up in the database."""
+FIND_OAUTH2 = "social_bitbucket_server.django.integrations.find_oauth2"
+"""Dotted path of the function that looks them up for logins by OAuth 2."""
 
 _IDS = Ids(re.compile(r"[0-9a-f]{24}"), "'manage.py bitbucket_server list' prints the ids.")
 
@@ -47,7 +48,7 @@ class Settings(Mapping[str, Any]):
         return sum(1 for _ in self)
 
 
-def setting(name: str, default: Any = None, backend: str = _BACKEND) -> Any:
+def setting(name: str, default: Any = None, backend: str = OAUTH1) -> Any:
     """Return the setting *name*, looked up as social-core does: for *backend*, for all backends, and by its bare
     name."""
     return SettingsOf(backend, Settings()).get(name, default)
@@ -55,7 +56,7 @@ def setting(name: str, default: Any = None, backend: str = _BACKEND) -> Any:
 
 def full_name(name: str) -> str:
     """Return the full name of the setting *name*: the one that it is set by, or else this backend's own."""
-    return SettingsOf(_BACKEND, Settings()).name(name)
+    return SettingsOf(OAUTH1, Settings()).name(name)
 
 
 def origin() -> str:
@@ -139,9 +140,22 @@ def is_local() -> bool:
 
 
 def has_integrations_in_database() -> bool:
-    """Return whether integrations are looked up in the database, and not in plain settings or elsewhere.
+    """Return whether integrations are looked up in the database, and not in plain settings or elsewhere."""
+    return bool(backends_in_database())
+
+
+def has_oauth2_in_database() -> bool:
+    """Return whether integrations in the database may be for OAuth 2."""
+    return OAUTH2 in backends_in_database()
+
+
+def backends_in_database() -> frozenset[str]:
+    """Return the names of our backends that look integrations up in the database.
 
     A function that calls ours counts only if it is marked with ``functools.wraps``.
     """
-    configured = unwrap(setting("INTEGRATIONS"))
-    return configured == FIND or getattr(configured, "__module__", "") == FIND.rpartition(".")[0]
+    return frozenset(name for name in BACKENDS if _is_ours(unwrap(setting("INTEGRATIONS", backend=name))))
+
+
+def _is_ours(configured: Any) -> bool:
+    return configured in (FIND, FIND_OAUTH2) or getattr(configured, "__module__", "") == FIND.rpartition(".")[0]

@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from social_core.exceptions import SocialAuthBaseException
 
 from ..login import is_declined_login
-from ..organizations import EventCode
+from ..organizations import EventCode, OAuth
 from ..problems import Code, Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
 from . import events
 from .models import Event
@@ -46,13 +46,16 @@ class Words:
 
 
 def show_error(
-    request: HttpRequest, error: SocialAuthBaseException, integration: AbstractIntegration | None = None
+    request: HttpRequest,
+    error: SocialAuthBaseException,
+    integration: AbstractIntegration | None = None,
+    oauth: OAuth | None = None,
 ) -> HttpResponse:
-    """Return the page ``social_bitbucket_server/error.html`` for a login that failed, and record the event. A declined
-    login goes back to the integration's login page."""
+    """Return the page ``social_bitbucket_server/error.html`` for a login by *oauth* that failed, and record the event.
+    A declined login goes back to the integration's login page."""
     reference = reference_of(error)
     if not _is_repeated(request, error, integration):
-        _write_down(error, integration, reference)
+        _write_down(error, integration, reference, oauth)
     login_page = _login_page(integration)
     if is_declined_login(error) and integration is not None:
         return HttpResponseRedirect(f"{login_page}?declined", status=303)
@@ -81,13 +84,20 @@ def _is_repeated(request: HttpRequest, error: SocialAuthBaseException, integrati
         return False
 
 
-def _write_down(error: SocialAuthBaseException, integration: AbstractIntegration | None, reference: str) -> None:
-    """Record the event. The person gets the page also if the database takes no event, such as before ``migrate``."""
+def _write_down(
+    error: SocialAuthBaseException, integration: AbstractIntegration | None, reference: str, oauth: OAuth | None
+) -> None:
+    """Record the event. A login by the version that is tried while people log in by the other one is a test of it.
+
+    The person gets the page also if the database takes no event, such as before ``migrate``."""
     problem = error.context.get("problem", "")
+    what = EventCode.LOGIN_MIXUP if problem in _MIXED_UP else EventCode.LOGIN_FAILURE
+    if integration is not None and oauth is not None and integration.oauth_versions.is_tried(oauth):
+        what = EventCode.UPGRADE_TESTED
     try:
         with transaction.atomic(using=router.db_for_write(Event)):
             events.record(
-                EventCode.LOGIN_MIXUP if problem in _MIXED_UP else EventCode.LOGIN_FAILURE,
+                what,
                 integration_id=integration.pk if integration is not None else "",
                 problem=problem or error.code or "",
                 stage=error.stage or "",

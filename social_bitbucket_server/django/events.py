@@ -13,7 +13,7 @@ from django.utils import timezone
 from social_django.models import Nonce
 
 from ..login import LIFETIME, NONCE_SCOPE
-from ..organizations import ENDED_ATTEMPTS, TO_BE_MENDED, Condition, EventCode, FailureEvent, condition
+from ..organizations import ENDED_ATTEMPTS, TO_BE_MENDED, Condition, EventCode, FailureEvent, State, condition
 from .models import Event
 
 if TYPE_CHECKING:
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
     from .models import AbstractIntegration
 
+DAYS_OF_NOTICE = 30
+"""How long a failure is news in the administration's list."""
+
 _LOG = logging.getLogger(__name__)
+_WORKS = Q(what=EventCode.LOGIN_SUCCESS) | Q(what=EventCode.INTEGRATION_TESTED, problem="")
+_FAILS = (Q(what=EventCode.INTEGRATION_TESTED) & ~Q(problem="")) | Q(
+    what=EventCode.LOGIN_FAILURE, problem__in=TO_BE_MENDED
+)
 
 
 def record(
@@ -54,7 +61,9 @@ def record(
 
 def login_attempts(integration_id: str, most: int = 20) -> QuerySet[Event]:
     """Return how the newest logins through an integration ended, and the newest accounts connected there."""
-    return Event.objects.filter(integration_id=integration_id, what__in=ENDED_ATTEMPTS)[:most]
+    failed_at_new_version = Q(what=EventCode.UPGRADE_TESTED) & ~Q(reference="")
+    ended = Q(what__in=ENDED_ATTEMPTS) | failed_at_new_version
+    return Event.objects.filter(ended, integration_id=integration_id)[:most]
 
 
 def condition_of(record: AbstractIntegration) -> Condition:
@@ -67,20 +76,34 @@ def condition_of(record: AbstractIntegration) -> Condition:
         is_used=record.last_login_at is not None,
         failure=_first_failure(events.filter(id__gt=worked)) if worked is not None else None,
         waits_for_key=record.pending_key_pair is not None,
+        is_upgrade_begun=record.oauth_versions.is_upgrade_begun,
     )
+
+
+def failing(records: QuerySet[AbstractIntegration]) -> list[tuple[AbstractIntegration, Condition]]:
+    """Return those of *records* that fail and have failed within the last :data:`DAYS_OF_NOTICE` days, with their
+    conditions, in the order of *records*."""
+    lately = Event.objects.filter(at__gt=timezone.now() - timedelta(days=DAYS_OF_NOTICE))
+    failed, worked = _newest(lately.filter(_FAILS)), _newest(lately.filter(_WORKS))
+    suspects = {key for key, event_id in failed.items() if event_id > worked.get(key, 0)}
+    found = ((record, condition_of(record)) for record in records.filter(enabled=True, pk__in=suspects))
+    return [(record, condition) for record, condition in found if condition.state is State.FAILING]
+
+
+def _newest(events: QuerySet[Event]) -> dict[str, int]:
+    """Return the newest id by integration."""
+    return dict(events.order_by().values_list("integration_id").annotate(last=Max("id")))
 
 
 def _last_time_it_worked(events: QuerySet[Event]) -> int | None:
     """Return the id of the last event that says that an integration works with the server that it has now."""
     began_anew = events.filter(what=EventCode.INTEGRATION_BEGAN_ANEW).aggregate(last=Max("id"))["last"] or 0
-    works = Q(what=EventCode.LOGIN_SUCCESS) | Q(what=EventCode.INTEGRATION_TESTED, problem="")
-    last: int | None = events.filter(works, id__gt=began_anew).aggregate(last=Max("id"))["last"]
+    last: int | None = events.filter(_WORKS, id__gt=began_anew).aggregate(last=Max("id"))["last"]
     return last
 
 
 def _first_failure(events: QuerySet[Event]) -> FailureEvent | None:
-    tested = Q(what=EventCode.INTEGRATION_TESTED) & ~Q(problem="")
-    first = events.filter(tested | Q(what=EventCode.LOGIN_FAILURE, problem__in=TO_BE_MENDED)).order_by("id").first()
+    first = events.filter(_FAILS).order_by("id").first()
     return FailureEvent(first.at, first.problem) if first is not None else None
 
 

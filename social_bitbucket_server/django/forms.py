@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
 from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
+from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
 
-from ..organizations import ServerChange, server_change
+from ..organizations import OAuth, ServerChange, server_change
 from . import integrations
 
 if TYPE_CHECKING:
@@ -51,7 +52,57 @@ class _Names(forms.Field):
         return self.to_python(self.prepare_value(initial)) != self.to_python(data)
 
 
-class IntegrationForm(_Form):
+_AS_BITBUCKET_SHOWS_IT = RegexValidator(
+    r"^[!-~]+\Z", _("Copy it once more: it has no spaces, and 255 characters at most.")
+)
+
+
+class ClientCredentialsForm(forms.Form):
+    """The credentials that Bitbucket shows after *Save* for an external application. The secret is never shown
+    again."""
+
+    client_id = forms.CharField(
+        label="Client ID",
+        max_length=255,
+        validators=[_AS_BITBUCKET_SHOWS_IT],
+        widget=AdminTextInputWidget({"autocomplete": "off", "spellcheck": "false"}),
+        error_messages={"required": _("Copy the Client ID from Bitbucket.")},
+    )
+    client_secret = forms.CharField(
+        label="Client secret",
+        max_length=255,
+        validators=[_AS_BITBUCKET_SHOWS_IT],
+        widget=forms.PasswordInput({"autocomplete": "off", "class": "vTextField"}),
+        help_text=_("It is stored sealed and never shown again."),
+        error_messages={"required": _("Copy the Client secret from Bitbucket.")},
+    )
+
+
+class ServerForm(_Form):
+    """Base URL and CA certificates, as a Bitbucket admin corrects them."""
+
+    def clean(self) -> dict[str, Any] | None:
+        """Forget a private key that was pasted as a CA certificate."""
+        cleaned = super().clean()
+        if "ca_certificates" in self.errors or "PRIVATE KEY" in (cleaned or {}).get("ca_certificates", ""):
+            # Clear the field, so that the page that refuses the form does not show the key.
+            self._answer("ca_certificates", "")
+        return cleaned
+
+    def _answer(self, name: str, value: str) -> None:
+        """Show *value* on the page that refuses the form."""
+        data = cast("QueryDict", self.data).copy()
+        data[self.add_prefix(name)] = value
+        self.data = data
+
+
+def server_form(record: AbstractIntegration, data: QueryDict | None = None) -> ServerForm:
+    """Return the form for *record* with the *data* that was sent; ``None`` for a fresh one."""
+    form = forms.modelform_factory(type(record), form=ServerForm, fields=("base_url", "ca_certificates"))
+    return cast("ServerForm", form(data, instance=record))
+
+
+class IntegrationForm(ServerForm):
     """A new integration, or changes to one that people may log in through already."""
 
     class Meta:
@@ -60,11 +111,28 @@ class IntegrationForm(_Form):
             ("allow_groups", "allow_projects", "allow_repositories"), _Names
         )
 
+    moving_to = ""
+    """New base URL, in its clean form, that waits for the proof that it is the same server's; or empty."""
+
     revision = _AsItWasRead(required=False)
     same_server = forms.BooleanField(
         label=_("This is the same Bitbucket Server under a new address"),
         required=False,
-        help_text=_("Whoever logged in before keeps their account; on another server they would be other people."),
+        help_text=_(
+            "Tick it if you change the base URL and the server only moved. You show that by a trial login there, with "
+            "a Bitbucket account that has logged in here before. Until then people log in at the old address."
+        ),
+    )
+
+    oauth = forms.ChoiceField(
+        label=_("People log in by"),
+        choices=[
+            (OAuth.ONE.value, _("OAuth 1, in every version of Bitbucket")),
+            (OAuth.TWO.value, _("OAuth 2, in Bitbucket 7.20 and later; recommended from version 8 on")),
+        ],
+        initial=OAuth.ONE.value,
+        required=False,
+        help_text=_("It can be changed later, and people keep their accounts."),
     )
 
     client_key = forms.CharField(
@@ -78,14 +146,9 @@ class IntegrationForm(_Form):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        if not self.instance._state.adding:
+            del self.fields["oauth"]
         self.initial["revision"] = self.instance.revision
-
-    def clean(self) -> dict[str, Any] | None:
-        """Forget a private key that was pasted as a CA certificate."""
-        cleaned = super().clean()
-        if "ca_certificates" in self.errors or "PRIVATE KEY" in (cleaned or {}).get("ca_certificates", ""):
-            self._forget_private_key()
-        return cleaned
 
     def _post_clean(self) -> None:
         # After the model's own validation, which brings the base URL into its clean form.
@@ -94,13 +157,16 @@ class IntegrationForm(_Form):
         super()._post_clean()  # type: ignore[misc]  # not in the stubs
         if self.cleaned_data.get("revision") not in {None, self.instance.revision}:
             self._refuse_to_overwrite()
-        if not self.instance._state.adding and self._changes_server(before) is ServerChange.ASK:
+        meaning = ServerChange.NONE if self.instance._state.adding else self._changes_server(before)
+        if meaning is ServerChange.ASK:
             self.add_error(
                 "same_server",
                 _("Tick this if the server only moved. For another server add another integration instead."),
             )
         if self.errors:
             self._forget_client_key()
+        elif meaning is ServerChange.MOVED:
+            self.moving_to, self.instance.base_url = self.instance.base_url, before
 
     def _changes_server(self, before: str) -> ServerChange:
         after = self.instance.base_url
@@ -109,7 +175,7 @@ class IntegrationForm(_Form):
             after,
             has_people=before != after and integrations.identities(self.instance).exists(),
             says_moved=True if self.cleaned_data.get("same_server") else None,
-            needs_proof=False,
+            needs_proof=True,
         )
 
     def _refuse_to_overwrite(self) -> None:
@@ -125,10 +191,6 @@ class IntegrationForm(_Form):
             self.add_error(name, _what_is_there(str(self.initial[name] or "")))
         self._answer("revision", str(self.instance.revision))
 
-    def _forget_private_key(self) -> None:
-        """Clear the field, so that the page that refuses the form does not show the key."""
-        self._answer("ca_certificates", "")
-
     def _forget_client_key(self) -> None:
         """Clear the key of the client certificate, so that the page that refuses the form does not show it."""
         self._answer("client_key", "")
@@ -137,12 +199,6 @@ class IntegrationForm(_Form):
             self._answer(
                 "client_certificate", "" if "client_certificate" in self.errors else self.instance.client_certificate
             )
-
-    def _answer(self, name: str, value: str) -> None:
-        """Show *value* on the page that refuses the form."""
-        data = cast("QueryDict", self.data).copy()
-        data[self.add_prefix(name)] = value
-        self.data = data
 
 
 def _what_is_there(value: str) -> forms.ValidationError:

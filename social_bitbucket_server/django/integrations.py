@@ -13,17 +13,16 @@ from django.urls import reverse
 from django.utils import timezone
 from social_django.utils import Storage
 
-from ..backends import BitbucketServerOAuth1
 from ..crypto import PrivateKey
-from ..integration import Integration
+from ..integration import BACKENDS, Integration, OAuth2Integration
 from ..login import LIFETIME
-from ..onboarding import Dialog, Step, dialog_of, first_failure, worksheet
+from ..onboarding import Dialog, Step, dialog_of, first_failure, link_script, oauth2_worksheet, worksheet
 from ..onboarding import check_up as run_check_up
-from ..organizations import Assembler, EventCode, KeyState, Unopened, link_name
+from ..organizations import Assembler, EventCode, KeyState, OAuth, Unopened, link_name, oldest_login_began
 from ..problems import BitbucketServerError, Code
 from ..transport import default_transport
 from . import configuration, events, sealed_keys
-from .models import ApplicationLink, KeyPair, integration_model, new_id, new_namespace
+from .models import ApplicationLink, ClientCredentials, KeyPair, integration_model, new_id, new_namespace
 from .storage import one_transaction
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from django.db.models import Field, QuerySet
 
     from ..onboarding import Result
+    from ..organizations import WayOut
     from .models import AbstractIntegration
 
     Administrator = AbstractBaseUser | AnonymousUser | None
@@ -51,6 +51,8 @@ _WRITTEN_ALONE = frozenset(
         "login_closed_at",
         "login_key",
         "logins_ended",
+        "moving_to",
+        "oauth1_ended_at",
         "revision",
         "server_version",
         "sessions_ended",
@@ -66,20 +68,45 @@ class ChangedMeanwhileError(Exception):
 
 
 def find(integration_id: str) -> Integration | None:
-    """Return the enabled integration with this id as the library expects it, or ``None``.
+    """Return the enabled integration with this id as logins by OAuth 1 expect it, or ``None``.
 
-    The setting ``SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS`` names this function. Raises ``sealed_key_unopenable``.
-    Raises ``invalid_base_url`` or ``connect_to_invalid`` if the operator no longer allows the server.
+    The setting ``SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATIONS`` names this function. Logins that were under way when OAuth
+    2 took the place of OAuth 1 can be finished for as long as logins take. Raises ``sealed_key_unopenable``. Raises
+    ``invalid_base_url`` or ``connect_to_invalid`` if the operator no longer allows the server.
     """
     record = find_enabled(id=integration_id)
-    if record is None:
+    return for_oauth1(record) if record is not None else None
+
+
+def find_oauth2(integration_id: str) -> OAuth2Integration | None:
+    """Return the enabled integration with this id as logins by OAuth 2 expect it, or ``None``.
+
+    The setting ``SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_INTEGRATIONS`` names this function. Raises what :func:`find`
+    raises.
+    """
+    record = find_enabled(id=integration_id)
+    return for_oauth2(record) if record is not None else None
+
+
+def for_oauth1(record: AbstractIntegration) -> Integration | None:
+    """Return *record* as logins by OAuth 1 expect it; ``None`` if it is for OAuth 2. Raises what :func:`find`
+    raises."""
+    now, ended_at = timezone.now(), record.oauth1_ended_at
+    if ended_at is not None and ended_at < oldest_login_began(now=now, lifetime=LIFETIME_OF_LOGINS):
         return None
     # All at one moment: none is missed where the one that waits is put in use.
     pairs = record.key_pairs_in_use
     if pairs.active is None:
         return None
-    replaced = pairs.finishing_logins(now=timezone.now(), lifetime=LIFETIME_OF_LOGINS)
+    replaced = pairs.finishing_logins(now=now, lifetime=LIFETIME_OF_LOGINS)
     return signing_with(record, pairs.active, pending=pairs.pending, replaced=replaced)
+
+
+def for_oauth2(record: AbstractIntegration) -> OAuth2Integration | None:
+    """Return *record* as logins by OAuth 2 expect it; ``None`` without client credentials. Raises what :func:`find`
+    raises."""
+    credentials = record.client_credentials
+    return by_oauth2(record, credentials) if credentials is not None else None
 
 
 def find_enabled(**key: str) -> AbstractIntegration | None:
@@ -104,8 +131,16 @@ def signing_with(
     *pending* signs if Bitbucket has its public key already, and *replaced* in logins that began with it. Either of
     these two is left out if it cannot be opened. Raises what :func:`find` raises.
     """
-    way_out = replace(configuration.outbound(record.pk).way_out(record.pk), address_policy=record.address_policy())
-    return _ASSEMBLER.signing_with(record, pair, way_out, pending=pending, replaced=replaced)
+    return _ASSEMBLER.signing_with(record, pair, _way_out(record), pending=pending, replaced=replaced)
+
+
+def by_oauth2(record: AbstractIntegration, credentials: ClientCredentials) -> OAuth2Integration:
+    """Return *record* as the library expects it for OAuth 2. Raises what :func:`find` raises."""
+    return _ASSEMBLER.by_oauth2(record, credentials, _way_out(record))
+
+
+def _way_out(record: AbstractIntegration) -> WayOut:
+    return replace(configuration.outbound(record.pk).way_out(record.pk), address_policy=record.address_policy())
 
 
 def _note_unopened(unopened: Unopened) -> None:
@@ -136,12 +171,15 @@ def all_or_nothing() -> AbstractContextManager[None]:
     return one_transaction(KeyPair, Storage.user)
 
 
-def create(record: AbstractIntegration, administrator: Administrator = None) -> None:
-    """Save the new *record*, which was cleaned, and make its key pair."""
-    key = make_private_key()
+def create(record: AbstractIntegration, administrator: Administrator = None, *, oauth: OAuth = OAuth.ONE) -> None:
+    """Save the new *record*, which was cleaned. For OAuth 1 it gets a key pair. For OAuth 2 it waits for its client
+    credentials."""
+    key = make_private_key() if oauth is OAuth.ONE else None
+    record.oauth1_ended_at = timezone.now() if oauth is OAuth.TWO else None
     with all_or_nothing():
         record.save(force_insert=True)
-        add_key_pair(record, key, KeyState.ACTIVE, add_link(record), administrator)
+        if key is not None:
+            add_key_pair(record, key, KeyState.ACTIVE, add_link(record), administrator)
         events.record(EventCode.INTEGRATION_CREATED, integration_id=record.pk, user=administrator)
 
 
@@ -179,7 +217,7 @@ def change(record: AbstractIntegration, administrator: Administrator = None) -> 
     very moment. A login under way ends with ``integration_changed``.
 
     With another base URL the integration has another server, where user 42 is another person. It gets a new namespace,
-    and the identities of the old server are deleted. :func:`move` keeps them.
+    and the identities and client credentials of the old server are deleted. :func:`move` keeps them.
 
     Raises ChangedMeanwhileError, and saves nothing, where somebody else did this since *record* was read.
     """
@@ -191,16 +229,21 @@ def change(record: AbstractIntegration, administrator: Administrator = None) -> 
         _count_change(record)
         if is_elsewhere:
             identities(record).delete()  # those of logins that ended until this one could count
+            ClientCredentials.objects.filter(integration_id=record.pk).delete()
             record.namespace, record.server_version, record.last_login_at = new_namespace(), "", None
+            record.moving_to = ""
             events.record(EventCode.INTEGRATION_BEGAN_ANEW, integration_id=record.pk, user=administrator)
         _leave_organization(record, before, administrator)
-        _save_changes(record, administrator, *(("server_version", "last_login_at") if is_elsewhere else ()))
+        _save_changes(
+            record, administrator, *(("server_version", "last_login_at", "moving_to") if is_elsewhere else ())
+        )
     record.revision += 1
 
 
 def move(record: AbstractIntegration, administrator: Administrator = None) -> None:
     """Save what was changed and cleaned, like :func:`change`, where the server is the same under its new base URL.
-    Everybody keeps their account. Raises ChangedMeanwhileError."""
+    Everybody keeps their account. The caller knows that it is the same; :mod:`.moves` proves it. Raises
+    ChangedMeanwhileError."""
     with all_or_nothing():
         before = _stored(record)
         _count_change(record)
@@ -280,7 +323,7 @@ def identities(record: AbstractIntegration) -> QuerySet[Any]:
     """
     beginning = f"{record.namespace}:"
     found: QuerySet[Any] = Storage.user.objects.alias(place=StrIndex("uid", Value(beginning))).filter(
-        provider=BitbucketServerOAuth1.name, uid__startswith=beginning, place=1
+        provider__in=BACKENDS, uid__startswith=beginning, place=1
     )
     return found
 
@@ -293,8 +336,8 @@ def people_without_another(record: AbstractIntegration) -> int:
 
 
 def reseal_keys() -> tuple[int, int]:
-    """Seal every private key, and the key of every client certificate, with the ring's newest key, so that the older
-    ones can be taken out of it.
+    """Seal every private key, client secret and key of a client certificate with the ring's newest key, so that the
+    older ones can be taken out of it.
 
     Each is kept before the next is touched, so it can be interrupted and run again. Returns how many are sealed with
     the newest key now, and how many could not be opened and stay as they are.
@@ -303,6 +346,7 @@ def reseal_keys() -> tuple[int, int]:
     keys = sealed_keys.current()
     sealed_columns: tuple[tuple[Any, str, Callable[[Any], str]], ...] = (
         (KeyPair.objects, "sealed_private_key", keys.reseal_private_key),
+        (ClientCredentials.objects, "sealed_client_secret", keys.reseal_client_secret),
         (integration_model()._base_manager, "sealed_client_key", keys.reseal_client_key),
     )
     for rows, column, reseal in sealed_columns:
@@ -332,9 +376,17 @@ def login_path(record: AbstractIntegration) -> str:
     return reverse("social_bitbucket_server:login", args=[record.slug])
 
 
-def callback(record: AbstractIntegration) -> str:
-    """Return the address that a login comes back to."""
-    return configuration.origin() + reverse("social_bitbucket_server:complete", args=[record.pk])
+def callback(record: AbstractIntegration, oauth: OAuth = OAuth.ONE) -> str:
+    """Return the address that a login comes back to. With OAuth 2 it is the Redirect URL in Bitbucket."""
+    return configuration.origin() + callback_path(record.pk, oauth)
+
+
+def callback_path(integration_id: str, oauth: OAuth) -> str:
+    """Return the path that a login comes back to."""
+    return reverse(f"social_bitbucket_server:{_CALLBACKS[oauth]}", args=[integration_id])
+
+
+_CALLBACKS = {OAuth.ONE: "complete", OAuth.TWO: "complete-oauth2"}
 
 
 def application_url(record: AbstractIntegration, link: ApplicationLink) -> str:
@@ -355,22 +407,59 @@ def worksheet_of(record: AbstractIntegration, pair: KeyPair, shown: Dialog | Non
 
     *shown* is the dialog of Bitbucket; ``None`` for that of the version that the last check-up found.
     """
-    return worksheet(
+    return worksheet(**_link_values(record, pair), dialog=shown or dialog_of(record.server_version))
+
+
+def script_of(record: AbstractIntegration, pair: KeyPair) -> str:
+    """Return the script by which a Bitbucket admin makes the application link of *pair*; it holds no secret."""
+    return link_script(**_link_values(record, pair))
+
+
+def _link_values(record: AbstractIntegration, pair: KeyPair) -> dict[str, Any]:
+    return {
+        "server_url": record.server_url,
+        "application_url": application_url(record, pair.link),
+        "application_name": application_link_name(record, pair.link),
+        "consumer_key": pair.consumer_key,
+        "consumer_name": configuration.application_name(),
+        "public_key": pair.public_key,
+    }
+
+
+def oauth2_worksheet_of(record: AbstractIntegration, shown: Dialog | None = None) -> tuple[Step, ...]:
+    """Return the worksheet for the link for OAuth 2. *shown* is as in :func:`worksheet_of`; the dialog up to 7.19 has
+    no OAuth 2, and the next one is shown in its place."""
+    dialog = shown or dialog_of(record.server_version)
+    is_upgrade = record.oauth1_ended_at is None
+    return oauth2_worksheet(
+        dialog=Dialog.FROM_7_20 if dialog is Dialog.UP_TO_7_19 else dialog,
         server_url=record.server_url,
-        application_url=application_url(record, pair.link),
-        application_name=application_link_name(record, pair.link),
-        consumer_key=pair.consumer_key,
-        consumer_name=configuration.application_name(),
-        public_key=pair.public_key,
-        dialog=shown or dialog_of(record.server_version),
+        redirect_url=callback(record, OAuth.TWO),
+        application_name=link_name(configuration.application_name(), record.name, is_upgrade=is_upgrade),
     )
 
 
-def check_up(record: AbstractIntegration, administrator: Administrator = None) -> Iterator[Result]:
-    """Yield what each stage of the check-up finds; at the end Bitbucket's version and the outcome are kept."""
+def check_up(
+    record: AbstractIntegration,
+    administrator: Administrator = None,
+    *,
+    oauth: OAuth | None = None,
+    pending: KeyPair | None = None,
+) -> Iterator[Result]:
+    """Yield what each stage of the check-up by *oauth* finds, or, for ``None``, by the version that is known to work.
+    At the end Bitbucket's version and the outcome are kept.
+
+    *pending*: the key pair that waits, to test OAuth 1 with it; ``None`` for the active one.
+    """
     results = []
+    versions = record.oauth_versions
+    by = OAuth.ONE if pending is not None else oauth or versions.choose(None) or OAuth.TWO
     limits = default_transport().limits.with_settings(configuration.setting)
-    for result in run_check_up(lambda: active(record), callback(record), limits=limits):
+
+    def tested() -> Integration | OAuth2Integration:
+        return ready_for(record, by) if pending is None else signing_with(record, pending)
+
+    for result in run_check_up(tested, callback(record, by), limits=limits):
         results.append(result)
         yield result
     version = next((result.facts["version"] for result in results if "version" in result.facts), "")
@@ -380,11 +469,25 @@ def check_up(record: AbstractIntegration, administrator: Administrator = None) -
         integration_model()._default_manager.filter(pk=record.pk).update(server_version=record.server_version)
     failed = first_failure(results)
     problem = failed.problem.code if failed is not None and failed.problem is not None else ""
-    events.record(EventCode.INTEGRATION_TESTED, integration_id=record.pk, user=administrator, problem=problem)
+    what = EventCode.UPGRADE_TESTED if versions.is_tried(by) else EventCode.INTEGRATION_TESTED
+    if pending is not None and problem:  # people go on logging in with the old key
+        what = EventCode.KEY_REFUSED
+    events.record(what, integration_id=record.pk, user=administrator, problem=problem)
+
+
+def ready_for(record: AbstractIntegration, oauth: OAuth) -> Integration | OAuth2Integration:
+    """Return *record* as the library expects it for *oauth*, even if it is disabled. Raises what :func:`active` raises,
+    and ``setting_missing`` without client credentials."""
+    if oauth is OAuth.ONE:
+        return active(record)
+    credentials = record.client_credentials
+    if credentials is None:
+        raise BitbucketServerError(Code.SETTING_MISSING, parameter="client_id")
+    return by_oauth2(record, credentials)
 
 
 def active(record: AbstractIntegration) -> Integration:
-    """Return *record* as the library expects it, even if it is disabled. Raises what :func:`find` raises, and
+    """Return *record* as logins by OAuth 1 expect it, even if it is disabled. Raises what :func:`find` raises, and
     ``private_key_missing``."""
     pair = record.active_key_pair
     if pair is None:

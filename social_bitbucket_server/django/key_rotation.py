@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from ..oauth import Client
-from ..organizations import EventCode, KeyState, oldest_login_began
+from ..organizations import EventCode, KeyState, may_be_about_the_key, oldest_login_began
+from ..problems import BitbucketServerError
 from . import events, integrations, sealed_keys
 from .models import ApplicationLink, KeyPair
 
@@ -53,9 +54,36 @@ def verify(record: AbstractIntegration, administrator: Administrator = None) -> 
     pair = record.pending_key_pair
     if pair is None:
         return False
-    # The token is let go: nobody is sent to Bitbucket with it.
-    Client(integrations.signing_with(record, pair)).request_token(integrations.callback(record))
+    _ask(record, integrations.signing_with(record, pair))
     return _promote(record, pair.fingerprint, administrator)
+
+
+def ask_as_a_login_does(record: AbstractIntegration) -> None:
+    """Sign a request with the active key pair of *record*, which has one. If Bitbucket refuses it and accepts the one
+    that waits, that takes its place.
+
+    Raises BitbucketServerError, and changes nothing, if Bitbucket accepts neither or cannot be asked.
+    """
+    pairs = record.key_pairs_in_use
+    if pairs.active is None:
+        raise ValueError(record.pk)
+    integration = integrations.signing_with(record, pairs.active, pending=pairs.pending)
+    successor = integration.successor
+    try:
+        _ask(record, integration)
+    except BitbucketServerError as refusal:
+        if successor is None or not may_be_about_the_key(refusal.code, integration, successor):
+            raise
+        try:
+            _ask(record, successor)
+        except BitbucketServerError:
+            raise refusal from None
+        _promote(record, successor.private_key.public.fingerprint)
+
+
+def _ask(record: AbstractIntegration, integration: Integration) -> None:
+    """Ask for a request token. It is let go: nobody is sent to Bitbucket with it."""
+    Client(integration).request_token(integrations.callback(record))
 
 
 def note_removal(record: AbstractIntegration, administrator: Administrator = None) -> bool:

@@ -5,21 +5,22 @@ For views of an application's own; :mod:`.views` are the ready-made ones.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qs, urlsplit
 
 from django.contrib import auth
 from django.contrib.auth import REDIRECT_FIELD_NAME
-from django.urls import reverse
 from django.utils import timezone
 from social_core.actions import do_auth, do_complete
 from social_django.utils import Storage
 
-from ..backends import BitbucketServerOAuth1
+from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..integration import configured_backend
 from ..login import Purpose
-from ..organizations import EventCode
-from ..problems import BitbucketServerError
-from . import checks, events, integrations, login_ways
+from ..organizations import EventCode, OAuth
+from ..problems import BitbucketServerError, Code
+from . import checks, events, integrations, login_ways, people, upgrade
 from .models import integration_model
 from .strategy import DjangoStrategy, hide_query
 
@@ -29,31 +30,41 @@ if TYPE_CHECKING:
     from django.contrib.sessions.backends.base import SessionBase
     from django.http import HttpRequest, HttpResponse
 
-    from ..login import Trial
+    from ..login import LoginBackend, Trial
     from .models import AbstractIntegration
 
 INTEGRATION_SESSION_KEY = "bitbucket_server_integration"
 """Session key for the id of the integration that the person logged in through."""
 _REVISION_SESSION_KEY = "bitbucket_server_integration_revision"
+_ENDED_SESSION_KEY = "bitbucket_server_sessions_ended"
+_MOVE_SESSION_KEY = "bitbucket_server_trial_at_new_address"
+_LOGIN_PARAMETERS = {
+    OAuth.ONE: BitbucketServerOAuth1.LOGIN_PARAMETER,
+    OAuth.TWO: BitbucketServerOAuth2.LOGIN_PARAMETER,
+}
 
 
 def is_session_over(session: SessionBase) -> bool:
     """Return whether *session* came through an integration that was disabled, deleted or given another server since,
-    also where it was enabled again."""
+    also where it was enabled again; or whether its person was disabled or logged out since."""
     integration_id = session.get(INTEGRATION_SESSION_KEY)
     if not integration_id:
         return False
     record = integrations.find_enabled(id=integration_id)
-    return record is None or session.get(_REVISION_SESSION_KEY) != record.session_revision
+    if record is None or session.get(_REVISION_SESSION_KEY) != record.session_revision:
+        return True
+    times_ended: int = session.get(_ENDED_SESSION_KEY, 0)
+    return times_ended != people.times_ended(str(session.get(auth.SESSION_KEY, "")))
 
 
-def begin(request: HttpRequest, integration_id: str) -> HttpResponse:
+def begin(request: HttpRequest, integration_id: str, *, oauth: OAuth | None = None) -> HttpResponse:
     """Begin a login and send the browser to the Bitbucket Server. Call it for a POST whose CSRF token was checked.
 
-    The form field ``next`` may name a path of this site to go to afterwards. Raises ``SocialAuthBaseException``, also
-    if the login link is closed or another integration is the only way in.
+    The form field ``next`` may name a path of this site to go to afterwards. *oauth* is the version to log in by;
+    ``None`` for the one that is known to work. Raises ``SocialAuthBaseException``, also if the login link is closed or
+    another integration is the only way in.
     """
-    backend = _backend(request, integration_id)
+    backend = _backend_to_begin(request, integration_id, oauth)
     _refuse(login_ways.refuse_closed, integration_id, backend)
     return _begin(request, backend, integration_id)
 
@@ -66,46 +77,63 @@ def connect(request: HttpRequest, integration_id: str) -> HttpResponse:
     then, and if it belongs to no other person. Raises ``SocialAuthBaseException``, also if another integration is the
     only way in.
     """
-    backend = _backend(request, integration_id)
+    backend = _backend_to_begin(request, integration_id)
     _refuse(login_ways.refuse_shut_out, integration_id, backend)
     backend.set_purpose(Purpose.CONNECT, person(request))
     return _begin(request, backend, integration_id)
 
 
-def try_login(request: HttpRequest, integration_id: str) -> HttpResponse:
-    """Begin a trial. It shows the person who is logged in whether logins work, also while the login link is closed, and
-    logs nobody in. Call it for a POST whose CSRF token was checked.
+def try_login(
+    request: HttpRequest, integration_id: str, *, oauth: OAuth | None = None, at_new_address: bool = False
+) -> HttpResponse:
+    """Begin a trial by *oauth*, which is as in :func:`begin`. It shows the person who is logged in whether logins work,
+    also while the login link is closed, and logs nobody in. Call it for a POST whose CSRF token was checked.
+
+    *at_new_address*: it goes to the base URL that waits for it, to show that the server moved.
 
     It comes back to the same address as any login, where :func:`is_trial` tells it from others. Raises
     ``SocialAuthBaseException``.
     """
-    backend = _backend(request, integration_id)
+    backend = _backend_to_begin(request, integration_id, oauth, at_new_address=at_new_address)
     backend.set_purpose(Purpose.TRY, person(request))
-    return _begin(request, backend, integration_id)
+    response = _begin(request, backend, integration_id)
+    if at_new_address:
+        (token,) = parse_qs(urlsplit(response["Location"]).query)[backend.LOGIN_PARAMETER]
+        request.session[_MOVE_SESSION_KEY] = _digest(token)
+    return response
 
 
-def is_trial(request: HttpRequest, integration_id: str) -> bool:
-    """Return whether the login that comes back began with :func:`try_login`."""
+def is_trial_at_new_address(request: HttpRequest, *, oauth: OAuth) -> bool:
+    """Return whether the trial that comes back by *oauth* went to the base URL that waits for it."""
+    parameter = _LOGIN_PARAMETERS[oauth]
+    begun, token = request.session.get(_MOVE_SESSION_KEY), request.GET.get(parameter)
+    return bool(begun) and token is not None and begun == _digest(token)
+
+
+def is_trial(request: HttpRequest, integration_id: str, *, oauth: OAuth = OAuth.ONE) -> bool:
+    """Return whether the login that comes back by *oauth* began with :func:`try_login`."""
     hide_query(request)
-    return _backend(request, integration_id).returning_purpose is Purpose.TRY
+    return _backend(request, integration_id, oauth).returning_purpose is Purpose.TRY
 
 
-def complete_trial(request: HttpRequest, integration_id: str) -> Trial:
-    """Finish the login that began with :func:`try_login`, if the same person is still logged in. Returns whose account
-    Bitbucket says it is, and which of the conditions on who may log in hold for it. Raises what :func:`complete`
-    raises."""
+def complete_trial(request: HttpRequest, integration_id: str, *, oauth: OAuth = OAuth.ONE) -> Trial:
+    """Finish the login by *oauth* that began with :func:`try_login`, if the same person is still logged in. Returns
+    whose account Bitbucket says it is, and which of the conditions on who may log in hold for it. Raises what
+    :func:`complete` raises."""
     hide_query(request)
-    return _backend(request, integration_id).complete_trial(person(request))
+    at_new_address = is_trial_at_new_address(request, oauth=oauth)
+    backend = _backend(request, integration_id, oauth, at_new_address=at_new_address)
+    return backend.complete_trial(person(request))
 
 
-def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
-    """Finish the login that came back, and redirect to where it was meant to go.
+def complete(request: HttpRequest, integration_id: str, *, oauth: OAuth = OAuth.ONE) -> HttpResponse:
+    """Finish the login that came back by *oauth*, and redirect to where it was meant to go.
 
     The account is not attached to a person who was logged in before, unless :func:`connect` began the login. Raises
     ``SocialAuthBaseException``.
     """
     hide_query(request)
-    backend = _backend(request, integration_id)
+    backend = _backend(request, integration_id, oauth)
     if backend.returning_purpose is not Purpose.CONNECT:
         return do_complete(backend, login=_log_in, user=None, redirect_name=REDIRECT_FIELD_NAME)
     user = person(request)
@@ -116,7 +144,7 @@ def complete(request: HttpRequest, integration_id: str) -> HttpResponse:
 
 
 def _refuse(
-    refusal: Callable[[AbstractIntegration], None], integration_id: str, backend: BitbucketServerOAuth1[HttpResponse]
+    refusal: Callable[[AbstractIntegration], None], integration_id: str, backend: LoginBackend[HttpResponse, Any]
 ) -> None:
     record = integrations.find_enabled(id=integration_id)
     try:
@@ -126,22 +154,25 @@ def _refuse(
         raise problem.as_social_error(backend, "begin") from None
 
 
-def _begin(request: HttpRequest, backend: BitbucketServerOAuth1[HttpResponse], integration_id: str) -> HttpResponse:
+def _begin(request: HttpRequest, backend: LoginBackend[HttpResponse, Any], integration_id: str) -> HttpResponse:
     request.session.pop(REDIRECT_FIELD_NAME, None)
     response = do_auth(backend, redirect_name=REDIRECT_FIELD_NAME, user=getattr(request, "user", None))
     events.record(EventCode.LOGIN_BEGIN, integration_id=integration_id)
     return response
 
 
-def _log_in(backend: BitbucketServerOAuth1[Any], user: Any, _identity: Any) -> None:
+def _log_in(backend: LoginBackend[Any, Any], user: Any, _identity: Any) -> None:
     """Make this browser *user*'s, in a new session, whoever was logged in before."""
     strategy = cast("DjangoStrategy", backend.strategy)
     request, integration_id = cast("HttpRequest", strategy.request), strategy.integration_id
     auth.login(request, user)
     request.session[INTEGRATION_SESSION_KEY] = integration_id
     request.session[_REVISION_SESSION_KEY] = strategy.session_revision
+    request.session[_ENDED_SESSION_KEY] = people.times_ended(str(user.pk))
     integration_model()._default_manager.filter(pk=integration_id).update(last_login_at=timezone.now())
     events.record(EventCode.LOGIN_SUCCESS, integration_id=integration_id, user=user)
+    if backend.name == OAuth.TWO.backend:
+        upgrade.end_oauth1(integration_id)
 
 
 def person(request: HttpRequest) -> Any:
@@ -149,9 +180,29 @@ def person(request: HttpRequest) -> Any:
     return auth.get_user(request)
 
 
-def _backend(request: HttpRequest, integration_id: str) -> BitbucketServerOAuth1[HttpResponse]:
+def _backend_to_begin(
+    request: HttpRequest, integration_id: str, wanted: OAuth | None = None, *, at_new_address: bool = False
+) -> LoginBackend[HttpResponse, Any]:
+    """Return the backend of the *wanted* version, or of the one that is known to work. Raises ``integration_unknown``
+    if people cannot use it."""
+    record = integrations.find_enabled(id=integration_id)
+    oauth = None if record is None else record.oauth_versions.choose(wanted)
+    backend = _backend(request, integration_id, oauth or OAuth.ONE, at_new_address=at_new_address)
+    if record is not None and oauth is None:
+        problem = BitbucketServerError(Code.INTEGRATION_UNKNOWN, parameter="integration")
+        raise problem.as_social_error(backend, "begin")
+    return backend
+
+
+def _backend(
+    request: HttpRequest, integration_id: str, oauth: OAuth, *, at_new_address: bool = False
+) -> LoginBackend[HttpResponse, Any]:
     checks.refuse_unsafe_logins()
-    strategy = DjangoStrategy(Storage, request, integration_id)
-    path = reverse("social_bitbucket_server:complete", args=[integration_id])
-    backend_class = configured_backend(strategy.get_backends(), BitbucketServerOAuth1.name)
-    return cast("BitbucketServerOAuth1[HttpResponse]", backend_class(strategy, path))
+    strategy = DjangoStrategy(Storage, request, integration_id, at_new_address=at_new_address)
+    backend_class = configured_backend(strategy.get_backends(), oauth.backend)
+    path = integrations.callback_path(integration_id, oauth)
+    return cast("LoginBackend[HttpResponse, Any]", backend_class(strategy, path))
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -13,7 +13,6 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from social_core.exceptions import SocialAuthBaseException
 from social_django import views
 
-from ..backends import BitbucketServerOAuth1
 from ..integration import BACKENDS
 from ..login import LoginBackend
 from . import checks, configuration, login
@@ -75,15 +74,17 @@ def _button(request: HttpRequest, backend: str) -> HttpResponse:
 
 
 class IntegrationSessionMiddleware(MiddlewareMixin):
-    """Logs those out who logged in through an integration that was disabled, deleted or given another server since. It
-    stands after ``AuthenticationMiddleware``, and asks the database once for each request of those people.
+    """Logs those out who logged in through an integration that was disabled, deleted or given another server since, and
+    those who were disabled or logged out themselves. It stands after ``AuthenticationMiddleware``, and asks the
+    database twice for each request of people who came through an integration.
 
     Integrations in the database have addresses of their own. Those of social_django, which other backends of a project
     need, lead to sessions that would not end, and are not there for them."""
 
     def process_request(self, request: HttpRequest) -> None:
-        """End the session where its integration is not there any more, or is another one's by now."""
-        if login.is_session_over(request.session):
+        """End the session where its integration is not there any more, or is another one's by now, or its person is
+        disabled."""
+        if login.is_session_over(request.session) or _is_of_nobody(request):
             auth.logout(request)
 
     def process_view(
@@ -93,11 +94,16 @@ class IntegrationSessionMiddleware(MiddlewareMixin):
         _refuse_addresses_of_others(view, route)
 
 
+def _is_of_nobody(request: HttpRequest) -> bool:
+    """Return whether the person who came through an integration was deleted, or disabled: social_django finds no such
+    person, unless ``SOCIAL_AUTH_ACTIVE_USERS_FILTER`` says otherwise."""
+    return login.INTEGRATION_SESSION_KEY in request.session and not request.user.is_authenticated
+
+
 def _refuse_addresses_of_others(view: Callable[..., Any], route: dict[str, Any]) -> None:
     """Raise ``Http404`` for social_django's addresses if integrations in the database have addresses of their own.
 
     Both middlewares ask, because the one that stands first in ``MIDDLEWARE`` may answer.
     """
-    is_stock = view in _STOCK_VIEWS and route.get("backend") == BitbucketServerOAuth1.name
-    if is_stock and configuration.has_integrations_in_database():
+    if view in _STOCK_VIEWS and route.get("backend") in configuration.backends_in_database():
         raise Http404

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..crypto import PublicKey, Secret, new_consumer_key
 from ..integration import Admission, BaseURLRules, ConnectTo, ServerURL
-from ..organizations import EventCode, KeyPairs, KeyState
+from ..organizations import EventCode, KeyPairs, KeyState, OAuthVersions
 from ..problems import PROBLEMS, BitbucketServerError
 from ..transport import read_ca_certificates, read_client_certificate
 from . import configuration, sealed_keys
@@ -57,7 +57,8 @@ class AbstractIntegration(models.Model):
     until that was replaced for the first time. *login_closed_at* is since when the login link lets nobody in, and
     *enforced_at* since when this integration is the only way into its organization. *revision* counts the changes by
     hand, *logins_ended* how often the logins under way were ended otherwise, and *sessions_ended* how often the
-    sessions of everybody who logged in here were.
+    sessions of everybody who logged in here were. *oauth1_ended_at* is since when OAuth 2 is the only way to log in;
+    ``None`` while OAuth 1 works. *moving_to* is a new base URL that waits for its proof, or empty.
     """
 
     organization_field: ClassVar[str] = ""
@@ -118,6 +119,8 @@ class AbstractIntegration(models.Model):
     login_key = models.CharField(max_length=32, blank=True, default="", editable=False)
     login_closed_at = models.DateTimeField(null=True, editable=False)
     enforced_at = models.DateTimeField(null=True, editable=False)
+    moving_to = models.CharField(max_length=255, blank=True, default="", editable=False)
+    oauth1_ended_at = models.DateTimeField(null=True, editable=False)
     revision = models.PositiveIntegerField(default=0, editable=False)
     logins_ended = models.PositiveIntegerField(default=0, editable=False)
     sessions_ended = models.PositiveIntegerField(default=0, editable=False)
@@ -265,6 +268,19 @@ class AbstractIntegration(models.Model):
         return self._key_pairs(state=KeyState.REPLACED).first()
 
     @property
+    def client_credentials(self) -> ClientCredentials | None:
+        """The credentials for OAuth 2 that Bitbucket made, if they were entered."""
+        return ClientCredentials.objects.filter(integration_id=self.pk).first()
+
+    @property
+    def oauth_versions(self) -> OAuthVersions:
+        """The OAuth versions by which people can log in."""
+        return OAuthVersions(
+            is_oauth1_ended=self.oauth1_ended_at is not None,
+            has_client_credentials=self.client_credentials is not None,
+        )
+
+    @property
     def key_pairs_in_use(self) -> KeyPairs[KeyPair]:
         """All but the retired ones, as they are at one moment."""
         return KeyPairs.of(self._key_pairs().exclude(state=KeyState.RETIRED))
@@ -379,6 +395,62 @@ class KeyPair(models.Model):
         return PublicKey.read(self.public_pem)
 
 
+class SetupLink(models.Model):
+    """One set-up link, with the SHA-256 of its token in hexadecimal, and nothing that would open it.
+
+    There is no foreign key: the link of a deleted integration can say so. *namespace* is that of the integration when
+    the link was made, and another one when it got another server. *opened_at* is when it was opened last.
+    """
+
+    token_sha256 = models.CharField(primary_key=True, max_length=64, editable=False)
+    integration_id = models.CharField(max_length=32, db_index=True)
+    namespace = models.CharField(max_length=32)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    opened_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["created_at"]
+        verbose_name = _("set-up link")
+        verbose_name_plural = _("set-up links")
+
+    def __str__(self) -> str:
+        return self.token_sha256
+
+
+class ClientCredentials(models.Model):
+    """The credentials that Bitbucket made for logins by OAuth 2, with the client secret sealed."""
+
+    id = models.CharField(primary_key=True, max_length=32, default=new_id, editable=False)
+    integration = models.OneToOneField(INTEGRATION_MODEL, on_delete=models.CASCADE, related_name="+")
+    client_id: models.CharField[str, str] = models.CharField(_("client ID"), max_length=255)
+    sealed_client_secret = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = _("client credentials")
+        verbose_name_plural = _("client credentials")
+
+    def __str__(self) -> str:
+        return self.client_id
+
+
+class EndedSessions(models.Model):
+    """How often the sessions of a person that came through an integration were ended. There is no row before the first
+    time. *user_id* is the user's key as text."""
+
+    user_id = models.CharField(primary_key=True, max_length=64)
+    times = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("ended sessions")
+        verbose_name_plural = _("ended sessions")
+
+    def __str__(self) -> str:
+        return self.user_id
+
+
 RECORDED = (
     EventCode.CONSUMER_KEY_CREATED,
     EventCode.CONSUMER_KEY_REPLACED,
@@ -389,12 +461,16 @@ RECORDED = (
     EventCode.INTEGRATION_DISABLED,
     EventCode.INTEGRATION_ENABLED,
     EventCode.INTEGRATION_ENFORCED,
+    EventCode.INTEGRATION_MOVE_BEGUN,
+    EventCode.INTEGRATION_MOVE_GIVEN_UP,
+    EventCode.INTEGRATION_MOVED,
     EventCode.INTEGRATION_NOT_ENFORCED,
     EventCode.INTEGRATION_TESTED,
     EventCode.INTEGRATION_UPDATED,
     EventCode.KEY_CREATED,
     EventCode.KEY_DECRYPT_FAILED,
     EventCode.KEY_PROMOTED,
+    EventCode.KEY_REFUSED,
     EventCode.KEY_RETIRED,
     EventCode.LOGIN_BEGIN,
     EventCode.LOGIN_FAILURE,
@@ -405,6 +481,17 @@ RECORDED = (
     EventCode.LOGIN_LINK_REPLACED,
     EventCode.RECHECK_REFUSED,
     EventCode.RECHECK_UNANSWERED,
+    EventCode.SESSION_REVOKED,
+    EventCode.SETUP_LINK_CREATED,
+    EventCode.SETUP_LINK_OPENED,
+    EventCode.SETUP_LINK_REVOKED,
+    EventCode.UPGRADE_ABANDONED,
+    EventCode.UPGRADE_FINISHED,
+    EventCode.UPGRADE_NOT_ABANDONED,
+    EventCode.UPGRADE_PREPARED,
+    EventCode.UPGRADE_TESTED,
+    EventCode.USER_DISABLED,
+    EventCode.USER_ENABLED,
 )
 """Events that are recorded here. The list of events can be filtered by them."""
 
@@ -417,8 +504,8 @@ def event_choices() -> list[tuple[str, Any]]:
 class Event(models.Model):
     """One thing that happened, with identifiers only: never a token, key, address, or text from the other side.
 
-    There are no foreign keys: an event outlives what it is about. *user_id* is who logged in or, of events of
-    integrations and keys, who administered them. *problem* is a code of the library's table.
+    There are no foreign keys: an event outlives what it is about. *user_id* is who logged in, was logged out or
+    disabled, or, of events of integrations and keys, who administered them. *problem* is a code of the library's table.
     """
 
     at = models.DateTimeField(_("when"), default=timezone.now, db_index=True)

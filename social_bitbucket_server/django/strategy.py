@@ -14,9 +14,10 @@ from social_django.strategy import DjangoStrategy as StockDjangoStrategy
 from social_django.utils import Storage
 
 from ..crypto import Secret, opaque, plain
+from ..integration import OAUTH2
 from ..login import LONGEST_NEXT
 from ..problems import BitbucketServerError, Code
-from . import configuration, integrations, key_rotation
+from . import configuration, integrations, key_rotation, moves, upgrade
 from .storage import has_similar_identity
 
 if TYPE_CHECKING:
@@ -28,16 +29,24 @@ _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@/
 
 
 class DjangoStrategy(StockDjangoStrategy):
-    """The stock strategy for the integration that the address names. No field of the request can name another."""
+    """The stock strategy for the integration that the address names. No field of the request can name another.
 
-    def __init__(self, storage: type[BaseStorage], request: HttpRequest, integration_id: str) -> None:
+    *at_new_address*: the login is a trial at the integration's new base URL, which waits for it.
+    """
+
+    def __init__(
+        self, storage: type[BaseStorage], request: HttpRequest, integration_id: str, *, at_new_address: bool = False
+    ) -> None:
         self.integration_id = integration_id
+        self.is_at_new_address = at_new_address
         self.session_revision = ""
         super().__init__(storage, request)
 
     def setting(self, name: str, default: Any = None, backend: BaseAuth[Any] | None = None) -> Any:
         """Return a setting. By default, a login that was signed with a waiting key pair puts it in use, if integrations
-        are in the database."""
+        are in the database. At a new address, integrations are looked up with that."""
+        if name == "INTEGRATIONS" and self.is_at_new_address and backend is not None:
+            return moves.find_oauth2 if backend.name == OAUTH2 else moves.find
         if name == "PENDING_KEY_ACCEPTED" and configuration.has_integrations_in_database():
             default = key_rotation.promote_after_a_login
         return super().setting(name, default, backend)
@@ -75,6 +84,8 @@ class DjangoStrategy(StockDjangoStrategy):
         errors."""
         try:
             with integrations.all_or_nothing():
+                if configuration.has_oauth2_in_database():
+                    upgrade.recognize_by_either_oauth(backend.name, kwargs["response"]["uid"], self.integration_id)
                 user: Any = super().authenticate(backend, **kwargs)
         except IntegrityError as error:
             if has_similar_identity(Storage, backend.name, kwargs["response"]["uid"]):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from django.http import HttpResponseRedirect
 from social_core.exceptions import AuthSessionError, SocialAuthBaseException
 
-from ..organizations import TO_BE_MENDED, EventCode
+from ..organizations import TO_BE_MENDED, EventCode, OAuth
 from ..problems import reference_of
-from . import events, integrations, login
+from . import events, integrations, login, moves
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -20,41 +20,83 @@ _PAGE = "bitbucket_server_trial_page"
 _RESULT = "bitbucket_server_trial"
 
 
-def begin(request: HttpRequest, record: AbstractIntegration, page: str) -> HttpResponse:
-    """Send the browser to Bitbucket. *page* is the path of the page that shows the result. Call it for a POST whose
-    CSRF token was checked. Raises ``SocialAuthBaseException``."""
-    response = login.try_login(request, record.pk)
+def begin(
+    request: HttpRequest,
+    record: AbstractIntegration,
+    page: str,
+    oauth: OAuth | None = None,
+    *,
+    at_new_address: bool = False,
+) -> HttpResponse:
+    """Send the browser to Bitbucket. *page* is the path of the page that shows the result. The others are as in
+    :func:`.login.try_login`. Call it for a POST whose CSRF token was checked.
+
+    Raises ``SocialAuthBaseException`` if it cannot begin. At a new address that is a result, too: it says nothing about
+    the old one.
+    """
+    try:
+        response = login.try_login(request, record.pk, oauth=oauth, at_new_address=at_new_address)
+    except SocialAuthBaseException as error:
+        if not at_new_address:
+            raise
+        result = {"integration": record.pk, "oauth": oauth, "tried": record.moving_to, **_failure(error)}
+        _keep(request, record, result, EventCode.INTEGRATION_MOVED)
+        return HttpResponseRedirect(page, status=303)
     request.session[_PAGE] = page
     return response
 
 
-def complete(request: HttpRequest, record: AbstractIntegration) -> HttpResponse:
-    """Keep the result of the trial that came back in the session of the person who began it, and send the browser to
-    the page that shows it.
+def complete(request: HttpRequest, record: AbstractIntegration, oauth: OAuth) -> HttpResponse:
+    """Keep the result of the trial that came back by *oauth* in the session of the person who began it, and send the
+    browser to the page that shows it.
 
     Raises ``SocialAuthBaseException`` if the trial belongs to another session, or is over.
     """
-    result: dict[str, Any] = {"integration": record.pk, "problem": ""}
+    result: dict[str, Any] = {"integration": record.pk, "problem": "", "oauth": oauth.value}
+    is_of_a_move = login.is_trial_at_new_address(request, oauth=oauth)
+    if is_of_a_move:
+        result["tried"] = record.moving_to
     try:
-        trial = login.complete_trial(request, record.pk)
+        trial = login.complete_trial(request, record.pk, oauth=oauth)
     except AuthSessionError:
         raise
     except SocialAuthBaseException as error:
-        result |= {"problem": error.context.get("problem") or error.code or "", "reference": reference_of(error)}
+        result |= _failure(error)
     else:
         profile = trial.profile
         result |= {"id": profile.id, "name": profile.name, "display_name": profile.display_name}
+        if is_of_a_move:
+            result["is_same"] = moves.finish(record, profile, record.moving_to, login.person(request))
         result["findings"] = [[finding.kind.value, finding.name, finding.holds] for finding in trial.findings]
-    if not result["problem"] or result["problem"] in TO_BE_MENDED:  # what is one person's own says nothing about others
+    _keep(request, record, result, _event_of(record, oauth, result["problem"], is_of_a_move=is_of_a_move))
+    return HttpResponseRedirect(request.session.pop(_PAGE, integrations.login_path(record)), status=303)
+
+
+def _failure(error: SocialAuthBaseException) -> dict[str, Any]:
+    return {"problem": error.context.get("problem") or error.code or "", "reference": reference_of(error)}
+
+
+def _keep(request: HttpRequest, record: AbstractIntegration, result: dict[str, Any], what: EventCode | None) -> None:
+    """Keep the *result* in the session, and write it down as *what*, if that is an event."""
+    request.session[_RESULT] = result
+    if what is not None:
         events.record(
-            EventCode.INTEGRATION_TESTED,
+            what,
             integration_id=record.pk,
             user=login.person(request),
             problem=result["problem"],
             reference=result.get("reference", ""),
         )
-    request.session[_RESULT] = result
-    return HttpResponseRedirect(request.session.pop(_PAGE, integrations.login_path(record)), status=303)
+
+
+def _event_of(record: AbstractIntegration, oauth: OAuth, problem: str, *, is_of_a_move: bool) -> EventCode | None:
+    """Return the event of a trial with this *problem*; ``None`` if it is one person's own, which says nothing about
+    others. A trial that shows a move has its own, and a failed one says nothing about the old address."""
+    if is_of_a_move:
+        return EventCode.INTEGRATION_MOVED if problem else None
+    if problem and problem not in TO_BE_MENDED:
+        return None
+    return EventCode.UPGRADE_TESTED if record.oauth_versions.is_tried(oauth) else EventCode.INTEGRATION_TESTED
 
 
 def result_of(request: HttpRequest, record: AbstractIntegration) -> dict[str, Any] | None:

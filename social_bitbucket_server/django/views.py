@@ -6,19 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
-from django.db import transaction
 from django.http import Http404
 from django.shortcuts import redirect, render
-from django.utils.decorators import method_decorator
-from django.views import View
-from django.views.decorators.cache import never_cache
-from django.views.decorators.clickjacking import xframe_options_deny
-from django.views.decorators.csrf import csrf_protect
 from social_core.exceptions import SocialAuthBaseException
 
 from ..crypto import opaque
+from ..organizations import OAuth
 from . import configuration, integrations, login, login_ways, trials
 from .errors import show_error
+from .public_view import PublicView
 from .strategy import hide_query, is_own_path
 
 if TYPE_CHECKING:
@@ -26,14 +22,8 @@ if TYPE_CHECKING:
 
     from .models import AbstractIntegration
 
-# Events and used-up logins must stay in the database, even if the rest of the request fails.
-_OWN_TRANSACTIONS = method_decorator(transaction.non_atomic_requests, name="dispatch")
-_FOR_EVERYBODY = method_decorator([login_not_required, never_cache, xframe_options_deny, csrf_protect], name="dispatch")
 
-
-@_OWN_TRANSACTIONS
-@_FOR_EVERYBODY
-class LoginPage(View):
+class LoginPage(PublicView):
     """The page with the button, and what the button does."""
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
@@ -47,6 +37,7 @@ class LoginPage(View):
             "only": only if only != integration else None,
             "declined": "declined" in request.GET,
             "next": wanted if is_own_path(wanted) else "",
+            "versions": integration.oauth_versions.usable,
             "keeps_tokens": bool(configuration.setting("STORE_ACCESS_TOKEN")),
         }
         response = render(request, "social_bitbucket_server/login.html", context)
@@ -61,10 +52,13 @@ class LoginPage(View):
         integration = _enabled(slug=slug)
         if not login_ways.came_by_link(request, integration):
             return redirect("social_bitbucket_server:login", slug)
+        oauth = integration.oauth_versions.choose(request.POST.get("oauth"))
+        if oauth is None:
+            return redirect("social_bitbucket_server:login", slug)
         try:
-            return login.begin(request, integration.pk)
+            return login.begin(request, integration.pk, oauth=oauth)
         except SocialAuthBaseException as error:
-            return show_error(request, error, integration)
+            return show_error(request, error, integration, oauth)
 
 
 @login_not_required
@@ -73,12 +67,11 @@ def link(_request: HttpRequest, slug: str, number: int) -> HttpResponse:  # noqa
     return redirect("social_bitbucket_server:login", slug)
 
 
-@_OWN_TRANSACTIONS
-@_FOR_EVERYBODY
-class Complete(View):
-    """The view that the logins of one integration come back to."""
+class Complete(PublicView):
+    """The view that the logins of one integration by one version of OAuth come back to."""
 
     http_method_names = ("get",)
+    oauth = OAuth.ONE
 
     @opaque
     def setup(self, request: HttpRequest, *arguments: Any, **route: Any) -> None:
@@ -90,10 +83,12 @@ class Complete(View):
         """Log the person in, and send the browser to where it was meant to go."""
         record = _enabled(id=integration)
         try:
-            is_trial = login.is_trial(request, record.pk)
-            response = trials.complete(request, record) if is_trial else login.complete(request, record.pk)
+            if login.is_trial(request, record.pk, oauth=self.oauth):
+                response = trials.complete(request, record, self.oauth)
+            else:
+                response = login.complete(request, record.pk, oauth=self.oauth)
         except SocialAuthBaseException as error:
-            return show_error(request, error, record)
+            return show_error(request, error, record, self.oauth)
         response["Referrer-Policy"] = "no-referrer"
         return response
 

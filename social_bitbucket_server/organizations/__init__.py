@@ -16,6 +16,10 @@ from .conditions import (
     condition,
     next_step,
 )
+from .configuration import ConfiguredIntegration as ConfiguredIntegration
+from .configuration import UnusableConfigurationError as UnusableConfigurationError
+from .configuration import read_configuration as read_configuration
+from .configuration import write_configuration as write_configuration
 from .events import EventCode, EventKind
 from .key_pairs import KeyPairs, KeyState, may_be_about_the_key, oldest_login_began
 from .login_attempts import ENDED_ATTEMPTS, FAILED_ATTEMPTS, LoginOutcome, login_outcome
@@ -27,6 +31,12 @@ from .outbound_settings import Ids, read_hosts, read_private_networks, read_prox
 from .outbound_settings import read_test_addresses as read_test_addresses
 from .sealing import SealedKeys
 from .server_changes import ServerChange, server_change, shows_same_server
+from .setup_links import SETUP_LINK_KEPT as SETUP_LINK_KEPT
+from .setup_links import SetupLinkCondition as SetupLinkCondition
+from .setup_links import SetupLinkLife
+from .setup_links import new_setup_token as new_setup_token
+from .setup_links import setup_link_condition as setup_link_condition
+from .setup_links import setup_token_digest as setup_token_digest
 
 __all__ = [
     "ENDED_ATTEMPTS",
@@ -48,6 +58,7 @@ __all__ = [
     "Outbound",
     "SealedKeys",
     "ServerChange",
+    "SetupLinkLife",
     "SetupStep",
     "State",
     "Unopened",

@@ -10,6 +10,7 @@ import trustme
 
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sqlalchemy.organizations import clock
+from tests.capabilities import capability
 from tests.demo_visitor import Visitor
 from tests.flask_app.models import models
 from tests.flow.demo import Demo, log_in
@@ -48,6 +49,7 @@ def test_another_length_is_refused(owner: Visitor, sandbox: Sandbox) -> None:
 # Client id and client secret
 
 
+@capability("credentials by set-up link")
 def test_the_bitbucket_admin_enters_the_credentials_and_people_log_in(
     demo: Demo, owner: Visitor, other_sandbox: Sandbox
 ) -> None:

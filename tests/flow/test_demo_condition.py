@@ -10,6 +10,7 @@ from sqlalchemy import event
 from social_bitbucket_server.flask.organizations import recording
 from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.sandbox import Sandbox
+from tests.capabilities import capability
 from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo, connect, log_in, on_every_database
 from tests.flow.test_demo_oauth2 import enter, link_oauth2
@@ -39,6 +40,7 @@ def test_connection(owner: Visitor, path: str) -> Page:
 test_connection.__test__ = False  # type: ignore[attr-defined]
 
 
+@capability("condition")
 @on_every_database
 def test_the_state_goes_from_draft_to_working_to_failing_and_back(
     demo: Demo,
@@ -117,6 +119,7 @@ def test_a_login_by_oauth_2_that_fails_during_the_upgrade_does_not_make_the_inte
     assert state_of(owner.get(acme)).startswith("Failing")
 
 
+@capability("notices")
 def test_a_failing_integration_says_what_to_do_first(
     demo: Demo,
     sandbox: Sandbox,

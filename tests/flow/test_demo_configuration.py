@@ -5,6 +5,7 @@ import tomllib
 
 import pytest
 
+from tests.capabilities import capability
 from tests.demo_visitor import PASSWORD
 from tests.flask_app import database
 from tests.flask_app.models import models
@@ -49,6 +50,7 @@ def test_the_text_has_what_was_configured_and_nothing_secret(owner, acme, sandbo
     assert "KEY" not in text
 
 
+@capability("configuration as text")
 def test_a_text_taken_over_elsewhere_makes_the_same_integrations(demo, owner, acme):
     other = demo.visitor()
     other.create_organization("globex")
@@ -171,6 +173,7 @@ def test_a_disabled_organization_lets_nobody_in_and_is_enabled_again(demo, owner
     assert "The operator enabled the organization" in words
 
 
+@capability("configuration as text")
 def test_export_and_import_by_command(demo, owner, acme):
     run(demo, "organizations", "create", "globex", "Globex", "--email", "a@b.example", env={"OWNER_PASSWORD": PASSWORD})
     status, text = run(demo, "bitbucket-server", "export", "acme")
@@ -195,6 +198,7 @@ def test_integrations_are_listed_disabled_and_enabled(demo, owner, acme, sandbox
     assert log_in(jane, acme, sandbox).location == "/o/acme/account"
 
 
+@capability("key rotation")
 def test_a_new_key_pair_by_command_waits_beside_the_old_one(demo, owner, acme, sandbox):
     status, output = run(demo, "bitbucket-server", "rotate", acme.rpartition("/")[2])
     assert status == 0

@@ -16,6 +16,7 @@ from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sqlalchemy.organizations import clock
 from social_bitbucket_server.sqlalchemy.organizations import events as stored_events
+from tests.capabilities import capability
 from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo, log_in
 from tests.statements import statements
@@ -77,6 +78,7 @@ def test_a_login_is_one_row_that_says_how_it_went(
     assert titles(owner.get(EVENTS))[0] == "Login abandoned"
 
 
+@capability("events")
 def test_a_reference_number_finds_its_event_with_the_real_reason_and_the_remedy(
     demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor
 ) -> None:

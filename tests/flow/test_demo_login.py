@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
+from tests.capabilities import capability
 from tests.demo_visitor import Visitor
 from tests.flask_app import database
 from tests.flask_app.models import User, models
@@ -241,6 +242,7 @@ def test_a_disabled_person_is_logged_out_and_not_let_in(demo: Demo, sandbox: San
     assert "For an admin of your organization" in answer.words
 
 
+@capability("sessions")
 @on_every_database
 def test_disabling_an_integration_ends_logins_through_it(demo: Demo, sandbox: Sandbox, acme: str) -> None:
     jane, late, owner = demo.visitor(), demo.visitor(), demo.visitor()
@@ -253,6 +255,7 @@ def test_disabling_an_integration_ends_logins_through_it(demo: Demo, sandbox: Sa
     assert "No Bitbucket Server can be used here yet" in jane.get("/o/acme/login").words
 
 
+@capability("integration")
 @on_every_database
 def test_deleting_an_integration_deletes_its_people(demo: Demo, sandbox: Sandbox, acme: str) -> None:
     jane, owner = demo.visitor(), demo.visitor()
@@ -272,6 +275,7 @@ def test_nothing_but_the_identity_is_kept_of_a_login(demo: Demo, sandbox: Sandbo
     assert demo.rows(models.storage.user.extra_data) == [({},)]
 
 
+@capability("key rotation")
 def test_a_new_key_pair_replaces_the_old_one_once_bitbucket_has_it(demo: Demo, sandbox: Sandbox, acme: str) -> None:
     owner = demo.visitor()
     owner.log_owner_in("acme")

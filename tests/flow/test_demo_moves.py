@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from social_bitbucket_server.sandbox import Sandbox
+from tests.capabilities import capability
 from tests.demo_visitor import Page, Visitor
 from tests.flask_app.models import User, models
 from tests.flow.demo import Demo, connect, log_in, on_every_database
@@ -44,6 +45,7 @@ def people_of(demo: Demo) -> list[tuple[object, ...]]:
     return demo.rows(models.storage.user.uid, models.storage.user.user_id)
 
 
+@capability("server that moved")
 @on_every_database
 def test_everybody_keeps_their_account_when_a_trial_login_showed_that_the_server_moved(
     demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str

@@ -11,6 +11,7 @@ from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.sandbox import Link, Sandbox
 from social_bitbucket_server.sqlalchemy.organizations import clock
+from tests.capabilities import capability
 from tests.demo_visitor import Page, Visitor
 from tests.flask_app import database
 from tests.flask_app.models import models
@@ -56,6 +57,7 @@ def consumer_keys_since(sandbox: Sandbox, since: int) -> list[str]:
     return [record.oauth_parameters["oauth_consumer_key"] for record in asked]
 
 
+@capability("new link")
 @on_every_database
 def test_the_new_link_is_made_verified_and_used_and_the_old_one_removed(
     demo: Demo, sandbox: Sandbox, acme: str, old_link: Link, owner: Visitor
@@ -246,6 +248,7 @@ def test_another_server_does_not_get_the_old_links_logins(
     assert states(demo) == ["active", "retired"]
 
 
+@capability("new link")
 def test_the_operator_prepares_a_new_link_by_command(demo: Demo, sandbox: Sandbox, acme: str) -> None:
     command = ["bitbucket-server", "rotate", acme.rpartition("/")[2], "--new-consumer-key"]
     result = demo.app.test_cli_runner().invoke(args=command)

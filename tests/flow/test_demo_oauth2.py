@@ -11,6 +11,7 @@ from social_bitbucket_server.login import LIFETIME
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.external_applications import ExternalApplication
 from social_bitbucket_server.sqlalchemy.organizations import clock
+from tests.capabilities import capability
 from tests.demo_visitor import Page, Visitor
 from tests.flask_app import database
 from tests.flask_app.models import User, models
@@ -92,6 +93,7 @@ def new(demo: Demo, other_sandbox: Sandbox) -> tuple[Visitor, str]:
     return owner, page.location.removesuffix("/bitbucket")
 
 
+@capability("oauth 2")
 @on_every_database
 def test_people_log_in_through_an_integration_that_was_added_for_oauth_2(
     demo: Demo, other_sandbox: Sandbox, new: tuple[Visitor, str]
@@ -204,6 +206,7 @@ def test_only_the_owner_of_the_organization_sees_and_changes_oauth_2(
 # The upgrade
 
 
+@capability("upgrade")
 @on_every_database
 def test_everybody_is_the_same_person_before_during_and_after_the_upgrade(
     demo: Demo, sandbox: Sandbox, owner: Visitor, acme: str, upgraded_sandbox: Sandbox
@@ -345,6 +348,7 @@ def test_the_page_says_how_many_people_keep_their_accounts(
 # The way back
 
 
+@capability("upgrade")
 def test_calling_the_upgrade_off_erases_the_client_secret(demo: Demo, owner: Visitor, upgrading: str) -> None:
     assert owner.post(f"{upgrading}/oauth2/go-back", f"{upgrading}/oauth2").status == 303
     assert demo.rows(models.client_credentials.id) == []
@@ -454,6 +458,7 @@ def test_a_person_connects_an_account_by_oauth_2(
     assert ways(demo) == ["1", "2"]
 
 
+@capability("resealing")
 def test_the_ring_is_changed_for_client_secrets_too(demo: Demo, upgrading: str, sandbox: Sandbox) -> None:
     before = demo.rows(models.client_credentials.sealed_client_secret)
     result = demo.app.test_cli_runner().invoke(args=["bitbucket-server", "reseal"])

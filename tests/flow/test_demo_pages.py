@@ -22,6 +22,7 @@ from social_bitbucket_server.flask import logins
 from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.sqlalchemy.organizations import clock
 from social_bitbucket_server.transport import Transport
+from tests.capabilities import capability
 from tests.client_certificates import issue
 from tests.demo_visitor import PASSWORD, InProcess, Page, Visitor
 from tests.flask_app import create_app, database, start
@@ -331,6 +332,7 @@ def test_every_page_of_the_settings_says_that_it_is_one(owner: Visitor, integrat
         assert re.search(r'<a href="[^"]+" aria-current="true">Settings</a>', owner.get(path).text), path
 
 
+@capability("integration")
 @pytest.mark.as_shipped
 def test_a_new_integration_leads_to_its_worksheet(owner: Visitor, integration: str) -> None:
     page = owner.worksheet(integration)
@@ -342,6 +344,7 @@ def test_a_new_integration_leads_to_its_worksheet(owner: Visitor, integration: s
         assert words in page.words
 
 
+@capability("worksheet")
 def test_the_worksheet_is_there_for_all_dialogs(owner: Visitor, integration: str) -> None:
     assert "Atlassian product via OAuth 1.0 Choose this one" in owner.worksheet(integration).words
     assert "Atlassian product Choose this one" in owner.get(f"{integration}/bitbucket?bitbucket=7.20").words
@@ -565,6 +568,7 @@ def test_what_needs_the_owner_stands_first_in_the_list(owner: Visitor, integrati
     assert "1 of 2 needs you." in page.words
 
 
+@capability("integration")
 def test_an_integration_is_disabled_and_enabled_on_a_page_of_its_own(owner: Visitor, integration: str) -> None:
     page = f"{integration}/disable"
     assert "Nothing is deleted." in owner.get(page).words
@@ -638,6 +642,7 @@ def test_a_deleted_integration_is_gone(owner: Visitor, integration: str) -> None
     assert "Connect your Bitbucket server" in owner.get(INTEGRATIONS).words
 
 
+@capability("people")
 def test_a_disabled_person_can_be_enabled_again(app: Flask, owner: Visitor, integration: str) -> None:
     with app.app_context():
         path = f"/o/acme/settings/people/{add_jane().id}"

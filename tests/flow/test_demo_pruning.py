@@ -8,6 +8,7 @@ from sqlalchemy import insert, select
 from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.organizations import State
 from social_bitbucket_server.sqlalchemy.organizations import clock, events
+from tests.capabilities import capability
 from tests.flask_app import database
 from tests.flask_app.models import models
 from tests.flow.demo import log_in, on_every_database
@@ -38,6 +39,7 @@ def prune(demo, *arguments):
     return result.exit_code, result.output.splitlines()
 
 
+@capability("pruning")
 @on_every_database
 def test_old_events_are_deleted_by_command_and_younger_ones_stay(demo, monkeypatch):
     monkeypatch.setattr(events, "_DELETED_AT_ONCE", 2)

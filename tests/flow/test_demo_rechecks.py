@@ -18,6 +18,7 @@ from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.organizations import SealedKeys
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.grants import ACCESS_TOKEN_LIFETIME
+from tests.capabilities import capability
 from tests.demo_visitor import Visitor
 from tests.flask_app import database
 from tests.flask_app.models import User, models
@@ -222,6 +223,7 @@ def test_a_lost_ring_keeps_nobody_from_logging_in_and_ends_no_session(
 # Asking
 
 
+@capability("rechecks")
 @on_every_database
 def test_who_is_disabled_loses_the_sessions_and_everybody_else_stays(
     demo: Demo, owner: Visitor, acme: str, jane: Visitor, kim: Visitor, sandbox: Sandbox

@@ -9,6 +9,7 @@ import pytest
 
 from social_bitbucket_server.sandbox import Project
 from social_bitbucket_server.sqlalchemy.organizations.ways_in import WaysIn
+from tests.capabilities import capability
 from tests.flask_app.models import models
 from tests.flow.demo import connect, log_in, on_every_database
 
@@ -29,6 +30,7 @@ def begin_path(integration_page):
 # Who may log in
 
 
+@capability("who may log in")
 def test_who_is_not_among_the_chosen_sees_why_and_gets_no_account(demo, owner, acme, sandbox):
     assert owner.let_in(acme, ("project", "WEB"), ("project", ""), ("project", " NONE ")).status == 303
     refused = log_in(demo.visitor(), acme, sandbox, user="kim")
@@ -101,6 +103,7 @@ def test_the_trial_says_what_holds_for_the_one_who_tries(owner, acme, sandbox):
 # The login link
 
 
+@capability("login link")
 def test_the_login_link_comes_as_a_picture_of_its_own(owner):
     picture = owner.get(f"{LOGIN}/qr.svg")
     assert picture.headers["Content-Type"].startswith("image/svg+xml")
@@ -108,6 +111,7 @@ def test_the_login_link_comes_as_a_picture_of_its_own(owner):
     assert "style=" not in picture.text
 
 
+@capability("login link")
 def test_a_replaced_link_explains_itself_and_lets_nobody_in(demo, owner, acme, sandbox):
     early = demo.visitor()
     early.get("/o/acme/login")
@@ -138,6 +142,7 @@ def test_a_link_is_replaced_only_where_that_is_confirmed(demo, owner, acme):
     assert "Log in with Bitbucket" in demo.visitor().get("/o/acme/login").words
 
 
+@capability("login link")
 def test_a_closed_link_lets_nobody_in_but_the_owner_and_ends_no_session(demo, owner, acme, sandbox):
     jane, kim = demo.visitor(), demo.visitor()
     log_in(jane, acme, sandbox)
@@ -187,6 +192,7 @@ def enforce(owner, acme):
     return owner.post(f"{LOGIN}/only", LOGIN, integration=acme.rpartition("/")[2])
 
 
+@capability("enforced")
 def test_enforcing_closes_the_other_ways_and_ends_their_sessions(demo, owner, acme, other, sandbox, other_sandbox):
     jane, kim, late, second_owner = (demo.visitor() for _ in range(4))
     log_in(jane, acme, sandbox)
@@ -306,6 +312,7 @@ def test_nobody_enforces_anything_in_another_organization(demo, owner, acme):
 # People who leave
 
 
+@capability("people")
 def test_the_owner_ends_the_sessions_of_a_person_who_can_log_in_again(demo, owner, acme, sandbox):
     jane, kim = demo.visitor(), demo.visitor()
     log_in(jane, acme, sandbox)

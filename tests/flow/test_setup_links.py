@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sqlalchemy.organizations import clock
+from tests.capabilities import capability
 from tests.demo_visitor import Page, Visitor
 from tests.flask_app import database
 from tests.flask_app.models import models
@@ -91,6 +92,7 @@ def test_it_opens_nothing_after_the_set_up_is_done(demo: Demo, acme: str, owner:
     assert demo.visitor().get(link).status == 410, "a newer one took its place"
 
 
+@capability("set-up link")
 @on_every_database
 def test_it_shows_the_worksheet_and_the_script_to_somebody_without_an_account(
     demo: Demo, acme: str, owner: Visitor
@@ -300,6 +302,7 @@ def test_the_owner_alone_makes_and_revokes(demo: Demo, acme: str, owner: Visitor
     assert demo.visitor().get(link).status == 200, "still the one that the owner made"
 
 
+@capability("link script")
 def test_the_script_is_a_file_and_the_owner_has_the_same(demo: Demo, acme: str, owner: Visitor) -> None:
     link = make(owner, acme)
     script = demo.visitor().get(f"{link}/link.sh")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from social_bitbucket_server.sandbox import Sandbox
+from tests.capabilities import capability
 from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo
 from tests.flow.test_demo_oauth2 import link_oauth2, prepare_upgrade
@@ -33,6 +34,7 @@ def after_the_beginning(owner: Visitor, path: str, sandbox: Sandbox, change: Cal
     return owner.get(owner.get(back).location)
 
 
+@capability("trial login")
 @pytest.mark.parametrize(
     ("faults", "sentence"),
     [

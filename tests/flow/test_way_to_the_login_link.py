@@ -7,6 +7,7 @@ import re
 import pytest
 
 from social_bitbucket_server.sandbox import Sandbox
+from tests.capabilities import capability
 from tests.demo_visitor import Page, Visitor
 from tests.flow.demo import Demo, connect, log_in
 
@@ -37,6 +38,7 @@ def test_each_step_is_ticked_when_it_is_done(demo: Demo, owner: Visitor, sandbox
     assert 'class="steps"' not in owner.worksheet(integration).text, "the way is over"
 
 
+@capability("condition")
 def test_a_set_up_is_continued_at_its_step(demo: Demo, owner: Visitor, sandbox: Sandbox) -> None:
     integration = owner.add_integration("acme", sandbox.url)
     way_on = f"{integration}/continue"
@@ -119,6 +121,7 @@ def test_who_pastes_a_pages_address_is_told(owner: Visitor, pasted: str, base_ur
     assert f"This is the address of a page. Enter the part before it: {server}{base_url} " in page.words
 
 
+@capability("check-up")
 def test_a_failed_stage_names_the_field(owner: Visitor, sandbox: Sandbox) -> None:
     integration = owner.add_integration("acme", sandbox.url)
     assert "Field Consumer Key in the application link's Incoming Authentication" in (

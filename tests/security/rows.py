@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.frameworks.django import project
+
 row = pytest.mark.row
 """Says which rows of the matrix a test tries: ``@row(64, 65)``."""
 
@@ -190,8 +192,12 @@ EXCUSES = (
         "That organizations look alike to strangers, and how often something may be tried, is its own.",
     ),
     Excuse((106,), "Its debugger."),
-    Excuse((114,), "Others parse nothing that organizations write: `tests/unit/flask/organizations/test_toml.py`."),
-    Excuse((123, 124), "People and set-up links are the demo's own: `tests/flow/test_setup_links.py`."),
+    Excuse((114,), "All read the configuration by one function: `tests/unit/organizations/test_toml.py`."),
+    Excuse(
+        (123, 124),
+        "People are the demo's own. Set-up links have tests of each application's own: "
+        "`tests/flow/test_setup_links.py`, `tests/frameworks/django/test_setup_links.py`.",
+    ),
     Excuse((115,), "The others write nothing down."),
     Excuse((116, 117), "What reads forms and the `Host` header is a framework, or else the application itself."),
     Excuse((125,), "Random requests go to whole applications and to the sandbox: `tests/fuzz/test_requests.py`."),
@@ -292,6 +298,7 @@ def _name_of(file: Path) -> str:
 
 def _modules() -> Iterator[tuple[Path, ModuleType]]:
     """Import those of the tests' modules that know the marker."""
+    project.set_up()
     for file in sorted(TESTS.rglob("test_*.py")):
         if "from tests.security.rows import row" in file.read_text():
             yield file, importlib.import_module(".".join(file.relative_to(TESTS.parent).with_suffix("").parts))

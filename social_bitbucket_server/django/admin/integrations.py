@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Exists, OuterRef
 from django.http import HttpResponseRedirect
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ...organizations import KeyState
-from .. import integrations
+from ...organizations import KeyState, OAuth, State
+from .. import configuration, events, integrations, moves
 from ..forms import IntegrationForm
 from ..models import AbstractIntegration, KeyPair
 from .key_pairs import KeyPairPages
 from .login_link import LoginLinkPages
+from .moves import MovePages
+from .oauth2 import OAuth2Pages
+from .pages import words_of_code
+from .people import PeoplePages
+from .setup_link import SetupLinkPages
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -28,13 +34,40 @@ _APART = (
     (_("How Bitbucket is reached"), ("ca_certificates", "client_certificate", "client_key", "connect_to")),
 )
 _WAITS = "has_key_pair_that_waits"
+_FAILS = "is_failing"
 
 
-class IntegrationAdmin(LoginLinkPages, KeyPairPages):
+class _Integrations(ChangeList):
+    """A page of integrations, with those of all pages that fail."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        failing = events.failing(self.root_queryset)
+        self.notices = [
+            {
+                "record": record,
+                "since": condition.since,
+                "words": words_of_code(condition.problem or ""),
+                "address": cast("IntegrationAdmin", self.model_admin)._address("setup", record),
+            }
+            for record, condition in failing
+        ]
+        ids = {record.pk for record, _condition in failing}
+        for record in self.result_list:
+            setattr(record, _FAILS, record.pk in ids)
+
+
+class IntegrationAdmin(LoginLinkPages, SetupLinkPages, OAuth2Pages, PeoplePages, MovePages, KeyPairPages):
     """Integrations. For a model of one's own: register it with this class, or one that derives from it."""
 
     form = IntegrationForm
-    tabs = (("setup", _("Set-up and keys")), ("login-link", _("Login link")))
+    tabs = (
+        ("setup", _("Set-up and keys")),
+        ("setup-link", _("Set-up link")),
+        ("login-link", _("Login link")),
+        ("people", _("People")),
+        ("oauth2", _("OAuth 2")),
+    )
     list_display: tuple[str, ...] = ("name", "setup_link", "base_url", "state", "last_login_at")
     search_fields: ClassVar[tuple[str, ...]] = ("name", "slug", "base_url", "application_links__consumer_key")
     readonly_fields: ClassVar[tuple[str, ...]] = (
@@ -45,6 +78,8 @@ class IntegrationAdmin(LoginLinkPages, KeyPairPages):
         "created_at",
     )
     delete_confirmation_template = "admin/social_bitbucket_server/delete_confirmation.html"
+    change_list_template = "admin/social_bitbucket_server/change_list.html"
+    object_history_template = "admin/social_bitbucket_server/object_history.html"
     change_form_template = "admin/social_bitbucket_server/change_form.html"
 
     # The columns
@@ -54,6 +89,8 @@ class IntegrationAdmin(LoginLinkPages, KeyPairPages):
         """Return the state in words: whether people can log in, and what is next."""
         if not record.enabled:
             return gettext("Disabled")
+        if getattr(record, _FAILS) if hasattr(record, _FAILS) else events.condition_of(record).state is State.FAILING:
+            return gettext("Failing")
         if getattr(record, _WAITS) if hasattr(record, _WAITS) else record.pending_key_pair:
             return gettext("A new key pair waits for Bitbucket")
         return gettext("In use") if record.last_login_at else gettext("Never used")
@@ -68,6 +105,10 @@ class IntegrationAdmin(LoginLinkPages, KeyPairPages):
         """Return a link to the page with the worksheet."""
         return format_html('<a href="{}">{}</a>', self._address("setup", record), gettext("Worksheet and keys"))
 
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        """Return the page of integrations that begins with a notice about each one that fails."""
+        return _Integrations
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[AbstractIntegration]:
         """Add whether a new key pair waits, so that the list needs one query for all."""
         waiting = KeyPair.objects.filter(integration_id=OuterRef("pk"), state=KeyState.PENDING)
@@ -77,12 +118,14 @@ class IntegrationAdmin(LoginLinkPages, KeyPairPages):
 
     def get_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
         """Return the few fields of a new integration, or those of one that exists."""
-        without = (*self.readonly_fields, "same_server", "revision")
+        without = (*self.readonly_fields, "same_server", "revision", "oauth")
         own = [field for field in super().get_fields(request, obj) if field not in without]
         if {"client_certificate", "client_key"} <= set(own):
             own.remove("client_key")
             own.insert(own.index("client_certificate") + 1, "client_key")
         if obj is None:
+            if "base_url" in own and configuration.has_oauth2_in_database():
+                own.insert(own.index("base_url") + 1, "oauth")
             return own
         if "base_url" in own:
             own.insert(own.index("base_url") + 1, "same_server")
@@ -125,12 +168,14 @@ class IntegrationAdmin(LoginLinkPages, KeyPairPages):
         self, request: HttpRequest, obj: AbstractIntegration, form: ModelForm[AbstractIntegration], change: bool
     ) -> None:
         """Keep the changes; a new integration gets its key pair."""
-        if change and form.cleaned_data.get("same_server"):
-            integrations.move(obj, request.user)
-        elif change:
+        if change:
             integrations.change(obj, request.user)
+            moving_to = getattr(form, "moving_to", "")
+            if moving_to:
+                moves.begin(obj, moving_to, request.user)
         else:
-            integrations.create(obj, request.user)
+            oauth = form.cleaned_data.get("oauth") if configuration.has_oauth2_in_database() else None
+            integrations.create(obj, request.user, oauth=OAuth(oauth or OAuth.ONE))
 
     def response_add(
         self, request: HttpRequest, obj: AbstractIntegration, post_url_continue: str | None = None
@@ -140,7 +185,14 @@ class IntegrationAdmin(LoginLinkPages, KeyPairPages):
         if stays_here or not self.has_view_permission(request, obj):
             return super().response_add(request, obj, post_url_continue)
         self.message_user(request, gettext("The integration is saved. Next, set it up in Bitbucket."), messages.SUCCESS)
-        return HttpResponseRedirect(self._address("setup", obj))
+        return HttpResponseRedirect(self._address("setup" if obj.oauth1_ended_at is None else "oauth2", obj))
+
+    def response_change(self, request: HttpRequest, obj: AbstractIntegration) -> HttpResponse:
+        """Go on to the trial login at a new base URL."""
+        if "same_server" not in request.POST or not obj.moving_to:
+            return super().response_change(request, obj)
+        message = gettext("The new base URL waits for a trial login. Until then people log in at the old one.")
+        return self._back(request, obj, message)
 
     # Deleting
 

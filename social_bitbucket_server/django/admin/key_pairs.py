@@ -35,6 +35,9 @@ class KeyPairPages(SetupPages):
     def new_key_pair_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Make a key pair that waits until Bitbucket has its public key, for the old application link or a new one."""
         record = self._record(request, integration_id)
+        if record.oauth1_ended_at is not None:
+            message = gettext("People log in by OAuth 2, which needs no key pair.")
+            return self._back(request, record, message, messages.WARNING)
         try:
             has_begun = key_rotation.begin(record, request.user, with_new_link=request.POST.get("link") == "new")
         except integrations.ChangedMeanwhileError:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from social_core.exceptions import SocialAuthBaseException
 
 from ...onboarding import Dialog, dialog_of
-from ...organizations import EventCode
+from ...organizations import EventCode, OAuth
 from ...problems import PROBLEMS, Code, Problem
 from .. import events, integrations, trials
 from ..errors import show_error
@@ -52,11 +52,12 @@ class SetupPages(IntegrationPages):
     def check_up_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Test the connection, and show what each stage found."""
         record = self._record(request, integration_id)
-        results = list(integrations.check_up(record, request.user))
+        oauth = self._wanted(request, record)
+        results = list(integrations.check_up(record, request.user, oauth=oauth))
         context = self._context(request, record, gettext("Check-up of %(name)s") % {"name": record.name})
         has_passed = all(result.outcome.lets_logins_work for result in results)
         context["login_link"] = integrations.login_link(record) if has_passed and record.enabled else ""
-        return TemplateResponse(request, self.check_up_template, {**context, "results": results})
+        return TemplateResponse(request, self.check_up_template, {**context, "results": results, "oauth": oauth})
 
     def try_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Send the browser to Bitbucket and back, as a trial."""
@@ -65,9 +66,9 @@ class SetupPages(IntegrationPages):
             message = gettext("A disabled integration cannot be tried. Enable it first.")
             return self._back(request, record, message, messages.WARNING)
         try:
-            return trials.begin(request, record, self._address("trial", record))
+            return trials.begin(request, record, self._address("trial", record), self._wanted(request, record))
         except SocialAuthBaseException as error:
-            return show_error(request, error, record)
+            return show_error(request, error, record, self._wanted(request, record))
 
     def trial_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Show the result of the trial."""
@@ -105,6 +106,10 @@ class SetupPages(IntegrationPages):
             gettext("Nobody can log in through this integration any more."),
         )
 
+    def _wanted(self, request: HttpRequest, record: AbstractIntegration) -> OAuth | None:
+        """Return the version that the form wants, or else the one that is known to work; ``None`` if there is none."""
+        return record.oauth_versions.choose(request.POST.get("oauth"))
+
     def _setup_page(
         self, request: HttpRequest, record: AbstractIntegration, refusal: Problem | None = None
     ) -> HttpResponse:
@@ -121,6 +126,9 @@ class SetupPages(IntegrationPages):
             "dialog": dialog,
             "dialogs": list(Dialog),
             "active": active,
+            "is_for_oauth2": record.oauth1_ended_at is not None,
+            "has_credentials": record.client_credentials is not None,
+            "is_upgrade_begun": condition.is_upgrade_begun,
             "pending": pending,
             "refusal": words_of(refusal) if refusal is not None else None,
             "is_unknown_key": refusal is not None and refusal.code == Code.SIGNATURE_INVALID,

@@ -42,6 +42,23 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="SetupLink",
+            fields=[
+                ("token_sha256", models.CharField(editable=False, max_length=64, primary_key=True, serialize=False)),
+                ("integration_id", models.CharField(db_index=True, max_length=32)),
+                ("namespace", models.CharField(max_length=32)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("expires_at", models.DateTimeField()),
+                ("opened_at", models.DateTimeField(null=True)),
+                ("revoked_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "verbose_name": "set-up link",
+                "verbose_name_plural": "set-up links",
+                "ordering": ["created_at"],
+            },
+        ),
+        migrations.CreateModel(
             name="Integration",
             fields=[
                 (
@@ -149,6 +166,8 @@ class Migration(migrations.Migration):
                 ("login_key", models.CharField(blank=True, default="", editable=False, max_length=32)),
                 ("login_closed_at", models.DateTimeField(editable=False, null=True)),
                 ("enforced_at", models.DateTimeField(editable=False, null=True)),
+                ("moving_to", models.CharField(blank=True, default="", editable=False, max_length=255)),
+                ("oauth1_ended_at", models.DateTimeField(editable=False, null=True)),
                 ("revision", models.PositiveIntegerField(default=0, editable=False)),
                 ("logins_ended", models.PositiveIntegerField(default=0, editable=False)),
                 ("sessions_ended", models.PositiveIntegerField(default=0, editable=False)),
@@ -203,6 +222,39 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "application links",
                 "ordering": ["number"],
             },
+        ),
+        migrations.CreateModel(
+            name="ClientCredentials",
+            fields=[
+                (
+                    "id",
+                    models.CharField(
+                        default=social_bitbucket_server.django.models.new_id,
+                        editable=False,
+                        max_length=32,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("client_id", models.CharField(max_length=255, verbose_name="client ID")),
+                ("sealed_client_secret", models.TextField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "integration",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=INTEGRATION_MODEL
+                    ),
+                ),
+            ],
+            options={"verbose_name": "client credentials", "verbose_name_plural": "client credentials"},
+        ),
+        migrations.CreateModel(
+            name="EndedSessions",
+            fields=[
+                ("user_id", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("times", models.PositiveIntegerField(default=0)),
+            ],
+            options={"verbose_name": "ended sessions", "verbose_name_plural": "ended sessions"},
         ),
         migrations.CreateModel(
             name="KeyPair",

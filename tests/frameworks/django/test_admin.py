@@ -18,6 +18,7 @@ from social_django.models import UserSocialAuth
 from social_bitbucket_server.django import integrations, key_rotation
 from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
+from tests.capabilities import capability
 from tests.client_certificates import issue
 from tests.frameworks.django.conftest import (
     PASSWORD,
@@ -36,6 +37,8 @@ ACTIONS = (
     "new-key-pair",
     "verify-key-pair",
     "old-link-removed",
+    "try-move",
+    "give-up-move",
     "enable",
     "disable",
     "replace-login-link",
@@ -73,6 +76,7 @@ def clerk():
     return staff_who_may("view_integration")
 
 
+@capability("integration")
 def test_the_whole_story(staff, visitor, bitbucket_sandbox):
     added = staff.post(
         f"{ADMIN}add/", name="Acme", slug="acme", base_url=f"{bitbucket_sandbox.url}/", ca_certificates=""
@@ -272,6 +276,7 @@ def test_who_may_only_add_goes_on_where_they_may(bitbucket_sandbox):
     assert newcomer.open(added["Location"]).status_code == 200
 
 
+@capability("worksheet")
 def test_the_worksheet_is_that_of_the_version_found(staff, acme):
     page = text_of(staff.open(setup_page(acme)))
     assert "Create new link" not in page
@@ -284,6 +289,7 @@ def test_the_worksheet_is_that_of_the_version_found(staff, acme):
     assert "Create new link" not in text_of(staff.open(f"{setup_page(acme)}?bitbucket=7.20"))
 
 
+@capability("check-up")
 def test_a_check_up_says_where_the_way_ends_and_what_to_do(staff, acme):
     use_another_link(acme)
     page = text_of(press(staff, acme, "check-up"))
@@ -326,6 +332,7 @@ def test_no_key_pair_is_made_for_an_integration_that_was_deleted_meanwhile(staff
     assert press(staff, acme, "new-key-pair").status_code == 404
 
 
+@capability("key rotation")
 def test_a_new_key_pair_waits_until_bitbucket_accepts_it(staff, visitor, acme, bitbucket_sandbox, keys):
     press(staff, acme, "new-key-pair")
     refused = press(staff, acme, "verify-key-pair")
@@ -352,6 +359,7 @@ def test_there_may_be_nothing_to_verify(staff, acme):
     assert "There is no new key pair to verify." in text_of(staff.open(setup_page(acme)))
 
 
+@capability("integration")
 def test_disabling_and_enabling(staff, visitor, acme):
     press(staff, acme, "disable")
     assert visitor.open(login_page(acme)).status_code == 404
@@ -360,6 +368,7 @@ def test_disabling_and_enabling(staff, visitor, acme):
     assert happenings()[-2:] == ["integration.disabled", "integration.enabled"]
 
 
+@capability("integration")
 def test_deleting_says_what_is_lost_and_asks_for_the_name(staff, visitor, acme, bitbucket_sandbox):
     visitor.log_in(acme, bitbucket_sandbox)
     address = f"{ADMIN}{acme.pk}/delete/"
@@ -393,9 +402,9 @@ def test_another_server_needs_an_integration_of_its_own_once_people_have_logged_
     visitor.log_in(acme, bitbucket_sandbox)
     assert "Tick this if the server only moved." in text_of(change(staff, acme, base_url=other_sandbox.url))
     assert change(staff, acme, base_url=f"{bitbucket_sandbox.url}/", name="Acme Ltd").status_code == 302
-    assert change(staff, acme, base_url=other_sandbox.url, same_server="on").status_code == 302
+    assert change(staff, acme, base_url=other_sandbox.url, same_server="on").status_code == 303
     acme.refresh_from_db()
-    assert acme.base_url == other_sandbox.url
+    assert (acme.base_url, acme.moving_to) == (bitbucket_sandbox.url, other_sandbox.url)
 
 
 @pytest.mark.parametrize(
@@ -413,6 +422,7 @@ def test_the_login_link_stays(staff, acme):
     assert acme.slug == "acme"
 
 
+@capability("events")
 def test_a_reference_number_leads_to_what_happened_and_what_to_do(staff, visitor, acme, bitbucket_sandbox):
     callback = bitbucket_sandbox.authorize(visitor.begin(acme)["Location"])
     visitor.open(callback)

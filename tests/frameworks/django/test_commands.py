@@ -16,6 +16,7 @@ from social_bitbucket_server.django import integrations
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
 from social_bitbucket_server.organizations import SealedKeys
 from social_bitbucket_server.problems import BitbucketServerError, Code
+from tests.capabilities import capability
 from tests.client_certificates import issue
 from tests.frameworks.django.conftest import Visitor, make_integration, paste_public_key, use_another_link
 
@@ -48,6 +49,7 @@ def test_list_names_every_integration_and_its_state(run, acme, globex):
     ]
 
 
+@capability("integration")
 def test_create_makes_an_integration_and_prints_its_worksheet(run, bitbucket_sandbox):
     printed = run("create", "Acme", "acme", "--url", bitbucket_sandbox.url)
     record = Integration.objects.get()
@@ -114,6 +116,7 @@ def test_worksheet_is_the_integrations(run, acme, named_by):
     assert printed["fingerprint"] == KeyPair.objects.get().fingerprint
 
 
+@capability("worksheet")
 def test_worksheet_is_for_the_version_that_was_found(run, acme):
     assert "Create new link" not in run("worksheet", "acme")
     Integration.objects.update(server_version="7.6.0")
@@ -129,6 +132,7 @@ def test_worksheet_of_the_settings(run, single, keys):
     assert keys[0].public.pem in printed
 
 
+@capability("check-up")
 def test_check_tests_stage_by_stage(run, acme):
     printed = run("check", "acme")
     assert len(re.findall("^✓", printed, re.MULTILINE)) == 7
@@ -169,6 +173,7 @@ def test_rotate_says_that_the_integration_was_deleted_meanwhile(run, acme, monke
         run("rotate", "acme")
 
 
+@capability("key rotation")
 def test_rotate_and_verify_put_a_new_key_pair_in_place_of_the_old(run, acme, bitbucket_sandbox, keys):
     assert run("rotate", "acme") == keys[1].public.pem
     assert "a new key pair waits" in run("list")
@@ -181,6 +186,7 @@ def test_rotate_and_verify_put_a_new_key_pair_in_place_of_the_old(run, acme, bit
         run("verify", "acme")
 
 
+@capability("new link")
 def test_a_new_link_is_made_by_rest_and_the_old_one_taken_away(run, acme, bitbucket_sandbox, monkeypatch):
     (old,) = bitbucket_sandbox.links.all()
     monkeypatch.setenv("BITBUCKET_PASSWORD", bitbucket_sandbox.users.by_name("admin").password)
@@ -222,6 +228,7 @@ def test_disable_and_enable(run, acme):
     assert integrations.find(acme.pk) is not None
 
 
+@capability("resealing")
 def test_reseal_keys_makes_the_old_ring_dispensable(run, bitbucket_sandbox):
     old, new = KeyRing.generate(), KeyRing.generate().replace("1:", "2:")
     with override_settings(**{RING: old}):
@@ -267,6 +274,7 @@ def test_reseal_keys_goes_on_after_a_key_that_it_cannot_open(run, acme, globex, 
     assert "newest key of the ring: 1. Could not be opened: 1." in capsys.readouterr().out
 
 
+@capability("pruning")
 def test_prune_deletes_old_events_and_unfinished_logins(run, acme):
     Visitor().begin(acme)
     Nonce.objects.update(timestamp=1_000)

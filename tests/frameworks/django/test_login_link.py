@@ -8,6 +8,7 @@ from django.test import override_settings
 
 from social_bitbucket_server.django import integrations, login_ways
 from social_bitbucket_server.django.models import Event, Integration
+from tests.capabilities import capability
 from tests.frameworks.django.conftest import Visitor, happenings, login_page, make_integration, newest_event
 from tests.frameworks.django.test_admin import ADMIN, text_of
 
@@ -37,6 +38,7 @@ def second(other_sandbox):
     return make_integration("acme-two", other_sandbox, organization="Acme Corporation")
 
 
+@capability("login link")
 def test_a_closed_link_lets_nobody_in_until_it_is_opened(staff, visitor, acme, bitbucket_sandbox):
     inside = Visitor()
     inside.log_in(acme, bitbucket_sandbox)
@@ -54,6 +56,7 @@ def test_a_closed_link_lets_nobody_in_until_it_is_opened(staff, visitor, acme, b
     assert visitor.name == "jane"
 
 
+@capability("login link")
 def test_a_replaced_link_explains_itself_and_the_new_one_is_remembered(staff, visitor, acme, bitbucket_sandbox):
     press(staff, acme, "replace-login-link", confirmed="y")
     page = text_of(visitor.open(login_page(acme)))
@@ -104,6 +107,7 @@ def test_a_link_is_not_replaced_by_mistake(staff, acme):
     assert "It still counts." in said(staff, acme)
 
 
+@capability("login link")
 def test_the_qr_code_holds_the_login_link(staff, acme):
     before = staff.open(f"{ADMIN}{acme.pk}/login-qr/")
     assert before["Content-Type"] == "image/svg+xml"
@@ -112,6 +116,7 @@ def test_the_qr_code_holds_the_login_link(staff, acme):
     assert staff.open(f"{ADMIN}{acme.pk}/login-qr/").content != before.content
 
 
+@capability("enforced")
 def test_an_enforced_integration_is_the_only_way_into_its_organization(
     staff, acme, second, globex, bitbucket_sandbox, other_sandbox
 ):

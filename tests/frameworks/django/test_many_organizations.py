@@ -19,6 +19,7 @@ from social_bitbucket_server.django.models import Event, Integration, KeyPair
 from social_bitbucket_server.integration import Admission
 from social_bitbucket_server.oauth import Client as BitbucketClient
 from social_bitbucket_server.transport import AddressPolicy
+from tests.capabilities import capability
 from tests.frameworks.django.conftest import (
     PASSWORD,
     Visitor,
@@ -167,6 +168,7 @@ def test_an_integration_that_ended_meanwhile_is_not_there(visitor, acme, bitbuck
     assert not bitbucket_sandbox.requests.to("/access-token")
 
 
+@capability("sessions")
 @pytest.mark.parametrize("end", [lambda record: integrations.enable(record, enabled=False), integrations.delete])
 def test_sessions_end_with_their_integration(visitor, acme, bitbucket_sandbox, end):
     visitor.log_in(acme, bitbucket_sandbox)

@@ -10,6 +10,7 @@ from django.utils import timezone
 from social_bitbucket_server.django import integrations, key_rotation
 from social_bitbucket_server.django.models import ApplicationLink, KeyPair
 from social_bitbucket_server.login import LIFETIME
+from tests.capabilities import capability
 from tests.frameworks.django.conftest import Visitor, happenings, login_page, paste_public_key
 
 SETUP = "/admin/social_bitbucket_server/integration/{0.pk}/setup/"
@@ -53,6 +54,7 @@ def text_of(answer):
     return re.sub(r"\s+", " ", answer.content.decode())
 
 
+@capability("new link")
 def test_the_new_link_is_made_verified_and_used_and_the_old_one_removed(staff, acme, old_link, bitbucket_sandbox):
     def press(action, **fields):
         address = SETUP.format(acme)

@@ -12,6 +12,7 @@ from social_django.models import UserSocialAuth
 from social_bitbucket_server.django import integrations, key_rotation
 from social_bitbucket_server.django.models import Event
 from social_bitbucket_server.django.rechecks import person_rechecked
+from tests.capabilities import capability
 from tests.frameworks.django.conftest import Visitor, happenings
 from tests.frameworks.django.test_new_link import make_new_link
 
@@ -56,6 +57,7 @@ def logged_in(record, sandbox, *names):
     return visitors
 
 
+@capability("rechecks")
 def test_who_is_disabled_in_bitbucket_is_logged_out_and_nobody_else(acme, bitbucket_sandbox, kept, run, told):
     jane, kim, jo = logged_in(acme, bitbucket_sandbox, "jane", "kim", "jo@example")
     assert "3 may log in, 0 may not" in run("--log-out")

@@ -6,6 +6,7 @@ from social_django.models import UserSocialAuth
 
 from social_bitbucket_server.django import events, integrations, login_ways
 from social_bitbucket_server.organizations import State
+from tests.capabilities import capability
 from tests.frameworks.django.conftest import Visitor, newest_event
 from tests.frameworks.django.test_admin import ADMIN, press, setup_page, text_of
 
@@ -23,6 +24,7 @@ def try_login(staff, record, sandbox, user="jane", **allow):
     return text_of(staff.open(back["Location"]))
 
 
+@capability("trial login")
 def test_a_trial_shows_the_account_and_logs_nobody_in(staff, acme, bitbucket_sandbox):
     page = try_login(staff, acme, bitbucket_sandbox)
     assert "Bitbucket says that you are <strong>Jane Doe</strong>." in page

@@ -6,10 +6,12 @@ from social_bitbucket_server.django import integrations
 from social_bitbucket_server.django.models import Integration
 from social_bitbucket_server.integration import Admission
 from social_bitbucket_server.sandbox import Project
+from tests.capabilities import capability
 from tests.frameworks.django.conftest import Visitor, newest_event
 from tests.frameworks.django.test_admin import ADMIN, change, text_of
 
 
+@capability("who may log in")
 def test_conditions_are_entered_in_the_form_and_count_from_the_next_login(staff, visitor, acme, bitbucket_sandbox):
     bitbucket_sandbox.projects.put(Project("WEB", "Website", users=("jane",)))
     assert change(staff, acme, allow_projects=" WEB \r\n\r\nWEB").status_code == 302

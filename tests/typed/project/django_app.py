@@ -8,7 +8,7 @@ from django.urls import include, path
 from social_core.exceptions import SocialAuthBaseException
 
 from social_bitbucket_server.account import Recheck
-from social_bitbucket_server.django import integrations, key_rotation, login, login_ways
+from social_bitbucket_server.django import integrations, key_rotation, login, login_ways, setup_links
 from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.errors import show_error
 from social_bitbucket_server.django.middleware import IntegrationSessionMiddleware, LoginErrorMiddleware
@@ -24,7 +24,7 @@ from social_bitbucket_server.django.rechecks import person_rechecked
 from social_bitbucket_server.django.urls import urlpatterns as ready_made
 from social_bitbucket_server.django.views import Complete, LoginPage
 from social_bitbucket_server.onboarding import Result
-from social_bitbucket_server.organizations import EventCode, KeyState
+from social_bitbucket_server.organizations import EventCode, KeyState, SetupLinkLife
 
 MIDDLEWARE = [f"{each.__module__}.{each.__qualname__}" for each in (IntegrationSessionMiddleware, LoginErrorMiddleware)]
 
@@ -80,6 +80,8 @@ def change_ways_in(record: AbstractIntegration) -> bool:
     login_ways.replace_link(record)
     login_ways.enforce(record)
     login_ways.lift(record)
+    address: str = setup_links.make(record, SetupLinkLife.DAY)
+    print(address, setup_links.live(record), setup_links.revoke(record))
     return record.others().exists()
 
 

@@ -20,8 +20,9 @@ from ....crypto import LONGEST, KeyRing, as_text
 from ....integration import single_integration
 from ....onboarding import Dialog, check_up
 from ....onboarding import worksheet as make_worksheet
+from ....organizations import UnusableConfigurationError
 from ....problems import BitbucketServerError
-from ... import configuration, events, integrations, key_rotation, rechecks
+from ... import configuration, configuration_text, events, integrations, key_rotation, rechecks, setup_links
 from ...models import AbstractIntegration, KeyPair, integration_model
 
 _DAYS = 365
@@ -77,6 +78,10 @@ def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
         )
     elif name in {"check", "worksheet"}:
         parser.add_argument("integration", nargs="?", help="which one; the one of the settings without it")
+    elif name == "export":
+        parser.add_argument("integrations", nargs="*", metavar="INTEGRATION", help="which ones; all without it")
+    elif name == "import":
+        parser.add_argument("file", type=file_name, help="the text; - reads it from the standard input")
     elif name not in {"list", "reseal-keys", "prune"}:
         parser.add_argument("integration", help="its id, or the last part of its login link")
     if name == "check":
@@ -139,6 +144,31 @@ def _create(arguments: argparse.Namespace) -> int:
     return _worksheet(argparse.Namespace(integration=record.pk, dialog=None, json=False))
 
 
+def _export(arguments: argparse.Namespace) -> int:
+    chosen = list(map(_find, arguments.integrations)) or list(integration_model()._default_manager.all())
+    print(configuration_text.write(chosen), end="")
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    text = sys.stdin.read() if arguments.file == "-" else _read_text(arguments.file)
+    try:
+        for sentence in configuration_text.take_over(configuration_text.read(text)):
+            print(sentence)
+    except UnusableConfigurationError as error:
+        raise CommandError(str(error)) from error
+    return 0
+
+
+def _read_text(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"{path} is not a text in UTF-8.") from None
+
+
 def _worksheet(arguments: argparse.Namespace) -> int:
     dialog = Dialog(arguments.dialog) if arguments.dialog else None
     if arguments.integration is None:
@@ -154,6 +184,10 @@ def _worksheet(arguments: argparse.Namespace) -> int:
         )
     else:
         record = _find(arguments.integration)
+        if record.oauth1_ended_at is not None:
+            steps = integrations.oauth2_worksheet_of(record, dialog)
+            worksheet.print_oauth2_worksheet(steps, as_json=arguments.json)
+            return 0
         pair = record.pending_key_pair or _active(record)
         key, consumer_key = pair.public_key, pair.consumer_key
         steps = integrations.worksheet_of(record, pair, dialog)
@@ -195,6 +229,8 @@ def _unlink(arguments: argparse.Namespace) -> int:
 
 def _active(record: AbstractIntegration) -> KeyPair:
     pair = record.active_key_pair
+    if pair is None and record.oauth1_ended_at is not None:
+        raise CommandError(f"People log in to {record.name} by OAuth 2, whose link is made by hand: see 'worksheet'.")
     if pair is None:
         raise CommandError(f"{record.name} has no key pair. Make one with 'bitbucket_server rotate {record.slug}'.")
     return pair
@@ -202,6 +238,8 @@ def _active(record: AbstractIntegration) -> KeyPair:
 
 def _rotate(arguments: argparse.Namespace) -> int:
     record = _find(arguments.integration)
+    if record.oauth1_ended_at is not None:
+        raise CommandError(f"People log in to {record.name} by OAuth 2, which needs no key pair.")
     try:
         has_begun = key_rotation.begin(record, with_new_link=arguments.new_consumer_key)
     except integrations.ChangedMeanwhileError:
@@ -285,6 +323,7 @@ def _reseal_keys(_arguments: argparse.Namespace) -> int:
 def _prune(arguments: argparse.Namespace) -> int:
     deleted, unfinished = events.prune(arguments.days)
     key_rotation.erase_replaced()
+    setup_links.prune()
     print(f"Deleted: {deleted} events older than {arguments.days} days, {unfinished} logins that were never finished.")
     return 0
 
@@ -308,6 +347,8 @@ def _read(path: str) -> str:
 _OWN = (
     ("list", _list, "list all integrations"),
     ("create", _create, "make an integration and print its worksheet"),
+    ("export", _export, "print the configuration of integrations as text, without keys and secrets"),
+    ("import", _import, "make and change integrations as a text says; none is deleted"),
     ("worksheet", _worksheet, "say what to enter where in Bitbucket"),
     ("check", _check, "test an integration stage by stage"),
     ("link", _link, "make the application link in Bitbucket, as its administrator, and test it"),

@@ -1,0 +1,120 @@
+"""The people of an integration, and what disabling it would mean for them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import Http404
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_GET, require_POST
+
+from ...organizations import EventCode
+from .. import integrations, people
+from .pages import IntegrationPages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
+
+    from ..models import AbstractIntegration
+
+_ON_A_PAGE = 100
+_NUMBER = re.compile("[0-9]{1,18}")
+
+
+class PeoplePages(IntegrationPages):
+    """Everybody who logged in through an integration, for staff who may change integrations and users."""
+
+    people_template = "admin/social_bitbucket_server/people.html"
+    disable_template = "admin/social_bitbucket_server/disable.html"
+
+    def pages(self) -> dict[str, Callable[..., HttpResponse]]:
+        """Add the list, what is done with one person, and the page before disabling."""
+        return {
+            **super().pages(),
+            "people": require_GET(self.people_view),
+            "disable-person": require_POST(self.disable_person_view),
+            "enable-person": require_POST(self.enable_person_view),
+            "log-out-person": require_POST(self.log_out_person_view),
+            "confirm-disabling": require_GET(self.confirm_disabling_view),
+        }
+
+    def people_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Show everybody who logged in at least once."""
+        record = self._record(request, integration_id, to_change=False)
+        page = Paginator(people.of(record), _ON_A_PAGE).get_page(request.GET.get("page"))
+        context = {
+            **self._context(request, record, gettext("People of %(name)s") % {"name": record.name}),
+            "people": [
+                {
+                    "identity": identity,
+                    "user": identity.user,
+                    "name": (getattr(identity.user, "get_full_name", str)() or identity.user.get_username()),
+                    "bitbucket_name": identity.extra_data.get("username", ""),
+                    "may_change": self._may_change(request, identity.user),
+                }
+                for identity in page
+            ],
+            "page": page,
+        }
+        return TemplateResponse(request, self.people_template, context)
+
+    def disable_person_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Let one person in no more."""
+        record, user = self._person(request, integration_id)
+        people.disable(user, integration_id=record.pk)
+        message = gettext("%(name)s is disabled, and logged out everywhere.") % {"name": user.get_username()}
+        return self._changed(request, record, EventCode.USER_DISABLED, message, to="people")
+
+    def enable_person_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Let one person in again."""
+        record, user = self._person(request, integration_id)
+        people.enable(user, integration_id=record.pk)
+        message = gettext("%(name)s can log in again.") % {"name": user.get_username()}
+        return self._changed(request, record, EventCode.USER_ENABLED, message, to="people")
+
+    def log_out_person_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """End the sessions of one person."""
+        record, user = self._person(request, integration_id)
+        people.log_out(user, integration_id=record.pk)
+        message = gettext("%(name)s is logged out, and can log in again.") % {"name": user.get_username()}
+        return self._changed(request, record, EventCode.SESSION_REVOKED, message, to="people")
+
+    def confirm_disabling_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
+        """Say in numbers what disabling the integration means."""
+        record = self._record(request, integration_id)
+        if not record.enabled:
+            return self._back(request, record, gettext("The integration is disabled already."), messages.WARNING)
+        context = {
+            **self._context(request, record, gettext("Disable %(name)s") % {"name": record.name}),
+            "identities": integrations.identities(record).count(),
+            "without_another": integrations.people_without_another(record),
+        }
+        return TemplateResponse(request, self.disable_template, context)
+
+    def _person(self, request: HttpRequest, integration_id: str) -> tuple[AbstractIntegration, Any]:
+        """Return the integration, and the person whose identity the form names. Raises Http404 for one of another
+        integration, and PermissionDenied."""
+        record = self._record(request, integration_id)
+        number = request.POST.get("identity", "")
+        identity = people.of(record).filter(pk=number).first() if _NUMBER.fullmatch(number) else None
+        if identity is None:
+            raise Http404
+        if not self._may_change(request, identity.user):
+            raise PermissionDenied
+        return record, identity.user
+
+    def _may_change(self, request: HttpRequest, user: Any) -> bool:
+        """Return whether the administrator may disable *user*: not themselves, nor a superuser without being one."""
+        administrator: Any = request.user
+        meta = get_user_model()._meta
+        is_above = getattr(user, "is_superuser", False) and not getattr(administrator, "is_superuser", False)
+        may_change_users = administrator.has_perm(f"{meta.app_label}.change_{meta.model_name}")
+        return bool(may_change_users) and not is_above and user.pk != administrator.pk

@@ -1,0 +1,81 @@
+"""A new base URL for the same server: a trial login there shows that it is the same.
+
+People are recognized by their number on the server. On another server that number is another person's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import F
+from social_django.utils import Storage
+
+from ..integration import BACKENDS
+from ..organizations import EventCode, shows_same_server
+from . import events, integrations
+
+if TYPE_CHECKING:
+    from ..account import Profile
+    from ..integration import Integration, OAuth2Integration
+    from .integrations import Administrator
+    from .models import AbstractIntegration
+
+
+def begin(record: AbstractIntegration, base_url: str, administrator: Administrator = None) -> None:
+    """Wait for a trial login at *base_url*, which is in its clean form. Until then people log in at the old address."""
+    record.moving_to = base_url
+    record.save(update_fields=["moving_to"])
+    events.record(EventCode.INTEGRATION_MOVE_BEGUN, integration_id=record.pk, user=administrator)
+
+
+def give_up(record: AbstractIntegration, administrator: Administrator = None) -> None:
+    """Stay at the old address."""
+    if record.moving_to:
+        record.moving_to = ""
+        record.save(update_fields=["moving_to"])
+        events.record(EventCode.INTEGRATION_MOVE_GIVEN_UP, integration_id=record.pk, user=administrator)
+
+
+def find(integration_id: str) -> Integration | None:
+    """Return the enabled integration with this id at its new address, or ``None`` if it has none. Otherwise it is as
+    :func:`.integrations.find` returns it."""
+    record = _at_new_address(integration_id)
+    return integrations.for_oauth1(record) if record is not None else None
+
+
+def find_oauth2(integration_id: str) -> OAuth2Integration | None:
+    """Return the same for OAuth 2."""
+    record = _at_new_address(integration_id)
+    return integrations.for_oauth2(record) if record is not None else None
+
+
+def _at_new_address(integration_id: str) -> AbstractIntegration | None:
+    record = integrations.find_enabled(id=integration_id)
+    if record is None or not record.moving_to:
+        return None
+    record.base_url = record.moving_to
+    return record
+
+
+def finish(record: AbstractIntegration, profile: Profile, tried: str, administrator: Administrator = None) -> bool:
+    """Take the address *tried* if *profile*, which answered there, is a person whom the integration knows by the same
+    number and the same username. Returns whether it is. If not, nothing changes.
+
+    The logins under way end. Everybody keeps their account and their session.
+    """
+    with integrations.all_or_nothing():
+        locked = integrations.lock(record.pk)  # others may have changed it meanwhile
+        known = None if locked is None else _known_username(locked, profile)
+        is_same = locked is not None and shows_same_server(profile, known) and locked.moving_to == tried
+        events.record(EventCode.INTEGRATION_MOVED, integration_id=record.pk, user=administrator)
+        if is_same:
+            rows = type(record)._base_manager.filter(pk=record.pk)
+            rows.update(base_url=tried, moving_to="", revision=F("revision") + 1)
+            events.record(EventCode.INTEGRATION_UPDATED, integration_id=record.pk, user=administrator)
+    return is_same
+
+
+def _known_username(record: AbstractIntegration, profile: Profile) -> str | None:
+    uid = f"{record.namespace}:{profile.id}"
+    identity = Storage.user.objects.filter(provider__in=BACKENDS, uid=uid).first()
+    return None if identity is None else identity.extra_data.get("username")

@@ -1,0 +1,55 @@
+"""People who log in through an integration: they are listed, disabled and logged out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import F
+
+from ..organizations import EventCode
+from . import events, integrations
+from .models import EndedSessions
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from .models import AbstractIntegration
+
+
+def of(record: AbstractIntegration) -> QuerySet[Any]:
+    """Return the identities that log in through *record*, each with its user, by user name."""
+    names = integrations.identities(record)
+    return names.select_related("user").order_by(f"user__{names.model.username_field()}", "pk")
+
+
+def disable(user: Any, *, integration_id: str = "") -> None:
+    """Let *user* in no more, in no way, and end their sessions that came through an integration. *integration_id* is
+    the integration that the event names; empty for none."""
+    user.is_active = False
+    user.save(update_fields=["is_active"])
+    end_sessions(user)
+    events.record(EventCode.USER_DISABLED, integration_id=integration_id, user=user)
+
+
+def enable(user: Any, *, integration_id: str = "") -> None:
+    """Let *user* in again. Sessions that ended do not come back."""
+    user.is_active = True
+    user.save(update_fields=["is_active"])
+    events.record(EventCode.USER_ENABLED, integration_id=integration_id, user=user)
+
+
+def log_out(user: Any, *, integration_id: str = "") -> None:
+    """End all sessions of *user* that came through an integration. They can log in again."""
+    end_sessions(user)
+    events.record(EventCode.SESSION_REVOKED, integration_id=integration_id, user=user)
+
+
+def end_sessions(user: Any) -> None:
+    """End all sessions of *user* that came through an integration."""
+    ended, _ = EndedSessions.objects.get_or_create(user_id=str(user.pk))
+    EndedSessions.objects.filter(pk=ended.pk).update(times=F("times") + 1)
+
+
+def times_ended(user_id: str) -> int:
+    """Return how often the sessions of the user with this id were ended."""
+    return EndedSessions.objects.filter(pk=user_id).values_list("times", flat=True).first() or 0

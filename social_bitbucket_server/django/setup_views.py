@@ -1,0 +1,265 @@
+"""The page of a set-up link: a Bitbucket admin without an account sets one integration up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext
+from django.views.decorators.debug import sensitive_post_parameters
+
+from ..onboarding import Dialog, advice_for, dialog_of, oauth2_advice_for
+from ..organizations import SetupLinkCondition
+from . import configuration, integrations, setup_links
+from .forms import ClientCredentialsForm
+from .forms import server_form as make_server_form
+from .public_view import PublicView
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from ..onboarding import Step
+    from .forms import ServerForm
+    from .models import AbstractIntegration, KeyPair, SetupLink
+
+
+class SetupView(PublicView):
+    """One page below a set-up link. *link* and *record* are there while it opens."""
+
+    link: SetupLink
+    record: AbstractIntegration
+
+    def setup(self, request: HttpRequest, *arguments: Any, **route: Any) -> None:
+        """Keep the token out of Django's log, which names the paths of refused requests."""
+        request.path = request.path.replace(route["token"], "…")
+        super().setup(request, *arguments, **route)
+
+    def get(self, request: HttpRequest, token: str) -> HttpResponse:
+        """Answer if the link opens. Otherwise say why it ended, and nothing about the integration."""
+        return self._open(request, token)
+
+    def post(self, request: HttpRequest, token: str) -> HttpResponse:
+        """Answer as a GET is answered. Each view takes one of both."""
+        return self._open(request, token)
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """Return the answer while the link opens."""
+        raise NotImplementedError
+
+    def _open(self, request: HttpRequest, token: str) -> HttpResponse:
+        opened = setup_links.find(token)
+        if opened is None:
+            raise Http404
+        if opened.record is None or opened.condition is not SetupLinkCondition.LIVE:
+            context = {"why": opened.condition.value}
+            return _kept_apart(render(request, "social_bitbucket_server/setup_over.html", context, status=410))
+        self.link, self.record = opened.link, opened.record
+        return _kept_apart(self.answer(request))
+
+    def addresses(self) -> dict[str, str]:
+        """Return the addresses of the page and what is done there, by name."""
+        token = self.kwargs["token"]
+        names = {
+            "page": "setup",
+            "test": "setup-test",
+            "credentials": "setup-credentials",
+            "server": "setup-server",
+            "script": "setup-script",
+        }
+        return {name: reverse(f"social_bitbucket_server:{route}", args=[token]) for name, route in names.items()}
+
+    def page(
+        self,
+        request: HttpRequest,
+        *,
+        credentials_form: ClientCredentialsForm | None = None,
+        server_form: ServerForm | None = None,
+        error: str = "",
+        status: int = 200,
+    ) -> HttpResponse:
+        """Return the page. *credentials_form* and *server_form*: forms that were sent with something wrong in them;
+        ``None`` for fresh ones. *error*: why nothing was done."""
+        record, pair = self.record, _pair_to_set_up(self.record)
+        is_for_oauth2 = record.oauth_versions.is_oauth1_ended
+        pending = None if is_for_oauth2 else record.pending_key_pair
+        asked = request.GET.get("bitbucket")
+        dialog = Dialog(asked) if asked in set(Dialog) else dialog_of(record.server_version)
+        if credentials_form is None and setup_links.takes_credentials(record):
+            credentials_form = ClientCredentialsForm()
+        if server_form is None and setup_links.takes_corrections(record):
+            server_form = make_server_form(record)
+        context = {
+            "link": self.link,
+            "record": record,
+            "addresses": self.addresses(),
+            "application": configuration.application_name(),
+            "dialog": dialog,
+            "dialogs": [each for each in Dialog if not (is_for_oauth2 and each is Dialog.UP_TO_7_19)],
+            "steps": _steps(record, pair, dialog),
+            "is_for_oauth2": is_for_oauth2,
+            "can_test": pair is not None or record.client_credentials is not None,
+            "has_script": pair is not None,
+            "credentials_form": credentials_form,
+            "has_credentials": record.client_credentials is not None,
+            "public_key_to_paste": pending if pending is not None and not _is_for_new_link(record) else None,
+            "is_new_link": _is_for_new_link(record),
+            "advice": _advice(record, pending),
+            "is_plain_http": record.server_url.scheme == "http",
+            "keeps_tokens": bool(configuration.setting("STORE_ACCESS_TOKEN")),
+            "server_form": server_form,
+            "is_corrected": "corrected" in request.GET,
+            "error": error,
+        }
+        return render(request, "social_bitbucket_server/setup.html", context, status=status)
+
+    def too_often(self, request: HttpRequest) -> HttpResponse | None:
+        """Return the page that says so if this was asked too often, or else ``None``."""
+        if not setup_links.is_asked_too_often(self.record):
+            return None
+        error = gettext("The connection was tested too often with this set-up link. Try again in an hour.")
+        response = self.page(request, error=error, status=429)
+        response["Retry-After"] = "3600"
+        return response
+
+    def test(self, request: HttpRequest) -> HttpResponse:
+        """Test the connection, and return what each stage found."""
+        pending = None if self.record.oauth_versions.is_oauth1_ended else self.record.pending_key_pair
+        results = list(integrations.check_up(self.record, pending=pending))
+        context = {
+            "record": self.record,
+            "addresses": self.addresses(),
+            "results": results,
+            "has_passed": all(result.outcome.lets_logins_work for result in results),
+            "is_new_key": pending is not None,
+            "is_new_link": _is_for_new_link(self.record),
+        }
+        return render(request, "social_bitbucket_server/setup_test.html", context)
+
+
+class SetupPage(SetupView):
+    """What to do in Bitbucket."""
+
+    http_method_names = ("get", "head")
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """Show the worksheet and the script, and the forms that complete the set-up."""
+        setup_links.note_opening(request, self.link)
+        return self.page(request)
+
+
+class SetupTest(SetupView):
+    """The test of the connection."""
+
+    http_method_names = ("post",)
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """Test the connection, with the key pair that waits if there is one, and show what each stage found."""
+        if _pair_to_set_up(self.record) is None and self.record.client_credentials is None:
+            raise Http404
+        return self.too_often(request) or self.test(request)
+
+
+@method_decorator(sensitive_post_parameters("client_secret"), name="dispatch")
+class SetupCredentials(SetupView):
+    """The credentials for OAuth 2, which Bitbucket shows to its admin."""
+
+    http_method_names = ("post",)
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """Keep client ID and client secret, and test the connection with them."""
+        if not setup_links.takes_credentials(self.record):
+            raise Http404
+        refused = self.too_often(request)
+        if refused is not None:
+            return refused
+        form = ClientCredentialsForm(request.POST)
+        if not form.is_valid():
+            return self.page(request, credentials_form=form, status=422)
+        if not setup_links.keep_credentials(self.record, **form.cleaned_data):
+            raise Http404
+        return self.test(request)
+
+
+class SetupServer(SetupView):
+    """The correction of base URL and CA certificates."""
+
+    http_method_names = ("post",)
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """Keep the correction. Another host is another server, which ends the link."""
+        if not setup_links.takes_corrections(self.record):
+            raise Http404
+        refused = self.too_often(request)
+        if refused is not None:
+            return refused
+        host = self.record.server_url.host
+        form = make_server_form(self.record, request.POST)
+        if not form.is_valid():
+            self.record.refresh_from_db()
+            return self.page(request, server_form=form, status=422)
+        try:
+            is_saved = setup_links.correct(self.record, is_same_server=self.record.server_url.host == host)
+        except integrations.ChangedMeanwhileError:
+            is_saved = False
+        if not is_saved:
+            self.record.refresh_from_db()
+            error = gettext("The integration was changed meanwhile, so the correction is not saved.")
+            return self.page(request, error=error, status=409)
+        return redirect(f"{self.addresses()['page']}?corrected")
+
+
+class SetupScript(SetupView):
+    """The script."""
+
+    http_method_names = ("get",)
+
+    def answer(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002  # the script is the same for everybody
+        """Return the script as a file."""
+        pair = _pair_to_set_up(self.record)
+        if pair is None:
+            raise Http404
+        return script_file(self.record, pair)
+
+
+def script_file(record: AbstractIntegration, pair: KeyPair) -> HttpResponse:
+    """Return the script for the application link of *pair* as a file."""
+    return HttpResponse(
+        integrations.script_of(record, pair),
+        content_type="text/plain; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="link.sh"'},
+    )
+
+
+def _pair_to_set_up(record: AbstractIntegration) -> KeyPair | None:
+    """Return the key pair that Bitbucket has to get now; ``None`` for OAuth 2."""
+    if record.oauth_versions.is_oauth1_ended:
+        return None
+    return record.pending_key_pair or record.active_key_pair
+
+
+def _steps(record: AbstractIntegration, pair: KeyPair | None, dialog: Dialog) -> tuple[Step, ...]:
+    if record.oauth_versions.is_oauth1_ended:
+        return integrations.oauth2_worksheet_of(record, dialog)[:-1]  # the form takes the place of the last step
+    return integrations.worksheet_of(record, pair, dialog) if pair is not None else ()
+
+
+def _advice(record: AbstractIntegration, pending: KeyPair | None) -> str:
+    """Return the advice on the OAuth version; empty while a key pair waits, as the version was chosen before."""
+    if pending is not None:
+        return ""
+    return (oauth2_advice_for if record.oauth_versions.is_oauth1_ended else advice_for)(record.server_version)
+
+
+def _is_for_new_link(record: AbstractIntegration) -> bool:
+    return not record.oauth_versions.is_oauth1_ended and record.key_pairs_in_use.pending_for_new_link is not None
+
+
+def _kept_apart(response: HttpResponse) -> HttpResponse:
+    """Keep the token in the address from search engines and other sites. Django tells by the referrer that a form is
+    its own."""
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    response["Referrer-Policy"] = "same-origin"
+    return response
