@@ -32,16 +32,22 @@ def admin():
     Base.metadata.drop_all(engine)
 
 
+def found(pattern, page):
+    match = re.search(pattern, page, re.DOTALL)
+    assert match
+    return match[1]
+
+
 def send(client, path, **fields):
-    token = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', client.get(path).text)[1]
+    token = found(r'name="csrf_token"[^>]* value="([^"]+)"', client.get(path).text)
     return client.post(path, data={"csrf_token": token, **fields})
 
 
 def test_a_user_of_an_organization_logs_in(admin, bitbucket_sandbox):
     made = send(admin, "/o/acme/settings/integrations/add", name="Bitbucket", base_url=bitbucket_sandbox.url)
     worksheet = admin.get(made.location).text
-    consumer_key = re.search(r"<dt>Consumer Key</dt>.*?<code[^>]*>([^<]+)", worksheet, re.DOTALL)[1]
-    public_key = re.search(r"-----BEGIN PUBLIC KEY-----[^<]+", worksheet)[0]
+    consumer_key = found(r"<dt>Consumer Key</dt>.*?<code[^>]*>([^<]+)", worksheet)
+    public_key = found(r"(-----BEGIN PUBLIC KEY-----[^<]+)", worksheet)
     bitbucket_sandbox.link(consumer_key=consumer_key, public_key=public_key)
     jane = app.test_client()
     answer = bitbucket_sandbox.login(jane, "jane", page="/o/acme/login")

@@ -151,8 +151,8 @@ def test_a_closed_link_lets_nobody_in_but_the_owner_and_ends_no_session(demo, ow
     assert "Acme closed this login link" in kim.get("/o/acme/login").words
     page = kim.get(sandbox.authorize(begun.location, user="kim"))
     assert page.status == 403
-    assert "The login link is closed." in page.words
-    assert "For an admin of your organization" in page.words
+    assert "The login link is closed" in page.words
+    assert "For your organization's admin" in page.words
     assert jane.get("/o/acme/account").status == 200
     assert demo.visitor().log_owner_in("acme").status == 303
     owner.post(f"{LOGIN}/link", LOGIN, action="open")

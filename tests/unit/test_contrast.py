@@ -24,7 +24,7 @@ PAGES = {
         },
         EDGE: {"edge": "page surface sunken", "accent": "page surface sunken", "bad": "page surface"},
     },
-    "tests/flask_app/static/style.css": {
+    "demo_app/static/style.css": {
         TEXT: {"app-text": "app-page app-bar", "app-muted": "app-bar"},
         EDGE: {"app-accent": "app-page app-bar"},
     },

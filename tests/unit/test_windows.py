@@ -35,7 +35,10 @@ from social_bitbucket_server.__main__ import main
 def is_ours(name):
     return not name.startswith("social_bitbucket_server.django")  # it wants settings
 
-for module in pkgutil.walk_packages(social_bitbucket_server.__path__, "social_bitbucket_server."):
+def refuse(name):
+    assert not is_ours(name), name
+
+for module in pkgutil.walk_packages(social_bitbucket_server.__path__, "social_bitbucket_server.", refuse):
     if is_ours(module.name):
         importlib.import_module(module.name)
 assert main(["keygen", "--out", "key.pem", "--bits", "2048"]) == 0

@@ -148,7 +148,8 @@ _MUTANTS = (
     Mutant(
         "logins through an integration begin at social_django's own address, too",
         _MIDDLEWARE,
-        "    if is_stock and configuration.has_integrations_in_database():\n        raise Http404\n",
+        '    if view in _STOCK_VIEWS and route.get("backend") in configuration.backends_in_database():\n'
+        "        raise Http404\n",
         "",
     ),
     Mutant(

@@ -163,8 +163,8 @@ _MUTANTS = (
     Mutant(
         "an edit at the moment of disabling enables the integration again",
         _DJANGO,
-        '_WRITTEN_ALONE = frozenset({"enabled", "last_login_at"',
-        '_WRITTEN_ALONE = frozenset({"last_login_at"',
+        '        "enabled",\n        "enforced_at",\n',
+        '        "enforced_at",\n',
     ),
     Mutant(
         "a private key that changed meanwhile is overwritten with the old one when keys are sealed anew",

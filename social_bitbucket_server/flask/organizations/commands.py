@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from ...account import Standing
 from ...onboarding import render_text
+from ...organizations import UnusableConfigurationError
 from ...sqlalchemy.organizations import DAYS_KEPT, NameTakenError
 from .. import logins
 from . import configuration, worksheets
@@ -103,7 +104,7 @@ def take_over(slug: str, file: TextIO) -> None:
     organization = _organization(slug)
     try:
         sentences = configuration.take_over(organization, configuration.read(file.read(), organization))
-    except (configuration.UnusableConfigurationError, NameTakenError, UnicodeDecodeError) as error:
+    except (UnusableConfigurationError, NameTakenError, UnicodeDecodeError) as error:
         raise click.ClickException(str(error)) from error
     for sentence in sentences:
         click.echo(sentence)

@@ -11,7 +11,8 @@ from werkzeug.wrappers import Response
 from ...crypto import PublicKey
 from ...integration import ConnectTo
 from ...onboarding import advice_for, oauth2_advice_for
-from ...sqlalchemy.organizations import Life, LinkCondition, condition_of_link, server_url
+from ...organizations import SetupLinkCondition, SetupLinkLife
+from ...sqlalchemy.organizations import condition_of_link, server_url
 from . import access, connection, limits, navigation, onboarding, worksheets
 from .current import store
 from .forms import ClientCredentialsForm, ServerCorrectionForm
@@ -52,7 +53,7 @@ def link(organization: Any, integration: str) -> ResponseReturnValue:
         organization=organization,
         record=record,
         link=store.setup_links.live(record),
-        lives=list(Life),
+        lives=list(SetupLinkLife),
     )
 
 
@@ -61,14 +62,16 @@ def link(organization: Any, integration: str) -> ResponseReturnValue:
 def make(organization: Any, integration: str) -> ResponseReturnValue:
     """Make the integration's set-up link, and show it this once."""
     record = access.integration_or_404(organization, integration)
-    life = request.form.get("life", Life.WEEK.value)
-    if life not in set(Life):
+    life = request.form.get("life", SetupLinkLife.WEEK.value)
+    if life not in set(SetupLinkLife):
         abort(400)
     if record.disabled_at is not None:
         flash("The set-up link of a disabled integration would open nothing. Enable it first.", "refusal")
         return _to_the_link(record)
     limits.count(Limited.SETUP_LINKS_MADE, record.id)
-    address = navigation.absolute(url_for("bitbucket.setup.page", token=store.setup_links.make(record, Life(life))))
+    address = navigation.absolute(
+        url_for("bitbucket.setup.page", token=store.setup_links.make(record, SetupLinkLife(life)))
+    )
     return render(
         "setup_link.html",
         organization=organization,
@@ -258,7 +261,7 @@ def _live_link(token: str) -> SetupLinkMixin:
     condition = condition_of_link(link) if link is not None else store.setup_links.ended(token)
     if condition is None:
         abort(404)
-    if link is None or condition is not LinkCondition.LIVE:
+    if link is None or condition is not SetupLinkCondition.LIVE:
         abort(make_response(render("setup_over.html", why=condition.value), 410))
     return link
 

@@ -28,8 +28,6 @@ from .models import (
 from .people import Person as Person
 from .ready_made import OrganizationModels, organization_models
 from .rechecks import Found as Found
-from .setup_links import Life as Life
-from .setup_links import LinkCondition as LinkCondition
 from .setup_links import condition_of_link as condition_of_link
 from .store import Store
 

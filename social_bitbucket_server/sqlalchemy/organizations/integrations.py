@@ -15,12 +15,20 @@ from sqlalchemy.orm import aliased, contains_eager, joinedload, selectinload
 from ...crypto import PrivateKey, Secret, new_consumer_key
 from ...integration import BaseURLRules, Integration, OAuth2Integration, ServerURL
 from ...login import LIFETIME
-from ...organizations import Assembler, EventCode, KeyState, OAuth, Unopened, WayOut, oldest_login_began
+from ...organizations import (
+    Assembler,
+    EventCode,
+    KeyState,
+    OAuth,
+    SetupLinkCondition,
+    Unopened,
+    WayOut,
+    oldest_login_began,
+)
 from ...problems import BitbucketServerError, Code
 from ..sessions import holds_commits
 from . import clock
 from .part import Part
-from .setup_links import LinkCondition
 from .ways_in import login_ways
 
 if TYPE_CHECKING:
@@ -146,7 +154,7 @@ class Integrations(Part):
         self.lock(record)  # nobody new comes in meanwhile
         concerned = self._store.identities.delete_all_of(record)
         # Whoever has the set-up link was to set the old server up.
-        self._store.setup_links.end(record, LinkCondition.ANOTHER_SERVER)
+        self._store.setup_links.end(record, SetupLinkCondition.ANOTHER_SERVER)
         record.base_url, record.moving_to = str(server_url), None
         record.namespace = _new_namespace()
         record.server_version, record.last_login_at = "", None
@@ -206,7 +214,7 @@ class Integrations(Part):
         if record.enforced_at is not None:
             self._store.ways_in.end_enforcement(record)
         self._store.people.leave(record)
-        self._store.setup_links.end(record, LinkCondition.DELETED)
+        self._store.setup_links.end(record, SetupLinkCondition.DELETED)
         self._note(EventCode.INTEGRATION_DELETED, record)
         self._session.delete(record)
         self._session.commit()

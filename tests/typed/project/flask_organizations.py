@@ -11,17 +11,22 @@ from werkzeug.wrappers import Response
 from social_bitbucket_server.flask.organizations import (
     Limited,
     Organizations,
+    end_logins,
     event_recorded,
     form_targets,
     handle_errors,
+    link_values,
+    local_page,
     log_in,
     log_out,
     login_link,
     record,
+    redirect_url,
+    test_connection,
     visitor,
 )
 from social_bitbucket_server.organizations import EventCode
-from social_bitbucket_server.sqlalchemy import make_storage
+from social_bitbucket_server.sqlalchemy import make_storage, set_up_sqlite
 from social_bitbucket_server.sqlalchemy.organizations import (
     ApplicationLinkMixin,
     ClientCredentialsMixin,
@@ -55,7 +60,9 @@ class User(Base):
     organization_id: Mapped[int] = mapped_column(ForeignKey(Organization.id))
 
 
-session = scoped_session(sessionmaker(create_engine("sqlite://")))
+engine = create_engine("sqlite://")
+set_up_sqlite(engine)
+session = scoped_session(sessionmaker(engine))
 models: OrganizationModels = organization_models(Base, Organization, User, session)
 
 
@@ -83,7 +90,7 @@ def count(_sender: object, **event: object) -> None:
 
 def ready_made() -> Store:
     app = Flask(__name__)
-    organizations = Organizations(app, models, may_administer=owns, limit=limit)
+    organizations = Organizations(app, models, may_administer=owns, limit=limit, next_page=local_page)
     handle_errors(app)
     app.after_request(allow_forms)
     event_recorded.connect(count)
@@ -98,6 +105,15 @@ def by_password(user: User, organization: Organization) -> str:
 
 def leave() -> None:
     log_out()
+
+
+def close(organization: Organization) -> None:
+    end_logins(organization)
+
+
+def look(store: Store, integration_id: str) -> tuple[dict[str, str], str, bool]:
+    integration = store.models.session().get_one(store.models.integration, integration_id)
+    return link_values(integration), redirect_url(integration), test_connection(integration)
 
 
 class OwnBase(DeclarativeBase): ...
@@ -132,6 +148,7 @@ class ApplicationLink(ApplicationLinkMixin, OwnBase):
 
 class KeyPair(KeyPairMixin, OwnBase):
     integration_class = Integration
+    application_link_class = ApplicationLink
 
 
 class ClientCredentials(ClientCredentialsMixin, OwnBase):

@@ -5,6 +5,7 @@ import tomllib
 import pytest
 
 from social_bitbucket_server.organizations import toml
+from tests.security.rows import row
 
 MOST_BYTES = 16 * 1024
 KEY = ".".join("a" * 9)
@@ -33,6 +34,7 @@ COSTLY = {
 }
 
 
+@row(114)
 @pytest.mark.parametrize(("says", "text"), [(says, text) for says, texts in COSTLY.items() for text in texts])
 def test_what_costs_much_is_refused_before_it_is_parsed(monkeypatch, says, text):
     monkeypatch.delattr(tomllib, "loads")

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.integration import Admission, BaseURLRules, ConnectTo, ServerURL
 from social_bitbucket_server.login import LIFETIME
-from social_bitbucket_server.organizations import KeyState, OAuth, Outbound
+from social_bitbucket_server.organizations import KeyState, OAuth, Outbound, SetupLinkCondition
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sqlalchemy.organizations import (
     NameTakenError,
@@ -21,7 +21,6 @@ from social_bitbucket_server.sqlalchemy.organizations import (
     server_url,
     trying,
 )
-from social_bitbucket_server.sqlalchemy.organizations.setup_links import LinkCondition
 from social_bitbucket_server.transport import ClientCertificate
 from tests.client_certificates import issue
 from tests.statements import statements
@@ -122,7 +121,7 @@ def test_another_base_url_lets_everybody_begin_anew(app, record):
     assert record.namespace != before
     assert (record.base_url, record.last_login_at, record.client_credentials) == (str(ELSEWHERE), None, None)
     assert app.store.identities.of_session(identity_id, revision) is None
-    assert app.store.setup_links.ended(token) is LinkCondition.ANOTHER_SERVER
+    assert app.store.setup_links.ended(token) is SetupLinkCondition.ANOTHER_SERVER
     assert app.count(app.User) == 1
 
 
@@ -162,7 +161,7 @@ def test_a_deleted_integration_takes_everything_along_but_its_people(app, acme, 
     ):
         assert app.count(table) == 0, table
     assert app.count(app.User) == 1
-    assert app.store.setup_links.ended(token) is LinkCondition.DELETED
+    assert app.store.setup_links.ended(token) is SetupLinkCondition.DELETED
     assert app.store.ways_in.of(acme).enforced is None
     assert app.recorded.codes == ["integration.not_enforced", "setup_link.revoked", "integration.deleted"]
 

@@ -59,6 +59,7 @@ def mixed_by_the_application(base, organization, user, session):
 
     class Pair(storage.KeyPairMixin, base):
         integration_class = Integration
+        application_link_class = Link
         note: Mapped[str] = mapped_column(default="")
 
     class Credentials(storage.ClientCredentialsMixin, base):
@@ -349,9 +350,13 @@ def test_an_integration_has_many_retired_key_pairs(app, record):
 
 
 def pair(app, record, state):
-    number = secrets.token_hex(8)
+    number, link = secrets.token_hex(8), record.application_links[0]
     return app.models.key_pair(
-        id=number, integration_id=record.id, stored_state=state.value, public_key=number, consumer_key="key"
+        id=number,
+        integration_id=record.id,
+        stored_state=state.value,
+        public_key=number,
+        consumer_key=link.consumer_key,
     )
 
 

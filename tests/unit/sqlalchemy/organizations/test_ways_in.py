@@ -5,8 +5,8 @@ import threading
 import pytest
 from sqlalchemy import select
 
-from social_bitbucket_server.organizations import ClosedBy, LoginWays
-from social_bitbucket_server.sqlalchemy.organizations import Life, LinkCondition, condition_of_link
+from social_bitbucket_server.organizations import ClosedBy, LoginWays, SetupLinkCondition, SetupLinkLife
+from social_bitbucket_server.sqlalchemy.organizations import condition_of_link
 
 
 @pytest.fixture
@@ -140,15 +140,19 @@ def links(store):
 
 
 def test_a_set_up_link_opens_for_as_long_as_its_maker_chose(app, links, record, standing_clock):
-    for life, words in ((Life.HOUR, "one hour"), (Life.DAY, "one day"), (Life.WEEK, "seven days")):
+    for life, words in (
+        (SetupLinkLife.HOUR, "one hour"),
+        (SetupLinkLife.DAY, "one day"),
+        (SetupLinkLife.WEEK, "seven days"),
+    ):
         token = links.make(record, life)
         link = links.find(token)
         assert life.words == words
         assert links.live(record) is link
         standing_clock.advance(seconds=life.length.total_seconds() - 1)
-        assert condition_of_link(link) is LinkCondition.LIVE
+        assert condition_of_link(link) is SetupLinkCondition.LIVE
         standing_clock.advance(seconds=1)
-        assert condition_of_link(link) is LinkCondition.EXPIRED
+        assert condition_of_link(link) is SetupLinkCondition.EXPIRED
         assert links.live(record) is None
     assert link.integration is record
 
@@ -161,8 +165,8 @@ def test_the_database_holds_no_token(app, links, record):
 
 def test_a_new_link_revokes_the_one_before(app, links, record):
     old, new = links.make(record), links.make(record)
-    assert condition_of_link(links.find(old)) is LinkCondition.REVOKED
-    assert condition_of_link(links.find(new)) is LinkCondition.LIVE
+    assert condition_of_link(links.find(old)) is SetupLinkCondition.REVOKED
+    assert condition_of_link(links.find(new)) is SetupLinkCondition.LIVE
     assert app.recorded.codes == ["setup_link.created", "setup_link.revoked", "setup_link.created"]
 
 
@@ -171,8 +175,8 @@ def test_a_revoked_link_opens_nothing(app, links, record, standing_clock):
     assert links.revoke(record)
     assert not links.revoke(record)
     assert links.live(record) is None
-    assert condition_of_link(links.find(token)) is LinkCondition.REVOKED
-    links.make(record, Life.HOUR)
+    assert condition_of_link(links.find(token)) is SetupLinkCondition.REVOKED
+    links.make(record, SetupLinkLife.HOUR)
     standing_clock.advance(hours=1)
     assert not links.revoke(record), "it has expired"
 
@@ -183,10 +187,10 @@ def test_a_link_is_done_after_somebody_logged_in_and_while_no_key_pair_waits(app
     assert links.live(record) is not None, "the login was before"
     standing_clock.advance(minutes=2)
     app.store.integrations.note_login(record)
-    assert condition_of_link(links.find(token)) is LinkCondition.DONE
+    assert condition_of_link(links.find(token)) is SetupLinkCondition.DONE
     assert links.live(record) is None
     app.store.key_rotation.begin(record)
-    assert condition_of_link(links.find(token)) is LinkCondition.LIVE
+    assert condition_of_link(links.find(token)) is SetupLinkCondition.LIVE
 
 
 def test_links_of_disabled_integrations_and_closed_organizations_are_not_found(app, links, record):
@@ -218,7 +222,7 @@ def test_a_link_that_ended_with_its_integration_says_so_for_thirty_days(app, lin
     token = links.make(record)
     app.store.integrations.delete(record)
     assert links.find(token) is None
-    assert links.ended(token) is LinkCondition.DELETED
+    assert links.ended(token) is SetupLinkCondition.DELETED
     standing_clock.advance(days=31)
     app.store.integrations.delete(app.integration(acme))
     assert links.ended(token) is None
@@ -226,14 +230,14 @@ def test_a_link_that_ended_with_its_integration_says_so_for_thirty_days(app, lin
 
 def test_links_that_were_over_before_say_nothing(app, links, record, standing_clock):
     revoked = links.make(record)
-    expired = links.make(record, Life.HOUR)
+    expired = links.make(record, SetupLinkLife.HOUR)
     standing_clock.advance(hours=2)
     app.store.integrations.delete(record)
     assert links.ended(revoked) is links.ended(expired) is None
 
 
 def test_old_links_are_deleted_with_the_next_one(app, links, record, standing_clock):
-    links.make(record, Life.HOUR)
+    links.make(record, SetupLinkLife.HOUR)
     standing_clock.advance(days=31)
     links.make(record)
     assert app.count(app.models.setup_link) == 1
