@@ -1,4 +1,4 @@
-"""The tests' application under gunicorn, as `deploy/` configures it, in processes of its own."""
+"""The tests' application under gunicorn, as `docs/deployment/` configures it, in processes of its own."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def serving(
 
 
 def _command(app: str) -> Sequence[str]:
-    return [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "deploy" / "gunicorn.conf.py"), app]
+    return [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "docs" / "deployment" / "gunicorn.conf.py"), app]
 
 
 def _wait_until_ready(listener: socket.socket, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -1,5 +1,5 @@
-"""Two nodes as `deploy/` sets them up: gunicorn on a socket that outlives it, nginx in front, one PostgreSQL, and one
-Redis or Valkey that counts for both."""
+"""Two nodes as `docs/deployment/` sets them up: gunicorn on a socket that outlives it, nginx in front, one PostgreSQL,
+and one Redis or Valkey that counts for both."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from .visitors import Application, Crowd, Door, crowd
 
 NODES = 2
 _SECONDS_TO_UPGRADE = 300
-_DEPLOY = application.ROOT / "deploy"
+_DEPLOY = application.ROOT / "docs" / "deployment"
 _MAIN = """\
 daemon off;
 {user}
@@ -49,7 +49,7 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
-    include {folder}/demo-app.conf;
+    include {folder}/my-application.conf;
 }}
 """
 
@@ -183,7 +183,7 @@ def _at_once(act: Callable[[Node], None], nodes: Sequence[Node]) -> None:
 
 
 def _configure(folder: Path, port: int, nodes: Sequence[str]) -> None:
-    """Fill in `deploy/nginx.conf` as an operator does."""
+    """Fill in `docs/deployment/nginx.conf` as an operator does."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     certificate = authority.issue_cert("127.0.0.1")
@@ -196,13 +196,13 @@ def _configure(folder: Path, port: int, nodes: Sequence[str]) -> None:
         ("listen 80;", f"listen 127.0.0.1:{free_port()};"),
         ("listen 443 ", f"listen 127.0.0.1:{port} "),
         ("app.example.com", "127.0.0.1"),
-        ("/etc/ssl/demo-app", str(folder)),
-        ("/var/log/nginx/demo-app.access.log", str(folder / "access.log")),
-        ("/var/log/nginx/demo-app.error.log", str(folder / "error.log")),
+        ("/etc/ssl/my-application", str(folder)),
+        ("/var/log/nginx/my-application.access.log", str(folder / "access.log")),
+        ("/var/log/nginx/my-application.error.log", str(folder / "error.log")),
     ):
         assert given in text, given
         text = text.replace(given, filled_in)
-    (folder / "demo-app.conf").write_text(text)
+    (folder / "my-application.conf").write_text(text)
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(_MAIN.format(folder=folder, user=user))
 

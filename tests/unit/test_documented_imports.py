@@ -15,7 +15,7 @@ IMPORT = re.compile(r"from (social_bitbucket_server[\w.]*) import ([\w ]+(?:, *[
 
 def documented() -> list[tuple[str, str, str]]:
     """Return file, module and name of each import."""
-    folders = (PROJECT / name for name in ("deploy", "docs", "examples"))
+    folders = (PROJECT / name for name in ("docs", "examples"))
     files = [PROJECT / "README.md", *(file for folder in folders for file in folder.rglob("*"))]
     return sorted(
         {
