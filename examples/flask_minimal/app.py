@@ -21,7 +21,6 @@ class User(Base, UserMixin):
     __tablename__ = "users"
     id: Mapped[int] = mapped_column(primary_key=True)
     username: Mapped[str] = mapped_column(unique=True)
-    email: Mapped[str | None]
 
 
 app = Flask(__name__)
@@ -37,7 +36,5 @@ Base.metadata.create_all(engine)
 
 @app.get("/")
 def home():
-    return render_template_string(
-        "{% if current_user.is_authenticated %}Hello {{ current_user.username }}{% else %}"
-        "{{ bitbucket_server_button() }}{% endif %}"
-    )
+    page = "{{ 'Hello ' + current_user.username if current_user.is_authenticated else bitbucket_server_button() }}"
+    return render_template_string(page)

@@ -91,3 +91,16 @@ def test_the_fastapi_example_is_the_pages_application_with_its_test():
 def test_the_flask_example_is_the_readmes_application():
     shown = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
     assert (EXAMPLES / "flask_minimal/app.py").read_text().partition('"""\n\n')[2] == shown
+
+
+@pytest.mark.parametrize(
+    ("heading", "file"),
+    [("## Django", "docs/django.md"), ("## Organizations", "examples/flask_organizations/app.py")],
+)
+def test_the_readmes_other_lines_are_those_of_a_whole_application(heading, file):
+    section = (ROOT / "README.md").read_text().partition(f"{heading}\n")[2]
+    shown = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
+    there = [line.strip() for line in (ROOT / file).read_text().splitlines()]
+    lines = [line.strip() for line in shown.splitlines() if line]
+    assert len(lines) <= 10
+    assert [line for line in lines if line not in there] == []

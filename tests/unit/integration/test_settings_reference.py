@@ -86,10 +86,13 @@ def test_the_example_is_of_the_type(name):
     assert isinstance(ast.literal_eval(example.strip("`")), TYPES[kind])
 
 
+FRAMEWORKS = {frozenset({"django"}): "Django", frozenset({"django", "flask"}): "Django, Flask"}
+
+
 @pytest.mark.parametrize("name", OURS)
-def test_django_alone_reads_what_is_djangos_alone(name, readers):
-    frameworks = {"Django"} if all(path.parts[0] == "django" for path in readers[name]) else {"all"}
-    assert {OURS[name][3]} == frameworks
+def test_the_frameworks_are_those_that_read_the_setting(name, readers):
+    rooms = frozenset(path.parts[0] for path in readers[name])
+    assert OURS[name][3] == FRAMEWORKS.get(rooms, "all")
 
 
 def test_the_defaults_are_the_codes():
@@ -116,6 +119,6 @@ def test_every_field_of_an_integration_is_there():
 
 def test_the_readme_names_no_other_settings():
     readme = (PACKAGE.parent / "README.md").read_text()
-    named = set(re.findall(rf"`{PREFIX}(?!OAUTH2)([A-Z_]+)`", readme))
+    named = set(re.findall(rf"{PREFIX}(?!OAUTH2)([A-Z_]+)", readme))
     assert named
     assert named <= set(OURS)
