@@ -129,7 +129,7 @@ INVARIANTS = (
     ),
     Invariant(
         "**I15** No token is stored after a login, unless the operator wants it "
-        "([`STORE_ACCESS_TOKENS`](operating-the-demo.md#asking-between-two-logins)), and then sealed; and while it is "
+        "([`STORE_ACCESS_TOKEN`](rechecks.md)), and then sealed; and while it is "
         "under way a digest alone. No token, verifier, key or cookie is in a log, a `repr`, a pickle or a traceback "
         "with local variables, or on a page.",
         (81, 82, 83, 84, 89),
