@@ -13,7 +13,7 @@ LOGINS := tests/examples tests/flow/test_many_integrations.py tests/flow/test_oa
 # In parallel. At the end, a worker without tests takes some of another one's.
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: FORCE demo test test-fast test-lowest test-newest test-wheel screenshots fuzz bench load mutants lint lock clean
+.PHONY: FORCE demo test test-fast test-lowest test-newest test-wheel docs screenshots fuzz bench load mutants lint lock clean
 
 # Its own environment holds only what the demo imports. A port that is taken is reported before anything is installed.
 demo:
@@ -51,9 +51,14 @@ test-wheel: $(VENV)/.installed
 	$(BIN)/pyroma --min 10 --skip-tests AuthorEmail .
 	$(PYTEST) tests/wheel $(PYTEST_ARGS)
 
-# The pages in docs/upgrade-to-oauth2.md, taken from the running demo application and its sandbox.
+# The site, in docs/_build/html. A warning is an error, and a link that leads nowhere is a warning.
+docs: $(VENV)/.installed
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir docs/_build/doctrees docs docs/_build/html
+
+# The pictures in docs/images, taken from the pages of Flask and of the sandbox.
 screenshots: $(VENV)/.installed
 	SCREENSHOTS=docs/images/upgrade-to-oauth2 $(BIN)/python -m pytest tests/browser/test_upgrade.py -k upgrade_keeps $(PYTEST_ARGS)
+	$(BIN)/python -m docs.pictures
 
 # Every parser of what others wrote, with ten thousand examples each, and 51 000 requests to the demo, Django and the
 # sandbox; says how many examples there were. Then logins: with two thousand answers of each kind, and in two hundred
@@ -116,4 +121,4 @@ docs/problems.md: $(wildcard social_bitbucket_server/problems/*.py) $(VENV)/.ins
 	$(BIN)/social-bitbucket-server explain --markdown > $@
 
 clean:
-	rm -rf $(VENV) $(DEMO_VENV) .nox build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(DEMO_VENV) .nox build dist docs/_build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
