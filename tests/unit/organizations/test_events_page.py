@@ -11,7 +11,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
 
 
 def test_every_event_is_listed_under_its_kind() -> None:
-    sections = {title: text for title, text in re.findall(r"^## (.+)\n((?:.+\n|\n(?!## ))*)", PAGE, re.MULTILINE)}
+    sections = dict(re.findall(r"^## (.+)\n((?:.+\n|\n(?!## ))*)", PAGE, re.MULTILINE))
     assert list(sections) == [kind.label for kind in EventKind]
     for kind in EventKind:
         listed = re.findall(r"^\| `(.+?)` \| (.+?) \|$", sections[kind.label], re.MULTILINE)
