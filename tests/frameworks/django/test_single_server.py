@@ -4,6 +4,7 @@ import re
 import threading
 from contextlib import ExitStack
 from html import unescape
+from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -327,3 +328,26 @@ def test_a_person_logs_in_by_oauth_2(person, single, by_oauth2):
     assert person.open(single.authorize(begun["Location"], user="jane"))["Location"] == "/"
     assert person.name == "jane"
     assert UserSocialAuth.objects.get().provider == "bitbucket-server-oauth2"
+
+
+def test_accounts_of_cores_own_backend_are_carried_over_as_the_page_says(person, single, by_oauth2):
+    page = Path(__file__).parents[3] / "docs/existing-projects.md"
+    statement = re.search(r"```sql\n(.*?)```", page.read_text(), re.DOTALL)[1]
+    known = get_user_model().objects.create_user("somebody-long-known")
+    kept = {"access_token": "in plain text"}
+    UserSocialAuth.objects.create(
+        user=known,
+        provider="bitbucket-datacenter-oauth2",
+        id_key="id",
+        uid=str(single.users.by_name("jane").id),
+        extra_data=kept,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    assert UserSocialAuth.objects.get().extra_data == {}
+    person.client.cookies["csrftoken"] = token = _get_new_csrf_string()
+    begun = person.client.post(by_oauth2, {"csrfmiddlewaretoken": token})
+    assert person.open(single.authorize(begun["Location"], user="jane"))["Location"] == "/"
+    identity = UserSocialAuth.objects.get()
+    assert identity.user == known
+    assert "in plain text" not in str(identity.extra_data)
