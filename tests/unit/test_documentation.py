@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from social_bitbucket_server.flask.organizations.commands import group
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(
@@ -66,3 +68,10 @@ def test_the_forty_questions_have_an_answer_within_two_clicks() -> None:
     assert [int(number) for number, _, _ in rows] == list(range(1, 41))
     assert [(number, counted[DOCS / page]) for number, page, _ in rows] == [(row[0], int(row[2])) for row in rows]
     assert max(int(count) for _, _, count in rows) <= MOST_CLICKS
+
+
+def test_every_command_of_flask_is_listed() -> None:
+    table = (DOCS / "flask-organizations.md").read_text().partition("\n## Commands\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.+?`) \|", table, re.MULTILINE)
+    listed = {name for cell in cells for name in re.findall(r"`(?:flask bitbucket-server|…) ([a-z-]+)", cell)}
+    assert listed == set(group.commands)
