@@ -99,6 +99,7 @@ SIDEBAR = {
 }
 """The pages beside the text, by caption. Forges have the links of the start page instead."""
 
+_NAMED_AFTER_A_FILE = re.compile(r"\[[\w/-]+\.md\]\(")
 _ROW = re.compile(r"^\| `([\w.]+)` \| (`.*`) \|$", re.MULTILINE)
 
 
@@ -140,7 +141,9 @@ def data_docstring(path: str, name: str) -> list[str]:
 
 
 def add_what_forges_need_not(_app: Sphinx, page: str, source: list[str]) -> None:
-    """Append the sidebar to the start page, and the signatures to their page."""
+    """Append the sidebar to the start page, and the signatures to their page. A link that is called after a file gets
+    the title of its target instead."""
+    source[0] = _NAMED_AFTER_A_FILE.sub("[](", source[0])
     if page == "index":
         source[0] += "\n" + sidebar()
     if page == "signatures":
