@@ -1,4 +1,4 @@
-"""What the demo keeps between two runs: small files that only their owner can read."""
+"""Files that the demo keeps between two runs, which only their owner can read."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class SetupView(PublicView):
 
 
 class SetupPage(SetupView):
-    """What to do in Bitbucket."""
+    """The page that says what to do in Bitbucket."""
 
     http_method_names = ("get", "head")
 

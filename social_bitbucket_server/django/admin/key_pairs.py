@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class KeyPairPages(SetupPages):
-    """What is done with an integration's key pairs."""
+    """Pages of an integration's key pairs."""
 
     def pages(self) -> dict[str, Callable[..., HttpResponse]]:
         """Add the steps of a key rotation."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class MovePages(IntegrationPages):
-    """What is done with a new base URL that waits for its proof."""
+    """Pages of a new base URL that waits for its proof."""
 
     def pages(self) -> dict[str, Callable[..., HttpResponse]]:
         """Add both actions."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class SetupPages(IntegrationPages):
-    """What an integration needs until people log in, and what stops them from it."""
+    """Pages for all that an integration needs until people log in, and for what stops them from it."""
 
     setup_template = "admin/social_bitbucket_server/setup.html"
     check_up_template = "admin/social_bitbucket_server/check_up.html"

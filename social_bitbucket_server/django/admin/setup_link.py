@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class SetupLinkPages(IntegrationPages):
-    """What an integration's Bitbucket admin gets."""
+    """Pages of the link for an integration's Bitbucket admin."""
 
     setup_link_template = "admin/social_bitbucket_server/setup_link.html"
 

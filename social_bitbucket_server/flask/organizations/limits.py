@@ -18,7 +18,7 @@ _MOST = 10_000
 
 
 class Limited(StrEnum):
-    """What a limit can be on. Each is counted for a key: an integration's id, or an organization's primary key."""
+    """Subjects of limits. Each is counted for a key: an integration's id, or an organization's primary key."""
 
     LOGINS = "logins"
     """Logins that are begun with one integration; count them for each visitor."""

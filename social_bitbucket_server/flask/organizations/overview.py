@@ -45,7 +45,7 @@ class Summary:
 
     @property
     def waits(self) -> str:
-        """What a working integration waits for, in words. Empty if it waits for nothing."""
+        """The thing that a working integration waits for, in words. Empty if it waits for nothing."""
         if self.record.moving_to:
             return "The new base URL waits for a trial login"
         if self.record.pending_key_pair:
@@ -102,7 +102,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Losses:
-    """What is deleted with an integration. *people* have no other way in; *identities* counts all who log in."""
+    """Losses with an integration that is deleted. *people* have no other way in; *identities* counts all who log in."""
 
     people: int
     identities: int

@@ -1,4 +1,4 @@
-"""What happened, with numbers and identifiers only: a row, a line of JSON in the log, and a signal for each event.
+"""Events, with numbers and identifiers only: a row, a line of JSON in the log, and a signal for each of them.
 
 Never tokens, verifiers, keys, cookies, names of people, or text from the other side.
 """

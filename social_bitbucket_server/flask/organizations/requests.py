@@ -1,4 +1,4 @@
-"""What holds for every request to the pages: no forms of other sites, and nothing that a browser or proxy keeps."""
+"""Rules for every request to the pages: no forms of other sites, and nothing that a browser or proxy keeps."""
 
 from __future__ import annotations
 
