@@ -197,7 +197,8 @@ class BitbucketServerOAuth2(  # type: ignore[misc]  # our EXTRA_DATA
     def scope_for(self, integration: OAuth2Integration) -> str:
         """Tokens for public repositories show no others: what a person can see takes more to find out."""
         admission = self.get_admission(integration)
-        needs_more = bool(admission.projects or admission.repositories) and not self.setting("SCOPE")
+        is_sight_asked = bool(admission.projects or admission.repositories) or integration.roles.needs_sight
+        needs_more = is_sight_asked and not self.setting("SCOPE")
         return "REPO_READ" if needs_more else self.SCOPE_SEPARATOR.join(self.get_scope())
 
     def auth_url(self) -> str:

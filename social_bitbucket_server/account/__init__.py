@@ -4,6 +4,7 @@ The room knows no framework and stores nothing. social-core's pipeline makes the
 """
 
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.
+from .membership import Membership as Membership
 from .membership import findings as findings
 from .membership import require_admission as require_admission
 from .new_accounts import is_named_by_email as is_named_by_email
@@ -13,6 +14,10 @@ from .profile import fetch_profile as fetch_profile
 from .recheck import Recheck, Standing
 from .recheck import ask_whether_admitted as ask_whether_admitted
 from .rest import RestClient
+from .roles import ROLES_KEY as ROLES_KEY
+from .roles import given_roles as given_roles
+from .roles import keep_roles as keep_roles
+from .roles import roles_of
 from .tokens import EXTRA_DATA_KEY as EXTRA_DATA_KEY
 from .tokens import IdentityToken as IdentityToken
 from .tokens import StoredToken as StoredToken
@@ -23,4 +28,5 @@ __all__ = [
     "Recheck",
     "RestClient",
     "Standing",
+    "roles_of",
 ]

@@ -26,29 +26,47 @@ _NOT_TOLD = frozenset({401, 403})
 _NOT_THERE = frozenset({400, 404})
 
 
-def findings(person: Person, profile: Profile, admission: Admission) -> Iterator[Finding]:
-    """Yield whether each condition of *admission* holds for *person*, whose *profile* is known. Each is asked for when
-    it is needed.
+class Membership:
+    """The memberships of *person*, whose *profile* is known, as the server tells them to this person. Each question is
+    asked when its answer is needed, and once."""
 
-    A server that does not tell the person about one group is not asked about others. Raises the problems of the
-    conversation.
-    """
-    tells_groups, heeds_groups = True, False
-    for kind, name in admission.conditions:
-        if kind is not Kind.GROUP:
-            yield Finding(kind, name, _can_see(person, kind, name))
-            continue
-        is_member = _is_among(person, profile, name) if tells_groups else None
-        if is_member and not heeds_groups:
+    def __init__(self, person: Person, profile: Profile) -> None:
+        self._person = person
+        self._profile = profile
+        self._answers: dict[tuple[Kind, str], bool | None] = {}
+        self._tells_groups = True
+        self._heeds_groups = False
+
+    def holds(self, kind: Kind, name: str) -> bool | None:
+        """Return whether the condition holds, or ``None`` if the server does not tell.
+
+        A server that does not tell the person about one group is not asked about others. Raises the problems of the
+        conversation.
+        """
+        if (kind, name) not in self._answers:
+            is_about_group = kind is Kind.GROUP
+            self._answers[kind, name] = self._is_in(name) if is_about_group else _can_see(self._person, kind, name)
+        return self._answers[kind, name]
+
+    def _is_in(self, group: str) -> bool | None:
+        is_member = _is_among(self._person, self._profile, group) if self._tells_groups else None
+        if is_member and not self._heeds_groups:
             # Some servers ignore the group, and then the person is also in one that cannot exist. Ask once.
-            heeds_groups = not _is_among(person, profile, secrets.token_hex(16))
-            is_member = heeds_groups or None
-        tells_groups = is_member is not None
-        yield Finding(kind, name, is_member)
+            self._heeds_groups = not _is_among(self._person, self._profile, secrets.token_hex(16))
+            is_member = self._heeds_groups or None
+        self._tells_groups = is_member is not None
+        return is_member
 
 
-def require_admission(person: Person, profile: Profile, admission: Admission) -> None:
-    """Do nothing if *admission* lets in *person*, whose *profile* is known.
+def findings(membership: Membership, admission: Admission) -> Iterator[Finding]:
+    """Yield whether each condition of *admission* holds. Each is asked for when it is needed. Raises the problems of
+    the conversation."""
+    for kind, name in admission.conditions:
+        yield Finding(kind, name, membership.holds(kind, name))
+
+
+def require_admission(membership: Membership, admission: Admission) -> None:
+    """Do nothing if *admission* lets in the person with this *membership*.
 
     Raises ``person_not_allowed`` otherwise, or ``groups_unreadable`` if that depends on groups that the server does not
     tell the person about; and the problems of the conversation.
@@ -56,7 +74,7 @@ def require_admission(person: Person, profile: Profile, admission: Admission) ->
     if not admission.conditions:
         return
     is_certain = True
-    for finding in findings(person, profile, admission):
+    for finding in findings(membership, admission):
         if finding.holds:
             return
         is_certain = is_certain and finding.holds is not None

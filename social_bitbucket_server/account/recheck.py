@@ -7,11 +7,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ..problems import BitbucketServerError, Code
-from .membership import require_admission
+from .membership import Membership, require_admission
 from .profile import fetch_profile
+from .roles import given_roles
 
 if TYPE_CHECKING:
-    from ..integration import Admission
+    from ..integration import Admission, Roles
     from .rest import RestClient
 
 
@@ -57,10 +58,12 @@ _OF_ONE_RECORD = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
-    """The *standing* of a person, and the code of the *problem* that it follows from; empty for ``ADMITTED``."""
+    """The *standing* of a person, and the code of the *problem* that it follows from; empty for ``ADMITTED``. *roles*
+    are the names of their roles, or ``None`` if they are unknown."""
 
     standing: Standing
     problem: str = ""
+    roles: tuple[str, ...] | None = None
 
     @property
     def is_the_servers(self) -> bool:
@@ -71,22 +74,25 @@ class Recheck:
     def failed(cls, problem: BitbucketServerError) -> Recheck:
         """Return what follows from *problem*."""
         if problem.code in _REFUSALS:
-            return cls(Standing.REFUSED, problem.code.value)
+            return cls(Standing.REFUSED, problem.code.value, roles=())
         return cls(Standing.UNPROVEN if problem.code in _UNPROVEN else Standing.UNANSWERED, problem.code.value)
 
 
-def ask_whether_admitted(rest: RestClient, uid: str, admission: Admission, scope: str) -> None:
-    """Do nothing if the account behind *rest* still has the identity *uid*, and *admission* lets it in.
+def ask_whether_admitted(rest: RestClient, uid: str, admission: Admission, roles: Roles, scope: str) -> list[str]:
+    """Return those *roles* that the account behind *rest* has, if it still has the identity *uid*, and *admission* lets
+    it in.
 
     *scope* is what a login would ask for now. A token for another scope may not show what a login would.
 
     Raises the problem that keeps the person from logging in, ``account_replaced``, ``token_missing``, and the problems
     of the conversation.
     """
-    if rest.scope != scope and (admission.projects or admission.repositories):
+    if rest.scope != scope and (admission.projects or admission.repositories or roles.needs_sight):
         raise BitbucketServerError(Code.TOKEN_MISSING, "It was granted for something else than logins ask for now.")
     person = rest.as_person()
     profile = fetch_profile(person)
     if person.integration.uid(profile.id) != uid:
         raise BitbucketServerError(Code.ACCOUNT_REPLACED, claim="id")
-    require_admission(person, profile, admission)
+    membership = Membership(person, profile)
+    require_admission(membership, admission)
+    return given_roles(membership, roles)

@@ -46,6 +46,7 @@ _KINDS: Mapping[str, tuple[Any, str]] = {
     "allow_projects": _TEXTS,
     "allow_repositories": _TEXTS,
     "proxies": (dict, "a table"),
+    "roles": (dict, "a table"),
     "timeout": (int | float, "a number of seconds"),
     "verify": (str | bool, "a path"),
 }

@@ -22,6 +22,10 @@ from .from_settings import single_oauth2_integration as single_oauth2_integratio
 from .integration import AnyIntegration as AnyIntegration
 from .integration import Credentials, Integration, OAuth2Integration
 from .integration import tenant_of as tenant_of
+from .roles import NO_ROLES as NO_ROLES
+from .roles import Roles
+from .roles import refuse_too_many as refuse_too_many
+from .roles import roles_for_several_servers as roles_for_several_servers
 from .server import Server
 from .server_url import OPERATOR_RULES, ORGANIZATION_RULES, BaseURLRules, ConnectTo, ServerURL, is_loopback
 from .setting_names import BACKENDS as BACKENDS
@@ -47,6 +51,7 @@ __all__ = [
     "Credentials",
     "Integration",
     "OAuth2Integration",
+    "Roles",
     "Server",
     "ServerURL",
     "UnsafeConfigurationError",

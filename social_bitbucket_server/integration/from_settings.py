@@ -20,6 +20,7 @@ from ..problems import BitbucketServerError, Code
 from ..transport import ClientCertificate, read_ca_certificates, read_client_certificate
 from .admission import Admission
 from .integration import Integration, OAuth2Integration
+from .roles import Roles
 from .server import Server
 from .server_url import OPERATOR_RULES, BaseURLRules, ConnectTo, ServerURL
 
@@ -53,6 +54,7 @@ _SHARED_FIELDS = frozenset(
         "namespace",
         "organization",
         "proxies",
+        "roles",
         "timeout",
         "url",
         "verify",
@@ -177,6 +179,7 @@ def _single_server(setting: Callable[..., Any]) -> dict[str, Any]:
         "timeout": setting("REQUESTS_TIMEOUT"),
         "allow_http": setting("ALLOW_HTTP", False),
         "namespace": "",
+        "roles": setting("ROLES"),
     }
 
 
@@ -244,8 +247,8 @@ def integration_from_fields(integration_id: str, fields: Mapping[str, Any]) -> I
     ``private_key_passphrase``, ``namespace`` (the id by default), ``name``, ``organization``, ``verify`` (``True`` or
     the path of a CA bundle), ``ca_certificates`` (text), ``client_certificate`` and ``client_key`` (text), or
     ``client_certificate_file`` and ``client_key_file`` (paths), ``connect_to`` (``host:port``), ``proxies``,
-    ``timeout`` (seconds), ``allow_http``, and who may log in: ``allow_groups``, ``allow_projects``,
-    ``allow_repositories`` (lists of names).
+    ``timeout`` (seconds), ``allow_http``, who may log in: ``allow_groups``, ``allow_projects``, ``allow_repositories``
+    (lists of names), and ``roles`` (a mapping of names to the ``groups``, ``projects`` and ``repositories`` of each).
     """
     with naming(str):
         fields = _checked_fields(fields, _FIELDS, ("url", "consumer_key"))
@@ -327,6 +330,7 @@ def _shared_values(integration_id: str, fields: Mapping[str, Any]) -> dict[str, 
         "admission": Admission.read(
             fields.get("allow_groups"), fields.get("allow_projects"), fields.get("allow_repositories")
         ),
+        "roles": Roles.read(fields.get("roles")),
     }
 
 

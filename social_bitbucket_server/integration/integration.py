@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..crypto import Secret
 from ..problems import BitbucketServerError, Code
 from .admission import EVERYBODY, Admission
+from .roles import NO_ROLES, Roles
 
 if TYPE_CHECKING:
     from ..crypto import PrivateKey
@@ -40,6 +41,9 @@ class AnyIntegration(Protocol):
 
     @property
     def admission(self) -> Admission: ...
+
+    @property
+    def roles(self) -> Roles: ...
 
     @property
     def revision(self) -> str: ...
@@ -74,7 +78,7 @@ class Integration:
     an application changes with its record. A login that began with another revision ends with
     ``integration_changed``, so disabling and enabling can end the logins under way. *organization*: what the
     application calls the organization. All integrations of one share the threads that may wait for slow servers;
-    without it, each integration has its own.
+    without it, each integration has its own. *roles*: the roles that its people may have, each with its conditions.
 
     Raises ``setting_invalid`` for an id, namespace or consumer key with other characters.
     """
@@ -90,6 +94,7 @@ class Integration:
     admission: Admission = EVERYBODY
     revision: str = ""
     organization: str = ""
+    roles: Roles = NO_ROLES
 
     def __post_init__(self) -> None:
         consumer_keys = (known.consumer_key for known in (self, self.pending, self.replaced) if known is not None)
@@ -149,6 +154,7 @@ class OAuth2Integration:
     admission: Admission = EVERYBODY
     revision: str = ""
     organization: str = ""
+    roles: Roles = NO_ROLES
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "client_secret", Secret(self.client_secret))
@@ -198,6 +204,7 @@ def _fingerprint(integration: AnyIntegration, *credentials: str) -> str:
         str(server.connect_to or ""),
         integration.admission.conditions,
         integration.revision,
+        *((integration.roles.signature,) if integration.roles.named else ()),
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

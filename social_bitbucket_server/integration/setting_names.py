@@ -54,6 +54,7 @@ OWN = frozenset(
         "PRIVATE_NETWORKS",
         "PROXIES",
         "REQUESTS_TIMEOUT",
+        "ROLES",
         "SCOPE",
         "SECRET",
         "SLOW_STEPS",
@@ -173,11 +174,16 @@ _SIMILAR = 0.66
 _SIMILAR_WITH_PREFIX = 0.75
 
 
+_APPLICATIONS_OWN = frozenset({"ROLES"})
+"""Settings without a bare name, because many applications have a setting of that name for themselves."""
+
+
 @lru_cache(maxsize=1024)
-def names_of(backend: str, name: str) -> tuple[str, str, str]:
+def names_of(backend: str, name: str) -> tuple[str, ...]:
     """Return the full names by which *backend* looks the setting *name* up, in social-core's order: its own, the one
-    for all backends, and the bare one."""
-    return setting_name(backend, name), setting_name(name), name
+    for all backends, and for most of them the bare one."""
+    bare = () if name in _APPLICATIONS_OWN else (name,)
+    return setting_name(backend, name), setting_name(name), *bare
 
 
 class SettingsOf:

@@ -26,6 +26,7 @@ from .from_settings import (
     single_oauth2_integration,
 )
 from .integration import Integration, OAuth2Integration
+from .roles import Roles, refuse_too_many, roles_for_several_servers
 from .setting_names import BACKENDS, OAUTH1, SettingsOf, similar_name, unknown_names
 from .unsafe import UnsafeConfigurationError
 
@@ -183,6 +184,18 @@ def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Dept
         lambda: Admission.read(*map(settings.get, conditions)),
         lambda field: settings.name(field.upper()),
     )
+    yield from _problems(lambda: _check_roles(settings, conditions), lambda _: settings.name("ROLES"))
+
+
+def _check_roles(settings: SettingsOf, conditions: tuple[str, ...]) -> None:
+    """Check what concerns roles and other settings together. Raises ``setting_invalid``."""
+    if settings.get("ROLES") and settings.get("INTEGRATIONS"):
+        raise roles_for_several_servers()
+    try:
+        roles, admission = Roles.read(settings.get("ROLES")), Admission.read(*map(settings.get, conditions))
+    except BitbucketServerError:
+        return  # the checks of each by itself say what is wrong
+    refuse_too_many(roles, admission)
 
 
 def _of_one(settings: SettingsOf, everything: Mapping[str, Any], depth: Depth) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeVar, cast
 from social_core.exceptions import AuthConfigurationError
 from social_core.utils import user_is_authenticated
 
-from ..account import EXTRA_DATA_KEY, fetch_profile, findings, require_admission, reseal
+from ..account import (
+    EXTRA_DATA_KEY,
+    ROLES_KEY,
+    Membership,
+    fetch_profile,
+    findings,
+    given_roles,
+    require_admission,
+    reseal,
+)
 from ..integration import Admission, names_of
 from ..transport import Budget, Limits, Share, default_transport
 from . import choice, profile_fields, stored_tokens
@@ -21,6 +30,7 @@ from .identity import find_person, write_identity
 from .logged_in_person import id_of, refuse_another_person, refuse_inactive, refuse_to_go_on
 from .purpose import TO_LOG_IN, Intent, Purpose
 from .returning import granted_login, login_by_token, returning_purpose
+from .roles import groups_in, mapping_of, mappings_by_integration
 from .social_errors import failed_steps, problems_at
 from .trial import Trial
 
@@ -182,7 +192,28 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     def get_group_setting(self, name: str, response: dict[str, Any], default: Any = None) -> Any:
         """Keep ``ALLOW_GROUPS`` from core's pipeline, which knows neither projects nor repositories. It was decided on
         before."""
-        return () if name == "ALLOW_GROUPS" else super().get_group_setting(name, response, default)
+        if name == "ALLOW_GROUPS":
+            return ()
+        value = self.setting(name, default)
+        is_shared = name != "GROUPS_MAP" or self.has_single_server
+        return value if is_shared else mapping_of(value, response.get("integration", ""))
+
+    # Roles, which core's pipeline calls groups
+
+    def get_user_groups(self, response: dict[str, Any]) -> list[str] | None:
+        """Return the roles of the person who logs in, for core's ``GROUPS_MAP``; ``None`` with one server that gives
+        no roles. With several servers each begins with its integration's id and a colon."""
+        return groups_in(response, is_single_server=self.has_single_server)
+
+    def get_group_source(self, response: dict[str, Any]) -> str:
+        """Return the id of the integration that gives the roles; empty with one server."""
+        return "" if self.has_single_server else response.get("integration", "")
+
+    def get_group_mappings(self) -> list[tuple[str, Any]]:
+        """Return the part of core's ``GROUPS_MAP`` for each integration, by its id. Core refuses to let two of them
+        give one group."""
+        mapping = self.setting("GROUPS_MAP", {})
+        return [("", mapping)] if self.has_single_server else list(mappings_by_integration(mapping))
 
     # The way of a login
 
@@ -227,7 +258,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         purposes = (Purpose.TRY,)
         with granted_login(self, user, purposes) as (login, access_token), problems_at("user_info", self):
             _, (owner, profile) = self._identify(login, access_token)
-            return Trial(profile, tuple(findings(owner, profile, login.admission)))
+            return Trial(profile, tuple(findings(Membership(owner, profile), login.admission)))
 
     def _identify(
         self, login: ReturnedLogin[IntegrationT], access_token: AccessToken
@@ -251,8 +282,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
             # Ended before the pipeline, which waits for no server.
             with login.budget:
                 integration, (owner, profile) = self._identify(login, access_token)
-                require_admission(owner, profile, login.admission)
-            response = profile_fields.response_of(profile, integration)
+                membership = Membership(owner, profile)
+                require_admission(membership, login.admission)
+                roles = given_roles(membership, login.roles) if login.roles.named else None
+            response = profile_fields.response_of(profile, integration, roles)
             refuse_another_person(self, kwargs.get("user"), response["uid"], login.intent.purpose)
             if stored_tokens.keeps_tokens(self):
                 response[EXTRA_DATA_KEY] = stored_tokens.sealed_token(self, access_token, integration, response["uid"])
@@ -321,10 +354,11 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         details: dict[str, Any],
         pipeline_kwargs: dict[str, Any],
     ) -> dict[str, Any]:
-        """Return the profile to keep. With ``…_STORE_ACCESS_TOKEN`` it holds the access token as a sealed record, and
-        the id of the token's integration. Otherwise nothing is kept of the token."""
+        """Return the profile and the roles to keep. With ``…_STORE_ACCESS_TOKEN`` it holds the access token as a sealed
+        record, and the id of the token's integration. Otherwise nothing is kept of the token."""
         data = super().extra_data(user, uid, response, details, pipeline_kwargs)
-        return stored_tokens.only_sealed(data, response)
+        # Always there, so that a login also takes away roles that were given before.
+        return stored_tokens.only_sealed(data, response) | {ROLES_KEY: response.get(ROLES_KEY) or []}
 
     # Calling Bitbucket after the login
 
@@ -346,7 +380,8 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     def recheck(self, identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep) -> Recheck:
         """Ask, with the access token kept at their last login, whether the person with this *identity* could log in
-        now: the account is there, active and the same, and may. Changes nothing but a token that has to be renewed.
+        now: the account is there, active and the same, and may. Changes nothing but a token that has to be renewed, and
+        the roles that the identity keeps.
 
         Raises nothing: what keeps the server from being asked is said in the result.
         """

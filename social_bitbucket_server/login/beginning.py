@@ -10,6 +10,7 @@ from .callback_address import note_another_host
 from .choice import IntegrationT
 from .digests import binding_of, configuration_of
 from .pending import PendingLogins
+from .roles import roles_at
 from .stored_tokens import keeps_tokens, key_ring_of
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def prepare_login(backend: LoginBackend[Any, IntegrationT]) -> Beginning[Integra
     integration = backend.chosen_integration()
     callback = backend.callback_url(integration)
     admission = backend.get_admission(integration)
+    roles_at(backend, integration, admission)
     if keeps_tokens(backend):
         key_ring_of(backend)
     refuse_unsafe_login(backend)

@@ -23,8 +23,9 @@ KEPT: list[str | tuple[str, str] | tuple[str, str, bool]] = [
 """The fields that an identity keeps, by the names of core's own bitbucket-datacenter-oauth2."""
 
 
-def response_of(profile: Profile, integration: AnyIntegration) -> dict[str, Any]:
-    """Return the response that core's pipeline gets for *profile*."""
+def response_of(profile: Profile, integration: AnyIntegration, roles: list[str] | None) -> dict[str, Any]:
+    """Return the response that core's pipeline gets for *profile*, with the names of *roles*; ``None`` if *integration*
+    gives none."""
     return {
         "id": profile.id,
         "uid": integration.uid(profile.id),
@@ -38,6 +39,7 @@ def response_of(profile: Profile, integration: AnyIntegration) -> dict[str, Any]
         "active": True,
         "url": profile.url,
         "avatar_url": profile.avatar_url,
+        "roles": roles,
     }
 
 

@@ -16,6 +16,7 @@ from .logged_in_person import id_of
 from .parameters import find_token
 from .pending import PendingLogins
 from .purpose import TO_LOG_IN, Purpose
+from .roles import roles_at
 from .social_errors import problems_at
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from social_core.storage import UserProtocol
 
-    from ..integration import Admission
+    from ..integration import Admission, Roles
     from ..oauth import AccessToken
     from ..transport import Budget
     from .backend import LoginBackend
@@ -47,12 +48,14 @@ class Callback:
 class ReturnedLogin(Generic[IntegrationT]):
     """A login on its way from the callback to the account.
 
-    *integration* has the credentials that the login began with, and *admission* says who may log in. *configuration* is
-    the digest of both. *budget* is for what has to be asked now; its holder ends it. *intent* says why the login began.
+    *integration* has the credentials that the login began with, *admission* says who may log in, and *roles* are those
+    that people may have. *configuration* is the digest of all of this. *budget* is for what has to be asked now; its
+    holder ends it. *intent* says why the login began.
     """
 
     integration: IntegrationT
     admission: Admission
+    roles: Roles
     configuration: str
     budget: Budget
     intent: Intent = TO_LOG_IN
@@ -85,7 +88,8 @@ def login_by_token(backend: LoginBackend[Any, IntegrationT]) -> ReturnedLogin[In
     integration = backend.chosen_integration()
     admission = backend.get_admission(integration)
     configuration = configuration_of(integration, admission)
-    return ReturnedLogin(integration, admission, configuration, backend.budget(integration, CALLBACK))
+    roles = roles_at(backend, integration, admission)
+    return ReturnedLogin(integration, admission, roles, configuration, backend.budget(integration, CALLBACK))
 
 
 def finish_login(
@@ -110,11 +114,12 @@ def finish_login(
         if pending.intent.purpose is not Purpose.LOG_IN:
             callback.refusal.facts["purpose"] = pending.intent.purpose.value
         raise callback.refusal
+    roles = roles_at(backend, integration, admission)
     budget = backend.budget(integration, CALLBACK)
     try:
         admit(integration, budget)
         begun, configuration, pending = _take_out(backend, callback.token, integration, admission, user)
-        return ReturnedLogin(begun, admission, configuration, budget, pending.intent), pending
+        return ReturnedLogin(begun, admission, roles, configuration, budget, pending.intent), pending
     except BaseException:
         budget.end()
         raise

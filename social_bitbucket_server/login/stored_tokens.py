@@ -12,11 +12,14 @@ from ..account import (
     Standing,
     StoredToken,
     ask_whether_admitted,
+    keep_roles,
+    roles_of,
 )
 from ..crypto import KeyRing
 from ..problems import BitbucketServerError, Code
 from ..transport import WHOLE
 from .choice import by_id
+from .roles import roles_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,25 +76,39 @@ def rest_client(backend: LoginBackend[Any, Any], identity: UserMixin, *, sleep: 
 
 
 def recheck(backend: LoginBackend[Any, Any], identity: UserMixin, *, sleep: Callable[[float], None]) -> Recheck:
-    """Return whether the person with this *identity* could log in now; it waits with *sleep*.
+    """Return whether the person with this *identity* could log in now, and with which roles; it waits with *sleep*. The
+    identity keeps the roles. If they are unknown, it keeps those from before.
 
     Raises nothing: what keeps the server from being asked is said in the result.
     """
     try:
         integration = _integration_of(backend, identity)
         admission = backend.get_admission(integration)
+        roles = roles_at(backend, integration, admission)
         store, scope = _stored_token(backend, identity, integration), backend.scope_for(integration)
         with backend.budget(integration, WHOLE) as budget:
-            backend.ask(
+            _, given = backend.ask(
                 integration,
                 lambda client: ask_whether_admitted(
-                    RestClient(client, store, sleep=sleep, budget=budget), identity.uid, admission, scope
+                    RestClient(client, store, sleep=sleep, budget=budget), identity.uid, admission, roles, scope
                 ),
                 budget,
             )
+        result = Recheck(Standing.ADMITTED, roles=tuple(given))
     except BitbucketServerError as error:
-        return Recheck.failed(error)
-    return Recheck(Standing.ADMITTED)
+        result = Recheck.failed(error)
+    _keep_roles(backend, identity, result)
+    return result
+
+
+def _keep_roles(backend: LoginBackend[Any, Any], identity: UserMixin, result: Recheck) -> None:
+    """Keep the roles of *result*, if they are known and others than before."""
+    if result.roles is None or roles_of(identity) == set(result.roles):
+        return
+    # The recheck may have renewed the token of the row, which *identity* does not know.
+    newest = backend.strategy.storage.user.get_social_auth(backend.name, identity.uid)
+    if newest is not None:
+        keep_roles(newest, list(result.roles))
 
 
 def _integration_of(backend: LoginBackend[Any, IntegrationT], identity: UserMixin) -> IntegrationT:

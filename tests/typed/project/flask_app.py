@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
 from social_bitbucket_server import flask as bitbucket
-from social_bitbucket_server.account import Profile, Recheck, RestClient, Standing
+from social_bitbucket_server.account import Profile, Recheck, RestClient, Standing, roles_of
 from social_bitbucket_server.flask import BitbucketServer, FlaskStrategy
 from social_bitbucket_server.login import Trial
 from social_bitbucket_server.sqlalchemy import make_storage
@@ -90,6 +90,10 @@ def repositories(identity: UserMixin) -> list[str]:
     client: RestClient = bitbucket.rest_client(identity)
     bitbucket.reseal_access_token(identity)
     return [repository["slug"] for repository in client.pages("/rest/api/latest/repos")]
+
+
+def may_edit(identity: UserMixin) -> bool:
+    return "editor" in roles_of(identity)
 
 
 def has_left(identity: UserMixin) -> bool:

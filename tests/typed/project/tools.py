@@ -19,6 +19,7 @@ from social_bitbucket_server.integration import (
     Credentials,
     Integration,
     OAuth2Integration,
+    Roles,
     Server,
     ServerURL,
     is_loopback,
@@ -110,6 +111,7 @@ def make(address: ServerURL, pasted_ca: str) -> Integration:
         private_key=PrivateKey.generate(),
         namespace="k3v9x1",
         admission=Admission.read(["developers"], [], []),
+        roles=Roles.read({"editor": {"projects": ["DOCS"]}}),
     )
 
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from social_bitbucket_server.account import Profile, findings, require_admission
+from social_bitbucket_server.account import Membership, Profile, findings, require_admission
 from social_bitbucket_server.account.profile import Finding
 from social_bitbucket_server.integration import Admission, Kind
 from social_bitbucket_server.oauth import AccessToken, Client
@@ -23,14 +23,14 @@ def reply(document, status=200):
 
 @pytest.fixture
 def ask(integration):
-    return lambda **names: list(findings(Client(integration).as_person(TOKEN), JANE, Admission(**names)))
+    return lambda **names: list(findings(Membership(Client(integration).as_person(TOKEN), JANE), Admission(**names)))
 
 
 @pytest.fixture
 def enter(integration):
     def code(**names):
         try:
-            require_admission(Client(integration).as_person(TOKEN), JANE, Admission(**names))
+            require_admission(Membership(Client(integration).as_person(TOKEN), JANE), Admission(**names))
         except BitbucketServerError as error:
             return error.code
         return "admitted"
@@ -53,7 +53,7 @@ def test_the_number_says_who_is_a_member_and_the_name_does_not(ask, server):
 def test_true_is_not_the_number_1(integration, server):
     server.scripts[f"{REST}/users"] = reply({"values": [{"id": True}]})
     first = dataclasses.replace(JANE, id=1)
-    found = findings(Client(integration).as_person(TOKEN), first, Admission(groups=("developers",)))
+    found = findings(Membership(Client(integration).as_person(TOKEN), first), Admission(groups=("developers",)))
     assert [finding.holds for finding in found] == [False]
 
 

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from social_bitbucket_server.account import Recheck, RestClient, Standing, StoredToken, ask_whether_admitted
+from social_bitbucket_server.integration import NO_ROLES
 from social_bitbucket_server.integration.admission import EVERYBODY
 from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.problems import PROBLEMS, BitbucketServerError
@@ -49,11 +50,11 @@ def record(**changes):
 )
 def test_who_is_another_or_may_not_log_in_is_refused(rest, server, changes, problem):
     server.scripts[JANE] = record()
-    ask_whether_admitted(rest, "ns:2", EVERYBODY, "")
+    ask_whether_admitted(rest, "ns:2", EVERYBODY, NO_ROLES, "")
     server.scripts[JANE] = record(**changes)
     with pytest.raises(BitbucketServerError) as caught:
-        ask_whether_admitted(rest, "ns:2", EVERYBODY, "")
-    assert Recheck.failed(caught.value) == Recheck(Standing.REFUSED, problem)
+        ask_whether_admitted(rest, "ns:2", EVERYBODY, NO_ROLES, "")
+    assert Recheck.failed(caught.value) == Recheck(Standing.REFUSED, problem, roles=())
 
 
 def test_most_problems_say_nothing_about_a_person():

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from social_bitbucket_server.account import Recheck, RestClient, Standing, StoredToken, ask_whether_admitted
+from social_bitbucket_server.integration import NO_ROLES
 from social_bitbucket_server.integration.admission import EVERYBODY
 from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.problems import BitbucketServerError
@@ -85,7 +86,7 @@ def test_the_calls_of_a_recheck_are_one_step(integration, server, transport):
     )
     budget = transport.begin_step(integration.tenant, share=Share(1, 4, answers=3))
     rest = RestClient(Client(integration), Store(integration), budget=budget)
-    assert code_of(ask_whether_admitted, rest, "ns:1", EVERYBODY, "") == "conversation_too_long"
+    assert code_of(ask_whether_admitted, rest, "ns:1", EVERYBODY, NO_ROLES, "") == "conversation_too_long"
     assert len(server.received) == 4
 
 

@@ -1,0 +1,116 @@
+"""The roles that an integration gives to people, as a value. Each has conditions like those of a login."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..problems import BitbucketServerError, Code
+from .admission import MOST_CONDITIONS, Admission, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LONGEST_NAME = 100
+_FIELDS = ("groups", "projects", "repositories")
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The names of roles, each with the conditions of which one is enough to have it.
+
+    :meth:`read` makes them from plain values. Raises ``setting_invalid`` for names that cannot be any, for roles
+    without a condition, and for more than :data:`~.admission.MOST_CONDITIONS` different conditions.
+    """
+
+    named: tuple[tuple[str, Admission], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, admission in self.named:
+            _check_name(name)
+            if not admission.conditions:
+                raise _invalid(f"The role {name} needs a group, project or repository.")
+        if len({name for name, _ in self.named}) < len(self.named):
+            raise _invalid("Two roles have the same name.")
+        refuse_too_many(self, Admission())
+
+    @classmethod
+    def read(cls, value: Any) -> Roles:
+        """Return the roles in the *value* of a setting: ``None``, or a mapping of names to mappings with the lists
+        ``groups``, ``projects`` and ``repositories``. Raises ``setting_invalid``."""
+        if value is None:
+            return cls()
+        if isinstance(value, Roles):
+            return value
+        if not isinstance(value, Mapping):
+            raise _invalid("It is a mapping of roles to their groups, projects and repositories.")
+        return cls(tuple((name, _conditions(name, fields)) for name, fields in value.items()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all roles."""
+        return tuple(name for name, _ in self.named)
+
+    @property
+    def signature(self) -> list[tuple[str, tuple[tuple[Kind, str], ...]]]:
+        """The roles with their conditions, as JSON can hold them."""
+        return [(name, admission.conditions) for name, admission in self.named]
+
+    @property
+    def conditions(self) -> frozenset[tuple[Kind, str]]:
+        """The conditions of all roles."""
+        return frozenset(self._all_conditions())
+
+    @property
+    def needs_sight(self) -> bool:
+        """Whether a role depends on the projects and repositories that a person can see."""
+        return any(kind is not Kind.GROUP for kind, _ in self._all_conditions())
+
+    def _all_conditions(self) -> Iterator[tuple[Kind, str]]:
+        for _, admission in self.named:
+            yield from admission.conditions
+
+
+def refuse_too_many(roles: Roles, admission: Admission) -> None:
+    """Raise ``setting_invalid`` if *roles* and *admission* have more conditions than one login asks for."""
+    count = len(roles.conditions.union(admission.conditions))
+    if roles.named and count > MOST_CONDITIONS:
+        raise _invalid(
+            f"There are {count} groups, projects and repositories, together with those on who may log in, and one "
+            f"login asks for {MOST_CONDITIONS} at most."
+        )
+
+
+def roles_for_several_servers() -> BitbucketServerError:
+    """Return the problem of roles by a plain setting, which would be given by each of several servers."""
+    return _invalid("It is for one server. With several, each integration has roles of its own: the field roles.")
+
+
+def _conditions(name: Any, fields: Any) -> Admission:
+    _check_name(name)
+    if not isinstance(fields, Mapping):
+        raise _invalid(f"The role {name} is a mapping with groups, projects and repositories.")
+    unknown = sorted(str(field) for field in fields.keys() - set(_FIELDS))
+    if unknown:
+        raise _invalid(f"The role {name} has {unknown[0]}, but a role has groups, projects and repositories.")
+    for field in _FIELDS:
+        if not isinstance(fields.get(field, ()), (list, tuple, set, frozenset)):
+            raise _invalid(f"The {field} of the role {name} are a list of texts.")
+    try:
+        return Admission.read(*map(fields.get, _FIELDS))
+    except BitbucketServerError as error:
+        raise _invalid(f"The role {name}: {error.reason}") from None
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not 0 < len(name.strip()) == len(name) <= _LONGEST_NAME or not name.isprintable():
+        raise _invalid(f"A role is named by a text of at most {_LONGEST_NAME} characters on one line.")
+
+
+def _invalid(reason: str) -> BitbucketServerError:
+    return BitbucketServerError(Code.SETTING_INVALID, reason, parameter="ROLES")
+
+
+NO_ROLES = Roles()
+"""The roles of an integration that gives none."""
