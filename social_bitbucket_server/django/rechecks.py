@@ -42,12 +42,13 @@ def providers() -> tuple[str, ...]:
 
 def _keeps_tokens(provider: str) -> bool:
     try:
-        return bool(_backend(provider).setting("STORE_ACCESS_TOKEN"))
+        return bool(backend_of(provider).setting("STORE_ACCESS_TOKEN"))
     except AuthConfigurationError:  # it is not configured
         return False
 
 
-def _backend(provider: str) -> LoginBackend[Any, Any]:
+def backend_of(provider: str) -> LoginBackend[Any, Any]:
+    """Return the backend called *provider*, without a request. Raises core's error if it is not configured."""
     strategy = Strategy(Storage)
     return cast("LoginBackend[Any, Any]", configured_backend(strategy.get_backends(), provider)(strategy))
 
@@ -71,7 +72,7 @@ def recheck(identity_ids: Iterable[Any]) -> Iterator[Found]:
         if server in silent:
             yield Found(identity, silent[server], was_asked=False)
             continue
-        found = _backend(identity.provider).recheck(identity)
+        found = backend_of(identity.provider).recheck(identity)
         if found.is_the_servers:
             silent[server] = found
         _write_down(identity, found)

@@ -11,6 +11,7 @@ from social_bitbucket_server.account import Recheck
 from social_bitbucket_server.django import integrations, key_rotation, login, login_ways, setup_links
 from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.errors import show_error
+from social_bitbucket_server.django.groups import sync_groups, sync_rechecked_groups
 from social_bitbucket_server.django.middleware import IntegrationSessionMiddleware, LoginErrorMiddleware
 from social_bitbucket_server.django.models import (
     AbstractIntegration,
@@ -27,6 +28,7 @@ from social_bitbucket_server.onboarding import Result
 from social_bitbucket_server.organizations import EventCode, KeyState, SetupLinkLife
 
 MIDDLEWARE = [f"{each.__module__}.{each.__qualname__}" for each in (IntegrationSessionMiddleware, LoginErrorMiddleware)]
+SOCIAL_AUTH_BITBUCKET_SERVER_PIPELINE = [f"{sync_groups.__module__}.{sync_groups.__qualname__}"]
 
 urlpatterns = [
     path("", include((ready_made, "social_bitbucket_server"))),
@@ -67,6 +69,7 @@ def hear(sender: type, identity: object, recheck: Recheck, **_more: object) -> N
 
 
 person_rechecked.connect(hear)
+person_rechecked.connect(sync_rechecked_groups)
 
 
 def rotate(record: AbstractIntegration) -> bool:

@@ -1,0 +1,104 @@
+"""Django's groups by the roles that people have at Bitbucket: a step of the pipeline, and a receiver for rechecks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth.models import Group
+from django.db import router, transaction
+
+from ..login import LoginBackend
+from ..problems import BitbucketServerError, Code
+from .rechecks import backend_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..account import Recheck
+
+_CACHED_PERMISSIONS = ("_perm_cache", "_group_perm_cache", "_user_perm_cache")
+
+
+def sync_groups(
+    backend: Any,
+    response: dict[str, Any],
+    user: Any = None,
+    *args: Any,  # noqa: ARG001  # core's signature
+    **kwargs: Any,  # noqa: ARG001  # core's signature
+) -> None:
+    """Add *user* to the groups that ``…_GROUPS_MAP`` has for their roles, and take them out of its other groups.
+
+    Put it at the end of the pipeline. It does the same as ``social_core.pipeline.user.sync_groups``, also with
+    social-core 6. It does nothing for other backends.
+
+    Raises the social error of ``setting_invalid`` for a mapping that cannot be used, such as one with a group that does
+    not exist or that two integrations give.
+    """
+    if user is None or not isinstance(backend, LoginBackend):
+        return
+    try:
+        _sync(backend, response, user)
+    except BitbucketServerError as error:
+        raise error.in_setting(backend.full_name("GROUPS_MAP")).as_social_error(backend, "pipeline") from None
+
+
+def sync_rechecked_groups(identity: Any, recheck: Recheck, **_signal: Any) -> None:
+    """Do what :func:`sync_groups` does with the roles that *recheck* found. If they are unknown, nothing changes.
+
+    Connect it to :data:`~.rechecks.person_rechecked`. Raises ``setting_invalid``.
+    """
+    if recheck.roles is None:
+        return
+    integration_id = str(identity.extra_data.get("integration", ""))
+    response = {"integration": integration_id, "roles": list(recheck.roles)}
+    _sync(backend_of(identity.provider), response, identity.user)
+
+
+def _sync(backend: LoginBackend[Any, Any], response: dict[str, Any], user: Any) -> None:
+    mapping = _mapping(backend.get_group_setting("GROUPS_MAP", response, {}))
+    managed = {name for names in mapping.values() for name in names}
+    if not managed:
+        return
+    _refuse_shared_groups(backend)
+    roles = backend.get_user_groups(response)
+    if roles is None:
+        raise _invalid("No role is configured that could give these groups.")
+    if getattr(getattr(user, "groups", None), "model", None) is not Group:
+        raise _invalid("The users of this application are in no groups of Django's.")
+    wanted = {name for role in roles for name in mapping.get(role, ())}
+    using = router.db_for_write(user.groups.through, instance=user)
+    with transaction.atomic(using=using):
+        keys = dict(Group.objects.using(using).filter(name__in=managed).values_list("name", "pk"))
+        missing = sorted(managed - keys.keys())
+        if missing:
+            raise _invalid(f"There is no group {missing[0]}.")
+        present = set(user.groups.using(using).filter(name__in=managed).values_list("name", flat=True))
+        user.groups.remove(*(keys[name] for name in present - wanted))
+        user.groups.add(*(keys[name] for name in wanted - present))
+    for cache in _CACHED_PERMISSIONS:
+        vars(user).pop(cache, None)
+
+
+def _mapping(value: Any) -> Mapping[str, list[str]]:
+    is_mapping = isinstance(value, dict) and all(
+        isinstance(role, str) and isinstance(names, list) and all(isinstance(name, str) and name for name in names)
+        for role, names in value.items()
+    )
+    if not is_mapping:
+        raise _invalid("It is a mapping of roles to lists of the names of groups.")
+    return value  # type: ignore[no-any-return]  # checked above
+
+
+def _refuse_shared_groups(backend: LoginBackend[Any, Any]) -> None:
+    """Raise ``setting_invalid`` if two integrations give one group: each login through the one would take away what
+    the other gave."""
+    owners: dict[str, str] = {}
+    for integration_id, part in backend.get_group_mappings():
+        for names in _mapping(part).values():
+            for name in names:
+                if owners.setdefault(name, integration_id) != integration_id:
+                    raise _invalid(f"Two integrations give the group {name}.")
+
+
+def _invalid(reason: str) -> BitbucketServerError:
+    return BitbucketServerError(Code.SETTING_INVALID, reason, parameter="GROUPS_MAP")
