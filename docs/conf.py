@@ -66,6 +66,7 @@ SIDEBAR = {
         "sqlalchemy-users",
         "pages-and-pipeline",
         "who-may-log-in",
+        "roles",
         "oauth2",
         "calling-bitbucket",
         "testing",

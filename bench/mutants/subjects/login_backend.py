@@ -127,8 +127,8 @@ _MUTANTS = (
     Mutant(
         "conditions on who may log in replace the configured scope",
         _BACKENDS,
-        'needs_more = bool(admission.projects or admission.repositories) and not self.setting("SCOPE")',
-        "needs_more = bool(admission.projects or admission.repositories)",
+        'needs_more = is_sight_asked and not self.setting("SCOPE")',
+        "needs_more = is_sight_asked",
     ),
     Mutant(
         "a token is renewed over a connection that may have gone stale",
@@ -194,8 +194,8 @@ _MUTANTS = (
     Mutant(
         "a token for another scope decides what a person can see",
         _STANDING,
-        "if rest.scope != scope and (admission.projects or admission.repositories):",
-        "if rest.scope != scope and (admission.projects and admission.repositories):",
+        "(admission.projects or admission.repositories or roles.needs_sight)",
+        "(admission.projects and admission.repositories or roles.needs_sight)",
     ),
 )
 

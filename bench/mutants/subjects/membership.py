@@ -9,6 +9,12 @@ from ..suites import Group
 _MEMBERSHIP = "social_bitbucket_server/account/membership.py"
 _ADMISSION = "social_bitbucket_server/integration/admission.py"
 _BACKEND = "social_bitbucket_server/login/backend.py"
+_ROLES = "social_bitbucket_server/account/roles.py"
+_ROLES_OF_SETTINGS = "social_bitbucket_server/integration/roles.py"
+_ROLES_OF_LOGIN = "social_bitbucket_server/login/roles.py"
+_INTEGRATION = "social_bitbucket_server/integration/integration.py"
+_STORED_TOKENS = "social_bitbucket_server/login/stored_tokens.py"
+_GROUPS = "social_bitbucket_server/django/groups.py"
 _BEGINNING = "social_bitbucket_server/login/beginning.py"
 
 _MUTANTS = (
@@ -118,6 +124,66 @@ _MUTANTS = (
         "    admission = backend.get_admission(integration)\n",
         "    admission = integration.admission\n",
     ),
+    Mutant(
+        "a role is given if the server does not say who is in its groups",
+        _ROLES,
+        "            if answers[-1]:\n",
+        "            if answers[-1] is not False:\n",
+    ),
+    Mutant(
+        "a role without a condition is for everybody",
+        _ROLES_OF_SETTINGS,
+        "if not admission.conditions:",
+        "if not admission.conditions and not name:",
+    ),
+    Mutant(
+        "conditions of a login do not count among those of the roles",
+        _ROLES_OF_SETTINGS,
+        "count = len(roles.conditions.union(admission.conditions))",
+        "count = len(roles.conditions)",
+    ),
+    Mutant(
+        "roles by settings are given by each of several servers",
+        _ROLES_OF_LOGIN,
+        'if backend.setting("ROLES") and not backend.has_single_server:',
+        'if backend.setting("ROLES") and backend.has_single_server is None:',
+    ),
+    Mutant(
+        "with several servers a role has the name that another integration has for it",
+        _ROLES_OF_LOGIN,
+        """return [f"{response.get('integration', '')}:{role}" for role in roles or ()]""",
+        "return [role for role in roles or ()]",
+    ),
+    Mutant(
+        "a login takes away what another integration gave",
+        _ROLES_OF_LOGIN,
+        "for role, groups in mapping.items() if _integration_in(role) == integration_id",
+        "for role, groups in mapping.items()",
+    ),
+    Mutant(
+        "roles that change during a login do not end it",
+        _INTEGRATION,
+        "*((integration.roles.signature,) if integration.roles.named else ()),",
+        "",
+    ),
+    Mutant(
+        "an identity keeps the roles that are configured no more",
+        _BACKEND,
+        " | {ROLES_KEY: response.get(ROLES_KEY) or []}",
+        " | ({ROLES_KEY: response[ROLES_KEY]} if response.get(ROLES_KEY) else {})",
+    ),
+    Mutant(
+        "a recheck without an answer takes all roles away",
+        _STORED_TOKENS,
+        "if result.roles is None or roles_of(identity) == set(result.roles):",
+        "if roles_of(identity) == set(result.roles or ()):",
+    ),
+    Mutant(
+        "a person leaves groups that are in no mapping",
+        _GROUPS,
+        "present = set(user.groups.using(using).filter(name__in=managed).values_list(",
+        "present = set(user.groups.using(using).values_list(",
+    ),
 )
 
 _TESTS = (
@@ -125,6 +191,9 @@ _TESTS = (
         (
             "tests/unit/account/test_membership.py",
             "tests/unit/integration/test_admission.py",
+            "tests/unit/integration/test_roles.py",
+            "tests/unit/account/test_roles.py",
+            "tests/unit/login/test_roles.py",
             "tests/unit/account/test_recheck.py",
             "tests/unit/integration/test_integration.py",
             "tests/unit/integration/test_unsafe.py",
@@ -134,6 +203,8 @@ _TESTS = (
         (
             "tests/unit/test_backends.py",
             "tests/flow/test_who_may_log_in.py",
+            "tests/flow/test_roles.py",
+            "tests/frameworks/django/test_groups.py",
             "tests/flow/test_rechecks.py",
             "tests/frameworks/django/test_checks.py",
             "tests/frameworks/django/test_single_server.py",
