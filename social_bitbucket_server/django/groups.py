@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import Group
@@ -12,7 +13,7 @@ from ..problems import BitbucketServerError, Code
 from .rechecks import backend_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from ..account import Recheck
 
@@ -36,10 +37,31 @@ def sync_groups(
     """
     if user is None or not isinstance(backend, LoginBackend):
         return
-    try:
+    with _of_setting(backend):
         _sync(backend, response, user)
-    except BitbucketServerError as error:
-        raise error.in_setting(backend.full_name("GROUPS_MAP")).as_social_error(backend, "pipeline") from None
+
+
+def leave_groups(
+    backend: Any,
+    user: Any,
+    *args: Any,  # noqa: ARG001  # core's signature
+    **kwargs: Any,  # noqa: ARG001  # core's signature
+) -> None:
+    """Take *user* out of all groups that ``…_GROUPS_MAP`` has. The next login gives those that another account brings.
+
+    Put it at the end of the pipeline for disconnecting, so that nobody keeps groups without the account that gave them.
+    It does nothing for other backends.
+
+    Raises the social error of ``setting_invalid``, as :func:`sync_groups` does.
+    """
+    if not isinstance(backend, LoginBackend):
+        return
+    with _of_setting(backend):
+        mapping = _mapping(backend.setting("GROUPS_MAP", {}))
+        if mapping:
+            groups = _groups_of(user)
+            groups.remove(*groups.filter(name__in={name for names in mapping.values() for name in names}))
+            _forget_permissions(user)
 
 
 def sync_rechecked_groups(identity: Any, recheck: Recheck, **_signal: Any) -> None:
@@ -54,6 +76,15 @@ def sync_rechecked_groups(identity: Any, recheck: Recheck, **_signal: Any) -> No
     _sync(backend_of(identity.provider), response, identity.user)
 
 
+@contextmanager
+def _of_setting(backend: LoginBackend[Any, Any]) -> Iterator[None]:
+    """Raise a problem with the mapping as the social error that names the setting."""
+    try:
+        yield
+    except BitbucketServerError as error:
+        raise error.in_setting(backend.full_name("GROUPS_MAP")).as_social_error(backend, "pipeline") from None
+
+
 def _sync(backend: LoginBackend[Any, Any], response: dict[str, Any], user: Any) -> None:
     mapping = _mapping(backend.get_group_setting("GROUPS_MAP", response, {}))
     managed = {name for names in mapping.values() for name in names}
@@ -63,18 +94,32 @@ def _sync(backend: LoginBackend[Any, Any], response: dict[str, Any], user: Any) 
     roles = backend.get_user_groups(response)
     if roles is None:
         raise _invalid("No role is configured that could give these groups.")
-    if getattr(getattr(user, "groups", None), "model", None) is not Group:
-        raise _invalid("The users of this application are in no groups of Django's.")
-    wanted = {name for role in roles for name in mapping.get(role, ())}
-    using = router.db_for_write(user.groups.through, instance=user)
+    _set_groups(user, managed, {name for role in roles for name in mapping.get(role, ())})
+
+
+def _set_groups(user: Any, managed: set[str], wanted: set[str]) -> None:
+    """Let *user* be in those of the *managed* groups that are *wanted*, and in no others of them."""
+    groups = _groups_of(user)
+    using = router.db_for_write(groups.through, instance=user)
     with transaction.atomic(using=using):
         keys = dict(Group.objects.using(using).filter(name__in=managed).values_list("name", "pk"))
         missing = sorted(managed - keys.keys())
         if missing:
             raise _invalid(f"There is no group {missing[0]}.")
-        present = set(user.groups.using(using).filter(name__in=managed).values_list("name", flat=True))
-        user.groups.remove(*(keys[name] for name in present - wanted))
-        user.groups.add(*(keys[name] for name in wanted - present))
+        present = set(groups.using(using).filter(name__in=managed).values_list("name", flat=True))
+        groups.remove(*(keys[name] for name in present - wanted))
+        groups.add(*(keys[name] for name in wanted - present))
+    _forget_permissions(user)
+
+
+def _groups_of(user: Any) -> Any:
+    groups = getattr(user, "groups", None)
+    if getattr(groups, "model", None) is not Group:
+        raise _invalid("The users of this application are in no groups of Django's.")
+    return groups
+
+
+def _forget_permissions(user: Any) -> None:
     for cache in _CACHED_PERMISSIONS:
         vars(user).pop(cache, None)
 

@@ -181,8 +181,8 @@ _MUTANTS = (
     Mutant(
         "a person leaves groups that are in no mapping",
         _GROUPS,
-        "present = set(user.groups.using(using).filter(name__in=managed).values_list(",
-        "present = set(user.groups.using(using).values_list(",
+        "present = set(groups.using(using).filter(name__in=managed).values_list(",
+        "present = set(groups.using(using).values_list(",
     ),
 )
 

@@ -9,12 +9,12 @@ from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.test import override_settings
 from social_core.exceptions import SocialAuthBaseException
-from social_core.pipeline import DEFAULT_AUTH_PIPELINE
+from social_core.pipeline import DEFAULT_AUTH_PIPELINE, DEFAULT_DISCONNECT_PIPELINE
 from social_django.models import UserSocialAuth
 from social_django.utils import load_backend, load_strategy
 
 from social_bitbucket_server.account import Recheck, Standing, roles_of
-from social_bitbucket_server.django.groups import sync_groups, sync_rechecked_groups
+from social_bitbucket_server.django.groups import leave_groups, sync_groups, sync_rechecked_groups
 from social_bitbucket_server.django.rechecks import person_rechecked
 from tests.frameworks.django.conftest import newest_event
 from tests.frameworks.django.test_single_server import Person
@@ -136,6 +136,36 @@ def test_a_recheck_that_knows_nothing_changes_no_group(single):
         Person().come_back(single)
         sync_rechecked_groups(UserSocialAuth.objects.get(), Recheck(Standing.UNANSWERED, "server_error"))
     assert groups_of() == {"Developers", "Readers", "People"}
+
+
+@pytest.mark.usefixtures("groups")
+def test_who_disconnects_the_account_keeps_none_of_its_groups(single):
+    steps = [*DEFAULT_DISCONNECT_PIPELINE, "social_bitbucket_server.django.groups.leave_groups"]
+    with roles(DISCONNECT_PIPELINE=steps):
+        Person().come_back(single)
+        Group.objects.get(name="Readers").delete()
+        jane = get_user_model().objects.get()
+        jane.set_password("x")
+        jane.save()
+        jane.groups.add(Group.objects.get(name="Others"))
+        backend = load_backend(load_strategy(), "bitbucket-server", "/")
+        backend.disconnect(user=jane, association_id=None)
+    assert UserSocialAuth.objects.count() == 0
+    assert groups_of() == {"Others"}
+
+
+class Lonely:
+    """A user of a class without Django's groups."""
+
+
+def test_users_without_groups_are_refused_by_name(caplog):
+    with pytest.raises(SocialAuthBaseException):
+        sync(Lonely(), "acme")
+    assert "The users of this application are in no groups" in caplog.text
+
+
+def test_other_accounts_are_disconnected_without_it():
+    leave_groups(object(), get_user_model()())
 
 
 SEVERAL = {"acme:editor": ["Developers"], "globex:editor": ["Readers"]}

@@ -11,7 +11,7 @@ from social_bitbucket_server.account import Recheck
 from social_bitbucket_server.django import integrations, key_rotation, login, login_ways, setup_links
 from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.errors import show_error
-from social_bitbucket_server.django.groups import sync_groups, sync_rechecked_groups
+from social_bitbucket_server.django.groups import leave_groups, sync_groups, sync_rechecked_groups
 from social_bitbucket_server.django.middleware import IntegrationSessionMiddleware, LoginErrorMiddleware
 from social_bitbucket_server.django.models import (
     AbstractIntegration,
@@ -28,7 +28,7 @@ from social_bitbucket_server.onboarding import Result
 from social_bitbucket_server.organizations import EventCode, KeyState, SetupLinkLife
 
 MIDDLEWARE = [f"{each.__module__}.{each.__qualname__}" for each in (IntegrationSessionMiddleware, LoginErrorMiddleware)]
-SOCIAL_AUTH_BITBUCKET_SERVER_PIPELINE = [f"{sync_groups.__module__}.{sync_groups.__qualname__}"]
+STEPS = [f"{step.__module__}.{step.__qualname__}" for step in (sync_groups, leave_groups)]
 
 urlpatterns = [
     path("", include((ready_made, "social_bitbucket_server"))),
