@@ -95,8 +95,11 @@ def unusable_settings(
 
 
 def unread_settings(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence about each name that nothing reads and that looks like no other one."""
-    return (_unread(name) for name, meant in unknown_names(settings) if not meant)
+    """Yield a sentence about each name that nothing reads and that looks like no other one, and about each role in a
+    mapping of groups that is not configured."""
+    yield from (_unread(name) for name, meant in unknown_names(settings) if not meant)
+    for backend in BACKENDS:
+        yield from _unknown_roles(SettingsOf(backend, settings))
 
 
 class _Installed:
@@ -196,6 +199,36 @@ def _check_roles(settings: SettingsOf, conditions: tuple[str, ...]) -> None:
     except BitbucketServerError:
         return  # the checks of each by itself say what is wrong
     refuse_too_many(roles, admission)
+
+
+def _unknown_roles(settings: SettingsOf) -> Iterator[str]:
+    """Yield a sentence for each role in core's mapping of groups, set for this backend alone, that nobody can have."""
+    mapping = settings.get("GROUPS_MAP") if settings.has_own("GROUPS_MAP") else None
+    try:
+        known = _role_names(settings)
+    except BitbucketServerError:
+        return  # the check of roles says what is wrong
+    unknown = [role for role in mapping if role not in known] if isinstance(mapping, Mapping) and known else []
+    for role in unknown:
+        yield (
+            f"No role is called {role}, so {settings.name('GROUPS_MAP')} takes its groups from everybody who logs in. "
+            f"The roles are {', '.join(known)}."
+        )
+
+
+def _role_names(settings: SettingsOf) -> list[str]:
+    """Return the names of all roles, as core's mapping of groups knows them; none if code looks integrations up."""
+    integrations = settings.get("INTEGRATIONS")
+    if not integrations:
+        return list(Roles.read(settings.get("ROLES")).names)
+    if not isinstance(integrations, Mapping):
+        return []
+    return [f"{key}:{name}" for key, found in integrations.items() for name in Roles.read(_roles_in(found)).names]
+
+
+def _roles_in(found: Any) -> Any:
+    """Return the roles of an integration or its fields; another value is refused by its own check."""
+    return found.get("roles") if isinstance(found, Mapping) else getattr(found, "roles", None)
 
 
 def _of_one(settings: SettingsOf, everything: Mapping[str, Any], depth: Depth) -> Iterator[tuple[str, str]]:

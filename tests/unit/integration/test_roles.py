@@ -2,7 +2,14 @@ import dataclasses
 
 import pytest
 
-from social_bitbucket_server.integration import Admission, Kind, Roles, refuse_too_many, unusable_settings
+from social_bitbucket_server.integration import (
+    Admission,
+    Kind,
+    Roles,
+    refuse_too_many,
+    unread_settings,
+    unusable_settings,
+)
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.unit.integration.test_usable_settings import BACKENDS, ONE, OWN, many
 
@@ -81,10 +88,20 @@ def told(settings):
 
 @pytest.mark.parametrize(
     "settings",
-    [ONE | {f"{OWN}ROLES": ROLES}, many(roles=ROLES), ONE | {"ROLES": "of the application itself"}],
+    [
+        ONE | {f"{OWN}ROLES": ROLES},
+        many(roles=ROLES),
+        ONE | {"ROLES": "of the application itself"},
+        ONE | {f"{OWN}ROLES": ROLES, f"{OWN}GROUPS_MAP": {"editor": ["Editors"]}},
+        ONE | {f"{OWN}ROLES": ROLES, "SOCIAL_AUTH_GROUPS_MAP": {"of another": ["Editors"]}},
+        ONE | {f"{OWN}GROUPS_MAP": {"of code": ["Editors"]}},
+        many(roles=ROLES) | {f"{OWN}GROUPS_MAP": {"acme:editor": ["Editors"]}},
+        {f"{OWN}INTEGRATIONS": dict, f"{OWN}GROUPS_MAP": {"acme:editor": ["Editors"]}},
+    ],
 )
 def test_settings_with_roles_pass(settings):
     assert told(settings) == []
+    assert list(unread_settings(settings)) == []
 
 
 @pytest.mark.parametrize(
@@ -101,3 +118,21 @@ def test_settings_with_roles_pass(settings):
 def test_an_application_says_at_its_start_what_is_wrong_with_its_roles(settings, says):
     (sentence,) = told(settings)
     assert says in sentence
+
+
+@pytest.mark.parametrize(
+    ("settings", "role", "roles"),
+    [
+        (ONE | {f"{OWN}ROLES": ROLES, f"{OWN}GROUPS_MAP": {"editor": [], "edtor": []}}, "edtor", "developer, editor"),
+        (
+            many(roles=ROLES) | {f"{OWN}GROUPS_MAP": {"editor": ["Editors"]}},
+            "editor",
+            "acme:developer, acme:editor",
+        ),
+    ],
+)
+def test_an_application_is_warned_of_a_mapped_role_that_nobody_can_have(settings, role, roles):
+    assert told(settings) == []
+    (sentence,) = unread_settings(settings)
+    assert sentence.startswith(f"No role is called {role}, so {OWN}GROUPS_MAP takes its groups from everybody")
+    assert sentence.endswith(f"The roles are {roles}.")
