@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-ROLES_KEY = "roles"
-"""The name of the roles in the ``extra_data`` of a person's identity."""
+ROLES_KEY = "bitbucket_roles"
+"""The name of the roles in the ``extra_data`` of a person's identity. Other backends keep other roles as ``roles``."""
 
 
 def given_roles(membership: Membership, roles: Roles) -> list[str]:

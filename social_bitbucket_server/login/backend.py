@@ -358,7 +358,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         record, and the id of the token's integration. Otherwise nothing is kept of the token."""
         data = super().extra_data(user, uid, response, details, pipeline_kwargs)
         # Always there, so that a login also takes away roles that were given before.
-        return stored_tokens.only_sealed(data, response) | {ROLES_KEY: response.get(ROLES_KEY) or []}
+        return stored_tokens.only_sealed(data, response) | {ROLES_KEY: response.get("roles") or []}
 
     # Calling Bitbucket after the login
 

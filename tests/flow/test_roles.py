@@ -280,16 +280,15 @@ def test_the_documented_roles_are_given(single):
     assert app.log_in("kim") == {"editor"}
 
 
-def test_the_documented_question_about_an_identity_is_answered(single):
-    names = {}
-    exec(re.search(r"```python\n(from social_bitbucket_server.account import .*?)```", PAGE, re.DOTALL)[1], names)
+def test_the_documented_question_about_a_person_is_answered(single):
     app = single(ROLES={"editor": {"groups": ["developers"]}})
     app.log_in("jane")
     app.log_in("kim")
+    names = {"storage": app.host.storage}
+    exec(re.search(r"```python\n(from social_bitbucket_server.account import .*?)```", PAGE, re.DOTALL)[1], names)
     with app.host.flask.app_context():
-        identities = app.host.session.query(app.host.storage.user)
-        may_edit = {identity.extra_data["name"]: names["may_edit"](identity) for identity in identities}
-    assert may_edit == {"jane": True, "kim": False}
+        users = app.host.session.query(app.host.storage.user.user_model())
+        assert {user.username: names["has_role"](user, "editor") for user in users} == {"jane": True, "kim": False}
 
 
 def test_an_applications_own_roles_are_no_concern_of_bitbucket(single):

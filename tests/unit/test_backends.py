@@ -157,7 +157,7 @@ def test_the_details_are_cores_and_unknown_names_are_none(backend):
 def test_extra_data_has_the_field_names_of_cores_own_backend_and_no_token(backend):
     extra = backend.extra_data(None, "ns:42", RESPONSE | {"access_token": "T"}, {}, {"access_token": "T"})
     core_names = {alias for _, alias in BitbucketDataCenterOAuth2.EXTRA_DATA}
-    assert extra.keys() - {"auth_time", "roles"} <= core_names
+    assert extra.keys() - {"auth_time", "bitbucket_roles"} <= core_names
     assert "access_token" not in extra
     assert extra["name"] == "jane@example"
     assert extra["username"] == "jane_example"

@@ -169,8 +169,8 @@ _MUTANTS = (
     Mutant(
         "an identity keeps the roles that are configured no more",
         _BACKEND,
-        " | {ROLES_KEY: response.get(ROLES_KEY) or []}",
-        " | ({ROLES_KEY: response[ROLES_KEY]} if response.get(ROLES_KEY) else {})",
+        ' | {ROLES_KEY: response.get("roles") or []}',
+        ' | ({ROLES_KEY: response["roles"]} if response.get("roles") else {})',
     ),
     Mutant(
         "a recheck without an answer takes all roles away",

@@ -38,10 +38,20 @@ def test_a_role_in_doubt_is_not_given_and_the_log_says_so(caplog):
     assert "role developer was not given" in record.getMessage()
 
 
-@pytest.mark.parametrize("kept", [None, {}, {"roles": None}, {"roles": "editor"}, {"roles": {"editor": 1}}])
+@pytest.mark.parametrize(
+    "kept",
+    [
+        None,
+        {},
+        {"bitbucket_roles": None},
+        {"bitbucket_roles": "editor"},
+        {"bitbucket_roles": {"editor": 1}},
+        {"roles": ["editor"]},
+    ],
+)
 def test_without_a_list_of_roles_there_are_none(kept):
     assert roles_of(SimpleNamespace(extra_data=kept)) == frozenset()
 
 
 def test_the_roles_are_those_that_the_identity_keeps():
-    assert roles_of(SimpleNamespace(extra_data={"roles": ["editor", 7, None]})) == {"editor"}
+    assert roles_of(SimpleNamespace(extra_data={"bitbucket_roles": ["editor", 7, None]})) == {"editor"}
