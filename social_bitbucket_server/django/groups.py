@@ -29,8 +29,8 @@ def sync_groups(
 ) -> None:
     """Add *user* to the groups that ``…_GROUPS_MAP`` has for their roles, and take them out of its other groups.
 
-    Put it at the end of the pipeline. It does the same as ``social_core.pipeline.user.sync_groups``, also with
-    social-core 6. It does nothing for other backends.
+    Put it at the end of the pipeline. It does the same as ``social_core.pipeline.user.sync_groups``, but both OAuths
+    may give one group. It does nothing for other backends.
 
     Raises the social error of ``setting_invalid`` for a mapping that cannot be used, such as one with a group that does
     not exist or that two integrations give.

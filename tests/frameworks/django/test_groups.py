@@ -47,12 +47,18 @@ def groups_of(name="jane"):
 @pytest.mark.usefixtures("groups")
 @pytest.mark.parametrize("step", [STEP, "social_core.pipeline.user.sync_groups"])
 def test_people_are_in_the_groups_of_their_roles(single, step):
-    pytest.importorskip("social_core.groups") if step != STEP else None
     with roles(step=step):
         Person().come_back(single, "jane")
         Person().come_back(single, "kim")
     assert groups_of("jane") == {"Developers", "Readers", "People"}
     assert groups_of("kim") == {"Readers", "People"}
+
+
+@pytest.mark.usefixtures("groups")
+def test_both_oauths_may_give_one_group(single):
+    with roles(OAUTH2_GROUPS_MAP=MAP):
+        Person().come_back(single)
+    assert groups_of() == {"Developers", "Readers", "People"}
 
 
 @pytest.mark.usefixtures("groups")

@@ -4,15 +4,14 @@ from unittest.mock import Mock
 
 import pytest
 from social_core.exceptions import AuthConfigurationError
+from social_core.groups import group_sync_targets
+from social_core.pipeline.social_auth import social_details
+from social_core.pipeline.user import sync_groups
 from social_core.pipeline.utils import partial_prepare
 
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.integration import BACKENDS
 from tests.unit.test_backends import RESPONSE, Strategy
-
-core_groups = pytest.importorskip("social_core.groups", reason="social-core 6 has no mapping of groups")
-core_step = pytest.importorskip("social_core.pipeline.user")
-social_details = pytest.importorskip("social_core.pipeline.social_auth").social_details
 
 PREFIXES = {
     BitbucketServerOAuth1: "SOCIAL_AUTH_BITBUCKET_SERVER_",
@@ -37,7 +36,7 @@ def response(roles, integration="acme"):
 
 
 def targets(backend, given):
-    return core_groups.group_sync_targets(backend, backend.get_user_groups(given), given)
+    return group_sync_targets(backend, backend.get_user_groups(given), given)
 
 
 def refusal(backend, given):
@@ -84,7 +83,7 @@ def test_a_group_of_another_backend_is_refused(make):
 
 def test_cores_step_hands_the_roles_to_the_strategy(make):
     strategy, user = Mock(), Mock()
-    core_step.sync_groups(strategy, make(), response(["editor"]), user=user, groups=["editor"])
+    sync_groups(strategy, make(), response(["editor"]), user=user, groups=["editor"])
     (call,) = strategy.sync_user_groups.call_args_list
     assert call.args == (user, ["editor"])
 
