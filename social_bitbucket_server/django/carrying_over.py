@@ -1,0 +1,120 @@
+"""Identities that social_django's table has already: carried over to this package's backends, and back again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from social_django.utils import Storage
+
+from ..account import CORES_BACKEND, ID_KEY, Evidence, Move, Outcome, Place, backends_of, plan, without_tokens
+from ..integration import BACKENDS, OAUTH1, OAUTH2, SINGLE_INTEGRATION_ID, ServerURL, SettingsOf, base_url
+from ..organizations import EventCode
+from ..problems import BitbucketServerError, Code
+from . import configuration, events
+from .models import Event
+from .storage import one_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .models import AbstractIntegration
+
+SINGLE = "single"
+"""The source that is the one server of plain settings."""
+CORE = "core"
+"""The source that is social-core's own backend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way of identities from *source* to *target*. *integration_id* is for the events about it. *what* is the event
+    of each identity."""
+
+    source: Place
+    target: Place
+    integration_id: str
+    what: EventCode = EventCode.IDENTITY_CARRIED_OVER
+
+    @property
+    def back(self) -> Way:
+        """The way back."""
+        return Way(self.target, self.source, self.integration_id, EventCode.IDENTITY_CARRIED_BACK)
+
+
+def ways(source: str, record: AbstractIntegration | None) -> list[Way]:
+    """Return the ways from *source*, :data:`CORE` or :data:`SINGLE`, to the integration *record*, or for ``None`` to
+    the one server of plain settings."""
+    namespace = record.namespace if record is not None else ""
+    integration_id = record.pk if record is not None else SINGLE_INTEGRATION_ID
+    if source == CORE:
+        return [Way(Place(CORES_BACKEND), Place(_backend_of(record), namespace), integration_id)]
+    return [Way(Place(name), Place(name, namespace), integration_id) for name in BACKENDS]
+
+
+def evidence(
+    source: str, record: AbstractIntegration | None, known_as: Sequence[str], *, without_address: bool
+) -> Evidence:
+    """Return what shows that an identity is one of the server's. *known_as*: the server's other base URLs.
+
+    Raises ``setting_invalid`` if the settings give *source* a server with none of these base URLs, ``setting_missing``
+    if they do not say which server it is now, and ``invalid_base_url``.
+    """
+    server = record.server_url if record is not None else _single_server()
+    addresses = [server, *(_parsed(text) for text in known_as)]
+    for backend in (CORES_BACKEND,) if source == CORE else BACKENDS:
+        name = SettingsOf(backend, configuration.Settings()).own_name("URL")
+        configured = configuration.Settings().get(name)
+        if configured and _parsed(configured) not in addresses:
+            raise BitbucketServerError(
+                Code.SETTING_INVALID,
+                f"It is {configured}, and the server of the integration is {server}.",
+                parameter="URL",
+                setting=name,
+            )
+    return Evidence(addresses, without_address)
+
+
+def carry_over(way: Way, evidence: Evidence, *, apply: bool) -> list[Move[Any]]:
+    """Return what becomes of each identity. Without *apply* nothing is changed; with it, all of it or nothing."""
+    identities = Storage.user.objects
+    with one_transaction(Storage.user, Event):
+        rows = identities.filter(provider=way.source.provider).order_by("pk")
+        known = identities.filter(provider__in=backends_of(way.target))
+        accounts = {(provider, uid): user for provider, uid, user in known.values_list("provider", "uid", "user_id")}
+        moves = plan(rows.select_for_update() if apply else rows, way.source, way.target, evidence, accounts)
+        if apply:
+            for move in moves:
+                _apply(move, way)
+    return moves
+
+
+def _apply(move: Move[Any], way: Way) -> None:
+    if move.outcome is not Outcome.CARRIED_OVER:
+        return
+    identity = move.identity
+    identity.provider, identity.uid, identity.id_key = way.target.provider, move.uid, ID_KEY
+    identity.extra_data = without_tokens(identity)
+    identity.save()
+    events.record(way.what, integration_id=way.integration_id, user=identity.user)
+
+
+def _backend_of(record: AbstractIntegration | None) -> str:
+    """Return the backend that people log in with now."""
+    if record is not None:
+        return OAUTH2 if record.oauth1_ended_at is not None else OAUTH1
+    oauth1, oauth2 = (SettingsOf(name, configuration.Settings()) for name in (OAUTH1, OAUTH2))
+    return OAUTH2 if oauth2.has_own("URL") and not oauth1.has_own("URL") else OAUTH1
+
+
+def _single_server() -> ServerURL:
+    settings = SettingsOf(_backend_of(None), configuration.Settings())
+    if not settings["URL"]:
+        raise BitbucketServerError(
+            Code.SETTING_MISSING, "Name an integration, or set it.", parameter="URL", setting=settings.name("URL")
+        )
+    return base_url({"url": settings["URL"], "allow_http": settings.get("ALLOW_HTTP", False)})
+
+
+def _parsed(text: str) -> ServerURL:
+    return base_url({"url": text, "allow_http": True})
