@@ -7,8 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 from social_django.utils import Storage
 
-from ..account import CORES_BACKEND, ID_KEY, Evidence, Move, Outcome, Place, backends_of, plan, without_tokens
-from ..integration import BACKENDS, OAUTH1, OAUTH2, SINGLE_INTEGRATION_ID, ServerURL, SettingsOf, base_url
+from ..account import (
+    CORES_BACKEND,
+    ID_KEY,
+    ORIGIN,
+    Evidence,
+    Move,
+    Outcome,
+    Place,
+    backends_of,
+    origin_of,
+    outcome_so_far,
+    plan,
+    plan_back,
+    without_origin,
+    without_tokens,
+)
+from ..integration import (
+    BACKENDS,
+    OAUTH1,
+    OAUTH2,
+    SINGLE_INTEGRATION_ID,
+    ServerURL,
+    SettingsOf,
+    base_url,
+    read_carry_over,
+)
 from ..organizations import EventCode
 from ..problems import BitbucketServerError, Code
 from . import configuration, events
@@ -20,6 +44,8 @@ if TYPE_CHECKING:
 
     from .models import AbstractIntegration
 
+LOGINS = "logins"
+"""The source that is the setting ``CARRY_OVER``, for older identities at their people's next login."""
 SINGLE = "single"
 """The source that is the one server of plain settings."""
 CORE = "core"
@@ -80,13 +106,69 @@ def carry_over(way: Way, evidence: Evidence, *, apply: bool) -> list[Move[Any]]:
     identities = Storage.user.objects
     with one_transaction(Storage.user, Event):
         rows = identities.filter(provider=way.source.provider).order_by("pk")
-        known = identities.filter(provider__in=backends_of(way.target))
-        accounts = {(provider, uid): user for provider, uid, user in known.values_list("provider", "uid", "user_id")}
+        accounts = _accounts(*backends_of(way.target))
         moves = plan(rows.select_for_update() if apply else rows, way.source, way.target, evidence, accounts)
         if apply:
             for move in moves:
                 _apply(move, way)
     return moves
+
+
+def waiting(record: AbstractIntegration | None) -> list[Move[Any]]:
+    """Return the older identities that the setting ``CARRY_OVER`` allows for *record*, or for ``None`` for the one
+    server. The outcome is what can be said before their people log in.
+
+    Raises ``setting_missing`` if it says nothing about this integration, and ``setting_invalid``.
+    """
+    integration_id = record.pk if record is not None else SINGLE_INTEGRATION_ID
+    backend = _backend_of(record)
+    rules = read_carry_over(
+        configuration.setting("CARRY_OVER", backend=backend), has_single_server=integration_id == SINGLE_INTEGRATION_ID
+    )
+    if integration_id not in rules:
+        raise BitbucketServerError(
+            Code.SETTING_MISSING,
+            f"It says nothing about the integration {integration_id}.",
+            parameter="CARRY_OVER",
+            setting=SettingsOf(backend, configuration.Settings()).name("CARRY_OVER"),
+        )
+    rule = rules[integration_id]
+    rows = Storage.user.objects.filter(provider=rule.provider).select_related("user").order_by("pk")
+    older = (row for row in rows if rule.provider not in BACKENDS or Place(rule.provider).is_place_of(row.uid))
+    return [Move(row, outcome_so_far(row, getattr(row.user, "email", None), rule)) for row in older]
+
+
+def give_back(record: AbstractIntegration | None, *, apply: bool) -> list[Move[Any]]:
+    """Return what becomes of each identity that a login carried over, if it gets the backend and uid of before. Without
+    *apply* nothing is changed; with it, all of it or nothing."""
+    namespace = record.namespace if record is not None else ""
+    integration_id = record.pk if record is not None else SINGLE_INTEGRATION_ID
+    identities = Storage.user.objects
+    moves = []
+    with one_transaction(Storage.user, Event):
+        for backend in BACKENDS:
+            rows = identities.filter(provider=backend, extra_data__has_key=ORIGIN).order_by("pk")
+            moves += plan_back(rows.select_for_update() if apply else rows, Place(backend, namespace), _accounts())
+        for move in moves if apply else ():
+            _give_back(move, integration_id)
+    return moves
+
+
+def _give_back(move: Move[Any], integration_id: str) -> None:
+    identity, origin = move.identity, origin_of(move.identity)
+    if move.outcome is not Outcome.CARRIED_OVER or origin is None:
+        return
+    identity.provider, identity.uid = origin
+    identity.extra_data = without_origin(identity)
+    identity.save()
+    events.record(EventCode.IDENTITY_CARRIED_BACK, integration_id=integration_id, user=identity.user)
+
+
+def _accounts(*backends: str) -> dict[tuple[str, str], Any]:
+    """Return the accounts by backend and uid of the identities of *backends*, or without any of all identities."""
+    identities = Storage.user.objects.all()
+    known = identities.filter(provider__in=backends) if backends else identities
+    return {(provider, uid): user for provider, uid, user in known.values_list("provider", "uid", "user_id")}
 
 
 def _apply(move: Move[Any], way: Way) -> None:

@@ -6,29 +6,21 @@ logins make two accounts for one person.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from social_core import storage as core
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import lazyload
 
-from ..account import ID_KEY, Evidence, Outcome, backends_of, plan, without_tokens
-from ..integration import base_url
+from .carrying_over import CarryingOver
 from .models import AssociationMixin, CodeMixin, IdentityMixin, NonceMixin, PartialMixin
 from .new_users import plain_base, refuse_incomplete_users
 from .sessions import holding_commits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from sqlalchemy.orm import DeclarativeBase, Session
-
-    from ..account import Move, Place
-
-_LOG = logging.getLogger(__name__)
 
 _NO_ASSOCIATIONS = (
     "This storage keeps no associations of OpenID. Call make_storage with openid_associations=True, or give the "
@@ -61,7 +53,7 @@ class _NoCodes(core.CodeMixin):
         raise NotImplementedError(_NO_CODES)
 
 
-class SQLAlchemyStorage(core.BaseStorage):
+class SQLAlchemyStorage(CarryingOver, core.BaseStorage):
     """social-core's storage. A subclass names its classes: *user*, *nonce* and *partial*, mapped with
     :class:`~social_bitbucket_server.sqlalchemy.IdentityMixin`, ``NonceMixin`` and ``PartialMixin``.
 
@@ -91,52 +83,6 @@ class SQLAlchemyStorage(core.BaseStorage):
         session = cls.user.current_session()
         session.flush()
         session.expire_all()
-
-    @classmethod
-    def carry_over(
-        cls,
-        source: Place,
-        target: Place,
-        base_urls: Sequence[str],
-        *,
-        without_address: bool = False,
-        apply: bool = False,
-    ) -> list[Move[Any]]:
-        """Carry the identities of *source* over to *target*, which is the same server, all of them or none.
-
-        *base_urls*: the server's base URLs, today's and former ones. The address that an identity keeps of its profile
-        must be below one of them. *without_address*: whether to carry over identities, too, that keep none. *apply*:
-        false changes nothing. Returns what becomes, or would become, of each identity; accounts are never merged. With
-        the places exchanged it leads back.
-
-        Raises ``invalid_base_url``.
-        """
-        evidence = Evidence([base_url({"url": text, "allow_http": True}) for text in base_urls], without_address)
-        session, identity = cls.user.current_session(), cls.user
-        with holding_commits(session, identity):
-            rows = select(identity).where(identity.provider == source.provider).order_by(identity.id)
-            # Rows that are joined from outside, as the user is, cannot be locked.
-            rows = rows.options(lazyload(identity.user)).execution_options(populate_existing=True)
-            columns = select(identity.provider, identity.uid, identity.user_id)
-            known = session.execute(columns.where(identity.provider.in_(backends_of(target))))
-            accounts = {(provider, uid): user_id for provider, uid, user_id in known}
-            found = session.scalars(rows.with_for_update() if apply else rows).unique()
-            moves = plan(found, source, target, evidence, accounts)
-            if apply:
-                for move in moves:
-                    _apply(move, target)
-        return moves
-
-
-def _apply(move: Move[Any], target: Place) -> None:
-    if move.outcome is not Outcome.CARRIED_OVER:
-        return
-    identity = move.identity
-    _LOG.info(
-        "identity=%s of user=%s: from %s to %s", identity.id, identity.user_id, identity.provider, target.provider
-    )
-    identity.provider, identity.uid, identity.id_key = target.provider, move.uid, ID_KEY
-    identity.extra_data = without_tokens(identity)
 
 
 def make_storage(

@@ -1,11 +1,17 @@
 """Identities that a table has already, carried over by the storage, and back."""
 
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
+from social_core.exceptions import SocialAuthBaseException
+from social_core.strategy import BaseStrategy
+from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
 from social_bitbucket_server.account import Outcome, Place, counts
+from social_bitbucket_server.backends import BitbucketServerOAuth1
+from social_bitbucket_server.pipeline import carry_over_identity
 from social_bitbucket_server.problems import BitbucketServerError
 from tests.unit.sqlalchemy.test_storage import Application
 
@@ -20,10 +26,10 @@ def app(tmp_path):
         yield app
 
 
-def add(app, name, uid, provider, **data):
-    user = app.storage.user.create_user(username=name)
+def add(app, username, uid, provider, **data):
+    user = app.storage.user.create_user(username=username)
     identity = app.storage.user.create_social_auth(user, uid, provider)
-    identity.set_extra_data({"url": f"{SERVER}/users/{name}", **data})
+    identity.set_extra_data({"url": f"{SERVER}/users/{username}", **data})
 
 
 def rows(app):
@@ -78,7 +84,7 @@ def test_nothing_is_carried_over_if_one_identity_cannot_be(app, monkeypatch):
     add(app, "other", "43", CORE.provider)
     add(app, "third", "a1b2:43", "bitbucket-server")
     before = rows(app)
-    monkeypatch.setattr("social_bitbucket_server.sqlalchemy.storage.backends_of", lambda _: [])
+    monkeypatch.setattr("social_bitbucket_server.sqlalchemy.carrying_over.backends_of", lambda _: ["none"])
     with pytest.raises(IntegrityError):
         app.storage.carry_over(CORE, MANY, [SERVER], apply=True)
     assert rows(app) == before
@@ -87,3 +93,124 @@ def test_nothing_is_carried_over_if_one_identity_cannot_be(app, monkeypatch):
 def test_a_base_url_that_is_none_is_refused(app):
     with pytest.raises(BitbucketServerError, match="base URL"):
         app.storage.carry_over(CORE, MANY, ["bitbucket"])
+
+
+JANE = {"integration": "default", "id": 42, "name": "jane", "username": "jane", "email": "jane@example.com"}
+
+
+class Strategy(BaseStrategy):
+    """One whose settings allow older identities of *storage* to be carried over at logins."""
+
+    def __init__(self, storage, rsa_key, **fields):
+        super().__init__(storage)
+        own = {
+            "URL": SERVER,
+            "KEY": "packages",
+            "PRIVATE_KEY": rsa_key,
+            "CARRY_OVER": {"provider": "my-bitbucket", "key": "name", "url": SERVER, **fields},
+        }
+        self.settings = {f"SOCIAL_AUTH_BITBUCKET_SERVER_{name}": value for name, value in own.items()}
+
+    def get_setting(self, name):
+        return self.settings[name]
+
+    def get_request_data(self, merge=True):
+        return {}
+
+    def build_absolute_uri(self, path=None):
+        return path
+
+
+@pytest.fixture
+def log_in(app, spare_keys):
+    key = spare_keys.take().pem()
+
+    def log_in(storage=app.storage, **fields):
+        backend = BitbucketServerOAuth1(Strategy(storage, key, **fields))
+        return carry_over_identity(backend, "42", JANE)
+
+    return log_in
+
+
+def test_a_login_carries_an_identity_by_name_over(app, log_in):
+    add(app, "jane", "jane", "my-bitbucket", email="jane@example.com", access_token="t")
+    found = log_in()
+    assert (found["user"].username, found["is_new"], found["new_association"]) == ("jane", False, False)
+    assert rows(app) == [("jane", "bitbucket-server", "42", "id")]
+    origin = {"provider": "my-bitbucket", "uid": "jane"}
+    kept = {"url": f"{SERVER}/users/jane", "email": "jane@example.com", "carried_over": origin}
+    assert found["social"].extra_data == kept
+    assert log_in() is None
+
+
+@pytest.mark.parametrize(
+    ("uid", "data", "fields"),
+    [
+        ("jane", {"email": "john@example.com"}, {}),
+        ("Jane", {"email": "jane@example.com"}, {}),
+        ("jane", {"email": "jane@example.com"}, {"url": "https://other.example.com"}),
+        ("jane", {"email": "jane@example.com"}, {"key": "id"}),
+    ],
+)
+def test_an_identity_of_which_too_little_agrees_stays(app, log_in, uid, data, fields):
+    add(app, "jane", uid, "my-bitbucket", **data)
+    before = rows(app)
+    assert log_in(**fields) is None
+    assert rows(app) == before
+
+
+def test_a_name_that_another_person_of_the_server_had_opens_no_account(app, log_in):
+    add(app, "jane", "jane", "my-bitbucket", email="jane@example.com")
+    add(app, "first", "41", "bitbucket-server-oauth2", name="jane")
+    assert log_in() is None
+    add(app, "elsewhere", "a1b2:41", "bitbucket-server", name="jane")
+    app.session.query(app.storage.user).filter_by(uid="41").delete()
+    assert log_in()["user"].username == "jane"
+
+
+def test_an_identity_by_the_other_oauth_is_no_other_accounts(app, log_in):
+    add(app, "jane", "jane", "my-bitbucket", email="jane@example.com")
+    add(app, "other", "42", "bitbucket-server-oauth2")
+    assert log_in() is None
+    assert ("jane", "my-bitbucket", "jane", "") in rows(app)
+
+
+def test_an_identity_that_changed_meanwhile_is_not_moved(app):
+    add(app, "jane", "jane", "my-bitbucket")
+    identity = app.storage.user.get_social_auth("my-bitbucket", "jane")
+    table = app.storage.user
+    app.session.execute(update(table).values(uid="another"), execution_options={"synchronize_session": False})
+    assert not app.storage.move_identity(identity, "bitbucket-server", "42", {})
+    assert rows(app) == [("jane", "my-bitbucket", "another", "")]
+
+
+def test_a_storage_that_cannot_move_identities_is_named(app, log_in):
+    add(app, "jane", "jane", "my-bitbucket", email="jane@example.com")
+    with pytest.raises(SocialAuthBaseException) as caught:
+        log_in(storage=SimpleNamespace(user=app.storage.user))
+    assert "CARRY_OVER" in str(caught.value.context)
+
+
+def test_identities_by_name_can_be_counted_and_given_back(app, log_in):
+    add(app, "jane", "jane", "my-bitbucket", email="jane@example.com")
+    add(app, "kim", "kim", "my-bitbucket")
+    fields = {"provider": "my-bitbucket", "key": "name", "url": SERVER}
+    before = rows(app)
+    assert counts(app.storage.waiting(fields)) == {Outcome.CARRIED_OVER: 1, Outcome.WITHOUT_EMAIL: 1}
+    log_in()
+    carried = rows(app)
+    assert counts(app.storage.give_back(SINGLE)) == {Outcome.CARRIED_OVER: 1}
+    assert counts(app.storage.give_back(MANY, apply=True)) == {}
+    assert rows(app) == carried
+    assert counts(app.storage.give_back(SINGLE, apply=True)) == {Outcome.CARRIED_OVER: 1}
+    app.session.rollback()
+    assert [row[:3] for row in rows(app)] == [row[:3] for row in before]
+    assert log_in()["user"].username == "jane"
+
+
+def test_an_identity_is_not_given_back_over_another_one(app, log_in):
+    add(app, "jane", "jane", "my-bitbucket", email="jane@example.com")
+    log_in()
+    add(app, "other", "jane", "my-bitbucket")
+    assert counts(app.storage.give_back(SINGLE, apply=True)) == {Outcome.OF_ANOTHER_ACCOUNT: 1}
+    assert ("jane", "bitbucket-server", "42", "id") in rows(app)

@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.management.base import CommandError as DjangoCommandError
 
-from ....account import Outcome, Standing, counts
+from ....account import Move, Outcome, Standing, counts
 from ....cli import CommandError, check, explain, file_name, keygen, link, report, sandbox, worksheet
 from ....cli.given import add_connection_options
 from ....crypto import LONGEST, KeyRing, as_text
@@ -116,8 +116,9 @@ def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
 def _add_carry_over_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
-        choices=(carrying_over.CORE, carrying_over.SINGLE),
-        help="where the identities are from: social-core's own backend, or the one server of the settings",
+        choices=(carrying_over.CORE, carrying_over.SINGLE, carrying_over.LOGINS),
+        help="where the identities are from: social-core's own backend, the one server of the settings, or those that "
+        "logins carry over, by the setting CARRY_OVER",
     )
     parser.add_argument("integration", nargs="?", help="where to; the one server of the settings without it")
     parser.add_argument("--apply", action="store_true", help="do it; without it the command only counts")
@@ -354,20 +355,37 @@ def _carry_over(arguments: argparse.Namespace) -> int:
         raise CommandError(
             "Name the integration that is the same server.\n'manage.py bitbucket_server list' lists all."
         )
+    if arguments.source == carrying_over.LOGINS:
+        return _carry_over_at_logins(record, arguments)
     evidence = carrying_over.evidence(
         arguments.source, record, arguments.known_as, without_address=arguments.without_address
     )
     moves = []
     for way in carrying_over.ways(arguments.source, record):
         moves += carrying_over.carry_over(way.back if arguments.back else way, evidence, apply=arguments.apply)
+    return _print_moves(moves, "carried over", is_done=arguments.apply)
+
+
+def _carry_over_at_logins(record: AbstractIntegration | None, arguments: argparse.Namespace) -> int:
+    if arguments.known_as or arguments.without_address:
+        raise CommandError("--known-as and --without-address are not for identities that logins carry over.")
+    if arguments.back:
+        moves = carrying_over.give_back(record, apply=arguments.apply)
+        return _print_moves(moves, "given back", is_done=arguments.apply)
+    if arguments.apply:
+        raise CommandError("Each of these identities is carried over when its person logs in. Leave --apply out.")
+    return _print_moves(carrying_over.waiting(record), "carried over when more agrees at a login", is_done=False)
+
+
+def _print_moves(moves: list[Move[Any]], done: str, *, is_done: bool) -> int:
     for move in moves:
         if move.outcome is not Outcome.CARRIED_OVER:
             print(f"identity {move.identity.pk} of user {move.identity.user_id} stays: {move.outcome}")
     found = counts(moves)
-    verb = "Carried over" if arguments.apply else "Would be carried over"
+    verb = done.capitalize() if is_done else f"Would be {done}"
     print(f"{verb}: {found.pop(Outcome.CARRIED_OVER, 0)}. Stay as they are: {found.total()}.")
-    if not arguments.apply:
-        print("Nothing was changed. Make a backup of the database, and add --apply.", file=sys.stderr)
+    if not is_done:
+        print("Nothing was changed.", file=sys.stderr)
     return 0
 
 
