@@ -200,3 +200,32 @@ def test_a_wrong_setting_is_found_by_the_checks(single):
     with override_settings(**{SETTING: {"provider": OLD, "key": "email", "url": single.url}}):
         (error,) = [message for message in run_checks() if SETTING in message.msg]
     assert error.msg == f"Correct {SETTING}: The field key is id, name or slug."
+
+
+def test_the_setting_without_the_step_is_found_by_the_checks(single):
+    with override_settings(SOCIAL_AUTH_BITBUCKET_SERVER_PIPELINE=DEFAULT_AUTH_PIPELINE, **allowed(single)):
+        (error,) = [message for message in run_checks() if SETTING in message.msg]
+    assert error.msg.startswith(
+        "Add social_bitbucket_server.pipeline.carry_over_identity to SOCIAL_AUTH_BITBUCKET_SERVER_"
+    )
+
+
+def test_a_project_made_three_ways_loses_and_merges_no_account(acme, bitbucket_sandbox):
+    """One person by core's backend, one by this package with one server, one by a backend with user names."""
+    add_identity("jane", number_of(bitbucket_sandbox, "jane"), acme.base_url, CORE)
+    add_identity("natasha", number_of(bitbucket_sandbox, "natasha"), acme.base_url, OAUTH1)
+    add("jo@example", email="jo@example.com")
+    swap_names(bitbucket_sandbox, "jane", "natasha")
+    for source in ("core", "single"):
+        call_command("bitbucket_server", "carry-over", source, "acme", "--apply")
+    names = {}
+    with override_settings(**{SETTING: {acme.pk: allowed(bitbucket_sandbox)[SETTING]}}):
+        for name in ("jane", "natasha", "jo@example", "kim"):
+            visitor = Visitor()
+            visitor.log_in(acme, bitbucket_sandbox, name)
+            names[name] = visitor.name
+    assert names == {"jane": "natasha", "natasha": "jane", "jo@example": "jo@example", "kim": "kim"}
+    numbers = {"jane": "natasha", "natasha": "jane"}
+    uids = {(name, f"{acme.namespace}:{number_of(bitbucket_sandbox, numbers.get(name, name))}") for name in names}
+    assert {(name, uid) for name, _, uid in rows()} == uids
+    assert get_user_model().objects.count() == 4
