@@ -1,9 +1,12 @@
 """Identities that a table has already, carried over by the storage, and back."""
 
+import re
 from contextlib import closing
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from flask import Flask
 from social_core.exceptions import SocialAuthBaseException
 from social_core.strategy import BaseStrategy
 from sqlalchemy import update
@@ -214,3 +217,19 @@ def test_an_identity_is_not_given_back_over_another_one(app, log_in):
     add(app, "other", "jane", "my-bitbucket")
     assert counts(app.storage.give_back(SINGLE, apply=True)) == {Outcome.OF_ANOTHER_ACCOUNT: 1}
     assert ("jane", "bitbucket-server", "42", "id") in rows(app)
+
+
+def test_the_documented_flask_command_counts_does_it_and_goes_back(app):
+    page = (Path(__file__).parents[3] / "docs/existing-accounts.md").read_text()
+    code = re.search(r"```python\n(import click\n.*?)```", page, re.DOTALL)[1]
+    flask_app = Flask("documented")
+    exec(code, {"app": flask_app, "storage": app.storage})
+    run = flask_app.test_cli_runner().invoke
+    add(app, "jane", "42", CORE.provider)
+    before = rows(app)
+    assert run(args=["carry-over"]).output == "carried over: 1\n"
+    assert rows(app) == before
+    assert run(args=["carry-over", "--apply"]).output == "carried over: 1\n"
+    assert rows(app) == [("jane", "bitbucket-server", "a1b2c3:42", "id")]
+    assert run(args=["carry-over", "--apply", "--back"]).output == "carried over: 1\n"
+    assert [row[:3] for row in rows(app)] == [row[:3] for row in before]
