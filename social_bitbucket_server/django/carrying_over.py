@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
+from django.utils.module_loading import import_string
 from social_django.utils import Storage
 
 from ..account import (
@@ -68,13 +70,14 @@ class Way:
         return Way(self.target, self.source, self.integration_id, EventCode.IDENTITY_CARRIED_BACK)
 
 
-def ways(source: str, record: AbstractIntegration | None) -> list[Way]:
+def ways(source: str, record: AbstractIntegration | None, backend: str | None = None) -> list[Way]:
     """Return the ways from *source*, :data:`CORE` or :data:`SINGLE`, to the integration *record*, or for ``None`` to
-    the one server of plain settings."""
+    the one server of plain settings. *backend*: the name of ours that identities of :data:`CORE` become; ``None`` for
+    the one that people log in with."""
     namespace = record.namespace if record is not None else ""
     integration_id = record.pk if record is not None else SINGLE_INTEGRATION_ID
     if source == CORE:
-        return [Way(Place(CORES_BACKEND), Place(_backend_of(record), namespace), integration_id)]
+        return [Way(Place(CORES_BACKEND), Place(backend or _backend_of(record), namespace), integration_id)]
     return [Way(Place(name), Place(name, namespace), integration_id) for name in BACKENDS]
 
 
@@ -182,20 +185,23 @@ def _apply(move: Move[Any], way: Way) -> None:
 
 
 def _backend_of(record: AbstractIntegration | None) -> str:
-    """Return the backend that people log in with now."""
+    """Return the backend that people log in with now; of both for the one server, that of OAuth 1."""
     if record is not None:
         return OAUTH2 if record.oauth1_ended_at is not None else OAUTH1
-    oauth1, oauth2 = (SettingsOf(name, configuration.Settings()) for name in (OAUTH1, OAUTH2))
-    return OAUTH2 if oauth2.has_own("URL") and not oauth1.has_own("URL") else OAUTH1
+    installed = {getattr(import_string(path), "name", "") for path in settings.AUTHENTICATION_BACKENDS}
+    usable = [
+        name for name in BACKENDS if name in installed and SettingsOf(name, configuration.Settings()).has_own("URL")
+    ]
+    return usable[0] if usable else OAUTH1
 
 
 def _single_server() -> ServerURL:
-    settings = SettingsOf(_backend_of(None), configuration.Settings())
-    if not settings["URL"]:
+    own = SettingsOf(_backend_of(None), configuration.Settings())
+    if not own["URL"]:
         raise BitbucketServerError(
-            Code.SETTING_MISSING, "Name an integration, or set it.", parameter="URL", setting=settings.name("URL")
+            Code.SETTING_MISSING, "Name an integration, or set it.", parameter="URL", setting=own.name("URL")
         )
-    return base_url({"url": settings["URL"], "allow_http": settings.get("ALLOW_HTTP", False)})
+    return base_url({"url": own["URL"], "allow_http": own.get("ALLOW_HTTP", False)})
 
 
 def _parsed(text: str) -> ServerURL:

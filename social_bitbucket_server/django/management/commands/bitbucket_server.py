@@ -17,7 +17,7 @@ from ....account import Move, Outcome, Standing, counts
 from ....cli import CommandError, check, explain, file_name, keygen, link, report, sandbox, worksheet
 from ....cli.given import add_connection_options
 from ....crypto import LONGEST, KeyRing, as_text
-from ....integration import single_integration
+from ....integration import OAUTH1, OAUTH2, single_integration
 from ....onboarding import Dialog, check_up
 from ....onboarding import worksheet as make_worksheet
 from ....organizations import UnusableConfigurationError
@@ -123,6 +123,9 @@ def _add_carry_over_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("integration", nargs="?", help="where to; the one server of the settings without it")
     parser.add_argument("--apply", action="store_true", help="do it; without it the command only counts")
     parser.add_argument("--back", action="store_true", help="go back: the identities of the integration to the source")
+    parser.add_argument(
+        "--oauth", choices=("1", "2"), help="which of both people log in with, if one server is configured for both"
+    )
     parser.add_argument(
         "--known-as",
         metavar="URL",
@@ -361,7 +364,8 @@ def _carry_over(arguments: argparse.Namespace) -> int:
         arguments.source, record, arguments.known_as, without_address=arguments.without_address
     )
     moves = []
-    for way in carrying_over.ways(arguments.source, record):
+    backend = {"1": OAUTH1, "2": OAUTH2}.get(arguments.oauth)
+    for way in carrying_over.ways(arguments.source, record, backend):
         moves += carrying_over.carry_over(way.back if arguments.back else way, evidence, apply=arguments.apply)
     return _print_moves(moves, "carried over", is_done=arguments.apply)
 
