@@ -63,6 +63,7 @@ SIDEBAR = {
         "flask-organizations",
         "many-organizations",
         "existing-projects",
+        "existing-accounts",
         "sqlalchemy-users",
         "pages-and-pipeline",
         "who-may-log-in",

@@ -9,7 +9,7 @@ from social_core.pipeline import user as core_steps
 
 from .account import new_accounts
 from .integration import BACKENDS, configured_backend
-from .login import LoginBackend
+from .login import LoginBackend, OlderIdentity, problems_at
 from .problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
@@ -48,6 +48,34 @@ def associate_by_bitbucket_identity(
     if known.user != user:
         raise BitbucketServerError(Code.IDENTITY_IN_USE).as_social_error(backend, "pipeline")
     return None
+
+
+def carry_over_identity(
+    backend: BaseAuth[object],
+    uid: str,
+    response: dict[str, Any],
+    user: UserProtocol | None = None,
+    social: UserMixin | None = None,
+    *args: Any,  # noqa: ARG001  # core's signature
+    **kwargs: Any,  # noqa: ARG001  # core's signature
+) -> dict[str, Any] | None:
+    """Give a person who logs in for the first time the account of an older identity, which the setting ``CARRY_OVER``
+    allows for this server.
+
+    Put it into the pipeline right after ``social_core.pipeline.social_auth.social_user``, or after
+    :func:`associate_by_bitbucket_identity`. It does nothing for other backends, for people who are known or logged in,
+    and without the setting. What it does with an older identity, and what it leaves, is written down.
+
+    Raises the social error of ``setting_invalid``.
+    """
+    if social is not None or user is not None or not isinstance(backend, LoginBackend):
+        return None
+    with problems_at("pipeline", backend):
+        older = OlderIdentity.find(backend, uid, response)
+        carried = older.carry_over() if older is not None else None
+    if carried is None:
+        return None
+    return {"social": carried, "user": carried.user, "is_new": False, "new_association": False}
 
 
 def create_user(

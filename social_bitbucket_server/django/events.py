@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
+from django.db import router, transaction
 from django.db.models import Max, Q
+from django.dispatch import Signal
 from django.utils import timezone
 from social_django.models import Nonce
 
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
 
 DAYS_OF_NOTICE = 30
 """How long a failure is news in the administration's list."""
+
+event_recorded = Signal()
+"""Sent for each event when its transaction is committed, by :class:`~.models.Event`, with *event* (its code) and
+*details*: identifiers and codes by name, no token, key or name of a person."""
 
 _LOG = logging.getLogger(__name__)
 _WORKS = Q(what=EventCode.LOGIN_SUCCESS) | Q(what=EventCode.INTEGRATION_TESTED, problem="")
@@ -44,19 +51,28 @@ def record(
 ) -> None:
     """Write down *what* happened, in the table and in the log."""
     user_id = str(user.pk) if user is not None and user.pk is not None else ""
-    Event.objects.create(
-        what=what.value,
-        integration_id=integration_id,
-        user_id=user_id,
-        problem=problem,
-        stage=stage,
-        reference=reference,
-    )
+    details = {
+        "integration_id": integration_id,
+        "user_id": user_id,
+        "problem": problem,
+        "stage": stage,
+        "reference": reference,
+    }
+    Event.objects.create(what=what.value, **details)
     _LOG.info(
         "%s integration=%s user=%s problem=%s stage=%s reference=%s",
         what.value,
-        *(value or "-" for value in (integration_id, user_id, problem, stage, reference)),
+        *(value or "-" for value in details.values()),
     )
+    told = {name: value for name, value in details.items() if value}
+    transaction.on_commit(partial(_tell, what, told), using=router.db_for_write(Event))
+
+
+def _tell(what: EventCode, details: dict[str, str]) -> None:
+    """Send the signal. What a receiver raises goes to the log, and changes nothing for the request."""
+    for receiver, answer in event_recorded.send_robust(Event, event=what, details=details):
+        if isinstance(answer, Exception):
+            _LOG.error("%r failed at %s: %s", receiver, what.value, type(answer).__qualname__)
 
 
 def login_attempts(integration_id: str, most: int = 20) -> QuerySet[Event]:

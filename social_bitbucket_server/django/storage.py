@@ -8,12 +8,16 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.db import router, transaction
+
+from ..account import ID_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from django.contrib.auth.base_user import AbstractBaseUser
     from social_django.storage import BaseDjangoStorage
 
 
@@ -37,3 +41,35 @@ def has_similar_identity(storage: type[BaseDjangoStorage], provider: str, uid: s
     """Return whether the database takes another identity for this one, because it compares without case."""
     found = storage.user.objects.filter(provider=provider, uid=uid).values_list("uid", flat=True)
     return bool(found) and uid not in found
+
+
+def identities_that_keep(storage: type[BaseDjangoStorage], providers: list[str], field: str, value: str) -> list[Any]:
+    """Return the identities of *providers* whose extra data has exactly this *value* in *field*."""
+    identities: Any = storage.user.objects
+    found = identities.filter(provider__in=providers, **{f"extra_data__{field}": value})
+    return [identity for identity in found if identity.extra_data.get(field) == value]
+
+
+def move_identity(
+    storage: type[BaseDjangoStorage], identity: Any, provider: str, uid: str, extra_data: dict[str, Any]
+) -> bool:
+    """Make *identity* one of *provider* with this *uid* and *extra_data*. Return false if it has changed meanwhile."""
+    unchanged = storage.user.objects.filter(pk=identity.pk, provider=identity.provider, uid=identity.uid)
+    values = {"provider": provider, "uid": uid, "extra_data": extra_data}
+    if hasattr(identity, "id_key"):
+        values["id_key"] = ID_KEY
+    return bool(unchanged.update(**values))
+
+
+def note_older_identity(
+    _storage: type[BaseDjangoStorage], integration_id: str, user: AbstractBaseUser, *, is_carried_over: bool
+) -> None:
+    """Record whether the older identity of *user* was carried over, if this package's table of events is there."""
+    if not apps.is_installed("social_bitbucket_server.django"):
+        return
+    # Not at the top: without the application in INSTALLED_APPS its models cannot be imported.
+    from ..organizations import EventCode
+    from . import events
+
+    what = EventCode.IDENTITY_CARRIED_OVER if is_carried_over else EventCode.IDENTITY_NOT_CARRIED_OVER
+    events.record(what, integration_id=integration_id, user=user)

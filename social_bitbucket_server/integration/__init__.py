@@ -6,6 +6,9 @@ Nothing here asks a server. Storing integrations is left to the application, ``s
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.
 from .admission import Admission
 from .admission import Kind as Kind
+from .carry_over import CarryOver as CarryOver
+from .carry_over import Key as Key
+from .carry_over import read_carry_over as read_carry_over
 from .from_settings import SINGLE_INTEGRATION_ID as SINGLE_INTEGRATION_ID
 from .from_settings import TRUTHS as TRUTHS
 from .from_settings import base_url as base_url

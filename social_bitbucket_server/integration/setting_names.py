@@ -34,6 +34,7 @@ OWN = frozenset(
         "ALLOW_REPOSITORIES",
         "APPLICATION_NAME",
         "CALLBACK_ORIGIN",
+        "CARRY_OVER",
         "CLIENT_CERTIFICATE",
         "CLIENT_CERTIFICATE_FILE",
         "CLIENT_KEY",

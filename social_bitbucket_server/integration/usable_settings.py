@@ -15,6 +15,7 @@ from social_core.utils import module_member, setting_name
 from ..problems import BitbucketServerError, Code
 from ..transport import ssl_context
 from .admission import Admission
+from .carry_over import read_carry_over
 from .from_settings import (
     find_integration,
     find_oauth2_integration,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from .integration import AnyIntegration
 
 _LOG = logging.getLogger(__name__)
+_CARRY_OVER_STEP = "social_bitbucket_server.pipeline.carry_over_identity"
 
 
 class Depth(IntEnum):
@@ -182,6 +184,14 @@ def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Dept
         yield from _of_many(settings, depth)
     else:
         yield from _of_one(settings, everything, depth)
+    yield from _problems(
+        lambda: read_carry_over(settings.get("CARRY_OVER"), has_single_server=not settings.get("INTEGRATIONS")),
+        lambda _: settings.name("CARRY_OVER"),
+    )
+    if settings.get("CARRY_OVER") and _CARRY_OVER_STEP not in (settings.get("PIPELINE") or ()):
+        pipeline, setting = settings.own_name("PIPELINE"), settings.name("CARRY_OVER")
+        why = f"because without it {setting} has no effect"
+        yield Code.SETTING_INVALID, f"Add {_CARRY_OVER_STEP} to {pipeline}, after social_user, {why}."
     conditions = ("ALLOW_GROUPS", "ALLOW_PROJECTS", "ALLOW_REPOSITORIES")
     yield from _problems(
         lambda: Admission.read(*map(settings.get, conditions)),

@@ -19,12 +19,14 @@ from .host_check import HEADERS_OF_INVALID_HOST as HEADERS_OF_INVALID_HOST
 from .host_check import INVALID_HOST as INVALID_HOST
 from .host_check import HostCheck as HostCheck
 from .host_check import is_host as is_host
+from .identity import of_the_storage as of_the_storage
 from .logged_in_person import primary_key_of as primary_key_of
 from .login_pages import HEADERS_OF_LOGIN_PAGE as HEADERS_OF_LOGIN_PAGE
 from .login_pages import button_label as button_label
 from .login_pages import form_with_button as form_with_button
 from .login_pages import has_server as has_server
 from .login_pages import login_page as login_page
+from .older_identity import OlderIdentity as OlderIdentity
 from .parameters import may_name_halted_login as may_name_halted_login
 from .parameters import read_parameter as read_parameter
 from .pending import LIFETIME, session_key, under_way

@@ -45,7 +45,7 @@ def write_identity(
     refuse_changed_integration = partial(_refuse_changed_integration, backend, integration_id, configuration)
     hold_integration = getattr(backend.strategy, "hold_integration", None)
     # A strategy that holds the integration has a transaction around all of this.
-    all_or_nothing = _of_the_storage(backend, "all_or_nothing") if hold_integration is None else None
+    all_or_nothing = of_the_storage(backend, "all_or_nothing") if hold_integration is None else None
     try:
         with (all_or_nothing or nullcontext)():
             refuse_changed_integration()
@@ -110,12 +110,12 @@ def _refuse_similar_identity(backend: LoginBackend[Any, Any], identity: UserMixi
 
 
 def _is_about_similar_identity(backend: LoginBackend[Any, Any], error: Exception, uid: str) -> bool:
-    has_similar_identity = _of_the_storage(backend, "has_similar_identity")
+    has_similar_identity = of_the_storage(backend, "has_similar_identity")
     is_refused_by_the_database = backend.strategy.storage.is_integrity_error(error)
     return is_refused_by_the_database and has_similar_identity is not None and has_similar_identity(backend.name, uid)
 
 
-def _of_the_storage(backend: LoginBackend[Any, Any], name: str) -> Callable[..., Any] | None:
+def of_the_storage(backend: LoginBackend[Any, Any], name: str) -> Callable[..., Any] | None:
     """Return what the storage does besides social-core's interface: by itself, or for social_django's by
     :mod:`~social_bitbucket_server.django.storage`, which is imported then: Django is optional."""
     storage = backend.strategy.storage

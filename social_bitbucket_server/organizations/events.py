@@ -39,8 +39,11 @@ class EventCode(StrEnum):
     AUDIT_PRUNED = "audit.pruned"
     CONSUMER_KEY_CREATED = "consumer_key.created"
     CONSUMER_KEY_REPLACED = "consumer_key.replaced"
+    IDENTITY_CARRIED_BACK = "identity.carried_back"
+    IDENTITY_CARRIED_OVER = "identity.carried_over"
     IDENTITY_CONNECTED = "identity.connected"
     IDENTITY_DISCONNECTED = "identity.disconnected"
+    IDENTITY_NOT_CARRIED_OVER = "identity.not_carried_over"
     INTEGRATION_BEGAN_ANEW = "integration.began_anew"
     INTEGRATION_CREATED = "integration.created"
     INTEGRATION_DELETED = "integration.deleted"
@@ -137,8 +140,17 @@ _ABOUT = {
     EventCode.CONSUMER_KEY_REPLACED: _About(
         EventKind.KEY, "Logins go through a new application link. The old one can be removed in Bitbucket."
     ),
+    EventCode.IDENTITY_CARRIED_BACK: _About(
+        EventKind.PERSON, "A person's identity was given back to the backend that it came from."
+    ),
+    EventCode.IDENTITY_CARRIED_OVER: _About(
+        EventKind.PERSON, "A person's account was carried over from another backend or configuration."
+    ),
     EventCode.IDENTITY_CONNECTED: _About(EventKind.PERSON, "A person connected another Bitbucket account."),
     EventCode.IDENTITY_DISCONNECTED: _About(EventKind.PERSON, "A person disconnected a Bitbucket account."),
+    EventCode.IDENTITY_NOT_CARRIED_OVER: _About(
+        EventKind.PERSON, "A person's older account was not carried over, because it may be another person's."
+    ),
     EventCode.INTEGRATION_BEGAN_ANEW: _About(
         EventKind.INTEGRATION, "An integration got another server, where every person begins anew."
     ),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from social_core import storage as core
 from sqlalchemy.exc import IntegrityError
 
+from .carrying_over import CarryingOver
 from .models import AssociationMixin, CodeMixin, IdentityMixin, NonceMixin, PartialMixin
 from .new_users import plain_base, refuse_incomplete_users
 from .sessions import holding_commits
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from sqlalchemy.orm import DeclarativeBase, Session
-
 
 _NO_ASSOCIATIONS = (
     "This storage keeps no associations of OpenID. Call make_storage with openid_associations=True, or give the "
@@ -53,7 +53,7 @@ class _NoCodes(core.CodeMixin):
         raise NotImplementedError(_NO_CODES)
 
 
-class SQLAlchemyStorage(core.BaseStorage):
+class SQLAlchemyStorage(CarryingOver, core.BaseStorage):
     """social-core's storage. A subclass names its classes: *user*, *nonce* and *partial*, mapped with
     :class:`~social_bitbucket_server.sqlalchemy.IdentityMixin`, ``NonceMixin`` and ``PartialMixin``.
 

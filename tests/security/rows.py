@@ -69,9 +69,11 @@ INVARIANTS = (
     ),
     Invariant(
         "**I5** E-mail address, name, slug and display name identify, merge and authorize nobody. A new name under a "
-        "known number is the same person, a known name under a new number another one.",
+        "known number is the same person, a known name under a new number another one. An older identity by name is "
+        "carried over only if the operator's setting `CARRY_OVER` names the server, once, and if more agrees.",
         (2, 3, 4, 11, 14, 107),
-        'from "Renaming and re-creating accounts" in `test_identity.py`; `tests/unit/integration/test_unsafe.py`',
+        'from "Renaming and re-creating accounts" in `test_identity.py`; `tests/unit/integration/test_unsafe.py`; '
+        "`tests/unit/account/test_older_identities.py`",
     ),
     Invariant(
         "**I6** A login under way belongs to a browser session, an integration as it was then, a token, a callback, "

@@ -4,7 +4,6 @@ import re
 import threading
 from contextlib import ExitStack
 from html import unescape
-from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ import requests
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.management import call_command
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.db import connection
 from django.middleware.csrf import _get_new_csrf_string
@@ -330,11 +330,9 @@ def test_a_person_logs_in_by_oauth_2(person, single, by_oauth2):
     assert UserSocialAuth.objects.get().provider == "bitbucket-server-oauth2"
 
 
-def test_accounts_of_cores_own_backend_are_carried_over_as_the_page_says(person, single, by_oauth2):
-    page = Path(__file__).parents[3] / "docs/existing-projects.md"
-    statement = re.search(r"```sql\n(.*?)```", page.read_text(), re.DOTALL)[1]
+def test_accounts_of_cores_own_backend_are_carried_over_by_the_command(person, single, by_oauth2):
     known = get_user_model().objects.create_user("somebody-long-known")
-    kept = {"access_token": "in plain text"}
+    kept = {"access_token": "in plain text", "url": f"{single.url}/users/jane"}
     UserSocialAuth.objects.create(
         user=known,
         provider="bitbucket-datacenter-oauth2",
@@ -342,9 +340,8 @@ def test_accounts_of_cores_own_backend_are_carried_over_as_the_page_says(person,
         uid=str(single.users.by_name("jane").id),
         extra_data=kept,
     )
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-    assert UserSocialAuth.objects.get().extra_data == {}
+    call_command("bitbucket_server", "carry-over", "core", "--oauth", "2", "--apply")
+    assert UserSocialAuth.objects.get().extra_data == {"url": f"{single.url}/users/jane"}
     person.client.cookies["csrftoken"] = token = _get_new_csrf_string()
     begun = person.client.post(by_oauth2, {"csrfmiddlewaretoken": token})
     assert person.open(single.authorize(begun["Location"], user="jane"))["Location"] == "/"

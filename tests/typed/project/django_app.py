@@ -11,6 +11,7 @@ from social_bitbucket_server.account import Recheck
 from social_bitbucket_server.django import integrations, key_rotation, login, login_ways, setup_links
 from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.errors import show_error
+from social_bitbucket_server.django.events import event_recorded
 from social_bitbucket_server.django.groups import leave_groups, sync_groups, sync_rechecked_groups
 from social_bitbucket_server.django.middleware import IntegrationSessionMiddleware, LoginErrorMiddleware
 from social_bitbucket_server.django.models import (
@@ -68,8 +69,13 @@ def hear(sender: type, identity: object, recheck: Recheck, **_more: object) -> N
     print(recheck.standing, recheck.problem)
 
 
+def count(sender: type, event: EventCode, details: dict[str, str], **_more: object) -> None:
+    print(event.sentence, details.get("user_id"))
+
+
 person_rechecked.connect(hear)
 person_rechecked.connect(sync_rechecked_groups)
+event_recorded.connect(count)
 
 
 def rotate(record: AbstractIntegration) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import String, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
+from social_bitbucket_server.account import Move, Outcome, Place, counts
 from social_bitbucket_server.sqlalchemy import (
     AssociationMixin,
     CodeMixin,
@@ -72,3 +73,10 @@ def last_seen(uid: str) -> str | None:
 
 def prune() -> int:
     return Storage.nonce.prune(older_than=1200)
+
+
+def carry_over(namespace: str) -> tuple[int, list[Any]]:
+    source, target = Place("bitbucket-datacenter-oauth2"), Place("bitbucket-server", namespace)
+    moves: list[Move[Any]] = Storage.carry_over(source, target, ["https://bitbucket.example.com"], apply=True)
+    left = [move.identity for move in moves if move.outcome is not Outcome.CARRIED_OVER]
+    return counts(moves)[Outcome.CARRIED_OVER], left

@@ -13,16 +13,25 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.management.base import CommandError as DjangoCommandError
 
-from ....account import Standing
+from ....account import Move, Outcome, Standing, counts
 from ....cli import CommandError, check, explain, file_name, keygen, link, report, sandbox, worksheet
 from ....cli.given import add_connection_options
 from ....crypto import LONGEST, KeyRing, as_text
-from ....integration import single_integration
+from ....integration import OAUTH1, OAUTH2, single_integration
 from ....onboarding import Dialog, check_up
 from ....onboarding import worksheet as make_worksheet
 from ....organizations import UnusableConfigurationError
 from ....problems import BitbucketServerError
-from ... import configuration, configuration_text, events, integrations, key_rotation, rechecks, setup_links
+from ... import (
+    carrying_over,
+    configuration,
+    configuration_text,
+    events,
+    integrations,
+    key_rotation,
+    rechecks,
+    setup_links,
+)
 from ...models import AbstractIntegration, KeyPair, integration_model
 
 _DAYS = 365
@@ -82,6 +91,8 @@ def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("integrations", nargs="*", metavar="INTEGRATION", help="which ones; all without it")
     elif name == "import":
         parser.add_argument("file", type=file_name, help="the text; - reads it from the standard input")
+    elif name == "carry-over":
+        _add_carry_over_options(parser)
     elif name not in {"list", "reseal-keys", "prune"}:
         parser.add_argument("integration", help="its id, or the last part of its login link")
     if name == "check":
@@ -100,6 +111,33 @@ def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--days", type=_age, default=_DAYS, help="the age of what is deleted (default: %(default)s)"
         )
+
+
+def _add_carry_over_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        choices=(carrying_over.CORE, carrying_over.SINGLE, carrying_over.LOGINS),
+        help="where the identities are from: social-core's own backend, the one server of the settings, or those that "
+        "logins carry over, by the setting CARRY_OVER",
+    )
+    parser.add_argument("integration", nargs="?", help="where to; the one server of the settings without it")
+    parser.add_argument("--apply", action="store_true", help="do it; without it the command only counts")
+    parser.add_argument("--back", action="store_true", help="go back: the identities of the integration to the source")
+    parser.add_argument(
+        "--oauth", choices=("1", "2"), help="which of both people log in with, if one server is configured for both"
+    )
+    parser.add_argument(
+        "--known-as",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="another base URL of this server, which identities may have kept; may be repeated",
+    )
+    parser.add_argument(
+        "--without-address",
+        action="store_true",
+        help="carry over identities, too, that kept no address; you say that they are this server's",
+    )
 
 
 def _age(text: str) -> int:
@@ -314,6 +352,47 @@ def _recheck_people(arguments: argparse.Namespace) -> int:
     return 1 if standings[Standing.UNANSWERED] else 0
 
 
+def _carry_over(arguments: argparse.Namespace) -> int:
+    record = _find(arguments.integration) if arguments.integration is not None else None
+    if record is None and arguments.source == carrying_over.SINGLE:
+        raise CommandError(
+            "Name the integration that is the same server.\n'manage.py bitbucket_server list' lists all."
+        )
+    if arguments.source == carrying_over.LOGINS:
+        return _carry_over_at_logins(record, arguments)
+    evidence = carrying_over.evidence(
+        arguments.source, record, arguments.known_as, without_address=arguments.without_address
+    )
+    moves = []
+    backend = {"1": OAUTH1, "2": OAUTH2}.get(arguments.oauth)
+    for way in carrying_over.ways(arguments.source, record, backend):
+        moves += carrying_over.carry_over(way.back if arguments.back else way, evidence, apply=arguments.apply)
+    return _print_moves(moves, "carried over", is_done=arguments.apply)
+
+
+def _carry_over_at_logins(record: AbstractIntegration | None, arguments: argparse.Namespace) -> int:
+    if arguments.known_as or arguments.without_address:
+        raise CommandError("--known-as and --without-address are not for identities that logins carry over.")
+    if arguments.back:
+        moves = carrying_over.give_back(record, apply=arguments.apply)
+        return _print_moves(moves, "given back", is_done=arguments.apply)
+    if arguments.apply:
+        raise CommandError("Each of these identities is carried over when its person logs in. Leave --apply out.")
+    return _print_moves(carrying_over.waiting(record), "carried over when more agrees at a login", is_done=False)
+
+
+def _print_moves(moves: list[Move[Any]], done: str, *, is_done: bool) -> int:
+    for move in moves:
+        if move.outcome is not Outcome.CARRIED_OVER:
+            print(f"identity {move.identity.pk} of user {move.identity.user_id} stays: {move.outcome}")
+    found = counts(moves)
+    verb = done.capitalize() if is_done else f"Would be {done}"
+    print(f"{verb}: {found.pop(Outcome.CARRIED_OVER, 0)}. Stay as they are: {found.total()}.")
+    if not is_done:
+        print("Nothing was changed.", file=sys.stderr)
+    return 0
+
+
 def _reseal_keys(_arguments: argparse.Namespace) -> int:
     done, failed = integrations.reseal_keys()
     print(f"Sealed with the newest key of the ring: {done}. Could not be opened: {failed}.")
@@ -358,6 +437,7 @@ _OWN = (
     ("old-link-removed", _old_link_removed, "say that the old application link was removed, and erase its private key"),
     ("enable", _enable, "let people log in through an integration"),
     ("disable", _disable, "let nobody log in through an integration any more"),
+    ("carry-over", _carry_over, "carry identities over from social-core's own backend, or from the one server"),
     ("recheck-people", _recheck_people, "ask Bitbucket whether people may still log in, with their access tokens"),
     ("reseal-keys", _reseal_keys, "seal all private keys with the newest key of the ring"),
     (

@@ -197,7 +197,11 @@ class Application:
         self.base.metadata.create_all(self.engine)
         self.recorded = Recorded()
         self.ring = ring or KeyRing.generate()
-        self.store = self.new_store(**rules)
+        try:
+            self.store = self.new_store(**rules)
+        except BaseException:
+            self.engine.dispose()
+            raise
 
     def new_store(self, ring=None, **rules):
         """Return another store of the application's, as after a restart with other settings."""
