@@ -73,7 +73,11 @@ class Host:
             "SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN": ORIGIN,
         }
         self.flask.config.update(settings | config)
-        BitbucketServer(self.flask, self.storage)
+        try:
+            BitbucketServer(self.flask, self.storage)
+        except BaseException:
+            self.engine.dispose()
+            raise
         flask_login.LoginManager(self.flask).user_loader(lambda user_id: self.session.get(User, id_of(user_id)))
         self.flask.teardown_appcontext(lambda _: self.session.remove())
         self.flask.add_url_rule("/", "home", self.home)
