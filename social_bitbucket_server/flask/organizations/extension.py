@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint
+from social_core.exceptions import SocialAuthBaseException
 from social_core.utils import setting_name
 
 from ...backends import BitbucketServerOAuth1, BitbucketServerOAuth2
-from ...integration import SettingsOf
+from ...integration import BACKENDS, SettingsOf, UnsafeConfigurationError, configured_backend
 from ...login import HostCheck
 from ...sqlalchemy.organizations import Store
 from ..extension import configure
@@ -168,7 +169,20 @@ class Organizations:
         app.config[accepted] = self.store.key_rotation.promote_after_a_login
         app.config.setdefault(setting_name("LOGIN_REDIRECT_URL"), "/")
         configure(app, self.store.models.storage)
+        _refuse_missing_backend(app)
         app.wsgi_app = HostCheck(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
+
+
+def _refuse_missing_backend(app: Flask) -> None:
+    """Check that people can log in by both OAuth versions, because each organization chooses one."""
+    setting = setting_name("AUTHENTICATION_BACKENDS")
+    for backend in (BitbucketServerOAuth1.name, BitbucketServerOAuth2.name):
+        try:
+            configured_backend(app.config[setting], backend)
+        except SocialAuthBaseException:
+            raise UnsafeConfigurationError(
+                f"Add {BACKENDS[backend]} to {setting}, or leave that setting out."
+            ) from None
 
 
 def _pages(url_prefix: str) -> Blueprint:

@@ -1,0 +1,21 @@
+"""Tests of what keeps an application with organizations from starting."""
+
+from __future__ import annotations
+
+import pytest
+
+from social_bitbucket_server.integration import UnsafeConfigurationError
+from tests.unit.flask.organizations.conftest import AppMaker
+
+ONE = "social_bitbucket_server.backends.BitbucketServerOAuth1"
+TWO = "social_bitbucket_server.backends.BitbucketServerOAuth2"
+
+
+@pytest.mark.parametrize(("given", "missing"), [(ONE, TWO), (TWO, ONE)])
+def test_a_backend_that_is_missing_is_named(make_app: AppMaker, given: str, missing: str) -> None:
+    with pytest.raises(UnsafeConfigurationError, match=f"^Add {missing} to SOCIAL_AUTH_AUTHENTICATION_BACKENDS"):
+        make_app(SOCIAL_AUTH_AUTHENTICATION_BACKENDS=[given])
+
+
+def test_both_backends_are_enough(make_app: AppMaker) -> None:
+    assert make_app(SOCIAL_AUTH_AUTHENTICATION_BACKENDS=[ONE, TWO]).url_map
