@@ -50,7 +50,7 @@ IdentityT = TypeVar("IdentityT", bound=Identity)
 
 
 class Outcome(StrEnum):
-    """What carrying over does with an identity, or why it leaves it as it is."""
+    """An end of carrying over: done, or the reason why an identity stays as it is."""
 
     CARRIED_OVER = "carried over"
     ALREADY_THERE = "already there"
@@ -91,7 +91,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What shows that an identity is one of this server's.
+    """Evidence that an identity is one of this server's.
 
     *addresses*: the server's base URLs, today's and former ones. The address that an identity keeps of its profile must
     be below one of them. *without_address*: the operator says that identities that keep no address are this server's,
@@ -112,7 +112,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Move(Generic[IdentityT]):
-    """What becomes of one *identity*: its *uid* afterwards, if the *outcome* is that it is carried over."""
+    """A plan for one *identity*. *uid* is its uid afterwards, if the *outcome* is that it is carried over."""
 
     identity: IdentityT
     outcome: Outcome

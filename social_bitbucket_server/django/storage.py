@@ -12,6 +12,7 @@ from django.apps import apps
 from django.db import router, transaction
 
 from ..account import ID_KEY
+from ..organizations import EventCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +69,6 @@ def note_older_identity(
     if not apps.is_installed("social_bitbucket_server.django"):
         return
     # Not at the top: without the application in INSTALLED_APPS its models cannot be imported.
-    from ..organizations import EventCode
     from . import events
 
     what = EventCode.IDENTITY_CARRIED_OVER if is_carried_over else EventCode.IDENTITY_NOT_CARRIED_OVER

@@ -24,7 +24,7 @@ blueprint = Blueprint("who", __name__)
 @blueprint.get("")
 @access.for_admins
 def who(organization: Any, integration: str) -> ResponseReturnValue:
-    """Who of the server's people may log in."""
+    """Show who of the server's people may log in."""
     record = access.integration_or_404(organization, integration)
     return _who_page(record, rows_of(record.admission))
 
