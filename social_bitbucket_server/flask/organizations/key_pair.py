@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from ...crypto import PublicKey
 from ...organizations import EventCode
-from ...problems import BitbucketServerError, Code, Problem
+from ...problems import BitbucketServerError, Problem
 from ...sqlalchemy.organizations import link_number, server_url
 from . import access, limits, onboarding, recording, worksheets
 from .current import session, store
@@ -59,9 +59,7 @@ def decide(organization: Any, integration: str, action: str) -> ResponseReturnVa
         is_done = decided(record, callback_of(record))
     except BitbucketServerError as error:
         session.rollback()
-        recording.record(EventCode.KEY_REFUSED, outcome="failure", integration_id=record.id, problem=error.code)
-        if error.code == Code.ADDRESS_BLOCKED:
-            recording.record(EventCode.OUTBOUND_BLOCKED, outcome="failure", **error.facts)
+        recording.record_refusal(EventCode.KEY_REFUSED, error, record.id)
         return _page(record, refusal=error.problem, refused=action), 422
     if not is_done:
         flash("There is no new key pair to verify.", "refusal")

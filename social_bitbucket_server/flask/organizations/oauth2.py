@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from ...onboarding import oauth2_advice_for
 from ...organizations import EventCode
-from ...problems import BitbucketServerError, Code, Problem
+from ...problems import BitbucketServerError, Problem
 from ...sqlalchemy.organizations import server_url
 from . import access, limits, recording, worksheets
 from .current import session, store
@@ -58,11 +58,7 @@ def go_back(organization: Any, integration: str) -> ResponseReturnValue:
         store.upgrade.go_back(record, callback_of(record))
     except BitbucketServerError as error:
         session.rollback()
-        recording.record(
-            EventCode.UPGRADE_NOT_ABANDONED, outcome="failure", integration_id=record.id, problem=error.code
-        )
-        if error.code == Code.ADDRESS_BLOCKED:
-            recording.record(EventCode.OUTBOUND_BLOCKED, outcome="failure", integration_id=record.id, **error.facts)
+        recording.record_refusal(EventCode.UPGRADE_NOT_ABANDONED, error, record.id)
         return _page(organization, record, ClientCredentialsForm(), refusal=error.problem), 422
     flash("People log in by OAuth 1. The client secret is erased; delete the external application in Bitbucket, too.")
     return redirect(address_of("integrations.integration", record), 303)

@@ -15,6 +15,8 @@ from flask import current_app, g, has_app_context, has_request_context, request
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from ...organizations import EventCode
+from ...problems import Code
 from ...sqlalchemy.organizations import clock
 from .current import EXTENSION, store
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from ...organizations import EventCode
+    from ...problems import BitbucketServerError
 
 logger = logging.getLogger("social_bitbucket_server.events")
 """Gets a line of JSON for each event. It is of level INFO."""
@@ -72,6 +74,13 @@ def record(event: EventCode, *, outcome: str = "success", **details: Any) -> Non
     g.bitbucket_events.append(_row(now, event, outcome, line))
     sender = current_app._get_current_object()  # type: ignore[attr-defined]  # a proxy's method
     event_recorded.send(sender, event=event, details={"outcome": outcome, **line})
+
+
+def record_refusal(event: EventCode, error: BitbucketServerError, integration_id: str) -> None:
+    """Write down the failed *event* with its *error*, and beside it an address that may not be reached."""
+    record(event, outcome="failure", integration_id=integration_id, problem=error.code)
+    if error.code == Code.ADDRESS_BLOCKED:
+        record(EventCode.OUTBOUND_BLOCKED, outcome="failure", integration_id=integration_id, **error.facts)
 
 
 def note_transaction(request_token: str) -> None:
