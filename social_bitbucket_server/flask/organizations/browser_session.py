@@ -7,7 +7,6 @@ integration or the organization ends it. A log-out uses up the login, so that co
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
 from typing import Any
 
 import flask_login
@@ -20,12 +19,13 @@ from ...sqlalchemy.organizations import clock
 from .. import logins
 from . import recording
 from .current import extension, store
+from .current import session as database
 
 _LOGIN = "bitbucket_login"
 _OPEN_FORMS = "csrf_token"
 _ENDED = "social_bitbucket_server.ended_logins"
 """Scope of the nonces that name logins which were ended by a log-out."""
-_MINUTE = timedelta(minutes=1).total_seconds()
+_SECONDS_BETWEEN_NOTES = 60  # so that not every answer sets the cookie
 
 
 def log_in(user: Any, identity: Any = None) -> None:
@@ -43,7 +43,7 @@ def log_in(user: Any, identity: Any = None) -> None:
         "identity": identity.id if identity is not None else None,
         "revision": identity.session_revision if identity is not None else "",
     }
-    store.models.session().commit()
+    database.commit()
     _use_up(session.get(_LOGIN))
     logins.log_in(None, user, identity)  # type: ignore[arg-type]  # it needs no backend
     session[_LOGIN] = began
@@ -68,7 +68,7 @@ def end_if_over() -> None:
     now = int(clock.now().timestamp())
     if _is_over(kept, now):
         _end_here()
-    elif now - kept["seen"] > _MINUTE:
+    elif now - kept["seen"] > _SECONDS_BETWEEN_NOTES:
         session[_LOGIN] = {**kept, "seen": now}
 
 
@@ -94,10 +94,10 @@ def _end_here() -> None:
 
 
 def _is_over(kept: dict[str, Any], now: int) -> bool:
-    limits = extension()
-    if now - kept["seen"] > limits.longest_pause.total_seconds():
+    application = extension()
+    if now - kept["seen"] > application.longest_pause.total_seconds():
         return True
-    if now - kept["began"] > limits.longest_login.total_seconds() or _is_used_up(kept):
+    if now - kept["began"] > application.longest_login.total_seconds() or _is_used_up(kept):
         return True
     if kept["identity"] is None:
         return False

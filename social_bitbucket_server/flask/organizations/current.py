@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .extension import Organizations
 
 EXTENSION = "bitbucket_organizations"
-"""Name under which Flask keeps the extension, and name of its blueprint."""
+"""Name under which Flask keeps the extension."""
 
 
 def extension() -> Organizations:

@@ -95,7 +95,8 @@ class Organizations:
     - *admin_login(organization)*: the address, without a query, at which admins log in without Bitbucket, shown on the
       login page. It gets ``next``, the page that was wanted, in the query.
 
-    A login is over after *longest_login*, or after *longest_pause* between two requests.
+    *start_page* is the address of the application's own start page, to which error pages lead. A login is over after
+    *longest_login*, or after *longest_pause* between two requests.
 
     Raises :class:`~social_bitbucket_server.integration.UnsafeConfigurationError` that names the setting, or says what
     SQLite needs.

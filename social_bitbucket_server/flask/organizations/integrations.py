@@ -201,16 +201,16 @@ def trial(organization: Any, integration: str) -> ResponseReturnValue:
     result = trials.result_of(record)
     if result is None:
         return redirect(address_of("integrations.integration", record), 303)
-    words = errors.words_of(result.get("problem", ""))
+    about_it = errors.words_of(result.get("problem", ""))
     tried = new_server_url(record) if result.get("tried") else server_url(record)
-    if result.get("problem") and words.who == Who.PERSON and tried is not None:
+    if result.get("problem") and about_it.who == Who.PERSON and tried is not None:
         allow_forms_to_reach({tried.origin})  # for another trial login
     return render(
         "trial.html",
         organization=organization,
         record=record,
         trial=result,
-        words=words,
+        words=about_it,
         way=onboarding.way_of(record, SetupStep.TEST),
     )
 

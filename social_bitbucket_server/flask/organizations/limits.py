@@ -39,7 +39,10 @@ class Limited(StrEnum):
 
 
 def count(what: Limited, key: object = "") -> None:
-    """Tell the application, before *what* is done for *key*. Raises what the application raises to refuse it."""
+    """Tell the application, before *what* is done for *key*. Raises what the application raises to refuse it.
+
+    ``g.bitbucket_limited`` says, for the event of a refusal, which limit it was.
+    """
     g.bitbucket_limited = what.value
     extension().limit(what, str(key))
     del g.bitbucket_limited

@@ -14,6 +14,7 @@ from ...organizations import OAuth
 from ...sqlalchemy.organizations import server_url
 from . import access, browser_session, ways_in
 from .current import extension, session, store
+from .navigation import after_login
 from .requests import allow_forms_to_reach
 from .templating import render
 
@@ -60,7 +61,7 @@ def login(organization: Any) -> ResponseReturnValue:
         "login.html",
         logged_in=logged_in,
         person=store.name_of(access.person()) if logged_in else "",
-        continue_to=extension().next_page(organization, None),
+        continue_to=after_login(organization, None),
         enabled=enabled,
         asks_for_account=any(oauth is OAuth.ONE for _record, _server, oauth in enabled),
         is_closed=ways.is_closed,
@@ -99,7 +100,7 @@ def _page(organization: Any) -> str:
     return render(
         "organization.html",
         person=store.name_of(access.person()) if is_here else "",
-        continue_to=extension().next_page(organization, None) if is_here else "",
+        continue_to=after_login(organization, None) if is_here else "",
     )
 
 
