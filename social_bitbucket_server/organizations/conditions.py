@@ -14,7 +14,13 @@ from enum import StrEnum
 from ..problems import PROBLEMS, Code, Who
 
 _OF_ONE_PERSON = frozenset(
-    {Code.ACCOUNT_INACTIVE, Code.ACCOUNT_NOT_ADMITTED, Code.PERSON_INACTIVE, Code.PERSON_NOT_ALLOWED}
+    {
+        Code.ACCOUNT_INACTIVE,
+        Code.ACCOUNT_NOT_ADMITTED,
+        Code.PERSON_DISABLED,
+        Code.PERSON_INACTIVE,
+        Code.PERSON_NOT_ALLOWED,
+    }
 )
 _ON_PURPOSE = frozenset({Code.LOGIN_LINK_CLOSED, Code.ANOTHER_WAY_ONLY})
 

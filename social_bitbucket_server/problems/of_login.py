@@ -145,7 +145,8 @@ PROBLEMS = (
     Problem(
         Code.LOGIN_NOT_PENDING,
         "This login is not under way in this browser.",
-        "It was finished or cancelled before, or began in another browser, or the cookies were deleted.",
+        "It was finished or cancelled before, took longer than ten minutes, or began in another browser, or the "
+        "cookies were deleted.",
         START_AGAIN,
         Who.PERSON,
         AuthSessionError,
@@ -246,6 +247,15 @@ PROBLEMS = (
         "authentication_disallowed",
     ),
     Problem(
+        Code.PERSON_DISABLED,
+        "You cannot log in here at the moment.",
+        "Bitbucket knows you, but your account in this organization is disabled.",
+        "Enable the person under Settings → People.",
+        Who.ORGANIZATION_ADMIN,
+        AuthPolicyError,
+        "authentication_disallowed",
+    ),
+    Problem(
         Code.PERSON_CHANGED,
         "The Bitbucket account was not connected.",
         "It was to be connected to the account of somebody who is not, or no longer, logged in in this browser.",
@@ -260,6 +270,16 @@ PROBLEMS = (
         "It is another person's way to log in, so it cannot become yours as well.",
         "Log in with this Bitbucket account to get to what belongs to it; to connect it to another account, disconnect "
         "it there first.",
+        Who.PERSON,
+        AuthAssociationError,
+        "identity_in_use",
+    ),
+    Problem(
+        Code.ALREADY_CONNECTED,
+        "You log in through this integration already.",
+        "Each person has one Bitbucket account for each integration here, and yours is another one.",
+        "Disconnect the one that you have on your account's page, or log in to Bitbucket as yourself, and connect "
+        "again.",
         Who.PERSON,
         AuthAssociationError,
         "identity_in_use",

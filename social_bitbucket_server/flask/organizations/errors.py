@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import logging
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flask import Flask, g, redirect, session, url_for
 from flask_wtf.csrf import CSRFError
 from social_core.exceptions import (
     AuthCanceled,
-    AuthConfigurationError,
     AuthPolicyError,
-    AuthSessionError,
     SocialAuthBaseException,
 )
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
 from ...login import reference
 from ...organizations import EventCode
-from ...problems import PROBLEMS, Code, Problem, Who, http_status, when_to_try_again
+from ...problems import PROBLEMS, Code, Problem, Who, http_status, problem_to_show, when_to_try_again
 from ...sqlalchemy.organizations import clock
 from . import recording
 from .current import extension, store
@@ -45,28 +43,7 @@ class Words:
     remedy: str
     who: str = Who.PERSON
 
-    @classmethod
-    def of(cls, problem: Problem) -> Words:
-        """The words of one of the library's problems."""
-        return cls(problem.title, problem.meaning, problem.remedy, problem.who)
 
-
-_NOT_UNDER_WAY = Words(
-    "This login is not under way in this browser.",
-    "It was finished or cancelled before, took longer than ten minutes, or began in another browser.",
-    "Go back to the login page and begin again.",
-)
-_PERSON_DISABLED = Words(
-    "You cannot log in here at the moment.",
-    "Bitbucket knows you, but your account in this organization was disabled.",
-    "Enable the account under Settings → People.",
-    "an admin of your organization",
-)
-_ALREADY_CONNECTED = Words(
-    "You log in through this integration already.",
-    "Each person has one Bitbucket account for each integration here, and yours is another one.",
-    "Disconnect the one that you have on your account's page, or log in to Bitbucket as yourself, and connect again.",
-)
 _UNKNOWN = Words(
     "The login could not be completed.",
     "Something came back from the Bitbucket Server that this application does not expect.",
@@ -89,17 +66,13 @@ _CRASH = Words(
     "Look the reference number up in the log.",
     Who.OPERATOR,
 )
-
-
 _TOO_OFTEN = Words(
     "It was tried too often.",
-    "A limit protects everybody's logins from those who try them by the thousand.",
+    "Nothing was done. A limit protects everybody's logins from those who try them by the thousand.",
     "Wait a minute, then try again.",
 )
 
 _WORDS = {
-    "person_disabled": _PERSON_DISABLED,
-    "already_connected": _ALREADY_CONNECTED,
     "form_refused": _FORM_TOO_OLD,
     "too_often": _TOO_OFTEN,
 }
@@ -109,7 +82,7 @@ _WORDS = {
 def words_of(problem: str) -> Words:
     """Return the words about *problem* for the person who can fix it. *problem* is the code of one of the library's
     problems or of this application's own."""
-    return _WORDS.get(problem) or (Words.of(PROBLEMS[problem]) if problem in PROBLEMS else _UNKNOWN)
+    return _WORDS.get(problem) or _words(PROBLEMS.get(problem))
 
 
 def handle_errors(app: Flask | Blueprint) -> None:
@@ -155,7 +128,7 @@ def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
     if isinstance(error, AuthCanceled) and organization is not None:
         page = "account.connect_page" if facts.get("purpose") == "connect" else "organization.login"
         return redirect(url_for(f"bitbucket.{page}", slug=organization.slug, e="declined"), 303)
-    status, words = http_status(error), _words_for(error)
+    status, words = http_status(error), _words(problem_to_show(error))
     return _page(
         words,
         status,
@@ -178,12 +151,9 @@ def too_often(error: TooManyRequests) -> ResponseReturnValue:
     make_reference()
     _note_refusal("too_often", limit=g.get("bitbucket_limited"), integration_id=g.get("bitbucket_integration_id"))
     seconds = error.retry_after if isinstance(error.retry_after, int) else 60
-    has_own_words = error.description != TooManyRequests.description
-    words = Words(
-        str(error.description) if has_own_words else "It was tried too often.",
-        "Nothing was done. A limit protects everybody's logins from those who try them by the thousand.",
-        f"Wait {duration(seconds)}, then go back and try again.",
-    )
+    words = replace(_TOO_OFTEN, remedy=f"Wait {duration(seconds)}, then go back and try again.")
+    if error.description != TooManyRequests.description:
+        words = replace(words, title=str(error.description))
     return _page(words, 429, {"Retry-After": str(seconds)})
 
 
@@ -235,21 +205,18 @@ def _is_repeated(error: SocialAuthBaseException) -> bool:
     return not extension().news.is_new(problem, visitor(), g.get("bitbucket_integration_id", ""))
 
 
+def _words(problem: Problem | None) -> Words:
+    if problem is None:
+        return _UNKNOWN
+    return Words(problem.title, problem.meaning, problem.remedy, problem.who)
+
+
 def _event(problem: str) -> EventCode:
     if problem in {Code.LOGIN_MIXED_UP, Code.TOKEN_OF_ANOTHER_LOGIN}:
         return EventCode.LOGIN_MIXUP
     if problem == Code.LOGIN_NOT_PENDING and store.events.was_finished(recording.transaction()):
         return EventCode.LOGIN_REPLAY
     return EventCode.LOGIN_FAILURE
-
-
-def _words_for(error: SocialAuthBaseException) -> Words:
-    problem = error.context.get("problem", "")
-    if isinstance(error, AuthSessionError) and problem != Code.PERSON_CHANGED:
-        return _NOT_UNDER_WAY
-    if isinstance(error, AuthConfigurationError) and error.parameter == "base_url":
-        problem = Code.CONNECTION_FAILED  # says nothing about networks that the application may not reach
-    return words_of(problem)
 
 
 def make_reference(number: str = "") -> str:

@@ -23,11 +23,9 @@ if TYPE_CHECKING:
 _TESTS = (EventCode.INTEGRATION_TESTED, EventCode.UPGRADE_TESTED)
 _ATTEMPTS = (EventCode.LOGIN_BEGIN, *ENDED_ATTEMPTS)
 _REASONS = {
-    "already_connected": "The person has another account with this integration.",
     "form_refused": "Its form was too old, or another site sent it.",
     "password_wrong": "The e-mail address or password was wrong.",
     "pending_key": "It is the new one, which waits for Bitbucket; people log in with the one in use. Make another one.",
-    "person_disabled": "The person is disabled here.",
     "replaced_key": "It is the old one; logins that began with it have to begin again.",
     "too_often": "It was tried too often.",
 }

@@ -8,11 +8,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from flask import Blueprint, abort, flash, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
-from social_core.exceptions import AuthPolicyError
 from werkzeug.wrappers import Response
 
 from ...crypto import Secret
 from ...organizations import EventCode, OAuth
+from ...problems import BitbucketServerError, Code
 from ...sqlalchemy.organizations import trying
 from .. import logins
 from . import browser_session, limits, recording, trials, ways_in
@@ -98,8 +98,7 @@ def _complete(integration: str, oauth: OAuth) -> ResponseReturnValue:
         return trials.complete(record, path, oauth)
     closed_by = ways.closed_by(record.id)
     if closed_by is not None:
-        context = {"problem": closed_by.value}
-        raise AuthPolicyError(None, code="authentication_disallowed", stage="callback", context=context)
+        raise BitbucketServerError(Code(closed_by)).as_social_error(None, "callback")
     wanted = session.get("next")
     logins.complete(path, login=_log_in, connected=_say_connected, backend=oauth.backend)
     return redirect(after_login(record.organization, wanted), 303)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from social_core.exceptions import AuthAssociationError, AuthPolicyError
 from sqlalchemy.exc import IntegrityError
 
 from ...organizations import EventCode
@@ -14,6 +13,8 @@ from .part import Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from social_core.exceptions import SocialAuthBaseException
 
     from .models import IntegrationMixin
 
@@ -53,7 +54,7 @@ class Logins(Part):
             # The library has just asked for it.
             record = self._session.get(self._models.integration, integration_id)
             if record is None or not self._lets_in(record) or not uid.startswith(f"{record.namespace}:"):
-                raise AuthPolicyError(backend, code="authentication_disallowed", stage="pipeline")
+                raise _error(Code.INTEGRATION_CHANGED, backend)
             if user is not None:
                 self._refuse_to_connect(backend, user, record)
             try:
@@ -67,20 +68,14 @@ class Logins(Part):
             event = EventCode.USER_CREATED if user is None else EventCode.IDENTITY_CONNECTED
             self._note(event, record, user_id=social.user_id)
             return {"social": social, "user": social.user, "is_new": user is None, "new_association": True}
-        raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline") from refused
+        raise _error(Code.ACCOUNT_REFUSED, backend) from refused
 
     def refuse_disabled_person(self, backend: Any, social: Any, integration_id: str) -> None:
         """Stop the login of somebody who was disabled."""
         if social.integration_id != integration_id:
-            raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline")
+            raise _error(Code.IDENTITY_IN_USE, backend)
         if social.disabled_at is not None:
-            raise AuthPolicyError(
-                backend,
-                "This person is disabled.",
-                code="authentication_disallowed",
-                stage="pipeline",
-                context={"problem": "person_disabled"},
-            )
+            raise _error(Code.PERSON_DISABLED, backend)
 
     def keep_access_token(self, social: Any, data: Mapping[str, Any]) -> None:
         """Keep of *data*, the extra data of a login, the sealed access token with the integration that it is for; of
@@ -124,14 +119,16 @@ class Logins(Part):
 
     def _refuse_identity_of_another(self, backend: Any, user: Any, social: Any) -> None:
         if user is not None and social.user != user:
-            raise BitbucketServerError(Code.IDENTITY_IN_USE).as_social_error(backend, "pipeline")
+            raise _error(Code.IDENTITY_IN_USE, backend)
 
     def _refuse_to_connect(self, backend: Any, user: Any, record: IntegrationMixin) -> None:
         """Only those connect whom the application lets, and everybody one account for each integration."""
         if not self._store.may_connect(user, record.organization):
-            raise AuthAssociationError(backend, code="identity_in_use", stage="pipeline")
+            raise _error(Code.PERSON_CHANGED, backend)
         self._store.identities.lock_person(user)  # two at once wait for each other
         if self._store.identities.is_connected(user, record):
-            raise AuthAssociationError(
-                backend, code="identity_in_use", stage="pipeline", context={"problem": "already_connected"}
-            )
+            raise _error(Code.ALREADY_CONNECTED, backend)
+
+
+def _error(code: Code, backend: Any) -> SocialAuthBaseException:
+    return BitbucketServerError(code).as_social_error(backend, "pipeline")

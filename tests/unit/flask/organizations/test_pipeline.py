@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from social_core.exceptions import AuthAssociationError, AuthPolicyError
+from social_core.exceptions import AuthAssociationError, AuthPolicyError, AuthSessionError
 
 from social_bitbucket_server.flask.organizations import pipeline
 from social_bitbucket_server.flask.organizations.current import store
@@ -91,8 +91,9 @@ def test_a_username_with_wildcards_is_taken_literally(record: Any) -> None:
 def test_nobody_comes_in_through_a_disabled_integration(record: Any) -> None:
     record.disabled_at = clock.now()
     database.session.commit()
-    with pytest.raises(AuthPolicyError):
+    with pytest.raises(AuthSessionError) as caught:
         log_in(record, 2)
+    assert caught.value.context["problem"] == "integration_changed"
 
 
 def test_a_disabled_person_is_refused(record: Any) -> None:
@@ -160,8 +161,9 @@ def test_nobody_connects_an_account_of_another_organization(record: Any) -> None
     foreign = store.integrations.make(
         owner.organization, "Bitbucket", ServerURL.parse("https://bitbucket.globex.example")
     )
-    with pytest.raises(AuthAssociationError):
+    with pytest.raises(AuthSessionError) as caught:
         log_in(foreign, 2, user=user)
+    assert caught.value.context["problem"] == "person_changed"
 
 
 def test_a_person_without_a_display_name_is_shown_by_username(record: Any) -> None:

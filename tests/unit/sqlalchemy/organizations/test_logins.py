@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from social_core.exceptions import AuthAssociationError, AuthPolicyError
+from social_core.exceptions import AuthAssociationError, AuthConfigurationError, AuthPolicyError, AuthSessionError
 from sqlalchemy import ForeignKey, String, UniqueConstraint, event, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, relationship, synonym
@@ -97,8 +97,9 @@ def test_a_login_that_never_gets_through_is_refused(app, logins, record, monkeyp
         raise IntegrityError("", {}, Exception())
 
     monkeypatch.setattr(logins, "_add", refused)
-    with pytest.raises(AuthAssociationError) as caught:
+    with pytest.raises(AuthConfigurationError) as caught:
         find_or_create(app, record)
+    assert caught.value.context["problem"] == "account_refused"
     assert isinstance(caught.value.__cause__, IntegrityError), "the log says which constraint it was"
 
 
@@ -123,8 +124,9 @@ def test_nobody_comes_in_through_an_integration_that_changed_meanwhile(app, logi
     uid, record_id = f"{record.namespace}:42", record.id
     change(app, record)
     app.session.commit()
-    with pytest.raises(AuthPolicyError):
+    with pytest.raises(AuthSessionError) as caught:
         logins.find_or_create_person(Backend, uid, details(), record_id)
+    assert caught.value.context["problem"] == "integration_changed"
     assert app.count(app.User) == 0
 
 
@@ -209,8 +211,9 @@ def test_everybody_connects_one_account_for_each_integration(app, record):
 def test_nobody_connects_an_account_of_an_organization_where_they_do_not_log_in(app, record):
     user = app.log_in(record).user
     foreign = app.integration(app.organization("globex"))
-    with pytest.raises(AuthAssociationError):
+    with pytest.raises(AuthSessionError) as caught:
         find_or_create(app, foreign, user=user)
+    assert caught.value.context["problem"] == "person_changed"
     app.store.may_connect = lambda person, organization: (person, organization.slug) == (user, "globex")
     assert find_or_create(app, foreign, user=user)["user"] is user
 
@@ -218,7 +221,7 @@ def test_nobody_connects_an_account_of_an_organization_where_they_do_not_log_in(
 def test_the_application_lets_nobody_connect(app, acme, record):
     user = app.log_in(record).user
     app.store.may_connect = lambda _user, _organization: False
-    with pytest.raises(AuthAssociationError):
+    with pytest.raises(AuthSessionError):
         find_or_create(app, app.integration(acme, "Other"), user=user)
 
 
