@@ -99,11 +99,14 @@ def evidence(
     return Evidence(addresses, without_address)
 
 
-def carry_over(way: Way, evidence: Evidence, *, apply: bool) -> list[Move[Any]]:
+def carry_over(ways: Iterable[Way], evidence: Evidence, *, apply: bool) -> list[Move[Any]]:
     """Return what becomes of each identity. Without *apply* nothing is changed; with it, all of it or nothing."""
-    identities = _Identities(way.integration_id, way.what)
+    moves = []
     with one_transaction(Storage.user, Event):
-        return carry_over_identities(identities, way.source, way.target, evidence, apply=apply)
+        for way in ways:
+            identities = _Identities(way.integration_id, way.what)
+            moves += carry_over_identities(identities, way.source, way.target, evidence, apply=apply)
+    return moves
 
 
 def waiting(record: AbstractIntegration | None) -> list[Move[Any]]:
