@@ -8,22 +8,17 @@ from .carrying_over import CORES_BACKEND as CORES_BACKEND
 from .carrying_over import ID_KEY as ID_KEY
 from .carrying_over import Evidence as Evidence
 from .carrying_over import Move, Outcome, Place, counts
-from .carrying_over import backends_of as backends_of
-from .carrying_over import plan as plan
-from .carrying_over import without_tokens as without_tokens
+from .carrying_over import carry_over_identities as carry_over_identities
 from .membership import Membership as Membership
 from .membership import findings as findings
 from .membership import require_admission as require_admission
 from .new_accounts import is_named_by_email as is_named_by_email
 from .older_identities import FIELD_OF_NAME as FIELD_OF_NAME
-from .older_identities import ORIGIN as ORIGIN
+from .older_identities import give_back_identities as give_back_identities
 from .older_identities import older_uid as older_uid
-from .older_identities import origin_of as origin_of
 from .older_identities import outcome_at_login as outcome_at_login
-from .older_identities import outcome_so_far as outcome_so_far
-from .older_identities import plan_back as plan_back
+from .older_identities import waiting_identities as waiting_identities
 from .older_identities import with_origin as with_origin
-from .older_identities import without_origin as without_origin
 from .profile import Finding as Finding
 from .profile import Profile
 from .profile import fetch_profile as fetch_profile

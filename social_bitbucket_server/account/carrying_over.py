@@ -1,7 +1,7 @@
 """Identities of another backend, or of another configuration, as identities of this library's: which can be carried
 over, and what each becomes.
 
-These are rules over values. Storages read and write the rows, each in its own transaction.
+These are rules over values. Storages read and write the rows, each in its own transaction: see :class:`Identities`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..integration import BACKENDS, ServerURL
 from .tokens import EXTRA_DATA_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 CORES_BACKEND = "bitbucket-datacenter-oauth2"
 """The name of social-core's own backend. Its uid is the numeric user id."""
@@ -40,6 +40,9 @@ class Identity(Protocol):
     def uid(self) -> str: ...
 
     @property
+    def user(self) -> Any: ...
+
+    @property
     def user_id(self) -> Any: ...
 
     @property
@@ -47,6 +50,19 @@ class Identity(Protocol):
 
 
 IdentityT = TypeVar("IdentityT", bound=Identity)
+
+
+class Identities(Protocol[IdentityT]):
+    """A storage's table of identities, within a transaction."""
+
+    def of(self, provider: str, *, lock: bool) -> Iterable[IdentityT]:
+        """Return the identities of the backend *provider*, in the order of their keys. *lock*: they will be written."""
+
+    def accounts(self, providers: Collection[str]) -> Mapping[tuple[str, str], Any]:
+        """Return the accounts of the identities of these backends, by backend and uid."""
+
+    def write(self, identity: IdentityT, *, provider: str, uid: str, id_key: str, extra_data: dict[str, Any]) -> None:
+        """Give *identity* these values, and make a note of it."""
 
 
 class Outcome(StrEnum):
@@ -117,6 +133,20 @@ class Move(Generic[IdentityT]):
     identity: IdentityT
     outcome: Outcome
     uid: str = ""
+
+
+def carry_over_identities(
+    identities: Identities[IdentityT], source: Place, target: Place, evidence: Evidence, *, apply: bool
+) -> list[Move[IdentityT]]:
+    """Carry the *identities* of *source* over to *target*, and return what becomes of each. Without *apply* nothing is
+    changed."""
+    rows = identities.of(source.provider, lock=apply)
+    moves = plan(rows, source, target, evidence, identities.accounts(backends_of(target)))
+    for move in moves if apply else ():
+        if move.outcome is Outcome.CARRIED_OVER:
+            kept = without_tokens(move.identity)
+            identities.write(move.identity, provider=target.provider, uid=move.uid, id_key=ID_KEY, extra_data=kept)
+    return moves
 
 
 def plan(

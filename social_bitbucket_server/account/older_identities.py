@@ -5,16 +5,18 @@ A number never changes. A name may be another person's by now, so more than the 
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..integration import Key
-from .carrying_over import Evidence, Move, Outcome, data_of, is_profile_of, without_tokens
+from ..integration import BACKENDS, Key
+from .carrying_over import Evidence, Move, Outcome, Place, data_of, is_profile_of, without_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from ..integration import CarryOver, ServerURL
-    from .carrying_over import Identity, IdentityT, Place
+    from .carrying_over import Identities, Identity, IdentityT
 
 ORIGIN = "carried_over"
 """The key of the extra data that says which identity it was before."""
@@ -67,39 +69,65 @@ def outcome_so_far(older: Identity, email_of_user: str | None, rule: CarryOver) 
     return Outcome.CARRIED_OVER if has_evidence else Outcome.WITHOUT_EMAIL
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The identity that another one was, before a login carried it over. *id_key*: what its backend calls the uid."""
+
+    provider: str
+    uid: str
+    id_key: str
+
+
 def with_origin(older: Identity, provider: str) -> dict[str, Any]:
     """Return what the carried identity keeps: no token, and which identity of *provider* it was."""
-    return {**without_tokens(older), ORIGIN: {"provider": provider, "uid": str(older.uid)}}
+    # Older versions of social_django have no id_key.
+    origin = Origin(provider, str(older.uid), getattr(older, "id_key", ""))
+    return {**without_tokens(older), ORIGIN: asdict(origin)}
 
 
-def origin_of(identity: Identity) -> tuple[str, str] | None:
-    """Return provider and uid that *identity* had before it was carried over, or ``None`` if it was not."""
+def origin_of(identity: Identity) -> Origin | None:
+    """Return what *identity* was before it was carried over, or ``None`` if it was not."""
     match data_of(identity).get(ORIGIN):
-        case {"provider": str(provider), "uid": str(uid)}:
-            return provider, uid
+        case {"provider": str(provider), "uid": str(uid), "id_key": str(id_key)}:
+            return Origin(provider, uid, id_key)
     return None
 
 
-def plan_back(
-    identities: Iterable[IdentityT], place: Place, known: Mapping[tuple[str, str], Any]
-) -> list[Move[IdentityT]]:
-    """Return what becomes of each of the *identities* of *place* that was carried over, if it gets the backend and uid
-    of before. *known* has the accounts by backend and uid of all identities."""
+def waiting_identities(identities: Identities[IdentityT], rule: CarryOver) -> list[Move[IdentityT]]:
+    """Return the *identities* that logins may carry over by *rule*. The outcome is what can be said before their people
+    log in."""
+    own = Place(rule.provider)
+    rows = identities.of(rule.provider, lock=False)
+    older = (row for row in rows if rule.provider not in BACKENDS or own.is_place_of(row.uid))
+    return [Move(row, outcome_so_far(row, getattr(row.user, "email", None), rule)) for row in older]
+
+
+def give_back_identities(identities: Identities[IdentityT], place: Place, *, apply: bool) -> list[Move[IdentityT]]:
+    """Give those *identities* of *place* that logins carried over what they were before, and return what becomes of
+    each. Without *apply* nothing is changed."""
+    carried = [
+        (row, origin)
+        for row in identities.of(place.provider, lock=apply)
+        if place.is_place_of(str(row.uid)) and (origin := origin_of(row)) is not None
+    ]
+    known = identities.accounts({origin.provider for _, origin in carried})
+    times = Counter((origin.provider, origin.uid) for _, origin in carried)
     moves = []
-    for identity in identities:
-        origin = origin_of(identity)
-        if origin is None or not place.is_place_of(str(identity.uid)):
-            continue
-        if origin in known:
-            is_own = known[origin] == identity.user_id
-            moves.append(Move(identity, Outcome.ALREADY_THERE if is_own else Outcome.OF_ANOTHER_ACCOUNT))
+    for row, origin in carried:
+        key = origin.provider, origin.uid
+        if key in known:
+            outcome = Outcome.ALREADY_THERE if known[key] == row.user_id else Outcome.OF_ANOTHER_ACCOUNT
+        elif times[key] > 1:
+            outcome = Outcome.NAME_CHANGED_HANDS
         else:
-            moves.append(Move(identity, Outcome.CARRIED_OVER, origin[1]))
+            outcome = Outcome.CARRIED_OVER
+        moves.append(Move(row, outcome, origin.uid if outcome is Outcome.CARRIED_OVER else ""))
+        if apply and outcome is Outcome.CARRIED_OVER:
+            identities.write(row, **asdict(origin), extra_data=_without_origin(row))
     return moves
 
 
-def without_origin(identity: Identity) -> dict[str, Any]:
-    """Return what *identity* keeps after it was given back."""
+def _without_origin(identity: Identity) -> dict[str, Any]:
     return {name: value for name, value in without_tokens(identity).items() if name != ORIGIN}
 
 

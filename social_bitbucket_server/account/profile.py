@@ -231,12 +231,11 @@ def _readable(record: Mapping[str, Any], field: str) -> str | None:
         return None
     if type(value) is not str:
         raise _invalid(field)
-    if value.isprintable():
-        return value.strip()[:NAME_LIMIT] or None
-    if any(unicodedata.category(character) == "Cs" for character in value):
-        raise BitbucketServerError(Code.MALFORMED_ANSWER, f"The field {field} is not Unicode text.")
-    readable = "".join(character for character in value if unicodedata.category(character) not in {"Cc", "Cf"})
-    return readable.strip()[:NAME_LIMIT] or None
+    if not value.isprintable():
+        if any(unicodedata.category(character) == "Cs" for character in value):
+            raise BitbucketServerError(Code.MALFORMED_ANSWER, f"The field {field} is not Unicode text.")
+        value = "".join(character for character in value if unicodedata.category(character) not in {"Cc", "Cf"})
+    return value.strip()[:NAME_LIMIT] or None
 
 
 def _email(record: Mapping[str, Any]) -> str | None:

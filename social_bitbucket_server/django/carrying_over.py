@@ -11,19 +11,12 @@ from social_django.utils import Storage
 
 from ..account import (
     CORES_BACKEND,
-    ID_KEY,
-    ORIGIN,
     Evidence,
     Move,
-    Outcome,
     Place,
-    backends_of,
-    origin_of,
-    outcome_so_far,
-    plan,
-    plan_back,
-    without_origin,
-    without_tokens,
+    carry_over_identities,
+    give_back_identities,
+    waiting_identities,
 )
 from ..integration import (
     BACKENDS,
@@ -42,7 +35,9 @@ from .models import Event
 from .storage import one_transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
+
+    from django.db.models import QuerySet
 
     from .models import AbstractIntegration
 
@@ -104,16 +99,13 @@ def evidence(
     return Evidence(addresses, without_address)
 
 
-def carry_over(way: Way, evidence: Evidence, *, apply: bool) -> list[Move[Any]]:
+def carry_over(ways: Iterable[Way], evidence: Evidence, *, apply: bool) -> list[Move[Any]]:
     """Return what becomes of each identity. Without *apply* nothing is changed; with it, all of it or nothing."""
-    identities = Storage.user.objects
+    moves = []
     with one_transaction(Storage.user, Event):
-        rows = identities.filter(provider=way.source.provider).order_by("pk")
-        accounts = _accounts(*backends_of(way.target))
-        moves = plan(rows.select_for_update() if apply else rows, way.source, way.target, evidence, accounts)
-        if apply:
-            for move in moves:
-                _apply(move, way)
+        for way in ways:
+            identities = _Identities(way.integration_id, way.what)
+            moves += carry_over_identities(identities, way.source, way.target, evidence, apply=apply)
     return moves
 
 
@@ -135,10 +127,7 @@ def waiting(record: AbstractIntegration | None) -> list[Move[Any]]:
             parameter="CARRY_OVER",
             setting=SettingsOf(backend, configuration.Settings()).name("CARRY_OVER"),
         )
-    rule = rules[integration_id]
-    rows = Storage.user.objects.filter(provider=rule.provider).select_related("user").order_by("pk")
-    older = (row for row in rows if rule.provider not in BACKENDS or Place(rule.provider).is_place_of(row.uid))
-    return [Move(row, outcome_so_far(row, getattr(row.user, "email", None), rule)) for row in older]
+    return waiting_identities(_Identities(integration_id), rules[integration_id])
 
 
 def give_back(record: AbstractIntegration | None, *, apply: bool) -> list[Move[Any]]:
@@ -146,42 +135,34 @@ def give_back(record: AbstractIntegration | None, *, apply: bool) -> list[Move[A
     *apply* nothing is changed; with it, all of it or nothing."""
     namespace = record.namespace if record is not None else ""
     integration_id = record.pk if record is not None else SINGLE_INTEGRATION_ID
-    identities = Storage.user.objects
+    identities = _Identities(integration_id, EventCode.IDENTITY_CARRIED_BACK)
     moves = []
     with one_transaction(Storage.user, Event):
         for backend in BACKENDS:
-            rows = identities.filter(provider=backend, extra_data__has_key=ORIGIN).order_by("pk")
-            moves += plan_back(rows.select_for_update() if apply else rows, Place(backend, namespace), _accounts())
-        for move in moves if apply else ():
-            _give_back(move, integration_id)
+            moves += give_back_identities(identities, Place(backend, namespace), apply=apply)
     return moves
 
 
-def _give_back(move: Move[Any], integration_id: str) -> None:
-    identity, origin = move.identity, origin_of(move.identity)
-    if move.outcome is not Outcome.CARRIED_OVER or origin is None:
-        return
-    identity.provider, identity.uid = origin
-    identity.extra_data = without_origin(identity)
-    identity.save()
-    events.record(EventCode.IDENTITY_CARRIED_BACK, integration_id=integration_id, user=identity.user)
+@dataclass(frozen=True, slots=True)
+class _Identities:
+    """The rows of social_django's table, as the rules read and write them. *what* is the event of each that is
+    written; the events are about *integration_id*."""
 
+    integration_id: str
+    what: EventCode = EventCode.IDENTITY_CARRIED_OVER
 
-def _accounts(*backends: str) -> dict[tuple[str, str], Any]:
-    """Return the accounts by backend and uid of the identities of *backends*, or without any of all identities."""
-    identities = Storage.user.objects.all()
-    known = identities.filter(provider__in=backends) if backends else identities
-    return {(provider, uid): user for provider, uid, user in known.values_list("provider", "uid", "user_id")}
+    def of(self, provider: str, *, lock: bool) -> Iterable[Any]:
+        rows: QuerySet[Any] = Storage.user.objects.filter(provider=provider).order_by("pk")
+        return rows.select_for_update() if lock else rows.select_related("user")
 
+    def accounts(self, providers: Collection[str]) -> dict[tuple[str, str], Any]:
+        rows = Storage.user.objects.filter(provider__in=providers).values_list("provider", "uid", "user_id")
+        return {(provider, uid): user_id for provider, uid, user_id in rows}
 
-def _apply(move: Move[Any], way: Way) -> None:
-    if move.outcome is not Outcome.CARRIED_OVER:
-        return
-    identity = move.identity
-    identity.provider, identity.uid, identity.id_key = way.target.provider, move.uid, ID_KEY
-    identity.extra_data = without_tokens(identity)
-    identity.save()
-    events.record(way.what, integration_id=way.integration_id, user=identity.user)
+    def write(self, identity: Any, *, provider: str, uid: str, id_key: str, extra_data: dict[str, Any]) -> None:
+        identity.provider, identity.uid, identity.id_key, identity.extra_data = provider, uid, id_key, extra_data
+        identity.save()
+        events.record(self.what, integration_id=self.integration_id, user=identity.user)
 
 
 def _backend_of(record: AbstractIntegration | None) -> str:

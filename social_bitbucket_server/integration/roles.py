@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..problems import BitbucketServerError, Code
 from .admission import MOST_CONDITIONS, Admission, Kind
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _LONGEST_NAME = 100
 _FIELDS = ("groups", "projects", "repositories")
@@ -60,16 +57,12 @@ class Roles:
     @property
     def conditions(self) -> frozenset[tuple[Kind, str]]:
         """The conditions of all roles."""
-        return frozenset(self._all_conditions())
+        return frozenset(condition for _, admission in self.named for condition in admission.conditions)
 
     @property
     def needs_sight(self) -> bool:
         """Whether a role depends on the projects and repositories that a person can see."""
-        return any(kind is not Kind.GROUP for kind, _ in self._all_conditions())
-
-    def _all_conditions(self) -> Iterator[tuple[Kind, str]]:
-        for _, admission in self.named:
-            yield from admission.conditions
+        return any(kind is not Kind.GROUP for kind, _ in self.conditions)
 
 
 def refuse_too_many(roles: Roles, admission: Admission) -> None:

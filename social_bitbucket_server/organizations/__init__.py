@@ -18,6 +18,7 @@ from .conditions import (
 )
 from .configuration import ConfiguredIntegration as ConfiguredIntegration
 from .configuration import UnusableConfigurationError as UnusableConfigurationError
+from .configuration import is_one_line as is_one_line
 from .configuration import read_configuration as read_configuration
 from .configuration import write_configuration as write_configuration
 from .events import EventCode, EventKind

@@ -94,10 +94,11 @@ def read_configuration(
     wanted: dict[str, ConfiguredIntegration] = {}
     for number, table in enumerate(tables, start=1):
         one = _integration(number, table, known, rules, key)
-        if getattr(one, key) in wanted:
+        identifier = getattr(one, key)
+        if identifier in wanted:
             raise _unusable(number, f"Another one before it has the same {key}.")
-        wanted[getattr(one, key)] = one
-        _refuse_changes_that_ask(number, one, known.get(getattr(one, key)))
+        wanted[identifier] = one
+        _refuse_changes_that_ask(number, one, known.get(identifier))
     return list(wanted.values())
 
 
@@ -150,7 +151,7 @@ def _list(table: Mapping[str, Any], known: ConfiguredIntegration | None, field: 
 
 def _line(number: int, table: Mapping[str, Any], field: str) -> str:
     text = _text(number, table, field)
-    if not text or len(text) > _LONGEST_NAME or text != text.strip() or not _is_one_line(text):
+    if not text or len(text) > _LONGEST_NAME or text != text.strip() or not is_one_line(text):
         raise _unusable(number, f"Its {field} is a text of 1 to {_LONGEST_NAME} characters on one line.")
     return text
 
@@ -198,5 +199,6 @@ def _one_line(text: str) -> str:
     return "".join(character for character in text if character.isprintable())
 
 
-def _is_one_line(text: str) -> bool:
+def is_one_line(text: str) -> bool:
+    """Return whether *text* is on one line and has no invisible characters. Spaces of every kind may be in it."""
     return all(unicodedata.category(character) not in {"Cc", "Cf", "Zl", "Zp"} for character in text)

@@ -191,7 +191,7 @@ PROBLEMS = (
     Problem(
         Code.ANOTHER_WAY_ONLY,
         "Another integration is the only way in.",
-        "Your organization's admin made it so, and logins through the others are refused.",
+        "Your organization's admin chose it. Logins through the others are refused.",
         "Log in through that integration.",
         Who.PERSON,
         AuthPolicyError,

@@ -502,8 +502,8 @@ PROBLEMS = (
     Problem(
         Code.OAUTH_MISSING,
         "Bitbucket has no OAuth at the base URL.",
-        "Bitbucket tells its version there, but the address at which logins begin does not exist. The base URL may be "
-        "the one of a mirror, which serves repositories alone.",
+        "Bitbucket answers there, but the address at which logins begin does not exist. The base URL may be the one of "
+        "a mirror, which serves repositories alone.",
         "Enter the base URL of the primary server, where Bitbucket has its Administration → Application Links.",
         Who.ORGANIZATION_ADMIN,
         AuthConfigurationError,

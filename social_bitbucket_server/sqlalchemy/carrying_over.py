@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import select, update
@@ -12,23 +13,16 @@ from ..account import (
     ID_KEY,
     Evidence,
     Move,
-    Outcome,
     Place,
-    backends_of,
-    origin_of,
-    outcome_so_far,
-    plan,
-    plan_back,
-    without_origin,
-    without_tokens,
+    carry_over_identities,
+    give_back_identities,
+    waiting_identities,
 )
-from ..integration import BACKENDS, CarryOver, base_url
+from ..integration import CarryOver, base_url
 from .sessions import commit, holding_commits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from sqlalchemy import Select
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from .models import IdentityMixin
 
@@ -85,15 +79,8 @@ class CarryingOver:
         Raises ``invalid_base_url``.
         """
         evidence = Evidence([base_url({"url": text, "allow_http": True}) for text in base_urls], without_address)
-        session = cls.user.current_session()
-        with holding_commits(session, cls.user):
-            found = session.scalars(cls._rows(source.provider, lock=apply)).unique()
-            moves = plan(found, source, target, evidence, cls._accounts(*backends_of(target)))
-            for move in moves if apply else ():
-                if move.outcome is Outcome.CARRIED_OVER:
-                    _move(move, target.provider, move.uid, without_tokens(move.identity))
-                    move.identity.id_key = ID_KEY
-        return moves
+        with holding_commits(cls.user.current_session(), cls.user):
+            return carry_over_identities(_Identities(cls.user), source, target, evidence, apply=apply)
 
     @classmethod
     def waiting(cls, fields: Mapping[str, Any]) -> list[Move[Any]]:
@@ -102,11 +89,7 @@ class CarryingOver:
 
         Raises ``setting_invalid``.
         """
-        rule, identity = CarryOver.read(fields), cls.user
-        rows = select(identity).where(identity.provider == rule.provider).order_by(identity.id)
-        found = cls.user.current_session().scalars(rows).unique()
-        older = (row for row in found if rule.provider not in BACKENDS or Place(rule.provider).is_place_of(row.uid))
-        return [Move(row, outcome_so_far(row, getattr(row.user, "email", None), rule)) for row in older]
+        return waiting_identities(_Identities(cls.user), CarryOver.read(fields))
 
     @classmethod
     def give_back(cls, place: Place, *, apply: bool = False) -> list[Move[Any]]:
@@ -114,34 +97,28 @@ class CarryingOver:
 
         *apply*: false changes nothing. Returns what becomes, or would become, of each identity.
         """
-        session = cls.user.current_session()
-        with holding_commits(session, cls.user):
-            found = session.scalars(cls._rows(place.provider, lock=apply)).unique()
-            moves = plan_back(found, place, cls._accounts())
-            for move in moves if apply else ():
-                origin = origin_of(move.identity)
-                if move.outcome is Outcome.CARRIED_OVER and origin is not None:
-                    _move(move, *origin, without_origin(move.identity))
-        return moves
-
-    @classmethod
-    def _accounts(cls, *backends: str) -> dict[tuple[str, str], Any]:
-        """Return the accounts by backend and uid of the identities of *backends*, or without any of all identities."""
-        identity = cls.user
-        columns = select(identity.provider, identity.uid, identity.user_id)
-        rows = columns.where(identity.provider.in_(backends)) if backends else columns
-        return {(provider, uid): user_id for provider, uid, user_id in cls.user.current_session().execute(rows)}
-
-    @classmethod
-    def _rows(cls, provider: str, *, lock: bool) -> Select[Any]:
-        identity = cls.user
-        rows = select(identity).where(identity.provider == provider).order_by(identity.id)
-        # Rows that are joined from outside, as the user is, cannot be locked.
-        rows = rows.options(lazyload(identity.user)).execution_options(populate_existing=True)
-        return rows.with_for_update() if lock else rows
+        with holding_commits(cls.user.current_session(), cls.user):
+            return give_back_identities(_Identities(cls.user), place, apply=apply)
 
 
-def _move(move: Move[Any], provider: str, uid: str, extra_data: dict[str, Any]) -> None:
-    identity = move.identity
-    _LOG.info("identity=%s of user=%s: from %s to %s", identity.id, identity.user_id, identity.provider, provider)
-    identity.provider, identity.uid, identity.extra_data = provider, uid, extra_data
+@dataclass(frozen=True, slots=True)
+class _Identities:
+    """The rows of *table*, as the rules read and write them."""
+
+    table: type[IdentityMixin]
+
+    def of(self, provider: str, *, lock: bool) -> Iterable[Any]:
+        rows = select(self.table).where(self.table.provider == provider).order_by(self.table.id)
+        if lock:  # Rows that are joined from outside, as the user is, cannot be locked.
+            rows = rows.options(lazyload(self.table.user)).with_for_update()
+        options = {"populate_existing": True}
+        return self.table.current_session().scalars(rows, execution_options=options).unique()
+
+    def accounts(self, providers: Collection[str]) -> dict[tuple[str, str], Any]:
+        columns = select(self.table.provider, self.table.uid, self.table.user_id)
+        rows = self.table.current_session().execute(columns.where(self.table.provider.in_(providers)))
+        return {(provider, uid): user_id for provider, uid, user_id in rows}
+
+    def write(self, identity: Any, *, provider: str, uid: str, id_key: str, extra_data: dict[str, Any]) -> None:
+        _LOG.info("identity=%s of user=%s: from %s to %s", identity.id, identity.user_id, identity.provider, provider)
+        identity.provider, identity.uid, identity.id_key, identity.extra_data = provider, uid, id_key, extra_data

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def set_up_sqlite(engine: Engine) -> None:
-    """Let *engine*, which has made no connection yet, keep what the rest of this room relies on. Do nothing for another
-    database.
+    """Make *engine* enforce foreign keys and lock before it writes. Call this before its first connection. It does
+    nothing for another database.
 
-    Rows go with those that they belong to. A write lock is taken when the first writing statement begins, never in the
-    middle of a transaction that has read already: that one could not wait for others. Python's driver begins a
-    transaction before INSERT, UPDATE and DELETE, but not before SAVEPOINT, so this does.
+    SQLite cannot wait for the write lock in a transaction that has read already. So a transaction begins with its first
+    writing statement, and takes the lock at once. Python's driver begins it before INSERT, UPDATE and DELETE, and this
+    function also before SAVEPOINT.
     """
     if engine.dialect.name != "sqlite":
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Any
 
 from flask import request
@@ -19,7 +18,7 @@ from wtforms.validators import AnyOf, DataRequired, InputRequired, Length, Optio
 
 from ...crypto import Secret
 from ...integration import BaseURLRules, ConnectTo, ServerURL
-from ...organizations import OAuth
+from ...organizations import OAuth, is_one_line
 from ...problems import BitbucketServerError
 from ...transport import ClientCertificate, read_ca_certificates, read_client_certificate
 from .page_addresses import base_url_of_page
@@ -31,11 +30,6 @@ _NO_CREDENTIAL = "Copy it once more: it has no spaces, and 255 characters at mos
 def strip(text: str | None) -> str:
     """Return *text* without blanks around it."""
     return (text or "").strip()
-
-
-def is_one_line(text: str) -> bool:
-    """Whether *text* is shown as it is, on one line: spaces of every kind may be in it, invisible characters not."""
-    return all(unicodedata.category(character) not in {"Cc", "Cf", "Zl", "Zp"} for character in text)
 
 
 def one_line(_form: FlaskForm, field: StringField) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
+from django.db import IntegrityError
 from django.test import override_settings
 from social_django.models import UserSocialAuth
 
@@ -166,6 +167,17 @@ def test_identities_by_both_oauths_are_carried_over_together(run, acme):
     assert run("single", "acme", "--apply").startswith("Carried over: 2.")
     assert rows() == [("jane", provider, f"{acme.namespace}:1") for provider in (OAUTH1, OAUTH2)]
     assert run("single", "acme", "--back", "--apply").startswith("Carried over: 2.")
+
+
+def test_nothing_is_carried_over_if_one_identity_by_the_other_oauth_cannot_be(run, acme, monkeypatch):
+    for provider in (OAUTH1, OAUTH2):
+        add_identity("jane", "1", acme.base_url, provider)
+    add_identity("other", f"{acme.namespace}:1", acme.base_url, OAUTH2)
+    before = rows()
+    monkeypatch.setattr("social_bitbucket_server.account.carrying_over.backends_of", lambda _: ["none"])
+    with pytest.raises(IntegrityError):
+        run("single", "acme", "--apply")
+    assert rows() == before
 
 
 def test_people_who_swapped_names_keep_their_accounts(run, acme, bitbucket_sandbox):

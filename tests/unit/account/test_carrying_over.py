@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from social_bitbucket_server.account import Evidence, Outcome, Place, counts, plan, without_tokens
-from social_bitbucket_server.account.carrying_over import is_profile_of
+from social_bitbucket_server.account import Evidence, Outcome, Place, counts
+from social_bitbucket_server.account.carrying_over import is_profile_of, plan, without_tokens
 from social_bitbucket_server.integration import ServerURL
 
 SERVER = ServerURL.parse("https://bitbucket.example.com/context")

@@ -6,13 +6,13 @@ import pytest
 
 from social_bitbucket_server.account import (
     Outcome,
+    Place,
+    give_back_identities,
     older_uid,
-    origin_of,
     outcome_at_login,
-    outcome_so_far,
     with_origin,
-    without_origin,
 )
+from social_bitbucket_server.account.older_identities import outcome_so_far
 from social_bitbucket_server.integration import CarryOver, Key, ServerURL, read_carry_over
 from social_bitbucket_server.problems import BitbucketServerError
 
@@ -114,13 +114,55 @@ def test_identities_can_be_counted_before_anyone_logs_in(data, email, fields, ex
     assert outcome_so_far(identity(**data), email, rule(**fields)) is expected
 
 
-def test_a_carried_identity_keeps_what_it_was():
-    kept = with_origin(identity(email="jane@example.com", access_token="t"), "my-bitbucket")
-    carried = identity(**kept)
-    assert origin_of(carried) == ("my-bitbucket", "jane")
-    assert without_origin(carried) == {"email": "jane@example.com"}
-    assert origin_of(identity()) is None
-    assert origin_of(identity(carried_over="my-bitbucket")) is None
+class Rows(list):
+    """Rows as a storage's table of identities."""
+
+    def of(self, provider, *, lock):
+        return [row for row in self if row.provider == provider]
+
+    def accounts(self, providers):
+        return {(row.provider, row.uid): row.user_id for row in self if row.provider in providers}
+
+    def write(self, row, **values):
+        vars(row).update(values)
+
+
+def carried(number, **data):
+    older = SimpleNamespace(uid="jane", user_id=number, id_key="name", extra_data={"access_token": "t", **data})
+    kept = with_origin(older, "my-bitbucket")
+    return SimpleNamespace(provider="bitbucket-server", uid=str(number), id_key="id", user_id=number, extra_data=kept)
+
+
+def given_back(rows, **options):
+    return [move.outcome for move in give_back_identities(rows, Place("bitbucket-server"), **options)]
+
+
+def test_a_carried_identity_becomes_what_it_was():
+    row = carried(42, email="jane@example.com")
+    before = dict(vars(row))
+    assert given_back(Rows([row]), apply=False) == [Outcome.CARRIED_OVER]
+    assert vars(row) == before
+    assert given_back(Rows([row]), apply=True) == [Outcome.CARRIED_OVER]
+    assert (row.provider, row.uid, row.id_key) == ("my-bitbucket", "jane", "name")
+    assert row.extra_data == {"email": "jane@example.com"}
+
+
+@pytest.mark.parametrize(("user_id", "expected"), [(42, Outcome.ALREADY_THERE), (43, Outcome.OF_ANOTHER_ACCOUNT)])
+def test_an_identity_is_not_given_back_over_another_one(user_id, expected):
+    there = SimpleNamespace(provider="my-bitbucket", uid="jane", user_id=user_id, extra_data={})
+    assert given_back(Rows([there, carried(42)]), apply=True) == [expected]
+
+
+def test_a_name_that_two_people_had_is_given_back_to_neither():
+    rows = Rows([carried(42), carried(43)])
+    assert given_back(rows, apply=True) == [Outcome.NAME_CHANGED_HANDS] * 2
+    assert [row.provider for row in rows] == ["bitbucket-server"] * 2
+
+
+@pytest.mark.parametrize("origin", [None, "my-bitbucket", {"provider": "my-bitbucket", "uid": "jane"}])
+def test_other_identities_are_not_given_back(origin):
+    row = SimpleNamespace(provider="bitbucket-server", uid="42", user_id=42, extra_data={"carried_over": origin})
+    assert given_back(Rows([row]), apply=True) == []
 
 
 @pytest.mark.parametrize(

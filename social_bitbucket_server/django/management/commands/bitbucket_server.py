@@ -363,10 +363,11 @@ def _carry_over(arguments: argparse.Namespace) -> int:
     evidence = carrying_over.evidence(
         arguments.source, record, arguments.known_as, without_address=arguments.without_address
     )
-    moves = []
     backend = {"1": OAUTH1, "2": OAUTH2}.get(arguments.oauth)
-    for way in carrying_over.ways(arguments.source, record, backend):
-        moves += carrying_over.carry_over(way.back if arguments.back else way, evidence, apply=arguments.apply)
+    ways = carrying_over.ways(arguments.source, record, backend)
+    if arguments.back:
+        ways = [way.back for way in ways]
+    moves = carrying_over.carry_over(ways, evidence, apply=arguments.apply)
     return _print_moves(moves, "carried over", is_done=arguments.apply)
 
 
