@@ -241,9 +241,13 @@ def change(record: AbstractIntegration, administrator: Administrator = None) -> 
 
 
 def move(record: AbstractIntegration, administrator: Administrator = None) -> None:
-    """Save what was changed and cleaned, like :func:`change`, where the server is the same under its new base URL.
-    Everybody keeps their account. The caller knows that it is the same; :mod:`.moves` proves it. Raises
-    ChangedMeanwhileError."""
+    """Save what was changed and cleaned, like :func:`change`, and keep all identities under a new base URL.
+
+    For code alone: nothing proves that the new base URL is the same server's. Call it only if you know that. Another
+    server gives people's numbers to others, who would log in to their accounts. For a proof, call :func:`.moves.begin`.
+
+    Raises ChangedMeanwhileError.
+    """
     with all_or_nothing():
         before = _stored(record)
         _count_change(record)
