@@ -349,7 +349,15 @@ def test_opening_is_noted_once_for_each_browser(staff, visitor, draft):
     visitor.open(path)
     assert happenings().count("setup_link.opened") == 1
     assert SetupLink.objects.get().opened_at is not None
-    assert "Opened last" in text_of(staff.open(page_of(draft)))
+    assert re.search(r"<dt>Opened last</dt><dd>[^<]+ from 127\.0\.0\.1</dd>", text_of(staff.open(page_of(draft))))
+
+
+def test_an_opening_without_an_address_shows_its_time_alone(staff, visitor, draft):
+    path = make(staff, draft)
+    assert "<dt>Opened last</dt><dd>Never</dd>" in text_of(staff.open(page_of(draft)))
+    visitor.client.defaults["REMOTE_ADDR"] = ""  # as behind a socket of the file system
+    visitor.open(path)
+    assert re.search(r"<dt>Opened last</dt><dd>[-0-9: A-Z]+</dd>", text_of(staff.open(page_of(draft))))
 
 
 def test_old_links_are_pruned(staff, draft):
