@@ -383,21 +383,6 @@ def test_the_page_says_what_is_read_and_kept(staff, visitor, draft):
 # OAuth 2
 
 
-@pytest.fixture
-def both():
-    """A project whose integrations may be for either OAuth."""
-    with override_settings(
-        AUTHENTICATION_BACKENDS=[
-            "social_bitbucket_server.backends.BitbucketServerOAuth1",
-            "social_bitbucket_server.backends.BitbucketServerOAuth2",
-            "django.contrib.auth.backends.ModelBackend",
-        ],
-        SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_INTEGRATIONS="social_bitbucket_server.django.integrations.find_oauth2",
-        SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_CALLBACK_ORIGIN="http://127.0.0.1:8000",
-    ):
-        yield
-
-
 def enter(visitor, path, client_id, client_secret):
     return visitor.post(f"{path}credentials/", form_at=path, client_id=client_id, client_secret=client_secret)
 
