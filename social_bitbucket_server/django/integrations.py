@@ -61,10 +61,10 @@ _WRITTEN_ALONE = frozenset(
 
 
 class ChangedMeanwhileError(Exception):
-    """Somebody else changed or deleted the integration since it was read."""
+    """The integration was changed or deleted since it was read."""
 
     def __init__(self) -> None:
-        super().__init__("Somebody else changed this integration meanwhile. Read it again, and change that.")
+        super().__init__("The integration was changed or deleted since it was read. Read it again, then change it.")
 
 
 def find(integration_id: str) -> Integration | None:
@@ -219,7 +219,7 @@ def change(record: AbstractIntegration, administrator: Administrator = None) -> 
     With another base URL the integration has another server, where user 42 is another person. It gets a new namespace,
     and the identities and client credentials of the old server are deleted. :func:`move` keeps them.
 
-    Raises ChangedMeanwhileError, and saves nothing, where somebody else did this since *record* was read.
+    Raises ChangedMeanwhileError, and saves nothing, if the integration was changed or deleted since *record* was read.
     """
     with all_or_nothing():
         before = _stored(record)

@@ -169,7 +169,7 @@ def _begin(request: HttpRequest, backend: LoginBackend[HttpResponse, Any], integ
 
 
 def _log_in(backend: LoginBackend[Any, Any], user: Any, _identity: Any) -> None:
-    """Make this browser *user*'s, in a new session, whoever was logged in before."""
+    """Log *user* in, in a new session. A person who was logged in before is logged out."""
     strategy = cast("DjangoStrategy", backend.strategy)
     request, integration_id = cast("HttpRequest", strategy.request), strategy.integration_id
     auth.login(request, user)

@@ -27,8 +27,10 @@ def of(record: AbstractIntegration) -> QuerySet[Any]:
 
 
 def disable(user: Any, *, integration_id: str = "") -> None:
-    """Let *user* in no more, in no way, and end their sessions that came through an integration. *integration_id* is
-    the integration that the event names; empty for none."""
+    """Disable *user* for every way to log in, and end their sessions that came through an integration.
+
+    *integration_id*: the integration that the event names; empty for none.
+    """
     user.is_active = False
     user.save(update_fields=["is_active"])
     end_sessions(user)

@@ -91,8 +91,9 @@ def _write_down(identity: Any, found: Recheck) -> None:
 
 
 def log_out(user: Any, refused: Iterable[Any]) -> bool:
-    """End all sessions of *user*, whose identities with these ids were *refused*. Returns whether they ended: not those
-    of somebody who has another way in, by another identity or a password, because no server decides on that.
+    """End all sessions of *user*, whose identities with these ids were *refused*. Return whether they ended.
+
+    A person who has another way in, by another identity or a password, stays, because no server decides on that.
 
     Django's sessions hold a digest of the password's record, and end when that is another one. In place of an unusable
     password comes another unusable one.

@@ -29,8 +29,8 @@ else:
 
 
 class IntegrationPages(_IntegrationAdmin):
-    """An integration's pages beside the form. What derives from it adds its own to :meth:`pages`. *tabs* are the names
-    and labels of those that every page leads to."""
+    """An integration's pages beside the form. A class that derives from it adds its own to :meth:`pages`. *tabs* are
+    the names and labels of those that every page leads to."""
 
     tabs: ClassVar[tuple[tuple[str, Any], ...]] = ()
 
