@@ -61,10 +61,10 @@ _WRITTEN_ALONE = frozenset(
 
 
 class ChangedMeanwhileError(Exception):
-    """Somebody else changed or deleted the integration since it was read."""
+    """The integration was changed or deleted since it was read."""
 
     def __init__(self) -> None:
-        super().__init__("Somebody else changed this integration meanwhile. Read it again, and change that.")
+        super().__init__("The integration was changed or deleted since it was read. Read it again, then change it.")
 
 
 def find(integration_id: str) -> Integration | None:
@@ -219,7 +219,7 @@ def change(record: AbstractIntegration, administrator: Administrator = None) -> 
     With another base URL the integration has another server, where user 42 is another person. It gets a new namespace,
     and the identities and client credentials of the old server are deleted. :func:`move` keeps them.
 
-    Raises ChangedMeanwhileError, and saves nothing, where somebody else did this since *record* was read.
+    Raises ChangedMeanwhileError, and saves nothing, if the integration was changed or deleted since *record* was read.
     """
     with all_or_nothing():
         before = _stored(record)
@@ -241,9 +241,13 @@ def change(record: AbstractIntegration, administrator: Administrator = None) -> 
 
 
 def move(record: AbstractIntegration, administrator: Administrator = None) -> None:
-    """Save what was changed and cleaned, like :func:`change`, where the server is the same under its new base URL.
-    Everybody keeps their account. The caller knows that it is the same; :mod:`.moves` proves it. Raises
-    ChangedMeanwhileError."""
+    """Save what was changed and cleaned, like :func:`change`, and keep all identities under a new base URL.
+
+    For code alone: nothing proves that the new base URL is the same server's. Call it only if you know that. Another
+    server gives people's numbers to others, who would log in to their accounts. For a proof, call :func:`.moves.begin`.
+
+    Raises ChangedMeanwhileError.
+    """
     with all_or_nothing():
         before = _stored(record)
         _count_change(record)

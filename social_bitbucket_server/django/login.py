@@ -13,6 +13,7 @@ from django.contrib import auth
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.utils import timezone
 from social_core.actions import do_auth, do_complete
+from social_core.exceptions import SocialAuthBaseException
 from social_django.utils import Storage
 
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
@@ -129,15 +130,21 @@ def complete_trial(request: HttpRequest, integration_id: str, *, oauth: OAuth = 
 def complete(request: HttpRequest, integration_id: str, *, oauth: OAuth = OAuth.ONE) -> HttpResponse:
     """Finish the login that came back by *oauth*, and redirect to where it was meant to go.
 
-    The account is not attached to a person who was logged in before, unless :func:`connect` began the login. Raises
-    ``SocialAuthBaseException``.
+    The account is not attached to a person who was logged in before, unless :func:`connect` began the login. A known
+    person whose account Bitbucket says is disabled is disabled, too. Raises ``SocialAuthBaseException``.
     """
     hide_query(request)
     backend = _backend(request, integration_id, oauth)
-    if backend.returning_purpose is not Purpose.CONNECT:
-        return do_complete(backend, login=_log_in, user=None, redirect_name=REDIRECT_FIELD_NAME)
-    user = person(request)
-    response = do_complete(backend, login=_log_in, user=user, redirect_name=REDIRECT_FIELD_NAME)
+    is_connecting = backend.returning_purpose is Purpose.CONNECT
+    user = person(request) if is_connecting else None
+    try:
+        response = do_complete(backend, login=_log_in, user=user, redirect_name=REDIRECT_FIELD_NAME)
+    except SocialAuthBaseException as error:
+        if error.context.get("problem") == Code.ACCOUNT_INACTIVE:
+            people.disable_whom_bitbucket_disabled(error.context["facts"]["uid"], integration_id=integration_id)
+        raise
+    if not is_connecting:
+        return response
     request.session.pop(REDIRECT_FIELD_NAME, None)
     events.record(EventCode.IDENTITY_CONNECTED, integration_id=integration_id, user=user)
     return response
@@ -162,7 +169,7 @@ def _begin(request: HttpRequest, backend: LoginBackend[HttpResponse, Any], integ
 
 
 def _log_in(backend: LoginBackend[Any, Any], user: Any, _identity: Any) -> None:
-    """Make this browser *user*'s, in a new session, whoever was logged in before."""
+    """Log *user* in, in a new session. A person who was logged in before is logged out."""
     strategy = cast("DjangoStrategy", backend.strategy)
     request, integration_id = cast("HttpRequest", strategy.request), strategy.integration_id
     auth.login(request, user)

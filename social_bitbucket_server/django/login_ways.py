@@ -77,7 +77,7 @@ def replace_link(record: AbstractIntegration, administrator: Administrator = Non
 
 
 def close_link(record: AbstractIntegration, administrator: Administrator = None) -> None:
-    """Let nobody log in through *record*; people who are logged in stay so."""
+    """Let nobody log in through *record*. People who are logged in stay logged in."""
     record.login_closed_at = record.login_closed_at or timezone.now()
     _change_link(record, "login_closed_at", EventCode.LOGIN_LINK_CLOSED, administrator)
 

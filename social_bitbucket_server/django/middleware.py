@@ -82,8 +82,8 @@ class IntegrationSessionMiddleware(MiddlewareMixin):
     need, lead to sessions that would not end, and are not there for them."""
 
     def process_request(self, request: HttpRequest) -> None:
-        """End the session where its integration is not there any more, or is another one's by now, or its person is
-        disabled."""
+        """End the session if its integration was disabled, deleted or given another server, or if its person was
+        disabled, deleted or logged out."""
         if login.is_session_over(request.session) or _is_of_nobody(request):
             auth.logout(request)
 

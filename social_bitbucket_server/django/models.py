@@ -399,7 +399,8 @@ class SetupLink(models.Model):
     """One set-up link, with the SHA-256 of its token in hexadecimal, and nothing that would open it.
 
     There is no foreign key: the link of a deleted integration can say so. *namespace* is that of the integration when
-    the link was made, and another one when it got another server. *opened_at* is when it was opened last.
+    the link was made, and another one when it got another server. *opened_at* and *opened_from*, an address, describe
+    the last visit.
     """
 
     token_sha256 = models.CharField(primary_key=True, max_length=64, editable=False)
@@ -408,6 +409,7 @@ class SetupLink(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     opened_at = models.DateTimeField(null=True)
+    opened_from = models.CharField(max_length=64, blank=True, default="")
     revoked_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import F
+from social_django.utils import Storage
 
+from ..integration import BACKENDS
 from ..organizations import EventCode
 from . import events, integrations
 from .models import EndedSessions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.db.models import QuerySet
 
     from .models import AbstractIntegration
@@ -23,12 +27,36 @@ def of(record: AbstractIntegration) -> QuerySet[Any]:
 
 
 def disable(user: Any, *, integration_id: str = "") -> None:
-    """Let *user* in no more, in no way, and end their sessions that came through an integration. *integration_id* is
-    the integration that the event names; empty for none."""
+    """Disable *user* for every way to log in, and end their sessions that came through an integration.
+
+    *integration_id*: the integration that the event names; empty for none.
+    """
     user.is_active = False
     user.save(update_fields=["is_active"])
     end_sessions(user)
     events.record(EventCode.USER_DISABLED, integration_id=integration_id, user=user)
+
+
+def disable_whom_bitbucket_disabled(uid: str, *, integration_id: str) -> None:
+    """Disable the person with the identity *uid*, whose account Bitbucket says is disabled. They stay disabled until an
+    administrator enables them again.
+
+    A person who has another way in is left alone, because no server decides on that. So is everybody if the
+    application's users cannot be disabled.
+    """
+    identity = Storage.user.objects.select_related("user").filter(provider__in=BACKENDS, uid=uid).first()
+    if identity is None or identity.uid != uid:  # some databases compare without case
+        return
+    user = identity.user
+    can_be_disabled = any(field.name == "is_active" for field in user._meta.concrete_fields)
+    if can_be_disabled and user.is_active and not has_another_way_in(user, [identity.pk]):
+        disable(user, integration_id=integration_id)
+
+
+def has_another_way_in(user: Any, identity_ids: Iterable[Any]) -> bool:
+    """Return whether *user* has a password, or another identity than those with these ids."""
+    others = Storage.user.objects.filter(user=user).exclude(pk__in=identity_ids)
+    return bool(user.has_usable_password() or others.exists())
 
 
 def enable(user: Any, *, integration_id: str = "") -> None:

@@ -15,7 +15,7 @@ from social_django.utils import Storage, Strategy
 from ..account import Recheck, Standing
 from ..integration import BACKENDS, configured_backend
 from ..organizations import EventCode
-from . import events, integrations
+from . import events, integrations, people
 
 if TYPE_CHECKING:
     from ..login import LoginBackend
@@ -91,13 +91,14 @@ def _write_down(identity: Any, found: Recheck) -> None:
 
 
 def log_out(user: Any, refused: Iterable[Any]) -> bool:
-    """End all sessions of *user*, whose identities with these ids were *refused*. Returns whether they ended: not those
-    of somebody who has another way in, by another identity or a password, because no server decides on that.
+    """End all sessions of *user*, whose identities with these ids were *refused*. Return whether they ended.
+
+    A person who has another way in, by another identity or a password, stays, because no server decides on that.
 
     Django's sessions hold a digest of the password's record, and end when that is another one. In place of an unusable
     password comes another unusable one.
     """
-    if user.has_usable_password() or Storage.user.objects.filter(user=user).exclude(pk__in=refused).exists():
+    if people.has_another_way_in(user, refused):
         return False
     unchanged = type(user)._base_manager.filter(pk=user.pk, password=user.password)
     return bool(unchanged.update(password=make_password(None)))

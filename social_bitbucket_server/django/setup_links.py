@@ -1,6 +1,6 @@
 """Set-up links: anyone who has one can set one integration up in Bitbucket, without an account, until it ends.
 
-An integration has one at most. Who wants to see its token again makes a new one.
+An integration has one at most. Its token is shown once, so a lost link needs a new one.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Opened:
 def make(
     record: AbstractIntegration, life: SetupLinkLife = SetupLinkLife.WEEK, administrator: Administrator = None
 ) -> str:
-    """Make the set-up link of *record*. The one before does not open any more. Returns its address, which cannot be
-    shown again."""
+    """Make the set-up link of *record*. The one before does not open any more. Return its address, which is not stored
+    and cannot be shown again."""
     now, token = timezone.now(), new_setup_token()
     with integrations.all_or_nothing():
         integrations.lock(record.pk)  # two at once would make two
@@ -90,13 +90,13 @@ def find(token: str) -> Opened | None:
 
 
 def note_opening(request: HttpRequest, link: SetupLink) -> None:
-    """Record that *link* was opened, once for each browser's session."""
+    """Record when *link* was opened, and from which address, once for each browser's session."""
     handle = link.token_sha256[:16]
     if request.session.get(_OPENED) == handle:
         return
     request.session[_OPENED] = handle
-    link.opened_at = timezone.now()
-    link.save(update_fields=["opened_at"])
+    link.opened_at, link.opened_from = timezone.now(), request.META.get("REMOTE_ADDR", "")
+    link.save(update_fields=["opened_at", "opened_from"])
     events.record(EventCode.SETUP_LINK_OPENED, integration_id=link.integration_id)
 
 

@@ -42,7 +42,7 @@ class SetupView(PublicView):
         return self._open(request, token)
 
     def post(self, request: HttpRequest, token: str) -> HttpResponse:
-        """Answer as a GET is answered. Each view takes one of both."""
+        """Answer as :meth:`get` does. Each view takes one of the two methods."""
         return self._open(request, token)
 
     def answer(self, request: HttpRequest) -> HttpResponse:

@@ -72,7 +72,7 @@ class DjangoStrategy(StockDjangoStrategy):
         super().session_set(name, plain(value))  # type: ignore[no-untyped-call]
 
     def session_setdefault(self, name: str, value: Any) -> Any:
-        """Return what the session keeps under *name*, which is *value* in plain texts where there was nothing."""
+        """Return what the session keeps under *name*. If it keeps nothing, keep *value* there, in plain texts."""
         return super().session_setdefault(name, plain(value))  # type: ignore[no-untyped-call]
 
     def to_session_value(self, val: Any) -> Any:

@@ -59,8 +59,8 @@ def can_go_back(record: AbstractIntegration) -> bool:
 
 
 def go_back(record: AbstractIntegration, administrator: Administrator = None) -> bool:
-    """Let people log in by OAuth 1 alone, and erase the client credentials. People who are logged in stay so. Returns
-    whether there was something to go back from.
+    """Let people log in by OAuth 1 alone, and erase the client credentials. People who are logged in stay logged in.
+    Return whether there was something to go back from.
 
     If OAuth 1 was switched off, Bitbucket is asked first, also with a key pair that waits. Raises
     BitbucketServerError, and changes nothing, if it does not accept OAuth 1 any more or cannot be asked.

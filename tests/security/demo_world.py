@@ -83,6 +83,7 @@ class DemoWorld(World):
     tells_apart: ClassVar[frozenset[str]] = frozenset({"login.mixup", "login.replay"})
     writes_down_unopenable_keys: ClassVar[bool] = True
     checks_keys_at_start: ClassVar[bool] = True
+    problem_of_disabled: ClassVar[str] = "person_disabled"
     hides_requests: ClassVar[bool] = True
     answers_for_one_host: ClassVar[bool] = True
     strategy: ClassVar[type[BaseStrategy[Any]]] = FlaskStrategy

@@ -454,6 +454,8 @@ class World(ABC):
     """Whether a private key that cannot be opened is an event."""
     checks_keys_at_start: ClassVar[bool] = False
     """Whether a key ring that opens no private keys is an event at the start."""
+    problem_of_disabled: ClassVar[str] = "person_inactive"
+    """The problem of a login of somebody who is disabled here."""
     hides_requests: ClassVar[bool] = False
     """Whether the frames of its framework, too, show nothing of a request."""
     answers_for_one_host: ClassVar[bool] = False

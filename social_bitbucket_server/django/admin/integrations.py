@@ -58,7 +58,7 @@ class _Integrations(ChangeList):
 
 
 class IntegrationAdmin(LoginLinkPages, SetupLinkPages, OAuth2Pages, PeoplePages, MovePages, KeyPairPages):
-    """Integrations. For a model of one's own: register it with this class, or one that derives from it."""
+    """The administration of integrations. Register a model of your own with it, or with a class that derives from it."""
 
     form = IntegrationForm
     tabs = (

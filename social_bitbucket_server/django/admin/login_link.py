@@ -77,17 +77,15 @@ class LoginLinkPages(IntegrationPages):
 
     def close_login_link_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Let nobody log in through the link."""
-        record = self._record(request, integration_id)
-        login_ways.close_link(record, request.user)
         message = gettext("The login link is closed. Nobody can log in until you open it again.")
-        return self._changed(request, record, EventCode.LOGIN_LINK_CLOSED, message, to="login-link")
+        code = EventCode.LOGIN_LINK_CLOSED
+        return self._do(request, integration_id, login_ways.close_link, code, message, to="login-link")
 
     def open_login_link_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Let people log in through the link again."""
-        record = self._record(request, integration_id)
-        login_ways.open_link(record, request.user)
         message = gettext("The login link is open again.")
-        return self._changed(request, record, EventCode.LOGIN_LINK_OPENED, message, to="login-link")
+        code = EventCode.LOGIN_LINK_OPENED
+        return self._do(request, integration_id, login_ways.open_link, code, message, to="login-link")
 
     def enforce_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Make the integration the only way into its organization, if people log in through it already."""
@@ -100,10 +98,9 @@ class LoginLinkPages(IntegrationPages):
 
     def lift_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Open all ways into the organization again."""
-        record = self._record(request, integration_id)
-        login_ways.lift(record, request.user)
         message = gettext("All integrations are open.")
-        return self._changed(request, record, EventCode.INTEGRATION_NOT_ENFORCED, message, to="login-link")
+        code = EventCode.INTEGRATION_NOT_ENFORCED
+        return self._do(request, integration_id, login_ways.lift, code, message, to="login-link")
 
     def _why_not_enforced(self, record: AbstractIntegration) -> str:
         if login_ways.may_be_enforced(record):

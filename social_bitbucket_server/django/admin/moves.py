@@ -41,7 +41,5 @@ class MovePages(IntegrationPages):
 
     def give_up_move_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Stay at the old address."""
-        record = self._record(request, integration_id)
-        moves.give_up(record, request.user)
         message = gettext("The base URL stays as it was.")
-        return self._changed(request, record, EventCode.INTEGRATION_MOVE_GIVEN_UP, message)
+        return self._do(request, integration_id, moves.give_up, EventCode.INTEGRATION_MOVE_GIVEN_UP, message)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from ...organizations import EventCode
+    from ..integrations import Administrator
 
     _IntegrationAdmin = admin.ModelAdmin[AbstractIntegration]
 else:
@@ -28,8 +29,8 @@ else:
 
 
 class IntegrationPages(_IntegrationAdmin):
-    """An integration's pages beside the form. What derives from it adds its own to :meth:`pages`. *tabs* are the names
-    and labels of those that every page leads to."""
+    """An integration's pages beside the form. A class that derives from it adds its own to :meth:`pages`. *tabs* are
+    the names and labels of those that every page leads to."""
 
     tabs: ClassVar[tuple[tuple[str, Any], ...]] = ()
 
@@ -72,6 +73,21 @@ class IntegrationPages(_IntegrationAdmin):
             "can_change": self.has_change_permission(request, record),
             "application": configuration.application_name(),
         }
+
+    def _do(
+        self,
+        request: HttpRequest,
+        integration_id: str,
+        action: Callable[[AbstractIntegration, Administrator], object],
+        what: EventCode,
+        message: str,
+        *,
+        to: str = "setup",
+    ) -> HttpResponse:
+        """Do *action* with the integration in the administrator's name. The rest is as in :meth:`_changed`."""
+        record = self._record(request, integration_id)
+        action(record, request.user)
+        return self._changed(request, record, what, message, to=to)
 
     def _changed(
         self, request: HttpRequest, record: AbstractIntegration, what: EventCode, message: str, *, to: str = "setup"

@@ -67,14 +67,14 @@ class PeoplePages(IntegrationPages):
         return TemplateResponse(request, self.people_template, context)
 
     def disable_person_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
-        """Let one person in no more."""
+        """Disable one person."""
         record, user = self._person(request, integration_id)
         people.disable(user, integration_id=record.pk)
         message = gettext("%(name)s is disabled, and logged out everywhere.") % {"name": user.get_username()}
         return self._changed(request, record, EventCode.USER_DISABLED, message, to="people")
 
     def enable_person_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
-        """Let one person in again."""
+        """Enable one person."""
         record, user = self._person(request, integration_id)
         people.enable(user, integration_id=record.pk)
         message = gettext("%(name)s can log in again.") % {"name": user.get_username()}

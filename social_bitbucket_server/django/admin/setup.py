@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
@@ -86,25 +87,15 @@ class SetupPages(IntegrationPages):
 
     def enable_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Let people log in."""
-        record = self._record(request, integration_id)
-        integrations.enable(record, request.user, enabled=True)
-        return self._changed(
-            request,
-            record,
-            EventCode.INTEGRATION_ENABLED,
-            gettext("People can log in through this integration again."),
-        )
+        message = gettext("People can log in through this integration again.")
+        enable = partial(integrations.enable, enabled=True)
+        return self._do(request, integration_id, enable, EventCode.INTEGRATION_ENABLED, message)
 
     def disable_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Let nobody log in any more."""
-        record = self._record(request, integration_id)
-        integrations.enable(record, request.user, enabled=False)
-        return self._changed(
-            request,
-            record,
-            EventCode.INTEGRATION_DISABLED,
-            gettext("Nobody can log in through this integration any more."),
-        )
+        message = gettext("Nobody can log in through this integration any more.")
+        disable = partial(integrations.enable, enabled=False)
+        return self._do(request, integration_id, disable, EventCode.INTEGRATION_DISABLED, message)
 
     def _wanted(self, request: HttpRequest, record: AbstractIntegration) -> OAuth | None:
         """Return the version that the form wants, or else the one that is known to work; ``None`` if there is none."""

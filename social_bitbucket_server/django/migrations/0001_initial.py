@@ -50,6 +50,7 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("expires_at", models.DateTimeField()),
                 ("opened_at", models.DateTimeField(null=True)),
+                ("opened_from", models.CharField(blank=True, default="", max_length=64)),
                 ("revoked_at", models.DateTimeField(null=True)),
             ],
             options={

@@ -134,6 +134,21 @@ def happenings():
 
 
 @pytest.fixture
+def both():
+    """A project whose integrations may be for either OAuth."""
+    with override_settings(
+        AUTHENTICATION_BACKENDS=[
+            "social_bitbucket_server.backends.BitbucketServerOAuth1",
+            "social_bitbucket_server.backends.BitbucketServerOAuth2",
+            "django.contrib.auth.backends.ModelBackend",
+        ],
+        SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_INTEGRATIONS="social_bitbucket_server.django.integrations.find_oauth2",
+        SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_CALLBACK_ORIGIN="http://127.0.0.1:8000",
+    ):
+        yield
+
+
+@pytest.fixture
 def single(bitbucket_sandbox, keys):
     """One server, by settings."""
     bitbucket_sandbox.link(consumer_key="packages", public_key=keys[0].public.pem)

@@ -109,12 +109,26 @@ def test_a_session_that_does_not_say_what_it_is_bound_to_is_over(acme, visitor, 
     assert visitor.name == "nobody"
 
 
+WAITS = """\
+from django.db import connection
+
+
+def waits():
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+
+
+"""
+"""The beginning of a program on PostgreSQL: a function that returns once another connection waits for a lock."""
+
 HOLD = """\
 import json
 import threading
 
 from django.core.management import call_command
-from django.db import connection
 
 call_command("migrate", verbosity=0)
 
@@ -132,14 +146,6 @@ def disable():
     integrations.enable(Integration.objects.get(), enabled=False)
     happened.append("disabled")
     connection.close()
-
-
-def waits():
-    with connection.cursor() as cursor:
-        while True:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return
 
 
 strategy = DjangoStrategy(Storage, None, record.pk)
@@ -172,4 +178,4 @@ def test_nobody_changes_an_integration_while_a_login_is_written(tmp_path, must_b
     must_be_there(folder is not None, "PostgreSQL")
     with PostgreSQL(folder) as server:
         settings = f"DATABASES = {{'default': {django_database(server)!r}}}"
-        assert run_with(settings, HOLD, tmp_path) == ["written", "disabled", True]
+        assert run_with(settings, WAITS + HOLD, tmp_path) == ["written", "disabled", True]

@@ -60,7 +60,8 @@ def test_a_closed_link_lets_nobody_in_until_it_is_opened(staff, visitor, acme, b
 def test_a_replaced_link_explains_itself_and_the_new_one_is_remembered(staff, visitor, acme, bitbucket_sandbox):
     press(staff, acme, "replace-login-link", confirmed="y")
     page = text_of(visitor.open(login_page(acme)))
-    assert "This login link was replaced" in page
+    assert page.count("This login link was replaced") == 2, "the title and the heading"
+    assert "Ask a colleague or an admin of Acme for the current login link" in page
     assert "<form" not in page
     link = re.search(r'id="login-link" value="([^"]+)"', said(staff, acme))[1]
     assert link == integrations.login_link(acme)

@@ -1,7 +1,6 @@
 """A server that moved: a trial login at the new address proves that it is the same."""
 
 import pytest
-from django.test import override_settings
 from social_django.models import UserSocialAuth
 
 from social_bitbucket_server.django import events, integrations, moves, upgrade
@@ -10,7 +9,7 @@ from social_bitbucket_server.organizations import OAuth, State
 from tests.capabilities import capability
 from tests.frameworks.django.conftest import Visitor, happenings, link, login_page, newest_event
 from tests.frameworks.django.test_admin import change, press, setup_page, text_of
-from tests.frameworks.django.test_oauth2 import BOTH, ORIGIN, OWN, prepare
+from tests.frameworks.django.test_oauth2 import prepare
 
 
 def stored():
@@ -171,17 +170,11 @@ def test_a_login_never_goes_to_the_new_address(moving, visitor, bitbucket_sandbo
     assert begun["Location"].startswith(bitbucket_sandbox.url)
 
 
-def test_a_move_is_proved_by_oauth_2_too(staff, acme, inside, bitbucket_sandbox, other_sandbox):
-    settings = {
-        "AUTHENTICATION_BACKENDS": BOTH,
-        f"{OWN}OAUTH2_INTEGRATIONS": "social_bitbucket_server.django.integrations.find_oauth2",
-        f"{OWN}OAUTH2_CALLBACK_ORIGIN": ORIGIN,
-    }
-    with override_settings(**settings):
-        prepare(staff, acme, bitbucket_sandbox)
-        Visitor().log_in(acme, bitbucket_sandbox, oauth="2")
-        change(staff, stored(), base_url=other_sandbox.url, same_server="on")
-        made = other_sandbox.link_external_application(redirect_url=integrations.callback(acme, OAuth.TWO))
-        upgrade.keep_credentials(stored(), made.client_id, made.client_secret)
-        assert "It is the same server." in try_move(staff, acme, other_sandbox)
+def test_a_move_is_proved_by_oauth_2_too(both, staff, acme, inside, bitbucket_sandbox, other_sandbox):
+    prepare(staff, acme, bitbucket_sandbox)
+    Visitor().log_in(acme, bitbucket_sandbox, oauth="2")
+    change(staff, stored(), base_url=other_sandbox.url, same_server="on")
+    made = other_sandbox.link_external_application(redirect_url=integrations.callback(acme, OAuth.TWO))
+    upgrade.keep_credentials(stored(), made.client_id, made.client_secret)
+    assert "It is the same server." in try_move(staff, acme, other_sandbox)
     assert stored().base_url == other_sandbox.url

@@ -153,6 +153,45 @@ def test_a_person_with_a_password_too_is_let_in_by_neither(staff, acme, jane, id
     assert jane.name == "nobody"
 
 
+def told_that_the_account_is_inactive(record, identity):
+    people.disable_whom_bitbucket_disabled(identity.uid, integration_id=record.pk)
+
+
+def test_a_person_whose_account_bitbucket_disabled_is_enabled_by_an_administrator(
+    staff, acme, jane, identity, bitbucket_sandbox
+):
+    told_that_the_account_is_inactive(acme, identity)
+    assert jane.name == "nobody"
+    assert Visitor().log_in(acme, bitbucket_sandbox).status_code == 403
+    told_that_the_account_is_inactive(acme, identity)
+    disabled = Event.objects.get(what="user.disabled")
+    assert (disabled.user_id, disabled.integration_id) == (str(identity.user_id), acme.pk)
+    act(staff, acme, "enable-person", identity)
+    jane.log_in(acme, bitbucket_sandbox)
+    assert jane.name == "jane"
+
+
+@pytest.mark.parametrize("way", ["password", "identity"])
+def test_a_server_disables_nobody_who_has_another_way_in(acme, jane, identity, way):
+    user = identity.user
+    if way == "password":
+        user.set_password(PASSWORD)
+        user.save()
+    else:
+        UserSocialAuth.objects.create(user=user, provider="github", uid="1")
+    told_that_the_account_is_inactive(acme, identity)
+    user.refresh_from_db()
+    assert user.is_active
+    assert "user.disabled" not in happenings()
+
+
+def test_users_of_an_application_who_cannot_be_disabled_stay(acme, jane, identity, monkeypatch):
+    fields = [field for field in get_user_model()._meta.concrete_fields if field.name != "is_active"]
+    monkeypatch.setitem(vars(get_user_model()._meta), "concrete_fields", fields)
+    told_that_the_account_is_inactive(acme, identity)
+    assert jane.name == "jane"
+
+
 def test_disabling_an_integration_says_in_numbers_what_it_means(staff, acme, jane, bitbucket_sandbox):
     assert f"{ADMIN}{acme.pk}/confirm-disabling/" in text_of(staff.open(setup_page(acme)))
     page = text_of(staff.open(f"{ADMIN}{acme.pk}/confirm-disabling/"))
