@@ -39,6 +39,7 @@ models = organization_models(Base, Organization, User, session)
 app = Flask(__name__)
 app.secret_key = os.environ["SECRET_KEY"]
 app.config["SOCIAL_AUTH_BITBUCKET_SERVER_CALLBACK_ORIGIN"] = os.environ["ORIGIN"]
+app.config["SOCIAL_AUTH_BITBUCKET_SERVER_APPLICATION_NAME"] = "My application"
 app.config["SOCIAL_AUTH_BITBUCKET_SERVER_KEY_RING"] = os.environ["KEY_RING"]
 app.config["SOCIAL_AUTH_BITBUCKET_SERVER_TEST_ADDRESSES"] = os.environ.get("TEST_ADDRESSES", "").split()
 LoginManager(app).user_loader(lambda user_id: session.get(User, int(user_id)))
