@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from tests.browser.waiting import expect
-from tests.demo_visitor import PASSWORD
+from tests.visitor import PASSWORD
 
 WIDTHS = (1280, 390)
 """The widths of a screen on a desk, and of a telephone, in pixels."""

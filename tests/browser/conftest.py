@@ -18,9 +18,9 @@ from waitress.wasyncore import close_all
 
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.oauth2 import rules as oauth2
-from tests.demo_visitor import SESSION, Visitor
 from tests.flask_app import create_app
-from tests.flow.demo import Demo, connect
+from tests.flow.site import Demo, connect
+from tests.visitor import SESSION, Visitor
 
 # Without these Chromium looks for its maker's servers, which are none of a test's business.
 QUIET = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update"]

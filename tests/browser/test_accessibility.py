@@ -13,8 +13,8 @@ from social_bitbucket_server.sandbox import Sandbox
 from tests.browser.acts import Worksheet, log_into_sandbox, run_test
 from tests.browser.inspection import Inspector
 from tests.browser.waiting import expect
-from tests.demo_visitor import Visitor
-from tests.flow.demo import Demo, connect, log_in
+from tests.flow.site import Demo, connect, log_in
+from tests.visitor import Visitor
 
 pytestmark = pytest.mark.browser
 

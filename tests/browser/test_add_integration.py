@@ -4,7 +4,7 @@ import pytest
 
 from tests.browser.acts import Worksheet
 from tests.browser.waiting import expect
-from tests.flow.demo import log_in
+from tests.flow.site import log_in
 
 pytestmark = pytest.mark.browser
 

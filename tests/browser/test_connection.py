@@ -11,7 +11,7 @@ import pytest
 
 from tests.browser.acts import Worksheet, log_into_sandbox, run_test
 from tests.browser.waiting import expect
-from tests.flow.demo import log_in
+from tests.flow.site import log_in
 from tests.raw_server import answer
 from tests.wrong_bitbuckets import HERE, Bench
 

@@ -11,8 +11,8 @@ from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.users import SANDBOX_USERS, User
 from tests.browser.acts import log_into_sandbox, overflow, run_test
 from tests.browser.waiting import expect
-from tests.demo_visitor import PASSWORD
-from tests.flow.demo import connect
+from tests.flow.site import connect
+from tests.visitor import PASSWORD
 
 pytestmark = pytest.mark.browser
 

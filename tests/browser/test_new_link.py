@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.acts import Worksheet, log_into_sandbox, overflow
 from tests.browser.waiting import expect
-from tests.flow.demo import log_in
+from tests.flow.site import log_in
 
 pytestmark = pytest.mark.browser
 

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from tests.browser.waiting import expect
-from tests.demo_visitor import PASSWORD
-from tests.flow.demo import connect, log_in
+from tests.flow.site import connect, log_in
+from tests.visitor import PASSWORD
 
 pytestmark = pytest.mark.browser
 

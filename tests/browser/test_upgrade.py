@@ -13,7 +13,7 @@ import pytest
 from social_bitbucket_server.sandbox import Sandbox
 from tests.browser.acts import Worksheet, log_into_sandbox, paste_into_bitbucket, run_test
 from tests.browser.waiting import expect
-from tests.flow.demo import log_in
+from tests.flow.site import log_in
 
 pytestmark = pytest.mark.browser
 

@@ -9,7 +9,7 @@ import pytest
 
 from social_bitbucket_server.sandbox import Sandbox
 from tests.flask_app import create_app
-from tests.flow.demo import Demo, connect
+from tests.flow.site import Demo, connect
 from tests.postgresql import programs
 
 ORIGIN = "http://127.0.0.1:5000"

@@ -12,11 +12,11 @@ from sqlalchemy import update
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sqlalchemy.organizations import integrations
-from tests.demo_visitor import Page, Visitor
 from tests.flask_app import database
 from tests.flask_app.models import models
-from tests.flow.demo import Demo, on_every_database
+from tests.flow.site import Demo, on_every_database
 from tests.scripted_server import Reply, ScriptedServer
+from tests.visitor import Page, Visitor
 
 ADD = "/o/acme/settings/integrations/add"
 

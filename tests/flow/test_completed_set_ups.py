@@ -11,10 +11,10 @@ import trustme
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sqlalchemy.organizations import clock
 from tests.capabilities import capability
-from tests.demo_visitor import Visitor
 from tests.flask_app.models import models
-from tests.flow.demo import Demo, log_in
+from tests.flow.site import Demo, log_in
 from tests.security.rows import row
+from tests.visitor import Visitor
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from social_bitbucket_server.sandbox import Sandbox
-from tests.demo_visitor import PASSWORD, Page, Visitor
 from tests.flask_app.models import models
-from tests.flow.demo import Demo, log_in, on_every_database
+from tests.flow.site import Demo, log_in, on_every_database
+from tests.visitor import PASSWORD, Page, Visitor
 
 PATH = "/o/acme/account/password"
 NEW = "a staple and a battery"

@@ -13,11 +13,11 @@ from sqlalchemy import select
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sqlalchemy.organizations import clock
 from tests.capabilities import capability
-from tests.demo_visitor import Page, Visitor
 from tests.flask_app import database
 from tests.flask_app.models import models
-from tests.flow.demo import Demo, log_in, on_every_database
+from tests.flow.site import Demo, log_in, on_every_database
 from tests.security.rows import row
+from tests.visitor import Page, Visitor
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from bench.load import organizations
 from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sqlalchemy.organizations import clock
-from tests.demo_visitor import Page
-from tests.flow.demo import Demo, log_in, on_every_database
+from tests.flow.site import Demo, log_in, on_every_database
 from tests.statements import statements
+from tests.visitor import Page
 
 MOST = {"page": 2, "begin": 8, "complete for the first time": 19, "complete": 11}
 

@@ -9,9 +9,9 @@ import pytest
 
 from social_bitbucket_server.sandbox import Sandbox
 from tests.capabilities import capability
-from tests.demo_visitor import Page, Visitor
-from tests.flow.demo import Demo
-from tests.flow.test_demo_oauth2 import link_oauth2, prepare_upgrade
+from tests.flow.site import Demo
+from tests.flow.test_oauth2 import link_oauth2, prepare_upgrade
+from tests.visitor import Page, Visitor
 
 
 @pytest.fixture

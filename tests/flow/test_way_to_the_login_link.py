@@ -8,8 +8,8 @@ import pytest
 
 from social_bitbucket_server.sandbox import Sandbox
 from tests.capabilities import capability
-from tests.demo_visitor import Page, Visitor
-from tests.flow.demo import Demo, connect, log_in
+from tests.flow.site import Demo, connect, log_in
+from tests.visitor import Page, Visitor
 
 
 @pytest.fixture

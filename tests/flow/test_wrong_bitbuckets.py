@@ -18,7 +18,7 @@ from social_bitbucket_server.onboarding import Stage, checkup
 from social_bitbucket_server.sandbox.state.faults import Faults
 from tests import wrong_bitbuckets
 from tests.client_certificates import VERSIONS, issue
-from tests.demo_visitor import Page
+from tests.visitor import Page
 from tests.wrong_bitbuckets import (
     EVERYTHING,
     FAULTS_OF_THE_SANDBOX,

@@ -14,12 +14,12 @@ from flask import Flask
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from tests.demo_visitor import InProcess, Visitor
 from tests.flask_app import database
 from tests.flask_app.instance_files import UnsafeSettingError
 from tests.flask_app.models import Organization, models
 from tests.postgresql import PostgreSQL, programs
 from tests.unit.flask.organizations.conftest import AppMaker
+from tests.visitor import InProcess, Visitor
 
 
 def test_upgrading_twice_changes_nothing(app: Flask) -> None:

@@ -22,10 +22,10 @@ from social_bitbucket_server.login import Purpose, pending
 from social_bitbucket_server.login.pending import PendingLogin, session_key
 from social_bitbucket_server.login.purpose import Intent
 from social_bitbucket_server.organizations import OAuth
-from tests.demo_visitor import InProcess, Visitor
 from tests.flask_app import database
 from tests.flask_app.models import User, models
 from tests.unit.flask.organizations.conftest import AppMaker, Clock
+from tests.visitor import InProcess, Visitor
 
 
 def is_logged_in(visitor: Visitor) -> bool:

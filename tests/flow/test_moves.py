@@ -6,10 +6,10 @@ import pytest
 
 from social_bitbucket_server.sandbox import Sandbox
 from tests.capabilities import capability
-from tests.demo_visitor import Page, Visitor
 from tests.flask_app.models import User, models
-from tests.flow.demo import Demo, connect, log_in, on_every_database
-from tests.flow.test_demo_oauth2 import BEGIN_BY_OAUTH2, prepare_upgrade
+from tests.flow.site import Demo, connect, log_in, on_every_database
+from tests.flow.test_oauth2 import BEGIN_BY_OAUTH2, prepare_upgrade
+from tests.visitor import Page, Visitor
 
 
 @pytest.fixture

@@ -19,13 +19,13 @@ from social_bitbucket_server.organizations import SealedKeys
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.grants import ACCESS_TOKEN_LIFETIME
 from tests.capabilities import capability
-from tests.demo_visitor import Visitor
 from tests.flask_app import database
 from tests.flask_app.models import User, models
-from tests.flow.demo import Demo, connect, log_in, on_every_database
-from tests.flow.test_demo_configuration import run
-from tests.flow.test_demo_moves import edit, link_as_before, try_the_move
-from tests.flow.test_demo_oauth2 import BEGIN_BY_OAUTH2, prepare_upgrade
+from tests.flow.site import Demo, connect, log_in, on_every_database
+from tests.flow.test_configuration import run
+from tests.flow.test_moves import edit, link_as_before, try_the_move
+from tests.flow.test_oauth2 import BEGIN_BY_OAUTH2, prepare_upgrade
+from tests.visitor import Visitor
 
 ACCOUNT = "/o/acme/account"
 RING = "SOCIAL_AUTH_BITBUCKET_SERVER_KEY_RING"

@@ -24,10 +24,10 @@ from social_bitbucket_server.sqlalchemy.organizations import clock
 from social_bitbucket_server.transport import Transport
 from tests.capabilities import capability
 from tests.client_certificates import issue
-from tests.demo_visitor import PASSWORD, InProcess, Page, Visitor
 from tests.flask_app import create_app, database, start
 from tests.flask_app.models import Organization, User, models
 from tests.routes import address_of
+from tests.visitor import PASSWORD, InProcess, Page, Visitor
 
 ORIGIN = "https://app.example"
 SECRET_KEY = "s" * 32

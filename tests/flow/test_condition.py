@@ -11,9 +11,9 @@ from social_bitbucket_server.flask.organizations import recording
 from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.sandbox import Sandbox
 from tests.capabilities import capability
-from tests.demo_visitor import Page, Visitor
-from tests.flow.demo import Demo, connect, log_in, on_every_database
-from tests.flow.test_demo_oauth2 import enter, link_oauth2
+from tests.flow.site import Demo, connect, log_in, on_every_database
+from tests.flow.test_oauth2 import enter, link_oauth2
+from tests.visitor import Page, Visitor
 
 
 @pytest.fixture

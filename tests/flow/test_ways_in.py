@@ -11,7 +11,7 @@ from social_bitbucket_server.sandbox import Project
 from social_bitbucket_server.sqlalchemy.organizations.ways_in import WaysIn
 from tests.capabilities import capability
 from tests.flask_app.models import models
-from tests.flow.demo import connect, log_in, on_every_database
+from tests.flow.site import connect, log_in, on_every_database
 
 LOGIN = "/o/acme/settings/login"
 

@@ -11,7 +11,7 @@ from social_bitbucket_server.sqlalchemy.organizations import clock, events
 from tests.capabilities import capability
 from tests.flask_app import database
 from tests.flask_app.models import models
-from tests.flow.demo import log_in, on_every_database
+from tests.flow.site import log_in, on_every_database
 
 
 def add(demo, days, event="admin.denied", **columns):

@@ -14,10 +14,10 @@ from sqlalchemy import select
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
 from tests.capabilities import capability
-from tests.demo_visitor import Visitor
 from tests.flask_app import database
 from tests.flask_app.models import User, models
-from tests.flow.demo import Demo, connect, log_in, on_every_database
+from tests.flow.site import Demo, connect, log_in, on_every_database
+from tests.visitor import Visitor
 
 
 @on_every_database

@@ -12,10 +12,10 @@ from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.external_applications import ExternalApplication
 from social_bitbucket_server.sqlalchemy.organizations import clock
 from tests.capabilities import capability
-from tests.demo_visitor import Page, Visitor
 from tests.flask_app import database
 from tests.flask_app.models import User, models
-from tests.flow.demo import Demo, log_in, on_every_database
+from tests.flow.site import Demo, log_in, on_every_database
+from tests.visitor import Page, Visitor
 
 BEGIN_BY_OAUTH2 = {"oauth": "2"}
 

@@ -6,10 +6,10 @@ import tomllib
 import pytest
 
 from tests.capabilities import capability
-from tests.demo_visitor import PASSWORD
 from tests.flask_app import database
 from tests.flask_app.models import models
-from tests.flow.demo import log_in
+from tests.flow.site import log_in
+from tests.visitor import PASSWORD
 
 PAGE = "/o/acme/settings/configuration"
 

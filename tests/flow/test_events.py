@@ -17,9 +17,9 @@ from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sqlalchemy.organizations import clock
 from social_bitbucket_server.sqlalchemy.organizations import events as stored_events
 from tests.capabilities import capability
-from tests.demo_visitor import Page, Visitor
-from tests.flow.demo import Demo, log_in
+from tests.flow.site import Demo, log_in
 from tests.statements import statements
+from tests.visitor import Page, Visitor
 
 EVENTS = "/o/acme/settings/events"
 

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 
 from social_bitbucket_server.sandbox import Sandbox
-from tests.demo_visitor import InProcess, Page, Visitor
 from tests.flask_app import database
+from tests.visitor import InProcess, Page, Visitor
 
 on_every_database = pytest.mark.parametrize(
     "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
