@@ -1,4 +1,4 @@
-"""Acts of people in a browser: in the demo application, and in the sandbox's administration."""
+"""Acts of people in a browser: in the tests' application, and in the sandbox's administration."""
 
 from __future__ import annotations
 

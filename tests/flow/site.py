@@ -1,4 +1,4 @@
-"""The demo application, and what its visitors do with a sandbox."""
+"""The tests' application, and what its visitors do with a sandbox."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ on_every_database = pytest.mark.parametrize(
 
 
 @dataclass
-class Demo:
+class Site:
     """The application, answering within this process."""
 
     app: Flask

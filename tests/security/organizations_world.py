@@ -218,7 +218,7 @@ class OrganizationsWorld(World):
 
     def refusal(self, **settings: Any) -> str:
         folder = self.made_of.folder / "another start"
-        own = {"INSTANCE_PATH": str(folder), "DATABASE_URL": f"sqlite:///{folder / 'demo.sqlite'}"}
+        own = {"INSTANCE_PATH": str(folder), "DATABASE_URL": f"sqlite:///{folder / 'application.sqlite'}"}
         try:
             create_app(self.config | own | settings).extensions["engine"].dispose()
         except (UnsafeSettingError, UnsafeConfigurationError) as error:
