@@ -60,7 +60,7 @@ screenshots: $(VENV)/.installed
 	SCREENSHOTS=docs/images/upgrade-to-oauth2 $(BIN)/python -m pytest tests/browser/test_upgrade.py -k upgrade_keeps $(PYTEST_ARGS)
 	$(BIN)/python -m docs.pictures
 
-# Every parser of what others wrote, with ten thousand examples each, and 51 000 requests to the demo, Django and the
+# Every parser of what others wrote, with ten thousand examples each, and 51 000 requests to Flask, Django and the
 # sandbox; says how many examples there were. Then logins: with two thousand answers of each kind, and in two hundred
 # orders of what may happen meanwhile.
 fuzz: $(VENV)/.installed

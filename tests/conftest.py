@@ -65,7 +65,7 @@ def other_private_key() -> PrivateKey:
 
 @pytest.fixture(autouse=True)
 def spare_keys(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> prepared.KeyPool:
-    """Keys, password hashes, and what the demo application is made of come ready-made, unless a test is
+    """Keys, password hashes, and what the tests' application is made of come ready-made, unless a test is
     ``as_shipped``."""
     pool = prepared.KeyPool()
     if "as_shipped" not in request.keywords:
@@ -98,10 +98,10 @@ def mariadb() -> Iterator[MariaDB]:
 
 @pytest.fixture(scope="session")
 def new_postgresql_database(postgresql: PostgreSQL) -> Callable[[], str]:
-    """Makes databases with the demo application's tables; returns the address of each."""
-    migrated = postgresql.new_database()
-    prepared.make_tables(migrated)
-    return lambda: postgresql.new_database(template=str(make_url(migrated).database))
+    """Makes databases with the tables of the tests' application; returns the address of each."""
+    template = postgresql.new_database()
+    prepared.make_tables(template)
+    return lambda: postgresql.new_database(template=str(make_url(template).database))
 
 
 @pytest.fixture

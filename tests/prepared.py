@@ -87,7 +87,7 @@ def cheap_password_hash(password: str) -> str:
 
 
 def copy_tables(engine: Engine) -> None:
-    """Stand in for :func:`tests.flask_app.database.upgrade`: copy the migrated file to an empty SQLite database."""
+    """Stand in for :func:`tests.flask_app.database.upgrade`: copy the tables to an empty SQLite database."""
     if engine.dialect.name != "sqlite":
         _upgrade(engine)
         return
@@ -99,7 +99,7 @@ def copy_tables(engine: Engine) -> None:
             return
         copy = connection.connection.dbapi_connection
         assert isinstance(copy, sqlite3.Connection)
-        _migrated().backup(copy)
+        _tables().backup(copy)
 
 
 def hurry(engine: Engine) -> None:
@@ -120,20 +120,20 @@ def _dialect() -> Dialect:
 
 
 def make_tables(database_url: str) -> None:
-    """Run the demo application's migrations."""
+    """Make the tables of the tests' application."""
     engine = database.make_engine(database_url)
     _upgrade(engine)
     engine.dispose()
 
 
 @cache
-def _migrated() -> sqlite3.Connection:
-    """The demo application's tables as its migrations make them."""
-    migrated = sqlite3.connect(":memory:", check_same_thread=False)
-    atexit.register(migrated.close)
+def _tables() -> sqlite3.Connection:
+    """A database with the tables of the tests' application."""
+    tables = sqlite3.connect(":memory:", check_same_thread=False)
+    atexit.register(tables.close)
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "migrated.sqlite")
+        file = Path(folder, "tables.sqlite")
         make_tables(f"sqlite:///{file}")
         with closing(sqlite3.connect(file)) as source:
-            source.backup(migrated)
-    return migrated
+            source.backup(tables)
+    return tables

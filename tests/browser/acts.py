@@ -1,4 +1,4 @@
-"""Acts of people in a browser: in the demo application, and in the sandbox's administration."""
+"""Acts of people in a browser: in the tests' application, and in the sandbox's administration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from tests.browser.waiting import expect
-from tests.demo_visitor import PASSWORD
+from tests.visitor import PASSWORD
 
 WIDTHS = (1280, 390)
 """The widths of a screen on a desk, and of a telephone, in pixels."""

@@ -1,6 +1,6 @@
-"""A real browser, and the demo application with a sandbox beside it.
+"""A real browser, and the tests' application with a sandbox beside it.
 
-What a test is not about is done without the browser: the demo application's visitors do it within this process.
+What a test is not about is done without the browser: visitors do it within this process.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from waitress.wasyncore import close_all
 
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.oauth2 import rules as oauth2
-from tests.demo_visitor import SESSION, Visitor
 from tests.flask_app import create_app
-from tests.flow.demo import Demo, connect
+from tests.flow.site import Site, connect
+from tests.visitor import SESSION, Visitor
 
 # Without these Chromium looks for its maker's servers, which are none of a test's business.
 QUIET = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
@@ -134,8 +134,8 @@ def owners_page(open_browser, owner: Visitor) -> Any:
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Demo]:
-    """The demo application, empty, on a port of its own as ``make demo`` starts it."""
+def site(tmp_path: Path) -> Iterator[Site]:
+    """The tests' application, empty, on a port of its own."""
     sockets: dict[int, Any] = {}
 
     class LateApplication:
@@ -154,12 +154,12 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
             "PUBLIC_BASE_URL": url,
             "OUTBOUND_MODE": "test",
             "INSTANCE_PATH": str(tmp_path / "instance"),
-            "DATABASE_URL": f"sqlite:///{tmp_path / 'demo.sqlite'}",
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'application.sqlite'}",
         }
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    yield Demo(late.app, url)
+    yield Site(late.app, url)
     server.task_dispatcher.shutdown()
     # Closed in the loop, the trigger might be gone while it is still being pulled.
     left: dict[int, Any] = {}
@@ -182,9 +182,9 @@ def other_sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def owner(demo: Demo) -> Visitor:
+def owner(site: Site) -> Visitor:
     """The owner of acme, logged in."""
-    owner = demo.visitor()
+    owner = site.visitor()
     owner.create_organization("acme")
     return owner
 

@@ -13,8 +13,8 @@ from social_bitbucket_server.sandbox import Sandbox
 from tests.browser.acts import Worksheet, log_into_sandbox, run_test
 from tests.browser.inspection import Inspector
 from tests.browser.waiting import expect
-from tests.demo_visitor import Visitor
-from tests.flow.demo import Demo, connect, log_in
+from tests.flow.site import Site, connect, log_in
+from tests.visitor import Visitor
 
 pytestmark = pytest.mark.browser
 
@@ -67,9 +67,9 @@ def inspector() -> Iterator[Inspector]:
 
 
 @pytest.fixture
-def look_as(open_browser: Callable[..., Any], demo: Demo, inspector: Inspector) -> Callable[..., Look]:
+def look_as(open_browser: Callable[..., Any], site: Site, inspector: Inspector) -> Callable[..., Look]:
     """Return what opens a browser: of a visitor, or of somebody who is not logged in."""
-    return lambda visitor=None: Look(open_browser(visitor), demo.origin, inspector)
+    return lambda visitor=None: Look(open_browser(visitor), site.origin, inspector)
 
 
 @pytest.fixture
@@ -181,14 +181,14 @@ def test_each_step_of_the_way_with_oauth_2(settings: Look, owner: Visitor, sandb
 
 
 def test_an_integration_in_each_of_its_states(
-    settings: Look, look_as: Callable[..., Look], demo: Demo, owner: Visitor, sandbox: Sandbox, other_sandbox: Sandbox
+    settings: Look, look_as: Callable[..., Look], site: Site, owner: Visitor, sandbox: Sandbox, other_sandbox: Sandbox
 ) -> None:
     page, integration = settings.page, connect(owner, "acme", sandbox)
     settings.at(integration, "draft")
     settings.open(f"{integration}/test")
     run_test(page)
     settings.at(integration, "never used")
-    log_in(demo.visitor(), integration, sandbox)
+    log_in(site.visitor(), integration, sandbox)
     settings.at(integration, "working")
     disabled = owner.add_integration("acme", f"{NOWHERE}/1", "Disabled")
     owner.post(f"{disabled}/disable")
@@ -211,9 +211,9 @@ def test_an_integration_in_each_of_its_states(
     settings.at(integration, "moving")
 
 
-def test_the_forms_of_an_integration(settings: Look, demo: Demo, owner: Visitor, acme: str, sandbox: Sandbox) -> None:
+def test_the_forms_of_an_integration(settings: Look, site: Site, owner: Visitor, acme: str, sandbox: Sandbox) -> None:
     page = settings.page
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
     settings.at(f"{acme}/edit", "edit")
     settings.fill(Base_URL="not an address", Name="")
     page.get_by_label("CA certificate").fill("nonsense")
@@ -271,9 +271,9 @@ def test_key_pairs(settings: Look, acme: str, sandbox: Sandbox) -> None:
 
 
 def test_the_upgrade_to_oauth_2(
-    settings: Look, look_as: Callable[..., Look], demo: Demo, acme: str, sandbox: Sandbox
+    settings: Look, look_as: Callable[..., Look], site: Site, acme: str, sandbox: Sandbox
 ) -> None:
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
     settings.at(f"{acme}/oauth2", "upgrade")
     link = sandbox.link_external_application(redirect_url=Worksheet(settings.page)["Redirect URL"])
     settings.press("Save")
@@ -284,7 +284,7 @@ def test_the_upgrade_to_oauth_2(
     settings.at(acme, "integration with both OAuths")
     look = look_as()
     look.at("/o/acme/login", "login, both ways")
-    log_in(demo.visitor(), acme, sandbox, oauth="2")
+    log_in(site.visitor(), acme, sandbox, oauth="2")
     settings.at(acme, "integration after the upgrade")
     settings.at(f"{acme}/key-pair", "key pair that is not in use")
     settings.at(f"{acme}/oauth2", "after the upgrade")
@@ -295,15 +295,15 @@ def test_the_upgrade_to_oauth_2(
 
 
 def test_people_events_and_the_login_link(
-    settings: Look, look_as: Callable[..., Look], demo: Demo, owner: Visitor, acme: str, sandbox: Sandbox
+    settings: Look, look_as: Callable[..., Look], site: Site, owner: Visitor, acme: str, sandbox: Sandbox
 ) -> None:
     page = settings.page
     for user in ("jane", "kim"):
-        log_in(demo.visitor(), acme, sandbox, user)
+        log_in(site.visitor(), acme, sandbox, user)
     settings.open(f"{SETTINGS}/people")
     settings.press("Disable Jane Doe")
     settings.now("people")
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
     settings.at(f"{SETTINGS}/events", "events")
     page.locator(".event.bad").first.wait_for()
     page.locator("tr", has=page.locator(".event.bad")).get_by_role("link").last.click()
@@ -331,7 +331,7 @@ def test_people_events_and_the_login_link(
 
 
 def test_people_who_log_in(
-    look_as: Callable[..., Look], demo: Demo, owner: Visitor, acme: str, sandbox: Sandbox, other_sandbox: Sandbox
+    look_as: Callable[..., Look], site: Site, owner: Visitor, acme: str, sandbox: Sandbox, other_sandbox: Sandbox
 ) -> None:
     look = look_as()
     look.at("/o/acme/login", "login, one way")
@@ -358,7 +358,7 @@ def test_people_who_log_in(
     look.now("login, two ways")
 
 
-def test_what_goes_wrong(look_as: Callable[..., Look], demo: Demo, acme: str) -> None:
+def test_what_goes_wrong(look_as: Callable[..., Look], site: Site, acme: str) -> None:
     look = look_as()
     callback = acme.replace(INTEGRATIONS, "/complete/bitbucket-server")
     look.at(f"{callback}/?oauth_token=a&oauth_verifier=b", "login that is not under way")
@@ -367,11 +367,11 @@ def test_what_goes_wrong(look_as: Callable[..., Look], demo: Demo, acme: str) ->
     look.page.context.clear_cookies()
     look.press("Log in with Bitbucket")
     look.now("form that is too old")
-    look.page.goto(f"{demo.origin}/".replace("127.0.0.1", "localhost"))
+    look.page.goto(f"{site.origin}/".replace("127.0.0.1", "localhost"))
     look.now("another host")
     look.open("/o/acme/login")
     for _ in range(11):
-        demo.visitor().begin(acme)
+        site.visitor().begin(acme)
     look.press("Log in with Bitbucket")
     look.now("too often")
 

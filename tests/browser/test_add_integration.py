@@ -4,14 +4,14 @@ import pytest
 
 from tests.browser.acts import Worksheet
 from tests.browser.waiting import expect
-from tests.flow.demo import log_in
+from tests.flow.site import log_in
 
 pytestmark = pytest.mark.browser
 
 
-def test_the_owner_is_told_the_right_base_url_and_the_better_oauth(owners_page, demo, owner, sandbox):
+def test_the_owner_is_told_the_right_base_url_and_the_better_oauth(owners_page, site, owner, sandbox):
     page = owners_page
-    page.goto(f"{demo.origin}/o/acme/settings/integrations")
+    page.goto(f"{site.origin}/o/acme/settings/integrations")
     page.get_by_role("link", name="Add an integration").first.click()
     page.get_by_label("Name").fill("Bitbucket")
     page.get_by_label("Base URL").fill(sandbox.url.removesuffix("/bitbucket"))
@@ -29,7 +29,7 @@ def test_the_owner_is_told_the_right_base_url_and_the_better_oauth(owners_page, 
     page.get_by_label("Client secret", exact=True).fill(link.client_secret)
     page.get_by_role("button", name="Save and go on to the test").click()
     expect(page.get_by_role("heading", name="Test the connection")).to_be_visible()
-    jane = demo.visitor()
-    integration = page.url.removeprefix(demo.origin).removesuffix("/test")
+    jane = site.visitor()
+    integration = page.url.removeprefix(site.origin).removesuffix("/test")
     assert log_in(jane, integration, sandbox).location == "/o/acme/account"
     assert "Jane Doe" in jane.get("/o/acme/account").words

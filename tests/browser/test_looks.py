@@ -11,8 +11,8 @@ from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sandbox.state.users import SANDBOX_USERS, User
 from tests.browser.acts import log_into_sandbox, overflow, run_test
 from tests.browser.waiting import expect
-from tests.demo_visitor import PASSWORD
-from tests.flow.demo import connect
+from tests.flow.site import connect
+from tests.visitor import PASSWORD
 
 pytestmark = pytest.mark.browser
 
@@ -27,22 +27,22 @@ class LongNames:
     origin, *login_link* the address of the login page.
     """
 
-    def __init__(self, demo, sandbox):
+    def __init__(self, site, sandbox):
         self.sandbox = sandbox
-        self.owner = demo.visitor()
+        self.owner = site.visitor()
         made = self.owner.post("/organizations/new", name=LONG, email=f"owner@{LONG}.example", password=PASSWORD)
         slug = made.location.split("/")[2]
         path = connect(self.owner, slug, sandbox, LONG)
         self.path = path
-        self.settings = f"{demo.origin}/o/{slug}/settings"
-        self.integration = demo.origin + path
+        self.settings = f"{site.origin}/o/{slug}/settings"
+        self.integration = site.origin + path
         self.login_link = self.owner.get(f"/o/{slug}/settings/login").value_of("Login link")
 
 
 @pytest.fixture
-def long_names(demo):
+def long_names(site):
     with Sandbox(context=f"/{LONG}", users=[*SANDBOX_USERS, PERSON]) as sandbox:
-        yield LongNames(demo, sandbox)
+        yield LongNames(site, sandbox)
 
 
 def test_no_page_of_the_settings_is_wider_than_its_screen(open_browser, long_names):
@@ -72,9 +72,9 @@ def test_no_page_of_the_settings_is_wider_than_its_screen(open_browser, long_nam
     assert overflow(page) == [0, 0], "test of the connection"
 
 
-def test_no_page_of_somebody_who_logs_in_is_wider_than_their_screen(page, demo, long_names):
+def test_no_page_of_somebody_who_logs_in_is_wider_than_their_screen(page, site, long_names):
     organization = long_names.settings.removesuffix("/settings")
-    for address in (demo.origin, f"{organization}/", f"{organization}/login/owner", f"{demo.origin}/o/nobody/"):
+    for address in (site.origin, f"{organization}/", f"{organization}/login/owner", f"{site.origin}/o/nobody/"):
         page.goto(address)
         assert overflow(page) == [0, 0], address
     page.goto(long_names.login_link)
@@ -101,8 +101,8 @@ def test_no_page_of_the_bitbucket_admin_is_wider_than_their_screen(page, long_na
     assert table.evaluate("table => table.scrollWidth - table.clientWidth") <= 0
 
 
-def test_a_double_click_sends_a_form_once(page, demo):
-    page.goto(f"{demo.origin}/organizations/new")
+def test_a_double_click_sends_a_form_once(page, site):
+    page.goto(f"{site.origin}/organizations/new")
     button = page.get_by_role("button", name="Create organization")
     is_stopped = button.evaluate(
         """button => {
@@ -119,8 +119,8 @@ def test_a_double_click_sends_a_form_once(page, demo):
     assert is_stopped == [False, True]
 
 
-def test_a_form_that_came_back_with_an_error_can_be_sent_again_at_once(owners_page, demo, sandbox):
-    owners_page.goto(f"{demo.origin}/o/acme/settings/integrations/add")
+def test_a_form_that_came_back_with_an_error_can_be_sent_again_at_once(owners_page, site, sandbox):
+    owners_page.goto(f"{site.origin}/o/acme/settings/integrations/add")
     owners_page.get_by_role("button", name="Save and continue").click()
     expect(owners_page.locator(".error").first).to_be_visible()
     owners_page.get_by_label("Name").fill("Bitbucket")

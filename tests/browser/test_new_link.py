@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.acts import Worksheet, log_into_sandbox, overflow
 from tests.browser.waiting import expect
-from tests.flow.demo import log_in
+from tests.flow.site import log_in
 
 pytestmark = pytest.mark.browser
 
@@ -22,12 +22,12 @@ def keep_pictures(page, name):
         page.screenshot(path=Path(folder) / f"{name}-{width}-{scheme}.png", full_page=True)
 
 
-def test_a_new_link_takes_the_place_of_the_old_one(owners_page, open_browser, demo, acme, sandbox):
+def test_a_new_link_takes_the_place_of_the_old_one(owners_page, open_browser, site, acme, sandbox):
     page, admin = owners_page, open_browser()
     (old,) = sandbox.links.all()
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
 
-    page.goto(f"{demo.origin}{acme}/key-pair")
+    page.goto(f"{site.origin}{acme}/key-pair")
     page.get_by_label("A new application link is made beside the old one").check()
     keep_pictures(page, "choose")
     page.get_by_role("button", name="Make a new key pair").click()
@@ -62,6 +62,6 @@ def test_a_new_link_takes_the_place_of_the_old_one(owners_page, open_browser, de
     expect(admin.get_by_role("link", name=f"Delete {old.name}", exact=True)).to_have_count(0)
     page.get_by_role("button", name="I removed it").click()
     expect(page.get_by_role("heading", name="Remove the old link")).to_have_count(0)
-    page.goto(f"{demo.origin}{acme}/bitbucket")
+    page.goto(f"{site.origin}{acme}/bitbucket")
     assert Worksheet(page)["Consumer Key"] == new_consumer_key
-    assert log_in(demo.visitor(), acme, sandbox).location == "/o/acme/account"
+    assert log_in(site.visitor(), acme, sandbox).location == "/o/acme/account"

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from tests.browser.waiting import expect
-from tests.demo_visitor import PASSWORD
-from tests.flow.demo import connect, log_in
+from tests.flow.site import connect, log_in
+from tests.visitor import PASSWORD
 
 pytestmark = pytest.mark.browser
 
@@ -37,16 +37,16 @@ class Owner:
 
 
 @pytest.fixture
-def settings(owners_page, demo):
-    return Owner(owners_page, demo.origin)
+def settings(owners_page, site):
+    return Owner(owners_page, site.origin)
 
 
 @pytest.fixture
-def make_person(demo, acme, sandbox):
+def make_person(site, acme, sandbox):
     """Return what makes a visitor who has just logged in."""
 
     def make_person(user, integration=acme, bitbucket=sandbox):
-        person = demo.visitor()
+        person = site.visitor()
         assert log_in(person, integration, bitbucket, user).location == "/o/acme/account"
         return person
 
@@ -68,7 +68,7 @@ def what_the_login_page_says(person):
 
 
 def test_a_disabled_integration_logs_everybody_out_and_lets_them_in_again_later(
-    settings, owners_page, demo, acme, sandbox, make_person
+    settings, owners_page, site, acme, sandbox, make_person
 ):
     jane = make_person("jane")
     settings.goto(acme)
@@ -103,8 +103,8 @@ def test_deleting_says_what_is_lost_and_asks_for_the_name(settings, owners_page,
         what_the_login_page_says(person)
 
 
-def test_a_person_finds_the_organization_by_its_address(page, demo, acme):
-    page.goto(demo.origin)
+def test_a_person_finds_the_organization_by_its_address(page, site, acme):
+    page.goto(site.origin)
     page.get_by_label("Your organization's address").fill("nobody-has-this")
     page.get_by_role("button", name="Continue").click()
     expect(page.locator(".error")).to_be_visible()
@@ -157,8 +157,8 @@ def test_at_another_server_everybody_begins_anew(
     expect(owners_page.get_by_role("rowheader", name="Jane Doe")).to_have_count(1)
 
 
-def test_a_closed_login_link_lets_nobody_in_until_it_is_opened(settings, demo, acme, make_person):
-    jane, kim = make_person("jane"), demo.visitor()
+def test_a_closed_login_link_lets_nobody_in_until_it_is_opened(settings, site, acme, make_person):
+    jane, kim = make_person("jane"), site.visitor()
     settings.goto("/o/acme/settings/login")
     settings.press("Close the link")
     settings.expect_status("The login link is closed.")
@@ -218,8 +218,8 @@ def test_a_configuration_adds_an_integration_or_is_refused_as_a_whole(settings, 
     expect(owners_page.get_by_role("main").get_by_role("rowheader")).to_have_text(["Bitbucket", "Second"])
 
 
-def test_an_owner_changes_the_password_and_the_other_browser_is_logged_out(settings, owners_page, demo):
-    elsewhere = demo.visitor()
+def test_an_owner_changes_the_password_and_the_other_browser_is_logged_out(settings, owners_page, site):
+    elsewhere = site.visitor()
     assert elsewhere.log_owner_in("acme").location == "/o/acme/settings/integrations"
 
     settings.goto("/o/acme/settings/integrations")

@@ -9,10 +9,10 @@ pytestmark = pytest.mark.browser
 
 
 def test_the_bitbucket_admin_pastes_and_tests_and_the_owner_sees_it_and_revokes_the_link(
-    owners_page, open_browser, demo, owner, sandbox
+    owners_page, open_browser, site, owner, sandbox
 ):
     page, admin = owners_page, open_browser()
-    integration = demo.origin + owner.add_integration("acme", sandbox.url)
+    integration = site.origin + owner.add_integration("acme", sandbox.url)
     page.goto(f"{integration}/setup-link")
     page.get_by_role("button", name="Make a set-up link").click()
     link = page.locator("#set-up-link").inner_text()

@@ -10,8 +10,8 @@ from tests.browser.waiting import expect
 pytestmark = pytest.mark.browser
 
 
-def test_from_add_integration_to_the_account_page(page, open_browser, demo, sandbox):
-    create_organization(page, demo.origin)
+def test_from_add_integration_to_the_account_page(page, open_browser, site, sandbox):
+    create_organization(page, site.origin)
     add_integration(page, sandbox.url)
     page.get_by_role("navigation", name="Version of Bitbucket").get_by_role("link", name=re.compile(r"10\.1")).click()
     links_url = (
@@ -39,28 +39,28 @@ def test_from_add_integration_to_the_account_page(page, open_browser, demo, sand
     assert sandbox.url in account
     jane.get_by_role("main").get_by_role("button", name="Log out").click()
     expect(jane.get_by_role("heading", name="Log in to Acme")).to_be_visible()
-    jane.goto(f"{demo.origin}/o/acme/account")
+    jane.goto(f"{site.origin}/o/acme/account")
     expect(jane).to_have_url(re.compile("/login"))
 
     page.get_by_role("link", name="Go to the integration").click()
     expect(page.get_by_role("main")).to_contain_text("1 person of Acme logs in through it.")
 
 
-def test_deny_says_so_and_offers_to_begin_again(page, demo, acme):
-    page.goto(f"{demo.origin}/o/acme/login")
+def test_deny_says_so_and_offers_to_begin_again(page, site, acme):
+    page.goto(f"{site.origin}/o/acme/login")
     page.get_by_role("button", name="Log in with").click()
     log_into_sandbox(page, "jane")
     page.get_by_role("button", name="Deny").click()
     page.get_by_text("Nobody was logged in.").wait_for()
-    expect(page).to_have_url(re.compile(f"^{re.escape(demo.origin)}/o/acme/login"))
+    expect(page).to_have_url(re.compile(f"^{re.escape(site.origin)}/o/acme/login"))
     page.get_by_role("button", name="Log in with").click()
     page.get_by_role("button", name="Allow").click()
     page.get_by_text("You are logged in to Acme as Jane Doe.").wait_for()
 
 
-def test_a_value_is_copied_by_its_button(owners_page, demo, acme):
+def test_a_value_is_copied_by_its_button(owners_page, site, acme):
     owners_page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    owners_page.goto(f"{demo.origin}{acme}/bitbucket")
+    owners_page.goto(f"{site.origin}{acme}/bitbucket")
     owners_page.get_by_role("button", name="Copy Consumer Key").click()
     owners_page.locator("[aria-live]").get_by_text("Copied").wait_for(state="attached")
     assert owners_page.evaluate("navigator.clipboard.readText()") == Worksheet(owners_page)["Consumer Key"]

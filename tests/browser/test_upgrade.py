@@ -13,7 +13,7 @@ import pytest
 from social_bitbucket_server.sandbox import Sandbox
 from tests.browser.acts import Worksheet, log_into_sandbox, paste_into_bitbucket, run_test
 from tests.browser.waiting import expect
-from tests.flow.demo import log_in
+from tests.flow.site import log_in
 
 pytestmark = pytest.mark.browser
 
@@ -51,20 +51,20 @@ def make_external_application(admin, take, sandbox, worksheet):
     return admin.locator("#client_id").inner_text(), admin.locator("#client_secret").inner_text()
 
 
-def test_the_upgrade_keeps_everybody_who_they_are(owners_page, open_browser, demo, owner, take):
+def test_the_upgrade_keeps_everybody_who_they_are(owners_page, open_browser, site, owner, take):
     page, admin = owners_page, open_browser()
     with Sandbox(version="7.6.0", context="/bitbucket") as sandbox:
         integration = owner.add_integration("acme", sandbox.url)
-        page.goto(f"{demo.origin}{integration}/bitbucket")
+        page.goto(f"{site.origin}{integration}/bitbucket")
         page.get_by_role("navigation", name="Version of Bitbucket").get_by_role("link", name=re.compile("7.19")).click()
         links = page.locator("#worksheet").get_by_role("link", name=re.compile("Open Application Links"))
         paste_into_bitbucket(admin, Worksheet(page), links.get_attribute("href"), new_dialog=False)
-        assert log_in(demo.visitor(), integration, sandbox).location == "/o/acme/account"
+        assert log_in(site.visitor(), integration, sandbox).location == "/o/acme/account"
 
         sandbox.faults.version = "8.19.0"  # Bitbucket was upgraded
-        page.goto(demo.origin + integration)
+        page.goto(site.origin + integration)
         run_test(page)
-        page.goto(demo.origin + integration)
+        page.goto(site.origin + integration)
         page.get_by_text("Recommended").wait_for()
         take(page, "1-offer", start=".rows")
 
@@ -89,32 +89,32 @@ def test_the_upgrade_keeps_everybody_who_they_are(owners_page, open_browser, dem
         page.get_by_text("and no account was made").wait_for()
 
         jane = open_browser()
-        jane.goto(f"{demo.origin}/o/acme/login")
+        jane.goto(f"{site.origin}/o/acme/login")
         take(jane, "7-both-ways", start="h1")
         jane.get_by_role("button", name="Log in with Bitbucket, the new way").click()
         log_into_sandbox(jane, "jane")
         jane.get_by_role("button", name="Allow").click()
         jane.get_by_text("You are logged in to Acme as Jane Doe.").wait_for()
-        page.goto(demo.origin + integration)
+        page.goto(site.origin + integration)
         page.get_by_text("Not in use since").wait_for()
         take(page, "8-upgraded", start="aside")
-        assert demo.visitor().get("/o/acme/login").words.count("Log in with Bitbucket") == 1
+        assert site.visitor().get("/o/acme/login").words.count("Log in with Bitbucket") == 1
         assert owner.get("/o/acme/settings/people").text.count("<b>Jane Doe</b>") == 1
 
-        page.goto(f"{demo.origin}{integration}/oauth2")
+        page.goto(f"{site.origin}{integration}/oauth2")
         page.get_by_role("button", name="Go back to OAuth 1").click()
         page.get_by_text("People log in by OAuth 1.").wait_for()
-        assert log_in(demo.visitor(), integration, sandbox).location == "/o/acme/account"
+        assert log_in(site.visitor(), integration, sandbox).location == "/o/acme/account"
         assert owner.get("/o/acme/settings/people").text.count("<b>Jane Doe</b>") == 1
 
 
-def test_a_server_that_moved_is_shown_by_a_trial_login(owners_page, demo, acme, sandbox, other_sandbox):
+def test_a_server_that_moved_is_shown_by_a_trial_login(owners_page, site, acme, sandbox, other_sandbox):
     page = owners_page
     (link,) = sandbox.links.all()
     other_sandbox.link(consumer_key=link.consumer.key, public_key=link.consumer.public_key)
-    jane = demo.visitor()
+    jane = site.visitor()
     log_in(jane, acme, sandbox)
-    page.goto(f"{demo.origin}{acme}/edit")
+    page.goto(f"{site.origin}{acme}/edit")
     page.get_by_label("Base URL").fill(other_sandbox.url)
     page.get_by_role("button", name="Save").click()
     page.get_by_text("1 person logs in through it.").wait_for()
@@ -127,15 +127,15 @@ def test_a_server_that_moved_is_shown_by_a_trial_login(owners_page, demo, acme, 
     assert "You are logged in to Acme as Jane Doe." in jane.get("/o/acme/account").words
 
 
-def test_a_login_goes_on_while_the_owner_gives_bitbucket_a_new_public_key(owners_page, demo, acme, sandbox):
+def test_a_login_goes_on_while_the_owner_gives_bitbucket_a_new_public_key(owners_page, site, acme, sandbox):
     page = owners_page
-    page.goto(f"{demo.origin}{acme}/key-pair")
+    page.goto(f"{site.origin}{acme}/key-pair")
     page.get_by_role("button", name="Make a new key pair").click()
     new = page.locator("#new-public-key").text_content()
     (link,) = sandbox.links.all()
     sandbox.links.set_consumer(link.id, replace(link.consumer, public_key=new))
-    assert log_in(demo.visitor(), acme, sandbox).location == "/o/acme/account"
+    assert log_in(site.visitor(), acme, sandbox).location == "/o/acme/account"
     page.reload()
     expect(page.locator("#new-public-key")).to_have_count(0)
-    page.goto(f"{demo.origin}{acme}/bitbucket")
+    page.goto(f"{site.origin}{acme}/bitbucket")
     assert Worksheet(page)["Public Key"] == new

@@ -7,9 +7,9 @@ from tests.browser.waiting import expect
 pytestmark = pytest.mark.browser
 
 
-def test_the_owner_decides_how_people_come_in(owners_page, demo, acme):
+def test_the_owner_decides_how_people_come_in(owners_page, site, acme):
     page = owners_page
-    page.goto(demo.origin + acme)
+    page.goto(site.origin + acme)
     page.get_by_role("link", name="Who may log in").click()
     page.get_by_role("button", name="Add a condition").click()
     page.get_by_label("Kind of condition 1").select_option("Project")

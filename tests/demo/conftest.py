@@ -16,7 +16,7 @@ from demo_app.acme import prepare
 from demo_app.models import db
 from social_bitbucket_server.sandbox import Sandbox
 from tests import prepared
-from tests.demo_visitor import InProcess, Visitor
+from tests.visitor import InProcess, Visitor
 
 ORIGIN = "http://127.0.0.1:5000"
 

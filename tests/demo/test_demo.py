@@ -7,8 +7,8 @@ import re
 import pytest
 
 from tests.demo.conftest import ORIGIN, Demo, Start
-from tests.demo_visitor import Visitor
-from tests.flow.demo import connect, log_in
+from tests.flow.site import connect, log_in
+from tests.visitor import Visitor
 
 pytestmark = pytest.mark.socket
 

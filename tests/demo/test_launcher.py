@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.demo_visitor import OverHTTP, Visitor
 from tests.ports import free_port
+from tests.visitor import OverHTTP, Visitor
 
 pytestmark = [pytest.mark.socket, pytest.mark.program]
 

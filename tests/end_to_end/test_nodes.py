@@ -19,7 +19,7 @@ from bench.load.place import Place
 from bench.load.throughput import everybody
 from bench.load.visitors import Application, Crowd, Door, LoginFailed, begin, come_back, crowd, log_in, open_browser
 from tests import redis_server
-from tests.demo_visitor import OverHTTP, Visitor
+from tests.visitor import OverHTTP, Visitor
 
 pytestmark = pytest.mark.postgresql
 

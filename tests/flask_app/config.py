@@ -109,7 +109,7 @@ class Settings:
         settings = cls(
             public_base_url=public_base_url,
             instance=instance,
-            database_url=Secret(chosen["DATABASE_URL"] or f"sqlite:///{instance.path / 'demo.sqlite'}"),
+            database_url=Secret(chosen["DATABASE_URL"] or f"sqlite:///{instance.path / 'application.sqlite'}"),
             secret_key=Secret(
                 chosen["SECRET_KEY"] or instance.read_or_make("secret_key", lambda: secrets.token_hex(32))
             ),

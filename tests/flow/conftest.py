@@ -1,4 +1,4 @@
-"""The demo application, with sandboxes as the organizations' Bitbucket Servers."""
+"""The tests' application, with sandboxes as the organizations' Bitbucket Servers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from social_bitbucket_server.sandbox import Sandbox
 from tests.flask_app import create_app
-from tests.flow.demo import Demo, connect
+from tests.flow.site import Site, connect
 from tests.postgresql import programs
 
 ORIGIN = "http://127.0.0.1:5000"
@@ -27,23 +27,23 @@ def database_url(request: pytest.FixtureRequest, must_be_there: Callable[[bool, 
 
 
 @pytest.fixture
-def demo_settings() -> dict[str, object]:
+def site_settings() -> dict[str, object]:
     """Settings of the application that a module's tests want besides."""
     return {}
 
 
 @pytest.fixture
-def demo(tmp_path: Path, database_url: str, demo_settings: dict[str, object]) -> Iterator[Demo]:
+def site(tmp_path: Path, database_url: str, site_settings: dict[str, object]) -> Iterator[Site]:
     app = create_app(
         {
             "INSTANCE_PATH": tmp_path / "instance",
             "PUBLIC_BASE_URL": ORIGIN,
             "OUTBOUND_MODE": "test",
             "DATABASE_URL": database_url,
-            **demo_settings,
+            **site_settings,
         }
     )
-    yield Demo(app, ORIGIN)
+    yield Site(app, ORIGIN)
     app.extensions["engine"].dispose()
 
 
@@ -60,8 +60,8 @@ def other_sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def acme(demo: Demo, sandbox: Sandbox) -> str:
+def acme(site: Site, sandbox: Sandbox) -> str:
     """An organization that is connected to the sandbox; the path of its integration's page."""
-    owner = demo.visitor()
+    owner = site.visitor()
     owner.create_organization("acme")
     return connect(owner, "acme", sandbox)

@@ -12,18 +12,18 @@ from sqlalchemy import update
 from social_bitbucket_server.crypto import PrivateKey
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sqlalchemy.organizations import integrations
-from tests.demo_visitor import Page, Visitor
 from tests.flask_app import database
 from tests.flask_app.models import models
-from tests.flow.demo import Demo, on_every_database
+from tests.flow.site import Site, on_every_database
 from tests.scripted_server import Reply, ScriptedServer
+from tests.visitor import Page, Visitor
 
 ADD = "/o/acme/settings/integrations/add"
 
 
 @pytest.fixture
-def owner(demo: Demo) -> Visitor:
-    visitor = demo.visitor()
+def owner(site: Site) -> Visitor:
+    visitor = site.visitor()
     visitor.create_organization("acme")
     return visitor
 
@@ -50,7 +50,7 @@ def chosen(page: Page) -> str:
     ],
 )
 def test_the_better_oauth_is_chosen(
-    demo: Demo, owner: Visitor, sandbox: Sandbox, version: str, oauth: str, advice: str
+    site: Site, owner: Visitor, sandbox: Sandbox, version: str, oauth: str, advice: str
 ) -> None:
     sandbox.faults.version = version
     page = look(owner, sandbox.url, name="On-premise")
@@ -58,8 +58,8 @@ def test_the_better_oauth_is_chosen(
     assert advice in page.words
     assert chosen(page) == oauth
     assert (page.value_of("Name"), page.value_of("Base URL")) == ("On-premise", sandbox.url)
-    assert demo.rows(models.integration.id) == []
-    assert ("server.looked_at", "passed", None) in demo.rows(
+    assert site.rows(models.integration.id) == []
+    assert ("server.looked_at", "passed", None) in site.rows(
         models.event.event, models.event.outcome, models.event.problem
     )
 
@@ -75,14 +75,14 @@ def test_nothing_but_the_version_is_asked_for(owner: Visitor, sandbox: Sandbox) 
     ]
 
 
-def test_what_is_wrong_is_said_as_in_the_test_of_the_connection(demo: Demo, owner: Visitor, sandbox: Sandbox) -> None:
+def test_what_is_wrong_is_said_as_in_the_test_of_the_connection(site: Site, owner: Visitor, sandbox: Sandbox) -> None:
     page = look(owner, f"{sandbox.url}/elsewhere", oauth_version="2")
     (field,) = re.findall(r'<input[^>]*name="base_url"[^>]*>', page.text)
     assert 'aria-invalid="true"' in field
     assert "Bitbucket is below another address." in page.words
     assert f"Enter {sandbox.url}" in page.words
     assert chosen(page) == "2", "as it was"
-    assert ("server.looked_at", "failed", "context_path_missing") in demo.rows(
+    assert ("server.looked_at", "failed", "context_path_missing") in site.rows(
         models.event.event, models.event.outcome, models.event.problem
     )
 
@@ -97,8 +97,8 @@ def test_it_is_not_tried_too_often(owner: Visitor, sandbox: Sandbox) -> None:
     assert [look(owner, sandbox.url).status for _ in range(11)] == [200] * 10 + [429]
 
 
-def test_nobody_else_looks(demo: Demo, owner: Visitor, sandbox: Sandbox) -> None:
-    stranger = demo.visitor()
+def test_nobody_else_looks(site: Site, owner: Visitor, sandbox: Sandbox) -> None:
+    stranger = site.visitor()
     stranger.create_organization("other")
     page = stranger.post(f"{ADD}/look", "/o/other/settings/integrations/add", base_url=sandbox.url)
     assert page.status == 404
@@ -124,47 +124,47 @@ def edit(owner: Visitor, integration: str, name: str) -> Page:
     return owner.post(f"{integration}/edit", name=name, **fields)
 
 
-def names(demo: Demo) -> list[str]:
-    return [str(name) for (name,) in demo.rows(models.integration.name)]
+def names(site: Site) -> list[str]:
+    return [str(name) for (name,) in site.rows(models.integration.name)]
 
 
-def test_an_equal_name_is_refused_at_its_field(demo: Demo, owner: Visitor) -> None:
+def test_an_equal_name_is_refused_at_its_field(site: Site, owner: Visitor) -> None:
     assert add(owner, "Bitbucket").status == 303
     page = add(owner, "Bitbucket")
     assert page.status == 422
     assert TAKEN in page.words
     assert 'aria-describedby="name-hint name-error"' in page.text
     assert page.value_of("Base URL") == "https://bitbucket.acme.example"
-    assert names(demo) == ["Bitbucket"]
-    stranger = demo.visitor()
+    assert names(site) == ["Bitbucket"]
+    stranger = site.visitor()
     stranger.create_organization("globex")
     assert stranger.add_integration("globex", "https://bitbucket.globex.example", "Bitbucket")
 
 
-def test_a_name_does_not_become_anothers(demo: Demo, owner: Visitor) -> None:
+def test_a_name_does_not_become_anothers(site: Site, owner: Visitor) -> None:
     add(owner, "One")
     other = add(owner, "Other").location.removesuffix("/bitbucket")
     page = edit(owner, other, "One")
     assert page.status == 422
     assert TAKEN in page.words
-    assert names(demo) == ["One", "Other"]
+    assert names(site) == ["One", "Other"]
     assert edit(owner, other, "Two").status == 303
-    assert names(demo) == ["One", "Two"]
+    assert names(site) == ["One", "Two"]
 
 
-def test_integrations_that_have_equal_names_already_can_be_changed(demo: Demo, owner: Visitor) -> None:
+def test_integrations_that_have_equal_names_already_can_be_changed(site: Site, owner: Visitor) -> None:
     one, other = (add(owner, name).location.removesuffix("/bitbucket") for name in ("One", "Other"))
-    with demo.app.app_context():
+    with site.app.app_context():
         database.session.execute(update(models.integration).values(name="Same"))
         database.session.commit()
     assert edit(owner, one, "Same").status == 303
     assert edit(owner, other, "Other").status == 303
-    assert names(demo) == ["Other", "Same"]
+    assert names(site) == ["Other", "Same"]
 
 
 @on_every_database
 def test_of_two_that_are_added_at_once_with_one_name_one_is(
-    demo: Demo, owner: Visitor, monkeypatch: pytest.MonkeyPatch
+    site: Site, owner: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both_are_let_through = threading.Barrier(2)
     keys = iter([PrivateKey.generate(), PrivateKey.generate()])
@@ -179,7 +179,7 @@ def test_of_two_that_are_added_at_once_with_one_name_one_is(
     with ThreadPoolExecutor(2) as threads:
         pages = list(threads.map(lambda _: owner.send(ADD, **form), range(2)))
     assert sorted(page.status for page in pages) == [303, 422]
-    assert names(demo) == ["Bitbucket"]
+    assert names(site) == ["Bitbucket"]
 
 
 def test_a_server_that_tells_its_version_to_nobody_gets_the_oauth_that_each_has(

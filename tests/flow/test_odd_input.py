@@ -20,11 +20,11 @@ from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.integration import ServerURL
 from social_bitbucket_server.sqlalchemy.organizations import integrations
 from social_bitbucket_server.transport import Address, Transport
-from tests.demo_visitor import PASSWORD
 from tests.flask_app import create_app, database, people, rate_limits
 from tests.flask_app.models import User, models
-from tests.flow.demo import on_every_database
+from tests.flow.site import on_every_database
 from tests.routes import PLACE, address_of
+from tests.visitor import PASSWORD
 
 ORIGIN = "http://127.0.0.1:5000"
 BASE_URL = "https://bitbucket.acme.example"

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from social_bitbucket_server.sandbox import Sandbox
-from tests.demo_visitor import PASSWORD, Page, Visitor
 from tests.flask_app.models import models
-from tests.flow.demo import Demo, log_in, on_every_database
+from tests.flow.site import Site, log_in, on_every_database
+from tests.visitor import PASSWORD, Page, Visitor
 
 PATH = "/o/acme/account/password"
 NEW = "a staple and a battery"
 
 
 @pytest.fixture
-def owner(demo: Demo) -> Visitor:
-    visitor = demo.visitor()
+def owner(site: Site) -> Visitor:
+    visitor = site.visitor()
     visitor.create_organization("acme")
     return visitor
 
@@ -24,8 +24,8 @@ def change(owner: Visitor, present: str = PASSWORD, new: str = NEW, again: str |
     return owner.post(PATH, present=present, new=new, again=new if again is None else again)
 
 
-def lets_in(demo: Demo, password: str) -> bool:
-    page = demo.visitor().post("/o/acme/login/owner", email="owner@acme.example", password=password)
+def lets_in(site: Site, password: str) -> bool:
+    page = site.visitor().post("/o/acme/login/owner", email="owner@acme.example", password=password)
     return page.status == 303
 
 
@@ -37,19 +37,19 @@ def cookie(visitor: Visitor) -> str:
     return str(visitor.transport.session_cookie)
 
 
-def events(demo: Demo, name: str) -> int:
-    return demo.rows(models.event.event).count((name,))
+def events(site: Site, name: str) -> int:
+    return site.rows(models.event.event).count((name,))
 
 
-def set_password(demo: Demo, password: str, slug: str = "acme") -> tuple[int, str]:
+def set_password(site: Site, password: str, slug: str = "acme") -> tuple[int, str]:
     command = ["organizations", "set-owner-password", slug]
-    result = demo.app.test_cli_runner().invoke(args=command, env={"OWNER_PASSWORD": password})
+    result = site.app.test_cli_runner().invoke(args=command, env={"OWNER_PASSWORD": password})
     return result.exit_code, result.output
 
 
 @on_every_database
-def test_the_owner_changes_the_password_and_is_logged_out_everywhere_else(demo: Demo, owner: Visitor) -> None:
-    elsewhere, copy = demo.visitor(), demo.visitor()
+def test_the_owner_changes_the_password_and_is_logged_out_everywhere_else(site: Site, owner: Visitor) -> None:
+    elsewhere, copy = site.visitor(), site.visitor()
     elsewhere.log_owner_in("acme")
     copy.transport.session_cookie = cookie(owner)
     assert is_logged_in(copy)
@@ -59,8 +59,8 @@ def test_the_owner_changes_the_password_and_is_logged_out_everywhere_else(demo: 
     assert "The password is changed." in owner.get("/o/acme/account").words
     assert not is_logged_in(elsewhere)
     assert not is_logged_in(copy), "a copy of the cookie is worth nothing either"
-    assert (lets_in(demo, PASSWORD), lets_in(demo, NEW)) == (False, True)
-    assert events(demo, "owner_password.changed") == 1
+    assert (lets_in(site, PASSWORD), lets_in(site, NEW)) == (False, True)
+    assert events(site, "owner_password.changed") == 1
     assert "The owner's password was changed" in owner.get("/o/acme/settings/events").words
 
 
@@ -76,9 +76,9 @@ def test_the_owner_changes_the_password_and_is_logged_out_everywhere_else(demo: 
     ],
 )
 def test_what_cannot_be_is_said_and_the_password_stays(
-    demo: Demo, owner: Visitor, typed: dict[str, str], says: str
+    site: Site, owner: Visitor, typed: dict[str, str], says: str
 ) -> None:
-    elsewhere = demo.visitor()
+    elsewhere = site.visitor()
     elsewhere.log_owner_in("acme")
     page = change(owner, **typed)
     assert page.status == 422
@@ -87,20 +87,20 @@ def test_what_cannot_be_is_said_and_the_password_stays(
         assert not password or password not in page.text
     assert is_logged_in(owner)
     assert is_logged_in(elsewhere)
-    assert lets_in(demo, PASSWORD)
-    assert events(demo, "owner_password.changed") == 0
-    assert events(demo, "owner_password.not_changed") == (typed.get("present") == "not the password")
+    assert lets_in(site, PASSWORD)
+    assert events(site, "owner_password.changed") == 0
+    assert events(site, "owner_password.not_changed") == (typed.get("present") == "not the password")
 
 
-def test_the_present_password_is_not_guessed_in_a_session_that_was_left_open(demo: Demo, owner: Visitor) -> None:
+def test_the_present_password_is_not_guessed_in_a_session_that_was_left_open(site: Site, owner: Visitor) -> None:
     statuses = [change(owner, present=f"guess {number}").status for number in range(11)]
     assert statuses == [422] * 10 + [429]
     assert change(owner).status == 429, "not even with the right one"
-    assert not lets_in(demo, PASSWORD), "both are counted together"
+    assert not lets_in(site, PASSWORD), "both are counted together"
 
 
-def test_nobody_else_has_such_a_page(demo: Demo, acme: str, sandbox: Sandbox) -> None:
-    jane, stranger = demo.visitor(), demo.visitor()
+def test_nobody_else_has_such_a_page(site: Site, acme: str, sandbox: Sandbox) -> None:
+    jane, stranger = site.visitor(), site.visitor()
     log_in(jane, acme, sandbox)
     stranger.create_organization("globex")
     sent = {"present": PASSWORD, "new": NEW, "again": NEW}
@@ -108,37 +108,37 @@ def test_nobody_else_has_such_a_page(demo: Demo, acme: str, sandbox: Sandbox) ->
         assert visitor.get(PATH).status == 404
         assert visitor.post(PATH, form_page, **sent).status == 404
     assert "Change the password" not in jane.get("/o/acme/account").words
-    assert demo.visitor().get(PATH).location.startswith("/o/acme/login")
-    assert lets_in(demo, PASSWORD)
+    assert site.visitor().get(PATH).location.startswith("/o/acme/login")
+    assert lets_in(site, PASSWORD)
 
 
 @on_every_database
 def test_the_operator_sets_a_password_for_an_owner_who_has_forgotten_theirs(
-    demo: Demo, acme: str, sandbox: Sandbox
+    site: Site, acme: str, sandbox: Sandbox
 ) -> None:
-    owner, jane = demo.visitor(), demo.visitor()
+    owner, jane = site.visitor(), site.visitor()
     owner.log_owner_in("acme")
     log_in(jane, acme, sandbox)
-    status, output = set_password(demo, NEW)
+    status, output = set_password(site, NEW)
     assert status == 0
     assert output == "owner@acme.example, the owner of Acme, has a new password and is logged out everywhere.\n"
     assert not is_logged_in(owner)
     assert is_logged_in(jane)
-    assert (lets_in(demo, PASSWORD), lets_in(demo, NEW)) == (False, True)
+    assert (lets_in(site, PASSWORD), lets_in(site, NEW)) == (False, True)
     owner.post("/o/acme/login/owner", email="owner@acme.example", password=NEW)
     assert "The operator set a new password for the owner" in owner.get("/o/acme/settings/events").words
 
 
-def test_the_operator_hears_what_a_password_needs_and_who_is_not_there(demo: Demo, owner: Visitor) -> None:
-    assert set_password(demo, "short") == (1, "Error: The password has 10 to 200 characters.\n")
-    assert set_password(demo, NEW, "globex") == (1, "Error: There is no organization globex.\n")
+def test_the_operator_hears_what_a_password_needs_and_who_is_not_there(site: Site, owner: Visitor) -> None:
+    assert set_password(site, "short") == (1, "Error: The password has 10 to 200 characters.\n")
+    assert set_password(site, NEW, "globex") == (1, "Error: There is no organization globex.\n")
     assert is_logged_in(owner)
-    assert lets_in(demo, PASSWORD)
+    assert lets_in(site, PASSWORD)
 
 
-def test_the_password_is_asked_for_and_not_shown(demo: Demo, owner: Visitor) -> None:
-    runner = demo.app.test_cli_runner()
+def test_the_password_is_asked_for_and_not_shown(site: Site, owner: Visitor) -> None:
+    runner = site.app.test_cli_runner()
     result = runner.invoke(args=["organizations", "set-owner-password", "acme"], input=f"{NEW}\n{NEW}\n")
     assert result.exit_code == 0, result.output
     assert NEW not in result.output
-    assert lets_in(demo, NEW)
+    assert lets_in(site, NEW)

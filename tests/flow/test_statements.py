@@ -10,9 +10,9 @@ from bench.load import organizations
 from social_bitbucket_server.oauth import Client
 from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sqlalchemy.organizations import clock
-from tests.demo_visitor import Page
-from tests.flow.demo import Demo, log_in, on_every_database
+from tests.flow.site import Site, log_in, on_every_database
 from tests.statements import statements
+from tests.visitor import Page
 
 MOST = {"page": 2, "begin": 8, "complete for the first time": 19, "complete": 11}
 
@@ -24,15 +24,15 @@ def same_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "now", lambda: now)
 
 
-def statements_of(demo: Demo, integration: str, sandbox: Sandbox, user: str) -> dict[str, int]:
+def statements_of(site: Site, integration: str, sandbox: Sandbox, user: str) -> dict[str, int]:
     """Log *user* in twice, and return how many statements each request of the two logins sent."""
     counts: dict[str, int] = {}
     for complete in ("complete for the first time", "complete"):
-        visitor = demo.visitor()
+        visitor = site.visitor()
         _, _, slug, *_, integration_id = integration.split("/")
 
         def counted(request: str, send: Any, *arguments: Any, **fields: str) -> Page:
-            with statements(demo.app.extensions["engine"]) as sent:
+            with statements(site.app.extensions["engine"]) as sent:
                 page: Page = send(*arguments, **fields)
             counts[request] = len(sent)
             return page
@@ -45,20 +45,20 @@ def statements_of(demo: Demo, integration: str, sandbox: Sandbox, user: str) -> 
 
 @on_every_database
 def test_a_login_sends_the_same_few_statements_among_many_organizations(
-    demo: Demo, acme: str, sandbox: Sandbox
+    site: Site, acme: str, sandbox: Sandbox
 ) -> None:
-    log_in(demo.visitor(), acme, sandbox, "admin")
-    organizations.add(demo.app, [], [], beside=2)
-    among_few = statements_of(demo, acme, sandbox, "jane")
-    organizations.add(demo.app, [], [], beside=27)
-    assert statements_of(demo, acme, sandbox, "natasha") == among_few
+    log_in(site.visitor(), acme, sandbox, "admin")
+    organizations.add(site.app, [], [], beside=2)
+    among_few = statements_of(site, acme, sandbox, "jane")
+    organizations.add(site.app, [], [], beside=27)
+    assert statements_of(site, acme, sandbox, "natasha") == among_few
     assert all(among_few[request] <= most for request, most in MOST.items()), among_few
 
 
 @on_every_database
-def test_nothing_is_written_for_somebody_who_merely_looks(demo: Demo, acme: str) -> None:
-    visitor = demo.visitor()
-    with statements(demo.app.extensions["engine"]) as sent:
+def test_nothing_is_written_for_somebody_who_merely_looks(site: Site, acme: str) -> None:
+    visitor = site.visitor()
+    with statements(site.app.extensions["engine"]) as sent:
         for path in ("/", "/o/acme/", "/o/acme/login", acme, "/o/globex/login"):
             visitor.get(path)
     assert [statement for statement in sent if not statement.startswith("SELECT")] == []
@@ -66,15 +66,15 @@ def test_nothing_is_written_for_somebody_who_merely_looks(demo: Demo, acme: str)
 
 @on_every_database
 def test_no_connection_to_the_database_is_held_while_bitbucket_is_asked(
-    demo: Demo, acme: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    site: Site, acme: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held: list[int] = []
     send = Client._send
 
     def asked(client: Client, *arguments: Any, **options: Any) -> Any:
-        held.append(demo.app.extensions["engine"].pool.checkedout())
+        held.append(site.app.extensions["engine"].pool.checkedout())
         return send(client, *arguments, **options)
 
     monkeypatch.setattr(Client, "_send", asked)
-    assert log_in(demo.visitor(), acme, sandbox).status == 303
+    assert log_in(site.visitor(), acme, sandbox).status == 303
     assert held == [0, 0, 0, 0]

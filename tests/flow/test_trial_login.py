@@ -9,14 +9,14 @@ import pytest
 
 from social_bitbucket_server.sandbox import Sandbox
 from tests.capabilities import capability
-from tests.demo_visitor import Page, Visitor
-from tests.flow.demo import Demo
-from tests.flow.test_demo_oauth2 import link_oauth2, prepare_upgrade
+from tests.flow.site import Site
+from tests.flow.test_oauth2 import link_oauth2, prepare_upgrade
+from tests.visitor import Page, Visitor
 
 
 @pytest.fixture
-def owner(demo: Demo, acme: str) -> Visitor:
-    visitor = demo.visitor()
+def owner(site: Site, acme: str) -> Visitor:
+    visitor = site.visitor()
     visitor.log_owner_in("acme")
     return visitor
 

@@ -8,13 +8,13 @@ import pytest
 
 from social_bitbucket_server.sandbox import Sandbox
 from tests.capabilities import capability
-from tests.demo_visitor import Page, Visitor
-from tests.flow.demo import Demo, connect, log_in
+from tests.flow.site import Site, connect, log_in
+from tests.visitor import Page, Visitor
 
 
 @pytest.fixture
-def owner(demo: Demo) -> Visitor:
-    owner = demo.visitor()
+def owner(site: Site) -> Visitor:
+    owner = site.visitor()
     owner.create_organization("acme")
     return owner
 
@@ -26,7 +26,7 @@ def steps(page: Page) -> tuple[str, list[str]]:
     return present, re.findall(r'<a href="[^"]+">(.*?)</a>', way)
 
 
-def test_each_step_is_ticked_when_it_is_done(demo: Demo, owner: Visitor, sandbox: Sandbox) -> None:
+def test_each_step_is_ticked_when_it_is_done(site: Site, owner: Visitor, sandbox: Sandbox) -> None:
     assert steps(owner.get("/o/acme/settings/integrations/add")) == ("Server", [])
     integration = connect(owner, "acme", sandbox)
     assert steps(owner.worksheet(integration)) == ("Bitbucket", ["Server"])
@@ -34,12 +34,12 @@ def test_each_step_is_ticked_when_it_is_done(demo: Demo, owner: Visitor, sandbox
     tested = owner.post(f"{integration}/test")
     assert "The connection works." in tested.words
     assert steps(owner.get(f"{integration}/share")) == ("Share the link", ["Server", "Bitbucket", "Test"])
-    log_in(demo.visitor(), integration, sandbox)
+    log_in(site.visitor(), integration, sandbox)
     assert 'class="steps"' not in owner.worksheet(integration).text, "the way is over"
 
 
 @capability("condition")
-def test_a_set_up_is_continued_at_its_step(demo: Demo, owner: Visitor, sandbox: Sandbox) -> None:
+def test_a_set_up_is_continued_at_its_step(site: Site, owner: Visitor, sandbox: Sandbox) -> None:
     integration = owner.add_integration("acme", sandbox.url)
     way_on = f"{integration}/continue"
     assert way_on in owner.get("/o/acme/settings/integrations").text
@@ -50,13 +50,13 @@ def test_a_set_up_is_continued_at_its_step(demo: Demo, owner: Visitor, sandbox: 
     sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=page.value_of("Public Key"))
     owner.post(f"{integration}/test")
     assert owner.get(way_on).location == f"{integration}/share"
-    log_in(demo.visitor(), integration, sandbox)
+    log_in(site.visitor(), integration, sandbox)
     assert owner.get(way_on).location == integration
 
 
-def test_the_login_link_comes_after_the_test(demo: Demo, owner: Visitor, sandbox: Sandbox) -> None:
+def test_the_login_link_comes_after_the_test(site: Site, owner: Visitor, sandbox: Sandbox) -> None:
     integration = connect(owner, "acme", sandbox)
-    login_link = f"{demo.origin}/o/acme/login"
+    login_link = f"{site.origin}/o/acme/login"
     for path in (integration, f"{integration}/bitbucket", f"{integration}/test", "/o/acme/settings/integrations"):
         assert login_link not in owner.get(path).text, path
     assert owner.get(f"{integration}/share").location == integration

@@ -1,4 +1,4 @@
-"""``check`` and the demo application's page find each thing that can be wrong by its right name, and what they advise
+"""``check`` and the organizations' page find each thing that can be wrong by its right name, and what they advise
 removes it."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from social_bitbucket_server.onboarding import Stage, checkup
 from social_bitbucket_server.sandbox.state.faults import Faults
 from tests import wrong_bitbuckets
 from tests.client_certificates import VERSIONS, issue
-from tests.demo_visitor import Page
+from tests.visitor import Page
 from tests.wrong_bitbuckets import (
     EVERYTHING,
     FAULTS_OF_THE_SANDBOX,
@@ -102,8 +102,8 @@ def test_a_client_certificate_that_cannot_be_used_ends_it_at_once(bench, check, 
 
 
 @pytest.fixture
-def owner(demo):
-    owner = demo.visitor()
+def owner(site):
+    owner = site.visitor()
     owner.create_organization("acme")
     return owner
 

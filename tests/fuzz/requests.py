@@ -64,7 +64,7 @@ HEADERS = {
         "=",
         "a",
         ";;;",
-        "demo_session=x; demo_session=y",
+        "application_session=x; application_session=y",
         "sessionid=\0",
         "csrftoken=é",
         "x=" + "y" * 9000,

@@ -1,4 +1,4 @@
-"""Fuzz tests of requests to the demo, to Django and to the sandbox. None ends in a failure of the application."""
+"""Fuzz tests of requests to Flask, to Django and to the sandbox. None ends in a failure of the application."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from social_bitbucket_server.sandbox.app import create_app as create_sandbox
 from social_bitbucket_server.sandbox.state.state import State
 from social_bitbucket_server.sandbox.state.users import SANDBOX_USERS, Users
 from social_bitbucket_server.transport import Address, Transport
-from tests.demo_visitor import SESSION, InProcess
-from tests.demo_visitor import Visitor as DemoVisitor
 from tests.flask_app import create_app, people, rate_limits
 from tests.fuzz.requests import BODY_TYPES, Visitor
 from tests.security.rows import row
+from tests.visitor import SESSION, InProcess
+from tests.visitor import Visitor as Owner
 
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "300"))
 """How many each application gets: 300, or as the environment variable FUZZ_REQUESTS says."""
@@ -99,7 +99,7 @@ def flask_crashes() -> Iterator[list[Exception]]:
 
 
 @row(125)
-def test_requests_to_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_to_flask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limits, "count", lambda *_whose: None)
     monkeypatch.setattr(people, "check_password_hash", lambda *_passwords: False)
     failures: list[str] = []
@@ -112,7 +112,7 @@ def test_requests_to_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             }
         )
         browser = InProcess(app)
-        owner = DemoVisitor(browser)
+        owner = Owner(browser)
         owner.create_organization("acme")
         owner.add_integration("acme", BASE_URL)
         paths = [str(rule).replace("<slug>", "acme") for rule in app.url_map.iter_rules() if "<" not in str(rule)]

@@ -39,7 +39,7 @@ class Changes(ABC):
         self.world.change_integration(place, ca_certificates=ca_certificates)
 
 
-class DemoChanges(Changes):
+class OrganizationsChanges(Changes):
     """On the owner's pages."""
 
     def correct(self, place: Any, base_url: str, *, same_server: bool = False) -> Place:
@@ -221,7 +221,7 @@ class StorageChanges(Changes):
 def changes_of(world: World) -> Any:
     """Return the changes in the way of the application that *world* is made with."""
     module = importlib.import_module(type(world).__module__)
-    kinds = {"demo_world": DemoChanges, "django_world": DjangoChanges}
+    kinds = {"organizations_world": OrganizationsChanges, "django_world": DjangoChanges}
     return kinds.get(module.__name__.rpartition(".")[2], StorageChanges)(world)
 
 

@@ -49,15 +49,15 @@ def listeners(certificate_authority: trustme.CA) -> Iterator[tuple[Listener, Lis
 def database_url(request, tmp_path, must_be_there) -> str:
     """A file of SQLite's, or an empty database of what the test is parametrized with by ``on_every_database``."""
     if getattr(request, "param", "sqlite") == "sqlite":
-        return f"sqlite:///{tmp_path / 'demo.sqlite'}"
+        return f"sqlite:///{tmp_path / 'application.sqlite'}"
     must_be_there(programs() is not None, "PostgreSQL")
     return request.getfixturevalue("new_postgresql_database")()
 
 
 @pytest.fixture
 def application(request) -> str:
-    """Return the name of the application to try the row with: the parameter of ``everywhere``, or ``demo``."""
-    return getattr(request, "param", "demo")
+    """Return the name of the application to try the row with: the parameter of ``everywhere``, or ``organizations``."""
+    return getattr(request, "param", "organizations")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Failed logins in the demo application's words, for applications without an audit log of such detail."""
+"""Failed logins in the words of Flask's events, for applications without an audit log of such detail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MIXED_UP = frozenset({"login_mixed_up", "token_of_another_login"})
 
 
 def failure(error: SocialAuthBaseException) -> dict[str, Any]:
-    """A line as the demo application's audit log has it."""
+    """A line as the log of Flask's events has it."""
     problem = error.context.get("problem", "")
     return {
         "event": "login.mixup" if problem in _MIXED_UP else "login.failure",

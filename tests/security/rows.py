@@ -24,7 +24,12 @@ row = pytest.mark.row
 FIRST_ROWS = frozenset(range(1, 109))
 """The rows that must have a test. A later row counts from its first test on."""
 
-APPLICATIONS = {"demo": "the demo", "django": "Django", "flask": "Flask", "plain": "no framework"}
+APPLICATIONS = {
+    "organizations": "Flask with organizations",
+    "django": "Django",
+    "flask": "Flask",
+    "plain": "no framework",
+}
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 HERE = Path(__file__).parent
@@ -135,7 +140,7 @@ INVARIANTS = (
         "under way a digest alone. No token, verifier, key or cookie is in a log, a `repr`, a pickle or a traceback "
         "with local variables, or on a page.",
         (81, 82, 83, 84, 89),
-        "`tests/flow/test_demo_rechecks.py`",
+        "`tests/flow/test_kept_access_tokens.py`",
     ),
     Invariant(
         "**I16** Whatever a server does ends in one of social-core's exceptions and a page, never in a 500.",
@@ -153,7 +158,7 @@ INVARIANTS = (
         "The audit log: each event is one line and one row, which nobody changes, and which "
         "the owner of the organization reads.",
         (37, 41, 101, 105, 115, 123),
-        "`tests/flow/test_demo_pruning.py`",
+        "`tests/flow/test_pruning.py`",
     ),
 )
 
@@ -180,7 +185,7 @@ EXCUSES = (
         (89,),
         "It opens every page there is. For Django's administration: `tests/frameworks/django/test_admin.py`.",
     ),
-    Excuse((90,), "It is about the demo's files."),
+    Excuse((90,), "It is about the files of the tests' application."),
     Excuse(
         (122,), "Headers are read by the transport, which knows no application: `tests/flow/transport/test_heads.py`."
     ),
@@ -197,7 +202,7 @@ EXCUSES = (
     Excuse((114,), "All read the configuration by one function: `tests/unit/organizations/test_toml.py`."),
     Excuse(
         (123, 124),
-        "People are the demo's own. Set-up links have tests of each application's own: "
+        "People are each application's own. Set-up links have tests of each application's own: "
         "`tests/flow/test_setup_links.py`, `tests/frameworks/django/test_setup_links.py`.",
     ),
     Excuse((115,), "The others write nothing down."),
@@ -221,7 +226,7 @@ def attempts() -> list[Attempt]:
     """Return every test that has the marker."""
     found = []
     for file, module in _modules():
-        usual = frozenset({"demo"} if file.parent == HERE else ())
+        usual = frozenset({"organizations"} if file.parent == HERE else ())
         for marks in _marks_of_tests(module):
             numbers = frozenset(chain.from_iterable(mark.args for mark in marks if mark.name == "row"))
             applications, databases = _chosen(marks, "application"), _chosen(marks, "database_url")

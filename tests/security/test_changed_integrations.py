@@ -239,7 +239,7 @@ def test_a_login_ends_by_the_configuration_of_now(world, late_login, change):
 
 
 @row(110)
-@pytest.mark.parametrize("application", ["demo", "django"], indirect=True)
+@pytest.mark.parametrize("application", ["organizations", "django"], indirect=True)
 @pytest.mark.parametrize("change", _WAYS_IN)
 def test_a_login_ends_by_the_ways_in_that_are_open_now(world, late_login, change):
     assert_no_login_ends_well(world, late_login, lambda: getattr(changes_of(world), change)(world.b))

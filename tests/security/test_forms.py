@@ -9,7 +9,7 @@ import pytest
 from tests.security.rows import row
 from tests.security.world import Browser
 
-in_frameworks = pytest.mark.parametrize("application", ["demo", "django", "flask"], indirect=True)
+in_frameworks = pytest.mark.parametrize("application", ["organizations", "django", "flask"], indirect=True)
 
 
 def as_files(fields: dict[str, str], *files: str) -> str:

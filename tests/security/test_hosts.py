@@ -35,7 +35,7 @@ NONE = (
     "app.example:x",
     "app.example:1:2",
 )
-in_frameworks = pytest.mark.parametrize("application", ["demo", "django", "flask"], indirect=True)
+in_frameworks = pytest.mark.parametrize("application", ["organizations", "django", "flask"], indirect=True)
 
 
 def send(world: World, host: str | None, path: str, method: str = "GET") -> Page:
@@ -76,13 +76,13 @@ def test_no_redirect_leads_to_plain_http(world):
 
 
 @row(117)
-@pytest.mark.parametrize("application", ["demo"], indirect=True)
+@pytest.mark.parametrize("application", ["organizations"], indirect=True)
 def test_the_page_says_which_host_is_right(world):
     assert ORIGIN in send(world, None, "/").text
 
 
 @row(117)
-@pytest.mark.parametrize("application", ["flask", "demo"], indirect=True)
+@pytest.mark.parametrize("application", ["flask", "organizations"], indirect=True)
 def test_nothing_of_it_is_in_the_log(world):
     for host in NONE:
         send(world, host, world.a.login_path)

@@ -108,7 +108,7 @@ def prepare(instance: Path) -> Prepared:
             pair = record.active_key_pair
             ids[name], links[name] = record.id, {pair.consumer_key: pair.public_key}
     spare_keys = [PrivateKey.generate() for _ in range(6)]
-    return Prepared(app, instance / "demo.sqlite", ids, links, spare_keys)
+    return Prepared(app, instance / "application.sqlite", ids, links, spare_keys)
 
 
 class Interleavings(RuleBasedStateMachine):

@@ -289,13 +289,13 @@ AT_CALLBACK = (
 @pytest.mark.parametrize(
     ("application", "at_begin", "at_callback"),
     [
-        ("demo", AT_BEGIN[-1:], AT_CALLBACK[-1:]),
+        ("organizations", AT_BEGIN[-1:], AT_CALLBACK[-1:]),
         ("django", AT_BEGIN[-1:], AT_CALLBACK[-1:]),
         ("flask", AT_BEGIN[-1:], AT_CALLBACK[-1:]),
         ("plain", AT_BEGIN, AT_CALLBACK),
     ],
     indirect=["application"],
-    ids=["demo", "django", "flask", "plain"],
+    ids=["organizations", "django", "flask", "plain"],
 )
 def test_no_traceback_with_local_variables_shows_a_secret(world, at_begin, at_callback, monkeypatch, caplog):
     """Whatever fails, wherever it fails: what an error tracker would get to see.
@@ -527,7 +527,7 @@ def test_the_record_of_another_integration_opens_in_no_other_place(world):
 
 
 @row(121)
-@pytest.mark.parametrize("application", ["demo", "django"], indirect=True)
+@pytest.mark.parametrize("application", ["organizations", "django"], indirect=True)
 def test_a_private_key_opens_in_no_other_state_of_its_row(world):
     world.rotate(world.b)
     world.change_states_by_hand(world.b, active="retired", pending="active")

@@ -358,7 +358,7 @@ def test_nothing_is_remembered_beyond_the_session(world):
 @row(28)
 def test_the_only_cookie_ends_with_the_browser(world):
     answer = world.browser().log_in(world.a, "alice")
-    assert {line.partition("=")[0] for line in answer.cookies} == {"__Host-demo_session"}
+    assert {line.partition("=")[0] for line in answer.cookies} == {"__Host-application_session"}
     assert not [line for line in answer.cookies if "expires" in line.lower() or "max-age" in line.lower()]
 
 

@@ -255,9 +255,9 @@ tests/frameworks/django/test_many_organizations.py have all of them."""
 @row(96)
 @pytest.mark.parametrize(
     ("application", "elsewhere"),
-    [("demo", SOME), ("django", SOME), ("flask", ELSEWHERE), ("plain", ELSEWHERE)],
+    [("organizations", SOME), ("django", SOME), ("flask", ELSEWHERE), ("plain", ELSEWHERE)],
     indirect=["application"],
-    ids=["demo", "django", "flask", "plain"],
+    ids=["organizations", "django", "flask", "plain"],
 )
 def test_no_login_leads_to_another_site(world, elsewhere):
     for wanted in elsewhere:

@@ -54,15 +54,15 @@ on_every_database = pytest.mark.parametrize(
     "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
 )
 
-everywhere = pytest.mark.parametrize("application", ["demo", "django", "flask", "plain"], indirect=True)
-"""For rows that do not speak of the demo application's own pages."""
-with_integrations_in_a_database = pytest.mark.parametrize("application", ["demo", "django"], indirect=True)
-"""For rows about what an application keeps of integrations, where that comes with the package or the demo."""
+everywhere = pytest.mark.parametrize("application", ["organizations", "django", "flask", "plain"], indirect=True)
+"""For rows that do not speak of an application's own pages."""
+with_integrations_in_a_database = pytest.mark.parametrize("application", ["organizations", "django"], indirect=True)
+"""For rows about what an application keeps of integrations, where that comes with the package."""
 everywhere_and_on_every_database = pytest.mark.parametrize(
     ("application", "database_url"),
     [
-        ("demo", "sqlite"),
-        pytest.param("demo", "postgresql", marks=pytest.mark.postgresql),
+        ("organizations", "sqlite"),
+        pytest.param("organizations", "postgresql", marks=pytest.mark.postgresql),
         ("django", "sqlite"),
         ("flask", "sqlite"),
         ("plain", "sqlite"),

@@ -26,8 +26,8 @@ IMPORTABLE = {
     "starlette": ["starlette", "sqlalchemy"],
 }
 """What can be imported with each extra, and without any."""
-OF_THE_DEMO = {"demo", "postgresql", "redis"}
-"""Extras with packages that the demo application uses, which is not in the wheel."""
+OF_APPLICATIONS = {"demo", "postgresql", "redis"}
+"""Extras with packages that applications use, and the wheel does not."""
 IMPORT = """
 import importlib, sys
 
@@ -83,7 +83,7 @@ def test_the_page_on_the_package_index_has_no_link_to_a_file(wheel: Path) -> Non
 
 
 def test_every_extra_is_tried() -> None:
-    assert set(IMPORTABLE) == {"", *METADATA["optional-dependencies"]} - OF_THE_DEMO
+    assert set(IMPORTABLE) == {"", *METADATA["optional-dependencies"]} - OF_APPLICATIONS
 
 
 @pytest.mark.program
@@ -93,6 +93,6 @@ def test_an_extra_by_itself_is_enough(extra: str, install: Callable[..., Environ
 
 
 @pytest.mark.program
-@pytest.mark.parametrize("extra", sorted(OF_THE_DEMO))
-def test_an_extra_of_the_demo_installs(extra: str, install: Callable[..., Environment], tmp_path: Path) -> None:
+@pytest.mark.parametrize("extra", sorted(OF_APPLICATIONS))
+def test_an_extra_for_applications_installs(extra: str, install: Callable[..., Environment], tmp_path: Path) -> None:
     assert METADATA["version"] in install(extra).run("social-bitbucket-server", "--version", cwd=tmp_path)

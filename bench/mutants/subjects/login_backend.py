@@ -224,7 +224,7 @@ _TESTS = (
             _RETURNING,
         ),
     ),
-    Group(("tests/security/test_changed_integrations.py",), "not django and not demo", about=(_IDENTITY,)),
+    Group(("tests/security/test_changed_integrations.py",), "not django and not organizations", about=(_IDENTITY,)),
     Group(
         ("tests/flow/test_rechecks.py", "tests/flow/test_calling_bitbucket.py", "tests/flow/test_who_may_log_in.py"),
         about=(

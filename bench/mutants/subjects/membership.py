@@ -212,7 +212,7 @@ _TESTS = (
         )
     ),
     Group(
-        ("tests/flow/test_demo_ways_in.py", "tests/flow/test_demo_rechecks.py"), "chosen or may_not or trial or group"
+        ("tests/flow/test_ways_in.py", "tests/flow/test_kept_access_tokens.py"), "chosen or may_not or trial or group"
     ),
 )
 

@@ -207,7 +207,7 @@ _MUTANTS = (
 _TESTS = (
     Group(("tests/frameworks/test_any_framework.py",), about=(_STRATEGY,)),
     Group(("tests/unit/flask/organizations/test_browser_session.py",), about=(_ORGANIZATIONS, _IDENTITIES)),
-    Group(("tests/flow/test_demo_ways_in.py",), "enforc", about=(_WAYS_IN,)),
+    Group(("tests/flow/test_ways_in.py",), "enforc", about=(_WAYS_IN,)),
     Group(
         ("tests/security/test_sessions.py",),
         "not django and not flask and not plain",

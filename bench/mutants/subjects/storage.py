@@ -243,7 +243,7 @@ _TESTS = (
         "not django and not flask and not plain",
         about=(_INTEGRATIONS, _RESEALING),
     ),
-    Group(("tests/flow/test_demo_moves.py",), about=(_INTEGRATIONS,)),
+    Group(("tests/flow/test_moves.py",), about=(_INTEGRATIONS,)),
 )
 
 SUBJECT = Subject("storage", _MUTANTS, _TESTS)

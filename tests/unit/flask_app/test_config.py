@@ -37,7 +37,7 @@ def test_the_secret_key_survives_a_restart(folder: Path) -> None:
 
 
 def test_the_database_is_a_file_in_the_instance_folder_by_default(folder: Path) -> None:
-    assert read(folder).database_url == f"sqlite:///{folder}/demo.sqlite"
+    assert read(folder).database_url == f"sqlite:///{folder}/application.sqlite"
 
 
 @pytest.mark.parametrize(

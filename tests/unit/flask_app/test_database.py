@@ -14,12 +14,12 @@ from flask import Flask
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from tests.demo_visitor import InProcess, Visitor
 from tests.flask_app import database
 from tests.flask_app.instance_files import UnsafeSettingError
 from tests.flask_app.models import Organization, models
 from tests.postgresql import PostgreSQL, programs
 from tests.unit.flask.organizations.conftest import AppMaker
+from tests.visitor import InProcess, Visitor
 
 
 def test_upgrading_twice_changes_nothing(app: Flask) -> None:
@@ -37,14 +37,14 @@ def test_processes_that_start_at_once_wait_for_one_another(tmp_path: Path) -> No
 def test_only_their_owner_can_read_the_database_files(app: Flask, visitor: Visitor) -> None:
     visitor.get("/")
     folder = app.extensions["settings"].instance.path
-    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.glob("demo.sqlite*")}
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.glob("application.sqlite*")}
     assert set(modes.values()) == {0o600}
     assert len(modes) == 3, "the file, its write-ahead log and its index"
 
 
 def test_a_database_file_that_others_can_read_is_refused(make_app: AppMaker, tmp_path: Path) -> None:
     make_app()
-    (tmp_path / "instance" / "demo.sqlite").chmod(0o644)
+    (tmp_path / "instance" / "application.sqlite").chmod(0o644)
     with pytest.raises(UnsafeSettingError, match="chmod 600"):
         make_app()
 

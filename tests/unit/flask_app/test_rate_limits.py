@@ -14,11 +14,11 @@ from limits.errors import StorageError
 from limits.storage import MemoryStorage
 
 from social_bitbucket_server.flask.organizations import visitor as visitor_of_request
-from tests.demo_visitor import InProcess, Visitor
 from tests.flask_app import rate_limits
 from tests.flask_app.instance_files import UnsafeSettingError
 from tests.flask_app.rate_limits import TooOftenError
 from tests.unit.flask.organizations.conftest import AppMaker
+from tests.visitor import InProcess, Visitor
 
 
 def count(times: int, what: str = rate_limits.LOGINS, *whose: str) -> None:

@@ -10,8 +10,8 @@ import pytest
 from flask import Flask
 
 from social_bitbucket_server.sqlalchemy.organizations import clock
-from tests.demo_visitor import InProcess, Visitor
 from tests.flask_app import create_app
+from tests.visitor import InProcess, Visitor
 
 AppMaker = Callable[..., Flask]
 

@@ -22,10 +22,10 @@ from social_bitbucket_server.login import Purpose, pending
 from social_bitbucket_server.login.pending import PendingLogin, session_key
 from social_bitbucket_server.login.purpose import Intent
 from social_bitbucket_server.organizations import OAuth
-from tests.demo_visitor import InProcess, Visitor
 from tests.flask_app import database
 from tests.flask_app.models import User, models
 from tests.unit.flask.organizations.conftest import AppMaker, Clock
+from tests.visitor import InProcess, Visitor
 
 
 def is_logged_in(visitor: Visitor) -> bool:
@@ -34,14 +34,14 @@ def is_logged_in(visitor: Visitor) -> bool:
 
 def cookie(visitor: Visitor) -> str:
     assert isinstance(visitor.transport, InProcess)
-    found = visitor.transport.client.get_cookie("demo_session", domain="127.0.0.1")
+    found = visitor.transport.client.get_cookie("application_session", domain="127.0.0.1")
     assert found is not None
     return found.value
 
 
 def give_cookie(visitor: Visitor, value: str) -> None:
     assert isinstance(visitor.transport, InProcess)
-    visitor.transport.client.set_cookie("demo_session", value, domain="127.0.0.1")
+    visitor.transport.client.set_cookie("application_session", value, domain="127.0.0.1")
 
 
 def everything_stored(app: Flask) -> str:
@@ -258,7 +258,7 @@ def test_the_cookie_is_bound_to_the_host_where_there_is_https(make_app: AppMaker
     visitor = Visitor(InProcess(make_app(PUBLIC_BASE_URL="https://app.example", SECRET_KEY="s" * 64)))
     set_cookie = visitor.get("/").headers["Set-Cookie"]
     name, *attributes = set_cookie.split("; ")
-    assert name.startswith("__Host-demo_session=")
+    assert name.startswith("__Host-application_session=")
     assert set(attributes) == {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"}
 
 

@@ -19,11 +19,11 @@ from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sqlalchemy.organizations import integrations, key_rotation, server_url
 from social_bitbucket_server.transport import ClientCertificate
 from tests.client_certificates import issue
-from tests.demo_visitor import Visitor
 from tests.flask_app import database, people
 from tests.flask_app.instance_files import UnsafeSettingError
 from tests.flask_app.models import models
 from tests.unit.flask.organizations.conftest import AppMaker
+from tests.visitor import Visitor
 
 BASE_URL = "https://bitbucket.acme.example/bitbucket"
 CALLBACK = "https://app.example/complete"

@@ -11,8 +11,8 @@ from flask.testing import FlaskCliRunner
 
 from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.flask.organizations.current import store
-from tests.demo_visitor import InProcess, Visitor
 from tests.unit.flask.organizations.conftest import AppMaker
+from tests.visitor import InProcess, Visitor
 
 BASE_URL = "https://bitbucket.acme.example"
 OLD, NEW = (KeyRing.generate().partition(":")[2] for _ in range(2))

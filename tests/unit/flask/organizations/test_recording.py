@@ -13,10 +13,10 @@ from sqlalchemy import event, text
 from social_bitbucket_server.flask.organizations import errors, record
 from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.organizations import EventCode
-from tests.demo_visitor import Visitor
 from tests.flask_app import database, people
 from tests.flask_app.models import Organization, User
 from tests.security.rows import row
+from tests.visitor import Visitor
 
 
 def test_every_event_has_words_for_the_owner_but_the_operators_own() -> None:

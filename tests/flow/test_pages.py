@@ -1,4 +1,4 @@
-"""The demo application's pages, as far as they need no Bitbucket: words, forms, headers, and who may see what."""
+"""The organizations' pages, as far as they need no Bitbucket: words, forms, headers, and who may see what."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from social_bitbucket_server.sqlalchemy.organizations import clock
 from social_bitbucket_server.transport import Transport
 from tests.capabilities import capability
 from tests.client_certificates import issue
-from tests.demo_visitor import PASSWORD, InProcess, Page, Visitor
 from tests.flask_app import create_app, database, start
 from tests.flask_app.models import Organization, User, models
 from tests.routes import address_of
+from tests.visitor import PASSWORD, InProcess, Page, Visitor
 
 ORIGIN = "https://app.example"
 SECRET_KEY = "s" * 32
@@ -774,16 +774,16 @@ def test_the_token_of_another_session_is_refused(owner: Visitor, stranger: Visit
     assert owner.send("/o/acme/logout", csrf_token=token).status == 400
 
 
-@pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_a_form_of_another_site_is_refused(owner: Visitor, site: str) -> None:
+@pytest.mark.parametrize("fetch_site", ["cross-site", "same-site"])
+def test_a_form_of_another_site_is_refused(owner: Visitor, fetch_site: str) -> None:
     token = owner.get("/o/acme/account").csrf_token
-    assert owner.send("/o/acme/logout", {"Sec-Fetch-Site": site}, csrf_token=token).status == 400
+    assert owner.send("/o/acme/logout", {"Sec-Fetch-Site": fetch_site}, csrf_token=token).status == 400
 
 
-@pytest.mark.parametrize("site", ["same-origin", "none"])
-def test_a_form_of_this_site_is_accepted(owner: Visitor, site: str) -> None:
+@pytest.mark.parametrize("fetch_site", ["same-origin", "none"])
+def test_a_form_of_this_site_is_accepted(owner: Visitor, fetch_site: str) -> None:
     token = owner.get("/o/acme/account").csrf_token
-    assert owner.send("/o/acme/logout", {"Sec-Fetch-Site": site}, csrf_token=token).status == 303
+    assert owner.send("/o/acme/logout", {"Sec-Fetch-Site": fetch_site}, csrf_token=token).status == 303
 
 
 @pytest.mark.parametrize("host", ["evil.example", "app.example:8000", "app.example.evil.example"])

@@ -11,14 +11,14 @@ from social_bitbucket_server.sandbox import Project
 from social_bitbucket_server.sqlalchemy.organizations.ways_in import WaysIn
 from tests.capabilities import capability
 from tests.flask_app.models import models
-from tests.flow.demo import connect, log_in, on_every_database
+from tests.flow.site import connect, log_in, on_every_database
 
 LOGIN = "/o/acme/settings/login"
 
 
 @pytest.fixture
-def owner(demo, acme):
-    owner = demo.visitor()
+def owner(site, acme):
+    owner = site.visitor()
     owner.log_owner_in("acme")
     return owner
 
@@ -31,20 +31,20 @@ def begin_path(integration_page):
 
 
 @capability("who may log in")
-def test_who_is_not_among_the_chosen_sees_why_and_gets_no_account(demo, owner, acme, sandbox):
+def test_who_is_not_among_the_chosen_sees_why_and_gets_no_account(site, owner, acme, sandbox):
     assert owner.let_in(acme, ("project", "WEB"), ("project", ""), ("project", " NONE ")).status == 303
-    refused = log_in(demo.visitor(), acme, sandbox, user="kim")
+    refused = log_in(site.visitor(), acme, sandbox, user="kim")
     assert refused.status == 403
     assert "You may not log in here" in refused.words
     assert "Kim" not in owner.get("/o/acme/settings/people").words
-    assert log_in(demo.visitor(), acme, sandbox, user="jane").location == "/o/acme/account"
+    assert log_in(site.visitor(), acme, sandbox, user="jane").location == "/o/acme/account"
     assert "who can see WEB, or who can see NONE" in owner.get(acme).words
 
 
-def test_one_person_who_may_not_does_not_make_the_integration_failing(demo, owner, acme, sandbox):
-    log_in(demo.visitor(), acme, sandbox)
+def test_one_person_who_may_not_does_not_make_the_integration_failing(site, owner, acme, sandbox):
+    log_in(site.visitor(), acme, sandbox)
     owner.let_in(acme, ("group", "developers"))
-    assert log_in(demo.visitor(), acme, sandbox, user="kim").status == 403
+    assert log_in(site.visitor(), acme, sandbox, user="kim").status == 403
     assert "Failing" not in owner.get(acme).words
 
 
@@ -112,8 +112,8 @@ def test_the_login_link_comes_as_a_picture_of_its_own(owner):
 
 
 @capability("login link")
-def test_a_replaced_link_explains_itself_and_lets_nobody_in(demo, owner, acme, sandbox):
-    early = demo.visitor()
+def test_a_replaced_link_explains_itself_and_lets_nobody_in(site, owner, acme, sandbox):
+    early = site.visitor()
     early.get("/o/acme/login")
     owner.post(f"{LOGIN}/link", LOGIN, action="replace", confirmed="y")
     old = early.get("/o/acme/login")
@@ -123,8 +123,8 @@ def test_a_replaced_link_explains_itself_and_lets_nobody_in(demo, owner, acme, s
         early.send(begin_path(acme), csrf_token=early.get("/o/acme/login/owner").csrf_token).location == "/o/acme/login"
     )
 
-    link = owner.get(LOGIN).value_of("Login link").removeprefix(demo.origin)
-    newcomer = demo.visitor()
+    link = owner.get(LOGIN).value_of("Login link").removeprefix(site.origin)
+    newcomer = site.visitor()
     assert "Log in with Bitbucket" in newcomer.get(link).words
     assert log_in(newcomer, acme, sandbox).location == "/o/acme/account"
     newcomer.post("/o/acme/logout", "/o/acme/account")
@@ -134,17 +134,17 @@ def test_a_replaced_link_explains_itself_and_lets_nobody_in(demo, owner, acme, s
     assert "This login link was replaced" in newcomer.get(link).words
 
 
-def test_a_link_is_replaced_only_where_that_is_confirmed(demo, owner, acme):
+def test_a_link_is_replaced_only_where_that_is_confirmed(site, owner, acme):
     answer = owner.post(f"{LOGIN}/link", LOGIN, action="replace")
     page = owner.get(answer.location)
     assert "It still counts." in page.words
     assert re.search(r'role="alert">.*?<p>[^<]*It still counts\.', page.text)  # no success
-    assert "Log in with Bitbucket" in demo.visitor().get("/o/acme/login").words
+    assert "Log in with Bitbucket" in site.visitor().get("/o/acme/login").words
 
 
 @capability("login link")
-def test_a_closed_link_lets_nobody_in_but_the_owner_and_ends_no_session(demo, owner, acme, sandbox):
-    jane, kim = demo.visitor(), demo.visitor()
+def test_a_closed_link_lets_nobody_in_but_the_owner_and_ends_no_session(site, owner, acme, sandbox):
+    jane, kim = site.visitor(), site.visitor()
     log_in(jane, acme, sandbox)
     begun = kim.begin(acme)
     owner.post(f"{LOGIN}/link", LOGIN, action="close")
@@ -154,14 +154,14 @@ def test_a_closed_link_lets_nobody_in_but_the_owner_and_ends_no_session(demo, ow
     assert "The login link is closed" in page.words
     assert "For your organization's admin" in page.words
     assert jane.get("/o/acme/account").status == 200
-    assert demo.visitor().log_owner_in("acme").status == 303
+    assert site.visitor().log_owner_in("acme").status == 303
     owner.post(f"{LOGIN}/link", LOGIN, action="open")
     assert log_in(kim, acme, sandbox, user="kim").location == "/o/acme/account"
 
 
-def test_a_login_that_comes_back_to_a_closed_link_is_among_the_attempts(demo, owner, acme, sandbox):
-    log_in(demo.visitor(), acme, sandbox)
-    kim = demo.visitor()
+def test_a_login_that_comes_back_to_a_closed_link_is_among_the_attempts(site, owner, acme, sandbox):
+    log_in(site.visitor(), acme, sandbox)
+    kim = site.visitor()
     begun = kim.begin(acme)
     owner.post(f"{LOGIN}/link", LOGIN, action="close")
     kim.get(sandbox.authorize(begun.location, user="kim"))
@@ -172,9 +172,9 @@ def test_a_login_that_comes_back_to_a_closed_link_is_among_the_attempts(demo, ow
     assert "Open the login link again in the organization's settings." in owner.get(event[1]).words
 
 
-def test_who_does_not_know_the_link_does_not_find_it_by_the_organizations_address(demo, owner):
+def test_who_does_not_know_the_link_does_not_find_it_by_the_organizations_address(site, owner):
     owner.post(f"{LOGIN}/link", LOGIN, action="replace", confirmed="y")
-    stranger = demo.visitor()
+    stranger = site.visitor()
     found = stranger.post("/", slug="acme")
     assert found.location == "/o/acme/login"
     assert "This login link was replaced" in stranger.get(found.location).words
@@ -193,8 +193,8 @@ def enforce(owner, acme):
 
 
 @capability("enforced")
-def test_enforcing_closes_the_other_ways_and_ends_their_sessions(demo, owner, acme, other, sandbox, other_sandbox):
-    jane, kim, late, second_owner = (demo.visitor() for _ in range(4))
+def test_enforcing_closes_the_other_ways_and_ends_their_sessions(site, owner, acme, other, sandbox, other_sandbox):
+    jane, kim, late, second_owner = (site.visitor() for _ in range(4))
     log_in(jane, acme, sandbox)
     log_in(kim, other, other_sandbox, user="kim")
     second_owner.log_owner_in("acme")
@@ -210,7 +210,7 @@ def test_enforcing_closes_the_other_ways_and_ends_their_sessions(demo, owner, ac
     assert page.status == 403
     assert "Log in through that integration." in page.words
     assert "Another integration is the only way in" in owner.get(other).words
-    login_page = demo.visitor().get("/o/acme/login").words
+    login_page = site.visitor().get("/o/acme/login").words
     assert "Log in with Bitbucket" in login_page
     assert "Log in with Other" not in login_page
     assert kim.post(begin_path(other), "/o/acme/login").location == "/o/acme/login"
@@ -218,19 +218,19 @@ def test_enforcing_closes_the_other_ways_and_ends_their_sessions(demo, owner, ac
     assert kim.get("/o/acme/account").status == 303
 
 
-def test_the_owner_gets_in_with_the_password_while_one_integration_is_enforced(demo, owner, acme, sandbox):
-    log_in(demo.visitor(), acme, sandbox)
+def test_the_owner_gets_in_with_the_password_while_one_integration_is_enforced(site, owner, acme, sandbox):
+    log_in(site.visitor(), acme, sandbox)
     enforce(owner, acme)
     assert "You still log in with your password." in owner.get(LOGIN).words
-    visitor = demo.visitor()
+    visitor = site.visitor()
     assert visitor.log_owner_in("acme").status == 303
     assert visitor.post(f"{LOGIN}/only", LOGIN, integration="").status == 303
     assert "is the only way in" not in owner.get(LOGIN).words
 
 
-def test_another_integration_can_be_enforced_in_place_of_the_first(demo, owner, acme, other, sandbox, other_sandbox):
-    log_in(demo.visitor(), acme, sandbox)
-    log_in(demo.visitor(), other, other_sandbox)
+def test_another_integration_can_be_enforced_in_place_of_the_first(site, owner, acme, other, sandbox, other_sandbox):
+    log_in(site.visitor(), acme, sandbox)
+    log_in(site.visitor(), other, other_sandbox)
     for integration in (acme, acme, other):
         assert enforce(owner, integration).status == 303
     assert "Other is the only way in since" in owner.get(LOGIN).words
@@ -238,10 +238,10 @@ def test_another_integration_can_be_enforced_in_place_of_the_first(demo, owner, 
 
 @on_every_database
 def test_of_two_integrations_made_the_only_way_in_at_once_one_is(
-    demo, owner, acme, other, sandbox, other_sandbox, monkeypatch
+    site, owner, acme, other, sandbox, other_sandbox, monkeypatch
 ):
-    log_in(demo.visitor(), acme, sandbox)
-    log_in(demo.visitor(), other, other_sandbox)
+    log_in(site.visitor(), acme, sandbox)
+    log_in(site.visitor(), other, other_sandbox)
     token = owner.get(LOGIN).csrf_token
     both_have_read, is_raced = threading.Barrier(2), threading.Event()
     enforced = WaysIn.enforced
@@ -260,12 +260,12 @@ def test_of_two_integrations_made_the_only_way_in_at_once_one_is(
     monkeypatch.setattr(WaysIn, "enforced", read_together)
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(enforce_now, (acme, other))) == [303, 303]
-    assert len([at for (at,) in demo.rows(models.integration.enforced_at) if at is not None]) == 1
+    assert len([at for (at,) in site.rows(models.integration.enforced_at) if at is not None]) == 1
 
 
 @on_every_database
-def test_deleting_the_only_way_in_says_so_before_and_opens_the_others(demo, owner, acme, other, sandbox, other_sandbox):
-    log_in(demo.visitor(), acme, sandbox)
+def test_deleting_the_only_way_in_says_so_before_and_opens_the_others(site, owner, acme, other, sandbox, other_sandbox):
+    log_in(site.visitor(), acme, sandbox)
     for integration in (acme, other):
         assert "only way in" not in owner.get(f"{integration}/delete").words
     enforce(owner, acme)
@@ -274,21 +274,21 @@ def test_deleting_the_only_way_in_says_so_before_and_opens_the_others(demo, owne
 
     assert owner.post(f"{acme}/delete", name="Bitbucket").status == 303
     assert "all other ways are open again" in owner.get("/o/acme/settings/integrations").words
-    assert log_in(demo.visitor(), other, other_sandbox).location == "/o/acme/account"
-    assert demo.visitor().log_owner_in("acme").status == 303
-    assert demo.rows(models.event.event).count(("integration.not_enforced",)) == 1
+    assert log_in(site.visitor(), other, other_sandbox).location == "/o/acme/account"
+    assert site.visitor().log_owner_in("acme").status == 303
+    assert site.rows(models.event.event).count(("integration.not_enforced",)) == 1
     assert "All ways in were opened again" in owner.get("/o/acme/settings/events").words
 
 
-def test_where_the_only_way_in_is_disabled_its_page_says_what_that_means(demo, owner, acme, sandbox):
-    log_in(demo.visitor(), acme, sandbox)
+def test_where_the_only_way_in_is_disabled_its_page_says_what_that_means(site, owner, acme, sandbox):
+    log_in(site.visitor(), acme, sandbox)
     owner.post(f"{acme}/disable")
     assert "the only way into Acme" not in owner.get(acme).words
     owner.post(f"{acme}/enable", f"{acme}/disable")
     enforce(owner, acme)
     owner.post(f"{acme}/disable")
     assert "It is the only way into Acme. Only you can log in." in owner.get(acme).words
-    assert "Bitbucket is the only way into Acme, and it is disabled." in demo.visitor().get("/o/acme/login").words
+    assert "Bitbucket is the only way into Acme, and it is disabled." in site.visitor().get("/o/acme/login").words
     assert owner.post(f"{LOGIN}/only", LOGIN).status == 303, "none of those that are shown is chosen"
     assert "Nothing was chosen, and nothing has changed." in owner.get(LOGIN).words
     assert "Bitbucket is the only way in since" in owner.get(LOGIN).words
@@ -299,8 +299,8 @@ def test_an_integration_that_never_worked_cannot_be_enforced(owner, acme):
     assert "is the only way in since" not in owner.get(LOGIN).words
 
 
-def test_nobody_enforces_anything_in_another_organization(demo, owner, acme):
-    stranger = demo.visitor()
+def test_nobody_enforces_anything_in_another_organization(site, owner, acme):
+    stranger = site.visitor()
     stranger.create_organization("globex")
     token = stranger.get("/o/globex/settings/login").csrf_token
     for path in (f"{LOGIN}/only", f"{LOGIN}/link", f"{acme}/who"):
@@ -313,8 +313,8 @@ def test_nobody_enforces_anything_in_another_organization(demo, owner, acme):
 
 
 @capability("people")
-def test_the_owner_ends_the_sessions_of_a_person_who_can_log_in_again(demo, owner, acme, sandbox):
-    jane, kim = demo.visitor(), demo.visitor()
+def test_the_owner_ends_the_sessions_of_a_person_who_can_log_in_again(site, owner, acme, sandbox):
+    jane, kim = site.visitor(), site.visitor()
     log_in(jane, acme, sandbox)
     log_in(kim, acme, sandbox, user="kim")
     page = owner.get("/o/acme/settings/people").text

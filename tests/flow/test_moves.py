@@ -6,15 +6,15 @@ import pytest
 
 from social_bitbucket_server.sandbox import Sandbox
 from tests.capabilities import capability
-from tests.demo_visitor import Page, Visitor
 from tests.flask_app.models import User, models
-from tests.flow.demo import Demo, connect, log_in, on_every_database
-from tests.flow.test_demo_oauth2 import BEGIN_BY_OAUTH2, prepare_upgrade
+from tests.flow.site import Site, connect, log_in, on_every_database
+from tests.flow.test_oauth2 import BEGIN_BY_OAUTH2, prepare_upgrade
+from tests.visitor import Page, Visitor
 
 
 @pytest.fixture
-def owner(demo: Demo, acme: str) -> Visitor:
-    visitor = demo.visitor()
+def owner(site: Site, acme: str) -> Visitor:
+    visitor = site.visitor()
     visitor.log_owner_in("acme")
     return visitor
 
@@ -36,63 +36,63 @@ def try_the_move(owner: Visitor, path: str, moved: Sandbox, user: str = "jane") 
     return owner.get(owner.get(moved.authorize(begun.location, user=user)).location)
 
 
-def base_url(demo: Demo) -> object:
-    ((found,),) = demo.rows(models.integration.base_url)
+def base_url(site: Site) -> object:
+    ((found,),) = site.rows(models.integration.base_url)
     return found
 
 
-def people_of(demo: Demo) -> list[tuple[object, ...]]:
-    return demo.rows(models.storage.user.uid, models.storage.user.user_id)
+def people_of(site: Site) -> list[tuple[object, ...]]:
+    return site.rows(models.storage.user.uid, models.storage.user.user_id)
 
 
 @capability("server that moved")
 @on_every_database
 def test_everybody_keeps_their_account_when_a_trial_login_showed_that_the_server_moved(
-    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:
     for name in ("jane", "kim"):
-        log_in(demo.visitor(), acme, sandbox, name)
-    before = people_of(demo)
+        log_in(site.visitor(), acme, sandbox, name)
+    before = people_of(site)
     link_as_before(sandbox, other_sandbox)
 
     assert edit(owner, acme, other_sandbox.url, server="moved").status == 303
     assert "waits for a trial login" in owner.get(acme).words
-    assert base_url(demo) == sandbox.url
-    assert log_in(demo.visitor(), acme, sandbox).status == 303, "until then people log in at the old address"
+    assert base_url(site) == sandbox.url
+    assert log_in(site.visitor(), acme, sandbox).status == 303, "until then people log in at the old address"
 
     assert "It is the same server." in try_the_move(owner, acme, other_sandbox).words
-    assert base_url(demo) == other_sandbox.url
+    assert base_url(site) == other_sandbox.url
     for name in ("jane", "kim"):
-        assert log_in(demo.visitor(), acme, other_sandbox, name).status == 303
-    assert people_of(demo) == before
-    assert demo.rows(models.event.event).count(("integration.moved",)) == 1
+        assert log_in(site.visitor(), acme, other_sandbox, name).status == 303
+    assert people_of(site) == before
+    assert site.rows(models.event.event).count(("integration.moved",)) == 1
 
 
 def test_somebody_who_never_logged_in_shows_nothing(
-    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
     link_as_before(sandbox, other_sandbox)
     edit(owner, acme, other_sandbox.url, server="moved")
     assert "This does not show that it is the same server." in try_the_move(owner, acme, other_sandbox, "kim").words
-    assert base_url(demo) == sandbox.url
+    assert base_url(site) == sandbox.url
 
 
 def test_another_person_with_the_same_number_is_another_server(
-    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
     link_as_before(sandbox, other_sandbox)
     other_sandbox.users.rename("jane", "mallory")
     edit(owner, acme, other_sandbox.url, server="moved")
     assert "This does not show that it is the same server." in try_the_move(owner, acme, other_sandbox, "mallory").words
-    assert base_url(demo) == sandbox.url
+    assert base_url(site) == sandbox.url
 
 
 def test_who_declined_at_the_new_address_can_try_again_there(
-    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
     link_as_before(sandbox, other_sandbox)
     edit(owner, acme, other_sandbox.url, server="moved")
     begun = owner.post(f"{acme}/move/try", acme)
@@ -100,76 +100,76 @@ def test_who_declined_at_the_new_address_can_try_again_there(
     assert "Access was declined in Bitbucket." in page.words
     assert f'action="{acme}/move/try"' in page.text
     assert f"form-action 'self' {other_sandbox.url};" in page.headers["Content-Security-Policy"]
-    assert base_url(demo) == sandbox.url
+    assert base_url(site) == sandbox.url
 
 
 def test_an_ordinary_trial_decides_nothing_about_a_move(
-    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
     edit(owner, acme, other_sandbox.url, server="moved")
     begun = owner.post(f"{acme}/try", acme)
     assert begun.location.startswith(sandbox.url)
     owner.get(sandbox.authorize(begun.location))
-    assert base_url(demo) == sandbox.url
+    assert base_url(site) == sandbox.url
 
 
 def test_a_move_that_was_given_up_leaves_everything_as_it_was(
-    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
     link_as_before(sandbox, other_sandbox)
     edit(owner, acme, other_sandbox.url, server="moved")
     begun = owner.post(f"{acme}/move/try", acme)
     for _ in range(2):
         owner.post(f"{acme}/move/give-up", acme)
-    assert demo.rows(models.event.event).count(("integration.move_given_up",)) == 1
+    assert site.rows(models.event.event).count(("integration.move_given_up",)) == 1
     owner.get(other_sandbox.authorize(begun.location))
-    assert base_url(demo) == sandbox.url
+    assert base_url(site) == sandbox.url
     assert "Is it the same server?" not in owner.get(acme).words
     assert owner.post(f"{acme}/move/try", acme).location == acme
 
 
 def test_a_change_that_does_not_say_which_is_refused_with_the_number_of_people(
-    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:
     for name in ("jane", "kim"):
-        log_in(demo.visitor(), acme, sandbox, name)
+        log_in(site.visitor(), acme, sandbox, name)
     page = edit(owner, acme, other_sandbox.url)
     assert page.status == 422
     assert "2 people log in through it." in page.words
     assert '<fieldset class="stack" aria-describedby="server-error">' in page.text
-    assert base_url(demo) == sandbox.url
+    assert base_url(site) == sandbox.url
 
 
 def test_on_another_server_everybody_begins_anew_and_the_old_identities_never_come_back(
-    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:
-    jane = demo.visitor()
+    jane = site.visitor()
     log_in(jane, acme, sandbox)
-    ((old_uid, old_user),) = people_of(demo)
+    ((old_uid, old_user),) = people_of(site)
     link_as_before(sandbox, other_sandbox)
     edit(owner, acme, other_sandbox.url, server="another")
     assert "1 person begins anew there" in owner.get(acme).words
     assert jane.get("/o/acme/account").status == 303
-    assert people_of(demo) == []
+    assert people_of(site) == []
     assert "Jane Doe" not in owner.get("/o/acme/settings/people").words
 
-    assert log_in(demo.visitor(), acme, other_sandbox).status == 303
-    ((new_uid, new_user),) = people_of(demo)
+    assert log_in(site.visitor(), acme, other_sandbox).status == 303
+    ((new_uid, new_user),) = people_of(site)
     assert (new_uid, new_user) != (old_uid, old_user)
     edit(owner, acme, sandbox.url, server="another")
-    assert log_in(demo.visitor(), acme, sandbox).status == 303
-    ((again_uid, again_user),) = people_of(demo)
+    assert log_in(site.visitor(), acme, sandbox).status == 303
+    ((again_uid, again_user),) = people_of(site)
     assert again_uid not in {old_uid, new_uid}
     assert again_user not in {old_user, new_user}
 
 
 def test_a_login_under_way_is_not_finished_at_another_server(
-    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:
-    log_in(demo.visitor(), acme, sandbox)
-    kim = demo.visitor()
+    log_in(site.visitor(), acme, sandbox)
+    kim = site.visitor()
     answer = sandbox.authorize(kim.begin(acme).location, user="kim")
     edit(owner, acme, other_sandbox.url, server="another")
     assert kim.get(answer).status == 400
@@ -177,16 +177,16 @@ def test_a_login_under_way_is_not_finished_at_another_server(
 
 
 def test_a_client_secret_is_not_sent_to_another_server_where_nobody_logged_in_so_far_either(
-    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:
     prepare_upgrade(owner, acme, sandbox)
     assert "client secret are erased" in owner.get(f"{acme}/edit").words
     assert edit(owner, acme, other_sandbox.url).status == 303
     assert "enter those of the new server" in owner.get(acme).words
-    assert base_url(demo) == other_sandbox.url
-    assert demo.rows(models.client_credentials.client_id) == []
-    assert demo.visitor().begin(acme, **BEGIN_BY_OAUTH2).status == 404
-    assert demo.rows(models.event.event).count(("integration.began_anew",)) == 1
+    assert base_url(site) == other_sandbox.url
+    assert site.rows(models.client_credentials.client_id) == []
+    assert site.visitor().begin(acme, **BEGIN_BY_OAUTH2).status == 404
+    assert site.rows(models.event.event).count(("integration.began_anew",)) == 1
 
 
 def test_without_client_credentials_a_new_base_url_is_a_plain_change_while_nobody_logged_in(
@@ -198,37 +198,37 @@ def test_without_client_credentials_a_new_base_url_is_a_plain_change_while_nobod
 
 
 def test_a_client_secret_is_never_sent_to_another_server(
-    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:
     sandbox.faults.version = "8.19.0"
     prepare_upgrade(owner, acme, sandbox)
-    log_in(demo.visitor(), acme, sandbox, **BEGIN_BY_OAUTH2)
+    log_in(site.visitor(), acme, sandbox, **BEGIN_BY_OAUTH2)
     edit(owner, acme, other_sandbox.url, server="another")
-    assert demo.rows(models.client_credentials.id) == []
+    assert site.rows(models.client_credentials.id) == []
     assert "It waits for its client ID and client secret." in owner.get(acme).words
 
 
 def test_a_server_that_moved_is_shown_by_oauth_2_too(
-    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:
     sandbox.faults.version = "8.19.0"
     prepare_upgrade(owner, acme, sandbox)
-    log_in(demo.visitor(), acme, sandbox, **BEGIN_BY_OAUTH2)
-    before = people_of(demo)
+    log_in(site.visitor(), acme, sandbox, **BEGIN_BY_OAUTH2)
+    before = people_of(site)
     (link,) = sandbox.external_applications.all()
     other_sandbox.external_applications._by_id[link.id] = link
     edit(owner, acme, other_sandbox.url, server="moved")
     assert "It is the same server." in try_the_move(owner, acme, other_sandbox).words
-    assert log_in(demo.visitor(), acme, other_sandbox).status == 303
-    assert people_of(demo) == before
+    assert log_in(site.visitor(), acme, other_sandbox).status == 303
+    assert people_of(site) == before
 
 
 def test_disabling_deletes_nothing_and_enabling_lets_everybody_in_again(
-    demo: Demo, sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:
-    jane = demo.visitor()
+    jane = site.visitor()
     log_in(jane, acme, sandbox)
-    before = people_of(demo)
+    before = people_of(site)
     assert "Accounts, keys and conditions stay. Nothing is deleted." in owner.get(f"{acme}/disable").words
     owner.post(f"{acme}/disable")
     assert jane.get("/o/acme/account").status == 303
@@ -236,21 +236,21 @@ def test_disabling_deletes_nothing_and_enabling_lets_everybody_in_again(
     assert "Disabled" in owner.get(acme).words, "a change enables nothing"
     owner.post(f"{acme}/enable", f"{acme}/disable")
     assert log_in(jane, acme, sandbox).status == 303
-    assert people_of(demo) == before
+    assert people_of(site) == before
 
 
 def test_people_of_a_deleted_integration_do_not_come_back_with_a_new_one_for_the_same_server(
-    demo: Demo, sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, owner: Visitor, acme: str
 ) -> None:
-    jane = demo.visitor()
+    jane = site.visitor()
     log_in(jane, acme, sandbox)
-    ((old_uid, _),) = people_of(demo)
+    ((old_uid, _),) = people_of(site)
     assert "1 person" in owner.get(f"{acme}/delete").words
     assert owner.post(f"{acme}/delete", name="Bitbucket").status == 303
-    assert people_of(demo) == []
+    assert people_of(site) == []
     again = connect(owner, "acme", sandbox)
     assert jane.get("/o/acme/account").status == 303
-    assert log_in(demo.visitor(), again, sandbox).status == 303
-    ((new_uid, _),) = people_of(demo)
+    assert log_in(site.visitor(), again, sandbox).status == 303
+    ((new_uid, _),) = people_of(site)
     assert new_uid != old_uid
-    assert demo.rows(User.username) == [("jane",), ("owner",)]
+    assert site.rows(User.username) == [("jane",), ("owner",)]

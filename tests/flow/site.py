@@ -1,4 +1,4 @@
-"""The demo application, and what its visitors do with a sandbox."""
+"""The tests' application, and what its visitors do with a sandbox."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 
 from social_bitbucket_server.sandbox import Sandbox
-from tests.demo_visitor import InProcess, Page, Visitor
 from tests.flask_app import database
+from tests.visitor import InProcess, Page, Visitor
 
 on_every_database = pytest.mark.parametrize(
     "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
@@ -18,7 +18,7 @@ on_every_database = pytest.mark.parametrize(
 
 
 @dataclass
-class Demo:
+class Site:
     """The application, answering within this process."""
 
     app: Flask

@@ -1,4 +1,4 @@
-"""The demo application as the rows want it."""
+"""Flask with organizations as the rows want it: the tests' own application."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ADDRESS_POLICY = Outbound.address_policy
 
 
 @dataclass(frozen=True)
-class DemoPlace(Place):
+class OrganizationPlace(Place):
     """An organization with its one integration."""
 
     organization_id: int
@@ -66,7 +66,7 @@ class DemoPlace(Place):
 
 
 @dataclass(kw_only=True)
-class DemoWorld(World):
+class OrganizationsWorld(World):
     """The application with its database, and what belongs to its own pages."""
 
     app: Flask
@@ -102,7 +102,7 @@ class DemoWorld(World):
         self.app = create_app(self.config)
         self.serving = Serving(self.app)
 
-    def make_place(self, slug: str, server: FakeBitbucket) -> DemoPlace:
+    def make_place(self, slug: str, server: FakeBitbucket) -> OrganizationPlace:
         with self.context():
             owner = people.create_organization(
                 slug=slug, name=f"Organization {slug.upper()}", email=f"owner-{slug}@corp.example", password=PASSWORD
@@ -110,14 +110,14 @@ class DemoWorld(World):
             record = store.integrations.make(
                 owner.organization, f"Bitbucket {slug.upper()}", ServerURL.parse(server.url)
             )
-            return DemoPlace(slug, record.id, record.namespace, server, owner.organization_id, owner.email)
+            return OrganizationPlace(slug, record.id, record.namespace, server, owner.organization_id, owner.email)
 
     def set_up_link(self, place: Place) -> str:
         """The token of a new set-up link."""
         with self.context():
             return store.setup_links.make(database.session.get_one(models.integration, place.integration_id))
 
-    def another_integration(self, place: DemoPlace, server: FakeBitbucket) -> DemoPlace:
+    def another_integration(self, place: OrganizationPlace, server: FakeBitbucket) -> OrganizationPlace:
         """One more integration of the same organization."""
         with self.context():
             organization = database.session.get_one(Organization, place.organization_id)
@@ -176,7 +176,7 @@ class DemoWorld(World):
         with self.context():
             store.integrations.delete(database.session.get_one(models.integration, place.integration_id))
 
-    def change_organization(self, place: DemoPlace, **columns: Any) -> None:
+    def change_organization(self, place: OrganizationPlace, **columns: Any) -> None:
         with self.context():
             organization = database.session.get_one(Organization, place.organization_id)
             for name, value in columns.items():
@@ -219,7 +219,7 @@ class DemoWorld(World):
 
     def refusal(self, **settings: Any) -> str:
         folder = self.made_of.folder / "another start"
-        own = {"INSTANCE_PATH": str(folder), "DATABASE_URL": f"sqlite:///{folder / 'demo.sqlite'}"}
+        own = {"INSTANCE_PATH": str(folder), "DATABASE_URL": f"sqlite:///{folder / 'application.sqlite'}"}
         try:
             create_app(self.config | own | settings).extensions["engine"].dispose()
         except (UnsafeSettingError, UnsafeConfigurationError) as error:
@@ -417,7 +417,7 @@ class AuditLines(logging.Handler):
 
 
 @contextlib.contextmanager
-def start(made_of: Ingredients) -> Iterator[DemoWorld]:
+def start(made_of: Ingredients) -> Iterator[OrganizationsWorld]:
     """The application on a socket."""
     policy = AddressPolicy(test_addresses=frozenset(map(ip_address, made_of.allowed)))
     made_of.patch.setattr(Outbound, "address_policy", lambda _outbound, _organization: policy)
@@ -430,7 +430,7 @@ def start(made_of: Ingredients) -> Iterator[DemoWorld]:
         "CA_BUNDLE": made_of.bundle,
     }
     app = create_app(config)
-    world = DemoWorld(app=app, config=config, made_of=made_of, serving=Serving(app), **made_of.world)
+    world = OrganizationsWorld(app=app, config=config, made_of=made_of, serving=Serving(app), **made_of.world)
     world.canaries.values |= {part.partition(":")[2] for part in world.ring.split(",")}
     lines = AuditLines(world.audit)
     audit_logger = logging.getLogger("social_bitbucket_server.events")

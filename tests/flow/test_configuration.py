@@ -6,23 +6,23 @@ import tomllib
 import pytest
 
 from tests.capabilities import capability
-from tests.demo_visitor import PASSWORD
 from tests.flask_app import database
 from tests.flask_app.models import models
-from tests.flow.demo import log_in
+from tests.flow.site import log_in
+from tests.visitor import PASSWORD
 
 PAGE = "/o/acme/settings/configuration"
 
 
 @pytest.fixture
-def owner(demo, acme):
-    owner = demo.visitor()
+def owner(site, acme):
+    owner = site.visitor()
     owner.log_owner_in("acme")
     return owner
 
 
-def run(demo, *arguments, **options):
-    result = demo.app.test_cli_runner().invoke(args=arguments, **options)
+def run(site, *arguments, **options):
+    result = site.app.test_cli_runner().invoke(args=arguments, **options)
     return result.exit_code, result.output
 
 
@@ -51,21 +51,21 @@ def test_the_text_has_what_was_configured_and_nothing_secret(owner, acme, sandbo
 
 
 @capability("configuration as text")
-def test_a_text_taken_over_elsewhere_makes_the_same_integrations(demo, owner, acme):
-    other = demo.visitor()
+def test_a_text_taken_over_elsewhere_makes_the_same_integrations(site, owner, acme):
+    other = site.visitor()
     other.create_organization("globex")
     assert other.post("/o/globex/settings/configuration", text=text_of(owner)).status == 303
     text = other.get("/o/globex/settings/configuration/integrations.toml").text
     assert integrations(text) == integrations(text_of(owner))
 
 
-def test_what_is_there_is_changed_and_nobody_loses_an_account(demo, owner, acme, sandbox):
-    log_in(demo.visitor(), acme, sandbox)
+def test_what_is_there_is_changed_and_nobody_loses_an_account(site, owner, acme, sandbox):
+    log_in(site.visitor(), acme, sandbox)
     text = text_of(owner) + 'allow_groups = ["developers"]\n'
     done = owner.get(owner.post(PAGE, text=text).location)
     assert "“Bitbucket” is changed." in done.words
-    assert log_in(demo.visitor(), acme, sandbox, user="kim").status == 403
-    assert log_in(demo.visitor(), acme, sandbox, user="jane").location == "/o/acme/account"
+    assert log_in(site.visitor(), acme, sandbox, user="kim").status == 403
+    assert log_in(site.visitor(), acme, sandbox, user="jane").location == "/o/acme/account"
     assert "“Bitbucket” stays as it is." in owner.get(owner.post(PAGE, text=text).location).words
 
 
@@ -132,8 +132,8 @@ def test_a_name_with_an_invisible_character_is_refused_everywhere(owner, acme, s
     assert "Its name is a text of 1 to 80 characters" in owner.post(PAGE, text=text).words
 
 
-def test_other_organizations_have_no_such_page(demo, owner):
-    stranger = demo.visitor()
+def test_other_organizations_have_no_such_page(site, owner):
+    stranger = site.visitor()
     stranger.create_organization("globex")
     token = stranger.get("/o/globex/settings/configuration").csrf_token
     assert stranger.get(PAGE).status == 404
@@ -144,28 +144,28 @@ def test_other_organizations_have_no_such_page(demo, owner):
 # Commands
 
 
-def test_an_organization_is_created_from_the_command_line(demo):
+def test_an_organization_is_created_from_the_command_line(site):
     arguments = ("organizations", "create", "globex", "Globex", "--email", "owner@globex.example")
-    assert run(demo, *arguments, env={"OWNER_PASSWORD": PASSWORD}) == (0, "Globex is created.\n")
-    assert demo.visitor().log_owner_in("globex").status == 303
-    assert "globex\tGlobex\topen" in run(demo, "organizations", "list")[1]
-    status, output = run(demo, *arguments, env={"OWNER_PASSWORD": PASSWORD})
+    assert run(site, *arguments, env={"OWNER_PASSWORD": PASSWORD}) == (0, "Globex is created.\n")
+    assert site.visitor().log_owner_in("globex").status == 303
+    assert "globex\tGlobex\topen" in run(site, "organizations", "list")[1]
+    status, output = run(site, *arguments, env={"OWNER_PASSWORD": PASSWORD})
     assert (status, "Another organization has the address" in output) == (1, True)
 
 
 @pytest.mark.parametrize("password", ["short", "x" * 201])
-def test_an_owner_who_could_not_log_in_is_not_created(demo, password):
+def test_an_owner_who_could_not_log_in_is_not_created(site, password):
     arguments = ("organizations", "create", "acme", "Acme", "--email", "owner@acme.example")
-    status, output = run(demo, *arguments, env={"OWNER_PASSWORD": password})
+    status, output = run(site, *arguments, env={"OWNER_PASSWORD": password})
     assert (status, output) == (1, "Error: The password has 10 to 200 characters.\n")
-    assert run(demo, "organizations", "list")[1] == ""
+    assert run(site, "organizations", "list")[1] == ""
 
 
-def test_a_disabled_organization_lets_nobody_in_and_is_enabled_again(demo, owner, acme):
-    assert run(demo, "organizations", "disable", "acme")[0] == 0
+def test_a_disabled_organization_lets_nobody_in_and_is_enabled_again(site, owner, acme):
+    assert run(site, "organizations", "disable", "acme")[0] == 0
     assert owner.get(acme).status == 404
-    assert "acme\tAcme\tdisabled" in run(demo, "organizations", "list")[1]
-    assert run(demo, "organizations", "enable", "acme")[0] == 0
+    assert "acme\tAcme\tdisabled" in run(site, "organizations", "list")[1]
+    assert run(site, "organizations", "enable", "acme")[0] == 0
     assert owner.get(acme).status == 303
     assert owner.log_owner_in("acme").status == 303
     words = owner.get("/o/acme/settings/events").words
@@ -174,49 +174,49 @@ def test_a_disabled_organization_lets_nobody_in_and_is_enabled_again(demo, owner
 
 
 @capability("configuration as text")
-def test_export_and_import_by_command(demo, owner, acme):
-    run(demo, "organizations", "create", "globex", "Globex", "--email", "a@b.example", env={"OWNER_PASSWORD": PASSWORD})
-    status, text = run(demo, "bitbucket-server", "export", "acme")
+def test_export_and_import_by_command(site, owner, acme):
+    run(site, "organizations", "create", "globex", "Globex", "--email", "a@b.example", env={"OWNER_PASSWORD": PASSWORD})
+    status, text = run(site, "bitbucket-server", "export", "acme")
     assert (status, text) == (0, text_of(owner))
-    status, output = run(demo, "bitbucket-server", "import", "globex", "-", input=text)
+    status, output = run(site, "bitbucket-server", "import", "globex", "-", input=text)
     assert (status, output) == (0, "“Bitbucket” is added, and waits for Bitbucket to know it.\n")
-    assert run(demo, "bitbucket-server", "import", "globex", "-", input="x")[0] == 1
+    assert run(site, "bitbucket-server", "import", "globex", "-", input="x")[0] == 1
 
 
-def test_integrations_are_listed_disabled_and_enabled(demo, owner, acme, sandbox):
-    jane = demo.visitor()
+def test_integrations_are_listed_disabled_and_enabled(site, owner, acme, sandbox):
+    jane = site.visitor()
     log_in(jane, acme, sandbox)
     integration_id = acme.rpartition("/")[2]
-    listed = run(demo, "bitbucket-server", "list", "acme")[1]
+    listed = run(site, "bitbucket-server", "list", "acme")[1]
     assert listed == f"{integration_id}\tacme\tBitbucket\t{sandbox.url}\tworking\t1\n"
-    assert run(demo, "bitbucket-server", "disable", integration_id)[0] == 0
+    assert run(site, "bitbucket-server", "disable", integration_id)[0] == 0
     assert jane.get("/o/acme/account").status == 303
     assert "An integration was disabled" in owner.get("/o/acme/settings/events").words
     for _again in range(2):
-        assert run(demo, "bitbucket-server", "enable", integration_id)[0] == 0
+        assert run(site, "bitbucket-server", "enable", integration_id)[0] == 0
     assert owner.get("/o/acme/settings/events").words.count("An integration was enabled") == 1
     assert log_in(jane, acme, sandbox).location == "/o/acme/account"
 
 
 @capability("key rotation")
-def test_a_new_key_pair_by_command_waits_beside_the_old_one(demo, owner, acme, sandbox):
-    status, output = run(demo, "bitbucket-server", "rotate", acme.rpartition("/")[2])
+def test_a_new_key_pair_by_command_waits_beside_the_old_one(site, owner, acme, sandbox):
+    status, output = run(site, "bitbucket-server", "rotate", acme.rpartition("/")[2])
     assert status == 0
     assert output.startswith("-----BEGIN PUBLIC KEY-----")
-    assert log_in(demo.visitor(), acme, sandbox).location == "/o/acme/account"
+    assert log_in(site.visitor(), acme, sandbox).location == "/o/acme/account"
 
 
 @pytest.mark.parametrize("command", [("organizations", "disable", "none"), ("bitbucket-server", "rotate", "none")])
-def test_what_is_not_there_is_said(demo, command):
-    status, output = run(demo, *command)
+def test_what_is_not_there_is_said(site, command):
+    status, output = run(site, *command)
     assert (status, output.startswith("Error: There is no")) == (1, True)
 
 
-def test_what_is_over_is_forgotten(demo, owner, acme, sandbox):
-    demo.visitor().begin(acme)
-    assert run(demo, "bitbucket-server", "prune") == (0, "0 logins that are over are forgotten.\n")
-    with demo.app.app_context():
+def test_what_is_over_is_forgotten(site, owner, acme, sandbox):
+    site.visitor().begin(acme)
+    assert run(site, "bitbucket-server", "prune") == (0, "0 logins that are over are forgotten.\n")
+    with site.app.app_context():
         nonce = models.storage.nonce
         database.session.query(nonce).update({nonce.timestamp: nonce.timestamp - 4000})
         database.session.commit()
-    assert run(demo, "bitbucket-server", "prune") == (0, "1 logins that are over are forgotten.\n")
+    assert run(site, "bitbucket-server", "prune") == (0, "1 logins that are over are forgotten.\n")

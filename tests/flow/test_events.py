@@ -17,23 +17,23 @@ from social_bitbucket_server.sandbox import Sandbox
 from social_bitbucket_server.sqlalchemy.organizations import clock
 from social_bitbucket_server.sqlalchemy.organizations import events as stored_events
 from tests.capabilities import capability
-from tests.demo_visitor import Page, Visitor
-from tests.flow.demo import Demo, log_in
+from tests.flow.site import Site, log_in
 from tests.statements import statements
+from tests.visitor import Page, Visitor
 
 EVENTS = "/o/acme/settings/events"
 
 
 @pytest.fixture
-def owner(demo: Demo, acme: str) -> Visitor:
-    visitor = demo.visitor()
+def owner(site: Site, acme: str) -> Visitor:
+    visitor = site.visitor()
     visitor.log_owner_in("acme")
     return visitor
 
 
-def record(demo: Demo, acme: str, *problems: str) -> None:
+def record(site: Site, acme: str, *problems: str) -> None:
     """Let a login fail with each of *problems*."""
-    with demo.app.app_context():
+    with site.app.app_context():
         for problem in problems:
             recording.record(
                 EventCode.LOGIN_FAILURE,
@@ -54,22 +54,22 @@ def filtered(owner: Visitor, **fields: str) -> Page:
     return page
 
 
-def fail(demo: Demo, sandbox: Sandbox, acme: str) -> str:
+def fail(site: Site, sandbox: Sandbox, acme: str) -> str:
     """Let a login fail; returns the reference number that the person reads."""
     sandbox.faults.server_error = True
-    found = re.search(r"\b[0-9A-F]{8}\b", demo.visitor().begin(acme).words)
+    found = re.search(r"\b[0-9A-F]{8}\b", site.visitor().begin(acme).words)
     sandbox.faults.server_error = False
     assert found
     return found[0]
 
 
 def test_a_login_is_one_row_that_says_how_it_went(
-    demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor, monkeypatch: pytest.MonkeyPatch
+    site: Site, sandbox: Sandbox, acme: str, owner: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log_in(demo.visitor(), acme, sandbox)
-    declining = demo.visitor()
+    log_in(site.visitor(), acme, sandbox)
+    declining = site.visitor()
     declining.get(sandbox.authorize(declining.begin(acme).location, user="jane", allow=False))
-    demo.visitor().begin(acme)
+    site.visitor().begin(acme)
     assert titles(filtered(owner, kind="login"))[:3] == ["Login under way", "Login declined", "Login succeeded"]
     assert titles(filtered(owner, kind="failed-logins")) == []
     assert "Jane Doe" in filtered(owner, kind="login").words
@@ -80,11 +80,11 @@ def test_a_login_is_one_row_that_says_how_it_went(
 
 @capability("events")
 def test_a_reference_number_finds_its_event_with_the_real_reason_and_the_remedy(
-    demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor
+    site: Site, sandbox: Sandbox, acme: str, owner: Visitor
 ) -> None:
-    number = fail(demo, sandbox, acme)
+    number = fail(site, sandbox, acme)
     for _ in range(3):
-        log_in(demo.visitor(), acme, sandbox)
+        log_in(site.visitor(), acme, sandbox)
     found = filtered(owner, reference=number.lower())
     assert titles(found) == ["Login failed"]
     link = re.search(rf'href="({EVENTS}/\d+)">{number}</a>', found.text)
@@ -95,10 +95,10 @@ def test_a_reference_number_finds_its_event_with_the_real_reason_and_the_remedy(
 
 
 def test_a_filter_takes_kind_integration_and_days_and_ignores_what_it_cannot_read(
-    demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor
+    site: Site, sandbox: Sandbox, acme: str, owner: Visitor
 ) -> None:
     other = owner.add_integration("acme", sandbox.url, "Other")
-    fail(demo, sandbox, acme)
+    fail(site, sandbox, acme)
     today = datetime.now(UTC).date()
     tomorrow = (today + timedelta(days=1)).isoformat()
     everything = titles(owner.get(EVENTS))
@@ -111,8 +111,8 @@ def test_a_filter_takes_kind_integration_and_days_and_ignores_what_it_cannot_rea
         assert titles(filtered(owner, kind=odd, integration=odd, **{"from": odd, "to": odd})) == everything
 
 
-def test_the_pages_of_the_list_keep_the_filter(demo: Demo, acme: str, owner: Visitor) -> None:
-    record(demo, acme, *["timeout"] * 60)
+def test_the_pages_of_the_list_keep_the_filter(site: Site, acme: str, owner: Visitor) -> None:
+    record(site, acme, *["timeout"] * 60)
     first = filtered(owner, kind="failed-logins")
     assert len(titles(first)) == events.PAGE_LENGTH
     assert "60 events" in first.words
@@ -123,29 +123,29 @@ def test_the_pages_of_the_list_keep_the_filter(demo: Demo, acme: str, owner: Vis
     assert "Older events" not in last.words
 
 
-def test_a_long_list_takes_as_many_statements_as_a_short_one(demo: Demo, acme: str, owner: Visitor) -> None:
+def test_a_long_list_takes_as_many_statements_as_a_short_one(site: Site, acme: str, owner: Visitor) -> None:
     def sent() -> int:
-        with statements(demo.app.extensions["engine"]) as seen:
+        with statements(site.app.extensions["engine"]) as seen:
             owner.get(EVENTS)
         return len(seen)
 
     owner.get(EVENTS)
-    record(demo, acme, "timeout")
+    record(site, acme, "timeout")
     few = sent()
-    record(demo, acme, *["timeout"] * 60)
+    record(site, acme, *["timeout"] * 60)
     assert sent() <= few
 
 
-def test_an_event_of_another_organization_is_not_found(demo: Demo, acme: str, owner: Visitor) -> None:
-    stranger = demo.visitor()
+def test_an_event_of_another_organization_is_not_found(site: Site, acme: str, owner: Visitor) -> None:
+    stranger = site.visitor()
     stranger.create_organization("globex")
     assert owner.get(f"{EVENTS}/1").status == 200
     assert stranger.get("/o/globex/settings/events/1").status == 404
     assert owner.get(f"{EVENTS}/999999").status == 404
 
 
-def test_the_exports_hold_what_the_filter_lets_through(demo: Demo, acme: str, owner: Visitor) -> None:
-    record(demo, acme, "timeout", "tls_failed")
+def test_the_exports_hold_what_the_filter_lets_through(site: Site, acme: str, owner: Visitor) -> None:
+    record(site, acme, "timeout", "tls_failed")
     query = urlencode({"kind": "failed-logins"})
     table = owner.get(f"{EVENTS}/events.csv?{query}")
     assert table.headers["Content-Disposition"] == 'attachment; filename="acme-events.csv"'
@@ -158,21 +158,21 @@ def test_the_exports_hold_what_the_filter_lets_through(demo: Demo, acme: str, ow
 
 
 @pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "  =1"])
-def test_no_cell_of_the_table_is_a_formula(demo: Demo, acme: str, owner: Visitor, name: str) -> None:
+def test_no_cell_of_the_table_is_a_formula(site: Site, acme: str, owner: Visitor, name: str) -> None:
     path = owner.add_integration("acme", "https://bitbucket.acme.example", name.strip())
-    record(demo, path, "timeout")
+    record(site, path, "timeout")
     rows = list(csv.DictReader(io.StringIO(owner.get(f"{EVENTS}/events.csv").text)))
     assert rows[0]["integration"] == f"'{name.strip()}"
     assert json.loads(owner.get(f"{EVENTS}/events.jsonl").text.splitlines()[0])["integration"] == name.strip()
 
 
 def test_an_export_is_read_bit_by_bit_and_has_an_end(
-    demo: Demo, acme: str, owner: Visitor, monkeypatch: pytest.MonkeyPatch
+    site: Site, acme: str, owner: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "MOST_EXPORTED", 12)
     monkeypatch.setattr(stored_events, "MOST_EXPORTED", 12)
     monkeypatch.setattr(stored_events, "_READ_AT_ONCE", 5)
-    record(demo, acme, *["timeout"] * 20)
+    record(site, acme, *["timeout"] * 20)
     lines = owner.get(f"{EVENTS}/events.jsonl").text.splitlines()
     assert len(lines) == 12
     assert "Export the newest 12 as CSV" in owner.get(EVENTS).words

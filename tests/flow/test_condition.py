@@ -11,14 +11,14 @@ from social_bitbucket_server.flask.organizations import recording
 from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.sandbox import Sandbox
 from tests.capabilities import capability
-from tests.demo_visitor import Page, Visitor
-from tests.flow.demo import Demo, connect, log_in, on_every_database
-from tests.flow.test_demo_oauth2 import enter, link_oauth2
+from tests.flow.site import Site, connect, log_in, on_every_database
+from tests.flow.test_oauth2 import enter, link_oauth2
+from tests.visitor import Page, Visitor
 
 
 @pytest.fixture
-def owner(demo: Demo, acme: str) -> Visitor:
-    visitor = demo.visitor()
+def owner(site: Site, acme: str) -> Visitor:
+    visitor = site.visitor()
     visitor.log_owner_in("acme")
     return visitor
 
@@ -43,7 +43,7 @@ test_connection.__test__ = False  # type: ignore[attr-defined]
 @capability("condition")
 @on_every_database
 def test_the_state_goes_from_draft_to_working_to_failing_and_back(
-    demo: Demo,
+    site: Site,
     sandbox: Sandbox,
     acme: str,
     owner: Visitor,
@@ -51,27 +51,27 @@ def test_the_state_goes_from_draft_to_working_to_failing_and_back(
     seen = [state_of(owner.get(acme))]
     test_connection(owner, acme)
     seen.append(state_of(owner.get(acme)))
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
     seen.append(state_of(owner.get(acme)))
     sandbox.faults.server_error = True
-    demo.visitor().begin(acme)
+    site.visitor().begin(acme)
     seen.append(state_of(owner.get(acme)))
     sandbox.faults.server_error = False
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
     seen.append(state_of(owner.get(acme)))
     assert [state.partition(" since ")[0] for state in seen] == ["Draft", "Never used", "Working", "Failing", "Working"]
     assert seen[3].endswith("UTC")
 
 
 def test_the_login_link_of_an_organization_is_shown_once_when_an_integration_has_worked(
-    demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor
+    site: Site, sandbox: Sandbox, acme: str, owner: Visitor
 ) -> None:
     for name in ("Second", "Third"):
         connect(owner, "acme", sandbox, name)
     pages = ("/o/acme/settings/integrations", acme)
 
     def links_shown() -> list[int]:
-        return [owner.get(page).text.count(f"{demo.origin}/o/acme/login") for page in pages]
+        return [owner.get(page).text.count(f"{site.origin}/o/acme/login") for page in pages]
 
     assert links_shown() == [0, 0]
     test_connection(owner, acme)
@@ -82,16 +82,16 @@ def test_the_login_link_of_an_organization_is_shown_once_when_an_integration_has
 
 @pytest.mark.parametrize("somebody_logged_in", [True, False])
 def test_what_was_tested_at_the_old_server_says_nothing_about_another_one(
-    demo: Demo, sandbox: Sandbox, other_sandbox: Sandbox, acme: str, owner: Visitor, somebody_logged_in: bool
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, acme: str, owner: Visitor, somebody_logged_in: bool
 ) -> None:
     test_connection(owner, acme)
     if somebody_logged_in:
-        log_in(demo.visitor(), acme, sandbox)
+        log_in(site.visitor(), acme, sandbox)
     fields = {"name": "Bitbucket", "base_url": other_sandbox.url}
     assert owner.post(f"{acme}/edit", server="another", **fields).status == 303
     assert state_of(owner.get(acme)) == "Draft"
     assert state_of(owner.get("/o/acme/settings/integrations")) == "Draft"
-    demo.visitor().begin(acme)
+    site.visitor().begin(acme)
     assert state_of(owner.get(acme)) == "Draft", "it never worked there"
     page = owner.worksheet(acme)
     other_sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=page.value_of("Public Key"))
@@ -100,20 +100,20 @@ def test_what_was_tested_at_the_old_server_says_nothing_about_another_one(
 
 
 def test_a_login_by_oauth_2_that_fails_during_the_upgrade_does_not_make_the_integration_fail(
-    demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor
+    site: Site, sandbox: Sandbox, acme: str, owner: Visitor
 ) -> None:
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
     sandbox.faults.version = "8.19.0"
     link = link_oauth2(owner, acme, sandbox)
     enter(owner, acme, link.client_id, "another-secret")
-    assert log_in(demo.visitor(), acme, sandbox, oauth="2").status == 503
+    assert log_in(site.visitor(), acme, sandbox, oauth="2").status == 503
     assert state_of(owner.get(acme)) == "Working"
     assert "Login failed" in owner.get(acme).words
     trial = owner.post(f"{acme}/try", acme, oauth="2")
     owner.get(sandbox.authorize(trial.location, user="jane"))
     assert state_of(owner.get(acme)) == "Working"
     sandbox.links.remove(sandbox.links.all()[0].id)
-    demo.visitor().begin(acme)
+    site.visitor().begin(acme)
     assert state_of(owner.get(acme)).startswith("Failing"), "OAuth 1 is what people use"
     owner.post(f"{acme}/oauth2/go-back", f"{acme}/oauth2")
     assert state_of(owner.get(acme)).startswith("Failing")
@@ -121,14 +121,14 @@ def test_a_login_by_oauth_2_that_fails_during_the_upgrade_does_not_make_the_inte
 
 @capability("notices")
 def test_a_failing_integration_says_what_to_do_first(
-    demo: Demo,
+    site: Site,
     sandbox: Sandbox,
     acme: str,
     owner: Visitor,
 ) -> None:
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
     sandbox.faults.server_error = True
-    demo.visitor().begin(acme)
+    site.visitor().begin(acme)
     words = owner.get(acme).words
     assert "People cannot log in through it." in words
     assert "The Bitbucket Server reported an error of its own" in words
@@ -138,38 +138,38 @@ def test_a_failing_integration_says_what_to_do_first(
 
 
 def test_an_invalid_signature_sends_the_owner_to_the_test_that_explains_it_part_by_part(
-    demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor
+    site: Site, sandbox: Sandbox, acme: str, owner: Visitor
 ) -> None:
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
     sandbox.faults.seen_host = "internal.example"
-    demo.visitor().begin(acme)
+    site.visitor().begin(acme)
     words = owner.get(acme).words
     assert "The test of the connection compares part by part" in words
     assert "internal.example" in test_connection(owner, acme).words
 
 
 def test_what_one_person_did_or_is_does_not_make_an_integration_fail(
-    demo: Demo,
+    site: Site,
     sandbox: Sandbox,
     acme: str,
     owner: Visitor,
 ) -> None:
-    log_in(demo.visitor(), acme, sandbox)
-    declining = demo.visitor()
+    log_in(site.visitor(), acme, sandbox)
+    declining = site.visitor()
     begun = declining.begin(acme)
     declining.get(sandbox.authorize(begun.location, user="jane", allow=False))
-    stranger = demo.visitor()
+    stranger = site.visitor()
     callback = f"/complete/bitbucket-server/{integration_of(acme)}/?oauth_token=x&oauth_verifier=y"
     assert stranger.get(callback).status == 400
     assert state_of(owner.get(acme)) == "Working"
 
 
 def test_what_a_bitbucket_admin_mends_comes_with_a_message_to_pass_on(
-    demo: Demo, sandbox: Sandbox, acme: str, owner: Visitor
+    site: Site, sandbox: Sandbox, acme: str, owner: Visitor
 ) -> None:
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
     sandbox.links.remove(sandbox.links.all()[0].id)
-    failed = re.search(r"\b[0-9A-F]{8}\b", demo.visitor().begin(acme).words)
+    failed = re.search(r"\b[0-9A-F]{8}\b", site.visitor().begin(acme).words)
     page = owner.get(acme)
     message = page.text.partition('id="message"')[2].partition("</div>")[0]
     assert failed
@@ -180,13 +180,13 @@ def test_what_a_bitbucket_admin_mends_comes_with_a_message_to_pass_on(
 
 
 def test_a_person_reads_that_it_is_nothing_they_did_and_what_to_pass_on(
-    demo: Demo,
+    site: Site,
     sandbox: Sandbox,
     acme: str,
     owner: Visitor,
 ) -> None:
     sandbox.faults.seen_host = "internal.example"
-    page = demo.visitor().begin(acme)
+    page = site.visitor().begin(acme)
     assert "<h1>You cannot log in at the moment</h1>" in page.text
     assert "It is nothing that you did" in page.words
     number = re.search(r"Reference number ([0-9A-F]{8})", page.words)
@@ -196,11 +196,11 @@ def test_a_person_reads_that_it_is_nothing_they_did_and_what_to_pass_on(
 
 
 def test_an_account_that_is_disabled_is_named_to_its_person(
-    demo: Demo,
+    site: Site,
     sandbox: Sandbox,
     acme: str,
 ) -> None:
-    jane = demo.visitor()
+    jane = site.visitor()
     back = sandbox.authorize(jane.begin(acme).location, user="jane")
     sandbox.users.disable("jane")
     page = jane.get(back)
@@ -209,13 +209,13 @@ def test_an_account_that_is_disabled_is_named_to_its_person(
 
 
 def test_recent_events_are_few_and_take_the_same_number_of_queries(
-    demo: Demo,
+    site: Site,
     sandbox: Sandbox,
     acme: str,
     owner: Visitor,
 ) -> None:
     asked: list[str] = []
-    event.listen(demo.app.extensions["engine"], "before_cursor_execute", lambda *given: asked.append(given[2]))
+    event.listen(site.app.extensions["engine"], "before_cursor_execute", lambda *given: asked.append(given[2]))
 
     def queries() -> int:
         asked.clear()
@@ -223,7 +223,7 @@ def test_recent_events_are_few_and_take_the_same_number_of_queries(
         return len(asked)
 
     def fail(times: int) -> None:
-        with demo.app.app_context():
+        with site.app.app_context():
             for _ in range(times):
                 recording.record(
                     EventCode.LOGIN_FAILURE,
@@ -233,7 +233,7 @@ def test_recent_events_are_few_and_take_the_same_number_of_queries(
                     problem="timeout",
                 )
 
-    log_in(demo.visitor(), acme, sandbox)
+    log_in(site.visitor(), acme, sandbox)
     fail(2)
     few = queries()
     fail(120)
@@ -243,7 +243,7 @@ def test_recent_events_are_few_and_take_the_same_number_of_queries(
     assert "122 failed logins" in page.words
 
 
-def test_the_worksheet_follows_the_version_that_the_test_found(demo: Demo, owner: Visitor) -> None:
+def test_the_worksheet_follows_the_version_that_the_test_found(site: Site, owner: Visitor) -> None:
     for version, dialog, advice in (
         ("7.6.0", "Bitbucket up to 7.19", ""),
         ("8.19.0", "Bitbucket 7.20 to 10.0", "OAuth 2 is the better way"),

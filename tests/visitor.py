@@ -1,4 +1,4 @@
-"""A person in front of the demo application: opens pages, and sends forms with the token that the page holds."""
+"""A person in front of the tests' application: opens pages, and sends forms with the token that the page holds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 PASSWORD = "correct horse battery"
-SESSION = "demo_session"
+SESSION = "application_session"
 
 
 Form = dict[str, str | list[str]]
