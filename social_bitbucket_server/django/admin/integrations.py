@@ -58,7 +58,7 @@ class _Integrations(ChangeList):
 
 
 class IntegrationAdmin(LoginLinkPages, SetupLinkPages, OAuth2Pages, PeoplePages, MovePages, KeyPairPages):
-    """The administration of integrations. Register a model of your own with it, or with a class that derives from it."""
+    """The administration of integrations. Register a model of your own with it, or with a class derived from it."""
 
     form = IntegrationForm
     tabs = (
