@@ -50,12 +50,14 @@ class EventCode(StrEnum):
     INTEGRATION_DISABLED = "integration.disabled"
     INTEGRATION_ENABLED = "integration.enabled"
     INTEGRATION_ENFORCED = "integration.enforced"
+    INTEGRATION_FAILING = "integration.failing"
     INTEGRATION_MOVE_BEGUN = "integration.move_begun"
     INTEGRATION_MOVE_GIVEN_UP = "integration.move_given_up"
     INTEGRATION_MOVED = "integration.moved"
     INTEGRATION_NOT_ENFORCED = "integration.not_enforced"
     INTEGRATION_TESTED = "integration.tested"
     INTEGRATION_UPDATED = "integration.updated"
+    INTEGRATION_WORKING = "integration.working"
     KEY_CREATED = "key.created"
     KEY_DECRYPT_FAILED = "key.decrypt_failed"
     KEY_PROMOTED = "key.promoted"
@@ -159,6 +161,7 @@ _ABOUT = {
     EventCode.INTEGRATION_DISABLED: _About(EventKind.INTEGRATION, "An integration was disabled."),
     EventCode.INTEGRATION_ENABLED: _About(EventKind.INTEGRATION, "An integration was enabled."),
     EventCode.INTEGRATION_ENFORCED: _About(EventKind.LOGIN_LINK, "An integration was made the only way in."),
+    EventCode.INTEGRATION_FAILING: _About(EventKind.INTEGRATION, "An integration that worked began to fail."),
     EventCode.INTEGRATION_MOVE_BEGUN: _About(EventKind.INTEGRATION, "A server's new address waits for a trial login."),
     EventCode.INTEGRATION_MOVE_GIVEN_UP: _About(
         EventKind.INTEGRATION, "A server's new address was given up. People go on at the old one."
@@ -167,6 +170,7 @@ _ABOUT = {
     EventCode.INTEGRATION_NOT_ENFORCED: _About(EventKind.LOGIN_LINK, "All ways in were opened again."),
     EventCode.INTEGRATION_TESTED: _About(EventKind.INTEGRATION, "An integration's connection was tested."),
     EventCode.INTEGRATION_UPDATED: _About(EventKind.INTEGRATION, "An integration was changed."),
+    EventCode.INTEGRATION_WORKING: _About(EventKind.INTEGRATION, "An integration that failed works again."),
     EventCode.KEY_CREATED: _About(EventKind.KEY, "A key pair was made."),
     EventCode.KEY_DECRYPT_FAILED: _About(EventKind.KEY, "A private key could not be opened."),
     EventCode.KEY_PROMOTED: _About(EventKind.KEY, "A new key pair is in use."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...backends import BitbucketServerOAuth1, BitbucketServerOAuth2
@@ -41,7 +41,7 @@ class AppSettings:
 
     *origin* is its scheme and host. *application_name* is what people read when Bitbucket asks them to allow the login.
     *outbound* says which servers organizations may connect. *keeps_tokens*: each person's access token is kept, sealed,
-    so that Bitbucket can be asked for them between two logins.
+    so that Bitbucket can be asked for them between two logins. *on_event* is told of each event that is recorded.
     """
 
     origin: str
@@ -49,6 +49,7 @@ class AppSettings:
     keys: SealedKeys
     outbound: Outbound
     keeps_tokens: bool
+    on_event: Any
 
     @classmethod
     def read(cls, app: Flask) -> AppSettings:
@@ -71,6 +72,7 @@ class AppSettings:
                 keys=SealedKeys(KeyRing.parse(settings["KEY_RING"])),
                 outbound=_outbound(settings),
                 keeps_tokens=bool(settings["STORE_ACCESS_TOKEN"]),
+                on_event=settings["ON_EVENT"],
             )
         except BitbucketServerError as error:
             setting = error.setting or settings.name(error.parameter or "KEY_RING")

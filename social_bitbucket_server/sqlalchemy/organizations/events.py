@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert, select
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert, or_, select
 from sqlalchemy.orm import aliased
 
 from ...organizations import (
@@ -18,6 +18,7 @@ from ...organizations import (
     FailureEvent,
     KeyState,
     condition,
+    turn,
 )
 from ...problems import Code
 from . import clock
@@ -158,6 +159,23 @@ class Events(Part):
         """Return the condition of *record*."""
         return self.conditions_of([record])[record.id]
 
+    def turn(self, integration_id: str, *, works: bool) -> EventCode | None:
+        """Return the event of an integration that begins to fail, or works again, because the newest sign says whether
+        it *works*; see :func:`~social_bitbucket_server.organizations.conditions.turn`."""
+        event = self._models.event
+        # One sub-query for each kind: each reads the end of a range of the index, and no row before it.
+        kinds = (*self._signs_of_work(), *self._signs_of_failure(), event.event == EventCode.INTEGRATION_BEGAN_ANEW)
+        last = select(func.coalesce(func.max(event.id), 0)).where(event.integration_id == integration_id)
+        logged_in, passed, refused, failed, anew = self._session.execute(
+            select(*(last.where(kind).scalar_subquery() for kind in kinds))
+        ).one()
+        has_worked, has_failed = max(logged_in, passed), max(refused, failed)
+        return turn(
+            works=works,
+            worked_before=None if max(has_worked, has_failed) <= anew else has_worked > has_failed,
+            has_ever_worked=lambda: has_worked > anew,
+        )
+
     def prune(self, days: int) -> int:
         """Delete the events that are older than so many *days*, at least :data:`DAYS_KEPT`, but those that tell how
         integrations fare. Return how many. It can be interrupted and run again."""
@@ -250,18 +268,23 @@ class Events(Part):
         return set(self._session.scalars(waits))
 
     def _works(self) -> ColumnElement[bool]:
-        event = self._models.event
-        tested = (event.event == EventCode.INTEGRATION_TESTED) & (event.outcome == "passed")
-        return (event.event == EventCode.LOGIN_SUCCESS) | tested
+        return or_(*self._signs_of_work())
 
     def _fails(self) -> ColumnElement[bool]:
+        return or_(*self._signs_of_failure())
+
+    def _signs_of_work(self) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        event = self._models.event
+        tested = (event.event == EventCode.INTEGRATION_TESTED) & (event.outcome == "passed")
+        return event.event == EventCode.LOGIN_SUCCESS, tested
+
+    def _signs_of_failure(self) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
         event = self._models.event
         failed = (event.event == EventCode.LOGIN_FAILURE) & event.problem.in_(TO_BE_MENDED)
         # OAuth 1 goes on working, whatever comes of OAuth 2 meanwhile.
         failed &= event.details["upgrade"].as_boolean().is_not(True)
         tested = (event.event == EventCode.INTEGRATION_TESTED) & (event.outcome == "failed")
-        fails: ColumnElement[bool] = failed | tested
-        return fails
+        return failed, tested
 
 
 def _beginning(day: date) -> datetime:
