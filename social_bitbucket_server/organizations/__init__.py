@@ -28,6 +28,10 @@ from .key_pairs import KeyPairs, KeyState, may_be_about_the_key, oldest_login_be
 from .login_attempts import ENDED_ATTEMPTS, FAILED_ATTEMPTS, LoginOutcome, login_outcome
 from .login_attempts import event_of_failed_login as event_of_failed_login
 from .login_ways import ClosedBy, LoginWays
+from .notices import NOTICES as NOTICES
+from .notices import Notice as Notice
+from .notices import ending_certificates as ending_certificates
+from .notices import notices as notices
 from .oauth_versions import OAuth, OAuthVersions
 from .outbound import EVERYBODY as EVERYBODY
 from .outbound import Outbound, WayOut

@@ -37,6 +37,8 @@ class EventCode(StrEnum):
 
     ADMIN_DENIED = "admin.denied"
     AUDIT_PRUNED = "audit.pruned"
+    CA_CERTIFICATE_ENDING = "ca_certificate.ending"
+    CLIENT_CERTIFICATE_ENDING = "client_certificate.ending"
     CONSUMER_KEY_CREATED = "consumer_key.created"
     CONSUMER_KEY_REPLACED = "consumer_key.replaced"
     IDENTITY_CARRIED_BACK = "identity.carried_back"
@@ -55,6 +57,7 @@ class EventCode(StrEnum):
     INTEGRATION_MOVE_GIVEN_UP = "integration.move_given_up"
     INTEGRATION_MOVED = "integration.moved"
     INTEGRATION_NOT_ENFORCED = "integration.not_enforced"
+    INTEGRATION_STILL_FAILING = "integration.still_failing"
     INTEGRATION_TESTED = "integration.tested"
     INTEGRATION_UPDATED = "integration.updated"
     INTEGRATION_WORKING = "integration.working"
@@ -136,6 +139,12 @@ _ABOUT = {
         EventKind.ORGANIZATION, "A person who does not own this organization tried to open its settings."
     ),
     EventCode.AUDIT_PRUNED: _About(EventKind.ORGANIZATION, "Old events were deleted."),
+    EventCode.CA_CERTIFICATE_ENDING: _About(
+        EventKind.INTEGRATION, "A CA certificate ends within 30 days, or has ended."
+    ),
+    EventCode.CLIENT_CERTIFICATE_ENDING: _About(
+        EventKind.INTEGRATION, "A client certificate ends within 30 days, or has ended."
+    ),
     EventCode.CONSUMER_KEY_CREATED: _About(
         EventKind.KEY, "A new application link was prepared, with a consumer key of its own."
     ),
@@ -168,6 +177,9 @@ _ABOUT = {
     ),
     EventCode.INTEGRATION_MOVED: _About(EventKind.INTEGRATION, "A trial login at a server's new address came back."),
     EventCode.INTEGRATION_NOT_ENFORCED: _About(EventKind.LOGIN_LINK, "All ways in were opened again."),
+    EventCode.INTEGRATION_STILL_FAILING: _About(
+        EventKind.INTEGRATION, "An integration has been failing for more than a day."
+    ),
     EventCode.INTEGRATION_TESTED: _About(EventKind.INTEGRATION, "An integration's connection was tested."),
     EventCode.INTEGRATION_UPDATED: _About(EventKind.INTEGRATION, "An integration was changed."),
     EventCode.INTEGRATION_WORKING: _About(EventKind.INTEGRATION, "An integration that failed works again."),
