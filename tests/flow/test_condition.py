@@ -271,6 +271,7 @@ def _chosen(page: Page) -> str:
     return found[1]
 
 
+@on_every_database
 def test_the_application_is_told_when_an_integration_begins_to_fail_and_when_it_works_again(
     site: Site, sandbox: Sandbox, acme: str, owner: Visitor
 ) -> None:

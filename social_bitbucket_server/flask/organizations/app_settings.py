@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from ...backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ...crypto import KeyRing, Secret
-from ...integration import SettingsOf, UnsafeConfigurationError, callback_origin
+from ...integration import SettingsOf, UnsafeConfigurationError, callback_origin, listener_of
 from ...organizations import (
     EVERYBODY,
     Ids,
@@ -72,7 +72,7 @@ class AppSettings:
                 keys=SealedKeys(KeyRing.parse(settings["KEY_RING"])),
                 outbound=_outbound(settings),
                 keeps_tokens=bool(settings["STORE_ACCESS_TOKEN"]),
-                on_event=settings["ON_EVENT"],
+                on_event=_listener(settings),
             )
         except BitbucketServerError as error:
             setting = error.setting or settings.name(error.parameter or "KEY_RING")
@@ -93,6 +93,12 @@ def _hide_key_rings(app: Flask) -> None:
     for backend in (BitbucketServerOAuth1, BitbucketServerOAuth2):
         settings = SettingsOf(backend.name, app.config)
         app.config[settings.name("KEY_RING")] = Secret(settings["KEY_RING"])
+
+
+def _listener(settings: SettingsOf) -> Any:
+    """Return what the setting names. A dotted path is followed later: its module may be loading now."""
+    given, name = settings["ON_EVENT"], settings.name("ON_EVENT")
+    return given if not given or isinstance(given, str) else listener_of(given, name)
 
 
 def _outbound(settings: SettingsOf) -> Outbound:

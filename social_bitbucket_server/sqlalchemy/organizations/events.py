@@ -27,7 +27,7 @@ from .part import Part
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, ScalarSelect
 
     from .models import EventMixin, IntegrationMixin
 
@@ -163,17 +163,21 @@ class Events(Part):
         """Return the event of an integration that begins to fail, or works again, because the newest sign says whether
         it *works*; see :func:`~social_bitbucket_server.organizations.conditions.turn`."""
         event = self._models.event
-        # One sub-query for each kind: each reads the end of a range of the index, and no row before it.
-        kinds = (*self._signs_of_work(), *self._signs_of_failure(), event.event == EventCode.INTEGRATION_BEGAN_ANEW)
-        last = select(func.coalesce(func.max(event.id), 0)).where(event.integration_id == integration_id)
-        logged_in, passed, refused, failed, anew = self._session.execute(
-            select(*(last.where(kind).scalar_subquery() for kind in kinds))
-        ).one()
-        has_worked, has_failed = max(logged_in, passed), max(refused, failed)
+
+        def last(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+            """Read the end of a range of the index, and few rows before it."""
+            newest = select(func.coalesce(func.max(event.id), 0))
+            return newest.where(event.integration_id == integration_id, *conditions).correlate(None).scalar_subquery()
+
+        logins, tests = map(last, self._signs_of_work())
+        failures = (last(sign, event.id > logins) for sign in self._signs_of_failure())
+        anew = last(event.event == EventCode.INTEGRATION_BEGAN_ANEW)
+        *found, began_anew = self._session.execute(select(logins, tests, *failures, anew)).one()
+        has_worked, has_failed = max(found[:2]), max(found[2:])
         return turn(
             works=works,
-            worked_before=None if max(has_worked, has_failed) <= anew else has_worked > has_failed,
-            has_ever_worked=lambda: has_worked > anew,
+            worked_before=None if max(has_worked, has_failed) <= began_anew else has_worked > has_failed,
+            has_ever_worked=lambda: has_worked > began_anew,
         )
 
     def prune(self, days: int) -> int:
