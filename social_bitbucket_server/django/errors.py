@@ -17,11 +17,12 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
 from social_core.exceptions import SocialAuthBaseException
 
-from ..login import is_declined_login
-from ..organizations import EventCode, OAuth
-from ..problems import Code, Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
+from ..login import LoginBackend, is_declined_login
+from ..organizations import EventCode, OAuth, event_of_failed_login
+from ..problems import Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
 from . import events
 from .models import Event
+from .strategy import DjangoStrategy
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _SECONDS_NOTED = 60
-_MIXED_UP = frozenset({Code.LOGIN_MIXED_UP, Code.TOKEN_OF_ANOTHER_LOGIN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _write_down(
 
     The person gets the page also if the database takes no event, such as before ``migrate``."""
     problem = error.context.get("problem", "")
-    what = EventCode.LOGIN_MIXUP if problem in _MIXED_UP else EventCode.LOGIN_FAILURE
+    what = event_of_failed_login(problem)
     if integration is not None and oauth is not None and integration.oauth_versions.is_tried(oauth):
         what = EventCode.UPGRADE_TESTED
     try:
@@ -102,9 +102,15 @@ def _write_down(
                 problem=problem or error.code or "",
                 stage=error.stage or "",
                 reference=reference,
+                is_told=_is_told(error),
             )
     except DatabaseError as reason:
         _LOG.error("no event was written for reference=%s: %s", reference, reason)
+
+
+def _is_told(error: SocialAuthBaseException) -> bool:
+    """Return whether the backend told of it: in logins by social_django's views."""
+    return isinstance(error.backend, LoginBackend) and not isinstance(error.backend.strategy, DjangoStrategy)
 
 
 def words_for(error: SocialAuthBaseException) -> Words:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -221,13 +222,7 @@ def _find(configured: Any, integration_id: str, setting: str) -> Any:
 def look_up_of(configured: Any, setting: str) -> Callable[[str], Any]:
     """Return what looks integrations up by their ids in *configured*, the value of *setting*. Raises
     ``setting_invalid``."""
-    if isinstance(configured, str):
-        try:
-            configured = module_member(configured.strip())
-        except (ImportError, AttributeError, TypeError, ValueError, BitbucketServerError) as error:
-            raise BitbucketServerError(
-                Code.SETTING_INVALID, "There is nothing at this dotted path.", parameter="INTEGRATIONS", setting=setting
-            ) from error
+    configured = _at_path(configured, "INTEGRATIONS", setting)
     found = configured if callable(configured) else getattr(configured, "get", None)
     if found is None:
         raise BitbucketServerError(
@@ -237,6 +232,32 @@ def look_up_of(configured: Any, setting: str) -> Callable[[str], Any]:
             setting=setting,
         )
     return cast("Callable[[str], Any]", found)
+
+
+def listener_of(configured: Any, setting: str = "") -> Callable[[Any, Mapping[str, str]], object]:
+    """Return the function that *configured*, the value of ``…_ON_EVENT``, is or names. Raises ``setting_invalid``, also
+    for a coroutine function: logins run in threads, where nothing awaits it."""
+    found = _at_path(configured, "ON_EVENT", setting)
+    if not callable(found) or iscoroutinefunction(found):
+        raise BitbucketServerError(
+            Code.SETTING_INVALID,
+            "It is a function that is not asynchronous, or the dotted path of one.",
+            parameter="ON_EVENT",
+            setting=setting,
+        )
+    return cast("Callable[[Any, Mapping[str, str]], object]", found)
+
+
+def _at_path(configured: Any, parameter: str, setting: str) -> Any:
+    """Return what is at the dotted path *configured*, or *configured* itself if it is no text."""
+    if not isinstance(configured, str):
+        return configured
+    try:
+        return module_member(configured.strip())
+    except (ImportError, AttributeError, TypeError, ValueError, BitbucketServerError) as error:
+        raise BitbucketServerError(
+            Code.SETTING_INVALID, "There is nothing at this dotted path.", parameter=parameter, setting=setting
+        ) from error
 
 
 @opaque

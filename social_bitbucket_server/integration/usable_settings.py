@@ -19,6 +19,7 @@ from .carry_over import read_carry_over
 from .from_settings import (
     find_integration,
     find_oauth2_integration,
+    listener_of,
     look_up_of,
     name_in_mapping,
     naming,
@@ -180,6 +181,9 @@ def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Dept
         if isinstance(settings.get(name), str):
             full_name = settings.name(name)
             yield Code.SETTING_INVALID, f"Correct {full_name}: It is a text; write True or False, without quotes."
+    listener = settings.get("ON_EVENT")
+    if listener and (depth >= Depth.PATHS or not isinstance(listener, str)):
+        yield from _problems(lambda: listener_of(listener), lambda _: settings.name("ON_EVENT"))
     if settings.get("INTEGRATIONS"):
         yield from _of_many(settings, depth)
     else:

@@ -39,6 +39,12 @@ ENDED_ATTEMPTS = (*_SUCCEEDED, *FAILED_ATTEMPTS)
 """Events with which an attempt ends."""
 
 
+def event_of_failed_login(problem: str) -> EventCode:
+    """Return the event of a login that failed with the code *problem*, which may be one of social-core's."""
+    is_mixed_up = problem in {Code.LOGIN_MIXED_UP, Code.TOKEN_OF_ANOTHER_LOGIN}
+    return EventCode.LOGIN_MIXUP if is_mixed_up else EventCode.LOGIN_FAILURE
+
+
 def login_outcome(event: str, *, problem: str | None, may_come_back: bool) -> LoginOutcome:
     """Return the outcome of an attempt whose last event has the code *event*, with the code of its *problem*.
 

@@ -17,7 +17,7 @@ from social_core.exceptions import (
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
 from ...login import reference
-from ...organizations import EventCode
+from ...organizations import EventCode, event_of_failed_login
 from ...problems import PROBLEMS, Code, Problem, Who, http_status, problem_to_show, when_to_try_again
 from ...sqlalchemy.organizations import clock
 from . import recording
@@ -212,11 +212,9 @@ def _words(problem: Problem | None) -> Words:
 
 
 def _event(problem: str) -> EventCode:
-    if problem in {Code.LOGIN_MIXED_UP, Code.TOKEN_OF_ANOTHER_LOGIN}:
-        return EventCode.LOGIN_MIXUP
     if problem == Code.LOGIN_NOT_PENDING and store.events.was_finished(recording.transaction()):
         return EventCode.LOGIN_REPLAY
-    return EventCode.LOGIN_FAILURE
+    return event_of_failed_login(problem)
 
 
 def make_reference(number: str = "") -> str:

@@ -15,6 +15,7 @@ from .logins import Logins
 from .models import primary_key_of
 from .moves import Moves
 from .new_people import NewPeople
+from .notices import Notices
 from .people import People
 from .pruning import Pruning
 from .rechecks import Rechecks
@@ -88,6 +89,7 @@ class Store:
         self.ways_in = WaysIn(self)
         self.setup_links = SetupLinks(self)
         self.events = Events(self)
+        self.notices = Notices(self)
         self.rechecks = Rechecks(self)
         self.resealing = Resealing(self)
         self.pruning = Pruning(self)

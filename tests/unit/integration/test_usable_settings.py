@@ -40,6 +40,9 @@ class OwnLookUp(BitbucketServerOAuth1):
         return None
 
 
+async def asynchronous(event, details): ...
+
+
 def without(settings, *names):
     return {name: value for name, value in settings.items() if name.removeprefix(OWN) not in names}
 
@@ -61,6 +64,7 @@ def told(settings, backends=BACKENDS[:1], depth=Depth.PATHS):
         ({f"{OWN}INTEGRATIONS": f"{__name__}.without"}, BACKENDS[:1]),
         ({"SOCIAL_AUTH_URL": "https://b.example", "KEY": "k", "SOCIAL_AUTH_PRIVATE_KEY": PEM}, BACKENDS[:1]),
         ({}, [f"{__name__}.OwnLookUp"]),
+        (ONE | {f"{OWN}ON_EVENT": print, "ON_EVENT": "the application's own"}, BACKENDS[:1]),
         ({}, ["social_core.backends.github.GithubOAuth2"]),
         (ONE | {f"{OWN}EXTRA_DATA": [], f"{OWN}WHITELISTED_DOMAINS": []}, BACKENDS[:1]),
         (
@@ -123,6 +127,10 @@ def test_settings_with_which_logins_work_pass(settings, backends):
         (ONE | {f"{OWN}PRIVATE_KEY": (PEM,)}, [f"Correct {OWN}PRIVATE_KEY: It is not a text."]),
         (many(private_key=5), [f'Correct {OWN}INTEGRATIONS["acme"]["private_key"]: It is not a text.']),
         ({f"{OWN}INTEGRATIONS": ["acme"]}, [f"Correct {OWN}INTEGRATIONS: "]),
+        (ONE | {f"{OWN}ON_EVENT": "nothing.here"}, [f"Correct {OWN}ON_EVENT: There is nothing"]),
+        (ONE | {"SOCIAL_AUTH_ON_EVENT": "nothing.here"}, ["Correct SOCIAL_AUTH_ON_EVENT: There is nothing"]),
+        (ONE | {f"{OWN}ON_EVENT": 5}, [f"Correct {OWN}ON_EVENT: It is a function that is not asynchronous"]),
+        (ONE | {f"{OWN}ON_EVENT": asynchronous}, [f"Correct {OWN}ON_EVENT: It is a function that is not"]),
         (ONE_BY_OAUTH2, [f"Add {BACKENDS[1]} to AUTHENTICATION_BACKENDS,"]),
     ],
 )
@@ -147,6 +155,7 @@ def test_a_missing_secret_of_oauth_2_is_told():
 def test_dotted_paths_are_not_followed_while_modules_are_loading():
     assert told({f"{OWN}INTEGRATIONS": "nothing.here"}, depth=Depth.VALUES) == []
     assert told({}, ["nothing.here"], Depth.VALUES) == []
+    assert told(ONE | {f"{OWN}ON_EVENT": "nothing.here"}, depth=Depth.VALUES) == []
 
 
 def test_a_name_that_nothing_reads_goes_to_the_log(caplog):
