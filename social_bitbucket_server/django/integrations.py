@@ -461,7 +461,7 @@ def check_up(
     def tested() -> Integration | OAuth2Integration:
         return ready_for(record, by) if pending is None else signing_with(record, pending)
 
-    for result in run_check_up(tested, callback(record, by), limits=configuration.outbound().limits):
+    for result in run_check_up(tested, callback(record, by), limits=configuration.limits()):
         results.append(result)
         yield result
     version = next((result.facts["version"] for result in results if "version" in result.facts), "")

@@ -84,7 +84,7 @@ def ask_as_a_login_does(record: AbstractIntegration) -> None:
 
 def _ask(record: AbstractIntegration, integration: Integration) -> None:
     """Ask for a request token. It is let go: nobody is sent to Bitbucket with it."""
-    with default_transport().begin_step(integration.tenant, configuration.outbound().limits) as budget:
+    with default_transport().begin_step(integration.tenant, configuration.limits()) as budget:
         Client(integration, budget).request_token(integrations.callback(record))
 
 

@@ -11,7 +11,7 @@ from ipaddress import IPv6Address
 
 from ..crypto import Secret
 from ..integration import ORGANIZATION_RULES, BaseURLRules, ConnectTo, Server, ServerURL
-from ..transport import Address, AddressPolicy, Limits, Network
+from ..transport import Address, AddressPolicy, Network
 
 EVERYBODY = "*"
 """Stands for all organizations in place of an id."""
@@ -69,8 +69,7 @@ class Outbound:
     *plain_http_hosts*: lower-case hosts that may be used without TLS. *proxies*: scheme to address, by an
     organization's id; those of ``*`` are for organizations without their own. *test_addresses*: addresses of any class
     that may be reached and entered, for the sandbox. *verify*: ``True``, or the path of a bundle of CA certificates.
-    *timeout*: seconds for one answer. *limits*: how long the servers of one organization keep threads waiting;
-    ``None`` for the default ones.
+    *timeout*: seconds for one answer.
     """
 
     private_networks: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
@@ -79,7 +78,6 @@ class Outbound:
     test_addresses: frozenset[Address] = frozenset()
     verify: bool | str = True
     timeout: float = 10.0
-    limits: Limits | None = None
 
     @property
     def base_url_rules(self) -> BaseURLRules:

@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_network
 
 from ..integration import SettingsOf
 from ..problems import BitbucketServerError, Code
-from ..transport import Address, AddressPolicy, Limits, Network
+from ..transport import Address, AddressPolicy, Network
 from .outbound import EVERYBODY, Outbound
 
 _PROXY = re.compile(r"https?://([!-?A-~]+@)?([A-Za-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}/?")
@@ -48,17 +48,7 @@ def read_outbound(settings: SettingsOf, ids: Ids, only: str | None = None) -> Ou
         test_addresses=read_test_addresses(settings["TEST_ADDRESSES"] or (), setting=settings.name("TEST_ADDRESSES")),
         verify=settings.get("VERIFY_SSL", True),
         timeout=settings["REQUESTS_TIMEOUT"] or 10.0,
-        limits=_read_limits(settings),
     )
-
-
-def _read_limits(settings: SettingsOf) -> Limits | None:
-    default = Limits()
-    try:
-        limits = default.with_settings(settings.__getitem__)
-    except BitbucketServerError as error:
-        raise error.in_setting(settings.name(str(error.parameter))) from None
-    return None if limits is default else limits
 
 
 def read_private_networks(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from social_bitbucket_server.flask.organizations.current import extension, store
+from social_bitbucket_server.flask.organizations.current import extension
 from social_bitbucket_server.integration import Admission
 from social_bitbucket_server.integration.admission import MOST_CONDITIONS
 from social_bitbucket_server.login import LoginBackend
@@ -250,8 +250,7 @@ def test_what_admins_ask_for_has_the_limits_of_the_settings(world, monkeypatch):
     admin.log_owner_in(world.b)
     world.rotate(world.b)
     with world.context():
-        outbound = replace(store.outbound, limits=limits)
-        monkeypatch.setattr(extension().store, "outbound", outbound)
+        monkeypatch.setattr(extension().store, "limits", limits)
     room = default_transport().bulkheads.of(world.find(world.b).tenant)
     assert room.take_place(limits)
     answers = [

@@ -12,6 +12,7 @@ from ...crypto import KeyRing, Secret
 from ...integration import SettingsOf, UnsafeConfigurationError, callback_origin
 from ...organizations import Ids, Outbound, SealedKeys, read_outbound
 from ...problems import BitbucketServerError
+from ...transport import Limits, default_transport
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -30,7 +31,8 @@ class AppSettings:
 
     *origin* is its scheme and host. *application_name* is what people read when Bitbucket asks them to allow the login.
     *outbound* says which servers organizations may connect. *keeps_tokens*: each person's access token is kept, sealed,
-    so that Bitbucket can be asked for them between two logins.
+    so that Bitbucket can be asked for them between two logins. *limits* are those on waiting for one organization's
+    servers.
     """
 
     origin: str
@@ -38,6 +40,7 @@ class AppSettings:
     keys: SealedKeys
     outbound: Outbound
     keeps_tokens: bool
+    limits: Limits
 
     @classmethod
     def read(cls, app: Flask) -> AppSettings:
@@ -60,6 +63,7 @@ class AppSettings:
                 keys=SealedKeys(KeyRing.parse(settings["KEY_RING"])),
                 outbound=read_outbound(settings, _IDS),
                 keeps_tokens=bool(settings["STORE_ACCESS_TOKEN"]),
+                limits=default_transport().limits.with_settings(settings.__getitem__),
             )
         except BitbucketServerError as error:
             setting = error.setting or settings.name(error.parameter or "KEY_RING")

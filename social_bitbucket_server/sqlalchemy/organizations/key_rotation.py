@@ -123,7 +123,7 @@ class KeyRotation(Part):
         """Raises BitbucketServerError where Bitbucket does not accept the key pair of *integration*."""
         # Nobody waits for this request's connection meanwhile, and what was read before may have changed afterwards.
         self._session.rollback()
-        with default_transport().begin_step(integration.tenant, self._store.outbound.limits) as budget:
+        with default_transport().begin_step(integration.tenant, self._store.limits) as budget:
             Client(integration, budget).request_token(callback)  # it is let go: nobody is sent to Bitbucket with it
 
     def _promote(self, record: IntegrationMixin, public_key: str) -> bool:

@@ -13,7 +13,6 @@ from social_bitbucket_server.integration import SettingsOf
 from social_bitbucket_server.organizations import Ids, read_hosts, read_outbound, read_private_networks, read_proxies
 from social_bitbucket_server.organizations.outbound_settings import read_test_addresses
 from social_bitbucket_server.problems import BitbucketServerError
-from social_bitbucket_server.transport import Limits
 
 IDS = Ids(re.compile(r"[1-9][0-9]{0,9}"), "'flask organizations list' prints the ids.")
 NETWORK = "10.20.0.0/16"
@@ -154,7 +153,6 @@ def test_the_settings_of_an_application_are_rules_for_each_organization() -> Non
         f"{own}PROXIES": f"17={PROXY}; *=http://proxy:3128",
         f"{own}REQUESTS_TIMEOUT": 4,
         f"{own}VERIFY_SSL": "/etc/ssl/bundle.pem",
-        f"{own}SLOW_STEPS": 2,
     }
     settings = SettingsOf("bitbucket-server", given)
     outbound = read_outbound(settings, IDS)
@@ -163,14 +161,6 @@ def test_the_settings_of_an_application_are_rules_for_each_organization() -> Non
     assert (outbound.timeout, outbound.verify) == (4, "/etc/ssl/bundle.pem")
     assert outbound.private_networks.keys() == {"17", "18", "*"}
     assert read_outbound(settings, IDS, only="17").private_networks.keys() == {"17", "*"}
-    assert outbound.limits == Limits(slow_steps=2)
-
-
-def test_a_wrong_limit_is_refused_by_its_name() -> None:
-    settings = SettingsOf("bitbucket-server", {"SOCIAL_AUTH_BITBUCKET_SERVER_SLOW_STEPS": 0})
-    with pytest.raises(BitbucketServerError) as caught:
-        read_outbound(settings, IDS)
-    assert caught.value.setting == "SOCIAL_AUTH_BITBUCKET_SERVER_SLOW_STEPS"
 
 
 def test_a_mapping_of_proxies_is_for_everybody() -> None:
