@@ -219,6 +219,7 @@ def test_a_backend_whose_module_has_a_wrong_value_is_named(tmp_path, monkeypatch
     ("name", "value", "origin", "is_lost"),
     [
         ("SESSION_COOKIE_SAMESITE", "Strict", "", True),
+        ("SESSION_COOKIE_SAMESITE", "strict", "", True),
         ("SESSION_COOKIE_SAMESITE", "Lax", "", False),
         ("SESSION_COOKIE_DOMAIN", "other.example", "https://www.app.example", True),
         ("SESSION_COOKIE_DOMAIN", "p.example", "https://app.example", True),
