@@ -24,6 +24,7 @@ from .configuration import write_configuration as write_configuration
 from .events import EventCode, EventKind
 from .key_pairs import KeyPairs, KeyState, may_be_about_the_key, oldest_login_began
 from .login_attempts import ENDED_ATTEMPTS, FAILED_ATTEMPTS, LoginOutcome, login_outcome
+from .login_attempts import failures_noted as failures_noted
 from .login_ways import ClosedBy, LoginWays
 from .oauth_versions import OAuth, OAuthVersions
 from .outbound import EVERYBODY as EVERYBODY
