@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from social_core.exceptions import SocialAuthBaseException
 
 from ..login import is_declined_login
-from ..organizations import EventCode, OAuth, failures_noted
+from ..organizations import EventCode, OAuth, failures_noted, visitor_at
 from ..problems import Code, Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
 from . import events
 from .models import Event
@@ -76,7 +76,8 @@ def _is_repeated(request: HttpRequest, error: SocialAuthBaseException, integrati
         return False
     session = getattr(request, "session", None)
     is_stranger = session is None or not session.keys()
-    what = (request.META.get("REMOTE_ADDR"), integration and integration.pk, error.context.get("problem") or error.code)
+    visitor, problem = visitor_at(request.META.get("REMOTE_ADDR", "")), error.context.get("problem") or error.code
+    what = (visitor, integration and integration.pk, problem)
     digest = hashlib.sha256(repr(what).encode()).hexdigest()
     try:
         keys = [

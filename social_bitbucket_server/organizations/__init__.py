@@ -39,6 +39,7 @@ from .setup_links import SetupLinkLife
 from .setup_links import new_setup_token as new_setup_token
 from .setup_links import setup_link_condition as setup_link_condition
 from .setup_links import setup_token_digest as setup_token_digest
+from .visitors import visitor_at as visitor_at
 
 __all__ = [
     "ENDED_ATTEMPTS",

@@ -99,7 +99,7 @@ def test_a_flood_of_callbacks_leaves_one_event_in_django(world):
     events = apps.get_model("social_bitbucket_server", "Event").objects
     before = events.count()
     statuses = {
-        world.browser().get(world.b.callback(oauth_token=f"x{number}", oauth_verifier="y")).status
+        Browser(world, f"2001:db8::{number}").get(world.b.callback(oauth_token=f"x{number}", oauth_verifier="y")).status
         for number in range(REQUESTS)
     }
     assert statuses == {400}
