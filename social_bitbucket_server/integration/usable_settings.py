@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .integration import AnyIntegration
+    from .server import Server
 
 _LOG = logging.getLogger(__name__)
 _CARRY_OVER_STEP = "social_bitbucket_server.pipeline.carry_over_identity"
@@ -290,12 +291,15 @@ def _of_many(settings: SettingsOf, depth: Depth) -> Iterator[tuple[str, str]]:
 
 
 def _reach(integration: AnyIntegration | None) -> None:
-    """Read the CA certificates and proxies that an integration names, too."""
     if isinstance(integration, (Integration, OAuth2Integration)):
-        server = integration.server
-        ssl_context(server.verify, server.ca_certificates)
-        for proxy in filter(None, server.proxies.values()):
-            refuse_unusable_proxy(proxy)
+        refuse_unusable_way_to(integration.server)
+
+
+def refuse_unusable_way_to(server: Server) -> None:
+    """Read the CA certificates and proxies of *server*. Raises ``setting_invalid`` and ``ca_certificate_invalid``."""
+    ssl_context(server.verify, server.ca_certificates)
+    for proxy in filter(None, server.proxies.values()):
+        refuse_unusable_proxy(proxy)
 
 
 def _problems(read: Callable[[], object], full_name: Callable[[str], str]) -> Iterator[tuple[str, str]]:
