@@ -43,6 +43,7 @@ from .unsafe import refuse_unsafe_login as refuse_unsafe_login
 from .unsafe import warn_of_missing_names as warn_of_missing_names
 from .usable_settings import refuse_missing_settings as refuse_missing_settings
 from .usable_settings import refuse_unusable_settings as refuse_unusable_settings
+from .usable_settings import refuse_unusable_way_to as refuse_unusable_way_to
 from .usable_settings import unread_settings as unread_settings
 from .usable_settings import unusable_settings as unusable_settings
 

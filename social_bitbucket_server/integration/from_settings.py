@@ -69,6 +69,7 @@ _TEXTS = frozenset(
         "client_id",
         "client_key_file",
         "client_secret",
+        "connect_to",
         "consumer_key",
         "private_key_file",
         "url",
@@ -211,8 +212,10 @@ def find_oauth2_integration(
 
 
 def name_in_mapping(setting: str, integration_id: object, field: str) -> str:
-    """Return what messages call a *field* of an integration in the mapping that is the value of *setting*."""
-    return f'{setting}["{integration_id}"]["{field}"]'
+    """Return what messages call a *field* of an integration in the mapping that is the value of *setting*; an empty one
+    is the whole integration."""
+    entry = f'{setting}["{integration_id}"]'
+    return f'{entry}["{field}"]' if field else entry
 
 
 def _find(configured: Any, integration_id: str, setting: str) -> Any:
@@ -299,7 +302,7 @@ def oauth2_integration_from_fields(integration_id: str, fields: Mapping[str, Any
 def _checked_fields(given: Mapping[str, Any], known: AbstractSet[str], required: tuple[str, ...]) -> Mapping[str, Any]:
     """Return the fields *given*, those in :data:`_TEXTS` without white space around them."""
     if not isinstance(given, Mapping):
-        raise BitbucketServerError(Code.SETTING_INVALID, "An integration is a mapping of fields.", parameter="fields")
+        raise BitbucketServerError(Code.SETTING_INVALID, "An integration is a mapping of fields.", parameter="")
     unknown = sorted(str(name) for name in given.keys() - known)
     if unknown:
         similar = difflib.get_close_matches(unknown[0], known, n=1)

@@ -20,6 +20,7 @@ from .certificates import ends_of as ends_of
 from .client_certificates import ClientCertificate, read_client_certificate
 from .clocks import Clocks as Clocks
 from .connection_errors import ConnectionWentStale as ConnectionWentStale
+from .connections import refuse_unusable_proxy as refuse_unusable_proxy
 from .interceptions import interception as interception
 from .interceptions import is_bitbuckets_own as is_bitbuckets_own
 from .interceptions import is_intercepted as is_intercepted

@@ -141,7 +141,7 @@ def _key_in(text: str) -> _TLSKey | None:
     if "ENCRYPTED" in block[0]:
         raise _encrypted_key()
     if block[1].startswith("OPENSSH"):
-        raise _invalid_key("It is in OpenSSH's format.")
+        raise _invalid_key("It is in OpenSSH's format. Convert a copy with 'ssh-keygen -p -m PEM -f FILE'.")
     try:
         key = load_pem_private_key(block[0].encode(), None)
     except TypeError:  # how cryptography says that the key is encrypted

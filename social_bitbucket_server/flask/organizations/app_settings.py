@@ -12,6 +12,7 @@ from ...crypto import KeyRing, Secret
 from ...integration import SettingsOf, UnsafeConfigurationError, callback_origin, listener_of
 from ...organizations import Ids, Outbound, SealedKeys, read_outbound
 from ...problems import BitbucketServerError
+from ...transport import Limits, default_transport
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -31,6 +32,7 @@ class AppSettings:
     *origin* is its scheme and host. *application_name* is what people read when Bitbucket asks them to allow the login.
     *outbound* says which servers organizations may connect. *keeps_tokens*: each person's access token is kept, sealed,
     so that Bitbucket can be asked for them between two logins. *on_event* is told of each event that is recorded.
+    *limits* are those on waiting for one organization's servers.
     """
 
     origin: str
@@ -39,6 +41,7 @@ class AppSettings:
     outbound: Outbound
     keeps_tokens: bool
     on_event: Any
+    limits: Limits
 
     @classmethod
     def read(cls, app: Flask) -> AppSettings:
@@ -62,6 +65,7 @@ class AppSettings:
                 outbound=read_outbound(settings, _IDS),
                 keeps_tokens=bool(settings["STORE_ACCESS_TOKEN"]),
                 on_event=_listener(settings),
+                limits=default_transport().limits.with_settings(settings.__getitem__),
             )
         except BitbucketServerError as error:
             setting = error.setting or settings.name(error.parameter or "KEY_RING")

@@ -17,7 +17,7 @@ from social_core.exceptions import (
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
 from ...login import reference
-from ...organizations import EventCode, event_of_failed_login
+from ...organizations import EventCode, event_of_failed_login, failures_noted
 from ...problems import PROBLEMS, Code, Problem, Who, http_status, problem_to_show, when_to_try_again
 from ...sqlalchemy.organizations import clock
 from . import recording
@@ -198,11 +198,14 @@ def _note_refusal(code: str, *, limit: str | None = None, integration_id: str | 
 
 
 def _is_repeated(error: SocialAuthBaseException) -> bool:
-    """Return whether a callback of a browser without a session came to this problem within the last minute."""
-    if error.stage != "callback" or not session.keys() <= {"csrf_token"}:
+    """Return whether callbacks of this address came to this problem so often within the last minute that another event
+    says nothing new."""
+    if error.stage != "callback":
         return False
+    is_stranger = session.keys() <= {"csrf_token"}
     problem = error.context.get("problem") or error.code or ""
-    return not extension().news.is_new(problem, visitor(), g.get("bitbucket_integration_id", ""))
+    what = (problem, visitor(), g.get("bitbucket_integration_id", ""))
+    return not any(extension().news.is_new(*what, str(turn)) for turn in range(failures_noted(is_stranger=is_stranger)))
 
 
 def _words(problem: Problem | None) -> Words:

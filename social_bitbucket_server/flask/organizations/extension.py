@@ -129,6 +129,7 @@ class Organizations:
             keys=self.settings.keys,
             outbound=self.settings.outbound,
             record=recording.record,
+            limits=self.settings.limits,
             may_log_in=may_log_in,
             belongs_to=belongs_to,
             may_connect=may_connect,
