@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db import DatabaseError, router, transaction
 from django.http import HttpResponseRedirect
 from django.shortcuts import render, resolve_url
@@ -18,9 +16,10 @@ from django.utils.translation import gettext
 from social_core.exceptions import SocialAuthBaseException
 
 from ..login import is_declined_login
-from ..organizations import EventCode, OAuth
+from ..organizations import EventCode, News, OAuth
 from ..problems import Code, Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
 from . import events
+from .limits import visitor
 from .models import Event
 
 if TYPE_CHECKING:
@@ -29,8 +28,13 @@ if TYPE_CHECKING:
     from .models import AbstractIntegration
 
 _LOG = logging.getLogger(__name__)
-_SECONDS_NOTED = 60
-_MIXED_UP = frozenset({Code.LOGIN_MIXED_UP, Code.TOKEN_OF_ANOTHER_LOGIN})
+_EVENTS = {
+    Code.LOGIN_MIXED_UP: EventCode.LOGIN_MIXUP,
+    Code.TOKEN_OF_ANOTHER_LOGIN: EventCode.LOGIN_MIXUP,
+    Code.TOO_OFTEN: EventCode.REQUEST_FAILURE,
+}
+news = News()
+"""Notices which failures of strangers are recorded already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +54,14 @@ def show_error(
     error: SocialAuthBaseException,
     integration: AbstractIntegration | None = None,
     oauth: OAuth | None = None,
+    *,
+    back: str = "",
 ) -> HttpResponse:
     """Return the page ``social_bitbucket_server/error.html`` for a login by *oauth* that failed, and record the event.
-    A declined login goes back to the integration's login page."""
+    A declined login goes back to the integration's login page.
+
+    *back* is the address that the page leads back to; empty for the login page.
+    """
     reference = reference_of(error)
     if not _is_repeated(request, error, integration):
         _write_down(error, integration, reference, oauth)
@@ -60,7 +69,13 @@ def show_error(
     if is_declined_login(error) and integration is not None:
         return HttpResponseRedirect(f"{login_page}?declined", status=303)
     status = http_status(error)
-    context = {"words": words_for(error), "reference": reference, "login_page": login_page, "integration": integration}
+    context = {
+        "words": words_for(error),
+        "reference": reference,
+        "login_page": login_page,
+        "back": back,
+        "integration": integration,
+    }
     response = render(request, "social_bitbucket_server/error.html", context, status=status)
     add_never_cache_headers(response)
     response["Referrer-Policy"] = "no-referrer"
@@ -70,18 +85,14 @@ def show_error(
 
 
 def _is_repeated(request: HttpRequest, error: SocialAuthBaseException, integration: AbstractIntegration | None) -> bool:
-    """Return whether a callback of a browser without a session came to this problem within the last minute. Otherwise
-    strangers could fill the table. The log has a line for each callback."""
-    session = getattr(request, "session", None)
-    if error.stage != "callback" or (session is not None and session.keys()):
+    """Return whether a callback of a browser without a session, or a request that a rate limit refused, came to this
+    problem within the last minute. Otherwise strangers could fill the table. The log has a line for each request."""
+    problem, session = error.context.get("problem") or error.code or "", getattr(request, "session", None)
+    is_of_a_stranger = error.stage == "callback" and (session is None or not session.keys())
+    if problem != Code.TOO_OFTEN and not is_of_a_stranger:
         return False
-    what = (request.META.get("REMOTE_ADDR"), integration and integration.pk, error.context.get("problem") or error.code)
-    digest = hashlib.sha256(repr(what).encode()).hexdigest()
-    try:
-        return not cache.add(f"social_bitbucket_server.noted.{digest}", 1, _SECONDS_NOTED)
-    except Exception as reason:  # noqa: BLE001  # each cache has errors of its own, and the page must come
-        _LOG.warning("the cache failed, so an event may be recorded again: %s", type(reason).__name__)
-        return False
+    limit = error.context.get("facts", {}).get("limit", "")
+    return not news.is_new(problem, limit, visitor(request), integration.pk if integration is not None else "")
 
 
 def _write_down(
@@ -91,8 +102,9 @@ def _write_down(
 
     The person gets the page also if the database takes no event, such as before ``migrate``."""
     problem = error.context.get("problem", "")
-    what = EventCode.LOGIN_MIXUP if problem in _MIXED_UP else EventCode.LOGIN_FAILURE
-    if integration is not None and oauth is not None and integration.oauth_versions.is_tried(oauth):
+    what = _EVENTS.get(problem, EventCode.LOGIN_FAILURE)
+    is_login = what is not EventCode.REQUEST_FAILURE
+    if is_login and integration is not None and oauth is not None and integration.oauth_versions.is_tried(oauth):
         what = EventCode.UPGRADE_TESTED
     try:
         with transaction.atomic(using=router.db_for_write(Event)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
@@ -10,9 +11,11 @@ from django.db import transaction
 from django.http import Http404, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
+from social_core.exceptions import SocialAuthBaseException
 
 from ...problems import PROBLEMS, Problem, Who
 from .. import configuration
+from ..errors import show_error
 from ..models import AbstractIntegration
 
 if TYPE_CHECKING:
@@ -44,12 +47,25 @@ class IntegrationPages(_IntegrationAdmin):
             path(
                 f"<slug:integration_id>/{name}/",
                 # Some of them wait for Bitbucket, and no transaction shall wait with them.
-                transaction.non_atomic_requests(self.admin_site.admin_view(view)),
+                transaction.non_atomic_requests(self.admin_site.admin_view(self._with_errors_shown(view))),
                 name=self._name(name),
             )
             for name, view in self.pages().items()
         ]
         return [*own, *super().get_urls()]
+
+    def _with_errors_shown(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        """Return *view* with a page for what it raises of social-core's errors."""
+
+        @wraps(view)
+        def shown(request: HttpRequest, integration_id: str) -> HttpResponse:
+            try:
+                return view(request, integration_id)
+            except SocialAuthBaseException as error:
+                record = self._record(request, integration_id)
+                return show_error(request, error, record, back=self._address("setup", record))
+
+        return shown
 
     def _record(self, request: HttpRequest, integration_id: str, *, to_change: bool = True) -> AbstractIntegration:
         record = self.get_object(request, integration_id)

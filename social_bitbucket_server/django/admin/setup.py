@@ -13,9 +13,9 @@ from django.views.decorators.http import require_GET, require_POST
 from social_core.exceptions import SocialAuthBaseException
 
 from ...onboarding import Dialog, dialog_of
-from ...organizations import EventCode, OAuth
+from ...organizations import EventCode, Limited, OAuth
 from ...problems import PROBLEMS, Code, Problem
-from .. import events, integrations, trials
+from .. import events, integrations, limits, trials
 from ..errors import show_error
 from .pages import IntegrationPages, words_of, words_of_code
 
@@ -53,6 +53,7 @@ class SetupPages(IntegrationPages):
     def check_up_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Test the connection, and show what each stage found."""
         record = self._record(request, integration_id)
+        limits.count(request, Limited.TESTS, record.pk)
         oauth = self._wanted(request, record)
         results = list(integrations.check_up(record, request.user, oauth=oauth))
         context = self._context(request, record, gettext("Check-up of %(name)s") % {"name": record.name})
@@ -66,10 +67,11 @@ class SetupPages(IntegrationPages):
         if not record.enabled:
             message = gettext("A disabled integration cannot be tried. Enable it first.")
             return self._back(request, record, message, messages.WARNING)
+        oauth = self._wanted(request, record)
         try:
-            return trials.begin(request, record, self._address("trial", record), self._wanted(request, record))
+            return trials.begin(request, record, self._address("trial", record), oauth)
         except SocialAuthBaseException as error:
-            return show_error(request, error, record, self._wanted(request, record))
+            return show_error(request, error, record, oauth, back=self._address("setup", record))
 
     def trial_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Show the result of the trial."""
