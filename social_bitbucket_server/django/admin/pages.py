@@ -13,8 +13,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 from social_core.exceptions import SocialAuthBaseException
 
+from ...organizations import SetupStep
 from ...problems import PROBLEMS, Problem, Who
-from .. import configuration
+from .. import configuration, events
 from ..errors import show_error
 from ..models import AbstractIntegration
 
@@ -85,10 +86,37 @@ class IntegrationPages(_IntegrationAdmin):
             "media": self.media,
             "record": record,
             "addresses": {name.replace("-", "_"): self._address(name, record) for name in self.pages()},
+            "steps_on_the_way": self._steps(record),
             "tabs": [(self._address(name, record), label) for name, label in self.tabs],
             "can_change": self.has_change_permission(request, record),
             "application": configuration.application_name(),
         }
+
+    def _steps(self, record: AbstractIntegration | None) -> list[dict[str, Any]]:
+        """Return the steps on the way to the login link. There are none after a person has logged in. *record* is
+        ``None`` before it is saved."""
+        current = SetupStep.SERVER if record is None else events.next_step_of(record)
+        if current is None:
+            return []
+        addresses = {}
+        if record is not None:
+            worksheet = self._address("oauth2" if record.oauth_versions.is_oauth1_ended else "setup", record)
+            addresses = {
+                SetupStep.SERVER: self._address("change", record),
+                SetupStep.BITBUCKET: worksheet,
+                SetupStep.TEST: worksheet,
+                SetupStep.SHARE: self._address("login-link", record),
+            }
+        return [
+            {
+                "label": gettext(step.label),
+                "number": step.number,
+                "address": addresses.get(step) if step in (*current.finished, current) else None,
+                "is_done": step in current.finished,
+                "is_current": step is current,
+            }
+            for step in SetupStep
+        ]
 
     def _do(
         self,

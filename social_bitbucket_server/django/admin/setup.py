@@ -58,8 +58,13 @@ class SetupPages(IntegrationPages):
         results = list(integrations.check_up(record, request.user, oauth=oauth))
         context = self._context(request, record, gettext("Check-up of %(name)s") % {"name": record.name})
         has_passed = all(result.outcome.lets_logins_work for result in results)
-        context["login_link"] = integrations.login_link(record) if has_passed and record.enabled else ""
-        return TemplateResponse(request, self.check_up_template, {**context, "results": results, "oauth": oauth})
+        context |= {
+            "results": results,
+            "oauth": oauth,
+            "has_passed": has_passed,
+            "login_link": integrations.login_link(record) if has_passed and record.enabled else "",
+        }
+        return TemplateResponse(request, self.check_up_template, context)
 
     def try_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Send the browser to Bitbucket and back, as a trial."""
@@ -128,6 +133,9 @@ class SetupPages(IntegrationPages):
             "is_unknown_link": refusal is not None
             and refusal.code == Code.CONSUMER_KEY_UNKNOWN
             and new_link is not None,
+            "step": events.next_step_of(record),
+            "test_to_mend": _test_to_mend(record),
+            "can_delete": self.has_delete_permission(request, record),
             "login_link": integrations.login_link(record) if condition.is_ready else "",
             "failing_since": condition.since,
             "failure": words_of(PROBLEMS[condition.problem]) if condition.problem in PROBLEMS else None,
@@ -145,3 +153,11 @@ class SetupPages(IntegrationPages):
             "is_plain_http": record.server_url.scheme == "http",
         }
         return TemplateResponse(request, self.setup_template, context, status=422 if refusal is not None else 200)
+
+
+def _test_to_mend(record: AbstractIntegration) -> dict[str, str] | None:
+    """Return the words about what the last test found, unless the link is only not entered in Bitbucket yet."""
+    test = events.last_test(record)
+    if test is None or test.problem in {"", Code.CONSUMER_KEY_UNKNOWN}:
+        return None
+    return words_of_code(test.problem)

@@ -109,5 +109,5 @@ def _page(organization: Any, form: NewIntegrationForm, found: Result | None = No
         organization=organization,
         form=form,
         found=found,
-        way_names=list(onboarding.NAMES.values()),
+        way_names=onboarding.NAMES,
     )
