@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.http import HttpResponseRedirect
@@ -62,6 +62,7 @@ class SetupPages(IntegrationPages):
             "results": results,
             "oauth": oauth,
             "has_passed": has_passed,
+            **_next_step(record),
             "login_link": integrations.login_link(record) if has_passed and record.enabled else "",
         }
         return TemplateResponse(request, self.check_up_template, context)
@@ -133,8 +134,7 @@ class SetupPages(IntegrationPages):
             "is_unknown_link": refusal is not None
             and refusal.code == Code.CONSUMER_KEY_UNKNOWN
             and new_link is not None,
-            "step": events.next_step_of(record),
-            "test_to_mend": _test_to_mend(record),
+            **_next_step(record),
             "can_delete": self.has_delete_permission(request, record),
             "login_link": integrations.login_link(record) if condition.is_ready else "",
             "failing_since": condition.since,
@@ -155,9 +155,12 @@ class SetupPages(IntegrationPages):
         return TemplateResponse(request, self.setup_template, context, status=422 if refusal is not None else 200)
 
 
-def _test_to_mend(record: AbstractIntegration) -> dict[str, str] | None:
-    """Return the words about what the last test found, unless the link is only not entered in Bitbucket yet."""
+def _next_step(record: AbstractIntegration) -> dict[str, Any]:
+    """Return the *step* that comes next, and as *test_to_mend* the words about what the last test found, unless the
+    link is only not entered in Bitbucket yet."""
     test = events.last_test(record)
-    if test is None or test.problem in {"", Code.CONSUMER_KEY_UNKNOWN}:
-        return None
-    return words_of_code(test.problem)
+    is_to_mend = test is not None and test.problem not in {"", Code.CONSUMER_KEY_UNKNOWN}
+    return {
+        "step": events.next_step_of(record),
+        "test_to_mend": words_of_code(test.problem) if test is not None and is_to_mend else None,
+    }

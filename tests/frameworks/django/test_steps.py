@@ -54,7 +54,9 @@ def test_each_step_is_ticked_when_it_is_done(staff, draft, visitor, bitbucket_sa
     assert steps(page) == (["Server"], "Bitbucket")
     assert primary(page) == ["I entered it: test the connection"]
 
-    assert steps(press(staff, draft, "check-up")) == (["Server"], "Bitbucket")
+    page = press(staff, draft, "check-up")
+    assert steps(page) == (["Server"], "Bitbucket")
+    assert "does not have the application link yet" in page.text
     assert "The last test failed" not in text_of(setup(staff, draft))
 
     link(draft, bitbucket_sandbox)
