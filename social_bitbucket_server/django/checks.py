@@ -194,6 +194,19 @@ def _outbound() -> Iterator[CheckMessage]:
         yield _error("E009", f"Mend {error.setting}: {error.reason}")
 
 
+def _limit() -> Iterator[CheckMessage]:
+    try:
+        is_usable = configuration.limit() is None or callable(configuration.limit())
+    except ImportError:
+        is_usable = False
+    if not is_usable:
+        yield _error(
+            "E039",
+            f"Let {_OWN}LIMIT be the dotted path of a function that takes a request, what it is about to do, and a "
+            f"key. There is no function at {configuration.setting('LIMIT')!r}.",
+        )
+
+
 def _test_addresses() -> Iterator[CheckMessage]:
     if configuration.setting("TEST_ADDRESSES") and not configuration.is_local():
         yield _error(
@@ -368,6 +381,7 @@ def _error(number: str, sentence: str) -> Error:
 _CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     _key_ring,
     _outbound,
+    _limit,
     _test_addresses,
     _cookies,
     _sessions_that_are_lost,

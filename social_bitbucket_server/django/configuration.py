@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from inspect import unwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from ..crypto import KeyRing, Secret, opaque
 from ..integration import BACKENDS, OAUTH1, OAUTH2, SettingsOf, callback_origin, is_loopback
 from ..organizations import EVERYBODY, Ids, Outbound, read_outbound
 from ..problems import BitbucketServerError, Code
 from ..transport import Limits, default_transport
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from ..organizations import Limited
 
 FIND = "social_bitbucket_server.django.integrations.find"
 """Dotted path of the function that looks integrations up in the database."""
@@ -50,6 +56,15 @@ def setting(name: str, default: Any = None, backend: str = OAUTH1) -> Any:
 def full_name(name: str) -> str:
     """Return the full name of the setting *name*: the one that it is set by, or else this backend's own."""
     return SettingsOf(OAUTH1, Settings()).name(name)
+
+
+def limit() -> Callable[[HttpRequest, Limited, str], object] | None:
+    """Return the project's function for rate limits, or ``None`` if it has none. Raises ImportError for a path that
+    leads nowhere."""
+    configured = setting("LIMIT")
+    found: Callable[[HttpRequest, Limited, str], object] | None
+    found = import_string(configured) if isinstance(configured, str) else configured
+    return found
 
 
 def origin() -> str:

@@ -16,18 +16,22 @@ from django.utils import timezone
 from social_django.models import Nonce
 
 from ..login import LIFETIME, NONCE_SCOPE
+from ..onboarding import Stage
 from ..organizations import (
     ENDED_ATTEMPTS,
     TO_BE_MENDED,
     Condition,
     EventCode,
     FailureEvent,
+    SetupStep,
     State,
     condition,
+    next_step,
     sign_of,
     tell,
     turn,
 )
+from ..problems import Code
 from . import configuration
 from .models import Event
 
@@ -46,6 +50,7 @@ event_recorded = Signal()
 *details*: identifiers and codes by name, no token, key or name of a person."""
 
 _LOG = logging.getLogger(__name__)
+_AFTER_LINK = {Stage.SIGNATURE, Stage.REST}
 _WORKS = Q(what=EventCode.LOGIN_SUCCESS) | Q(what=EventCode.INTEGRATION_TESTED, problem="")
 _FAILS = (Q(what=EventCode.INTEGRATION_TESTED) & ~Q(problem="")) | Q(
     what=EventCode.LOGIN_FAILURE, problem__in=TO_BE_MENDED
@@ -127,6 +132,28 @@ def condition_of(record: AbstractIntegration) -> Condition:
         waits_for_key=record.pending_key_pair is not None,
         is_upgrade_begun=record.oauth_versions.is_upgrade_begun,
     )
+
+
+def last_test(record: AbstractIntegration) -> Event | None:
+    """Return the newest test of the integration's connection to the server that it has now; ``None`` if there is
+    none."""
+    events = Event.objects.filter(integration_id=record.pk)
+    newest = events.filter(what__in=(EventCode.INTEGRATION_TESTED, EventCode.INTEGRATION_BEGAN_ANEW)).first()
+    return newest if newest is not None and newest.what == EventCode.INTEGRATION_TESTED else None
+
+
+def next_step_of(record: AbstractIntegration) -> SetupStep | None:
+    """Return the next step of an integration that no person uses yet; ``None`` if there is none.
+
+    With OAuth 1 a test that did not find the application link leaves it to be entered in Bitbucket.
+    """
+    if record.last_login_at is not None:
+        return None
+    versions, test = record.oauth_versions, last_test(record)
+    has_link = versions.is_oauth1_ended or (
+        test is not None and test.stage in _AFTER_LINK and test.problem != Code.CONSUMER_KEY_UNKNOWN
+    )
+    return next_step(condition_of(record).state, has_credentials=bool(versions.usable), is_tested=has_link)
 
 
 def failing(records: QuerySet[AbstractIntegration]) -> list[tuple[AbstractIntegration, Condition]]:

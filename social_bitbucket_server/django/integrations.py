@@ -471,10 +471,11 @@ def check_up(
         integration_model()._default_manager.filter(pk=record.pk).update(server_version=record.server_version)
     failed = first_failure(results)
     problem = failed.problem.code if failed is not None and failed.problem is not None else ""
+    stage = failed.stage.value if failed is not None else ""
     what = EventCode.UPGRADE_TESTED if versions.is_tried(by) else EventCode.INTEGRATION_TESTED
     if pending is not None and problem:  # people go on logging in with the old key
         what = EventCode.KEY_REFUSED
-    events.record(what, integration_id=record.pk, user=administrator, problem=problem)
+    events.record(what, integration_id=record.pk, user=administrator, problem=problem, stage=stage)
 
 
 def ready_for(record: AbstractIntegration, oauth: OAuth) -> Integration | OAuth2Integration:

@@ -46,6 +46,7 @@ OWN = frozenset(
         "INTEGRATION_MODEL",
         "KEY",
         "KEY_RING",
+        "LIMIT",
         "LOGIN_SECONDS",
         "ON_EVENT",
         "PATIENCE",

@@ -157,6 +157,9 @@ def _association_by_email(settings: SettingsOf) -> None:
     name, own = settings.name("PIPELINE"), settings.own_name("PIPELINE")
     if name == own:
         raise UnsafeConfigurationError(f"Take associate_by_email out of {own}, {because}.")
+    names = {_function_of(step): step for step in safe}
+    if "social_details" in names and "social_names" not in names:  # as before social-core 7
+        safe.insert(safe.index(names["social_details"]) + 1, "social_core.pipeline.social_auth.social_names")
     raise UnsafeConfigurationError(
         f"Leave {name} to the other backends, and set {own} to its steps without associate_by_email, {because}: {safe}."
     )

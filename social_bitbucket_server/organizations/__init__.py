@@ -25,6 +25,9 @@ from .configuration import read_configuration as read_configuration
 from .configuration import write_configuration as write_configuration
 from .events import EventCode, EventKind
 from .key_pairs import KeyPairs, KeyState, may_be_about_the_key, oldest_login_began
+from .limits import Limited as Limited
+from .limits import News as News
+from .limits import counted_address as counted_address
 from .login_attempts import ENDED_ATTEMPTS, FAILED_ATTEMPTS, LoginOutcome, login_outcome
 from .login_attempts import event_of_failed_login as event_of_failed_login
 from .login_attempts import failures_noted as failures_noted
@@ -47,7 +50,6 @@ from .setup_links import new_setup_token as new_setup_token
 from .setup_links import setup_link_condition as setup_link_condition
 from .setup_links import setup_token_digest as setup_token_digest
 from .telling import tell as tell
-from .visitors import visitor_at as visitor_at
 
 __all__ = [
     "ENDED_ATTEMPTS",

@@ -169,6 +169,11 @@ class SetupStep(StrEnum):
     """Give people the login link."""
 
     @property
+    def label(self) -> str:
+        """The name of the step."""
+        return "Share the link" if self is SetupStep.SHARE else self.capitalize()
+
+    @property
     def number(self) -> int:
         """Number of the step, from 1."""
         return tuple(SetupStep).index(self) + 1

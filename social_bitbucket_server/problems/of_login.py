@@ -380,4 +380,13 @@ PROBLEMS = (
         AuthCanceled,
         "authorization_declined",
     ),
+    Problem(
+        Code.TOO_OFTEN,
+        "It was tried too often.",
+        "Nothing was done. A limit protects everybody's logins from those who try them by the thousand.",
+        "Wait a while, then go back and try again.",
+        Who.PERSON,
+        AuthPolicyError,
+        "authentication_disallowed",
+    ),
 )

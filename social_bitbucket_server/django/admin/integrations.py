@@ -172,6 +172,11 @@ class IntegrationAdmin(LoginLinkPages, SetupLinkPages, OAuth2Pages, PeoplePages,
         except integrations.ChangedMeanwhileError:
             return super().changeform_view(request, *arguments, **options)
 
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *arguments: Any, **options: Any) -> Any:
+        """Add the steps on the way to the login link."""
+        context["steps_on_the_way"] = self._steps(options.get("obj"))
+        return super().render_change_form(request, context, *arguments, **options)
+
     def save_model(
         self, request: HttpRequest, obj: AbstractIntegration, form: ModelForm[AbstractIntegration], change: bool
     ) -> None:

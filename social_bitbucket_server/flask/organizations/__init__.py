@@ -5,11 +5,12 @@
 limits, and headers for the whole application are left to the application.
 """
 
+from ...organizations import Limited
 from .browser_session import log_in, log_out
 from .connection import test_connection
 from .errors import handle_errors
 from .extension import Organizations
-from .limits import Limited, visitor
+from .limits import visitor
 from .navigation import local_page
 from .recording import event_recorded, record
 from .requests import form_targets

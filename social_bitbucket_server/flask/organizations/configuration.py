@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from ...integration import ConnectTo, ServerURL
 from ...organizations import (
     ConfiguredIntegration,
+    Limited,
     OAuth,
     UnusableConfigurationError,
     read_configuration,
@@ -20,7 +21,6 @@ from ...sqlalchemy.organizations import NameTakenError
 from . import access, limits
 from .current import session, store
 from .forms import ConfigurationForm
-from .limits import Limited
 from .templating import render
 
 if TYPE_CHECKING:

@@ -66,16 +66,8 @@ _CRASH = Words(
     "Look the reference number up in the log.",
     Who.OPERATOR,
 )
-_TOO_OFTEN = Words(
-    "It was tried too often.",
-    "Nothing was done. A limit protects everybody's logins from those who try them by the thousand.",
-    "Wait a minute, then try again.",
-)
 
-_WORDS = {
-    "form_refused": _FORM_TOO_OLD,
-    "too_often": _TOO_OFTEN,
-}
+_WORDS = {"form_refused": _FORM_TOO_OLD}
 """For the problems that only this application has."""
 
 
@@ -149,9 +141,9 @@ def too_often(error: TooManyRequests) -> ResponseReturnValue:
     """More than one of the application's rate limits allows. A flood of them does not fill the events."""
     database.rollback()
     make_reference()
-    _note_refusal("too_often", limit=g.get("bitbucket_limited"), integration_id=g.get("bitbucket_integration_id"))
+    _note_refusal(Code.TOO_OFTEN, limit=g.get("bitbucket_limited"), integration_id=g.get("bitbucket_integration_id"))
     seconds = error.retry_after if isinstance(error.retry_after, int) else 60
-    words = replace(_TOO_OFTEN, remedy=f"Wait {duration(seconds)}, then go back and try again.")
+    words = replace(words_of(Code.TOO_OFTEN), remedy=f"Wait {duration(seconds)}, then go back and try again.")
     if error.description != TooManyRequests.description:
         words = replace(words, title=str(error.description))
     return _page(words, 429, {"Retry-After": str(seconds)})

@@ -12,6 +12,7 @@ from social_core.utils import setting_name
 from ...backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ...integration import BACKENDS, SettingsOf, UnsafeConfigurationError, configured_backend
 from ...login import HostCheck
+from ...organizations import Limited, News
 from ...sqlalchemy.organizations import Store
 from ..extension import configure
 from . import (
@@ -39,7 +40,6 @@ from . import (
 )
 from .app_settings import AppSettings
 from .current import EXTENSION
-from .limits import News
 from .requests import keep_private, refuse_foreign_forms
 from .routing import RowNumber
 
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from ...sqlalchemy.organizations import OrganizationModels
-    from .limits import Limited
 
 _BELOW_THE_PREFIX = (
     (organization, ""),

@@ -10,12 +10,11 @@ from werkzeug.wrappers import Response
 
 from ...crypto import PublicKey
 from ...onboarding import advice_for, oauth2_advice_for
-from ...organizations import SetupLinkCondition, SetupLinkLife
+from ...organizations import Limited, SetupLinkCondition, SetupLinkLife
 from ...sqlalchemy.organizations import condition_of_link, server_url
 from . import access, connection, limits, navigation, onboarding, worksheets
 from .current import store
 from .forms import ClientCredentialsForm, ServerCorrectionForm
-from .limits import Limited
 from .navigation import address_of
 from .templating import render
 
