@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from ..crypto import KeyRing, Secret, opaque
-from ..integration import BACKENDS, OAUTH1, OAUTH2, SettingsOf, callback_origin, is_loopback
+from ..integration import BACKENDS, OAUTH1, OAUTH2, SettingsOf, callback_origin, is_loopback, read_role_names
 from ..organizations import (
     EVERYBODY,
     Ids,
@@ -129,6 +129,11 @@ def plain_http_hosts() -> frozenset[str]:
 def addresses_for_tests() -> frozenset[Address]:
     """Return the addresses that may be reached for tests. Raises ``setting_invalid``."""
     return read_test_addresses(setting("TEST_ADDRESSES") or (), setting=full_name("TEST_ADDRESSES"))
+
+
+def role_names() -> tuple[str, ...]:
+    """Return the names of the roles that administrators of integrations may give. Raises ``setting_invalid``."""
+    return read_role_names(setting("ORGANIZATION_ROLES"))
 
 
 def is_local() -> bool:

@@ -47,6 +47,7 @@ OWN = frozenset(
         "KEY",
         "KEY_RING",
         "LOGIN_SECONDS",
+        "ORGANIZATION_ROLES",
         "PATIENCE",
         "PENDING_KEY_ACCEPTED",
         "PRIVATE_KEY",
@@ -175,7 +176,7 @@ _SIMILAR = 0.66
 _SIMILAR_WITH_PREFIX = 0.75
 
 
-_APPLICATIONS_OWN = frozenset({"ROLES"})
+_APPLICATIONS_OWN = frozenset({"ORGANIZATION_ROLES", "ROLES"})
 """Settings without a bare name, because many applications have a setting of that name for themselves."""
 
 

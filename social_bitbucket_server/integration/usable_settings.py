@@ -27,7 +27,7 @@ from .from_settings import (
     single_oauth2_integration,
 )
 from .integration import Integration, OAuth2Integration
-from .roles import Roles, refuse_too_many, roles_for_several_servers
+from .roles import Roles, read_role_names, refuse_too_many, roles_for_several_servers
 from .setting_names import BACKENDS, OAUTH1, SettingsOf, similar_name, unknown_names
 from .unsafe import UnsafeConfigurationError
 
@@ -198,6 +198,9 @@ def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Dept
         lambda field: settings.name(field.upper()),
     )
     yield from _problems(lambda: _check_roles(settings, conditions), lambda _: settings.name("ROLES"))
+    yield from _problems(
+        lambda: read_role_names(settings.get("ORGANIZATION_ROLES")), lambda _: settings.name("ORGANIZATION_ROLES")
+    )
 
 
 def _check_roles(settings: SettingsOf, conditions: tuple[str, ...]) -> None:

@@ -258,7 +258,9 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         purposes = (Purpose.TRY,)
         with granted_login(self, user, purposes) as (login, access_token), problems_at("user_info", self):
             _, (owner, profile) = self._identify(login, access_token)
-            return Trial(profile, tuple(findings(Membership(owner, profile), login.admission)))
+            membership = Membership(owner, profile)
+            roles = tuple(given_roles(membership, login.roles)) if login.roles.named else None
+            return Trial(profile, tuple(findings(membership, login.admission)), roles)
 
     def _identify(
         self, login: ReturnedLogin[IntegrationT], access_token: AccessToken

@@ -159,6 +159,7 @@ class Migration(migrations.Migration):
                         verbose_name="repositories",
                     ),
                 ),
+                ("role_conditions", models.JSONField(blank=True, default=dict, verbose_name="roles")),
                 (
                     "server_version",
                     models.CharField(blank=True, editable=False, max_length=32, verbose_name="Bitbucket's version"),

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from ...backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ...crypto import KeyRing, Secret
-from ...integration import SettingsOf, UnsafeConfigurationError, callback_origin
+from ...integration import SettingsOf, UnsafeConfigurationError, callback_origin, read_role_names
 from ...organizations import (
     EVERYBODY,
     Ids,
@@ -41,7 +41,8 @@ class AppSettings:
 
     *origin* is its scheme and host. *application_name* is what people read when Bitbucket asks them to allow the login.
     *outbound* says which servers organizations may connect. *keeps_tokens*: each person's access token is kept, sealed,
-    so that Bitbucket can be asked for them between two logins.
+    so that Bitbucket can be asked for them between two logins. *role_names* are those of the roles that organizations'
+    admins may give.
     """
 
     origin: str
@@ -49,6 +50,7 @@ class AppSettings:
     keys: SealedKeys
     outbound: Outbound
     keeps_tokens: bool
+    role_names: tuple[str, ...]
 
     @classmethod
     def read(cls, app: Flask) -> AppSettings:
@@ -71,6 +73,7 @@ class AppSettings:
                 keys=SealedKeys(KeyRing.parse(settings["KEY_RING"])),
                 outbound=_outbound(settings),
                 keeps_tokens=bool(settings["STORE_ACCESS_TOKEN"]),
+                role_names=read_role_names(settings["ORGANIZATION_ROLES"]),
             )
         except BitbucketServerError as error:
             setting = error.setting or settings.name(error.parameter or "KEY_RING")

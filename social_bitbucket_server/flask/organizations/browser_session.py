@@ -12,6 +12,7 @@ from typing import Any
 import flask_login
 from flask import request, session
 
+from ...account import roles_of
 from ...integration import BACKENDS
 from ...login import under_way
 from ...organizations import EventCode
@@ -76,6 +77,15 @@ def identity_id() -> int | None:
     """Return the id of the identity that this browser's login came through; ``None`` if it came through none."""
     kept = session.get(_LOGIN)
     return kept["identity"] if kept is not None else None
+
+
+def current_roles(organization: Any) -> frozenset[str]:
+    """Return the names of the roles that the person who is logged in has in *organization*, by the Bitbucket account
+    that they came in with. They are those of its last login or recheck. People who came in another way have none."""
+    identity = store.identities.find(flask_login.current_user, identity_id() or 0)
+    if identity is None or identity.integration.organization_id != store.key_of(organization):
+        return frozenset()
+    return roles_of(identity)
 
 
 def go_on_with(identity: Any) -> None:
