@@ -107,13 +107,19 @@ class AbstractIntegration(models.Model):
         _("projects"),
         default=list,
         blank=True,
-        help_text=_("People who can see one of these projects may log in. Keys such as WEB, one on each line."),
+        help_text=_(
+            "People who can see one of these projects may log in. Keys such as WEB, one on each line. WEB:write takes "
+            "people who may write to it."
+        ),
     )
     allow_repositories = models.JSONField(
         _("repositories"),
         default=list,
         blank=True,
-        help_text=_("People who can see one of these repositories may log in. Such as WEB/website, one on each line."),
+        help_text=_(
+            "People who can see one of these repositories may log in. Such as WEB/website or WEB/website:write, one on "
+            "each line."
+        ),
     )
     role_conditions = models.JSONField(_("roles"), default=dict, blank=True)
     server_version = models.CharField(_("Bitbucket's version"), max_length=32, blank=True, editable=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..problems import BitbucketServerError, Code
-from .admission import MOST_CONDITIONS, Admission, Kind
+from .admission import MOST_QUESTIONS, Admission, Kind, count_questions, too_many
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -21,7 +21,7 @@ class Roles:
     """The names of roles, each with the conditions of which one is enough to have it.
 
     :meth:`read` makes them from plain values. Raises ``setting_invalid`` for names that cannot be any, for roles
-    without a condition, and for more than :data:`~.admission.MOST_CONDITIONS` different conditions.
+    without a condition, and for more questions than :data:`~.admission.MOST_QUESTIONS`.
     """
 
     named: tuple[tuple[str, Admission], ...] = ()
@@ -96,12 +96,9 @@ class Roles:
 
 def refuse_too_many(roles: Roles, admission: Admission) -> None:
     """Raise ``setting_invalid`` if *roles* and *admission* have more conditions than one login asks for."""
-    count = len(roles.conditions.union(admission.conditions))
-    if roles.named and count > MOST_CONDITIONS:
-        raise _invalid(
-            f"There are {count} groups, projects and repositories, together with those on who may log in, and one "
-            f"login asks for {MOST_CONDITIONS} at most."
-        )
+    count = count_questions(roles.conditions.union(admission.conditions))
+    if roles.named and count > MOST_QUESTIONS:
+        raise _invalid(too_many(count, ", together with those on who may log in"))
 
 
 def read_role_names(value: Any) -> tuple[str, ...]:

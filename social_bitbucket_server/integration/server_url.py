@@ -211,6 +211,17 @@ class ServerURL:
         key, _, slug = name.partition("/")
         return f"{self.project(key)}/repos/{quote(slug, safe='')}"
 
+    def projects(self, permission: str, name: str, *, start: int = 0) -> str:
+        """Return the address of one page of the projects on which the person has *permission*, such as
+        ``PROJECT_WRITE``, and whose name contains *name*."""
+        return self.join("/rest/api/latest/projects", permission=permission, name=name, start=start, limit=25)
+
+    def repositories(self, permission: str, name: str, project_name: str, *, start: int = 0) -> str:
+        """Return the address of one page of the repositories on which the person has *permission*, such as
+        ``REPO_WRITE``, and whose name and project's name contain *name* and *project_name*."""
+        query: dict[str, str | int] = {"name": name, "projectname": project_name, "start": start, "limit": 25}
+        return self.join("/rest/api/latest/repos", permission=permission, **query)
+
 
 class ConnectTo(NamedTuple):
     """A lower-case *host* and a *port* for connections, if only browsers can reach the server at the base URL's host.

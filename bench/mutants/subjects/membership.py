@@ -91,8 +91,8 @@ _MUTANTS = (
     Mutant(
         "there may be one condition more than is said",
         _ADMISSION,
-        "if len(self.conditions) > MOST_CONDITIONS:",
-        "if len(self.conditions) > MOST_CONDITIONS + 1:",
+        "if count > MOST_QUESTIONS:",
+        "if count > MOST_QUESTIONS + 1:",
     ),
     Mutant(
         "a text is taken for a list of its letters",
