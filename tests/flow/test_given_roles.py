@@ -63,6 +63,7 @@ def test_people_have_the_roles_that_the_admin_gives_from_their_next_login_on(sit
     jane, kim = person(site, acme, sandbox), person(site, acme, sandbox, "kim")
     assert (roles_of(jane), roles_of(kim)) == (["editor", "viewer"], ["viewer"])
     assert roles_of(owner) == [], "the owner came in by password"
+    assert roles_of(site.visitor()) == [], "nobody is logged in"
     assert "editor, viewer" in owner.get("/o/acme/settings/people").words
     sandbox.projects.put(Project("WEB", "Website", users=("kim",)))
     assert roles_of(person(site, acme, sandbox)) == ["viewer"]

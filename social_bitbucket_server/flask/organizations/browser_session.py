@@ -82,7 +82,8 @@ def identity_id() -> int | None:
 def current_roles(organization: Any) -> frozenset[str]:
     """Return the names of the roles that the person who is logged in has in *organization*, by the Bitbucket account
     that they came in with. They are those of its last login or recheck. People who came in another way have none."""
-    identity = store.identities.find(flask_login.current_user, identity_id() or 0)
+    number, user = identity_id(), flask_login.current_user
+    identity = store.identities.find(user, number) if number is not None and user.is_authenticated else None
     if identity is None or identity.integration.organization_id != store.key_of(organization):
         return frozenset()
     return roles_of(identity)
