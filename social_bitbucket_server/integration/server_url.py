@@ -165,6 +165,11 @@ class ServerURL:
         return self.join("/rest/oauth2/latest/revoke")
 
     @property
+    def granted_permissions(self) -> str:
+        """The page on which people see which applications may act for them by OAuth 1, and end that."""
+        return self.join("/plugins/servlet/oauth/users/access-tokens")
+
+    @property
     def whoami(self) -> str:
         """The signed-in person's user name, as text."""
         return self.join("/plugins/servlet/applinks/whoami")

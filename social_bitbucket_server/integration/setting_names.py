@@ -56,6 +56,7 @@ OWN = frozenset(
         "PRIVATE_NETWORKS",
         "PROXIES",
         "REQUESTS_TIMEOUT",
+        "REVOKE_AT_LOGOUT",
         "ROLES",
         "SCOPE",
         "SECRET",

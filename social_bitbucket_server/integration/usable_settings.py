@@ -176,7 +176,7 @@ def _hint(wanted: str, settings: Mapping[str, Any]) -> str:
 
 
 def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Depth) -> Iterator[tuple[str, str]]:
-    for name in ("CONNECT_LOGGED_IN", "STORE_ACCESS_TOKEN"):
+    for name in ("CONNECT_LOGGED_IN", "REVOKE_AT_LOGOUT", "STORE_ACCESS_TOKEN"):
         if isinstance(settings.get(name), str):
             full_name = settings.name(name)
             yield Code.SETTING_INVALID, f"Correct {full_name}: It is a text; write True or False, without quotes."

@@ -380,6 +380,14 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """
         return reseal(identity, stored_tokens.key_ring_of(self))
 
+    def revoke_access_token(self, identity: UserMixin) -> bool:
+        """Erase the access token of *identity*, if there is one. With OAuth 2, ask the server to revoke it before.
+        Return whether the server did: OAuth 1 has no way to do that.
+
+        Raises nothing: if the server cannot be asked, the log says so, and the token is erased all the same.
+        """
+        return stored_tokens.revoke(self, identity)
+
     def recheck(self, identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep) -> Recheck:
         """Ask, with the access token kept at their last login, whether the person with this *identity* could log in
         now: the account is there, active and the same, and may. Changes nothing but a token that has to be renewed, and

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-_SHARED = ("CALLBACK_ORIGIN", "KEY_RING", "STORE_ACCESS_TOKEN", "VERIFY_SSL", "REQUESTS_TIMEOUT")
+_SHARED = ("CALLBACK_ORIGIN", "KEY_RING", "STORE_ACCESS_TOKEN", "REVOKE_AT_LOGOUT", "VERIFY_SSL", "REQUESTS_TIMEOUT")
 _IDS = Ids(
     re.compile(r"[^\s=,]+"),
     "'flask bitbucket-server list' prints the ids of organizations. Addresses do not count here, because anybody may "

@@ -14,7 +14,7 @@ from flask import request, session
 
 from ...account import roles_of
 from ...integration import BACKENDS
-from ...login import under_way
+from ...login import revoke_at_logout, under_way
 from ...organizations import EventCode
 from ...sqlalchemy.organizations import clock
 from .. import logins
@@ -56,6 +56,7 @@ def log_out() -> None:
     user = flask_login.current_user
     if user.is_authenticated:
         recording.record(EventCode.SESSION_REVOKED, user_id=store.key_of(user._get_current_object()))
+        revoke_at_logout(user._get_current_object(), store.models.storage, logins.backend_of)
     _use_up(session.get(_LOGIN))
     session.clear()
     flask_login.logout_user()  # afterwards: it notes in the session that a cookie which remembers the person goes, too
