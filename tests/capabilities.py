@@ -68,6 +68,7 @@ CAPABILITIES = (
     Capability("oauth 2", "OAuth 2 from the beginning", "pages", "administration"),
     Capability("upgrade", "upgrade to OAuth 2 with the same accounts, and back", "pages", "administration"),
     Capability("who may log in", "who may log in: groups, projects, repositories", "pages", "administration"),
+    Capability("roles", "roles by groups, projects, repositories", "pages", "administration"),
     Capability("server that moved", "a server that moved", "pages", "administration"),
     Capability("people", "people of an integration; disable one, or end their sessions", "pages", "administration"),
     Capability("sessions", "sessions that end with the integration", "pages", "middleware"),

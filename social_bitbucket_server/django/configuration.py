@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from ..crypto import KeyRing, Secret, opaque
-from ..integration import BACKENDS, OAUTH1, OAUTH2, SettingsOf, callback_origin, is_loopback
+from ..integration import BACKENDS, OAUTH1, OAUTH2, SettingsOf, callback_origin, is_loopback, read_role_names
 from ..organizations import EVERYBODY, Ids, Outbound, read_outbound
 from ..problems import BitbucketServerError, Code
 from ..transport import Limits, default_transport
@@ -116,6 +116,11 @@ def outbound(only: str | None = EVERYBODY) -> Outbound:
 def limits() -> Limits:
     """Return how long the servers of one organization may keep threads waiting. Raises ``setting_invalid``."""
     return default_transport().limits.with_settings(setting)
+
+
+def role_names() -> tuple[str, ...]:
+    """Return the names of the roles that administrators of integrations may give. Raises ``setting_invalid``."""
+    return read_role_names(setting("ORGANIZATION_ROLES"))
 
 
 def is_local() -> bool:

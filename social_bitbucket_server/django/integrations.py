@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
     from django.db.models import Field, QuerySet
 
+    from ..integration import Roles
     from ..onboarding import Result
     from ..organizations import WayOut
     from .models import AbstractIntegration
@@ -138,6 +139,12 @@ def by_oauth2(record: AbstractIntegration, credentials: ClientCredentials) -> OA
     return _ASSEMBLER.by_oauth2(record, credentials, _way_out(record))
 
 
+def roles_of(record: AbstractIntegration) -> Roles:
+    """Return the roles that *record* gives, apart from those that the application offers no more. Raises
+    ``setting_invalid``."""
+    return _ASSEMBLER.roles_of(record)
+
+
 def _way_out(record: AbstractIntegration) -> WayOut:
     return replace(configuration.outbound(record.pk).way_out(record.pk), address_policy=record.address_policy())
 
@@ -156,7 +163,7 @@ def _note_unopened(unopened: Unopened) -> None:
         )
 
 
-_ASSEMBLER = Assembler(sealed_keys.current, _note_unopened)
+_ASSEMBLER = Assembler(sealed_keys.current, _note_unopened, configuration.role_names)
 
 
 def make_private_key() -> PrivateKey:

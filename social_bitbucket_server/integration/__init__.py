@@ -28,6 +28,8 @@ from .integration import Credentials, Integration, OAuth2Integration
 from .integration import tenant_of as tenant_of
 from .roles import NO_ROLES as NO_ROLES
 from .roles import Roles
+from .roles import read_role_names as read_role_names
+from .roles import refuse_other_roles as refuse_other_roles
 from .roles import refuse_too_many as refuse_too_many
 from .roles import roles_for_several_servers as roles_for_several_servers
 from .server import Server

@@ -49,6 +49,7 @@ OWN = frozenset(
         "LIMIT",
         "LOGIN_SECONDS",
         "ON_EVENT",
+        "ORGANIZATION_ROLES",
         "PATIENCE",
         "PENDING_KEY_ACCEPTED",
         "PRIVATE_KEY",
@@ -57,6 +58,7 @@ OWN = frozenset(
         "PRIVATE_NETWORKS",
         "PROXIES",
         "REQUESTS_TIMEOUT",
+        "REVOKE_AT_LOGOUT",
         "ROLES",
         "SCOPE",
         "SECRET",
@@ -190,7 +192,7 @@ _ALMOST_THE_SAME = 0.9
 _SIMILAR_WITH_PREFIX = 0.75
 
 
-_APPLICATIONS_OWN = frozenset({"ON_EVENT", "ROLES"})
+_APPLICATIONS_OWN = frozenset({"ON_EVENT", "ORGANIZATION_ROLES", "ROLES"})
 """Settings without a bare name, because many applications have a setting of that name for themselves."""
 
 

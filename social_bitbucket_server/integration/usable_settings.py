@@ -29,7 +29,7 @@ from .from_settings import (
     single_oauth2_integration,
 )
 from .integration import Integration, OAuth2Integration
-from .roles import Roles, refuse_too_many, roles_for_several_servers
+from .roles import Roles, read_role_names, refuse_too_many, roles_for_several_servers
 from .setting_names import BACKENDS, OAUTH1, SettingsOf, similar_name, unknown_names
 from .unsafe import UnsafeConfigurationError
 
@@ -179,7 +179,7 @@ def _hint(wanted: str, settings: Mapping[str, Any]) -> str:
 
 
 def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Depth) -> Iterator[tuple[str, str]]:
-    for name in ("CONNECT_LOGGED_IN", "STORE_ACCESS_TOKEN"):
+    for name in ("CONNECT_LOGGED_IN", "REVOKE_AT_LOGOUT", "STORE_ACCESS_TOKEN"):
         if isinstance(settings.get(name), str):
             full_name = settings.name(name)
             yield Code.SETTING_INVALID, f"Correct {full_name}: It is a text; write True or False, without quotes."
@@ -206,6 +206,9 @@ def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Dept
         lambda field: settings.name(field.upper()),
     )
     yield from _problems(lambda: _check_roles(settings, conditions), lambda _: settings.name("ROLES"))
+    yield from _problems(
+        lambda: read_role_names(settings.get("ORGANIZATION_ROLES")), lambda _: settings.name("ORGANIZATION_ROLES")
+    )
 
 
 def _check_roles(settings: SettingsOf, conditions: tuple[str, ...]) -> None:

@@ -276,7 +276,9 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         purposes = (Purpose.TRY,)
         with granted_login(self, user, purposes) as (login, access_token), problems_at("user_info", self):
             _, (owner, profile) = self._identify(login, access_token)
-            return Trial(profile, tuple(findings(Membership(owner, profile), login.admission)))
+            membership = Membership(owner, profile)
+            roles = tuple(given_roles(membership, login.roles)) if login.roles.named else None
+            return Trial(profile, tuple(findings(membership, login.admission)), roles)
 
     def _identify(
         self, login: ReturnedLogin[IntegrationT], access_token: AccessToken
@@ -398,6 +400,14 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         ``key_ring_invalid``.
         """
         return reseal(identity, stored_tokens.key_ring_of(self))
+
+    def revoke_access_token(self, identity: UserMixin) -> bool:
+        """Erase the access token of *identity*, if there is one. With OAuth 2, ask the server to revoke it before.
+        Return whether the server did: OAuth 1 has no way to do that.
+
+        Raises nothing: if the server cannot be asked, the log says so, and the token is erased all the same.
+        """
+        return stored_tokens.revoke(self, identity)
 
     def recheck(self, identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep) -> Recheck:
         """Ask, with the access token kept at their last login, whether the person with this *identity* could log in

@@ -41,6 +41,9 @@ from .outbound import EVERYBODY as EVERYBODY
 from .outbound import Outbound, WayOut
 from .outbound_settings import Ids, read_hosts, read_private_networks, read_proxies
 from .outbound_settings import read_outbound as read_outbound
+from .role_lines import UnusableRolesError as UnusableRolesError
+from .role_lines import read_role_lines as read_role_lines
+from .role_lines import role_lines as role_lines
 from .sealing import SealedKeys
 from .server_changes import ServerChange, server_change, shows_same_server
 from .setup_links import SETUP_LINK_KEPT as SETUP_LINK_KEPT

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..integration import Admission
+    from ..integration import Admission, Roles
 
 
 class StoredKeyPair(Protocol):
@@ -77,8 +77,8 @@ class StoredIntegration(StoredClientKey, StoredCertificates, Protocol):
     """An integration's row. Texts are empty if there is nothing to store.
 
     *login_revision*: any text that changes when logins under way have to end. *admission*: who of the server's people
-    may log in. *shares_limits_of*: returns the organization whose integrations share the limits on waiting threads;
-    empty for this one alone.
+    may log in. *roles*: the roles that its people have. *shares_limits_of*: returns the organization whose integrations
+    share the limits on waiting threads; empty for this one alone.
     """
 
     @property
@@ -98,5 +98,8 @@ class StoredIntegration(StoredClientKey, StoredCertificates, Protocol):
 
     @property
     def admission(self) -> Admission: ...
+
+    @property
+    def roles(self) -> Roles: ...
 
     def shares_limits_of(self) -> str: ...

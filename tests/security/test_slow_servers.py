@@ -16,7 +16,7 @@ import pytest
 
 from social_bitbucket_server.flask.organizations.current import extension
 from social_bitbucket_server.integration import Admission
-from social_bitbucket_server.integration.admission import MOST_CONDITIONS
+from social_bitbucket_server.integration.admission import MOST_QUESTIONS
 from social_bitbucket_server.login import LoginBackend
 from social_bitbucket_server.onboarding import Outcome, check_up, checkup
 from social_bitbucket_server.problems import PROBLEMS, Code
@@ -101,7 +101,7 @@ def search_without_end(server: FakeBitbucket, *known: dict[str, Any]) -> None:
 
 @pytest.fixture
 def many_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
-    admission = Admission(groups=tuple(f"group {number}" for number in range(MOST_CONDITIONS)))
+    admission = Admission(groups=tuple(f"group {number}" for number in range(MOST_QUESTIONS)))
     monkeypatch.setattr(LoginBackend, "get_admission", lambda backend, integration: admission)
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _APART = (
     (_("Who may log in"), ("allow_groups", "allow_projects", "allow_repositories")),
+    (_("Roles"), ("role_conditions",)),
     (_("How Bitbucket is reached"), ("ca_certificates", "client_certificate", "client_key", "connect_to")),
 )
 _WAITS = "has_key_pair_that_waits"
@@ -126,7 +127,9 @@ class IntegrationAdmin(LoginLinkPages, SetupLinkPages, OAuth2Pages, PeoplePages,
 
     def get_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
         """Return the few fields of a new integration, or those of one that exists."""
-        without = (*self.readonly_fields, "same_server", "revision", "oauth")
+        without = {*self.readonly_fields, "same_server", "revision", "oauth"}
+        if not configuration.role_names():
+            without.add("role_conditions")
         own = [field for field in super().get_fields(request, obj) if field not in without]
         if {"client_certificate", "client_key"} <= set(own):
             own.remove("client_key")

@@ -6,7 +6,7 @@ limits, and headers for the whole application are left to the application.
 """
 
 from ...organizations import Limited
-from .browser_session import log_in, log_out
+from .browser_session import current_roles, log_in, log_out
 from .connection import test_connection
 from .errors import handle_errors
 from .extension import Organizations
@@ -20,6 +20,7 @@ from .worksheets import link_values, redirect_url
 __all__ = [
     "Limited",
     "Organizations",
+    "current_roles",
     "end_logins",
     "event_recorded",
     "form_targets",

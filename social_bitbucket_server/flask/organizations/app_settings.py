@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from ...backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ...crypto import KeyRing, Secret
-from ...integration import SettingsOf, UnsafeConfigurationError, callback_origin, listener_of
+from ...integration import SettingsOf, UnsafeConfigurationError, callback_origin, listener_of, read_role_names
 from ...organizations import Ids, Outbound, SealedKeys, read_outbound
 from ...problems import BitbucketServerError
 from ...transport import Limits, default_transport
@@ -17,7 +17,7 @@ from ...transport import Limits, default_transport
 if TYPE_CHECKING:
     from flask import Flask
 
-_SHARED = ("CALLBACK_ORIGIN", "KEY_RING", "STORE_ACCESS_TOKEN", "VERIFY_SSL", "REQUESTS_TIMEOUT")
+_SHARED = ("CALLBACK_ORIGIN", "KEY_RING", "STORE_ACCESS_TOKEN", "REVOKE_AT_LOGOUT", "VERIFY_SSL", "REQUESTS_TIMEOUT")
 _IDS = Ids(
     re.compile(r"[^\s=,]+"),
     "'flask bitbucket-server list' prints the ids of organizations. Addresses do not count here, because anybody may "
@@ -32,7 +32,8 @@ class AppSettings:
     *origin* is its scheme and host. *application_name* is what people read when Bitbucket asks them to allow the login.
     *outbound* says which servers organizations may connect. *keeps_tokens*: each person's access token is kept, sealed,
     so that Bitbucket can be asked for them between two logins. *on_event* is told of each event that is recorded.
-    *limits* are those on waiting for one organization's servers.
+    *limits* are those on waiting for one organization's servers. *role_names* are those of the roles that
+    organizations' admins may give.
     """
 
     origin: str
@@ -42,6 +43,7 @@ class AppSettings:
     keeps_tokens: bool
     on_event: Any
     limits: Limits
+    role_names: tuple[str, ...]
 
     @classmethod
     def read(cls, app: Flask) -> AppSettings:
@@ -66,6 +68,7 @@ class AppSettings:
                 keeps_tokens=bool(settings["STORE_ACCESS_TOKEN"]),
                 on_event=_listener(settings),
                 limits=default_transport().limits.with_settings(settings.__getitem__),
+                role_names=read_role_names(settings["ORGANIZATION_ROLES"]),
             )
         except BitbucketServerError as error:
             setting = error.setting or settings.name(error.parameter or "KEY_RING")

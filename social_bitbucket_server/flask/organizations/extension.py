@@ -63,7 +63,7 @@ _BELOW_THE_PREFIX = (
     (onboarding, "/settings/integrations/<integration>"),
     (key_pair, "/settings/integrations/<integration>/key-pair"),
     (oauth2, "/settings/integrations/<integration>/oauth2"),
-    (who, "/settings/integrations/<integration>/who"),
+    (who, "/settings/integrations/<integration>"),
 )
 
 
@@ -129,6 +129,7 @@ class Organizations:
             outbound=self.settings.outbound,
             record=recording.record,
             limits=self.settings.limits,
+            role_names=self.settings.role_names,
             may_log_in=may_log_in,
             belongs_to=belongs_to,
             may_connect=may_connect,

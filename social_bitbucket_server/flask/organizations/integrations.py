@@ -284,6 +284,8 @@ def _integration_page(organization: Any, record: IntegrationMixin) -> str:
         trouble=overview.trouble_of(summary, extension().settings.application_name),
         recent=in_words(organization, store.events.recent(record)),
         admission=overview.admission_of(record),
+        offers_roles=bool(store.role_names),
+        roles=store.integrations.roles_of(record),
         key_pair=overview.key_pair_of(record),
         public_key=PublicKey.read(record.active_key_pair.public_key) if record.active_key_pair else None,
         login_link=ways_in.login_link(organization),

@@ -39,7 +39,8 @@ class Store:
 
     *keys* seals and opens secrets. *outbound* says which servers organizations may connect. *record* writes events
     down. *limits*: how long the servers of one organization may keep threads waiting; ``None`` for the default ones.
-    The other parameters are the application's own rules; without one, the first sentence about it holds:
+    *role_names* are those of the roles that organizations' admins may give. The other parameters are the application's
+    own rules; without one, the first sentence about it holds:
 
     - *may_log_in(organization)*: Everybody may log in to every organization. It is called in each login and request.
     - *belongs_to(user, organization)*: Those belong to an organization who log in there.
@@ -60,6 +61,7 @@ class Store:
         outbound: Outbound,
         record: Recorder,
         limits: Limits | None = None,
+        role_names: Sequence[str] = (),
         may_log_in: Callable[[Any], bool] | None = None,
         belongs_to: Callable[[Any, Any], bool] | None = None,
         may_connect: Callable[[Any, Any], bool] | None = None,
@@ -76,6 +78,7 @@ class Store:
         self.outbound = outbound
         self.record = record
         self.limits = limits
+        self.role_names = role_names
         self.may_log_in = may_log_in or _yes
         self.belongs_to = belongs_to or self._logs_in_already
         self.may_connect = may_connect or self.belongs_to
