@@ -6,7 +6,8 @@ from flask_limiter import Limiter
 from limits import parse
 from werkzeug.exceptions import TooManyRequests
 
-from social_bitbucket_server.flask.organizations import Limited, visitor
+from social_bitbucket_server.flask.organizations import visitor
+from social_bitbucket_server.organizations import Limited
 
 limiter = Limiter(visitor, storage_uri="memory://")
 

@@ -14,8 +14,6 @@ from . import configuration
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-__all__ = ["Limited", "TooManyRequests", "visitor"]
-
 
 class TooManyRequests(PermissionDenied):
     """Raised by the project's function to refuse a request. *retry_after*: seconds until it may be tried again, or

@@ -25,7 +25,7 @@ from .configuration import read_configuration as read_configuration
 from .configuration import write_configuration as write_configuration
 from .events import EventCode, EventKind
 from .key_pairs import KeyPairs, KeyState, may_be_about_the_key, oldest_login_began
-from .limits import Limited as Limited
+from .limits import Limited
 from .limits import News as News
 from .limits import counted_address as counted_address
 from .login_attempts import ENDED_ATTEMPTS, FAILED_ATTEMPTS, LoginOutcome, login_outcome
@@ -67,6 +67,7 @@ __all__ = [
     "Ids",
     "KeyPairs",
     "KeyState",
+    "Limited",
     "LoginOutcome",
     "LoginWays",
     "OAuth",

@@ -16,7 +16,8 @@ from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 from werkzeug.exceptions import TooManyRequests
 
-from social_bitbucket_server.flask.organizations import Limited, visitor
+from social_bitbucket_server.flask.organizations import visitor
+from social_bitbucket_server.organizations import Limited
 
 from .config import Settings
 from .instance_files import UnsafeSettingError

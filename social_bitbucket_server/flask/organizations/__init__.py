@@ -5,7 +5,6 @@
 limits, and headers for the whole application are left to the application.
 """
 
-from ...organizations import Limited
 from .browser_session import current_roles, log_in, log_out
 from .connection import test_connection
 from .errors import handle_errors
@@ -18,7 +17,6 @@ from .ways_in import end_logins, login_link
 from .worksheets import link_values, redirect_url
 
 __all__ = [
-    "Limited",
     "Organizations",
     "current_roles",
     "end_logins",

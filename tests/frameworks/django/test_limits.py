@@ -10,10 +10,10 @@ from django.core.exceptions import PermissionDenied
 from django.test import Client, RequestFactory, override_settings
 
 from social_bitbucket_server.django import setup_links
-from social_bitbucket_server.django.limits import Limited, TooManyRequests
+from social_bitbucket_server.django.limits import TooManyRequests
 from social_bitbucket_server.django.limits import visitor as visitor_of_request
 from social_bitbucket_server.django.models import Event
-from social_bitbucket_server.organizations import News
+from social_bitbucket_server.organizations import Limited, News
 from tests.frameworks.django.conftest import Visitor, login_page
 
 PAGE = (Path(__file__).parents[3] / "docs/django.md").read_text()

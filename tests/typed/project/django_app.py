@@ -13,7 +13,7 @@ from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.errors import show_error
 from social_bitbucket_server.django.events import event_recorded
 from social_bitbucket_server.django.groups import leave_groups, sync_groups, sync_rechecked_groups
-from social_bitbucket_server.django.limits import Limited, TooManyRequests, visitor
+from social_bitbucket_server.django.limits import TooManyRequests, visitor
 from social_bitbucket_server.django.middleware import IntegrationSessionMiddleware, LoginErrorMiddleware
 from social_bitbucket_server.django.models import (
     AbstractIntegration,
@@ -27,7 +27,7 @@ from social_bitbucket_server.django.rechecks import person_rechecked
 from social_bitbucket_server.django.urls import urlpatterns as ready_made
 from social_bitbucket_server.django.views import Complete, LoginPage
 from social_bitbucket_server.onboarding import Result
-from social_bitbucket_server.organizations import EventCode, KeyState, SetupLinkLife
+from social_bitbucket_server.organizations import EventCode, KeyState, Limited, SetupLinkLife
 
 MIDDLEWARE = [f"{each.__module__}.{each.__qualname__}" for each in (IntegrationSessionMiddleware, LoginErrorMiddleware)]
 STEPS = [f"{step.__module__}.{step.__qualname__}" for step in (sync_groups, leave_groups)]

@@ -9,7 +9,6 @@ from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response
 
 from social_bitbucket_server.flask.organizations import (
-    Limited,
     Organizations,
     current_roles,
     end_logins,
@@ -26,7 +25,7 @@ from social_bitbucket_server.flask.organizations import (
     test_connection,
     visitor,
 )
-from social_bitbucket_server.organizations import EventCode
+from social_bitbucket_server.organizations import EventCode, Limited
 from social_bitbucket_server.sqlalchemy import make_storage, set_up_sqlite
 from social_bitbucket_server.sqlalchemy.organizations import (
     ApplicationLinkMixin,
