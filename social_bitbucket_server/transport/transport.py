@@ -101,7 +101,9 @@ class Transport:
         ``answer_compressed``, ``address_blocked``, ``server_overloaded``, ``server_busy``, ``conversation_too_long``,
         and :class:`ConnectionWentStale`.
         """
-        breaker = self._breaker(_origin(url), route)
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        breaker = self._breaker(origin, route)
         budget = budget or Budget.of_one_request(timeout)
         if not regardless and not budget.is_admitted:
             breaker.check()
@@ -113,7 +115,7 @@ class Transport:
                 if route.proxy is not None and route.policy is not None:
                     _refuse_plain_http(url)
                     exchange.through_proxy_to = _checked_address(url, route, exchange)
-                answer = self._answer(method, url, headers, body, route, exchange, limit)
+                answer = self._answer(method, origin, url, headers, body, route, exchange, limit)
         except BitbucketServerError as error:
             problem = error
             if exchange.answered:
@@ -167,6 +169,7 @@ class Transport:
     def _answer(
         self,
         method: Method,
+        origin: str,
         url: str,
         headers: Mapping[str, str],
         body: str | None,
@@ -174,7 +177,6 @@ class Transport:
         exchange: Exchange,
         limit: int,
     ) -> Answer:
-        origin = _origin(url)
         response = self._way(origin, route).urlopen(
             method,
             url[len(origin) :] if route.proxy is None else url,
@@ -240,8 +242,3 @@ def _checked_address(url: str, route: Route, exchange: Exchange) -> Address:
 
 def _new_breaker(_origin: str, _route: Route) -> Breaker:
     return Breaker()
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

@@ -75,8 +75,8 @@ _MUTANTS = (
     Mutant(
         "the breaker of a failing server is that of all integrations with it",
         _TRANSPORT,
-        "breaker = self._breaker(_origin(url), route)",
-        "breaker = self._breaker(_origin(url), type(route)())",
+        "breaker = self._breaker(origin, route)",
+        "breaker = self._breaker(origin, type(route)())",
     ),
     Mutant(
         "a forked process goes on with its parent's connections",
