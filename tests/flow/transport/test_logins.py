@@ -161,4 +161,4 @@ def test_a_login_makes_one_digest_for_each_comparison(calls):
 
 
 def test_a_login_calls_few_functions(calls):
-    assert calls.total() <= 3700, calls.most_common(20)
+    assert calls.total() <= 2900, calls.most_common(20)
