@@ -13,16 +13,8 @@ from django.conf import settings
 
 from ..crypto import KeyRing, Secret, opaque
 from ..integration import BACKENDS, OAUTH1, OAUTH2, SettingsOf, callback_origin, is_loopback
-from ..organizations import (
-    EVERYBODY,
-    Ids,
-    Outbound,
-    read_hosts,
-    read_private_networks,
-    read_test_addresses,
-)
+from ..organizations import EVERYBODY, Ids, Outbound, read_outbound
 from ..problems import BitbucketServerError, Code
-from ..transport import Address, Network
 
 FIND = "social_bitbucket_server.django.integrations.find"
 """Dotted path of the function that looks integrations up in the database."""
@@ -96,39 +88,13 @@ def _parsed_ring(text: str) -> KeyRing:
     return KeyRing.parse(text)
 
 
-def outbound(integration_id: str = EVERYBODY) -> Outbound:
-    """Return which servers may be reached: that of the integration with this id, or without an id, those of all.
-    Raises ``setting_invalid``."""
-    return Outbound(
-        private_networks=private_networks(integration_id),
-        plain_http_hosts=plain_http_hosts(),
-        proxies={EVERYBODY: setting("PROXIES") or {}},
-        test_addresses=addresses_for_tests(),
-        verify=setting("VERIFY_SSL", True),
-        timeout=setting("REQUESTS_TIMEOUT") or 10.0,
-    )
-
-
-def private_networks(integration_id: str | None = None) -> dict[str, tuple[Network, ...]]:
-    """Return the private networks that the operator allows, by an integration's id; ``*`` stands for all. Only those of
-    the integration with this id and of all are read, or, for ``None``, every one. Raises ``setting_invalid``.
+def outbound(only: str | None = EVERYBODY) -> Outbound:
+    """Return which servers may be reached: *only* that of the integration with this id, or what all may reach.
+    ``None`` reads the private networks of every one. Raises ``setting_invalid``.
 
     The key is no login link, because another integration may get that of a deleted one.
     """
-    given = setting("PRIVATE_NETWORKS") or {}
-    if integration_id is not None and isinstance(given, Mapping):
-        given = {name: given[name] for name in (integration_id, EVERYBODY) if name in given}
-    return read_private_networks(given, setting=full_name("PRIVATE_NETWORKS"), ids=_IDS)
-
-
-def plain_http_hosts() -> frozenset[str]:
-    """Return the hosts that may be used without TLS. Raises ``setting_invalid``."""
-    return read_hosts(setting("HTTP_HOSTS") or (), setting=full_name("HTTP_HOSTS"))
-
-
-def addresses_for_tests() -> frozenset[Address]:
-    """Return the addresses that may be reached for tests. Raises ``setting_invalid``."""
-    return read_test_addresses(setting("TEST_ADDRESSES") or (), setting=full_name("TEST_ADDRESSES"))
+    return read_outbound(SettingsOf(OAUTH1, Settings()), _IDS, only)
 
 
 def is_local() -> bool:

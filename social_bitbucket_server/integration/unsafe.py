@@ -279,9 +279,11 @@ def _limits_unusable(settings: SettingsOf) -> None:
 
 
 def _signatures_forbidden(settings: Mapping[str, Any]) -> None:
-    """Refuse a machine that makes no RSA-SHA1 signatures, unless OAuth 2 alone has a server."""
+    """Refuse a machine that makes no RSA-SHA1 signatures, unless OAuth 2 has a server, and no setting names one of
+    OAuth 1. Integrations that are looked up elsewhere may all be for OAuth 2."""
     oauth1, oauth2 = (SettingsOf(backend, settings) for backend in BACKENDS)
-    if oauth2.has_own(*_SERVERS) and not oauth1.has_own(*_SERVERS):
+    is_for_oauth1 = oauth1.has_own("URL") or isinstance(oauth1["INTEGRATIONS"], Mapping)
+    if oauth2.has_own(*_SERVERS) and not is_for_oauth1:
         return
     try:
         refuse_forbidden_sha1()

@@ -29,7 +29,7 @@ from .oauth_versions import OAuth, OAuthVersions
 from .outbound import EVERYBODY as EVERYBODY
 from .outbound import Outbound, WayOut
 from .outbound_settings import Ids, read_hosts, read_private_networks, read_proxies
-from .outbound_settings import read_test_addresses as read_test_addresses
+from .outbound_settings import read_outbound as read_outbound
 from .sealing import SealedKeys
 from .server_changes import ServerChange, server_change, shows_same_server
 from .setup_links import SETUP_LINK_KEPT as SETUP_LINK_KEPT

@@ -205,7 +205,7 @@ PROBLEMS = (
     Problem(
         Code.PERSON_INACTIVE,
         "You cannot log in here at the moment.",
-        "Bitbucket knows you, but your account in this application is disabled.",
+        "Bitbucket knows this account, but it is disabled in this application.",
         "Enable the person's account in this application's administration.",
         Who.OPERATOR,
         "authentication_disallowed",
@@ -213,7 +213,7 @@ PROBLEMS = (
     Problem(
         Code.PERSON_DISABLED,
         "You cannot log in here at the moment.",
-        "Bitbucket knows you, but your account in this organization is disabled.",
+        "Bitbucket knows this account, but it is disabled in this organization.",
         "Enable the person under Settings → People.",
         Who.ORGANIZATION_ADMIN,
         "authentication_disallowed",

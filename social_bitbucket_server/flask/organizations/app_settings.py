@@ -10,21 +10,10 @@ from urllib.parse import urlsplit
 from ...backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ...crypto import KeyRing, Secret
 from ...integration import SettingsOf, UnsafeConfigurationError, callback_origin
-from ...organizations import (
-    EVERYBODY,
-    Ids,
-    Outbound,
-    SealedKeys,
-    read_hosts,
-    read_private_networks,
-    read_proxies,
-    read_test_addresses,
-)
+from ...organizations import Ids, Outbound, SealedKeys, read_outbound
 from ...problems import BitbucketServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from flask import Flask
 
 _SHARED = ("CALLBACK_ORIGIN", "KEY_RING", "STORE_ACCESS_TOKEN", "VERIFY_SSL", "REQUESTS_TIMEOUT")
@@ -62,14 +51,14 @@ class AppSettings:
             if not settings[name]:
                 raise UnsafeConfigurationError(f"Set {settings.name(name)} to {what}.")
         _share_with_oauth2(app, settings)
-        _hide_key_rings(app)
+        _hide_secrets(app)
         try:
             origin = callback_origin(settings["CALLBACK_ORIGIN"])
             return cls(
                 origin=origin,
                 application_name=str(settings["APPLICATION_NAME"] or urlsplit(origin).hostname),
                 keys=SealedKeys(KeyRing.parse(settings["KEY_RING"])),
-                outbound=_outbound(settings),
+                outbound=read_outbound(settings, _IDS),
                 keeps_tokens=bool(settings["STORE_ACCESS_TOKEN"]),
             )
         except BitbucketServerError as error:
@@ -85,30 +74,11 @@ def _share_with_oauth2(app: Flask, settings: SettingsOf) -> None:
             app.config.setdefault(own.own_name(name), settings[name])
 
 
-def _hide_key_rings(app: Flask) -> None:
-    """Keep the key ring out of tracebacks and logs that show Flask's configuration, which every template's context
-    holds."""
+def _hide_secrets(app: Flask) -> None:
+    """Keep the key ring and the passwords of proxies out of tracebacks and logs that show Flask's configuration, which
+    every template's context holds."""
     for backend in (BitbucketServerOAuth1, BitbucketServerOAuth2):
         settings = SettingsOf(backend.name, app.config)
         app.config[settings.name("KEY_RING")] = Secret(settings["KEY_RING"])
-
-
-def _outbound(settings: SettingsOf) -> Outbound:
-    return Outbound(
-        private_networks=read_private_networks(
-            settings["PRIVATE_NETWORKS"] or {}, setting=settings.name("PRIVATE_NETWORKS"), ids=_IDS
-        ),
-        plain_http_hosts=read_hosts(settings["HTTP_HOSTS"] or (), setting=settings.name("HTTP_HOSTS")),
-        proxies=_proxies(settings),
-        test_addresses=read_test_addresses(settings["TEST_ADDRESSES"] or (), setting=settings.name("TEST_ADDRESSES")),
-        verify=settings.get("VERIFY_SSL", True),
-        timeout=settings["REQUESTS_TIMEOUT"] or 10.0,
-    )
-
-
-def _proxies(settings: SettingsOf) -> Mapping[str, Mapping[str, str]]:
-    """Return the proxies by organization: a text names those of each, a mapping is for everybody."""
-    given = settings["PROXIES"] or {}
-    if isinstance(given, str):
-        return read_proxies(given, setting=settings.name("PROXIES"), ids=_IDS)
-    return {EVERYBODY: given}
+        if isinstance(settings["PROXIES"], str):
+            app.config[settings.name("PROXIES")] = Secret(settings["PROXIES"])

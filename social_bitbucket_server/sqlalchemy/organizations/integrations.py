@@ -199,11 +199,12 @@ class Integrations(Part):
             return Secret()
 
     def lock(self, record: IntegrationMixin) -> None:
-        """Let nobody else change *record* until the caller commits, and read it anew. Databases that lock as a whole do
-        so with the first change."""
+        """Let nobody else change *record* until the caller commits, and read it anew."""
         # By its id alone: a record may be kept together with rows that are joined from outside, which cannot be locked.
         integration = self._models.integration
         self._session.execute(select(integration.id).where(integration.id == record.id).with_for_update()).one()
+        touch = update(integration).where(integration.id == record.id).values(number=integration.number)
+        self._session.execute(touch, execution_options={"synchronize_session": False})  # SQLite locks with a change
         self._session.refresh(record)
 
     def delete(self, record: IntegrationMixin) -> None:

@@ -87,7 +87,7 @@ def test_a_host_on_this_machine_needs_no_secure_cookies():
         ("E008", {f"{OWN}KEY_RING": "1:short"}, "Key 1 is not the base64 of 32 bytes."),
         ("E009", {f"{OWN}PRIVATE_NETWORKS": {"0" * 24: ["127.0.0.0/8"]}}, "127.0.0.0/8"),
         ("E009", {f"{OWN}PRIVATE_NETWORKS": {"0" * 24: ["0.0.0.0/0"]}}, "0.0.0.0/0"),
-        ("E009", {f"{OWN}PRIVATE_NETWORKS": ["10.0.0.0/8"]}, "map ids of integrations"),
+        ("E009", {f"{OWN}PRIVATE_NETWORKS": ["10.0.0.0/8"]}, "It does not map ids to lists of networks"),
         ("E009", {f"{OWN}PRIVATE_NETWORKS": {"acme": ["10.20.0.0/16"]}}, "acme is not an id"),
         ("E009", {f"{OWN}TEST_ADDRESSES": ["localhost"]}, "localhost"),
         ("E010", {ORIGIN: "https://app.example"}, f"Remove {OWN}TEST_ADDRESSES"),
@@ -100,7 +100,8 @@ def test_a_host_on_this_machine_needs_no_secure_cookies():
         ("E015", {f"{OWN}INTEGRATIONS": SAME_NAMESPACE}, "different namespaces"),
         ("E019", {f"{OWN}INTEGRATIONS": SIMILAR_NAMESPACES}, "namespaces that differ in more than case"),
         ("E022", {f"{OWN}SLOW_STEPS": 0}, "SLOW_STEPS"),
-        ("E018", {f"{OWN}HTTP_HOSTS": "bitbucket.test.example"}, f"Mend {OWN}HTTP_HOSTS: It is a list of hosts"),
+        ("E009", {f"{OWN}PROXIES": "acme=http://proxy.example:3128"}, "Entry 1 does not begin with an id and =."),
+        ("E009", {f"{OWN}HTTP_HOSTS": "bitbucket.test.example"}, f"Mend {OWN}HTTP_HOSTS: It is a list of hosts"),
         ("E035", {"SESSION_COOKIE_DOMAIN": "other.example"}, "Set SESSION_COOKIE_DOMAIN to a domain of 127.0.0.1"),
         (
             "E036",

@@ -19,3 +19,10 @@ def test_a_backend_that_is_missing_is_named(make_app: AppMaker, given: str, miss
 
 def test_both_backends_are_enough(make_app: AppMaker) -> None:
     assert make_app(SOCIAL_AUTH_AUTHENTICATION_BACKENDS=[ONE, TWO]).url_map
+
+
+def test_the_configuration_does_not_show_the_password_of_a_proxy(make_app: AppMaker) -> None:
+    proxies = "*=http://user:hunter2@proxy:3128"
+    app = make_app(SOCIAL_AUTH_BITBUCKET_SERVER_PROXIES=proxies)
+    assert app.config["SOCIAL_AUTH_BITBUCKET_SERVER_PROXIES"] == proxies
+    assert "hunter2" not in repr(app.config)

@@ -356,3 +356,12 @@ def test_a_lookup_is_one_statement(app, record):
 def test_a_new_record_knows_when_it_was_made(app, record, standing_clock):
     standing_clock.advance(days=1)
     assert clock.now() - record.created_at == timedelta(days=1)
+
+
+def test_sqlite_locks_with_an_integration(app, record):
+    """Nobody can have logged in between the look at what was locked and the change."""
+    driver = app.session.connection().connection.driver_connection
+    assert not driver.in_transaction
+    app.store.integrations.lock(record)
+    assert driver.in_transaction
+    app.session.rollback()
