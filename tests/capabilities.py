@@ -40,6 +40,12 @@ CAPABILITIES = (
     Capability("integration", "add, edit, disable and delete an integration", "pages", "administration, command"),
     Capability("condition", "its condition, since when it fails, and the next step", "pages", "administration"),
     Capability("notices", "notices of what fails, and who can mend it", "pages", "administration"),
+    Capability(
+        "what ends soon",
+        "certificates that end soon, and failures that go on",
+        "pages, command",
+        "administration, command",
+    ),
     Capability("worksheet", "worksheet for each generation of Bitbucket's form", "pages", "administration, command"),
     Capability("link script", "the script that makes the application link", "pages", "administration"),
     Capability(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..integration import Kind
 from ..problems import BitbucketServerError, Code
-from .profile import Finding, search_users
+from .profile import Finding, refuse_another, search_users
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,12 +40,14 @@ class Membership:
     def holds(self, kind: Kind, name: str) -> bool | None:
         """Return whether the condition holds, or ``None`` if the server does not tell.
 
-        A server that does not tell the person about one group is not asked about others. Raises the problems of the
-        conversation.
+        A server that does not tell the person about one group is not asked about others. Raises
+        ``identity_of_another`` and the problems of the conversation.
         """
         if (kind, name) not in self._answers:
             is_about_group = kind is Kind.GROUP
-            self._answers[kind, name] = self._is_in(name) if is_about_group else _can_see(self._person, kind, name)
+            answer = self._is_in(name) if is_about_group else _can_see(self._person, kind, name)
+            refuse_another(self._person, self._profile.id)
+            self._answers[kind, name] = answer
         return self._answers[kind, name]
 
     def _is_in(self, group: str) -> bool | None:

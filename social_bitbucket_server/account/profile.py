@@ -81,8 +81,15 @@ def fetch_profile(person: Person) -> Profile:
         # If only whoami names the person, which is not below /rest, the header is lost on the way to REST.
         code = Code.USERS_UNREADABLE if is_known_below_rest else Code.AUTHORIZATION_HEADER_LOST
         raise BitbucketServerError(code, status_code=error.status_code, facts=error.facts) from None
-    _refuse_another(record, person.ids)
+    refuse_another(person, record.get("id"))
     return _profile(record, person.integration)
+
+
+def refuse_another(person: Person, number: object) -> None:
+    """Raise ``identity_of_another`` unless all answers that named the number of *person* named this *number*, or it is
+    none. A name can be read in two ways, and a cache on the way may mix answers up."""
+    if type(number) is int and not person.ids <= {str(number)}:
+        raise BitbucketServerError(Code.IDENTITY_OF_ANOTHER, claim="X-AUSERID")
 
 
 def _authenticated_names(person: Person) -> tuple[list[str], bool]:
@@ -128,14 +135,6 @@ def _record(person: Person, names: list[str]) -> Mapping[str, Any]:
     if len(records) != 1:
         raise _not_found(f"{len(records) or 'No'} users have this name.")
     return records[0]
-
-
-def _refuse_another(record: Mapping[str, Any], ids: frozenset[str]) -> None:
-    """Raise ``identity_of_another`` unless all of *ids*, which the answers named, are the number of *record*. The name
-    alone may be read in two ways."""
-    number = _number(record)
-    if number is not None and not ids <= {number}:
-        raise BitbucketServerError(Code.IDENTITY_OF_ANOTHER, claim="X-AUSERID")
 
 
 def _number(record: Mapping[str, Any]) -> str | None:

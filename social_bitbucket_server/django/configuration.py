@@ -15,6 +15,7 @@ from ..crypto import KeyRing, Secret, opaque
 from ..integration import BACKENDS, OAUTH1, OAUTH2, SettingsOf, callback_origin, is_loopback
 from ..organizations import EVERYBODY, Ids, Outbound, read_outbound
 from ..problems import BitbucketServerError, Code
+from ..transport import Limits, default_transport
 
 FIND = "social_bitbucket_server.django.integrations.find"
 """Dotted path of the function that looks integrations up in the database."""
@@ -95,6 +96,11 @@ def outbound(only: str | None = EVERYBODY) -> Outbound:
     The key is no login link, because another integration may get that of a deleted one.
     """
     return read_outbound(SettingsOf(OAUTH1, Settings()), _IDS, only)
+
+
+def limits() -> Limits:
+    """Return how long the servers of one organization may keep threads waiting. Raises ``setting_invalid``."""
+    return default_transport().limits.with_settings(setting)
 
 
 def is_local() -> bool:

@@ -17,11 +17,12 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
 from social_core.exceptions import SocialAuthBaseException
 
-from ..login import is_declined_login
-from ..organizations import EventCode, OAuth
-from ..problems import Code, Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
+from ..login import LoginBackend, is_declined_login
+from ..organizations import EventCode, OAuth, event_of_failed_login, failures_noted, visitor_at
+from ..problems import Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
 from . import events
 from .models import Event
+from .strategy import DjangoStrategy
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _SECONDS_NOTED = 60
-_MIXED_UP = frozenset({Code.LOGIN_MIXED_UP, Code.TOKEN_OF_ANOTHER_LOGIN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,20 @@ def show_error(
 
 
 def _is_repeated(request: HttpRequest, error: SocialAuthBaseException, integration: AbstractIntegration | None) -> bool:
-    """Return whether a callback of a browser without a session came to this problem within the last minute. Otherwise
-    strangers could fill the table. The log has a line for each callback."""
-    session = getattr(request, "session", None)
-    if error.stage != "callback" or (session is not None and session.keys()):
+    """Return whether callbacks of this address came to this problem so often within the last minute that another event
+    says nothing new. Otherwise anybody could fill the table. The log has a line for each callback."""
+    if error.stage != "callback":
         return False
-    what = (request.META.get("REMOTE_ADDR"), integration and integration.pk, error.context.get("problem") or error.code)
+    session = getattr(request, "session", None)
+    is_stranger = session is None or not session.keys()
+    visitor, problem = visitor_at(request.META.get("REMOTE_ADDR", "")), error.context.get("problem") or error.code
+    what = (visitor, integration and integration.pk, problem)
     digest = hashlib.sha256(repr(what).encode()).hexdigest()
     try:
-        return not cache.add(f"social_bitbucket_server.noted.{digest}", 1, _SECONDS_NOTED)
+        keys = [
+            f"social_bitbucket_server.noted.{digest}.{turn}" for turn in range(failures_noted(is_stranger=is_stranger))
+        ]
+        return not any(cache.add(key, 1, _SECONDS_NOTED) for key in keys)
     except Exception as reason:  # noqa: BLE001  # each cache has errors of its own, and the page must come
         _LOG.warning("the cache failed, so an event may be recorded again: %s", type(reason).__name__)
         return False
@@ -91,7 +96,7 @@ def _write_down(
 
     The person gets the page also if the database takes no event, such as before ``migrate``."""
     problem = error.context.get("problem", "")
-    what = EventCode.LOGIN_MIXUP if problem in _MIXED_UP else EventCode.LOGIN_FAILURE
+    what = event_of_failed_login(problem)
     if integration is not None and oauth is not None and integration.oauth_versions.is_tried(oauth):
         what = EventCode.UPGRADE_TESTED
     try:
@@ -102,9 +107,15 @@ def _write_down(
                 problem=problem or error.code or "",
                 stage=error.stage or "",
                 reference=reference,
+                is_told=_is_told(error),
             )
     except DatabaseError as reason:
         _LOG.error("no event was written for reference=%s: %s", reference, reason)
+
+
+def _is_told(error: SocialAuthBaseException) -> bool:
+    """Return whether the backend told of it: in logins by social_django's views."""
+    return isinstance(error.backend, LoginBackend) and not isinstance(error.backend.strategy, DjangoStrategy)
 
 
 def words_for(error: SocialAuthBaseException) -> Words:

@@ -20,7 +20,6 @@ from ..onboarding import Dialog, Step, dialog_of, first_failure, link_script, oa
 from ..onboarding import check_up as run_check_up
 from ..organizations import Assembler, EventCode, KeyState, OAuth, Unopened, link_name, oldest_login_began
 from ..problems import BitbucketServerError, Code
-from ..transport import default_transport
 from . import configuration, events, sealed_keys
 from .models import ApplicationLink, ClientCredentials, KeyPair, integration_model, new_id, new_namespace
 from .storage import one_transaction
@@ -458,12 +457,11 @@ def check_up(
     results = []
     versions = record.oauth_versions
     by = OAuth.ONE if pending is not None else oauth or versions.choose(None) or OAuth.TWO
-    limits = default_transport().limits.with_settings(configuration.setting)
 
     def tested() -> Integration | OAuth2Integration:
         return ready_for(record, by) if pending is None else signing_with(record, pending)
 
-    for result in run_check_up(tested, callback(record, by), limits=limits):
+    for result in run_check_up(tested, callback(record, by), limits=configuration.limits()):
         results.append(result)
         yield result
     version = next((result.facts["version"] for result in results if "version" in result.facts), "")

@@ -17,6 +17,7 @@ from .from_settings import configured_backend as configured_backend
 from .from_settings import find_integration as find_integration
 from .from_settings import find_oauth2_integration as find_oauth2_integration
 from .from_settings import integration_from_fields as integration_from_fields
+from .from_settings import listener_of as listener_of
 from .from_settings import naming as naming
 from .from_settings import oauth2_integration_from_fields as oauth2_integration_from_fields
 from .from_settings import setting_of_field as setting_of_field
@@ -42,6 +43,7 @@ from .unsafe import refuse_unsafe_login as refuse_unsafe_login
 from .unsafe import warn_of_missing_names as warn_of_missing_names
 from .usable_settings import refuse_missing_settings as refuse_missing_settings
 from .usable_settings import refuse_unusable_settings as refuse_unusable_settings
+from .usable_settings import refuse_unusable_way_to as refuse_unusable_way_to
 from .usable_settings import unread_settings as unread_settings
 from .usable_settings import unusable_settings as unusable_settings
 

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from social_core.utils import module_member, setting_name
 
+from ..crypto import KeyRing
 from ..problems import BitbucketServerError, Code
-from ..transport import ssl_context
+from ..transport import refuse_unusable_proxy, ssl_context
 from .admission import Admission
 from .carry_over import read_carry_over
 from .from_settings import (
     find_integration,
     find_oauth2_integration,
+    listener_of,
     look_up_of,
     name_in_mapping,
     naming,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .integration import AnyIntegration
+    from .server import Server
 
 _LOG = logging.getLogger(__name__)
 _CARRY_OVER_STEP = "social_bitbucket_server.pipeline.carry_over_identity"
@@ -180,6 +183,11 @@ def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Dept
         if isinstance(settings.get(name), str):
             full_name = settings.name(name)
             yield Code.SETTING_INVALID, f"Correct {full_name}: It is a text; write True or False, without quotes."
+    listener = settings.get("ON_EVENT")
+    if listener and (depth >= Depth.PATHS or not isinstance(listener, str)):
+        yield from _problems(lambda: listener_of(listener), lambda _: settings.name("ON_EVENT"))
+    if settings.get("STORE_ACCESS_TOKEN") and settings.get("KEY_RING") and depth >= Depth.VALUES:
+        yield from _problems(lambda: KeyRing.parse(settings.get("KEY_RING")), lambda _: settings.name("KEY_RING"))
     if settings.get("INTEGRATIONS"):
         yield from _of_many(settings, depth)
     else:
@@ -258,7 +266,7 @@ def _of_one(settings: SettingsOf, everything: Mapping[str, Any], depth: Depth) -
         return
     read = single_integration if is_oauth1 else single_oauth2_integration
     yield from _problems(
-        lambda: _trusted(read(settings.get, settings.name)), lambda field: settings.name(setting_of_field(field))
+        lambda: _reach(read(settings.get, settings.name)), lambda field: settings.name(setting_of_field(field))
     )
 
 
@@ -277,17 +285,25 @@ def _of_many(settings: SettingsOf, depth: Depth) -> Iterator[tuple[str, str]]:
     )
     if depth < Depth.VALUES:
         return
-    for integration_id in integrations:
+    for integration_id, fields in integrations.items():
+        if fields is None:
+            yield Code.SETTING_INVALID, f"Correct {setting}: {integration_id} has no fields."
         yield from _problems(
-            lambda key=integration_id: _trusted(find(integrations, key, setting)),  # type: ignore[misc]  # its default
+            lambda key=integration_id: _reach(find(integrations, key, setting)),  # type: ignore[misc]  # its default
             lambda field, key=integration_id: name_in_mapping(setting, key, field),  # type: ignore[misc]  # as above
         )
 
 
-def _trusted(integration: AnyIntegration | None) -> None:
-    """Read the CA certificates that an integration names, too."""
+def _reach(integration: AnyIntegration | None) -> None:
     if isinstance(integration, (Integration, OAuth2Integration)):
-        ssl_context(integration.server.verify, integration.server.ca_certificates)
+        refuse_unusable_way_to(integration.server)
+
+
+def refuse_unusable_way_to(server: Server) -> None:
+    """Read the CA certificates and proxies of *server*. Raises ``setting_invalid`` and ``ca_certificate_invalid``."""
+    ssl_context(server.verify, server.ca_certificates)
+    for proxy in filter(None, server.proxies.values()):
+        refuse_unusable_proxy(proxy)
 
 
 def _problems(read: Callable[[], object], full_name: Callable[[str], str]) -> Iterator[tuple[str, str]]:

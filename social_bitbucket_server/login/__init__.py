@@ -40,6 +40,7 @@ from .returning import ReturnedLogin as ReturnedLogin
 from .session_cookies import CookieSettings as CookieSettings
 from .session_cookies import lost_sessions as lost_sessions
 from .social_errors import problems_at as problems_at
+from .telling import tell_of as tell_of
 from .trial import Trial
 
 __all__ = ["LIFETIME", "ErrorPage", "Trial", "error_page", "reference", "session_key", "under_way"]

@@ -16,6 +16,8 @@ from .conditions import (
     condition,
     next_step,
 )
+from .conditions import sign_of as sign_of
+from .conditions import turn as turn
 from .configuration import ConfiguredIntegration as ConfiguredIntegration
 from .configuration import UnusableConfigurationError as UnusableConfigurationError
 from .configuration import is_one_line as is_one_line
@@ -24,7 +26,13 @@ from .configuration import write_configuration as write_configuration
 from .events import EventCode, EventKind
 from .key_pairs import KeyPairs, KeyState, may_be_about_the_key, oldest_login_began
 from .login_attempts import ENDED_ATTEMPTS, FAILED_ATTEMPTS, LoginOutcome, login_outcome
+from .login_attempts import event_of_failed_login as event_of_failed_login
+from .login_attempts import failures_noted as failures_noted
 from .login_ways import ClosedBy, LoginWays
+from .notices import NOTICES as NOTICES
+from .notices import Notice as Notice
+from .notices import ending_certificates as ending_certificates
+from .notices import notices as notices
 from .oauth_versions import OAuth, OAuthVersions
 from .outbound import EVERYBODY as EVERYBODY
 from .outbound import Outbound, WayOut
@@ -38,6 +46,8 @@ from .setup_links import SetupLinkLife
 from .setup_links import new_setup_token as new_setup_token
 from .setup_links import setup_link_condition as setup_link_condition
 from .setup_links import setup_token_digest as setup_token_digest
+from .telling import tell as tell
+from .visitors import visitor_at as visitor_at
 
 __all__ = [
     "ENDED_ATTEMPTS",

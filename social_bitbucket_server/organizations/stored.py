@@ -63,7 +63,17 @@ class StoredClientKey(Protocol):
     def sealed_client_key(self) -> str: ...
 
 
-class StoredIntegration(StoredClientKey, Protocol):
+class StoredCertificates(Protocol):
+    """An integration's row, of which only the certificates count, as clean PEM; empty if there are none."""
+
+    @property
+    def ca_certificates(self) -> str: ...
+
+    @property
+    def client_certificate(self) -> str: ...
+
+
+class StoredIntegration(StoredClientKey, StoredCertificates, Protocol):
     """An integration's row. Texts are empty if there is nothing to store.
 
     *login_revision*: any text that changes when logins under way have to end. *admission*: who of the server's people
@@ -82,12 +92,6 @@ class StoredIntegration(StoredClientKey, Protocol):
 
     @property
     def connect_to(self) -> str: ...
-
-    @property
-    def ca_certificates(self) -> str: ...
-
-    @property
-    def client_certificate(self) -> str: ...
 
     @property
     def login_revision(self) -> str: ...

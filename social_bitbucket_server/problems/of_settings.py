@@ -235,7 +235,7 @@ PROBLEMS = (
         "The key ring cannot be used.",
         "Private keys are stored encrypted with the keys of a ring; the configured ring is not a list of "
         "number:key pairs, each key 32 random bytes in base64.",
-        "Write the ring as '2:<base64>,1:<base64>', newest first.",
+        "Write KEY_RING as '2:<base64>,1:<base64>', newest first.",
         Who.OPERATOR,
         "invalid_setting",
     ),

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ...organizations import KeyState, OAuth, State
-from .. import configuration, events, integrations, moves
+from .. import configuration, events, integrations, moves, notices
 from ..forms import IntegrationForm
 from ..models import AbstractIntegration, KeyPair
 from .key_pairs import KeyPairPages
@@ -38,7 +38,7 @@ _FAILS = "is_failing"
 
 
 class _Integrations(ChangeList):
-    """A page of integrations, with those of all pages that fail."""
+    """A page of integrations, with those of all pages that fail or whose certificates end soon."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -51,6 +51,14 @@ class _Integrations(ChangeList):
                 "address": cast("IntegrationAdmin", self.model_admin)._address("setup", record),
             }
             for record, condition in failing
+        ]
+        self.ending = [
+            {
+                "record": record,
+                "notice": notice,
+                "address": cast("IntegrationAdmin", self.model_admin)._address("setup", record),
+            }
+            for record, notice in notices.of_certificates(self.root_queryset)
         ]
         ids = {record.pk for record, _condition in failing}
         for record in self.result_list:

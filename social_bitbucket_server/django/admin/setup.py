@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from django.contrib import messages
 from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_POST
 from social_core.exceptions import SocialAuthBaseException
 
 from ...onboarding import Dialog, dialog_of
-from ...organizations import EventCode, OAuth
+from ...organizations import EventCode, OAuth, ending_certificates
 from ...problems import PROBLEMS, Code, Problem
 from .. import events, integrations, trials
 from ..errors import show_error
@@ -128,6 +129,7 @@ class SetupPages(IntegrationPages):
             and new_link is not None,
             "login_link": integrations.login_link(record) if condition.is_ready else "",
             "failing_since": condition.since,
+            "ending": ending_certificates(record, timezone.now()) if record.enabled else (),
             "failure": words_of(PROBLEMS[condition.problem]) if condition.problem in PROBLEMS else None,
             "people": ngettext("%(count)d person has", "%(count)d people have", people) % {"count": people},
             "steps": integrations.worksheet_of(record, active, dialog) if active is not None else (),

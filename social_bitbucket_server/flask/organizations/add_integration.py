@@ -86,7 +86,7 @@ def _look_at(organization: Any, form: NewIntegrationForm, server_url: ServerURL)
         client_key=key,
         connect_to=str(form.connects_to or ""),
     )
-    found = look_at_server(server, organization=str(organization_id))
+    found = look_at_server(server, organization=str(organization_id), limits=store.limits)
     recording.record(
         EventCode.SERVER_LOOKED_AT,
         outcome=found.outcome,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ...crypto import KeyRing, Secret
-from ...integration import SettingsOf, UnsafeConfigurationError, callback_origin
+from ...integration import SettingsOf, UnsafeConfigurationError, callback_origin, listener_of
 from ...organizations import Ids, Outbound, SealedKeys, read_outbound
 from ...problems import BitbucketServerError
+from ...transport import Limits, default_transport
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -30,7 +31,8 @@ class AppSettings:
 
     *origin* is its scheme and host. *application_name* is what people read when Bitbucket asks them to allow the login.
     *outbound* says which servers organizations may connect. *keeps_tokens*: each person's access token is kept, sealed,
-    so that Bitbucket can be asked for them between two logins.
+    so that Bitbucket can be asked for them between two logins. *on_event* is told of each event that is recorded.
+    *limits* are those on waiting for one organization's servers.
     """
 
     origin: str
@@ -38,6 +40,8 @@ class AppSettings:
     keys: SealedKeys
     outbound: Outbound
     keeps_tokens: bool
+    on_event: Any
+    limits: Limits
 
     @classmethod
     def read(cls, app: Flask) -> AppSettings:
@@ -60,6 +64,8 @@ class AppSettings:
                 keys=SealedKeys(KeyRing.parse(settings["KEY_RING"])),
                 outbound=read_outbound(settings, _IDS),
                 keeps_tokens=bool(settings["STORE_ACCESS_TOKEN"]),
+                on_event=_listener(settings),
+                limits=default_transport().limits.with_settings(settings.__getitem__),
             )
         except BitbucketServerError as error:
             setting = error.setting or settings.name(error.parameter or "KEY_RING")
@@ -82,3 +88,9 @@ def _hide_secrets(app: Flask) -> None:
         app.config[settings.name("KEY_RING")] = Secret(settings["KEY_RING"])
         if isinstance(settings["PROXIES"], str):
             app.config[settings.name("PROXIES")] = Secret(settings["PROXIES"])
+
+
+def _listener(settings: SettingsOf) -> Any:
+    """Return what the setting names. A dotted path is followed later: its module may be loading now."""
+    given, name = settings["ON_EVENT"], settings.name("ON_EVENT")
+    return given if not given or isinstance(given, str) else listener_of(given, name)

@@ -17,7 +17,7 @@ from social_core.exceptions import (
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
 from ...login import reference
-from ...organizations import EventCode
+from ...organizations import EventCode, event_of_failed_login, failures_noted
 from ...problems import PROBLEMS, Code, Problem, Who, http_status, problem_to_show, when_to_try_again
 from ...sqlalchemy.organizations import clock
 from . import recording
@@ -198,11 +198,14 @@ def _note_refusal(code: str, *, limit: str | None = None, integration_id: str | 
 
 
 def _is_repeated(error: SocialAuthBaseException) -> bool:
-    """Return whether a callback of a browser without a session came to this problem within the last minute."""
-    if error.stage != "callback" or not session.keys() <= {"csrf_token"}:
+    """Return whether callbacks of this address came to this problem so often within the last minute that another event
+    says nothing new."""
+    if error.stage != "callback":
         return False
+    is_stranger = session.keys() <= {"csrf_token"}
     problem = error.context.get("problem") or error.code or ""
-    return not extension().news.is_new(problem, visitor(), g.get("bitbucket_integration_id", ""))
+    what = (problem, visitor(), g.get("bitbucket_integration_id", ""))
+    return not any(extension().news.is_new(*what, str(turn)) for turn in range(failures_noted(is_stranger=is_stranger)))
 
 
 def _words(problem: Problem | None) -> Words:
@@ -212,11 +215,9 @@ def _words(problem: Problem | None) -> Words:
 
 
 def _event(problem: str) -> EventCode:
-    if problem in {Code.LOGIN_MIXED_UP, Code.TOKEN_OF_ANOTHER_LOGIN}:
-        return EventCode.LOGIN_MIXUP
     if problem == Code.LOGIN_NOT_PENDING and store.events.was_finished(recording.transaction()):
         return EventCode.LOGIN_REPLAY
-    return EventCode.LOGIN_FAILURE
+    return event_of_failed_login(problem)
 
 
 def make_reference(number: str = "") -> str:

@@ -129,6 +129,7 @@ class Organizations:
             keys=self.settings.keys,
             outbound=self.settings.outbound,
             record=recording.record,
+            limits=self.settings.limits,
             may_log_in=may_log_in,
             belongs_to=belongs_to,
             may_connect=may_connect,
@@ -166,6 +167,7 @@ class Organizations:
             settings = SettingsOf(backend, app.config)
             app.config[settings.own_name("INTEGRATIONS")] = find
             app.config.setdefault(settings.own_name("PIPELINE"), pipeline.STEPS)
+            app.config[settings.own_name("ON_EVENT")] = None  # told by the recording, of these events and all others
         accepted = SettingsOf(BitbucketServerOAuth1.name, app.config).own_name("PENDING_KEY_ACCEPTED")
         app.config[accepted] = self.store.key_rotation.promote_after_a_login
         app.config.setdefault(setting_name("LOGIN_REDIRECT_URL"), "/")

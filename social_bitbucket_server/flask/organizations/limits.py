@@ -6,13 +6,12 @@ import threading
 import time
 from collections import OrderedDict
 from enum import StrEnum
-from ipaddress import ip_address, ip_network
 
 from flask import g, request
 
+from ...organizations import visitor_at
 from .current import extension
 
-_IPV6_NETWORK = 64  # what one customer has, at the least
 _SECONDS = 60
 _MOST = 10_000
 
@@ -49,18 +48,8 @@ def count(what: Limited, key: object = "") -> None:
 
 
 def visitor() -> str:
-    """Return what requests are counted by: the browser's IPv4 address, or the network of its IPv6 address. An IPv4
-    address that the server's socket shows as an IPv6 address counts as IPv4."""
-    text = request.remote_addr or ""
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return text
-    if address.version == 4:
-        return text
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ip_network((address, _IPV6_NETWORK), strict=False))
+    """Return what requests are counted by: the browser's IPv4 address, or the network of its IPv6 address."""
+    return visitor_at(request.remote_addr or "")
 
 
 class News:

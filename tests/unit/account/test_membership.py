@@ -167,3 +167,11 @@ def test_where_it_is_certain_the_person_is_refused(enter, server):
 def test_a_repository_that_moved_to_another_project_is_another_one(ask, server, project, holds):
     server.scripts[f"{REST}/projects/WEB/repos/website"] = reply({"slug": "website", "project": project})
     assert ask(repositories=("WEB/website",)) == [Finding(Kind.REPOSITORY, "WEB/website", holds)]
+
+
+@pytest.mark.parametrize("condition", [{"groups": ("developers",)}, {"projects": ("ACME",)}])
+def test_an_answer_to_somebody_else_lets_nobody_in(enter, server, condition):
+    answers = {f"{REST}/users": {"values": [{"id": 42}]}, f"{REST}/projects/ACME": {"key": "ACME"}}
+    for path, document in answers.items():
+        server.scripts[path] = Reply(json.dumps(document), headers=[JSON, ("X-AUSERID", "43")])
+    assert enter(**condition) == "identity_of_another"
