@@ -93,6 +93,8 @@ class Admission:
     @classmethod
     def read(cls, groups: Any, projects: Any, repositories: Any) -> Admission:
         """Return the conditions in the values of settings: lists of texts, or ``None``. Raises ``setting_invalid``."""
+        if groups is projects is repositories is None:
+            return EVERYBODY
         return cls(
             _texts("ALLOW_GROUPS", groups),
             _texts("ALLOW_PROJECTS", projects),

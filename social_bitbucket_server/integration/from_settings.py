@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from social_core.backends.base import BaseAuth
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
+
+_IntegrationT = TypeVar("_IntegrationT")
 
 SINGLE_INTEGRATION_ID = "default"
 """The id of the integration where there is one server, by plain settings."""
@@ -77,6 +79,7 @@ _TEXTS = frozenset(
     }
 )
 """Fields whose texts are read without the white space around them."""
+_FILES = frozenset({"client_certificate_file", "client_key_file", "private_key_file"})
 _SETTINGS = {
     "url": "URL",
     "consumer_key": "KEY",
@@ -154,7 +157,7 @@ def single_integration(setting: Callable[..., Any], full_name: Callable[[str], s
         "private_key_passphrase": setting("PRIVATE_KEY_PASSPHRASE"),
     }
     with naming(lambda field: full_name(setting_of_field(field))):
-        return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+        return _remembered(integration_from_fields, fields)
 
 
 @opaque
@@ -165,7 +168,21 @@ def single_oauth2_integration(setting: Callable[..., Any], full_name: Callable[[
     """
     fields = {**_single_server(setting), "client_id": setting("KEY"), "client_secret": setting("SECRET")}
     with naming(lambda field: full_name(setting_of_field(field))):
-        return oauth2_integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+        return _remembered(oauth2_integration_from_fields, fields)
+
+
+def _remembered(make: Callable[[str, Mapping[str, Any]], _IntegrationT], fields: Mapping[str, Any]) -> _IntegrationT:
+    """Return the integration that *make* makes of *fields*. The same values with unchanged files make it once."""
+    try:
+        changed = tuple(_changed_at(fields[name]) for name in _FILES if fields.get(name))
+        return cast("_IntegrationT", _made_of(make, changed, tuple(fields), *fields.values()))
+    except (OSError, TypeError):  # a file that cannot be read, or a value that can be changed and so has no hash
+        return make(SINGLE_INTEGRATION_ID, fields)
+
+
+@lru_cache(maxsize=16, typed=True)  # True is not 1
+def _made_of(make: Callable[..., Any], _changed: tuple[int, ...], names: tuple[str, ...], *values: Any) -> Any:
+    return make(SINGLE_INTEGRATION_ID, dict(zip(names, values, strict=True)))
 
 
 def _single_server(setting: Callable[..., Any]) -> dict[str, Any]:

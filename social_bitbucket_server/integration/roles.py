@@ -40,7 +40,7 @@ class Roles:
         """Return the roles in the *value* of a setting: ``None``, or a mapping of names to mappings with the lists
         ``groups``, ``projects`` and ``repositories``. Raises ``setting_invalid``."""
         if value is None:
-            return cls()
+            return NO_ROLES
         if isinstance(value, Roles):
             return value
         if not isinstance(value, Mapping):

@@ -10,8 +10,9 @@ import base64
 import re
 import secrets
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from ..crypto import Secret, opaque
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _NONCE_BYTES = 16
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _PARAMETER = re.compile(r'(oauth_[a-z_]+)="([^"]*)"')
-_RESERVED = re.compile(rb"[^A-Za-z0-9._~-]")
 
 
 def base_string(method: str, url: str, authorization: str, form: str = "") -> str:
@@ -69,11 +69,18 @@ def authorization(
 
 def _base_string(method: str, url: str, parameters: Iterable[tuple[str, str]], form: str) -> str:
     """Return the text to sign. *parameters* are percent-encoded already."""
+    address, query = _address_and_query(url)
+    pairs = sorted((*parameters, *query, *_encoded_again(form)))
+    return "&".join((method, address, _escaped_pairs("&".join(f"{name}={value}" for name, value in pairs))))
+
+
+@lru_cache(maxsize=256)
+def _address_and_query(url: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return *url* without its query as it is signed, and the parameters of the query."""
     parts = urlsplit(url)
     scheme, authority = parts.scheme.lower(), parts.netloc.lower()
     address = f"{scheme}://{authority.removesuffix(_DEFAULT_PORTS[scheme])}{parts.path or '/'}"
-    pairs = sorted((*parameters, *_encoded_again(parts.query), *_encoded_again(form)))
-    return "&".join((method, _escaped(address), _escaped_pairs("&".join(f"{name}={value}" for name, value in pairs))))
+    return _escaped(address), list(_encoded_again(parts.query))
 
 
 def _encoded_again(query: str) -> Iterable[tuple[str, str]]:
@@ -85,12 +92,7 @@ def _encoded_again(query: str) -> Iterable[tuple[str, str]]:
 
 def _escaped(text: str | bytes) -> str:
     """Return *text* percent-encoded (section 3.6)."""
-    encoded = text.encode() if isinstance(text, str) else text
-    return _RESERVED.sub(_percent_encoded, encoded).decode("ascii")
-
-
-def _percent_encoded(found: re.Match[bytes]) -> bytes:
-    return b"%%%02X" % ord(found[0])
+    return quote(text, safe="")
 
 
 # These two do the same for long texts with few characters to encode, and are faster.

@@ -2,18 +2,6 @@
 
 from __future__ import annotations
 
-from social_core.exceptions import (
-    AuthAssociationError,
-    AuthCanceled,
-    AuthConfigurationError,
-    AuthCredentialError,
-    AuthInputError,
-    AuthPolicyError,
-    AuthProviderError,
-    AuthResponseError,
-    AuthSessionError,
-)
-
 from .code import Code
 from .problem import ASK_SERVER, START_AGAIN, Problem, Who
 
@@ -27,7 +15,6 @@ PROBLEMS = (
         "Let the headers X-AUSERNAME and Authorization pass through the proxies in front of Bitbucket. The check-up's "
         "stage REST tells whether Authorization arrives.",
         Who.BITBUCKET_ADMIN,
-        AuthResponseError,
         "missing_claim",
     ),
     Problem(
@@ -36,7 +23,6 @@ PROBLEMS = (
         "The name is ambiguous, or has characters that no user name has.",
         ASK_SERVER,
         Who.BITBUCKET_ADMIN,
-        AuthResponseError,
         "invalid_claim",
     ),
     Problem(
@@ -46,7 +32,6 @@ PROBLEMS = (
         "Give the person the global permission Bitbucket User. If a plugin closes the user list, let it show people "
         "their own record.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -57,7 +42,6 @@ PROBLEMS = (
         "Look for a cache or a proxy in front of Bitbucket that mixes up answers to different people. Rename the "
         "account if its name has a percent or plus sign.",
         Who.BITBUCKET_ADMIN,
-        AuthResponseError,
         "invalid_claim",
     ),
     Problem(
@@ -66,7 +50,6 @@ PROBLEMS = (
         "No user, or more than one, has the name that Bitbucket gave for the login.",
         "Check that users may read the user list, and rename accounts whose names differ in case only.",
         Who.BITBUCKET_ADMIN,
-        AuthResponseError,
         "invalid_claim",
     ),
     Problem(
@@ -75,7 +58,6 @@ PROBLEMS = (
         "A field is missing without which the account cannot be told apart from others.",
         ASK_SERVER,
         Who.BITBUCKET_ADMIN,
-        AuthResponseError,
         "missing_claim",
     ),
     Problem(
@@ -84,7 +66,6 @@ PROBLEMS = (
         "A field is not of the kind that Bitbucket documents.",
         ASK_SERVER,
         Who.BITBUCKET_ADMIN,
-        AuthResponseError,
         "invalid_claim",
     ),
     Problem(
@@ -93,7 +74,6 @@ PROBLEMS = (
         "Bitbucket does not admit it: it is disabled or has no licence.",
         "Ask your Bitbucket admin to enable the account.",
         Who.BITBUCKET_ADMIN,
-        AuthPolicyError,
         "authentication_disallowed",
     ),
     Problem(
@@ -102,7 +82,6 @@ PROBLEMS = (
         "Disabled and deleted accounts are not logged in.",
         "Ask your Bitbucket admin to enable the account.",
         Who.BITBUCKET_ADMIN,
-        AuthPolicyError,
         "authentication_disallowed",
     ),
     Problem(
@@ -111,7 +90,6 @@ PROBLEMS = (
         "Service accounts are not logged in.",
         "Log in to Bitbucket with your own account and begin again.",
         Who.PERSON,
-        AuthPolicyError,
         "authentication_disallowed",
     ),
     Problem(
@@ -120,7 +98,6 @@ PROBLEMS = (
         "The permission that was granted for one account is used by another one, with another number.",
         "Log in with Bitbucket again.",
         Who.PERSON,
-        AuthPolicyError,
         "authentication_disallowed",
     ),
     # The way of a login through the browser.
@@ -130,7 +107,6 @@ PROBLEMS = (
         "The address that Bitbucket sent the browser to lacks a part that it always has.",
         START_AGAIN,
         Who.PERSON,
-        AuthInputError,
         "missing_parameter",
     ),
     Problem(
@@ -139,7 +115,6 @@ PROBLEMS = (
         "The address that Bitbucket sent the browser to has a part that it never has.",
         START_AGAIN,
         Who.PERSON,
-        AuthInputError,
         "invalid_parameter",
     ),
     Problem(
@@ -149,7 +124,6 @@ PROBLEMS = (
         "cookies were deleted.",
         START_AGAIN,
         Who.PERSON,
-        AuthSessionError,
         "session_context_missing",
     ),
     Problem(
@@ -158,7 +132,6 @@ PROBLEMS = (
         "For your safety a login that was begun is forgotten after ten minutes.",
         START_AGAIN,
         Who.PERSON,
-        AuthSessionError,
         "state_mismatch",
     ),
     Problem(
@@ -167,7 +140,6 @@ PROBLEMS = (
         "The answer came back to the address of another integration than the one the login began with.",
         START_AGAIN,
         Who.PERSON,
-        AuthSessionError,
         "state_mismatch",
     ),
     Problem(
@@ -176,7 +148,6 @@ PROBLEMS = (
         "A login is finished with exactly the settings that it began with.",
         START_AGAIN,
         Who.PERSON,
-        AuthSessionError,
         "state_mismatch",
     ),
     Problem(
@@ -185,7 +156,6 @@ PROBLEMS = (
         "Your organization's admin closed it, so nobody can log in through it. Your account still exists.",
         "Open the login link again in the organization's settings.",
         Who.ORGANIZATION_ADMIN,
-        AuthPolicyError,
         "authentication_disallowed",
     ),
     Problem(
@@ -194,7 +164,6 @@ PROBLEMS = (
         "Your organization's admin chose it. Logins through the others are refused.",
         "Log in through that integration.",
         Who.PERSON,
-        AuthPolicyError,
         "authentication_disallowed",
     ),
     Problem(
@@ -203,7 +172,6 @@ PROBLEMS = (
         "A login never connects a Bitbucket account to the account that happens to be open in the browser.",
         "Log out first, then log in with Bitbucket.",
         Who.PERSON,
-        AuthSessionError,
         "user_mismatch",
     ),
     Problem(
@@ -214,7 +182,6 @@ PROBLEMS = (
         "Add the person to one of the groups in Bitbucket, give them access to the project or repository, or change "
         "who may log in through the integration.",
         Who.ORGANIZATION_ADMIN,
-        AuthPolicyError,
         "authentication_disallowed",
     ),
     Problem(
@@ -225,7 +192,6 @@ PROBLEMS = (
         "Add the person to the list, such as WHITELISTED_EMAILS or WHITELISTED_DOMAINS, or change the step of the "
         "pipeline that refused them.",
         Who.OPERATOR,
-        AuthPolicyError,
         "authentication_disallowed",
     ),
     Problem(
@@ -234,7 +200,6 @@ PROBLEMS = (
         "Only members of certain groups may log in here, and the server does not let people ask who is a member.",
         "Choose a project or repository that the people can see in place of the groups; everybody may ask for that.",
         Who.ORGANIZATION_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -243,7 +208,6 @@ PROBLEMS = (
         "Bitbucket knows this account, but it is disabled in this application.",
         "Enable the person's account in this application's administration.",
         Who.OPERATOR,
-        AuthPolicyError,
         "authentication_disallowed",
     ),
     Problem(
@@ -252,7 +216,6 @@ PROBLEMS = (
         "Bitbucket knows this account, but it is disabled in this organization.",
         "Enable the person under Settings → People.",
         Who.ORGANIZATION_ADMIN,
-        AuthPolicyError,
         "authentication_disallowed",
     ),
     Problem(
@@ -261,7 +224,6 @@ PROBLEMS = (
         "It was to be connected to the account of somebody who is not, or no longer, logged in in this browser.",
         "Log in, and connect it again.",
         Who.PERSON,
-        AuthSessionError,
         "user_mismatch",
     ),
     Problem(
@@ -271,7 +233,6 @@ PROBLEMS = (
         "Log in with this Bitbucket account to get to what belongs to it; to connect it to another account, disconnect "
         "it there first.",
         Who.PERSON,
-        AuthAssociationError,
         "identity_in_use",
     ),
     Problem(
@@ -281,7 +242,6 @@ PROBLEMS = (
         "Disconnect the one that you have on your account's page, or log in to Bitbucket as yourself, and connect "
         "again.",
         Who.PERSON,
-        AuthAssociationError,
         "identity_in_use",
     ),
     Problem(
@@ -292,7 +252,6 @@ PROBLEMS = (
         "Log in to that account in the way you did before. If it is not yours, ask the operator of this application to "
         "change its address.",
         Who.PERSON,
-        AuthAssociationError,
         "email_in_use",
     ),
     Problem(
@@ -301,7 +260,6 @@ PROBLEMS = (
         "Two people with the same user name logged in for the first time at the same moment.",
         START_AGAIN,
         Who.PERSON,
-        AuthAssociationError,
         "username_in_use",
     ),
     Problem(
@@ -310,7 +268,6 @@ PROBLEMS = (
         "Every account in this application has an e-mail address, and Bitbucket gives none for you.",
         "Enter the person's e-mail address in Bitbucket.",
         Who.BITBUCKET_ADMIN,
-        AuthPolicyError,
         "profile_email_missing",
     ),
     Problem(
@@ -319,7 +276,6 @@ PROBLEMS = (
         "The link in the e-mail was used before, or belongs to another login.",
         START_AGAIN,
         Who.PERSON,
-        AuthCredentialError,
         "email_verification_rejected",
     ),
     Problem(
@@ -330,7 +286,6 @@ PROBLEMS = (
         "Give the column a default, or fill it in a step of the pipeline before create_user. The log names the column "
         "next to the reference number.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -339,7 +294,6 @@ PROBLEMS = (
         "An identity of this person is stored in a form that cannot be compared with the one that Bitbucket gives.",
         "Look the reference number up in the log, and correct the identity in the database.",
         Who.OPERATOR,
-        AuthAssociationError,
         "identifier_migration_conflict",
     ),
     Problem(
@@ -348,7 +302,6 @@ PROBLEMS = (
         "Bitbucket says who you are. Then a step of this application's own pipeline failed.",
         "Look the reference number up in the log: it says which step failed, and where.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "unknown_error",
     ),
     Problem(
@@ -359,7 +312,6 @@ PROBLEMS = (
         "Give one of the integrations a namespace that differs in more than case, or let the column uid of the "
         "identities compare exactly, such as with the collation utf8mb4_bin.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -368,7 +320,6 @@ PROBLEMS = (
         "The page was open for a long time, or was opened by another site.",
         START_AGAIN,
         Who.PERSON,
-        AuthInputError,
         "invalid_parameter",
     ),
     Problem(
@@ -377,7 +328,6 @@ PROBLEMS = (
         "Deny was pressed on Bitbucket's page, so nobody was logged in.",
         "To log in, begin again and press Allow.",
         Who.PERSON,
-        AuthCanceled,
         "authorization_declined",
     ),
     Problem(

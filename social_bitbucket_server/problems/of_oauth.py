@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from social_core.exceptions import AuthConfigurationError, AuthProviderError, AuthResponseError
-
 from .code import Code
 from .problem import ASK_SERVER, START_AGAIN, Problem, Who
 
@@ -15,7 +13,6 @@ PROBLEMS = (
         "No application link on this server has this consumer key under Incoming Authentication.",
         "Open the application link's Incoming Authentication and enter exactly the consumer key from the worksheet.",
         Who.BITBUCKET_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -24,7 +21,6 @@ PROBLEMS = (
         "The consumer was switched off, or blocked, in Bitbucket or by a plugin.",
         "Open the application link's Incoming Authentication and set the consumer up again, as the worksheet says.",
         Who.BITBUCKET_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -35,7 +31,6 @@ PROBLEMS = (
         "Compare the public key in the application link with the worksheet; then compare Bitbucket's proxy settings "
         "(scheme, proxyName, proxyPort) with the base URL.",
         Who.BITBUCKET_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     # Why a signature is invalid, where the server says what it made of the request.
@@ -46,7 +41,6 @@ PROBLEMS = (
         "Paste the public key from the worksheet into the application link's Incoming Authentication, in place of the "
         "one that is there.",
         Who.BITBUCKET_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -56,7 +50,6 @@ PROBLEMS = (
         "Set what Bitbucket knows of its proxy (in bitbucket.properties: server.scheme, server.secure, "
         "server.proxy-name, server.proxy-port, server.context-path) to the parts of the base URL, and restart it.",
         Who.BITBUCKET_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -65,7 +58,6 @@ PROBLEMS = (
         "A proxy or a filter on the way changes, adds or drops a part of each request.",
         "Let requests below /rest and /plugins/servlet/oauth pass to Bitbucket unchanged.",
         Who.BITBUCKET_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -74,7 +66,6 @@ PROBLEMS = (
         "A proxy, a single sign-on or a plugin takes it away. Without it Bitbucket does not learn who asks.",
         "Let the header Authorization pass to Bitbucket unchanged, below /plugins/servlet/oauth and below /rest.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -85,7 +76,6 @@ PROBLEMS = (
         "Paste the public key from the worksheet into the application link's Incoming Authentication once more, all of "
         "it.",
         Who.BITBUCKET_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -94,7 +84,6 @@ PROBLEMS = (
         "It takes absolute addresses that begin with https:// or http:// alone.",
         "Correct the public address of this application in its configuration.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -103,7 +92,6 @@ PROBLEMS = (
         "The consumer in the application link was set up for another kind of signature.",
         "Set the consumer up again with a public key, as the worksheet says.",
         Who.BITBUCKET_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -112,7 +100,6 @@ PROBLEMS = (
         "Bitbucket accepts signatures that are at most five minutes off its own clock.",
         "Synchronize both machines' clocks (NTP).",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -121,7 +108,6 @@ PROBLEMS = (
         "Smaller differences are corrected by the server's own time; so large a one means that a clock was never set.",
         "Set both machines' clocks and synchronize them (NTP).",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -130,7 +116,6 @@ PROBLEMS = (
         "A proxy or a network device between the two sent a request again.",
         START_AGAIN,
         Who.PERSON,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -139,7 +124,6 @@ PROBLEMS = (
         "Logging in by way of the person's browser (three-legged OAuth) is not allowed for it.",
         "Set the application link's Incoming Authentication up again, as the worksheet says.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -148,7 +132,6 @@ PROBLEMS = (
         "The login came back before Allow was pressed on Bitbucket's page.",
         START_AGAIN,
         Who.PERSON,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -157,7 +140,6 @@ PROBLEMS = (
         "It was used before, was revoked, or is not the one that Bitbucket issued.",
         START_AGAIN,
         Who.PERSON,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -167,7 +149,6 @@ PROBLEMS = (
         "that Bitbucket gave it, five years by default.",
         "Go back to the login page and log in with Bitbucket again.",
         Who.PERSON,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -176,7 +157,6 @@ PROBLEMS = (
         "The person revoked it in Bitbucket, or the application link was deleted.",
         "Log in with Bitbucket again.",
         Who.PERSON,
-        AuthProviderError,
         "token_revoked",
     ),
     Problem(
@@ -186,7 +166,6 @@ PROBLEMS = (
         "server.",
         "Log in with Bitbucket again.",
         Who.PERSON,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -196,7 +175,6 @@ PROBLEMS = (
         "to another person.",
         "Put the ring's missing key back. If it is lost, have the person log in with Bitbucket again.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -205,7 +183,6 @@ PROBLEMS = (
         "It answered with a problem of OAuth's that a correct request does not cause.",
         ASK_SERVER,
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -214,7 +191,6 @@ PROBLEMS = (
         "Without the confirmation the login would be an OAuth 1.0 one, which others can hijack; it is never continued.",
         ASK_SERVER,
         Who.BITBUCKET_ADMIN,
-        AuthResponseError,
         "missing_claim",
     ),
     Problem(
@@ -223,7 +199,6 @@ PROBLEMS = (
         "Without the confirmation the login would be an OAuth 1.0 one, which others can hijack; it is never continued.",
         ASK_SERVER,
         Who.BITBUCKET_ADMIN,
-        AuthResponseError,
         "invalid_claim",
     ),
     Problem(
@@ -232,7 +207,6 @@ PROBLEMS = (
         "It is missing, too long, or has characters that no token has.",
         ASK_SERVER,
         Who.BITBUCKET_ADMIN,
-        AuthResponseError,
         "invalid_claim",
     ),
     Problem(
@@ -241,7 +215,6 @@ PROBLEMS = (
         "The token is under way already, in this browser or another one. Honest servers never issue one twice.",
         "Have it looked into who runs the server, and whether a proxy in front of it repeats its answers.",
         Who.BITBUCKET_ADMIN,
-        AuthResponseError,
         "invalid_claim",
     ),
     # OAuth 2's own problems, as Bitbucket reports them.
@@ -251,7 +224,6 @@ PROBLEMS = (
         "External application links came with Bitbucket 7.20.",
         "Log in by OAuth 1, with an application link of the older kind, or update Bitbucket.",
         Who.BITBUCKET_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -261,7 +233,6 @@ PROBLEMS = (
         "Open the External application link in Bitbucket's application links, and copy its client id and client secret "
         "into the integration.",
         Who.ORGANIZATION_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -271,7 +242,6 @@ PROBLEMS = (
         "and does not know the code afterwards.",
         START_AGAIN,
         Who.PERSON,
-        AuthProviderError,
         "authorization_code_rejected",
     ),
     Problem(
@@ -281,7 +251,6 @@ PROBLEMS = (
         "Tick Repositories: Read under Application permissions of the External application link. An application that "
         "asks for more needs more ticked there.",
         Who.BITBUCKET_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     # The application link by REST.
@@ -291,7 +260,6 @@ PROBLEMS = (
         "The name and password are right, but the user is not a Bitbucket admin.",
         "Use a Bitbucket admin's account, or follow the worksheet by hand.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -300,7 +268,6 @@ PROBLEMS = (
         "One of them is not right. After several wrong passwords Bitbucket asks for more than the password.",
         "Type them once more, or follow the worksheet by hand.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -310,7 +277,6 @@ PROBLEMS = (
         "Follow the worksheet by hand. Or allow basic authentication under Administration → Authentication, and switch "
         "it off again afterwards.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -319,7 +285,6 @@ PROBLEMS = (
         "There were several wrong passwords, and no program can answer a CAPTCHA.",
         "Log in to Bitbucket once in a browser, and try again. Or follow the worksheet by hand there.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -329,7 +294,6 @@ PROBLEMS = (
         "admin permission, of a user who is a Bitbucket admin.",
         "Follow the worksheet by hand, or use a password or such a token.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -338,7 +302,6 @@ PROBLEMS = (
         "It asks for a secure administrator session (websudo), which only a browser can begin.",
         "Follow the worksheet by hand, in a browser.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -347,7 +310,6 @@ PROBLEMS = (
         "Another link has the same Application URL or consumer key, or this version does not know the call.",
         "Look at the application links in Bitbucket's administration, or follow the worksheet by hand.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
 )

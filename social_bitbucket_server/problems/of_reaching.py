@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from social_core.exceptions import AuthConfigurationError, AuthProviderError, AuthResponseError
-
 from .code import Code
 from .problem import ASK_SERVER, Problem, Who
 
@@ -19,14 +17,12 @@ PROBLEMS = (
     Problem(
         Code.CONNECTION_FAILED,
         *_UNREACHABLE,
-        AuthProviderError,
         "connection_failed",
     ),
     # In the same words, so that nobody can find out by it what exists in the networks around this application.
     Problem(
         Code.ADDRESS_BLOCKED,
         *_UNREACHABLE,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     # In the same words for addresses that this application may not reach.
@@ -37,7 +33,6 @@ PROBLEMS = (
         "Check the name in the base URL for typing mistakes, and that it leads to Bitbucket from this application's "
         "network, too.",
         Who.ORGANIZATION_ADMIN,
-        AuthProviderError,
         "connection_failed",
     ),
     Problem(
@@ -46,7 +41,6 @@ PROBLEMS = (
         "Its name is unknown, nothing listens there, or what answers is no HTTP proxy.",
         "Check the proxy's address in PROXIES, or in proxies of an integration, and that the proxy is running.",
         Who.OPERATOR,
-        AuthProviderError,
         "connection_failed",
     ),
     Problem(
@@ -56,7 +50,6 @@ PROBLEMS = (
         "Write name and password into the proxy's address, as in http://name:password@proxy.example.com:3128. For a "
         "proxy that offers NTLM or Negotiate alone, put one in between that logs in to it, such as Cntlm or Px.",
         Who.OPERATOR,
-        AuthProviderError,
         "connection_failed",
     ),
     Problem(
@@ -66,7 +59,6 @@ PROBLEMS = (
         "reach the server itself.",
         "Let the proxy connect to the base URL's host and port, or reach Bitbucket without the proxy.",
         Who.OPERATOR,
-        AuthProviderError,
         "connection_failed",
     ),
     Problem(
@@ -75,7 +67,6 @@ PROBLEMS = (
         "The machine is there and refuses the connection: Bitbucket is not running, or has another port.",
         "Check the port in the base URL, and that Bitbucket and the proxy in front of it are running.",
         Who.ORGANIZATION_ADMIN,
-        AuthProviderError,
         "connection_failed",
     ),
     Problem(
@@ -84,7 +75,6 @@ PROBLEMS = (
         "Connections are neither accepted nor refused: something on the way swallows them, or the machine is off.",
         "Open the firewall in front of Bitbucket for connections from this application to that port.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "timeout",
     ),
     # In the same words for addresses that this application may not reach.
@@ -96,7 +86,6 @@ PROBLEMS = (
         "Check the name to connect to for typing mistakes, and that it leads to Bitbucket from this application's "
         "network.",
         Who.ORGANIZATION_ADMIN,
-        AuthProviderError,
         "connection_failed",
     ),
     Problem(
@@ -106,7 +95,6 @@ PROBLEMS = (
         "refuses the connection.",
         "Check the port to connect to, and that what serves Bitbucket there is running.",
         Who.ORGANIZATION_ADMIN,
-        AuthProviderError,
         "connection_failed",
     ),
     Problem(
@@ -116,7 +104,6 @@ PROBLEMS = (
         "refused there.",
         "Open the firewall for connections from this application to that host and port.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "timeout",
     ),
     Problem(
@@ -125,7 +112,6 @@ PROBLEMS = (
         "Several requests to it failed, one after the other. For a few seconds no more are sent.",
         "Try again in a minute.",
         Who.PERSON,
-        AuthProviderError,
         "rate_limited",
     ),
     Problem(
@@ -135,7 +121,6 @@ PROBLEMS = (
         "have to try later, so that one slow server does not hold up the whole application.",
         "Wait a few seconds. If this page does not try again by itself, go back and log in once more.",
         Who.PERSON,
-        AuthProviderError,
         "rate_limited",
     ),
     Problem(
@@ -145,7 +130,6 @@ PROBLEMS = (
         "twice.",
         ASK_SERVER,
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "unavailable",
     ),
     Problem(
@@ -154,7 +138,6 @@ PROBLEMS = (
         "To trust a server's certificate, this application needs the certificate of the CA that issued it.",
         "Paste the CA's certificate, from BEGIN CERTIFICATE to END CERTIFICATE; several may follow each other.",
         Who.ORGANIZATION_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -163,7 +146,6 @@ PROBLEMS = (
         "The TLS handshake failed, for a reason that OpenSSL names.",
         "Check the certificate and the TLS settings of the server, or of the proxy in front of it.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "tls_error",
     ),
     Problem(
@@ -172,7 +154,6 @@ PROBLEMS = (
         "It answered the handshake with something else, as a port for http:// does.",
         "Use the port in the base URL on which Bitbucket, or the proxy in front of it, serves https.",
         Who.ORGANIZATION_ADMIN,
-        AuthProviderError,
         "tls_error",
     ),
     Problem(
@@ -181,7 +162,6 @@ PROBLEMS = (
         "The connection was made and nothing came back: the port may be one for http://, or what listens there hangs.",
         "Check that https is served on the port in the base URL; then have the proxy in front of Bitbucket looked at.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "timeout",
     ),
     Problem(
@@ -190,7 +170,6 @@ PROBLEMS = (
         "TLS 1.0 and 1.1 can be broken; this application speaks TLS 1.2 and later.",
         "Switch TLS 1.2 or later on at Bitbucket, or at the proxy in front of it.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "tls_error",
     ),
     Problem(
@@ -200,7 +179,6 @@ PROBLEMS = (
         "Update the TLS settings of Bitbucket, or of the proxy in front of it: ECDHE with AES-GCM, and secure "
         "renegotiation (RFC 5746).",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "tls_error",
     ),
     Problem(
@@ -210,7 +188,6 @@ PROBLEMS = (
         "given here makes up for it.",
         "Install a certificate with a key of at least 2048 bits and a SHA-256 signature.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "tls_error",
     ),
     Problem(
@@ -219,7 +196,6 @@ PROBLEMS = (
         "For example, it is for clients alone, or the certificate that issued it is not a CA's.",
         "Install a certificate for servers (TLS Web Server Authentication) that a CA issued.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "tls_error",
     ),
     Problem(
@@ -228,7 +204,6 @@ PROBLEMS = (
         "Certificates are valid for a limited time; this one has expired, or its time has not begun.",
         "Install a new certificate on the server, or on the proxy in front of it.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "tls_error",
     ),
     Problem(
@@ -237,7 +212,6 @@ PROBLEMS = (
         "It was issued for other names than the one in the base URL.",
         "Use a name in the base URL that the certificate has, or install a certificate for this one.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "tls_error",
     ),
     Problem(
@@ -247,7 +221,6 @@ PROBLEMS = (
         "Compare its fingerprint with the Bitbucket admin, then give this application the certificate as CA "
         "certificate; better, install one that a CA issued.",
         Who.ORGANIZATION_ADMIN,
-        AuthProviderError,
         "tls_error",
     ),
     Problem(
@@ -256,7 +229,6 @@ PROBLEMS = (
         "Either an intermediate certificate is missing on the server, or your company's own CA issued it.",
         "Let the server send the whole chain; with a company's own CA, give this application that CA's certificate.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "tls_error",
     ),
     Problem(
@@ -266,7 +238,6 @@ PROBLEMS = (
         "Compare the CA certificate's fingerprint with the Bitbucket admin, then give this application the CA "
         "certificate.",
         Who.ORGANIZATION_ADMIN,
-        AuthProviderError,
         "tls_error",
     ),
     Problem(
@@ -276,7 +247,6 @@ PROBLEMS = (
         "Have a client certificate issued for this application by the people who run the gateway, and give it to this "
         "application together with its key.",
         Who.ORGANIZATION_ADMIN,
-        AuthProviderError,
         "tls_error",
     ),
     Problem(
@@ -286,7 +256,6 @@ PROBLEMS = (
         "Look into the gateway's log for the reason. Let it trust the CA that issued the certificate, or have another "
         "one issued for this application.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "tls_error",
     ),
     Problem(
@@ -295,7 +264,6 @@ PROBLEMS = (
         "The connection was made, but the answer did not come, or not completely, within the time allowed.",
         "Try again in a few minutes; if it stays so, have the server's load looked at.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "timeout",
     ),
     Problem(
@@ -305,7 +273,6 @@ PROBLEMS = (
         "Check that the port in the base URL is Bitbucket's, and that what stands in front of it lets this application "
         "in.",
         Who.ORGANIZATION_ADMIN,
-        AuthProviderError,
         "connection_failed",
     ),
     Problem(
@@ -316,7 +283,6 @@ PROBLEMS = (
         "Use the address from Bitbucket's Administration → Server settings as base URL. With the 2FA plugin "
         "'U2F & TOTP', switch 'Enable OAuth whitelist' on.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -326,7 +292,6 @@ PROBLEMS = (
         "robots do this. This application keeps no cookies.",
         "Let requests below /rest and /plugins/servlet/oauth pass to Bitbucket without this test.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -335,7 +300,6 @@ PROBLEMS = (
         "Its page came in place of Bitbucket's answer.",
         "Let requests from this application below /rest and /plugins/servlet/oauth pass the firewall.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -344,7 +308,6 @@ PROBLEMS = (
         "The base URL begins with http://, and the server answered that it speaks TLS on this port.",
         "Begin the base URL with https://.",
         Who.ORGANIZATION_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -355,7 +318,6 @@ PROBLEMS = (
         "Let requests below /rest and /plugins/servlet/oauth pass to Bitbucket without a login in front of it; "
         "Bitbucket checks them itself.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -366,7 +328,6 @@ PROBLEMS = (
         "Let requests below /plugins/servlet/oauth and /rest pass to Bitbucket. With the 2FA plugin "
         "'U2F & TOTP', switch 'Enable OAuth whitelist' on.",
         Who.BITBUCKET_ADMIN,
-        AuthResponseError,
         "missing_claim",
     ),
     Problem(
@@ -375,7 +336,6 @@ PROBLEMS = (
         "The answer was a success, but empty: the request reached something that does not speak OAuth.",
         "Check that the base URL is Bitbucket's own, with its context path.",
         Who.ORGANIZATION_ADMIN,
-        AuthResponseError,
         "missing_claim",
     ),
     Problem(
@@ -384,7 +344,6 @@ PROBLEMS = (
         "It is not of the form that Bitbucket documents, or larger than any answer should be.",
         ASK_SERVER,
         Who.BITBUCKET_ADMIN,
-        AuthResponseError,
         "malformed_response",
     ),
     Problem(
@@ -394,7 +353,6 @@ PROBLEMS = (
         "Switch compression off at the proxy for requests with the header 'Accept-Encoding: identity', or for those "
         "below /rest and /plugins/servlet/oauth.",
         Who.BITBUCKET_ADMIN,
-        AuthResponseError,
         "malformed_response",
     ),
     Problem(
@@ -403,7 +361,6 @@ PROBLEMS = (
         "Bitbucket, or the proxy in front of it, answers that Bitbucket is not available yet.",
         "Try again in a few minutes. If it stays so, ask your Bitbucket admin whether Bitbucket is running.",
         Who.PERSON,
-        AuthProviderError,
         "unavailable",
     ),
     Problem(
@@ -414,7 +371,6 @@ PROBLEMS = (
         "Look into Bitbucket's log; where it happens only when a login begins, paste the public key into the "
         "application link once more.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "unavailable",
     ),
     Problem(
@@ -423,7 +379,6 @@ PROBLEMS = (
         "It received more requests than its rate limit allows and asks to wait.",
         "Try again in a minute.",
         Who.PERSON,
-        AuthProviderError,
         "rate_limited",
     ),
     Problem(
@@ -432,7 +387,6 @@ PROBLEMS = (
         "After several failed logins Bitbucket refuses the account's requests until its next login in a browser.",
         "Log in to Bitbucket itself in a browser once, then begin again here.",
         Who.PERSON,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -442,7 +396,6 @@ PROBLEMS = (
         "or changes the content type.",
         "Let the headers X-Atlassian-Token and Content-Type pass to Bitbucket unchanged.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -451,7 +404,6 @@ PROBLEMS = (
         "Bitbucket understood the request, and refused it because of the account's permissions.",
         "Give the account the permission in Bitbucket.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -460,7 +412,6 @@ PROBLEMS = (
         "It answered with an error that is not one of OAuth's.",
         "Check that the base URL is Bitbucket's own, with its context path.",
         Who.ORGANIZATION_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -469,7 +420,6 @@ PROBLEMS = (
         "The base URL leads to the right machine, but Bitbucket answers below a context path there.",
         "Enter the base URL that the check-up proposes.",
         Who.ORGANIZATION_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -478,7 +428,6 @@ PROBLEMS = (
         "The plugin wants a second factor from programs too, and those cannot have one.",
         "Switch 'Enable OAuth whitelist' on in the settings of the plugin 'U2F & TOTP'.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "http_error",
     ),
     Problem(
@@ -487,7 +436,6 @@ PROBLEMS = (
         "It answers with a page that says so.",
         "Try again when the maintenance is over.",
         Who.BITBUCKET_ADMIN,
-        AuthProviderError,
         "unavailable",
     ),
     Problem(
@@ -496,7 +444,6 @@ PROBLEMS = (
         "The answer is not the one that every Bitbucket Server gives when it is asked for its version.",
         "Copy the base URL from Bitbucket's Administration → Server settings.",
         Who.ORGANIZATION_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -506,7 +453,6 @@ PROBLEMS = (
         "a mirror, which serves repositories alone.",
         "Enter the base URL of the primary server, where Bitbucket has its Administration → Application Links.",
         Who.ORGANIZATION_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from social_core.exceptions import AuthConfigurationError, AuthInputError
-
 from .code import Code
 from .problem import Problem, Who
 
@@ -18,7 +16,6 @@ PROBLEMS = (
         "Copy the base URL from Bitbucket's Administration → Server settings, for example "
         "https://bitbucket.example.com or https://example.com/bitbucket.",
         Who.ORGANIZATION_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -28,7 +25,6 @@ PROBLEMS = (
         "accept what was entered for them.",
         "Enter a host and a port, for example bitbucket.internal.example.com:8443, or leave it empty.",
         Who.ORGANIZATION_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -37,7 +33,6 @@ PROBLEMS = (
         "The login cannot begin, because a value that it needs was never configured.",
         "Give the setting a value, and restart the application.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "missing_setting",
     ),
     Problem(
@@ -46,7 +41,6 @@ PROBLEMS = (
         "The login cannot begin, because a configured value is not of the kind that it must be.",
         "Correct the value of the setting, and restart the application.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -56,7 +50,6 @@ PROBLEMS = (
         "Add social_bitbucket_server.backends.BitbucketServerOAuth1, or …OAuth2, to AUTHENTICATION_BACKENDS. Except in "
         "Django the setting is SOCIAL_AUTH_AUTHENTICATION_BACKENDS.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "backend_missing",
     ),
     Problem(
@@ -65,7 +58,6 @@ PROBLEMS = (
         "This application knows several Bitbucket Servers, and the request did not say which one to use.",
         "Open your organization's own login link.",
         Who.PERSON,
-        AuthInputError,
         "missing_parameter",
     ),
     Problem(
@@ -74,7 +66,6 @@ PROBLEMS = (
         "The login link names an integration that does not exist, or that was disabled or deleted.",
         "Ask your organization's admin for the current login link.",
         Who.PERSON,
-        AuthInputError,
         "invalid_parameter",
     ),
     # The private key.
@@ -84,7 +75,6 @@ PROBLEMS = (
         "Nothing, or only white space, was given where a private key is needed.",
         "Make a key pair with 'social-bitbucket-server keygen' and configure its private key.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "missing_setting",
     ),
     Problem(
@@ -93,7 +83,6 @@ PROBLEMS = (
         "The text is neither PEM nor the base64 of an RSA private key.",
         _PASTE_AGAIN,
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -102,7 +91,6 @@ PROBLEMS = (
         "What was given may hold a private key, but in a container of another program, or encrypted by one.",
         "Convert a copy into PEM, and give that.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -111,7 +99,6 @@ PROBLEMS = (
         "The key's text goes here; a path goes into a setting of its own.",
         "Give the path as PRIVATE_KEY_FILE, private_key_file or --private-key-file, or give the text of the file here.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -120,7 +107,6 @@ PROBLEMS = (
         "A template, a vault or a deployment should have put the key there, and did not.",
         "Have the key put in before the application starts.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -129,7 +115,6 @@ PROBLEMS = (
         "The text begins like a private key, but a part of it is missing or damaged.",
         _PASTE_AGAIN,
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -139,7 +124,6 @@ PROBLEMS = (
         "this application keeps the private one.",
         "Give the other half of the key pair; its first line contains PRIVATE KEY.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -148,7 +132,6 @@ PROBLEMS = (
         "A certificate holds a public key only; signing needs the private one.",
         "Give the private key that belongs to the certificate; its first line contains PRIVATE KEY.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -157,7 +140,6 @@ PROBLEMS = (
         "Bitbucket accepts RSA-SHA1 signatures only, so keys of other kinds cannot be used.",
         "Make an RSA key pair with 'social-bitbucket-server keygen'.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -166,7 +148,6 @@ PROBLEMS = (
         "ssh-keygen made it, in a format of its own.",
         "Convert a copy with 'ssh-keygen -p -m PEM -f FILE', or make a new pair with 'social-bitbucket-server keygen'.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -176,7 +157,6 @@ PROBLEMS = (
         "Give the passphrase: as PRIVATE_KEY_PASSPHRASE, as private_key_passphrase of an integration, or at the "
         "terminal. Or give the key without encryption, which 'openssl pkey -in FILE -out FILE.pem' writes.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -185,7 +165,6 @@ PROBLEMS = (
         "RSA keys need at least 2048 bits and a public exponent of at least 65537.",
         "Make a new key pair with 'social-bitbucket-server keygen'.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -195,7 +174,6 @@ PROBLEMS = (
         "mode.",
         "Make a new key pair with 'social-bitbucket-server keygen' on this machine.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -206,7 +184,6 @@ PROBLEMS = (
         "Install cryptography as a wheel from PyPI, which brings an OpenSSL of its own; or allow SHA-1 with "
         "'update-crypto-policies --set DEFAULT:SHA1'; or log in by OAuth 2.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -216,7 +193,6 @@ PROBLEMS = (
         "base64, or a certificate.",
         "Show the public key again with 'social-bitbucket-server public FILE', and give all of it.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     # The client certificate, for a gateway in front of Bitbucket.
@@ -227,7 +203,6 @@ PROBLEMS = (
         "those of the CAs between it and a root.",
         "Give the certificate in PEM, from BEGIN CERTIFICATE to END CERTIFICATE.",
         Who.ORGANIZATION_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -236,7 +211,6 @@ PROBLEMS = (
         "The text is not a private key in PEM of a kind that TLS uses.",
         "Give the private key that the client certificate was requested with, from its BEGIN line to its END line.",
         Who.ORGANIZATION_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -245,7 +219,6 @@ PROBLEMS = (
         "This application would need the passphrase for every connection, and asks for none.",
         "Decrypt a copy with 'openssl pkey -in client.key -out client-plain.key', and give that.",
         Who.ORGANIZATION_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -255,7 +228,6 @@ PROBLEMS = (
         "Give the key that the certificate was requested with: 'openssl pkey -in client.key -pubout' prints the same "
         "as 'openssl x509 -in client.pem -pubkey -noout'.",
         Who.ORGANIZATION_ADMIN,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -265,7 +237,6 @@ PROBLEMS = (
         "number:key pairs, each key 32 random bytes in base64.",
         "Write KEY_RING as '2:<base64>,1:<base64>', newest first.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
     Problem(
@@ -274,7 +245,6 @@ PROBLEMS = (
         "It was stored with another key ring than the one configured now, or the stored record was changed.",
         "Put the ring's missing key back. If it is lost, make a new key pair for the integration.",
         Who.OPERATOR,
-        AuthConfigurationError,
         "invalid_setting",
     ),
 )

@@ -23,7 +23,7 @@ def fault(error: Exception, exchange: Exchange) -> BitbucketServerError:
     facts = {"cause": _cause(error)}
     if exchange.is_over or isinstance(error, (urllib3.exceptions.TimeoutError, TimeoutError)):
         return BitbucketServerError(Code.TIMEOUT, facts=facts)
-    if isinstance(error, urllib3.exceptions.SSLError):
+    if isinstance(error, (urllib3.exceptions.SSLError, ssl.SSLError)):
         bottom = _bottom(error)
         if not isinstance(bottom, ssl.SSLError):
             return BitbucketServerError(Code.TLS_ERROR, facts=facts)

@@ -21,7 +21,26 @@ _END_OF_HEAD = frozenset({b"\r\n", b"\n", b""})
 
 
 class LimitedResponse(HTTPResponse):
-    """Reads no more than :data:`HEAD_LIMIT` bytes of headers, and a proxy's answer to CONNECT."""
+    """Reads no more than :data:`HEAD_LIMIT` bytes of headers, and a proxy's answer to CONNECT.
+
+    urllib3's pool sets where it came from, and writes its version and length to its log.
+    """
+
+    _pool: Any
+    _connection: Any
+    version_string = "HTTP"
+
+    @property
+    def length_remaining(self) -> int | None:
+        return self.length
+
+    def release(self, *, is_read: bool) -> None:
+        """Give the connection back to its pool, closed unless the answer *is_read* to its end."""
+        connection, pool = self._connection, self._pool
+        del self._connection, self._pool  # the connection keeps its last answer, and must not keep its pool
+        if not is_read:
+            connection.close()
+        pool._put_conn(connection)
 
     def _read_status(self) -> tuple[str, int, str]:
         if not current().is_at_proxy:

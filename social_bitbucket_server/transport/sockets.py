@@ -21,16 +21,13 @@ class _Timed:
     socket's own would begin anew with every byte that drips in."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        receive: Callable[..., int] = super().recv_into  # type: ignore[misc]  # of the class it is mixed into
-        return self._in_time(lambda: receive(*args, **kwargs))
+        return self._in_time(super().recv_into, *args, **kwargs)  # type: ignore[misc,no-any-return]  # of the class it is mixed into
 
     def recv(self, *args: Any, **kwargs: Any) -> bytes:
-        receive: Callable[..., bytes] = super().recv  # type: ignore[misc]  # of the class it is mixed into
-        return self._in_time(lambda: receive(*args, **kwargs))
+        return self._in_time(super().recv, *args, **kwargs)  # type: ignore[misc,no-any-return]  # of the class it is mixed into
 
     def send(self, *args: Any, **kwargs: Any) -> int:
-        send: Callable[..., int] = super().send  # type: ignore[misc]  # of the class it is mixed into
-        return self._in_time(lambda: send(*args, **kwargs))
+        return self._in_time(super().send, *args, **kwargs)  # type: ignore[misc,no-any-return]  # of the class it is mixed into
 
     def sendall(self, data: Any, *args: Any) -> None:
         """Send piece by piece: after a timeout it would be unknown how much of it was sent."""
@@ -38,14 +35,14 @@ class _Timed:
         while left:
             left = left[self.send(left, *args) :]
 
-    def _in_time(self, block: Callable[[], _T]) -> _T:
+    def _in_time(self, block: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
         exchange = CURRENT.get()
         if exchange is None:
-            return block()
+            return block(*args, **kwargs)
 
         def within(seconds: float) -> _T:
             self.settimeout(seconds)  # type: ignore[attr-defined]  # of the class it is mixed into
-            return block()
+            return block(*args, **kwargs)
 
         return exchange.wait(within, lambda: lag_of(self))  # type: ignore[arg-type]  # it is mixed into a socket
 
@@ -59,9 +56,8 @@ class TimedTLSSocket(_Timed, ssl.SSLSocket):
 
     def do_handshake(self, *args: Any) -> None:
         """Shake hands in time, and note whether the server has shown its certificate."""
-        shake_hands = super().do_handshake
         try:
-            self._in_time(lambda: shake_hands(*args))
+            self._in_time(super().do_handshake, *args)
         except BitbucketServerError:
             self.close()  # after its own errors ssl does so
             raise

@@ -7,9 +7,10 @@ Idle connections are kept for a while and used again, a few for each integration
 
 from __future__ import annotations
 
+import http.client
 import threading
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import urllib3
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from .addresses import Address, AddressPolicy
     from .bulkhead import Share
     from .connections import Connections
+    from .heads import LimitedResponse
     from .reaching import Resolver
     from .route import Route
 
@@ -101,7 +103,9 @@ class Transport:
         ``answer_compressed``, ``address_blocked``, ``server_overloaded``, ``server_busy``, ``conversation_too_long``,
         and :class:`ConnectionWentStale`.
         """
-        breaker = self._breaker(_origin(url), route)
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        breaker = self._breaker(origin, route)
         budget = budget or Budget.of_one_request(timeout)
         if not regardless and not budget.is_admitted:
             breaker.check()
@@ -113,14 +117,14 @@ class Transport:
                 if route.proxy is not None and route.policy is not None:
                     _refuse_plain_http(url)
                     exchange.through_proxy_to = _checked_address(url, route, exchange)
-                answer = self._answer(method, url, headers, body, route, exchange, limit)
+                answer = self._answer(method, origin, url, headers, body, route, exchange, limit)
         except BitbucketServerError as error:
             problem = error
             if exchange.answered:
                 breaker.count(failed=False)
             elif error.code in _NOT_REACHED:
                 breaker.count(failed=True)
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             problem = fault(error, exchange)
             if not isinstance(problem, ConnectionWentStale):
                 breaker.count(failed=True)
@@ -167,6 +171,7 @@ class Transport:
     def _answer(
         self,
         method: Method,
+        origin: str,
         url: str,
         headers: Mapping[str, str],
         body: str | None,
@@ -174,8 +179,8 @@ class Transport:
         exchange: Exchange,
         limit: int,
     ) -> Answer:
-        origin = _origin(url)
-        response = self._way(origin, route).urlopen(
+        # A LimitedResponse, whatever urllib3 says.
+        response: Any = self._way(origin, route).urlopen(
             method,
             url[len(origin) :] if route.proxy is None else url,
             body=None if body is None else body.encode(),
@@ -184,34 +189,34 @@ class Transport:
             retries=_NO_RETRIES,
             timeout=exchange.remaining(),
             preload_content=False,
-            decode_content=False,
         )
-        drained = False
+        is_read = False
         try:
-            if route.proxy is not None and url.startswith("http://") and is_by_proxy(response.status, response.headers):
-                raise proxy_refusal(response.status, response.headers)
-            received = _body(response, limit)
-            drained = True
-            return Answer(response.status, response.headers, received, url)
+            received_headers = urllib3.HTTPHeaderDict(response.headers.items())
+            if route.proxy is not None and url.startswith("http://") and is_by_proxy(response.status, received_headers):
+                raise proxy_refusal(response.status, received_headers)
+            received = _body(response, received_headers, limit)
+            is_read = True
+            return Answer(response.status, received_headers, received, url)
         finally:
-            if not drained:
-                response.close()
-            response.release_conn()
+            response.release(is_read=is_read)
 
 
-def _body(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
+def _body(response: LimitedResponse, headers: urllib3.HTTPHeaderDict, limit: int) -> bytes:
     """Read the whole body of *response*."""
-    if response.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
+    if headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
         raise BitbucketServerError(Code.ANSWER_COMPRESSED, status_code=response.status)
+    if len(set(headers.getlist("Content-Length"))) > 1:
+        # The next answer on the connection could begin after either.
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "It says two lengths.")
     received = bytearray()
-    # Not stream(): older versions of urllib3 read a chunk's first line however long it is.
-    while chunk := response.read(_CHUNK, decode_content=False):
+    while chunk := response.read(_CHUNK):
         received += chunk
         if len(received) > limit:
             raise BitbucketServerError(Code.MALFORMED_ANSWER, f"It is longer than {limit} bytes.")
-        if response.length_remaining == 0:
-            break
-    if response.status == 200 and response.length_remaining is None and not response.chunked:
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)  # without what was read: it may be a token
+    if response.status == 200 and response.length is None and not response.chunked:
         # An attacker who can cut the connection could cut the answer short, even with TLS.
         raise BitbucketServerError(Code.MALFORMED_ANSWER, "It does not say how long it is.")
     return bytes(received)
@@ -237,8 +242,3 @@ def _checked_address(url: str, route: Route, exchange: Exchange) -> Address:
 
 def _new_breaker(_origin: str, _route: Route) -> Breaker:
     return Breaker()
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

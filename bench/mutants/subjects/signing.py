@@ -37,14 +37,14 @@ _MUTANTS = (
     Mutant(
         "parameters are signed in the order in which they stand there",
         _SIGNING,
-        "sorted((*parameters, *_encoded_again(parts.query), *_encoded_again(form)))",
-        "(*parameters, *_encoded_again(parts.query), *_encoded_again(form))",
+        "sorted((*parameters, *query, *_encoded_again(form)))",
+        "(*parameters, *query, *_encoded_again(form))",
     ),
     Mutant(
         "the form of a request is not part of its signature",
         _SIGNING,
-        "*_encoded_again(parts.query), *_encoded_again(form)))",
-        "*_encoded_again(parts.query)))",
+        "*query, *_encoded_again(form)))",
+        "*query))",
     ),
     Mutant(
         "a plus in a query is signed as a plus, not as a space",
@@ -55,8 +55,8 @@ _MUTANTS = (
     Mutant(
         "a slash in a signed parameter is not percent-encoded",
         _SIGNING,
-        'rb"[^A-Za-z0-9._~-]"',
-        'rb"[^A-Za-z0-9._~/-]"',
+        'quote(text, safe="")',
+        "quote(text)",
     ),
     Mutant(
         "the nonce of a request has two bytes",

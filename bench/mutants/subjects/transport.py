@@ -10,6 +10,7 @@ _TRANSPORT = "social_bitbucket_server/transport/transport.py"
 _BREAKER = "social_bitbucket_server/transport/breaker.py"
 _CONNECTIONS = "social_bitbucket_server/transport/connections.py"
 _FAULTS = "social_bitbucket_server/transport/connection_errors.py"
+_HEADS = "social_bitbucket_server/transport/heads.py"
 _PROCESS = "social_bitbucket_server/transport/process.py"
 _SOCKETS = "social_bitbucket_server/transport/sockets.py"
 _REACHING = "social_bitbucket_server/transport/reaching.py"
@@ -27,7 +28,7 @@ _MUTANTS = (
     Mutant(
         "an answer that was cut short is taken for whole, because it need not say how long it is",
         _TRANSPORT,
-        """    if response.status == 200 and response.length_remaining is None and not response.chunked:
+        """    if response.status == 200 and response.length is None and not response.chunked:
         # An attacker who can cut the connection could cut the answer short, even with TLS.
         raise BitbucketServerError(Code.MALFORMED_ANSWER, "It does not say how long it is.")
 """,
@@ -35,11 +36,17 @@ _MUTANTS = (
     ),
     Mutant(
         "a connection with the rest of an answer in it is used again",
-        _TRANSPORT,
-        """            if not drained:
-                response.close()
+        _HEADS,
+        """        if not is_read:
+            connection.close()
 """,
         "",
+    ),
+    Mutant(
+        "an answer that is shorter than it says is taken for whole",
+        _TRANSPORT,
+        "    if response.length:\n",
+        "    if response.length and response.status != 200:\n",
     ),
     Mutant(
         "a connection that breaks in the middle of an answer is taken for one that went stale",
@@ -66,8 +73,8 @@ _MUTANTS = (
     Mutant(
         "the breaker of a failing server is that of all integrations with it",
         _TRANSPORT,
-        "breaker = self._breaker(_origin(url), route)",
-        "breaker = self._breaker(_origin(url), type(route)())",
+        "breaker = self._breaker(origin, route)",
+        "breaker = self._breaker(origin, type(route)())",
     ),
     Mutant(
         "a forked process goes on with its parent's connections",

@@ -44,6 +44,18 @@ def test_a_compressed_answer_that_does_not_say_so_stays_compressed(serve, route)
     assert get(server, route).body == COMPRESSED["gzip"]
 
 
+@row(58)
+@pytest.mark.parametrize(("lengths", "is_read"), [((5, 5), True), ((5, 9), False), ((9, 5), False)])
+def test_an_answer_with_two_lengths_is_malformed(serve, route, lengths, is_read):
+    heads = "".join(f"Content-Length: {length}\r\n" for length in lengths)
+    server = serve(answering(f"HTTP/1.1 200 OK\r\n{heads}\r\nhello".encode()))
+    if is_read:
+        assert get(server, route).body == b"hello"
+    else:
+        assert problem(server, route).code == "malformed_answer"
+        assert server.is_left_alone()
+
+
 FLOODS = {
     "by its length": (b"HTTP/1.1 200 OK\r\nContent-Length: 52428800\r\n\r\n", b"x" * 65536),
     "until the end": (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"x" * 65536),

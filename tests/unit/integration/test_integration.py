@@ -175,6 +175,25 @@ def test_the_key_may_stand_in_a_file_and_a_changed_file_is_read_again(private_ke
     assert fingerprints == [private_key.public.fingerprint, other_private_key.public.fingerprint]
 
 
+def test_plain_settings_make_another_integration_when_one_of_them_changes(fields, other_private_key):
+    proxies = {"https": "http://a.example"}
+    given = {"URL": "https://h.example", "KEY": "c", "PRIVATE_KEY": fields["private_key"], "PROXIES": proxies}
+    assert single_integration(settings(**given)).server.proxies == {"https": "http://a.example"}
+    proxies["https"] = "http://b.example"
+    assert single_integration(settings(**given)).server.proxies == {"https": "http://b.example"}
+    del given["PROXIES"]
+    first = single_integration(settings(**given))
+    assert single_integration(settings(**given)) is first
+    given["PRIVATE_KEY"] = other_private_key.pem()
+    assert single_integration(settings(**given)).private_key == other_private_key
+
+
+def test_a_setting_that_equals_another_value_is_not_taken_for_it(fields):
+    given = {"URL": "http://h.example", "KEY": "c", "PRIVATE_KEY": fields["private_key"]}
+    assert single_integration(settings(**given, ALLOW_HTTP=True)).server.url.scheme == "http"
+    assert problem(single_integration, settings(**given, ALLOW_HTTP=1)).code == "invalid_base_url"
+
+
 @pytest.mark.parametrize("in_file", [False, True])
 def test_the_passphrase_of_an_encrypted_key_is_a_setting(private_key, tmp_path, in_file):
     encrypted = load_pem_private_key(private_key.pem().encode(), None).private_bytes(
