@@ -180,7 +180,7 @@ def test_nobody_waits_for_a_connection_to_the_database_while_bitbucket_is_asked(
     in_use = []
 
     class Asked:
-        def __init__(self, _integration: Integration) -> None:
+        def __init__(self, _integration: Integration, _budget: object) -> None:
             pass
 
         def request_token(self, _callback: str) -> None:
