@@ -336,7 +336,6 @@ PROBLEMS = (
         "Nothing was done. A limit protects everybody's logins from those who try them by the thousand.",
         "Wait a while, then go back and try again.",
         Who.PERSON,
-        AuthPolicyError,
         "authentication_disallowed",
     ),
 )
