@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from inspect import unwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from social_django.utils import Storage, Strategy
 
 from ..crypto import KeyRing, Secret, opaque
-from ..integration import BACKENDS, OAUTH1, OAUTH2, SettingsOf, callback_origin, is_loopback
+from ..integration import BACKENDS, OAUTH1, OAUTH2, SettingsOf, callback_origin, configured_backend, is_loopback
 from ..organizations import (
     EVERYBODY,
     Ids,
@@ -23,6 +24,9 @@ from ..organizations import (
 )
 from ..problems import BitbucketServerError, Code
 from ..transport import Address, Network
+
+if TYPE_CHECKING:
+    from ..login import LoginBackend
 
 FIND = "social_bitbucket_server.django.integrations.find"
 """Dotted path of the function that looks integrations up in the database."""
@@ -52,6 +56,12 @@ def setting(name: str, default: Any = None, backend: str = OAUTH1) -> Any:
     """Return the setting *name*, looked up as social-core does: for *backend*, for all backends, and by its bare
     name."""
     return SettingsOf(backend, Settings()).get(name, default)
+
+
+def backend_of(provider: str) -> LoginBackend[Any, Any]:
+    """Return the backend called *provider*, without a request. Raises core's error if it is not configured."""
+    strategy = Strategy(Storage)
+    return cast("LoginBackend[Any, Any]", configured_backend(strategy.get_backends(), provider)(strategy))
 
 
 def full_name(name: str) -> str:

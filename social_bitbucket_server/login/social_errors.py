@@ -51,8 +51,8 @@ def problems_at(stage: ErrorStage, backend: LoginBackend[Any, Any]) -> Iterator[
 
 def _in_its_setting(error: BitbucketServerError, backend: LoginBackend[Any, Any]) -> BitbucketServerError:
     """Return *error* with the full name of the setting that it is about."""
-    name = error.parameter or ""
-    if error.setting or error.code not in _ABOUT_SETTINGS:
+    name = error.parameter
+    if not name or error.setting or error.code not in _ABOUT_SETTINGS:
         return error
     if name.isupper():
         return error.in_setting(backend.full_name(name))

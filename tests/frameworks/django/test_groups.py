@@ -1,6 +1,8 @@
 """Django's groups by the roles of people at Bitbucket."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,13 @@ def test_people_are_in_the_groups_of_their_roles(single, step):
         Person().come_back(single, "kim")
     assert groups_of("jane") == {"Developers", "Readers", "People"}
     assert groups_of("kim") == {"Readers", "People"}
+
+
+@pytest.mark.program
+def test_groups_of_a_projects_own_are_given_without_our_application_in_installed_apps():
+    program = [sys.executable, "-m", "tests.frameworks.django.bare"]
+    login = subprocess.run(program, capture_output=True, text=True, timeout=120, check=False)
+    assert login.stdout.split() == ["/done/", "Developers"], login.stderr
 
 
 @pytest.mark.usefixtures("groups")

@@ -207,6 +207,7 @@ def test_without_the_middleware_the_backend_refuses_them_itself(person, single, 
     with override_settings(MIDDLEWARE=without, **unsafe), pytest.raises(AuthConfigurationError):
         person.begin()
     assert says in caplog.text
+    assert "problem=setting_invalid stage=begin name=-: " in caplog.text  # the sentence has the setting's name
     assert not single.requests.to("/request-token")
 
 
