@@ -68,6 +68,7 @@ def failed_steps(backend: LoginBackend[Any, Any]) -> Iterator[None]:
     except SocialAuthBaseException as error:
         if error.code == "username_in_use" and is_named_by_email(backend.strategy.storage.user):
             raise BitbucketServerError(Code.EMAIL_IN_USE).as_social_error(backend, "pipeline") from None
+        reference_of(error)  # writes it to the log, because some applications show errors in ways of their own
         raise
     except Exception as error:
         if _ANSWERS.intersection(f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__):
