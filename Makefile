@@ -35,10 +35,10 @@ test-lowest: $(VENV)/.installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nox --error-on-missing-interpreters --session "lowest($(VERSION)-django5.2)" -- \
 	    $(LOGINS) $(PYTEST_ARGS)
 
-# Logins with the newest versions, in a newer Python if this machine has it, or if pyenv has. Others are for the matrix.
+# Logins with the newest versions, in newer Pythons if this machine has them, those of pyenv among them.
 test-newest: $(VENV)/.installed
 	PYENV_VERSION="$$(pyenv versions --bare 2>/dev/null | paste -sd: -)" \
-	    $(BIN)/nox --no-error-on-missing-interpreters --session "newest(3.12-django6.0)" -- \
+	    $(BIN)/nox --no-error-on-missing-interpreters --session "newest(3.12-django6.0)" "newest(3.13-django6.1)" -- \
 	    $(LOGINS) $(PYTEST_ARGS)
 
 # Builds the distributions, looks at them as the package index does, and logs in with the wheel in empty environments.

@@ -37,6 +37,8 @@ def is_complete(folder: Path, source: str) -> bool:
 def make(folder: Path, source: str) -> None:
     """Make the environment from scratch. Raises CalledProcessError after showing what the failed program said."""
     _say(f"Step 1 of 3: making a virtual environment in {folder.name} with Python {sys.version.split()[0]}")
+    if folder.is_symlink():
+        folder.unlink()  # another tree's environment would be emptied
     _run(sys.executable, "-m", "venv", "--clear", str(folder))
     _say(f"Step 2 of 3: downloading what {source} {'lists' if is_lock_file(source) else 'needs'}")
     # Compiling every module takes as long as the downloads. Python compiles those that are imported.

@@ -30,9 +30,10 @@ from .login import (
     problems_at,
     read_parameter,
     remember_login,
+    tell_of,
 )
 from .oauth import DENIED, Client, OAuth2Client, oauth2_problem
-from .organizations import may_be_about_the_key
+from .organizations import EventCode, may_be_about_the_key
 from .problems import BitbucketServerError, Code
 from .transport import BEGIN, Budget
 
@@ -144,6 +145,7 @@ class BitbucketServerOAuth1(LoginBackend[ResponseT_co, Integration], BaseOAuth1[
         accepted = self.setting("PENDING_KEY_ACCEPTED")
         if accepted:
             (module_member(accepted) if isinstance(accepted, str) else accepted)(integration)
+            tell_of(self, EventCode.KEY_PROMOTED)
 
     def unauthorized_token(self) -> Never:
         """Core's own way of asking signs with HMAC; begin with :meth:`auth_url`."""

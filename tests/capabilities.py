@@ -40,6 +40,12 @@ CAPABILITIES = (
     Capability("integration", "add, edit, disable and delete an integration", "pages", "administration, command"),
     Capability("condition", "its condition, since when it fails, and the next step", "pages", "administration"),
     Capability("notices", "notices of what fails, and who can mend it", "pages", "administration"),
+    Capability(
+        "what ends soon",
+        "certificates that end soon, and failures that go on",
+        "pages, command",
+        "administration, command",
+    ),
     Capability("worksheet", "worksheet for each generation of Bitbucket's form", "pages", "administration, command"),
     Capability("link script", "the script that makes the application link", "pages", "administration"),
     Capability(
@@ -62,6 +68,7 @@ CAPABILITIES = (
     Capability("oauth 2", "OAuth 2 from the beginning", "pages", "administration"),
     Capability("upgrade", "upgrade to OAuth 2 with the same accounts, and back", "pages", "administration"),
     Capability("who may log in", "who may log in: groups, projects, repositories", "pages", "administration"),
+    Capability("roles", "roles by groups, projects, repositories", "pages", "administration"),
     Capability("server that moved", "a server that moved", "pages", "administration"),
     Capability("people", "people of an integration; disable one, or end their sessions", "pages", "administration"),
     Capability("sessions", "sessions that end with the integration", "pages", "middleware"),

@@ -602,6 +602,12 @@ OTHERS_THAT_ANSWER = (
         "The port of the base URL expects https://.",
     ),
     Wrong(
+        "https on the port for http, and no page that says so",
+        lambda bench: bench.plain(lambda peer: peer.send(b"\x15\x03\x03\x00\x02\x02\x50")),
+        Stage.HTTP,
+        "The port of the base URL expects https://.",
+    ),
+    Wrong(
         "a web application firewall",
         _says("<title>Request Rejected</title>The requested URL was rejected."),
         Stage.HTTP,

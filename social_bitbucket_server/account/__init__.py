@@ -32,6 +32,7 @@ from .roles import roles_of
 from .tokens import EXTRA_DATA_KEY as EXTRA_DATA_KEY
 from .tokens import IdentityToken as IdentityToken
 from .tokens import StoredToken as StoredToken
+from .tokens import erase as erase
 from .tokens import reseal as reseal
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The conditions of a login: a person's groups, and the projects and repositories that they can see.
+"""The conditions of a login: a person's groups, and the projects and repositories that they can see or may change.
 
 The server is asked as this person, so no admin's rights are needed.
 
@@ -9,14 +9,14 @@ every licensed user.
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..integration import Kind
 from ..problems import BitbucketServerError, Code
-from .profile import Finding, search_users
+from .profile import Finding, pages, refuse_another, search_users
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ..integration import Admission
     from ..oauth import Person
@@ -34,19 +34,30 @@ class Membership:
         self._person = person
         self._profile = profile
         self._answers: dict[tuple[Kind, str], bool | None] = {}
+        self._records: dict[tuple[Kind, str], Mapping[str, Any] | None] = {}
         self._tells_groups = True
         self._heeds_groups = False
 
     def holds(self, kind: Kind, name: str) -> bool | None:
         """Return whether the condition holds, or ``None`` if the server does not tell.
 
-        A server that does not tell the person about one group is not asked about others. Raises the problems of the
-        conversation.
+        A server that does not tell the person about one group is not asked about others. Raises
+        ``identity_of_another`` and the problems of the conversation.
         """
         if (kind, name) not in self._answers:
             is_about_group = kind is Kind.GROUP
-            self._answers[kind, name] = self._is_in(name) if is_about_group else _can_see(self._person, kind, name)
+            answer = self._is_in(name) if is_about_group else self._may(kind, *kind.parts(name))
+            refuse_another(self._person, self._profile.id)
+            self._answers[kind, name] = answer
         return self._answers[kind, name]
+
+    def _may(self, kind: Kind, name: str, permission: str) -> bool:
+        """Return whether the person has *permission* on the project or repository called *name*; if it is empty,
+        whether they can see it."""
+        if (kind, name) not in self._records:
+            self._records[kind, name] = _visible(self._person, kind, name)
+        record = self._records[kind, name]
+        return record is not None and (not permission or _has(self._person, kind, name, permission, record))
 
     def _is_in(self, group: str) -> bool | None:
         is_member = _is_among(self._person, self._profile, group) if self._tells_groups else None
@@ -96,8 +107,8 @@ def _is_among(person: Person, profile: Profile, group: str) -> bool | None:
         raise
 
 
-def _can_see(person: Person, kind: Kind, name: str) -> bool:
-    """Return whether the person sees the project or repository called *name*.
+def _visible(person: Person, kind: Kind, name: str) -> Mapping[str, Any] | None:
+    """Return the record of the project or repository called *name*, or ``None`` if the person does not see it.
 
     Bitbucket refuses what a person may not see, or answers as if it were not there. For a repository that moved, it
     answers with the one in the other project, which does not count.
@@ -105,16 +116,47 @@ def _can_see(person: Person, kind: Kind, name: str) -> bool:
     server = person.server_url
     url = server.project(name) if kind is Kind.PROJECT else server.repository(name)
     try:
-        found = person.json(url)
+        record = person.json(url)
+    except BitbucketServerError as error:
+        if _refusal(error) in _NOT_TOLD | _NOT_THERE:
+            return None
+        raise
+    return record if _is_it(record, kind, name) else None
+
+
+def _has(person: Person, kind: Kind, name: str, permission: str, record: Mapping[str, Any]) -> bool:
+    """Return whether the person has *permission* on the project or repository called *name*, whose *record* they see.
+
+    Bitbucket has no resource with the permissions of the signed-in person on one project. Its lists take a permission,
+    and search by parts of names, not by keys.
+    """
+    server, title = person.server_url, str(record.get("name"))
+    owner = str(_project_of(record).get("name"))
+
+    def address_at(start: int) -> str:
+        if kind is Kind.PROJECT:
+            return server.projects(f"PROJECT_{permission.upper()}", title, start=start)
+        return server.repositories(f"REPO_{permission.upper()}", title, owner, start=start)
+
+    try:
+        return any(_is_it(found, kind, name) for page, _ in pages(person, address_at) for found in page)
     except BitbucketServerError as error:
         if _refusal(error) in _NOT_TOLD | _NOT_THERE:
             return False
         raise
+
+
+def _is_it(record: Mapping[str, Any], kind: Kind, name: str) -> bool:
+    """Return whether *record* is the project or repository called *name*."""
     if kind is Kind.PROJECT:
-        return _is_called(found.get("key"), name)
+        return _is_called(record.get("key"), name)
     key, _, slug = name.partition("/")
-    project = found.get("project")
-    return _is_called(found.get("slug"), slug) and isinstance(project, dict) and _is_called(project.get("key"), key)
+    return _is_called(record.get("slug"), slug) and _is_called(_project_of(record).get("key"), key)
+
+
+def _project_of(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    project = record.get("project")
+    return project if isinstance(project, dict) else {}
 
 
 def _is_called(found: object, name: str) -> bool:

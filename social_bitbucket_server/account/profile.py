@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from ..problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ..integration import AnyIntegration, Kind, ServerURL
     from ..oauth import Person
@@ -27,7 +27,7 @@ NAME_LIMIT = 255
 """Characters kept of a name; also what Bitbucket allows."""
 
 MOST_PAGES = 4
-"""Pages of a user search that are read. A person on a later page is not found."""
+"""Pages of a list that are read. A person, project or repository on a later page is not found."""
 
 _LARGEST_ID = 2**63 - 1
 _SEPARATOR = re.compile(r"[/\\]")
@@ -81,8 +81,15 @@ def fetch_profile(person: Person) -> Profile:
         # If only whoami names the person, which is not below /rest, the header is lost on the way to REST.
         code = Code.USERS_UNREADABLE if is_known_below_rest else Code.AUTHORIZATION_HEADER_LOST
         raise BitbucketServerError(code, status_code=error.status_code, facts=error.facts) from None
-    _refuse_another(record, person.ids)
+    refuse_another(person, record.get("id"))
     return _profile(record, person.integration)
+
+
+def refuse_another(person: Person, number: object) -> None:
+    """Raise ``identity_of_another`` unless all answers that named the number of *person* named this *number*, or it is
+    none. A name can be read in two ways, and a cache on the way may mix answers up."""
+    if type(number) is int and not person.ids <= {str(number)}:
+        raise BitbucketServerError(Code.IDENTITY_OF_ANOTHER, claim="X-AUSERID")
 
 
 def _authenticated_names(person: Person) -> tuple[list[str], bool]:
@@ -130,14 +137,6 @@ def _record(person: Person, names: list[str]) -> Mapping[str, Any]:
     return records[0]
 
 
-def _refuse_another(record: Mapping[str, Any], ids: frozenset[str]) -> None:
-    """Raise ``identity_of_another`` unless all of *ids*, which the answers named, are the number of *record*. The name
-    alone may be read in two ways."""
-    number = _number(record)
-    if number is not None and not ids <= {number}:
-        raise BitbucketServerError(Code.IDENTITY_OF_ANOTHER, claim="X-AUSERID")
-
-
 def _number(record: Mapping[str, Any]) -> str | None:
     """Return the id of *record* as a header has it, or ``None`` if it is no number."""
     user_id = record.get("id")
@@ -154,12 +153,12 @@ def _records(person: Person, name: str) -> list[Mapping[str, Any]]:
         record = person.json_if_found(person.server_url.user(name, avatar_size=AVATAR_SIZE))
         if record is not None and record.get("name") == name:
             return [record]
-    pages = list(_pages(person, name))
-    found = [record for records, _ in pages for record in records]
+    read = list(pages(person, lambda start: _users_at(person, name, start)))
+    found = [record for records, _ in read for record in records]
     exact = [record for record in found if record.get("name") == name]
     if exact:
         return exact
-    _, is_complete = pages[-1]
+    _, is_complete = read[-1]
     if not is_complete:
         raise _not_found("The search for this name finds too many users.")
     return [record for record in found if str(record.get("name")).lower() == name.lower()]
@@ -171,18 +170,26 @@ def search_users(person: Person, name: str, *, group: str = "") -> Iterator[Mapp
 
     Raises the problems of the conversation.
     """
-    for page, _ in _pages(person, name, group=group):
+    for page, _ in pages(person, lambda start: _users_at(person, name, start, group)):
         yield from page
 
 
-def _pages(person: Person, name: str, *, group: str = "") -> Iterator[tuple[list[Mapping[str, Any]], bool]]:
-    """Yield the records of each page, and whether the page is the last one that the server has."""
+def _users_at(person: Person, name: str, start: int, group: str = "") -> str:
+    return person.server_url.users(name, start=start, avatar_size=AVATAR_SIZE, group=group)
+
+
+def pages(person: Person, address_at: Callable[[int], str]) -> Iterator[tuple[list[Mapping[str, Any]], bool]]:
+    """Yield the unchecked records of each page of a list, and whether the page is the last one that the server has.
+
+    *address_at* returns the address of the page that begins with the record of this number. At most :data:`MOST_PAGES`
+    are read. Raises the problems of the conversation.
+    """
     start = 0
     for _ in range(MOST_PAGES):
-        page = person.json(person.server_url.users(name, start=start, avatar_size=AVATAR_SIZE, group=group))
+        page = person.json(address_at(start))
         values = page.get("values")
         if not isinstance(values, list):
-            raise BitbucketServerError(Code.MALFORMED_ANSWER, "The user list is not a list.")
+            raise BitbucketServerError(Code.MALFORMED_ANSWER, "The list is not a list.")
         following = page.get("nextPageStart")
         is_last = page.get("isLastPage") is not False
         yield [record for record in values if isinstance(record, dict)], is_last

@@ -162,6 +162,13 @@ def reseal(identity: UserMixin, key_ring: KeyRing) -> bool:
     return resealed != record
 
 
+def erase(identity: UserMixin) -> None:
+    """Let *identity* keep no access token, and not the id of its integration, which comes with it."""
+    gone = {EXTRA_DATA_KEY, "integration"}
+    identity.extra_data = {name: value for name, value in identity.extra_data.items() if name not in gone}
+    identity.save()
+
+
 def _record_of(identity: UserMixin | None) -> str:
     record = identity.extra_data.get(EXTRA_DATA_KEY) if identity is not None else None
     if not isinstance(record, str):

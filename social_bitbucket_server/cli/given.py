@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..integration import (
     SINGLE_INTEGRATION_ID,
@@ -17,6 +17,8 @@ from ..integration import (
     integration_from_fields,
     naming,
     oauth2_integration_from_fields,
+    refuse_unusable_way_to,
+    setting_of_field,
     single_integration,
     single_oauth2_integration,
 )
@@ -24,6 +26,8 @@ from ..problems import BitbucketServerError, Code
 from . import CommandError, file_name
 from .key_files import PASSPHRASE_VARIABLE, ask_passphrase, may_ask_passphrase
 from .key_files import read as read_key
+
+_IntegrationT = TypeVar("_IntegrationT", Integration, OAuth2Integration)
 
 PREFIX = "SOCIAL_AUTH_BITBUCKET_SERVER_"
 OAUTH2_PREFIX = f"{PREFIX}OAUTH2_"
@@ -101,14 +105,14 @@ def _oauth1_integration(fields: dict[str, Any], arguments: argparse.Namespace) -
             "Which integration? Give --url, --consumer-key and --private-key-file, or a --file with them, or set "
             f"{PREFIX}URL and the other settings in the environment."
         )
-    return lambda: single_integration(_Settings(arguments, PREFIX), PREFIX.__add__)
+    return lambda: _single(single_integration, arguments, PREFIX)
 
 
 def _integration_from(fields: dict[str, Any], arguments: argparse.Namespace) -> Integration:
     fields.setdefault("private_key_passphrase", os.environ.get(PASSPHRASE_VARIABLE))
     with naming(lambda field: _where(field, arguments)):
         try:
-            return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+            return _usable(integration_from_fields(SINGLE_INTEGRATION_ID, fields))
         except BitbucketServerError as error:
             is_given = bool(fields["private_key_passphrase"])
             if (
@@ -119,12 +123,23 @@ def _integration_from(fields: dict[str, Any], arguments: argparse.Namespace) -> 
                 raise
         # Kept, so that a test that is repeated does not ask again.
         fields["private_key_passphrase"] = ask_passphrase("the private key")
-        return integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+        return _usable(integration_from_fields(SINGLE_INTEGRATION_ID, fields))
 
 
 def _oauth2_integration_from(fields: dict[str, Any], arguments: argparse.Namespace) -> OAuth2Integration:
     with naming(lambda field: _where(field, arguments)):
-        return oauth2_integration_from_fields(SINGLE_INTEGRATION_ID, fields)
+        return _usable(oauth2_integration_from_fields(SINGLE_INTEGRATION_ID, fields))
+
+
+def _single(read: Callable[..., _IntegrationT], arguments: argparse.Namespace, prefix: str) -> _IntegrationT:
+    """Return the integration of the settings in the environment, whose names begin with *prefix*."""
+    with naming(lambda field: prefix + setting_of_field(field)):
+        return _usable(read(_Settings(arguments, prefix), prefix.__add__))
+
+
+def _usable(integration: _IntegrationT) -> _IntegrationT:
+    refuse_unusable_way_to(integration.server)
+    return integration
 
 
 def _where(field: str, arguments: argparse.Namespace) -> str:
@@ -147,7 +162,7 @@ def any_integration_of(arguments: argparse.Namespace) -> Callable[[], Integratio
         secret = {"client_secret": os.environ.get(SECRET_VARIABLE)}
         return lambda: _oauth2_integration_from(secret | fields, arguments)
     if not fields and f"{PREFIX}URL" not in os.environ and f"{OAUTH2_PREFIX}URL" in os.environ:
-        return lambda: single_oauth2_integration(_Settings(arguments, OAUTH2_PREFIX), OAUTH2_PREFIX.__add__)
+        return lambda: _single(single_oauth2_integration, arguments, OAUTH2_PREFIX)
     return _oauth1_integration(fields, arguments)
 
 

@@ -132,7 +132,11 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
 
 
 def _base_url(arguments: argparse.Namespace) -> ServerURL:
-    return base_url({"url": arguments.url, "allow_http": arguments.allow_http})
+    """Return the base URL that was given. Say so if it is probably the address of a page."""
+    url = base_url({"url": arguments.url, "allow_http": arguments.allow_http})
+    if url.before_page is not None:
+        print(f"--url looks like the address of a page. The base URL may be {url.before_page}", file=sys.stderr)
+    return url
 
 
 def _run_oauth2(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:

@@ -39,6 +39,9 @@ _LOST_BACKSLASHES = re.compile(
     r"(?P<body>(?:[A-Za-z0-9+/=]{64}(?P=newline))*[A-Za-z0-9+/=]{1,64}?)(?P=newline)(?P<end>-----END )"
 )
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{40,}(?:\s+[A-Za-z0-9+/_-]{40,})*(?:\s+[A-Za-z0-9+/_-]{1,76}(?![\w:.]))?={0,2}")
+_JAVA_KEYSTORES = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")
+_BINARY = (b"\x30", b"\xff\xfe", b"\xfe\xff", *_JAVA_KEYSTORES)
+"""The first bytes of DER, of UTF-16, and of Java's keystores."""
 _PERCENT_ENCODED = re.compile(r"%(?:0[AaDd]|2[BbFf0]|3[Dd])")
 # Backslashes, quotes straight and typographic, and characters without width.
 NOISE = dict.fromkeys(
@@ -96,7 +99,7 @@ def unwrapped(text: str, depth: int = _DEEPEST) -> Iterator[str]:
         return  # what stands between markers is base64 as well, but wraps nothing
     for match in _BASE64.finditer(text):
         data = decode_base64(match[0].replace("-", "+").replace("_", "/"))
-        if data and (b"BEGIN " in data or data.startswith(b"\x30") or _is_base64(data)):
+        if data and (data.isascii() or b"BEGIN " in data or data.startswith(_BINARY)):
             yield from unwrapped(as_text(data), depth - 1)
 
 
@@ -120,10 +123,6 @@ def read_unwrapped(
 def _with_newlines(match: re.Match[str]) -> str:
     body = re.sub(rf"([A-Za-z0-9+/=]{{64}}){match['newline']}", r"\1\n", match["body"])
     return f"{match['begin']}\n{body}\n{match['end']}"
-
-
-def _is_base64(data: bytes) -> bool:
-    return re.fullmatch(rb"[A-Za-z0-9+/\s]{40,}={0,2}\s*", data) is not None
 
 
 def blocks(text: str) -> Iterator[Block]:
@@ -165,7 +164,11 @@ _CONTAINERS = (
         "It is in PuTTY's format",
         "'puttygen FILE -O private-openssh -o FILE.pem'",
     ),
-    (re.compile(r"\s*\$ANSIBLE_VAULT;"), "It is an Ansible vault", "'ansible-vault decrypt FILE'"),
+    (
+        re.compile(r"(?:[^\n]{0,200}!vault[^\n]{0,9}\n)?\s*\$ANSIBLE_VAULT;"),
+        "It is an Ansible vault",
+        "'ansible-vault decrypt FILE'",
+    ),
     (re.compile(r"[^\n]*\bENC\[AES256_GCM,|[\s\S]{0,4000}\bsops:\s*\n"), "SOPS encrypted it", "'sops decrypt FILE'"),
     (re.compile(r"\s*version https://git-lfs"), "It is a pointer of Git LFS, not the file", "'git lfs pull'"),
     (re.compile(r"\s*-----BEGIN AGE ENCRYPTED"), "age encrypted it", "'age --decrypt -i IDENTITY FILE'"),
@@ -178,30 +181,37 @@ _CONTAINERS = (
 )
 _PLACEHOLDER = re.compile(
     r"""(?:
-        \$\{[^}\n]{0,200}\} | \$\([^)\n]{0,200}\) | \$[A-Za-z_][A-Za-z0-9_]{0,80} | %[A-Za-z_][A-Za-z0-9_]{0,80}%
-        | \{\{[\s\S]{0,400}?\}\} | \{%[\s\S]{0,400}?%\} | \#\{[^}\n]{0,200}\} | <[^<>\n]{1,200}> | __[A-Z_]{1,80}__
-        | (?:vault|secret|secrets|op|ref\+[a-z]+|awssm|gcpsm|sm|ssm|keyvault|akv|doppler|infisical|file-secret)
-            :(?://)?[^\s]{1,300}
-        | arn:aws[a-z-]*:[^\s]{1,300} | projects/[^\s/]{1,100}/secrets/[^\s]{1,200}
-        | @Microsoft\.KeyVault\([^)\n]{0,300}\)
+        \$\{[^}\n]{0,200}\} | \{[\w .-]{1,80}\} | \$\([^)\n]{0,200}\) | \$+[A-Za-z_][A-Za-z0-9_]{0,80}
+        | %[A-Za-z_][A-Za-z0-9_]{0,80}%
+        | \$?\{\{[\s\S]{0,400}?\}\} | \{%[\s\S]{0,400}?%\} | \#\{[^}\n]{0,200}\}\#?
+        | <[^<>\n]{1,200}> | \[[^\]\n]{1,80}\] | __[A-Z_]{1,80}__ | @+[A-Za-z_]{1,80}@+ | %\([^)\n]{1,80}\)s
+        # A reference to a store of secrets begins like an address.
+        | (?!sha256:)[a-z][a-z0-9+.-]{1,30}:(?://)?[^\s]{1,300} | projects/[^\s/]{1,100}/secrets/[^\s]{1,200}
+        | (?:@Microsoft\.KeyVault|ENC)\([^)\n]{0,300}\)
         | !(?:vault|Ref|Sub|ImportValue|GetAtt)\b[^\n]{0,300}
-        | (?:change|replace|fill)[\s_-]?(?:me|this|in)?\b[^\n]{0,80}
-        | todo | xxx+ | none | null | undefined | dummy | placeholder
+        | (?:change|replace|fill|insert|paste|your)(?:[\s_-]?(?:me|this|in)\b)?[^\n]{0,80}
+        | todo | tbd | xxx+ | [.*]{3,} | none | null | undefined | dummy | placeholder | redacted
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
 _PATH = re.compile(
-    r"""(?:file:(?://)?[^\n]{1,300} | (?:~|\.{1,2})?/(?!/)[^\n]{1,300}
-    | [A-Za-z]:\\[^\n]{1,300} | \\\\[^\n]{1,300}
+    r"""(?:file:(?://)?[^\n]{1,300}
+    | @?(?:~\w{0,32}|\.{1,2}|\$\w{1,80}|\$\{\w{1,80}\}|%\w{1,80}%)?[/\\](?!/)[^\n]{1,300}
+    | [A-Za-z]:[\\/][^\n]{1,300} | id_rsa(?:\.pub)?
     | [\w./\\ -]{1,200}\.(?:pem|key|der|crt|cer|p12|pfx|jks|p7b|p8|pk8|ppk|txt))""",
     re.VERBOSE | re.IGNORECASE,
 )
 
 
 def named(given: str | bytes, text: str) -> tuple[Kind, str] | None:
-    """Return what *given*, which is *text*, is instead of something to read, and a sentence about it; or ``None``."""
+    """Return what *given*, which is *text*, is or wraps instead of something to read, and a sentence about it; or
+    ``None``."""
+    return _named(given, text) or next(filter(None, (_named(inner, inner) for inner in unwrapped(text))), None)
+
+
+def _named(given: str | bytes, text: str) -> tuple[Kind, str] | None:
     data = given if isinstance(given, bytes) else decode_base64(text) or b""
-    if data.startswith((b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")):
+    if data.startswith(_JAVA_KEYSTORES):
         command = "'keytool -importkeystore -srckeystore FILE -destkeystore FILE.p12 -deststoretype PKCS12'"
         return Kind.CONTAINER, f"It is a Java keystore. Convert it with {command} and then {_TO_PEM}."
     if _PKCS12.match(data):
@@ -211,9 +221,9 @@ def named(given: str | bytes, text: str) -> tuple[Kind, str] | None:
             return Kind.CONTAINER, f"{what}. Run {command}."
     # Without what may stand around it: patterns for white space on both sides would be slow with much of it.
     bare = text.strip().strip("\"'").strip()
-    if _PLACEHOLDER.fullmatch(bare):
-        return Kind.PLACEHOLDER, "It is a placeholder or a reference that nothing replaced."
     # Base64 has slashes, too, but no path is as long as a key.
     if len(bare) < 300 and _PATH.fullmatch(bare):
         return Kind.PATH, "It is the path of a file, not what the file holds."
+    if _PLACEHOLDER.fullmatch(bare):
+        return Kind.PLACEHOLDER, "It is a placeholder or a reference that nothing replaced."
     return None

@@ -246,6 +246,8 @@ def read_public(given: str | bytes) -> rsa.RSAPublicKey:
 
     Raises a problem whose reason names what was given instead.
     """
+    if pasted.is_empty(_checked(given)):
+        raise _invalid_public_key("It is empty.")
     return pasted.read_unwrapped(given, _checked(given), _read_public, _invalid_public_key)
 
 
@@ -254,6 +256,12 @@ def _read_public(text: str) -> rsa.RSAPublicKey:
     der = pasted.decode_base64((blocks[0].body or "") if blocks else text) or b""
     if "PRIVATE KEY" in text or _PRIVATE_BEGINNING.match(der):
         raise _invalid_public_key("It is the private key, which nobody else should see.")
+    label = blocks[0].label if blocks else ""
+    if label.endswith("CERTIFICATE REQUEST"):
+        command = "'openssl req -in FILE -pubkey -noout'"
+        raise _invalid_public_key(f"It is a request for a certificate. Give what {command} prints.")
+    if label.startswith("PGP "):
+        raise _invalid_public_key("It belongs to PGP.")
     key = _ssh_public(text) or _public_der(der) or _public_numbers(text)
     if not isinstance(key, rsa.RSAPublicKey):
         raise _invalid_public_key(_kind_of_public(key))

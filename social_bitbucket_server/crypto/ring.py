@@ -149,7 +149,7 @@ def _decode(text: str) -> bytes | None:
 
 
 def _invalid(reason: str) -> BitbucketServerError:
-    return BitbucketServerError(Code.KEY_RING_INVALID, reason)
+    return BitbucketServerError(Code.KEY_RING_INVALID, reason, parameter="KEY_RING")
 
 
 def _unopenable(reason: str) -> BitbucketServerError:

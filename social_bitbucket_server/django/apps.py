@@ -16,10 +16,14 @@ class BitbucketServerConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        # Not at the top: the checks import models, which Django refuses before all applications are loaded.
+        """Register the system checks, and what is done when people log out."""
+        # Not at the top: these import models, which Django refuses before all applications are loaded.
+        from django.contrib.auth.signals import user_logged_out
+
         from .checks import check_columns, check_deployment, check_settings
+        from .log_out import revoke_access_tokens
 
         register(check_settings, Tags.security)
         register(check_deployment, Tags.security, deploy=True)
         register(check_columns, Tags.database)
+        user_logged_out.connect(revoke_access_tokens)

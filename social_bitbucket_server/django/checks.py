@@ -187,24 +187,24 @@ def _key_ring() -> Iterator[CheckMessage]:
         yield _error("E008", f"Mend {_OWN}KEY_RING, which is no key ring: {error.reason}")
 
 
-def _networks() -> Iterator[CheckMessage]:
+def _outbound() -> Iterator[CheckMessage]:
     try:
-        configuration.private_networks()
-        configuration.addresses_for_tests()
+        configuration.outbound(None)
     except BitbucketServerError as error:
+        yield _error("E009", f"Mend {error.setting}: {error.reason}")
+
+
+def _limit() -> Iterator[CheckMessage]:
+    try:
+        is_usable = configuration.limit() is None or callable(configuration.limit())
+    except ImportError:
+        is_usable = False
+    if not is_usable:
         yield _error(
-            "E009",
-            f"Let {_OWN}PRIVATE_NETWORKS map ids of integrations, which 'manage.py bitbucket_server list' prints, or "
-            f"*, to lists of private networks such as 10.20.0.0/16, and {_OWN}TEST_ADDRESSES list single addresses: "
-            f"{error.reason}",
+            "E039",
+            f"Let {_OWN}LIMIT be the dotted path of a function that takes a request, what it is about to do, and a "
+            f"key. There is no function at {configuration.setting('LIMIT')!r}.",
         )
-
-
-def _plain_http_hosts() -> Iterator[CheckMessage]:
-    try:
-        configuration.plain_http_hosts()
-    except BitbucketServerError as error:
-        yield _error("E018", f"Mend {_OWN}HTTP_HOSTS: {error.reason}")
 
 
 def _test_addresses() -> Iterator[CheckMessage]:
@@ -380,8 +380,8 @@ def _error(number: str, sentence: str) -> Error:
 
 _CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
     _key_ring,
-    _networks,
-    _plain_http_hosts,
+    _outbound,
+    _limit,
     _test_addresses,
     _cookies,
     _sessions_that_are_lost,

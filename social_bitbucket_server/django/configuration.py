@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from inspect import unwrap
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 from social_django.utils import Storage, Strategy
 
 from ..crypto import KeyRing, Secret, opaque
-from ..integration import BACKENDS, OAUTH1, OAUTH2, SettingsOf, callback_origin, configured_backend, is_loopback
-from ..organizations import (
-    EVERYBODY,
-    Ids,
-    Outbound,
-    read_hosts,
-    read_private_networks,
-    read_test_addresses,
+from ..integration import (
+    BACKENDS,
+    OAUTH1,
+    OAUTH2,
+    SettingsOf,
+    callback_origin,
+    configured_backend,
+    is_loopback,
+    read_role_names,
 )
+from ..organizations import EVERYBODY, Ids, Outbound, read_outbound
 from ..problems import BitbucketServerError, Code
-from ..transport import Address, Network
+from ..transport import Limits, default_transport
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
+
     from ..login import LoginBackend
+    from ..organizations import Limited
 
 FIND = "social_bitbucket_server.django.integrations.find"
 """Dotted path of the function that looks integrations up in the database."""
@@ -69,6 +75,15 @@ def full_name(name: str) -> str:
     return SettingsOf(OAUTH1, Settings()).name(name)
 
 
+def limit() -> Callable[[HttpRequest, Limited, str], object] | None:
+    """Return the project's function for rate limits, or ``None`` if it has none. Raises ImportError for a path that
+    leads nowhere."""
+    configured = setting("LIMIT")
+    found: Callable[[HttpRequest, Limited, str], object] | None
+    found = import_string(configured) if isinstance(configured, str) else configured
+    return found
+
+
 def origin() -> str:
     """Return scheme and host of this application. Raises ``setting_missing`` and ``setting_invalid``."""
     configured = setting("CALLBACK_ORIGIN")
@@ -106,39 +121,23 @@ def _parsed_ring(text: str) -> KeyRing:
     return KeyRing.parse(text)
 
 
-def outbound(integration_id: str = EVERYBODY) -> Outbound:
-    """Return which servers may be reached: that of the integration with this id, or without an id, those of all.
-    Raises ``setting_invalid``."""
-    return Outbound(
-        private_networks=private_networks(integration_id),
-        plain_http_hosts=plain_http_hosts(),
-        proxies={EVERYBODY: setting("PROXIES") or {}},
-        test_addresses=addresses_for_tests(),
-        verify=setting("VERIFY_SSL", True),
-        timeout=setting("REQUESTS_TIMEOUT") or 10.0,
-    )
-
-
-def private_networks(integration_id: str | None = None) -> dict[str, tuple[Network, ...]]:
-    """Return the private networks that the operator allows, by an integration's id; ``*`` stands for all. Only those of
-    the integration with this id and of all are read, or, for ``None``, every one. Raises ``setting_invalid``.
+def outbound(only: str | None = EVERYBODY) -> Outbound:
+    """Return which servers may be reached: *only* that of the integration with this id, or what all may reach.
+    ``None`` reads the private networks of every one. Raises ``setting_invalid``.
 
     The key is no login link, because another integration may get that of a deleted one.
     """
-    given = setting("PRIVATE_NETWORKS") or {}
-    if integration_id is not None and isinstance(given, Mapping):
-        given = {name: given[name] for name in (integration_id, EVERYBODY) if name in given}
-    return read_private_networks(given, setting=full_name("PRIVATE_NETWORKS"), ids=_IDS)
+    return read_outbound(SettingsOf(OAUTH1, Settings()), _IDS, only)
 
 
-def plain_http_hosts() -> frozenset[str]:
-    """Return the hosts that may be used without TLS. Raises ``setting_invalid``."""
-    return read_hosts(setting("HTTP_HOSTS") or (), setting=full_name("HTTP_HOSTS"))
+def limits() -> Limits:
+    """Return how long the servers of one organization may keep threads waiting. Raises ``setting_invalid``."""
+    return default_transport().limits.with_settings(setting)
 
 
-def addresses_for_tests() -> frozenset[Address]:
-    """Return the addresses that may be reached for tests. Raises ``setting_invalid``."""
-    return read_test_addresses(setting("TEST_ADDRESSES") or (), setting=full_name("TEST_ADDRESSES"))
+def role_names() -> tuple[str, ...]:
+    """Return the names of the roles that administrators of integrations may give. Raises ``setting_invalid``."""
+    return read_role_names(setting("ORGANIZATION_ROLES"))
 
 
 def is_local() -> bool:

@@ -35,7 +35,8 @@ def write(records: Iterable[AbstractIntegration]) -> str:
 def read(text: str) -> list[ConfiguredIntegration]:
     """Return the integrations that *text* asks for. Raises UnusableConfigurationError."""
     known = {record.slug: _configured(record) for record in integration_model()._base_manager.all()}
-    return read_configuration(text, known, configuration.outbound().base_url_rules, key="slug", is_operator=True)
+    rules, role_names = configuration.outbound().base_url_rules, configuration.role_names()
+    return read_configuration(text, known, rules, key="slug", is_operator=True, role_names=role_names)
 
 
 def take_over(wanted: Iterable[ConfiguredIntegration]) -> Iterator[str]:
@@ -60,6 +61,7 @@ def _prepared(wanted: ConfiguredIntegration) -> AbstractIntegration:
         setattr(record, field, getattr(wanted, field))
     for field in _LISTS:
         setattr(record, field, list(getattr(wanted, field)))
+    record.role_conditions = wanted.roles.fields
     if isinstance(record, Integration):
         record.organization = wanted.organization
     elif wanted.organization:
@@ -101,4 +103,5 @@ def _configured(record: AbstractIntegration) -> ConfiguredIntegration:
         allow_groups=tuple(record.allow_groups),
         allow_projects=tuple(record.allow_projects),
         allow_repositories=tuple(record.allow_repositories),
+        roles=integrations.roles_of(record),
     )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db import DatabaseError, router, transaction
 from django.http import HttpResponseRedirect
 from django.shortcuts import render, resolve_url
@@ -17,11 +15,13 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
 from social_core.exceptions import SocialAuthBaseException
 
-from ..login import is_declined_login
-from ..organizations import EventCode, OAuth
+from ..login import LoginBackend, is_declined_login
+from ..organizations import EventCode, News, OAuth, event_of_failed_login, failures_noted
 from ..problems import Code, Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
 from . import events
+from .limits import visitor
 from .models import Event
+from .strategy import DjangoStrategy
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from .models import AbstractIntegration
 
 _LOG = logging.getLogger(__name__)
-_SECONDS_NOTED = 60
-_MIXED_UP = frozenset({Code.LOGIN_MIXED_UP, Code.TOKEN_OF_ANOTHER_LOGIN})
+news = News()
+"""Notices which failures of strangers are recorded already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,14 @@ def show_error(
     error: SocialAuthBaseException,
     integration: AbstractIntegration | None = None,
     oauth: OAuth | None = None,
+    *,
+    back: str = "",
 ) -> HttpResponse:
     """Return the page ``social_bitbucket_server/error.html`` for a login by *oauth* that failed, and record the event.
-    A declined login goes back to the integration's login page."""
+    A declined login goes back to the integration's login page.
+
+    *back* is the address that the page leads back to; empty for the login page.
+    """
     reference = reference_of(error)
     if not _is_repeated(request, error, integration):
         _write_down(error, integration, reference, oauth)
@@ -60,7 +65,13 @@ def show_error(
     if is_declined_login(error) and integration is not None:
         return HttpResponseRedirect(f"{login_page}?declined", status=303)
     status = http_status(error)
-    context = {"words": words_for(error), "reference": reference, "login_page": login_page, "integration": integration}
+    context = {
+        "words": words_for(error),
+        "reference": reference,
+        "login_page": login_page,
+        "back": back,
+        "integration": integration,
+    }
     response = render(request, "social_bitbucket_server/error.html", context, status=status)
     add_never_cache_headers(response)
     response["Referrer-Policy"] = "no-referrer"
@@ -70,18 +81,15 @@ def show_error(
 
 
 def _is_repeated(request: HttpRequest, error: SocialAuthBaseException, integration: AbstractIntegration | None) -> bool:
-    """Return whether a callback of a browser without a session came to this problem within the last minute. Otherwise
-    strangers could fill the table. The log has a line for each callback."""
-    session = getattr(request, "session", None)
-    if error.stage != "callback" or (session is not None and session.keys()):
+    """Return whether this address came to this problem so often within the last minute that another event says nothing
+    new. Otherwise anybody could fill the table. The log has a line for each request."""
+    problem, session = error.context.get("problem") or error.code or "", getattr(request, "session", None)
+    if problem != Code.TOO_OFTEN and error.stage != "callback":
         return False
-    what = (request.META.get("REMOTE_ADDR"), integration and integration.pk, error.context.get("problem") or error.code)
-    digest = hashlib.sha256(repr(what).encode()).hexdigest()
-    try:
-        return not cache.add(f"social_bitbucket_server.noted.{digest}", 1, _SECONDS_NOTED)
-    except Exception as reason:  # noqa: BLE001  # each cache has errors of its own, and the page must come
-        _LOG.warning("the cache failed, so an event may be recorded again: %s", type(reason).__name__)
-        return False
+    is_stranger = problem == Code.TOO_OFTEN or session is None or not session.keys()
+    limit = error.context.get("facts", {}).get("limit", "")
+    what = (problem, limit, visitor(request), integration.pk if integration is not None else "")
+    return not any(news.is_new(*what, str(turn)) for turn in range(failures_noted(is_stranger=is_stranger)))
 
 
 def _write_down(
@@ -91,8 +99,9 @@ def _write_down(
 
     The person gets the page also if the database takes no event, such as before ``migrate``."""
     problem = error.context.get("problem", "")
-    what = EventCode.LOGIN_MIXUP if problem in _MIXED_UP else EventCode.LOGIN_FAILURE
-    if integration is not None and oauth is not None and integration.oauth_versions.is_tried(oauth):
+    what = EventCode.REQUEST_FAILURE if problem == Code.TOO_OFTEN else event_of_failed_login(problem)
+    is_login = what is not EventCode.REQUEST_FAILURE
+    if is_login and integration is not None and oauth is not None and integration.oauth_versions.is_tried(oauth):
         what = EventCode.UPGRADE_TESTED
     try:
         with transaction.atomic(using=router.db_for_write(Event)):
@@ -102,9 +111,15 @@ def _write_down(
                 problem=problem or error.code or "",
                 stage=error.stage or "",
                 reference=reference,
+                is_told=_is_told(error),
             )
     except DatabaseError as reason:
         _LOG.error("no event was written for reference=%s: %s", reference, reason)
+
+
+def _is_told(error: SocialAuthBaseException) -> bool:
+    """Return whether the backend told of it: in logins by social_django's views."""
+    return isinstance(error.backend, LoginBackend) and not isinstance(error.backend.strategy, DjangoStrategy)
 
 
 def words_for(error: SocialAuthBaseException) -> Words:

@@ -16,7 +16,23 @@ from django.utils import timezone
 from social_django.models import Nonce
 
 from ..login import LIFETIME, NONCE_SCOPE
-from ..organizations import ENDED_ATTEMPTS, TO_BE_MENDED, Condition, EventCode, FailureEvent, State, condition
+from ..onboarding import Stage
+from ..organizations import (
+    ENDED_ATTEMPTS,
+    TO_BE_MENDED,
+    Condition,
+    EventCode,
+    FailureEvent,
+    SetupStep,
+    State,
+    condition,
+    next_step,
+    sign_of,
+    tell,
+    turn,
+)
+from ..problems import Code
+from . import configuration
 from .models import Event
 
 if TYPE_CHECKING:
@@ -34,6 +50,7 @@ event_recorded = Signal()
 *details*: identifiers and codes by name, no token, key or name of a person."""
 
 _LOG = logging.getLogger(__name__)
+_AFTER_LINK = {Stage.SIGNATURE, Stage.REST}
 _WORKS = Q(what=EventCode.LOGIN_SUCCESS) | Q(what=EventCode.INTEGRATION_TESTED, problem="")
 _FAILS = (Q(what=EventCode.INTEGRATION_TESTED) & ~Q(problem="")) | Q(
     what=EventCode.LOGIN_FAILURE, problem__in=TO_BE_MENDED
@@ -48,8 +65,9 @@ def record(
     problem: str = "",
     stage: str = "",
     reference: str = "",
+    is_told: bool = False,
 ) -> None:
-    """Write down *what* happened, in the table and in the log."""
+    """Write down *what* happened, in the table and in the log. *is_told*: the setting ``…_ON_EVENT`` knows already."""
     user_id = str(user.pk) if user is not None and user.pk is not None else ""
     details = {
         "integration_id": integration_id,
@@ -58,6 +76,7 @@ def record(
         "stage": stage,
         "reference": reference,
     }
+    turned = _turn(what, integration_id, problem)
     Event.objects.create(what=what.value, **details)
     _LOG.info(
         "%s integration=%s user=%s problem=%s stage=%s reference=%s",
@@ -65,11 +84,30 @@ def record(
         *(value or "-" for value in details.values()),
     )
     told = {name: value for name, value in details.items() if value}
-    transaction.on_commit(partial(_tell, what, told), using=router.db_for_write(Event))
+    transaction.on_commit(partial(_tell, what, told, is_told=is_told), using=router.db_for_write(Event))
+    if turned is not None:
+        record(turned, integration_id=integration_id, problem=problem, reference=reference)
 
 
-def _tell(what: EventCode, details: dict[str, str]) -> None:
+def _turn(what: EventCode, integration_id: str, problem: str) -> EventCode | None:
+    """Return the event of an integration that begins to fail because of *what*, or works again."""
+    works = sign_of(what, has_passed=not problem, problem=problem)
+    if works is None or not integration_id:
+        return None
+    events = Event.objects.filter(integration_id=integration_id)
+    signs = events.filter(_WORKS | _FAILS | Q(what=EventCode.INTEGRATION_BEGAN_ANEW)).order_by("-id")
+    last = signs.values_list("what", "problem").first()
+    return turn(
+        works=works,
+        worked_before=None if last is None else sign_of(last[0], has_passed=not last[1], problem=last[1]),
+        has_ever_worked=lambda: _last_time_it_worked(events) is not None,
+    )
+
+
+def _tell(what: EventCode, details: dict[str, str], *, is_told: bool) -> None:
     """Send the signal. What a receiver raises goes to the log, and changes nothing for the request."""
+    if not is_told:
+        tell(configuration.setting("ON_EVENT"), what, details)
     for receiver, answer in event_recorded.send_robust(Event, event=what, details=details):
         if isinstance(answer, Exception):
             _LOG.error("%r failed at %s: %s", receiver, what.value, type(answer).__qualname__)
@@ -94,6 +132,28 @@ def condition_of(record: AbstractIntegration) -> Condition:
         waits_for_key=record.pending_key_pair is not None,
         is_upgrade_begun=record.oauth_versions.is_upgrade_begun,
     )
+
+
+def last_test(record: AbstractIntegration) -> Event | None:
+    """Return the newest test of the integration's connection to the server that it has now; ``None`` if there is
+    none."""
+    events = Event.objects.filter(integration_id=record.pk)
+    newest = events.filter(what__in=(EventCode.INTEGRATION_TESTED, EventCode.INTEGRATION_BEGAN_ANEW)).first()
+    return newest if newest is not None and newest.what == EventCode.INTEGRATION_TESTED else None
+
+
+def next_step_of(record: AbstractIntegration) -> SetupStep | None:
+    """Return the next step of an integration that no person uses yet; ``None`` if there is none.
+
+    With OAuth 1 a test that did not find the application link leaves it to be entered in Bitbucket.
+    """
+    if record.last_login_at is not None:
+        return None
+    versions, test = record.oauth_versions, last_test(record)
+    has_link = versions.is_oauth1_ended or (
+        test is not None and test.stage in _AFTER_LINK and test.problem != Code.CONSUMER_KEY_UNKNOWN
+    )
+    return next_step(condition_of(record).state, has_credentials=bool(versions.usable), is_tested=has_link)
 
 
 def failing(records: QuerySet[AbstractIntegration]) -> list[tuple[AbstractIntegration, Condition]]:

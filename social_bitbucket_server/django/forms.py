@@ -12,10 +12,14 @@ from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidg
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
 
-from ..organizations import OAuth, ServerChange, server_change
-from . import integrations
+from ..integration import Roles
+from ..organizations import OAuth, ServerChange, UnusableRolesError, read_role_lines, role_lines, server_change
+from ..problems import BitbucketServerError
+from . import configuration, integrations
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django.http import QueryDict
 
     from .models import AbstractIntegration
@@ -50,6 +54,30 @@ class _Names(forms.Field):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return self.to_python(self.prepare_value(initial)) != self.to_python(data)
+
+
+class _RoleLines(forms.Field):
+    """Roles with what gives them, one on each line."""
+
+    widget = AdminTextareaWidget({"rows": 4})
+
+    def __init__(self, *, encoder: Any = None, decoder: Any = None, **options: Any) -> None:  # noqa: ARG002  # of JSON
+        super().__init__(**options)
+
+    def prepare_value(self, value: Any) -> Any:
+        try:
+            return role_lines(Roles.read(value).only(configuration.role_names())) if isinstance(value, dict) else value
+        except BitbucketServerError:  # it was not written by this form
+            return ""
+
+    def to_python(self, value: Any) -> dict[str, Any]:
+        try:
+            return read_role_lines(str(value or ""), configuration.role_names()).fields
+        except UnusableRolesError as error:
+            raise forms.ValidationError(error.messages) from error
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return str(self.prepare_value(initial)).split() != str(data or "").split()
 
 
 _AS_BITBUCKET_SHOWS_IT = RegexValidator(
@@ -107,9 +135,10 @@ class IntegrationForm(ServerForm):
 
     class Meta:
         widgets: ClassVar[dict[str, forms.Widget]] = {"base_url": AdminTextInputWidget({"class": "vLargeTextField"})}
-        field_classes: ClassVar[dict[str, type[forms.Field]]] = dict.fromkeys(
-            ("allow_groups", "allow_projects", "allow_repositories"), _Names
-        )
+        field_classes: ClassVar[dict[str, type[forms.Field]]] = {
+            **dict.fromkeys(("allow_groups", "allow_projects", "allow_repositories"), _Names),
+            "role_conditions": _RoleLines,
+        }
 
     moving_to = ""
     """New base URL, in its clean form, that waits for the proof that it is the same server's; or empty."""
@@ -149,6 +178,15 @@ class IntegrationForm(ServerForm):
         if not self.instance._state.adding:
             del self.fields["oauth"]
         self.initial["revision"] = self.instance.revision
+        if "role_conditions" in self.fields:
+            self._explain_roles(configuration.role_names())
+
+    def _explain_roles(self, names: Sequence[str]) -> None:
+        self.fields["role_conditions"].help_text = _(
+            "A role, an equals sign, group, project or repository, and its name; one on each line, such as: %(role)s = "
+            "project WEB. One line that holds gives the role. The roles are: %(roles)s. Roles and who may log in may "
+            "have five different names together."
+        ) % {"role": names[0], "roles": ", ".join(names)}
 
     def _post_clean(self) -> None:
         # After the model's own validation, which brings the base URL into its clean form.
@@ -188,7 +226,7 @@ class IntegrationForm(ServerForm):
             ),
         )
         for name in set(self.changed_data) & set(self.initial):
-            self.add_error(name, _what_is_there(str(self.initial[name] or "")))
+            self.add_error(name, _what_is_there(str(self.fields[name].prepare_value(self.initial[name]) or "")))
         self._answer("revision", str(self.instance.revision))
 
     def _forget_client_key(self) -> None:

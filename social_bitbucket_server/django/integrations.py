@@ -20,7 +20,6 @@ from ..onboarding import Dialog, Step, dialog_of, first_failure, link_script, oa
 from ..onboarding import check_up as run_check_up
 from ..organizations import Assembler, EventCode, KeyState, OAuth, Unopened, link_name, oldest_login_began
 from ..problems import BitbucketServerError, Code
-from ..transport import default_transport
 from . import configuration, events, sealed_keys
 from .models import ApplicationLink, ClientCredentials, KeyPair, integration_model, new_id, new_namespace
 from .storage import one_transaction
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
     from django.db.models import Field, QuerySet
 
+    from ..integration import Roles
     from ..onboarding import Result
     from ..organizations import WayOut
     from .models import AbstractIntegration
@@ -139,6 +139,12 @@ def by_oauth2(record: AbstractIntegration, credentials: ClientCredentials) -> OA
     return _ASSEMBLER.by_oauth2(record, credentials, _way_out(record))
 
 
+def roles_of(record: AbstractIntegration) -> Roles:
+    """Return the roles that *record* gives, apart from those that the application offers no more. Raises
+    ``setting_invalid``."""
+    return _ASSEMBLER.roles_of(record)
+
+
 def _way_out(record: AbstractIntegration) -> WayOut:
     return replace(configuration.outbound(record.pk).way_out(record.pk), address_policy=record.address_policy())
 
@@ -157,7 +163,7 @@ def _note_unopened(unopened: Unopened) -> None:
         )
 
 
-_ASSEMBLER = Assembler(sealed_keys.current, _note_unopened)
+_ASSEMBLER = Assembler(sealed_keys.current, _note_unopened, configuration.role_names)
 
 
 def make_private_key() -> PrivateKey:
@@ -458,12 +464,11 @@ def check_up(
     results = []
     versions = record.oauth_versions
     by = OAuth.ONE if pending is not None else oauth or versions.choose(None) or OAuth.TWO
-    limits = default_transport().limits.with_settings(configuration.setting)
 
     def tested() -> Integration | OAuth2Integration:
         return ready_for(record, by) if pending is None else signing_with(record, pending)
 
-    for result in run_check_up(tested, callback(record, by), limits=limits):
+    for result in run_check_up(tested, callback(record, by), limits=configuration.limits()):
         results.append(result)
         yield result
     version = next((result.facts["version"] for result in results if "version" in result.facts), "")
@@ -473,10 +478,11 @@ def check_up(
         integration_model()._default_manager.filter(pk=record.pk).update(server_version=record.server_version)
     failed = first_failure(results)
     problem = failed.problem.code if failed is not None and failed.problem is not None else ""
+    stage = failed.stage.value if failed is not None else ""
     what = EventCode.UPGRADE_TESTED if versions.is_tried(by) else EventCode.INTEGRATION_TESTED
     if pending is not None and problem:  # people go on logging in with the old key
         what = EventCode.KEY_REFUSED
-    events.record(what, integration_id=record.pk, user=administrator, problem=problem)
+    events.record(what, integration_id=record.pk, user=administrator, problem=problem, stage=stage)
 
 
 def ready_for(record: AbstractIntegration, oauth: OAuth) -> Integration | OAuth2Integration:

@@ -14,7 +14,8 @@ from django.utils import timezone
 from ..oauth import Client
 from ..organizations import EventCode, KeyState, may_be_about_the_key, oldest_login_began
 from ..problems import BitbucketServerError
-from . import events, integrations, sealed_keys
+from ..transport import default_transport
+from . import configuration, events, integrations, sealed_keys
 from .models import ApplicationLink, KeyPair
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def ask_as_a_login_does(record: AbstractIntegration) -> None:
 
 def _ask(record: AbstractIntegration, integration: Integration) -> None:
     """Ask for a request token. It is let go: nobody is sent to Bitbucket with it."""
-    Client(integration).request_token(integrations.callback(record))
+    with default_transport().begin_step(integration.tenant, configuration.limits()) as budget:
+        Client(integration, budget).request_token(integrations.callback(record))
 
 
 def note_removal(record: AbstractIntegration, administrator: Administrator = None) -> bool:

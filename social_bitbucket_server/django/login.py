@@ -19,9 +19,9 @@ from social_django.utils import Storage
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..integration import configured_backend
 from ..login import Purpose
-from ..organizations import EventCode, OAuth
+from ..organizations import EventCode, Limited, OAuth
 from ..problems import BitbucketServerError, Code
-from . import checks, events, integrations, login_ways, people, upgrade
+from . import checks, events, integrations, limits, login_ways, people, upgrade
 from .models import integration_model
 from .strategy import DjangoStrategy, hide_query
 
@@ -122,6 +122,7 @@ def complete_trial(request: HttpRequest, integration_id: str, *, oauth: OAuth = 
     whose account Bitbucket says it is, and which of the conditions on who may log in hold for it. Raises what
     :func:`complete` raises."""
     hide_query(request)
+    limits.count(request, Limited.CALLBACKS, integration_id)
     at_new_address = is_trial_at_new_address(request, oauth=oauth)
     backend = _backend(request, integration_id, oauth, at_new_address=at_new_address)
     return backend.complete_trial(person(request))
@@ -134,6 +135,7 @@ def complete(request: HttpRequest, integration_id: str, *, oauth: OAuth = OAuth.
     person whose account Bitbucket says is disabled is disabled, too. Raises ``SocialAuthBaseException``.
     """
     hide_query(request)
+    limits.count(request, Limited.CALLBACKS, integration_id)
     backend = _backend(request, integration_id, oauth)
     is_connecting = backend.returning_purpose is Purpose.CONNECT
     user = person(request) if is_connecting else None
@@ -191,7 +193,8 @@ def _backend_to_begin(
     request: HttpRequest, integration_id: str, wanted: OAuth | None = None, *, at_new_address: bool = False
 ) -> LoginBackend[HttpResponse, Any]:
     """Return the backend of the *wanted* version, or of the one that is known to work. Raises ``integration_unknown``
-    if people cannot use it."""
+    if people cannot use it, and ``too_often``."""
+    limits.count(request, Limited.LOGINS, integration_id)
     record = integrations.find_enabled(id=integration_id)
     oauth = None if record is None else record.oauth_versions.choose(wanted)
     backend = _backend(request, integration_id, oauth or OAuth.ONE, at_new_address=at_new_address)

@@ -15,7 +15,8 @@ from social_django import views
 
 from ..integration import BACKENDS
 from ..login import LoginBackend
-from . import checks, configuration, login
+from ..organizations import Limited
+from . import checks, configuration, limits, login
 from .errors import show_error
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ class LoginErrorMiddleware(MiddlewareMixin):
             if view is views.complete and request.method == "HEAD":
                 return HttpResponseNotAllowed(["GET"])  # it would use the login up
             if view is views.complete:
+                limits.count(request, Limited.CALLBACKS)
                 return cast("HttpResponse", view(request, *arguments, **route))
+            if request.method == "POST":
+                limits.count(request, Limited.LOGINS)
         except SocialAuthBaseException as error:
             return show_error(request, error)
         return _button(request, route["backend"]) if request.method in {"GET", "HEAD"} else None

@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..crypto import PublicKey, Secret, new_consumer_key
-from ..integration import Admission, BaseURLRules, ConnectTo, ServerURL
+from ..integration import Admission, BaseURLRules, ConnectTo, Roles, ServerURL, refuse_too_many
 from ..organizations import EventCode, KeyPairs, KeyState, OAuthVersions
 from ..problems import PROBLEMS, BitbucketServerError
 from ..transport import read_ca_certificates, read_client_certificate
@@ -53,6 +53,7 @@ class AbstractIntegration(models.Model):
     *client_certificate* (PEM) is shown to a gateway that asks for one. *given_client_key* is its key if :meth:`clean`
     has to seal a new one. *connect_to* is where connections go, as ``host:port``; empty for the base URL's host.
     *allow_groups*, *allow_projects* and *allow_repositories* are lists of names: who of the server's people may log in.
+    *role_conditions* says which roles they have: see :meth:`.Roles.read`.
     *server_version* is the version that the last check-up found. *login_key* is a part of the login link, and empty
     until that was replaced for the first time. *login_closed_at* is since when the login link lets nobody in, and
     *enforced_at* since when this integration is the only way into its organization. *revision* counts the changes by
@@ -106,14 +107,21 @@ class AbstractIntegration(models.Model):
         _("projects"),
         default=list,
         blank=True,
-        help_text=_("People who can see one of these projects may log in. Keys such as WEB, one on each line."),
+        help_text=_(
+            "People who can see one of these projects may log in. Keys such as WEB, one on each line. WEB:write takes "
+            "people who may write to it."
+        ),
     )
     allow_repositories = models.JSONField(
         _("repositories"),
         default=list,
         blank=True,
-        help_text=_("People who can see one of these repositories may log in. Such as WEB/website, one on each line."),
+        help_text=_(
+            "People who can see one of these repositories may log in. Such as WEB/website or WEB/website:write, one on "
+            "each line."
+        ),
     )
+    role_conditions = models.JSONField(_("roles"), default=dict, blank=True)
     server_version = models.CharField(_("Bitbucket's version"), max_length=32, blank=True, editable=False)
     enabled = models.BooleanField(_("enabled"), default=True, editable=False)
     login_key = models.CharField(max_length=32, blank=True, default="", editable=False)
@@ -149,7 +157,7 @@ class AbstractIntegration(models.Model):
 
     def clean(self) -> None:
         """Bring base URL, certificates and ``connect_to`` into their clean form, seal a new key of a client
-        certificate, and check who may log in. Raises ValidationError that says what is wrong with them."""
+        certificate, and check who may log in and the roles. Raises ValidationError that says what is wrong."""
         super().clean()
         errors = {}
         try:
@@ -171,9 +179,14 @@ class AbstractIntegration(models.Model):
         except BitbucketServerError as error:
             errors["connect_to"] = f"{gettext(error.problem.title)} {gettext(error.reason)}"
         try:
-            Admission.read(self.allow_groups, self.allow_projects, self.allow_repositories)
+            admission = self.admission
         except BitbucketServerError as error:
             errors[(error.parameter or "").lower()] = gettext(error.reason)
+        else:
+            try:
+                refuse_too_many(self.roles.only(configuration.role_names()), admission)
+            except BitbucketServerError as error:
+                errors["role_conditions"] = error.reason
         if errors:
             raise ValidationError(errors)
 
@@ -225,6 +238,11 @@ class AbstractIntegration(models.Model):
     def admission(self) -> Admission:
         """The conditions of a login. Without any, those of the settings apply. Raises ``setting_invalid``."""
         return Admission.read(self.allow_groups, self.allow_projects, self.allow_repositories)
+
+    @property
+    def roles(self) -> Roles:
+        """The roles that its people have. Raises ``setting_invalid``."""
+        return Roles.read(self.role_conditions)
 
     def shares_limits_of(self) -> str:
         """Return the organization whose integrations share the limits on waiting threads; empty for this one alone."""
@@ -454,6 +472,8 @@ class EndedSessions(models.Model):
 
 
 RECORDED = (
+    EventCode.CA_CERTIFICATE_ENDING,
+    EventCode.CLIENT_CERTIFICATE_ENDING,
     EventCode.CONSUMER_KEY_CREATED,
     EventCode.CONSUMER_KEY_REPLACED,
     EventCode.IDENTITY_CARRIED_BACK,
@@ -466,12 +486,15 @@ RECORDED = (
     EventCode.INTEGRATION_DISABLED,
     EventCode.INTEGRATION_ENABLED,
     EventCode.INTEGRATION_ENFORCED,
+    EventCode.INTEGRATION_FAILING,
     EventCode.INTEGRATION_MOVE_BEGUN,
     EventCode.INTEGRATION_MOVE_GIVEN_UP,
     EventCode.INTEGRATION_MOVED,
     EventCode.INTEGRATION_NOT_ENFORCED,
+    EventCode.INTEGRATION_STILL_FAILING,
     EventCode.INTEGRATION_TESTED,
     EventCode.INTEGRATION_UPDATED,
+    EventCode.INTEGRATION_WORKING,
     EventCode.KEY_CREATED,
     EventCode.KEY_DECRYPT_FAILED,
     EventCode.KEY_PROMOTED,
@@ -486,6 +509,7 @@ RECORDED = (
     EventCode.LOGIN_LINK_REPLACED,
     EventCode.RECHECK_REFUSED,
     EventCode.RECHECK_UNANSWERED,
+    EventCode.REQUEST_FAILURE,
     EventCode.SESSION_REVOKED,
     EventCode.SETUP_LINK_CREATED,
     EventCode.SETUP_LINK_OPENED,

@@ -10,10 +10,12 @@ from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
+from social_core.exceptions import SocialAuthBaseException
 
 from ..onboarding import Dialog, advice_for, dialog_of, oauth2_advice_for
-from ..organizations import SetupLinkCondition
-from . import configuration, integrations, setup_links
+from ..organizations import Limited, SetupLinkCondition
+from . import configuration, integrations, limits, setup_links
+from .errors import show_error
 from .forms import ClientCredentialsForm
 from .forms import server_form as make_server_form
 from .public_view import PublicView
@@ -50,6 +52,14 @@ class SetupView(PublicView):
         raise NotImplementedError
 
     def _open(self, request: HttpRequest, token: str) -> HttpResponse:
+        try:
+            limits.count(request, Limited.SETUP_LINKS)
+            return self._answer(request, token)
+        except SocialAuthBaseException as error:
+            record = getattr(self, "record", None)
+            return _kept_apart(show_error(request, error, record, back=self.addresses()["page"]))
+
+    def _answer(self, request: HttpRequest, token: str) -> HttpResponse:
         opened = setup_links.find(token)
         if opened is None:
             raise Http404
@@ -116,7 +126,9 @@ class SetupView(PublicView):
         return render(request, "social_bitbucket_server/setup.html", context, status=status)
 
     def too_often(self, request: HttpRequest) -> HttpResponse | None:
-        """Return the page that says so if this was asked too often, or else ``None``."""
+        """Return the page that says so if this was asked too often, or else ``None``. Raises ``too_often``, which the
+        project's own limit says."""
+        limits.count(request, Limited.SETUP_TESTS, self.record.pk)
         if not setup_links.is_asked_too_often(self.record):
             return None
         error = gettext("The connection was tested too often with this set-up link. Try again in an hour.")

@@ -68,6 +68,7 @@ def complete(request: HttpRequest, record: AbstractIntegration, oauth: OAuth) ->
         if is_of_a_move:
             result["is_same"] = moves.finish(record, profile, record.moving_to, login.person(request))
         result["findings"] = [[finding.kind.value, finding.name, finding.holds] for finding in trial.findings]
+        result["roles"] = list(trial.roles) if trial.roles is not None else None
     _keep(request, record, result, _event_of(record, oauth, result["problem"], is_of_a_move=is_of_a_move))
     return HttpResponseRedirect(request.session.pop(_PAGE, integrations.login_path(record)), status=303)
 

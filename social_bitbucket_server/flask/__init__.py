@@ -13,6 +13,7 @@ from .logins import (
     recheck,
     reseal_access_token,
     rest_client,
+    revoke_access_token,
     try_login,
 )
 from .strategy import FlaskStrategy
@@ -33,6 +34,7 @@ __all__ = [
     "reference",
     "reseal_access_token",
     "rest_client",
+    "revoke_access_token",
     "show_error",
     "try_login",
 ]

@@ -116,18 +116,24 @@ def rest_client(identity: UserMixin, *, sleep: Callable[[float], None] = time.sl
     Needs ``…_STORE_ACCESS_TOKEN`` of the backend that the identity is from. Waits with *sleep* where the server limits
     requests. Raises what :meth:`~social_bitbucket_server.login.LoginBackend.rest_client` raises.
     """
-    return _backend("", identity.provider).rest_client(identity, sleep=sleep)
+    return backend_of(identity.provider).rest_client(identity, sleep=sleep)
 
 
 def reseal_access_token(identity: UserMixin) -> bool:
     """Seal the access token of *identity* with the ring's newest key; returns whether anything was to do."""
-    return _backend("", identity.provider).reseal_access_token(identity)
+    return backend_of(identity.provider).reseal_access_token(identity)
+
+
+def revoke_access_token(identity: UserMixin) -> bool:
+    """Erase the access token of *identity*, and let an OAuth 2 server revoke it; see
+    :meth:`~social_bitbucket_server.login.LoginBackend.revoke_access_token`."""
+    return backend_of(identity.provider).revoke_access_token(identity)
 
 
 def recheck(identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep) -> Recheck:
     """Ask, with their own access token, whether the person with this *identity* could log in now; see
     :meth:`~social_bitbucket_server.login.LoginBackend.recheck`."""
-    return _backend("", identity.provider).recheck(identity, sleep=sleep)
+    return backend_of(identity.provider).recheck(identity, sleep=sleep)
 
 
 def _begun(backend: LoginBackend[Response, Any]) -> Response:
@@ -157,6 +163,11 @@ def check_csrf() -> None:
         validate_csrf(request.form.get("csrf_token"))
     except ValidationError as error:
         raise refusal.as_social_error(None, "begin") from error
+
+
+def backend_of(provider: str) -> LoginBackend[Response, Any]:
+    """Return the backend called *provider* for what is no login."""
+    return _backend("", provider)
 
 
 def _backend(callback_path: str, name: str) -> LoginBackend[Response, Any]:

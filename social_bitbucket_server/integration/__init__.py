@@ -17,6 +17,7 @@ from .from_settings import configured_backend as configured_backend
 from .from_settings import find_integration as find_integration
 from .from_settings import find_oauth2_integration as find_oauth2_integration
 from .from_settings import integration_from_fields as integration_from_fields
+from .from_settings import listener_of as listener_of
 from .from_settings import naming as naming
 from .from_settings import oauth2_integration_from_fields as oauth2_integration_from_fields
 from .from_settings import setting_of_field as setting_of_field
@@ -27,6 +28,8 @@ from .integration import Credentials, Integration, OAuth2Integration
 from .integration import tenant_of as tenant_of
 from .roles import NO_ROLES as NO_ROLES
 from .roles import Roles
+from .roles import read_role_names as read_role_names
+from .roles import refuse_other_roles as refuse_other_roles
 from .roles import refuse_too_many as refuse_too_many
 from .roles import roles_for_several_servers as roles_for_several_servers
 from .server import Server
@@ -42,6 +45,7 @@ from .unsafe import refuse_unsafe_login as refuse_unsafe_login
 from .unsafe import warn_of_missing_names as warn_of_missing_names
 from .usable_settings import Depth, refuse_unusable_settings
 from .usable_settings import refuse_missing_settings as refuse_missing_settings
+from .usable_settings import refuse_unusable_way_to as refuse_unusable_way_to
 from .usable_settings import unread_settings as unread_settings
 from .usable_settings import unusable_settings as unusable_settings
 

@@ -13,11 +13,14 @@ from ..problems import BitbucketServerError, Code
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MOST_CONDITIONS = 5
-"""The most conditions that there may be together. Each takes one of the few requests that a login may make."""
+MOST_QUESTIONS = 5
+"""The most questions about groups, projects and repositories that one login may ask. Each takes one of its few
+requests."""
 
-_PROJECT = re.compile(r"~?[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_REPOSITORY = re.compile(r"~?[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_KEY = r"~?[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_PERMISSION = "(?::(?:read|write|admin))?"
+_PROJECT = re.compile(_KEY + _PERMISSION)
+_REPOSITORY = re.compile(rf"{_KEY}/[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}{_PERMISSION}")
 _LONGEST_GROUP = 255
 
 
@@ -27,9 +30,32 @@ class Kind(StrEnum):
     GROUP = "group"
     """The person is a member of it."""
     PROJECT = "project"
-    """The person can see it."""
+    """The person can see it, or has a permission on it."""
     REPOSITORY = "repository"
-    """The person can see it."""
+    """The person can see it, or has a permission on it."""
+
+    def parts(self, name: str) -> tuple[str, str]:
+        """Return what the condition called *name* is about, and the permission on it: ``read``, ``write`` or ``admin``;
+        empty if it has none."""
+        if self is Kind.GROUP:
+            return name, ""
+        about, _, permission = name.partition(":")
+        return about, permission
+
+
+def count_questions(conditions: Iterable[tuple[Kind, str]]) -> int:
+    """Return how many questions a login asks for *conditions*: one for each group, project and repository, and one for
+    each permission on it."""
+    parts = [(kind, *kind.parts(name)) for kind, name in conditions]
+    return len({(kind, about) for kind, about, _ in parts} | {part for part in parts if part[2]})
+
+
+def too_many(count: int, where: str = "") -> str:
+    """Return what is wrong with *count* questions, which come from *where*."""
+    return (
+        f"There are {count} groups, projects and repositories{where}, and one login asks for {MOST_QUESTIONS} at most. "
+        "One with a permission counts twice."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +63,10 @@ class Admission:
     """The conditions of a login. One of them is enough. Without any, every person with an active account may log in.
 
     *groups*: the person is a member. *projects* (keys, such as ``WEB``) and *repositories* (such as ``WEB/website``):
-    the person can see it.
+    the person can see it. With a permission, such as ``WEB:write``, the person has this permission or a higher one:
+    ``read``, ``write`` or ``admin``.
 
-    Raises ``setting_invalid`` for names that cannot be any, and for more than :data:`MOST_CONDITIONS`.
+    Raises ``setting_invalid`` for names that cannot be any, and for more than :data:`MOST_QUESTIONS`.
     """
 
     groups: tuple[str, ...] = ()
@@ -52,18 +79,16 @@ class Admission:
                 raise _invalid("ALLOW_GROUPS", "A group is named by a text of at most 255 characters on one line.")
         for project in self.projects:
             if not _PROJECT.fullmatch(project):
-                raise _invalid("ALLOW_PROJECTS", "A project is named by its key, such as WEB.")
+                raise _invalid("ALLOW_PROJECTS", "A project is named by its key, such as WEB or WEB:write.")
         for repository in self.repositories:
             if not _REPOSITORY.fullmatch(repository):
                 raise _invalid(
-                    "ALLOW_REPOSITORIES", "A repository is named by its project's key and its slug: WEB/website."
+                    "ALLOW_REPOSITORIES",
+                    "A repository is named by its project's key and its slug: WEB/website or WEB/website:write.",
                 )
-        if len(self.conditions) > MOST_CONDITIONS:
-            raise _invalid(
-                "ALLOW_GROUPS",
-                f"There are {len(self.conditions)} groups, projects and repositories, and one login asks for "
-                f"{MOST_CONDITIONS} at most.",
-            )
+        count = count_questions(self.conditions)
+        if count > MOST_QUESTIONS:
+            raise _invalid("ALLOW_GROUPS", too_many(count))
 
     @classmethod
     def read(cls, groups: Any, projects: Any, repositories: Any) -> Admission:

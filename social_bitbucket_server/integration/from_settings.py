@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -68,6 +69,7 @@ _TEXTS = frozenset(
         "client_id",
         "client_key_file",
         "client_secret",
+        "connect_to",
         "consumer_key",
         "private_key_file",
         "url",
@@ -210,8 +212,10 @@ def find_oauth2_integration(
 
 
 def name_in_mapping(setting: str, integration_id: object, field: str) -> str:
-    """Return what messages call a *field* of an integration in the mapping that is the value of *setting*."""
-    return f'{setting}["{integration_id}"]["{field}"]'
+    """Return what messages call a *field* of an integration in the mapping that is the value of *setting*; an empty one
+    is the whole integration."""
+    entry = f'{setting}["{integration_id}"]'
+    return f'{entry}["{field}"]' if field else entry
 
 
 def _find(configured: Any, integration_id: str, setting: str) -> Any:
@@ -221,13 +225,7 @@ def _find(configured: Any, integration_id: str, setting: str) -> Any:
 def look_up_of(configured: Any, setting: str) -> Callable[[str], Any]:
     """Return what looks integrations up by their ids in *configured*, the value of *setting*. Raises
     ``setting_invalid``."""
-    if isinstance(configured, str):
-        try:
-            configured = module_member(configured.strip())
-        except (ImportError, AttributeError, TypeError, ValueError, BitbucketServerError) as error:
-            raise BitbucketServerError(
-                Code.SETTING_INVALID, "There is nothing at this dotted path.", parameter="INTEGRATIONS", setting=setting
-            ) from error
+    configured = _at_path(configured, "INTEGRATIONS", setting)
     found = configured if callable(configured) else getattr(configured, "get", None)
     if found is None:
         raise BitbucketServerError(
@@ -237,6 +235,32 @@ def look_up_of(configured: Any, setting: str) -> Callable[[str], Any]:
             setting=setting,
         )
     return cast("Callable[[str], Any]", found)
+
+
+def listener_of(configured: Any, setting: str = "") -> Callable[[Any, Mapping[str, str]], object]:
+    """Return the function that *configured*, the value of ``…_ON_EVENT``, is or names. Raises ``setting_invalid``, also
+    for a coroutine function: logins run in threads, where nothing awaits it."""
+    found = _at_path(configured, "ON_EVENT", setting)
+    if not callable(found) or iscoroutinefunction(found):
+        raise BitbucketServerError(
+            Code.SETTING_INVALID,
+            "It is a function that is not asynchronous, or the dotted path of one.",
+            parameter="ON_EVENT",
+            setting=setting,
+        )
+    return cast("Callable[[Any, Mapping[str, str]], object]", found)
+
+
+def _at_path(configured: Any, parameter: str, setting: str) -> Any:
+    """Return what is at the dotted path *configured*, or *configured* itself if it is no text."""
+    if not isinstance(configured, str):
+        return configured
+    try:
+        return module_member(configured.strip())
+    except (ImportError, AttributeError, TypeError, ValueError, BitbucketServerError) as error:
+        raise BitbucketServerError(
+            Code.SETTING_INVALID, "There is nothing at this dotted path.", parameter=parameter, setting=setting
+        ) from error
 
 
 @opaque
@@ -278,7 +302,7 @@ def oauth2_integration_from_fields(integration_id: str, fields: Mapping[str, Any
 def _checked_fields(given: Mapping[str, Any], known: AbstractSet[str], required: tuple[str, ...]) -> Mapping[str, Any]:
     """Return the fields *given*, those in :data:`_TEXTS` without white space around them."""
     if not isinstance(given, Mapping):
-        raise BitbucketServerError(Code.SETTING_INVALID, "An integration is a mapping of fields.", parameter="fields")
+        raise BitbucketServerError(Code.SETTING_INVALID, "An integration is a mapping of fields.", parameter="")
     unknown = sorted(str(name) for name in given.keys() - known)
     if unknown:
         similar = difflib.get_close_matches(unknown[0], known, n=1)

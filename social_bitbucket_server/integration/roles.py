@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..problems import BitbucketServerError, Code
-from .admission import MOST_CONDITIONS, Admission, Kind
+from .admission import MOST_QUESTIONS, Admission, Kind, count_questions, too_many
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
 
 _LONGEST_NAME = 100
-_FIELDS = ("groups", "projects", "repositories")
+_FIELDS = {Kind.GROUP: "groups", Kind.PROJECT: "projects", Kind.REPOSITORY: "repositories"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Roles:
     """The names of roles, each with the conditions of which one is enough to have it.
 
     :meth:`read` makes them from plain values. Raises ``setting_invalid`` for names that cannot be any, for roles
-    without a condition, and for more than :data:`~.admission.MOST_CONDITIONS` different conditions.
+    without a condition, and for more questions than :data:`~.admission.MOST_QUESTIONS`.
     """
 
     named: tuple[tuple[str, Admission], ...] = ()
@@ -44,6 +47,32 @@ class Roles:
             raise _invalid("It is a mapping of roles to their groups, projects and repositories.")
         return cls(tuple((name, _conditions(name, fields)) for name, fields in value.items()))
 
+    @classmethod
+    def of(cls, conditions: Iterable[tuple[str, Kind, str]]) -> Roles:
+        """Return the roles that *conditions* make: each names a role, and the kind and the name of what it takes.
+        Raises ``setting_invalid``."""
+        roles: dict[str, dict[str, list[str]]] = {}
+        for role, kind, name in dict.fromkeys(conditions):
+            roles.setdefault(role, {}).setdefault(_FIELDS[kind], []).append(name)
+        return cls.read(roles)
+
+    def only(self, names: Collection[str]) -> Roles:
+        """Return those of these *names*."""
+        return Roles(tuple((name, admission) for name, admission in self.named if name in names))
+
+    @property
+    def each(self) -> tuple[tuple[str, Kind, str], ...]:
+        """Each condition: the name of its role, its kind, and its name. :meth:`of` makes the same roles of them."""
+        return tuple((role, kind, name) for role, admission in self.named for kind, name in admission.conditions)
+
+    @property
+    def fields(self) -> dict[str, dict[str, list[str]]]:
+        """The mapping of which :meth:`read` makes the same roles, as JSON can hold it."""
+        return {
+            name: {field: list(getattr(admission, field)) for field in _FIELDS.values() if getattr(admission, field)}
+            for name, admission in self.named
+        }
+
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all roles."""
@@ -67,12 +96,31 @@ class Roles:
 
 def refuse_too_many(roles: Roles, admission: Admission) -> None:
     """Raise ``setting_invalid`` if *roles* and *admission* have more conditions than one login asks for."""
-    count = len(roles.conditions.union(admission.conditions))
-    if roles.named and count > MOST_CONDITIONS:
-        raise _invalid(
-            f"There are {count} groups, projects and repositories, together with those on who may log in, and one "
-            f"login asks for {MOST_CONDITIONS} at most."
-        )
+    count = count_questions(roles.conditions.union(admission.conditions))
+    if roles.named and count > MOST_QUESTIONS:
+        raise _invalid(too_many(count, ", together with those on who may log in"))
+
+
+def read_role_names(value: Any) -> tuple[str, ...]:
+    """Return the names of the roles that organizations' admins may give, in the *value* of the setting
+    ``ORGANIZATION_ROLES``: a list of texts, or ``None`` for no roles. Raises ``setting_invalid``."""
+    parameter = "ORGANIZATION_ROLES"
+    if value is None:
+        return ()
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        raise _invalid("It is a list of the names of roles.", parameter)
+    for name in value:
+        _check_name(name, parameter)
+        if "=" in name:
+            raise _invalid("The name of a role has no equals sign.", parameter)
+    return tuple(dict.fromkeys(value))
+
+
+def refuse_other_roles(roles: Roles, offered: Collection[str]) -> None:
+    """Raise ``setting_invalid`` if *roles* has another name than those *offered*."""
+    for name in roles.names:
+        if name not in offered:
+            raise _invalid(f"There is no role {name} here. The roles are: {', '.join(offered) or 'none'}.")
 
 
 def roles_for_several_servers() -> BitbucketServerError:
@@ -84,25 +132,25 @@ def _conditions(name: Any, fields: Any) -> Admission:
     _check_name(name)
     if not isinstance(fields, Mapping):
         raise _invalid(f"The role {name} is a mapping with groups, projects and repositories.")
-    unknown = sorted(str(field) for field in fields.keys() - set(_FIELDS))
+    unknown = sorted(str(field) for field in fields.keys() - set(_FIELDS.values()))
     if unknown:
         raise _invalid(f"The role {name} has {unknown[0]}, but a role has groups, projects and repositories.")
-    for field in _FIELDS:
+    for field in _FIELDS.values():
         if not isinstance(fields.get(field, ()), (list, tuple, set, frozenset)):
             raise _invalid(f"The {field} of the role {name} are a list of texts.")
     try:
-        return Admission.read(*map(fields.get, _FIELDS))
+        return Admission.read(*map(fields.get, _FIELDS.values()))
     except BitbucketServerError as error:
         raise _invalid(f"The role {name}: {error.reason}") from None
 
 
-def _check_name(name: Any) -> None:
+def _check_name(name: Any, parameter: str = "ROLES") -> None:
     if not isinstance(name, str) or not 0 < len(name.strip()) == len(name) <= _LONGEST_NAME or not name.isprintable():
-        raise _invalid(f"A role is named by a text of at most {_LONGEST_NAME} characters on one line.")
+        raise _invalid(f"A role is named by a text of at most {_LONGEST_NAME} characters on one line.", parameter)
 
 
-def _invalid(reason: str) -> BitbucketServerError:
-    return BitbucketServerError(Code.SETTING_INVALID, reason, parameter="ROLES")
+def _invalid(reason: str, parameter: str = "ROLES") -> BitbucketServerError:
+    return BitbucketServerError(Code.SETTING_INVALID, reason, parameter=parameter)
 
 
 NO_ROLES = Roles()

@@ -165,6 +165,11 @@ class ServerURL:
         return self.join("/rest/oauth2/latest/revoke")
 
     @property
+    def granted_permissions(self) -> str:
+        """The page on which people see which applications may act for them by OAuth 1, and end that."""
+        return self.join("/plugins/servlet/oauth/users/access-tokens")
+
+    @property
     def whoami(self) -> str:
         """The signed-in person's user name, as text."""
         return self.join("/plugins/servlet/applinks/whoami")
@@ -210,6 +215,17 @@ class ServerURL:
         """Return the address of one repository's record. *name* is the project's key, a slash, and the slug."""
         key, _, slug = name.partition("/")
         return f"{self.project(key)}/repos/{quote(slug, safe='')}"
+
+    def projects(self, permission: str, name: str, *, start: int = 0) -> str:
+        """Return the address of one page of the projects on which the person has *permission*, such as
+        ``PROJECT_WRITE``, and whose name contains *name*."""
+        return self.join("/rest/api/latest/projects", permission=permission, name=name, start=start, limit=25)
+
+    def repositories(self, permission: str, name: str, project_name: str, *, start: int = 0) -> str:
+        """Return the address of one page of the repositories on which the person has *permission*, such as
+        ``REPO_WRITE``, and whose name and project's name contain *name* and *project_name*."""
+        query: dict[str, str | int] = {"name": name, "projectname": project_name, "start": start, "limit": 25}
+        return self.join("/rest/api/latest/repos", permission=permission, **query)
 
 
 class ConnectTo(NamedTuple):

@@ -46,7 +46,10 @@ OWN = frozenset(
         "INTEGRATION_MODEL",
         "KEY",
         "KEY_RING",
+        "LIMIT",
         "LOGIN_SECONDS",
+        "ON_EVENT",
+        "ORGANIZATION_ROLES",
         "PATIENCE",
         "PENDING_KEY_ACCEPTED",
         "PRIVATE_KEY",
@@ -55,6 +58,7 @@ OWN = frozenset(
         "PRIVATE_NETWORKS",
         "PROXIES",
         "REQUESTS_TIMEOUT",
+        "REVOKE_AT_LOGOUT",
         "ROLES",
         "SCOPE",
         "SECRET",
@@ -148,34 +152,47 @@ CORES = frozenset(
 
 _OTHER_WORDS = {
     "APPLICATION_URL": "CALLBACK_ORIGIN",
+    "API_URL": "URL",
     "BASE_URL": "URL",
+    "BASEURL": "URL",
     "CA_BUNDLE": "VERIFY_SSL",
+    "CA_CERT": "VERIFY_SSL",
+    "CA_CERTIFICATES": "VERIFY_SSL",
     "CA_FILE": "VERIFY_SSL",
+    "CALLBACK_URL": "CALLBACK_ORIGIN",
     "CERT_FILE": "PRIVATE_KEY_FILE",
+    "CLIENTID": "KEY",
     "CLIENT_ID": "KEY",
     "CLIENT_SECRET": "SECRET",
     "CONSUMER": "KEY",
     "CONSUMER_KEY": "KEY",
     "CONSUMER_SECRET": "PRIVATE_KEY",
+    "GROUPS": "ALLOW_GROUPS",
     "HOST": "URL",
+    "HTTPS_PROXY": "PROXIES",
+    "HTTP_PROXY": "PROXIES",
     "KEY_FILE": "PRIVATE_KEY_FILE",
     "OAUTH_KEY": "KEY",
     "PRIVATE_KEY_PATH": "PRIVATE_KEY_FILE",
     "PROXY": "PROXIES",
+    "REDIRECT_URI": "CALLBACK_ORIGIN",
+    "REDIRECT_URL": "CALLBACK_ORIGIN",
     "RSA_KEY": "PRIVATE_KEY",
     "SCOPES": "SCOPE",
     "SERVER": "URL",
     "SERVER_URL": "URL",
+    "SSL_VERIFY": "VERIFY_SSL",
     "TIMEOUT": "REQUESTS_TIMEOUT",
     "VERIFY": "VERIFY_SSL",
 }
 """Our settings by the names that other libraries, and Bitbucket itself, use for them."""
 
 _SIMILAR = 0.66
+_ALMOST_THE_SAME = 0.9
 _SIMILAR_WITH_PREFIX = 0.75
 
 
-_APPLICATIONS_OWN = frozenset({"ROLES"})
+_APPLICATIONS_OWN = frozenset({"ON_EVENT", "ORGANIZATION_ROLES", "ROLES"})
 """Settings without a bare name, because many applications have a setting of that name for themselves."""
 
 
@@ -233,9 +250,9 @@ def unknown_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 def _unmistakable(short: str) -> str:
     """Return the name that was meant. One that ends with a whole known name may be a setting of a backend that an
-    application derived from ours, and called otherwise."""
+    application derived from ours, and called otherwise, unless it is almost a known one."""
     is_of_another = any(short.endswith(f"_{known}") for known in OWN | CORES)
-    return "" if is_of_another else _most_similar(short, OWN | CORES, _SIMILAR)
+    return _most_similar(short, OWN | CORES, _ALMOST_THE_SAME if is_of_another else _SIMILAR)
 
 
 def similar_name(wanted: str, names: Iterable[str]) -> str:

@@ -157,6 +157,9 @@ def _association_by_email(settings: SettingsOf) -> None:
     name, own = settings.name("PIPELINE"), settings.own_name("PIPELINE")
     if name == own:
         raise UnsafeConfigurationError(f"Take associate_by_email out of {own}, {because}.")
+    names = {_function_of(step): step for step in safe}
+    if "social_details" in names and "social_names" not in names:  # as before social-core 7
+        safe.insert(safe.index(names["social_details"]) + 1, "social_core.pipeline.social_auth.social_names")
     raise UnsafeConfigurationError(
         f"Leave {name} to the other backends, and set {own} to its steps without associate_by_email, {because}: {safe}."
     )
@@ -279,9 +282,11 @@ def _limits_unusable(settings: SettingsOf) -> None:
 
 
 def _signatures_forbidden(settings: Mapping[str, Any]) -> None:
-    """Refuse a machine that makes no RSA-SHA1 signatures, unless OAuth 2 alone has a server."""
+    """Refuse a machine that makes no RSA-SHA1 signatures, unless OAuth 2 has a server, and no setting names one of
+    OAuth 1. Integrations that are looked up elsewhere may all be for OAuth 2."""
     oauth1, oauth2 = (SettingsOf(backend, settings) for backend in BACKENDS)
-    if oauth2.has_own(*_SERVERS) and not oauth1.has_own(*_SERVERS):
+    is_for_oauth1 = oauth1.has_own("URL") or isinstance(oauth1["INTEGRATIONS"], Mapping)
+    if oauth2.has_own(*_SERVERS) and not is_for_oauth1:
         return
     try:
         refuse_forbidden_sha1()

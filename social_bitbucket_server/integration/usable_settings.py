@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from social_core.utils import module_member, setting_name
 
+from ..crypto import KeyRing
 from ..problems import BitbucketServerError, Code
-from ..transport import ssl_context
+from ..transport import refuse_unusable_proxy, ssl_context
 from .admission import Admission
 from .carry_over import read_carry_over
 from .from_settings import (
     find_integration,
     find_oauth2_integration,
+    listener_of,
     look_up_of,
     name_in_mapping,
     naming,
@@ -27,7 +29,7 @@ from .from_settings import (
     single_oauth2_integration,
 )
 from .integration import Integration, OAuth2Integration
-from .roles import Roles, refuse_too_many, roles_for_several_servers
+from .roles import Roles, read_role_names, refuse_too_many, roles_for_several_servers
 from .setting_names import BACKENDS, OAUTH1, SettingsOf, similar_name, unknown_names
 from .unsafe import UnsafeConfigurationError
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .integration import AnyIntegration
+    from .server import Server
 
 _LOG = logging.getLogger(__name__)
 _CARRY_OVER_STEP = "social_bitbucket_server.pipeline.carry_over_identity"
@@ -178,10 +181,15 @@ def _hint(wanted: str, settings: Mapping[str, Any]) -> str:
 
 
 def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Depth) -> Iterator[tuple[str, str]]:
-    for name in ("CONNECT_LOGGED_IN", "STORE_ACCESS_TOKEN"):
+    for name in ("CONNECT_LOGGED_IN", "REVOKE_AT_LOGOUT", "STORE_ACCESS_TOKEN"):
         if isinstance(settings.get(name), str):
             full_name = settings.name(name)
             yield Code.SETTING_INVALID, f"Correct {full_name}: It is a text; write True or False, without quotes."
+    listener = settings.get("ON_EVENT")
+    if listener and (depth >= Depth.PATHS or not isinstance(listener, str)):
+        yield from _problems(lambda: listener_of(listener), lambda _: settings.name("ON_EVENT"))
+    if settings.get("STORE_ACCESS_TOKEN") and settings.get("KEY_RING") and depth >= Depth.VALUES:
+        yield from _problems(lambda: KeyRing.parse(settings.get("KEY_RING")), lambda _: settings.name("KEY_RING"))
     if settings.get("INTEGRATIONS"):
         yield from _of_many(settings, depth)
     else:
@@ -200,6 +208,9 @@ def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Dept
         lambda field: settings.name(field.upper()),
     )
     yield from _problems(lambda: _check_roles(settings, conditions), lambda _: settings.name("ROLES"))
+    yield from _problems(
+        lambda: read_role_names(settings.get("ORGANIZATION_ROLES")), lambda _: settings.name("ORGANIZATION_ROLES")
+    )
 
 
 def _check_roles(settings: SettingsOf, conditions: tuple[str, ...]) -> None:
@@ -260,7 +271,7 @@ def _of_one(settings: SettingsOf, everything: Mapping[str, Any], depth: Depth) -
         return
     read = single_integration if is_oauth1 else single_oauth2_integration
     yield from _problems(
-        lambda: _trusted(read(settings.get, settings.name)), lambda field: settings.name(setting_of_field(field))
+        lambda: _reach(read(settings.get, settings.name)), lambda field: settings.name(setting_of_field(field))
     )
 
 
@@ -279,17 +290,25 @@ def _of_many(settings: SettingsOf, depth: Depth) -> Iterator[tuple[str, str]]:
     )
     if depth < Depth.VALUES:
         return
-    for integration_id in integrations:
+    for integration_id, fields in integrations.items():
+        if fields is None:
+            yield Code.SETTING_INVALID, f"Correct {setting}: {integration_id} has no fields."
         yield from _problems(
-            lambda key=integration_id: _trusted(find(integrations, key, setting)),  # type: ignore[misc]  # its default
+            lambda key=integration_id: _reach(find(integrations, key, setting)),  # type: ignore[misc]  # its default
             lambda field, key=integration_id: name_in_mapping(setting, key, field),  # type: ignore[misc]  # as above
         )
 
 
-def _trusted(integration: AnyIntegration | None) -> None:
-    """Read the CA certificates that an integration names, too."""
+def _reach(integration: AnyIntegration | None) -> None:
     if isinstance(integration, (Integration, OAuth2Integration)):
-        ssl_context(integration.server.verify, integration.server.ca_certificates)
+        refuse_unusable_way_to(integration.server)
+
+
+def refuse_unusable_way_to(server: Server) -> None:
+    """Read the CA certificates and proxies of *server*. Raises ``setting_invalid`` and ``ca_certificate_invalid``."""
+    ssl_context(server.verify, server.ca_certificates)
+    for proxy in filter(None, server.proxies.values()):
+        refuse_unusable_proxy(proxy)
 
 
 def _problems(read: Callable[[], object], full_name: Callable[[str], str]) -> Iterator[tuple[str, str]]:

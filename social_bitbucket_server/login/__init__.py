@@ -40,6 +40,8 @@ from .returning import ReturnedLogin as ReturnedLogin
 from .session_cookies import CookieSettings as CookieSettings
 from .session_cookies import lost_sessions as lost_sessions
 from .social_errors import problems_at as problems_at
+from .stored_tokens import revoke_at_logout as revoke_at_logout
+from .telling import tell_of as tell_of
 from .trial import Trial
 
 __all__ = ["LIFETIME", "ErrorPage", "Trial", "error_page", "reference", "session_key", "under_way"]

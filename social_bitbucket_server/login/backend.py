@@ -19,7 +19,9 @@ from ..account import (
     require_admission,
     reseal,
 )
+from ..crypto import plain
 from ..integration import Admission, names_of
+from ..organizations import EventCode
 from ..transport import Budget, Limits, Share, default_transport
 from . import choice, profile_fields, stored_tokens
 from .callback_address import callback_address
@@ -32,6 +34,7 @@ from .purpose import TO_LOG_IN, Intent, Purpose
 from .returning import granted_login, login_by_token, returning_purpose
 from .roles import groups_in, mapping_of, mappings_by_integration
 from .social_errors import failed_steps, problems_at
+from .telling import failure_told, tell_of, tell_of_person
 from .trial import Trial
 
 if TYPE_CHECKING:
@@ -67,6 +70,9 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     intent = TO_LOG_IN
     """Why the login that :meth:`auth_url` begins does so; see :meth:`set_purpose`."""
+
+    known_integration_id = ""
+    """The id of the integration that the request is about, as soon as it was found."""
 
     # What each OAuth does in its own way
 
@@ -150,7 +156,9 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         Raises ``integration_missing``, ``integration_unknown`` and the problems of a bad configuration.
         """
         has_own_look_up = type(self).get_integration is not LoginBackend.get_integration
-        return choice.chosen(self, has_own_look_up=has_own_look_up)
+        integration = choice.chosen(self, has_own_look_up=has_own_look_up)
+        self.known_integration_id = plain(integration.id)
+        return integration
 
     @property
     def has_single_server(self) -> bool:
@@ -234,8 +242,16 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
         Raises the social error of ``person_changed`` if nobody is logged in who could have asked for it.
         """
-        with problems_at("begin", self):
+        with failure_told(self), problems_at("begin", self):
             self.intent = Intent.of(purpose, id_of(self.strategy.storage.user, user))
+
+    def start(self) -> ResponseT_co:
+        """Begin the login; returns core's answer, which sends the browser to Bitbucket."""
+        with failure_told(self):
+            answer = super().start()
+        if self.intent.purpose is not Purpose.TRY:
+            tell_of(self, EventCode.LOGIN_BEGIN)
+        return answer
 
     @property
     def returning_purpose(self) -> Purpose | None:
@@ -249,8 +265,10 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
     def auth_complete(self, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
         """Finish the login that the browser came back from; returns what core's pipeline returns."""
         purposes = (Purpose.LOG_IN, Purpose.CONNECT)
-        with granted_login(self, kwargs.get("user"), purposes) as (login, access_token):
-            return self.do_auth(access_token, *args, login=login, **kwargs)
+        with failure_told(self), granted_login(self, kwargs.get("user"), purposes) as (login, access_token):
+            found = self.do_auth(access_token, *args, login=login, **kwargs)
+        tell_of_person(self, found, connects=login.intent.purpose is Purpose.CONNECT)
+        return found
 
     def complete_trial(self, user: UserProtocol | None) -> Trial:
         """Finish the trial that the browser of *user* came back from. No pipeline runs, and nobody is logged in.
@@ -260,7 +278,9 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         purposes = (Purpose.TRY,)
         with granted_login(self, user, purposes) as (login, access_token), problems_at("user_info", self):
             _, (owner, profile) = self._identify(login, access_token)
-            return Trial(profile, tuple(findings(Membership(owner, profile), login.admission)))
+            membership = Membership(owner, profile)
+            roles = tuple(given_roles(membership, login.roles)) if login.roles.named else None
+            return Trial(profile, tuple(findings(membership, login.admission)), roles)
 
     def _identify(
         self, login: ReturnedLogin[IntegrationT], access_token: AccessToken
@@ -313,14 +333,17 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     def continue_pipeline(self, partial: PartialMixin) -> UserProtocol | ResponseT_co | None:
         """Go on with a pipeline that was halted. Raises what :meth:`do_auth` raises after the person is known."""
-        with failed_steps(self):
-            return super().continue_pipeline(partial)
+        self.known_integration_id = partial.kwargs.get("integration_id", "")
+        with failure_told(self), failed_steps(self):
+            found = super().continue_pipeline(partial)
+        tell_of_person(self, found, connects=bool(partial.kwargs.get("connects_to")))
+        return found
 
     def validate_partial_pipeline(self, partial: PartialMixin, user: UserProtocol | None = None) -> None:
         """Let a halted pipeline go on for *user*, who is logged in now, only if the login began as theirs or its steps
         found them. Raises the social error of ``another_person``."""
         super().validate_partial_pipeline(partial, user)
-        with problems_at("callback", self):
+        with failure_told(self), problems_at("callback", self):
             refuse_to_go_on(self.strategy.storage.user, partial, user)
 
     def run_authentication(self, *args: Any, **kwargs: Any) -> UserProtocol | ResponseT_co | None:
@@ -379,6 +402,14 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         ``key_ring_invalid``.
         """
         return reseal(identity, stored_tokens.key_ring_of(self))
+
+    def revoke_access_token(self, identity: UserMixin) -> bool:
+        """Erase the access token of *identity*, if there is one. With OAuth 2, ask the server to revoke it before.
+        Return whether the server did: OAuth 1 has no way to do that.
+
+        Raises nothing: if the server cannot be asked, the log says so, and the token is erased all the same.
+        """
+        return stored_tokens.revoke(self, identity)
 
     def recheck(self, identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep) -> Recheck:
         """Ask, with the access token kept at their last login, whether the person with this *identity* could log in

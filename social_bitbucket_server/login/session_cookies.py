@@ -33,7 +33,7 @@ def lost_sessions(
     """Yield a sentence for each setting of the session's cookie among *configured* with which the browser would not
     send it to *origin*, the scheme and host that logins come back to, or empty if they are not known. *names*: those of
     *configured*."""
-    if configured.get(names.same_site) == names.strict:
+    if str(configured.get(names.same_site)).lower() == names.strict.lower():
         yield (
             f'Set {names.same_site} to "{names.lax}", because with "{names.strict}" the session is missing when a '
             "login comes back from Bitbucket."

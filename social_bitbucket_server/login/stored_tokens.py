@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from ..account import (
@@ -12,23 +14,29 @@ from ..account import (
     Standing,
     StoredToken,
     ask_whether_admitted,
+    erase,
     keep_roles,
     roles_of,
 )
 from ..crypto import KeyRing
+from ..integration import BACKENDS
+from ..oauth import OAuth2Client
 from ..problems import BitbucketServerError, Code
-from ..transport import WHOLE
+from ..transport import BEGIN, WHOLE
 from .choice import by_id
 from .roles import roles_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from social_core.storage import UserMixin
+    from social_core.storage import BaseStorage, UserMixin
 
     from ..oauth import AccessToken
     from .backend import LoginBackend
     from .choice import IntegrationT
+
+
+_LOG = logging.getLogger(__name__)
 
 
 def keeps_tokens(backend: LoginBackend[Any, Any]) -> bool:
@@ -101,14 +109,53 @@ def recheck(backend: LoginBackend[Any, Any], identity: UserMixin, *, sleep: Call
     return result
 
 
+def revoke(backend: LoginBackend[Any, Any], identity: UserMixin) -> bool:
+    """Erase the access token of *identity*, if there is one. With OAuth 2, ask the server to revoke it before. Return
+    whether the server did.
+
+    Raises nothing: if the server cannot be asked, the log says so, and the token is erased all the same.
+    """
+    if EXTRA_DATA_KEY not in identity.extra_data:
+        return False
+    is_revoked = False
+    try:
+        integration = _integration_of(backend, identity)
+        client = backend.client(integration)
+        if isinstance(client, OAuth2Client):
+            token = _stored_token(backend, identity, integration).load()
+            with backend.budget(integration, BEGIN) as budget:
+                client.within(budget).revoke(token.access_token())
+            is_revoked = True
+    except BitbucketServerError as error:
+        _LOG.warning("An access token was erased, but could not be revoked at the server: %s", error.code)
+    erase(_newest(backend, identity) or identity)
+    return is_revoked
+
+
+def revoke_at_logout(
+    user: Any, storage: type[BaseStorage], backend_of: Callable[[str], LoginBackend[Any, Any]]
+) -> None:
+    """Do what :func:`revoke` does for all accounts of *user*, who logs out, if ``…_REVOKE_AT_LOGOUT`` of their backends
+    is ``True``. *backend_of* returns the backend of a name. Raises nothing."""
+    for identity in storage.user.get_social_auth_for_user(user):
+        if identity.provider in BACKENDS and EXTRA_DATA_KEY in identity.extra_data:
+            backend = backend_of(identity.provider)
+            if backend.setting("REVOKE_AT_LOGOUT", False):
+                revoke(backend, identity)
+
+
 def _keep_roles(backend: LoginBackend[Any, Any], identity: UserMixin, result: Recheck) -> None:
     """Keep the roles of *result*, if they are known and others than before."""
     if result.roles is None or roles_of(identity) == set(result.roles):
         return
-    # The recheck may have renewed the token of the row, which *identity* does not know.
-    newest = backend.strategy.storage.user.get_social_auth(backend.name, identity.uid)
+    newest = _newest(backend, identity)
     if newest is not None:
         keep_roles(newest, list(result.roles))
+
+
+def _newest(backend: LoginBackend[Any, Any], identity: UserMixin) -> UserMixin | None:
+    """Return the row of *identity* as it is stored now, perhaps with a renewed token; ``None`` if it is gone."""
+    return cast("UserMixin | None", backend.strategy.storage.user.get_social_auth(backend.name, identity.uid))
 
 
 def _integration_of(backend: LoginBackend[Any, IntegrationT], identity: UserMixin) -> IntegrationT:
@@ -120,9 +167,4 @@ def _integration_of(backend: LoginBackend[Any, IntegrationT], identity: UserMixi
 def _stored_token(
     backend: LoginBackend[Any, IntegrationT], identity: UserMixin, integration: IntegrationT
 ) -> IdentityToken:
-    uid = identity.uid
-
-    def find() -> UserMixin | None:
-        return cast("UserMixin | None", backend.strategy.storage.user.get_social_auth(backend.name, uid))
-
-    return IdentityToken(find, key_ring_of(backend), integration, uid)
+    return IdentityToken(partial(_newest, backend, identity), key_ring_of(backend), integration, identity.uid)

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 class Trial:
     """The *profile* of the Bitbucket account that came back, and the *findings* about it.
 
-    There is a finding for each condition on who may log in, in their order. Without conditions there is none.
+    There is a finding for each condition on who may log in, in their order. Without conditions there is none. *roles*
+    are the names of those that a login would give; ``None`` if the integration gives no roles.
     """
 
     profile: Profile
     findings: tuple[Finding, ...] = ()
+    roles: tuple[str, ...] | None = None

@@ -186,7 +186,7 @@ def _oauth2_problem(error: str, problems: Mapping[str, Code], status_code: int |
     code = problems.get(provider_code, Code.OAUTH_PROBLEM)
     return BitbucketServerError(
         code,
-        f"It reported {provider_code}." if code == Code.OAUTH_PROBLEM else "",
+        _reported(provider_code) if code == Code.OAUTH_PROBLEM else "",
         parameter=_OAUTH2_CONFIGURED.get(code),
         provider_code=provider_code,
         status_code=status_code,
@@ -342,10 +342,19 @@ def _raise_oauth_problem(answer: Answer) -> None:
     code = Code(name) if name in PROBLEMS else Code.OAUTH_PROBLEM
     raise BitbucketServerError(
         code,
-        f"It reported {provider_code}." if code == Code.OAUTH_PROBLEM else "",
+        _reported(provider_code) if code == Code.OAUTH_PROBLEM else "",
         parameter=_CONFIGURED.get(code),
         provider_code=provider_code,
         status_code=answer.status,
+    )
+
+
+def _reported(provider_code: str) -> str:
+    """Say what the server reported. A name that OAuth does not have may be any text, so it is not shown."""
+    return (
+        "It reported a problem that OAuth does not have."
+        if provider_code == "other"
+        else f"It reported {provider_code}."
     )
 
 

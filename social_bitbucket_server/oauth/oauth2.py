@@ -86,8 +86,19 @@ class OAuth2Client:
 
         Raises ``client_refused`` for wrong client credentials; and the problems of the conversation.
         """
-        form = {"token": secrets.token_urlsafe(32), "token_type_hint": "refresh_token"}
-        read_revocation(self._post(self.integration.server.url.oauth2_revoke, form, fresh=True))
+        self._revoke(secrets.token_urlsafe(32), "refresh_token")
+
+    def revoke(self, access_token: AccessToken) -> None:
+        """Ask the server to revoke *access_token* with its refresh token. The server ignores a token that it does not
+        know.
+
+        Raises ``client_refused`` for wrong client credentials; and the problems of the conversation.
+        """
+        # The end of a refresh token also ends its access tokens; the other way around is optional (RFC 7009, 2.1).
+        if access_token.session_handle:
+            self._revoke(access_token.session_handle, "refresh_token")
+        else:
+            self._revoke(access_token.value, "access_token")
 
     def as_person(self, access_token: AccessToken) -> Person:
         """Return what asks the server as the person who granted *access_token*.
@@ -119,6 +130,10 @@ class OAuth2Client:
     def _granted(self, form: dict[str, str], *, fresh: bool = False) -> AccessToken:
         grant = read_grant(self._post(self.integration.server.url.oauth2_token, form, fresh=fresh))
         return AccessToken(grant.access_token, grant.refresh_token, grant.expires_in, None)
+
+    def _revoke(self, token: str, hint: str) -> None:
+        form = {"token": token, "token_type_hint": hint}
+        read_revocation(self._post(self.integration.server.url.oauth2_revoke, form, fresh=True))
 
     def _post(self, url: str, form: dict[str, str], *, fresh: bool) -> Answer:
         """Send *form* with the client's credentials. Bitbucket reads them from the form, and never from HTTP Basic."""

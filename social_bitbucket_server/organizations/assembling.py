@@ -10,10 +10,10 @@ from ..problems import BitbucketServerError
 from .key_pairs import KeyState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from ..crypto import Secret
-    from ..integration import Server
+    from ..integration import Roles, Server
     from .outbound import WayOut
     from .sealing import SealedKeys
     from .stored import StoredClientCredentials, StoredIntegration, StoredKeyPair
@@ -39,10 +39,12 @@ class Assembler:
     """Makes integrations from rows.
 
     *keys* is called for each key, and returns what opens it. *note* is called with all that could not be opened.
+    *role_names* returns the names of the roles that organizations' admins may give; by default none.
     """
 
     keys: Callable[[], SealedKeys]
     note: Callable[[Unopened], None]
+    role_names: Callable[[], Collection[str]] = tuple
 
     def signing_with(
         self,
@@ -74,6 +76,7 @@ class Assembler:
             replaced=self._credentials_if_opened(replaced),
             name=stored.name,
             admission=stored.admission,
+            roles=self.roles_of(stored),
             revision=stored.login_revision,
             organization=stored.shares_limits_of(),
         )
@@ -97,9 +100,15 @@ class Assembler:
             namespace=stored.namespace,
             name=stored.name,
             admission=stored.admission,
+            roles=self.roles_of(stored),
             revision=stored.login_revision,
             organization=stored.shares_limits_of(),
         )
+
+    def roles_of(self, stored: StoredIntegration) -> Roles:
+        """Return the roles that *stored* gives. One that the application offers no more is none of them. Raises
+        ``setting_invalid``."""
+        return stored.roles.only(self.role_names())
 
     def _server(self, stored: StoredIntegration, way_out: WayOut, base_url: str | None) -> Server:
         return way_out.server(

@@ -7,11 +7,13 @@ a check-up that passed. Two say that it fails: a check-up that failed, and a log
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from ..problems import PROBLEMS, Code, Who
+from .events import EventCode
 
 _OF_ONE_PERSON = frozenset(
     {
@@ -130,6 +132,30 @@ def _state(*, is_enabled: bool, has_worked: bool, is_used: bool, fails: bool) ->
     return State.WORKING if is_used else State.NEVER_USED
 
 
+def sign_of(event: str, *, has_passed: bool | None, problem: str | None) -> bool | None:
+    """Return whether the *event* says that an integration works; ``None`` if it says nothing about that.
+
+    *has_passed* is the result of a check-up: ``None`` if it has none. *problem* is the code of a login's problem.
+    """
+    if event == EventCode.INTEGRATION_TESTED:
+        return has_passed
+    if event == EventCode.LOGIN_FAILURE and problem in TO_BE_MENDED:
+        return False
+    return True if event == EventCode.LOGIN_SUCCESS else None
+
+
+def turn(*, works: bool, worked_before: bool | None, has_ever_worked: Callable[[], bool]) -> EventCode | None:
+    """Return the event of an integration that begins to fail, or works again; ``None`` if it goes on as it was.
+
+    *works* and *worked_before* are the newest two signs. The second is ``None`` if there is no other since the
+    integration has the server that it has now. *has_ever_worked* is called only if the two differ: a draft whose tests
+    fail does not begin to fail.
+    """
+    if worked_before is None or works is worked_before or not has_ever_worked():
+        return None
+    return EventCode.INTEGRATION_WORKING if works else EventCode.INTEGRATION_FAILING
+
+
 class SetupStep(StrEnum):
     """Steps on the way to an integration that people can use, in their order."""
 
@@ -141,6 +167,11 @@ class SetupStep(StrEnum):
     """Test the connection."""
     SHARE = "share"
     """Give people the login link."""
+
+    @property
+    def label(self) -> str:
+        """The name of the step."""
+        return "Share the link" if self is SetupStep.SHARE else self.capitalize()
 
     @property
     def number(self) -> int:

@@ -10,14 +10,14 @@ import unicodedata
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..integration import Admission, ConnectTo, ServerURL
+from ..integration import NO_ROLES, Admission, ConnectTo, Roles, ServerURL, refuse_other_roles, refuse_too_many
 from ..problems import BitbucketServerError
 from ..transport import read_ca_certificates
 from . import toml
 from .oauth_versions import OAuth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from ..integration import BaseURLRules
 
@@ -53,6 +53,7 @@ class ConfiguredIntegration:
     allow_groups: tuple[str, ...] = ()
     allow_projects: tuple[str, ...] = ()
     allow_repositories: tuple[str, ...] = ()
+    roles: Roles = NO_ROLES
 
     @property
     def admission(self) -> Admission:
@@ -72,12 +73,14 @@ def read_configuration(
     *,
     key: Literal["name", "slug"] = "name",
     is_operator: bool = False,
+    role_names: Collection[str] = (),
 ) -> list[ConfiguredIntegration]:
     """Return the integrations that *text* asks for.
 
     *known*: those that are there, by their *key*, which tells them apart. A list of conditions that the text leaves out
-    stays as it is: leaving it out opens nothing. *rules*: for base URLs. *is_operator*: the text comes from the
-    operator, and may be long; otherwise it may have 16 KB and :data:`MOST_CONFIGURED` integrations.
+    stays as it is: leaving it out opens nothing. So do roles. *rules*: for base URLs. *is_operator*: the text comes
+    from the operator, and may be long; otherwise it may have 16 KB and :data:`MOST_CONFIGURED` integrations.
+    *role_names*: the names that roles may have.
 
     Raises UnusableConfigurationError. It also refuses another base URL or OAuth version for a known integration,
     because each of those changes asks the admin first, on a page of its own.
@@ -93,7 +96,7 @@ def read_configuration(
         raise UnusableConfigurationError(f"It has more than {MOST_CONFIGURED} integrations.")
     wanted: dict[str, ConfiguredIntegration] = {}
     for number, table in enumerate(tables, start=1):
-        one = _integration(number, table, known, rules, key)
+        one = _integration(number, table, known, rules, key, role_names)
         identifier = getattr(one, key)
         if identifier in wanted:
             raise _unusable(number, f"Another one before it has the same {key}.")
@@ -110,7 +113,12 @@ def _refuse_changes_that_ask(number: int, one: ConfiguredIntegration, known: Con
 
 
 def _integration(
-    number: int, table: Any, known: Mapping[str, ConfiguredIntegration], rules: BaseURLRules, key: str
+    number: int,
+    table: Any,
+    known: Mapping[str, ConfiguredIntegration],
+    rules: BaseURLRules,
+    key: str,
+    role_names: Collection[str],
 ) -> ConfiguredIntegration:
     if not isinstance(table, dict):
         raise _unusable(number, "It is not a table.")
@@ -126,6 +134,9 @@ def _integration(
     there = known.get(slug if key == "slug" else name)
     try:
         admission = Admission.read(*(_list(table, there, field) for field in _LISTS))
+        roles = Roles.read(table.get("roles", there.roles if there is not None else None))
+        refuse_other_roles(roles, role_names)
+        refuse_too_many(roles, admission)
         certificates = _text(number, table, "ca_certificates")
         connect_to = _text(number, table, "connect_to")
         return ConfiguredIntegration(
@@ -140,6 +151,7 @@ def _integration(
             allow_groups=admission.groups,
             allow_projects=admission.projects,
             allow_repositories=admission.repositories,
+            roles=roles,
         )
     except BitbucketServerError as error:
         raise _unusable(number, str(error)) from error
@@ -187,7 +199,13 @@ def _table(one: ConfiguredIntegration) -> str:
         **{field: list(getattr(one, field)) for field in _LISTS},
     }
     lines = (f"{name} = {_value(value)}" for name, value in values.items() if value not in ("", []))
-    return "\n".join(["[[integrations]]", *lines, ""])
+    return "\n".join(["[[integrations]]", *lines, *_role_tables(one.roles), ""])
+
+
+def _role_tables(roles: Roles) -> Iterator[str]:
+    for role, lists in roles.fields.items():
+        yield f"[integrations.roles.{_value(role)}]"
+        yield from (f"{field} = {_value(names)}" for field, names in lists.items())
 
 
 def _value(value: str | int | bool | list[str]) -> str:

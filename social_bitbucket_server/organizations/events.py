@@ -37,6 +37,8 @@ class EventCode(StrEnum):
 
     ADMIN_DENIED = "admin.denied"
     AUDIT_PRUNED = "audit.pruned"
+    CA_CERTIFICATE_ENDING = "ca_certificate.ending"
+    CLIENT_CERTIFICATE_ENDING = "client_certificate.ending"
     CONSUMER_KEY_CREATED = "consumer_key.created"
     CONSUMER_KEY_REPLACED = "consumer_key.replaced"
     IDENTITY_CARRIED_BACK = "identity.carried_back"
@@ -50,12 +52,15 @@ class EventCode(StrEnum):
     INTEGRATION_DISABLED = "integration.disabled"
     INTEGRATION_ENABLED = "integration.enabled"
     INTEGRATION_ENFORCED = "integration.enforced"
+    INTEGRATION_FAILING = "integration.failing"
     INTEGRATION_MOVE_BEGUN = "integration.move_begun"
     INTEGRATION_MOVE_GIVEN_UP = "integration.move_given_up"
     INTEGRATION_MOVED = "integration.moved"
     INTEGRATION_NOT_ENFORCED = "integration.not_enforced"
+    INTEGRATION_STILL_FAILING = "integration.still_failing"
     INTEGRATION_TESTED = "integration.tested"
     INTEGRATION_UPDATED = "integration.updated"
+    INTEGRATION_WORKING = "integration.working"
     KEY_CREATED = "key.created"
     KEY_DECRYPT_FAILED = "key.decrypt_failed"
     KEY_PROMOTED = "key.promoted"
@@ -134,6 +139,12 @@ _ABOUT = {
         EventKind.ORGANIZATION, "A person who does not own this organization tried to open its settings."
     ),
     EventCode.AUDIT_PRUNED: _About(EventKind.ORGANIZATION, "Old events were deleted."),
+    EventCode.CA_CERTIFICATE_ENDING: _About(
+        EventKind.INTEGRATION, "A CA certificate ends within 30 days, or has ended."
+    ),
+    EventCode.CLIENT_CERTIFICATE_ENDING: _About(
+        EventKind.INTEGRATION, "A client certificate ends within 30 days, or has ended."
+    ),
     EventCode.CONSUMER_KEY_CREATED: _About(
         EventKind.KEY, "A new application link was prepared, with a consumer key of its own."
     ),
@@ -159,14 +170,19 @@ _ABOUT = {
     EventCode.INTEGRATION_DISABLED: _About(EventKind.INTEGRATION, "An integration was disabled."),
     EventCode.INTEGRATION_ENABLED: _About(EventKind.INTEGRATION, "An integration was enabled."),
     EventCode.INTEGRATION_ENFORCED: _About(EventKind.LOGIN_LINK, "An integration was made the only way in."),
+    EventCode.INTEGRATION_FAILING: _About(EventKind.INTEGRATION, "An integration that worked began to fail."),
     EventCode.INTEGRATION_MOVE_BEGUN: _About(EventKind.INTEGRATION, "A server's new address waits for a trial login."),
     EventCode.INTEGRATION_MOVE_GIVEN_UP: _About(
         EventKind.INTEGRATION, "A server's new address was given up. People go on at the old one."
     ),
     EventCode.INTEGRATION_MOVED: _About(EventKind.INTEGRATION, "A trial login at a server's new address came back."),
     EventCode.INTEGRATION_NOT_ENFORCED: _About(EventKind.LOGIN_LINK, "All ways in were opened again."),
+    EventCode.INTEGRATION_STILL_FAILING: _About(
+        EventKind.INTEGRATION, "An integration has been failing for more than a day."
+    ),
     EventCode.INTEGRATION_TESTED: _About(EventKind.INTEGRATION, "An integration's connection was tested."),
     EventCode.INTEGRATION_UPDATED: _About(EventKind.INTEGRATION, "An integration was changed."),
+    EventCode.INTEGRATION_WORKING: _About(EventKind.INTEGRATION, "An integration that failed works again."),
     EventCode.KEY_CREATED: _About(EventKind.KEY, "A key pair was made."),
     EventCode.KEY_DECRYPT_FAILED: _About(EventKind.KEY, "A private key could not be opened."),
     EventCode.KEY_PROMOTED: _About(EventKind.KEY, "A new key pair is in use."),

@@ -39,6 +39,12 @@ ENDED_ATTEMPTS = (*_SUCCEEDED, *FAILED_ATTEMPTS)
 """Events with which an attempt ends."""
 
 
+def event_of_failed_login(problem: str) -> EventCode:
+    """Return the event of a login that failed with the code *problem*, which may be one of social-core's."""
+    is_mixed_up = problem in {Code.LOGIN_MIXED_UP, Code.TOKEN_OF_ANOTHER_LOGIN}
+    return EventCode.LOGIN_MIXUP if is_mixed_up else EventCode.LOGIN_FAILURE
+
+
 def login_outcome(event: str, *, problem: str | None, may_come_back: bool) -> LoginOutcome:
     """Return the outcome of an attempt whose last event has the code *event*, with the code of its *problem*.
 
@@ -49,3 +55,9 @@ def login_outcome(event: str, *, problem: str | None, may_come_back: bool) -> Lo
     if event in _SUCCEEDED:
         return _SUCCEEDED[EventCode(event)]
     return LoginOutcome.DECLINED if problem == Code.LOGIN_DECLINED else LoginOutcome.FAILED
+
+
+def failures_noted(*, is_stranger: bool) -> int:
+    """Return how many events of failed callbacks with one problem are recorded for one address in a minute. A browser
+    without a session may be anybody's program, and one session may send any number of callbacks."""
+    return 1 if is_stranger else 10

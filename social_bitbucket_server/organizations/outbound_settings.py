@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
+from ..integration import SettingsOf
 from ..problems import BitbucketServerError, Code
 from ..transport import Address, AddressPolicy, Network
-from .outbound import EVERYBODY
+from .outbound import EVERYBODY, Outbound
 
 _PROXY = re.compile(r"https?://([!-?A-~]+@)?([A-Za-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}/?")
 
@@ -29,6 +30,25 @@ class Ids:
 
     def __contains__(self, text: object) -> bool:
         return isinstance(text, str) and (text == EVERYBODY or self.pattern.fullmatch(text) is not None)
+
+
+def read_outbound(settings: SettingsOf, ids: Ids, only: str | None = None) -> Outbound:
+    """Return the rules in *settings*, the library's own of one application.
+
+    *only*: the id of the one organization whose private networks are needed; ``None`` reads those of all. Raises
+    ``setting_invalid``, which names the setting.
+    """
+    networks = settings["PRIVATE_NETWORKS"] or {}
+    if only is not None and isinstance(networks, Mapping):
+        networks = {name: networks[name] for name in (only, EVERYBODY) if name in networks}
+    return Outbound(
+        private_networks=read_private_networks(networks, setting=settings.name("PRIVATE_NETWORKS"), ids=ids),
+        plain_http_hosts=read_hosts(settings["HTTP_HOSTS"] or (), setting=settings.name("HTTP_HOSTS")),
+        proxies=read_proxies(settings["PROXIES"] or {}, setting=settings.name("PROXIES"), ids=ids),
+        test_addresses=read_test_addresses(settings["TEST_ADDRESSES"] or (), setting=settings.name("TEST_ADDRESSES")),
+        verify=settings.get("VERIFY_SSL", True),
+        timeout=settings["REQUESTS_TIMEOUT"] or 10.0,
+    )
 
 
 def read_private_networks(
@@ -52,13 +72,15 @@ def read_private_networks(
     return {organization: _networks(organization, listed, setting) for organization, listed in given.items()}
 
 
-def read_proxies(given: str, *, setting: str, ids: Ids) -> dict[str, Mapping[str, str]]:
-    """Return proxies by id, for every scheme.
+def read_proxies(given: str | Mapping[str, str], *, setting: str, ids: Ids) -> dict[str, Mapping[str, str]]:
+    """Return proxies by id.
 
-    *given*: a text such as ``17=http://proxy.acme.example:3128; *=http://proxy.example:3128``. *setting*: its full
-    name, for errors. Raises ``setting_invalid`` with a reason that names the entry and never shows an address, which
-    may hold a password.
+    *given*: a text such as ``17=http://proxy.acme.example:3128; *=http://proxy.example:3128``, for every scheme, or a
+    mapping of schemes to addresses, for everybody. *setting*: its full name, for errors. Raises ``setting_invalid``
+    with a reason that names the entry and never shows an address, which may hold a password.
     """
+    if not isinstance(given, str):
+        return {EVERYBODY: given}
     proxies: dict[str, Mapping[str, str]] = {}
     for organization, address in _entries(given, setting, ids):
         if not _PROXY.fullmatch(address):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..integration import Admission
+    from ..integration import Admission, Roles
 
 
 class StoredKeyPair(Protocol):
@@ -63,12 +63,22 @@ class StoredClientKey(Protocol):
     def sealed_client_key(self) -> str: ...
 
 
-class StoredIntegration(StoredClientKey, Protocol):
+class StoredCertificates(Protocol):
+    """An integration's row, of which only the certificates count, as clean PEM; empty if there are none."""
+
+    @property
+    def ca_certificates(self) -> str: ...
+
+    @property
+    def client_certificate(self) -> str: ...
+
+
+class StoredIntegration(StoredClientKey, StoredCertificates, Protocol):
     """An integration's row. Texts are empty if there is nothing to store.
 
     *login_revision*: any text that changes when logins under way have to end. *admission*: who of the server's people
-    may log in. *shares_limits_of*: returns the organization whose integrations share the limits on waiting threads;
-    empty for this one alone.
+    may log in. *roles*: the roles that its people have. *shares_limits_of*: returns the organization whose integrations
+    share the limits on waiting threads; empty for this one alone.
     """
 
     @property
@@ -84,15 +94,12 @@ class StoredIntegration(StoredClientKey, Protocol):
     def connect_to(self) -> str: ...
 
     @property
-    def ca_certificates(self) -> str: ...
-
-    @property
-    def client_certificate(self) -> str: ...
-
-    @property
     def login_revision(self) -> str: ...
 
     @property
     def admission(self) -> Admission: ...
+
+    @property
+    def roles(self) -> Roles: ...
 
     def shares_limits_of(self) -> str: ...

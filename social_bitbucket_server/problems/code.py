@@ -160,3 +160,4 @@ class Code(StrEnum):
     IDENTITY_SIMILAR = "identity_similar"
     FORM_EXPIRED = "form_expired"
     LOGIN_DECLINED = "login_declined"
+    TOO_OFTEN = "too_often"

@@ -240,7 +240,7 @@ PROBLEMS = (
     Problem(
         Code.PERSON_INACTIVE,
         "You cannot log in here at the moment.",
-        "Bitbucket knows you, but your account in this application is disabled.",
+        "Bitbucket knows this account, but it is disabled in this application.",
         "Enable the person's account in this application's administration.",
         Who.OPERATOR,
         AuthPolicyError,
@@ -249,7 +249,7 @@ PROBLEMS = (
     Problem(
         Code.PERSON_DISABLED,
         "You cannot log in here at the moment.",
-        "Bitbucket knows you, but your account in this organization is disabled.",
+        "Bitbucket knows this account, but it is disabled in this organization.",
         "Enable the person under Settings → People.",
         Who.ORGANIZATION_ADMIN,
         AuthPolicyError,
@@ -379,5 +379,14 @@ PROBLEMS = (
         Who.PERSON,
         AuthCanceled,
         "authorization_declined",
+    ),
+    Problem(
+        Code.TOO_OFTEN,
+        "It was tried too often.",
+        "Nothing was done. A limit protects everybody's logins from those who try them by the thousand.",
+        "Wait a while, then go back and try again.",
+        Who.PERSON,
+        AuthPolicyError,
+        "authentication_disallowed",
     ),
 )

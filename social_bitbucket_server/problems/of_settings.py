@@ -202,7 +202,7 @@ PROBLEMS = (
         Code.SHA1_FORBIDDEN,
         "This machine forbids the signatures that OAuth 1 needs.",
         "Bitbucket accepts RSA-SHA1 alone. The OpenSSL of this machine does not sign with SHA-1: the crypto policy of "
-        "RHEL 9 and later forbids it, and so does FIPS mode.",
+        "RHEL 9 and later forbids it, and FIPS mode may.",
         "Install cryptography as a wheel from PyPI, which brings an OpenSSL of its own; or allow SHA-1 with "
         "'update-crypto-policies --set DEFAULT:SHA1'; or log in by OAuth 2.",
         Who.OPERATOR,
@@ -263,7 +263,7 @@ PROBLEMS = (
         "The key ring cannot be used.",
         "Private keys are stored encrypted with the keys of a ring; the configured ring is not a list of "
         "number:key pairs, each key 32 random bytes in base64.",
-        "Write the ring as '2:<base64>,1:<base64>', newest first.",
+        "Write KEY_RING as '2:<base64>,1:<base64>', newest first.",
         Who.OPERATOR,
         AuthConfigurationError,
         "invalid_setting",

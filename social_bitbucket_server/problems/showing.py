@@ -39,6 +39,7 @@ _PROBLEMS_OF_CORE = {
     "invalid_parameter": Code.CALLBACK_PARAMETER_INVALID,
 }
 """Our codes for the problems that social-core and its pipelines raise themselves, by core's code."""
+_STATUS_BY_PROBLEM = {Code.INTEGRATION_UNKNOWN.value: 404, Code.TOO_OFTEN.value: 429}
 _STATUS_BY_FAMILY: dict[type[SocialAuthBaseException], int] = {
     AuthInputError: 400,
     AuthSessionError: 400,
@@ -51,8 +52,9 @@ _STATUS_BY_FAMILY: dict[type[SocialAuthBaseException], int] = {
 def http_status(error: SocialAuthBaseException) -> int:
     """Return the HTTP status with which an application answers *error* to a browser. An integration that was deleted
     gives 404, like one that never was."""
-    if error.context.get("problem") == Code.INTEGRATION_UNKNOWN:
-        return 404
+    status = _STATUS_BY_PROBLEM.get(error.context.get("problem", ""))
+    if status is not None:
+        return status
     if isinstance(error, AuthConfigurationError):
         return 502 if error.parameter == "base_url" else 503
     if isinstance(error, AuthProviderError):
@@ -69,6 +71,9 @@ def when_to_try_again(error: SocialAuthBaseException) -> dict[str, str]:
     A callback that found no room, or a server that is left alone for a moment, left its login under way, so the browser
     opens it again by itself.
     """
+    wait = error.context.get("facts", {}).get("retry_after")
+    if wait:
+        return {"Retry-After": wait}
     if http_status(error) != HTTPStatus.SERVICE_UNAVAILABLE:
         return {}
     problem, seconds = error.context.get("problem"), str(_SECONDS_IN_TURN)

@@ -16,9 +16,11 @@ from .bulkhead import Limits
 from .bulkhead import Share as Share
 from .ca_certificates import read_ca_certificates
 from .certificates import UNREADABLE as UNREADABLE
+from .certificates import ends_of as ends_of
 from .client_certificates import ClientCertificate, read_client_certificate
 from .clocks import Clocks as Clocks
 from .connection_errors import ConnectionWentStale as ConnectionWentStale
+from .connections import refuse_unusable_proxy as refuse_unusable_proxy
 from .interceptions import interception as interception
 from .interceptions import is_bitbuckets_own as is_bitbuckets_own
 from .interceptions import is_intercepted as is_intercepted

@@ -53,8 +53,11 @@ _NEVER = _networks(
     "fe80::/10",
     "fec0::/10",
     "ff00::/8",
-    "fd00:ec2::254/128",
+    # Services for the cloud's own machines: AWS, Google, Oracle, Scaleway.
+    "fd00:ec2::/32",
     "fd20:ce::254/128",
+    "fd00:c1::a9fe:a9fe/128",
+    "fd00:42::42/128",
 )
 _PRIVATE = _networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 _PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")

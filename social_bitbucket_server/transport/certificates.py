@@ -13,6 +13,7 @@ from ..problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
 UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 """The exceptions that cryptography raises for certificates that no CA would issue."""
@@ -38,6 +39,12 @@ def read_certificates(given: str | bytes) -> list[x509.Certificate]:
 def pem_of(certificates: Iterable[x509.Certificate]) -> str:
     """Return *certificates* as clean PEM, one after the other."""
     return "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in certificates)
+
+
+def ends_of(pem: str) -> tuple[datetime, ...]:
+    """Return when each certificate in *pem*, which is clean, ends. Nothing for an empty text."""
+    certificates = x509.load_pem_x509_certificates(pem.encode()) if pem else ()
+    return tuple(certificate.not_valid_after_utc for certificate in certificates)
 
 
 def _refuse_private_key(text: str) -> None:

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ..crypto import Secret, opaque, pasted
 from ..problems import BitbucketServerError, Code
-from .certificates import pem_of, read_certificates
+from .certificates import ends_of, pem_of, read_certificates
 
 _PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z ]{0,20}PRIVATE KEY)-----.{1,65536}?-----END \1-----", re.DOTALL)
 _TLS_KEYS = (
@@ -100,7 +100,7 @@ def load_client_certificate(context: ssl.SSLContext, certificate: str, key: str)
 
 def expiry_of(certificate: str) -> str:
     """Say until when *certificate*, clean PEM, was valid; empty where it still is."""
-    ends = x509.load_pem_x509_certificates(certificate.encode())[0].not_valid_after_utc
+    ends = ends_of(certificate)[0]
     return f"It was valid until {ends:%Y-%m-%d}." if ends < datetime.now(UTC) else ""
 
 
@@ -141,7 +141,7 @@ def _key_in(text: str) -> _TLSKey | None:
     if "ENCRYPTED" in block[0]:
         raise _encrypted_key()
     if block[1].startswith("OPENSSH"):
-        raise _invalid_key("It is in OpenSSH's format.")
+        raise _invalid_key("It is in OpenSSH's format. Convert a copy with 'ssh-keygen -p -m PEM -f FILE'.")
     try:
         key = load_pem_private_key(block[0].encode(), None)
     except TypeError:  # how cryptography says that the key is encrypted

@@ -47,6 +47,11 @@ def connections_to(origin: str, route: Route, context: ssl.SSLContext) -> Connec
     return manager.connection_from_url(origin) if route.proxy is None else manager
 
 
+def refuse_unusable_proxy(proxy: str) -> None:
+    """Check a configured address of a proxy without connecting. Raises ``setting_invalid``."""
+    _proxy_manager(proxy, {})
+
+
 def _proxy_manager(proxy: str, options: Mapping[str, Any]) -> urllib3.ProxyManager:
     """Return connections through *proxy*, an address as the library requests takes it: ``http://`` may be left out, and
     a user name and password may be in it."""

@@ -16,6 +16,7 @@ HEAD_LIMIT = 32 * 1024
 """Bytes that the headers of an answer may have. Bitbucket sends less than 8 KiB."""
 
 _LONGEST_LINE = 64 * 1024  # http.client's own limit
+_TLS_ALERT = b"\x15\x03"  # RFC 8446, section 5.1
 _END_OF_HEAD = frozenset({b"\r\n", b"\n", b""})
 
 
@@ -37,8 +38,10 @@ class LimitedResponse(HTTPResponse):
                 self.fp = reader
 
     def begin(self) -> None:
-        """Read the head."""
+        """Read the head. Raises ``https_expected`` where an alert of TLS answers in its place."""
         reader = self.fp
+        if reader.peek(2).startswith(_TLS_ALERT):
+            raise BitbucketServerError(Code.HTTPS_EXPECTED)
         self.fp = _Head(reader)  # type: ignore[assignment]  # it has what is used of a reader
         try:
             super().begin()

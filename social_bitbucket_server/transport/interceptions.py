@@ -39,11 +39,12 @@ _FIREWALLS = re.compile(
 _SECOND_FACTOR = re.compile(r"two.?factor|second factor|(?<![0-9a-z])(?:u2f|totp|2fa)(?![0-9a-z])")
 _LOGIN_FORM = re.compile(r"""type=["']?password|<(title|h1)[^<>]*>[^<]*(log.?in|sign.?in|single sign|sso\b)""")
 _OAUTH_CHALLENGE = re.compile(r"\s*oauth\b", re.IGNORECASE)
-# nginx's pages (ngx_http_special_response.c), and Apache's where it asks after the handshake (ssl_engine_kernel.c).
+# nginx's pages (ngx_http_special_response.c), Apache's where it asks after the handshake (ssl_engine_kernel.c), and
+# IIS's, by its numbers.
 _NO_CLIENT_CERTIFICATE = re.compile(
-    r"no required ssl certificate was sent|cannot perform post-handshake authentication"
+    r"no required ssl certificate was sent|cannot perform post-handshake authentication|http error 403\.7\b"
 )
-_OTHER_CLIENT_CERTIFICATE = re.compile(r"<title>400 the ssl certificate error</title>")
+_OTHER_CLIENT_CERTIFICATE = re.compile(r"<title>400 the ssl certificate error</title>|http error 403\.1[367]\b")
 _LOGIN_ADDRESS = re.compile(r"log.?in|sign.?in|\bsso\b|saml|\bauth|\badfs\b|\bcas\b")
 
 

@@ -190,7 +190,7 @@ class Transport:
         try:
             if route.proxy is not None and url.startswith("http://") and is_by_proxy(response.status, response.headers):
                 raise proxy_refusal(response.status, response.headers)
-            received = _body(response, exchange, limit)
+            received = _body(response, limit)
             drained = True
             return Answer(response.status, response.headers, received, url)
         finally:
@@ -199,7 +199,7 @@ class Transport:
             response.release_conn()
 
 
-def _body(response: urllib3.BaseHTTPResponse, exchange: Exchange, limit: int) -> bytes:
+def _body(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
     """Read the whole body of *response*."""
     if response.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
         raise BitbucketServerError(Code.ANSWER_COMPRESSED, status_code=response.status)
@@ -211,9 +211,6 @@ def _body(response: urllib3.BaseHTTPResponse, exchange: Exchange, limit: int) ->
             raise BitbucketServerError(Code.MALFORMED_ANSWER, f"It is longer than {limit} bytes.")
         if response.length_remaining == 0:
             break
-    if exchange.is_over:
-        # The end that was reached may be the one that the deadline made.
-        raise TimeoutError
     if response.status == 200 and response.length_remaining is None and not response.chunked:
         # An attacker who can cut the connection could cut the answer short, even with TLS.
         raise BitbucketServerError(Code.MALFORMED_ANSWER, "It does not say how long it is.")

@@ -48,6 +48,11 @@ class Look:
         expect(self.page.get_by_role("heading", level=1)).to_be_visible()
         self._inspector.inspect(self.page, state)
 
+    def refused(self, state: str) -> None:
+        """Inspect what is shown, a form that came back with an error."""
+        expect(self.page.locator(".error, .notice.bad").first).to_be_visible()
+        self.now(state)
+
     def fill(self, **values: str) -> None:
         """Fill in the fields with these labels, whose spaces are underscores here."""
         for label, value in values.items():
@@ -108,21 +113,21 @@ def test_an_organization_without_integrations(settings: Look, look_as: Callable[
     settings.at("/o/acme/account", "account of an owner")
     settings.at("/o/acme/account/password", "password")
     settings.press("Change the password")
-    settings.now("password, with errors")
+    settings.refused("password, with errors")
     settings.at("/", "start page of somebody who is logged in")
 
     look = look_as()
     look.at("/", "start page")
     look.press("Continue")
-    look.now("start page, with an error")
+    look.refused("start page, with an error")
     look.at("/organizations/new", "new organization")
     look.press("Create organization")
-    look.now("new organization, with errors")
+    look.refused("new organization, with errors")
     look.at("/o/acme/", "organization")
     look.at("/o/acme/login", "login, without an integration")
     look.at("/o/acme/login/owner", "owner's login")
     look.press("Log in as owner")
-    look.now("owner's login, with errors")
+    look.refused("owner's login, with errors")
     look.at("/o/nobody/", "404")
 
 
@@ -130,7 +135,7 @@ def test_each_step_of_the_way_with_oauth_1(settings: Look, sandbox: Sandbox) -> 
     page = settings.page
     settings.at(f"{INTEGRATIONS}/add", "add")
     settings.press("Save and continue")
-    settings.now("add, with errors")
+    settings.refused("add, with errors")
     settings.fill(Name="Bitbucket", Base_URL=sandbox.url.removesuffix("/bitbucket"))
     settings.press("Look at the server")
     settings.now("add, another base URL is right")
@@ -171,7 +176,7 @@ def test_each_step_of_the_way_with_oauth_2(settings: Look, owner: Visitor, sandb
     settings.at(f"{integration}/bitbucket", "worksheet for OAuth 2")
     link = sandbox.link_external_application(redirect_url=Worksheet(settings.page)["Redirect URL"])
     settings.press("Save and go on")
-    settings.now("worksheet for OAuth 2, with errors")
+    settings.refused("worksheet for OAuth 2, with errors")
     settings.fill(Client_ID=link.client_id, Client_secret=link.client_secret)
     settings.press("Save and go on")
     run_test(settings.page)
@@ -218,20 +223,26 @@ def test_the_forms_of_an_integration(settings: Look, site: Site, owner: Visitor,
     settings.fill(Base_URL="not an address", Name="")
     page.get_by_label("CA certificate").fill("nonsense")
     settings.press("Save")
-    settings.now("edit, with errors")
+    settings.refused("edit, with errors")
     settings.open(f"{acme}/edit")
     settings.fill(Base_URL=NOWHERE)
     settings.press("Save")
     settings.now("edit, is it the same server?")
     settings.at(f"{acme}/who", "who may log in")
     settings.press("Add a condition")
+    settings.fill(Name_in_condition_1="x" * 300)
     settings.press("Save")
-    settings.now("who may log in, with errors")
+    settings.refused("who may log in, with errors")
     owner.let_in(acme, ("group", "developers"), ("project", "WEB"))
     settings.at(f"{acme}/who", "who may log in, with conditions")
+    settings.at(f"{acme}/roles", "roles")
+    settings.press("Add a condition")
+    page.get_by_label("Name in condition 1").fill("x" * 256)
+    settings.press("Save")
+    settings.now("roles, with errors")
     settings.at(f"{acme}/delete", "delete")
     settings.press("Delete Bitbucket")
-    settings.now("delete, with an error")
+    settings.refused("delete, with an error")
     settings.at(f"{acme}/setup-link", "no set-up link")
     settings.press("Make a set-up link")
     settings.now("set-up link, made")
@@ -242,7 +253,7 @@ def test_the_forms_of_an_integration(settings: Look, site: Site, owner: Visitor,
     settings.at(f"{SETTINGS}/configuration", "configuration")
     page.get_by_role("textbox", name="Text").fill("typo")
     settings.press("Take over")
-    settings.now("configuration, with an error")
+    settings.refused("configuration, with an error")
 
 
 def test_key_pairs(settings: Look, acme: str, sandbox: Sandbox) -> None:
@@ -277,7 +288,7 @@ def test_the_upgrade_to_oauth_2(
     settings.at(f"{acme}/oauth2", "upgrade")
     link = sandbox.link_external_application(redirect_url=Worksheet(settings.page)["Redirect URL"])
     settings.press("Save")
-    settings.now("upgrade, with errors")
+    settings.refused("upgrade, with errors")
     settings.fill(Client_ID=link.client_id, Client_secret=link.client_secret)
     settings.press("Save")
     settings.now("upgrade, side by side")
@@ -392,7 +403,7 @@ def test_the_set_up_page_and_its_ends(
     look.fill(Base_URL="not an address")
     look.page.get_by_label("CA certificate").fill("nonsense")
     look.press("Save the correction")
-    look.now("set-up page, with errors")
+    look.refused("set-up page, with errors")
     look.open(link)
     run_test(look.page)
     look.now("set-up page, test failed")
@@ -411,4 +422,4 @@ def test_the_set_up_page_and_its_ends(
     by_oauth2 = owner.add_integration("acme", sandbox.url, "Second", oauth_version="2")
     look.at(set_up_link(by_oauth2), "set-up page for OAuth 2")
     look.press("Save and test the connection")
-    look.now("set-up page for OAuth 2, with errors")
+    look.refused("set-up page for OAuth 2, with errors")

@@ -54,7 +54,18 @@ def test_no_page_of_the_settings_is_wider_than_its_screen(open_browser, long_nam
         *(f"{long_names.settings}/{name}" for name in pages),
         *(
             f"{long_names.integration}/{name}"
-            for name in ("edit", "oauth2", "who", "delete", "bitbucket", "test", "share", "key-pair", "setup-link")
+            for name in (
+                "edit",
+                "oauth2",
+                "who",
+                "roles",
+                "delete",
+                "bitbucket",
+                "test",
+                "share",
+                "key-pair",
+                "setup-link",
+            )
         ),
         long_names.integration,
     ):

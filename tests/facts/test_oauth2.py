@@ -121,6 +121,16 @@ def test_revoke_ends_a_token(program):
     assert program.get(PROPERTIES, token).status_code == 401
 
 
+@fact("4.10", since=SINCE)
+@pytest.mark.parametrize("kind", ["PROJECT", "REPO"])
+def test_an_administrators_token_to_read_has_no_permission_to_write(program, kind):
+    code = program.back(scope="REPO_READ")["code"]
+    token = program.exchange(code).json()["access_token"]
+    path = {"PROJECT": "/rest/api/latest/projects", "REPO": "/rest/api/latest/repos"}[kind]
+    assert program.get(f"{path}?permission={kind}_READ", token).json()["values"] != []
+    assert program.get(f"{path}?permission={kind}_WRITE", token).json()["values"] == []
+
+
 @fact("7.7", since=SINCE)
 def test_parameters_may_stand_in_the_query(program):
     query = {

@@ -62,7 +62,29 @@ def test_the_lists_are_about_the_person_and_the_name_is_a_part(bitbucket):
     assert keys("jane", REPOSITORIES, "permission=REPO_ADMIN") == []
     assert keys("kim", REPOSITORIES, "projectname=operations&name=script&permission=REPO_ADMIN") == ["OPS"]
     assert keys("jane", f"{PROJECTS}/WEB/repos", "") == ["WEB", "WEB"]
-    assert keys("natasha", PROJECTS, "permission=PROJECT_READ") == ["DOCS"]
+
+
+@fact("4.9")
+@pytest.mark.parametrize(("path", "kind"), [(PROJECTS, "PROJECT"), (REPOSITORIES, "REPO")])
+def test_the_permission_to_read_is_more_than_seeing_what_is_public(bitbucket, path, kind):
+    sandbox = bitbucket.only_in_the_sandbox("its projects are not known")
+    sandbox.projects.put(Project("OPEN", "Open", ("one",), public=True, users=("jane",)))
+
+    def listed(user, query):
+        token = f"Bearer {sandbox.http_access_token(user)}"
+        page = send("GET", f"{bitbucket.url}{path}?name=o&{query}", headers={"Authorization": token}).json()
+        return {value.get("project", value)["key"] for value in page["values"]}
+
+    assert "OPEN" in listed("natasha", "")
+    assert "OPEN" not in listed("natasha", f"permission={kind}_READ")
+    assert "OPEN" in listed("jane", f"permission={kind}_READ")
+
+
+@fact("4.9")
+@pytest.mark.parametrize(("path", "kind"), [(PROJECTS, "PROJECT"), (REPOSITORIES, "REPO")])
+def test_anonymous_people_have_no_permission_to_read(bitbucket, path, kind):
+    page = send("GET", f"{bitbucket.url}{path}?permission={kind}_READ")
+    assert page.status_code == 401 or page.json()["values"] == []
 
 
 @fact("5.1")

@@ -159,6 +159,7 @@ class Settings:
             "TEST_ADDRESSES": [str(_SANDBOX_ADDRESS)] if self.outbound_mode is OutboundMode.TEST else [],
             "VERIFY_SSL": self.outbound.verify,
             "STORE_ACCESS_TOKEN": self.store_access_tokens,
+            "ORGANIZATION_ROLES": ["editor", "viewer"],
         }
         return {name: value for name, value in named.items() if (name, value) != ("VERIFY_SSL", True)}
 

@@ -9,8 +9,9 @@ import pytest
 from social_core.exceptions import SocialAuthBaseException
 
 from social_bitbucket_server import flask as bitbucket
+from social_bitbucket_server.account import ROLES_KEY, roles_of
 from social_bitbucket_server.crypto import KeyRing
-from social_bitbucket_server.integration import Integration, Server, ServerURL
+from social_bitbucket_server.integration import Integration, Server, ServerURL, UnsafeConfigurationError
 from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.sandbox import Project, Sandbox
 from social_bitbucket_server.sandbox.state.oauth1_tokens import ACCESS_TOKEN_LIFETIME, SESSION_LIFETIME
@@ -103,11 +104,11 @@ def test_without_a_key_ring_no_login_begins(make_host, sandbox):
     assert not list(sandbox.requests)
 
 
-def test_with_a_bad_key_ring_no_login_begins(make_host, sandbox):
+def test_with_a_bad_key_ring_no_request_is_answered(make_host):
     host = make_host(STORE_ACCESS_TOKEN=True, KEY_RING="nonsense")
-    assert Browser(host).begin("/login/bitbucket-server/one/").status_code == 503
-    assert host.problem == "key_ring_invalid"
-    assert not list(sandbox.requests)
+    host.flask.testing = True
+    with pytest.raises(UnsafeConfigurationError, match="Correct SOCIAL_AUTH_BITBUCKET_SERVER_KEY_RING: "):
+        host.flask.test_client().get("/")
 
 
 def test_calls_are_made_as_the_person(jane, sandbox):
@@ -171,6 +172,25 @@ def test_a_renewal_works_where_the_clocks_differ(jane, sandbox):
     sandbox.clock.advance(ACCESS_TOKEN_LIFETIME + 1)
     sandbox.faults.clock_skew = 3000
     assert bitbucket.rest_client(jane).get(f"{USERS}/jane")["name"] == "jane"
+
+
+def test_a_token_of_oauth_1_is_erased_and_bitbucket_is_not_asked(jane, sandbox):
+    jane.set_extra_data({ROLES_KEY: ["editor"]})
+    before = len(sandbox.requests)
+    assert bitbucket.revoke_access_token(jane) is False
+    assert problem(bitbucket.rest_client, jane) == "token_missing"
+    assert (len(sandbox.requests), len(granted(sandbox)), roles_of(jane)) == (before, 1, {"editor"})
+
+
+def test_the_page_shows_which_repositories_a_person_may_read(jane, sandbox):
+    sandbox.projects.put(Project("WEB", "Website", ("website", "styles"), users=("jane",)))
+    sandbox.projects.put(Project("OPS", "Operations", ("scripts",), admins=("jane",)))
+    sandbox.projects.put(Project("SECRET", "Secret", ("plans",), users=("kim",)))
+    code = re.search(r"```python\n(def readable_repositories[^`]*)```", PAGE.read_text())[1]
+    names = {}
+    exec(code, names)
+    found = names["readable_repositories"](bitbucket.rest_client(jane))
+    assert sorted(found) == ["OPS/scripts", "WEB/styles", "WEB/website"]
 
 
 def test_another_persons_record_opens_for_nobody(jane, host, sandbox):

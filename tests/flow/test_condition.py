@@ -269,3 +269,36 @@ def _chosen(page: Page) -> str:
     found = re.search(r'aria-current="true">(Bitbucket [^<]+)</a>', page.text)
     assert found, page.text
     return found[1]
+
+
+@on_every_database
+def test_the_application_is_told_when_an_integration_begins_to_fail_and_when_it_works_again(
+    site: Site, sandbox: Sandbox, acme: str, owner: Visitor
+) -> None:
+    def tell(sender: object, event: EventCode, details: dict[str, str]) -> None:
+        told.append((event, details))
+
+    def turns() -> list[EventCode]:
+        return [event for event, _ in told if event in {EventCode.INTEGRATION_FAILING, EventCode.INTEGRATION_WORKING}]
+
+    told: list[tuple[EventCode, dict[str, str]]] = []
+    with recording.event_recorded.connected_to(tell, site.app):
+        sandbox.faults.server_error = True
+        test_connection(owner, acme)
+        sandbox.faults.server_error = False
+        log_in(site.visitor(), acme, sandbox)
+        assert turns() == [], "it was a draft"
+        sandbox.faults.server_error = True
+        for _ in range(2):
+            site.visitor().begin(acme)
+        assert turns() == [EventCode.INTEGRATION_FAILING]
+        failing = next(details for event, details in told if event is EventCode.INTEGRATION_FAILING)
+        failed = next(details for event, details in told if event is EventCode.LOGIN_FAILURE)
+        names = ("organization_id", "integration_id", "problem", "reference")
+        assert [failing[name] for name in names] == [failed[name] for name in names]
+        sandbox.faults.server_error = False
+        for _ in range(2):
+            log_in(site.visitor(), acme, sandbox)
+    assert turns() == [EventCode.INTEGRATION_FAILING, EventCode.INTEGRATION_WORKING]
+    assert state_of(owner.get(acme)) == "Working"
+    assert "An integration that failed works again" in owner.get("/o/acme/settings/events").words

@@ -27,7 +27,7 @@ def ask_first(strategy, *arguments, **known):
 
 
 class Application:
-    def __init__(self, path, integration):
+    def __init__(self, path, integration, **settings):
         class Base(DeclarativeBase): ...
 
         class User(Base):
@@ -43,12 +43,8 @@ class Application:
         self.integrations = {integration.id: integration}
         steps = list(DEFAULT_AUTH_PIPELINE)
         steps.insert(steps.index("social_core.pipeline.user.get_username"), f"{__name__}.{ask_first.__name__}")
-        settings = {
-            f"{OWN}INTEGRATIONS": self.integrations.get,
-            f"{OWN}CALLBACK_ORIGIN": ORIGIN,
-            f"{OWN}PIPELINE": steps,
-        }
-        self.logins = Logins(settings, self.storage)
+        settings |= {"INTEGRATIONS": self.integrations.get, "CALLBACK_ORIGIN": ORIGIN, "PIPELINE": steps}
+        self.logins = Logins({f"{OWN}{name}": value for name, value in settings.items()}, self.storage)
         self.logged_in = []
 
     def begin(self, session):

@@ -368,6 +368,49 @@ def test_after_the_way_back_to_oauth_1_nobody_loses_a_session(
     assert is_logged_in(jane)
 
 
+class TestLogOut:
+    """With the setting that ends the permission at a log-out."""
+
+    @pytest.fixture(autouse=True)
+    def wanted(self, site: Site) -> None:
+        for name in ("", "_OAUTH2"):
+            site.app.config[f"SOCIAL_AUTH_BITBUCKET_SERVER{name}_REVOKE_AT_LOGOUT"] = True
+
+    def test_the_token_of_who_logs_out_is_erased_and_nobody_elses(
+        self, site: Site, jane: Visitor, kim: Visitor
+    ) -> None:
+        assert len(kept(site)) == 2
+        assert jane.post("/o/acme/logout", ACCOUNT).status == 303
+        assert len(kept(site)) == 1
+        assert [is_logged_in(jane), is_logged_in(kim)] == [False, True]
+
+    @pytest.mark.parametrize("is_down", [False, True])
+    def test_a_token_of_oauth_2_is_revoked_unless_the_server_is_down(
+        self, site: Site, owner: Visitor, acme: str, sandbox: Sandbox, *, is_down: bool
+    ) -> None:
+        sandbox.faults.version = "8.19.0"
+        prepare_upgrade(owner, acme, sandbox)
+        kim = person(site, acme, sandbox, "kim", **BEGIN_BY_OAUTH2)
+        sandbox.faults.server_error = is_down
+        assert kim.post("/o/acme/logout", ACCOUNT).status == 303
+        assert (kept(site), len(sandbox._state.grants.granted())) == ([], int(is_down))
+        assert not is_logged_in(kim)
+
+    def test_an_owner_without_an_account_logs_out(self, owner: Visitor) -> None:
+        assert owner.post("/o/acme/logout", "/o/acme/login").status == 303
+
+
+def test_a_log_out_leaves_tokens_alone_by_default(site: Site, jane: Visitor) -> None:
+    jane.post("/o/acme/logout", ACCOUNT)
+    assert len(kept(site)) == 1
+
+
+def test_the_account_page_leads_to_bitbuckets_own_list(jane: Visitor, sandbox: Sandbox) -> None:
+    page = jane.get(ACCOUNT)
+    assert f'href="{sandbox.url}/plugins/servlet/oauth/users/access-tokens"' in page.text
+    assert "See or end in Bitbucket what Demo App may do as you" in page.words
+
+
 class TestWithoutTokens:
     """The default."""
 

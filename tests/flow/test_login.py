@@ -239,7 +239,7 @@ def test_a_disabled_person_is_logged_out_and_not_let_in(site: Site, sandbox: San
     assert jane.get("/o/acme/account").status == 303
     answer = log_in(jane, acme, sandbox)
     assert answer.status == 403
-    assert "your account in this organization is disabled" in answer.words
+    assert "it is disabled in this organization" in answer.words
 
 
 @capability("sessions")

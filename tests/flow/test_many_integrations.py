@@ -10,6 +10,7 @@ import flask_login
 import pytest
 from flask import Flask, render_template_string, url_for
 from social_core.exceptions import SocialAuthBaseException
+from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
@@ -604,6 +605,24 @@ def test_declining_as_a_person_who_is_logged_in_does_not_lead_to_the_login_page(
     callback = sandboxes[1].authorize(browser.begin(path).location, user="admin", allow=False)
     assert browser.open(callback).status_code == 400
     assert host.problem == "login_declined"
+
+
+WORDS = ["about a person"]
+
+
+def fail(**_):
+    raise KeyError(*WORDS)
+
+
+def test_a_step_that_fails_ends_in_a_page_and_leaves_nobody(host, browser, sandboxes, caplog):
+    host.flask.config["SOCIAL_AUTH_BITBUCKET_SERVER_PIPELINE"] = [*DEFAULT_AUTH_PIPELINE, f"{__name__}.fail"]
+    page = browser.log_in("one", sandboxes[0])
+    assert (page.status_code, host.problem) == (503, "step_failed")
+    assert host.errors[-1].context["reference"] in page.text
+    assert "in fail" in caplog.text
+    assert WORDS[0] not in caplog.text
+    assert host.identities() == []
+    assert browser.name == "nobody"
 
 
 def test_a_disabled_account_is_not_logged_in(host, browser, sandboxes):

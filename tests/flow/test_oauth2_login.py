@@ -656,6 +656,21 @@ def test_a_revoked_token_is_named(jane, sandbox):
     assert problem_of(rest.get, f"{USERS}/jane") == "token_revoked"
 
 
+def test_a_token_is_revoked_and_erased(jane, sandbox):
+    assert bitbucket.revoke_access_token(jane) is True
+    assert sandbox._state.grants.granted() == []
+    assert problem_of(bitbucket.rest_client, jane) == "token_missing"
+    assert bitbucket.revoke_access_token(jane) is False, "there is nothing to revoke"
+
+
+@pytest.mark.parametrize("fault", [{"server_error": True}, {"interception": "page"}])
+def test_a_token_is_erased_though_the_server_cannot_revoke_it(jane, sandbox, fault, caplog):
+    sandbox.faults.update(fault)
+    assert bitbucket.revoke_access_token(jane) is False
+    assert "sealed_access_token" not in jane.extra_data
+    assert "could not be revoked at the server" in caplog.text
+
+
 def test_a_token_that_nobody_used_for_ninety_days_cannot_be_renewed(jane, sandbox):
     sandbox.clock.advance(REFRESH_TOKEN_LIFETIME + 1)
     assert problem_of(bitbucket.rest_client(jane).get, f"{USERS}/jane") == "token_revoked"

@@ -45,6 +45,7 @@ FORMS = {
     "bitbucket.login_link.change_link": {"action": "open"},
     "bitbucket.login_link.choose_only_way": {"integration": ""},
     "bitbucket.who.change_who": {"kind": "project", "name": "WEB"},
+    "bitbucket.who.change_roles": {"role": "editor", "kind": "project", "name": "WEB"},
     "bitbucket.configuration.take": {"text": ""},
     "bitbucket.integrations.change": {**_INTEGRATION, "server": "moved"},
     "bitbucket.integrations.test_connection": {"oauth": "1"},

@@ -149,6 +149,36 @@ def test_a_login_has_requests_enough_for_all_conditions(app):
     assert app.log_in() == ["developers"]
 
 
+def test_roles_by_permissions_go_to_those_who_have_them(app, sandbox):
+    sandbox.projects.put(Project("WEB", "Website", ("website",), public=True, users=("jo@example",), admins=("jane",)))
+    app.give({"reader": {"projects": ["WEB:read"]}, "viewer": {"repositories": ["WEB/website"]}})
+    assert app.log_in("jo@example") == ["reader", "viewer"]
+    assert app.log_in("kim") == ["viewer"], "what is public needs no permission"
+    app.give({"writer": {"repositories": ["WEB/website:write"]}, "owner": {"projects": ["WEB:admin"]}})
+    # Tokens of OAuth 2 are asked for to read, and have no permission to write.
+    assert app.log_in("jane") == ([] if app.is_oauth2 else ["owner", "writer"])
+    assert app.log_in("jo@example") == []
+
+
+def test_a_wider_scope_shows_more_permissions(app, sandbox):
+    sandbox.projects.put(Project("WEB", "Website", writers=("jane",)))
+    app.give({"writer": {"projects": ["WEB:write"]}})
+    if app.is_oauth2:
+        link = sandbox.link_external_application(name="Wider", redirect_url=callback("one"), permissions=["REPO_WRITE"])
+        credentials = {"client_id": link.client_id, "client_secret": Secret(link.client_secret)}
+        app.integrations["one"] = dataclasses.replace(app.integrations["one"], **credentials)
+        app.host.flask.config[f"{OAUTH2}SCOPE"] = ["REPO_WRITE"]
+    assert app.log_in("jane") == ["writer"]
+    assert app.log_in("kim") == []
+
+
+def test_a_login_has_requests_enough_for_permissions(app, sandbox):
+    sandbox.projects.put(Project("WEB", "Website", ("website",), users=("jane",)))
+    app.give({"reader": {"groups": ["developers"], "projects": ["WEB:write"], "repositories": ["WEB/website:read"]}})
+    sandbox.projects.take_from_group("developers", "jane")
+    assert app.log_in("jane") == ["reader"]
+
+
 def test_a_server_that_does_not_tell_groups_gives_no_role_by_them(app, sandbox, caplog):
     app.give(DEVELOPER | {"member": {"groups": ["developers"], "projects": ["WEB"]}})
     assert app.log_in() == ["developer", "member"]

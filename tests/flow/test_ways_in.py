@@ -51,7 +51,7 @@ def test_one_person_who_may_not_does_not_make_the_integration_failing(site, owne
 def test_a_name_that_cannot_be_any_is_refused_where_it_was_typed(owner, acme):
     page = owner.let_in(acme, ("group", "developers"), ("project", "WEB/website"))
     assert page.status == 422
-    assert "Nothing is saved yet. Condition 2 : A project is named by its key, such as WEB." in page.words
+    assert "Nothing is saved yet. Condition 2 : A project is named by its key, such as WEB or WEB:write." in page.words
     (wrong,) = re.findall(r'<input[^>]*aria-invalid="true"[^>]*>', page.text)
     assert 'value="WEB/website"' in wrong
     assert 'value="developers"' in page.text

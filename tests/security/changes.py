@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from social_bitbucket_server.crypto import new_consumer_key
-from social_bitbucket_server.integration import Admission
+from social_bitbucket_server.integration import NO_ROLES, Admission
 from tests.security.world import Place, World
 
 
@@ -74,7 +74,7 @@ class OrganizationsChanges(Changes):
 
         with self.world.context():
             record = database.session.get_one(models.integration, place.integration_id)
-            store.integrations.change_admission(record, Admission(projects=(project,)))
+            store.integrations.change_admission(record, Admission(projects=(project,)), NO_ROLES)
 
     def rotate(self, place: Place) -> None:
         self.world.rotate(place)

@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
+from social_bitbucket_server.flask.organizations.current import extension
 from social_bitbucket_server.integration import Admission
-from social_bitbucket_server.integration.admission import MOST_CONDITIONS
+from social_bitbucket_server.integration.admission import MOST_QUESTIONS
 from social_bitbucket_server.login import LoginBackend
 from social_bitbucket_server.onboarding import Outcome, check_up, checkup
+from social_bitbucket_server.problems import PROBLEMS, Code
 from social_bitbucket_server.transport import (
     Limits,
     Transport,
@@ -41,6 +43,7 @@ from tests.security.world import (
     Place,
     World,
     everywhere,
+    with_integrations_in_a_database,
 )
 
 CALLBACK = "https://app.example/complete/bitbucket-server/b/"
@@ -98,7 +101,7 @@ def search_without_end(server: FakeBitbucket, *known: dict[str, Any]) -> None:
 
 @pytest.fixture
 def many_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
-    admission = Admission(groups=tuple(f"group {number}" for number in range(MOST_CONDITIONS)))
+    admission = Admission(groups=tuple(f"group {number}" for number in range(MOST_QUESTIONS)))
     monkeypatch.setattr(LoginBackend, "get_admission", lambda backend, integration: admission)
 
 
@@ -228,6 +231,36 @@ def test_a_login_that_found_no_room_can_be_finished_afterwards(world):
     with no_room_for_steps_at(world, world.a):
         assert browser.get(callback).status == 400
     assert world.fa.count(ACCESS_TOKEN) == 1
+
+
+@row(112)
+@with_integrations_in_a_database
+def test_a_new_key_pair_is_verified_when_there_is_room(world):
+    world.rotate(world.a)
+    with no_room_for_steps_at(world, world.a):
+        assert world.verify(world.a) == "server_busy"
+    assert world.fa.received == []
+    assert world.verify(world.a) == ""
+
+
+@row(112)
+def test_what_admins_ask_for_has_the_limits_of_the_settings(world, monkeypatch):
+    limits, settings_path = Limits(slow_steps=1), f"/o/{world.b.slug}/settings/integrations"
+    admin = world.browser()
+    admin.log_owner_in(world.b)
+    world.rotate(world.b)
+    with world.context():
+        monkeypatch.setattr(extension().store, "limits", limits)
+    room = default_transport().bulkheads.of(world.find(world.b).tenant)
+    assert room.take_place(limits)
+    answers = [
+        admin.post(f"{world.b.settings_path}/test", token_from=world.b.settings_path),
+        admin.post(f"{world.b.settings_path}/key-pair/verify", token_from=world.b.settings_path),
+        admin.post(f"{settings_path}/add/look", {"base_url": world.fb.url, "oauth_version": "1"}, token_from="/"),
+    ]
+    room.give_place_back()
+    assert [PROBLEMS[Code.SERVER_BUSY].title in answer.text for answer in answers] == [True, True, True]
+    assert world.fb.received == []
 
 
 @row(36, 112)

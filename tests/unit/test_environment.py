@@ -54,6 +54,16 @@ def test_an_environment_is_made_once(commands: list[tuple[str, ...]]) -> None:
     assert len(commands) == 2
 
 
+def test_the_environment_of_another_tree_is_left_alone(project: Path, commands: list[tuple[str, ...]]) -> None:
+    others = project / "others"
+    others.mkdir()
+    (project / ".venv").symlink_to(others)
+    environment.main(".venv", "demo")
+    assert commands
+    assert not (project / ".venv").is_symlink()
+    assert not list(others.iterdir())
+
+
 def test_each_step_is_announced(commands: list[tuple[str, ...]], capsys: pytest.CaptureFixture[str]) -> None:
     environment.main(".venv", "demo")
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["Step 1 of 3", "Step 2 of 3"]

@@ -31,7 +31,7 @@ _MUTANTS = (
     Mutant(
         "cloud metadata at its IPv6 address counts as a private address",
         _ADDRESSES,
-        '    "fd00:ec2::254/128",\n',
+        '    "fd00:ec2::/32",\n',
         "",
     ),
     Mutant(

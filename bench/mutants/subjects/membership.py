@@ -16,6 +16,8 @@ _INTEGRATION = "social_bitbucket_server/integration/integration.py"
 _STORED_TOKENS = "social_bitbucket_server/login/stored_tokens.py"
 _GROUPS = "social_bitbucket_server/django/groups.py"
 _BEGINNING = "social_bitbucket_server/login/beginning.py"
+_ASSEMBLING = "social_bitbucket_server/organizations/assembling.py"
+_BROWSER_SESSION = "social_bitbucket_server/flask/organizations/browser_session.py"
 
 _MUTANTS = (
     Mutant(
@@ -67,8 +69,8 @@ _MUTANTS = (
     Mutant(
         "a project that the person may not see ends the login with an error",
         _MEMBERSHIP,
-        "if _refusal(error) in _NOT_TOLD | _NOT_THERE:",
-        "if _refusal(error) in _NOT_THERE:",
+        "if _refusal(error) in _NOT_TOLD | _NOT_THERE:\n            return None",
+        "if _refusal(error) in _NOT_THERE:\n            return None",
     ),
     Mutant(
         "a rejected token counts as not being a member",
@@ -91,8 +93,8 @@ _MUTANTS = (
     Mutant(
         "there may be one condition more than is said",
         _ADMISSION,
-        "if len(self.conditions) > MOST_CONDITIONS:",
-        "if len(self.conditions) > MOST_CONDITIONS + 1:",
+        "if count > MOST_QUESTIONS:",
+        "if count > MOST_QUESTIONS + 1:",
     ),
     Mutant(
         "a text is taken for a list of its letters",
@@ -139,8 +141,38 @@ _MUTANTS = (
     Mutant(
         "conditions of a login do not count among those of the roles",
         _ROLES_OF_SETTINGS,
-        "count = len(roles.conditions.union(admission.conditions))",
-        "count = len(roles.conditions)",
+        "count_questions(roles.conditions.union(admission.conditions))",
+        "count_questions(roles.conditions)",
+    ),
+    Mutant(
+        "a permission counts as no question",
+        _ADMISSION,
+        " | {part for part in parts if part[2]}",
+        "",
+    ),
+    Mutant(
+        "a project is had by its name, which is another one's key",
+        _MEMBERSHIP,
+        "return any(_is_it(found, kind, name) for page, _ in pages(person, address_at) for found in page)",
+        "return any(True for page, _ in pages(person, address_at) for found in page)",
+    ),
+    Mutant(
+        "everybody who sees a project has each permission on it",
+        _MEMBERSHIP,
+        "return record is not None and (not permission or ",
+        "return record is not None and (True or ",
+    ),
+    Mutant(
+        "an organization's admin gives roles that the application does not offer",
+        _ASSEMBLING,
+        "return stored.roles.only(self.role_names())",
+        "return stored.roles",
+    ),
+    Mutant(
+        "the roles of the account count in every organization",
+        _BROWSER_SESSION,
+        "if identity is None or identity.integration.organization_id != store.key_of(organization):",
+        "if identity is None:",
     ),
     Mutant(
         "roles by settings are given by each of several servers",
@@ -195,6 +227,7 @@ _TESTS = (
             "tests/unit/account/test_roles.py",
             "tests/unit/login/test_roles.py",
             "tests/unit/account/test_recheck.py",
+            "tests/unit/organizations/test_assembling.py",
             "tests/unit/integration/test_integration.py",
             "tests/unit/integration/test_unsafe.py",
         )
@@ -203,6 +236,7 @@ _TESTS = (
         (
             "tests/unit/test_backends.py",
             "tests/flow/test_who_may_log_in.py",
+            "tests/flow/test_given_roles.py",
             "tests/flow/test_roles.py",
             "tests/frameworks/django/test_groups.py",
             "tests/flow/test_rechecks.py",

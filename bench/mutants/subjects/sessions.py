@@ -155,7 +155,7 @@ _MUTANTS = (
     Mutant(
         "a session that nobody used for an hour goes on",
         _ORGANIZATIONS,
-        """    if now - kept["seen"] > limits.longest_pause.total_seconds():
+        """    if now - kept["seen"] > application.longest_pause.total_seconds():
         return True
 """,
         "",
@@ -163,7 +163,7 @@ _MUTANTS = (
     Mutant(
         "a session in use never ends",
         _ORGANIZATIONS,
-        'now - kept["began"] > limits.longest_login.total_seconds() or ',
+        'now - kept["began"] > application.longest_login.total_seconds() or ',
         "",
     ),
     Mutant(

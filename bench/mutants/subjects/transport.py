@@ -34,15 +34,6 @@ _MUTANTS = (
         "",
     ),
     Mutant(
-        "the end that the deadline made counts as the end of the answer",
-        _TRANSPORT,
-        """    if exchange.is_over:
-        # The end that was reached may be the one that the deadline made.
-        raise TimeoutError
-""",
-        "",
-    ),
-    Mutant(
         "a connection with the rest of an answer in it is used again",
         _TRANSPORT,
         """            if not drained:

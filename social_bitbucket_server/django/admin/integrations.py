@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ...organizations import KeyState, OAuth, State
-from .. import configuration, events, integrations, moves
+from .. import configuration, events, integrations, moves, notices
 from ..forms import IntegrationForm
 from ..models import AbstractIntegration, KeyPair
 from .key_pairs import KeyPairPages
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _APART = (
     (_("Who may log in"), ("allow_groups", "allow_projects", "allow_repositories")),
+    (_("Roles"), ("role_conditions",)),
     (_("How Bitbucket is reached"), ("ca_certificates", "client_certificate", "client_key", "connect_to")),
 )
 _WAITS = "has_key_pair_that_waits"
@@ -38,7 +39,7 @@ _FAILS = "is_failing"
 
 
 class _Integrations(ChangeList):
-    """A page of integrations, with those of all pages that fail."""
+    """A page of integrations, with those of all pages that fail or whose certificates end soon."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -51,6 +52,14 @@ class _Integrations(ChangeList):
                 "address": cast("IntegrationAdmin", self.model_admin)._address("setup", record),
             }
             for record, condition in failing
+        ]
+        self.ending = [
+            {
+                "record": record,
+                "notice": notice,
+                "address": cast("IntegrationAdmin", self.model_admin)._address("setup", record),
+            }
+            for record, notice in notices.of_certificates(self.root_queryset)
         ]
         ids = {record.pk for record, _condition in failing}
         for record in self.result_list:
@@ -118,7 +127,9 @@ class IntegrationAdmin(LoginLinkPages, SetupLinkPages, OAuth2Pages, PeoplePages,
 
     def get_fields(self, request: HttpRequest, obj: AbstractIntegration | None = None) -> Any:
         """Return the few fields of a new integration, or those of one that exists."""
-        without = (*self.readonly_fields, "same_server", "revision", "oauth")
+        without = {*self.readonly_fields, "same_server", "revision", "oauth"}
+        if not configuration.role_names():
+            without.add("role_conditions")
         own = [field for field in super().get_fields(request, obj) if field not in without]
         if {"client_certificate", "client_key"} <= set(own):
             own.remove("client_key")
@@ -163,6 +174,11 @@ class IntegrationAdmin(LoginLinkPages, SetupLinkPages, OAuth2Pages, PeoplePages,
             return super().changeform_view(request, *arguments, **options)
         except integrations.ChangedMeanwhileError:
             return super().changeform_view(request, *arguments, **options)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *arguments: Any, **options: Any) -> Any:
+        """Add the steps on the way to the login link."""
+        context["steps_on_the_way"] = self._steps(options.get("obj"))
+        return super().render_change_form(request, context, *arguments, **options)
 
     def save_model(
         self, request: HttpRequest, obj: AbstractIntegration, form: ModelForm[AbstractIntegration], change: bool

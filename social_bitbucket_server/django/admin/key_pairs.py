@@ -9,9 +9,9 @@ from django.http import Http404
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
-from ...organizations import EventCode
+from ...organizations import EventCode, Limited
 from ...problems import BitbucketServerError
-from .. import integrations, key_rotation
+from .. import integrations, key_rotation, limits
 from .setup import SetupPages
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class KeyPairPages(SetupPages):
         if record.oauth1_ended_at is not None:
             message = gettext("People log in by OAuth 2, which needs no key pair.")
             return self._back(request, record, message, messages.WARNING)
+        limits.count(request, Limited.KEY_PAIRS, record.pk)
         try:
             has_begun = key_rotation.begin(record, request.user, with_new_link=request.POST.get("link") == "new")
         except integrations.ChangedMeanwhileError:
@@ -59,6 +60,7 @@ class KeyPairPages(SetupPages):
     def verify_key_pair_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Use the new key pair from now on, if Bitbucket accepts it."""
         record = self._record(request, integration_id)
+        limits.count(request, Limited.TESTS, record.pk)
         try:
             is_in_use = key_rotation.verify(record, request.user)
         except BitbucketServerError as error:

@@ -12,9 +12,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from ...crypto import Secret
 from ...onboarding import oauth2_advice_for
-from ...organizations import EventCode
+from ...organizations import EventCode, Limited
 from ...problems import BitbucketServerError, Problem
-from .. import configuration, integrations, upgrade
+from .. import configuration, integrations, limits, upgrade
 from ..forms import ClientCredentialsForm
 from .pages import IntegrationPages, words_of
 
@@ -61,6 +61,7 @@ class OAuth2Pages(IntegrationPages):
     def go_back_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Let people log in by OAuth 1 alone, if Bitbucket still accepts it."""
         record = self._record(request, integration_id)
+        limits.count(request, Limited.TESTS, record.pk)
         try:
             is_back = upgrade.go_back(record, request.user)
         except BitbucketServerError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
@@ -10,9 +11,12 @@ from django.db import transaction
 from django.http import Http404, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
+from social_core.exceptions import SocialAuthBaseException
 
+from ...organizations import SetupStep
 from ...problems import PROBLEMS, Problem, Who
-from .. import configuration
+from .. import configuration, events
+from ..errors import show_error
 from ..models import AbstractIntegration
 
 if TYPE_CHECKING:
@@ -44,12 +48,25 @@ class IntegrationPages(_IntegrationAdmin):
             path(
                 f"<slug:integration_id>/{name}/",
                 # Some of them wait for Bitbucket, and no transaction shall wait with them.
-                transaction.non_atomic_requests(self.admin_site.admin_view(view)),
+                transaction.non_atomic_requests(self.admin_site.admin_view(self._with_errors_shown(view))),
                 name=self._name(name),
             )
             for name, view in self.pages().items()
         ]
         return [*own, *super().get_urls()]
+
+    def _with_errors_shown(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        """Return *view* with a page for what it raises of social-core's errors."""
+
+        @wraps(view)
+        def shown(request: HttpRequest, integration_id: str) -> HttpResponse:
+            try:
+                return view(request, integration_id)
+            except SocialAuthBaseException as error:
+                record = self._record(request, integration_id)
+                return show_error(request, error, record, back=self._address("setup", record))
+
+        return shown
 
     def _record(self, request: HttpRequest, integration_id: str, *, to_change: bool = True) -> AbstractIntegration:
         record = self.get_object(request, integration_id)
@@ -69,10 +86,37 @@ class IntegrationPages(_IntegrationAdmin):
             "media": self.media,
             "record": record,
             "addresses": {name.replace("-", "_"): self._address(name, record) for name in self.pages()},
+            "steps_on_the_way": self._steps(record),
             "tabs": [(self._address(name, record), label) for name, label in self.tabs],
             "can_change": self.has_change_permission(request, record),
             "application": configuration.application_name(),
         }
+
+    def _steps(self, record: AbstractIntegration | None) -> list[dict[str, Any]]:
+        """Return the steps on the way to the login link. There are none after a person has logged in. *record* is
+        ``None`` before it is saved."""
+        current = SetupStep.SERVER if record is None else events.next_step_of(record)
+        if current is None:
+            return []
+        addresses = {}
+        if record is not None:
+            worksheet = self._address("oauth2" if record.oauth_versions.is_oauth1_ended else "setup", record)
+            addresses = {
+                SetupStep.SERVER: self._address("change", record),
+                SetupStep.BITBUCKET: worksheet,
+                SetupStep.TEST: worksheet,
+                SetupStep.SHARE: self._address("login-link", record),
+            }
+        return [
+            {
+                "label": gettext(step.label),
+                "number": step.number,
+                "address": addresses.get(step) if step in (*current.finished, current) else None,
+                "is_done": step in current.finished,
+                "is_current": step is current,
+            }
+            for step in SetupStep
+        ]
 
     def _do(
         self,

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_POST
 from social_core.exceptions import SocialAuthBaseException
 
 from ...onboarding import Dialog, dialog_of
-from ...organizations import EventCode, OAuth
+from ...organizations import EventCode, Limited, OAuth, ending_certificates
 from ...problems import PROBLEMS, Code, Problem
-from .. import events, integrations, trials
+from .. import events, integrations, limits, trials
 from ..errors import show_error
 from .pages import IntegrationPages, words_of, words_of_code
 
@@ -53,12 +54,19 @@ class SetupPages(IntegrationPages):
     def check_up_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Test the connection, and show what each stage found."""
         record = self._record(request, integration_id)
+        limits.count(request, Limited.TESTS, record.pk)
         oauth = self._wanted(request, record)
         results = list(integrations.check_up(record, request.user, oauth=oauth))
         context = self._context(request, record, gettext("Check-up of %(name)s") % {"name": record.name})
         has_passed = all(result.outcome.lets_logins_work for result in results)
-        context["login_link"] = integrations.login_link(record) if has_passed and record.enabled else ""
-        return TemplateResponse(request, self.check_up_template, {**context, "results": results, "oauth": oauth})
+        context |= {
+            "results": results,
+            "oauth": oauth,
+            "has_passed": has_passed,
+            **_next_step(record),
+            "login_link": integrations.login_link(record) if has_passed and record.enabled else "",
+        }
+        return TemplateResponse(request, self.check_up_template, context)
 
     def try_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Send the browser to Bitbucket and back, as a trial."""
@@ -66,10 +74,11 @@ class SetupPages(IntegrationPages):
         if not record.enabled:
             message = gettext("A disabled integration cannot be tried. Enable it first.")
             return self._back(request, record, message, messages.WARNING)
+        oauth = self._wanted(request, record)
         try:
-            return trials.begin(request, record, self._address("trial", record), self._wanted(request, record))
+            return trials.begin(request, record, self._address("trial", record), oauth)
         except SocialAuthBaseException as error:
-            return show_error(request, error, record, self._wanted(request, record))
+            return show_error(request, error, record, oauth, back=self._address("setup", record))
 
     def trial_view(self, request: HttpRequest, integration_id: str) -> HttpResponse:
         """Show the result of the trial."""
@@ -126,8 +135,11 @@ class SetupPages(IntegrationPages):
             "is_unknown_link": refusal is not None
             and refusal.code == Code.CONSUMER_KEY_UNKNOWN
             and new_link is not None,
+            **_next_step(record),
+            "can_delete": self.has_delete_permission(request, record),
             "login_link": integrations.login_link(record) if condition.is_ready else "",
             "failing_since": condition.since,
+            "ending": ending_certificates(record, timezone.now()) if record.enabled else (),
             "failure": words_of(PROBLEMS[condition.problem]) if condition.problem in PROBLEMS else None,
             "people": ngettext("%(count)d person has", "%(count)d people have", people) % {"count": people},
             "steps": integrations.worksheet_of(record, active, dialog) if active is not None else (),
@@ -143,3 +155,14 @@ class SetupPages(IntegrationPages):
             "is_plain_http": record.server_url.scheme == "http",
         }
         return TemplateResponse(request, self.setup_template, context, status=422 if refusal is not None else 200)
+
+
+def _next_step(record: AbstractIntegration) -> dict[str, Any]:
+    """Return the *step* that comes next, and as *test_to_mend* the words about what the last test found, unless the
+    link is only not entered in Bitbucket yet."""
+    test = events.last_test(record)
+    is_to_mend = test is not None and test.problem not in {"", Code.CONSUMER_KEY_UNKNOWN}
+    return {
+        "step": events.next_step_of(record),
+        "test_to_mend": words_of_code(test.problem) if test is not None and is_to_mend else None,
+    }

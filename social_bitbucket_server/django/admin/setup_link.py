@@ -11,8 +11,8 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
-from ...organizations import EventCode, SetupLinkLife
-from .. import setup_links
+from ...organizations import EventCode, Limited, SetupLinkLife
+from .. import limits, setup_links
 from ..setup_views import script_file
 from .pages import IntegrationPages
 
@@ -53,6 +53,7 @@ class SetupLinkPages(IntegrationPages):
         if asked not in set(SetupLinkLife):
             message = gettext("Choose how long the link opens.")
             return self._back(request, record, message, messages.ERROR, to="setup-link")
+        limits.count(request, Limited.SETUP_LINKS_MADE, record.pk)
         address = setup_links.make(record, SetupLinkLife(asked), request.user)
         self.log_change(request, record, gettext(EventCode.SETUP_LINK_CREATED.sentence))
         return self._setup_link_page(request, record, address)

@@ -146,7 +146,7 @@ class Migration(migrations.Migration):
                     models.JSONField(
                         blank=True,
                         default=list,
-                        help_text="People who can see one of these projects may log in. Keys such as WEB, one on each line.",
+                        help_text="People who can see one of these projects may log in. Keys such as WEB, one on each line. WEB:write takes people who may write to it.",
                         verbose_name="projects",
                     ),
                 ),
@@ -155,10 +155,11 @@ class Migration(migrations.Migration):
                     models.JSONField(
                         blank=True,
                         default=list,
-                        help_text="People who can see one of these repositories may log in. Such as WEB/website, one on each line.",
+                        help_text="People who can see one of these repositories may log in. Such as WEB/website or WEB/website:write, one on each line.",
                         verbose_name="repositories",
                     ),
                 ),
+                ("role_conditions", models.JSONField(blank=True, default=dict, verbose_name="roles")),
                 (
                     "server_version",
                     models.CharField(blank=True, editable=False, max_length=32, verbose_name="Bitbucket's version"),

@@ -5,11 +5,12 @@
 limits, and headers for the whole application are left to the application.
 """
 
-from .browser_session import log_in, log_out
+from ...organizations import Limited
+from .browser_session import current_roles, log_in, log_out
 from .connection import test_connection
 from .errors import handle_errors
 from .extension import Organizations
-from .limits import Limited, visitor
+from .limits import visitor
 from .navigation import local_page
 from .recording import event_recorded, record
 from .requests import form_targets
@@ -19,6 +20,7 @@ from .worksheets import link_values, redirect_url
 __all__ = [
     "Limited",
     "Organizations",
+    "current_roles",
     "end_logins",
     "event_recorded",
     "form_targets",

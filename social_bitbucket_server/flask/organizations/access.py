@@ -15,10 +15,9 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import select
 
-from ...organizations import EventCode
+from ...organizations import EventCode, Limited
 from . import limits, recording
 from .current import extension, session, store
-from .limits import Limited
 
 if TYPE_CHECKING:
     from ...sqlalchemy.organizations import IntegrationMixin

@@ -9,12 +9,11 @@ from flask.typing import ResponseReturnValue
 
 from ...crypto import Secret
 from ...onboarding import Result, is_oauth2_better, look_at_server
-from ...organizations import EventCode, OAuth
+from ...organizations import EventCode, Limited, OAuth
 from ...sqlalchemy.organizations import NameTakenError
 from . import access, limits, onboarding, recording
 from .current import session, store
 from .forms import NewIntegrationForm
-from .limits import Limited
 from .navigation import address_of
 from .templating import render
 
@@ -86,7 +85,7 @@ def _look_at(organization: Any, form: NewIntegrationForm, server_url: ServerURL)
         client_key=key,
         connect_to=str(form.connects_to or ""),
     )
-    found = look_at_server(server, organization=str(organization_id))
+    found = look_at_server(server, organization=str(organization_id), limits=store.limits)
     recording.record(
         EventCode.SERVER_LOOKED_AT,
         outcome=found.outcome,
@@ -110,5 +109,5 @@ def _page(organization: Any, form: NewIntegrationForm, found: Result | None = No
         organization=organization,
         form=form,
         found=found,
-        way_names=list(onboarding.NAMES.values()),
+        way_names=onboarding.NAMES,
     )

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ...crypto import KeyRing, Secret
-from ...integration import SettingsOf, UnsafeConfigurationError, callback_origin
-from ...organizations import (
-    EVERYBODY,
-    Ids,
-    Outbound,
-    SealedKeys,
-    read_hosts,
-    read_private_networks,
-    read_proxies,
-    read_test_addresses,
-)
+from ...integration import SettingsOf, UnsafeConfigurationError, callback_origin, listener_of, read_role_names
+from ...organizations import Ids, Outbound, SealedKeys, read_outbound
 from ...problems import BitbucketServerError
+from ...transport import Limits, default_transport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from flask import Flask
 
-_SHARED = ("CALLBACK_ORIGIN", "KEY_RING", "STORE_ACCESS_TOKEN", "VERIFY_SSL", "REQUESTS_TIMEOUT")
+_SHARED = ("CALLBACK_ORIGIN", "KEY_RING", "STORE_ACCESS_TOKEN", "REVOKE_AT_LOGOUT", "VERIFY_SSL", "REQUESTS_TIMEOUT")
 _IDS = Ids(
     re.compile(r"[^\s=,]+"),
     "'flask bitbucket-server list' prints the ids of organizations. Addresses do not count here, because anybody may "
@@ -41,7 +31,9 @@ class AppSettings:
 
     *origin* is its scheme and host. *application_name* is what people read when Bitbucket asks them to allow the login.
     *outbound* says which servers organizations may connect. *keeps_tokens*: each person's access token is kept, sealed,
-    so that Bitbucket can be asked for them between two logins.
+    so that Bitbucket can be asked for them between two logins. *on_event* is told of each event that is recorded.
+    *limits* are those on waiting for one organization's servers. *role_names* are those of the roles that
+    organizations' admins may give.
     """
 
     origin: str
@@ -49,6 +41,9 @@ class AppSettings:
     keys: SealedKeys
     outbound: Outbound
     keeps_tokens: bool
+    on_event: Any
+    limits: Limits
+    role_names: tuple[str, ...]
 
     @classmethod
     def read(cls, app: Flask) -> AppSettings:
@@ -62,15 +57,18 @@ class AppSettings:
             if not settings[name]:
                 raise UnsafeConfigurationError(f"Set {settings.name(name)} to {what}.")
         _share_with_oauth2(app, settings)
-        _hide_key_rings(app)
+        _hide_secrets(app)
         try:
             origin = callback_origin(settings["CALLBACK_ORIGIN"])
             return cls(
                 origin=origin,
                 application_name=str(settings["APPLICATION_NAME"] or urlsplit(origin).hostname),
                 keys=SealedKeys(KeyRing.parse(settings["KEY_RING"])),
-                outbound=_outbound(settings),
+                outbound=read_outbound(settings, _IDS),
                 keeps_tokens=bool(settings["STORE_ACCESS_TOKEN"]),
+                on_event=_listener(settings),
+                limits=default_transport().limits.with_settings(settings.__getitem__),
+                role_names=read_role_names(settings["ORGANIZATION_ROLES"]),
             )
         except BitbucketServerError as error:
             setting = error.setting or settings.name(error.parameter or "KEY_RING")
@@ -85,30 +83,17 @@ def _share_with_oauth2(app: Flask, settings: SettingsOf) -> None:
             app.config.setdefault(own.own_name(name), settings[name])
 
 
-def _hide_key_rings(app: Flask) -> None:
-    """Keep the key ring out of tracebacks and logs that show Flask's configuration, which every template's context
-    holds."""
+def _hide_secrets(app: Flask) -> None:
+    """Keep the key ring and the passwords of proxies out of tracebacks and logs that show Flask's configuration, which
+    every template's context holds."""
     for backend in (BitbucketServerOAuth1, BitbucketServerOAuth2):
         settings = SettingsOf(backend.name, app.config)
         app.config[settings.name("KEY_RING")] = Secret(settings["KEY_RING"])
+        if isinstance(settings["PROXIES"], str):
+            app.config[settings.name("PROXIES")] = Secret(settings["PROXIES"])
 
 
-def _outbound(settings: SettingsOf) -> Outbound:
-    return Outbound(
-        private_networks=read_private_networks(
-            settings["PRIVATE_NETWORKS"] or {}, setting=settings.name("PRIVATE_NETWORKS"), ids=_IDS
-        ),
-        plain_http_hosts=read_hosts(settings["HTTP_HOSTS"] or (), setting=settings.name("HTTP_HOSTS")),
-        proxies=_proxies(settings),
-        test_addresses=read_test_addresses(settings["TEST_ADDRESSES"] or (), setting=settings.name("TEST_ADDRESSES")),
-        verify=settings.get("VERIFY_SSL", True),
-        timeout=settings["REQUESTS_TIMEOUT"] or 10.0,
-    )
-
-
-def _proxies(settings: SettingsOf) -> Mapping[str, Mapping[str, str]]:
-    """Return the proxies by organization: a text names those of each, a mapping is for everybody."""
-    given = settings["PROXIES"] or {}
-    if isinstance(given, str):
-        return read_proxies(given, setting=settings.name("PROXIES"), ids=_IDS)
-    return {EVERYBODY: given}
+def _listener(settings: SettingsOf) -> Any:
+    """Return what the setting names. A dotted path is followed later: its module may be loading now."""
+    given, name = settings["ON_EVENT"], settings.name("ON_EVENT")
+    return given if not given or isinstance(given, str) else listener_of(given, name)

@@ -12,8 +12,9 @@ from typing import Any
 import flask_login
 from flask import request, session
 
+from ...account import roles_of
 from ...integration import BACKENDS
-from ...login import under_way
+from ...login import revoke_at_logout, under_way
 from ...organizations import EventCode
 from ...sqlalchemy.organizations import clock
 from .. import logins
@@ -55,6 +56,7 @@ def log_out() -> None:
     user = flask_login.current_user
     if user.is_authenticated:
         recording.record(EventCode.SESSION_REVOKED, user_id=store.key_of(user._get_current_object()))
+        revoke_at_logout(user._get_current_object(), store.models.storage, logins.backend_of)
     _use_up(session.get(_LOGIN))
     session.clear()
     flask_login.logout_user()  # afterwards: it notes in the session that a cookie which remembers the person goes, too
@@ -76,6 +78,16 @@ def identity_id() -> int | None:
     """Return the id of the identity that this browser's login came through; ``None`` if it came through none."""
     kept = session.get(_LOGIN)
     return kept["identity"] if kept is not None else None
+
+
+def current_roles(organization: Any) -> frozenset[str]:
+    """Return the names of the roles that the person who is logged in has in *organization*, by the Bitbucket account
+    that they came in with. They are those of its last login or recheck. People who came in another way have none."""
+    number, user = identity_id(), flask_login.current_user
+    identity = store.identities.find(user, number) if number is not None and user.is_authenticated else None
+    if identity is None or identity.integration.organization_id != store.key_of(organization):
+        return frozenset()
+    return roles_of(identity)
 
 
 def go_on_with(identity: Any) -> None:

@@ -125,6 +125,15 @@ def prune(events_older_than: int | None) -> None:
         click.echo(f"{count} events older than {events_older_than} days are deleted.")
 
 
+@group.command("notices")
+def list_notices() -> None:
+    """List what ends soon, and what has been failing for a day: integration, organization, name, sentence, day. Each is
+    recorded as an event, once a month."""
+    for record, notice in store.notices.record_new():
+        shown = (record.id, record.organization.slug, record.name, notice.event.sentence, f"{notice.at:%Y-%m-%d}")
+        click.echo("\t".join(shown))
+
+
 @group.command("recheck-people")
 @click.argument("slug", metavar="[ORGANIZATION]", required=False)
 @click.option("--at-most", metavar="PEOPLE", type=click.IntRange(min=1), default=1000, show_default=True)

@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from ...integration import ConnectTo, ServerURL
 from ...organizations import (
     ConfiguredIntegration,
+    Limited,
     OAuth,
     UnusableConfigurationError,
     read_configuration,
@@ -20,7 +21,6 @@ from ...sqlalchemy.organizations import NameTakenError
 from . import access, limits
 from .current import session, store
 from .forms import ConfigurationForm
-from .limits import Limited
 from .templating import render
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def written(organization: Any) -> str:
 def read(text: str, organization: Any) -> list[ConfiguredIntegration]:
     """Return the integrations that *text* wants *organization* to have. Raises UnusableConfigurationError."""
     known = {record.name: _configured(record) for record in store.integrations.of(organization)}
-    return read_configuration(text, known, store.outbound.base_url_rules)
+    return read_configuration(text, known, store.outbound.base_url_rules, role_names=store.role_names)
 
 
 def take_over(organization: Any, wanted: Iterable[ConfiguredIntegration]) -> list[str]:
@@ -113,7 +113,7 @@ def _take_over(organization: Any, wanted: ConfiguredIntegration) -> str:
         connect_to=ConnectTo.parse(wanted.connect_to, rules) if wanted.connect_to else None,
     )
     store.integrations.set_enabled(record, enabled=wanted.enabled)
-    store.integrations.change_admission(record, wanted.admission)
+    store.integrations.change_admission(record, wanted.admission, wanted.roles)
     return f"“{wanted.name}” {verb}."
 
 
@@ -128,6 +128,7 @@ def _configured(record: IntegrationMixin) -> ConfiguredIntegration:
         allow_groups=tuple(record.allow_groups),
         allow_projects=tuple(record.allow_projects),
         allow_repositories=tuple(record.allow_repositories),
+        roles=store.integrations.roles_of(record),
     )
 
 

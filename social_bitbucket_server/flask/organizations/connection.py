@@ -44,11 +44,12 @@ class ConnectionTest:
         self._key_id = pair.id if pair is not None else None
         self._is_of_an_upgrade = record.oauth_versions.is_tried(oauth)
         self._callback = navigation.absolute(navigation.callback_path(record, oauth))
+        self._limits = store.limits
 
     def __iter__(self) -> Iterator[Result]:
         outcome = "interrupted"
         try:
-            for result in check_up(self._integration, self._callback):
+            for result in check_up(self._integration, self._callback, limits=self._limits):
                 self.results.append(result)
                 self._note_version(result)
                 yield result

@@ -17,7 +17,7 @@ from social_core.exceptions import (
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
 from ...login import reference
-from ...organizations import EventCode
+from ...organizations import EventCode, event_of_failed_login, failures_noted
 from ...problems import PROBLEMS, Code, Problem, Who, http_status, problem_to_show, when_to_try_again
 from ...sqlalchemy.organizations import clock
 from . import recording
@@ -66,16 +66,8 @@ _CRASH = Words(
     "Look the reference number up in the log.",
     Who.OPERATOR,
 )
-_TOO_OFTEN = Words(
-    "It was tried too often.",
-    "Nothing was done. A limit protects everybody's logins from those who try them by the thousand.",
-    "Wait a minute, then try again.",
-)
 
-_WORDS = {
-    "form_refused": _FORM_TOO_OLD,
-    "too_often": _TOO_OFTEN,
-}
+_WORDS = {"form_refused": _FORM_TOO_OLD}
 """For the problems that only this application has."""
 
 
@@ -149,9 +141,9 @@ def too_often(error: TooManyRequests) -> ResponseReturnValue:
     """More than one of the application's rate limits allows. A flood of them does not fill the events."""
     database.rollback()
     make_reference()
-    _note_refusal("too_often", limit=g.get("bitbucket_limited"), integration_id=g.get("bitbucket_integration_id"))
+    _note_refusal(Code.TOO_OFTEN, limit=g.get("bitbucket_limited"), integration_id=g.get("bitbucket_integration_id"))
     seconds = error.retry_after if isinstance(error.retry_after, int) else 60
-    words = replace(_TOO_OFTEN, remedy=f"Wait {duration(seconds)}, then go back and try again.")
+    words = replace(words_of(Code.TOO_OFTEN), remedy=f"Wait {duration(seconds)}, then go back and try again.")
     if error.description != TooManyRequests.description:
         words = replace(words, title=str(error.description))
     return _page(words, 429, {"Retry-After": str(seconds)})
@@ -198,11 +190,14 @@ def _note_refusal(code: str, *, limit: str | None = None, integration_id: str | 
 
 
 def _is_repeated(error: SocialAuthBaseException) -> bool:
-    """Return whether a callback of a browser without a session came to this problem within the last minute."""
-    if error.stage != "callback" or not session.keys() <= {"csrf_token"}:
+    """Return whether callbacks of this address came to this problem so often within the last minute that another event
+    says nothing new."""
+    if error.stage != "callback":
         return False
+    is_stranger = session.keys() <= {"csrf_token"}
     problem = error.context.get("problem") or error.code or ""
-    return not extension().news.is_new(problem, visitor(), g.get("bitbucket_integration_id", ""))
+    what = (problem, visitor(), g.get("bitbucket_integration_id", ""))
+    return not any(extension().news.is_new(*what, str(turn)) for turn in range(failures_noted(is_stranger=is_stranger)))
 
 
 def _words(problem: Problem | None) -> Words:
@@ -212,11 +207,9 @@ def _words(problem: Problem | None) -> Words:
 
 
 def _event(problem: str) -> EventCode:
-    if problem in {Code.LOGIN_MIXED_UP, Code.TOKEN_OF_ANOTHER_LOGIN}:
-        return EventCode.LOGIN_MIXUP
     if problem == Code.LOGIN_NOT_PENDING and store.events.was_finished(recording.transaction()):
         return EventCode.LOGIN_REPLAY
-    return EventCode.LOGIN_FAILURE
+    return event_of_failed_login(problem)
 
 
 def make_reference(number: str = "") -> str:

@@ -12,6 +12,7 @@ from social_core.utils import setting_name
 from ...backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ...integration import BACKENDS, SettingsOf, UnsafeConfigurationError, configured_backend
 from ...login import HostCheck
+from ...organizations import Limited, News
 from ...sqlalchemy.organizations import Store
 from ..extension import configure
 from . import (
@@ -39,7 +40,6 @@ from . import (
 )
 from .app_settings import AppSettings
 from .current import EXTENSION
-from .limits import News
 from .requests import keep_private, refuse_foreign_forms
 from .routing import RowNumber
 
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from ...sqlalchemy.organizations import OrganizationModels
-    from .limits import Limited
 
 _BELOW_THE_PREFIX = (
     (organization, ""),
@@ -64,7 +63,7 @@ _BELOW_THE_PREFIX = (
     (onboarding, "/settings/integrations/<integration>"),
     (key_pair, "/settings/integrations/<integration>/key-pair"),
     (oauth2, "/settings/integrations/<integration>/oauth2"),
-    (who, "/settings/integrations/<integration>/who"),
+    (who, "/settings/integrations/<integration>"),
 )
 
 
@@ -129,6 +128,8 @@ class Organizations:
             keys=self.settings.keys,
             outbound=self.settings.outbound,
             record=recording.record,
+            limits=self.settings.limits,
+            role_names=self.settings.role_names,
             may_log_in=may_log_in,
             belongs_to=belongs_to,
             may_connect=may_connect,
@@ -166,6 +167,7 @@ class Organizations:
             settings = SettingsOf(backend, app.config)
             app.config[settings.own_name("INTEGRATIONS")] = find
             app.config.setdefault(settings.own_name("PIPELINE"), pipeline.STEPS)
+            app.config[settings.own_name("ON_EVENT")] = None  # told by the recording, of these events and all others
         accepted = SettingsOf(BitbucketServerOAuth1.name, app.config).own_name("PENDING_KEY_ACCEPTED")
         app.config[accepted] = self.store.key_rotation.promote_after_a_login
         app.config.setdefault(setting_name("LOGIN_REDIRECT_URL"), "/")

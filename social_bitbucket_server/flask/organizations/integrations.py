@@ -9,14 +9,13 @@ from flask.typing import ResponseReturnValue
 
 from ...crypto import PublicKey
 from ...onboarding import is_oauth2_better, render_text
-from ...organizations import OAuth, ServerChange, SetupStep, server_change
+from ...organizations import Limited, OAuth, ServerChange, SetupStep, server_change
 from ...problems import Who
 from ...sqlalchemy.organizations import DAYS_KEPT, NameTakenError, new_server_url, server_url
 from . import access, connection, errors, limits, login, onboarding, overview, trials, ways_in, words, worksheets
 from .current import extension, session, store
 from .events_in_words import in_words
 from .forms import DeleteForm, EditIntegrationForm
-from .limits import Limited
 from .navigation import address_of
 from .requests import allow_forms_to_reach
 from .templating import render
@@ -285,6 +284,8 @@ def _integration_page(organization: Any, record: IntegrationMixin) -> str:
         trouble=overview.trouble_of(summary, extension().settings.application_name),
         recent=in_words(organization, store.events.recent(record)),
         admission=overview.admission_of(record),
+        offers_roles=bool(store.role_names),
+        roles=store.integrations.roles_of(record),
         key_pair=overview.key_pair_of(record),
         public_key=PublicKey.read(record.active_key_pair.public_key) if record.active_key_pair else None,
         login_link=ways_in.login_link(organization),

@@ -9,12 +9,11 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from ...crypto import PublicKey
-from ...organizations import EventCode
+from ...organizations import EventCode, Limited
 from ...problems import BitbucketServerError, Problem
 from ...sqlalchemy.organizations import link_number, server_url
 from . import access, limits, onboarding, recording, worksheets
 from .current import session, store
-from .limits import Limited
 from .navigation import address_of, callback_of
 from .templating import render
 

@@ -11,14 +11,13 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from ...crypto import Secret
-from ...organizations import EventCode, OAuth
+from ...organizations import EventCode, Limited, OAuth
 from ...problems import BitbucketServerError, Code
 from ...sqlalchemy.organizations import trying
 from .. import logins
 from . import browser_session, limits, recording, trials, ways_in
 from .current import session as database
 from .current import store
-from .limits import Limited
 from .navigation import after_login, callback_path
 
 if TYPE_CHECKING:

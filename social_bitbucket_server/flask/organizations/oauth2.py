@@ -9,13 +9,12 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from ...onboarding import oauth2_advice_for
-from ...organizations import EventCode
+from ...organizations import EventCode, Limited
 from ...problems import BitbucketServerError, Problem
 from ...sqlalchemy.organizations import server_url
 from . import access, limits, recording, worksheets
 from .current import session, store
 from .forms import ClientCredentialsForm
-from .limits import Limited
 from .navigation import address_of, callback_of
 from .requests import allow_forms_to_reach
 from .templating import render

@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("onboarding", __name__)
 
-NAMES = {
-    SetupStep.SERVER: "Server",
-    SetupStep.BITBUCKET: "Bitbucket",
-    SetupStep.TEST: "Test",
-    SetupStep.SHARE: "Share the link",
-}
+NAMES = tuple(step.label for step in SetupStep)
 """Names of the steps, in their order."""
 
 _PAGES = {
@@ -53,8 +48,8 @@ def way_of(record: IntegrationMixin, current: SetupStep) -> Way | None:
     if state not in {State.DRAFT, State.NEVER_USED}:
         return None
     finished = SetupStep.SHARE.finished if state is State.NEVER_USED else current.finished
-    addresses = {NAMES[step]: address_of(_PAGES[step], record) for step in finished}
-    return Way(tuple(NAMES.values()), current.number, addresses)
+    addresses = {step.label: address_of(_PAGES[step], record) for step in finished}
+    return Way(NAMES, current.number, addresses)
 
 
 def next_page_of(record: IntegrationMixin) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ...organizations import State
+from ...organizations import State, ending_certificates
 from ...problems import PROBLEMS, Who
+from ...sqlalchemy.organizations import clock
 from . import words
 from .current import store
 from .events_in_words import Event, in_words
 
 if TYPE_CHECKING:
-    from ...organizations import Condition
+    from ...organizations import Condition, Notice
     from ...sqlalchemy.organizations import IntegrationMixin
 
 _KINDS = {State.FAILING: "bad", State.WORKING: "good", State.DISABLED: ""}
@@ -41,7 +43,13 @@ class Summary:
     @property
     def kind(self) -> str:
         """How its condition is marked: ``good``, ``wait``, ``bad``, or nothing for what is off."""
-        return "wait" if self.waits and self.state is State.WORKING else _KINDS.get(self.state, "wait")
+        waits = self.waits or self.ending
+        return "wait" if waits and self.state is State.WORKING else _KINDS.get(self.state, "wait")
+
+    @cached_property
+    def ending(self) -> tuple[Notice, ...]:
+        """The notices of certificates that end soon or have ended. A disabled integration has none."""
+        return ending_certificates(self.record, clock.now()) if self.state is not State.DISABLED else ()
 
     @property
     def waits(self) -> str:
@@ -59,7 +67,8 @@ class Summary:
     @property
     def needs_an_admin(self) -> bool:
         """Whether an admin has something to do."""
-        return self.state in {State.FAILING, State.DRAFT} or (self.state is State.WORKING and bool(self.waits))
+        waits = self.state is State.WORKING and bool(self.waits)
+        return self.state in {State.FAILING, State.DRAFT} or waits or bool(self.ending)
 
     @property
     def oauth(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, abort, flash, redirect, url_for
 from flask.typing import ResponseReturnValue
 
+from ...account import roles_of
 from . import access
 from .current import store
 from .templating import render
@@ -18,7 +19,9 @@ blueprint = Blueprint("people", __name__)
 @access.for_admins
 def people_list(organization: Any) -> ResponseReturnValue:
     """Show everybody who ever logged in."""
-    return render("people.html", people=store.people.of(organization))
+    people = store.people.of(organization)
+    roles = {person.key: sorted(set().union(*map(roles_of, person.identities))) for person in people}
+    return render("people.html", people=people, roles=roles if store.role_names else None)
 
 
 @blueprint.post("/<person>/<any(disable, enable, logout):action>")

@@ -17,7 +17,7 @@ STEPS = (
     "social_bitbucket_server.flask.organizations.pipeline.find_identity_by_either_oauth",
     "social_bitbucket_server.flask.organizations.pipeline.find_or_create_person",
     "social_bitbucket_server.flask.organizations.pipeline.refuse_disabled_person",
-    "social_bitbucket_server.flask.organizations.pipeline.keep_access_token",
+    "social_bitbucket_server.flask.organizations.pipeline.keep_token_and_roles",
     "social_bitbucket_server.flask.organizations.pipeline.update_person",
 )
 """Nobody is ever found by e-mail address or name: the identity alone says who it is."""
@@ -51,7 +51,7 @@ def refuse_disabled_person(backend: BaseAuth[object], social: Any, integration_i
     store.logins.refuse_disabled_person(backend, social, integration_id)
 
 
-def keep_access_token(
+def keep_token_and_roles(
     backend: BaseAuth[object],
     uid: str,
     user: Any,
@@ -60,8 +60,8 @@ def keep_access_token(
     details: dict[str, Any],
     **kwargs: Any,
 ) -> None:
-    """Keep the sealed access token if the settings want it, and nothing of the profile."""
-    store.logins.keep_access_token(social, backend.extra_data(user, uid, response, details, kwargs))
+    """Keep the person's roles, the sealed access token if the settings want it, and nothing of the profile."""
+    store.logins.keep_token_and_roles(social, backend.extra_data(user, uid, response, details, kwargs))
 
 
 def update_person(

@@ -15,13 +15,13 @@ from flask import current_app, g, has_app_context, has_request_context, request
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ...organizations import EventCode
+from ...organizations import EventCode, sign_of, tell
 from ...problems import Code
 from ...sqlalchemy.organizations import clock
-from .current import EXTENSION, store
+from .current import EXTENSION, extension, store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from flask import Flask
@@ -35,6 +35,7 @@ event_recorded = Namespace().signal("event-recorded")
 """Sent for each event by the application, with *event* (its code) and *details*: identifiers and codes by name."""
 
 _DIGEST_LENGTH = 12
+_RESULTS = {"passed": True, "failed": False}
 _LOG = logging.getLogger(__name__)  # not the log of events, whose lines are JSON
 _COLUMNS = ("organization_id", "integration_id", "user_id", "problem", "transaction", "reference", "address")
 
@@ -44,9 +45,9 @@ def set_up(app: Flask) -> None:
 
     @app.teardown_appcontext
     def keep(_error: BaseException | None) -> None:
-        rows = g.pop("bitbucket_events", None)
-        if rows and EXTENSION in app.extensions:
-            _write(rows)
+        if g.get("bitbucket_events") and EXTENSION in app.extensions:
+            _record_turns(g.bitbucket_events)
+            _write(g.pop("bitbucket_events"))
 
 
 def record(event: EventCode, *, outcome: str = "success", **details: Any) -> None:
@@ -74,6 +75,7 @@ def record(event: EventCode, *, outcome: str = "success", **details: Any) -> Non
     g.bitbucket_events.append(_row(now, event, outcome, line))
     sender = current_app._get_current_object()  # type: ignore[attr-defined]  # a proxy's method
     event_recorded.send(sender, event=event, details={"outcome": outcome, **line})
+    tell(extension().settings.on_event, event, {"outcome": outcome, **line})
 
 
 def record_refusal(event: EventCode, error: BitbucketServerError, integration_id: str) -> None:
@@ -92,6 +94,24 @@ def transaction() -> str | None:
     """Return the digest of the request token of the login that this request is about; ``None`` if it is about none."""
     digest: str | None = g.get("bitbucket_transaction")
     return digest
+
+
+def _record_turns(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Record for each of *rows* that an integration begins to fail because of it, or works again."""
+    for row in tuple(rows):
+        has_passed = _RESULTS.get(row["outcome"])
+        works = sign_of(row["event"], has_passed=has_passed, problem=row["problem"])
+        if works is None or row["integration_id"] is None or "upgrade" in row["details"]:
+            continue
+        try:
+            event = store.events.turn(row["integration_id"], works=works)
+        except SQLAlchemyError as error:
+            _LOG.error("it is unknown whether the integration worked before: %s", type(error).__name__)
+            continue
+        if event is not None:
+            outcome = "success" if works else "failure"
+            about = {name: row[name] for name in ("organization_id", "integration_id", "problem", "reference")}
+            record(event, outcome=outcome, **about)
 
 
 def _write(rows: list[dict[str, Any]]) -> None:

@@ -9,19 +9,16 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from ...crypto import PublicKey
-from ...integration import ConnectTo
 from ...onboarding import advice_for, oauth2_advice_for
-from ...organizations import SetupLinkCondition, SetupLinkLife
+from ...organizations import Limited, SetupLinkCondition, SetupLinkLife
 from ...sqlalchemy.organizations import condition_of_link, server_url
 from . import access, connection, limits, navigation, onboarding, worksheets
 from .current import store
 from .forms import ClientCredentialsForm, ServerCorrectionForm
-from .limits import Limited
 from .navigation import address_of
 from .templating import render
 
 if TYPE_CHECKING:
-    from ...integration import ServerURL
     from ...sqlalchemy.organizations import IntegrationMixin, SetupLinkMixin
 
 blueprint = Blueprint("setup", __name__)
@@ -116,7 +113,7 @@ def keep_credentials(token: str) -> ResponseReturnValue:
     link, form = _live_link(token), ClientCredentialsForm()
     record = link.integration
     store.integrations.lock(record)  # until it is saved, nobody logs in for the first time
-    if not _takes_credentials(record):
+    if not store.setup_links.takes_credentials(record):
         abort(404)
     limits.count(Limited.SETUP_TESTS, record.id)
     if not form.validate():
@@ -131,13 +128,13 @@ def correct_server(token: str) -> ResponseReturnValue:
     link = _live_link(token)
     record = link.integration
     store.integrations.lock(record)  # as above
-    if not _takes_corrections(record):
+    if not store.setup_links.takes_corrections(record):
         abort(404)
     limits.count(Limited.SETUP_TESTS, record.id)
     form = ServerCorrectionForm(store.outbound.base_url_rules)
     if not form.validate() or form.server_url is None:
         return _page(link, token, server=form), 422
-    _correct(record, form.server_url, form.ca_certificates.data)
+    store.setup_links.correct(record, form.server_url, form.ca_certificates.data)
     flash("The correction is saved. Next, test the connection.")
     return redirect(url_for("bitbucket.setup.page", token=token), 303)
 
@@ -183,9 +180,9 @@ def _page(
     record = link.integration
     dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
     steps = worksheets.steps_to_set_up(record, dialog)
-    if credentials is None and _takes_credentials(record):
+    if credentials is None and store.setup_links.takes_credentials(record):
         credentials = ClientCredentialsForm(formdata=None)
-    if server is None and _takes_corrections(record):
+    if server is None and store.setup_links.takes_corrections(record):
         present = {"base_url": record.base_url, "ca_certificates": record.ca_certificates}
         server = ServerCorrectionForm(store.outbound.base_url_rules, formdata=None, **present)
     return render(
@@ -210,34 +207,6 @@ def _advice(record: IntegrationMixin) -> str:
     if record.pending_key_pair is not None:
         return ""
     return (oauth2_advice_for if record.is_for_oauth2 else advice_for)(record.server_version)
-
-
-def _takes_credentials(record: IntegrationMixin) -> bool:
-    """Return whether a Bitbucket admin may enter client id and client secret: nobody has logged in with others."""
-    return record.is_for_oauth2 and record.last_login_at is None
-
-
-def _takes_corrections(record: IntegrationMixin) -> bool:
-    """Return whether a Bitbucket admin may correct base URL and CA certificate: nobody has an account by them yet."""
-    return record.last_login_at is None and not store.identities.count(record)
-
-
-def _correct(record: IntegrationMixin, corrected: ServerURL, ca_certificates: str) -> None:
-    rules = store.outbound.base_url_rules
-    present = server_url(record)
-    if ca_certificates != record.ca_certificates:
-        connect_to = ConnectTo.parse(record.connect_to, rules) if record.connect_to else None
-        store.integrations.change(
-            record,
-            name=record.name,
-            server_url=present,
-            ca_certificates=ca_certificates,
-            connect_to=connect_to,
-        )
-    if corrected.host != present.host:
-        store.moves.begin_anew(record, corrected)
-    elif str(corrected) != record.base_url:
-        store.moves.take_over(record, corrected)
 
 
 def _public_key_to_paste(record: IntegrationMixin) -> PublicKey | None:

@@ -50,6 +50,7 @@ def set_up(app: Flask) -> None:
     filters = {
         "ago": words.ago,
         "ahead": words.ahead,
+        "day": words.day,
         "in_full": words.in_full,
         "on": words.on,
         "field_to_mend": field_to_mend,

@@ -61,6 +61,7 @@ def complete(record: IntegrationMixin, callback_path: str, oauth: OAuth) -> Resp
         profile = trial.profile
         result |= {"id": str(profile.id), "name": _short(profile.name), "display_name": _short(profile.display_name)}
         result["findings"] = [[finding.kind.value, _short(finding.name), finding.holds] for finding in trial.findings]
+        result["roles"] = [_short(role) for role in trial.roles] if trial.roles is not None else None
         problem, outcome = "", "passed"
         if is_of_a_move:
             result["is_same"] = "yes" if store.moves.finish(record, profile, tried or "") else ""

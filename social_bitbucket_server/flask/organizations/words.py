@@ -39,13 +39,18 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 
 def in_full(moment: datetime) -> str:
     """A date and time with its time zone: "23 November 2026, 20:08 UTC"."""
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+    return f"{day(moment)}, {moment:%H:%M} UTC"
+
+
+def day(moment: datetime) -> str:
+    """The day of a moment: "2 October 2026"."""
+    return f"{moment.day} {moment:%B %Y}"
 
 
 def on(moment: datetime) -> str:
     """A moment by its day: "today, 16:10 UTC", "yesterday, 17:42 UTC", "2 October 2026"."""
     today = clock.now().date()
-    for day, name in ((today, "today"), (today - timedelta(days=1), "yesterday")):
-        if moment.date() == day:
+    for date, name in ((today, "today"), (today - timedelta(days=1), "yesterday")):
+        if moment.date() == date:
             return f"{name}, {moment:%H:%M} UTC"
-    return f"{moment.day} {moment:%B %Y}"
+    return day(moment)

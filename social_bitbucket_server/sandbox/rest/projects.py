@@ -8,6 +8,7 @@ from flask import Blueprint, Response, g, jsonify, request
 
 from ..context import state
 from ..program_calls import json_error
+from ..state.external_applications import closure
 from ..state.projects import Permission
 from .caller import identify_caller, not_permitted
 from .paging import page_of
@@ -73,27 +74,37 @@ def _visible_project(key: str) -> tuple[Project | None, Response]:
     project = state().projects.find(key)
     if project is None:
         return None, json_error(404, f"Project {key} does not exist.", "project.NoSuchProjectException")
-    if state().projects.permission(g.user, project, public_only=_public_only()) < Permission.READ:
+    if _permission(project, "REPO") < Permission.SEE:
         return None, not_permitted()
     return project, Response()
 
 
 def _permitted(kind: str) -> list[Project] | None:
-    """Return the projects on which the person has the permission that the request asks for, such as REPO_ADMIN.
+    """Return the projects on which the person has the permission that the request asks for, such as REPO_ADMIN; without
+    one, those that they can see.
 
     ``None`` if there is no such permission.
     """
-    wanted = request.args.get("permission", f"{kind}_READ")
-    if wanted not in {f"{kind}_{permission.name}" for permission in Permission if permission}:
+    named = {f"{kind}_{permission.name}": permission for permission in Permission if permission > Permission.SEE}
+    wanted = request.args.get("permission")
+    least = Permission.SEE if wanted is None else named.get(wanted)
+    if least is None:
         return None
-    least = Permission[wanted.removeprefix(f"{kind}_")]
-    known, public_only = state().projects, _public_only()
-    return [project for project in known.all() if known.permission(g.user, project, public_only=public_only) >= least]
+    return [project for project in state().projects.all() if _permission(project, kind) >= least]
 
 
-def _public_only() -> bool:
-    scopes: tuple[str, ...] = g.get("scopes", ())
-    return scopes == ("PUBLIC_REPOS",)
+def _permission(project: Project, kind: str) -> Permission:
+    """Return what the person may do with *project* (*kind* PROJECT) or its repositories (REPO), as far as the scopes of
+    an OAuth 2 token reach."""
+    permission = state().projects.permission(g.user, project)
+    scopes = closure(g.get("scopes", ()))
+    if not scopes:
+        return permission
+    if "REPO_READ" not in scopes:
+        return Permission.SEE if project.public else Permission.NONE
+    if f"{kind}_ADMIN" in scopes:
+        return permission
+    return min(permission, Permission.WRITE if "REPO_WRITE" in scopes else Permission.READ)
 
 
 def _unknown_permission() -> Response:

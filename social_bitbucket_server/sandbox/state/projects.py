@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """One project with its *repositories* (slugs). *public* ones are seen by everybody who is logged in, others by the
-    people named in *users*, *writers* and *admins*, and by the members of *groups*."""
+    """One project with its *repositories* (slugs). The people named in *users*, and the members of *groups*, may read
+    it; *writers* and *admins* may do more. *public* ones are seen by everybody who is logged in."""
 
     key: str
     name: str
@@ -31,9 +31,11 @@ class Permission(IntEnum):
     """The permission of a person for a project and its repositories. A higher one includes the lower ones."""
 
     NONE = 0
-    READ = 1
-    WRITE = 2
-    ADMIN = 3
+    SEE = 1
+    """By everybody, because it is public. Nobody was granted this."""
+    READ = 2
+    WRITE = 3
+    ADMIN = 4
 
 
 class Projects:
@@ -75,20 +77,17 @@ class Projects:
         with self._lock:
             return sorted(self._projects.values(), key=lambda project: project.name.casefold())
 
-    def permission(self, user: User | None, project: Project, *, public_only: bool = False) -> Permission:
-        """Return what *user* may do with *project*.
-
-        With *public_only*, the request has a token that reaches only public projects.
-        """
-        if user is None or (public_only and not project.public):
+    def permission(self, user: User | None, project: Project) -> Permission:
+        """Return what *user* may do with *project*."""
+        if user is None:
             return Permission.NONE
-        if not public_only:
-            if user.admin or user.name in project.admins:
-                return Permission.ADMIN
-            if user.name in project.writers:
-                return Permission.WRITE
-        is_member = any(user.name in (self.members(group) or ()) for group in project.groups)
-        return Permission.READ if project.public or user.name in project.users or is_member else Permission.NONE
+        if user.admin or user.name in project.admins:
+            return Permission.ADMIN
+        if user.name in project.writers:
+            return Permission.WRITE
+        if user.name in project.users or any(user.name in (self.members(group) or ()) for group in project.groups):
+            return Permission.READ
+        return Permission.SEE if project.public else Permission.NONE
 
 
 SANDBOX_GROUPS = {

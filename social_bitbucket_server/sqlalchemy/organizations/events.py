@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert, select
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert, or_, select
 from sqlalchemy.orm import aliased
 
 from ...organizations import (
@@ -18,6 +18,7 @@ from ...organizations import (
     FailureEvent,
     KeyState,
     condition,
+    turn,
 )
 from ...problems import Code
 from . import clock
@@ -26,7 +27,7 @@ from .part import Part
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, ScalarSelect
 
     from .models import EventMixin, IntegrationMixin
 
@@ -158,6 +159,27 @@ class Events(Part):
         """Return the condition of *record*."""
         return self.conditions_of([record])[record.id]
 
+    def turn(self, integration_id: str, *, works: bool) -> EventCode | None:
+        """Return the event of an integration that begins to fail, or works again, because the newest sign says whether
+        it *works*; see :func:`~social_bitbucket_server.organizations.conditions.turn`."""
+        event = self._models.event
+
+        def last(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+            """Read the end of a range of the index, and few rows before it."""
+            newest = select(func.coalesce(func.max(event.id), 0))
+            return newest.where(event.integration_id == integration_id, *conditions).correlate(None).scalar_subquery()
+
+        logins, tests = map(last, self._signs_of_work())
+        failures = (last(sign, event.id > logins) for sign in self._signs_of_failure())
+        anew = last(event.event == EventCode.INTEGRATION_BEGAN_ANEW)
+        *found, began_anew = self._session.execute(select(logins, tests, *failures, anew)).one()
+        has_worked, has_failed = max(found[:2]), max(found[2:])
+        return turn(
+            works=works,
+            worked_before=None if max(has_worked, has_failed) <= began_anew else has_worked > has_failed,
+            has_ever_worked=lambda: has_worked > began_anew,
+        )
+
     def prune(self, days: int) -> int:
         """Delete the events that are older than so many *days*, at least :data:`DAYS_KEPT`, but those that tell how
         integrations fare. Return how many. It can be interrupted and run again."""
@@ -250,18 +272,23 @@ class Events(Part):
         return set(self._session.scalars(waits))
 
     def _works(self) -> ColumnElement[bool]:
-        event = self._models.event
-        tested = (event.event == EventCode.INTEGRATION_TESTED) & (event.outcome == "passed")
-        return (event.event == EventCode.LOGIN_SUCCESS) | tested
+        return or_(*self._signs_of_work())
 
     def _fails(self) -> ColumnElement[bool]:
+        return or_(*self._signs_of_failure())
+
+    def _signs_of_work(self) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        event = self._models.event
+        tested = (event.event == EventCode.INTEGRATION_TESTED) & (event.outcome == "passed")
+        return event.event == EventCode.LOGIN_SUCCESS, tested
+
+    def _signs_of_failure(self) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
         event = self._models.event
         failed = (event.event == EventCode.LOGIN_FAILURE) & event.problem.in_(TO_BE_MENDED)
         # OAuth 1 goes on working, whatever comes of OAuth 2 meanwhile.
         failed &= event.details["upgrade"].as_boolean().is_not(True)
         tested = (event.event == EventCode.INTEGRATION_TESTED) & (event.outcome == "failed")
-        fails: ColumnElement[bool] = failed | tested
-        return fails
+        return failed, tested
 
 
 def _beginning(day: date) -> datetime:

@@ -13,7 +13,7 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import aliased, contains_eager, joinedload, selectinload
 
 from ...crypto import PrivateKey, Secret, new_consumer_key
-from ...integration import BaseURLRules, Integration, OAuth2Integration, ServerURL
+from ...integration import BaseURLRules, Integration, OAuth2Integration, ServerURL, refuse_too_many
 from ...login import LIFETIME
 from ...organizations import (
     Assembler,
@@ -34,7 +34,7 @@ from .ways_in import login_ways
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ...integration import Admission, ConnectTo
+    from ...integration import Admission, ConnectTo, Roles
     from ...organizations import LoginWays
     from ...transport import ClientCertificate
     from .models import ClientCredentialsMixin, IntegrationMixin, KeyPairMixin
@@ -60,7 +60,7 @@ class Integrations(Part):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
-        self._assembler = Assembler(lambda: store.keys, self._note_unopened)
+        self._assembler = Assembler(lambda: store.keys, self._note_unopened, lambda: store.role_names)
 
     def make(
         self,
@@ -173,12 +173,19 @@ class Integrations(Part):
             self._note(EventCode.INTEGRATION_DISABLED, record)
         self._session.commit()
 
-    def change_admission(self, record: IntegrationMixin, admission: Admission) -> None:
-        """Let those log in whom *admission* names, from the next login on."""
+    def roles_of(self, record: IntegrationMixin) -> Roles:
+        """Return the roles that *record* gives, apart from those that the application offers no more."""
+        return self._assembler.roles_of(record)
+
+    def change_admission(self, record: IntegrationMixin, admission: Admission, roles: Roles) -> None:
+        """Let those log in whom *admission* names, and have *roles*, from the next login on. Raises
+        ``setting_invalid``, and changes nothing, if one login cannot ask for so much."""
+        refuse_too_many(roles, admission)
+        record.role_conditions = roles.fields
         record.allow_groups, record.allow_projects, record.allow_repositories = map(
             list, (admission.groups, admission.projects, admission.repositories)
         )
-        self._note(EventCode.INTEGRATION_UPDATED, record, conditions=len(admission.conditions))
+        self._note(EventCode.INTEGRATION_UPDATED, record, conditions=len(admission.conditions), roles=len(roles.named))
         self._session.commit()
 
     def change_client_certificate(self, record: IntegrationMixin, shown: ClientCertificate | None) -> None:
@@ -199,11 +206,12 @@ class Integrations(Part):
             return Secret()
 
     def lock(self, record: IntegrationMixin) -> None:
-        """Let nobody else change *record* until the caller commits, and read it anew. Databases that lock as a whole do
-        so with the first change."""
+        """Let nobody else change *record* until the caller commits, and read it anew."""
         # By its id alone: a record may be kept together with rows that are joined from outside, which cannot be locked.
         integration = self._models.integration
         self._session.execute(select(integration.id).where(integration.id == record.id).with_for_update()).one()
+        touch = update(integration).where(integration.id == record.id).values(number=integration.number)
+        self._session.execute(touch, execution_options={"synchronize_session": False})  # SQLite locks with a change
         self._session.refresh(record)
 
     def delete(self, record: IntegrationMixin) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from ...oauth import Client
 from ...organizations import EventCode, KeyPairs, KeyState, may_be_about_the_key
 from ...problems import BitbucketServerError
+from ...transport import default_transport
 from . import clock, integrations
 from .part import Part
 
@@ -122,7 +123,8 @@ class KeyRotation(Part):
         """Raises BitbucketServerError where Bitbucket does not accept the key pair of *integration*."""
         # Nobody waits for this request's connection meanwhile, and what was read before may have changed afterwards.
         self._session.rollback()
-        Client(integration).request_token(callback)  # it is let go: nobody is sent to Bitbucket with it
+        with default_transport().begin_step(integration.tenant, self._store.limits) as budget:
+            Client(integration, budget).request_token(callback)  # it is let go: nobody is sent to Bitbucket with it
 
     def _promote(self, record: IntegrationMixin, public_key: str) -> bool:
         """Put the waiting key pair in use if it is this one. Return whether it was."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import IntegrityError
 
+from ...account import EXTRA_DATA_KEY, ROLES_KEY
 from ...organizations import EventCode
 from ...problems import BitbucketServerError, Code
 from . import clock
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from .models import IntegrationMixin
 
-_OF_THE_TOKEN = ("sealed_access_token", "integration")
+_KEPT = (EXTRA_DATA_KEY, "integration", ROLES_KEY)
 _ATTEMPTS = 5
 
 
@@ -77,10 +78,11 @@ class Logins(Part):
         if social.disabled_at is not None:
             raise _error(Code.PERSON_DISABLED, backend)
 
-    def keep_access_token(self, social: Any, data: Mapping[str, Any]) -> None:
-        """Keep of *data*, the extra data of a login, the sealed access token with the integration that it is for; of
-        the profile nothing. Where tokens are not wanted any more, this is the end of one that was kept."""
-        kept = {name: data[name] for name in _OF_THE_TOKEN if name in data}
+    def keep_token_and_roles(self, social: Any, data: Mapping[str, Any]) -> None:
+        """Keep of *data*, the extra data of a login, the sealed access token with the integration that it is for, and
+        the roles; of the profile nothing. Where tokens are not wanted any more, this is the end of one that was
+        kept."""
+        kept = {name: data[name] for name in _KEPT if data.get(name)}
         if social.extra_data != kept:
             social.extra_data = kept
 

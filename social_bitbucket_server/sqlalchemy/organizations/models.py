@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, backref, declared_attr, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-from ...integration import Admission
+from ...integration import Admission, Roles
 from ...organizations import KeyPairs, KeyState, OAuth, OAuthVersions
 from . import clock
 
@@ -101,8 +101,9 @@ class IntegrationMixin(_Row):
     *moving_to* is a new base URL that waits for a trial login to show that it is the same server's. *server_version* is
     the version that the last test found. *oauth1_ended_at* says since when nobody begins a login by OAuth 1, and
     *enforced_at* since when it is the only way into the organization. The lists say who of the server's people may log
-    in; everybody if all three are empty. *revision* counts the changes: logins that began before one end.
-    *sessions_ended* counts how often the sessions of everybody who logged in through it were ended.
+    in; everybody if all three are empty. *role_conditions* says which roles they have: see :meth:`.Roles.read`.
+    *revision* counts the changes: logins that began before one end. *sessions_ended* counts how often the sessions of
+    everybody who logged in through it were ended.
     """
 
     __tablename__ = "bitbucket_integrations"
@@ -131,6 +132,7 @@ class IntegrationMixin(_Row):
     allow_groups: Mapped[list[str]] = mapped_column(JSON, default=list)
     allow_projects: Mapped[list[str]] = mapped_column(JSON, default=list)
     allow_repositories: Mapped[list[str]] = mapped_column(JSON, default=list)
+    role_conditions: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     revision: Mapped[int] = mapped_column(default=0)
     sessions_ended: Mapped[int] = mapped_column(default=0)
 
@@ -198,6 +200,11 @@ class IntegrationMixin(_Row):
     def admission(self) -> Admission:
         """The people of the server who may log in."""
         return Admission.read(self.allow_groups, self.allow_projects, self.allow_repositories)
+
+    @property
+    def roles(self) -> Roles:
+        """The roles that its people have. Raises ``setting_invalid``."""
+        return Roles.read(self.role_conditions)
 
     def shares_limits_of(self) -> str:
         """Return the organization whose integrations share the limits on waiting threads."""

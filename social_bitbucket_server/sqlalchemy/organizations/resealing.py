@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Text, cast, select, update
+from sqlalchemy import select, update
 
+from ...account import EXTRA_DATA_KEY, ROLES_KEY
 from ...problems import BitbucketServerError
 from .part import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class Resealing(Part):
@@ -40,32 +41,22 @@ class Resealing(Part):
     def reseal_tokens(self, reseal: Callable[[Any], object]) -> tuple[int, int]:
         """Seal every access token that is kept by calling *reseal* with its identity. Return what :meth:`reseal_keys`
         returns."""
-        identity = self._models.identity
         done = failed = 0
-        for identity_id in self._session.scalars(select(identity.id).where(self._keeps_token())).all():
-            # Whoever logs in meanwhile, and keeps a newer token, waits for this change of nothing to be over.
-            unchanged = update(identity).where(identity.id == identity_id).values(name=identity.name)
-            self._session.execute(unchanged.execution_options(synchronize_session=False))
-            found = self._session.get(identity, identity_id, populate_existing=True)
+        for identity in self._with_tokens():
             try:
-                if found is not None and found.extra_data:
-                    reseal(found)
-                    done += 1
+                reseal(identity)
+                done += 1
             except BitbucketServerError:
                 failed += 1
-            self._session.commit()
         return done, failed
 
     def forget_tokens(self) -> int:
         """Erase every access token that is kept. Return how many there were."""
-        forgotten = self._session.execute(
-            update(self._models.identity)
-            .where(self._keeps_token())
-            .values(extra_data={})
-            .execution_options(synchronize_session=False)
-        )
-        self._session.commit()
-        return int(forgotten.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result has it
+        forgotten = 0
+        for identity in self._with_tokens():
+            identity.extra_data = {name: value for name, value in identity.extra_data.items() if name == ROLES_KEY}
+            forgotten += 1
+        return forgotten
 
     def opens_keys(self) -> bool:
         """Return whether the configured ring opens the oldest and the newest private key, client secret and client
@@ -105,5 +96,15 @@ class Resealing(Part):
         newest = rows.order_by(table.created_at.desc(), table.id.desc()).limit(1)
         return [row for row in map(self._session.scalar, (oldest, newest)) if row is not None]
 
-    def _keeps_token(self) -> Any:
-        return cast(self._models.identity.extra_data, Text) != "{}"  # it holds the token's record, or nothing
+    def _with_tokens(self) -> Iterator[Any]:
+        """Yield each identity with an access token that is kept, locked. What the caller did to it is committed."""
+        identity = self._models.identity
+        has_token = identity.extra_data[EXTRA_DATA_KEY].as_string().is_not(None)
+        for identity_id in self._session.scalars(select(identity.id).where(has_token).order_by(identity.id)).all():
+            # Whoever logs in meanwhile, and keeps a newer token, waits for this change of nothing to be over.
+            unchanged = update(identity).where(identity.id == identity_id).values(name=identity.name)
+            self._session.execute(unchanged.execution_options(synchronize_session=False))
+            found = self._session.get(identity, identity_id, populate_existing=True)
+            if found is not None and EXTRA_DATA_KEY in found.extra_data:
+                yield found
+            self._session.commit()

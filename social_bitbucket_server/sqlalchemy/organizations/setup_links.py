@@ -20,9 +20,11 @@ from ...organizations import (
     setup_token_digest,
 )
 from . import clock
+from .integrations import server_url as server_url_of
 from .part import Part
 
 if TYPE_CHECKING:
+    from ...integration import ServerURL
     from .models import IntegrationMixin, SetupLinkMixin
 
 
@@ -85,6 +87,29 @@ class SetupLinks(Part):
         link.opened_from = address
         self._note(EventCode.SETUP_LINK_OPENED, link.integration)
         self._session.commit()
+
+    def takes_credentials(self, record: IntegrationMixin) -> bool:
+        """Return whether a Bitbucket admin may enter client id and client secret: nobody has logged in with others."""
+        return record.is_for_oauth2 and record.last_login_at is None
+
+    def takes_corrections(self, record: IntegrationMixin) -> bool:
+        """Return whether a Bitbucket admin may correct base URL and CA certificate: nobody has an account by them."""
+        return record.last_login_at is None and not self._store.identities.count(record)
+
+    def correct(self, record: IntegrationMixin, server_url: ServerURL, ca_certificates: str) -> None:
+        """Keep a corrected base URL and CA certificate. Another host is another server, which ends the link.
+
+        The caller has locked *record* since it saw that it takes corrections.
+        """
+        record.ca_certificates = ca_certificates
+        self._session.flush()
+        if server_url.host != server_url_of(record).host:
+            self._store.moves.begin_anew(record, server_url)
+        elif str(server_url) != record.base_url:
+            self._store.moves.take_over(record, server_url)
+        else:
+            self._note(EventCode.INTEGRATION_UPDATED, record, insecure=server_url.scheme == "http")
+            self._session.commit()
 
     def end(self, record: IntegrationMixin, why: SetupLinkCondition) -> None:
         """End the set-up link of *record*, and remember *why*. The caller commits."""

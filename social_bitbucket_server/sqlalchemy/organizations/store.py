@@ -15,6 +15,7 @@ from .logins import Logins
 from .models import primary_key_of
 from .moves import Moves
 from .new_people import NewPeople
+from .notices import Notices
 from .people import People
 from .pruning import Pruning
 from .rechecks import Rechecks
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ...organizations import Outbound, SealedKeys
+    from ...transport import Limits
     from .ready_made import OrganizationModels
     from .recorder import Recorder
 
@@ -36,7 +38,9 @@ class Store:
     caller does.
 
     *keys* seals and opens secrets. *outbound* says which servers organizations may connect. *record* writes events
-    down. The other parameters are the application's own rules; without one, the first sentence about it holds:
+    down. *limits*: how long the servers of one organization may keep threads waiting; ``None`` for the default ones.
+    *role_names* are those of the roles that organizations' admins may give. The other parameters are the application's
+    own rules; without one, the first sentence about it holds:
 
     - *may_log_in(organization)*: Everybody may log in to every organization. It is called in each login and request.
     - *belongs_to(user, organization)*: Those belong to an organization who log in there.
@@ -56,6 +60,8 @@ class Store:
         keys: SealedKeys,
         outbound: Outbound,
         record: Recorder,
+        limits: Limits | None = None,
+        role_names: Sequence[str] = (),
         may_log_in: Callable[[Any], bool] | None = None,
         belongs_to: Callable[[Any, Any], bool] | None = None,
         may_connect: Callable[[Any, Any], bool] | None = None,
@@ -71,6 +77,8 @@ class Store:
         self.keys = keys
         self.outbound = outbound
         self.record = record
+        self.limits = limits
+        self.role_names = role_names
         self.may_log_in = may_log_in or _yes
         self.belongs_to = belongs_to or self._logs_in_already
         self.may_connect = may_connect or self.belongs_to
@@ -88,6 +96,7 @@ class Store:
         self.ways_in = WaysIn(self)
         self.setup_links = SetupLinks(self)
         self.events = Events(self)
+        self.notices = Notices(self)
         self.rechecks = Rechecks(self)
         self.resealing = Resealing(self)
         self.pruning = Pruning(self)

@@ -22,7 +22,7 @@ from django.utils.translation import trim_whitespace
 import social_bitbucket_server
 from social_bitbucket_server.django.models import RECORDED
 from social_bitbucket_server.onboarding import Dialog
-from social_bitbucket_server.organizations import KeyState, SetupLinkLife
+from social_bitbucket_server.organizations import KeyState, SetupLinkLife, SetupStep
 from social_bitbucket_server.problems import PROBLEMS, Who
 
 LIBRARY = Path(social_bitbucket_server.__file__).parent
@@ -153,6 +153,8 @@ def _of_tables() -> Iterator[tuple[str, str]]:
         yield event.sentence, "organizations/events.py"
     for state in KeyState:
         yield state.meaning, "organizations/key_pairs.py"
+    for step in SetupStep:
+        yield step.label, "organizations/conditions.py"
     for life in SetupLinkLife:
         yield life.words, "organizations/setup_links.py"
     for dialog in Dialog:

@@ -13,8 +13,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client, override_settings
 
-from social_bitbucket_server.django import integrations
+from social_bitbucket_server.django import errors, integrations
 from social_bitbucket_server.django.models import Event, Integration, KeyPair
+from social_bitbucket_server.organizations import News
 from social_bitbucket_server.sandbox import Consumer, Sandbox
 
 PASSWORD = "correct horse battery staple"
@@ -24,6 +25,11 @@ PASSWORD = "correct horse battery staple"
 def database():
     with project.tables():
         yield
+
+
+@pytest.fixture(autouse=True)
+def news(monkeypatch):
+    monkeypatch.setattr(errors, "news", News())
 
 
 @pytest.fixture(autouse=True)

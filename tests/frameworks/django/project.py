@@ -19,24 +19,29 @@ def set_up() -> None:
 
 
 @functools.cache
-def _empty() -> sqlite3.Connection:
-    """The tables as the migrations make them, kept beside the database, whose file goes when the process ends."""
+def _empty() -> dict[str, sqlite3.Connection]:
+    """The tables as the migrations make them, by database, kept beside the databases, whose files go when the process
+    ends."""
     import atexit
 
     from django.conf import settings
     from django.core.management import call_command
-    from django.db import connection, connections
+    from django.db import connections
 
-    path = settings.DATABASES["default"]["NAME"]
-    path.unlink(missing_ok=True)
-    call_command("migrate", verbosity=0)
-    kept = sqlite3.connect(":memory:", check_same_thread=False)
-    connection.connection.backup(kept)
+    paths = [database["NAME"] for database in settings.DATABASES.values()]
+    kept = {}
+    for alias, path in zip(settings.DATABASES, paths, strict=True):
+        path.unlink(missing_ok=True)
+        call_command("migrate", database=alias, verbosity=0)
+        kept[alias] = sqlite3.connect(":memory:", check_same_thread=False)
+        connections[alias].connection.backup(kept[alias])
 
     def remove() -> None:
         connections.close_all()
-        kept.close()
-        path.unlink(missing_ok=True)
+        for connection in kept.values():
+            connection.close()
+        for path in paths:
+            path.unlink(missing_ok=True)
 
     atexit.register(remove)
     return kept
@@ -46,9 +51,9 @@ def _empty() -> sqlite3.Connection:
 def tables() -> Iterator[None]:
     """The tables, with nothing in them but what the migrations left there."""
     set_up()
-    from django.db import connection
+    from django.db import connections
 
-    empty = _empty()
-    connection.ensure_connection()
-    empty.backup(connection.connection)
+    for alias, empty in _empty().items():
+        connections[alias].ensure_connection()
+        empty.backup(connections[alias].connection)
     yield

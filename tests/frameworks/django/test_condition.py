@@ -12,7 +12,7 @@ from social_bitbucket_server.django.models import Event, Integration
 from social_bitbucket_server.organizations import State
 from social_bitbucket_server.problems import PROBLEMS, Code
 from tests.capabilities import capability
-from tests.frameworks.django.conftest import Visitor, link, make_integration
+from tests.frameworks.django.conftest import Visitor, happenings, link, make_integration
 from tests.frameworks.django.test_admin import ADMIN, setup_page, text_of
 
 
@@ -152,3 +152,26 @@ def test_the_list_asks_no_more_queries_for_more_integrations_that_work(staff, ac
     with CaptureQueriesContext(connection) as three:
         staff.open(ADMIN)
     assert len(three) == len(one)
+
+
+def test_the_application_is_told_when_an_integration_begins_to_fail_and_when_it_works_again(acme, bitbucket_sandbox):
+    def turns():
+        return [what for what in happenings() if what in {"integration.failing", "integration.working"}]
+
+    bitbucket_sandbox.faults.server_error = True
+    list(integrations.check_up(acme))
+    bitbucket_sandbox.faults.server_error = False
+    Visitor().log_in(acme, bitbucket_sandbox)
+    assert turns() == [], "it was a draft"
+    bitbucket_sandbox.faults.server_error = True
+    for _ in range(2):
+        Visitor().begin(acme)
+    assert turns() == ["integration.failing"]
+    failing = Event.objects.get(what="integration.failing")
+    failed = Event.objects.filter(what="login.failure").earliest("id")
+    assert (failing.problem, failing.reference) == (Code.SERVER_ERROR, failed.reference)
+    bitbucket_sandbox.faults.server_error = False
+    for _ in range(2):
+        Visitor().log_in(acme, bitbucket_sandbox)
+    assert turns() == ["integration.failing", "integration.working"]
+    assert condition().state is State.WORKING

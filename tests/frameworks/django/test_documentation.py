@@ -12,7 +12,9 @@ from django.core.management import load_command_class
 
 from social_bitbucket_server.django import checks
 
-PAGE = (Path(__file__).parents[3] / "docs/django.md").read_text()
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "django.md").read_text()
+EXISTING = (DOCS / "existing-projects.md").read_text()
 
 
 def test_every_system_check_is_explained():
@@ -58,10 +60,11 @@ class NewProject:
         with (self.path / "mysite" / file).open("a") as opened:
             opened.write(f"\n{code}")
 
-    def follow(self, section):
-        """Enter the code of the section's steps; returns the template, where there is one."""
+    def follow(self, section, without="$^"):
+        """Enter the code of the section's steps, *without* what matches in the settings; returns the template, where
+        there is one."""
         settings, urls = (code for language, code in steps(section) if language == "python")
-        self.add("settings.py", settings)
+        self.add("settings.py", "import os\n" + re.sub(without, "", settings))
         self.add("urls.py", urls)
         return "".join(code for language, code in steps(section) if language == "html")
 
@@ -78,6 +81,7 @@ from social_bitbucket_server.sandbox import Sandbox
 with Sandbox() as sandbox:
     os.environ["BITBUCKET_URL"] = sandbox.url
     django.setup()
+    from django.conf import settings
     from django.core.management import call_command
     from django.test import Client
     from django.test.utils import setup_test_environment
@@ -112,6 +116,50 @@ def test_one_server_works_as_the_page_says(new_project):
     new_project.environment.pop("BITBUCKET_URL", None)
     new_project.run("manage.py", "migrate", "-v0")
     assert "Hello jane" in new_project.run("-c", ONE_SERVER)
+
+
+GITHUB = """
+INSTALLED_APPS += ["social_django"]
+AUTHENTICATION_BACKENDS = ["social_core.backends.github.GithubOAuth2", "django.contrib.auth.backends.ModelBackend"]
+SOCIAL_AUTH_GITHUB_KEY, SOCIAL_AUTH_GITHUB_SECRET = "key", "secret"
+SOCIAL_AUTH_PIPELINE = (
+    "social_core.pipeline.social_auth.social_details",
+    "social_core.pipeline.social_auth.social_uid",
+    "social_core.pipeline.social_auth.social_user",
+    "social_core.pipeline.user.get_username",
+    "social_core.pipeline.social_auth.associate_by_email",
+    "social_core.pipeline.user.create_user",
+    "social_core.pipeline.social_auth.associate_user",
+    "social_core.pipeline.social_auth.load_extra_data",
+    "social_core.pipeline.user.user_details",
+)
+"""
+WITH_GITHUB = f"""{ONE_SERVER}
+    print(client.get("/login/github/").status_code, len(settings.SOCIAL_AUTH_PIPELINE))
+    stranger = Client()
+    print(stranger.post("/login/github/").headers["Location"].partition("?")[0])
+"""
+
+
+@pytest.mark.program
+def test_a_project_with_another_backend_keeps_it_as_the_pages_say(new_project):
+    new_project.add("settings.py", GITHUB)
+    page = new_project.follow("One server", without='import os\n(?s:.*?)LOGIN_REDIRECT_URL = "/"\n')
+    backend = re.search(r"^   ```python\n(   INSTALLED_APPS.*?)^   ```$", EXISTING, re.DOTALL | re.MULTILINE)[1]
+    new_project.add("settings.py", textwrap.dedent(backend))
+    new_project.add("settings.py", 'TEMPLATES[0]["DIRS"] += [BASE_DIR / "templates"]')
+    (new_project.path / "templates").mkdir()
+    (new_project.path / "templates/home.html").write_text(page)
+    public_key = new_project.run("-m", "social_bitbucket_server", "keygen", "--bits", "2048", "--out", "bitbucket.pem")
+    (new_project.path / "bitbucket.pub").write_text(public_key)
+    with pytest.raises(AssertionError, match="E001") as refused:
+        new_project.run("manage.py", "check")
+    pipeline = re.search(r"anybody: (\[.*?\])", str(refused.value))[1]
+    new_project.add("settings.py", f"SOCIAL_AUTH_BITBUCKET_SERVER_PIPELINE = {pipeline}")
+    assert new_project.run("manage.py", "check") == "System check identified no issues (0 silenced).\n"
+    printed = new_project.run("-c", WITH_GITHUB)
+    assert "Hello jane" in printed
+    assert printed.endswith("\n405 9\nhttps://github.com/login/oauth/authorize\n")
 
 
 @pytest.mark.program

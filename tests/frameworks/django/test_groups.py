@@ -4,10 +4,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 from django.test import override_settings
 from social_core.exceptions import SocialAuthBaseException
@@ -173,9 +174,14 @@ class Lonely:
     """A user of a class without Django's groups."""
 
 
-def test_users_without_groups_are_refused_by_name(caplog):
+@pytest.mark.parametrize(
+    "user",
+    [Lonely(), SimpleNamespace(groups=SimpleNamespace(model=Permission, through=None))],
+    ids=["no groups", "groups that may share a name"],
+)
+def test_users_without_groups_of_unique_names_are_refused_by_name(user, caplog):
     with pytest.raises(SocialAuthBaseException):
-        sync(Lonely(), "acme")
+        sync(user, "acme")
     assert "The users of this application are in no groups" in caplog.text
 
 

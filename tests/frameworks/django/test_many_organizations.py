@@ -37,6 +37,13 @@ def callback_path(record):
     return f"/complete/bitbucket-server/{record.pk}/"
 
 
+def test_an_integration_has_a_proxy_of_its_own(acme, globex):
+    proxies = f"{acme.pk}=http://acme-proxy.example:3128; *=http://proxy.example:3128"
+    with override_settings(**{f"{OWN}PROXIES": proxies}):
+        assert integrations.find(acme.pk).server.proxies == {"all": "http://acme-proxy.example:3128"}
+        assert integrations.find(globex.pk).server.proxies == {"all": "http://proxy.example:3128"}
+
+
 def test_a_person_logs_in(visitor, acme, bitbucket_sandbox):
     answer = visitor.log_in(acme, bitbucket_sandbox)
     assert (answer.status_code, answer["Location"]) == (303, "/")

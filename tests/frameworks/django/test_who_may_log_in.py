@@ -37,7 +37,7 @@ def test_they_are_the_integrations_own(staff, acme, globex):
     ("wrong", "says"),
     [
         ({"allow_groups": "x" * 256}, "A group is named by a text of at most 255 characters"),
-        ({"allow_projects": "WEB site"}, "A project is named by its key, such as WEB."),
+        ({"allow_projects": "WEB site"}, "A project is named by its key, such as WEB or WEB:write."),
         ({"allow_repositories": "website"}, "A repository is named by its project"),
         ({"allow_projects": "A\nB\nC\nD\nE\nF"}, "There are 6 groups, projects and repositories"),
     ],

@@ -13,6 +13,7 @@ from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.errors import show_error
 from social_bitbucket_server.django.events import event_recorded
 from social_bitbucket_server.django.groups import leave_groups, sync_groups, sync_rechecked_groups
+from social_bitbucket_server.django.limits import Limited, TooManyRequests, visitor
 from social_bitbucket_server.django.middleware import IntegrationSessionMiddleware, LoginErrorMiddleware
 from social_bitbucket_server.django.models import (
     AbstractIntegration,
@@ -44,6 +45,11 @@ class CompanyAdmin(IntegrationAdmin):
 
 admin.site.unregister(Integration)
 admin.site.register(Integration, CompanyAdmin)
+
+
+def limit(request: HttpRequest, what: Limited, key: str) -> None:
+    if (what, key, visitor(request)) == (Limited.LOGINS, "", "203.0.113.7"):
+        raise TooManyRequests(retry_after=60)
 
 
 def make(name: str, slug: str, base_url: str) -> str:

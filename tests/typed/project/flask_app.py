@@ -89,6 +89,7 @@ def login_page() -> str:
 def repositories(identity: UserMixin) -> list[str]:
     client: RestClient = bitbucket.rest_client(identity)
     bitbucket.reseal_access_token(identity)
+    bitbucket.revoke_access_token(identity)
     return [repository["slug"] for repository in client.pages("/rest/api/latest/repos")]
 
 

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from social_bitbucket_server.flask.organizations import (
     Limited,
     Organizations,
+    current_roles,
     end_logins,
     event_recorded,
     form_targets,
@@ -101,6 +102,10 @@ def by_password(user: User, organization: Organization) -> str:
     log_in(user)
     record(EventCode.LOGIN_SUCCESS, user_id=user.id, organization_id=organization.id)
     return login_link(organization)
+
+
+def may_edit(organization: Organization) -> bool:
+    return "editor" in current_roles(organization)
 
 
 def leave() -> None:

@@ -163,6 +163,7 @@ class StoredRow:
     sealed_client_key: str
     login_revision: str
     admission: Admission
+    roles: Roles
 
     def shares_limits_of(self) -> str:
         return self.name
@@ -183,7 +184,7 @@ def report(unopened: Unopened) -> None:
 
 
 def assemble(keys: SealedKeys, row: StoredRow, pair: StoredPair, server: WayOut) -> Integration:
-    return Assembler(lambda: keys, report).signing_with(row, pair, server)
+    return Assembler(lambda: keys, report, role_names=lambda: ["editor"]).signing_with(row, pair, server)
 
 
 def make_oauth2(address: ServerURL, secret: str) -> OAuth2Integration:

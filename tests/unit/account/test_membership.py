@@ -153,6 +153,79 @@ def test_where_it_is_certain_the_person_is_refused(enter, server):
     assert enter(groups=("one",)) == "person_not_allowed"
 
 
+WEB = {"key": "WEB", "name": "Website & more"}
+WEBSITE = {"slug": "website", "name": "The website", "project": WEB}
+
+
+@pytest.mark.parametrize(
+    ("listed", "holds"),
+    [
+        ([WEB], True),
+        ([{"key": "web"}], True),
+        ([{"key": "OTHER", "name": "Website & more"}], False),
+        ([{"key": True}, {}, 3, WEB], True),
+        ([], False),
+    ],
+)
+def test_a_permission_on_a_project_is_had_if_its_key_is_in_the_list(ask, server, listed, holds):
+    server.scripts[f"{REST}/projects/WEB"] = reply(WEB)
+    server.scripts[f"{REST}/projects"] = reply({"values": listed, "isLastPage": True})
+    assert ask(projects=("WEB:write",)) == [Finding(Kind.PROJECT, "WEB:write", holds)]
+    query = server.received[-1].query
+    assert (query["permission"], query["name"]) == (["PROJECT_WRITE"], ["Website & more"])
+
+
+@pytest.mark.parametrize(
+    ("listed", "holds"),
+    [
+        ([WEBSITE], True),
+        ([{**WEBSITE, "project": {"key": "OTHER"}}], False),
+        ([{**WEBSITE, "slug": "website2"}], False),
+        ([{**WEBSITE, "project": "WEB"}], False),
+    ],
+)
+def test_a_permission_on_a_repository_is_had_if_key_and_slug_are_in_the_list(ask, server, listed, holds):
+    server.scripts[f"{REST}/projects/WEB/repos/website"] = reply(WEBSITE)
+    server.scripts[f"{REST}/repos"] = reply({"values": listed})
+    assert ask(repositories=("WEB/website:admin",)) == [Finding(Kind.REPOSITORY, "WEB/website:admin", holds)]
+    query = server.received[-1].query
+    assert (query["permission"], query["name"]) == (["REPO_ADMIN"], ["The website"])
+    assert query["projectname"] == ["Website & more"]
+
+
+def test_a_permission_is_found_on_a_later_page(ask, server):
+    server.scripts[f"{REST}/projects/WEB"] = reply(WEB)
+    server.scripts[f"{REST}/projects"] = lambda request: reply(
+        {"values": [{"key": "A"}], "isLastPage": False, "nextPageStart": 1}
+        if request.query["start"] == ["0"]
+        else {"values": [WEB], "isLastPage": True}
+    )
+    assert [finding.holds for finding in ask(projects=("WEB:read",))] == [True]
+
+
+def test_what_is_not_seen_is_not_asked_for_and_what_is_seen_is_asked_for_once(ask, server):
+    server.scripts[f"{REST}/projects/OPS"] = reply(REFUSED, 401)
+    server.scripts[f"{REST}/projects/WEB"] = reply(WEB)
+    server.scripts[f"{REST}/projects"] = reply({"values": []})
+    found = ask(projects=("OPS:write", "WEB", "WEB:write"))
+    assert [finding.holds for finding in found] == [False, True, False]
+    assert len(server.received) == 3
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_a_list_that_is_refused_gives_no_permission(ask, server, status):
+    server.scripts[f"{REST}/projects/WEB"] = reply(WEB)
+    server.scripts[f"{REST}/projects"] = reply(REFUSED, status)
+    assert [finding.holds for finding in ask(projects=("WEB:write",))] == [False]
+
+
+@pytest.mark.parametrize(("answer", "code"), [(Reply("", status=500), "server_error"), (reply({}), "malformed_answer")])
+def test_a_list_that_is_no_answer_lets_nobody_in(enter, server, answer, code):
+    server.scripts[f"{REST}/projects/WEB"] = reply(WEB)
+    server.scripts[f"{REST}/projects"] = answer
+    assert enter(projects=("WEB:write",)) == code
+
+
 @pytest.mark.parametrize(
     ("project", "holds"),
     [
@@ -167,3 +240,11 @@ def test_where_it_is_certain_the_person_is_refused(enter, server):
 def test_a_repository_that_moved_to_another_project_is_another_one(ask, server, project, holds):
     server.scripts[f"{REST}/projects/WEB/repos/website"] = reply({"slug": "website", "project": project})
     assert ask(repositories=("WEB/website",)) == [Finding(Kind.REPOSITORY, "WEB/website", holds)]
+
+
+@pytest.mark.parametrize("condition", [{"groups": ("developers",)}, {"projects": ("ACME",)}])
+def test_an_answer_to_somebody_else_lets_nobody_in(enter, server, condition):
+    answers = {f"{REST}/users": {"values": [{"id": 42}]}, f"{REST}/projects/ACME": {"key": "ACME"}}
+    for path, document in answers.items():
+        server.scripts[path] = Reply(json.dumps(document), headers=[JSON, ("X-AUSERID", "43")])
+    assert enter(**condition) == "identity_of_another"

@@ -806,3 +806,19 @@ def test_an_option_is_named_where_its_value_is_wrong(options_with_encrypted_key,
     options_with_encrypted_key.url = "bitbucket.example.com"
     with pytest.raises(BitbucketServerError, match="--url: "):
         integration_of(options_with_encrypted_key)()
+
+
+@pytest.mark.parametrize(("name", "content"), [("missing.pem", None), ("empty.pem", ""), ("ca.pem", "${CA}")])
+def test_a_file_of_ca_certificates_is_looked_at_before_anything_is_asked(run, tmp_path, key_file, name, content):
+    file = tmp_path / name
+    if content is not None:
+        file.write_text(content)
+    options = ["--url", "https://127.0.0.1:9", "--consumer-key", "acme", "--private-key-file", key_file]
+    _, out, _ = run("check", *options, "--ca-file", file)
+    assert f"✗ Base URL: A setting has a value that cannot be used. --ca-file: {file}: " in out
+
+
+def test_a_worksheet_for_the_address_of_a_page_says_so(run, key_file):
+    options = ["--application-url", "https://app.example", "--private-key-file", key_file]
+    _, _, err = run("worksheet", "--url", "https://git.example/scm/acme/x.git", *options)
+    assert "The base URL may be https://git.example\n" in err

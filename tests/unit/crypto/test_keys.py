@@ -628,7 +628,7 @@ def test_a_public_key_is_read_in_every_form_in_which_it_is_shown(text):
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        (lambda: "", "not an RSA public key"),
+        (lambda: "", "It is empty."),
         (lambda: "nonsense", "not an RSA public key"),
         (lambda: "x" * 64 * 1024 + "x", "64 KiB"),
         (lambda: private_key().public.pem[:300], "not a whole one"),

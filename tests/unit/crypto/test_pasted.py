@@ -93,6 +93,7 @@ data:
         json.dumps({"keys": [jwk("n", "e", "d")]}),
         xml(),
         PEM.encode("utf-16"),
+        once(PEM.encode("utf-16")),
         PEM.encode("utf-16-le"),
         PEM.encode("utf-16-be"),
         once(DER).replace("+", "-").replace("/", "_"),
@@ -111,6 +112,7 @@ def test_lost_backslashes_take_no_letter_of_the_last_line_with_them(newline, las
     assert mended.splitlines()[1:3] == ["A" * 64, last]
 
 
+JAVA_KEYSTORE = b"\xfe\xed\xfe\xed" + bytes(range(256))
 PKCS12 = pkcs12.serialize_key_and_certificates(b"x", RAW, None, None, serialization.NoEncryption())
 
 
@@ -119,9 +121,13 @@ PKCS12 = pkcs12.serialize_key_and_certificates(b"x", RAW, None, None, serializat
     [
         (PKCS12, "private_key_in_container", "openssl pkcs12 -in FILE"),
         (once(PKCS12), "private_key_in_container", "openssl pkcs12 -in FILE"),
-        (b"\xfe\xed\xfe\xed" + bytes(range(256)), "private_key_in_container", "keytool -importkeystore"),
+        (JAVA_KEYSTORE, "private_key_in_container", "keytool -importkeystore"),
         ("PuTTY-User-Key-File-3: ssh-rsa\n", "private_key_in_container", "puttygen FILE"),
+        (f"data:\n  key.p12: {once(PKCS12)}\n", "private_key_in_container", "openssl pkcs12 -in FILE"),
+        (f"data:\n  key.jks: {once(JAVA_KEYSTORE)}\n", "private_key_in_container", "keytool -importkeystore"),
+        (once("PuTTY-User-Key-File-2: ssh-rsa\nEncryption: none"), "private_key_in_container", "puttygen FILE"),
         ("$ANSIBLE_VAULT;1.1;AES256\n6233\n", "private_key_in_container", "ansible-vault decrypt"),
+        ("key: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6233\n", "private_key_in_container", "ansible-vault decrypt"),
         ("key: ENC[AES256_GCM,data:abc,iv:x,tag:y,type:str]\n", "private_key_in_container", "sops decrypt"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "private_key_in_container", "git lfs pull"),
         ("-----BEGIN PGP MESSAGE-----\nx\n-----END PGP MESSAGE-----", "private_key_in_container", "gpg --decrypt"),
@@ -131,6 +137,10 @@ PKCS12 = pkcs12.serialize_key_and_certificates(b"x", RAW, None, None, serializat
         ("~/keys/bitbucket", "private_key_is_path", "path"),
         ("file:///run/secrets/key", "private_key_is_path", "path"),
         ("C:\\keys\\bitbucket", "private_key_is_path", "path"),
+        ("C:/keys/bitbucket", "private_key_is_path", "path"),
+        ("$HOME/keys/bitbucket", "private_key_is_path", "path"),
+        ("%USERPROFILE%\\bitbucket", "private_key_is_path", "path"),
+        ("@/run/secrets/key", "private_key_is_path", "path"),
         ("${BITBUCKET_KEY}", "private_key_not_filled_in", "placeholder"),
         ('"$BITBUCKET_KEY"', "private_key_not_filled_in", "placeholder"),
         ("%BITBUCKET_KEY%", "private_key_not_filled_in", "placeholder"),
@@ -141,6 +151,14 @@ PKCS12 = pkcs12.serialize_key_and_certificates(b"x", RAW, None, None, serializat
         ("@Microsoft.KeyVault(SecretUri=https://x)", "private_key_not_filled_in", "placeholder"),
         ("<your private key>", "private_key_not_filled_in", "placeholder"),
         ("changeme", "private_key_not_filled_in", "placeholder"),
+        ("your-private-key", "private_key_not_filled_in", "placeholder"),
+        ("${{ secrets.KEY }}", "private_key_not_filled_in", "placeholder"),
+        ("{key}", "private_key_not_filled_in", "placeholder"),
+        ("@@KEY@@", "private_key_not_filled_in", "placeholder"),
+        ("[REDACTED]", "private_key_not_filled_in", "placeholder"),
+        ("ENC(x2Fz)", "private_key_not_filled_in", "placeholder"),
+        ("hashivault://secret/key", "private_key_not_filled_in", "reference"),
+        ("s3://bucket/key.pem", "private_key_not_filled_in", "reference"),
         (json.dumps({"kty": "EC"}), "private_key_not_rsa", "JWK"),
         (json.dumps(jwk("n", "e")), "private_key_is_public", ""),
         (json.dumps(jwk("n", "e", "d") | {"d": "AQAB"}), "private_key_truncated", "do not fit together"),
@@ -169,6 +187,7 @@ def rfc4716():
         rfc4716(),
         json.dumps(jwk("n", "e")),
         once(PUBLIC),
+        once(SSH),
         SSH.encode(),
     ],
     ids=numbered,
@@ -193,6 +212,8 @@ def openssh(key):
         (SSH[:200], "not a whole one"),
         ("/etc/app/bitbucket.pub.pem", "path"),
         ("${PUBLIC_KEY}", "placeholder"),
+        ("", "It is empty."),
+        ("-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----", "openssl req -in FILE"),
         (json.dumps(jwk("n", "e", "d")), "private key"),
     ],
     ids=numbered,

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import pytest
 
@@ -6,6 +7,8 @@ from social_bitbucket_server.integration import (
     Admission,
     Kind,
     Roles,
+    read_role_names,
+    refuse_other_roles,
     refuse_too_many,
     unread_settings,
     unusable_settings,
@@ -35,6 +38,42 @@ def test_roles_have_the_conditions_of_their_lists():
     )
     assert roles.conditions == {(Kind.GROUP, "developers"), (Kind.PROJECT, "DOCS"), (Kind.REPOSITORY, "WEB/website")}
     assert Roles.read(roles) is roles
+
+
+def test_roles_are_made_of_their_conditions_and_stored_as_they_are_read():
+    roles = Roles.read(ROLES)
+    assert Roles.of(reversed(roles.each)).names == ("editor", "developer")
+    assert Roles.of([*roles.each, *roles.each]) == roles
+    assert roles.fields == ROLES
+    assert json.loads(json.dumps(roles.fields)) == roles.fields
+
+
+def test_some_roles_are_chosen_by_name():
+    assert Roles.read(ROLES).only(["editor", "other"]).names == ("editor",)
+    assert Roles.read(ROLES).only(()) == Roles()
+
+
+def test_other_roles_than_those_offered_are_refused_by_name():
+    refuse_other_roles(Roles.read(ROLES), ["editor", "developer"])
+    assert "There is no role developer here. The roles are: editor." in problem(
+        lambda: refuse_other_roles(Roles.read(ROLES), ["editor"])
+    )
+    assert "The roles are: none." in problem(lambda: refuse_other_roles(Roles.read(ROLES), []))
+
+
+def test_names_of_roles_are_read_once_each():
+    assert read_role_names(None) == ()
+    assert read_role_names(["editor", "viewer", "editor"]) == ("editor", "viewer")
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [("editor", "a list of the names"), ([""], "A role is named"), ([7], "A role is named"), (["a=b"], "equals sign")],
+)
+def test_names_that_no_role_can_have_are_refused_at_the_start(value, says):
+    name = f"{OWN}ORGANIZATION_ROLES"
+    (sentence,) = [s for _, s in unusable_settings({**ONE, name: value}, BACKENDS) if name in s]
+    assert says in sentence
 
 
 @pytest.mark.parametrize(

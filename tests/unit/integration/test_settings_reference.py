@@ -86,7 +86,12 @@ def test_the_example_is_of_the_type(name):
     assert isinstance(ast.literal_eval(example.strip("`")), TYPES[kind])
 
 
-FRAMEWORKS = {frozenset({"django"}): "Django", frozenset({"django", "flask"}): "Django, Flask"}
+FRAMEWORKS = {
+    frozenset({"django"}): "Django",
+    frozenset({"django", "flask"}): "Django, Flask",
+    frozenset({"organizations"}): "Django, Flask",
+    frozenset({"django", "organizations"}): "Django, Flask",
+}
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -146,6 +146,10 @@ def test_an_unsafe_setting_is_refused_in_one_sentence(settings, names, instead):
         ({f"{OWN}URL": "https://h.example"}, True),
         ({f"{OWN}URL": "https://h.example"} | OAUTH2, True),
         (OAUTH2, False),
+        ({f"{OWN}INTEGRATIONS": dict}, True),
+        ({f"{OWN}INTEGRATIONS": dict, f"{OWN}OAUTH2_INTEGRATIONS": dict}, False),
+        ({f"{OWN}INTEGRATIONS": "path.of.a.function", f"{OWN}OAUTH2_INTEGRATIONS": "path.of.another"}, False),
+        ({f"{OWN}INTEGRATIONS": {"acme": {}}, f"{OWN}OAUTH2_INTEGRATIONS": dict}, True),
     ],
 )
 def test_a_machine_that_forbids_sha1_stops_an_application_that_signs(monkeypatch, settings, is_refused):
@@ -153,7 +157,8 @@ def test_a_machine_that_forbids_sha1_stops_an_application_that_signs(monkeypatch
         raise BitbucketServerError("sha1_forbidden")
 
     monkeypatch.setattr("social_bitbucket_server.integration.unsafe.refuse_forbidden_sha1", forbid)
-    refused = [name for name, _ in unsafe_settings(settings)]
+    origins = {f"{OWN}CALLBACK_ORIGIN": "https://app.example", f"{OWN}OAUTH2_CALLBACK_ORIGIN": "https://app.example"}
+    refused = [name for name, _ in unsafe_settings(origins | settings)]
     assert refused == ["signatures_forbidden"] * is_refused
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from social_bitbucket_server.integration import Admission
+from social_bitbucket_server.integration import Admission, Roles
 
 
 @dataclass
@@ -44,6 +44,7 @@ class IntegrationRow:
     sealed_client_key: str = ""
     login_revision: str = "7"
     admission: Admission = field(default_factory=Admission)
+    roles: Roles = field(default_factory=Roles)
 
     def shares_limits_of(self) -> str:
         """Return the organization whose integrations share the limits on waiting threads."""

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 from social_bitbucket_server.crypto import KeyRing, PrivateKey
-from social_bitbucket_server.integration import Admission, Integration, OAuth2Integration
+from social_bitbucket_server.integration import Admission, Integration, OAuth2Integration, Roles
 from social_bitbucket_server.organizations import Assembler, KeyState, Outbound, SealedKeys, Unopened
 from social_bitbucket_server.problems import BitbucketServerError, Code
 from tests.unit.organizations.rows import CredentialsRow, IntegrationRow, PairRow
 
 WAY_OUT = Outbound(timeout=3.0).way_out("17")
-ROW = IntegrationRow(admission=Admission(groups=("developers",)))
+EDITOR = {"editor": {"projects": ["DOCS"]}}
+ROW = IntegrationRow(
+    admission=Admission(groups=("developers",)), roles=Roles.read(EDITOR | {"root": {"groups": ["developers"]}})
+)
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def noted() -> list[Unopened]:
 
 @pytest.fixture
 def assembler(keys: SealedKeys, noted: list[Unopened]) -> Assembler:
-    return Assembler(lambda: keys, noted.append)
+    return Assembler(lambda: keys, noted.append, lambda: ["editor", "viewer"])
 
 
 def sealed(keys: SealedKeys, key: PrivateKey, **row: str) -> PairRow:
@@ -47,6 +50,7 @@ def credentials(keys: SealedKeys) -> CredentialsRow:
 def check_common(made: Integration | OAuth2Integration) -> None:
     assert (made.id, made.name, made.namespace, made.revision) == ("acme", "Acme", "k3v9x1", "7")
     assert (made.admission, made.organization) == (ROW.admission, "17")
+    assert made.roles == Roles.read(EDITOR), "the application offers no role root"
     assert str(made.server.url) == ROW.base_url
     assert (made.server.timeout, made.server.address_policy) == (3.0, WAY_OUT.address_policy)
 

@@ -9,11 +9,14 @@ import pytest
 from social_bitbucket_server.organizations import (
     TO_BE_MENDED,
     Condition,
+    EventCode,
     FailureEvent,
     SetupStep,
     State,
     condition,
     next_step,
+    sign_of,
+    turn,
 )
 from social_bitbucket_server.problems import PROBLEMS, Code
 
@@ -115,3 +118,41 @@ def test_a_draft_opens_at_its_next_step(
 def test_the_steps_before_the_next_one_are_finished() -> None:
     assert SetupStep.SERVER.finished == ()
     assert SetupStep.SHARE.finished == (SetupStep.SERVER, SetupStep.BITBUCKET, SetupStep.TEST)
+
+
+@pytest.mark.parametrize(
+    ("event", "has_passed", "problem", "sign"),
+    [
+        (EventCode.LOGIN_SUCCESS, None, None, True),
+        (EventCode.INTEGRATION_TESTED, True, None, True),
+        (EventCode.INTEGRATION_TESTED, False, Code.SERVER_ERROR, False),
+        (EventCode.INTEGRATION_TESTED, None, None, None),
+        (EventCode.LOGIN_FAILURE, None, Code.SIGNATURE_INVALID, False),
+        (EventCode.LOGIN_FAILURE, None, Code.LOGIN_DECLINED, None),
+        (EventCode.LOGIN_FAILURE, None, None, None),
+        (EventCode.UPGRADE_TESTED, False, Code.SIGNATURE_INVALID, None),
+        (EventCode.LOGIN_BEGIN, True, None, None),
+    ],
+)
+def test_an_event_says_that_an_integration_works_or_fails_or_neither(
+    event: EventCode, has_passed: bool | None, problem: str | None, sign: bool | None
+) -> None:
+    assert sign_of(event, has_passed=has_passed, problem=problem) is sign
+
+
+@pytest.mark.parametrize(
+    ("works", "worked_before", "has_ever_worked", "event"),
+    [
+        (False, True, True, EventCode.INTEGRATION_FAILING),
+        (True, False, True, EventCode.INTEGRATION_WORKING),
+        (False, False, True, None),
+        (True, True, True, None),
+        (True, None, True, None),
+        (False, None, False, None),
+        (True, False, False, None),
+    ],
+)
+def test_an_integration_begins_to_fail_and_works_again_once(
+    works: bool, worked_before: bool | None, has_ever_worked: bool, event: EventCode | None
+) -> None:
+    assert turn(works=works, worked_before=worked_before, has_ever_worked=lambda: has_ever_worked) is event

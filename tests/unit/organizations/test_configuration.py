@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from social_bitbucket_server.integration import BaseURLRules
+from social_bitbucket_server.integration import BaseURLRules, Roles
 from social_bitbucket_server.organizations import (
     ConfiguredIntegration,
     OAuth,
@@ -25,12 +25,14 @@ EVERYTHING = ConfiguredIntegration(
     allow_groups=('a "group"',),
     allow_projects=("WEB",),
     allow_repositories=("WEB/website",),
+    roles=Roles.read({"editor": {"groups": ['a "group"', "x"]}, '"v': {"projects": ["WEB"]}}),
 )
 IN_ONE_TABLE = replace(ACME, slug="acme", organization="Acme Corporation")
 MINIMAL = "[[integrations]]\nname = 'Acme'\nbase_url = 'https://a.example'\n"
 
 
 def read(text, *known, key="name", **options):
+    options = {"role_names": ["editor", '"v'], **options}
     return read_configuration(text, {getattr(one, key): one for one in known}, RULES, key=key, **options)
 
 
@@ -60,6 +62,13 @@ def test_a_list_of_conditions_that_is_left_out_stays():
     assert one.admission.projects == ("WEB",)
 
 
+def test_roles_that_are_left_out_stay():
+    roles = Roles.read({"editor": {"groups": ["developers"]}})
+    there = replace(ACME, base_url="https://a.example", roles=roles)
+    assert read(MINIMAL, there)[0].roles == roles
+    assert read(f"{MINIMAL}roles = {{}}", there)[0].roles == Roles()
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -80,6 +89,13 @@ def test_a_list_of_conditions_that_is_left_out_stays():
         (f"{MINIMAL}oauth = 3", "oauth is 1 or 2"),
         (f"{MINIMAL}oauth = true", "oauth is 1 or 2"),
         (f"{MINIMAL}allow_groups = 'x'", "a list of texts"),
+        (f"{MINIMAL}roles = 'x'", "It is a mapping of roles"),
+        (f"{MINIMAL}[integrations.roles.editor]\ngroups = 'x'", "The groups of the role editor are a list of texts."),
+        (f"{MINIMAL}[integrations.roles.root]\ngroups = ['x']", "There is no role root here. The roles are: editor"),
+        (
+            f"{MINIMAL}allow_groups = ['a', 'b', 'c']\n[integrations.roles.editor]\ngroups = ['d', 'e', 'f']",
+            "There are 6 groups",
+        ),
         (f"{MINIMAL}ca_certificates = 'x'", "Integration 1: "),
         (f"{MINIMAL}connect_to = 'a'", "Integration 1: The address"),
         (MINIMAL * 2, "Integration 2: Another one before it has the same name."),

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from social_bitbucket_server.organizations import Ids, read_hosts, read_private_networks, read_proxies
+from social_bitbucket_server.integration import SettingsOf
+from social_bitbucket_server.organizations import Ids, read_hosts, read_outbound, read_private_networks, read_proxies
 from social_bitbucket_server.organizations.outbound_settings import read_test_addresses
 from social_bitbucket_server.problems import BitbucketServerError
 
@@ -143,3 +144,25 @@ def test_what_is_no_list_of_hosts_or_addresses_is_refused(read: Any, given: obje
         read(given, setting="ITS_NAME")
     assert caught.value.setting == "ITS_NAME"
     assert caught.value.reason.startswith(words) or words in caught.value.reason
+
+
+def test_the_settings_of_an_application_are_rules_for_each_organization() -> None:
+    own = "SOCIAL_AUTH_BITBUCKET_SERVER_"
+    given = {
+        f"{own}PRIVATE_NETWORKS": {"17": [NETWORK], "18": ["10.21.0.0/16"], "*": ["192.168.7.0/24"]},
+        f"{own}PROXIES": f"17={PROXY}; *=http://proxy:3128",
+        f"{own}REQUESTS_TIMEOUT": 4,
+        f"{own}VERIFY_SSL": "/etc/ssl/bundle.pem",
+    }
+    settings = SettingsOf("bitbucket-server", given)
+    outbound = read_outbound(settings, IDS)
+    assert outbound.way_out("17").proxies == {"all": PROXY}
+    assert outbound.way_out("18").proxies == {"all": "http://proxy:3128"}
+    assert (outbound.timeout, outbound.verify) == (4, "/etc/ssl/bundle.pem")
+    assert outbound.private_networks.keys() == {"17", "18", "*"}
+    assert read_outbound(settings, IDS, only="17").private_networks.keys() == {"17", "*"}
+
+
+def test_a_mapping_of_proxies_is_for_everybody() -> None:
+    settings = SettingsOf("bitbucket-server", {"SOCIAL_AUTH_BITBUCKET_SERVER_PROXIES": {"https": PROXY}})
+    assert read_outbound(settings, IDS).way_out("17").proxies == {"https": PROXY}

@@ -129,7 +129,12 @@ def test_intermediate_certificates_follow(authority):
         (None, "/etc/client.key", "client_key_invalid", "path of a file"),
         (None, lambda: pem(ec_key)[:-40], "client_key_invalid", "not a private key in PEM"),
         (None, lambda: pem(lambda: dsa.generate_private_key(2048)), "client_key_invalid", "RSA, EC"),
-        (None, lambda: pem(ec_key, form=serialization.PrivateFormat.OpenSSH), "client_key_invalid", "OpenSSH"),
+        (
+            None,
+            lambda: pem(ec_key, form=serialization.PrivateFormat.OpenSSH),
+            "client_key_invalid",
+            "ssh-keygen -p -m PEM",
+        ),
         (None, lambda: pem(ec_key, b"secret"), "client_key_encrypted", ""),
         (
             None,

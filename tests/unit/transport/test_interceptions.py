@@ -35,7 +35,9 @@ def test_a_page_made_to_slow_the_search_down_is_read_at_once(monkeypatch):
     [
         ("<title>400 No required SSL certificate was sent</title>", "client_certificate_missing"),
         ("Reason: Cannot perform Post-Handshake Authentication.<br />", "client_certificate_missing"),
+        ("<h3>HTTP Error 403.7 - Forbidden</h3>", "client_certificate_missing"),
         ("<title>400 The SSL certificate error</title>", "client_certificate_refused"),
+        ("<h3>HTTP Error 403.16 - Forbidden</h3>", "client_certificate_refused"),
     ],
 )
 def test_a_gateway_that_wants_a_client_certificate_is_recognized(page, code):

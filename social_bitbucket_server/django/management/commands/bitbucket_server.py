@@ -29,6 +29,7 @@ from ... import (
     events,
     integrations,
     key_rotation,
+    notices,
     rechecks,
     setup_links,
 )
@@ -93,7 +94,7 @@ def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("file", type=file_name, help="the text; - reads it from the standard input")
     elif name == "carry-over":
         _add_carry_over_options(parser)
-    elif name not in {"list", "reseal-keys", "prune"}:
+    elif name not in {"list", "notices", "reseal-keys", "prune"}:
         parser.add_argument("integration", help="its id, or the last part of its login link")
     if name == "check":
         report.add_report_options(parser)
@@ -408,6 +409,12 @@ def _prune(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _notices(_arguments: argparse.Namespace) -> int:
+    for record, notice in notices.record_new():
+        print(record.pk, record.slug, record.name, notice.event.sentence, f"{notice.at:%Y-%m-%d}", sep="\t")
+    return 0
+
+
 def _find(name: str) -> AbstractIntegration:
     manager = integration_model()._default_manager
     record = manager.filter(pk=name).first() or manager.filter(slug=name).first()
@@ -440,6 +447,7 @@ _OWN = (
     ("disable", _disable, "let nobody log in through an integration any more"),
     ("carry-over", _carry_over, "carry identities over from social-core's own backend, or from the one server"),
     ("recheck-people", _recheck_people, "ask Bitbucket whether people may still log in, with their access tokens"),
+    ("notices", _notices, "list what ends soon or has been failing for a day, and record an event of it once a month"),
     ("reseal-keys", _reseal_keys, "seal all private keys with the newest key of the ring"),
     (
         "prune",

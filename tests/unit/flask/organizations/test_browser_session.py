@@ -17,7 +17,7 @@ from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 
 from social_bitbucket_server.flask.organizations import trials
 from social_bitbucket_server.flask.organizations.current import store
-from social_bitbucket_server.integration.admission import MOST_CONDITIONS
+from social_bitbucket_server.integration.admission import MOST_QUESTIONS
 from social_bitbucket_server.login import Purpose, pending
 from social_bitbucket_server.login.pending import PendingLogin, session_key
 from social_bitbucket_server.login.purpose import Intent
@@ -288,7 +288,7 @@ def test_the_largest_session_fits_into_a_cookie(app: Flask) -> None:
         return trials._short("".join(chr(letters.randrange(0x4E00, 0x9FFF)) for _ in range(255)))
 
     letters = random.Random(0)
-    findings = [["group", name(), True] for _ in range(MOST_CONDITIONS)]
+    findings = [["group", name(), True] for _ in range(MOST_QUESTIONS)]
     largest = {
         session_key(OAuth.ONE.backend): logins(""),
         session_key(OAuth.TWO.backend): logins("seed"),

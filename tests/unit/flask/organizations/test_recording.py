@@ -16,7 +16,8 @@ from social_bitbucket_server.organizations import EventCode
 from tests.flask_app import database, people
 from tests.flask_app.models import Organization, User
 from tests.security.rows import row
-from tests.visitor import Visitor
+from tests.unit.flask.organizations.conftest import AppMaker
+from tests.visitor import InProcess, Visitor
 
 
 def test_every_event_has_words_for_the_owner_but_the_operators_own() -> None:
@@ -103,3 +104,26 @@ def test_of_failures_without_a_session_each_kind_is_written_down_once_a_minute(
             errors.login_failed(AuthPolicyError(None, code=code, stage="callback"))
     entries = [json.loads(line.message) for line in caplog.records if line.name == "social_bitbucket_server.events"]
     assert [entry["code"] for entry in entries] == ["membership_required", "invalid_parameter"]
+
+
+def test_the_function_of_the_setting_is_told_of_each_event(make_app: AppMaker) -> None:
+    def listen(event: EventCode, details: dict[str, str]) -> None:
+        told.append((event, details))
+
+    told: list[tuple[EventCode, dict[str, str]]] = []
+    app = make_app(SOCIAL_AUTH_ON_EVENT=listen)
+    with app.app_context():
+        record(EventCode.USER_DISABLED, organization_id=7, integration_id="i", user_id=None)
+    assert told == [(EventCode.USER_DISABLED, {"outcome": "success", "organization_id": "7", "integration_id": "i"})]
+
+
+@pytest.mark.socket
+def test_a_login_that_cannot_begin_is_told_once(make_app: AppMaker) -> None:
+    told: list[EventCode] = []
+    app = make_app(SOCIAL_AUTH_ON_EVENT=lambda event, details: told.append(event))
+    owner = Visitor(InProcess(app))
+    owner.create_organization("acme")
+    integration = owner.add_integration("acme", "https://bitbucket.invalid")
+    told.clear()
+    owner.begin(integration)
+    assert told == [EventCode.LOGIN_FAILURE]

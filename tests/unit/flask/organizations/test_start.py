@@ -17,5 +17,17 @@ def test_a_backend_that_is_missing_is_named(make_app: AppMaker, given: str, miss
         make_app(SOCIAL_AUTH_AUTHENTICATION_BACKENDS=[given])
 
 
+def test_what_cannot_be_told_of_events_is_refused(make_app: AppMaker) -> None:
+    with pytest.raises(UnsafeConfigurationError, match=r"^Mend SOCIAL_AUTH_ON_EVENT: It is a function"):
+        make_app(SOCIAL_AUTH_ON_EVENT=5)
+
+
 def test_both_backends_are_enough(make_app: AppMaker) -> None:
     assert make_app(SOCIAL_AUTH_AUTHENTICATION_BACKENDS=[ONE, TWO]).url_map
+
+
+def test_the_configuration_does_not_show_the_password_of_a_proxy(make_app: AppMaker) -> None:
+    proxies = "*=http://user:hunter2@proxy:3128"
+    app = make_app(SOCIAL_AUTH_BITBUCKET_SERVER_PROXIES=proxies)
+    assert app.config["SOCIAL_AUTH_BITBUCKET_SERVER_PROXIES"] == proxies
+    assert "hunter2" not in repr(app.config)

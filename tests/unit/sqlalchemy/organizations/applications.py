@@ -205,7 +205,7 @@ class Application:
 
     def new_store(self, ring=None, **rules):
         """Return another store of the application's, as after a restart with other settings."""
-        rules = {"outbound": Outbound(), "record": self.recorded, **rules}
+        rules = {"outbound": Outbound(), "record": self.recorded, "role_names": ["editor"], **rules}
         return Store(self.models, keys=SealedKeys(KeyRing.parse(ring or self.ring)), **rules)
 
     def organization(self, slug="acme"):

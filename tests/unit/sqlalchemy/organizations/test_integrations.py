@@ -8,7 +8,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from social_bitbucket_server.crypto import KeyRing
-from social_bitbucket_server.integration import Admission, BaseURLRules, ConnectTo, ServerURL
+from social_bitbucket_server.integration import Admission, BaseURLRules, ConnectTo, Roles, ServerURL
 from social_bitbucket_server.login import LIFETIME
 from social_bitbucket_server.organizations import KeyState, OAuth, Outbound, SetupLinkCondition
 from social_bitbucket_server.problems import BitbucketServerError
@@ -180,7 +180,11 @@ def test_the_ids_of_other_organizations_and_no_ids_find_nothing(app, acme, recor
 
 
 def test_a_login_gets_the_integration_as_the_library_wants_it(app, acme, record):
-    app.store.integrations.change_admission(record, Admission(groups=("staff",)))
+    app.store.integrations.change_admission(
+        record,
+        Admission(groups=("staff",)),
+        Roles.read({"editor": {"projects": ["WEB"]}, "root": {"groups": ["staff"]}}),
+    )
     integration = app.store.integrations.for_login(record.id)
     assert str(integration.server.url) == record.base_url
     assert integration.private_key.public.pem == record.active_key_pair.public_key
@@ -188,11 +192,21 @@ def test_a_login_gets_the_integration_as_the_library_wants_it(app, acme, record)
     assert integration.namespace == record.namespace
     assert integration.revision == record.login_revision
     assert integration.admission.groups == ("staff",)
+    assert integration.roles == Roles.read({"editor": {"projects": ["WEB"]}}), "root is not offered"
     assert integration.successor is None
     app.store.upgrade.keep_credentials(record, "id", "secret")
     by_oauth2 = app.store.integrations.for_oauth2_login(record.id)
     assert (by_oauth2.client_id, by_oauth2.client_secret) == ("id", "secret")
-    assert by_oauth2.namespace == record.namespace
+    assert (by_oauth2.namespace, by_oauth2.roles) == (record.namespace, integration.roles)
+
+
+def test_one_login_asks_for_roles_and_admission(app, record):
+    groups = ("a", "b", "c")
+    app.store.integrations.change_admission(record, Admission(groups), Roles.read({"editor": {"groups": ["d", "e"]}}))
+    with pytest.raises(BitbucketServerError, match="There are 6 groups, projects and repositories"):
+        app.store.integrations.change_admission(record, Admission((*groups, "f")), record.roles)
+    assert record.admission.groups == groups
+    assert app.recorded.details_of("integration.updated").items() >= {"conditions": 3, "roles": 1}.items()
 
 
 def test_an_organization_that_may_not_log_in_is_closed(make_app):
@@ -356,3 +370,12 @@ def test_a_lookup_is_one_statement(app, record):
 def test_a_new_record_knows_when_it_was_made(app, record, standing_clock):
     standing_clock.advance(days=1)
     assert clock.now() - record.created_at == timedelta(days=1)
+
+
+def test_sqlite_locks_with_an_integration(app, record):
+    """Nobody can have logged in between the look at what was locked and the change."""
+    driver = app.session.connection().connection.driver_connection
+    assert not driver.in_transaction
+    app.store.integrations.lock(record)
+    assert driver.in_transaction
+    app.session.rollback()

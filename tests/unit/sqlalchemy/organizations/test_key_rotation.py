@@ -23,7 +23,7 @@ class Bitbucket:
         """Let it know these key pairs, and no others."""
         self.knows = {(pair.consumer_key, pair.public_key) for pair in pairs}
 
-    def __call__(self, integration):
+    def __call__(self, integration, _budget):
         self._integration = integration
         return self
 

@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, String, UniqueConstraint, event, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, relationship, synonym
 
+from social_bitbucket_server.account import roles_of
 from social_bitbucket_server.integration import UnsafeConfigurationError
 from social_bitbucket_server.organizations import OAuth
 from social_bitbucket_server.sqlalchemy.organizations import clock
@@ -225,13 +226,15 @@ def test_the_application_lets_nobody_connect(app, acme, record):
         find_or_create(app, app.integration(acme, "Other"), user=user)
 
 
-def test_of_a_login_the_sealed_token_alone_is_kept(app, logins, record):
+def test_of_a_login_the_sealed_token_and_the_roles_alone_are_kept(app, logins, record):
     social = app.log_in(record)
     kept = {"sealed_access_token": "sealed", "integration": record.id}
-    logins.keep_access_token(social, {**kept, "email": "jane@acme.example", "id": 42})
+    logins.keep_token_and_roles(social, {**kept, "email": "jane@acme.example", "id": 42})
     app.session.commit()
     assert social.extra_data == kept
-    logins.keep_access_token(social, {"id": 42})
+    logins.keep_token_and_roles(social, {"bitbucket_roles": ["editor"]})
+    assert roles_of(social) == {"editor"}
+    logins.keep_token_and_roles(social, {"id": 42, "bitbucket_roles": []})
     assert social.extra_data == {}
 
 

@@ -253,7 +253,7 @@ def live(app):
     assert store.identities.of_session(second.id, second.session_revision) is second
     assert store.identities.to_connect(acme, user) == [record]
     assert store.events.condition_of(record).is_upgrade_begun
-    store.logins.keep_access_token(second, {"sealed_access_token": "x", "integration": other.id})
+    store.logins.keep_token_and_roles(second, {"sealed_access_token": "x", "integration": other.id})
     app.session.commit()
     assert store.resealing.reseal_tokens(lambda _identity: None) == (1, 0)
     assert store.resealing.forget_tokens() == 1

@@ -6,7 +6,7 @@ import pytest
 import trustme
 from sqlalchemy import delete, update
 
-from social_bitbucket_server.account import Recheck, Standing
+from social_bitbucket_server.account import ROLES_KEY, Recheck, Standing
 from social_bitbucket_server.crypto import KeyRing
 from social_bitbucket_server.login import LIFETIME
 from social_bitbucket_server.organizations import KeyState, SealedKeys
@@ -99,7 +99,7 @@ def tokens(app, record):
     """Three people, of whom two have a token that is kept."""
     identities = [app.log_in(record, number=n, username=f"user{n}") for n in range(3)]
     for identity in identities[:2]:
-        app.store.logins.keep_access_token(identity, {"sealed_access_token": "old", "integration": record.id})
+        app.store.logins.keep_token_and_roles(identity, {"sealed_access_token": "old", "integration": record.id})
     app.session.commit()
     return identities
 
@@ -119,10 +119,12 @@ def test_tokens_that_are_kept_are_sealed_anew(app, tokens):
     assert [each.extra_data.get("sealed_access_token") for each in tokens] == ["old", "new", None]
 
 
-def test_tokens_are_forgotten(app, tokens):
+def test_tokens_are_forgotten_and_roles_are_not(app, tokens):
+    for identity in tokens[1:]:
+        identity.set_extra_data({ROLES_KEY: ["editor"]})
     assert app.store.resealing.forget_tokens() == 2
     app.session.expire_all()
-    assert [each.extra_data for each in tokens] == [{}] * 3
+    assert [each.extra_data for each in tokens] == [{}, {ROLES_KEY: ["editor"]}, {ROLES_KEY: ["editor"]}]
     assert app.store.resealing.forget_tokens() == 0
 
 

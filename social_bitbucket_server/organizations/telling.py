@@ -1,0 +1,32 @@
+"""The application's own function that is told of each event, by the setting ``…_ON_EVENT``."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from ..integration import listener_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .events import EventCode
+
+_LOG = logging.getLogger(__name__)
+
+
+def tell(configured: Any, event: EventCode, details: Mapping[str, Any]) -> None:
+    """Call what *configured*, the value of the setting, names; nothing if it is empty. *details* without a value are
+    left out, and the others become texts.
+
+    An error there changes nothing for the login. It goes to the log without its text, which may be about a person.
+    """
+    if not configured:
+        return
+    told = {name: str(value) for name, value in details.items() if value not in {None, ""}}
+    try:
+        listener_of(configured)(event, told)
+    except Exception as error:  # noqa: BLE001  # the application's own may raise anything
+        place = "".join(traceback.format_tb(error.__traceback__))
+        _LOG.error("ON_EVENT failed at %s: %s at\n%s", event.value, type(error).__qualname__, place)
