@@ -82,6 +82,8 @@ SIDEBAR = {
         "personal-data",
         "rechecks",
         "upgrading",
+        "netbox",
+        "weblate",
     ],
     "Reference": [
         "questions",

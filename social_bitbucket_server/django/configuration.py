@@ -6,14 +6,24 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from inspect import unwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils.module_loading import import_string
+from social_django.utils import Storage, Strategy
 
 from ..crypto import KeyRing, Secret, opaque
-from ..integration import BACKENDS, OAUTH1, OAUTH2, SettingsOf, callback_origin, is_loopback, read_role_names
+from ..integration import (
+    BACKENDS,
+    OAUTH1,
+    OAUTH2,
+    SettingsOf,
+    callback_origin,
+    configured_backend,
+    is_loopback,
+    read_role_names,
+)
 from ..organizations import EVERYBODY, Ids, Outbound, read_outbound
 from ..problems import BitbucketServerError, Code
 from ..transport import Limits, default_transport
@@ -21,6 +31,7 @@ from ..transport import Limits, default_transport
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+    from ..login import LoginBackend
     from ..organizations import Limited
 
 FIND = "social_bitbucket_server.django.integrations.find"
@@ -51,6 +62,12 @@ def setting(name: str, default: Any = None, backend: str = OAUTH1) -> Any:
     """Return the setting *name*, looked up as social-core does: for *backend*, for all backends, and by its bare
     name."""
     return SettingsOf(backend, Settings()).get(name, default)
+
+
+def backend_of(provider: str) -> LoginBackend[Any, Any]:
+    """Return the backend called *provider*, without a request. Raises core's error if it is not configured."""
+    strategy = Strategy(Storage)
+    return cast("LoginBackend[Any, Any]", configured_backend(strategy.get_backends(), provider)(strategy))
 
 
 def full_name(name: str) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from django.contrib.auth.models import Group
 from django.db import router, transaction
 
 from ..login import LoginBackend
 from ..problems import BitbucketServerError, Code
-from .rechecks import backend_of
+from .configuration import backend_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,7 +101,8 @@ def _set_groups(user: Any, managed: set[str], wanted: set[str]) -> None:
     groups = _groups_of(user)
     using = router.db_for_write(groups.through, instance=user)
     with transaction.atomic(using=using):
-        keys = dict(Group.objects.using(using).filter(name__in=managed).values_list("name", "pk"))
+        known = groups.model._default_manager.using(using).filter(name__in=managed)
+        keys = dict(known.values_list("name", "pk"))
         missing = sorted(managed - keys.keys())
         if missing:
             raise _invalid(f"There is no group {missing[0]}.")
@@ -113,9 +113,11 @@ def _set_groups(user: Any, managed: set[str], wanted: set[str]) -> None:
 
 
 def _groups_of(user: Any) -> Any:
-    groups = getattr(user, "groups", None)
-    if getattr(groups, "model", None) is not Group:
-        raise _invalid("The users of this application are in no groups of Django's.")
+    """Return the relation ``groups`` of *user*: to Django's groups, or to a project's own with unique names."""
+    groups: Any = getattr(user, "groups", None)
+    fields = groups.model._meta.get_fields() if hasattr(groups, "through") else ()
+    if not any(field.name == "name" and getattr(field, "unique", False) for field in fields):
+        raise _invalid("The users of this application are in no groups with unique names.")
     return groups
 
 

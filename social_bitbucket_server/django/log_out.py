@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from social_django.utils import Storage
 
 from ..login import revoke_at_logout
-from .rechecks import backend_of
+from .configuration import backend_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser

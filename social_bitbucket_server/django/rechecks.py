@@ -5,20 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.hashers import make_password
 from django.dispatch import Signal
 from social_core.exceptions import AuthConfigurationError
-from social_django.utils import Storage, Strategy
+from social_django.utils import Storage
 
 from ..account import Recheck, Standing
-from ..integration import BACKENDS, configured_backend
+from ..integration import BACKENDS
 from ..organizations import EventCode
 from . import events, integrations, people
+from .configuration import backend_of
 
 if TYPE_CHECKING:
-    from ..login import LoginBackend
     from .models import AbstractIntegration
 
 person_rechecked = Signal()
@@ -45,12 +45,6 @@ def _keeps_tokens(provider: str) -> bool:
         return bool(backend_of(provider).setting("STORE_ACCESS_TOKEN"))
     except AuthConfigurationError:  # it is not configured
         return False
-
-
-def backend_of(provider: str) -> LoginBackend[Any, Any]:
-    """Return the backend called *provider*, without a request. Raises core's error if it is not configured."""
-    strategy = Strategy(Storage)
-    return cast("LoginBackend[Any, Any]", configured_backend(strategy.get_backends(), provider)(strategy))
 
 
 def due(record: AbstractIntegration | None = None) -> list[Any]:

@@ -43,8 +43,8 @@ from .unsafe import UnsafeConfigurationError, refuse_unsafe_settings, unsafe_set
 from .unsafe import pipelines_without_names as pipelines_without_names
 from .unsafe import refuse_unsafe_login as refuse_unsafe_login
 from .unsafe import warn_of_missing_names as warn_of_missing_names
+from .usable_settings import Depth, refuse_unusable_settings
 from .usable_settings import refuse_missing_settings as refuse_missing_settings
-from .usable_settings import refuse_unusable_settings as refuse_unusable_settings
 from .usable_settings import refuse_unusable_way_to as refuse_unusable_way_to
 from .usable_settings import unread_settings as unread_settings
 from .usable_settings import unusable_settings as unusable_settings
@@ -56,6 +56,7 @@ __all__ = [
     "BaseURLRules",
     "ConnectTo",
     "Credentials",
+    "Depth",
     "Integration",
     "OAuth2Integration",
     "Roles",
@@ -64,5 +65,6 @@ __all__ = [
     "UnsafeConfigurationError",
     "is_loopback",
     "refuse_unsafe_settings",
+    "refuse_unusable_settings",
     "unsafe_settings",
 ]

@@ -56,6 +56,8 @@ class Depth(IntEnum):
 
 def refuse_unusable_settings(settings: Mapping[str, Any], backends: Iterable[str], depth: Depth = Depth.PATHS) -> None:
     """Check an application's *settings*, by their full names, for *backends*, the dotted paths of those that it uses.
+    *depth* says what is checked: a configuration file that is read before Django is set up can only use
+    :attr:`Depth.VALUES`.
 
     Raises :class:`.UnsafeConfigurationError` that lists everything.
     """
@@ -175,7 +177,7 @@ def _no_server(settings: Mapping[str, Any], installed: _Installed) -> str:
 
 def _hint(wanted: str, settings: Mapping[str, Any]) -> str:
     similar = similar_name(wanted, settings)
-    return f" There is {similar}: did you mean {wanted}?" if similar else ""
+    return f" There is {similar}: did you mean {wanted}?" if similar and settings[similar] else ""
 
 
 def _of_backend(settings: SettingsOf, everything: Mapping[str, Any], depth: Depth) -> Iterator[tuple[str, str]]:

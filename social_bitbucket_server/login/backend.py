@@ -29,7 +29,7 @@ from .choice import IntegrationT
 from .core_6 import BaseStrategy, OAuthAuth, ResponseT_co
 from .full_setting_names import full_name
 from .identity import find_person, write_identity
-from .logged_in_person import id_of, refuse_another_person, refuse_inactive, refuse_to_go_on
+from .logged_in_person import id_of, refuse_another_person, refuse_inactive, refuse_to_go_on, user_of_post
 from .purpose import TO_LOG_IN, Intent, Purpose
 from .returning import granted_login, login_by_token, returning_purpose
 from .roles import groups_in, mapping_of, mappings_by_integration
@@ -227,12 +227,14 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     def prepare_auth(self, user: UserProtocol | None = None) -> None:
         """Let a login without another purpose connect its account to *user*, who is logged in, if
-        ``…_CONNECT_LOGGED_IN`` is ``True``. A framework calls it for a POST whose CSRF token was checked."""
+        ``…_CONNECT_LOGGED_IN`` is ``True``; with ``None``, to the user of the request. A framework calls it for a POST
+        whose CSRF token was checked."""
         super().prepare_auth(user)
-        if self.intent is not TO_LOG_IN or user is None or not user_is_authenticated(user):
+        person = user if user is not None else user_of_post(self.strategy)
+        if self.intent is not TO_LOG_IN or person is None or not user_is_authenticated(person):
             return
         if self.setting("CONNECT_LOGGED_IN", False) is True:
-            self.set_purpose(Purpose.CONNECT, user)
+            self.set_purpose(Purpose.CONNECT, person)
 
     def set_purpose(self, purpose: Purpose, user: UserProtocol | None) -> None:
         """Let the login that :meth:`auth_url` begins have this *purpose*, for which *user* asked. Unless it is

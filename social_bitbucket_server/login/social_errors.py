@@ -51,8 +51,8 @@ def problems_at(stage: ErrorStage, backend: LoginBackend[Any, Any]) -> Iterator[
 
 def _in_its_setting(error: BitbucketServerError, backend: LoginBackend[Any, Any]) -> BitbucketServerError:
     """Return *error* with the full name of the setting that it is about."""
-    name = error.parameter or ""
-    if error.setting or error.code not in _ABOUT_SETTINGS:
+    name = error.parameter
+    if not name or error.setting or error.code not in _ABOUT_SETTINGS:
         return error
     if name.isupper():
         return error.in_setting(backend.full_name(name))
@@ -68,6 +68,7 @@ def failed_steps(backend: LoginBackend[Any, Any]) -> Iterator[None]:
     except SocialAuthBaseException as error:
         if error.code == "username_in_use" and is_named_by_email(backend.strategy.storage.user):
             raise BitbucketServerError(Code.EMAIL_IN_USE).as_social_error(backend, "pipeline") from None
+        reference_of(error)  # writes it to the log, because some applications show errors in ways of their own
         raise
     except Exception as error:
         if _ANSWERS.intersection(f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__):

@@ -2,11 +2,15 @@
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.test import override_settings
+from django.test import RequestFactory, override_settings
+from social_core.actions import do_auth
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_core.pipeline.partial import partial
+from social_django import views
 from social_django.models import UserSocialAuth
+from social_django.utils import load_backend, load_strategy
 
+from social_bitbucket_server.login import Purpose
 from tests.frameworks.django.conftest import newest_event
 from tests.frameworks.django.test_single_server import Person
 
@@ -61,6 +65,25 @@ def test_who_is_logged_in_when_it_begins_is_connected(person, single, root):
     person.come_back(single)
     assert owners() == ["root"]
     assert person.name == "root"
+
+
+@override_settings(**CONNECTS)
+def test_the_user_of_the_request_is_connected_if_the_application_hands_nobody_to_core(
+    person, single, root, monkeypatch
+):
+    monkeypatch.setattr(views, "do_auth", lambda backend, redirect_name, **_user: do_auth(backend, redirect_name))
+    person.come_back(single)
+    assert owners() == ["root"]
+
+
+@override_settings(**CONNECTS)
+@pytest.mark.parametrize(("method", "purpose"), [("POST", Purpose.CONNECT), ("GET", Purpose.LOG_IN)])
+def test_the_user_of_the_request_counts_only_for_a_post(person, root, method, purpose):
+    request = RequestFactory().generic(method, "/")
+    request.user, request.session = root, person.client.session
+    backend = load_backend(load_strategy(request), "bitbucket-server", "/")
+    backend.prepare_auth()
+    assert backend.intent.purpose is purpose
 
 
 @override_settings(**CONNECTS)

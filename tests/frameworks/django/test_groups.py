@@ -1,11 +1,14 @@
 """Django's groups by the roles of people at Bitbucket."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 from django.test import override_settings
 from social_core.exceptions import SocialAuthBaseException
@@ -52,6 +55,13 @@ def test_people_are_in_the_groups_of_their_roles(single, step):
         Person().come_back(single, "kim")
     assert groups_of("jane") == {"Developers", "Readers", "People"}
     assert groups_of("kim") == {"Readers", "People"}
+
+
+@pytest.mark.program
+def test_groups_of_a_projects_own_are_given_without_our_application_in_installed_apps():
+    program = [sys.executable, "-m", "tests.frameworks.django.bare"]
+    login = subprocess.run(program, capture_output=True, text=True, timeout=120, check=False)
+    assert login.stdout.split() == ["/done/", "Developers"], login.stderr
 
 
 @pytest.mark.usefixtures("groups")
@@ -164,9 +174,14 @@ class Lonely:
     """A user of a class without Django's groups."""
 
 
-def test_users_without_groups_are_refused_by_name(caplog):
+@pytest.mark.parametrize(
+    "user",
+    [Lonely(), SimpleNamespace(groups=SimpleNamespace(model=Permission, through=None))],
+    ids=["no groups", "groups that may share a name"],
+)
+def test_users_without_groups_of_unique_names_are_refused_by_name(user, caplog):
     with pytest.raises(SocialAuthBaseException):
-        sync(Lonely(), "acme")
+        sync(user, "acme")
     assert "The users of this application are in no groups" in caplog.text
 
 

@@ -17,7 +17,7 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.db import connection
 from django.middleware.csrf import _get_new_csrf_string
 from django.test import Client, override_settings
-from social_core.exceptions import AuthConfigurationError
+from social_core.exceptions import AuthConfigurationError, AuthPolicyError
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_django.models import UserSocialAuth
 from social_django.utils import load_backend, load_strategy
@@ -207,7 +207,18 @@ def test_without_the_middleware_the_backend_refuses_them_itself(person, single, 
     with override_settings(MIDDLEWARE=without, **unsafe), pytest.raises(AuthConfigurationError):
         person.begin()
     assert says in caplog.text
+    assert "problem=setting_invalid stage=begin name=-: " in caplog.text  # the sentence has the setting's name
     assert not single.requests.to("/request-token")
+
+
+def test_without_the_middleware_the_log_says_what_core_refused(person, single, caplog):
+    without = [name for name in settings.MIDDLEWARE if not name.endswith("LoginErrorMiddleware")]
+    with (
+        override_settings(MIDDLEWARE=without, SOCIAL_AUTH_WHITELISTED_DOMAINS=["elsewhere.example"]),
+        pytest.raises(AuthPolicyError),
+    ):
+        person.come_back(single)
+    assert "code=authentication_disallowed stage=pipeline" in caplog.text
 
 
 def test_a_callback_works_once(person, single):

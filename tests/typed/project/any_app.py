@@ -10,10 +10,12 @@ from social_core.storage import BaseStorage
 from social_bitbucket_server.any_framework import Logins, Visit, check_form_token, form_token
 from social_bitbucket_server.backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from social_bitbucket_server.integration import (
+    Depth,
     Integration,
     OAuth2Integration,
     UnsafeConfigurationError,
     refuse_unsafe_settings,
+    refuse_unusable_settings,
     unsafe_settings,
 )
 from social_bitbucket_server.login import ErrorPage, error_page, reference
@@ -40,6 +42,7 @@ def problems_of(settings: dict[str, Any]) -> list[str]:
 def make(settings: dict[str, Any], storage: type[BaseStorage]) -> Logins | None:
     try:
         refuse_unsafe_settings(settings)
+        refuse_unusable_settings(settings, ["social_bitbucket_server.backends.BitbucketServerOAuth1"], Depth.VALUES)
         return Logins(settings, storage, OwnOAuth1.name)
     except UnsafeConfigurationError as error:
         print(error)

@@ -158,6 +158,12 @@ def test_each_fault_is_told_with_the_settings_full_name(settings, sentences):
         assert sentence.endswith((".", "?"))
 
 
+def test_an_empty_setting_is_not_suggested():
+    # Applications with many backends have empty settings for those that they do not use.
+    (sentence,) = told(without(ONE, "KEY") | {"SOCIAL_AUTH_BITBUCKET_OAUTH2_KEY": ""})
+    assert "did you mean" not in sentence
+
+
 def test_no_setting_is_shown_with_its_value():
     assert "s3cret" not in "\n".join(told(ONE | {f"{OWN}PRIVATE_KEY": "s3cret", f"{OWN}KEY": "s3cret s3cret"}))
 
