@@ -91,7 +91,7 @@ def test_the_owner_finds_the_number_that_a_person_was_told(owners_page, site, ac
     owners_page.goto(f"{site.origin}/o/acme/settings/events")
     owners_page.get_by_label("Reference number").fill(number)
     owners_page.get_by_role("button", name="Show").click()
-    failed = owners_page.locator(".event", has_text="Login failed")
+    failed = owners_page.get_by_role("row").filter(has_text="Login failed")
     expect(failed).to_have_count(1)
     expect(failed).to_contain_text("The Bitbucket Server reported an error of its own")
     failed.get_by_role("link", name=number).click()
