@@ -5,6 +5,7 @@ from django.contrib.auth import get_user_model
 from django.test import override_settings
 from social_django.models import UserSocialAuth
 
+from social_bitbucket_server.django import integrations
 from social_bitbucket_server.integration import OAUTH2
 from social_bitbucket_server.oauth import OAuth2Client
 from tests.frameworks.django.conftest import Visitor
@@ -81,3 +82,13 @@ def test_an_account_that_is_disconnected_meanwhile_stays_so(both, staff, acme, b
         monkeypatch.setattr(OAuth2Client, "revoke", lambda *_: UserSocialAuth.objects.all().delete())
         jane.client.logout()
     assert not UserSocialAuth.objects.exists()
+
+
+def test_a_session_that_ended_without_its_person_leaves_the_token_of_another_one(acme, bitbucket_sandbox):
+    before, now = Visitor(), Visitor()
+    before.log_in(acme, bitbucket_sandbox)
+    for enabled in (False, True):
+        integrations.enable(acme, enabled=enabled)
+    now.log_in(acme, bitbucket_sandbox)
+    assert (before.name, now.name) == ("nobody", "jane")
+    assert keeps_token()
