@@ -34,6 +34,11 @@ class LimitedResponse(HTTPResponse):
     def length_remaining(self) -> int | None:
         return self.length
 
+    def limit_chunks(self, limit: int) -> None:
+        """Let a body in chunks that may have *limit* bytes have no more than twice as many with what is around them."""
+        if self.chunked:
+            self.fp = _Chunks(self.fp, 2 * limit + HEAD_LIMIT)  # type: ignore[assignment]  # it has what is used of it
+
     def release(self, *, is_read: bool) -> None:
         """Give the connection back to its pool, closed unless the answer *is_read* to its end."""
         connection, pool = self._connection, self._pool
@@ -68,6 +73,27 @@ class LimitedResponse(HTTPResponse):
             super().begin()
         finally:
             self.fp = reader
+
+
+class _Chunks:
+    """Reads chunks, their first lines and what follows the last one: no more than *most* bytes together."""
+
+    def __init__(self, reader: Any, most: int) -> None:
+        self._reader = reader
+        self._left = most
+        self.close, self.flush = reader.close, reader.flush
+
+    def read(self, amount: int) -> bytes:
+        return self._counted(self._reader.read(amount))
+
+    def readline(self, limit: int) -> bytes:
+        return self._counted(self._reader.readline(limit))
+
+    def _counted(self, received: bytes) -> bytes:
+        self._left -= len(received)
+        if self._left < 0:
+            raise BitbucketServerError(Code.MALFORMED_ANSWER, "There is too much around its chunks.")
+        return received
 
 
 class _Head:
