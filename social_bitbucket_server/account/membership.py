@@ -130,8 +130,7 @@ def _has(person: Person, kind: Kind, name: str, permission: str, record: Mapping
     Bitbucket has no resource with the permissions of the signed-in person on one project. Its lists take a permission,
     and search by parts of names, not by keys.
     """
-    server, title = person.server_url, str(record.get("name"))
-    owner = str(_project_of(record).get("name"))
+    server, title, owner = person.server_url, _title_of(record), _title_of(_project_of(record))
 
     def address_at(start: int) -> str:
         if kind is Kind.PROJECT:
@@ -152,6 +151,11 @@ def _is_it(record: Mapping[str, Any], kind: Kind, name: str) -> bool:
         return _is_called(record.get("key"), name)
     key, _, slug = name.partition("/")
     return _is_called(record.get("slug"), slug) and _is_called(_project_of(record).get("key"), key)
+
+
+def _title_of(record: Mapping[str, Any]) -> str:
+    """Return the name in *record* to search for. JSON may have halves of characters, which no address can hold."""
+    return str(record.get("name")).encode(errors="replace").decode()
 
 
 def _project_of(record: Mapping[str, Any]) -> Mapping[str, Any]:

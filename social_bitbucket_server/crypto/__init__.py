@@ -7,6 +7,7 @@ Nothing here knows a server or a login. What is signed is decided in ``oauth``.
 from .pasted import LONGEST as LONGEST
 from .pasted import as_text as as_text
 from .pasted import path_to_show as path_to_show
+from .pasted import state_of_file as state_of_file
 from .ring import KeyRing
 from .rsa import BITS as BITS
 from .rsa import DEFAULT_BITS as DEFAULT_BITS

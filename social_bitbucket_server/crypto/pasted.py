@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -141,6 +142,13 @@ def decode_base64(text: str) -> bytes | None:
         return base64.b64decode(characters + "=" * (-len(characters) % 4), validate=True)
     except ValueError:
         return None
+
+
+def state_of_file(path: str | os.PathLike[str]) -> tuple[int, ...]:
+    """Return what differs once the file at *path* was changed, or another one took its place, which may be as old.
+    Raises ``OSError``, and ``ValueError`` for a name that no file can have."""
+    found = os.stat(path)
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
 
 
 def path_to_show(path: object) -> str:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import router, transaction
 
-from ..login import LoginBackend
+from ..integration import BACKENDS
+from ..login import LoginBackend, mapping_of
 from ..problems import BitbucketServerError, Code
-from .configuration import backend_of
+from .configuration import backend_of, setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from django.db.models import QuerySet
 
     from ..account import Recheck
 
@@ -73,6 +76,28 @@ def sync_rechecked_groups(identity: Any, recheck: Recheck, **_signal: Any) -> No
     integration_id = str(identity.extra_data.get("integration", ""))
     response = {"integration": integration_id, "roles": list(recheck.roles)}
     _sync(backend_of(identity.provider), response, identity.user)
+
+
+def leave_groups_of(integration_id: str, identities: QuerySet[Any]) -> None:
+    """Take the owners of *identities*, which are about to be deleted, out of the groups that ``…_GROUPS_MAP`` has for
+    this integration. No login through it would do so any more."""
+    names = _names_in(mapping_of(setting("GROUPS_MAP", {}, name), integration_id) for name in BACKENDS)
+    fields = identities.model.user.field.related_model._meta.many_to_many
+    groups = next((field for field in fields if field.name == "groups"), None)
+    if not names or groups is None:
+        return
+    using = router.db_for_write(identities.model)
+    owners = identities.using(using).values("user")
+    members = groups.remote_field.through._base_manager.using(using)
+    found = {f"{groups.m2m_field_name()}__in": owners, f"{groups.m2m_reverse_field_name()}__name__in": names}
+    members.filter(**found).delete()
+
+
+def _names_in(mappings: Iterable[Any]) -> set[str]:
+    """Return the names of groups in those of *mappings* that can be used. The others give no groups."""
+    usable = (mapping for mapping in mappings if isinstance(mapping, dict))
+    lists = (names for mapping in usable for names in mapping.values() if isinstance(names, list))
+    return {name for names in lists for name in names if isinstance(name, str)}
 
 
 @contextmanager

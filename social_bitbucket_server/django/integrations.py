@@ -21,6 +21,7 @@ from ..onboarding import check_up as run_check_up
 from ..organizations import Assembler, EventCode, KeyState, OAuth, Unopened, link_name, oldest_login_began
 from ..problems import BitbucketServerError, Code
 from . import configuration, events, sealed_keys
+from .groups import leave_groups_of
 from .models import ApplicationLink, ClientCredentials, KeyPair, integration_model, new_id, new_namespace
 from .storage import one_transaction
 
@@ -231,10 +232,10 @@ def change(record: AbstractIntegration, administrator: Administrator = None) -> 
         before = _stored(record)
         is_elsewhere = before is None or before.base_url != record.base_url
         if is_elsewhere:
-            identities(record).delete()
+            _delete_identities(record)
         _count_change(record)
         if is_elsewhere:
-            identities(record).delete()  # those of logins that ended until this one could count
+            _delete_identities(record)  # those of logins that ended until this one could count
             ClientCredentials.objects.filter(integration_id=record.pk).delete()
             record.namespace, record.server_version, record.last_login_at = new_namespace(), "", None
             record.moving_to = ""
@@ -320,10 +321,16 @@ def delete(record: AbstractIntegration, administrator: Administrator = None) -> 
         if record.enforced_at is not None:
             events.record(EventCode.INTEGRATION_NOT_ENFORCED, integration_id=record.pk, user=administrator)
         events.record(EventCode.INTEGRATION_DELETED, integration_id=record.pk, user=administrator)
-        identities(record).delete()
+        _delete_identities(record)
         lock(record.pk)  # before its key pairs, as a key rotation does
-        identities(record).delete()  # those of logins that ended until now
+        _delete_identities(record)  # those of logins that ended until now
         record.delete()
+
+
+def _delete_identities(record: AbstractIntegration) -> None:
+    """Delete them. Their people keep no groups that the integration gave."""
+    leave_groups_of(record.pk, identities(record))
+    identities(record).delete()
 
 
 def identities(record: AbstractIntegration) -> QuerySet[Any]:

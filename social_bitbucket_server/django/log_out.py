@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.contrib import auth
 from social_django.utils import Storage
 
 from ..login import revoke_at_logout
@@ -11,10 +12,21 @@ from .configuration import backend_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
+    from django.http import HttpRequest
 
 
-def revoke_access_tokens(user: AbstractBaseUser | None, **_signal: Any) -> None:
+_ENDED = "bitbucket_server_session_is_over"
+
+
+def end_session(request: HttpRequest) -> None:
+    """End the session of *request*, without its person: they log out of nothing, and keep their access tokens. Another
+    session of theirs may have brought a newer one."""
+    setattr(request, _ENDED, True)
+    auth.logout(request)
+
+
+def revoke_access_tokens(user: AbstractBaseUser | None, request: HttpRequest | None = None, **_signal: Any) -> None:
     """Erase and revoke the access tokens of *user*, who logs out, if ``…_REVOKE_AT_LOGOUT`` is ``True``. It receives
     Django's signal ``user_logged_out``, whose user is ``None`` if nobody was logged in."""
-    if user is not None:
+    if user is not None and not hasattr(request, _ENDED):
         revoke_at_logout(user, Storage, backend_of)

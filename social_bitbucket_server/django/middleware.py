@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from django.contrib import auth
 from django.http import Http404, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
@@ -16,7 +15,7 @@ from social_django import views
 from ..integration import BACKENDS
 from ..login import LoginBackend
 from ..organizations import Limited
-from . import checks, configuration, limits, login
+from . import checks, configuration, limits, log_out, login
 from .errors import show_error
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ class IntegrationSessionMiddleware(MiddlewareMixin):
         """End the session if its integration was disabled, deleted or given another server, or if its person was
         disabled, deleted or logged out."""
         if login.is_session_over(request.session) or _is_of_nobody(request):
-            auth.logout(request)
+            log_out.end_session(request)
 
     def process_view(
         self, _request: HttpRequest, view: Callable[..., Any], _arguments: tuple[Any, ...], route: dict[str, Any]

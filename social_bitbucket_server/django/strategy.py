@@ -45,9 +45,12 @@ class DjangoStrategy(StockDjangoStrategy):
     def setting(self, name: str, default: Any = None, backend: BaseAuth[Any] | None = None) -> Any:
         """Return a setting. By default, a login that was signed with a waiting key pair puts it in use, if integrations
         are in the database. At a new address, integrations are looked up with that. Events are told by :mod:`.events`,
-        and not by the backend."""
+        and not by the backend. Accounts are connected by :func:`.login.connect` alone: a person of one organization may
+        press the button of another one, whose server would then log in as them."""
         if name == "ON_EVENT":
             return None
+        if name == "CONNECT_LOGGED_IN":
+            return False
         if name == "INTEGRATIONS" and self.is_at_new_address and backend is not None:
             return moves.find_oauth2 if backend.name == OAUTH2 else moves.find
         if name == "PENDING_KEY_ACCEPTED" and configuration.has_integrations_in_database():

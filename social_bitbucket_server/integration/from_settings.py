@@ -174,14 +174,16 @@ def single_oauth2_integration(setting: Callable[..., Any], full_name: Callable[[
 def _remembered(make: Callable[[str, Mapping[str, Any]], _IntegrationT], fields: Mapping[str, Any]) -> _IntegrationT:
     """Return the integration that *make* makes of *fields*. The same values with unchanged files make it once."""
     try:
-        changed = tuple(_changed_at(fields[name]) for name in _FILES if fields.get(name))
+        changed = tuple(_state_of(fields[name]) for name in _FILES if fields.get(name))
         return cast("_IntegrationT", _made_of(make, changed, tuple(fields), *fields.values()))
     except (OSError, TypeError):  # a file that cannot be read, or a value that can be changed and so has no hash
         return make(SINGLE_INTEGRATION_ID, fields)
 
 
 @lru_cache(maxsize=16, typed=True)  # True is not 1
-def _made_of(make: Callable[..., Any], _changed: tuple[int, ...], names: tuple[str, ...], *values: Any) -> Any:
+def _made_of(
+    make: Callable[..., Any], _changed: tuple[tuple[int, ...], ...], names: tuple[str, ...], *values: Any
+) -> Any:
     return make(SINGLE_INTEGRATION_ID, dict(zip(names, values, strict=True)))
 
 
@@ -441,7 +443,7 @@ def _private_key(fields: Mapping[str, Any]) -> PrivateKey:
     if not path:
         raise BitbucketServerError(Code.PRIVATE_KEY_MISSING, parameter="private_key")
     try:
-        return _read_key_file(os.fspath(path), _changed_at(path), passphrase)
+        return _read_key_file(os.fspath(path), _state_of(path), passphrase)
     except BitbucketServerError as error:
         raise BitbucketServerError(error.code, error.reason, parameter="private_key_file") from None
     except (OSError, TypeError) as error:
@@ -451,9 +453,9 @@ def _private_key(fields: Mapping[str, Any]) -> PrivateKey:
         ) from None  # the error itself shows the path
 
 
-def _changed_at(path: str | os.PathLike[str]) -> int:
+def _state_of(path: str | os.PathLike[str]) -> tuple[int, ...]:
     try:
-        return os.stat(path).st_mtime_ns
+        return pasted.state_of_file(path)
     except ValueError as error:
         raise OSError(errno.EINVAL, "No file can have such a name") from error
 
@@ -464,6 +466,6 @@ def _read_key(text: str | bytes, passphrase: str | None) -> PrivateKey:
 
 
 @lru_cache(maxsize=256)
-def _read_key_file(path: str, changed: int, passphrase: str | None) -> PrivateKey:  # noqa: ARG001  # a changed file is read again
+def _read_key_file(path: str, changed: tuple[int, ...], passphrase: str | None) -> PrivateKey:  # noqa: ARG001  # a changed file is read again
     with open(path, "rb") as file:
         return PrivateKey.read(file.read(), passphrase)

@@ -37,6 +37,7 @@ from .pending import code_verifier as code_verifier
 from .purpose import Purpose as Purpose
 from .returning import Callback as Callback
 from .returning import ReturnedLogin as ReturnedLogin
+from .roles import mapping_of as mapping_of
 from .session_cookies import CookieSettings as CookieSettings
 from .session_cookies import lost_sessions as lost_sessions
 from .social_errors import problems_at as problems_at

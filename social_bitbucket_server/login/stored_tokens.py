@@ -6,6 +6,8 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from social_core.exceptions import SocialAuthBaseException
+
 from ..account import (
     EXTRA_DATA_KEY,
     IdentityToken,
@@ -128,7 +130,9 @@ def revoke(backend: LoginBackend[Any, Any], identity: UserMixin) -> bool:
             is_revoked = True
     except BitbucketServerError as error:
         _LOG.warning("An access token was erased, but could not be revoked at the server: %s", error.code)
-    erase(_newest(backend, identity) or identity)
+    newest = _newest(backend, identity)
+    if newest is not None:  # it may have been disconnected meanwhile, and would be stored anew
+        erase(newest)
     return is_revoked
 
 
@@ -136,10 +140,14 @@ def revoke_at_logout(
     user: Any, storage: type[BaseStorage], backend_of: Callable[[str], LoginBackend[Any, Any]]
 ) -> None:
     """Do what :func:`revoke` does for all accounts of *user*, who logs out, if ``…_REVOKE_AT_LOGOUT`` of their backends
-    is ``True``. *backend_of* returns the backend of a name. Raises nothing."""
+    is ``True``. *backend_of* returns the backend of a name. Raises nothing: nobody is kept from logging out because a
+    backend is configured no more."""
     for identity in storage.user.get_social_auth_for_user(user):
         if identity.provider in BACKENDS and EXTRA_DATA_KEY in identity.extra_data:
-            backend = backend_of(identity.provider)
+            try:
+                backend = backend_of(identity.provider)
+            except SocialAuthBaseException:
+                continue
             if backend.setting("REVOKE_AT_LOGOUT", False):
                 revoke(backend, identity)
 

@@ -24,7 +24,7 @@ def tell(configured: Any, event: EventCode, details: Mapping[str, Any]) -> None:
     """
     if not configured:
         return
-    told = {name: str(value) for name, value in details.items() if value not in {None, ""}}
+    told = {name: str(value) for name, value in details.items() if value is not None and value != ""}
     try:
         listener_of(configured)(event, told)
     except Exception as error:  # noqa: BLE001  # the application's own may raise anything

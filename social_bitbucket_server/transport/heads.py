@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from http.client import HTTPResponse, parse_headers
+from http.client import CONTINUE, HTTPResponse, parse_headers
 from typing import TYPE_CHECKING, Any
 
 from ..problems import BitbucketServerError, Code
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HEAD_LIMIT = 32 * 1024
-"""Bytes that the headers of an answer may have. Bitbucket sends less than 8 KiB."""
+"""Bytes that the head of an answer may have, with all interim answers before it. Bitbucket sends less than 8 KiB."""
 
 _LONGEST_LINE = 64 * 1024  # http.client's own limit
 _TLS_ALERT = b"\x15\x03"  # RFC 8446, section 5.1
@@ -34,6 +34,11 @@ class LimitedResponse(HTTPResponse):
     def length_remaining(self) -> int | None:
         return self.length
 
+    def limit_chunks(self, limit: int) -> None:
+        """Let a body in chunks that may have *limit* bytes have no more than twice as many with what is around them."""
+        if self.chunked:
+            self.fp = _Chunks(self.fp, 2 * limit + HEAD_LIMIT)  # type: ignore[assignment]  # it has what is used of it
+
     def release(self, *, is_read: bool) -> None:
         """Give the connection back to its pool, closed unless the answer *is_read* to its end."""
         connection, pool = self._connection, self._pool
@@ -44,7 +49,9 @@ class LimitedResponse(HTTPResponse):
 
     def _read_status(self) -> tuple[str, int, str]:
         if not current().is_at_proxy:
-            return super()._read_status()  # type: ignore[misc,no-any-return]  # http.client's own
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # http.client's own
+            # Of all interim answers, http.client passes over 100 alone. With the others the answer would still come.
+            return version, CONTINUE if status // 100 == 1 else status, reason
         reader = self.fp
         self.fp = _Head(reader)  # type: ignore[assignment]  # as below
         try:
@@ -68,11 +75,34 @@ class LimitedResponse(HTTPResponse):
             self.fp = reader
 
 
+class _Chunks:
+    """Reads chunks, their first lines and what follows the last one: no more than *most* bytes together."""
+
+    def __init__(self, reader: Any, most: int) -> None:
+        self._reader = reader
+        self._left = most
+        self.close, self.flush = reader.close, reader.flush
+
+    def read(self, amount: int) -> bytes:
+        return self._counted(self._reader.read(amount))
+
+    def readline(self, limit: int) -> bytes:
+        return self._counted(self._reader.readline(limit))
+
+    def _counted(self, received: bytes) -> bytes:
+        self._left -= len(received)
+        if self._left < 0:
+            raise BitbucketServerError(Code.MALFORMED_ANSWER, "There is too much around its chunks.")
+        return received
+
+
 class _Head:
-    """Reads the status line of an answer, and then all headers at once: bytes are counted before lines are."""
+    """Reads the status line of an answer, and then all headers at once: bytes are counted before lines are. Interim
+    answers, each with a status line and headers of its own, count together with it."""
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
+        self._size = 0
         self._lines = self._read()
         self.close = reader.close
 
@@ -83,16 +113,15 @@ class _Head:
         while True:
             # At once: what does not speak HTTP may send no other line.
             yield self._line()
-            headers, size = [self._line()], 0
+            headers = [self._line()]
             while headers[-1] not in _END_OF_HEAD and len(headers[-1]) <= _LONGEST_LINE:
-                size += len(headers[-1])
-                if size > HEAD_LIMIT:
-                    raise BitbucketServerError(
-                        Code.MALFORMED_ANSWER, f"Its headers are longer than {HEAD_LIMIT} bytes."
-                    )
                 headers.append(self._line())
             yield from headers
 
     def _line(self) -> bytes:
+        """Read a line. It counts from the next one on."""
+        if self._size > HEAD_LIMIT:
+            raise BitbucketServerError(Code.MALFORMED_ANSWER, f"Its headers are longer than {HEAD_LIMIT} bytes.")
         line: bytes = self._reader.readline(_LONGEST_LINE + 1)
+        self._size += len(line)
         return line

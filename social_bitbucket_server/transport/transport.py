@@ -209,6 +209,7 @@ def _body(response: LimitedResponse, headers: urllib3.HTTPHeaderDict, limit: int
     if len(set(headers.getlist("Content-Length"))) > 1:
         # The next answer on the connection could begin after either.
         raise BitbucketServerError(Code.MALFORMED_ANSWER, "It says two lengths.")
+    response.limit_chunks(limit)
     received = bytearray()
     while chunk := response.read(_CHUNK):
         received += chunk

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import certifi
 
-from ..crypto import LONGEST, Secret, path_to_show
+from ..crypto import LONGEST, Secret, path_to_show, state_of_file
 from ..problems import BitbucketServerError, Code
 from .certificates import pem_of, read_certificates
 from .client_certificates import load_client_certificate
@@ -29,22 +29,22 @@ def ssl_context(
     Nothing comes from the environment. Raises ``setting_invalid`` for a bundle that cannot be read,
     ``ca_certificate_invalid`` for pasted certificates that OpenSSL does not read, and ``client_certificate_invalid``.
     """
-    changed = _changed_at(verify) if isinstance(verify, str) else 0
+    changed = _state_of(verify) if isinstance(verify, str) else ()
     return _ssl_context(verify, ca_certificates, changed, client_certificate, client_key)
 
 
-def _changed_at(path: str) -> int:
+def _state_of(path: str) -> tuple[int, ...]:
     try:
-        return os.stat(path).st_mtime_ns
+        return state_of_file(path)
     except (OSError, ValueError):  # _trust_bundle says why it cannot be read
-        return 0
+        return ()
 
 
 @lru_cache(maxsize=128)
 def _ssl_context(
     verify: bool | str,
     ca_certificates: str,
-    changed: int,  # noqa: ARG001  # a changed bundle is read again
+    changed: tuple[int, ...],  # noqa: ARG001  # a changed bundle is read again
     client_certificate: str,
     client_key: Secret,
 ) -> ssl.SSLContext:

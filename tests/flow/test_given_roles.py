@@ -4,8 +4,10 @@ import json
 import re
 
 import pytest
+from flask import request
+from sqlalchemy import update
 
-from social_bitbucket_server.flask.organizations import current_roles
+from social_bitbucket_server.flask.organizations import access, current_roles
 from social_bitbucket_server.sandbox import Project
 from tests.capabilities import capability
 from tests.flask_app import create_app
@@ -112,6 +114,24 @@ def test_roles_and_who_may_log_in_have_five_names_together(owner, acme):
     assert "There are 6 groups, projects and repositories, together with those on who may log in" in page.words
     page = owner.let_in(acme, ("project", "WEB"))
     assert (page.status, "There are 6 groups" in page.words) == (422, True)
+
+
+@on_every_database
+def test_who_may_log_in_that_was_changed_meanwhile_counts_for_the_five_names(site, owner, acme, monkeypatch):
+    found = access.integration_or_404
+
+    def change_meanwhile(*which):
+        record = found(*which)
+        if request.method == "POST":
+            with site.app.extensions["engine"].begin() as connection:
+                connection.execute(update(models.integration).values(allow_groups=["a", "b", "c"]))
+        return record
+
+    with monkeypatch.context() as patched:
+        patched.setattr(access, "integration_or_404", change_meanwhile)
+        page = give(owner, acme, *(("editor", "project", f"P{number}") for number in range(3)), form_at=acme)
+    assert (page.status, "There are 6 groups" in page.words) == (422, True)
+    assert "Nobody has a role by Bitbucket." in owner.get(f"{acme}/roles").words
 
 
 def test_conditions_are_added_and_removed_without_scripts(owner, acme):

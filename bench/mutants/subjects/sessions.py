@@ -142,7 +142,7 @@ _MUTANTS = (
     Mutant(
         "sessions in Django outlive their integration",
         _MIDDLEWARE,
-        "            auth.logout(request)\n",
+        "            log_out.end_session(request)\n",
         "            pass\n",
     ),
     Mutant(

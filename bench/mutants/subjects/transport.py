@@ -148,8 +148,8 @@ _MUTANTS = (
     Mutant(
         "a bundle of certificates that was changed is not read again",
         _TRUST,
-        "changed = _changed_at(verify) if isinstance(verify, str) else 0",
-        "changed = 0",
+        "changed = _state_of(verify) if isinstance(verify, str) else ()",
+        "changed: tuple[int, ...] = ()",
     ),
     Mutant(
         "a bundle that the environment names is trusted",

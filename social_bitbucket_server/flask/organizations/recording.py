@@ -21,7 +21,7 @@ from ...sqlalchemy.organizations import clock
 from .current import EXTENSION, extension, store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from flask import Flask
@@ -41,13 +41,15 @@ _COLUMNS = ("organization_id", "integration_id", "user_id", "problem", "transact
 
 
 def set_up(app: Flask) -> None:
-    """Keep the events of each request in the database when it is over."""
+    """Keep the events of each request in the database when it is over, and tell the application's own function of
+    them."""
 
     @app.teardown_appcontext
     def keep(_error: BaseException | None) -> None:
         if g.get("bitbucket_events") and EXTENSION in app.extensions:
             _record_turns(g.bitbucket_events)
             _write(g.pop("bitbucket_events"))
+            _tell(g.pop("bitbucket_events_to_tell"))
 
 
 def record(event: EventCode, *, outcome: str = "success", **details: Any) -> None:
@@ -71,11 +73,11 @@ def record(event: EventCode, *, outcome: str = "success", **details: Any) -> Non
     if not has_app_context():
         return
     if "bitbucket_events" not in g:
-        g.bitbucket_events = []
+        g.bitbucket_events, g.bitbucket_events_to_tell = [], []
     g.bitbucket_events.append(_row(now, event, outcome, line))
     sender = current_app._get_current_object()  # type: ignore[attr-defined]  # a proxy's method
     event_recorded.send(sender, event=event, details={"outcome": outcome, **line})
-    tell(extension().settings.on_event, event, {"outcome": outcome, **line})
+    g.bitbucket_events_to_tell.append((event, {"outcome": outcome, **line}))
 
 
 def record_refusal(event: EventCode, error: BitbucketServerError, integration_id: str) -> None:
@@ -127,6 +129,16 @@ def _write(rows: list[dict[str, Any]]) -> None:
             store.events.write(engine, rows)
     except SQLAlchemyError as error:
         _LOG.critical("%s events are in the log alone: %s", len(rows), type(error).__name__)
+
+
+def _tell(events: Iterable[tuple[EventCode, Mapping[str, Any]]]) -> None:
+    """Tell the application's own function of *events* in the order in which they happened. It may use the database,
+    which no transaction of the request locks any more, and whose session nobody goes on with."""
+    listener = extension().settings.on_event
+    if listener:
+        for event, details in events:
+            tell(listener, event, details)
+            store.models.session().close()  # an error may have left it unusable
 
 
 def _row(now: datetime, event: EventCode, outcome: str, line: Mapping[str, Any]) -> dict[str, Any]:

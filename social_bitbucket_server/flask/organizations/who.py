@@ -62,6 +62,7 @@ def _change(template: str, record: IntegrationMixin, rows: list[Row]) -> Respons
     if "add" in request.form or "remove" in request.form:
         return _page(template, record, rows)
     rows = checked(rows)
+    store.integrations.lock(record)  # the other half may have been changed meanwhile, and both have five names together
     admission, given = record.admission, store.integrations.roles_of(record)
     try:
         if template == "who.html":

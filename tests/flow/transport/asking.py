@@ -42,8 +42,8 @@ def url(server, name=NAME, scheme="https"):
     return f"{scheme}://{name}:{server.port}/x"
 
 
-def get(server, route, *, timeout=60.0, **options):
-    return default_transport().send("GET", url(server), {}, route=route, timeout=timeout, **options)
+def get(server, route, *, timeout=60.0, headers=None, **options):
+    return default_transport().send("GET", url(server), headers or {}, route=route, timeout=timeout, **options)
 
 
 def problem(server, route, **options):

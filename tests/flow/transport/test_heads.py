@@ -1,5 +1,8 @@
 """Headers are read as far as an honest server would send them."""
 
+import re
+import threading
+
 import pytest
 
 from social_bitbucket_server.transport import heads
@@ -46,11 +49,32 @@ def test_headers_just_short_enough_are_read(serve, route):
     assert (found.body, len(found.headers)) == (b"hello", len(lines) + 1)
 
 
-def test_an_interim_answer_is_passed_over(serve, route):
-    server = serve(answering(b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n" + answer()))
+@pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints"])
+def test_an_interim_answer_is_passed_over(serve, route, status):
+    server = serve(answering(f"HTTP/1.1 {status}\r\nX: y\r\n\r\n".encode() + answer()))
     assert get(server, route).body == b"hello"
     assert get(server, route).body == b"hello"
     assert len(server.peers) == 1
+
+
+@pytest.mark.parametrize("status", ["101 Switching Protocols", "103 Early Hints"])
+def test_nobody_gets_the_answer_that_came_after_an_interim_one_to_another_request(serve, route, status):
+    pause = threading.Event()
+
+    def behave(peer):
+        while request := peer.read():
+            peer.send(f"HTTP/1.1 {status}\r\n\r\n".encode())
+            pause.wait(0.2)  # the next request would not see it yet
+            peer.send(answer(re.search("X-Whose: (.*)\r\n", request)[1].encode()))
+
+    server = serve(behave)
+    for whose in ("jane", "kim"):
+        assert get(server, route, headers={"X-Whose": whose}).body == whose.encode()
+
+
+def test_interim_answers_without_end_are_malformed(serve, route):
+    server = serve(lambda peer: peer.drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, 0.001))
+    assert problem(server, route, timeout=5).code == "malformed_answer"
 
 
 def test_what_is_no_http_is_noticed_by_its_first_line(serve, route):

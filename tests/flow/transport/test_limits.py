@@ -90,6 +90,20 @@ def test_a_flood_is_cut_off(serve, route, flood):
     assert server.is_left_alone()
 
 
+@row(55)
+@pytest.mark.parametrize("flood", [b"1;" + b"x" * 60_000 + b"\r\nx\r\n", b"0\r\n" + b"X: y\r\n" * 10_000])
+def test_what_is_around_chunks_counts_too(serve, route, flood):
+    def pour(peer):
+        peer.read()
+        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        peer.send(flood)
+        peer.drip(flood.removeprefix(b"0\r\n"), 0.001)
+
+    server = serve(pour)
+    assert problem(server, route, timeout=5).code == "malformed_answer"
+    assert server.is_left_alone()
+
+
 @row(58)
 @pytest.mark.parametrize(
     "reply",

@@ -72,6 +72,36 @@ def test_the_integrations_id_gives_djangos_groups_at_logins_and_rechecks(staff, 
     assert (roles(), groups()) == ([], [])
 
 
+def delete(record):
+    integrations.delete(record)
+
+
+def replace_server(record):
+    record.base_url = "https://127.0.0.1:8443"
+    integrations.change(record)
+
+
+@pytest.mark.parametrize("end", [delete, replace_server])
+def test_nobody_keeps_the_groups_of_an_integration_that_is_deleted_or_gets_another_server(
+    end, acme, globex, bitbucket_sandbox, other_sandbox
+):
+    for name in ("Editors of Acme", "Editors of Globex", "Staff"):
+        Group.objects.create(name=name)
+    Integration.objects.update(role_conditions={"editor": {"groups": ["developers"]}})
+    mapping = {f"{acme.pk}:editor": ["Editors of Acme"], f"{globex.pk}:editor": ["Editors of Globex"]}
+    step = "social_bitbucket_server.django.groups.sync_groups"
+    settings = {"GROUPS_MAP": mapping, "PIPELINE": [*DEFAULT_AUTH_PIPELINE, step]}
+    with override_settings(**{f"{OWN}{name}": value for name, value in settings.items()}):
+        Visitor().log_in(acme, bitbucket_sandbox)
+        Visitor().log_in(globex, other_sandbox)
+        jane, other = get_user_model().objects.order_by("pk")
+        jane.groups.add(Group.objects.get(name="Staff"))
+        assert groups() == ["Editors of Acme", "Staff"]
+        acme.refresh_from_db()
+        end(acme)
+        assert (groups(), groups(other.username)) == (["Staff"], ["Editors of Globex"])
+
+
 @pytest.mark.parametrize(
     ("lines", "says"),
     [

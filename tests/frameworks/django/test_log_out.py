@@ -5,6 +5,9 @@ from django.contrib.auth import get_user_model
 from django.test import override_settings
 from social_django.models import UserSocialAuth
 
+from social_bitbucket_server.django import integrations
+from social_bitbucket_server.integration import OAUTH2
+from social_bitbucket_server.oauth import OAuth2Client
 from tests.frameworks.django.conftest import Visitor
 from tests.frameworks.django.test_oauth2 import prepare
 
@@ -57,3 +60,35 @@ def test_who_has_no_account_and_who_is_not_logged_in_log_out(staff):
     staff.client.logout()
     Visitor().client.logout()
     assert get_user_model().objects.count() == 1
+
+
+def test_who_has_an_account_of_a_backend_that_is_configured_no_more_logs_out(acme, bitbucket_sandbox):
+    jane = Visitor()
+    jane.log_in(acme, bitbucket_sandbox)
+    UserSocialAuth.objects.update(provider=OAUTH2)
+    jane.client.logout()
+    assert get_user_model().objects.count() == 1
+    assert "_auth_user_id" not in jane.client.session
+
+
+def test_an_account_that_is_disconnected_meanwhile_stays_so(both, staff, acme, bitbucket_sandbox, monkeypatch):
+    prepare(staff, acme, bitbucket_sandbox)
+    jane = Visitor()
+    with override_settings(
+        **{f"{OWN}OAUTH2_STORE_ACCESS_TOKEN": True, f"{OWN}OAUTH2_KEY_RING": "1:" + "A" * 42 + "E="},
+        **{f"{OWN}OAUTH2_REVOKE_AT_LOGOUT": True},
+    ):
+        jane.log_in(acme, bitbucket_sandbox, oauth="2")
+        monkeypatch.setattr(OAuth2Client, "revoke", lambda *_: UserSocialAuth.objects.all().delete())
+        jane.client.logout()
+    assert not UserSocialAuth.objects.exists()
+
+
+def test_a_session_that_ended_without_its_person_leaves_the_token_of_another_one(acme, bitbucket_sandbox):
+    before, now = Visitor(), Visitor()
+    before.log_in(acme, bitbucket_sandbox)
+    for enabled in (False, True):
+        integrations.enable(acme, enabled=enabled)
+    now.log_in(acme, bitbucket_sandbox)
+    assert (before.name, now.name) == ("nobody", "jane")
+    assert keeps_token()

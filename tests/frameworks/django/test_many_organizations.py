@@ -466,3 +466,12 @@ def test_sessions_end_for_somebody_whose_account_is_disabled_here(visitor, acme,
     visitor.log_in(acme, bitbucket_sandbox)
     get_user_model().objects.update(is_active=False)
     assert visitor.name == "nobody"
+
+
+def test_the_button_of_another_organization_never_connects_its_account(acme, globex, bitbucket_sandbox, other_sandbox):
+    visitor = Visitor()
+    visitor.log_in(acme, bitbucket_sandbox, "jane")
+    with override_settings(SOCIAL_AUTH_BITBUCKET_SERVER_CONNECT_LOGGED_IN=True):
+        visitor.log_in(globex, other_sandbox, "kim")
+    assert visitor.name == "kim"
+    assert UserSocialAuth.objects.filter(user__username="jane").count() == 1

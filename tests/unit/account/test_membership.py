@@ -248,3 +248,21 @@ def test_an_answer_to_somebody_else_lets_nobody_in(enter, server, condition):
     for path, document in answers.items():
         server.scripts[path] = Reply(json.dumps(document), headers=[JSON, ("X-AUSERID", "43")])
     assert enter(**condition) == "identity_of_another"
+
+
+@pytest.mark.parametrize(
+    ("record", "condition"),
+    [
+        ({"key": "WEB", "name": "\ud800"}, {"projects": ("WEB:write",)}),
+        (
+            {"slug": "a", "name": "\ud800", "project": {"key": "WEB", "name": "\udfff"}},
+            {"repositories": ("WEB/a:write",)},
+        ),
+    ],
+)
+def test_a_name_that_no_address_can_hold_gives_no_permission(ask, server, record, condition):
+    for path in ("projects/WEB", "projects/WEB/repos/a"):
+        server.scripts[f"{REST}/{path}"] = reply(record)
+    for path in ("projects", "repos"):
+        server.scripts[f"{REST}/{path}"] = reply({"values": []})
+    assert [finding.holds for finding in ask(**condition)] == [False]

@@ -175,6 +175,17 @@ def test_the_key_may_stand_in_a_file_and_a_changed_file_is_read_again(private_ke
     assert fingerprints == [private_key.public.fingerprint, other_private_key.public.fingerprint]
 
 
+def test_a_file_in_the_place_of_another_one_is_read_though_it_is_as_old(private_key, other_private_key, tmp_path):
+    path, new = tmp_path / "key.pem", tmp_path / "new.pem"
+    chosen = settings(URL="https://h.example", KEY="c", PRIVATE_KEY_FILE=path)
+    for file, key in ((path, private_key), (new, other_private_key)):
+        file.write_text(key.pem())
+        os.utime(file, ns=(0, 10**18))
+    assert single_integration(chosen).private_key == private_key
+    os.replace(new, path)
+    assert single_integration(chosen).private_key == other_private_key
+
+
 def test_plain_settings_make_another_integration_when_one_of_them_changes(fields, other_private_key):
     proxies = {"https": "http://a.example"}
     given = {"URL": "https://h.example", "KEY": "c", "PRIVATE_KEY": fields["private_key"], "PROXIES": proxies}

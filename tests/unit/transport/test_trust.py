@@ -187,6 +187,17 @@ def test_a_bundle_is_trusted_alone_and_read_again_when_it_changes(ca, tmp_path):
     assert len(ssl_context(str(bundle)).get_ca_certs()) == 2
 
 
+def test_a_bundle_in_the_place_of_another_one_is_read_though_it_is_as_old(ca, tmp_path):
+    bundle, new = tmp_path / "bundle.pem", tmp_path / "new.pem"
+    bundle.write_text(ca)
+    new.write_text(trustme.CA().cert_pem.bytes().decode())
+    for file in (bundle, new):
+        os.utime(file, ns=(1, 1))
+    before = ssl_context(str(bundle)).get_ca_certs()
+    os.replace(new, bundle)
+    assert ssl_context(str(bundle)).get_ca_certs() != before
+
+
 def test_a_directory_of_certificates_can_be_the_bundle(tmp_path):
     assert ssl_context(str(tmp_path)).verify_mode is ssl.CERT_REQUIRED
 
