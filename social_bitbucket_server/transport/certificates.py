@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -13,11 +14,11 @@ from ..problems import BitbucketServerError, Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
 UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 """The exceptions that cryptography raises for certificates that no CA would issue."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LABELS = frozenset({"CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"})
 
 
@@ -44,7 +45,16 @@ def pem_of(certificates: Iterable[x509.Certificate]) -> str:
 def ends_of(pem: str) -> tuple[datetime, ...]:
     """Return when each certificate in *pem*, which is clean, ends. Nothing for an empty text."""
     certificates = x509.load_pem_x509_certificates(pem.encode()) if pem else ()
-    return tuple(certificate.not_valid_after_utc for certificate in certificates)
+    return tuple(map(_end_of, certificates))
+
+
+def _end_of(certificate: x509.Certificate) -> datetime:
+    """Return when it ends. All that ended before 1970 did so then: a certificate may name the year 0, which Python does
+    not have, and the first days of the year 1 are none in all time zones."""
+    try:
+        return max(certificate.not_valid_after_utc, _EPOCH)
+    except ValueError:
+        return _EPOCH
 
 
 def _refuse_private_key(text: str) -> None:

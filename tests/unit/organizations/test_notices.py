@@ -7,6 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from social_bitbucket_server.organizations import (
     NOTICES,
@@ -18,6 +22,7 @@ from social_bitbucket_server.organizations import (
     ending_certificates,
     notices,
 )
+from social_bitbucket_server.transport import read_ca_certificates
 from tests.client_certificates import issue
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -90,3 +95,14 @@ def test_a_notice_is_recorded_once_a_month_and_for_another_failure_at_once(
 ) -> None:
     recorded_at = None if recorded_days_ago is None else NOW - recorded_days_ago * DAY
     assert Notice(event, NOW - days_failing * DAY).is_new(recorded_at, NOW) is is_new
+
+
+@pytest.mark.parametrize("year", [b"0000", b"0001"])
+def test_a_certificate_that_ended_in_the_first_years_there_were_has_ended(year: bytes) -> None:
+    key, name, first = ec.generate_private_key(ec.SECP256R1()), x509.Name([]), datetime(2020, 1, 1, tzinfo=UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, first, datetime(2051, 1, 1, tzinfo=UTC))
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    der = made.sign(key, SHA256()).public_bytes(Encoding.DER)
+    given = der.replace(b"20510101000000Z", year + b"0101000000Z")
+    (notice,) = ending_certificates(Row(ca_certificates=read_ca_certificates(given)), NOW)
+    assert (notice.is_over, notice.at) == (True, datetime(1970, 1, 1, tzinfo=UTC))
