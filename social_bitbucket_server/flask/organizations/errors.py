@@ -14,6 +14,7 @@ from social_core.exceptions import (
     AuthPolicyError,
     SocialAuthBaseException,
 )
+from sqlalchemy.exc import NoResultFound
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
 from ...login import reference
@@ -91,6 +92,8 @@ def handle_errors(app: Flask | Blueprint) -> None:
     app.register_error_handler(HTTPException, refused)
     if isinstance(app, Flask):
         app.register_error_handler(Exception, crashed)
+    else:
+        app.register_error_handler(NoResultFound, not_found)  # an integration was deleted after it was looked up
 
 
 def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:

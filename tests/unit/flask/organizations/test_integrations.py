@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trustme
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from social_bitbucket_server.crypto import KeyRing, PrivateKey
 from social_bitbucket_server.flask.organizations.current import store
@@ -200,6 +200,20 @@ def test_nobody_waits_for_a_connection_to_the_database_while_bitbucket_is_asked(
         store.upgrade.go_back(record(integration_id), CALLBACK)
         assert not record(integration_id).is_for_oauth2
     assert in_use == [0, 0, 0]
+
+
+def test_an_integration_that_is_deleted_while_it_is_changed_is_not_found(
+    owner: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = owner.add_integration("acme", BASE_URL)
+    lock = integrations.Integrations.lock
+
+    def delete_and_lock(store: integrations.Integrations, record: Any) -> None:
+        database.session.execute(delete(type(record)))
+        lock(store, record)
+
+    monkeypatch.setattr(integrations.Integrations, "lock", delete_and_lock)
+    assert owner.post(f"{page}/setup-link").status == 404
 
 
 def test_two_integrations_share_nothing(app: Flask, owner: Visitor) -> None:
