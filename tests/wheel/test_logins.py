@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -59,11 +59,12 @@ def wait_for(origin: str, program: subprocess.Popen[bytes]) -> None:
     """Wait until *program* answers at *origin*."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        assert program.poll() is None, "The application ended."
         try:
             requests.get(origin, timeout=10)
         except requests.ConnectionError:
-            time.sleep(0.1)
+            with suppress(subprocess.TimeoutExpired):
+                program.wait(0.1)
+                pytest.fail("The application ended.")
         else:
             return
     pytest.fail("The application did not answer within 60 seconds.")
