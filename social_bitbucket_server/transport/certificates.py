@@ -43,14 +43,14 @@ def pem_of(certificates: Iterable[x509.Certificate]) -> str:
 
 
 def ends_of(pem: str) -> tuple[datetime, ...]:
-    """Return when each certificate in *pem*, which is clean, ends. Nothing for an empty text."""
+    """Return when each certificate in *pem*, clean PEM, ends. An empty text has none."""
     certificates = x509.load_pem_x509_certificates(pem.encode()) if pem else ()
     return tuple(map(_end_of, certificates))
 
 
 def _end_of(certificate: x509.Certificate) -> datetime:
-    """Return when it ends. All that ended before 1970 did so then: a certificate may name the year 0, which Python does
-    not have, and the first days of the year 1 are none in all time zones."""
+    """Return when it ends, 1970 at the earliest. Python has no year 0, which a certificate may name. Nor does it have
+    the first hours of the year 1 in time zones where it is still the year 0."""
     try:
         return max(certificate.not_valid_after_utc, _EPOCH)
     except ValueError:

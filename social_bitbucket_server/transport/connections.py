@@ -111,7 +111,7 @@ class _CheckedConnection:
         super().request(*args, **kwargs)  # type: ignore[misc]  # of the class it is mixed into
 
     def getresponse(self) -> Any:
-        # http.client's own. What urllib3 would make of it costs as much again, and here it is read in one place.
+        # http.client's own answer: urllib3 would wrap it in another one, which costs as much again.
         response = http.client.HTTPConnection.getresponse(self)  # type: ignore[arg-type]  # it is mixed into one
         current().answered = True
         return response

@@ -1,4 +1,4 @@
-"""Answers of which no more headers are read than :data:`HEAD_LIMIT` allows."""
+"""Answers whose headers, and whatever surrounds their chunks, are read only up to a limit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _END_OF_HEAD = frozenset({b"\r\n", b"\n", b""})
 class LimitedResponse(HTTPResponse):
     """Reads no more than :data:`HEAD_LIMIT` bytes of headers, and a proxy's answer to CONNECT.
 
-    urllib3's pool sets where it came from, and writes its version and length to its log.
+    urllib3's pool takes it for its own answer: it sets ``_pool`` and ``_connection``, and logs ``version_string`` and
+    ``length_remaining``.
     """
 
     _pool: Any
@@ -35,7 +36,8 @@ class LimitedResponse(HTTPResponse):
         return self.length
 
     def limit_chunks(self, limit: int) -> None:
-        """Let a body in chunks that may have *limit* bytes have no more than twice as many with what is around them."""
+        """Let a body in chunks take at most twice *limit* and :data:`HEAD_LIMIT` bytes, with the sizes of its chunks
+        and its trailers."""
         if self.chunked:
             self.fp = _Chunks(self.fp, 2 * limit + HEAD_LIMIT)  # type: ignore[assignment]  # it has what is used of it
 
@@ -50,7 +52,7 @@ class LimitedResponse(HTTPResponse):
     def _read_status(self) -> tuple[str, int, str]:
         if not current().is_at_proxy:
             version, status, reason = super()._read_status()  # type: ignore[misc]  # http.client's own
-            # Of all interim answers, http.client passes over 100 alone. With the others the answer would still come.
+            # http.client skips 100 alone. It would take any other interim answer for the final one.
             return version, CONTINUE if status // 100 == 1 else status, reason
         reader = self.fp
         self.fp = _Head(reader)  # type: ignore[assignment]  # as below
@@ -64,7 +66,7 @@ class LimitedResponse(HTTPResponse):
                 self.fp = reader
 
     def begin(self) -> None:
-        """Read the head. Raises ``https_expected`` where an alert of TLS answers in its place."""
+        """Read the head. Raises ``https_expected`` if the server sends a TLS alert instead."""
         reader = self.fp
         if reader.peek(2).startswith(_TLS_ALERT):
             raise BitbucketServerError(Code.HTTPS_EXPECTED)
@@ -76,7 +78,7 @@ class LimitedResponse(HTTPResponse):
 
 
 class _Chunks:
-    """Reads chunks, their first lines and what follows the last one: no more than *most* bytes together."""
+    """Reads chunks, their sizes and the trailers: no more than *most* bytes together."""
 
     def __init__(self, reader: Any, most: int) -> None:
         self._reader = reader
