@@ -196,7 +196,8 @@ EXCUSES = (
     ),
     Excuse(
         (102, 103, 104),
-        "That organizations look alike to strangers, and how often something may be tried, is its own.",
+        "Each application has its own limits, and its own pages for strangers. For Django: "
+        "`tests/frameworks/django/test_limits.py`, `tests/frameworks/django/test_many_organizations.py`.",
     ),
     Excuse((106,), "Its debugger."),
     Excuse((114,), "All read the configuration by one function: `tests/unit/organizations/test_toml.py`."),
