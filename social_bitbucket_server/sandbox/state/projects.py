@@ -32,7 +32,7 @@ class Permission(IntEnum):
 
     NONE = 0
     SEE = 1
-    """By everybody, because it is public. Nobody was granted this."""
+    """Everybody may see a public project without a permission that was granted."""
     READ = 2
     WRITE = 3
     ADMIN = 4
