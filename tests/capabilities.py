@@ -27,7 +27,7 @@ END = "<!-- The end of what is written by python -m tests.capabilities. -->"
 @dataclass(frozen=True)
 class Capability:
     """Something that an organization's admin or the operator can do. *name* is the marker's. *flask* and *django* say
-    by what: pages, the administration, a command. An empty one is explained by *missing*."""
+    by what: pages, the administration, a command, a hook. An empty one is explained by *missing*."""
 
     name: str
     text: str
@@ -72,6 +72,7 @@ CAPABILITIES = (
     Capability("server that moved", "a server that moved", "pages", "administration"),
     Capability("people", "people of an integration; disable one, or end their sessions", "pages", "administration"),
     Capability("sessions", "sessions that end with the integration", "pages", "middleware"),
+    Capability("rate limits", "rate limits by the application's own function", "hook", "setting"),
     Capability("events", "events with reference numbers", "pages", "administration"),
     Capability("configuration as text", "configuration as text", "pages, command", "command"),
     Capability("rechecks", "rechecks of people between two logins", "command", "command"),

@@ -238,7 +238,7 @@ PROBLEMS = (
     Problem(
         Code.ALREADY_CONNECTED,
         "You log in through this integration already.",
-        "Each person has one Bitbucket account for each integration here, and yours is another one.",
+        "Each person has one Bitbucket account for each integration, and you use another one.",
         "Disconnect the one that you have on your account's page, or log in to Bitbucket as yourself, and connect "
         "again.",
         Who.PERSON,

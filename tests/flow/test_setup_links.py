@@ -312,6 +312,7 @@ def test_the_script_is_a_file_and_the_owner_has_the_same(site: Site, acme: str, 
     assert script.headers["Content-Type"] == "text/plain; charset=utf-8"
 
 
+@capability("rate limits")
 def test_opening_and_guessing_have_a_limit(site: Site, acme: str, owner: Visitor) -> None:
     link = make(owner, acme)
     admin = site.visitor()

@@ -14,6 +14,7 @@ from social_bitbucket_server.django.limits import TooManyRequests
 from social_bitbucket_server.django.limits import visitor as visitor_of_request
 from social_bitbucket_server.django.models import Event
 from social_bitbucket_server.organizations import Limited, News
+from tests.capabilities import capability
 from tests.frameworks.django.conftest import Visitor, login_page
 
 PAGE = (Path(__file__).parents[3] / "docs/django.md").read_text()
@@ -44,6 +45,7 @@ def refusals():
     return list(Event.objects.filter(what="request.failure").values_list("problem", "integration_id"))
 
 
+@capability("rate limits")
 def test_a_login_is_counted_when_it_begins_and_when_it_comes_back(counter, visitor, acme, bitbucket_sandbox):
     visitor.log_in(acme, bitbucket_sandbox)
     assert counter.told == [(Limited.LOGINS, acme.pk), (Limited.CALLBACKS, acme.pk)]
