@@ -333,7 +333,6 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     def continue_pipeline(self, partial: PartialMixin) -> UserProtocol | ResponseT_co | None:
         """Go on with a pipeline that was halted. Raises what :meth:`do_auth` raises after the person is known."""
-        self.known_integration_id = partial.kwargs.get("integration_id", "")
         with failure_told(self), failed_steps(self):
             found = super().continue_pipeline(partial)
         tell_of_person(self, found, connects=bool(partial.kwargs.get("connects_to")))
@@ -343,6 +342,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """Let a halted pipeline go on for *user*, who is logged in now, only if the login began as theirs or its steps
         found them. Raises the social error of ``another_person``."""
         super().validate_partial_pipeline(partial, user)
+        self.known_integration_id = partial.kwargs.get("integration_id", "")
         with failure_told(self), problems_at("callback", self):
             refuse_to_go_on(self.strategy.storage.user, partial, user)
 
