@@ -242,12 +242,12 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
         Raises the social error of ``person_changed`` if nobody is logged in who could have asked for it.
         """
-        with failure_told(self), problems_at("begin", self):
+        with failure_told(self, purpose), problems_at("begin", self):
             self.intent = Intent.of(purpose, id_of(self.strategy.storage.user, user))
 
     def start(self) -> ResponseT_co:
         """Begin the login; returns core's answer, which sends the browser to Bitbucket."""
-        with failure_told(self):
+        with failure_told(self, self.intent.purpose):
             answer = super().start()
         if self.intent.purpose is not Purpose.TRY:
             tell_of(self, EventCode.LOGIN_BEGIN)
