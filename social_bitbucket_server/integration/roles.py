@@ -62,7 +62,8 @@ class Roles:
 
     @property
     def each(self) -> tuple[tuple[str, Kind, str], ...]:
-        """Each condition: the name of its role, its kind, and its name. :meth:`of` makes the same roles of them."""
+        """Each condition, as JSON can hold it: the name of its role, its kind, and its name. :meth:`of` makes the same
+        roles of them."""
         return tuple((role, kind, name) for role, admission in self.named for kind, name in admission.conditions)
 
     @property
@@ -77,11 +78,6 @@ class Roles:
     def names(self) -> tuple[str, ...]:
         """The names of all roles."""
         return tuple(name for name, _ in self.named)
-
-    @property
-    def signature(self) -> list[tuple[str, tuple[tuple[Kind, str], ...]]]:
-        """The roles with their conditions, as JSON can hold them."""
-        return [(name, admission.conditions) for name, admission in self.named]
 
     @property
     def conditions(self) -> frozenset[tuple[Kind, str]]:
