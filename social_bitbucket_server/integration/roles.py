@@ -49,7 +49,7 @@ class Roles:
 
     @classmethod
     def of(cls, conditions: Iterable[tuple[str, Kind, str]]) -> Roles:
-        """Return the roles that *conditions* make: each names a role, and the kind and the name of what it takes.
+        """Return the roles with these *conditions*. Each is a role's name, and the kind and name of what gives it.
         Raises ``setting_invalid``."""
         roles: dict[str, dict[str, list[str]]] = {}
         for role, kind, name in dict.fromkeys(conditions):
@@ -57,7 +57,7 @@ class Roles:
         return cls.read(roles)
 
     def only(self, names: Collection[str]) -> Roles:
-        """Return those of these *names*."""
+        """Return the roles that have one of these *names*."""
         return Roles(tuple((name, admission) for name, admission in self.named if name in names))
 
     @property
@@ -91,10 +91,10 @@ class Roles:
 
 
 def refuse_too_many(roles: Roles, admission: Admission) -> None:
-    """Raise ``setting_invalid`` if *roles* and *admission* have more conditions than one login asks for."""
+    """Raise ``setting_invalid`` if *roles* and *admission* together need more questions than one login may ask."""
     count = count_questions(roles.conditions.union(admission.conditions))
     if roles.named and count > MOST_QUESTIONS:
-        raise _invalid(too_many(count, ", together with those on who may log in"))
+        raise _invalid(too_many(count, ", including those that say who may log in"))
 
 
 def read_role_names(value: Any) -> tuple[str, ...]:
