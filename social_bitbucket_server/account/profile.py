@@ -86,8 +86,8 @@ def fetch_profile(person: Person) -> Profile:
 
 
 def refuse_another(person: Person, number: object) -> None:
-    """Raise ``identity_of_another`` unless all answers that named the number of *person* named this *number*, or it is
-    none. A name can be read in two ways, and a cache on the way may mix answers up."""
+    """Raise ``identity_of_another`` if an answer named another number of *person* than *number*. A *number* that is no
+    integer is not compared. A name can be read in two ways, and a cache on the way may mix answers up."""
     if type(number) is int and not person.ids <= {str(number)}:
         raise BitbucketServerError(Code.IDENTITY_OF_ANOTHER, claim="X-AUSERID")
 
@@ -189,7 +189,7 @@ def pages(person: Person, address_at: Callable[[int], str]) -> Iterator[tuple[li
         page = person.json(address_at(start))
         values = page.get("values")
         if not isinstance(values, list):
-            raise BitbucketServerError(Code.MALFORMED_ANSWER, "The list is not a list.")
+            raise BitbucketServerError(Code.MALFORMED_ANSWER, "The field values is not a list.")
         following = page.get("nextPageStart")
         is_last = page.get("isLastPage") is not False
         yield [record for record in values if isinstance(record, dict)], is_last

@@ -163,7 +163,7 @@ def reseal(identity: UserMixin, key_ring: KeyRing) -> bool:
 
 
 def erase(identity: UserMixin) -> None:
-    """Let *identity* keep no access token, and not the id of its integration, which comes with it."""
+    """Remove the access token from *identity*, and the id of the token's integration."""
     gone = {EXTRA_DATA_KEY, "integration"}
     identity.extra_data = {name: value for name, value in identity.extra_data.items() if name not in gone}
     identity.save()

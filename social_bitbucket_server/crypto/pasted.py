@@ -145,7 +145,7 @@ def decode_base64(text: str) -> bytes | None:
 
 
 def state_of_file(path: str | os.PathLike[str]) -> tuple[int, ...]:
-    """Return what differs once the file at *path* was changed, or another one took its place, which may be as old.
+    """Return a value that changes when the file at *path* is changed, or replaced by another one, even one as old.
     Raises ``OSError``, and ``ValueError`` for a name that no file can have."""
     found = os.stat(path)
     return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size

@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from social_core.exceptions import SocialAuthBaseException
 
 from ..login import LoginBackend, is_declined_login
-from ..organizations import EventCode, News, OAuth, event_of_failed_login, failures_noted
+from ..organizations import EventCode, News, OAuth, event_of_failed_login
 from ..problems import Code, Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
 from . import events
 from .limits import visitor
@@ -89,7 +89,7 @@ def _is_repeated(request: HttpRequest, error: SocialAuthBaseException, integrati
     is_stranger = problem == Code.TOO_OFTEN or session is None or not session.keys()
     limit = error.context.get("facts", {}).get("limit", "")
     what = (problem, limit, visitor(request), integration.pk if integration is not None else "")
-    return not any(news.is_new(*what, str(turn)) for turn in range(failures_noted(is_stranger=is_stranger)))
+    return news.is_repeated_failure(*what, is_stranger=is_stranger)
 
 
 def _write_down(

@@ -204,7 +204,7 @@ def _fingerprint(integration: AnyIntegration, *credentials: str) -> str:
         str(server.connect_to or ""),
         integration.admission.conditions,
         integration.revision,
-        *((integration.roles.signature,) if integration.roles.named else ()),
+        *((integration.roles.each,) if integration.roles.named else ()),
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -49,7 +49,7 @@ class Roles:
 
     @classmethod
     def of(cls, conditions: Iterable[tuple[str, Kind, str]]) -> Roles:
-        """Return the roles that *conditions* make: each names a role, and the kind and the name of what it takes.
+        """Return the roles with these *conditions*. Each is a role's name, and the kind and name of what gives it.
         Raises ``setting_invalid``."""
         roles: dict[str, dict[str, list[str]]] = {}
         for role, kind, name in dict.fromkeys(conditions):
@@ -57,12 +57,13 @@ class Roles:
         return cls.read(roles)
 
     def only(self, names: Collection[str]) -> Roles:
-        """Return those of these *names*."""
+        """Return the roles that have one of these *names*."""
         return Roles(tuple((name, admission) for name, admission in self.named if name in names))
 
     @property
     def each(self) -> tuple[tuple[str, Kind, str], ...]:
-        """Each condition: the name of its role, its kind, and its name. :meth:`of` makes the same roles of them."""
+        """Each condition, as JSON can hold it: the name of its role, its kind, and its name. :meth:`of` makes the same
+        roles of them."""
         return tuple((role, kind, name) for role, admission in self.named for kind, name in admission.conditions)
 
     @property
@@ -79,11 +80,6 @@ class Roles:
         return tuple(name for name, _ in self.named)
 
     @property
-    def signature(self) -> list[tuple[str, tuple[tuple[Kind, str], ...]]]:
-        """The roles with their conditions, as JSON can hold them."""
-        return [(name, admission.conditions) for name, admission in self.named]
-
-    @property
     def conditions(self) -> frozenset[tuple[Kind, str]]:
         """The conditions of all roles."""
         return frozenset(condition for _, admission in self.named for condition in admission.conditions)
@@ -95,10 +91,10 @@ class Roles:
 
 
 def refuse_too_many(roles: Roles, admission: Admission) -> None:
-    """Raise ``setting_invalid`` if *roles* and *admission* have more conditions than one login asks for."""
+    """Raise ``setting_invalid`` if *roles* and *admission* together need more questions than one login may ask."""
     count = count_questions(roles.conditions.union(admission.conditions))
     if roles.named and count > MOST_QUESTIONS:
-        raise _invalid(too_many(count, ", together with those on who may log in"))
+        raise _invalid(too_many(count, ", including those that say who may log in"))
 
 
 def read_role_names(value: Any) -> tuple[str, ...]:

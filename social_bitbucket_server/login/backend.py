@@ -242,12 +242,12 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
         Raises the social error of ``person_changed`` if nobody is logged in who could have asked for it.
         """
-        with failure_told(self), problems_at("begin", self):
+        with failure_told(self, purpose), problems_at("begin", self):
             self.intent = Intent.of(purpose, id_of(self.strategy.storage.user, user))
 
     def start(self) -> ResponseT_co:
         """Begin the login; returns core's answer, which sends the browser to Bitbucket."""
-        with failure_told(self):
+        with failure_told(self, self.intent.purpose):
             answer = super().start()
         if self.intent.purpose is not Purpose.TRY:
             tell_of(self, EventCode.LOGIN_BEGIN)
@@ -333,7 +333,6 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
 
     def continue_pipeline(self, partial: PartialMixin) -> UserProtocol | ResponseT_co | None:
         """Go on with a pipeline that was halted. Raises what :meth:`do_auth` raises after the person is known."""
-        self.known_integration_id = partial.kwargs.get("integration_id", "")
         with failure_told(self), failed_steps(self):
             found = super().continue_pipeline(partial)
         tell_of_person(self, found, connects=bool(partial.kwargs.get("connects_to")))
@@ -343,6 +342,7 @@ class LoginBackend(OAuthAuth[ResponseT_co], Generic[ResponseT_co, IntegrationT])
         """Let a halted pipeline go on for *user*, who is logged in now, only if the login began as theirs or its steps
         found them. Raises the social error of ``another_person``."""
         super().validate_partial_pipeline(partial, user)
+        self.known_integration_id = partial.kwargs.get("integration_id", "")
         with failure_told(self), problems_at("callback", self):
             refuse_to_go_on(self.strategy.storage.user, partial, user)
 

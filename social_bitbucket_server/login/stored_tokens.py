@@ -139,9 +139,9 @@ def revoke(backend: LoginBackend[Any, Any], identity: UserMixin) -> bool:
 def revoke_at_logout(
     user: Any, storage: type[BaseStorage], backend_of: Callable[[str], LoginBackend[Any, Any]]
 ) -> None:
-    """Do what :func:`revoke` does for all accounts of *user*, who logs out, if ``…_REVOKE_AT_LOGOUT`` of their backends
-    is ``True``. *backend_of* returns the backend of a name. Raises nothing: nobody is kept from logging out because a
-    backend is configured no more."""
+    """Revoke the access tokens of *user*, who logs out, as :func:`revoke` does, for each backend with
+    ``…_REVOKE_AT_LOGOUT``. *backend_of* returns the backend of a name. A backend that is no longer configured keeps
+    nobody from logging out, so its tokens are left as they are."""
     for identity in storage.user.get_social_auth_for_user(user):
         if identity.provider in BACKENDS and EXTRA_DATA_KEY in identity.extra_data:
             try:

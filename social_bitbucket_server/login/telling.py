@@ -10,6 +10,7 @@ from social_core.utils import user_is_active
 
 from ..organizations import EventCode, event_of_failed_login, tell
 from ..problems import reference_of
+from .purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +24,13 @@ def tell_of(backend: LoginBackend[Any, Any], event: EventCode, **details: str) -
 
 
 @contextmanager
-def failure_told(backend: LoginBackend[Any, Any]) -> Iterator[None]:
-    """Tell of a login that fails with one of core's errors. The error goes on."""
+def failure_told(backend: LoginBackend[Any, Any], purpose: Purpose = Purpose.LOG_IN) -> Iterator[None]:
+    """Tell of a login with this *purpose* that fails with one of core's errors. The error goes on. Trials are not
+    told."""
     try:
         yield
     except SocialAuthBaseException as error:
-        if backend.setting("ON_EVENT"):
+        if purpose is not Purpose.TRY and backend.setting("ON_EVENT"):
             problem = error.context.get("problem") or error.code or ""
             reference = reference_of(error)
             event = event_of_failed_login(problem)

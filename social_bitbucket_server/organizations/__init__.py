@@ -30,7 +30,6 @@ from .limits import News as News
 from .limits import counted_address as counted_address
 from .login_attempts import ENDED_ATTEMPTS, FAILED_ATTEMPTS, LoginOutcome, login_outcome
 from .login_attempts import event_of_failed_login as event_of_failed_login
-from .login_attempts import failures_noted as failures_noted
 from .login_ways import ClosedBy, LoginWays
 from .notices import NOTICES as NOTICES
 from .notices import Notice as Notice

@@ -106,7 +106,7 @@ class Assembler:
         )
 
     def roles_of(self, stored: StoredIntegration) -> Roles:
-        """Return the roles that *stored* gives. One that the application offers no more is none of them. Raises
+        """Return the roles that *stored* gives, without those that the application no longer offers. Raises
         ``setting_invalid``."""
         return stored.roles.only(self.role_names())
 

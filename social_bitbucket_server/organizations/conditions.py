@@ -147,9 +147,9 @@ def sign_of(event: str, *, has_passed: bool | None, problem: str | None) -> bool
 def turn(*, works: bool, worked_before: bool | None, has_ever_worked: Callable[[], bool]) -> EventCode | None:
     """Return the event of an integration that begins to fail, or works again; ``None`` if it goes on as it was.
 
-    *works* and *worked_before* are the newest two signs. The second is ``None`` if there is no other since the
-    integration has the server that it has now. *has_ever_worked* is called only if the two differ: a draft whose tests
-    fail does not begin to fail.
+    *works* is the newest sign, and *worked_before* the one before it. It is ``None`` if the integration has had no
+    other sign with its present server. *has_ever_worked* is called only if the two differ: a draft whose tests fail
+    does not begin to fail.
     """
     if worked_before is None or works is worked_before or not has_ever_worked():
         return None

@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_network
 _IPV6_NETWORK = 64  # what one customer has, at the least
 _SECONDS = 60
 _MOST = 10_000
+_MOST_OF_A_SESSION = 10
 
 
 class Limited(StrEnum):
@@ -67,3 +68,9 @@ class News:
             while len(self._noted) > _MOST:
                 self._noted.popitem(last=False)
             return True
+
+    def is_repeated_failure(self, *what: str, is_stranger: bool) -> bool:
+        """Return whether *what* failed so often within a minute that another event says nothing new. *is_stranger*: the
+        browser has no session, and may be anybody's program. One session may send any number of callbacks, too."""
+        most = 1 if is_stranger else _MOST_OF_A_SESSION
+        return not any(self.is_new(*what, str(turn)) for turn in range(most))

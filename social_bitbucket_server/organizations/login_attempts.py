@@ -55,9 +55,3 @@ def login_outcome(event: str, *, problem: str | None, may_come_back: bool) -> Lo
     if event in _SUCCEEDED:
         return _SUCCEEDED[EventCode(event)]
     return LoginOutcome.DECLINED if problem == Code.LOGIN_DECLINED else LoginOutcome.FAILED
-
-
-def failures_noted(*, is_stranger: bool) -> int:
-    """Return how many events of failed callbacks with one problem are recorded for one address in a minute. A browser
-    without a session may be anybody's program, and one session may send any number of callbacks."""
-    return 1 if is_stranger else 10

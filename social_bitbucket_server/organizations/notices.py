@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from .stored import StoredCertificates
 
 SOON = timedelta(days=30)
-"""How long before its end there is a notice of a certificate."""
+"""How long before a certificate's end there is a notice of it."""
 LONG = timedelta(days=1)
 """How long an integration has been failing when there is a notice of it."""
 RECORDED_EVERY = timedelta(days=30)
-"""How long a notice that goes on is not recorded again."""
+"""How long it takes until a notice that goes on is recorded again."""
 
 NOTICES = (EventCode.CLIENT_CERTIFICATE_ENDING, EventCode.CA_CERTIFICATE_ENDING, EventCode.INTEGRATION_STILL_FAILING)
 """The events of notices."""
@@ -29,8 +29,8 @@ class Notice:
     """One notice of an integration.
 
     *event* says what it is about. *at* is when the certificate ends, or since when the integration fails, with a time
-    zone. *is_over*: the certificate has ended. *problem* is the code of a failing integration's, and ``None`` if it is
-    unknown or the notice is of a certificate.
+    zone. *is_over*: the certificate has ended. *problem* is the code of the problem of a failing integration. It is
+    ``None`` if the problem is unknown, or the notice is of a certificate.
     """
 
     event: EventCode
@@ -54,7 +54,8 @@ class Notice:
 def ending_certificates(record: StoredCertificates, now: datetime) -> tuple[Notice, ...]:
     """Return the notices of the certificates of *record* that end soon or have ended.
 
-    Of several CA certificates the one counts that ends first, and of a client certificate not those of its CAs.
+    Of several CA certificates, the first one to end counts. The CA certificates that come with a client certificate do
+    not count.
     """
     first_ends = (
         (EventCode.CLIENT_CERTIFICATE_ENDING, ends_of(record.client_certificate)[:1]),

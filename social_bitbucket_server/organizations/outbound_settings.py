@@ -33,7 +33,7 @@ class Ids:
 
 
 def read_outbound(settings: SettingsOf, ids: Ids, only: str | None = None) -> Outbound:
-    """Return the rules in *settings*, the library's own of one application.
+    """Return the rules for connections in *settings*, which are those of one application.
 
     *only*: the id of the one organization whose private networks are needed; ``None`` reads those of all. Raises
     ``setting_invalid``, which names the setting.

@@ -17,8 +17,8 @@ _LOG = logging.getLogger(__name__)
 
 
 def tell(configured: Any, event: EventCode, details: Mapping[str, Any]) -> None:
-    """Call what *configured*, the value of the setting, names; nothing if it is empty. *details* without a value are
-    left out, and the others become texts.
+    """Call the function that *configured*, the value of the setting, is or names. Do nothing if it is empty. *details*
+    without a value are left out, and the others become texts.
 
     An error there changes nothing for the login. It goes to the log without its text, which may be about a person.
     """

@@ -239,8 +239,8 @@ PROBLEMS = (
         Code.ALREADY_CONNECTED,
         "You log in through this integration already.",
         "Each person has one Bitbucket account for each integration, and you use another one.",
-        "Disconnect the one that you have on your account's page, or log in to Bitbucket as yourself, and connect "
-        "again.",
+        "To use this account, disconnect the other one on your account's page, and connect again. If this account is "
+        "not yours, log in to Bitbucket as yourself first.",
         Who.PERSON,
         "identity_in_use",
     ),

@@ -111,7 +111,7 @@ def test_roles_and_who_may_log_in_have_five_names_together(owner, acme):
     assert give(owner, acme, *roles).status == 303, "a name in both counts once"
     page = give(owner, acme, *roles[:3], ("viewer", "group", "a"), ("viewer", "group", "b"), ("viewer", "group", "c"))
     assert page.status == 422
-    assert "There are 6 groups, projects and repositories, together with those on who may log in" in page.words
+    assert "There are 6 groups, projects and repositories, including those that say who may log in" in page.words
     page = owner.let_in(acme, ("project", "WEB"))
     assert (page.status, "There are 6 groups" in page.words) == (422, True)
 

@@ -6,14 +6,14 @@ import re
 
 import pytest
 from flask import Flask
-from flask_login import LoginManager
+from flask_login import LoginManager, UserMixin
 from social_core.exceptions import SocialAuthBaseException
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 from werkzeug.test import Client
 
 from social_bitbucket_server.any_framework import Logins, Visit
-from social_bitbucket_server.flask import BitbucketServer
+from social_bitbucket_server.flask import BitbucketServer, try_login
 from social_bitbucket_server.integration import Credentials, Integration, Server, ServerURL
 from social_bitbucket_server.organizations import EventCode
 from social_bitbucket_server.sqlalchemy import make_storage
@@ -46,7 +46,7 @@ class FlaskSite:
     def __init__(self, settings):
         class Base(DeclarativeBase): ...
 
-        class User(Base):
+        class User(UserMixin, Base):
             __tablename__ = "users"
             id: Mapped[int] = mapped_column(primary_key=True)
             username: Mapped[str] = mapped_column(unique=True)
@@ -85,7 +85,7 @@ def browser(request, bitbucket_sandbox, tmp_path):
 
 
 def test_a_login_is_told_when_it_began_and_when_it_succeeded(browser, bitbucket_sandbox, told):
-    bitbucket_sandbox.login(browser, "jane")
+    assert bitbucket_sandbox.login(browser, "jane").status_code < 400
     assert told == [
         (EventCode.LOGIN_BEGIN, {"integration_id": "default"}),
         (EventCode.LOGIN_SUCCESS, {"integration_id": "default"}),
@@ -107,6 +107,21 @@ def test_a_login_that_cannot_begin_is_told(browser, bitbucket_sandbox, told):
     ((event, details),) = told
     assert (event, details["stage"]) == (EventCode.LOGIN_FAILURE, "begin")
     assert details["problem"]
+
+
+@pytest.mark.parametrize("is_logged_in", [True, False])
+def test_a_trial_is_not_told_also_if_it_cannot_begin(bitbucket_sandbox, told, is_logged_in):
+    site = FlaskSite(bitbucket_sandbox.settings() | {f"{OWN}ON_EVENT": listen})
+    site.app.post("/try", endpoint="try")(lambda: try_login("/complete/bitbucket-server/"))
+    browser = site.browser()
+    if is_logged_in:
+        bitbucket_sandbox.login(browser, "jane")
+        told.clear()
+        assert browser.post("/try").location.startswith(bitbucket_sandbox.url)
+        bitbucket_sandbox.faults.server_error = True
+    assert browser.post("/try").status_code >= 400
+    site.close()
+    assert told == []
 
 
 def test_a_function_that_fails_ends_no_login(bitbucket_sandbox, tmp_path, caplog):

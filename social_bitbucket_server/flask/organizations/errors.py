@@ -18,7 +18,7 @@ from sqlalchemy.exc import NoResultFound
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
 from ...login import reference
-from ...organizations import EventCode, event_of_failed_login, failures_noted
+from ...organizations import EventCode, event_of_failed_login
 from ...problems import PROBLEMS, Code, Problem, Who, http_status, problem_to_show, when_to_try_again
 from ...sqlalchemy.organizations import clock
 from . import recording
@@ -200,7 +200,7 @@ def _is_repeated(error: SocialAuthBaseException) -> bool:
     is_stranger = session.keys() <= {"csrf_token"}
     problem = error.context.get("problem") or error.code or ""
     what = (problem, visitor(), g.get("bitbucket_integration_id", ""))
-    return not any(extension().news.is_new(*what, str(turn)) for turn in range(failures_noted(is_stranger=is_stranger)))
+    return extension().news.is_repeated_failure(*what, is_stranger=is_stranger)
 
 
 def _words(problem: Problem | None) -> Words:

@@ -131,8 +131,12 @@ def test_a_halted_login_is_never_connected_to_who_logs_in_meanwhile(person, sing
     assert person.come_back(single)["Location"] == "/question"
     log_in(person, member("root"))
     answer(person)
-    assert person.open(RESUME).status_code == 400
-    assert newest_event().problem == "another_person"
+    told = []
+    with override_settings(**{f"{OWN}ON_EVENT": lambda event, details: told.append((event, details))}):
+        assert person.open(RESUME).status_code == 400
+    ((event, details),) = told
+    assert (event, details["integration_id"]) == ("login.failure", "default")
+    assert newest_event().problem == details["problem"] == "another_person"
     assert owners() == []
 
 
