@@ -23,13 +23,6 @@ def site_settings():
     return {"STORE_ACCESS_TOKENS": "1"}
 
 
-@pytest.fixture
-def owner(site, acme):
-    owner = site.visitor()
-    owner.log_owner_in("acme")
-    return owner
-
-
 def give(owner, integration, *conditions, form_at=None):
     """Give roles by *conditions*, each a role, a kind and a name."""
     roles, kinds, names = ([condition[i] for condition in conditions] for i in range(3))

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from social_bitbucket_server.sandbox import Sandbox
 from tests.capabilities import capability
 from tests.flask_app.models import User, models
 from tests.flow.site import Site, connect, log_in, on_every_database
 from tests.flow.test_oauth2 import BEGIN_BY_OAUTH2, prepare_upgrade
 from tests.visitor import Page, Visitor
-
-
-@pytest.fixture
-def owner(site: Site, acme: str) -> Visitor:
-    visitor = site.visitor()
-    visitor.log_owner_in("acme")
-    return visitor
 
 
 def edit(owner: Visitor, path: str, base_url: str, **fields: str) -> Page:

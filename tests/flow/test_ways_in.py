@@ -16,13 +16,6 @@ from tests.flow.site import connect, log_in, on_every_database
 LOGIN = "/o/acme/settings/login"
 
 
-@pytest.fixture
-def owner(site, acme):
-    owner = site.visitor()
-    owner.log_owner_in("acme")
-    return owner
-
-
 def begin_path(integration_page):
     return f"/o/acme/login/{integration_page.rpartition('/')[2]}/begin"
 
