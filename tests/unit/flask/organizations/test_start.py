@@ -22,6 +22,12 @@ def test_what_cannot_be_told_of_events_is_refused(make_app: AppMaker) -> None:
         make_app(SOCIAL_AUTH_ON_EVENT=5)
 
 
+def test_roles_that_are_no_list_of_names_are_refused(make_app: AppMaker) -> None:
+    setting = "SOCIAL_AUTH_BITBUCKET_SERVER_ORGANIZATION_ROLES"
+    with pytest.raises(UnsafeConfigurationError, match=f"{setting}: It is a list of the names"):
+        make_app(**{setting: "editor"})
+
+
 def test_both_backends_are_enough(make_app: AppMaker) -> None:
     assert make_app(SOCIAL_AUTH_AUTHENTICATION_BACKENDS=[ONE, TWO]).url_map
 
