@@ -166,7 +166,7 @@ def check_csrf() -> None:
 
 
 def backend_of(provider: str) -> LoginBackend[Response, Any]:
-    """Return the backend called *provider* for what is no login."""
+    """Return the backend called *provider*, for calls outside a login. Raises core's error if it is not configured."""
     return _backend("", provider)
 
 

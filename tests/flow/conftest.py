@@ -11,6 +11,7 @@ from social_bitbucket_server.sandbox import Sandbox
 from tests.flask_app import create_app
 from tests.flow.site import Site, connect
 from tests.postgresql import programs
+from tests.visitor import Visitor
 
 ORIGIN = "http://127.0.0.1:5000"
 """Origin that the application takes for its own. Nothing listens there."""
@@ -65,3 +66,11 @@ def acme(site: Site, sandbox: Sandbox) -> str:
     owner = site.visitor()
     owner.create_organization("acme")
     return connect(owner, "acme", sandbox)
+
+
+@pytest.fixture
+def owner(site: Site, acme: str) -> Visitor:
+    """The owner of acme, logged in."""
+    owner = site.visitor()
+    owner.log_owner_in("acme")
+    return owner

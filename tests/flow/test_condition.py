@@ -16,13 +16,6 @@ from tests.flow.test_oauth2 import enter, link_oauth2
 from tests.visitor import Page, Visitor
 
 
-@pytest.fixture
-def owner(site: Site, acme: str) -> Visitor:
-    visitor = site.visitor()
-    visitor.log_owner_in("acme")
-    return visitor
-
-
 def integration_of(path: str) -> str:
     return path.rpartition("/")[2]
 

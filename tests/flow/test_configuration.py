@@ -14,13 +14,6 @@ from tests.visitor import PASSWORD
 PAGE = "/o/acme/settings/configuration"
 
 
-@pytest.fixture
-def owner(site, acme):
-    owner = site.visitor()
-    owner.log_owner_in("acme")
-    return owner
-
-
 def run(site, *arguments, **options):
     result = site.app.test_cli_runner().invoke(args=arguments, **options)
     return result.exit_code, result.output

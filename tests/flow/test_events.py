@@ -24,13 +24,6 @@ from tests.visitor import Page, Visitor
 EVENTS = "/o/acme/settings/events"
 
 
-@pytest.fixture
-def owner(site: Site, acme: str) -> Visitor:
-    visitor = site.visitor()
-    visitor.log_owner_in("acme")
-    return visitor
-
-
 def record(site: Site, acme: str, *problems: str) -> None:
     """Let a login fail with each of *problems*."""
     with site.app.app_context():

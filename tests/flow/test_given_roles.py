@@ -10,7 +10,6 @@ from sqlalchemy import update
 from social_bitbucket_server.flask.organizations import access, current_roles
 from social_bitbucket_server.sandbox import Project
 from tests.capabilities import capability
-from tests.flask_app import create_app
 from tests.flask_app.models import Organization, models
 from tests.flow.site import connect, log_in, on_every_database
 from tests.flow.test_configuration import run
@@ -21,13 +20,6 @@ CONFIGURATION = "/o/acme/settings/configuration"
 @pytest.fixture
 def site_settings():
     return {"STORE_ACCESS_TOKENS": "1"}
-
-
-@pytest.fixture
-def owner(site, acme):
-    owner = site.visitor()
-    owner.log_owner_in("acme")
-    return owner
 
 
 def give(owner, integration, *conditions, form_at=None):
@@ -184,14 +176,3 @@ def test_an_application_that_offers_no_roles_has_no_page_for_them(site, owner, a
     assert "Given by group" not in owner.get(acme).words
     assert "editor" not in owner.get(f"{CONFIGURATION}/integrations.toml").text
     assert roles_of(person(site, acme, sandbox)) == [], "what is offered no more is not given"
-
-
-def test_names_that_no_role_can_have_keep_the_application_from_starting(tmp_path, monkeypatch):
-    from tests.flask_app.config import Settings
-
-    named = Settings.of_the_library
-    monkeypatch.setattr(
-        Settings, "of_the_library", lambda self, ring: {**named(self, ring), "ORGANIZATION_ROLES": "editor"}
-    )
-    with pytest.raises(Exception, match="SOCIAL_AUTH_BITBUCKET_SERVER_ORGANIZATION_ROLES: It is a list of the names"):
-        create_app({"INSTANCE_PATH": tmp_path, "OUTBOUND_MODE": "test"})

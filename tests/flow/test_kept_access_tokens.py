@@ -37,13 +37,6 @@ def site_settings() -> dict[str, object]:
 
 
 @pytest.fixture
-def owner(site: Site, acme: str) -> Visitor:
-    owner = site.visitor()
-    owner.log_owner_in("acme")
-    return owner
-
-
-@pytest.fixture
 def jane(site: Site, acme: str, sandbox: Sandbox) -> Visitor:
     return person(site, acme, sandbox, "jane")
 

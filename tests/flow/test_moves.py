@@ -12,13 +12,6 @@ from tests.flow.test_oauth2 import BEGIN_BY_OAUTH2, prepare_upgrade
 from tests.visitor import Page, Visitor
 
 
-@pytest.fixture
-def owner(site: Site, acme: str) -> Visitor:
-    visitor = site.visitor()
-    visitor.log_owner_in("acme")
-    return visitor
-
-
 def edit(owner: Visitor, path: str, base_url: str, **fields: str) -> Page:
     return owner.post(f"{path}/edit", **{"name": "Bitbucket", "base_url": base_url} | fields)
 
@@ -45,6 +38,15 @@ def people_of(site: Site) -> list[tuple[object, ...]]:
     return site.rows(models.storage.user.uid, models.storage.user.user_id)
 
 
+@pytest.fixture
+def moving(site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str) -> str:
+    """Acme's integration, through which jane logged in, while its new base URL waits for a trial login."""
+    log_in(site.visitor(), acme, sandbox)
+    link_as_before(sandbox, other_sandbox)
+    edit(owner, acme, other_sandbox.url, server="moved")
+    return acme
+
+
 @capability("server that moved")
 @on_every_database
 def test_everybody_keeps_their_account_when_a_trial_login_showed_that_the_server_moved(
@@ -69,65 +71,52 @@ def test_everybody_keeps_their_account_when_a_trial_login_showed_that_the_server
 
 
 def test_somebody_who_never_logged_in_shows_nothing(
-    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, moving: str
 ) -> None:
-    log_in(site.visitor(), acme, sandbox)
-    link_as_before(sandbox, other_sandbox)
-    edit(owner, acme, other_sandbox.url, server="moved")
-    assert "This does not show that it is the same server." in try_the_move(owner, acme, other_sandbox, "kim").words
+    assert "This does not show that it is the same server." in try_the_move(owner, moving, other_sandbox, "kim").words
     assert base_url(site) == sandbox.url
 
 
 def test_another_person_with_the_same_number_is_another_server(
-    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, moving: str
 ) -> None:
-    log_in(site.visitor(), acme, sandbox)
-    link_as_before(sandbox, other_sandbox)
     other_sandbox.users.rename("jane", "mallory")
-    edit(owner, acme, other_sandbox.url, server="moved")
-    assert "This does not show that it is the same server." in try_the_move(owner, acme, other_sandbox, "mallory").words
+    page = try_the_move(owner, moving, other_sandbox, "mallory")
+    assert "This does not show that it is the same server." in page.words
     assert base_url(site) == sandbox.url
 
 
 def test_who_declined_at_the_new_address_can_try_again_there(
-    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, moving: str
 ) -> None:
-    log_in(site.visitor(), acme, sandbox)
-    link_as_before(sandbox, other_sandbox)
-    edit(owner, acme, other_sandbox.url, server="moved")
-    begun = owner.post(f"{acme}/move/try", acme)
+    begun = owner.post(f"{moving}/move/try", moving)
     page = owner.get(owner.get(other_sandbox.authorize(begun.location, allow=False)).location)
     assert "Access was declined in Bitbucket." in page.words
-    assert f'action="{acme}/move/try"' in page.text
+    assert f'action="{moving}/move/try"' in page.text
     assert f"form-action 'self' {other_sandbox.url};" in page.headers["Content-Security-Policy"]
     assert base_url(site) == sandbox.url
 
 
 def test_an_ordinary_trial_decides_nothing_about_a_move(
-    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, moving: str
 ) -> None:
-    log_in(site.visitor(), acme, sandbox)
-    edit(owner, acme, other_sandbox.url, server="moved")
-    begun = owner.post(f"{acme}/try", acme)
+    begun = owner.post(f"{moving}/try", moving)
     assert begun.location.startswith(sandbox.url)
     owner.get(sandbox.authorize(begun.location))
     assert base_url(site) == sandbox.url
 
 
 def test_a_move_that_was_given_up_leaves_everything_as_it_was(
-    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, acme: str
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, moving: str
 ) -> None:
-    log_in(site.visitor(), acme, sandbox)
-    link_as_before(sandbox, other_sandbox)
-    edit(owner, acme, other_sandbox.url, server="moved")
-    begun = owner.post(f"{acme}/move/try", acme)
+    begun = owner.post(f"{moving}/move/try", moving)
     for _ in range(2):
-        owner.post(f"{acme}/move/give-up", acme)
+        owner.post(f"{moving}/move/give-up", moving)
     assert site.rows(models.event.event).count(("integration.move_given_up",)) == 1
     owner.get(other_sandbox.authorize(begun.location))
     assert base_url(site) == sandbox.url
-    assert "Is it the same server?" not in owner.get(acme).words
-    assert owner.post(f"{acme}/move/try", acme).location == acme
+    assert "Is it the same server?" not in owner.get(moving).words
+    assert owner.post(f"{moving}/move/try", moving).location == moving
 
 
 def test_a_change_that_does_not_say_which_is_refused_with_the_number_of_people(

@@ -21,13 +21,6 @@ from tests.visitor import Visitor
 CLIENT, CA, FAILING = NOTICES
 
 
-@pytest.fixture
-def owner(site: Site, acme: str) -> Visitor:
-    visitor = site.visitor()
-    visitor.log_owner_in("acme")
-    return visitor
-
-
 def set_up(site: Site, **columns: object) -> None:
     with site.app.app_context():
         record = database.session.scalars(select(models.integration)).one()

@@ -54,13 +54,6 @@ def events(site: Site, name: str) -> int:
 
 
 @pytest.fixture
-def owner(site: Site, acme: str) -> Visitor:
-    visitor = site.visitor()
-    visitor.log_owner_in("acme")
-    return visitor
-
-
-@pytest.fixture
 def upgrading(owner: Visitor, acme: str, upgraded_sandbox: Sandbox) -> str:
     """Acme's integration while both ways work."""
     prepare_upgrade(owner, acme, upgraded_sandbox)

@@ -20,13 +20,6 @@ from tests.security.rows import row
 from tests.visitor import Page, Visitor
 
 
-@pytest.fixture
-def owner(site: Site, acme: str) -> Visitor:
-    visitor = site.visitor()
-    visitor.log_owner_in("acme")
-    return visitor
-
-
 def make(owner: Visitor, integration: str, **fields: str) -> str:
     """Make a set-up link; returns its path."""
     page = owner.post(f"{integration}/setup-link", f"{integration}/setup-link", **fields)

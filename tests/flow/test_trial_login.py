@@ -9,16 +9,8 @@ import pytest
 
 from social_bitbucket_server.sandbox import Sandbox
 from tests.capabilities import capability
-from tests.flow.site import Site
 from tests.flow.test_oauth2 import link_oauth2, prepare_upgrade
 from tests.visitor import Page, Visitor
-
-
-@pytest.fixture
-def owner(site: Site, acme: str) -> Visitor:
-    visitor = site.visitor()
-    visitor.log_owner_in("acme")
-    return visitor
 
 
 def try_login(owner: Visitor, path: str, sandbox: Sandbox, user: str = "jane", **fields: str) -> Page:

@@ -16,13 +16,6 @@ from tests.flow.site import connect, log_in, on_every_database
 LOGIN = "/o/acme/settings/login"
 
 
-@pytest.fixture
-def owner(site, acme):
-    owner = site.visitor()
-    owner.log_owner_in("acme")
-    return owner
-
-
 def begin_path(integration_page):
     return f"/o/acme/login/{integration_page.rpartition('/')[2]}/begin"
 
@@ -98,6 +91,19 @@ def test_the_trial_says_what_holds_for_the_one_who_tries(owner, acme, sandbox):
     assert "Group developers The server does not say" in page
     assert "Project WEB You can see it" in page
     assert "Project SECRET You cannot see it" in page
+
+
+def test_the_trial_says_which_permission_it_is_though_the_name_is_long(owner, acme, sandbox):
+    sandbox.projects.put(Project("WEB", "Website", ("website",), writers=("jane",)))
+    owner.let_in(acme, ("project", "WEB:write"), ("repository", f"WEB/{'long-' * 10}name:write"))
+    begun = owner.post(f"{acme}/try", acme)
+    result = owner.get(owner.get(sandbox.authorize(begun.location, user="jane")).location).words
+    assert "You have the permission WEB:write." in result
+    assert re.search(r"You do not have the permission WEB/long-[a-z-]*…:write\.", result)
+    page = owner.get(f"{acme}/who").words
+    assert "Project WEB:write Granted" in page
+    assert re.search("Repository WEB/long-[a-z-]*…:write Not granted", page)
+    assert "who have the permission WEB:write" in owner.get(acme).words
 
 
 # The login link

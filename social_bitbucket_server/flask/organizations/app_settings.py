@@ -17,7 +17,17 @@ from ...transport import Limits, default_transport
 if TYPE_CHECKING:
     from flask import Flask
 
-_SHARED = ("CALLBACK_ORIGIN", "KEY_RING", "STORE_ACCESS_TOKEN", "REVOKE_AT_LOGOUT", "VERIFY_SSL", "REQUESTS_TIMEOUT")
+_SHARED = (
+    "CALLBACK_ORIGIN",
+    "KEY_RING",
+    "LOGIN_SECONDS",
+    "PATIENCE",
+    "REQUESTS_TIMEOUT",
+    "REVOKE_AT_LOGOUT",
+    "SLOW_STEPS",
+    "STORE_ACCESS_TOKEN",
+    "VERIFY_SSL",
+)
 _IDS = Ids(
     re.compile(r"[^\s=,]+"),
     "'flask bitbucket-server list' prints the ids of organizations. Addresses do not count here, because anybody may "

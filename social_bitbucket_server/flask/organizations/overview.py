@@ -43,8 +43,9 @@ class Summary:
     @property
     def kind(self) -> str:
         """How its condition is marked: ``good``, ``wait``, ``bad``, or nothing for what is off."""
-        waits = self.waits or self.ending
-        return "wait" if waits and self.state is State.WORKING else _KINDS.get(self.state, "wait")
+        if self.state is State.WORKING and (self.waits or self.ending):
+            return "wait"
+        return _KINDS.get(self.state, "wait")
 
     @cached_property
     def ending(self) -> tuple[Notice, ...]:
@@ -54,6 +55,8 @@ class Summary:
     @property
     def waits(self) -> str:
         """The thing that a working integration waits for, in words. Empty if it waits for nothing."""
+        if self.state is not State.WORKING:
+            return ""
         if self.record.moving_to:
             return "The new base URL waits for a trial login"
         if self.record.pending_key_pair:
@@ -67,8 +70,7 @@ class Summary:
     @property
     def needs_an_admin(self) -> bool:
         """Whether an admin has something to do."""
-        waits = self.state is State.WORKING and bool(self.waits)
-        return self.state in {State.FAILING, State.DRAFT} or waits or bool(self.ending)
+        return self.state in {State.FAILING, State.DRAFT} or bool(self.waits or self.ending)
 
     @property
     def oauth(self) -> str:

@@ -48,8 +48,9 @@ def set_up(app: Flask) -> None:
     def keep(_error: BaseException | None) -> None:
         if g.get("bitbucket_events") and EXTENSION in app.extensions:
             _record_turns(g.bitbucket_events)
-            _write(g.pop("bitbucket_events"))
-            _tell(g.pop("bitbucket_events_to_tell"))
+            rows = g.pop("bitbucket_events")
+            _write(rows)
+            _tell(rows)
 
 
 def record(event: EventCode, *, outcome: str = "success", **details: Any) -> None:
@@ -73,11 +74,10 @@ def record(event: EventCode, *, outcome: str = "success", **details: Any) -> Non
     if not has_app_context():
         return
     if "bitbucket_events" not in g:
-        g.bitbucket_events, g.bitbucket_events_to_tell = [], []
+        g.bitbucket_events = []
     g.bitbucket_events.append(_row(now, event, outcome, line))
     sender = current_app._get_current_object()  # type: ignore[attr-defined]  # a proxy's method
     event_recorded.send(sender, event=event, details={"outcome": outcome, **line})
-    g.bitbucket_events_to_tell.append((event, {"outcome": outcome, **line}))
 
 
 def record_refusal(event: EventCode, error: BitbucketServerError, integration_id: str) -> None:
@@ -131,13 +131,14 @@ def _write(rows: list[dict[str, Any]]) -> None:
         _LOG.critical("%s events are in the log alone: %s", len(rows), type(error).__name__)
 
 
-def _tell(events: Iterable[tuple[EventCode, Mapping[str, Any]]]) -> None:
-    """Tell the application's own function of *events* in the order in which they happened. It may use the database,
-    which no transaction of the request locks any more, and whose session nobody goes on with."""
+def _tell(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Tell the application's own function of the events in *rows*, in the order in which they happened. It may use the
+    database, which no transaction of the request locks any more, and whose session nobody goes on with."""
     listener = extension().settings.on_event
     if listener:
-        for event, details in events:
-            tell(listener, event, details)
+        for row in rows:
+            details = {name: row[name] for name in ("outcome", *_COLUMNS)} | row["details"]
+            tell(listener, EventCode(row["event"]), details)
             store.models.session().close()  # an error may have left it unusable
 
 

@@ -24,6 +24,7 @@ from .navigation import address_of
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response
 
+    from ...integration import Kind
     from ...sqlalchemy.organizations import IntegrationMixin
 
 _RESULT = "bitbucket_trial"
@@ -60,7 +61,10 @@ def complete(record: IntegrationMixin, callback_path: str, oauth: OAuth) -> Resp
     else:
         profile = trial.profile
         result |= {"id": str(profile.id), "name": _short(profile.name), "display_name": _short(profile.display_name)}
-        result["findings"] = [[finding.kind.value, _short(finding.name), finding.holds] for finding in trial.findings]
+        result["findings"] = [
+            [finding.kind.value, _short_condition(finding.kind, finding.name), finding.holds]
+            for finding in trial.findings
+        ]
         result["roles"] = [_short(role) for role in trial.roles] if trial.roles is not None else None
         problem, outcome = "", "passed"
         if is_of_a_move:
@@ -84,3 +88,9 @@ def result_of(record: IntegrationMixin) -> dict[str, Any] | None:
 
 def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def _short_condition(kind: Kind, name: str) -> str:
+    """Return the *name* of a condition with its whole permission, without which it means that people can see it."""
+    about, permission = kind.parts(name)
+    return f"{_short(about)}:{permission}" if permission else _short(about)

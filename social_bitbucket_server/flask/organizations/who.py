@@ -16,6 +16,8 @@ from .navigation import address_of
 from .templating import render
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...sqlalchemy.organizations import IntegrationMixin
 
 blueprint = Blueprint("who", __name__)
@@ -34,7 +36,7 @@ def who(organization: Any, integration: str) -> ResponseReturnValue:
 def change_who(organization: Any, integration: str) -> ResponseReturnValue:
     """Keep the conditions, which count from the next login on; or show them with one more or one fewer."""
     record = access.integration_or_404(organization, integration)
-    return _change("who.html", record, rows_sent(request.form))
+    return _change("who.html", record, rows_sent(request.form), _keep_admission)
 
 
 @blueprint.get("/roles")
@@ -50,7 +52,7 @@ def roles(organization: Any, integration: str) -> ResponseReturnValue:
 def change_roles(organization: Any, integration: str) -> ResponseReturnValue:
     """Keep the roles, which count from the next login on; or show them with one more or one fewer condition."""
     record = _with_roles(organization, integration)
-    return _change("roles.html", record, rows_sent(request.form, store.role_names[0]))
+    return _change("roles.html", record, rows_sent(request.form, store.role_names[0]), _keep_roles)
 
 
 def _with_roles(organization: Any, integration: str) -> IntegrationMixin:
@@ -58,18 +60,23 @@ def _with_roles(organization: Any, integration: str) -> IntegrationMixin:
     return record if store.role_names else abort(404)
 
 
-def _change(template: str, record: IntegrationMixin, rows: list[Row]) -> ResponseReturnValue:
+def _keep_admission(record: IntegrationMixin, rows: list[Row]) -> None:
+    store.integrations.change_admission(record, admission_of(rows), store.integrations.roles_of(record))
+
+
+def _keep_roles(record: IntegrationMixin, rows: list[Row]) -> None:
+    store.integrations.change_admission(record, record.admission, roles_of(rows))
+
+
+def _change(
+    template: str, record: IntegrationMixin, rows: list[Row], keep: Callable[[IntegrationMixin, list[Row]], None]
+) -> ResponseReturnValue:
     if "add" in request.form or "remove" in request.form:
         return _page(template, record, rows)
     rows = checked(rows)
     store.integrations.lock(record)  # the other half may have been changed meanwhile, and both have five names together
-    admission, given = record.admission, store.integrations.roles_of(record)
     try:
-        if template == "who.html":
-            admission = admission_of(rows)
-        else:
-            given = roles_of(rows)
-        store.integrations.change_admission(record, admission, given)
+        keep(record, rows)
     except BitbucketServerError as error:
         is_of_one = any(row.error for row in rows)
         return _page(template, record, rows, "" if is_of_one else error.reason), 422

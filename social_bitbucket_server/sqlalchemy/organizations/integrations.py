@@ -178,7 +178,7 @@ class Integrations(Part):
         return self._assembler.roles_of(record)
 
     def change_admission(self, record: IntegrationMixin, admission: Admission, roles: Roles) -> None:
-        """Let those log in whom *admission* names, and have *roles*, from the next login on. Raises
+        """Keep who may log in, and which roles people have. Both count from the next login on. Raises
         ``setting_invalid``, and changes nothing, if one login cannot ask for so much."""
         refuse_too_many(roles, admission)
         record.role_conditions = roles.fields

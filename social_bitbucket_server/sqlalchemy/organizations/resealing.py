@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
 
-from ...account import EXTRA_DATA_KEY, ROLES_KEY
+from ...account import EXTRA_DATA_KEY, erase
 from ...problems import BitbucketServerError
 from .part import Part
 
@@ -54,7 +54,7 @@ class Resealing(Part):
         """Erase every access token that is kept. Return how many there were."""
         forgotten = 0
         for identity in self._with_tokens():
-            identity.extra_data = {name: value for name, value in identity.extra_data.items() if name == ROLES_KEY}
+            erase(identity)
             forgotten += 1
         return forgotten
 

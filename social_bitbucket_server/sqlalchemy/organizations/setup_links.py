@@ -99,10 +99,10 @@ class SetupLinks(Part):
     def correct(self, record: IntegrationMixin, server_url: ServerURL, ca_certificates: str) -> None:
         """Keep a corrected base URL and CA certificate. Another host is another server, which ends the link.
 
-        The caller has locked *record* since it saw that it takes corrections.
+        The caller locked *record* before it checked that it takes corrections.
         """
         record.ca_certificates = ca_certificates
-        self._session.flush()
+        self._session.flush()  # the moves read the row anew
         if server_url.host != server_url_of(record).host:
             self._store.moves.begin_anew(record, server_url)
         elif str(server_url) != record.base_url:

@@ -41,7 +41,7 @@ def test_the_administration_says_which_certificate_ends_when_and_what_to_do(staf
     day, past = (timezone.localtime() + timedelta(days=days) for days in (9, -3))
     sentences = (
         f"The client certificate ends on {day:%Y-%m-%d}. After that day a gateway refuses it. Enter a new one",
-        f"A CA certificate ended on {past:%Y-%m-%d}. Ask who runs Bitbucket",
+        f"A CA certificate ended on {past:%Y-%m-%d}. Ask your Bitbucket admin for the next CA certificate",
     )
     for page in (setup_page(acme), ADMIN):
         for sentence in sentences:
