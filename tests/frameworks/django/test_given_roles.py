@@ -115,7 +115,7 @@ def test_what_cannot_be_roles_is_refused_by_its_line_and_shown_again(staff, acme
     page = text_of(change(staff, acme, role_conditions=lines, allow_groups="a\nb"))
     assert says in page
     assert lines.split("\n")[-1] in page
-    assert "may have five different names together" in page
+    assert "may have five different names together. One with a permission" in page
     assert Integration.objects.get().roles == Roles()
 
 
