@@ -57,7 +57,7 @@ class _Names(forms.Field):
 
 
 class _RoleLines(forms.Field):
-    """Roles with what gives them, one on each line."""
+    """Roles as lines of text. Each line has a role and one of its conditions."""
 
     widget = AdminTextareaWidget({"rows": 4})
 

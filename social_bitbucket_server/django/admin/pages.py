@@ -56,7 +56,8 @@ class IntegrationPages(_IntegrationAdmin):
         return [*own, *super().get_urls()]
 
     def _with_errors_shown(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-        """Return *view* with a page for what it raises of social-core's errors."""
+        """Return a view that does what *view* does, and shows the error page if it raises one of social-core's
+        errors."""
 
         @wraps(view)
         def shown(request: HttpRequest, integration_id: str) -> HttpResponse:
