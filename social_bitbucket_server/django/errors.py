@@ -118,7 +118,7 @@ def _write_down(
 
 
 def _is_told(error: SocialAuthBaseException) -> bool:
-    """Return whether the backend told of it: in logins by social_django's views."""
+    """Return whether the backend has told the setting ``…_ON_EVENT``, as it does in logins by social_django's views."""
     return isinstance(error.backend, LoginBackend) and not isinstance(error.backend.strategy, DjangoStrategy)
 
 

@@ -67,7 +67,8 @@ def record(
     reference: str = "",
     is_told: bool = False,
 ) -> None:
-    """Write down *what* happened, in the table and in the log. *is_told*: the setting ``…_ON_EVENT`` knows already."""
+    """Write down *what* happened, in the table and in the log. *is_told*: the function of the setting ``…_ON_EVENT``
+    was told already."""
     user_id = str(user.pk) if user is not None and user.pk is not None else ""
     details = {
         "integration_id": integration_id,

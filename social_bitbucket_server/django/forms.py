@@ -57,7 +57,7 @@ class _Names(forms.Field):
 
 
 class _RoleLines(forms.Field):
-    """Roles with what gives them, one on each line."""
+    """Roles as lines of text. Each line has a role and one of its conditions."""
 
     widget = AdminTextareaWidget({"rows": 4})
 
@@ -183,9 +183,10 @@ class IntegrationForm(ServerForm):
 
     def _explain_roles(self, names: Sequence[str]) -> None:
         self.fields["role_conditions"].help_text = _(
-            "A role, an equals sign, group, project or repository, and its name; one on each line, such as: %(role)s = "
-            "project WEB. One line that holds gives the role. The roles are: %(roles)s. Roles and who may log in may "
-            "have five different names together."
+            "Write one condition on each line, such as: %(role)s = project WEB. It is a role, an equals sign, group, "
+            "project or repository, and its name. A person has a role if they meet at least one of its conditions. The "
+            "roles are: %(roles)s. Roles and who may log in may have five different names together. One with a "
+            "permission, such as WEB:write, counts as two."
         ) % {"role": names[0], "roles": ", ".join(names)}
 
     def _post_clean(self) -> None:

@@ -19,8 +19,8 @@ _ENDED = "bitbucket_server_session_is_over"
 
 
 def end_session(request: HttpRequest) -> None:
-    """End the session of *request*, without its person: they log out of nothing, and keep their access tokens. Another
-    session of theirs may have brought a newer one."""
+    """End the session of *request*. Its person did not ask for that, so their access tokens stay: another session of
+    theirs may have brought a newer one."""
     setattr(request, _ENDED, True)
     auth.logout(request)
 

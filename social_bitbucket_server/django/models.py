@@ -25,6 +25,8 @@ from ..transport import read_ca_certificates, read_client_certificate
 from . import configuration, sealed_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..transport import AddressPolicy
 
 INTEGRATION_MODEL: str = getattr(
@@ -154,6 +156,19 @@ class AbstractIntegration(models.Model):
             if set(taken.values_list("namespace", flat=True)) - {self.namespace}:
                 raise ValidationError({"namespace": gettext("Choose a namespace that differs in more than case.")})
         super().save(*arguments, **options)
+
+    def full_clean(
+        self, exclude: Iterable[str] | None = None, validate_unique: bool = True, validate_constraints: bool = True
+    ) -> None:
+        """Clean the integration as Django does. An error of a field in *exclude* is left out, also one that
+        :meth:`clean` found: a form that does not have the field could not show it."""
+        excluded = set(exclude or ())
+        try:
+            super().full_clean(excluded, validate_unique, validate_constraints)
+        except ValidationError as error:
+            shown = {name: errors for name, errors in error.error_dict.items() if name not in excluded}
+            if shown:
+                raise ValidationError(shown) from error
 
     def clean(self) -> None:
         """Bring base URL, certificates and ``connect_to`` into their clean form, seal a new key of a client

@@ -41,8 +41,8 @@ def disable_whom_bitbucket_disabled(uid: str, *, integration_id: str) -> None:
     """Disable the person with the identity *uid*, whose account Bitbucket says is disabled. They stay disabled until an
     administrator enables them again.
 
-    A person who has another way in is left alone, because no server decides on that. So is everybody if the
-    application's users cannot be disabled.
+    A person who has another way in stays enabled, because no server decides on that. If the application's users cannot
+    be disabled, nothing happens.
     """
     identity = Storage.user.objects.select_related("user").filter(provider__in=BACKENDS, uid=uid).first()
     if identity is None or identity.uid != uid:  # some databases compare without case

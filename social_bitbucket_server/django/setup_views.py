@@ -126,8 +126,10 @@ class SetupView(PublicView):
         return render(request, "social_bitbucket_server/setup.html", context, status=status)
 
     def too_often(self, request: HttpRequest) -> HttpResponse | None:
-        """Return the page that says so if this was asked too often, or else ``None``. Raises ``too_often``, which the
-        project's own limit says."""
+        """Count a test of the connection. Return the page that refuses it if there were too many, or else ``None``.
+
+        Raises ``too_often`` as core's error if the project's own limit refuses it.
+        """
         limits.count(request, Limited.SETUP_TESTS, self.record.pk)
         if not setup_links.is_asked_too_often(self.record):
             return None

@@ -8,7 +8,7 @@ from django.http import HttpResponseRedirect
 from social_core.exceptions import AuthSessionError, SocialAuthBaseException
 
 from ..organizations import TO_BE_MENDED, EventCode, OAuth
-from ..problems import reference_of
+from ..problems import Code, reference_of
 from . import events, integrations, login, moves
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def begin(
     :func:`.login.try_login`. Call it for a POST whose CSRF token was checked.
 
     Raises ``SocialAuthBaseException`` if it cannot begin. At a new address that is a result, too: it says nothing about
-    the old one.
+    the old one. A refusal by the project's limit is no result.
     """
     try:
         response = login.try_login(request, record.pk, oauth=oauth, at_new_address=at_new_address)
     except SocialAuthBaseException as error:
-        if not at_new_address:
+        if not at_new_address or _is_refused_by_limit(error):
             raise
         result = {"integration": record.pk, "oauth": oauth, "tried": record.moving_to, **_failure(error)}
         _keep(request, record, result, EventCode.INTEGRATION_MOVED)
@@ -50,7 +50,8 @@ def complete(request: HttpRequest, record: AbstractIntegration, oauth: OAuth) ->
     """Keep the result of the trial that came back by *oauth* in the session of the person who began it, and send the
     browser to the page that shows it.
 
-    Raises ``SocialAuthBaseException`` if the trial belongs to another session, or is over.
+    Raises ``SocialAuthBaseException`` if the trial belongs to another session, or is over, or if the project's limit
+    refuses it. The browser can come back later after such a refusal.
     """
     result: dict[str, Any] = {"integration": record.pk, "problem": "", "oauth": oauth.value}
     is_of_a_move = login.is_trial_at_new_address(request, oauth=oauth)
@@ -61,6 +62,8 @@ def complete(request: HttpRequest, record: AbstractIntegration, oauth: OAuth) ->
     except AuthSessionError:
         raise
     except SocialAuthBaseException as error:
+        if _is_refused_by_limit(error):
+            raise
         result |= _failure(error)
     else:
         profile = trial.profile
@@ -71,6 +74,10 @@ def complete(request: HttpRequest, record: AbstractIntegration, oauth: OAuth) ->
         result["roles"] = list(trial.roles) if trial.roles is not None else None
     _keep(request, record, result, _event_of(record, oauth, result["problem"], is_of_a_move=is_of_a_move))
     return HttpResponseRedirect(request.session.pop(_PAGE, integrations.login_path(record)), status=303)
+
+
+def _is_refused_by_limit(error: SocialAuthBaseException) -> bool:
+    return bool(error.context.get("problem") == Code.TOO_OFTEN)
 
 
 def _failure(error: SocialAuthBaseException) -> dict[str, Any]:

@@ -75,6 +75,7 @@ def test_without_client_credentials_there_is_nothing_to_test(owner: Visitor, oth
     made = other_sandbox.link_external_application(redirect_url=page.value_of("Redirect URL"))
     kept = owner.post(f"{integration}/bitbucket", client_id=made.client_id, client_secret=made.client_secret)
     assert kept.location == f"{integration}/test"
+    assert owner.get(f"{integration}/continue").location == f"{integration}/test"
     assert "The connection works." in owner.post(f"{integration}/test").words
 
 

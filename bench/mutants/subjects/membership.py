@@ -195,7 +195,7 @@ _MUTANTS = (
     Mutant(
         "roles that change during a login do not end it",
         _INTEGRATION,
-        "*((integration.roles.signature,) if integration.roles.named else ()),",
+        "*((integration.roles.each,) if integration.roles.named else ()),",
         "",
     ),
     Mutant(

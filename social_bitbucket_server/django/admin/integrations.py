@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ...organizations import KeyState, OAuth, State
+from ...organizations import KeyState, OAuth, SetupStep, State
 from .. import configuration, events, integrations, moves, notices
 from ..forms import IntegrationForm
 from ..models import AbstractIntegration, KeyPair
@@ -177,7 +177,9 @@ class IntegrationAdmin(LoginLinkPages, SetupLinkPages, OAuth2Pages, PeoplePages,
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *arguments: Any, **options: Any) -> Any:
         """Add the steps on the way to the login link."""
-        context["steps_on_the_way"] = self._steps(options.get("obj"))
+        record = options.get("obj")
+        step = SetupStep.SERVER if record is None else events.next_step_of(record)
+        context["steps_on_the_way"] = self._steps(record, step)
         return super().render_change_form(request, context, *arguments, **options)
 
     def save_model(

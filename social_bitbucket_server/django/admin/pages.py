@@ -56,7 +56,8 @@ class IntegrationPages(_IntegrationAdmin):
         return [*own, *super().get_urls()]
 
     def _with_errors_shown(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-        """Return *view* with a page for what it raises of social-core's errors."""
+        """Return a view that does what *view* does, and shows the error page if it raises one of social-core's
+        errors."""
 
         @wraps(view)
         def shown(request: HttpRequest, integration_id: str) -> HttpResponse:
@@ -79,6 +80,7 @@ class IntegrationPages(_IntegrationAdmin):
 
     def _context(self, request: HttpRequest, record: AbstractIntegration, title: str) -> dict[str, Any]:
         request.current_app = self.admin_site.name
+        step = events.next_step_of(record)
         return {
             **self.admin_site.each_context(request),
             "title": title,
@@ -86,16 +88,16 @@ class IntegrationPages(_IntegrationAdmin):
             "media": self.media,
             "record": record,
             "addresses": {name.replace("-", "_"): self._address(name, record) for name in self.pages()},
-            "steps_on_the_way": self._steps(record),
+            "step": step,
+            "steps_on_the_way": self._steps(record, step),
             "tabs": [(self._address(name, record), label) for name, label in self.tabs],
             "can_change": self.has_change_permission(request, record),
             "application": configuration.application_name(),
         }
 
-    def _steps(self, record: AbstractIntegration | None) -> list[dict[str, Any]]:
-        """Return the steps on the way to the login link. There are none after a person has logged in. *record* is
-        ``None`` before it is saved."""
-        current = SetupStep.SERVER if record is None else events.next_step_of(record)
+    def _steps(self, record: AbstractIntegration | None, current: SetupStep | None) -> list[dict[str, Any]]:
+        """Return the steps on the way to the login link. *record* is ``None`` before it is saved. *current* is its next
+        step; without one there are no steps."""
         if current is None:
             return []
         addresses = {}
@@ -110,7 +112,6 @@ class IntegrationPages(_IntegrationAdmin):
         return [
             {
                 "label": gettext(step.label),
-                "number": step.number,
                 "address": addresses.get(step) if step in (*current.finished, current) else None,
                 "is_done": step in current.finished,
                 "is_current": step is current,

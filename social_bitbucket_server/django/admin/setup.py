@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.http import HttpResponseRedirect
@@ -13,8 +13,8 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_POST
 from social_core.exceptions import SocialAuthBaseException
 
-from ...onboarding import Dialog, dialog_of
-from ...organizations import EventCode, Limited, OAuth, ending_certificates
+from ...onboarding import Dialog, dialog_of, first_failure
+from ...organizations import EventCode, Limited, OAuth, SetupStep, ending_certificates
 from ...problems import PROBLEMS, Code, Problem
 from .. import events, integrations, limits, trials
 from ..errors import show_error
@@ -59,11 +59,13 @@ class SetupPages(IntegrationPages):
         results = list(integrations.check_up(record, request.user, oauth=oauth))
         context = self._context(request, record, gettext("Check-up of %(name)s") % {"name": record.name})
         has_passed = all(result.outcome.lets_logins_work for result in results)
+        failed = first_failure(results)
+        problem = failed.problem.code if failed is not None and failed.problem is not None else None
         context |= {
             "results": results,
             "oauth": oauth,
             "has_passed": has_passed,
-            **_next_step(record),
+            "is_link_to_enter": context["step"] is SetupStep.BITBUCKET and problem == Code.CONSUMER_KEY_UNKNOWN,
             "login_link": integrations.login_link(record) if has_passed and record.enabled else "",
         }
         return TemplateResponse(request, self.check_up_template, context)
@@ -135,7 +137,7 @@ class SetupPages(IntegrationPages):
             "is_unknown_link": refusal is not None
             and refusal.code == Code.CONSUMER_KEY_UNKNOWN
             and new_link is not None,
-            **_next_step(record),
+            "test_to_mend": _test_to_mend(record),
             "can_delete": self.has_delete_permission(request, record),
             "login_link": integrations.login_link(record) if condition.is_ready else "",
             "failing_since": condition.since,
@@ -157,12 +159,10 @@ class SetupPages(IntegrationPages):
         return TemplateResponse(request, self.setup_template, context, status=422 if refusal is not None else 200)
 
 
-def _next_step(record: AbstractIntegration) -> dict[str, Any]:
-    """Return the *step* that comes next, and as *test_to_mend* the words about what the last test found, unless the
-    link is only not entered in Bitbucket yet."""
+def _test_to_mend(record: AbstractIntegration) -> dict[str, str] | None:
+    """Return the words about what the last test found; ``None`` if it passed, or found only that Bitbucket does not
+    have the application link yet."""
     test = events.last_test(record)
-    is_to_mend = test is not None and test.problem not in {"", Code.CONSUMER_KEY_UNKNOWN}
-    return {
-        "step": events.next_step_of(record),
-        "test_to_mend": words_of_code(test.problem) if test is not None and is_to_mend else None,
-    }
+    if test is None or test.problem in {"", Code.CONSUMER_KEY_UNKNOWN}:
+        return None
+    return words_of_code(test.problem)

@@ -57,7 +57,7 @@ def next_page_of(record: IntegrationMixin) -> str:
     step = next_step(
         store.events.condition_of(record).state,
         has_credentials=bool(record.ways),
-        is_tested=store.events.was_tested(record),
+        is_tested=record.is_for_oauth2 or store.events.was_tested(record),
     )
     return address_of(_PAGES[step] if step is not None else "integrations.integration", record)
 

@@ -11,7 +11,7 @@ from social_core.pipeline import DEFAULT_AUTH_PIPELINE
 from social_django.models import UserSocialAuth
 
 from social_bitbucket_server.account import roles_of
-from social_bitbucket_server.django import configuration_text, integrations
+from social_bitbucket_server.django import configuration_text, integrations, setup_links
 from social_bitbucket_server.django.groups import sync_rechecked_groups
 from social_bitbucket_server.django.models import Integration
 from social_bitbucket_server.django.rechecks import person_rechecked
@@ -115,7 +115,7 @@ def test_what_cannot_be_roles_is_refused_by_its_line_and_shown_again(staff, acme
     page = text_of(change(staff, acme, role_conditions=lines, allow_groups="a\nb"))
     assert says in page
     assert lines.split("\n")[-1] in page
-    assert "may have five different names together" in page
+    assert "may have five different names together. One with a permission" in page
     assert Integration.objects.get().roles == Roles()
 
 
@@ -166,3 +166,13 @@ def test_conditions_from_elsewhere_that_cannot_be_any_let_nobody_in(staff, acme,
     assert visitor.begin(acme).status_code == 503
     assert newest_event().problem == "setting_invalid"
     assert staff.open(f"{ADMIN}{acme.pk}/change/").status_code == 200
+
+
+def test_roles_that_are_too_many_by_now_concern_only_a_form_that_has_them(visitor, bitbucket_sandbox):
+    draft = Integration(name="Acme", slug="acme", base_url="http://127.0.0.1:1")
+    integrations.create(draft)
+    Integration.objects.update(role_conditions={"editor": {"groups": ["a", "b", "c"]}}, allow_groups=["d", "e", "f"])
+    path = setup_links.make(draft).removeprefix("http://127.0.0.1:8000")
+    answer = visitor.post(f"{path}server/", form_at=path, base_url=bitbucket_sandbox.url, ca_certificates="")
+    assert answer["Location"] == f"{path}?corrected"
+    assert Integration.objects.get().base_url == bitbucket_sandbox.url

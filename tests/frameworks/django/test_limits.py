@@ -81,6 +81,25 @@ def test_a_refused_callback_can_come_back_later(counter, visitor, acme, bitbucke
     assert visitor.name == "jane"
 
 
+def test_a_refused_trial_is_no_result_and_can_come_back_later(counter, staff, acme, bitbucket_sandbox):
+    begun = staff.post(f"{ADMIN}{acme.pk}/try/", form_at=f"{ADMIN}{acme.pk}/setup/")
+    callback = bitbucket_sandbox.authorize(begun["Location"])
+    counter.refused.add(Limited.CALLBACKS)
+    assert staff.open(callback).status_code == 429
+    assert refusals() == [("too_often", acme.pk)]
+    counter.refused.clear()
+    assert staff.open(callback)["Location"] == f"{ADMIN}{acme.pk}/trial/"
+
+
+def test_a_refused_trial_at_a_new_address_is_no_result(counter, staff, acme, other_sandbox):
+    type(acme).objects.update(moving_to=other_sandbox.url)
+    counter.refused.add(Limited.LOGINS)
+    page = staff.post(f"{ADMIN}{acme.pk}/try-move/", form_at=f"{ADMIN}{acme.pk}/setup/")
+    assert page.status_code == 429
+    assert refusals() == [("too_often", acme.pk)]
+    assert not Event.objects.filter(what="integration.moved").exists()
+
+
 def test_a_flood_is_one_event(counter, acme):
     counter.refused.add(Limited.LOGINS)
     for _ in range(3):

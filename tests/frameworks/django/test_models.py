@@ -128,6 +128,14 @@ print(json.dumps({
 """
 
 
+def write_app(folder, **modules):
+    """Make an application of these *modules* in *folder*."""
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    for name, code in modules.items():
+        (folder / f"{name}.py").write_text(code)
+
+
 def run_with(settings, program, folder):
     """Run *program* in a project with these *settings*, and return what it prints as JSON."""
     (folder / "own_settings.py").write_text(
@@ -145,11 +153,7 @@ def run_with(settings, program, folder):
 
 @pytest.mark.program
 def test_an_application_has_a_model_of_integrations_of_its_own(tmp_path):
-    app = tmp_path / "organizations"
-    app.mkdir()
-    (app / "__init__.py").touch()
-    (app / "models.py").write_text(OWN_MODEL)
-    (app / "admin.py").write_text(OWN_ADMIN)
+    write_app(tmp_path / "organizations", models=OWN_MODEL, admin=OWN_ADMIN)
     settings = f"""
         INSTALLED_APPS = [*INSTALLED_APPS, "organizations"]
         SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATION_MODEL = "organizations.Integration"
@@ -207,10 +211,7 @@ print(json.dumps(record.pending_key_pair is not None))
 def test_a_key_pair_is_made_where_the_models_own_manager_joins_a_table_that_may_have_no_row(tmp_path, must_be_there):
     folder = programs()
     must_be_there(folder is not None, "PostgreSQL")
-    app = tmp_path / "organizations"
-    app.mkdir()
-    (app / "__init__.py").touch()
-    (app / "models.py").write_text(OWN_MANAGER)
+    write_app(tmp_path / "organizations", models=OWN_MANAGER)
     with PostgreSQL(folder) as server:
         address = urlsplit(server.new_database())
         database = {

@@ -42,10 +42,13 @@ def test_the_administration_says_which_certificate_ends_when_and_what_to_do(staf
     sentences = (
         f"The client certificate ends on {day:%Y-%m-%d}. After that day a gateway refuses it. Enter a new one",
         f"A CA certificate ended on {past:%Y-%m-%d}. Ask your Bitbucket admin for the next CA certificate",
+        "and enter it in place of this one.",
     )
     for page in (setup_page(acme), ADMIN):
         for sentence in sentences:
             assert sentence in text_of(staff.open(page))
+    set_up(acme, ca_certificates=soon)
+    assert "and enter it below this one" in text_of(staff.open(setup_page(acme)))
     integrations.enable(Integration.objects.get(), enabled=False)
     for page in (setup_page(acme), ADMIN):
         assert "certificate end" not in text_of(staff.open(page))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.frameworks.django.test_models import run_with
+from tests.frameworks.django.test_models import run_with, write_app
 
 PEOPLE = """\
 import uuid
@@ -74,10 +74,7 @@ print(json.dumps(found))
 
 @pytest.mark.program
 def test_people_with_uuids_and_without_user_names_log_in_and_are_disabled(tmp_path):
-    app = tmp_path / "people"
-    app.mkdir()
-    (app / "__init__.py").touch()
-    (app / "models.py").write_text(PEOPLE)
+    write_app(tmp_path / "people", models=PEOPLE)
     settings = f"""
         INSTALLED_APPS = [*INSTALLED_APPS, "people"]
         AUTH_USER_MODEL = "people.User"

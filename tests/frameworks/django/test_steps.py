@@ -103,6 +103,15 @@ def test_with_oauth_2_the_client_credentials_are_what_bitbucket_gives(both, staf
     assert primary(page) == ["Test the connection"]
 
 
+def test_a_test_by_oauth_2_of_a_draft_for_oauth_1_says_nothing_about_its_application_link(both, staff, draft):
+    upgrade.keep_credentials(draft, "client", "secret")
+    Integration.objects.update(base_url="http://127.0.0.1:1")
+    page = staff.post(f"{ADMIN}{draft.pk}/check-up/", form_at=f"{ADMIN}{draft.pk}/setup/", oauth="2")
+    assert "A stage failed." in page.text
+    assert "does not have the application link yet" not in page.text
+    assert primary(page) == ["Test again"]
+
+
 def test_a_disabled_integration_is_on_no_way(staff, draft):
     integrations.enable(draft, enabled=False)
     page = setup(staff, draft)
