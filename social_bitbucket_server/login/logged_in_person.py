@@ -89,9 +89,9 @@ def refuse_to_go_on(users: Any, partial: PartialMixin, user: UserProtocol | None
 
 def refuse_inactive(backend: LoginBackend[Any, Any], person: object) -> None:
     """Raise ``person_inactive`` for a *person* who is disabled here, unless an address is configured for them: core
-    sends them there, and fails without one."""
+    sends them there. It would also send them to ``LOGIN_URL``, where they begin again and learn nothing."""
     is_person = isinstance(person, backend.strategy.storage.user.user_model())
     if not is_person or user_is_active(cast("UserProtocol", person)) or backend.setting("ALLOW_INACTIVE_USERS_LOGIN"):
         return
-    if setting_url(backend, "INACTIVE_USER_URL", "LOGIN_ERROR_URL", "LOGIN_URL") is None:
+    if setting_url(backend, "INACTIVE_USER_URL", "LOGIN_ERROR_URL") is None:
         raise BitbucketServerError(Code.PERSON_INACTIVE)

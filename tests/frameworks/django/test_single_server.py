@@ -57,6 +57,14 @@ def test_a_person_logs_in(person, single):
     assert person.name == "jane"
 
 
+def test_a_person_who_is_disabled_here_is_told_so(person, single):
+    person.come_back(single)
+    get_user_model().objects.update(is_active=False)
+    page = Person().come_back(single)
+    assert page.status_code == 403
+    assert "You cannot log in here at the moment." in page.content.decode()
+
+
 def test_the_identity_is_the_bare_numeric_id(person, single):
     person.come_back(single)
     assert re.fullmatch(r"[1-9][0-9]*", UserSocialAuth.objects.get().uid)
