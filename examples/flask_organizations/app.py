@@ -1,11 +1,11 @@
 """Many organizations, each with its own Bitbucket Server and login link."""
 
-import hmac
 import os
 
 import click
-from flask import Flask, redirect, render_template_string, request
+from flask import Flask, abort, redirect, render_template_string, url_for
 from flask_login import LoginManager, UserMixin, current_user
+from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
 
@@ -35,6 +35,7 @@ class User(Base, UserMixin):
     is_admin: Mapped[bool] = mapped_column(default=False)
 
 
+HOUR = 3600
 models = organization_models(Base, Organization, User, session)
 app = Flask(__name__)
 app.secret_key = os.environ["SECRET_KEY"]
@@ -44,8 +45,9 @@ app.config["SOCIAL_AUTH_BITBUCKET_SERVER_KEY_RING"] = os.environ["KEY_RING"]
 app.config["SOCIAL_AUTH_BITBUCKET_SERVER_TEST_ADDRESSES"] = os.environ.get("TEST_ADDRESSES", "").split()
 LoginManager(app).user_loader(lambda user_id: session.get(User, int(user_id)))
 app.teardown_appcontext(lambda error: session.remove())
-Organizations(app, models, may_administer=lambda organization: current_user.is_admin, admin_login=lambda _: "/admin")
+Organizations(app, models, may_administer=lambda organization: current_user.is_admin)
 Base.metadata.create_all(engine)
+admin_links = URLSafeTimedSerializer(app.secret_key, salt="admin link")
 
 
 @app.get("/")
@@ -54,22 +56,27 @@ def home():
     return render_template_string(page)
 
 
-@app.get("/admin")
-def admin():
-    given = request.authorization
-    if given is None or not hmac.compare_digest(given.password or "", os.environ["ADMIN_PASSWORD"]):
-        return "", 401, {"WWW-Authenticate": "Basic"}
+@app.get("/admin/<key>")
+def admin(key):
+    try:
+        slug = admin_links.loads(key, max_age=HOUR)
+    except BadSignature:
+        abort(404)
     log_in(session.scalar(select(User).where(User.is_admin)))
-    return redirect("/")
+    return redirect(url_for("bitbucket.integrations.integrations_list", slug=slug))
 
 
-@app.cli.command("add-organization")
+@app.cli.command("organization")
 @click.argument("slug")
 def add_organization(slug):
-    organization = Organization(slug=slug, name=slug.title())
-    session.add(organization)
+    """Make an organization if it is missing. Print its login link, and one for the administrator that works an hour."""
+    organization = session.scalar(select(Organization).where(Organization.slug == slug))
+    if organization is None:
+        organization = Organization(slug=slug, name=slug.title())
+        session.add(organization)
     if session.scalar(select(User).where(User.is_admin)) is None:
         session.add(User(username="administrator", is_admin=True))
     session.commit()
-    with app.test_request_context():
-        click.echo(login_link(organization))
+    with app.test_request_context(base_url=os.environ["ORIGIN"]):
+        click.echo(f"People log in at {login_link(organization)}")
+        click.echo(f"The administrator begins at {url_for('admin', key=admin_links.dumps(slug), _external=True)}")

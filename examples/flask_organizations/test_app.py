@@ -1,12 +1,10 @@
 import os
-from base64 import b64encode
 
 import pytest
 
 from social_bitbucket_server.crypto import KeyRing
 
 os.environ |= {
-    "ADMIN_PASSWORD": "for tests",
     "DATABASE_URL": "sqlite:///:memory:?uri=true",
     "KEY_RING": KeyRing.generate(),
     "ORIGIN": "http://localhost",
@@ -18,16 +16,15 @@ import re
 
 from app import Base, app, engine
 
-ADMIN = {"Authorization": "Basic " + b64encode(b"admin:for tests").decode()}
-
 
 @pytest.fixture
 def admin():
     Base.metadata.create_all(engine)
     client = app.test_client()
-    said = app.test_cli_runner().invoke(args=["add-organization", "acme"]).output
-    assert said == "http://localhost/o/acme/login\n"
-    assert client.get("/admin", headers=ADMIN).status_code == 302
+    said = app.test_cli_runner().invoke(args=["organization", "acme"]).output
+    login_link, admin_link = re.findall(r"http://localhost(\S+)", said)
+    assert login_link == "/o/acme/login"
+    assert client.get(admin_link).location == "/o/acme/settings/integrations"
     yield client
     Base.metadata.drop_all(engine)
 
@@ -56,5 +53,5 @@ def test_a_user_of_an_organization_logs_in(admin, bitbucket_sandbox):
 
 
 def test_nobody_but_the_administrator_changes_an_organization(admin):
-    assert app.test_client().get("/admin").status_code == 401
+    assert app.test_client().get("/admin/made-up").status_code == 404
     assert app.test_client().get("/o/acme/settings/integrations").status_code == 303

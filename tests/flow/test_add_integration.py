@@ -37,6 +37,12 @@ def chosen(page: Page) -> str:
     return str(found)
 
 
+def test_the_first_integration_has_a_name_already(owner: Visitor) -> None:
+    assert owner.get(ADD).value_of("Name") == "Bitbucket"
+    owner.add_integration("acme", "https://bitbucket.example.com")
+    assert owner.get(ADD).value_of("Name") == ""
+
+
 @pytest.mark.parametrize(
     ("version", "oauth", "advice"),
     [

@@ -26,8 +26,8 @@ blueprint = Blueprint("add_integration", __name__)
 @blueprint.get("")
 @access.for_admins
 def page(organization: Any) -> ResponseReturnValue:
-    """The form for a new integration."""
-    return _page(organization, _form())
+    """The form for a new integration. The first one is called Bitbucket if the admin types no other name."""
+    return _page(organization, _form(name="" if store.integrations.of(organization) else "Bitbucket"))
 
 
 @blueprint.post("")
@@ -99,8 +99,8 @@ def _look_at(organization: Any, form: NewIntegrationForm, server_url: ServerURL)
     return found
 
 
-def _form() -> NewIntegrationForm:
-    return NewIntegrationForm(store.outbound.base_url_rules)
+def _form(**shown: str) -> NewIntegrationForm:
+    return NewIntegrationForm(store.outbound.base_url_rules, **shown)
 
 
 def _page(organization: Any, form: NewIntegrationForm, found: Result | None = None) -> str:
