@@ -165,7 +165,7 @@ class Organizations:
         }
         for backend, find in integrations_by_oauth.items():
             settings = SettingsOf(backend, app.config)
-            app.config[settings.own_name("INTEGRATIONS")] = find
+            app.config[settings.own_name("INTEGRATIONS")] = login.looking_up(find)
             app.config.setdefault(settings.own_name("PIPELINE"), pipeline.STEPS)
             app.config[settings.own_name("ON_EVENT")] = None  # told by the recording, of these events and all others
         accepted = SettingsOf(BitbucketServerOAuth1.name, app.config).own_name("PENDING_KEY_ACCEPTED")

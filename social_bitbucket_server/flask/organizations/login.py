@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from flask import Blueprint, abort, flash, g, redirect, request, session, url_for
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 blueprint = Blueprint("login", __name__)
 callbacks = Blueprint("callbacks", __name__)
 
+_FoundT = TypeVar("_FoundT")
 _LOGIN_PARAMETERS = {OAuth.ONE: "oauth_token", OAuth.TWO: "state"}
 
 
@@ -109,9 +110,15 @@ def _enabled_or_404(integration: str, slug: str | None = None) -> tuple[Integrat
     found = store.integrations.find_with_ways_in(integration)
     if found is None or slug not in {None, found[0].organization.slug}:
         abort(404)
-    record = found[0]
+    record = g.bitbucket_just_read = found[0]
     g.bitbucket_organization, g.bitbucket_organization_id = record.organization, record.organization_id
     return found
+
+
+def looking_up(find: Callable[[str, IntegrationMixin | None], _FoundT]) -> Callable[[str], _FoundT]:
+    """Return *find* for the library. Its first look-up in a request takes what was read for the request's address. The
+    later ones read anew, because Bitbucket may have taken seconds to answer meanwhile."""
+    return lambda integration_id: find(integration_id, g.pop("bitbucket_just_read", None))
 
 
 def _note_integration(record: IntegrationMixin, oauth: OAuth) -> None:

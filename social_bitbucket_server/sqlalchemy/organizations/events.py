@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exists, func, insert, literal_column, or_, select
 from sqlalchemy.orm import aliased
 
 from ...organizations import (
@@ -40,6 +41,8 @@ _SHOWN = tuple(code.value for code in EventCode if code.is_shown)
 _READ_AT_ONCE = 500
 _DELETED_AT_ONCE = 1000  # so that nobody waits for it for long
 _FINISHES = (EventCode.LOGIN_SUCCESS, EventCode.LOGIN_FAILURE, EventCode.LOGIN_MIXUP, EventCode.IDENTITY_CONNECTED)
+# In the statement itself: psycopg keeps no statement with so many parameters, and takes it apart each time.
+_TO_BE_MENDED: tuple[ColumnElement[str], ...] = tuple(literal_column(f"'{code}'") for code in sorted(TO_BE_MENDED))
 _NEVER_FINISHED = (Code.LOGIN_NOT_PENDING, Code.CALLBACK_PARAMETER_MISSING, Code.CALLBACK_PARAMETER_INVALID)
 
 
@@ -162,23 +165,30 @@ class Events(Part):
     def turn(self, integration_id: str, *, works: bool) -> EventCode | None:
         """Return the event of an integration that begins to fail, or works again, because the newest sign says whether
         it *works*; see :func:`~social_bitbucket_server.organizations.conditions.turn`."""
-        event = self._models.event
-
-        def last(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
-            """Read the end of a range of the index, and few rows before it."""
-            newest = select(func.coalesce(func.max(event.id), 0))
-            return newest.where(event.integration_id == integration_id, *conditions).correlate(None).scalar_subquery()
-
-        logins, tests = map(last, self._signs_of_work())
-        failures = (last(sign, event.id > logins) for sign in self._signs_of_failure())
-        anew = last(event.event == EventCode.INTEGRATION_BEGAN_ANEW)
-        *found, began_anew = self._session.execute(select(logins, tests, *failures, anew)).one()
+        *found, began_anew = self._session.execute(self._last_signs, {"integration_id": integration_id}).one()
         has_worked, has_failed = max(found[:2]), max(found[2:])
         return turn(
             works=works,
             worked_before=None if max(has_worked, has_failed) <= began_anew else has_worked > has_failed,
             has_ever_worked=lambda: has_worked > began_anew,
         )
+
+    @cached_property
+    def _last_signs(self) -> Select[Any]:
+        """Read the ids of an integration's last login, last test that passed, last failures, and last new server. Each
+        is 0 if there is none. The statement is made once, because each login sends it."""
+        event = self._models.event
+
+        def last(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+            """Read the end of a range of the index, and few rows before it."""
+            newest = select(func.coalesce(func.max(event.id), 0))
+            of_integration = event.integration_id == bindparam("integration_id")
+            return newest.where(of_integration, *conditions).correlate(None).scalar_subquery()
+
+        logins, tests = map(last, self._signs_of_work())
+        failures = (last(sign, event.id > logins) for sign in self._signs_of_failure())
+        columns: list[Any] = [logins, tests, *failures, last(event.event == EventCode.INTEGRATION_BEGAN_ANEW)]
+        return select(*columns)
 
     def prune(self, days: int) -> int:
         """Delete the events that are older than so many *days*, at least :data:`DAYS_KEPT`, but those that tell how
@@ -284,7 +294,7 @@ class Events(Part):
 
     def _signs_of_failure(self) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
         event = self._models.event
-        failed = (event.event == EventCode.LOGIN_FAILURE) & event.problem.in_(TO_BE_MENDED)
+        failed = (event.event == EventCode.LOGIN_FAILURE) & event.problem.in_(_TO_BE_MENDED)
         # OAuth 1 goes on working, whatever comes of OAuth 2 meanwhile.
         failed &= event.details["upgrade"].as_boolean().is_not(True)
         tested = (event.event == EventCode.INTEGRATION_TESTED) & (event.outcome == "failed")

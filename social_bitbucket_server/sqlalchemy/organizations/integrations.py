@@ -9,8 +9,8 @@ from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Select, func, select, update
-from sqlalchemy.orm import aliased, contains_eager, joinedload, selectinload
+from sqlalchemy import func, inspect, select, update
+from sqlalchemy.orm import selectinload
 
 from ...crypto import PrivateKey, Secret, new_consumer_key
 from ...integration import BaseURLRules, Integration, OAuth2Integration, ServerURL, refuse_too_many
@@ -28,6 +28,7 @@ from ...organizations import (
 from ...problems import BitbucketServerError, Code
 from ..sessions import holds_commits
 from . import clock
+from .login_statements import LoginStatements
 from .part import Part
 from .ways_in import login_ways
 
@@ -60,6 +61,7 @@ class Integrations(Part):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
+        self._statements = LoginStatements(store.models)
         self._assembler = Assembler(lambda: store.keys, self._note_unopened, lambda: store.role_names)
 
     def make(
@@ -277,32 +279,28 @@ class Integrations(Part):
         """Return the integration *integration_id*, if it is enabled and its organization lets people log in."""
         if not _ID.fullmatch(integration_id):
             return None
-        return self._if_open(self._session.scalar(self._enabled(integration_id)))
+        return self._if_open(self._session.scalar(self._statements.enabled, {"integration_id": integration_id}))
 
     def find_with_ways_in(self, integration_id: str) -> tuple[IntegrationMixin, LoginWays] | None:
         """Return what :meth:`find_enabled` returns, with the ways into its organization as they are now; ``None`` if
-        there is none. It takes one statement, because each login asks for it twice."""
+        there is none. It takes one statement, because each login asks for it twice. With its key pairs, the integration
+        is complete for a login."""
         if not _ID.fullmatch(integration_id):
             return None
-        integration = self._models.integration
-        other = aliased(integration)
-        enforced = (
-            select(other.id)
-            .where(other.organization_id == integration.organization_id, other.enforced_at.is_not(None))
-            .scalar_subquery()
-        )
-        asked = self._enabled(integration_id).add_columns(enforced)
-        found = self._session.execute(asked.execution_options(populate_existing=True)).one_or_none()
+        asked = self._session.execute(self._statements.with_enforced, {"integration_id": integration_id})
+        found = asked.unique().one_or_none()
         if found is None or self._if_open(found[0]) is None:
             return None
         return found[0], login_ways(found[0].ways_into_organization, found[1])
 
-    def for_login(self, integration_id: str) -> Integration | None:
+    def for_login(self, integration_id: str, just_read: IntegrationMixin | None = None) -> Integration | None:
         """Return the integration for a login by OAuth 1, or ``None``. The library calls this when a login begins and
         when it comes back. Logins that were under way when OAuth 2 replaced OAuth 1 can be finished for as long as
-        logins take."""
-        with_keys = self._current(integration_id).options(joinedload(self._integration_attribute("key_pairs")))
-        record = self._if_open(self._session.scalars(with_keys).unique().one_or_none())
+        logins take.
+
+        *just_read* is what the request has read for its address a moment ago. ``None`` reads the integration now.
+        """
+        record = self._read(integration_id, OAuth.ONE, just_read)
         pair = record.active_key_pair if record is not None else None
         if record is None or pair is None:
             return None
@@ -316,10 +314,11 @@ class Integrations(Part):
             self.signing_with(record, pair, pending=record.pending_key_pair, replaced=replaced)
         )
 
-    def for_oauth2_login(self, integration_id: str) -> OAuth2Integration | None:
-        """Return the integration for a login by OAuth 2, or ``None``. The library calls this when a login begins and
-        when it comes back."""
-        record = self._if_open(self._session.scalar(self._current(integration_id)))
+    def for_oauth2_login(
+        self, integration_id: str, just_read: IntegrationMixin | None = None
+    ) -> OAuth2Integration | None:
+        """Return the integration for a login by OAuth 2, or ``None``; see :meth:`for_login`."""
+        record = self._read(integration_id, OAuth.TWO, just_read)
         if record is None or record.client_credentials is None:
             return None
         return self._when_all_is_read(self.by_oauth2(record, record.client_credentials))
@@ -384,34 +383,14 @@ class Integrations(Part):
         if self._session.scalar(is_taken.limit(1)) is not None:
             raise NameTakenError
 
-    def _integration_attribute(self, name: str) -> Any:
-        return getattr(self._models.integration, name)
-
-    def _enabled(self, integration_id: str) -> Select[Any]:
-        integration = self._models.integration
-        organization, ways = self._integration_attribute("organization"), integration.ways_into_organization
-        return (
-            select(integration)
-            .join(organization)
-            .join(ways)
-            .options(
-                contains_eager(organization),
-                contains_eager(ways),
-                joinedload(self._integration_attribute("client_credentials")),
-            )
-            .where(integration.id == integration_id, integration.disabled_at.is_(None))
-        )
-
-    def _current(self, integration_id: str) -> Select[Any]:
-        """As the database has it now, also where this request has read it before. While a login is written, nobody
-        changes the integration or its organization. Logins share the lock. SQLite locks as a whole with the first
-        change."""
-        current = self._enabled(integration_id).execution_options(populate_existing=True)
-        if not holds_commits(self._session):
-            return current
-        models = self._models
-        # In the order in which others lock them.
-        return current.with_for_update(read=True, of=[models.organization, models.ways, models.integration])
+    def _read(
+        self, integration_id: str, oauth: OAuth, just_read: IntegrationMixin | None = None
+    ) -> IntegrationMixin | None:
+        if just_read is not None and not inspect(just_read).expired_attributes and just_read.id == integration_id:
+            return just_read
+        statements = self._statements.current_and_locked if holds_commits(self._session) else self._statements.current
+        found = self._session.scalars(statements[oauth], {"integration_id": integration_id})
+        return self._if_open(found.unique().one_or_none())
 
 
 @contextmanager
