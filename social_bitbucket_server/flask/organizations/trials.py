@@ -11,8 +11,7 @@ from flask import redirect, session
 from social_core.exceptions import AuthSessionError, SocialAuthBaseException
 
 from ...login import reference
-from ...organizations import EventCode, OAuth
-from ...problems import Code
+from ...organizations import TO_BE_MENDED, EventCode, OAuth
 from ...sqlalchemy.organizations import trying
 from .. import logins
 from . import recording
@@ -57,7 +56,8 @@ def complete(record: IntegrationMixin, callback_path: str, oauth: OAuth) -> Resp
         database.rollback()
         problem = error.context.get("problem", "")
         result |= {"problem": problem or error.code, "reference": make_reference(reference(error))}
-        outcome = "interrupted" if problem == Code.LOGIN_DECLINED else "failed"
+        # One person's own problem says nothing about other people's logins.
+        outcome = "failed" if problem in TO_BE_MENDED else "interrupted"
     else:
         profile = trial.profile
         result |= {"id": str(profile.id), "name": _short(profile.name), "display_name": _short(profile.display_name)}
