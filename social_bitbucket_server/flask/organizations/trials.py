@@ -45,6 +45,7 @@ def complete(record: IntegrationMixin, callback_path: str, oauth: OAuth) -> Resp
     result: dict[str, Any] = {"integration": integration_id, "oauth": oauth.value}
     is_of_a_move = recording.transaction() is not None and session.get(_MOVE) == recording.transaction()
     tried, is_of_an_upgrade = record.moving_to, record.oauth_versions.is_tried(oauth)
+    what: EventCode | None = EventCode.UPGRADE_TESTED if is_of_an_upgrade else EventCode.INTEGRATION_TESTED
     if is_of_a_move:
         result["tried"] = tried or ""
     try:
@@ -58,6 +59,8 @@ def complete(record: IntegrationMixin, callback_path: str, oauth: OAuth) -> Resp
         result |= {"problem": problem or error.code, "reference": make_reference(reference(error))}
         # One person's own problem says nothing about other people's logins.
         outcome = "failed" if problem in TO_BE_MENDED else "interrupted"
+        if is_of_a_move:
+            what = EventCode.INTEGRATION_MOVED  # which says nothing about the old address
     else:
         profile = trial.profile
         result |= {"id": str(profile.id), "name": _short(profile.name), "display_name": _short(profile.display_name)}
@@ -68,14 +71,11 @@ def complete(record: IntegrationMixin, callback_path: str, oauth: OAuth) -> Resp
         result["roles"] = [_short(role) for role in trial.roles] if trial.roles is not None else None
         problem, outcome = "", "passed"
         if is_of_a_move:
-            result["is_same"] = "yes" if store.moves.finish(record, profile, tried or "") else ""
-    recording.record(
-        EventCode.UPGRADE_TESTED if is_of_an_upgrade else EventCode.INTEGRATION_TESTED,
-        outcome=outcome,
-        integration_id=integration_id,
-        problem=problem or None,
-        trial=True,
-    )
+            is_same = store.moves.finish(record, profile, tried or "")
+            result["is_same"] = "yes" if is_same else ""
+            what = what if is_same else None  # its event is written
+    if what is not None:
+        recording.record(what, outcome=outcome, integration_id=integration_id, problem=problem or None, trial=True)
     session[_RESULT] = result
     return redirect(page, 303)
 
