@@ -12,6 +12,7 @@ from social_core.exceptions import AuthSessionError, SocialAuthBaseException
 
 from ...login import reference
 from ...organizations import TO_BE_MENDED, EventCode, OAuth
+from ...problems import may_come_back
 from ...sqlalchemy.organizations import trying
 from .. import logins
 from . import recording
@@ -39,7 +40,8 @@ def note_trial_of_move() -> None:
 def complete(record: IntegrationMixin, callback_path: str, oauth: OAuth) -> Response:
     """Keep what came of the trial for the page that shows it, in the session of the admin who began it.
 
-    Raises ``SocialAuthBaseException`` if the trial belongs to another session, or is over.
+    Raises ``SocialAuthBaseException`` if the trial belongs to another session, or is over, or if the browser can come
+    back later, because many people are waiting for the server.
     """
     page, integration_id = address_of("integrations.trial", record), record.id
     result: dict[str, Any] = {"integration": integration_id, "oauth": oauth.value}
@@ -54,6 +56,8 @@ def complete(record: IntegrationMixin, callback_path: str, oauth: OAuth) -> Resp
     except AuthSessionError:
         raise
     except SocialAuthBaseException as error:
+        if may_come_back(error):
+            raise
         database.rollback()
         problem = error.context.get("problem", "")
         result |= {"problem": problem or error.code, "reference": make_reference(reference(error))}
