@@ -53,7 +53,13 @@ _ALIKE = (
     "ALLOW_PROJECTS",
     "ALLOW_REPOSITORIES",
     "CALLBACK_ORIGIN",
+    "DISCONNECT_PIPELINE",
+    "GROUPS_MAP",
+    "LOGIN_SECONDS",
+    "PATIENCE",
     "PIPELINE",
+    "REVOKE_AT_LOGOUT",
+    "SLOW_STEPS",
     "STORE_ACCESS_TOKEN",
 )
 _NEEDED_STEPS = ("social_details", "social_uid", "social_user")

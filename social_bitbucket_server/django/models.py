@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.apps import apps
 from django.conf import settings
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -35,6 +35,7 @@ INTEGRATION_MODEL: str = getattr(
 """The model of integrations, as ``app_label.Model``."""
 
 _ANY_BASE_URL = BaseURLRules(plain_http_hosts=None)
+_CONDITIONS = {"allow_groups", "allow_projects", "allow_repositories", "role_conditions"}
 
 
 def new_id() -> str:
@@ -161,12 +162,16 @@ class AbstractIntegration(models.Model):
         self, exclude: Iterable[str] | None = None, validate_unique: bool = True, validate_constraints: bool = True
     ) -> None:
         """Clean the integration as Django does. An error of a field in *exclude* is left out, also one that
-        :meth:`clean` found: a form that does not have the field could not show it."""
+        :meth:`clean` found: a form that does not have the field could not show it. An error of conditions becomes one
+        of the whole form, if the form has others: it may come from them."""
         excluded = set(exclude or ())
         try:
             super().full_clean(excluded, validate_unique, validate_constraints)
         except ValidationError as error:
             shown = {name: errors for name, errors in error.error_dict.items() if name not in excluded}
+            if not excluded >= _CONDITIONS:
+                for name in _CONDITIONS & excluded & error.error_dict.keys():
+                    shown[NON_FIELD_ERRORS] = [*shown.get(NON_FIELD_ERRORS, ()), *error.error_dict[name]]
             if shown:
                 raise ValidationError(shown) from error
 

@@ -8,7 +8,7 @@ from django.http import HttpResponseRedirect
 from social_core.exceptions import AuthSessionError, SocialAuthBaseException
 
 from ..organizations import TO_BE_MENDED, EventCode, OAuth
-from ..problems import Code, reference_of
+from ..problems import Code, may_come_back, reference_of
 from . import events, integrations, login, moves
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def begin(
     try:
         response = login.try_login(request, record.pk, oauth=oauth, at_new_address=at_new_address)
     except SocialAuthBaseException as error:
-        if not at_new_address or _is_refused_by_limit(error):
+        if not at_new_address or error.context.get("problem") == Code.TOO_OFTEN:
             raise
         result = {"integration": record.pk, "oauth": oauth, "tried": record.moving_to, **_failure(error)}
         _keep(request, record, result, EventCode.INTEGRATION_MOVED)
@@ -50,8 +50,8 @@ def complete(request: HttpRequest, record: AbstractIntegration, oauth: OAuth) ->
     """Keep the result of the trial that came back by *oauth* in the session of the person who began it, and send the
     browser to the page that shows it.
 
-    Raises ``SocialAuthBaseException`` if the trial belongs to another session, or is over, or if the project's limit
-    refuses it. The browser can come back later after such a refusal.
+    Raises ``SocialAuthBaseException`` if the trial belongs to another session, or is over, or if the browser can come
+    back later, because the project's limit refuses it or many people are waiting for the server.
     """
     result: dict[str, Any] = {"integration": record.pk, "problem": "", "oauth": oauth.value}
     is_of_a_move = login.is_trial_at_new_address(request, oauth=oauth)
@@ -62,7 +62,7 @@ def complete(request: HttpRequest, record: AbstractIntegration, oauth: OAuth) ->
     except AuthSessionError:
         raise
     except SocialAuthBaseException as error:
-        if _is_refused_by_limit(error):
+        if may_come_back(error):
             raise
         result |= _failure(error)
     else:
@@ -74,10 +74,6 @@ def complete(request: HttpRequest, record: AbstractIntegration, oauth: OAuth) ->
         result["roles"] = list(trial.roles) if trial.roles is not None else None
     _keep(request, record, result, _event_of(record, oauth, result["problem"], is_of_a_move=is_of_a_move))
     return HttpResponseRedirect(request.session.pop(_PAGE, integrations.login_path(record)), status=303)
-
-
-def _is_refused_by_limit(error: SocialAuthBaseException) -> bool:
-    return bool(error.context.get("problem") == Code.TOO_OFTEN)
 
 
 def _failure(error: SocialAuthBaseException) -> dict[str, Any]:

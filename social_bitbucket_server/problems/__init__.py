@@ -8,6 +8,7 @@ from .code import Code
 from .error import BitbucketServerError, LoginError, ServerError, SettingError, TokenError
 from .problem import Problem, Who
 from .showing import http_status, problem_to_show, when_to_try_again
+from .showing import may_come_back as may_come_back
 from .showing import reference_of as reference_of
 from .showing import setting_to_show as setting_to_show
 from .table import PROBLEMS

@@ -76,10 +76,17 @@ def when_to_try_again(error: SocialAuthBaseException) -> dict[str, str]:
         return {"Retry-After": wait}
     if http_status(error) != HTTPStatus.SERVICE_UNAVAILABLE:
         return {}
-    problem, seconds = error.context.get("problem"), str(_SECONDS_IN_TURN)
-    if error.stage == "callback" and problem in {Code.SERVER_BUSY, Code.SERVER_OVERLOADED}:
+    seconds = str(_SECONDS_IN_TURN)
+    if may_come_back(error):
         return {"Retry-After": seconds, "Refresh": seconds}
-    return {"Retry-After": seconds if problem == Code.SERVER_BUSY else str(_SECONDS_TO_WAIT)}
+    return {"Retry-After": seconds if error.context.get("problem") == Code.SERVER_BUSY else str(_SECONDS_TO_WAIT)}
+
+
+def may_come_back(error: SocialAuthBaseException) -> bool:
+    """Return whether a callback that ended with *error* left its login under way: it was refused before the login was
+    used up, because too much is asked at the moment."""
+    too_much = {Code.SERVER_BUSY, Code.SERVER_OVERLOADED, Code.TOO_OFTEN}
+    return error.stage == "callback" and error.context.get("problem") in too_much
 
 
 def setting_to_show(error: SocialAuthBaseException) -> str:

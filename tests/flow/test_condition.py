@@ -112,6 +112,16 @@ def test_a_login_by_oauth_2_that_fails_during_the_upgrade_does_not_make_the_inte
     assert state_of(owner.get(acme)).startswith("Failing")
 
 
+@pytest.mark.parametrize(("user", "allow"), [("jane", False), ("build-bot", True)])
+def test_a_trial_that_ends_by_one_persons_own_problem_does_not_make_the_integration_fail(
+    site: Site, sandbox: Sandbox, acme: str, owner: Visitor, user: str, allow: bool
+) -> None:
+    log_in(site.visitor(), acme, sandbox)
+    begun = owner.post(f"{acme}/try", acme)
+    assert owner.get(sandbox.authorize(begun.location, user=user, allow=allow)).status == 303
+    assert state_of(owner.get(acme)) == "Working"
+
+
 @capability("notices")
 def test_a_failing_integration_says_what_to_do_first(
     site: Site,

@@ -8,6 +8,7 @@ from social_bitbucket_server.sandbox import Sandbox
 from tests.capabilities import capability
 from tests.flask_app.models import User, models
 from tests.flow.site import Site, connect, log_in, on_every_database
+from tests.flow.test_condition import state_of
 from tests.flow.test_oauth2 import BEGIN_BY_OAUTH2, prepare_upgrade
 from tests.visitor import Page, Visitor
 
@@ -95,6 +96,32 @@ def test_who_declined_at_the_new_address_can_try_again_there(
     assert f'action="{moving}/move/try"' in page.text
     assert f"form-action 'self' {other_sandbox.url};" in page.headers["Content-Security-Policy"]
     assert base_url(site) == sandbox.url
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_trial_that_fails_at_the_new_address_says_nothing_about_the_old_one(
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, moving: str, comes_back: bool
+) -> None:
+    if comes_back:
+        address = other_sandbox.authorize(owner.post(f"{moving}/move/try", moving).location)
+        other_sandbox.faults.server_error = True
+        assert "reported an error of its own" in owner.get(owner.get(address).location).words
+    else:
+        other_sandbox.faults.server_error = True
+        assert owner.post(f"{moving}/move/try", moving).status == 502
+    assert state_of(owner.get(moving)) == "Working"
+    events = site.rows(models.event.event, models.event.outcome == "success", models.event.problem)
+    assert ("integration.moved", False, "server_error") in events
+
+
+def test_a_trial_at_another_server_does_not_show_that_the_old_address_works(
+    site: Site, sandbox: Sandbox, other_sandbox: Sandbox, owner: Visitor, moving: str
+) -> None:
+    sandbox.faults.server_error = True
+    site.visitor().begin(moving)
+    try_the_move(owner, moving, other_sandbox, "kim")
+    assert state_of(owner.get(moving)).startswith("Failing")
+    assert site.rows(models.event.event).count(("integration.moved",)) == 1
 
 
 def test_an_ordinary_trial_decides_nothing_about_a_move(

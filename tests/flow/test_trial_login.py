@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
 
+from social_bitbucket_server.problems import BitbucketServerError, Code
 from social_bitbucket_server.sandbox import Sandbox
+from social_bitbucket_server.transport.bulkhead import Bulkhead
 from tests.capabilities import capability
 from tests.flow.test_oauth2 import link_oauth2, prepare_upgrade
 from tests.visitor import Page, Visitor
@@ -67,6 +70,17 @@ def test_who_cannot_mend_it_is_not_asked_to_try_again(owner: Visitor, acme: str,
 def test_of_two_ways_to_ask_who_it_is_one_is_enough(owner: Visitor, acme: str, sandbox: Sandbox, fault: str) -> None:
     sandbox.faults.update({fault: True})
     assert "Bitbucket says that you are Jane Doe." in try_login(owner, acme, sandbox).words
+
+
+def test_a_trial_that_found_no_room_at_the_server_can_come_back(
+    owner: Visitor, acme: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = sandbox.authorize(owner.post(f"{acme}/try", acme).location, user="jane")
+    with monkeypatch.context() as full:
+        full.setattr(Bulkhead, "enter", Mock(side_effect=BitbucketServerError(Code.SERVER_BUSY)))
+        refused = owner.get(address)
+    assert (refused.status, refused.headers["Refresh"]) == (503, "5")
+    assert "Bitbucket says that you are Jane Doe." in owner.get(owner.get(address).location).words
 
 
 def test_a_service_account_is_named(owner: Visitor, acme: str, sandbox: Sandbox) -> None:

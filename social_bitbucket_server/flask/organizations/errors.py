@@ -210,6 +210,8 @@ def _words(problem: Problem | None) -> Words:
 
 
 def _event(problem: str) -> EventCode:
+    if g.get("bitbucket_is_at_new_address"):
+        return EventCode.INTEGRATION_MOVED  # which says nothing about the old address
     if problem == Code.LOGIN_NOT_PENDING and store.events.was_finished(recording.transaction()):
         return EventCode.LOGIN_REPLAY
     return event_of_failed_login(problem)

@@ -61,6 +61,7 @@ def begin_trial(record: IntegrationMixin, wanted: str | None) -> Response:
 
 def begin_trial_of_move(record: IntegrationMixin) -> Response:
     """Send the admin's browser to the server's new address and back, without logging anybody in."""
+    g.bitbucket_is_at_new_address = True
     with trying(record.moving_to):
         response = begin_trial(record, None)
     trials.note_trial_of_move()

@@ -11,8 +11,8 @@ from flask import redirect, session
 from social_core.exceptions import AuthSessionError, SocialAuthBaseException
 
 from ...login import reference
-from ...organizations import EventCode, OAuth
-from ...problems import Code
+from ...organizations import TO_BE_MENDED, EventCode, OAuth
+from ...problems import may_come_back
 from ...sqlalchemy.organizations import trying
 from .. import logins
 from . import recording
@@ -40,12 +40,14 @@ def note_trial_of_move() -> None:
 def complete(record: IntegrationMixin, callback_path: str, oauth: OAuth) -> Response:
     """Keep what came of the trial for the page that shows it, in the session of the admin who began it.
 
-    Raises ``SocialAuthBaseException`` if the trial belongs to another session, or is over.
+    Raises ``SocialAuthBaseException`` if the trial belongs to another session, or is over, or if the browser can come
+    back later, because many people are waiting for the server.
     """
     page, integration_id = address_of("integrations.trial", record), record.id
     result: dict[str, Any] = {"integration": integration_id, "oauth": oauth.value}
     is_of_a_move = recording.transaction() is not None and session.get(_MOVE) == recording.transaction()
     tried, is_of_an_upgrade = record.moving_to, record.oauth_versions.is_tried(oauth)
+    what: EventCode | None = EventCode.UPGRADE_TESTED if is_of_an_upgrade else EventCode.INTEGRATION_TESTED
     if is_of_a_move:
         result["tried"] = tried or ""
     try:
@@ -54,10 +56,15 @@ def complete(record: IntegrationMixin, callback_path: str, oauth: OAuth) -> Resp
     except AuthSessionError:
         raise
     except SocialAuthBaseException as error:
+        if may_come_back(error):
+            raise
         database.rollback()
         problem = error.context.get("problem", "")
         result |= {"problem": problem or error.code, "reference": make_reference(reference(error))}
-        outcome = "interrupted" if problem == Code.LOGIN_DECLINED else "failed"
+        # One person's own problem says nothing about other people's logins.
+        outcome = "failed" if problem in TO_BE_MENDED else "interrupted"
+        if is_of_a_move:
+            what = EventCode.INTEGRATION_MOVED  # which says nothing about the old address
     else:
         profile = trial.profile
         result |= {"id": str(profile.id), "name": _short(profile.name), "display_name": _short(profile.display_name)}
@@ -68,14 +75,11 @@ def complete(record: IntegrationMixin, callback_path: str, oauth: OAuth) -> Resp
         result["roles"] = [_short(role) for role in trial.roles] if trial.roles is not None else None
         problem, outcome = "", "passed"
         if is_of_a_move:
-            result["is_same"] = "yes" if store.moves.finish(record, profile, tried or "") else ""
-    recording.record(
-        EventCode.UPGRADE_TESTED if is_of_an_upgrade else EventCode.INTEGRATION_TESTED,
-        outcome=outcome,
-        integration_id=integration_id,
-        problem=problem or None,
-        trial=True,
-    )
+            is_same = store.moves.finish(record, profile, tried or "")
+            result["is_same"] = "yes" if is_same else ""
+            what = what if is_same else None  # its event is written
+    if what is not None:
+        recording.record(what, outcome=outcome, integration_id=integration_id, problem=problem or None, trial=True)
     session[_RESULT] = result
     return redirect(page, 303)
 

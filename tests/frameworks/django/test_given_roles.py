@@ -12,6 +12,7 @@ from social_django.models import UserSocialAuth
 
 from social_bitbucket_server.account import roles_of
 from social_bitbucket_server.django import configuration_text, integrations, setup_links
+from social_bitbucket_server.django.admin import IntegrationAdmin
 from social_bitbucket_server.django.groups import sync_rechecked_groups
 from social_bitbucket_server.django.models import Integration
 from social_bitbucket_server.django.rechecks import person_rechecked
@@ -176,3 +177,12 @@ def test_roles_that_are_too_many_by_now_concern_only_a_form_that_has_them(visito
     answer = visitor.post(f"{path}server/", form_at=path, base_url=bitbucket_sandbox.url, ca_certificates="")
     assert answer["Location"] == f"{path}?corrected"
     assert Integration.objects.get().base_url == bitbucket_sandbox.url
+
+
+def test_a_form_without_roles_does_not_let_who_may_log_in_be_too_many_with_them(staff, acme, monkeypatch):
+    Integration.objects.update(role_conditions={"editor": {"groups": ["a", "b", "c"]}})
+    monkeypatch.setattr(IntegrationAdmin, "exclude", ("role_conditions",))
+    page = change(staff, acme, allow_groups="d\ne\nf")
+    assert "There are 6 groups, projects and repositories, including those" in text_of(page)
+    assert Integration.objects.get().allow_groups == []
+    assert change(staff, acme, allow_groups="d\ne").status_code == 302

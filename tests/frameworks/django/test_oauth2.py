@@ -435,7 +435,17 @@ def test_an_action_is_a_post_of_somebody_who_may(upgrading, staff, action):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("ALLOW_GROUPS", ["developers"]), ("STORE_ACCESS_TOKEN", True), ("CALLBACK_ORIGIN", "http://127.0.0.1:1")],
+    [
+        ("ALLOW_GROUPS", ["developers"]),
+        ("CALLBACK_ORIGIN", "http://127.0.0.1:1"),
+        ("DISCONNECT_PIPELINE", []),
+        ("GROUPS_MAP", {}),
+        ("LOGIN_SECONDS", 60),
+        ("PATIENCE", 3),
+        ("REVOKE_AT_LOGOUT", True),
+        ("SLOW_STEPS", 8),
+        ("STORE_ACCESS_TOKEN", True),
+    ],
 )
 def test_settings_that_an_upgrade_would_change_are_refused(both, name, value):
     with override_settings(**{f"{OWN}{name}": value}):

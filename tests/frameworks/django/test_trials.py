@@ -1,11 +1,15 @@
 """The trial login shows staff whether people may log in, and is worth nothing else."""
 
+from unittest.mock import Mock
+
 import pytest
 from django.contrib.auth import get_user_model
 from social_django.models import UserSocialAuth
 
 from social_bitbucket_server.django import events, integrations, login_ways
 from social_bitbucket_server.organizations import State
+from social_bitbucket_server.problems import BitbucketServerError, Code
+from social_bitbucket_server.transport.bulkhead import Bulkhead
 from tests.capabilities import capability
 from tests.frameworks.django.conftest import Visitor, newest_event
 from tests.frameworks.django.test_admin import ADMIN, press, setup_page, text_of
@@ -92,6 +96,15 @@ def test_a_trial_works_once(staff, acme, bitbucket_sandbox):
     assert staff.open(callback).status_code == 303
     assert staff.open(callback).status_code == 400
     assert len(bitbucket_sandbox.requests.to("/access-token")) == 1
+
+
+def test_a_trial_that_found_no_room_at_the_server_can_come_back(staff, acme, bitbucket_sandbox, monkeypatch):
+    callback = bitbucket_sandbox.authorize(press(staff, acme, "try")["Location"], user="jane")
+    with monkeypatch.context() as full:
+        full.setattr(Bulkhead, "enter", Mock(side_effect=BitbucketServerError(Code.SERVER_BUSY)))
+        refused = staff.open(callback)
+    assert (refused.status_code, refused["Refresh"]) == (503, "5")
+    assert staff.open(callback)["Location"] == trial_page(acme)
 
 
 def test_a_disabled_integration_cannot_be_tried(staff, acme, bitbucket_sandbox):
