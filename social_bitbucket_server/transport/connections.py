@@ -172,9 +172,10 @@ class _HTTPSPool(_CheckedPool, urllib3.HTTPSConnectionPool):
 
 def _has_leftovers(sock: Any) -> bool:
     """Return whether TLS still has bytes of *sock* that no answer was read from. urllib3 looks only below TLS."""
-    if isinstance(sock, SSLTransport):  # TLS through a proxy that itself is asked with TLS
-        return bool(sock.incoming.pending or sock.sslobj.pending())
-    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+    if isinstance(sock, ssl.SSLSocket):
+        return sock.pending() > 0
+    # TLS through a proxy that itself is asked with TLS
+    return isinstance(sock, SSLTransport) and bool(sock.incoming.pending or sock.sslobj.pending())
 
 
 def _connected(addresses: Sequence[Address], port: int, exchange: Exchange) -> socket.socket:

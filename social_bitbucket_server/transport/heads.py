@@ -19,8 +19,7 @@ HEAD_LIMIT = 32 * 1024
 _LONGEST_LINE = 64 * 1024  # http.client's own limit
 _TLS_ALERT = b"\x15\x03"  # RFC 8446, section 5.1
 _END_OF_HEAD = frozenset({b"\r\n", b"\n", b""})
-_BARE_CONTROL = re.compile(rb"\r(?!\n)|\0")
-_LENGTH = re.compile(r"[ \t]*[0-9]+[ \t]*")
+_BARE_CR = re.compile(rb"\r(?!\n)")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
@@ -94,7 +93,7 @@ class LimitedResponse(HTTPResponse):
             return False
         if codings:
             return self.chunked and not lengths and self.version == 11
-        return not lengths or _LENGTH.fullmatch(lengths[0]) is not None
+        return not lengths or lengths[0] == str(self.length)
 
     def _read_next_chunk_size(self) -> int:
         """Read the size of a chunk. http.client takes ``-1``, too, and then reads whatever comes."""
@@ -145,9 +144,9 @@ class _Head:
             headers = [self._line()]
             while headers[-1] not in _END_OF_HEAD and len(headers[-1]) <= _LONGEST_LINE:
                 headers.append(self._line())
-            if _BARE_CONTROL.search(b"".join(headers)):
-                # http.client would begin another header after a bare CR. RFC 9110, section 5.5, has it refused.
-                raise BitbucketServerError(Code.MALFORMED_ANSWER, "Its headers contain a control character.")
+            if _BARE_CR.search(b"".join(headers)):
+                # http.client would begin another header after it. RFC 9110, section 5.5, has it refused.
+                raise BitbucketServerError(Code.MALFORMED_ANSWER, "A carriage return stands alone in its headers.")
             yield from headers
 
     def _line(self) -> bytes:

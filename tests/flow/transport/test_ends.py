@@ -17,7 +17,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 IN_CHUNKS = b"5\r\nhello\r\n0\r\n\r\n"
 
 PLAIN = {
-    "a length": HEAD + b"Content-Length: \t5 \r\n\r\nhello",
+    "a length": HEAD + b"Content-Length: \t5\r\n\r\nhello",
     "chunks": HEAD + CHUNKED + b"\r\n" + IN_CHUNKS,
     "lines without CR": b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello",
 }

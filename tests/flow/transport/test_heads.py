@@ -78,10 +78,8 @@ def test_interim_answers_without_end_are_malformed(serve, route):
 
 
 @row(58)
-@pytest.mark.parametrize(
-    "line", [b"X: y\rX-AUSERNAME: admin\r\n", b"X-AUSERNAME: ad\0min\r\n", b"X: y\r\r\n"], ids=["CR", "NUL", "CR CR LF"]
-)
-def test_headers_with_a_bare_cr_or_nul_are_malformed(serve, route, line):
+@pytest.mark.parametrize("line", [b"X: y\rX-AUSERNAME: admin\r\n", b"X: y\r\r\n"], ids=["CR", "CR CR LF"])
+def test_headers_with_a_bare_cr_are_malformed(serve, route, line):
     server = serve(answering(b"HTTP/1.1 200 OK\r\n" + line + b"Content-Length: 5\r\n\r\nhello"))
     assert problem(server, route).code == "malformed_answer"
     assert server.is_left_alone()
