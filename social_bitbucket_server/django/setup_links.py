@@ -68,6 +68,7 @@ def make(
 def revoke(record: AbstractIntegration, administrator: Administrator = None) -> bool:
     """Let the set-up link of *record* open nothing any more. Returns whether there was one that did."""
     with integrations.all_or_nothing():
+        integrations.lock(record.pk)  # nothing is saved afterwards for the person who has the link
         return _revoke(record, administrator)
 
 
@@ -120,11 +121,11 @@ def takes_credentials(record: AbstractIntegration) -> bool:
     return is_for_oauth2 and record.last_login_at is None
 
 
-def keep_credentials(record: AbstractIntegration, client_id: str, client_secret: str) -> bool:
+def keep_credentials(link: SetupLink, record: AbstractIntegration, client_id: str, client_secret: str) -> bool:
     """Let people log in to *record* by OAuth 2 with these client credentials. Returns false, and keeps nothing, if a
-    person has logged in meanwhile."""
+    person has logged in or *link* has ended meanwhile."""
     with integrations.all_or_nothing():
-        now_there = integrations.lock(record.pk)  # until they are saved, nobody logs in for the first time
+        now_there = _lock(link)
         if now_there is None or not takes_credentials(now_there):
             return False
         upgrade.keep_credentials(record, client_id, client_secret)
@@ -136,13 +137,14 @@ def takes_corrections(record: AbstractIntegration) -> bool:
     return record.last_login_at is None and not integrations.identities(record).exists()
 
 
-def correct(record: AbstractIntegration, *, is_same_server: bool) -> bool:
+def correct(link: SetupLink, record: AbstractIntegration, *, is_same_server: bool) -> bool:
     """Save base URL and CA certificates of *record*, which were changed and cleaned. Another server ends the link.
 
-    Returns false, and changes nothing, if a person has logged in meanwhile. Raises ChangedMeanwhileError.
+    Returns false, and changes nothing, if a person has logged in or *link* has ended meanwhile. Raises
+    ChangedMeanwhileError.
     """
     with integrations.all_or_nothing():
-        now_there = integrations.lock(record.pk)  # until it is saved, nobody logs in for the first time
+        now_there = _lock(link)
         if now_there is None or not takes_corrections(now_there):
             return False
         save = integrations.move if is_same_server else integrations.change
@@ -153,6 +155,17 @@ def correct(record: AbstractIntegration, *, is_same_server: bool) -> bool:
 def prune() -> None:
     """Delete the links that ended long ago."""
     SetupLink.objects.filter(expires_at__lt=timezone.now() - SETUP_LINK_KEPT).delete()
+
+
+def _lock(link: SetupLink) -> AbstractIntegration | None:
+    """Return the integration of *link* as it is now, or ``None`` if the link does not open any more.
+
+    Until the transaction ends, the link does not end, and no person logs in for the first time.
+    """
+    record = integrations.lock(link.integration_id)
+    now_there = SetupLink.objects.filter(pk=link.pk).first()
+    is_live = now_there is not None and _condition(now_there, record) is SetupLinkCondition.LIVE
+    return record if is_live else None
 
 
 def _revoke(record: AbstractIntegration, administrator: Administrator) -> bool:

@@ -39,35 +39,39 @@ class SetupView(PublicView):
         request.path = request.path.replace(route["token"], "…")
         super().setup(request, *arguments, **route)
 
-    def get(self, request: HttpRequest, token: str) -> HttpResponse:
+    def get(self, request: HttpRequest, token: str) -> HttpResponse:  # noqa: ARG002  # it is in self.kwargs
         """Answer if the link opens. Otherwise say why it ended, and nothing about the integration."""
-        return self._open(request, token)
+        return self._open(request)
 
-    def post(self, request: HttpRequest, token: str) -> HttpResponse:
+    def post(self, request: HttpRequest, token: str) -> HttpResponse:  # noqa: ARG002  # as above
         """Answer as :meth:`get` does. Each view takes one of the two methods."""
-        return self._open(request, token)
+        return self._open(request)
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """Return the answer while the link opens."""
         raise NotImplementedError
 
-    def _open(self, request: HttpRequest, token: str) -> HttpResponse:
+    def _open(self, request: HttpRequest) -> HttpResponse:
         try:
             limits.count(request, Limited.SETUP_LINKS)
-            return self._answer(request, token)
+            return _kept_apart(self.refusal(request) or self.answer(request))
         except SocialAuthBaseException as error:
             record = getattr(self, "record", None)
             return _kept_apart(show_error(request, error, record, back=self.addresses()["page"]))
 
-    def _answer(self, request: HttpRequest, token: str) -> HttpResponse:
-        opened = setup_links.find(token)
+    def refusal(self, request: HttpRequest) -> HttpResponse | None:
+        """Read the link and its integration. Return the page that says why the link ended, or ``None`` if it opens.
+
+        Raises Http404 if there is no such link.
+        """
+        opened = setup_links.find(self.kwargs["token"])
         if opened is None:
             raise Http404
         if opened.record is None or opened.condition is not SetupLinkCondition.LIVE:
             context = {"why": opened.condition.value}
-            return _kept_apart(render(request, "social_bitbucket_server/setup_over.html", context, status=410))
+            return render(request, "social_bitbucket_server/setup_over.html", context, status=410)
         self.link, self.record = opened.link, opened.record
-        return _kept_apart(self.answer(request))
+        return None
 
     def addresses(self) -> dict[str, str]:
         """Return the addresses of the page and what is done there, by name."""
@@ -192,8 +196,11 @@ class SetupCredentials(SetupView):
         form = ClientCredentialsForm(request.POST)
         if not form.is_valid():
             return self.page(request, credentials_form=form, status=422)
-        if not setup_links.keep_credentials(self.record, **form.cleaned_data):
-            raise Http404
+        if not setup_links.keep_credentials(self.link, self.record, **form.cleaned_data):
+            over = self.refusal(request)
+            if over is None:
+                raise Http404
+            return over
         return self.test(request)
 
 
@@ -212,16 +219,14 @@ class SetupServer(SetupView):
         host = self.record.server_url.host
         form = make_server_form(self.record, request.POST)
         if not form.is_valid():
-            self.record.refresh_from_db()
-            return self.page(request, server_form=form, status=422)
+            return self.refusal(request) or self.page(request, server_form=form, status=422)
         try:
-            is_saved = setup_links.correct(self.record, is_same_server=self.record.server_url.host == host)
+            is_saved = setup_links.correct(self.link, self.record, is_same_server=self.record.server_url.host == host)
         except integrations.ChangedMeanwhileError:
             is_saved = False
         if not is_saved:
-            self.record.refresh_from_db()
             error = gettext("The integration was changed meanwhile, so the correction is not saved.")
-            return self.page(request, error=error, status=409)
+            return self.refusal(request) or self.page(request, error=error, status=409)
         return redirect(f"{self.addresses()['page']}?corrected")
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import queue
 import socket
+import ssl
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.ssltransport import SSLTransport
 
 from ..problems import BitbucketServerError, Code
 from .connection_errors import proxy_unreachable
@@ -21,7 +23,6 @@ from .sockets import TimedSocket, TimedTLSSocket
 from .trust import ssl_context
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping, Sequence
 
     from .addresses import Address
@@ -147,7 +148,8 @@ class _CheckedPool:
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection = super()._get_conn(timeout)  # type: ignore[misc]  # of the class it is mixed into
-        if current().fresh or time.monotonic() - connection.made_at > OLDEST_CONNECTION:
+        is_old = time.monotonic() - connection.made_at > OLDEST_CONNECTION
+        if current().fresh or is_old or _has_leftovers(connection.sock):
             connection.close()
         return connection
 
@@ -166,6 +168,14 @@ class _HTTPPool(_CheckedPool, urllib3.HTTPConnectionPool):
 
 class _HTTPSPool(_CheckedPool, urllib3.HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
+
+
+def _has_leftovers(sock: Any) -> bool:
+    """Return whether TLS still has bytes of *sock* that no answer was read from. urllib3 looks only below TLS."""
+    if isinstance(sock, ssl.SSLSocket):
+        return sock.pending() > 0
+    # TLS through a proxy that itself is asked with TLS
+    return isinstance(sock, SSLTransport) and bool(sock.incoming.pending or sock.sslobj.pending())
 
 
 def _connected(addresses: Sequence[Address], port: int, exchange: Exchange) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http.client import CONTINUE, HTTPResponse, parse_headers
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ HEAD_LIMIT = 32 * 1024
 _LONGEST_LINE = 64 * 1024  # http.client's own limit
 _TLS_ALERT = b"\x15\x03"  # RFC 8446, section 5.1
 _END_OF_HEAD = frozenset({b"\r\n", b"\n", b""})
+_BARE_CR = re.compile(rb"\r(?!\n)")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
 class LimitedResponse(HTTPResponse):
@@ -75,6 +78,29 @@ class LimitedResponse(HTTPResponse):
             super().begin()
         finally:
             self.fp = reader
+        if not self._is_end_plain():
+            self.will_close = True
+
+    def _is_end_plain(self) -> bool:
+        """Return whether every client finds the end of the answer at the same byte (RFC 9112, section 6.3).
+
+        http.client takes ``+5`` and ``1_0`` for lengths, prefers a length to most transfer codings, and leaves out
+        headers below a line that is none. Bytes that are left over would begin the next person's answer.
+        """
+        lengths = self.headers.get_all("Content-Length", [])
+        codings = self.headers.get_all("Transfer-Encoding", [])
+        if self.headers.defects or lengths[1:] or codings[1:]:
+            return False
+        if codings:
+            return self.chunked and not lengths and self.version == 11
+        return not lengths or lengths[0] == str(self.length)
+
+    def _read_next_chunk_size(self) -> int:
+        """Read the size of a chunk. http.client takes ``-1``, too, and then reads whatever comes."""
+        size = _CHUNK_SIZE.fullmatch(self.fp.readline(_LONGEST_LINE + 1))
+        if size is None:
+            raise ValueError
+        return int(size[1], 16)
 
 
 class _Chunks:
@@ -118,6 +144,9 @@ class _Head:
             headers = [self._line()]
             while headers[-1] not in _END_OF_HEAD and len(headers[-1]) <= _LONGEST_LINE:
                 headers.append(self._line())
+            if _BARE_CR.search(b"".join(headers)):
+                # http.client would begin another header after it. RFC 9110, section 5.5, has it refused.
+                raise BitbucketServerError(Code.MALFORMED_ANSWER, "A carriage return stands alone in its headers.")
             yield from headers
 
     def _line(self) -> bytes:

@@ -28,17 +28,20 @@ class Inspector:
 
     def __init__(self) -> None:
         self.findings: list[str] = []
-        self._axe = axe_playwright.Axe()
+        self._axe = axe_playwright.Axe().axe_script
 
-    def inspect(self, page: Any, state: str) -> None:
-        """Inspect *page* in each width, in light and in dark. *state* names it in the findings."""
+    def inspect(self, page: Any, state: str, part: str | None = None) -> None:
+        """Inspect *page* in each width, in light and in dark. *state* names it in the findings. *part* selects the part
+        that axe inspects; ``None`` for the whole page."""
         page.wait_for_load_state()
         page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+        page.evaluate(self._axe)
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 844})
             for scheme, options in (("dark", _COLOURS), ("light", _OPTIONS)):
                 page.emulate_media(color_scheme=scheme)
-                for violation in self._axe.run(page, options=options).response["violations"]:
+                answer = page.evaluate("([part, options]) => axe.run(part ?? document, options)", [part, options])
+                for violation in answer["violations"]:
                     places = ", ".join(" ".join(map(str, node["target"])) for node in violation["nodes"])
                     self.findings.append(f"{state}, {width} pixels, {scheme}: {violation['id']} at {places}")
         excess = overflow(page)

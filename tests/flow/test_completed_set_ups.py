@@ -8,8 +8,10 @@ from datetime import timedelta
 import pytest
 import trustme
 
+from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.sandbox import Sandbox
-from social_bitbucket_server.sqlalchemy.organizations import clock
+from social_bitbucket_server.sqlalchemy.organizations import IntegrationMixin, clock
+from social_bitbucket_server.sqlalchemy.organizations.integrations import Integrations
 from tests.capabilities import capability
 from tests.flask_app.models import models
 from tests.flow.site import Site, log_in
@@ -117,6 +119,35 @@ def test_a_corrected_base_url_of_the_same_host_keeps_the_link(site: Site, owner:
     assert site.rows(models.integration.base_url) == [(sandbox.url,)]
     sandbox.link(consumer_key=page.value_of("Consumer Key"), public_key=page.value_of("Public Key"))
     assert "your part is done" in admin.post(f"{link}/test", link).words
+
+
+@row(124)
+@pytest.mark.parametrize("end", ["revoke", "make"])
+@pytest.mark.parametrize(
+    ("form", "fields"),
+    [
+        ("server", {"base_url": "https://git.acme.example", "ca_certificates": ""}),
+        ("credentials", {"client_id": "a", "client_secret": "b"}),
+    ],
+)
+def test_nothing_is_saved_by_a_link_that_ends_meanwhile(
+    site: Site, owner: Visitor, monkeypatch: pytest.MonkeyPatch, form: str, fields: dict[str, str], end: str
+) -> None:
+    url = "https://bitbucket.acme.example"
+    link, admin = link_of(owner, owner.add_integration("acme", url, oauth_version="2")), site.visitor()
+    admin.get(link)
+    lock = Integrations.lock
+
+    def late_lock(integrations: Integrations, record: IntegrationMixin) -> None:
+        monkeypatch.setattr(Integrations, "lock", lock)
+        getattr(store.setup_links, end)(record)
+        lock(integrations, record)
+
+    monkeypatch.setattr(Integrations, "lock", late_lock)
+    ended = admin.post(f"{link}/{form}", "/organizations/new", **fields)
+    assert (ended.status, "a newer one took its place" in ended.words) == (410, True)
+    assert site.rows(models.integration.base_url) == [(url,)]
+    assert site.rows(models.client_credentials.client_id) == []
 
 
 @row(124)

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ import pytest
 import trustme
 from flask import Flask
 from social_core.exceptions import AuthConfigurationError, AuthProviderError
+from werkzeug.exceptions import TooManyRequests
 
 from social_bitbucket_server.crypto import PrivateKey, PublicKey
 from social_bitbucket_server.flask import logins
+from social_bitbucket_server.flask.organizations import limits
 from social_bitbucket_server.flask.organizations.current import store
 from social_bitbucket_server.sqlalchemy.organizations import clock
 from social_bitbucket_server.transport import Transport
@@ -862,6 +865,18 @@ def test_a_limited_server_says_when_to_come_back(
 ) -> None:
     fail_with(monkeypatch, AuthProviderError(None, code="rate_limited", context={"problem": "rate_limited"}))
     assert owner.begin(integration).headers["Retry-After"] == "60"
+
+
+@pytest.mark.parametrize("wait", [-5, None, datetime(2030, 1, 1, tzinfo=UTC)])
+def test_a_time_to_wait_that_is_no_number_of_seconds_is_a_minute(
+    owner: Visitor, integration: str, monkeypatch: pytest.MonkeyPatch, wait: int | datetime | None
+) -> None:
+    def refuse(*_: object) -> None:
+        raise TooManyRequests(retry_after=wait)
+
+    monkeypatch.setattr(limits, "count", refuse)
+    page = owner.begin(integration)
+    assert (page.status, page.headers["Retry-After"]) == (429, "60")
 
 
 def test_an_address_that_may_not_be_reached_looks_like_one_that_cannot(

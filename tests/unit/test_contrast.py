@@ -40,7 +40,7 @@ PAGES = {
     },
     "social_bitbucket_server/django/static/social_bitbucket_server/pages.css": {
         TEXT: {"text": "back panel", "muted": "back panel", "accent": "back panel", "on-accent": "accent"},
-        EDGE: {"accent": "back panel"},
+        EDGE: {"edge": "back", "accent": "back panel"},
     },
 }
 

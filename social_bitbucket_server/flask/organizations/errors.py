@@ -145,7 +145,8 @@ def too_often(error: TooManyRequests) -> ResponseReturnValue:
     database.rollback()
     make_reference()
     _note_refusal(Code.TOO_OFTEN, limit=g.get("bitbucket_limited"), integration_id=g.get("bitbucket_integration_id"))
-    seconds = error.retry_after if isinstance(error.retry_after, int) else 60
+    wait = error.retry_after
+    seconds = wait if isinstance(wait, int) and wait >= 0 else 60
     words = replace(words_of(Code.TOO_OFTEN), remedy=f"Wait {duration(seconds)}, then go back and try again.")
     if error.description != TooManyRequests.description:
         words = replace(words, title=str(error.description))

@@ -110,9 +110,8 @@ def page(token: str) -> ResponseReturnValue:
 @blueprint.post("/credentials")
 def keep_credentials(token: str) -> ResponseReturnValue:
     """Keep client id and client secret, and test the connection with them."""
-    link, form = _live_link(token), ClientCredentialsForm()
+    link, form = _live_link(token, is_locked=True), ClientCredentialsForm()
     record = link.integration
-    store.integrations.lock(record)  # until it is saved, nobody logs in for the first time
     if not store.setup_links.takes_credentials(record):
         abort(404)
     limits.count(Limited.SETUP_TESTS, record.id)
@@ -125,9 +124,8 @@ def keep_credentials(token: str) -> ResponseReturnValue:
 @blueprint.post("/server")
 def correct_server(token: str) -> ResponseReturnValue:
     """Keep a corrected base URL and CA certificate. Another host is another server, which ends the link."""
-    link = _live_link(token)
+    link = _live_link(token, is_locked=True)
     record = link.integration
-    store.integrations.lock(record)  # as above
     if not store.setup_links.takes_corrections(record):
         abort(404)
     limits.count(Limited.SETUP_TESTS, record.id)
@@ -222,11 +220,18 @@ def _script(text: str) -> ResponseReturnValue:
     return text, _SCRIPT_HEADERS
 
 
-def _live_link(token: str) -> SetupLinkMixin:
+def _live_link(token: str, *, is_locked: bool = False) -> SetupLinkMixin:
     """Return the link if it opens. Otherwise end the request with a page that says why not and nothing about the
-    integration, or with 404 for an unknown token."""
+    integration, or with 404 for an unknown token.
+
+    *is_locked*: lock the integration. Until the caller commits, the link does not end, and no person logs in for the
+    first time.
+    """
     limits.count(Limited.SETUP_LINKS)
     link = store.setup_links.find(token)
+    if link is not None and is_locked:
+        store.integrations.lock(link.integration)
+        link = store.setup_links.find(token)  # it may have ended meanwhile
     condition = condition_of_link(link) if link is not None else store.setup_links.ended(token)
     if condition is None:
         abort(404)

@@ -54,6 +54,7 @@ class SetupLinks(Part):
 
     def revoke(self, record: IntegrationMixin) -> bool:
         """Let the set-up link of *record* open nothing any more. Return whether there was one that did."""
+        self._store.integrations.lock(record)  # nothing is saved afterwards for the person who has the link
         was_live = self._revoke(record)
         self._session.commit()
         return was_live
@@ -71,7 +72,7 @@ class SetupLinks(Part):
     def find(self, token: str) -> SetupLinkMixin | None:
         """Return the link with this *token*, whatever its condition, or ``None`` if there is none, or its integration
         or the organization is disabled."""
-        link = self._session.get(self._models.setup_link, setup_token_digest(token))
+        link = self._session.get(self._models.setup_link, setup_token_digest(token), populate_existing=True)
         if link is None or link.integration.disabled_at is not None:
             return None
         return link if self._store.may_log_in(link.integration.organization) else None

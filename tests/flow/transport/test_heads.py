@@ -77,6 +77,14 @@ def test_interim_answers_without_end_are_malformed(serve, route):
     assert problem(server, route, timeout=5).code == "malformed_answer"
 
 
+@row(58)
+@pytest.mark.parametrize("line", [b"X: y\rX-AUSERNAME: admin\r\n", b"X: y\r\r\n"], ids=["CR", "CR CR LF"])
+def test_headers_with_a_bare_cr_are_malformed(serve, route, line):
+    server = serve(answering(b"HTTP/1.1 200 OK\r\n" + line + b"Content-Length: 5\r\n\r\nhello"))
+    assert problem(server, route).code == "malformed_answer"
+    assert server.is_left_alone()
+
+
 def test_what_is_no_http_is_noticed_by_its_first_line(serve, route):
     def greet(peer):
         peer.send(b"SSH-2.0-OpenSSH_9.6\r\n")

@@ -1,8 +1,10 @@
 """Tests of rate limits, which are the project's own, and of the bound on events of strangers."""
 
+import math
 import re
 import sys
 import types
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,26 @@ def test_any_refusal_of_django_counts_without_a_time_to_wait(counter, visitor, a
     page = visitor.begin(acme)
     assert page.status_code == 429
     assert not page.has_header("Retry-After")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.2, "1"),
+        (0, "0"),
+        (-1, None),
+        (math.inf, None),
+        (math.nan, None),
+        ("soon", None),
+        (datetime(2030, 1, 1, tzinfo=UTC), None),
+        (timedelta(minutes=1), None),
+    ],
+)
+def test_a_time_to_wait_that_is_no_number_of_seconds_is_left_out(counter, visitor, acme, seconds, told):
+    counter.refused.add(Limited.LOGINS)
+    counter.error = TooManyRequests(seconds)
+    page = visitor.begin(acme)
+    assert (page.status_code, page.get("Retry-After")) == (429, told)
 
 
 def test_a_refused_callback_can_come_back_later(counter, visitor, acme, bitbucket_sandbox):

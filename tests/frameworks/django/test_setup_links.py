@@ -254,7 +254,7 @@ def test_nothing_is_corrected_after_the_first_login(staff, visitor, acme, bitbuc
     assert correct(visitor, path, "https://another.example.com").status_code == 404
     acme.refresh_from_db()
     assert acme.base_url == bitbucket_sandbox.url
-    assert not setup_links.correct(acme, is_same_server=False)
+    assert not setup_links.correct(SetupLink.objects.get(), acme, is_same_server=False)
 
 
 def test_a_correction_does_not_overwrite_that_of_staff(staff, visitor, draft, monkeypatch):
@@ -267,6 +267,44 @@ def test_a_correction_does_not_overwrite_that_of_staff(staff, visitor, draft, mo
     answer = correct(visitor, path, "https://another.example.com")
     assert answer.status_code == 409
     assert "The integration was changed meanwhile" in text_of(answer)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Do something right before the next lock of an integration."""
+
+    def do(something):
+        lock = integrations.lock
+
+        def late_lock(integration_id):
+            monkeypatch.setattr(integrations, "lock", lock)
+            something()
+            return lock(integration_id)
+
+        monkeypatch.setattr(integrations, "lock", late_lock)
+
+    return do
+
+
+@row(124)
+@pytest.mark.parametrize("end", [setup_links.revoke, setup_links.make, integrations.delete])
+def test_a_correction_by_a_link_that_ends_meanwhile_is_not_saved(staff, visitor, draft, meanwhile, end):
+    path, before = make(staff, draft), draft.base_url
+    meanwhile(lambda: end(Integration.objects.get()))
+    answer = correct(visitor, path, "https://another.example.com")
+    assert answer.status_code == 410
+    assert OVER in text_of(answer)
+    assert set(Integration.objects.values_list("base_url", flat=True)) <= {before}
+
+
+@row(124)
+def test_credentials_by_a_link_that_ends_meanwhile_are_not_saved(staff, visitor, for_oauth2, meanwhile):
+    path = make(staff, for_oauth2)
+    meanwhile(lambda: setup_links.revoke(for_oauth2))
+    answer = enter(visitor, path, "x", "x")
+    assert answer.status_code == 410
+    assert OVER in text_of(answer)
+    assert not ClientCredentials.objects.exists()
 
 
 def test_the_waiting_public_key_is_pasted_and_tested_by_link(staff, visitor, acme, bitbucket_sandbox):
@@ -438,7 +476,8 @@ def test_no_credentials_are_taken_for_oauth_1_or_after_the_first_login(
     Integration.objects.filter(pk=for_oauth2_elsewhere.pk).update(last_login_at=timezone.now() - timedelta(days=1))
     refused = visitor.post(f"{path}credentials/", form_at=login_page(acme), client_id="x", client_secret="x")
     assert refused.status_code == 404
-    assert not setup_links.keep_credentials(for_oauth2_elsewhere, "x", "x")
+    link = SetupLink.objects.get(integration_id=for_oauth2_elsewhere.pk)
+    assert not setup_links.keep_credentials(link, for_oauth2_elsewhere, "x", "x")
 
 
 @pytest.fixture
