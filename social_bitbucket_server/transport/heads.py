@@ -19,7 +19,10 @@ HEAD_LIMIT = 32 * 1024
 _LONGEST_LINE = 64 * 1024  # http.client's own limit
 _TLS_ALERT = b"\x15\x03"  # RFC 8446, section 5.1
 _END_OF_HEAD = frozenset({b"\r\n", b"\n", b""})
+# A final answer's head that came in one piece: the buffer that it is in is smaller than HEAD_LIMIT.
+_WHOLE_HEAD = re.compile(rb"HTTP/1\.[01] [2-5][^\n]*\n(?:[^\r\n][^\n]*\n)*\r\n")
 _BARE_CR = re.compile(rb"\r(?!\n)")
+_END_OF_ANSWER = re.compile(rb"(?im)^(?:content-length:[ \t]*([^\r\n]*?)|transfer-encoding:([^\r\n]*))[ \t]*\r?$")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
@@ -71,29 +74,37 @@ class LimitedResponse(HTTPResponse):
     def begin(self) -> None:
         """Read the head. Raises ``https_expected`` if the server sends a TLS alert instead."""
         reader = self.fp
-        if reader.peek(2).startswith(_TLS_ALERT):
+        received = reader.peek(2)
+        if received.startswith(_TLS_ALERT):
             raise BitbucketServerError(Code.HTTPS_EXPECTED)
-        self.fp = _Head(reader)  # type: ignore[assignment]  # it has what is used of a reader
-        try:
+        whole = _WHOLE_HEAD.match(received)
+        if whole is not None:  # so it is short enough, and http.client may read it by itself
+            ends = _ends_of(whole[0])
             super().begin()
-        finally:
-            self.fp = reader
-        if not self._is_end_plain():
+        else:
+            head = _Head(reader)
+            self.fp = head  # type: ignore[assignment]  # it has what is used of a reader
+            try:
+                super().begin()
+            finally:
+                self.fp = reader
+            ends = head.ends
+        if not self._is_end_plain(ends):
             self.will_close = True
 
-    def _is_end_plain(self) -> bool:
-        """Return whether every client finds the end of the answer at the same byte (RFC 9112, section 6.3).
+    def _is_end_plain(self, ends: list[tuple[bytes, bytes]]) -> bool:
+        """Return whether every client finds the end of the answer at the same byte (RFC 9112, section 6.3), by the
+        headers that say where it *ends*.
 
         http.client takes ``+5`` and ``1_0`` for lengths, prefers a length to most transfer codings, and leaves out
         headers below a line that is none. Bytes that are left over would begin the next person's answer.
         """
-        lengths = self.headers.get_all("Content-Length", [])
-        codings = self.headers.get_all("Transfer-Encoding", [])
-        if self.headers.defects or lengths[1:] or codings[1:]:
+        if self.headers.defects or len(ends) > 1:
             return False
-        if codings:
-            return self.chunked and not lengths and self.version == 11
-        return not lengths or lengths[0] == str(self.length)
+        if not ends:
+            return True
+        length, _coding = ends[0]
+        return length == str(self.length).encode() if length else self.chunked and self.version == 11
 
     def _read_next_chunk_size(self) -> int:
         """Read the size of a chunk. http.client takes ``-1``, too, and then reads whatever comes."""
@@ -101,6 +112,15 @@ class LimitedResponse(HTTPResponse):
         if size is None:
             raise ValueError
         return int(size[1], 16)
+
+
+def _ends_of(head: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the length of each ``Content-Length`` in *head*, and an empty length with the coding of each
+    ``Transfer-Encoding``. Raises ``malformed_answer`` for a bare CR: http.client would begin another header after it.
+    RFC 9110, section 5.5, has it refused."""
+    if _BARE_CR.search(head):
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "A carriage return stands alone in its headers.")
+    return _END_OF_ANSWER.findall(head)
 
 
 class _Chunks:
@@ -126,12 +146,16 @@ class _Chunks:
 
 class _Head:
     """Reads the status line of an answer, and then all headers at once: bytes are counted before lines are. Interim
-    answers, each with a status line and headers of its own, count together with it."""
+    answers, each with a status line and headers of its own, count together with it.
+
+    *ends*: the length of each ``Content-Length``, and an empty length with the coding of each ``Transfer-Encoding``.
+    """
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
         self._size = 0
         self._lines = self._read()
+        self.ends: list[tuple[bytes, bytes]] = []
         self.close = reader.close
 
     def readline(self, _limit: int) -> bytes:
@@ -144,9 +168,7 @@ class _Head:
             headers = [self._line()]
             while headers[-1] not in _END_OF_HEAD and len(headers[-1]) <= _LONGEST_LINE:
                 headers.append(self._line())
-            if _BARE_CR.search(b"".join(headers)):
-                # http.client would begin another header after it. RFC 9110, section 5.5, has it refused.
-                raise BitbucketServerError(Code.MALFORMED_ANSWER, "A carriage return stands alone in its headers.")
+            self.ends = _ends_of(b"".join(headers))
             yield from headers
 
     def _line(self) -> bytes:

@@ -15,6 +15,8 @@ from .asking import HERE, get, pem, problem
 HEAD = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 IN_CHUNKS = b"5\r\nhello\r\n0\r\n\r\n"
+# A head that is in one piece is read in another way than one after an interim answer.
+IN_BOTH_WAYS = pytest.mark.parametrize("interim", [b"", b"HTTP/1.1 102 Processing\r\n\r\n"], ids=["alone", "after 102"])
 
 PLAIN = {
     "a length": HEAD + b"Content-Length: \t5\r\n\r\nhello",
@@ -37,17 +39,19 @@ NOT_PLAIN = {
 }
 
 
+@IN_BOTH_WAYS
 @pytest.mark.parametrize("reply", PLAIN.values(), ids=PLAIN)
-def test_a_connection_is_kept_after_a_plain_end(serve, route, reply):
-    server = serve(answering(reply))
+def test_a_connection_is_kept_after_a_plain_end(serve, route, reply, interim):
+    server = serve(answering(interim + reply))
     assert [get(server, route).body for _ in range(2)] == [b"hello"] * 2
     assert len(server.peers) == 1
 
 
 @row(58)
+@IN_BOTH_WAYS
 @pytest.mark.parametrize("reply", NOT_PLAIN.values(), ids=NOT_PLAIN)
-def test_a_connection_is_closed_after_an_end_that_another_client_finds_elsewhere(serve, route, reply):
-    server = serve(answering(reply))
+def test_a_connection_is_closed_after_an_end_that_another_client_finds_elsewhere(serve, route, reply, interim):
+    server = serve(answering(interim + reply))
     assert get(server, route).body == b"hello"
     assert server.is_left_alone()
 
