@@ -47,7 +47,7 @@ LoginManager(app).user_loader(lambda user_id: session.get(User, int(user_id)))
 app.teardown_appcontext(lambda error: session.remove())
 Organizations(app, models, may_administer=lambda organization: current_user.is_admin)
 Base.metadata.create_all(engine)
-admin_links = URLSafeTimedSerializer(app.secret_key, salt="admin link")
+admin_links = URLSafeTimedSerializer(os.environ["SECRET_KEY"], salt="admin link")
 
 
 @app.get("/")

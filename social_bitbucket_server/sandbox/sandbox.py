@@ -212,7 +212,7 @@ class Sandbox:
 
     def login(self, client: Any, user: str = "jane", *, page: str = "/", allow: bool = True) -> Any:
         """Log *user* in to an application through its test *client*, that of Django, Flask, Starlette or FastAPI: open
-        *page*, press the button, log in here, press Allow or Deny, and come back.
+        *page*, press the button there or where it redirects to, log in here, press Allow or Deny, and come back.
 
         Returns the application's answer to the callback, or to the button where no login begins, as its client gives
         it. Raises :class:`LoginFailedError` if the page has no form for it, and what :meth:`authorize` raises.

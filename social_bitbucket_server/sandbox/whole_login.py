@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _BEGINS = re.compile(r"bitbucket-server|/begin\Z")
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 5
+_TEST_HOSTS = frozenset({"", "localhost", "testserver"})  # of the clients of Flask, and of Django and Starlette
 
 
 class LoginFailedError(AssertionError):
@@ -18,7 +21,7 @@ class LoginFailedError(AssertionError):
 
 
 def log_in(client: Any, page: str, authorize: Callable[[str], str]) -> Any:
-    """Log in through the button on *page*, as a person's browser does.
+    """Log in through the button on *page*, or on the page that it redirects to, as a person's browser does.
 
     *authorize* takes Bitbucket's address and returns the address that it sends the browser back to. *client* is the
     test client of Django, Flask, or Starlette and FastAPI: all have ``get(path)``, ``post(path, data=…)`` and answers
@@ -28,6 +31,12 @@ def log_in(client: Any, page: str, authorize: Callable[[str], str]) -> Any:
     # Starlette's client alone follows redirects unless it is told not to.
     options = {"follow_redirects": False} if hasattr(client, "follow_redirects") else {}
     shown = client.get(page, **options)
+    for _ in range(_MOST_REDIRECTS):
+        location = urlsplit(shown.headers.get("Location") or "")
+        if shown.status_code not in _REDIRECTS or location.netloc not in _TEST_HOSTS:
+            break
+        page = urlunsplit(("", "", location.path, location.query, ""))
+        shown = client.get(page, **options)
     form = _LoginForm.of(_text(shown))
     if form.action is None:
         raise LoginFailedError(

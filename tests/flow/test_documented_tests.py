@@ -20,7 +20,7 @@ def code(page, heading):
 @pytest.mark.program
 def test_the_flask_test_passes_and_leaves_the_developers_database_alone(tmp_path):
     (tmp_path / "app.py").write_text(code("README.md", "## Add it to a Flask application"))
-    (tmp_path / "test_app.py").write_text(code("docs/testing.md", "\nWith Flask:\n"))
+    (tmp_path / "test_app.py").write_text(code("docs/testing.md", "\nWith Flask, save"))
     own = ("COV_", "PYTEST_", "SECRET_KEY", "BITBUCKET_URL", "DATABASE_URL")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:django"]

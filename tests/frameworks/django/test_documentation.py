@@ -91,7 +91,7 @@ ONE_SERVER = f"""{BEGINNING}
     sandbox.link(consumer_key="my-application", public_key=open("bitbucket.pub").read())
     call_command("bitbucket_server", "check")
     assert client.get("/").headers["Location"] == settings.LOGIN_URL + "?next=/"
-    sandbox.login(client, "jane", page="/login/bitbucket-server/?next=/")
+    sandbox.login(client, "jane")
     print(client.get("/").text)
 """
 MANY = f"""{BEGINNING}
@@ -114,9 +114,24 @@ def test_one_server_works_as_the_page_says(new_project):
     assert "Hello jane" in new_project.run("-c", ONE_SERVER)
 
 
+@pytest.mark.program
+def test_the_documented_tests_pass_in_that_project(new_project):
+    new_project.follow("One server")
+    public_key = new_project.run("-m", "social_bitbucket_server", "keygen", "--bits", "2048", "--out", "bitbucket.pem")
+    assert public_key
+    text = (DOCS / "testing.md").read_text()
+    for heading, file in (("## In pytest", "test_login.py"), ("## In unittest", "tests.py")):
+        code = re.search(r"```python\n(.*?)```", text.partition(heading)[2], re.DOTALL)[1]
+        (new_project.path / file).write_text(code)
+    without_ours = ("-p", "no:cacheprovider", "-p", "no:randomly")
+    assert "1 passed" in new_project.run("-m", "pytest", "--ds=mysite.settings", *without_ours, "test_login.py")
+    new_project.run("manage.py", "test")
+
+
 GITHUB = """
 INSTALLED_APPS += ["social_django"]
 AUTHENTICATION_BACKENDS = ["social_core.backends.github.GithubOAuth2", "django.contrib.auth.backends.ModelBackend"]
+LOGIN_URL = "/login/bitbucket-server/"  # in place of a page of its own
 SOCIAL_AUTH_GITHUB_KEY, SOCIAL_AUTH_GITHUB_SECRET = "key", "secret"
 SOCIAL_AUTH_PIPELINE = (
     "social_core.pipeline.social_auth.social_details",

@@ -29,6 +29,10 @@ def application(sandbox):
     app = Flask(__name__)
     app.add_url_rule("/", "home", lambda: FORM)
     app.add_url_rule("/bare", "bare", lambda: "nothing here")
+    app.add_url_rule("/private", "private", lambda: redirect("/?next=/private"))
+    app.add_url_rule("/absolute", "absolute", lambda: redirect("http://localhost/private"))
+    app.add_url_rule("/around", "around", lambda: redirect("/around"))
+    app.add_url_rule("/elsewhere", "elsewhere", lambda: redirect("https://sso.example/"))
 
     @app.post("/login/bitbucket-server/")
     def begin():
@@ -59,7 +63,12 @@ def test_where_no_login_begins_the_answer_says_why(sandbox, application):
     assert (answer.status_code, answer.text) == (503, "not now")
 
 
-@pytest.mark.parametrize(("page", "status"), [("/bare", 200), ("/missing", 404)])
+@pytest.mark.parametrize("page", ["/private", "/absolute"])
+def test_a_page_may_redirect_to_the_one_with_the_button(sandbox, application, page):
+    assert sandbox.login(application.test_client(), page=page).json["oauth_verifier"]
+
+
+@pytest.mark.parametrize(("page", "status"), [("/bare", 200), ("/missing", 404), ("/around", 302), ("/elsewhere", 302)])
 def test_a_page_without_the_form_is_named(sandbox, application, page, status):
     with pytest.raises(LoginFailedError, match=f"{page} answered {status}"):
         sandbox.login(application.test_client(), page=page)
