@@ -22,7 +22,7 @@ _END_OF_HEAD = frozenset({b"\r\n", b"\n", b""})
 # A final answer's head that came in one piece: the buffer that it is in is smaller than HEAD_LIMIT.
 _WHOLE_HEAD = re.compile(rb"HTTP/1\.[01] [2-5][^\n]*\n(?:[^\r\n][^\n]*\n)*\r\n")
 _BARE_CR = re.compile(rb"\r(?!\n)")
-_END_OF_ANSWER = re.compile(rb"(?im)^(?:content-length:[ \t]*([^\r\n]*?)|transfer-encoding:([^\r\n]*))[ \t]*\r?$")
+_END_OF_ANSWER = re.compile(rb"(?im)^(content-length|transfer-encoding):([^\r\n]*)")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
@@ -103,8 +103,10 @@ class LimitedResponse(HTTPResponse):
             return False
         if not ends:
             return True
-        length, _coding = ends[0]
-        return length == str(self.length).encode() if length else self.chunked and self.version == 11
+        name, value = ends[0]
+        if name.lower() == b"content-length":
+            return value.strip(b" \t") == str(self.length).encode()
+        return self.chunked and self.version == 11
 
     def _read_next_chunk_size(self) -> int:
         """Read the size of a chunk. http.client takes ``-1``, too, and then reads whatever comes."""
@@ -115,9 +117,11 @@ class LimitedResponse(HTTPResponse):
 
 
 def _ends_of(head: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the length of each ``Content-Length`` in *head*, and an empty length with the coding of each
-    ``Transfer-Encoding``. Raises ``malformed_answer`` for a bare CR: http.client would begin another header after it.
-    RFC 9110, section 5.5, has it refused."""
+    """Return name and value of each ``Content-Length`` and ``Transfer-Encoding`` in *head*.
+
+    Raises ``malformed_answer`` for a bare CR: http.client would begin another header after it. RFC 9110, section 5.5,
+    has it refused.
+    """
     if _BARE_CR.search(head):
         raise BitbucketServerError(Code.MALFORMED_ANSWER, "A carriage return stands alone in its headers.")
     return _END_OF_ANSWER.findall(head)
@@ -148,7 +152,7 @@ class _Head:
     """Reads the status line of an answer, and then all headers at once: bytes are counted before lines are. Interim
     answers, each with a status line and headers of its own, count together with it.
 
-    *ends*: the length of each ``Content-Length``, and an empty length with the coding of each ``Transfer-Encoding``.
+    *ends*: name and value of each header that says where the answer ends.
     """
 
     def __init__(self, reader: Any) -> None:

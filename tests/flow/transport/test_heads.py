@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 
 import pytest
 
@@ -93,3 +94,11 @@ def test_what_is_no_http_is_noticed_by_its_first_line(serve, route):
     server = serve(greet)
     assert problem(server, route, timeout=3600).code == "connection_failed"
     assert server.is_left_alone()
+
+
+@row(122)
+def test_spaces_within_a_length_take_little_time(serve, route):
+    server = serve(answering(answer(b"hello", "200 OK", f"Content-Length: x{' ' * 30_000}y")))
+    began = time.thread_time()
+    assert problem(server, route).code == "malformed_answer"
+    assert time.thread_time() - began < 0.2
