@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from http.client import CONTINUE, HTTPResponse, parse_headers
+from http.client import CONTINUE, HTTPResponse, IncompleteRead, parse_headers
 from typing import TYPE_CHECKING, Any
 
 from ..problems import BitbucketServerError, Code
@@ -107,6 +107,14 @@ class LimitedResponse(HTTPResponse):
         if name.lower() == b"content-length":
             return value.strip(b" \t") == str(self.length).encode()
         return self.chunked and self.version == 11
+
+    def _get_chunk_left(self) -> int | None:
+        """Return how much is left of a chunk. http.client takes any two bytes for the end of one."""
+        if self.chunk_left == 0:
+            if self._safe_read(2) != b"\r\n":  # type: ignore[attr-defined]  # http.client's own
+                raise IncompleteRead(b"")
+            self.chunk_left = None
+        return super()._get_chunk_left()  # type: ignore[misc,no-any-return]  # as above
 
     def _read_next_chunk_size(self) -> int:
         """Read the size of a chunk. http.client takes ``-1``, too, and then reads whatever comes."""

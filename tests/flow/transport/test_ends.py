@@ -92,6 +92,14 @@ def test_nobody_gets_what_followed_an_answer_in_one_record_of_tls(
     assert len(server.peers) == 2
 
 
+@row(58)
+@pytest.mark.parametrize("end", [b"\n\n", b"XX", b"\r\r"])
+def test_a_chunk_whose_end_is_not_plain_is_not_read(serve, route, end):
+    server = serve(answering(HEAD + CHUNKED + b"\r\n5\r\nhello" + end + b"0\r\n\r\n"))
+    assert problem(server, route).code == "connection_failed"
+    assert server.is_left_alone()
+
+
 @row(55)
 def test_a_chunk_without_end_is_not_read(serve, route):
     def pour(peer):
