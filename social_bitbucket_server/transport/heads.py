@@ -106,7 +106,8 @@ class LimitedResponse(HTTPResponse):
         name, value = ends[0]
         if name.lower() == b"content-length":
             return value.strip(b" \t") == str(self.length).encode()
-        return self.chunked and self.version == 11
+        # Status 204 or 304 has a length of 0, and no body in spite of a coding.
+        return self.chunked and self.version == 11 and self.length is None
 
     def _get_chunk_left(self) -> int | None:
         """Return how much is left of a chunk. http.client takes any two bytes for the end of one."""

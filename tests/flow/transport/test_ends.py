@@ -34,6 +34,7 @@ NOT_PLAIN = {
     "a length and no coding": HEAD + b"Content-Length: 5\r\nTransfer-Encoding: identity\r\n\r\nhello",
     "two codings": HEAD + CHUNKED + b"Transfer-Encoding: identity\r\n\r\n" + IN_CHUNKS,
     "chunks in HTTP/1.0": b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n" + CHUNKED + b"\r\n" + IN_CHUNKS,
+    "chunks without a body": b"HTTP/1.1 204 No Content\r\n" + CHUNKED + b"\r\n" + IN_CHUNKS,
     "a coding below no header": HEAD + b"Content-Length: 5\r\nno header\r\n" + CHUNKED + b"\r\nhello",
     "a coding with a space": HEAD + b"Content-Length: 5\r\nTransfer-Encoding : chunked\r\n\r\nhello",
 }
