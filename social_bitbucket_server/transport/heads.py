@@ -177,11 +177,12 @@ class _Head:
     def _read(self) -> Iterator[bytes]:
         while True:
             # At once: what does not speak HTTP may send no other line.
-            yield self._line()
+            status_line = self._line()
+            yield status_line
             headers = [self._line()]
             while headers[-1] not in _END_OF_HEAD and len(headers[-1]) <= _LONGEST_LINE:
                 headers.append(self._line())
-            self.ends = _ends_of(b"".join(headers))
+            self.ends = _ends_of(b"".join([status_line, *headers]))
             yield from headers
 
     def _line(self) -> bytes:

@@ -79,9 +79,14 @@ def test_interim_answers_without_end_are_malformed(serve, route):
 
 
 @row(58)
-@pytest.mark.parametrize("line", [b"X: y\rX-AUSERNAME: admin\r\n", b"X: y\r\r\n"], ids=["CR", "CR CR LF"])
-def test_headers_with_a_bare_cr_are_malformed(serve, route, line):
-    server = serve(answering(b"HTTP/1.1 200 OK\r\n" + line + b"Content-Length: 5\r\n\r\nhello"))
+@pytest.mark.parametrize("interim", [b"", b"HTTP/1.1 102 Processing\r\n\r\n"], ids=["alone", "after 102"])
+@pytest.mark.parametrize(
+    "line",
+    [b"\r\nX: y\rX-AUSERNAME: admin\r\n", b"\r\nX: y\r\r\n", b"\rX-AUSERNAME: admin\r\n"],
+    ids=["CR", "CR CR LF", "CR after the status"],
+)
+def test_headers_with_a_bare_cr_are_malformed(serve, route, line, interim):
+    server = serve(answering(interim + b"HTTP/1.1 200 OK" + line + b"Content-Length: 5\r\n\r\nhello"))
     assert problem(server, route).code == "malformed_answer"
     assert server.is_left_alone()
 
