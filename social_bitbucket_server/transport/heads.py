@@ -19,7 +19,7 @@ HEAD_LIMIT = 32 * 1024
 _LONGEST_LINE = 64 * 1024  # http.client's own limit
 _TLS_ALERT = b"\x15\x03"  # RFC 8446, section 5.1
 _END_OF_HEAD = frozenset({b"\r\n", b"\n", b""})
-# A final answer's head that came in one piece: the buffer that it is in is smaller than HEAD_LIMIT.
+# A final answer's head that came in one piece.
 _WHOLE_HEAD = re.compile(rb"HTTP/1\.[01] [2-5][^\n]*\n(?:[^\r\n][^\n]*\n)*\r\n")
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _END_OF_ANSWER = re.compile(rb"(?im)^(content-length|transfer-encoding):([^\r\n]*)")
@@ -77,7 +77,7 @@ class LimitedResponse(HTTPResponse):
         received = reader.peek(2)
         if received.startswith(_TLS_ALERT):
             raise BitbucketServerError(Code.HTTPS_EXPECTED)
-        whole = _WHOLE_HEAD.match(received)
+        whole = _WHOLE_HEAD.match(received, 0, HEAD_LIMIT)  # the buffer may be larger: Python chooses its size
         if whole is not None:  # so it is short enough, and http.client may read it by itself
             ends = _ends_of(whole[0])
             super().begin()

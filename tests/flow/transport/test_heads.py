@@ -1,5 +1,6 @@
 """Headers are read as far as an honest server would send them."""
 
+import io
 import re
 import threading
 import time
@@ -42,6 +43,14 @@ def test_headers_that_are_too_long_are_malformed(serve, route, lines, lines_read
     # The milliseconds that the row allows are spent on lines, and none is taken apart before all are counted.
     assert sum(map(len, lines_read[:-1])) <= HEAD_LIMIT + len("HTTP/1.1 401 Unauthorized\r\n")
     assert server.is_left_alone()
+
+
+@row(122)
+def test_headers_that_are_too_long_are_malformed_in_a_large_buffer(serve, route, monkeypatch):
+    monkeypatch.setattr(io, "DEFAULT_BUFFER_SIZE", 4 * HEAD_LIMIT)  # newer versions of Python have larger ones
+    # Without TLS, whose records are shorter, all of it can arrive at once.
+    server = serve(answering(answer(b"hello", "200 OK", *LINES["one line too many"])), tls=False)
+    assert problem(server, route, scheme="http").code == "malformed_answer"
 
 
 def test_headers_just_short_enough_are_read(serve, route):
