@@ -111,8 +111,17 @@ def test_what_is_no_http_is_noticed_by_its_first_line(serve, route):
 
 
 @row(122)
-def test_spaces_within_a_length_take_little_time(serve, route):
-    server = serve(answering(answer(b"hello", "200 OK", f"Content-Length: x{' ' * 30_000}y")))
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"Content-Length: x{' ' * 30_000}y",
+        f'Content-Type: multipart/mixed; a="{";" * 30_000}',
+        f'CONTENT-TYPE:\r\n\t\x85Multipart/mixed; a="{";" * 15_000}\r\n {";" * 15_000}',
+    ],
+    ids=["spaces within a length", "semicolons within a type", "semicolons within a type on three lines"],
+)
+def test_a_long_header_takes_little_time(serve, route, line):
+    server = serve(answering(answer(b"hello", "200 OK", line)))
     began = time.thread_time()
     assert problem(server, route).code == "malformed_answer"
     assert time.thread_time() - began < 0.2
