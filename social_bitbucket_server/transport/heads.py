@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from http.client import CONTINUE, HTTPResponse, parse_headers
+from http.client import CONTINUE, HTTPResponse, IncompleteRead, parse_headers
 from typing import TYPE_CHECKING, Any
 
 from ..problems import BitbucketServerError, Code
@@ -19,10 +19,11 @@ HEAD_LIMIT = 32 * 1024
 _LONGEST_LINE = 64 * 1024  # http.client's own limit
 _TLS_ALERT = b"\x15\x03"  # RFC 8446, section 5.1
 _END_OF_HEAD = frozenset({b"\r\n", b"\n", b""})
-# A final answer's head that came in one piece: the buffer that it is in is smaller than HEAD_LIMIT.
+# A final answer's head that came in one piece.
 _WHOLE_HEAD = re.compile(rb"HTTP/1\.[01] [2-5][^\n]*\n(?:[^\r\n][^\n]*\n)*\r\n")
 _BARE_CR = re.compile(rb"\r(?!\n)")
-_END_OF_ANSWER = re.compile(rb"(?im)^(?:content-length:[ \t]*([^\r\n]*?)|transfer-encoding:([^\r\n]*))[ \t]*\r?$")
+_END_OF_ANSWER = re.compile(rb"(?im)^(content-length|transfer-encoding):([^\r\n]*)")
+_PARTS = re.compile(rb"(?im)^content-type:\W*multipart/")  # in any spelling that http.client understands
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
@@ -77,7 +78,7 @@ class LimitedResponse(HTTPResponse):
         received = reader.peek(2)
         if received.startswith(_TLS_ALERT):
             raise BitbucketServerError(Code.HTTPS_EXPECTED)
-        whole = _WHOLE_HEAD.match(received)
+        whole = _WHOLE_HEAD.match(received, 0, HEAD_LIMIT)  # the buffer may be larger: Python chooses its size
         if whole is not None:  # so it is short enough, and http.client may read it by itself
             ends = _ends_of(whole[0])
             super().begin()
@@ -103,8 +104,19 @@ class LimitedResponse(HTTPResponse):
             return False
         if not ends:
             return True
-        length, _coding = ends[0]
-        return length == str(self.length).encode() if length else self.chunked and self.version == 11
+        name, value = ends[0]
+        if name.lower() == b"content-length":
+            return value.strip(b" \t") == str(self.length).encode()
+        # Status 204 or 304 has a length of 0, and no body in spite of a coding.
+        return self.chunked and self.version == 11 and self.length is None
+
+    def _get_chunk_left(self) -> int | None:
+        """Return how much is left of a chunk. http.client takes any two bytes for the end of one."""
+        if self.chunk_left == 0:
+            if self._safe_read(2) != b"\r\n":  # type: ignore[attr-defined]  # http.client's own
+                raise IncompleteRead(b"")
+            self.chunk_left = None
+        return super()._get_chunk_left()  # type: ignore[misc,no-any-return]  # as above
 
     def _read_next_chunk_size(self) -> int:
         """Read the size of a chunk. http.client takes ``-1``, too, and then reads whatever comes."""
@@ -115,11 +127,16 @@ class LimitedResponse(HTTPResponse):
 
 
 def _ends_of(head: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the length of each ``Content-Length`` in *head*, and an empty length with the coding of each
-    ``Transfer-Encoding``. Raises ``malformed_answer`` for a bare CR: http.client would begin another header after it.
-    RFC 9110, section 5.5, has it refused."""
+    """Return name and value of each ``Content-Length`` and ``Transfer-Encoding`` in *head*.
+
+    Raises ``malformed_answer`` for a bare CR: http.client would begin another header after it. RFC 9110, section 5.5,
+    has it refused. Raises it for an answer in parts, too: the time in which http.client looks for their boundary grows
+    with the square of the header (https://github.com/python/cpython/issues/136063).
+    """
     if _BARE_CR.search(head):
         raise BitbucketServerError(Code.MALFORMED_ANSWER, "A carriage return stands alone in its headers.")
+    if _PARTS.search(head):
+        raise BitbucketServerError(Code.MALFORMED_ANSWER, "It is in several parts.")
     return _END_OF_ANSWER.findall(head)
 
 
@@ -148,7 +165,7 @@ class _Head:
     """Reads the status line of an answer, and then all headers at once: bytes are counted before lines are. Interim
     answers, each with a status line and headers of its own, count together with it.
 
-    *ends*: the length of each ``Content-Length``, and an empty length with the coding of each ``Transfer-Encoding``.
+    *ends*: name and value of each header that says where the answer ends.
     """
 
     def __init__(self, reader: Any) -> None:
@@ -164,11 +181,12 @@ class _Head:
     def _read(self) -> Iterator[bytes]:
         while True:
             # At once: what does not speak HTTP may send no other line.
-            yield self._line()
+            status_line = self._line()
+            yield status_line
             headers = [self._line()]
             while headers[-1] not in _END_OF_HEAD and len(headers[-1]) <= _LONGEST_LINE:
                 headers.append(self._line())
-            self.ends = _ends_of(b"".join(headers))
+            self.ends = _ends_of(b"".join([status_line, *headers]))
             yield from headers
 
     def _line(self) -> bytes:

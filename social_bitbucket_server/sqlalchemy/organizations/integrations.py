@@ -386,9 +386,15 @@ class Integrations(Part):
     def _read(
         self, integration_id: str, oauth: OAuth, just_read: IntegrationMixin | None = None
     ) -> IntegrationMixin | None:
-        if just_read is not None and not inspect(just_read).expired_attributes and just_read.id == integration_id:
+        is_written = holds_commits(self._session)  # for a halted login that goes on, this is the first look-up
+        if (
+            just_read is not None
+            and not is_written
+            and not inspect(just_read).expired_attributes
+            and just_read.id == integration_id
+        ):
             return just_read
-        statements = self._statements.current_and_locked if holds_commits(self._session) else self._statements.current
+        statements = self._statements.current_and_locked if is_written else self._statements.current
         found = self._session.scalars(statements[oauth], {"integration_id": integration_id})
         return self._if_open(found.unique().one_or_none())
 

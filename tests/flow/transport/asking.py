@@ -42,8 +42,9 @@ def url(server, name=NAME, scheme="https"):
     return f"{scheme}://{name}:{server.port}/x"
 
 
-def get(server, route, *, timeout=60.0, headers=None, **options):
-    return default_transport().send("GET", url(server), headers or {}, route=route, timeout=timeout, **options)
+def get(server, route, *, timeout=60.0, headers=None, scheme="https", **options):
+    address = url(server, scheme=scheme)
+    return default_transport().send("GET", address, headers or {}, route=route, timeout=timeout, **options)
 
 
 def problem(server, route, **options):

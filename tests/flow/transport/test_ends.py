@@ -1,6 +1,7 @@
 """Where an answer ends. Bytes that are left over on a kept connection would begin the next person's answer."""
 
 import dataclasses
+import io
 import tracemalloc
 
 import pytest
@@ -34,6 +35,7 @@ NOT_PLAIN = {
     "a length and no coding": HEAD + b"Content-Length: 5\r\nTransfer-Encoding: identity\r\n\r\nhello",
     "two codings": HEAD + CHUNKED + b"Transfer-Encoding: identity\r\n\r\n" + IN_CHUNKS,
     "chunks in HTTP/1.0": b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n" + CHUNKED + b"\r\n" + IN_CHUNKS,
+    "chunks without a body": b"HTTP/1.1 204 No Content\r\n" + CHUNKED + b"\r\n" + IN_CHUNKS,
     "a coding below no header": HEAD + b"Content-Length: 5\r\nno header\r\n" + CHUNKED + b"\r\nhello",
     "a coding with a space": HEAD + b"Content-Length: 5\r\nTransfer-Encoding : chunked\r\n\r\nhello",
 }
@@ -79,8 +81,9 @@ def test_a_chunk_whose_size_is_not_plain_is_not_read(serve, route, size):
 def test_nobody_gets_what_followed_an_answer_in_one_record_of_tls(
     serve, route, names, authority, monkeypatch, is_proxied
 ):
+    monkeypatch.setattr(io, "DEFAULT_BUFFER_SIZE", 8192)
     first = answer(b"hello")
-    # The reader takes 8 KiB. The rest of the record stays within TLS.
+    # The reader takes that much. The rest of the record stays within TLS.
     server = serve(answering(first + b"." * (8192 - len(first)) + answer(b"other")))
     if is_proxied:
         context = connections.ssl_context(verify=True, ca_certificates=pem(authority))
@@ -90,6 +93,14 @@ def test_nobody_gets_what_followed_an_answer_in_one_record_of_tls(
         route = dataclasses.replace(route, policy=None, proxy=f"https://proxy.test:{proxy.port}")
     assert [get(server, route).body for _ in range(2)] == [b"hello"] * 2
     assert len(server.peers) == 2
+
+
+@row(58)
+@pytest.mark.parametrize("end", [b"\n\n", b"XX", b"\r\r"])
+def test_a_chunk_whose_end_is_not_plain_is_not_read(serve, route, end):
+    server = serve(answering(HEAD + CHUNKED + b"\r\n5\r\nhello" + end + b"0\r\n\r\n"))
+    assert problem(server, route).code == "connection_failed"
+    assert server.is_left_alone()
 
 
 @row(55)

@@ -1,7 +1,9 @@
 """Headers are read as far as an honest server would send them."""
 
+import io
 import re
 import threading
+import time
 
 import pytest
 
@@ -43,6 +45,14 @@ def test_headers_that_are_too_long_are_malformed(serve, route, lines, lines_read
     assert server.is_left_alone()
 
 
+@row(122)
+def test_headers_that_are_too_long_are_malformed_in_a_large_buffer(serve, route, monkeypatch):
+    monkeypatch.setattr(io, "DEFAULT_BUFFER_SIZE", 4 * HEAD_LIMIT)  # newer versions of Python have larger ones
+    # Without TLS, whose records are shorter, all of it can arrive at once.
+    server = serve(answering(answer(b"hello", "200 OK", *LINES["one line too many"])), tls=False)
+    assert problem(server, route, scheme="http").code == "malformed_answer"
+
+
 def test_headers_just_short_enough_are_read(serve, route):
     lines = [f"X-{number}: {'x' * 990}" for number in range(HEAD_LIMIT // 1000 - 1)]
     found = get(serve(answering(answer(b"hello", "200 OK", *lines))), route)
@@ -78,9 +88,14 @@ def test_interim_answers_without_end_are_malformed(serve, route):
 
 
 @row(58)
-@pytest.mark.parametrize("line", [b"X: y\rX-AUSERNAME: admin\r\n", b"X: y\r\r\n"], ids=["CR", "CR CR LF"])
-def test_headers_with_a_bare_cr_are_malformed(serve, route, line):
-    server = serve(answering(b"HTTP/1.1 200 OK\r\n" + line + b"Content-Length: 5\r\n\r\nhello"))
+@pytest.mark.parametrize("interim", [b"", b"HTTP/1.1 102 Processing\r\n\r\n"], ids=["alone", "after 102"])
+@pytest.mark.parametrize(
+    "line",
+    [b"\r\nX: y\rX-AUSERNAME: admin\r\n", b"\r\nX: y\r\r\n", b"\rX-AUSERNAME: admin\r\n"],
+    ids=["CR", "CR CR LF", "CR after the status"],
+)
+def test_headers_with_a_bare_cr_are_malformed(serve, route, line, interim):
+    server = serve(answering(interim + b"HTTP/1.1 200 OK" + line + b"Content-Length: 5\r\n\r\nhello"))
     assert problem(server, route).code == "malformed_answer"
     assert server.is_left_alone()
 
@@ -93,3 +108,20 @@ def test_what_is_no_http_is_noticed_by_its_first_line(serve, route):
     server = serve(greet)
     assert problem(server, route, timeout=3600).code == "connection_failed"
     assert server.is_left_alone()
+
+
+@row(122)
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"Content-Length: x{' ' * 30_000}y",
+        f'Content-Type: multipart/mixed; a="{";" * 30_000}',
+        f'CONTENT-TYPE:\r\n\t\x85Multipart/mixed; a="{";" * 15_000}\r\n {";" * 15_000}',
+    ],
+    ids=["spaces within a length", "semicolons within a type", "semicolons within a type on three lines"],
+)
+def test_a_long_header_takes_little_time(serve, route, line):
+    server = serve(answering(answer(b"hello", "200 OK", line)))
+    began = time.thread_time()
+    assert problem(server, route).code == "malformed_answer"
+    assert time.thread_time() - began < 0.2

@@ -47,6 +47,16 @@ def test_the_login_gets_the_integration_as_the_library_wants_it(app: Flask, inte
         assert integration.namespace == record(integration_id).namespace
 
 
+def test_a_login_that_is_written_gets_the_integration_as_it_is_now(app: Flask, integration_id: str) -> None:
+    with app.app_context():
+        just_read, _ = store.integrations.find_with_ways_in(integration_id)
+        with models.storage.all_or_nothing():
+            change = update(models.integration).values(base_url="https://new.acme.example")
+            database.session.execute(change, execution_options={"synchronize_session": False})
+            integration = store.integrations.for_login(integration_id, just_read)
+            assert str(integration.server.url) == "https://new.acme.example"
+
+
 def test_an_unknown_integration_is_nothing(app: Flask) -> None:
     with app.app_context():
         assert store.integrations.for_login("unknown") is None
