@@ -114,7 +114,6 @@ def keep_credentials(token: str) -> ResponseReturnValue:
     record = link.integration
     if not store.setup_links.takes_credentials(record):
         abort(404)
-    limits.count(Limited.SETUP_TESTS, record.id)
     if not form.validate():
         return _page(link, token, credentials=form), 422
     store.upgrade.keep_credentials(record, form.client_id.data, form.client_secret.data)
@@ -128,7 +127,6 @@ def correct_server(token: str) -> ResponseReturnValue:
     record = link.integration
     if not store.setup_links.takes_corrections(record):
         abort(404)
-    limits.count(Limited.SETUP_TESTS, record.id)
     form = ServerCorrectionForm(store.outbound.base_url_rules)
     if not form.validate() or form.server_url is None:
         return _page(link, token, server=form), 422
@@ -224,12 +222,13 @@ def _live_link(token: str, *, is_locked: bool = False) -> SetupLinkMixin:
     """Return the link if it opens. Otherwise end the request with a page that says why not and nothing about the
     integration, or with 404 for an unknown token.
 
-    *is_locked*: lock the integration. Until the caller commits, the link does not end, and no person logs in for the
-    first time.
+    *is_locked*: count a change by set-up link, and lock the integration. Until the caller commits, the link does not
+    end, and no person logs in for the first time.
     """
     limits.count(Limited.SETUP_LINKS)
     link = store.setup_links.find(token)
     if link is not None and is_locked:
+        limits.count(Limited.SETUP_TESTS, link.integration_id)  # before the lock: the application may commit
         store.integrations.lock(link.integration)
         link = store.setup_links.find(token)  # it may have ended meanwhile
     condition = condition_of_link(link) if link is not None else store.setup_links.ended(token)
