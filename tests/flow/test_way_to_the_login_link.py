@@ -38,6 +38,13 @@ def test_each_step_is_ticked_when_it_is_done(site: Site, owner: Visitor, sandbox
     assert 'class="steps"' not in owner.worksheet(integration).text, "the way is over"
 
 
+def test_after_a_login_a_test_asks_for_no_trial_login(site: Site, owner: Visitor, sandbox: Sandbox) -> None:
+    integration = connect(owner, "acme", sandbox)
+    assert "Trial login : next" in owner.post(f"{integration}/test").words
+    log_in(site.visitor(), integration, sandbox)
+    assert "Trial login" not in owner.post(f"{integration}/test").words
+
+
 @capability("condition")
 def test_a_set_up_is_continued_at_its_step(site: Site, owner: Visitor, sandbox: Sandbox) -> None:
     integration = owner.add_integration("acme", sandbox.url)

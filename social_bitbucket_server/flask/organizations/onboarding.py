@@ -33,6 +33,8 @@ _PAGES = {
     SetupStep.SHARE: "onboarding.share",
 }
 
+_TRIAL = "You log in with your own Bitbucket account. That creates no account here"
+
 
 @dataclass(frozen=True)
 class Way:
@@ -128,16 +130,18 @@ def tested(record: IntegrationMixin, oauth: OAuth) -> Response:
         edit_page=address_of("integrations.edit", record),
         public_key=pair.public_key if pair is not None else "",
         afterwards=render("test_passed.html", **context),
-        then="You log in with your own Bitbucket account. That creates no account here",
+        then=_TRIAL if context["is_trial_next"] else "",
     )
 
 
 def _about_the_test(record: IntegrationMixin, oauth: OAuth) -> dict[str, Any]:
+    """A login shows more than a trial login, so nobody has to try one after it."""
     return {
         "organization": record.organization,
         "record": record,
         "oauth": oauth,
         "way": way_of(record, SetupStep.TEST),
+        "is_trial_next": record.last_login_at is None or record.oauth_versions.is_tried(oauth),
     }
 
 
