@@ -297,7 +297,10 @@ def test_where_the_only_way_in_is_disabled_its_page_says_what_that_means(site, o
     assert "Bitbucket is the only way into Acme, and it is disabled." in site.visitor().get("/o/acme/login").words
     assert owner.post(f"{LOGIN}/only", LOGIN).status == 303, "none of those that are shown is chosen"
     assert "Nothing was chosen, and nothing has changed." in owner.get(LOGIN).words
-    assert "Bitbucket is the only way in since" in owner.get(LOGIN).words
+    page = owner.get(LOGIN)
+    assert "Bitbucket is the only way in since" in page.words
+    assert "None: every integration is open" in page.words
+    assert "Next: add an integration" not in page.words
 
 
 def test_an_integration_that_never_worked_cannot_be_enforced(owner, acme):
