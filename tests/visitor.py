@@ -55,7 +55,7 @@ class Page:
         return html.unescape(value[1]) if value else ""
 
     def _copied(self, label: str) -> str:
-        row = rf'<dt>{re.escape(label)}</dt>(?:(?!<dt>).)*?<(?:code|pre) id="[^"]+">([^<]*)'
+        row = rf'<dt>{re.escape(label)}</dt>(?:(?!<dt>).)*?<(?:code|pre) id="[^"]+"[^>]*>([^<]*)'
         alone = rf'<code id="{label.lower().replace(" ", "-")}">([^<]*)'
         value = re.search(row, self.text, re.DOTALL) or re.search(alone, self.text)
         assert value, label

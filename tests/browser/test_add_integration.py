@@ -27,9 +27,9 @@ def test_the_owner_is_told_the_right_base_url_and_the_better_oauth(owners_page, 
     link = sandbox.link_external_application(redirect_url=Worksheet(page)["Redirect URL"])
     page.get_by_label("Client ID", exact=True).fill(link.client_id)
     page.get_by_label("Client secret", exact=True).fill(link.client_secret)
-    page.get_by_role("button", name="Save and go on to the test").click()
-    expect(page.get_by_role("heading", name="Test the connection")).to_be_visible()
+    page.get_by_role("button", name="Save and test the connection").click()
+    expect(page.get_by_text("The connection works.")).to_be_visible()
     jane = site.visitor()
-    integration = page.url.removeprefix(site.origin).removesuffix("/test")
+    integration = page.url.removeprefix(site.origin).removesuffix("/bitbucket")
     assert log_in(jane, integration, sandbox).location == "/o/acme/account"
     assert "Jane Doe" in jane.get("/o/acme/account").words

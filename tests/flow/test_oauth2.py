@@ -295,6 +295,7 @@ def test_the_check_up_by_oauth_2_goes_up_to_the_credentials_and_does_not_touch_t
     tested = owner.post(f"{upgrading}/test", f"{upgrading}/oauth2", oauth="2")
     assert "Bitbucket knows the client id and accepts the client secret" in tested.words
     assert "Bitbucket 8.19.0" in tested.words
+    assert "Trial login : next" in tested.words, "nobody has logged in by OAuth 2"
     assert events(site, "upgrade.tested") == 1
     assert "Working" in owner.get(upgrading).words
 

@@ -38,6 +38,13 @@ def test_each_step_is_ticked_when_it_is_done(site: Site, owner: Visitor, sandbox
     assert 'class="steps"' not in owner.worksheet(integration).text, "the way is over"
 
 
+def test_after_a_login_a_test_asks_for_no_trial_login(site: Site, owner: Visitor, sandbox: Sandbox) -> None:
+    integration = connect(owner, "acme", sandbox)
+    assert "Trial login : next" in owner.post(f"{integration}/test").words
+    log_in(site.visitor(), integration, sandbox)
+    assert "Trial login" not in owner.post(f"{integration}/test").words
+
+
 @capability("condition")
 def test_a_set_up_is_continued_at_its_step(site: Site, owner: Visitor, sandbox: Sandbox) -> None:
     integration = owner.add_integration("acme", sandbox.url)
@@ -68,15 +75,14 @@ def test_without_client_credentials_there_is_nothing_to_test(owner: Visitor, oth
     integration = owner.add_integration("acme", other_sandbox.url, oauth_version="2")
     assert owner.get(f"{integration}/test").location == f"{integration}/bitbucket"
     page = owner.worksheet(integration)
-    assert "test the connection" not in page.words
+    assert "I saved it: test the connection" not in page.words
     refused = owner.post(f"{integration}/bitbucket", client_id="", client_secret="")
     assert refused.status == 422
     assert "Copy the Client ID from Bitbucket." in refused.words
     made = other_sandbox.link_external_application(redirect_url=page.value_of("Redirect URL"))
-    kept = owner.post(f"{integration}/bitbucket", client_id=made.client_id, client_secret=made.client_secret)
-    assert kept.location == f"{integration}/test"
-    assert owner.get(f"{integration}/continue").location == f"{integration}/test"
-    assert "The connection works." in owner.post(f"{integration}/test").words
+    tested = owner.post(f"{integration}/bitbucket", client_id=made.client_id, client_secret=made.client_secret)
+    assert "The connection works." in tested.words
+    assert owner.get(f"{integration}/continue").location == f"{integration}/share"
 
 
 @pytest.mark.parametrize(

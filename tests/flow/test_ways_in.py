@@ -87,10 +87,16 @@ def test_the_trial_says_what_holds_for_the_one_who_tries(owner, acme, sandbox):
     assert "You can see WEB." in result
     assert "You cannot see SECRET." in result
     assert "You may log in" in result
+    assert "Next: give your people the login link." in result
     page = owner.get(f"{acme}/who").words
     assert "Group developers The server does not say" in page
     assert "Project WEB You can see it" in page
     assert "Project SECRET You cannot see it" in page
+    owner.let_in(acme, ("project", "SECRET"))
+    begun = owner.post(f"{acme}/try", acme)
+    result = owner.get(owner.get(sandbox.authorize(begun.location, user="jane")).location).words
+    assert "You may not log in" in result
+    assert "Next:" not in result
 
 
 def test_the_trial_says_which_permission_it_is_though_the_name_is_long(owner, acme, sandbox):
@@ -297,7 +303,10 @@ def test_where_the_only_way_in_is_disabled_its_page_says_what_that_means(site, o
     assert "Bitbucket is the only way into Acme, and it is disabled." in site.visitor().get("/o/acme/login").words
     assert owner.post(f"{LOGIN}/only", LOGIN).status == 303, "none of those that are shown is chosen"
     assert "Nothing was chosen, and nothing has changed." in owner.get(LOGIN).words
-    assert "Bitbucket is the only way in since" in owner.get(LOGIN).words
+    page = owner.get(LOGIN)
+    assert "Bitbucket is the only way in since" in page.words
+    assert "None: every integration is open" in page.words
+    assert "Next: add an integration" not in page.words
 
 
 def test_an_integration_that_never_worked_cannot_be_enforced(owner, acme):

@@ -47,7 +47,9 @@ class LoginLinkPages(IntegrationPages):
         record = self._record(request, integration_id, to_change=False)
         others = list(record.others())
         context = {
-            **self._context(request, record, gettext("Login link of %(name)s") % {"name": record.name}),
+            **self._context(
+                request, record, gettext("Login link of %(name)s") % {"name": record.name}, tab="login-link"
+            ),
             "login_link": integrations.login_link(record),
             "only": login_ways.enforced(record),
             "others": others,

@@ -83,7 +83,7 @@ class OAuth2Pages(IntegrationPages):
     ) -> HttpResponse:
         """*refusal* is the problem that keeps people from going back to OAuth 1."""
         context = {
-            **self._context(request, record, gettext("OAuth 2 of %(name)s") % {"name": record.name}),
+            **self._context(request, record, gettext("OAuth 2 of %(name)s") % {"name": record.name}, tab="oauth2"),
             "form": form,
             "refusal": words_of(refusal) if refusal is not None else None,
             "is_offered": configuration.has_oauth2_in_database(),

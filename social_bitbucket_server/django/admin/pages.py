@@ -78,7 +78,10 @@ class IntegrationPages(_IntegrationAdmin):
             raise PermissionDenied
         return record
 
-    def _context(self, request: HttpRequest, record: AbstractIntegration, title: str) -> dict[str, Any]:
+    def _context(
+        self, request: HttpRequest, record: AbstractIntegration, title: str, *, tab: str = "setup"
+    ) -> dict[str, Any]:
+        """*tab* is the name of the tab that the page belongs to."""
         request.current_app = self.admin_site.name
         step = events.next_step_of(record)
         return {
@@ -90,7 +93,7 @@ class IntegrationPages(_IntegrationAdmin):
             "addresses": {name.replace("-", "_"): self._address(name, record) for name in self.pages()},
             "step": step,
             "steps_on_the_way": self._steps(record, step),
-            "tabs": [(self._address(name, record), label) for name, label in self.tabs],
+            "tabs": [(self._address(name, record), label, name == tab) for name, label in self.tabs],
             "can_change": self.has_change_permission(request, record),
             "application": configuration.application_name(),
         }

@@ -51,7 +51,7 @@ class PeoplePages(IntegrationPages):
         record = self._record(request, integration_id, to_change=False)
         page = Paginator(people.of(record), _ON_A_PAGE).get_page(request.GET.get("page"))
         context = {
-            **self._context(request, record, gettext("People of %(name)s") % {"name": record.name}),
+            **self._context(request, record, gettext("People of %(name)s") % {"name": record.name}, tab="people"),
             "people": [
                 {
                     "identity": identity,

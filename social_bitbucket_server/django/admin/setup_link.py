@@ -78,7 +78,9 @@ class SetupLinkPages(IntegrationPages):
     def _setup_link_page(self, request: HttpRequest, record: AbstractIntegration, address: str = "") -> HttpResponse:
         """*address*: of the link that was just made; empty otherwise."""
         context = {
-            **self._context(request, record, gettext("Set-up link of %(name)s") % {"name": record.name}),
+            **self._context(
+                request, record, gettext("Set-up link of %(name)s") % {"name": record.name}, tab="setup-link"
+            ),
             "link": setup_links.live(record),
             "address": address,
             "lives": [(life.value, gettext(life.words)) for life in SetupLinkLife],

@@ -12,7 +12,7 @@ from ...onboarding import is_oauth2_better, render_text
 from ...organizations import Limited, OAuth, ServerChange, SetupStep, server_change
 from ...problems import Who
 from ...sqlalchemy.organizations import DAYS_KEPT, NameTakenError, new_server_url, server_url
-from . import access, connection, errors, limits, login, onboarding, overview, trials, ways_in, words, worksheets
+from . import access, errors, limits, login, onboarding, overview, trials, ways_in, words, worksheets
 from .current import extension, session, store
 from .events_in_words import in_words
 from .forms import DeleteForm, EditIntegrationForm
@@ -163,22 +163,7 @@ def test_connection(organization: Any, integration: str) -> ResponseReturnValue:
     if oauth is None:
         abort(404)
     limits.count(Limited.TESTS, record.id)
-    allow_forms_to_reach({server_url(record).origin})
-    pair = record.active_key_pair if oauth is OAuth.ONE else None
-    context = {
-        "organization": organization,
-        "record": record,
-        "oauth": oauth,
-        "way": onboarding.way_of(record, SetupStep.TEST),
-    }
-    return connection.shown(
-        connection.ConnectionTest(record, oauth),
-        render("test.html", place=connection.PLACE, **context),
-        edit_page=address_of("integrations.edit", record),
-        public_key=pair.public_key if pair is not None else "",
-        afterwards=render("test_passed.html", **context),
-        then="You log in with your own Bitbucket account. That creates no account here",
-    )
+    return onboarding.tested(record, oauth)
 
 
 @blueprint.post("/integrations/<integration>/try")

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, redirect, request
+from flask import Blueprint, Response, redirect, request
 from flask.typing import ResponseReturnValue
 
 from ...onboarding import Dialog, advice_for, oauth2_advice_for
-from ...organizations import SetupStep, State, next_step
+from ...organizations import Limited, OAuth, SetupStep, State, next_step
 from ...sqlalchemy.organizations import server_url
-from . import access, ways_in, worksheets
+from . import access, connection, limits, ways_in, worksheets
 from .current import store
 from .forms import ClientCredentialsForm
 from .navigation import address_of
+from .requests import allow_forms_to_reach
 from .templating import render
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ _PAGES = {
     SetupStep.TEST: "onboarding.test",
     SetupStep.SHARE: "onboarding.share",
 }
+
+_TRIAL = "You log in with your own Bitbucket account. That creates no account here"
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,13 @@ def bitbucket(organization: Any, integration: str) -> ResponseReturnValue:
 @blueprint.post("/bitbucket")
 @access.for_admins
 def keep_credentials(organization: Any, integration: str) -> ResponseReturnValue:
-    """Keep the client credentials, and go on to the test."""
+    """Keep the client credentials, and test the connection with them."""
     record, form = access.integration_or_404(organization, integration), ClientCredentialsForm()
     if not form.validate():
         return bitbucket_page(record, form), 422
+    limits.count(Limited.TESTS, record.id)
     store.upgrade.keep_credentials(record, form.client_id.data, form.client_secret.data)
-    return redirect(address_of("onboarding.test", record), 303)
+    return tested(record, OAuth.TWO)
 
 
 @blueprint.get("/test")
@@ -95,13 +99,7 @@ def test(organization: Any, integration: str) -> ResponseReturnValue:
     record = access.integration_or_404(organization, integration)
     if not record.ways:
         return redirect(address_of("onboarding.bitbucket", record), 303)
-    return render(
-        "test.html",
-        organization=organization,
-        record=record,
-        oauth=record.ways[0],
-        way=way_of(record, SetupStep.TEST),
-    )
+    return render("test.html", **_about_the_test(record, record.ways[0]))
 
 
 @blueprint.get("/share")
@@ -119,6 +117,32 @@ def share(organization: Any, integration: str) -> ResponseReturnValue:
         login_link=ways_in.login_link(organization),
         way=way_of(record, SetupStep.SHARE),
     )
+
+
+def tested(record: IntegrationMixin, oauth: OAuth) -> Response:
+    """Test the connection of *record* by *oauth*. Return the page that shows what each stage finds."""
+    allow_forms_to_reach({server_url(record).origin})  # for a trial login
+    pair = record.active_key_pair if oauth is OAuth.ONE else None
+    context = _about_the_test(record, oauth)
+    return connection.shown(
+        connection.ConnectionTest(record, oauth),
+        render("test.html", place=connection.PLACE, **context),
+        edit_page=address_of("integrations.edit", record),
+        public_key=pair.public_key if pair is not None else "",
+        afterwards=render("test_passed.html", **context),
+        then=_TRIAL if context["is_trial_next"] else "",
+    )
+
+
+def _about_the_test(record: IntegrationMixin, oauth: OAuth) -> dict[str, Any]:
+    """A login shows more than a trial login, so nobody has to try one after it."""
+    return {
+        "organization": record.organization,
+        "record": record,
+        "oauth": oauth,
+        "way": way_of(record, SetupStep.TEST),
+        "is_trial_next": record.last_login_at is None or record.oauth_versions.is_tried(oauth),
+    }
 
 
 def bitbucket_page(record: IntegrationMixin, form: ClientCredentialsForm | None) -> str:

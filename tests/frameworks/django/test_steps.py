@@ -122,3 +122,14 @@ def test_a_disabled_integration_is_on_no_way(staff, draft):
 def test_disabling_and_deleting_stand_at_the_end(staff, draft):
     page = text_of(setup(staff, draft))
     assert page.index("The last logins") < page.index("Disable or delete") < page.rindex("Delete")
+
+
+def test_a_page_without_a_tab_of_its_own_marks_the_one_that_it_belongs_to(staff, draft):
+    def current(page):
+        main = page.text.partition('class="bitbucket-server"')[2]
+        return re.findall(r'<a href="[^"]+" aria-current="(page|true)">(.*?)</a>', main)
+
+    assert current(setup(staff, draft)) == [("page", "Set-up and keys")]
+    assert current(press(staff, draft, "check-up")) == [("true", "Set-up and keys")]
+    assert current(staff.open(f"{ADMIN}{draft.pk}/people/")) == [("page", "People")]
+    assert current(press(staff, draft, "make-setup-link")) == [("true", "Set-up link")]
