@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from ..crypto import Secret
 from ..integration import Integration, ServerURL, is_loopback
 from ..onboarding import ApplicationLinks, basic, bearer, check_up
-from . import CommandError, add_command
+from . import EXPLAIN, CommandError, add_command
 from .check import CALLBACK
 from .given import add_integration_options, integration_of
 from .report import report
@@ -83,8 +83,13 @@ def _link(arguments: argparse.Namespace) -> int:
     return make_link(integration_of(arguments)(), arguments.application_url, name, arguments)
 
 
-def make_link(integration: Integration, address: str, name: str, arguments: argparse.Namespace) -> int:
-    """Make the application link of *integration*, or update it; returns the exit status of the check-up after it."""
+def make_link(
+    integration: Integration, address: str, name: str, arguments: argparse.Namespace, explain: str = EXPLAIN
+) -> int:
+    """Make the application link of *integration*, or update it; returns the exit status of the check-up after it.
+
+    *explain* is the command that explains a problem's code.
+    """
     links = ApplicationLinks(integration, _authorization(integration.server.url, arguments))
     found = links.find(address)
     plan = f"update the application link {found.name}" if found else f"make an application link {name}"
@@ -97,7 +102,7 @@ def make_link(integration: Integration, address: str, name: str, arguments: argp
     link = found or links.create(address, name)
     links.set_consumer(link, name)
     print(f"The application link {link.name} is {'up to date' if found else 'made'}.", flush=True)
-    return report(lambda: check_up(lambda: integration, CALLBACK))
+    return report(lambda: check_up(lambda: integration, CALLBACK), explain=explain)
 
 
 def _unlink(arguments: argparse.Namespace) -> int:

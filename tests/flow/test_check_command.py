@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from social_bitbucket_server.__main__ import main
-from social_bitbucket_server.cli import report
+from social_bitbucket_server.cli import PROGRAM, report
 from social_bitbucket_server.cli.report import FIRST_STATUS
 from social_bitbucket_server.onboarding import Stage
 from social_bitbucket_server.sandbox import Sandbox
@@ -54,6 +54,15 @@ def test_what_the_server_sees_stands_beside_what_we_signed(options, sandbox, cap
     main(options)
     output = capsys.readouterr().out
     assert "! host: 127.0.0.1   the server: internal.example" in output
+
+
+def test_the_command_that_explains_a_failure_works_as_printed(options, sandbox, capsys):
+    sandbox.faults.seen_host = "internal.example"
+    main(options)
+    program, *command = re.search(r"More: (.+)", capsys.readouterr().out)[1].split()
+    assert program == PROGRAM
+    assert main(command) == 0
+    assert "Documentation: docs/problems.md#address_hidden" in capsys.readouterr().out
 
 
 def test_json_has_every_stage(options, sandbox, capsys):

@@ -147,6 +147,18 @@ def test_check_ends_with_the_number_of_the_stage_that_fails(run, acme, capsys):
     assert "What to do:" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", [["check", "acme"], ["link", "acme", "--user", "admin", "--yes"]])
+def test_the_command_that_explains_a_failure_works_as_printed(
+    run, acme, bitbucket_sandbox, monkeypatch, capsys, command
+):
+    monkeypatch.setenv("BITBUCKET_PASSWORD", bitbucket_sandbox.users.by_name("admin").password)
+    bitbucket_sandbox.faults.seen_host = "internal.example"
+    with pytest.raises(SystemExit):
+        run(*command)
+    printed = re.search(r"More: python manage\.py bitbucket_server (.+)", capsys.readouterr().out)[1]
+    assert "docs/problems.md#address_hidden" in run(*printed.split())
+
+
 def test_check_of_the_settings(run, single):
     assert json.loads(run("check", "--json"))["passed"]
 

@@ -35,6 +35,8 @@ from ... import (
 )
 from ...models import AbstractIntegration, KeyPair, integration_model
 
+_COMMAND = "python manage.py bitbucket_server"
+_EXPLAIN = f"{_COMMAND} explain"
 _DAYS = 365
 _MOST_DAYS = 36_500
 
@@ -241,7 +243,7 @@ def _check(arguments: argparse.Namespace) -> int:
         )
     else:
         test = partial(integrations.check_up, _find(arguments.integration))
-    return report.report(test, as_json=arguments.json, watch=arguments.watch)
+    return report.report(test, as_json=arguments.json, watch=arguments.watch, explain=_EXPLAIN)
 
 
 def _link(arguments: argparse.Namespace) -> int:
@@ -251,7 +253,7 @@ def _link(arguments: argparse.Namespace) -> int:
         integrations.application_url(record, pair.link),
         integrations.application_link_name(record, pair.link),
     )
-    return link.make_link(integrations.signing_with(record, pair), address, name, arguments)
+    return link.make_link(integrations.signing_with(record, pair), address, name, arguments, _EXPLAIN)
 
 
 def _unlink(arguments: argparse.Namespace) -> int:
