@@ -271,9 +271,12 @@ def _unlink(arguments: argparse.Namespace) -> int:
 def _active(record: AbstractIntegration) -> KeyPair:
     pair = record.active_key_pair
     if pair is None and record.oauth1_ended_at is not None:
-        raise CommandError(f"People log in to {record.name} by OAuth 2, whose link is made by hand: see 'worksheet'.")
+        raise CommandError(
+            f"People log in to {record.name} by OAuth 2, whose link is made by hand. "
+            f"'{_COMMAND} worksheet {record.slug}' says how."
+        )
     if pair is None:
-        raise CommandError(f"{record.name} has no key pair. Make one with 'bitbucket_server rotate {record.slug}'.")
+        raise CommandError(f"{record.name} has no key pair. Make one with '{_COMMAND} rotate {record.slug}'.")
     return pair
 
 
@@ -287,9 +290,9 @@ def _rotate(arguments: argparse.Namespace) -> int:
         raise CommandError(f"{record.name} was deleted just now.") from None
     if not has_begun:
         raise CommandError(
-            f"An old application link waits for its removal; there would be three. Remove it, by hand or with "
-            f"'bitbucket_server unlink {record.slug} --old-link', and say so with "
-            f"'bitbucket_server old-link-removed {record.slug}' where it was by hand."
+            f"An old application link waits for its removal; there would be three. Remove it with "
+            f"'{_COMMAND} unlink {record.slug} --old-link', or by hand. After you removed it by hand, say so with "
+            f"'{_COMMAND} old-link-removed {record.slug}'."
         )
     if arguments.new_consumer_key:
         print("Let Bitbucket know the new link beside the old one, then verify:", file=sys.stderr)
@@ -358,9 +361,7 @@ def _recheck_people(arguments: argparse.Namespace) -> int:
 def _carry_over(arguments: argparse.Namespace) -> int:
     record = _find(arguments.integration) if arguments.integration is not None else None
     if record is None and arguments.source == carrying_over.SINGLE:
-        raise CommandError(
-            "Name the integration that is the same server.\n'manage.py bitbucket_server list' lists all."
-        )
+        raise CommandError(f"Name the integration that is the same server.\n'{_COMMAND} list' lists them all.")
     if arguments.source == carrying_over.LOGINS:
         return _carry_over_at_logins(record, arguments)
     evidence = carrying_over.evidence(
@@ -421,7 +422,7 @@ def _find(name: str) -> AbstractIntegration:
     manager = integration_model()._default_manager
     record = manager.filter(pk=name).first() or manager.filter(slug=name).first()
     if record is None:
-        raise CommandError(f"There is no integration {name}.\n'manage.py bitbucket_server list' lists them all.")
+        raise CommandError(f"There is no integration {name}.\n'{_COMMAND} list' lists them all.")
     return record
 
 
