@@ -124,7 +124,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     if arguments.script:
         print(link_script(**values), end="", flush=True)
     else:
-        steps = worksheet(**values, dialog=Dialog(arguments.dialog))
+        steps = worksheet(**values, dialog=Dialog(arguments.dialog), for_organization=False)
         print_worksheet(steps, consumer_key, public_key, as_json=arguments.json)
     if not arguments.consumer_key:
         print(f"The consumer key {consumer_key} is new: configure it in this application too.", file=sys.stderr)

@@ -157,15 +157,18 @@ def worksheet(
     public_key: PublicKey,
     dialog: Dialog,
     consumer_name: str = "",
+    for_organization: bool = True,
 ) -> tuple[Step, ...]:
     """Return the steps by which a Bitbucket admin makes the application link.
 
     *application_url* must be another one for every organization, because Bitbucket refuses a second link with the
     same. *consumer_name*, by default *application_name*, is what people see when Bitbucket asks for their permission.
+    *for_organization* says whether the reader belongs to an organization of the application; false for an application
+    with one server.
     """
     return (
         _open_application_links(server_url),
-        _create_link(application_url, dialog),
+        _create_link(application_url, dialog, for_organization=for_organization),
         _CONFIGURE_APPLICATION_URL,
         _link_applications(application_name),
         Step(
@@ -245,12 +248,13 @@ def _open_application_links(server_url: ServerURL) -> Step:
     )
 
 
-def _create_link(application_url: str, dialog: Dialog) -> Step:
+def _create_link(application_url: str, dialog: Dialog, *, for_organization: bool) -> Step:
+    owner = "It belongs to your organization alone" if for_organization else "It is for this application alone"
     url = Entry(
         "Application URL",
         application_url,
         Action.TYPE,
-        "It belongs to your organization alone: Bitbucket refuses a second link with the same address.",
+        f"{owner}: Bitbucket refuses a second link with the same address.",
     )
     if dialog is Dialog.UP_TO_7_19:
         return Step("Create the link", (url, _press("Create new link")))

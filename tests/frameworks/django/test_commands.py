@@ -114,6 +114,7 @@ def test_worksheet_is_the_integrations(run, acme, named_by):
     printed = json.loads(run("worksheet", getattr(acme, named_by), "--json"))
     assert printed["consumer_key"] == acme.consumer_key
     assert printed["fingerprint"] == KeyPair.objects.get().fingerprint
+    assert "It belongs to your organization alone" in json.dumps(printed)
 
 
 @capability("worksheet")
@@ -129,6 +130,7 @@ def test_worksheet_of_the_settings(run, single, keys):
         printed = run("worksheet")
     assert "Consumer Key = packages" in printed
     assert "Application URL = https://app.example/" in printed
+    assert "It is for this application alone" in printed
     assert keys[0].public.pem in printed
 
 

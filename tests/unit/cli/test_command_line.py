@@ -386,6 +386,7 @@ def test_the_worksheet_has_the_values_that_were_given(run, key_file):
     assert "Type: Application URL = https://app.example.com/o/acme/\n" in output
     assert "Type: Application Name = Acme Packages\n" in output
     assert "Type: Consumer Key = acme\n" in output
+    assert "It is for this application alone" in output
     assert words == ""
 
 

@@ -93,6 +93,14 @@ def test_the_newer_name_of_the_type_is_mentioned(make):
 
 
 @ALL_DIALOGS
+def test_with_one_server_the_address_is_the_applications_and_not_an_organizations(make, dialog):
+    assert entry(make(dialog), "Application URL").hint.startswith("It belongs to your organization alone: ")
+    alone = make(dialog, for_organization=False)
+    assert entry(alone, "Application URL").hint.startswith("It is for this application alone: ")
+    assert "organization" not in render_text(alone)
+
+
+@ALL_DIALOGS
 def test_the_harmless_warning_is_announced_in_its_own_words(make, dialog):
     step = make(dialog)[2]
 

@@ -222,6 +222,7 @@ def _worksheet(arguments: argparse.Namespace) -> int:
             consumer_key=consumer_key,
             public_key=key,
             dialog=dialog or Dialog.FROM_10_1,
+            for_organization=False,
         )
     else:
         record = _find(arguments.integration)
