@@ -150,6 +150,7 @@ def _run_oauth2(parser: argparse.ArgumentParser, arguments: argparse.Namespace) 
         server_url=_base_url(arguments),
         redirect_url=arguments.redirect_url,
         application_name=arguments.application_name or str(urlsplit(arguments.redirect_url).hostname),
+        dialog=Dialog(arguments.dialog),
     )
     _print(steps, {"redirect_url": arguments.redirect_url}, as_json=arguments.json)
     return 0

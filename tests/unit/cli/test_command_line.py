@@ -491,6 +491,12 @@ def test_the_worksheet_of_oauth_2_is_json_where_asked_for(run):
     assert fields["steps"][-1]["entries"][0]["action"] == "copy"
 
 
+def test_the_worksheet_of_oauth_2_is_for_the_chosen_dialog(run):
+    fields = json.loads(run(*OAUTH2_WORKSHEET, "--dialog", "7.20", "--json")[1])
+
+    assert fields["steps"][1]["entries"][1]["choices"] == ["Atlassian product", "External application"]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
