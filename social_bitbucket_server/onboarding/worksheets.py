@@ -219,7 +219,7 @@ def oauth2_worksheet(
                     "Application permissions",
                     "Repositories: Read",
                     Action.TICK,
-                    "It is enough to log in; leave all others off.",
+                    "This permission is enough to log in. Leave all others off.",
                 ),
                 _press("Save"),
             ),
@@ -276,9 +276,13 @@ _APPLICATION_TYPES = {
     Dialog.FROM_10_1: ("Atlassian product via OAuth 1.0", "Atlassian product via OAuth 2.0", _EXTERNAL),
 }
 _OAUTH1_HINTS = {
-    Dialog.FROM_7_20: "Newer versions call it Atlassian product via OAuth 1.0. External application would be OAuth 2.",
+    Dialog.FROM_7_20: (
+        "Atlassian product is for other applications, too. Newer versions call it Atlassian product via OAuth 1.0. "
+        "External application would be OAuth 2."
+    ),
     Dialog.FROM_10_1: (
-        "It is for other applications, too. Atlassian product via OAuth 2.0 and External application would be OAuth 2."
+        "Atlassian product via OAuth 1.0 is for other applications, too. Atlassian product via OAuth 2.0 and External "
+        "application would be OAuth 2."
     ),
 }
 

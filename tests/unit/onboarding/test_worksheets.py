@@ -85,6 +85,7 @@ def test_from_10_1_on_the_type_has_its_exact_words_and_the_wrong_ones_are_named(
         (Action.PRESS, "Continue", ""),
     ]
     hint = step.entries[1].hint
+    assert hint.startswith("Atlassian product via OAuth 1.0 is for other applications, too.")
     assert "Atlassian product via OAuth 2.0 and External application would be OAuth 2." in hint
 
 
