@@ -29,7 +29,7 @@ The integration is given by options, by a file, or by the settings in the enviro
 …ALLOW_HTTP, …REQUESTS_TIMEOUT). A file is TOML with the fields url, consumer_key, private_key_file, and optionally
 verify, ca_certificates, client_certificate_file, client_key_file, connect_to, allow_http, proxies, timeout.
 
-With OAuth 2 there are a client id and a client secret instead: --client-id and the variable {SECRET_VARIABLE},
+With OAuth 2 there are a client ID and a client secret instead: --client-id and the variable {SECRET_VARIABLE},
 or client_id and client_secret in the file, or {OAUTH2_PREFIX}URL, …KEY and …SECRET.
 
 The exit status is 0, 1 for a problem before the first stage, 2 for wrong usage, or that of the first stage that fails:
@@ -41,7 +41,7 @@ examples:
   PROGRAM check --file acme.toml --watch""",
     )
     add_integration_options(parser)
-    parser.add_argument("--client-id", metavar="ID", help="the client id of an External application link (OAuth 2)")
+    parser.add_argument("--client-id", metavar="ID", help="the client ID of an External application link (OAuth 2)")
     parser.add_argument(
         "--callback",
         metavar="URL",

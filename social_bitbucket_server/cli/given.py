@@ -154,7 +154,7 @@ def _where(field: str, arguments: argparse.Namespace) -> str:
 
 
 def any_integration_of(arguments: argparse.Namespace) -> Callable[[], Integration | OAuth2Integration]:
-    """Return a function as :func:`integration_of` does. With a client id, it makes an integration for OAuth 2."""
+    """Return a function as :func:`integration_of` does. With a client ID, it makes an integration for OAuth 2."""
     fields = _given_fields(arguments)
     if arguments.client_id:
         fields["client_id"] = arguments.client_id

@@ -31,7 +31,7 @@ example:
       --application-url https://app.example.com/o/acme/ --application-name 'Acme Packages' \\
       --consumer-key acme-packages --private-key-file acme.pem
 
-With --redirect-url it is that of OAuth 2, an External application; Bitbucket makes its client id and client secret:
+With --redirect-url it is that of OAuth 2, an External application; Bitbucket makes its client ID and client secret:
   PROGRAM worksheet --url https://bitbucket.example.com --application-name 'Acme Packages' \\
       --redirect-url https://app.example.com/complete/bitbucket-server-oauth2/"""
 

@@ -191,9 +191,9 @@ def by_oauth2(bitbucket_sandbox, tmp_path):
 @pytest.mark.parametrize(
     ("faults", "status", "words"),
     [
-        ({}, 0, "✓ Credentials: Bitbucket knows the client id"),
+        ({}, 0, "✓ Credentials: Bitbucket knows the client ID"),
         ({"codes_expired": True}, 0, "Everything passed."),
-        ({"client_secret_refused": True}, 18, "Bitbucket does not know the client id, or the client secret is another"),
+        ({"client_secret_refused": True}, 18, "Bitbucket does not know the client ID, or the client secret is another"),
         ({"version": "7.6.0"}, 18, "This version of Bitbucket does not offer OAuth 2."),
     ],
     ids=["in order", "codes expired", "secret refused", "before 7.20"],

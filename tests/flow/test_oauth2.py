@@ -136,7 +136,7 @@ def test_a_set_up_link_shows_the_worksheet_of_oauth_2_and_where_its_credentials_
     assert site.visitor().get(f"{address}/link.sh").status == 404
     assert site.visitor().post(f"{address}/test", "/o/globex/login/owner").status == 404
     prepare_upgrade(owner, path, other_sandbox)
-    assert "Bitbucket knows the client id" in site.visitor().post(f"{address}/test", address).words
+    assert "Bitbucket knows the client ID" in site.visitor().post(f"{address}/test", address).words
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_the_check_up_by_oauth_2_goes_up_to_the_credentials_and_does_not_touch_t
 ) -> None:
     log_in(site.visitor(), upgrading, sandbox)
     tested = owner.post(f"{upgrading}/test", f"{upgrading}/oauth2", oauth="2")
-    assert "Bitbucket knows the client id and accepts the client secret" in tested.words
+    assert "Bitbucket knows the client ID and accepts the client secret" in tested.words
     assert "Bitbucket 8.19.0" in tested.words
     assert events(site, "upgrade.tested") == 1
     assert "Working" in owner.get(upgrading).words

@@ -57,7 +57,7 @@ def configure() -> AnyResponse | str:
 @blueprint.get(f"{PROVIDER}/<application_id>")
 @admin_only
 def credentials(application_id: str) -> str:
-    """Show the client id and the client secret, after *Save*."""
+    """Show the client ID and the client secret, after *Save*."""
     return render_template("oauth2/credentials.html", application=_application(application_id))
 
 

@@ -108,7 +108,7 @@ def test_the_same_people_stay_from_oauth_1_on_an_old_server_to_oauth_2_on_a_new_
         assert record.server_version != stored().server_version == "10.2.0"
         prepare(staff, record, sandbox)
         check_up = press_oauth2(staff, record, "check-up")
-        assert "Bitbucket knows the client id" in check_up
+        assert "Bitbucket knows the client ID" in check_up
         assert "failed</span>" not in check_up
 
         visitor = Visitor()
