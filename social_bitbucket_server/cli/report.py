@@ -68,7 +68,7 @@ def report(
                 print_result(result, explain)
         if failed is None:
             if not as_json:
-                print(f"Everything passed. {results[-1].says}. Now try a login.", flush=True)
+                print("Everything passed. Next: log in once in your application.", flush=True)
             return 0
         if not watch:
             return FIRST_STATUS + results.index(failed)

@@ -46,7 +46,7 @@ def test_everything_passes_with_one_line_a_stage(options, capsys):
     assert [line.split(":")[0][2:] for line in lines[:-1]] == [
         stage for stage in Stage if stage is not Stage.CREDENTIALS
     ]
-    assert "Everything passed." in lines[-1]
+    assert lines[-1] == "Everything passed. Next: log in once in your application."
 
 
 def test_what_the_server_sees_stands_beside_what_we_signed(options, sandbox, capsys):
