@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import select
@@ -99,6 +100,41 @@ def test_people_log_in_through_an_integration_that_was_added_for_oauth_2(
     assert "1 person of Globex logs in through it." in owner.get(path).words
     assert link.client_id in owner.get(path).words
     assert ways(site) == ["2"]
+
+
+def test_pages_announce_the_scope_that_is_asked_for(
+    site: Site, other_sandbox: Sandbox, new: tuple[Visitor, str]
+) -> None:
+    owner, path = new
+    prepare_upgrade(owner, path, other_sandbox)
+    assert (
+        "permission to view public projects and repositories." in owner.get("/o/globex/settings/integrations/add").words
+    )
+    owner.post(f"{path}/test", path)
+    for words, scope in (
+        ("view public projects and repositories", "PUBLIC_REPOS"),
+        ("view projects and repositories", "REPO_READ"),
+    ):
+        assert f"Demo App would like to {words} ." in owner.get(f"{path}/share").words
+        page = site.visitor().get("/o/globex/login").words
+        assert f"Bitbucket will ask you Demo App would like to {words} . Bitbucket may use other words." in page
+        begun = site.visitor().begin(path)
+        assert parse_qs(urlsplit(begun.location).query)["scope"] == [scope]
+        owner.let_in(path, ("project", "WEB"))
+
+
+def test_a_scope_that_is_none_leaves_the_login_page_as_it_is(
+    site: Site, other_sandbox: Sandbox, new: tuple[Visitor, str]
+) -> None:
+    owner, path = new
+    prepare_upgrade(owner, path, other_sandbox)
+    site.app.config["SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_SCOPE"] = "REPO_READ"
+    assert "Demo App would like to access your account" in site.visitor().get("/o/globex/login").words
+
+
+def test_during_the_upgrade_the_login_page_names_both_questions(site: Site, upgrading: str) -> None:
+    words = site.visitor().get("/o/acme/login").words
+    assert "to have read and write access to your account , or to view public projects and repositories ." in words
 
 
 def test_it_has_the_worksheet_of_an_external_application_and_no_key_pair(new: tuple[Visitor, str]) -> None:

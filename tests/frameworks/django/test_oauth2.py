@@ -144,6 +144,15 @@ def test_people_log_in_through_an_integration_that_was_added_for_oauth_2(new, st
     assert "It works: 1 person has logged in through it so far." in text_of(staff.open(setup_page(new)))
 
 
+def test_the_login_page_announces_the_scope_that_is_asked_for(new, staff, visitor, bitbucket_sandbox):
+    prepare(staff, new, bitbucket_sandbox)
+    assert "may view public projects and repositories" in text_of(visitor.open(login_page(new)))
+    Integration.objects.update(allow_projects=["WEB"])
+    assert "may view projects and repositories" in text_of(visitor.open(login_page(new)))
+    with override_settings(SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_SCOPE="REPO_READ"):
+        assert "may access your account, and says for what" in text_of(visitor.open(login_page(new)))
+
+
 def test_before_its_credentials_are_there_nobody_can_log_in_and_the_pages_say_what_is_next(new, staff, visitor):
     page = text_of(visitor.open(login_page(new)))
     assert "Nobody can log in yet, because Bitbucket is not set up." in page
