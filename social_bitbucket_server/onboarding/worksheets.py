@@ -134,8 +134,8 @@ _CONFIGURE_APPLICATION_URL = Step(
 TWO_FACTOR_STEP = Step(
     "Only if the plugin U2F & TOTP is installed: let OAuth pass",
     (Entry("Enable OAuth whitelist", "", Action.TICK),),
-    "This plugin for two-factor authentication answers our requests with a page of its own, and every login fails, "
-    "until this switch in its settings is on.",
+    "This plugin for two-factor authentication answers the application's requests with a page of its own. Every login "
+    "fails until this switch in the plugin's settings is on.",
 )
 
 _CREATE_INCOMING_LINK_HINT = (
