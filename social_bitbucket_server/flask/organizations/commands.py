@@ -152,8 +152,8 @@ def recheck_people(slug: str | None, at_most: int) -> None:
             click.echo(f"person {found.user_id} at integration {found.integration_id}: {found.recheck.problem}{ended}")
     click.echo(
         f"{standings[Standing.ADMITTED]} may log in, {standings[Standing.REFUSED]} may not, "
-        f"{standings[Standing.UNPROVEN]} have to log in again to be known, "
-        f"{standings[Standing.UNANSWERED]} could not be asked for, "
+        f"{standings[Standing.UNPROVEN]} cannot be checked before their next login, "
+        f"{standings[Standing.UNANSWERED]} could not be checked now, "
         f"{len(identities[at_most:])} are left for the next time."
     )
     if standings[Standing.UNANSWERED]:

@@ -353,8 +353,8 @@ def _recheck_people(arguments: argparse.Namespace) -> int:
             print(f"{user.get_username()} ({user.pk}): {'logged out' if is_out else 'has another way in, and stays'}")
     print(
         f"{standings[Standing.ADMITTED]} may log in, {standings[Standing.REFUSED]} may not, "
-        f"{standings[Standing.UNPROVEN]} have to log in again to be known, "
-        f"{standings[Standing.UNANSWERED]} could not be asked for."
+        f"{standings[Standing.UNPROVEN]} cannot be checked before their next login, "
+        f"{standings[Standing.UNANSWERED]} could not be checked now."
     )
     return 1 if standings[Standing.UNANSWERED] else 0
 
