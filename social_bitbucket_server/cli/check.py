@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
     parser = add_command(
         commands,
         "check",
-        "Test an integration stage by stage, and say what to do where it fails.",
+        "Test an integration stage by stage, and say what to do if a stage fails.",
         f"""\
 The integration is given by options, by a file, or by the settings in the environment ({PREFIX}URL,
 …KEY, …PRIVATE_KEY or …PRIVATE_KEY_FILE, …VERIFY_SSL, …CLIENT_CERTIFICATE_FILE, …CLIENT_KEY_FILE, …CONNECT_TO,
@@ -47,7 +47,7 @@ examples:
         metavar="URL",
         type=_callback,
         default=CALLBACK,
-        help="where logins come back to; nobody is sent there",
+        help="the address that logins come back to; Bitbucket checks its form",
     )
     add_report_options(parser)
     parser.set_defaults(run=_run)

@@ -43,7 +43,7 @@ def add_report_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--watch",
         action="store_true",
-        help="test again every few seconds until all stages pass, and say so; prints what changes alone",
+        help="test again every few seconds until all stages pass; print only what changes",
     )
 
 

@@ -191,7 +191,7 @@ def test_help_says_which_token_and_which_way_always_works(capsys):
     words = " ".join(capsys.readouterr().out.split())
     assert "an OAuth 2 token with the admin permission" in words
     assert "refuses HTTP access tokens" in words
-    assert "is the way that always works" in words
+    assert "'social-bitbucket-server worksheet' always works." in words
 
 
 def test_a_taken_consumer_key_is_said_to_be_taken(options, bitbucket_sandbox, other_private_key, capsys):

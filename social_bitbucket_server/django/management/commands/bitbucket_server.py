@@ -37,6 +37,7 @@ from ...models import AbstractIntegration, KeyPair, integration_model
 
 _COMMAND = "python manage.py bitbucket_server"
 _EXPLAIN = f"{_COMMAND} explain"
+_INTEGRATION = "an integration's id, or the last part of its login link"
 _DAYS = 365
 _MOST_DAYS = 36_500
 
@@ -52,7 +53,8 @@ class Command(BaseCommand):
         commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
         for library_command in (keygen, explain, sandbox):
             library_command.add(commands)
-        ring = commands.add_parser("key-ring", help="print a new key ring, for the settings")
+        summary = "print a new key ring, for the settings"
+        ring = commands.add_parser("key-ring", help=summary, description=summary.capitalize() + ".")
         ring.set_defaults(run=_key_ring)
         for name, run, summary in _OWN:
             own = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
@@ -79,40 +81,42 @@ def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", help="the organization's name")
         parser.add_argument("slug", help="the last part of its login link")
         parser.add_argument("--url", required=True, help="Bitbucket's base URL")
-        parser.add_argument(
-            "--ca-file", metavar="FILE", type=file_name, help="the CA certificates that it is trusted by"
-        )
+        parser.add_argument("--ca-file", metavar="FILE", type=file_name, help="the CA certificates to trust")
         add_connection_options(parser)
     elif name == "recheck-people":
-        parser.add_argument("integration", nargs="?", help="whose people; everybody without it")
+        parser.add_argument("integration", nargs="?", help=f"{_INTEGRATION}; without it, the people of all")
         parser.add_argument(
             "--log-out", action="store_true", help="end the sessions of those who may not log in any more"
         )
     elif name in {"check", "worksheet"}:
-        parser.add_argument("integration", nargs="?", help="which one; the one of the settings without it")
+        parser.add_argument(
+            "integration", nargs="?", help=f"{_INTEGRATION}; without it, the one server of the settings"
+        )
     elif name == "export":
-        parser.add_argument("integrations", nargs="*", metavar="INTEGRATION", help="which ones; all without it")
+        parser.add_argument("integrations", nargs="*", metavar="INTEGRATION", help=f"{_INTEGRATION}; without it, all")
     elif name == "import":
-        parser.add_argument("file", type=file_name, help="the text; - reads it from the standard input")
+        parser.add_argument("file", type=file_name, help="the file with the text; - for standard input")
     elif name == "carry-over":
         _add_carry_over_options(parser)
     elif name not in {"list", "notices", "reseal-keys", "prune"}:
-        parser.add_argument("integration", help="its id, or the last part of its login link")
+        parser.add_argument("integration", help=_INTEGRATION)
     if name == "check":
         report.add_report_options(parser)
     if name == "worksheet":
         worksheet.add_worksheet_options(parser, None)
     if name == "rotate":
         parser.add_argument(
-            "--new-consumer-key", action="store_true", help="for a new application link; prints its worksheet"
+            "--new-consumer-key",
+            action="store_true",
+            help="make the key pair for a new application link, and print its worksheet",
         )
     if name == "unlink":
-        parser.add_argument("--old-link", action="store_true", help="the one that a new link took the place of")
+        parser.add_argument("--old-link", action="store_true", help="remove the old link, which a new one has replaced")
     if name in {"link", "unlink"}:
         link.add_admin_options(parser)
     if name == "prune":
         parser.add_argument(
-            "--days", type=_age, default=_DAYS, help="the age of what is deleted (default: %(default)s)"
+            "--days", type=_age, default=_DAYS, help="delete events that are older than this (default: %(default)s)"
         )
 
 
@@ -123,11 +127,15 @@ def _add_carry_over_options(parser: argparse.ArgumentParser) -> None:
         help="where the identities are from: social-core's own backend, the one server of the settings, or those that "
         "logins carry over, by the setting CARRY_OVER",
     )
-    parser.add_argument("integration", nargs="?", help="where to; the one server of the settings without it")
-    parser.add_argument("--apply", action="store_true", help="do it; without it the command only counts")
+    parser.add_argument(
+        "integration", nargs="?", help=f"the new place: {_INTEGRATION}; without it, the one server of the settings"
+    )
+    parser.add_argument("--apply", action="store_true", help="carry over; without this option, the command only counts")
     parser.add_argument("--back", action="store_true", help="go back: the identities of the integration to the source")
     parser.add_argument(
-        "--oauth", choices=("1", "2"), help="which of both people log in with, if one server is configured for both"
+        "--oauth",
+        choices=("1", "2"),
+        help="the version of OAuth that people log in with, if one server is configured for both",
     )
     parser.add_argument(
         "--known-as",
@@ -139,7 +147,7 @@ def _add_carry_over_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--without-address",
         action="store_true",
-        help="carry over identities, too, that kept no address; you say that they are this server's",
+        help="also carry over identities that kept no address; you say that they are this server's",
     )
 
 
@@ -442,8 +450,8 @@ _OWN = (
     ("import", _import, "make and change integrations as a text says; none is deleted"),
     ("worksheet", _worksheet, "say what to enter where in Bitbucket"),
     ("check", _check, "test an integration stage by stage"),
-    ("link", _link, "make the application link in Bitbucket, as its administrator, and test it"),
-    ("unlink", _unlink, "take the application link in Bitbucket away"),
+    ("link", _link, "make the application link in Bitbucket, as a Bitbucket admin, and test it"),
+    ("unlink", _unlink, "remove the application link from Bitbucket"),
     ("rotate", _rotate, "make a new key pair that waits beside the old one"),
     ("verify", _verify, "use the new key pair, if Bitbucket accepts it"),
     ("old-link-removed", _old_link_removed, "say that the old application link was removed, and erase its private key"),
