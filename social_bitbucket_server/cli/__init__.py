@@ -6,6 +6,8 @@ import argparse
 from typing import Any
 
 PROGRAM = "social-bitbucket-server"
+EXPLAIN = f"{PROGRAM} explain"
+"""The command that says what a problem means."""
 
 
 class CommandError(Exception):

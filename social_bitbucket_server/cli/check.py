@@ -22,14 +22,14 @@ def add(commands: Any) -> None:
     parser = add_command(
         commands,
         "check",
-        "Test an integration stage by stage, and say what to do where it fails.",
+        "Test an integration stage by stage, and say what to do if a stage fails.",
         f"""\
 The integration is given by options, by a file, or by the settings in the environment ({PREFIX}URL,
 …KEY, …PRIVATE_KEY or …PRIVATE_KEY_FILE, …VERIFY_SSL, …CLIENT_CERTIFICATE_FILE, …CLIENT_KEY_FILE, …CONNECT_TO,
 …ALLOW_HTTP, …REQUESTS_TIMEOUT). A file is TOML with the fields url, consumer_key, private_key_file, and optionally
 verify, ca_certificates, client_certificate_file, client_key_file, connect_to, allow_http, proxies, timeout.
 
-With OAuth 2 there are a client id and a client secret instead: --client-id and the variable {SECRET_VARIABLE},
+With OAuth 2 there are a client ID and a client secret instead: --client-id and the variable {SECRET_VARIABLE},
 or client_id and client_secret in the file, or {OAUTH2_PREFIX}URL, …KEY and …SECRET.
 
 The exit status is 0, 1 for a problem before the first stage, 2 for wrong usage, or that of the first stage that fails:
@@ -41,13 +41,13 @@ examples:
   PROGRAM check --file acme.toml --watch""",
     )
     add_integration_options(parser)
-    parser.add_argument("--client-id", metavar="ID", help="the client id of an External application link (OAuth 2)")
+    parser.add_argument("--client-id", metavar="ID", help="the client ID of an External application link (OAuth 2)")
     parser.add_argument(
         "--callback",
         metavar="URL",
         type=_callback,
         default=CALLBACK,
-        help="where logins come back to; nobody is sent there",
+        help="the address that logins come back to; Bitbucket checks its form",
     )
     add_report_options(parser)
     parser.set_defaults(run=_run)

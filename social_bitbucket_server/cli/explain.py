@@ -30,7 +30,9 @@ examples:
   PROGRAM explain signature_invalid
   PROGRAM explain                     (lists all problems)""",
     )
-    parser.add_argument("code", metavar="CODE", nargs="?", help="the problem's code; all problems without it")
+    parser.add_argument(
+        "code", metavar="CODE", nargs="?", help="the problem's code; without it, all problems are listed"
+    )
     parser.add_argument("--markdown", action="store_true", help="print the whole table as a page of documentation")
     parser.set_defaults(run=_run)
 

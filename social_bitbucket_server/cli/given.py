@@ -64,9 +64,7 @@ def add_integration_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--private-key-file", metavar="FILE", type=file_name, help="the private key; - for standard input"
     )
-    parser.add_argument(
-        "--ca-file", metavar="FILE", type=file_name, help="the CA certificates that the server is trusted by"
-    )
+    parser.add_argument("--ca-file", metavar="FILE", type=file_name, help="the CA certificates to trust")
     add_connection_options(parser)
     add_allow_http(parser)
 
@@ -77,7 +75,7 @@ def add_connection_options(parser: argparse.ArgumentParser) -> None:
         "--client-certificate",
         metavar="FILE",
         type=file_name,
-        help="the certificate that a gateway in front of Bitbucket is shown",
+        help="the client certificate that a gateway in front of Bitbucket wants",
     )
     parser.add_argument("--client-key", metavar="FILE", type=file_name, help="the key of that certificate")
     parser.add_argument(
@@ -88,7 +86,9 @@ def add_connection_options(parser: argparse.ArgumentParser) -> None:
 def add_allow_http(parser: argparse.ArgumentParser) -> None:
     """Add the option that lets the base URL of another machine begin with ``http://``."""
     parser.add_argument(
-        "--allow-http", action="store_true", help="let the base URL begin with http://, which this machine's own may"
+        "--allow-http",
+        action="store_true",
+        help="let the base URL begin with http://; an address of this machine always may",
     )
 
 
@@ -154,7 +154,7 @@ def _where(field: str, arguments: argparse.Namespace) -> str:
 
 
 def any_integration_of(arguments: argparse.Namespace) -> Callable[[], Integration | OAuth2Integration]:
-    """Return a function as :func:`integration_of` does. With a client id, it makes an integration for OAuth 2."""
+    """Return a function as :func:`integration_of` does. With a client ID, it makes an integration for OAuth 2."""
     fields = _given_fields(arguments)
     if arguments.client_id:
         fields["client_id"] = arguments.client_id

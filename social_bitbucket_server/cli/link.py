@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from ..crypto import Secret
 from ..integration import Integration, ServerURL, is_loopback
 from ..onboarding import ApplicationLinks, basic, bearer, check_up
-from . import CommandError, add_command
+from . import EXPLAIN, CommandError, add_command
 from .check import CALLBACK
 from .given import add_integration_options, integration_of
 from .report import report
@@ -29,17 +29,17 @@ def add(commands: Any) -> None:
     link = add_command(
         commands,
         "link",
-        "Make the application link in Bitbucket, as its administrator, and test it.",
+        "Make the application link in Bitbucket, as a Bitbucket admin, and test it.",
         f"""\
-The integration is given as 'PROGRAM check' takes it.
+The options for the integration are those of 'PROGRAM check'.
 
-It shows what it will do and asks; with a link that is there already, it puts the integration's values into it, so the
-same command twice changes nothing. The password is asked for without showing it, or taken from {_PASSWORD_VARIABLE}.
-{_TOKEN_VARIABLE} may hold an OAuth 2 token with the admin permission instead; Bitbucket refuses HTTP access tokens for
-application links. Either is used for these calls alone and kept nowhere.
+The command says what it will do, and asks whether to go on. If the link exists, the command updates it, so you can run
+it twice. It asks for the password, or takes it from {_PASSWORD_VARIABLE}. Instead of a password, {_TOKEN_VARIABLE} may
+hold an OAuth 2 token with the admin permission. Bitbucket refuses HTTP access tokens for application links. The command
+uses password and token for these calls only, and stores neither.
 
-Bitbucket 10 and later take no passwords from programs unless basic authentication is switched on; 'PROGRAM worksheet'
-is the way that always works.
+Bitbucket 10 and later take no passwords from programs unless basic authentication is switched on.
+'PROGRAM worksheet' always works.
 
 example:
   PROGRAM link --url https://bitbucket.example.com --consumer-key acme --private-key-file acme.pem \\
@@ -53,9 +53,10 @@ example:
     unlink = add_command(
         commands,
         "unlink",
-        "Take the application link in Bitbucket away; nobody can log in through it any more.",
+        "Remove the application link from Bitbucket. Nobody can log in through it any more.",
         """\
-The integration is given as 'PROGRAM check' takes it, and the administrator's password as 'PROGRAM link' takes it.
+The options for the integration are those of 'PROGRAM check'.
+The admin's password or token is given as in 'PROGRAM link'.
 
 example:
   PROGRAM unlink --file acme.toml --application-url https://app.example.com/o/acme/ --user admin""",
@@ -67,14 +68,18 @@ example:
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add_integration_options(parser)
     parser.add_argument(
-        "--application-url", required=True, metavar="URL", type=application_url, help="the address of this application"
+        "--application-url",
+        required=True,
+        metavar="URL",
+        type=application_url,
+        help="the address of this application, as in the application link",
     )
     add_admin_options(parser)
 
 
 def add_admin_options(parser: argparse.ArgumentParser) -> None:
     """Add options for the administrator's name, and for no question beforehand."""
-    parser.add_argument("--user", help=f"the administrator's user name; not needed with {_TOKEN_VARIABLE}")
+    parser.add_argument("--user", help=f"the Bitbucket admin's user name; not needed with {_TOKEN_VARIABLE}")
     parser.add_argument("--yes", action="store_true", help="do it without asking")
 
 
@@ -83,8 +88,13 @@ def _link(arguments: argparse.Namespace) -> int:
     return make_link(integration_of(arguments)(), arguments.application_url, name, arguments)
 
 
-def make_link(integration: Integration, address: str, name: str, arguments: argparse.Namespace) -> int:
-    """Make the application link of *integration*, or update it; returns the exit status of the check-up after it."""
+def make_link(
+    integration: Integration, address: str, name: str, arguments: argparse.Namespace, explain: str = EXPLAIN
+) -> int:
+    """Make the application link of *integration*, or update it; returns the exit status of the check-up after it.
+
+    *explain* is the command that explains a problem's code.
+    """
     links = ApplicationLinks(integration, _authorization(integration.server.url, arguments))
     found = links.find(address)
     plan = f"update the application link {found.name}" if found else f"make an application link {name}"
@@ -97,7 +107,7 @@ def make_link(integration: Integration, address: str, name: str, arguments: argp
     link = found or links.create(address, name)
     links.set_consumer(link, name)
     print(f"The application link {link.name} is {'up to date' if found else 'made'}.", flush=True)
-    return report(lambda: check_up(lambda: integration, CALLBACK))
+    return report(lambda: check_up(lambda: integration, CALLBACK), explain=explain)
 
 
 def _unlink(arguments: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..onboarding import Outcome, Result, Stage, first_failure
+from . import EXPLAIN
 
 FIRST_STATUS = 11
 """The exit status where the first stage fails; 1 is for a problem before, and 2 for wrong usage."""
@@ -42,19 +43,21 @@ def add_report_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--watch",
         action="store_true",
-        help="test again every few seconds until all stages pass, and say so; prints what changes alone",
+        help="test again every few seconds until all stages pass; print only what changes",
     )
 
 
-def report(test: Callable[[], Iterable[Result]], *, as_json: bool = False, watch: bool = False) -> int:
+def report(
+    test: Callable[[], Iterable[Result]], *, as_json: bool = False, watch: bool = False, explain: str = EXPLAIN
+) -> int:
     """Print the results of *test*, for people or *as_json*. Return the exit status.
 
-    With *watch*, test again and again until everything passes.
+    With *watch*, test again and again until everything passes. *explain* is the command that explains a problem's code.
     """
     seen: list[Result] = []
     while True:
         # Later rounds are printed only if they bring news, which is known at their end.
-        results = list(test()) if seen or as_json else _shown_as_they_come(test())
+        results = list(test()) if seen or as_json else _shown_as_they_come(test(), explain)
         failed = first_failure(results)
         is_news = _gist(results) != _gist(seen)
         if as_json and is_news:
@@ -62,10 +65,10 @@ def report(test: Callable[[], Iterable[Result]], *, as_json: bool = False, watch
             print(json.dumps(told, indent=2), flush=True)
         elif seen and is_news:
             for result in results:
-                print_result(result)
+                print_result(result, explain)
         if failed is None:
             if not as_json:
-                print(f"Everything passed. {results[-1].says}. Now try a login.", flush=True)
+                print("Everything passed. Next: log in once in your application.", flush=True)
             return 0
         if not watch:
             return FIRST_STATUS + results.index(failed)
@@ -76,13 +79,13 @@ def report(test: Callable[[], Iterable[Result]], *, as_json: bool = False, watch
         time.sleep(_SECONDS_BETWEEN)
 
 
-def _shown_as_they_come(results: Iterable[Result]) -> list[Result]:
+def _shown_as_they_come(results: Iterable[Result], explain: str) -> list[Result]:
     """Print each of *results* as soon as it is there. At a terminal, name the next stage meanwhile."""
     shown: list[Result] = []
     for result in results:
         _say_what_is_waited_for("")
         shown.append(result)
-        print_result(result)
+        print_result(result, explain)
         _say_what_is_waited_for(_AFTERWARDS.get(result.stage, ""))
     return shown
 
@@ -105,8 +108,8 @@ def _gist(results: list[Result]) -> list[object]:
     ]
 
 
-def print_result(result: Result) -> None:
-    """Print one line for the stage. If it failed, also print the remedy and further facts."""
+def print_result(result: Result, explain: str) -> None:
+    """Print one line for the stage. If it failed, also print the remedy, the command *explain*, and further facts."""
     mark, colour = _MARKS[result.outcome]
     line = f"{mark} {result.stage}"
     print(f"\033[{colour}m{line}\033[0m" if _has_colours() else line, end="")
@@ -115,7 +118,7 @@ def print_result(result: Result) -> None:
         return
     print(f"  What to do: {result.problem.remedy}")
     print(f"  Who can do it: {result.problem.who}")
-    print(f"  More: explain {result.problem.code}")
+    print(f"  More: {explain} {result.problem.code}")
     for certificate in result.chain:
         print(
             f"  Certificate of {certificate.subject}, issued by {certificate.issuer}, until {certificate.valid_until}"

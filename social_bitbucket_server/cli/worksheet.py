@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _DESCRIPTION = """\
-The worksheet follows the order and the words of Bitbucket's own pages. Give it to a Bitbucket admin: it holds no
+The worksheet follows the order and the words of Bitbucket's own pages. Give it to a Bitbucket admin. It contains no
 secret.
 
 example:
@@ -31,7 +31,7 @@ example:
       --application-url https://app.example.com/o/acme/ --application-name 'Acme Packages' \\
       --consumer-key acme-packages --private-key-file acme.pem
 
-With --redirect-url it is that of OAuth 2, an External application; Bitbucket makes its client id and client secret:
+With --redirect-url the worksheet is for OAuth 2, where Bitbucket makes a client ID and a client secret:
   PROGRAM worksheet --url https://bitbucket.example.com --application-name 'Acme Packages' \\
       --redirect-url https://app.example.com/complete/bitbucket-server-oauth2/"""
 
@@ -52,7 +52,7 @@ def add(commands: Any) -> None:
         "--redirect-url",
         metavar="URL",
         type=application_url,
-        help="the address that logins by OAuth 2 come back to: print the worksheet of OAuth 2",
+        help="the address that logins by OAuth 2 come back to; prints the worksheet of OAuth 2",
     )
     parser.add_argument(
         "--application-name",
@@ -124,7 +124,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     if arguments.script:
         print(link_script(**values), end="", flush=True)
     else:
-        steps = worksheet(**values, dialog=Dialog(arguments.dialog))
+        steps = worksheet(**values, dialog=Dialog(arguments.dialog), for_organization=False)
         print_worksheet(steps, consumer_key, public_key, as_json=arguments.json)
     if not arguments.consumer_key:
         print(f"The consumer key {consumer_key} is new: configure it in this application too.", file=sys.stderr)
@@ -150,6 +150,7 @@ def _run_oauth2(parser: argparse.ArgumentParser, arguments: argparse.Namespace) 
         server_url=_base_url(arguments),
         redirect_url=arguments.redirect_url,
         application_name=arguments.application_name or str(urlsplit(arguments.redirect_url).hostname),
+        dialog=Dialog(arguments.dialog),
     )
     _print(steps, {"redirect_url": arguments.redirect_url}, as_json=arguments.json)
     return 0

@@ -183,8 +183,8 @@ def _key_ring() -> Iterator[CheckMessage]:
         if configuration.has_integrations_in_database():
             yield _error(
                 "E007",
-                f"Set {_OWN}KEY_RING to the output of 'manage.py bitbucket_server key-ring', and keep it apart from "
-                "the database, because private keys are kept sealed.",
+                f"Set {_OWN}KEY_RING to the output of 'python manage.py bitbucket_server key-ring', and keep it apart "
+                "from the database, because private keys are kept sealed.",
             )
         return
     try:

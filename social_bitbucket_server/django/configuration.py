@@ -39,7 +39,7 @@ FIND = "social_bitbucket_server.django.integrations.find"
 FIND_OAUTH2 = "social_bitbucket_server.django.integrations.find_oauth2"
 """Dotted path of the function that looks them up for logins by OAuth 2."""
 
-_IDS = Ids(re.compile(r"[0-9a-f]{24}"), "'manage.py bitbucket_server list' prints the ids.")
+_IDS = Ids(re.compile(r"[0-9a-f]{24}"), "'python manage.py bitbucket_server list' prints the ids.")
 
 
 class Settings(Mapping[str, Any]):

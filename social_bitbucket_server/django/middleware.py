@@ -12,7 +12,7 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from social_core.exceptions import SocialAuthBaseException
 from social_django import views
 
-from ..integration import BACKENDS
+from ..integration import BACKENDS, OAUTH2
 from ..login import LoginBackend
 from ..organizations import Limited
 from . import checks, configuration, limits, log_out, login
@@ -70,7 +70,8 @@ def _button(request: HttpRequest, backend: str) -> HttpResponse:
     """Return a page with the form that begins a login. Its hidden fields are those of the link's query."""
     fields = [(name, value) for name, values in request.GET.lists() for value in values]
     keeps_tokens = bool(configuration.setting("STORE_ACCESS_TOKEN", backend=backend))
-    response = render(request, "social_bitbucket_server/begin.html", {"fields": fields, "keeps_tokens": keeps_tokens})
+    context = {"fields": fields, "scope": "unknown" if backend == OAUTH2 else "", "keeps_tokens": keeps_tokens}
+    response = render(request, "social_bitbucket_server/begin.html", context)
     # Without a referrer Django could not tell that the form is its own.
     response["Referrer-Policy"] = "same-origin"
     return response

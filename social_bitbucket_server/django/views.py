@@ -12,6 +12,7 @@ from social_core.exceptions import SocialAuthBaseException
 
 from ..crypto import opaque
 from ..organizations import OAuth
+from ..problems import BitbucketServerError
 from . import configuration, integrations, login, login_ways, trials
 from .errors import show_error
 from .public_view import PublicView
@@ -38,6 +39,7 @@ class LoginPage(PublicView):
             "declined": "declined" in request.GET,
             "next": wanted if is_own_path(wanted) else "",
             "versions": integration.oauth_versions.usable,
+            "scope": _scope(integration),
             "keeps_tokens": bool(configuration.setting("STORE_ACCESS_TOKEN")),
         }
         response = render(request, "social_bitbucket_server/login.html", context)
@@ -59,6 +61,16 @@ class LoginPage(PublicView):
             return login.begin(request, integration.pk, oauth=oauth)
         except SocialAuthBaseException as error:
             return show_error(request, error, integration, oauth)
+
+
+def _scope(record: AbstractIntegration) -> str:
+    """Return the scope that logins through *record* ask for; empty if they are by OAuth 1, or if there are none yet."""
+    if record.oauth_versions.choose(None) is not OAuth.TWO:
+        return ""
+    try:
+        return configuration.backend_of(OAuth.TWO.backend).scope_for(record)
+    except (BitbucketServerError, SocialAuthBaseException):  # which the button shows
+        return "unknown"
 
 
 @login_not_required

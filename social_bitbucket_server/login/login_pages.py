@@ -45,11 +45,16 @@ def login_page(backend: str, settings: Mapping[str, Any], form: str) -> str:
     """Return a whole page with *form*, which is HTML, and with what a person should know before they press its
     button."""
     keeps_tokens = SettingsOf(backend, settings).get("STORE_ACCESS_TOKEN")
-    return page("Log in with Bitbucket", _CONTENT.format(kept="" if keeps_tokens else " No token is kept.", form=form))
+    question = _QUESTION_OF_OAUTH2 if backend == OAUTH2 else _QUESTION_OF_OAUTH1
+    kept = "" if keeps_tokens else " No token is kept."
+    return page("Log in with Bitbucket", _CONTENT.format(question=question, kept=kept, form=form))
 
 
+_QUESTION_OF_OAUTH1 = """\
+Bitbucket then asks whether this application may access your account. It may say read and write access,
+because it has no smaller permission for logins."""
+_QUESTION_OF_OAUTH2 = "Bitbucket then asks whether this application may access your account, and says for what."
 _CONTENT = """\
 <p>You log in with your Bitbucket account. This application never sees your password.</p>
-<p>Bitbucket then asks whether this application may access your account. It may say read and write access,
-because it has no smaller permission for logins. This application only asks who you are.{kept}</p>
+<p>{question} This application only asks who you are.{kept}</p>
 {form}"""

@@ -81,7 +81,7 @@ class OAuth2Client:
         raise problem
 
     def check_credentials(self) -> None:
-        """Ask the server to revoke a token that it never issued. It checks the client id and the client secret first,
+        """Ask the server to revoke a token that it never issued. It checks the client ID and the client secret first,
         and ignores a token that it does not know (RFC 7009, section 2.2). A token call checks the secret last.
 
         Raises ``client_refused`` for wrong client credentials; and the problems of the conversation.

@@ -366,7 +366,7 @@ class _Walk:
             if error.status_code == 404 and self._version:
                 raise BitbucketServerError(Code.OAUTH_MISSING, status_code=404) from error
             raise
-        says = "Bitbucket knows the client id and accepts the client secret"
+        says = "Bitbucket knows the client ID and accepts the client secret"
         return Result(Stage.CREDENTIALS, Outcome.PASSED, says)
 
     def _signature(self, integration: Integration, callback: str) -> Result:

@@ -134,8 +134,8 @@ _CONFIGURE_APPLICATION_URL = Step(
 TWO_FACTOR_STEP = Step(
     "Only if the plugin U2F & TOTP is installed: let OAuth pass",
     (Entry("Enable OAuth whitelist", "", Action.TICK),),
-    "This plugin for two-factor authentication answers our requests with a page of its own, and every login fails, "
-    "until this switch in its settings is on.",
+    "This plugin for two-factor authentication answers the application's requests with a page of its own. Every login "
+    "fails until this switch in the plugin's settings is on.",
 )
 
 _CREATE_INCOMING_LINK_HINT = (
@@ -157,15 +157,18 @@ def worksheet(
     public_key: PublicKey,
     dialog: Dialog,
     consumer_name: str = "",
+    for_organization: bool = True,
 ) -> tuple[Step, ...]:
     """Return the steps by which a Bitbucket admin makes the application link.
 
     *application_url* must be another one for every organization, because Bitbucket refuses a second link with the
     same. *consumer_name*, by default *application_name*, is what people see when Bitbucket asks for their permission.
+    *for_organization* says whether the reader belongs to an organization of the application; false for an application
+    with one server.
     """
     return (
         _open_application_links(server_url),
-        _create_link(application_url, dialog),
+        _create_link(application_url, dialog, for_organization=for_organization),
         _CONFIGURE_APPLICATION_URL,
         _link_applications(application_name),
         Step(
@@ -216,7 +219,7 @@ def oauth2_worksheet(
                     "Application permissions",
                     "Repositories: Read",
                     Action.TICK,
-                    "It is enough to log in; leave all others off.",
+                    "This permission is enough to log in. Leave all others off.",
                 ),
                 _press("Save"),
             ),
@@ -245,12 +248,13 @@ def _open_application_links(server_url: ServerURL) -> Step:
     )
 
 
-def _create_link(application_url: str, dialog: Dialog) -> Step:
+def _create_link(application_url: str, dialog: Dialog, *, for_organization: bool) -> Step:
+    owner = "It belongs to your organization alone" if for_organization else "It is for this application alone"
     url = Entry(
         "Application URL",
         application_url,
         Action.TYPE,
-        "It belongs to your organization alone: Bitbucket refuses a second link with the same address.",
+        f"{owner}: Bitbucket refuses a second link with the same address.",
     )
     if dialog is Dialog.UP_TO_7_19:
         return Step("Create the link", (url, _press("Create new link")))
@@ -272,9 +276,13 @@ _APPLICATION_TYPES = {
     Dialog.FROM_10_1: ("Atlassian product via OAuth 1.0", "Atlassian product via OAuth 2.0", _EXTERNAL),
 }
 _OAUTH1_HINTS = {
-    Dialog.FROM_7_20: "Newer versions call it Atlassian product via OAuth 1.0. External application would be OAuth 2.",
+    Dialog.FROM_7_20: (
+        "Atlassian product is for other applications, too. Newer versions call it Atlassian product via OAuth 1.0. "
+        "External application would be OAuth 2."
+    ),
     Dialog.FROM_10_1: (
-        "It is for other applications, too. Atlassian product via OAuth 2.0 and External application would be OAuth 2."
+        "Atlassian product via OAuth 1.0 is for other applications, too. Atlassian product via OAuth 2.0 and External "
+        "application would be OAuth 2."
     ),
 }
 

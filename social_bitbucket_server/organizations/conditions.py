@@ -188,9 +188,9 @@ def next_step(state: State | None, *, has_credentials: bool, is_tested: bool) ->
     """Return the next step of an integration that no person uses yet; ``None`` if there is none.
 
     *state* is ``None`` before the integration is saved. *has_credentials*: this application has its own half, which is
-    a key pair or, for OAuth 2, the client id and secret that Bitbucket made. *is_tested*: Bitbucket has the other half,
+    a key pair or, for OAuth 2, the client ID and secret that Bitbucket made. *is_tested*: Bitbucket has the other half,
     as far as this application knows. With OAuth 1 a test of the connection tells. With OAuth 2 it is ``True``: the
-    client id and secret come from there.
+    client ID and secret come from there.
     """
     if state is None:
         return SetupStep.SERVER

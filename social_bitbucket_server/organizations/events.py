@@ -231,7 +231,7 @@ _ABOUT = {
     EventCode.UPGRADE_NOT_ABANDONED: _About(
         EventKind.OAUTH2, "Bitbucket did not accept OAuth 1 any more, so people go on with OAuth 2."
     ),
-    EventCode.UPGRADE_PREPARED: _About(EventKind.OAUTH2, "Client id and client secret for OAuth 2 were entered."),
+    EventCode.UPGRADE_PREPARED: _About(EventKind.OAUTH2, "Client ID and client secret for OAuth 2 were entered."),
     EventCode.UPGRADE_TESTED: _About(EventKind.OAUTH2, "The connection by OAuth 2 was tested."),
     EventCode.USER_CREATED: _About(EventKind.PERSON, "A person was added."),
     EventCode.USER_DISABLED: _About(EventKind.PERSON, "A person was disabled."),

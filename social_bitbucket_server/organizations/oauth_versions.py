@@ -29,7 +29,7 @@ class OAuthVersions:
     """The OAuth versions of one integration.
 
     *is_oauth1_ended*: OAuth 2 took the place of OAuth 1, or was chosen from the beginning. *has_client_credentials*:
-    Bitbucket's client id and client secret were entered.
+    Bitbucket's client ID and client secret were entered.
     """
 
     is_oauth1_ended: bool

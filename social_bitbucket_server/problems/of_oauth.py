@@ -228,9 +228,9 @@ PROBLEMS = (
     ),
     Problem(
         Code.CLIENT_REFUSED,
-        "Bitbucket does not know the client id, or the client secret is another one.",
-        "No External application link on this server has this client id together with this client secret.",
-        "Open the External application link in Bitbucket's application links, and copy its client id and client secret "
+        "Bitbucket does not know the client ID, or the client secret is another one.",
+        "No External application link on this server has this client ID together with this client secret.",
+        "Open the External application link in Bitbucket's application links, and copy its client ID and client secret "
         "into the integration.",
         Who.ORGANIZATION_ADMIN,
         "invalid_setting",

@@ -190,10 +190,10 @@ class Sandbox:
         permissions: Iterable[str] = ("REPO_READ",),
         credentials: tuple[str, str] | None = None,
     ) -> ExternalApplication:
-        """Make an incoming link for OAuth 2, without the pages; its client id and client secret are in the answer.
+        """Make an incoming link for OAuth 2, without the pages; its client ID and client secret are in the answer.
 
         *redirect_url*: one, or several separated by commas. *permissions*: scopes such as ``REPO_READ``. *credentials*:
-        client id and client secret of an earlier sandbox; ``None`` makes new ones. Raises
+        client ID and client secret of an earlier sandbox; ``None`` makes new ones. Raises
         :class:`LinkRefusedError` where *name* is taken or an address or a permission unusable.
         """
         urls = (url.strip() for url in redirect_url.split(","))

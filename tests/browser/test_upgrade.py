@@ -36,7 +36,7 @@ def take():
 
 
 def make_external_application(admin, take, sandbox, worksheet):
-    """Make the external application for OAuth 2 as the logged-in *admin*. Return client id and client secret."""
+    """Make the external application for OAuth 2 as the logged-in *admin*. Return client ID and client secret."""
     admin.goto(f"{sandbox.url}/plugins/servlet/applinks/listApplicationLinks")
     admin.get_by_role("link", name="Create link").click()
     admin.get_by_label("External application").check()

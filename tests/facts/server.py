@@ -25,7 +25,7 @@ REDIRECT_URL = "https://facts.example/complete/"
 class Bitbucket:
     """A server with an application link for the suite. *sandbox* is ``None`` for a real one.
 
-    *client*: client id, client secret and Redirect URL of an External application, or ``None``.
+    *client*: client ID, client secret and Redirect URL of an External application, or ``None``.
     """
 
     def __init__(self, url, public_pem, private_pem, *, name, password, token="", client=None, sandbox=None):

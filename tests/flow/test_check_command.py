@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from social_bitbucket_server.__main__ import main
-from social_bitbucket_server.cli import report
+from social_bitbucket_server.cli import PROGRAM, report
 from social_bitbucket_server.cli.report import FIRST_STATUS
 from social_bitbucket_server.onboarding import Stage
 from social_bitbucket_server.sandbox import Sandbox
@@ -46,7 +46,7 @@ def test_everything_passes_with_one_line_a_stage(options, capsys):
     assert [line.split(":")[0][2:] for line in lines[:-1]] == [
         stage for stage in Stage if stage is not Stage.CREDENTIALS
     ]
-    assert "Everything passed." in lines[-1]
+    assert lines[-1] == "Everything passed. Next: log in once in your application."
 
 
 def test_what_the_server_sees_stands_beside_what_we_signed(options, sandbox, capsys):
@@ -54,6 +54,15 @@ def test_what_the_server_sees_stands_beside_what_we_signed(options, sandbox, cap
     main(options)
     output = capsys.readouterr().out
     assert "! host: 127.0.0.1   the server: internal.example" in output
+
+
+def test_the_command_that_explains_a_failure_works_as_printed(options, sandbox, capsys):
+    sandbox.faults.seen_host = "internal.example"
+    main(options)
+    program, *command = re.search(r"More: (.+)", capsys.readouterr().out)[1].split()
+    assert program == PROGRAM
+    assert main(command) == 0
+    assert "Documentation: docs/problems.md#address_hidden" in capsys.readouterr().out
 
 
 def test_json_has_every_stage(options, sandbox, capsys):
@@ -182,9 +191,9 @@ def by_oauth2(bitbucket_sandbox, tmp_path):
 @pytest.mark.parametrize(
     ("faults", "status", "words"),
     [
-        ({}, 0, "✓ Credentials: Bitbucket knows the client id"),
+        ({}, 0, "✓ Credentials: Bitbucket knows the client ID"),
         ({"codes_expired": True}, 0, "Everything passed."),
-        ({"client_secret_refused": True}, 18, "Bitbucket does not know the client id, or the client secret is another"),
+        ({"client_secret_refused": True}, 18, "Bitbucket does not know the client ID, or the client secret is another"),
         ({"version": "7.6.0"}, 18, "This version of Bitbucket does not offer OAuth 2."),
     ],
     ids=["in order", "codes expired", "secret refused", "before 7.20"],

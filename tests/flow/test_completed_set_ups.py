@@ -48,7 +48,7 @@ def test_another_length_is_refused(owner: Visitor, sandbox: Sandbox) -> None:
     assert owner.post(f"{integration}/setup-link", f"{integration}/setup-link", life="year").status == 400
 
 
-# Client id and client secret
+# Client ID and client secret
 
 
 @capability("credentials by set-up link")

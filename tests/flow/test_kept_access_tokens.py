@@ -63,8 +63,8 @@ def recheck(site: Site, *arguments: str) -> tuple[int, list[str]]:
 
 def summary(may: int = 0, may_not: int = 0, unproven: int = 0, unanswered: int = 0, left: int = 0) -> str:
     return (
-        f"{may} may log in, {may_not} may not, {unproven} have to log in again to be known, "
-        f"{unanswered} could not be asked for, {left} are left for the next time."
+        f"{may} may log in, {may_not} may not, {unproven} cannot be checked before their next login, "
+        f"{unanswered} could not be checked now, {left} are left for the next time."
     )
 
 

@@ -2,8 +2,11 @@
 
 import argparse
 import io
+import re
+import shlex
 import stat
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
@@ -11,6 +14,7 @@ import pytest
 
 from social_bitbucket_server.__main__ import main
 from social_bitbucket_server.account import fetch_profile
+from social_bitbucket_server.cli import PROGRAM
 from social_bitbucket_server.cli.given import integration_of
 from social_bitbucket_server.integration import Integration, Server, ServerURL
 from social_bitbucket_server.oauth import Client
@@ -19,6 +23,7 @@ from social_bitbucket_server.problems import BitbucketServerError
 from social_bitbucket_server.transport import default_transport
 from tests.scripted_server import Reply
 
+REPOSITORY = Path(__file__).parents[2]
 APPLICATION_URL = "https://app.example/o/acme/"
 JSON = (("Content-Type", "application/json"),)
 
@@ -69,6 +74,19 @@ def test_link_check_and_a_login_touch_no_page(options, bitbucket_sandbox, integr
     callback = urlsplit(bitbucket_sandbox.authorize(client.authorize_url(token), user="jane"))
     verifier = dict(pair.split("=") for pair in callback.query.split("&"))["oauth_verifier"]
     assert fetch_profile(client.as_person(client.access_token(token, verifier))).name == "jane"
+
+
+def test_what_the_page_says_to_try_needs_nothing_typed(bitbucket_sandbox, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (REPOSITORY / "docs" / "command-line.md").read_text().partition("In a second terminal")[2]
+    block = re.search(r"```console\n(.*?)```", page, re.DOTALL)[1].replace("\\\n", "")
+    for line in block.replace("http://127.0.0.1:7990/bitbucket", bitbucket_sandbox.url).splitlines():
+        prompt, *words = shlex.split(line)
+        program = words.index(PROGRAM)
+        for name, _, value in (word.partition("=") for word in words[:program]):
+            monkeypatch.setenv(name, value)
+        assert (prompt, main(words[program + 1 :])) == ("$", 0)
+    assert "Everything passed." in capsys.readouterr().out
 
 
 def test_before_a_password_goes_unencrypted_to_another_machine_that_is_said(options, transport, capsys):
@@ -173,7 +191,7 @@ def test_help_says_which_token_and_which_way_always_works(capsys):
     words = " ".join(capsys.readouterr().out.split())
     assert "an OAuth 2 token with the admin permission" in words
     assert "refuses HTTP access tokens" in words
-    assert "is the way that always works" in words
+    assert "'social-bitbucket-server worksheet' always works." in words
 
 
 def test_a_taken_consumer_key_is_said_to_be_taken(options, bitbucket_sandbox, other_private_key, capsys):

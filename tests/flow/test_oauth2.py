@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import select
@@ -101,6 +102,41 @@ def test_people_log_in_through_an_integration_that_was_added_for_oauth_2(
     assert ways(site) == ["2"]
 
 
+def test_pages_announce_the_scope_that_is_asked_for(
+    site: Site, other_sandbox: Sandbox, new: tuple[Visitor, str]
+) -> None:
+    owner, path = new
+    prepare_upgrade(owner, path, other_sandbox)
+    assert (
+        "permission to view public projects and repositories." in owner.get("/o/globex/settings/integrations/add").words
+    )
+    owner.post(f"{path}/test", path)
+    for words, scope in (
+        ("view public projects and repositories", "PUBLIC_REPOS"),
+        ("view projects and repositories", "REPO_READ"),
+    ):
+        assert f"Demo App would like to {words} ." in owner.get(f"{path}/share").words
+        page = site.visitor().get("/o/globex/login").words
+        assert f"Bitbucket will ask you Demo App would like to {words} . Bitbucket may use other words." in page
+        begun = site.visitor().begin(path)
+        assert parse_qs(urlsplit(begun.location).query)["scope"] == [scope]
+        owner.let_in(path, ("project", "WEB"))
+
+
+def test_a_scope_that_is_none_leaves_the_login_page_as_it_is(
+    site: Site, other_sandbox: Sandbox, new: tuple[Visitor, str]
+) -> None:
+    owner, path = new
+    prepare_upgrade(owner, path, other_sandbox)
+    site.app.config["SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_SCOPE"] = "REPO_READ"
+    assert "Demo App would like to access your account" in site.visitor().get("/o/globex/login").words
+
+
+def test_during_the_upgrade_the_login_page_names_both_questions(site: Site, upgrading: str) -> None:
+    words = site.visitor().get("/o/acme/login").words
+    assert "to have read and write access to your account , or to view public projects and repositories ." in words
+
+
 def test_it_has_the_worksheet_of_an_external_application_and_no_key_pair(new: tuple[Visitor, str]) -> None:
     owner, path = new
     words = owner.worksheet(path).words
@@ -136,7 +172,7 @@ def test_a_set_up_link_shows_the_worksheet_of_oauth_2_and_where_its_credentials_
     assert site.visitor().get(f"{address}/link.sh").status == 404
     assert site.visitor().post(f"{address}/test", "/o/globex/login/owner").status == 404
     prepare_upgrade(owner, path, other_sandbox)
-    assert "Bitbucket knows the client id" in site.visitor().post(f"{address}/test", address).words
+    assert "Bitbucket knows the client ID" in site.visitor().post(f"{address}/test", address).words
 
 
 @pytest.mark.parametrize(
@@ -293,7 +329,7 @@ def test_the_check_up_by_oauth_2_goes_up_to_the_credentials_and_does_not_touch_t
 ) -> None:
     log_in(site.visitor(), upgrading, sandbox)
     tested = owner.post(f"{upgrading}/test", f"{upgrading}/oauth2", oauth="2")
-    assert "Bitbucket knows the client id and accepts the client secret" in tested.words
+    assert "Bitbucket knows the client ID and accepts the client secret" in tested.words
     assert "Bitbucket 8.19.0" in tested.words
     assert "Trial login : next" in tested.words, "nobody has logged in by OAuth 2"
     assert events(site, "upgrade.tested") == 1

@@ -356,6 +356,12 @@ def test_the_worksheet_is_there_for_all_dialogs(owner: Visitor, integration: str
     assert "Atlassian product" not in older
 
 
+def test_the_note_about_a_choice_stands_before_the_dialog(owner: Visitor, integration: str) -> None:
+    words = owner.worksheet(integration).words
+    note = "Bitbucket asks for the Application type. Atlassian product via OAuth 1.0 is for other applications, too."
+    assert words.index(note) < words.index("Atlassian product via OAuth 1.0 Choose this one")
+
+
 def test_the_worksheet_can_be_sent_as_text(owner: Visitor, integration: str) -> None:
     page = owner.get(f"{integration}/worksheet.txt")
     assert page.headers["Content-Type"] == "text/plain; charset=utf-8"

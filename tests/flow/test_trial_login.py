@@ -100,7 +100,7 @@ def test_an_account_that_was_disabled_is_named(owner: Visitor, acme: str, sandbo
         ({"codes_expired": True}, "Bitbucket does not accept the login's code."),
         (
             {"client_secret_refused": True},
-            "Bitbucket does not know the client id, or the client secret is another one.",
+            "Bitbucket does not know the client ID, or the client secret is another one.",
         ),
     ],
     ids=["codes_expired", "client_secret_refused"],
@@ -119,7 +119,7 @@ def test_the_faults_of_oauth_2_are_found_by_their_right_names(
     [
         (
             {"client_secret_refused": True},
-            "Bitbucket does not know the client id, or the client secret is another one.",
+            "Bitbucket does not know the client ID, or the client secret is another one.",
         ),
         ({"version": "7.6.0"}, "This version of Bitbucket does not offer OAuth 2."),
     ],

@@ -11,7 +11,7 @@ from ...crypto import Secret
 from ...onboarding import Result, is_oauth2_better, look_at_server
 from ...organizations import EventCode, Limited, OAuth
 from ...sqlalchemy.organizations import NameTakenError
-from . import access, limits, onboarding, recording
+from . import access, limits, onboarding, permission, recording
 from .current import session, store
 from .forms import NewIntegrationForm
 from .navigation import address_of
@@ -110,4 +110,5 @@ def _page(organization: Any, form: NewIntegrationForm, found: Result | None = No
         form=form,
         found=found,
         way_names=onboarding.NAMES,
+        permission_of_oauth2=permission.asked_for(OAuth.TWO),
     )

@@ -69,12 +69,17 @@ def enable(integration_id: str) -> None:
 
 @group.command("rotate")
 @click.argument("integration_id")
-@click.option("--new-consumer-key", is_flag=True, help="For a new application link; writes its worksheet.")
+@click.option(
+    "--new-consumer-key", is_flag=True, help="Make the key pair for a new application link, and print its worksheet."
+)
 def rotate(integration_id: str, new_consumer_key: bool) -> None:
-    """Make a new key pair that waits beside the old one; writes its public key, to be pasted into Bitbucket."""
+    """Make a new key pair that waits beside the old one. Print its public key, to be pasted into Bitbucket."""
     record = _integration(integration_id)
     if record.is_for_oauth2:
-        raise click.ClickException("OAuth 2 has no key pair. Renew the client secret in Bitbucket, and enter it there.")
+        raise click.ClickException(
+            "OAuth 2 has no key pair. Renew the client secret in Bitbucket, and enter it on the page OAuth 2 of the "
+            "integration."
+        )
     if not store.key_rotation.begin(record, with_new_link=new_consumer_key):
         raise click.ClickException(
             "An old application link waits for its removal: an admin of the organization has to confirm that first."
@@ -100,7 +105,8 @@ def export(slug: str) -> None:
 @click.argument("slug")
 @click.argument("file", type=click.File(encoding="utf-8"))
 def take_over(slug: str, file: TextIO) -> None:
-    """Take FILE over, as "export" writes it; "-" is the standard input. All is checked before anything is changed."""
+    """Make and change integrations as FILE says, which "export" wrote; "-" is standard input. The whole file is checked
+    before anything is changed."""
     organization = _organization(slug)
     try:
         sentences = configuration.take_over(organization, configuration.read(file.read(), organization))
@@ -118,7 +124,7 @@ def take_over(slug: str, file: TextIO) -> None:
     help=f"Delete events that are older than this, too; at least {DAYS_KEPT} days.",
 )
 def prune(events_older_than: int | None) -> None:
-    """Forget logins that are over. Events are left alone without --events-older-than."""
+    """Forget logins that are over. With --events-older-than, also delete old events."""
     click.echo(f"{store.pruning.forget()} logins that are over are forgotten.")
     if events_older_than is not None:
         count = store.events.prune(events_older_than)
@@ -136,10 +142,17 @@ def list_notices() -> None:
 
 @group.command("recheck-people")
 @click.argument("slug", metavar="[ORGANIZATION]", required=False)
-@click.option("--at-most", metavar="PEOPLE", type=click.IntRange(min=1), default=1000, show_default=True)
+@click.option(
+    "--at-most",
+    metavar="PEOPLE",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Check this many people at most.",
+)
 def recheck_people(slug: str | None, at_most: int) -> None:
-    """Ask Bitbucket whether the people who logged in lately are still there and may still log in, and end the sessions
-    of those who may not. Ends with status 1 where a server could not be asked."""
+    """Ask Bitbucket whether the people who logged in lately may still log in. End the sessions of those who may not.
+    The exit status is 1 if a server could not be asked."""
     if not extension().settings.keeps_tokens:
         raise click.ClickException("Without STORE_ACCESS_TOKEN there are no access tokens to ask with.")
     organization = _organization(slug) if slug is not None else None
@@ -152,8 +165,8 @@ def recheck_people(slug: str | None, at_most: int) -> None:
             click.echo(f"person {found.user_id} at integration {found.integration_id}: {found.recheck.problem}{ended}")
     click.echo(
         f"{standings[Standing.ADMITTED]} may log in, {standings[Standing.REFUSED]} may not, "
-        f"{standings[Standing.UNPROVEN]} have to log in again to be known, "
-        f"{standings[Standing.UNANSWERED]} could not be asked for, "
+        f"{standings[Standing.UNPROVEN]} cannot be checked before their next login, "
+        f"{standings[Standing.UNANSWERED]} could not be checked now, "
         f"{len(identities[at_most:])} are left for the next time."
     )
     if standings[Standing.UNANSWERED]:
@@ -162,8 +175,8 @@ def recheck_people(slug: str | None, at_most: int) -> None:
 
 @group.command("reseal")
 def reseal() -> None:
-    """Seal every private key, client secret and access token that is kept with the newest key of the key ring. It can
-    be interrupted and run again."""
+    """Use the newest key of the key ring to seal all private keys, client secrets and access tokens. You can interrupt
+    the command and run it again."""
     done, failed = store.resealing.reseal_keys()
     click.echo(f"{done} private keys are sealed with the newest key of the ring.")
     tokens, failed_tokens = store.resealing.reseal_tokens(logins.reseal_access_token)
@@ -177,7 +190,7 @@ def reseal() -> None:
 
 @group.command("forget-access-tokens")
 def forget_access_tokens() -> None:
-    """Erase every access token that is kept. Without STORE_ACCESS_TOKEN no new ones are."""
+    """Erase all access tokens. Without STORE_ACCESS_TOKEN, new ones are not kept."""
     click.echo(f"{store.resealing.forget_tokens()} access tokens are erased.")
 
 

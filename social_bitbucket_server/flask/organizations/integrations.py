@@ -128,7 +128,7 @@ def change(organization: Any, integration: str) -> ResponseReturnValue:
         anew = f"The integration has another server now, and {people} anew there."
         flash(anew if concerned else "The changes are saved.")
         if had_secret:
-            flash("Client id and client secret were the old server's and are erased: enter those of the new server.")
+            flash("Client ID and client secret were the old server's and are erased: enter those of the new server.")
     return redirect(address_of("integrations.integration", record), 303)
 
 

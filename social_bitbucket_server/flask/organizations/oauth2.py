@@ -40,7 +40,7 @@ def keep(organization: Any, integration: str) -> ResponseReturnValue:
     if not form.validate():
         return _page(organization, record, form), 422
     store.upgrade.keep_credentials(record, form.client_id.data, form.client_secret.data)
-    flash("Client id and client secret are saved. Now test the connection by OAuth 2.")
+    flash("Client ID and client secret are saved. Now test the connection by OAuth 2.")
     return _to_this_page(record)
 
 

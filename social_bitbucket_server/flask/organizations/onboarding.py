@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from ...onboarding import Dialog, advice_for, oauth2_advice_for
 from ...organizations import Limited, OAuth, SetupStep, State, next_step
 from ...sqlalchemy.organizations import server_url
-from . import access, connection, limits, ways_in, worksheets
+from . import access, connection, limits, permission, ways_in, worksheets
 from .current import store
 from .forms import ClientCredentialsForm
 from .navigation import address_of
@@ -115,6 +115,7 @@ def share(organization: Any, integration: str) -> ResponseReturnValue:
         record=record,
         server_url=server_url(record),
         login_link=ways_in.login_link(organization),
+        would_like_to=permission.asked_for(record.ways[0], record),
         way=way_of(record, SetupStep.SHARE),
     )
 

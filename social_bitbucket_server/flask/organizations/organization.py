@@ -10,9 +10,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import select
 
-from ...organizations import OAuth
 from ...sqlalchemy.organizations import server_url
-from . import access, browser_session, ways_in
+from . import access, browser_session, permission, ways_in
 from .current import extension, session, store
 from .navigation import after_login
 from .requests import allow_forms_to_reach
@@ -63,7 +62,8 @@ def login(organization: Any) -> ResponseReturnValue:
         person=store.name_of(access.person()) if logged_in else "",
         continue_to=after_login(organization, None),
         enabled=enabled,
-        asks_for_account=any(oauth is OAuth.ONE for _record, _server, oauth in enabled),
+        permissions=list(dict.fromkeys(permission.asked_for(oauth, record) for record, _server, oauth in enabled)),
+        permission_of_oauth1=permission.ACCOUNT,
         is_closed=ways.is_closed,
         is_current=is_current,
         only=next((record for record in records if record.id == ways.enforced), None),

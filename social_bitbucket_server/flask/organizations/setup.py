@@ -109,7 +109,7 @@ def page(token: str) -> ResponseReturnValue:
 
 @blueprint.post("/credentials")
 def keep_credentials(token: str) -> ResponseReturnValue:
-    """Keep client id and client secret, and test the connection with them."""
+    """Keep client ID and client secret, and test the connection with them."""
     link, form = _live_link(token, is_locked=True), ClientCredentialsForm()
     record = link.integration
     if not store.setup_links.takes_credentials(record):

@@ -33,6 +33,21 @@ PERMISSIONS = (
 )
 """The form's columns and their boxes."""
 
+LABELS = {scope: f"{column}: {label}" for column, boxes in PERMISSIONS for scope, label in boxes}
+"""Each scope as the form names it."""
+
+WORDS = {
+    "PUBLIC_REPOS": "view public projects and repositories",
+    "ACCOUNT_WRITE": "update your account",
+    "REPO_READ": "view projects and repositories",
+    "REPO_WRITE": "update projects and repositories",
+    "REPO_ADMIN": "administer repositories",
+    "PROJECT_ADMIN": "administer projects",
+    "ADMIN_WRITE": "administer Bitbucket",
+    "SYSTEM_ADMIN": "administer Bitbucket's system",
+}
+"""Each scope in the words of Atlassian's page "OAuth 2.0 scopes for incoming links", which people see, too."""
+
 blueprint = Blueprint("oauth2_pages", __name__)
 protect(blueprint)
 blueprint.before_request(since_7_20)
@@ -57,8 +72,10 @@ def configure() -> AnyResponse | str:
 @blueprint.get(f"{PROVIDER}/<application_id>")
 @admin_only
 def credentials(application_id: str) -> str:
-    """Show the client id and the client secret, after *Save*."""
-    return render_template("oauth2/credentials.html", application=_application(application_id))
+    """Show the client ID and the client secret, after *Save*."""
+    application = _application(application_id)
+    permissions = [LABELS[scope] for scope in LABELS if scope in application.permissions]
+    return render_template("oauth2/credentials.html", application=application, permissions=permissions)
 
 
 @blueprint.route(f"{PROVIDER}/<application_id>/delete", methods=["GET", "POST"])
@@ -99,7 +116,7 @@ def authorize(_: str) -> AnyResponse | str:
         return _back(answer_address(redirect_uri, state_of(parameters), **said))
     if request.method == "GET":
         sent = [(name, values[0]) for name, values in parameters.items()]
-        return render_template("oauth2/authorize.html", asked=asked, user=user, sent=sent)
+        return render_template("oauth2/authorize.html", asked=asked, words=WORDS, user=user, sent=sent)
     if "approve" not in request.form:
         return _back(asked.answer(error="access_denied", error_description="The person denied access."))
     return _back(asked.answer(code=allow(asked, user, state()).value))

@@ -76,7 +76,7 @@ def trusted_redirect(parameters: Parameters, state: State) -> tuple[ExternalAppl
     """Return the request's application, and the address for its answer. Raises :class:`UntrustedRequestError`."""
     application = state.applications.by_client_id(_single(parameters, "client_id"))
     if application is None:
-        raise UntrustedRequestError("No application link has this client id.")
+        raise UntrustedRequestError("No application link has this client ID.")
     redirect_uri = _single(parameters, "redirect_uri")
     if redirect_uri not in application.redirect_urls:
         raise UntrustedRequestError(f"The redirect address is not the Redirect URL of {application.name}.")
@@ -180,7 +180,7 @@ def _authenticated(parameters: Parameters, state: State) -> ExternalApplication:
     secret = _single(parameters, "client_secret")
     is_right = application is not None and hmac.compare_digest(application.client_secret.encode(), secret.encode())
     if application is None or not is_right or state.faults.client_secret_refused:
-        raise OAuth2Error("invalid_client", "The client id or the client secret is not right.")
+        raise OAuth2Error("invalid_client", "The client ID or the client secret is not right.")
     return application
 
 

@@ -62,7 +62,7 @@ class ExternalApplications:
         permissions: Iterable[str],
         credentials: tuple[str, str] | None = None,
     ) -> ExternalApplication:
-        """Make one, with these *credentials*, client id and client secret; ``None`` for new ones. Raises
+        """Make one, with these *credentials*, client ID and client secret; ``None`` for new ones. Raises
         :class:`~.links.LinkRefusedError`."""
         urls, ticked = tuple(redirect_urls), frozenset(permissions)
         with self._lock:
@@ -83,7 +83,7 @@ class ExternalApplications:
             return self._by_id.get(application_id)
 
     def by_client_id(self, client_id: str) -> ExternalApplication | None:
-        """Return the application with this client id, or ``None``."""
+        """Return the application with this client ID, or ``None``."""
         return next((application for application in self.all() if application.client_id == client_id), None)
 
     def all(self) -> list[ExternalApplication]:

@@ -303,7 +303,7 @@ class KeyPairMixin(_OfAnIntegration):
 
 
 class ClientCredentialsMixin(_OfAnIntegration):
-    """Credentials that Bitbucket made for an integration's logins by OAuth 2: client id and sealed client secret."""
+    """Credentials that Bitbucket made for an integration's logins by OAuth 2: client ID and sealed client secret."""
 
     __tablename__ = "bitbucket_client_credentials"
 

@@ -90,7 +90,7 @@ class SetupLinks(Part):
         self._session.commit()
 
     def takes_credentials(self, record: IntegrationMixin) -> bool:
-        """Return whether a Bitbucket admin may enter client id and client secret: nobody has logged in with others."""
+        """Return whether a Bitbucket admin may enter client ID and client secret: nobody has logged in with others."""
         return record.is_for_oauth2 and record.last_login_at is None
 
     def takes_corrections(self, record: IntegrationMixin) -> bool:

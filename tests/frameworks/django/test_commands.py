@@ -114,6 +114,7 @@ def test_worksheet_is_the_integrations(run, acme, named_by):
     printed = json.loads(run("worksheet", getattr(acme, named_by), "--json"))
     assert printed["consumer_key"] == acme.consumer_key
     assert printed["fingerprint"] == KeyPair.objects.get().fingerprint
+    assert "It belongs to your organization alone" in json.dumps(printed)
 
 
 @capability("worksheet")
@@ -129,6 +130,7 @@ def test_worksheet_of_the_settings(run, single, keys):
         printed = run("worksheet")
     assert "Consumer Key = packages" in printed
     assert "Application URL = https://app.example/" in printed
+    assert "It is for this application alone" in printed
     assert keys[0].public.pem in printed
 
 
@@ -145,6 +147,18 @@ def test_check_ends_with_the_number_of_the_stage_that_fails(run, acme, capsys):
         run("check", "acme")
     assert ended.value.code == 18
     assert "What to do:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["check", "acme"], ["link", "acme", "--user", "admin", "--yes"]])
+def test_the_command_that_explains_a_failure_works_as_printed(
+    run, acme, bitbucket_sandbox, monkeypatch, capsys, command
+):
+    monkeypatch.setenv("BITBUCKET_PASSWORD", bitbucket_sandbox.users.by_name("admin").password)
+    bitbucket_sandbox.faults.seen_host = "internal.example"
+    with pytest.raises(SystemExit):
+        run(*command)
+    printed = re.search(r"More: python manage\.py bitbucket_server (.+)", capsys.readouterr().out)[1]
+    assert "docs/problems.md#address_hidden" in run(*printed.split())
 
 
 def test_check_of_the_settings(run, single):

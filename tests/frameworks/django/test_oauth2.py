@@ -108,7 +108,7 @@ def test_the_same_people_stay_from_oauth_1_on_an_old_server_to_oauth_2_on_a_new_
         assert record.server_version != stored().server_version == "10.2.0"
         prepare(staff, record, sandbox)
         check_up = press_oauth2(staff, record, "check-up")
-        assert "Bitbucket knows the client id" in check_up
+        assert "Bitbucket knows the client ID" in check_up
         assert "failed</span>" not in check_up
 
         visitor = Visitor()
@@ -142,6 +142,15 @@ def test_people_log_in_through_an_integration_that_was_added_for_oauth_2(new, st
     assert made.client_secret not in page
     assert "Go back to OAuth 1" not in page
     assert "It works: 1 person has logged in through it so far." in text_of(staff.open(setup_page(new)))
+
+
+def test_the_login_page_announces_the_scope_that_is_asked_for(new, staff, visitor, bitbucket_sandbox):
+    prepare(staff, new, bitbucket_sandbox)
+    assert "may view public projects and repositories" in text_of(visitor.open(login_page(new)))
+    Integration.objects.update(allow_projects=["WEB"])
+    assert "may view projects and repositories" in text_of(visitor.open(login_page(new)))
+    with override_settings(SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_SCOPE="REPO_READ"):
+        assert "may access your account, and says for what" in text_of(visitor.open(login_page(new)))
 
 
 def test_before_its_credentials_are_there_nobody_can_log_in_and_the_pages_say_what_is_next(new, staff, visitor):

@@ -66,7 +66,9 @@ def test_who_is_disabled_in_bitbucket_is_logged_out_and_nobody_else(acme, bitbuc
     user = get_user_model().objects.get(username="jane")
     printed = run("--log-out")
     assert f"jane ({user.pk}): logged out" in printed
-    assert "1 may log in, 1 may not, 1 have to log in again to be known, 0 could not be asked for." in printed
+    assert (
+        "1 may log in, 1 may not, 1 cannot be checked before their next login, 0 could not be checked now." in printed
+    )
     assert (jane.name, kim.name, jo.name) == ("nobody", "kim", "jo_example")
     assert told == {
         "jane": ("refused", "account_not_admitted"),
@@ -137,7 +139,7 @@ def test_a_server_that_cannot_be_asked_for_one_is_not_asked_for_others(
     with pytest.raises(SystemExit) as ended:
         run("--log-out")
     assert ended.value.code == 1
-    assert "1 may log in, 0 may not, 0 have to log in again to be known, 2 could not be asked for." in (
+    assert "1 may log in, 0 may not, 0 cannot be checked before their next login, 2 could not be checked now." in (
         capsys.readouterr().out
     )
     assert happenings().count("recheck.unanswered") == 1
@@ -155,7 +157,7 @@ def test_the_people_of_one_integration(acme, globex, bitbucket_sandbox, other_sa
 def test_nobody_is_asked_for_who_is_not_active_or_not_there_any_more(acme, bitbucket_sandbox, kept, run, told):
     logged_in(acme, bitbucket_sandbox, "jane")
     get_user_model().objects.update(is_active=False)
-    assert "0 may log in, 0 may not, 0 have" in run()
+    assert "0 may log in, 0 may not, 0 cannot be checked" in run()
     assert not told
 
 

@@ -91,7 +91,10 @@ def test_a_link_leads_to_a_page_with_the_button_and_begins_nothing(person, singl
 
 
 def test_the_page_of_oauth_2_says_that_its_own_tokens_are_kept(person, by_oauth2):
-    assert "No token is kept." in person.open(by_oauth2).content.decode()
+    page = person.open(by_oauth2).content.decode()
+    assert "No token is kept." in page
+    assert "may access your account, and says for what" in page
+    assert "read and write access" not in page
     own = "SOCIAL_AUTH_BITBUCKET_SERVER_OAUTH2_"
     with override_settings(**{f"{own}STORE_ACCESS_TOKEN": True, f"{own}KEY_RING": KeyRing.generate()}):
         page = person.open(by_oauth2)

@@ -386,6 +386,7 @@ def test_the_worksheet_has_the_values_that_were_given(run, key_file):
     assert "Type: Application URL = https://app.example.com/o/acme/\n" in output
     assert "Type: Application Name = Acme Packages\n" in output
     assert "Type: Consumer Key = acme\n" in output
+    assert "It is for this application alone" in output
     assert words == ""
 
 
@@ -488,6 +489,12 @@ def test_the_worksheet_of_oauth_2_is_json_where_asked_for(run):
 
     assert fields["redirect_url"] == OAUTH2_WORKSHEET[-1]
     assert fields["steps"][-1]["entries"][0]["action"] == "copy"
+
+
+def test_the_worksheet_of_oauth_2_is_for_the_chosen_dialog(run):
+    fields = json.loads(run(*OAUTH2_WORKSHEET, "--dialog", "7.20", "--json")[1])
+
+    assert fields["steps"][1]["entries"][1]["choices"] == ["Atlassian product", "External application"]
 
 
 @pytest.mark.parametrize(

@@ -85,11 +85,20 @@ def test_from_10_1_on_the_type_has_its_exact_words_and_the_wrong_ones_are_named(
         (Action.PRESS, "Continue", ""),
     ]
     hint = step.entries[1].hint
+    assert hint.startswith("Atlassian product via OAuth 1.0 is for other applications, too.")
     assert "Atlassian product via OAuth 2.0 and External application would be OAuth 2." in hint
 
 
 def test_the_newer_name_of_the_type_is_mentioned(make):
     assert "Atlassian product via OAuth 1.0" in entry(make(Dialog.FROM_7_20), "Application type").hint
+
+
+@ALL_DIALOGS
+def test_with_one_server_the_address_is_the_applications_and_not_an_organizations(make, dialog):
+    assert entry(make(dialog), "Application URL").hint.startswith("It belongs to your organization alone: ")
+    alone = make(dialog, for_organization=False)
+    assert entry(alone, "Application URL").hint.startswith("It is for this application alone: ")
+    assert "organization" not in render_text(alone)
 
 
 @ALL_DIALOGS

@@ -8,6 +8,8 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 import pytest
 
 from social_bitbucket_server.sandbox import LinkRefusedError
+from social_bitbucket_server.sandbox.oauth2.pages import WORDS
+from social_bitbucket_server.sandbox.state.external_applications import INCLUDED_SCOPES
 
 from .calling import WHOAMI, send
 
@@ -110,6 +112,7 @@ def test_a_link_that_was_made_on_the_page_logs_people_in(new_admin, new_sandbox)
     assert (new_admin.status, new_admin.heading) == (200, "Acme")
     assert link.client_id in new_admin.text
     assert link.client_secret in new_admin.text
+    assert "Repositories: Read" in new_admin.text
     assert Program(new_sandbox, link).granted()["token_type"] == "bearer"
 
 
@@ -192,9 +195,15 @@ def test_deny_leads_back_with_access_denied(program):
 def test_the_page_names_program_scope_and_person(new_visitor, program):
     new_visitor.log_in("jane").open(program.authorize_url())
     assert new_visitor.heading == "Allow access?"
-    assert "Acme would like" in new_visitor.text
-    assert "REPO_READ" in new_visitor.text
+    assert "Acme would like to view projects and repositories ( REPO_READ ) in this sandbox." in new_visitor.text
     assert "Jane Doe (jane)" in new_visitor.text
+
+
+def test_the_page_names_each_scope_in_words(new_visitor, program):
+    new_visitor.log_in("jane").open(program.authorize_url(scope="PUBLIC_REPOS REPO_READ"))
+    words = "view public projects and repositories ( PUBLIC_REPOS ) and view projects and repositories ( REPO_READ )"
+    assert words in new_visitor.text
+    assert set(WORDS) == set(INCLUDED_SCOPES)
 
 
 @pytest.mark.parametrize(

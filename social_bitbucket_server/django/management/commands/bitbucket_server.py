@@ -35,6 +35,9 @@ from ... import (
 )
 from ...models import AbstractIntegration, KeyPair, integration_model
 
+_COMMAND = "python manage.py bitbucket_server"
+_EXPLAIN = f"{_COMMAND} explain"
+_INTEGRATION = "an integration's id, or the last part of its login link"
 _DAYS = 365
 _MOST_DAYS = 36_500
 
@@ -50,7 +53,8 @@ class Command(BaseCommand):
         commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
         for library_command in (keygen, explain, sandbox):
             library_command.add(commands)
-        ring = commands.add_parser("key-ring", help="print a new key ring, for the settings")
+        summary = "print a new key ring, for the settings"
+        ring = commands.add_parser("key-ring", help=summary, description=summary.capitalize() + ".")
         ring.set_defaults(run=_key_ring)
         for name, run, summary in _OWN:
             own = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
@@ -77,40 +81,42 @@ def _add_options(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", help="the organization's name")
         parser.add_argument("slug", help="the last part of its login link")
         parser.add_argument("--url", required=True, help="Bitbucket's base URL")
-        parser.add_argument(
-            "--ca-file", metavar="FILE", type=file_name, help="the CA certificates that it is trusted by"
-        )
+        parser.add_argument("--ca-file", metavar="FILE", type=file_name, help="the CA certificates to trust")
         add_connection_options(parser)
     elif name == "recheck-people":
-        parser.add_argument("integration", nargs="?", help="whose people; everybody without it")
+        parser.add_argument("integration", nargs="?", help=f"{_INTEGRATION}; without it, the people of all")
         parser.add_argument(
             "--log-out", action="store_true", help="end the sessions of those who may not log in any more"
         )
     elif name in {"check", "worksheet"}:
-        parser.add_argument("integration", nargs="?", help="which one; the one of the settings without it")
+        parser.add_argument(
+            "integration", nargs="?", help=f"{_INTEGRATION}; without it, the one server of the settings"
+        )
     elif name == "export":
-        parser.add_argument("integrations", nargs="*", metavar="INTEGRATION", help="which ones; all without it")
+        parser.add_argument("integrations", nargs="*", metavar="INTEGRATION", help=f"{_INTEGRATION}; without it, all")
     elif name == "import":
-        parser.add_argument("file", type=file_name, help="the text; - reads it from the standard input")
+        parser.add_argument("file", type=file_name, help="the file with the text; - for standard input")
     elif name == "carry-over":
         _add_carry_over_options(parser)
     elif name not in {"list", "notices", "reseal-keys", "prune"}:
-        parser.add_argument("integration", help="its id, or the last part of its login link")
+        parser.add_argument("integration", help=_INTEGRATION)
     if name == "check":
         report.add_report_options(parser)
     if name == "worksheet":
         worksheet.add_worksheet_options(parser, None)
     if name == "rotate":
         parser.add_argument(
-            "--new-consumer-key", action="store_true", help="for a new application link; prints its worksheet"
+            "--new-consumer-key",
+            action="store_true",
+            help="make the key pair for a new application link, and print its worksheet",
         )
     if name == "unlink":
-        parser.add_argument("--old-link", action="store_true", help="the one that a new link took the place of")
+        parser.add_argument("--old-link", action="store_true", help="remove the old link, which a new one has replaced")
     if name in {"link", "unlink"}:
         link.add_admin_options(parser)
     if name == "prune":
         parser.add_argument(
-            "--days", type=_age, default=_DAYS, help="the age of what is deleted (default: %(default)s)"
+            "--days", type=_age, default=_DAYS, help="delete events that are older than this (default: %(default)s)"
         )
 
 
@@ -121,11 +127,15 @@ def _add_carry_over_options(parser: argparse.ArgumentParser) -> None:
         help="where the identities are from: social-core's own backend, the one server of the settings, or those that "
         "logins carry over, by the setting CARRY_OVER",
     )
-    parser.add_argument("integration", nargs="?", help="where to; the one server of the settings without it")
-    parser.add_argument("--apply", action="store_true", help="do it; without it the command only counts")
+    parser.add_argument(
+        "integration", nargs="?", help=f"the new place: {_INTEGRATION}; without it, the one server of the settings"
+    )
+    parser.add_argument("--apply", action="store_true", help="carry over; without this option, the command only counts")
     parser.add_argument("--back", action="store_true", help="go back: the identities of the integration to the source")
     parser.add_argument(
-        "--oauth", choices=("1", "2"), help="which of both people log in with, if one server is configured for both"
+        "--oauth",
+        choices=("1", "2"),
+        help="the version of OAuth that people log in with, if one server is configured for both",
     )
     parser.add_argument(
         "--known-as",
@@ -137,7 +147,7 @@ def _add_carry_over_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--without-address",
         action="store_true",
-        help="carry over identities, too, that kept no address; you say that they are this server's",
+        help="also carry over identities that kept no address; you say that they are this server's",
     )
 
 
@@ -220,6 +230,7 @@ def _worksheet(arguments: argparse.Namespace) -> int:
             consumer_key=consumer_key,
             public_key=key,
             dialog=dialog or Dialog.FROM_10_1,
+            for_organization=False,
         )
     else:
         record = _find(arguments.integration)
@@ -241,7 +252,7 @@ def _check(arguments: argparse.Namespace) -> int:
         )
     else:
         test = partial(integrations.check_up, _find(arguments.integration))
-    return report.report(test, as_json=arguments.json, watch=arguments.watch)
+    return report.report(test, as_json=arguments.json, watch=arguments.watch, explain=_EXPLAIN)
 
 
 def _link(arguments: argparse.Namespace) -> int:
@@ -251,7 +262,7 @@ def _link(arguments: argparse.Namespace) -> int:
         integrations.application_url(record, pair.link),
         integrations.application_link_name(record, pair.link),
     )
-    return link.make_link(integrations.signing_with(record, pair), address, name, arguments)
+    return link.make_link(integrations.signing_with(record, pair), address, name, arguments, _EXPLAIN)
 
 
 def _unlink(arguments: argparse.Namespace) -> int:
@@ -269,9 +280,12 @@ def _unlink(arguments: argparse.Namespace) -> int:
 def _active(record: AbstractIntegration) -> KeyPair:
     pair = record.active_key_pair
     if pair is None and record.oauth1_ended_at is not None:
-        raise CommandError(f"People log in to {record.name} by OAuth 2, whose link is made by hand: see 'worksheet'.")
+        raise CommandError(
+            f"People log in to {record.name} by OAuth 2, whose link is made by hand. "
+            f"'{_COMMAND} worksheet {record.slug}' says how."
+        )
     if pair is None:
-        raise CommandError(f"{record.name} has no key pair. Make one with 'bitbucket_server rotate {record.slug}'.")
+        raise CommandError(f"{record.name} has no key pair. Make one with '{_COMMAND} rotate {record.slug}'.")
     return pair
 
 
@@ -285,9 +299,9 @@ def _rotate(arguments: argparse.Namespace) -> int:
         raise CommandError(f"{record.name} was deleted just now.") from None
     if not has_begun:
         raise CommandError(
-            f"An old application link waits for its removal; there would be three. Remove it, by hand or with "
-            f"'bitbucket_server unlink {record.slug} --old-link', and say so with "
-            f"'bitbucket_server old-link-removed {record.slug}' where it was by hand."
+            f"An old application link waits for its removal; there would be three. Remove it with "
+            f"'{_COMMAND} unlink {record.slug} --old-link', or by hand. After you removed it by hand, say so with "
+            f"'{_COMMAND} old-link-removed {record.slug}'."
         )
     if arguments.new_consumer_key:
         print("Let Bitbucket know the new link beside the old one, then verify:", file=sys.stderr)
@@ -347,8 +361,8 @@ def _recheck_people(arguments: argparse.Namespace) -> int:
             print(f"{user.get_username()} ({user.pk}): {'logged out' if is_out else 'has another way in, and stays'}")
     print(
         f"{standings[Standing.ADMITTED]} may log in, {standings[Standing.REFUSED]} may not, "
-        f"{standings[Standing.UNPROVEN]} have to log in again to be known, "
-        f"{standings[Standing.UNANSWERED]} could not be asked for."
+        f"{standings[Standing.UNPROVEN]} cannot be checked before their next login, "
+        f"{standings[Standing.UNANSWERED]} could not be checked now."
     )
     return 1 if standings[Standing.UNANSWERED] else 0
 
@@ -356,9 +370,7 @@ def _recheck_people(arguments: argparse.Namespace) -> int:
 def _carry_over(arguments: argparse.Namespace) -> int:
     record = _find(arguments.integration) if arguments.integration is not None else None
     if record is None and arguments.source == carrying_over.SINGLE:
-        raise CommandError(
-            "Name the integration that is the same server.\n'manage.py bitbucket_server list' lists all."
-        )
+        raise CommandError(f"Name the integration that is the same server.\n'{_COMMAND} list' lists them all.")
     if arguments.source == carrying_over.LOGINS:
         return _carry_over_at_logins(record, arguments)
     evidence = carrying_over.evidence(
@@ -419,7 +431,7 @@ def _find(name: str) -> AbstractIntegration:
     manager = integration_model()._default_manager
     record = manager.filter(pk=name).first() or manager.filter(slug=name).first()
     if record is None:
-        raise CommandError(f"There is no integration {name}.\n'manage.py bitbucket_server list' lists them all.")
+        raise CommandError(f"There is no integration {name}.\n'{_COMMAND} list' lists them all.")
     return record
 
 
@@ -438,8 +450,8 @@ _OWN = (
     ("import", _import, "make and change integrations as a text says; none is deleted"),
     ("worksheet", _worksheet, "say what to enter where in Bitbucket"),
     ("check", _check, "test an integration stage by stage"),
-    ("link", _link, "make the application link in Bitbucket, as its administrator, and test it"),
-    ("unlink", _unlink, "take the application link in Bitbucket away"),
+    ("link", _link, "make the application link in Bitbucket, as a Bitbucket admin, and test it"),
+    ("unlink", _unlink, "remove the application link from Bitbucket"),
     ("rotate", _rotate, "make a new key pair that waits beside the old one"),
     ("verify", _verify, "use the new key pair, if Bitbucket accepts it"),
     ("old-link-removed", _old_link_removed, "say that the old application link was removed, and erase its private key"),
