@@ -95,6 +95,7 @@ class Integration:
     revision: str = ""
     organization: str = ""
     roles: Roles = NO_ROLES
+    _digest: str = field(default="", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         consumer_keys = (known.consumer_key for known in (self, self.pending, self.replaced) if known is not None)
@@ -155,6 +156,7 @@ class OAuth2Integration:
     revision: str = ""
     organization: str = ""
     roles: Roles = NO_ROLES
+    _digest: str = field(default="", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "client_secret", Secret(self.client_secret))
@@ -191,12 +193,19 @@ def _check(integration: AnyIntegration, *credentials: tuple[str, str, re.Pattern
             raise _invalid(parameter, f"It is not a text of the allowed characters ({words}).")
 
 
-def _fingerprint(integration: AnyIntegration, *credentials: str) -> str:
+def _fingerprint(integration: Integration | OAuth2Integration, credential: str) -> str:
+    """Return the digest. It is made once, because plain settings give each login the same integration."""
+    if not integration._digest:
+        object.__setattr__(integration, "_digest", _digest_of(integration, credential))
+    return integration._digest
+
+
+def _digest_of(integration: AnyIntegration, credential: str) -> str:
     server = integration.server
     parts = (
         integration.id,
         str(server.url),
-        *credentials,
+        credential,
         integration.namespace,
         server.verify,
         server.ca_certificates,

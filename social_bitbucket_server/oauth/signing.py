@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _NONCE_BYTES = 16
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
 _PARAMETER = re.compile(r'(oauth_[a-z_]+)="([^"]*)"')
 
 
@@ -91,7 +92,9 @@ def _encoded_again(query: str) -> Iterable[tuple[str, str]]:
 
 
 def _escaped(text: str | bytes) -> str:
-    """Return *text* percent-encoded (section 3.6)."""
+    """Return *text* percent-encoded (section 3.6). Most parameters have nothing to encode."""
+    if isinstance(text, str) and _UNRESERVED.fullmatch(text):
+        return text
     return quote(text, safe="")
 
 

@@ -22,8 +22,8 @@ _END_OF_HEAD = frozenset({b"\r\n", b"\n", b""})
 # A final answer's head that came in one piece.
 _WHOLE_HEAD = re.compile(rb"HTTP/1\.[01] [2-5][^\n]*\n(?:[^\r\n][^\n]*\n)*\r\n")
 _BARE_CR = re.compile(rb"\r(?!\n)")
-_END_OF_ANSWER = re.compile(rb"(?im)^(content-length|transfer-encoding):([^\r\n]*)")
-_PARTS = re.compile(rb"(?im)^content-type:\W*multipart/")  # in any spelling that http.client understands
+_END_OF_ANSWER = re.compile(rb"(?i)\n(content-length|transfer-encoding):([^\r\n]*)")
+_PARTS = re.compile(rb"(?i)\ncontent-type:\W*multipart/")  # in any spelling that http.client understands
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
@@ -127,7 +127,7 @@ class LimitedResponse(HTTPResponse):
 
 
 def _ends_of(head: bytes) -> list[tuple[bytes, bytes]]:
-    """Return name and value of each ``Content-Length`` and ``Transfer-Encoding`` in *head*.
+    """Return name and value of each ``Content-Length`` and ``Transfer-Encoding`` in *head*, with its status line.
 
     Raises ``malformed_answer`` for a bare CR: http.client would begin another header after it. RFC 9110, section 5.5,
     has it refused. Raises it for an answer in parts, too: the time in which http.client looks for their boundary grows
