@@ -1,4 +1,4 @@
-"""What Bitbucket asks people to allow, as pages announce it."""
+"""The permission that Bitbucket asks people for at a login, as pages announce it."""
 
 from __future__ import annotations
 
