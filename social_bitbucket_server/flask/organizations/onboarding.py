@@ -136,7 +136,7 @@ def tested(record: IntegrationMixin, oauth: OAuth) -> Response:
 
 
 def _about_the_test(record: IntegrationMixin, oauth: OAuth) -> dict[str, Any]:
-    """A login shows more than a trial login, so nobody has to try one after it."""
+    """Return what the page of the test shows. After a person has logged in, a trial login would show nothing new."""
     return {
         "organization": record.organization,
         "record": record,

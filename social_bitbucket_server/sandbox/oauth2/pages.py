@@ -46,7 +46,8 @@ WORDS = {
     "ADMIN_WRITE": "administer Bitbucket",
     "SYSTEM_ADMIN": "administer Bitbucket's system",
 }
-"""Each scope in the words of Atlassian's page "OAuth 2.0 scopes for incoming links", which people see, too."""
+"""Each scope in the words of Atlassian's page "OAuth 2.0 scopes for incoming links", which people see, too. The client
+side has a table of its own: the sandbox shares nothing with it."""
 
 blueprint = Blueprint("oauth2_pages", __name__)
 protect(blueprint)

@@ -42,8 +42,8 @@ class LoginStatements:
 
     @cached_property
     def with_enforced(self) -> Select[Any]:
-        """Read the same as it is now, with its key pairs. The second column is the id of the integration that is
-        enforced in its organization."""
+        """Read what :attr:`current` reads for OAuth 1. The second column is the id of the integration that is enforced
+        in its organization."""
         other = aliased(self._integration)
         enforced = (
             select(other.id)
@@ -54,15 +54,15 @@ class LoginStatements:
 
     @cached_property
     def current(self) -> Mapping[OAuth, Select[Any]]:
-        """Read the integration as the database has it now, also where this request has read it before; for a login by
-        OAuth 1 with its key pairs."""
+        """Read the integration as the database has it now, also if this request has read it before. For a login by
+        OAuth 1, read its key pairs, too."""
         current = self.enabled.execution_options(populate_existing=True)
         return {OAuth.ONE: current.options(joinedload(self._integration.key_pairs)), OAuth.TWO: current}
 
     @cached_property
     def current_and_locked(self) -> Mapping[OAuth, Select[Any]]:
-        """Read the same. Until the transaction ends, nobody changes the integration or its organization. Logins share
-        the lock. SQLite locks as a whole with the first change."""
+        """Read what :attr:`current` reads, and lock it. Until the transaction ends, nobody changes the integration or
+        its organization. Logins share the lock. SQLite locks as a whole with the first change."""
         models = self._models
         # In the order in which others lock them.
         locked = [models.organization, models.ways, models.integration]
