@@ -6,14 +6,11 @@ import argparse
 import io
 import os
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 from .cli import PROGRAM, CommandError, check, explain, key_ring, keygen, link, sandbox, worksheet
 from .problems import BitbucketServerError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:

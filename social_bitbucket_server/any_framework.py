@@ -11,10 +11,11 @@ import hmac
 import secrets
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from social_core.actions import do_auth, do_complete
+from social_core.storage import BaseStorage
 from social_core.utils import setting_name
 
 from .backends import BitbucketServerOAuth1
@@ -29,13 +30,8 @@ from .integration import (
     refuse_unsafe_settings,
     warn_of_missing_names,
 )
-from .login import LONGEST_NEXT, BaseStrategy, Purpose, may_name_halted_login
+from .login import LONGEST_NEXT, BaseStrategy, LoginBackend, Purpose, may_name_halted_login
 from .problems import BitbucketServerError, Code
-
-if TYPE_CHECKING:
-    from social_core.storage import BaseStorage
-
-    from .login import LoginBackend
 
 __all__ = ["Logins", "Visit", "check_form_token", "form_token"]
 

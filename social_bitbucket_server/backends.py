@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Never
+from typing import Any, Never
 
 from social_core.utils import module_member
 
@@ -24,7 +25,9 @@ from .login import (
     BitbucketDataCenterOAuth2,
     Callback,
     LoginBackend,
+    PendingLogin,
     ResponseT_co,
+    ReturnedLogin,
     code_verifier,
     prepare_login,
     problems_at,
@@ -32,16 +35,10 @@ from .login import (
     remember_login,
     tell_of,
 )
-from .oauth import DENIED, Client, OAuth2Client, oauth2_problem
+from .oauth import DENIED, AccessToken, Client, OAuth2Client, oauth2_problem
 from .organizations import EventCode, may_be_about_the_key
 from .problems import BitbucketServerError, Code
 from .transport import BEGIN, Budget
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from .login import PendingLogin, ReturnedLogin
-    from .oauth import AccessToken
 
 _CODE = re.compile(r"[!-~]{1,1024}")
 _SCOPES = re.compile(r"[A-Z_]{1,64}")

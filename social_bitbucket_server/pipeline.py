@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
+from social_core.backends.base import BaseAuth
 from social_core.exceptions import AuthConfigurationError, SocialAuthBaseException
 from social_core.pipeline import user as core_steps
+from social_core.storage import UserMixin, UserProtocol
+from social_core.strategy import BaseStrategy
 
 from .account import new_accounts
 from .integration import BACKENDS, configured_backend
 from .login import LoginBackend, OlderIdentity, problems_at
 from .problems import BitbucketServerError, Code
-
-if TYPE_CHECKING:
-    from social_core.backends.base import BaseAuth
-    from social_core.storage import UserMixin, UserProtocol
-    from social_core.strategy import BaseStrategy
 
 _OTHER = dict(zip(BACKENDS, reversed(BACKENDS), strict=True))
 

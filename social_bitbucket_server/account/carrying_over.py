@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from ..integration import BACKENDS, ServerURL
 from .tokens import EXTRA_DATA_KEY
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 CORES_BACKEND = "bitbucket-datacenter-oauth2"
 """The name of social-core's own backend. Its uid is the numeric user id."""

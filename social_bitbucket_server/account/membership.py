@@ -9,18 +9,13 @@ every licensed user.
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from ..integration import Kind
+from ..integration import Admission, Kind
+from ..oauth import Person
 from ..problems import BitbucketServerError, Code
-from .profile import Finding, pages, refuse_another, search_users
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from ..integration import Admission
-    from ..oauth import Person
-    from .profile import Profile
+from .profile import Finding, Profile, pages, refuse_another, search_users
 
 _NOT_TOLD = frozenset({401, 403})
 _NOT_THERE = frozenset({400, 404})

@@ -6,17 +6,23 @@ A number never changes. A name may be another person's by now, so more than the 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..integration import BACKENDS, Key
-from .carrying_over import Evidence, Move, Outcome, Place, data_of, is_profile_of, without_tokens
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from ..integration import CarryOver, ServerURL
-    from .carrying_over import Identities, Identity, IdentityT
+from ..integration import BACKENDS, CarryOver, Key, ServerURL
+from .carrying_over import (
+    Evidence,
+    Identities,
+    Identity,
+    IdentityT,
+    Move,
+    Outcome,
+    Place,
+    data_of,
+    is_profile_of,
+    without_tokens,
+)
 
 ORIGIN = "carried_over"
 """The key of the extra data that says which identity it was before."""

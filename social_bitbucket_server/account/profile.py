@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from ..integration import AnyIntegration, Kind, ServerURL
+from ..oauth import Person
 from ..problems import BitbucketServerError, Code
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from ..integration import AnyIntegration, Kind, ServerURL
-    from ..oauth import Person
 
 AVATAR_SIZE = 48
 """Pixels, as social-core's own Bitbucket backend asks for."""

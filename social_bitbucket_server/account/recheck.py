@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
+from ..integration import Admission, Roles
 from ..problems import BitbucketServerError, Code
 from .membership import Membership, require_admission
 from .profile import fetch_profile
+from .rest import RestClient
 from .roles import given_roles
-
-if TYPE_CHECKING:
-    from ..integration import Admission, Roles
-    from .rest import RestClient
 
 
 class Standing(StrEnum):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
+from ..oauth import AccessToken, PersonalClient
 from ..problems import BitbucketServerError, Code
-from .tokens import StoredToken
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..oauth import AccessToken, PersonalClient
-    from .tokens import TokenStore
+from .tokens import StoredToken, TokenStore
 
 _ResultT = TypeVar("_ResultT")
 

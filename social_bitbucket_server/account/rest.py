@@ -5,21 +5,16 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from ..oauth import Person, Request, read_document, refuse_oauth_problem
+from ..integration import AnyIntegration
+from ..oauth import Person, PersonalClient, Request, read_document, refuse_oauth_problem
 from ..problems import BitbucketServerError, Code
-from ..transport import DOCUMENT_LIMIT, default_transport
+from ..transport import DOCUMENT_LIMIT, Answer, Budget, Limits, Method, default_transport
 from .renewal import CurrentToken
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from ..integration import AnyIntegration
-    from ..oauth import PersonalClient
-    from ..transport import Answer, Budget, Limits, Method
-    from .tokens import TokenStore
+from .tokens import TokenStore
 
 _ReadT = TypeVar("_ReadT")
 

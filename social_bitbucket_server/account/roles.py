@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from social_core.storage import UserMixin
+from social_core.storage import UserMixin
 
-    from ..integration import Roles
-    from .membership import Membership
+from ..integration import Roles
+from .membership import Membership
 
 _LOG = logging.getLogger(__name__)
 

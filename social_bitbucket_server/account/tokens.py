@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from ..crypto import Secret
+from social_core.storage import UserMixin
+
+from ..crypto import KeyRing, Secret
+from ..integration import AnyIntegration
 from ..oauth import AccessToken
 from ..problems import BitbucketServerError, Code
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from social_core.storage import UserMixin
-
-    from ..crypto import KeyRing
-    from ..integration import AnyIntegration
 
 PURPOSE = "access-token"
 """The purpose for which the key ring seals these records."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import argparse
+from typing import Any
 
 from ..crypto import KeyRing
 from . import add_command
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def add(commands: Any) -> None:

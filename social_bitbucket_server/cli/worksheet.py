@@ -8,19 +8,15 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..crypto import PublicKey, new_consumer_key
-from ..integration import base_url
+from ..integration import ServerURL, base_url
 from ..onboarding import Dialog, Step, link_script, oauth2_worksheet, render_text, worksheet
 from . import add_command, file_name
 from .given import add_allow_http
 from .key_files import read, read_private_key
-
-if TYPE_CHECKING:
-    from ..integration import ServerURL
-
 
 _DESCRIPTION = """\
 The worksheet follows the order and the words of Bitbucket's own pages. Give it to a Bitbucket admin. It contains no

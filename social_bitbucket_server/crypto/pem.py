@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 from cryptography import x509
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 from ..problems import BitbucketServerError, Code
 from . import pasted
 from .rsa_numbers import private_key_of, public_key_of, rsa_numbers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 LEAST_BITS = 2048
 """The size of the smallest key that can be read."""

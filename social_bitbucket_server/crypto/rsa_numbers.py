@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ..problems import BitbucketServerError, Code
 from .pasted import decode_base64
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _LARGEST = 16384 // 8
 _XML = re.compile(r"<(Modulus|Exponent|P|Q|DP|DQ|InverseQ|D)>([A-Za-z0-9+/=\s]{1,8000})</")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 from social_django.utils import Storage
 
@@ -31,15 +33,8 @@ from ..integration import (
 from ..organizations import EventCode
 from ..problems import BitbucketServerError, Code
 from . import configuration, events
-from .models import Event
+from .models import AbstractIntegration, Event
 from .storage import one_transaction
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-
-    from django.db.models import QuerySet
-
-    from .models import AbstractIntegration
 
 LOGINS = "logins"
 """The source that is the setting ``CARRY_OVER``, for older identities at their people's next login."""

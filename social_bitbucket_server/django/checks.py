@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004  # Django's names
 from django.core.signals import setting_changed
 from django.db import connections, router
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.urls import NoReverseMatch, get_resolver, reverse
 from django.utils.module_loading import import_string
 from social_core.pipeline import DEFAULT_AUTH_PIPELINE
@@ -34,9 +35,6 @@ from ..integration import (
 from ..login import lost_sessions
 from ..problems import BitbucketServerError, Code
 from . import configuration
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 _LOG = logging.getLogger(__name__)
 _LABEL = "social_bitbucket_server"

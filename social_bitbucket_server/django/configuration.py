@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from inspect import unwrap
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.http import HttpRequest
 from django.utils.module_loading import import_string
 from social_django.utils import Storage, Strategy
 
@@ -24,15 +25,10 @@ from ..integration import (
     is_loopback,
     read_role_names,
 )
-from ..organizations import EVERYBODY, Ids, Outbound, read_outbound
+from ..login import LoginBackend
+from ..organizations import EVERYBODY, Ids, Limited, Outbound, read_outbound
 from ..problems import BitbucketServerError, Code
 from ..transport import Limits, default_transport
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
-
-    from ..login import LoginBackend
-    from ..organizations import Limited
 
 FIND = "social_bitbucket_server.django.integrations.find"
 """Dotted path of the function that looks integrations up in the database."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
 from django.core.exceptions import ValidationError
 
@@ -14,12 +14,7 @@ from ..organizations import (
     write_configuration,
 )
 from . import configuration, integrations
-from .models import Integration, integration_model
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from .models import AbstractIntegration
+from .models import AbstractIntegration, Integration, integration_model
 
 _FIELDS = ("name", "ca_certificates", "connect_to")
 _LISTS = ("allow_groups", "allow_projects", "allow_repositories")

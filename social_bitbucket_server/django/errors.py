@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import DatabaseError, router, transaction
-from django.http import HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.urls import get_script_prefix, reverse
 from django.utils.cache import add_never_cache_headers
@@ -20,13 +19,8 @@ from ..organizations import EventCode, News, OAuth, event_of_failed_login
 from ..problems import Code, Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
 from . import events
 from .limits import visitor
-from .models import Event
+from .models import AbstractIntegration, Event
 from .strategy import DjangoStrategy
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
-
-    from .models import AbstractIntegration
 
 _LOG = logging.getLogger(__name__)
 news = News()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.db import router, transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Q, QuerySet
 from django.dispatch import Signal
 from django.utils import timezone
 from social_django.models import Nonce
@@ -33,14 +34,7 @@ from ..organizations import (
 )
 from ..problems import Code
 from . import configuration
-from .models import Event
-
-if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
-    from django.contrib.auth.models import AnonymousUser
-    from django.db.models import QuerySet
-
-    from .models import AbstractIntegration
+from .models import AbstractIntegration, Event
 
 DAYS_OF_NOTICE = 30
 """How long a failure is news in the administration's list."""

@@ -5,25 +5,22 @@ Private keys of application links are never among the fields. The key of a clien
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
 from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
 from django.core.validators import RegexValidator
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from ..integration import Roles
 from ..organizations import OAuth, ServerChange, UnusableRolesError, read_role_lines, role_lines, server_change
 from ..problems import BitbucketServerError
 from . import configuration, integrations
+from .models import AbstractIntegration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from django.http import QueryDict
-
-    from .models import AbstractIntegration
-
     _Form = forms.ModelForm[AbstractIntegration]
 else:
     _Form = forms.ModelForm

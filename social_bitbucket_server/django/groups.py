@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import router, transaction
+from django.db.models import QuerySet
 
+from ..account import Recheck
 from ..integration import BACKENDS
 from ..login import LoginBackend, mapping_of
 from ..problems import BitbucketServerError, Code
 from .configuration import backend_of, setting
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from django.db.models import QuerySet
-
-    from ..account import Recheck
 
 _CACHED_PERMISSIONS = ("_perm_cache", "_group_perm_cache", "_user_perm_cache")
 

@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.db.models import F, Max, Value
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import F, Field, Max, QuerySet, Value
 from django.db.models.functions import StrIndex
 from django.urls import reverse
 from django.utils import timezone
 from social_django.utils import Storage
 
 from ..crypto import PrivateKey
-from ..integration import BACKENDS, Integration, OAuth2Integration
+from ..integration import BACKENDS, Integration, OAuth2Integration, Roles
 from ..login import LIFETIME
-from ..onboarding import Dialog, Step, dialog_of, first_failure, link_script, oauth2_worksheet, worksheet
+from ..onboarding import Dialog, Result, Step, dialog_of, first_failure, link_script, oauth2_worksheet, worksheet
 from ..onboarding import check_up as run_check_up
-from ..organizations import Assembler, EventCode, KeyState, OAuth, Unopened, link_name, oldest_login_began
+from ..organizations import Assembler, EventCode, KeyState, OAuth, Unopened, WayOut, link_name, oldest_login_began
 from ..problems import BitbucketServerError, Code
 from . import configuration, events, sealed_keys
 from .groups import leave_groups_of
-from .models import ApplicationLink, ClientCredentials, KeyPair, integration_model, new_id, new_namespace
+from .models import (
+    AbstractIntegration,
+    ApplicationLink,
+    ClientCredentials,
+    KeyPair,
+    integration_model,
+    new_id,
+    new_namespace,
+)
 from .storage import one_transaction
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-
-    from django.contrib.auth.base_user import AbstractBaseUser
-    from django.contrib.auth.models import AnonymousUser
-    from django.db.models import Field, QuerySet
-
-    from ..integration import Roles
-    from ..onboarding import Result
-    from ..organizations import WayOut
-    from .models import AbstractIntegration
-
-    Administrator = AbstractBaseUser | AnonymousUser | None
+Administrator = AbstractBaseUser | AnonymousUser | None
 
 LIFETIME_OF_LOGINS = timedelta(seconds=LIFETIME)
 """How long a login may take."""

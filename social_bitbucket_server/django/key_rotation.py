@@ -7,23 +7,17 @@ successor was accepted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from ..integration import Integration
 from ..oauth import Client
 from ..organizations import EventCode, KeyState, may_be_about_the_key, oldest_login_began
 from ..problems import BitbucketServerError
 from ..transport import default_transport
 from . import configuration, events, integrations, sealed_keys
-from .models import ApplicationLink, KeyPair
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from ..integration import Integration
-    from .integrations import Administrator
-    from .models import AbstractIntegration
+from .integrations import Administrator
+from .models import AbstractIntegration, ApplicationLink, KeyPair
 
 
 def begin(record: AbstractIntegration, administrator: Administrator = None, *, with_new_link: bool = False) -> bool:

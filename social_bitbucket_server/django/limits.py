@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
 
 from ..organizations import Limited, counted_address
 from ..problems import BitbucketServerError, Code
 from . import configuration
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
 
 
 class TooManyRequests(PermissionDenied):

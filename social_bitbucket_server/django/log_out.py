@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import auth
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpRequest
 from social_django.utils import Storage
 
 from ..login import revoke_at_logout
 from .configuration import backend_of
-
-if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
-    from django.http import HttpRequest
-
 
 _ENDED = "bitbucket_server_session_is_over"
 

@@ -6,11 +6,14 @@ For views of an application's own; :mod:`.views` are the ready-made ones.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from django.contrib import auth
 from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from social_core.actions import do_auth, do_complete
 from social_core.exceptions import SocialAuthBaseException
@@ -18,21 +21,12 @@ from social_django.utils import Storage
 
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..integration import configured_backend
-from ..login import Purpose
+from ..login import LoginBackend, Purpose, Trial
 from ..organizations import EventCode, Limited, OAuth
 from ..problems import BitbucketServerError, Code
 from . import checks, events, integrations, limits, login_ways, people, upgrade
-from .models import integration_model
+from .models import AbstractIntegration, integration_model
 from .strategy import DjangoStrategy, hide_query
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.contrib.sessions.backends.base import SessionBase
-    from django.http import HttpRequest, HttpResponse
-
-    from ..login import LoginBackend, Trial
-    from .models import AbstractIntegration
 
 INTEGRATION_SESSION_KEY = "bitbucket_server_integration"
 """Session key for the id of the integration that the person logged in through."""

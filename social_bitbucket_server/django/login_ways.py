@@ -4,20 +4,16 @@ integration that can be enforced."""
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from ..organizations import EventCode, LoginWays
 from ..problems import BitbucketServerError, Code
 from . import events, integrations
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
-
-    from .integrations import Administrator
-    from .models import AbstractIntegration
+from .integrations import Administrator
+from .models import AbstractIntegration
 
 _COOKIE = "bitbucket_server_login_link"
 

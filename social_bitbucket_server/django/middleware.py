@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from typing import Any, cast
 
-from django.http import Http404, HttpResponseNotAllowed
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
 from django.views.decorators.cache import never_cache
@@ -17,11 +18,6 @@ from ..login import LoginBackend
 from ..organizations import Limited
 from . import checks, configuration, limits, log_out, login
 from .errors import show_error
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest, HttpResponse
 
 _STOCK_VIEWS = (views.auth, views.complete)
 

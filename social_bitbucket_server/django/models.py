@@ -7,7 +7,8 @@ An application with a table of organizations puts a model of its own in place of
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from collections.abc import Iterable
+from typing import Any, ClassVar, cast
 
 from django.apps import apps
 from django.conf import settings
@@ -21,13 +22,8 @@ from ..crypto import PublicKey, Secret, new_consumer_key
 from ..integration import Admission, BaseURLRules, ConnectTo, Roles, ServerURL, refuse_too_many
 from ..organizations import EventCode, KeyPairs, KeyState, OAuthVersions
 from ..problems import PROBLEMS, BitbucketServerError
-from ..transport import read_ca_certificates, read_client_certificate
+from ..transport import AddressPolicy, read_ca_certificates, read_client_certificate
 from . import configuration, sealed_keys
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ..transport import AddressPolicy
 
 INTEGRATION_MODEL: str = getattr(
     settings, "SOCIAL_AUTH_BITBUCKET_SERVER_INTEGRATION_MODEL", "social_bitbucket_server.Integration"

@@ -5,20 +5,15 @@ People are recognized by their number on the server. On another server that numb
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db.models import F
 from social_django.utils import Storage
 
-from ..integration import BACKENDS
+from ..account import Profile
+from ..integration import BACKENDS, Integration, OAuth2Integration
 from ..organizations import EventCode, shows_same_server
 from . import events, integrations
-
-if TYPE_CHECKING:
-    from ..account import Profile
-    from ..integration import Integration, OAuth2Integration
-    from .integrations import Administrator
-    from .models import AbstractIntegration
+from .integrations import Administrator
+from .models import AbstractIntegration
 
 
 def begin(record: AbstractIntegration, base_url: str, administrator: Administrator = None) -> None:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
-from ..organizations import NOTICES, ending_certificates, notices
+from ..organizations import NOTICES, Notice, ending_certificates, notices
 from . import events
-from .models import Event, integration_model
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from django.db.models import QuerySet
-
-    from ..organizations import Notice
-    from .models import AbstractIntegration
+from .models import AbstractIntegration, Event, integration_model
 
 
 def of_certificates(records: QuerySet[AbstractIntegration]) -> Iterator[tuple[AbstractIntegration, Notice]]:

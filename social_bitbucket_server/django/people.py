@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from social_django.utils import Storage
 
 from ..integration import BACKENDS
 from ..organizations import EventCode
 from . import events, integrations
-from .models import EndedSessions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from django.db.models import QuerySet
-
-    from .models import AbstractIntegration
+from .models import AbstractIntegration, EndedSessions
 
 
 def of(record: AbstractIntegration) -> QuerySet[Any]:

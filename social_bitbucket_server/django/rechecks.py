@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib.auth.hashers import make_password
 from django.dispatch import Signal
@@ -17,9 +17,7 @@ from ..integration import BACKENDS
 from ..organizations import EventCode
 from . import events, integrations, people
 from .configuration import backend_of
-
-if TYPE_CHECKING:
-    from .models import AbstractIntegration
+from .models import AbstractIntegration
 
 person_rechecked = Signal()
 """Sent for everybody who was asked for, with *identity*, which is social_django's, and *recheck*."""

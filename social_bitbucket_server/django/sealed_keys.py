@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
+from ..crypto import KeyRing
 from ..organizations import SealedKeys
 from . import configuration
-
-if TYPE_CHECKING:
-    from ..crypto import KeyRing
 
 
 def current() -> SealedKeys:

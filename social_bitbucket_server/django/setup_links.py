@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
@@ -22,13 +22,8 @@ from ..organizations import (
     setup_token_digest,
 )
 from . import configuration, events, integrations, upgrade
-from .models import Event, SetupLink, integration_model
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
-
-    from .integrations import Administrator
-    from .models import AbstractIntegration
+from .integrations import Administrator
+from .models import AbstractIntegration, Event, SetupLink, integration_model
 
 MOST_REQUESTS = 30
 """How many tests and corrections by set-up link one integration takes within an hour."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
@@ -12,20 +12,14 @@ from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
 from social_core.exceptions import SocialAuthBaseException
 
-from ..onboarding import Dialog, advice_for, dialog_of, oauth2_advice_for
+from ..onboarding import Dialog, Step, advice_for, dialog_of, oauth2_advice_for
 from ..organizations import Limited, SetupLinkCondition
 from . import configuration, integrations, limits, setup_links
 from .errors import show_error
-from .forms import ClientCredentialsForm
+from .forms import ClientCredentialsForm, ServerForm
 from .forms import server_form as make_server_form
+from .models import AbstractIntegration, KeyPair, SetupLink
 from .public_view import PublicView
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
-
-    from ..onboarding import Step
-    from .forms import ServerForm
-    from .models import AbstractIntegration, KeyPair, SetupLink
 
 
 class SetupView(PublicView):

@@ -5,21 +5,17 @@ They need no model of this package, so they also serve projects that use social_
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 from django.apps import apps
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import router, transaction
+from social_django.storage import BaseDjangoStorage
 
 from ..account import ID_KEY
 from ..organizations import EventCode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-
-    from django.contrib.auth.base_user import AbstractBaseUser
-    from social_django.storage import BaseDjangoStorage
 
 
 @contextmanager

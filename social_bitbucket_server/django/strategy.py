@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.db import IntegrityError
-from django.http import HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.utils.datastructures import MultiValueDict
 from django.utils.http import url_has_allowed_host_and_scheme
+from social_core.backends.base import BaseAuth
+from social_core.storage import BaseStorage
 from social_django.strategy import DjangoStrategy as StockDjangoStrategy
 from social_django.utils import Storage
 
@@ -19,11 +21,6 @@ from ..login import LONGEST_NEXT
 from ..problems import BitbucketServerError, Code
 from . import configuration, integrations, key_rotation, moves, upgrade
 from .storage import has_similar_identity
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
-    from social_core.backends.base import BaseAuth
-    from social_core.storage import BaseStorage
 
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@/-]*)?(?:\?[!-~]*)?")
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.http import HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from social_core.exceptions import AuthSessionError, SocialAuthBaseException
 
 from ..organizations import TO_BE_MENDED, EventCode, OAuth
 from ..problems import Code, may_come_back, reference_of
 from . import events, integrations, login, moves
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
-
-    from .models import AbstractIntegration
+from .models import AbstractIntegration
 
 _PAGE = "bitbucket_server_trial_page"
 _RESULT = "bitbucket_server_trial"

@@ -6,8 +6,6 @@ same either way: an identity is the integration's namespace and the numeric user
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.utils import timezone
 from social_django.utils import Storage
 
@@ -16,11 +14,8 @@ from ..integration import BACKENDS
 from ..organizations import EventCode
 from ..problems import BitbucketServerError
 from . import events, integrations, key_rotation, sealed_keys
-from .models import ClientCredentials, new_id
-
-if TYPE_CHECKING:
-    from .integrations import Administrator
-    from .models import AbstractIntegration
+from .integrations import Administrator
+from .models import AbstractIntegration, ClientCredentials, new_id
 
 
 @opaque

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from social_core.exceptions import SocialAuthBaseException
 
@@ -15,13 +15,9 @@ from ..organizations import OAuth
 from ..problems import BitbucketServerError
 from . import configuration, integrations, login, login_ways, trials
 from .errors import show_error
+from .models import AbstractIntegration
 from .public_view import PublicView
 from .strategy import hide_query, is_own_path
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
-
-    from .models import AbstractIntegration
 
 
 class LoginPage(PublicView):

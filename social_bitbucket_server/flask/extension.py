@@ -6,14 +6,17 @@ blueprint.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flask import Blueprint, current_app, redirect, request, url_for
+from flask import Blueprint, Flask, current_app, redirect, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 from social_core.exceptions import SocialAuthBaseException
+from social_core.storage import BaseStorage
 from social_core.utils import setting_name
 from social_flask.routes import social_auth as stock_blueprint
+from werkzeug.wrappers import Response
 
 from ..backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ..integration import (
@@ -38,12 +41,6 @@ from ..login import (
 )
 from .logins import begin, check_csrf, complete
 from .strategy import FlaskStrategy
-
-if TYPE_CHECKING:
-    from flask import Flask
-    from flask.typing import ResponseReturnValue
-    from social_core.storage import BaseStorage
-    from werkzeug.wrappers import Response
 
 _BLUEPRINTS = {BitbucketServerOAuth1.name: "bitbucket_server", BitbucketServerOAuth2.name: "bitbucket_server_oauth2"}
 

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import flask_login
 from flask import current_app, request, session
 from flask_wtf.csrf import validate_csrf
 from social_core.actions import do_auth, do_complete
+from social_core.storage import UserMixin
 from social_core.utils import module_member, setting_name
 from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.wrappers import Response
 from wtforms.validators import ValidationError
 
+from ..account import Recheck, RestClient
 from ..backends import BitbucketServerOAuth1
 from ..integration import BACKENDS, configured_backend
-from ..login import Purpose, under_way
+from ..login import LoginBackend, Purpose, Trial, under_way
 from ..problems import BitbucketServerError, Code
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from social_core.storage import UserMixin
-    from werkzeug.wrappers import Response
-
-    from ..account import Recheck, RestClient
-    from ..login import LoginBackend, Trial
 
 
 def begin(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Response:

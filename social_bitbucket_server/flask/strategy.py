@@ -5,18 +5,16 @@ social-auth-app-flask 1.0.0's own fails with core 7 when a login comes back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import has_request_context, redirect, request
 from social_core.strategy import BaseStrategy
 from social_flask.strategy import FlaskStrategy as StockFlaskStrategy
 from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response
 
 from ..crypto import Secret, opaque, plain
 from ..login import LONGEST_NEXT, may_name_halted_login
-
-if TYPE_CHECKING:
-    from werkzeug.wrappers import Response
 
 
 class FlaskStrategy(StockFlaskStrategy):  # type: ignore[misc]  # untyped

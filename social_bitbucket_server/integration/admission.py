@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..problems import BitbucketServerError, Code
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MOST_QUESTIONS = 5
 """The most questions about groups, projects and repositories that one login may ask. Each takes one of its few

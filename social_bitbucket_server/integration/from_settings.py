@@ -6,7 +6,7 @@ import difflib
 import errno
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from inspect import iscoroutinefunction
@@ -26,7 +26,6 @@ from .server import Server
 from .server_url import OPERATOR_RULES, BaseURLRules, ConnectTo, ServerURL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
 

@@ -6,16 +6,13 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from ..crypto import Secret
+from ..crypto import PrivateKey, Secret
 from ..problems import BitbucketServerError, Code
 from .admission import EVERYBODY, Admission
 from .roles import NO_ROLES, Roles
-
-if TYPE_CHECKING:
-    from ..crypto import PrivateKey
-    from .server import Server
+from .server import Server
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAMESPACE = re.compile(r"[A-Za-z0-9._-]{0,64}")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..problems import BitbucketServerError, Code
 from .admission import MOST_QUESTIONS, Admission, Kind, count_questions, too_many
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
 
 _LONGEST_NAME = 100
 _FIELDS = {Kind.GROUP: "groups", Kind.PROJECT: "projects", Kind.REPOSITORY: "repositories"}

@@ -5,16 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING
 
 from ..crypto import Secret
 from ..problems import BitbucketServerError, Code
-from ..transport import Route
-from .server_url import ConnectTo
-
-if TYPE_CHECKING:
-    from ..transport import AddressPolicy
-    from .server_url import ServerURL
+from ..transport import AddressPolicy, Route
+from .server_url import ConnectTo, ServerURL
 
 LONGEST_TIMEOUT = 3600
 """The most seconds that a server may be given for one answer."""

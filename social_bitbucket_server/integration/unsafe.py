@@ -9,7 +9,9 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from operator import is_
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from social_core.backends.base import BaseAuth
 
 from ..crypto import refuse_forbidden_sha1
 from ..problems import BitbucketServerError, Code
@@ -17,9 +19,6 @@ from ..transport import Limits
 from .from_settings import base_url, callback_origin
 from .integration import Integration, OAuth2Integration
 from .setting_names import BACKENDS, SettingsOf
-
-if TYPE_CHECKING:
-    from social_core.backends.base import BaseAuth
 
 __all__ = ["UnsafeConfigurationError", "refuse_unsafe_settings", "unsafe_settings"]
 

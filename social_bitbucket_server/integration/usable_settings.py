@@ -6,9 +6,9 @@ What :mod:`.unsafe` refuses works, but is unsafe.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from social_core.utils import module_member, setting_name
 
@@ -28,16 +28,11 @@ from .from_settings import (
     single_integration,
     single_oauth2_integration,
 )
-from .integration import Integration, OAuth2Integration
+from .integration import AnyIntegration, Integration, OAuth2Integration
 from .roles import Roles, read_role_names, refuse_too_many, roles_for_several_servers
+from .server import Server
 from .setting_names import BACKENDS, OAUTH1, SettingsOf, similar_name, unknown_names
 from .unsafe import UnsafeConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from .integration import AnyIntegration
-    from .server import Server
 
 _LOG = logging.getLogger(__name__)
 _CARRY_OVER_STEP = "social_bitbucket_server.pipeline.carry_over_identity"

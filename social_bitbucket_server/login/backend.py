@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeVar, cast
+from typing import Any, ClassVar, Generic, Never, TypeVar, cast
 
 from social_core.exceptions import AuthConfigurationError
+from social_core.storage import PartialMixin, UserMixin, UserProtocol
 from social_core.utils import user_is_authenticated
 
 from ..account import (
     EXTRA_DATA_KEY,
     ROLES_KEY,
     Membership,
+    Profile,
+    Recheck,
+    RestClient,
     fetch_profile,
     findings,
     given_roles,
@@ -21,6 +26,7 @@ from ..account import (
 )
 from ..crypto import plain
 from ..integration import Admission, names_of
+from ..oauth import AccessToken, Person, PersonalClient
 from ..organizations import EventCode
 from ..transport import Budget, Limits, Share, default_transport
 from . import choice, profile_fields, stored_tokens
@@ -30,22 +36,13 @@ from .core_6 import BaseStrategy, OAuthAuth, ResponseT_co
 from .full_setting_names import full_name
 from .identity import find_person, write_identity
 from .logged_in_person import id_of, refuse_another_person, refuse_inactive, refuse_to_go_on, user_of_post
+from .pending import PendingLogin
 from .purpose import TO_LOG_IN, Intent, Purpose
-from .returning import granted_login, login_by_token, returning_purpose
+from .returning import Callback, ReturnedLogin, granted_login, login_by_token, returning_purpose
 from .roles import groups_in, mapping_of, mappings_by_integration
 from .social_errors import failed_steps, problems_at
 from .telling import failure_told, tell_of, tell_of_person
 from .trial import Trial
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from social_core.storage import PartialMixin, UserMixin, UserProtocol
-
-    from ..account import Profile, Recheck, RestClient
-    from ..oauth import AccessToken, Person, PersonalClient
-    from .pending import PendingLogin
-    from .returning import Callback, ReturnedLogin
 
 AnswerT = TypeVar("AnswerT")
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic
+from typing import Any, Generic
 
-from ..integration import refuse_unsafe_login
+from ..integration import Admission, refuse_unsafe_login
+from .backend import LoginBackend
 from .callback_address import note_another_host
 from .choice import IntegrationT
 from .digests import binding_of, configuration_of
 from .pending import PendingLogins
 from .roles import roles_at
 from .stored_tokens import keeps_tokens, key_ring_of
-
-if TYPE_CHECKING:
-    from ..integration import Admission
-    from .backend import LoginBackend
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,11 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urlsplit
 
-from ..integration import callback_origin
+from ..integration import AnyIntegration, callback_origin
 from ..problems import BitbucketServerError, Code
 from .session_cookies import host_of, is_shared
 
 if TYPE_CHECKING:
-    from ..integration import AnyIntegration
     from .backend import LoginBackend
 
 _LOG = logging.getLogger(__name__)

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from social_core.utils import setting_name
 
-from ..integration import SINGLE_INTEGRATION_ID, AnyIntegration, base_url
+from ..integration import SINGLE_INTEGRATION_ID, AnyIntegration, ServerURL, base_url
 from ..problems import BitbucketServerError, Code
 from .parameters import read_parameter
 
 if TYPE_CHECKING:
-    from ..integration import ServerURL
     from .backend import LoginBackend
 
 IntegrationT = TypeVar("IntegrationT", bound=AnyIntegration)

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from social_core import strategy
 from social_core.backends import base, bitbucket_datacenter, oauth
-from social_core.storage import NonceMixin
-
-if TYPE_CHECKING:
-    from social_core.storage import BaseStorage
+from social_core.storage import BaseStorage, NonceMixin
 
 
 class _Generic:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ..integration import Admission, AnyIntegration
+from ..integration import Admission, AnyIntegration
 
 
 def configuration_of(integration: AnyIntegration, admission: Admission) -> str:

@@ -3,18 +3,13 @@ part: it comes as text with its status and headers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 
-from social_core.exceptions import AuthCanceled
+from social_core.exceptions import AuthCanceled, SocialAuthBaseException
 
 from ..problems import Who, http_status, problem_to_show, reference_of, setting_to_show, when_to_try_again
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from social_core.exceptions import SocialAuthBaseException
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from social_core.exceptions import SocialAuthBaseException
+from social_core.storage import UserMixin, UserProtocol
 
 from ..account import is_named_by_email
 from ..problems import BitbucketServerError, Code
@@ -16,10 +18,6 @@ from .digests import configuration_of
 from .social_errors import problems_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from social_core.storage import UserMixin, UserProtocol
-
     from .backend import LoginBackend
 
 _PersonT = TypeVar("_PersonT")

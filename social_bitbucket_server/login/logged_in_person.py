@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
+from social_core.storage import PartialMixin, UserProtocol
 from social_core.utils import setting_url, user_is_active, user_is_authenticated
 
 from ..problems import BitbucketServerError, Code
@@ -13,8 +14,6 @@ from .pending import LONGEST_PERSON
 from .purpose import Purpose
 
 if TYPE_CHECKING:
-    from social_core.storage import PartialMixin, UserProtocol
-
     from .backend import LoginBackend
 
 

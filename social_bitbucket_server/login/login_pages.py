@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..integration import OAUTH1, OAUTH2, SettingsOf
 from .error_pages import page
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 HEADERS_OF_LOGIN_PAGE = {
     "Cache-Control": "no-store",

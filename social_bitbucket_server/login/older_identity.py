@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from social_core.storage import UserMixin
 
 from ..account import FIELD_OF_NAME, Outcome, older_uid, outcome_at_login, with_origin
 from ..integration import BACKENDS, CarryOver, Key, read_carry_over
 from ..problems import BitbucketServerError, Code
+from .backend import LoginBackend
 from .choice import by_id
 from .identity import of_the_storage
 from .logged_in_person import primary_key_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from social_core.storage import UserMixin
-
-    from .backend import LoginBackend
 
 _LOG = logging.getLogger(__name__)
 

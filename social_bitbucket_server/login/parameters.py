@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from social_core.strategy import BaseStrategy
 
 from ..crypto import Secret, opaque
 from ..problems import BitbucketServerError, Code
-
-if TYPE_CHECKING:
-    from social_core.strategy import BaseStrategy
 
 _TOKEN = re.compile(r"[!-~]{1,255}")
 

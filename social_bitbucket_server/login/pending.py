@@ -11,21 +11,18 @@ import hashlib
 import hmac
 import re
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, unquote
 
 from social_core.exceptions import AuthConfigurationError
+from social_core.strategy import BaseStrategy
 
 from ..crypto import Secret
 from ..problems import BitbucketServerError, Code
 from .core_6 import nonces_of
 from .purpose import TO_LOG_IN, Intent, Purpose
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from social_core.strategy import BaseStrategy
 
 LIFETIME = 600
 """Seconds that a login may take; Bitbucket forgets its request token after the same time."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ..account import Profile
-    from ..integration import AnyIntegration
+from ..account import Profile
+from ..integration import AnyIntegration
 
 KEPT: list[str | tuple[str, str] | tuple[str, str, bool]] = [
     "first_name",

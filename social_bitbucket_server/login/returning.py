@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic
 
+from social_core.storage import UserProtocol
+
 from ..crypto import Secret
-from ..oauth import admit
+from ..integration import Admission, Roles
+from ..oauth import AccessToken, admit
 from ..problems import BitbucketServerError, Code
-from ..transport import CALLBACK
+from ..transport import CALLBACK, Budget
 from .choice import IntegrationT, chosen_id
 from .digests import binding_of, configuration_of
 from .logged_in_person import id_of
 from .parameters import find_token
-from .pending import PendingLogins
-from .purpose import TO_LOG_IN, Purpose
+from .pending import PendingLogin, PendingLogins
+from .purpose import TO_LOG_IN, Intent, Purpose
 from .roles import roles_at
 from .social_errors import problems_at
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
-
-    from social_core.storage import UserProtocol
-
-    from ..integration import Admission, Roles
-    from ..oauth import AccessToken
-    from ..transport import Budget
     from .backend import LoginBackend
-    from .pending import PendingLogin
-    from .purpose import Intent
 
 
 @dataclass(frozen=True, slots=True)

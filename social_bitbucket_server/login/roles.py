@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..integration import refuse_too_many, roles_for_several_servers
+from ..integration import Admission, AnyIntegration, Roles, refuse_too_many, roles_for_several_servers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from ..integration import Admission, AnyIntegration, Roles
     from .backend import LoginBackend
 
 

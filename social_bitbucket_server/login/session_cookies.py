@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..integration import is_loopback
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 
 class CookieSettings(NamedTuple):

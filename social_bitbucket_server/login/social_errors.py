@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,6 @@ from ..integration import setting_of_field
 from ..problems import BitbucketServerError, Code, reference_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from social_core.exceptions import ErrorStage
 
     from .backend import LoginBackend

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from social_core.exceptions import SocialAuthBaseException
+from social_core.storage import BaseStorage, UserMixin
 
 from ..account import (
     EXTRA_DATA_KEY,
@@ -22,20 +24,14 @@ from ..account import (
 )
 from ..crypto import KeyRing
 from ..integration import BACKENDS
-from ..oauth import OAuth2Client
+from ..oauth import AccessToken, OAuth2Client
 from ..problems import BitbucketServerError, Code
 from ..transport import BEGIN, WHOLE
-from .choice import by_id
+from .choice import IntegrationT, by_id
 from .roles import roles_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from social_core.storage import BaseStorage, UserMixin
-
-    from ..oauth import AccessToken
     from .backend import LoginBackend
-    from .choice import IntegrationT
 
 
 _LOG = logging.getLogger(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,6 @@ from ..problems import reference_of
 from .purpose import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .backend import LoginBackend
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ..account import Finding, Profile
+from ..account import Finding, Profile
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Never
+from typing import Any, Never
 from urllib.parse import parse_qsl, unquote_plus
 
 from ..crypto import Secret, opaque
 from ..problems import PROBLEMS, BitbucketServerError, Code
-from ..transport import interception, is_intercepted, unavailability
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ..transport import Answer
+from ..transport import Answer, interception, is_intercepted, unavailability
 
 DENIED = "denied"
 """The verifier that Bitbucket sends after the person pressed Deny."""

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping
+from typing import Self
 from urllib.parse import urlencode
 
 from ..crypto import Secret
+from ..integration import AnyIntegration, Integration
 from ..problems import BitbucketServerError, Code
-from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, default_transport
+from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, Budget, default_transport
 from .answers import DENIED, read_form
 from .person import AccessToken, Person
 from .sending import FORM, Request, Sender
 from .server_clock import ServerClock, is_refusal
 from .signing import authorization
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ..integration import AnyIntegration, Integration
-    from ..transport import Budget
 
 _TOKEN = re.compile(r"[!-~]{1,255}")
 

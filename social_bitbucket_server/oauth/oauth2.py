@@ -6,19 +6,16 @@ import base64
 import hashlib
 import secrets
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import Self
 from urllib.parse import urlencode
 
 from ..crypto import Secret
+from ..integration import OAuth2Integration
 from ..problems import BitbucketServerError, Code
-from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer
+from ..transport import DOCUMENT_LIMIT, TOKEN_LIMIT, Answer, Budget
 from .answers import read_grant, read_revocation
 from .person import AccessToken, Person
 from .sending import FORM, Request, Sender
-
-if TYPE_CHECKING:
-    from ..integration import OAuth2Integration
-    from ..transport import Budget
 
 
 class OAuth2Client:

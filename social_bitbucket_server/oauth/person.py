@@ -5,17 +5,14 @@ The clients sign requests, and ``account`` reads what an answer says of a person
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
+from ..integration import AnyIntegration, ServerURL
+from ..transport import Answer, Budget
 from .answers import read_json, read_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..integration import AnyIntegration, ServerURL
-    from ..transport import Answer, Budget
-    from .sending import Request
+from .sending import Request
 
 
 @dataclass(frozen=True, slots=True)

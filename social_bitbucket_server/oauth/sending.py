@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from ..transport import ConnectionWentStale, default_transport
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..integration import AnyIntegration
-    from ..transport import Answer, Budget, Method
+from ..integration import AnyIntegration
+from ..transport import Answer, Budget, ConnectionWentStale, Method, default_transport
 
 FORM = "application/x-www-form-urlencoded"
 """The content type of forms, which OAuth 1 signs."""

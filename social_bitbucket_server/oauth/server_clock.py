@@ -7,14 +7,11 @@ import re
 import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 
+from ..integration import AnyIntegration
 from ..problems import BitbucketServerError, Code
+from ..transport import Answer, Clocks
 from .answers import oauth_problem
-
-if TYPE_CHECKING:
-    from ..integration import AnyIntegration
-    from ..transport import Answer, Clocks
 
 LARGEST_CORRECTION = 24 * 60 * 60
 """Seconds. A clock that is further off is a problem to be mended."""

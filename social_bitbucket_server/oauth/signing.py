@@ -10,16 +10,12 @@ import base64
 import re
 import secrets
 import time
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from ..crypto import Secret, opaque
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ..crypto import PrivateKey
+from ..crypto import PrivateKey, Secret, opaque
 
 _NONCE_BYTES = 16
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}

@@ -8,20 +8,17 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from ..crypto import Secret
+from ..integration import Integration
 from ..oauth import JSON, LONGEST_REFUSAL, NO_CHECK, wants_captcha
 from ..problems import BitbucketServerError, Code
 from ..transport import DOCUMENT_LIMIT, Answer, Method, default_transport
 from .link_requests import CONSUMER, LINKS, consumer_fields, link_fields
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ..integration import Integration
 
 _LINK_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 

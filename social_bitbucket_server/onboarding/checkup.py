@@ -15,10 +15,11 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from ..integration import Integration, OAuth2Integration, ServerURL, tenant_of
+from ..crypto import Secret
+from ..integration import Integration, OAuth2Integration, Server, ServerURL, tenant_of
 from ..oauth import (
     Cause,
     Explanation,
@@ -37,7 +38,9 @@ from ..transport import (
     DOCUMENT_LIMIT,
     TOKEN_LIMIT,
     UNREADABLE,
+    Address,
     Answer,
+    Budget,
     Limits,
     Method,
     Route,
@@ -54,11 +57,6 @@ from ..transport import (
     unavailability,
 )
 from .worksheets import Dialog, dialog_of
-
-if TYPE_CHECKING:
-    from ..crypto import Secret
-    from ..integration import Server
-    from ..transport import Address, Budget
 
 _T = TypeVar("_T")
 

@@ -5,10 +5,9 @@ See docs/facts.md, 6.1 and 6.2. :mod:`.application_link` sends them, and :mod:`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ..crypto import PublicKey
+from ..crypto import PublicKey
 
 LINKS = "/rest/applinks/3.0/applicationlink"
 """GET lists the links, PUT makes one, and DELETE below it removes one."""

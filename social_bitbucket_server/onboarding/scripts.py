@@ -8,14 +8,11 @@ from __future__ import annotations
 import json
 import shlex
 from importlib import resources
-from typing import TYPE_CHECKING
 
+from ..crypto import PublicKey
+from ..integration import ServerURL
 from ..oauth import JSON, NO_CHECK
 from .link_requests import CONSUMER, LINKS, consumer_fields, link_fields
-
-if TYPE_CHECKING:
-    from ..crypto import PublicKey
-    from ..integration import ServerURL
 
 _VALUES = "# Values: link_script() writes them in place of these lines.\n"
 _END_OF_VALUES = "# End of the values.\n"

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from ..crypto import PublicKey
-    from ..integration import ServerURL
+from ..crypto import PublicKey
+from ..integration import ServerURL
 
 
 class Dialog(StrEnum):

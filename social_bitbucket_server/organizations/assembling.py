@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from ..integration import Credentials, Integration, OAuth2Integration
+from ..crypto import Secret
+from ..integration import Credentials, Integration, OAuth2Integration, Roles, Server
 from ..problems import BitbucketServerError
 from .key_pairs import KeyState
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
-    from ..crypto import Secret
-    from ..integration import Roles, Server
-    from .outbound import WayOut
-    from .sealing import SealedKeys
-    from .stored import StoredClientCredentials, StoredIntegration, StoredKeyPair
+from .outbound import WayOut
+from .sealing import SealedKeys
+from .stored import StoredClientCredentials, StoredIntegration, StoredKeyPair
 
 _Opened = TypeVar("_Opened")
 

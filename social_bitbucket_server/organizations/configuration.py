@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from ..integration import NO_ROLES, Admission, ConnectTo, Roles, ServerURL, refuse_other_roles, refuse_too_many
+from ..integration import (
+    NO_ROLES,
+    Admission,
+    BaseURLRules,
+    ConnectTo,
+    Roles,
+    ServerURL,
+    refuse_other_roles,
+    refuse_too_many,
+)
 from ..problems import BitbucketServerError
 from ..transport import read_ca_certificates
 from . import toml
 from .oauth_versions import OAuth
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-
-    from ..integration import BaseURLRules
 
 MOST_CONFIGURED = 20
 """How many integrations an organization's admin may enter at once: each new one has a key pair made."""

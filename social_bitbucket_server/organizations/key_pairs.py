@@ -6,18 +6,15 @@ one with a new consumer key.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
+from ..integration import Credentials, Integration
 from ..problems import Code
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime, timedelta
-
-    from ..integration import Credentials, Integration
-    from .stored import StoredKeyPair
+from .stored import StoredKeyPair
 
 _Pair = TypeVar("_Pair")
 # Without a bound on the class: mypy checks bounds of annotations before it knows the columns of a model.

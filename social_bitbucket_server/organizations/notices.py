@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from ..transport import ends_of
+from .conditions import Condition
 from .events import EventCode
-
-if TYPE_CHECKING:
-    from .conditions import Condition
-    from .stored import StoredCertificates
+from .stored import StoredCertificates
 
 SOON = timedelta(days=30)
 """How long before a certificate's end there is a notice of it."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
 from ..integration import Kind, Roles, refuse_other_roles
 from ..problems import BitbucketServerError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 
 class UnusableRolesError(ValueError):

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-from ..crypto import PrivateKey, Secret, opaque
+from ..crypto import KeyRing, PrivateKey, Secret, opaque
 from ..problems import BitbucketServerError
-
-if TYPE_CHECKING:
-    from ..crypto import KeyRing
-    from .stored import StoredClientCredentials, StoredClientKey, StoredKeyPair
+from .stored import StoredClientCredentials, StoredClientKey, StoredKeyPair
 
 KEYS_KEPT = 1024
 """Number of private keys that each process keeps opened."""

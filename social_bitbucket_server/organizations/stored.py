@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from datetime import datetime
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from ..integration import Admission, Roles
+from ..integration import Admission, Roles
 
 
 class StoredKeyPair(Protocol):

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 import traceback
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from ..integration import listener_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .events import EventCode
+from .events import EventCode
 
 _LOG = logging.getLogger(__name__)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
+from social_core.backends.base import BaseAuth
 from social_core.exceptions import (
     AuthCanceled,
     AuthConfigurationError,
@@ -17,11 +18,6 @@ from social_core.exceptions import (
 
 from .code import Code
 from .table import PROBLEMS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from social_core.backends.base import BaseAuth
 
 _LOG = logging.getLogger(__name__)
 

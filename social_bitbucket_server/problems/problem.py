@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from social_core.exceptions import (
     AuthAssociationError,
@@ -19,9 +18,7 @@ from social_core.exceptions import (
     SocialAuthBaseException,
 )
 
-if TYPE_CHECKING:
-    from .code import Code
-
+from .code import Code
 
 START_AGAIN = "Go back to the login page and begin again."
 ASK_SERVER = "Open the base URL in a browser from this machine's network and check that Bitbucket answers there."

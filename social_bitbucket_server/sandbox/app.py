@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Iterable
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask, Response, abort, g, render_template, request
 from flask.json.provider import DefaultJSONProvider
@@ -25,13 +26,8 @@ from .program_calls import json_error
 from .rest import application_links as applinks_rest
 from .rest import people, projects, root
 from .state.records import Answer, RequestRecord
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from wsgiref.types import StartResponse, WSGIEnvironment
-
-    from .state.state import State
-    from .state.users import User
+from .state.state import State
+from .state.users import User
 
 MOST_BODY_BYTES = 1_000_000
 _OUTSIDE = "bitbucket_sandbox.outside_of_context"

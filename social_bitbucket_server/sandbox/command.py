@@ -8,18 +8,15 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 from .oauth1.public_keys import UnreadablePublicKeyError, read_public_key
 from .pages.application_links import LIST
 from .sandbox import Sandbox
 from .state.links import LinkRefusedError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from .state.records import Answer
-    from .state.users import User
+from .state.records import Answer
+from .state.users import User
 
 
 class CommandFailedError(Exception):

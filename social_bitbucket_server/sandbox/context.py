@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 from urllib.parse import urlsplit
 
 from flask import abort, current_app, g, request, session
 
 from .oauth1.messages import Message
-
-if TYPE_CHECKING:
-    from .state.state import State
-    from .state.users import User
+from .state.state import State
+from .state.users import User
 
 EXTENSION = "bitbucket_sandbox"
 

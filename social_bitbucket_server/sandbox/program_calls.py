@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Response, g, jsonify, render_template
@@ -10,9 +9,7 @@ from flask import Blueprint, Response, g, jsonify, render_template
 from .context import message, raw_target, state
 from .oauth1.refusals import AccountNotAdmittedError, OAuthProblemError, ServerFailedError
 from .oauth1.rules import realm
-
-if TYPE_CHECKING:
-    from .state.faults import Faults
+from .state.faults import Faults
 
 
 def prepare(blueprint: Blueprint) -> None:

@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from waitress import create_server  # type: ignore[import-untyped]  # waitress has no types
 from waitress.wasyncore import close_all  # type: ignore[import-untyped]  # waitress has no types
@@ -16,19 +16,16 @@ from .app import create_app
 from .browser import Browser
 from .hosts import is_name
 from .key_pair import key_pair_for_tests
-from .state.links import Consumer
+from .state.elapsed import Clock
+from .state.external_applications import ExternalApplication, ExternalApplications
+from .state.faults import Faults
+from .state.links import Consumer, Link, Links
+from .state.projects import Projects
+from .state.records import Answer, Records
 from .state.state import State
 from .state.users import SANDBOX_USERS, User, Users
 from .state.versions import NEWEST_VERSION, known_version
 from .whole_login import log_in
-
-if TYPE_CHECKING:
-    from .state.elapsed import Clock
-    from .state.external_applications import ExternalApplication, ExternalApplications
-    from .state.faults import Faults
-    from .state.links import Link, Links
-    from .state.projects import Projects
-    from .state.records import Answer, Records
 
 _CONTEXT = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 

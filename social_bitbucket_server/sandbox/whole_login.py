@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _BEGINS = re.compile(r"bitbucket-server|/begin\Z")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, cast
 
 from social_core.exceptions import AuthAssociationError, SocialAuthBaseException
+from social_core.storage import UserProtocol
 from sqlalchemy import UniqueConstraint, func, inspect, select
 from sqlalchemy.exc import IntegrityError
 
 from ..problems import BitbucketServerError, Code
 from .new_users import has_default
 from .sessions import StoredMixin, commit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from social_core.storage import UserProtocol
 
 
 class AccountsMixin(StoredMixin):

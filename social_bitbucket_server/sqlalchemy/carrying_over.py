@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import lazyload
@@ -19,12 +20,8 @@ from ..account import (
     waiting_identities,
 )
 from ..integration import CarryOver, base_url
+from .models import IdentityMixin
 from .sessions import commit, holding_commits
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-
-    from .models import IdentityMixin
 
 _LOG = logging.getLogger(__name__)
 

@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from social_core import storage as core
 from sqlalchemy import JSON, DateTime, ForeignKey, Integer, String, delete, inspect, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.mutable import MutableDict
-from sqlalchemy.orm import Mapped, declared_attr, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, declared_attr, mapped_column, relationship
 
 from ..problems import BitbucketServerError, Code
 from .accounts import AccountsMixin
 from .sessions import StoredMixin, commit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from typing import Self
-
     from openid.association import Association as OpenIdAssociation
-    from sqlalchemy.orm import Session
 
 _INSERT_UNLESS_THERE: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 """Statements that insert a row if no other has its unique values, by the database's dialect."""

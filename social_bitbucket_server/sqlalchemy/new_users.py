@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import inspect as python
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Collection, Iterator
+from typing import Any, cast
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, Synonym
 
 from ..integration import UnsafeConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
 
 _GIVEN = ("username", "email")
 

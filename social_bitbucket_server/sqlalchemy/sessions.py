@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import Engine, Table, UniqueConstraint, event
 from sqlalchemy.orm import Mapper, Session
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _HOLDS_COMMITS = "social_bitbucket_server holds commits"
 _READ_SNAPSHOTS = frozenset({"mariadb", "mysql"})

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sqlalchemy import event
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 
 
 def set_up_sqlite(engine: Engine) -> None:

@@ -6,21 +6,18 @@ logins make two accounts for one person.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, NoReturn
 
 from social_core import storage as core
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from .carrying_over import CarryingOver
 from .models import AssociationMixin, CodeMixin, IdentityMixin, NonceMixin, PartialMixin
 from .new_users import plain_base, refuse_incomplete_users
 from .sessions import holding_commits
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
-    from sqlalchemy.orm import DeclarativeBase, Session
 
 _NO_ASSOCIATIONS = (
     "This storage keeps no associations of OpenID. Call make_storage with openid_associations=True, or give the "

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import quote
 
-from ..login import LONGEST_NEXT
+from starlette.requests import HTTPConnection, Request
 
-if TYPE_CHECKING:
-    from starlette.requests import HTTPConnection, Request
+from ..login import LONGEST_NEXT
 
 
 def route_path(connection: HTTPConnection, name: str, integration: str = "") -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from starlette.requests import HTTPConnection
 
 from ..any_framework import form_token
 from ..login import form_with_button
-
-if TYPE_CHECKING:
-    from starlette.requests import HTTPConnection
 
 
 class HTML(str):

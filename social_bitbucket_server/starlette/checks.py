@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.requests import HTTPConnection
 
 from ..integration import SettingsOf, refuse_unsafe_settings, refuse_unusable_settings
 from .session_middleware import refuse_lost_sessions
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from starlette.requests import HTTPConnection
 
 
 class Check:

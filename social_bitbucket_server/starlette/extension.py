@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from http import HTTPStatus
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from social_core.exceptions import SocialAuthBaseException
+from social_core.storage import BaseStorage
 from social_core.utils import setting_name
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
@@ -29,15 +30,8 @@ from .addresses import application_root, page_to_come_back_to, route_path
 from .buttons import button
 from .checks import Check
 from .forms import read_checked_form
-from .login_routes import LoginRoutes
+from .login_routes import Endpoint, LoginRoutes
 from .threads import Threads
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from social_core.storage import BaseStorage
-
-    from .login_routes import Endpoint
 
 _LOG_OUT = "bitbucket_server_log_out"
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 
 from ..any_framework import check_form_token
 from ..problems import BitbucketServerError, Code
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
 
 _MOST_BYTES = 16 * 1024
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from starlette.requests import Request
+from social_core.storage import BaseStorage
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -17,14 +18,7 @@ from .addresses import route_path
 from .buttons import button
 from .forms import read_checked_form
 from .session_middleware import cookie_domain
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from social_core.storage import BaseStorage
-    from starlette.requests import HTTPConnection
-
-    from .threads import Threads
+from .threads import Threads
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, MutableMapping
+from typing import Any
 
+from social_core.storage import BaseStorage
 from social_core.utils import user_is_active
 
 from ..integration import BACKENDS
 from ..login import primary_key_of, under_way
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
-
-    from social_core.storage import BaseStorage
 
 _USER = "bitbucket_server_user"
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import HTTPConnection
 
 from ..integration import UnsafeConfigurationError
 from ..login import CookieSettings, lost_sessions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from starlette.requests import HTTPConnection
 
 _NAMES = CookieSettings(
     same_site="same_site of SessionMiddleware",

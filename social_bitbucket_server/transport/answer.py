@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from urllib3 import HTTPHeaderDict
+from urllib3 import HTTPHeaderDict
 
 
 @dataclass(frozen=True, slots=True, repr=False)

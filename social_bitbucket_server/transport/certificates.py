@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -11,9 +11,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from ..crypto import pasted
 from ..problems import BitbucketServerError, Code
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 """The exceptions that cryptography raises for certificates that no CA would issue."""

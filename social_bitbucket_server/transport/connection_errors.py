@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
 
 import urllib3
 
 from ..problems import BitbucketServerError, Code, ServerError
+from .exchange import Exchange
 from .tls_faults import tls_fault
-
-if TYPE_CHECKING:
-    from .exchange import Exchange
 
 
 class ConnectionWentStale(ServerError):

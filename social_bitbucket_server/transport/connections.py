@@ -7,7 +7,8 @@ import queue
 import socket
 import ssl
 import time
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 import urllib3
@@ -15,19 +16,14 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssltransport import SSLTransport
 
 from ..problems import BitbucketServerError, Code
+from .addresses import Address
 from .connection_errors import proxy_unreachable
-from .exchange import current
+from .exchange import Exchange, current
 from .heads import LimitedResponse
 from .reaching import connect, handshake_of
+from .route import Route
 from .sockets import TimedSocket, TimedTLSSocket
 from .trust import ssl_context
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from .addresses import Address
-    from .exchange import Exchange
-    from .route import Route
 
 Connections: TypeAlias = urllib3.PoolManager | urllib3.HTTPConnectionPool
 """A pool, which takes paths. Through a proxy a manager, which takes whole URLs and knows what to tell the proxy."""

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from . import reaching
-from .reaching import LookUp
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .addresses import Address, AddressPolicy
-    from .bulkhead import Budget
-    from .reaching import Resolver
-    from .route import Route
+from .addresses import Address, AddressPolicy
+from .bulkhead import Budget
+from .reaching import LookUp, Resolver
+from .route import Route
 
 _T = TypeVar("_T")
 

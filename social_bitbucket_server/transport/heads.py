@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from http.client import CONTINUE, HTTPResponse, IncompleteRead, parse_headers
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..problems import BitbucketServerError, Code
 from .exchange import current
 from .proxy_answers import proxy_refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 HEAD_LIMIT = 32 * 1024
 """Bytes that the head of an answer may have, with all interim answers before it. Bitbucket sends less than 8 KiB."""

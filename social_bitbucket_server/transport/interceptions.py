@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from ..problems import BitbucketServerError, Code
-
-if TYPE_CHECKING:
-    from .answer import Answer
+from .answer import Answer
 
 _LOOKED_AT = 16 * 1024
 _BAD_GATEWAY = frozenset({502, 504})

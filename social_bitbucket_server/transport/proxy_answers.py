@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from email.message import Message
+
+import urllib3
 
 from ..problems import BitbucketServerError, Code
-
-if TYPE_CHECKING:
-    from email.message import Message
-
-    import urllib3
 
 _SCHEMES = {"basic": "Basic", "digest": "Digest", "negotiate": "Negotiate", "ntlm": "NTLM"}
 _REFUSED = frozenset({403, 502, 503, 504})

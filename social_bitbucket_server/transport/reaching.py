@@ -8,14 +8,11 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 from ..problems import BitbucketServerError, Code
 from .addresses import Address, AddressPolicy, classify
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Resolver: TypeAlias = Callable[[str], list[Address]]
 """A function that looks a name up. It raises OSError or UnicodeError, or returns nothing, if there is no such name."""

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ..crypto import Secret
-
-if TYPE_CHECKING:
-    from .addresses import AddressPolicy
+from .addresses import AddressPolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import http.client
 import threading
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import urllib3
@@ -18,26 +19,19 @@ import urllib3
 from ..crypto import without_variables
 from ..problems import BitbucketServerError, Code
 from . import reaching
+from .addresses import Address, AddressPolicy
 from .answer import Answer
 from .breaker import Breaker
-from .bulkhead import WHOLE, Budget, Bulkheads, Limits
+from .bulkhead import WHOLE, Budget, Bulkheads, Limits, Share
 from .clocks import Clocks
 from .connection_errors import ConnectionWentStale, fault
-from .connections import connections_to
+from .connections import Connections, connections_to
 from .exchange import CURRENT, Exchange
+from .heads import LimitedResponse
 from .proxy_answers import is_by_proxy, proxy_refusal
-from .reaching import LookUp, system_resolver
+from .reaching import LookUp, Resolver, system_resolver
+from .route import Route
 from .trust import ssl_context
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .addresses import Address, AddressPolicy
-    from .bulkhead import Share
-    from .connections import Connections
-    from .heads import LimitedResponse
-    from .reaching import Resolver
-    from .route import Route
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import Exists, OuterRef
-from django.http import HttpResponseRedirect
+from django.db.models import Exists, OuterRef, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -23,11 +24,6 @@ from .oauth2 import OAuth2Pages
 from .pages import words_of_code
 from .people import PeoplePages
 from .setup_link import SetupLinkPages
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-    from django.forms import ModelForm
-    from django.http import HttpRequest, HttpResponse
 
 _APART = (
     (_("Who may log in"), ("allow_groups", "allow_projects", "allow_repositories")),

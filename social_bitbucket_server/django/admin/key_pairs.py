@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from django.contrib import messages
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
@@ -13,11 +13,6 @@ from ...organizations import EventCode, Limited
 from ...problems import BitbucketServerError
 from .. import integrations, key_rotation, limits
 from .setup import SetupPages
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest, HttpResponse
 
 
 class KeyPairPages(SetupPages):

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import segno
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from ...organizations import EventCode
 from .. import integrations, login_ways
+from ..models import AbstractIntegration
 from .pages import IntegrationPages
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest
-
-    from ..models import AbstractIntegration
 
 
 class LoginLinkPages(IntegrationPages):

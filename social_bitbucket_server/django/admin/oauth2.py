@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
@@ -16,14 +17,8 @@ from ...organizations import EventCode, Limited
 from ...problems import BitbucketServerError, Problem
 from .. import configuration, integrations, limits, upgrade
 from ..forms import ClientCredentialsForm
+from ..models import AbstractIntegration
 from .pages import IntegrationPages, words_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest, HttpResponse
-
-    from ..models import AbstractIntegration
 
 
 class OAuth2Pages(IntegrationPages):

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import Http404, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 from social_core.exceptions import SocialAuthBaseException
 
-from ...organizations import SetupStep
+from ...organizations import EventCode, SetupStep
 from ...problems import PROBLEMS, Problem, Who
 from .. import configuration, events
 from ..errors import show_error
+from ..integrations import Administrator
 from ..models import AbstractIntegration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest, HttpResponse
-
-    from ...organizations import EventCode
-    from ..integrations import Administrator
-
     _IntegrationAdmin = admin.ModelAdmin[AbstractIntegration]
 else:
     _IntegrationAdmin = admin.ModelAdmin

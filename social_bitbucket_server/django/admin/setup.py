@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from django.contrib import messages
-from django.http import HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
@@ -18,14 +18,8 @@ from ...organizations import EventCode, Limited, OAuth, SetupStep, ending_certif
 from ...problems import PROBLEMS, Code, Problem
 from .. import events, integrations, limits, trials
 from ..errors import show_error
+from ..models import AbstractIntegration
 from .pages import IntegrationPages, words_of, words_of_code
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest, HttpResponse
-
-    from ..models import AbstractIntegration
 
 
 class SetupPages(IntegrationPages):

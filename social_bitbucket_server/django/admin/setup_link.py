@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from django.contrib import messages
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext
@@ -13,15 +13,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from ...organizations import EventCode, Limited, SetupLinkLife
 from .. import limits, setup_links
+from ..models import AbstractIntegration
 from ..setup_views import script_file
 from .pages import IntegrationPages
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest, HttpResponse
-
-    from ..models import AbstractIntegration
 
 
 class SetupLinkPages(IntegrationPages):

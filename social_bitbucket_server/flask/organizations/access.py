@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from flask import abort, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -16,11 +16,9 @@ from flask_login import current_user
 from sqlalchemy import select
 
 from ...organizations import EventCode, Limited
+from ...sqlalchemy.organizations import IntegrationMixin
 from . import limits, recording
 from .current import extension, session, store
-
-if TYPE_CHECKING:
-    from ...sqlalchemy.organizations import IntegrationMixin
 
 _SLUG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 

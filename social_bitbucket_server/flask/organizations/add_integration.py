@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, redirect
 from flask.typing import ResponseReturnValue
 
 from ...crypto import Secret
+from ...integration import ServerURL
 from ...onboarding import Result, is_oauth2_better, look_at_server
 from ...organizations import EventCode, Limited, OAuth
 from ...sqlalchemy.organizations import NameTakenError
@@ -16,9 +17,6 @@ from .current import session, store
 from .forms import NewIntegrationForm
 from .navigation import address_of
 from .templating import render
-
-if TYPE_CHECKING:
-    from ...integration import ServerURL
 
 blueprint = Blueprint("add_integration", __name__)
 

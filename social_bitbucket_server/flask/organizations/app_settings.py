@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
+
+from flask import Flask
 
 from ...backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ...crypto import KeyRing, Secret
@@ -13,9 +15,6 @@ from ...integration import SettingsOf, UnsafeConfigurationError, callback_origin
 from ...organizations import Ids, Outbound, SealedKeys, read_outbound
 from ...problems import BitbucketServerError
 from ...transport import Limits, default_transport
-
-if TYPE_CHECKING:
-    from flask import Flask
 
 _SHARED = (
     "CALLBACK_ORIGIN",

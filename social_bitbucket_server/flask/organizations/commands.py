@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import click
 from click.exceptions import Exit
-from flask import current_app, g
+from flask import Flask, current_app, g
 from flask.cli import AppGroup
 from sqlalchemy import select
 
 from ...account import Standing
 from ...onboarding import render_text
 from ...organizations import UnusableConfigurationError
-from ...sqlalchemy.organizations import DAYS_KEPT, NameTakenError
+from ...sqlalchemy.organizations import DAYS_KEPT, IntegrationMixin, NameTakenError
 from .. import logins
 from . import configuration, worksheets
 from .current import extension, session, store
-
-if TYPE_CHECKING:
-    from flask import Flask
-
-    from ...sqlalchemy.organizations import IntegrationMixin
 
 group = AppGroup("bitbucket-server", help="Organizations' integrations with Bitbucket Server.")
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...integration import Admission, Kind, Roles, refuse_other_roles
 from ...problems import BitbucketServerError
 from .current import store
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _LONGEST = 512
 _MOST = 50

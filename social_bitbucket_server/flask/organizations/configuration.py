@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, flash, redirect, url_for
 from flask.typing import ResponseReturnValue
@@ -17,14 +17,11 @@ from ...organizations import (
     read_configuration,
     write_configuration,
 )
-from ...sqlalchemy.organizations import NameTakenError
+from ...sqlalchemy.organizations import IntegrationMixin, NameTakenError
 from . import access, limits
 from .current import session, store
 from .forms import ConfigurationForm
 from .templating import render
-
-if TYPE_CHECKING:
-    from ...sqlalchemy.organizations import IntegrationMixin
 
 blueprint = Blueprint("configuration", __name__)
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from flask import Flask, Response, current_app, request
 from markupsafe import Markup
 
+from ...integration import Integration, OAuth2Integration
 from ...onboarding import Outcome, Result, Stage, check_up, first_failure
 from ...organizations import EventCode, KeyState, OAuth
+from ...sqlalchemy.organizations import IntegrationMixin, KeyPairMixin
 from . import navigation, recording
 from .current import session, store
-
-if TYPE_CHECKING:
-    from ...integration import Integration, OAuth2Integration
-    from ...sqlalchemy.organizations import IntegrationMixin, KeyPairMixin
 
 PLACE = "<!-- the stages -->"
 """Placeholder for the stages in the page that is shown."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from flask import current_app
+from sqlalchemy.orm import Session
 from werkzeug.local import LocalProxy
 
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+from ...sqlalchemy.organizations import Store
 
-    from ...sqlalchemy.organizations import Store
+if TYPE_CHECKING:
     from .extension import Organizations
 
 EXTENSION = "bitbucket_organizations"

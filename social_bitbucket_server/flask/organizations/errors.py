@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from flask import Flask, g, redirect, session, url_for
+from flask import Blueprint, Flask, g, redirect, session, url_for
+from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from social_core.exceptions import (
     AuthCanceled,
@@ -27,10 +27,6 @@ from .current import session as database
 from .limits import visitor
 from .templating import render
 from .words import duration
-
-if TYPE_CHECKING:
-    from flask import Blueprint
-    from flask.typing import ResponseReturnValue
 
 _LOG = logging.getLogger(__name__)
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...login import LIFETIME
 from ...organizations import ENDED_ATTEMPTS, EventCode, LoginOutcome, login_outcome
 from ...problems import PROBLEMS
-from ...sqlalchemy.organizations import clock
+from ...sqlalchemy.organizations import EventMixin, clock
 from .current import store
 from .errors import Words, words_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
-    from ...sqlalchemy.organizations import EventMixin
 
 _TESTS = (EventCode.INTEGRATION_TESTED, EventCode.UPGRADE_TESTED)
 _ATTEMPTS = (EventCode.LOGIN_BEGIN, *ENDED_ATTEMPTS)

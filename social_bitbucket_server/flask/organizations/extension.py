@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, Flask
 from social_core.exceptions import SocialAuthBaseException
 from social_core.utils import setting_name
 
@@ -13,7 +14,7 @@ from ...backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ...integration import BACKENDS, SettingsOf, UnsafeConfigurationError, configured_backend
 from ...login import HostCheck
 from ...organizations import Limited, News
-from ...sqlalchemy.organizations import Store
+from ...sqlalchemy.organizations import OrganizationModels, Store
 from ..extension import configure
 from . import (
     account,
@@ -42,13 +43,6 @@ from .app_settings import AppSettings
 from .current import EXTENSION
 from .requests import keep_private, refuse_foreign_forms
 from .routing import RowNumber
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from flask import Flask
-
-    from ...sqlalchemy.organizations import OrganizationModels
 
 _BELOW_THE_PREFIX = (
     (organization, ""),

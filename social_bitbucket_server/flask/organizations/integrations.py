@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -11,7 +11,7 @@ from ...crypto import PublicKey
 from ...onboarding import is_oauth2_better, render_text
 from ...organizations import Limited, OAuth, ServerChange, SetupStep, server_change
 from ...problems import Who
-from ...sqlalchemy.organizations import DAYS_KEPT, NameTakenError, new_server_url, server_url
+from ...sqlalchemy.organizations import DAYS_KEPT, IntegrationMixin, NameTakenError, new_server_url, server_url
 from . import access, errors, limits, login, onboarding, overview, trials, ways_in, words, worksheets
 from .current import extension, session, store
 from .events_in_words import in_words
@@ -19,9 +19,6 @@ from .forms import DeleteForm, EditIntegrationForm
 from .navigation import address_of
 from .requests import allow_forms_to_reach
 from .templating import render
-
-if TYPE_CHECKING:
-    from ...sqlalchemy.organizations import IntegrationMixin
 
 blueprint = Blueprint("integrations", __name__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, request
 from flask.typing import ResponseReturnValue
@@ -11,14 +11,11 @@ from werkzeug.wrappers import Response
 from ...crypto import PublicKey
 from ...organizations import EventCode, Limited
 from ...problems import BitbucketServerError, Problem
-from ...sqlalchemy.organizations import link_number, server_url
+from ...sqlalchemy.organizations import IntegrationMixin, link_number, server_url
 from . import access, limits, onboarding, recording, worksheets
 from .current import session, store
 from .navigation import address_of, callback_of
 from .templating import render
-
-if TYPE_CHECKING:
-    from ...sqlalchemy.organizations import IntegrationMixin
 
 blueprint = Blueprint("key_pair", __name__)
 

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from flask import Blueprint, abort, flash, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
+from social_core.backends.base import BaseAuth
 from werkzeug.wrappers import Response
 
 from ...crypto import Secret
-from ...organizations import EventCode, Limited, OAuth
+from ...organizations import EventCode, Limited, LoginWays, OAuth
 from ...problems import BitbucketServerError, Code
-from ...sqlalchemy.organizations import trying
+from ...sqlalchemy.organizations import IntegrationMixin, trying
 from .. import logins
 from . import browser_session, limits, recording, trials, ways_in
 from .current import session as database
 from .current import store
 from .navigation import after_login, callback_path
-
-if TYPE_CHECKING:
-    from social_core.backends.base import BaseAuth
-
-    from ...organizations import LoginWays
-    from ...sqlalchemy.organizations import IntegrationMixin
 
 blueprint = Blueprint("login", __name__)
 callbacks = Blueprint("callbacks", __name__)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import current_app, url_for
 from social_core.utils import setting_name
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ...organizations import OAuth, link_path
+from ...sqlalchemy.organizations import IntegrationMixin
 from .current import extension
-
-if TYPE_CHECKING:
-    from ...sqlalchemy.organizations import IntegrationMixin
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?(?:\?[A-Za-z0-9._~=&-]*)?|/")
 _LONGEST = 512

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, flash, redirect
 from flask.typing import ResponseReturnValue
@@ -11,16 +11,13 @@ from werkzeug.wrappers import Response
 from ...onboarding import oauth2_advice_for
 from ...organizations import EventCode, Limited
 from ...problems import BitbucketServerError, Problem
-from ...sqlalchemy.organizations import server_url
+from ...sqlalchemy.organizations import IntegrationMixin, server_url
 from . import access, limits, recording, worksheets
 from .current import session, store
 from .forms import ClientCredentialsForm
 from .navigation import address_of, callback_of
 from .requests import allow_forms_to_reach
 from .templating import render
-
-if TYPE_CHECKING:
-    from ...sqlalchemy.organizations import IntegrationMixin
 
 blueprint = Blueprint("oauth2", __name__)
 

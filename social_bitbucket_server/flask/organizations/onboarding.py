@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, Response, redirect, request
 from flask.typing import ResponseReturnValue
 
 from ...onboarding import Dialog, advice_for, oauth2_advice_for
 from ...organizations import Limited, OAuth, SetupStep, State, next_step
-from ...sqlalchemy.organizations import server_url
+from ...sqlalchemy.organizations import IntegrationMixin, server_url
 from . import access, connection, limits, permission, ways_in, worksheets
 from .current import store
 from .forms import ClientCredentialsForm
 from .navigation import address_of
 from .requests import allow_forms_to_reach
 from .templating import render
-
-if TYPE_CHECKING:
-    from ...sqlalchemy.organizations import IntegrationMixin
 
 blueprint = Blueprint("onboarding", __name__)
 

@@ -6,18 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ...organizations import State, ending_certificates
+from ...organizations import Condition, Notice, State, ending_certificates
 from ...problems import PROBLEMS, Who
-from ...sqlalchemy.organizations import clock
+from ...sqlalchemy.organizations import IntegrationMixin, clock
 from . import words
 from .current import store
 from .events_in_words import Event, in_words
-
-if TYPE_CHECKING:
-    from ...organizations import Condition, Notice
-    from ...sqlalchemy.organizations import IntegrationMixin
 
 _KINDS = {State.FAILING: "bad", State.WORKING: "good", State.DISABLED: ""}
 _ORDER = (State.FAILING, State.DRAFT, State.NEVER_USED, State.WORKING, State.DISABLED)

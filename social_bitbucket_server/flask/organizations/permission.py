@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...integration import NO_ROLES, Admission
 from ...organizations import OAuth
 from ...problems import BitbucketServerError
+from ...sqlalchemy.organizations import IntegrationMixin
 from .. import logins
-
-if TYPE_CHECKING:
-    from ...sqlalchemy.organizations import IntegrationMixin
 
 ACCOUNT = "have read and write access to your account"
 """The question of OAuth 1. It is the same for every application."""

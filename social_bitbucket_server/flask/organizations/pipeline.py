@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from social_core.backends.base import BaseAuth
 
 from .current import store
-
-if TYPE_CHECKING:
-    from social_core.backends.base import BaseAuth
 
 STEPS = (
     "social_core.pipeline.social_auth.social_details",

@@ -8,25 +8,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from blinker import Namespace
-from flask import current_app, g, has_app_context, has_request_context, request
+from flask import Flask, current_app, g, has_app_context, has_request_context, request
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...organizations import EventCode, sign_of, tell
-from ...problems import Code
+from ...problems import BitbucketServerError, Code
 from ...sqlalchemy.organizations import clock
 from .current import EXTENSION, extension, store
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
-
-    from flask import Flask
-
-    from ...problems import BitbucketServerError
 
 logger = logging.getLogger("social_bitbucket_server.events")
 """Gets a line of JSON for each event. It is of level INFO."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, abort, flash, make_response, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -11,15 +11,12 @@ from werkzeug.wrappers import Response
 from ...crypto import PublicKey
 from ...onboarding import advice_for, oauth2_advice_for
 from ...organizations import Limited, SetupLinkCondition, SetupLinkLife
-from ...sqlalchemy.organizations import condition_of_link, server_url
+from ...sqlalchemy.organizations import IntegrationMixin, SetupLinkMixin, condition_of_link, server_url
 from . import access, connection, limits, navigation, onboarding, worksheets
 from .current import store
 from .forms import ClientCredentialsForm, ServerCorrectionForm
 from .navigation import address_of
 from .templating import render
-
-if TYPE_CHECKING:
-    from ...sqlalchemy.organizations import IntegrationMixin, SetupLinkMixin
 
 blueprint = Blueprint("setup", __name__)
 """Pages of everybody who has a set-up link, below its token."""

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flask import g, render_template
+from flask import Flask, g, render_template
 from flask_wtf.csrf import generate_csrf
+from wtforms import Field
 
 from . import words
 from .current import extension
 from .field_to_mend import field_to_mend
 from .tasks import runs, tasks
-
-if TYPE_CHECKING:
-    from flask import Flask
-    from wtforms import Field
 
 
 def render(template: str, **context: Any) -> str:

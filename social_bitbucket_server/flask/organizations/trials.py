@@ -5,27 +5,23 @@ A trial at a server's new address decides whether it is the same server that mov
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import redirect, session
 from social_core.exceptions import AuthSessionError, SocialAuthBaseException
+from werkzeug.wrappers import Response
 
+from ...integration import Kind
 from ...login import reference
 from ...organizations import TO_BE_MENDED, EventCode, OAuth
 from ...problems import may_come_back
-from ...sqlalchemy.organizations import trying
+from ...sqlalchemy.organizations import IntegrationMixin, trying
 from .. import logins
 from . import recording
 from .current import session as database
 from .current import store
 from .errors import make_reference
 from .navigation import address_of
-
-if TYPE_CHECKING:
-    from werkzeug.wrappers import Response
-
-    from ...integration import Kind
-    from ...sqlalchemy.organizations import IntegrationMixin
 
 _RESULT = "bitbucket_trial"
 _MOVE = "bitbucket_move"

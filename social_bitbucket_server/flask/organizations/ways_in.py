@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import session, url_for
 
+from ...organizations import LoginWays
+from ...sqlalchemy.organizations import IntegrationMixin
 from .current import store
 from .navigation import absolute
-
-if TYPE_CHECKING:
-    from ...organizations import LoginWays
-    from ...sqlalchemy.organizations import IntegrationMixin
 
 _KEY = "bitbucket_login_key"
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, request
 from flask.typing import ResponseReturnValue
 
 from ...integration import Kind
 from ...problems import BitbucketServerError
+from ...sqlalchemy.organizations import IntegrationMixin
 from . import access, trials
 from .conditions import Row, admission_of, checked, roles_of, rows_of, rows_of_roles, rows_sent
 from .current import store
 from .navigation import address_of
 from .templating import render
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ...sqlalchemy.organizations import IntegrationMixin
 
 blueprint = Blueprint("who", __name__)
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...crypto import PublicKey
 from ...onboarding import Dialog, Step, dialog_of, link_script, oauth2_worksheet, worksheet
 from ...organizations import OAuth, link_name
-from ...sqlalchemy.organizations import link_number, server_url
+from ...sqlalchemy.organizations import IntegrationMixin, KeyPairMixin, link_number, server_url
 from . import navigation
 from .current import extension
-
-if TYPE_CHECKING:
-    from ...sqlalchemy.organizations import IntegrationMixin, KeyPairMixin
 
 
 def dialog(record: IntegrationMixin, wanted: str) -> Dialog:

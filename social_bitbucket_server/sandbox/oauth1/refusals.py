@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .messages import Message
+from .messages import Message
 
 
 class OAuthProblemError(Exception):

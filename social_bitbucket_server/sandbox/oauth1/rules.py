@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
-from ..state.oauth1_tokens import ACCESS_TOKEN_LIFETIME, REQUEST_TOKEN_LIFETIME, SESSION_LIFETIME, Decision
+from ..state.links import Consumer
+from ..state.oauth1_tokens import (
+    ACCESS_TOKEN_LIFETIME,
+    REQUEST_TOKEN_LIFETIME,
+    SESSION_LIFETIME,
+    AccessToken,
+    Decision,
+    RequestToken,
+)
+from ..state.state import State
+from ..state.users import User
+from .messages import Message
 from .refusals import AccountNotAdmittedError, OAuthProblemError, absent, require
 from .verification import verify
-
-if TYPE_CHECKING:
-    from ..state.links import Consumer
-    from ..state.oauth1_tokens import AccessToken, RequestToken
-    from ..state.state import State
-    from ..state.users import User
-    from .messages import Message
 
 _SIGNED_REQUEST = (
     "oauth_consumer_key",

@@ -5,19 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA1
 
+from ..state.links import Consumer
+from ..state.state import State
+from .messages import Message
 from .public_keys import UnreadablePublicKeyError, read_public_key
 from .refusals import OAuthProblemError, ServerFailedError, require
-
-if TYPE_CHECKING:
-    from ..state.links import Consumer
-    from ..state.state import State
-    from .messages import Message
 
 TIMESTAMP_WINDOW = 300
 """Seconds by which a timestamp may differ from the server's clock, either way."""

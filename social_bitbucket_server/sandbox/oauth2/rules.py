@@ -9,16 +9,14 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 from urllib.parse import urlencode, urlsplit
 
 from ..oauth1.refusals import AccountNotAdmittedError
+from ..state.external_applications import ExternalApplication
 from ..state.grants import ACCESS_TOKEN_LIFETIME, CODE_LIFETIME, REFRESH_TOKEN_LIFETIME, Code, Grant
-
-if TYPE_CHECKING:
-    from ..state.external_applications import ExternalApplication
-    from ..state.state import State
-    from ..state.users import User
+from ..state.state import State
+from ..state.users import User
 
 Parameters = Mapping[str, Sequence[str]]
 """Every value of every parameter."""

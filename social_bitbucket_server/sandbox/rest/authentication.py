@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
 from ..oauth2.rules import BearerRefusedError, bearer_grant
 from ..program_calls import json_error
 from ..state.external_applications import closure
-
-if TYPE_CHECKING:
-    from ..state.state import State
-    from ..state.users import User
+from ..state.state import State
+from ..state.users import User
 
 _BEARER = re.compile(r"Bearer +(\S+)", re.IGNORECASE)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from flask import Blueprint, Response, g, request
@@ -11,10 +10,8 @@ from flask import Blueprint, Response, g, request
 from ..context import message, signed_in, state
 from ..oauth1.rules import signed_user
 from ..program_calls import json_error, prepare
+from ..state.users import User
 from .authentication import report_refused_logins, user_by_bearer_token, user_by_password
-
-if TYPE_CHECKING:
-    from ..state.users import User
 
 
 def identify_caller(blueprint: Blueprint) -> None:

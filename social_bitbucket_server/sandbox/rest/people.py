@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from flask import Blueprint, Response, g, jsonify, request
@@ -12,11 +11,9 @@ from ..context import state
 from ..pages.access import log_in_page
 from ..program_calls import empty, json_error
 from ..state.avatars import avatar
+from ..state.users import User
 from .caller import identify_caller, not_permitted
 from .paging import page_of
-
-if TYPE_CHECKING:
-    from ..state.users import User
 
 blueprint = Blueprint("rest_people", __name__)
 identify_caller(blueprint)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from flask import Blueprint, Response, g, jsonify, request
 
 from ..context import state
 from ..program_calls import json_error
 from ..state.external_applications import closure
-from ..state.projects import Permission
+from ..state.projects import Permission, Project
 from .caller import identify_caller, not_permitted
 from .paging import page_of
-
-if TYPE_CHECKING:
-    from ..state.projects import Project
 
 blueprint = Blueprint("rest_projects", __name__)
 identify_caller(blueprint)

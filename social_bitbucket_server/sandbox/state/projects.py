@@ -6,10 +6,8 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .users import User
+from .users import User
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import aliased, contains_eager
 
 from ...organizations import EventCode
 from . import clock
+from .models import IntegrationMixin
 from .part import Part
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from .models import IntegrationMixin
 
 
 class Identities(Part):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
@@ -13,12 +14,22 @@ from sqlalchemy import func, inspect, select, update
 from sqlalchemy.orm import selectinload
 
 from ...crypto import PrivateKey, Secret, new_consumer_key
-from ...integration import BaseURLRules, Integration, OAuth2Integration, ServerURL, refuse_too_many
+from ...integration import (
+    Admission,
+    BaseURLRules,
+    ConnectTo,
+    Integration,
+    OAuth2Integration,
+    Roles,
+    ServerURL,
+    refuse_too_many,
+)
 from ...login import LIFETIME
 from ...organizations import (
     Assembler,
     EventCode,
     KeyState,
+    LoginWays,
     OAuth,
     SetupLinkCondition,
     Unopened,
@@ -26,19 +37,15 @@ from ...organizations import (
     oldest_login_began,
 )
 from ...problems import BitbucketServerError, Code
+from ...transport import ClientCertificate
 from ..sessions import holds_commits
 from . import clock
 from .login_statements import LoginStatements
+from .models import ClientCredentialsMixin, IntegrationMixin, KeyPairMixin
 from .part import Part
 from .ways_in import login_ways
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from ...integration import Admission, ConnectTo, Roles
-    from ...organizations import LoginWays
-    from ...transport import ClientCertificate
-    from .models import ClientCredentialsMixin, IntegrationMixin, KeyPairMixin
     from .store import Store
 
 _ID = re.compile(r"[0-9a-f]{24}")

@@ -7,20 +7,16 @@ successor was accepted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlalchemy import select
 
+from ...integration import Integration
 from ...oauth import Client
 from ...organizations import EventCode, KeyPairs, KeyState, may_be_about_the_key
 from ...problems import BitbucketServerError
 from ...transport import default_transport
 from . import clock, integrations
+from .models import IntegrationMixin, KeyPairMixin
 from .part import Part
-
-if TYPE_CHECKING:
-    from ...integration import Integration
-    from .models import IntegrationMixin, KeyPairMixin
 
 
 class KeyRotation(Part):

@@ -3,18 +3,15 @@ it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import aliased, contains_eager, joinedload
 
 from ...organizations import OAuth
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .ready_made import OrganizationModels
+from .ready_made import OrganizationModels
 
 
 class LoginStatements:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from social_core.exceptions import SocialAuthBaseException
 from sqlalchemy.exc import IntegrityError
 
 from ...account import EXTRA_DATA_KEY, ROLES_KEY
 from ...organizations import EventCode
 from ...problems import BitbucketServerError, Code
 from . import clock
+from .models import IntegrationMixin
 from .part import Part
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from social_core.exceptions import SocialAuthBaseException
-
-    from .models import IntegrationMixin
 
 _KEPT = (EXTRA_DATA_KEY, "integration", ROLES_KEY)
 _ATTEMPTS = 5

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from sqlalchemy import (
     JSON,
+    Column,
     DateTime,
     Dialect,
     ForeignKey,
@@ -25,9 +26,6 @@ from sqlalchemy.types import TypeDecorator
 from ...integration import Admission, Roles
 from ...organizations import KeyPairs, KeyState, OAuth, OAuthVersions
 from . import clock
-
-if TYPE_CHECKING:
-    from sqlalchemy import Column
 
 
 class Moment(TypeDecorator[datetime]):

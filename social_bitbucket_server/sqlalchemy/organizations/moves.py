@@ -5,15 +5,11 @@ People are recognized by their number on the server. On another one somebody els
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from ...account import Profile
+from ...integration import ServerURL
 from ...organizations import EventCode, shows_same_server
+from .models import IntegrationMixin
 from .part import Part
-
-if TYPE_CHECKING:
-    from ...account import Profile
-    from ...integration import ServerURL
-    from .models import IntegrationMixin
 
 
 class Moves(Part):

@@ -7,16 +7,13 @@ more gives functions of its own.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import inspect, select
 
 from ..new_users import refuse_incomplete_users
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .ready_made import OrganizationModels
+from .ready_made import OrganizationModels
 
 _ROOM_FOR_A_NUMBER = 10
 _NAMES = ("display_name", "fullname", "name", "username", "email")

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from datetime import datetime
 
 from sqlalchemy import func, select
 
-from ...organizations import NOTICES, notices
+from ...organizations import NOTICES, Notice, notices
 from . import clock
+from .models import IntegrationMixin
 from .part import Part
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from ...organizations import Notice
-    from .models import IntegrationMixin
 
 
 class Notices(Part):

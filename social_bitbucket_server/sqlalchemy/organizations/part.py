@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session
 
-    from ...organizations import EventCode, SealedKeys
-    from .models import IntegrationMixin
-    from .ready_made import OrganizationModels
-    from .recorder import Recorder
+from ...organizations import EventCode, SealedKeys
+from .models import IntegrationMixin
+from .ready_made import OrganizationModels
+from .recorder import Recorder
+
+if TYPE_CHECKING:
     from .store import Store
 
 

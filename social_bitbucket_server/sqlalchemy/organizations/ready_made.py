@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from sqlalchemy.orm import Session
 
 from ..new_users import plain_base
 from ..sessions import holding_commits
@@ -20,11 +23,6 @@ from .models import (
     SetupLinkMixin,
     WaysMixin,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sqlalchemy.orm import Session
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

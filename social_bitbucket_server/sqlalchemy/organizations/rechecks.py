@@ -3,9 +3,10 @@ still log in? It ends the sessions of people who may not."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import or_, select, update
 
@@ -13,9 +14,6 @@ from ...account import Recheck, Standing
 from ...organizations import EventCode
 from . import clock
 from .part import Part
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from sqlalchemy import select, update
 
 from ...account import EXTRA_DATA_KEY, erase
 from ...problems import BitbucketServerError
 from .part import Part
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 class Resealing(Part):

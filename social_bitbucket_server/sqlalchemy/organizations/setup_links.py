@@ -6,10 +6,9 @@ deleted or got another server are kept apart for a while, so that their page can
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlalchemy import delete, select, update
 
+from ...integration import ServerURL
 from ...organizations import (
     SETUP_LINK_KEPT,
     EventCode,
@@ -21,11 +20,8 @@ from ...organizations import (
 )
 from . import clock
 from .integrations import server_url as server_url_of
+from .models import IntegrationMixin, SetupLinkMixin
 from .part import Part
-
-if TYPE_CHECKING:
-    from ...integration import ServerURL
-    from .models import IntegrationMixin, SetupLinkMixin
 
 
 class SetupLinks(Part):

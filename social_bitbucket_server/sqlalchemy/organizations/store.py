@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import inspect, text
 
 from ...integration import UnsafeConfigurationError
+from ...organizations import Outbound, SealedKeys
+from ...transport import Limits
 from .events import Events
 from .identities import Identities
 from .integrations import Integrations
@@ -18,19 +21,13 @@ from .new_people import NewPeople
 from .notices import Notices
 from .people import People
 from .pruning import Pruning
+from .ready_made import OrganizationModels
 from .rechecks import Rechecks
+from .recorder import Recorder
 from .resealing import Resealing
 from .setup_links import SetupLinks
 from .upgrade import Upgrade
 from .ways_in import WaysIn
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from ...organizations import Outbound, SealedKeys
-    from ...transport import Limits
-    from .ready_made import OrganizationModels
-    from .recorder import Recorder
 
 
 class Store:

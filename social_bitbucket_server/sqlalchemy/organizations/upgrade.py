@@ -7,16 +7,13 @@ same either way: an identity is the integration's namespace and the numeric user
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
 
 from sqlalchemy import update
 
 from ...organizations import EventCode
 from . import clock
+from .models import IntegrationMixin
 from .part import Part
-
-if TYPE_CHECKING:
-    from .models import IntegrationMixin
 
 
 class Upgrade(Part):

@@ -4,7 +4,9 @@ enforced."""
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, cast
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -12,13 +14,8 @@ from sqlalchemy.orm import joinedload
 
 from ...organizations import EventCode, LoginWays
 from . import clock
+from .models import IntegrationMixin, WaysMixin
 from .part import Part
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from .models import IntegrationMixin, WaysMixin
 
 
 class WaysIn(Part):
