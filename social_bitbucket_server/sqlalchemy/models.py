@@ -10,10 +10,25 @@ import base64
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from social_core import storage as core
-from sqlalchemy import JSON, DateTime, ForeignKey, Integer, String, delete, inspect, select
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Delete,
+    Executable,
+    ForeignKey,
+    Insert,
+    Integer,
+    Select,
+    String,
+    bindparam,
+    delete,
+    inspect,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.mutable import MutableDict
@@ -26,8 +41,6 @@ from .sessions import StoredMixin, commit
 if TYPE_CHECKING:
     from openid.association import Association as OpenIdAssociation
 
-_INSERT_UNLESS_THERE: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-"""Statements that insert a row if no other has its unique values, by the database's dialect."""
 _EXACT_TEXT = String(255).with_variant(String(255, collation="utf8mb4_bin"), "mysql", "mariadb")
 
 
@@ -196,11 +209,10 @@ class NonceMixin(StoredMixin, core.NonceMixin):
     def use(cls, server_url: str, timestamp: int, salt: str) -> bool:
         """Record a nonce, and return whether it is new."""
         session, values = cls.current_session(), {"server_url": server_url, "timestamp": timestamp, "salt": salt}
-        insert = _INSERT_UNLESS_THERE.get(session.get_bind(inspect(cls)).dialect.name)
+        nonces: Any = cls
+        insert = _insert_unless_there(nonces, session.get_bind(inspect(cls)).dialect.name)
         if insert is not None:  # one statement, where a savepoint takes three
-            unless_there = insert(cls).values(values).on_conflict_do_nothing()
-            inserted = cast("Any", session.execute(unless_there, execution_options={"preserve_rowcount": True}))
-            is_new = bool(inserted.rowcount == 1)
+            is_new = _changes_a_row(session, nonces, insert, values)
         else:
             is_new = _is_inserted(session, cls(**values))
         if is_new:
@@ -210,8 +222,8 @@ class NonceMixin(StoredMixin, core.NonceMixin):
     @classmethod
     def get(cls, server_url: str, salt: str) -> Self | None:
         """Return a nonce, or ``None``."""
-        query = select(cls).where(cls.server_url == server_url, cls.salt == salt)
-        return cls.current_session().scalars(query).first()
+        nonces: Any = cls
+        return cls.current_session().scalars(_select_nonce(nonces), {"server_url": server_url, "salt": salt}).first()
 
     @classmethod
     def delete(cls, nonce: core.NonceMixin) -> None:
@@ -223,14 +235,11 @@ class NonceMixin(StoredMixin, core.NonceMixin):
     @classmethod
     def consume(cls, server_url: str, timestamp: int, salt: str) -> bool:
         """Remove a nonce. Return true to exactly one caller, also if many try at once."""
-        session = cls.current_session()
-        result = session.execute(
-            delete(cls)
-            .where(cls.server_url == server_url, cls.timestamp == timestamp, cls.salt == salt)
-            .execution_options(synchronize_session=False)
-        )
+        session, values = cls.current_session(), {"server_url": server_url, "timestamp": timestamp, "salt": salt}
+        nonces: Any = cls
+        is_gone = _changes_a_row(session, nonces, _delete_nonce(nonces), values)
         session.commit()
-        return bool(cast("Any", result).rowcount == 1)
+        return is_gone
 
     @classmethod
     def prune(cls, older_than: int) -> int:
@@ -244,6 +253,41 @@ class NonceMixin(StoredMixin, core.NonceMixin):
         result = session.execute(delete(cls).where(cls.timestamp < limit))
         session.commit()
         return cast("int", cast("Any", result).rowcount)
+
+
+# Each of these statements is made once, because each login sends them, and making them takes longer than that.
+
+
+@cache
+def _select_nonce(nonces: Any) -> Select[Any]:
+    return select(nonces).where(nonces.server_url == bindparam("server_url"), nonces.salt == bindparam("salt"))
+
+
+@cache
+def _insert_unless_there(nonces: Any, dialect: str) -> Insert | None:
+    """Return a statement that inserts a nonce if it is not there; ``None`` if the *dialect* knows none."""
+    mapper = inspect(nonces)
+    values: dict[Any, Any] = {mapper.columns[name]: bindparam(name) for name in nonces.unique_columns}
+    match dialect:
+        case "postgresql":
+            return postgresql.insert(mapper.local_table).values(values).on_conflict_do_nothing()
+        case "sqlite":
+            return sqlite.insert(mapper.local_table).values(values).on_conflict_do_nothing()
+    return None
+
+
+@cache
+def _delete_nonce(nonces: Any) -> Delete:
+    mapper = inspect(nonces)
+    is_this_one = (mapper.columns[name] == bindparam(name) for name in nonces.unique_columns)
+    return delete(mapper.local_table).where(*is_this_one)
+
+
+def _changes_a_row(session: Session, nonces: Any, statement: Executable, values: Mapping[str, Any]) -> bool:
+    result: Any = session.execute(
+        statement, values, execution_options={"preserve_rowcount": True}, bind_arguments={"mapper": inspect(nonces)}
+    )
+    return bool(result.rowcount == 1)
 
 
 def _is_inserted(session: Session, row: NonceMixin) -> bool:

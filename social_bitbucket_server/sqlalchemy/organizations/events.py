@@ -50,8 +50,11 @@ _SHOWN = tuple(code.value for code in EventCode if code.is_shown)
 _READ_AT_ONCE = 500
 _DELETED_AT_ONCE = 1000  # so that nobody waits for it for long
 _FINISHES = (EventCode.LOGIN_SUCCESS, EventCode.LOGIN_FAILURE, EventCode.LOGIN_MIXUP, EventCode.IDENTITY_CONNECTED)
-# In the statement itself: psycopg keeps no statement with so many parameters, and takes it apart each time.
-_TO_BE_MENDED: tuple[ColumnElement[str], ...] = tuple(literal_column(f"'{code}'") for code in sorted(TO_BE_MENDED))
+# The shorter half, and in the statement itself: psycopg takes apart a long statement, or one with many parameters, each
+# time that it is sent.
+_NOT_TO_BE_MENDED: tuple[ColumnElement[str], ...] = tuple(
+    literal_column(f"'{code}'") for code in sorted(set(Code) - set(TO_BE_MENDED))
+)
 _NEVER_FINISHED = (Code.LOGIN_NOT_PENDING, Code.CALLBACK_PARAMETER_MISSING, Code.CALLBACK_PARAMETER_INVALID)
 
 
@@ -303,7 +306,7 @@ class Events(Part):
 
     def _signs_of_failure(self) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
         event = self._models.event
-        failed = (event.event == EventCode.LOGIN_FAILURE) & event.problem.in_(_TO_BE_MENDED)
+        failed = (event.event == EventCode.LOGIN_FAILURE) & event.problem.not_in(_NOT_TO_BE_MENDED)
         # OAuth 1 goes on working, whatever comes of OAuth 2 meanwhile.
         failed &= event.details["upgrade"].as_boolean().is_not(True)
         tested = (event.event == EventCode.INTEGRATION_TESTED) & (event.outcome == "failed")

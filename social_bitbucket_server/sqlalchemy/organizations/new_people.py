@@ -88,13 +88,13 @@ class NewPeople:
         """Return *wanted*, or with a number where somebody else of *organization* has it."""
         user: Any = self._models.user
         wanted = self._shortened(wanted)
-        others = select(user.username).where(user.username.startswith(wanted, autoescape=True))
+        names = select(user.username)
         if organization is not None and self._has("organization"):
-            others = others.where(user.organization == organization)
+            names = names.where(user.organization == organization)
         with self._models.session().no_autoflush:
-            if self._models.session().scalar(others.where(user.username == wanted).limit(1)) is None:
+            if self._models.session().scalar(names.where(user.username == wanted).limit(1)) is None:
                 return wanted
-            taken = set(self._models.session().scalars(others))
+            taken = set(self._models.session().scalars(names.where(user.username.startswith(wanted, autoescape=True))))
         username, number = wanted, 1
         while username in taken:
             number += 1

@@ -6,9 +6,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, cast
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
@@ -41,20 +42,25 @@ class WaysIn(Part):
     def with_integrations(self, organization: Any) -> tuple[LoginWays, Sequence[IntegrationMixin]]:
         """Return the ways into *organization* as they are now, and its integrations, oldest first. It takes one
         statement, because everybody who wants to log in asks for it."""
-        ways, integration = self._models.ways, cast("Any", self._models.integration)
-        found = self._session.execute(
-            select(ways, integration)
-            .outerjoin(integration, integration.organization_id == ways.organization_id)
-            .options(joinedload(integration.client_credentials))
-            .where(ways.organization_id == self._store.key_of(organization))
-            .order_by(integration.number)
-            .execution_options(populate_existing=True)  # as above
-        ).all()
+        of_this = {"organization_id": self._store.key_of(organization)}
+        found = self._session.execute(self._with_integrations, of_this).all()
         if not found:
             return LoginWays(), ()
         records = [record for _ways, record in found if record is not None]
         enforced = next((record.id for record in records if record.enforced_at is not None), None)
         return login_ways(found[0][0], enforced), records
+
+    @cached_property
+    def _with_integrations(self) -> Select[Any]:
+        ways, integration = self._models.ways, cast("Any", self._models.integration)
+        return (
+            select(ways, integration)
+            .outerjoin(integration, integration.organization_id == ways.organization_id)
+            .options(joinedload(integration.client_credentials))
+            .where(ways.organization_id == bindparam("organization_id"))
+            .order_by(integration.number)
+            .execution_options(populate_existing=True)  # as above
+        )
 
     def closed_since(self, organization: Any) -> datetime | None:
         """Return since when the login link of *organization* lets nobody in; ``None`` if it does."""
