@@ -202,6 +202,28 @@ def test_a_change_waits_for_the_login_that_is_being_written(world, monkeypatch):
 
 
 @row(109)
+@on_every_database
+def test_a_change_after_a_step_that_commits_ends_the_login(world, monkeypatch):
+    from social_bitbucket_server.sqlalchemy.organizations.logins import Logins
+
+    add = Logins._add
+
+    def add_and_commit(logins: Any, *arguments: Any, **options: Any) -> Any:
+        identity = add(logins, *arguments, **options)
+        logins._session.commit()
+        changing = threading.Thread(target=changes_of(world).correct, args=(world.b, world.fa.url))
+        changing.start()
+        changing.join(LONGEST)
+        assert not changing.is_alive()
+        return identity
+
+    monkeypatch.setattr(Logins, "_add", add_and_commit)
+    browser = world.browser()
+    assert browser.log_in(world.b, "mallory").status == 400
+    assert not is_logged_in(browser, world.b)
+
+
+@row(109)
 def test_identity_and_session_are_written_together(world, monkeypatch):
     from tests.flask_app.models import models
 

@@ -12,7 +12,6 @@ STEPS = (
     "social_core.pipeline.social_auth.social_details",
     "social_core.pipeline.social_auth.social_uid",
     "social_core.pipeline.social_auth.auth_allowed",
-    "social_core.pipeline.social_auth.social_user",
     "social_bitbucket_server.flask.organizations.pipeline.find_identity_by_either_oauth",
     "social_bitbucket_server.flask.organizations.pipeline.find_or_create_person",
     "social_bitbucket_server.flask.organizations.pipeline.refuse_disabled_person",
@@ -23,10 +22,11 @@ STEPS = (
 
 
 def find_identity_by_either_oauth(
-    backend: BaseAuth[object], uid: str, user: Any = None, social: Any = None, **_kwargs: Any
+    backend: BaseAuth[object], uid: str, user: Any = None, social: Any = None, id_key: str = "", **_kwargs: Any
 ) -> dict[str, Any]:
-    """Find the identity *uid*, by whichever OAuth it was used before."""
-    return store.logins.find_identity(backend, uid, user, social)
+    """Find the identity *uid*, by whichever OAuth it was used before. This takes the place of core's ``social_user``,
+    which looks for the identities of one OAuth."""
+    return store.logins.find_identity(backend, uid, user, social, id_key)
 
 
 def find_or_create_person(

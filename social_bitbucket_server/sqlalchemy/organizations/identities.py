@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, exists, func, select, update
 from sqlalchemy.orm import aliased, contains_eager
 
 from ...organizations import EventCode
@@ -23,10 +24,15 @@ class Identities(Part):
         return self._session.scalar(select(identity).where(identity.id == identity_id, identity.user == user))
 
     def with_uid(self, uid: str) -> Any:
-        """Return the identity *uid*, or ``None``. It is the same one by whichever OAuth somebody logs in: *provider* is
-        only the one that was used last."""
+        """Return the identity *uid* as the database has it now, or ``None``. It is the same one by whichever OAuth
+        somebody logs in: *provider* is only the one that was used last."""
+        return self._session.scalar(self._with_uid, {"uid": uid})
+
+    @cached_property
+    def _with_uid(self) -> Select[Any]:
         identity = self._models.identity
-        return self._session.scalar(select(identity).where(identity.uid == uid))
+        by_uid = select(identity).where(identity.uid == bindparam("uid"))
+        return by_uid.execution_options(populate_existing=True)
 
     def of_session(self, identity_id: int, revision: str) -> Any:
         """Return the identity *identity_id* if a session that began with it in this *revision* may go on, or ``None``.

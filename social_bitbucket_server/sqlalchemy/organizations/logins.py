@@ -22,15 +22,19 @@ _ATTEMPTS = 5
 class Logins(Part):
     """Steps of logins. Nobody is ever found by e-mail address or name: the identity alone says who it is."""
 
-    def find_identity(self, backend: Any, uid: str, user: Any = None, social: Any = None) -> dict[str, Any]:
+    def find_identity(
+        self, backend: Any, uid: str, user: Any = None, social: Any = None, id_key: str = ""
+    ) -> dict[str, Any]:
         """Return the identity *uid*, by whichever OAuth it was used before: it names integration and account, and is
-        one row. *user* is somebody who connects it, and *social* the identity that was found for this OAuth; either may
-        be ``None``."""
+        one row. *user* is the person who connects it, and *social* an identity that another step has found; either may
+        be ``None``. *id_key* is core's name for the part of the profile that the uid is made of; it is noted where an
+        older version left it out."""
         if social is None:
             social = self._store.identities.with_uid(uid)
             if social is None:
                 return {}
             self._refuse_identity_of_another(backend, user, social)
+            social.id_key = id_key or social.id_key
         return {"social": social, "user": social.user, "is_new": False, "new_association": False}
 
     def find_or_create_person(

@@ -55,6 +55,15 @@ def test_somebody_known_stays_who_they_are_by_whichever_oauth(app, logins, recor
     assert logins.find_identity(Backend, f"{record.namespace}:43") == {}
 
 
+def test_what_the_uid_is_made_of_is_noted_where_it_is_missing(app, logins, record):
+    made = app.log_in(record)
+    made.id_key = ""
+    logins.find_identity(Backend, made.uid)
+    assert made.id_key == ""
+    logins.find_identity(Backend, made.uid, id_key="id")
+    assert made.id_key == "id"
+
+
 def test_nobody_is_recognized_by_name_or_address(app, record):
     assert app.log_in(record).user_id != app.log_in(record, number=43).user_id
 
