@@ -5,9 +5,10 @@ social-auth-app-flask 1.0.0's own fails with core 7 when a login comes back.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
-from flask import has_request_context, redirect, request
+from flask import Config, current_app, has_request_context, redirect, request
 from social_core.strategy import BaseStrategy
 from social_flask.strategy import FlaskStrategy as StockFlaskStrategy
 from werkzeug.datastructures import MultiDict
@@ -22,6 +23,15 @@ class FlaskStrategy(StockFlaskStrategy):  # type: ignore[misc]  # untyped
     no query or form field of the same name can override."""
 
     request_data = BaseStrategy.request_data
+
+    def get_setting(self, name: str) -> Any:
+        """Return the setting *name*. Raises KeyError if it is not set."""
+        return self._config[name]
+
+    @cached_property
+    def _config(self) -> Config:
+        # A login looks up hundreds of names, and each proxy asks for the context's application anew.
+        return current_app.config
 
     @opaque
     def get_request_data(self, merge: bool = True) -> MultiDict[str, str]:
