@@ -45,6 +45,15 @@ def test_after_a_login_a_test_asks_for_no_trial_login(site: Site, owner: Visitor
     assert "Trial login" not in owner.post(f"{integration}/test").words
 
 
+def test_a_disabled_integration_is_tested_and_offers_no_trial_login(owner: Visitor, sandbox: Sandbox) -> None:
+    integration = connect(owner, "acme", sandbox)
+    owner.post(f"{integration}/disable")
+    tested = owner.post(f"{integration}/test").words
+    assert "Trial login" not in tested
+    assert "Try a login" not in tested
+    assert "Enable it before you try a login." in tested
+
+
 @capability("condition")
 def test_a_set_up_is_continued_at_its_step(site: Site, owner: Visitor, sandbox: Sandbox) -> None:
     integration = owner.add_integration("acme", sandbox.url)

@@ -123,6 +123,13 @@ def test_the_login_link_comes_as_a_picture_of_its_own(owner):
     assert "style=" not in picture.text
 
 
+def test_the_login_link_says_what_is_missing_behind_it(owner, acme):
+    owner.post(f"{acme}/disable")
+    assert "Next: enable an integration ." in owner.get(LOGIN).words
+    owner.post(f"{acme}/enable", f"{acme}/disable")
+    assert "Next:" not in owner.get(LOGIN).words
+
+
 @capability("login link")
 def test_a_replaced_link_explains_itself_and_lets_nobody_in(site, owner, acme, sandbox):
     early = site.visitor()

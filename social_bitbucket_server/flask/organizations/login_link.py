@@ -78,11 +78,13 @@ def choose_only_way(organization: Any) -> ResponseReturnValue:
 
 
 def _page(organization: Any) -> str:
+    integrations = store.integrations.of(organization)
     return render(
         "login_link.html",
         organization=organization,
         login_link=ways_in.login_link(organization),
-        records=store.integrations.enabled_of(organization),
+        has_integrations=bool(integrations),
+        records=[record for record in integrations if record.disabled_at is None],
         only=store.ways_in.enforced(organization),
         closed_since=store.ways_in.closed_since(organization),
     )

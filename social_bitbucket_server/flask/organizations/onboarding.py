@@ -133,13 +133,15 @@ def tested(record: IntegrationMixin, oauth: OAuth) -> Response:
 
 
 def _about_the_test(record: IntegrationMixin, oauth: OAuth) -> dict[str, Any]:
-    """Return what the page of the test shows. After a person has logged in, a trial login would show nothing new."""
+    """Return what the page of the test shows. After a person has logged in, a trial login would show nothing new, and
+    there is none while the integration is disabled."""
     return {
         "organization": record.organization,
         "record": record,
         "oauth": oauth,
         "way": way_of(record, SetupStep.TEST),
-        "is_trial_next": record.last_login_at is None or record.oauth_versions.is_tried(oauth),
+        "is_trial_next": record.disabled_at is None
+        and (record.last_login_at is None or record.oauth_versions.is_tried(oauth)),
     }
 
 

@@ -262,10 +262,6 @@ class Integrations(Part):
             .order_by(integration.number)
         ).all()
 
-    def enabled_of(self, organization: Any) -> Sequence[IntegrationMixin]:
-        """Return the integrations of *organization* that people can log in through, oldest first."""
-        return [record for record in self.of(organization) if record.disabled_at is None]
-
     def find(self, organization: Any, integration_id: str) -> IntegrationMixin | None:
         """Return the integration *integration_id* of *organization*, never another organization's."""
         integration = self._models.integration

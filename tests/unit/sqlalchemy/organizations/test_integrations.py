@@ -132,7 +132,6 @@ def test_a_disabled_integration_lets_nobody_in_and_ends_sessions(app, acme, reco
     for _ in range(2):
         app.store.integrations.set_enabled(record, enabled=False)
     assert app.store.integrations.for_login(record.id) is None
-    assert app.store.integrations.enabled_of(acme) == []
     assert app.store.integrations.of(acme) == [record]
     assert app.store.integrations.find(acme, record.id) is record
     assert app.store.integrations.find_enabled(record.id) is None
