@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, url_for
@@ -78,13 +79,8 @@ def _link_again(organizations: Organizations, sandbox: Sandbox, *, is_new: bool)
             server_url = ServerURL.parse(sandbox.url, organizations.settings.outbound.base_url_rules)
             store.moves.take_over(record, server_url)
         if record.active_key_pair is not None:
-            link = link_values(record)
-            sandbox.link(
-                name=link["name"],
-                application_url=link["application_url"],
-                consumer_key=link["consumer_key"],
-                public_key=link["public_key"],
-            )
+            link: dict[str, Any] = link_values(record)
+            sandbox.link(**link)
         if record.client_credentials is not None:
             credentials = record.client_credentials.client_id, store.keys.open_client_secret(record.client_credentials)
             sandbox.link_external_application(
