@@ -10,8 +10,6 @@ from sqlalchemy import Engine, Table, UniqueConstraint, event
 from sqlalchemy.orm import Mapper, Session
 
 _HOLDS_COMMITS = "social_bitbucket_server holds commits"
-_READ_SNAPSHOTS = frozenset({"mariadb", "mysql"})
-"""Dialects whose transactions see nothing that others commit meanwhile, unless they are told to."""
 
 
 class StoredMixin:
@@ -67,7 +65,12 @@ def holding_commits(session: Session, stored: type[StoredMixin], *, and_commit: 
     transaction has the isolation level READ COMMITTED for that. *and_commit*: false if the caller commits afterwards.
     """
     session.commit()  # a transaction that began before Bitbucket was asked may not see what changed since
-    _begin(session, stored)
+    bind = session.get_bind(stored)
+    # These two see nothing that others commit meanwhile, unless they are told to. The application began the transaction
+    # of a connection that it bound the session to.
+    if isinstance(bind, Engine) and bind.dialect.name in {"mariadb", "mysql"}:
+        options = {"isolation_level": "READ COMMITTED"}
+        session.connection(bind_arguments={"mapper": stored}, execution_options=options)
     session.info[_HOLDS_COMMITS] = True
     try:
         yield
@@ -80,11 +83,3 @@ def holding_commits(session: Session, stored: type[StoredMixin], *, and_commit: 
         raise
     finally:
         session.info.pop(_HOLDS_COMMITS, None)
-
-
-def _begin(session: Session, stored: type[StoredMixin]) -> None:
-    bind = session.get_bind(stored)
-    # The application began the transaction of a connection that it bound the session to.
-    if isinstance(bind, Engine) and bind.dialect.name in _READ_SNAPSHOTS:
-        options = {"isolation_level": "READ COMMITTED"}
-        session.connection(bind_arguments={"mapper": stored}, execution_options=options)
