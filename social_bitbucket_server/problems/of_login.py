@@ -5,6 +5,10 @@ from __future__ import annotations
 from .code import Code
 from .problem import ASK_SERVER, START_AGAIN, Row, Who
 
+# Who can mend them, and the code that social-core has for them.
+_CLAIM_OF_BITBUCKET = (Who.BITBUCKET_ADMIN, "invalid_claim")
+_REFUSAL_OF_PERSON = (Who.PERSON, "authentication_disallowed")
+
 PROBLEMS: dict[Code, Row] = {
     # Who is it?
     Code.IDENTITY_MISSING: Row(
@@ -20,8 +24,7 @@ PROBLEMS: dict[Code, Row] = {
         "Bitbucket named a person in a way that cannot be used.",
         "The name is ambiguous, or has characters that no user name has.",
         ASK_SERVER,
-        Who.BITBUCKET_ADMIN,
-        "invalid_claim",
+        *_CLAIM_OF_BITBUCKET,
     ),
     Code.USERS_UNREADABLE: Row(
         "Bitbucket does not let this person read user records, their own among them.",
@@ -37,15 +40,13 @@ PROBLEMS: dict[Code, Row] = {
         "person's.",
         "Look for a cache or a proxy in front of Bitbucket that mixes up answers to different people. Rename the "
         "account if its name has a percent or plus sign.",
-        Who.BITBUCKET_ADMIN,
-        "invalid_claim",
+        *_CLAIM_OF_BITBUCKET,
     ),
     Code.USER_NOT_FOUND: Row(
         "Bitbucket's user list does not contain the person who logged in.",
         "No user, or more than one, has the name that Bitbucket gave for the login.",
         "Check that users may read the user list, and rename accounts whose names differ in case only.",
-        Who.BITBUCKET_ADMIN,
-        "invalid_claim",
+        *_CLAIM_OF_BITBUCKET,
     ),
     Code.PROFILE_INCOMPLETE: Row(
         "Bitbucket's user record lacks a field.",
@@ -58,8 +59,7 @@ PROBLEMS: dict[Code, Row] = {
         "Bitbucket's user record has a value that cannot be used.",
         "A field is not of the kind that Bitbucket documents.",
         ASK_SERVER,
-        Who.BITBUCKET_ADMIN,
-        "invalid_claim",
+        *_CLAIM_OF_BITBUCKET,
     ),
     Code.ACCOUNT_NOT_ADMITTED: Row(
         "This Bitbucket account cannot be used to log in.",
@@ -79,15 +79,13 @@ PROBLEMS: dict[Code, Row] = {
         "This Bitbucket account is not a person's.",
         "Service accounts are not logged in.",
         "Log in to Bitbucket with your own account and begin again.",
-        Who.PERSON,
-        "authentication_disallowed",
+        *_REFUSAL_OF_PERSON,
     ),
     Code.ACCOUNT_REPLACED: Row(
         "This Bitbucket account is another one now.",
         "The permission that was granted for one account is used by another one, with another number.",
         "Log in with Bitbucket again.",
-        Who.PERSON,
-        "authentication_disallowed",
+        *_REFUSAL_OF_PERSON,
     ),
     # The way of a login through the browser.
     Code.CALLBACK_PARAMETER_MISSING: Row(
@@ -144,8 +142,7 @@ PROBLEMS: dict[Code, Row] = {
         "Another integration is the only way in.",
         "Your organization's admin chose it. Logins through the others are refused.",
         "Log in through that integration.",
-        Who.PERSON,
-        "authentication_disallowed",
+        *_REFUSAL_OF_PERSON,
     ),
     Code.ANOTHER_PERSON: Row(
         "Somebody else is logged in here.",
@@ -296,7 +293,6 @@ PROBLEMS: dict[Code, Row] = {
         "It was tried too often.",
         "Nothing was done. A limit protects everybody's logins from those who try them by the thousand.",
         "Wait a while, then go back and try again.",
-        Who.PERSON,
-        "authentication_disallowed",
+        *_REFUSAL_OF_PERSON,
     ),
 }

@@ -5,8 +5,11 @@ from __future__ import annotations
 from .code import Code
 from .problem import ASK_SERVER, START_AGAIN, Row, Who
 
+# Who can mend them, and the code that social-core has for them.
 _SETTING_OF_BITBUCKET = (Who.BITBUCKET_ADMIN, "invalid_setting")
 _ANSWER_OF_BITBUCKET = (Who.BITBUCKET_ADMIN, "http_error")
+_SETTING_OF_OPERATOR = (Who.OPERATOR, "invalid_setting")
+_ANSWER_OF_PERSON = (Who.PERSON, "http_error")
 
 PROBLEMS: dict[Code, Row] = {
     # OAuth's own problems, as Bitbucket reports them.
@@ -69,8 +72,7 @@ PROBLEMS: dict[Code, Row] = {
         "Bitbucket refused the address to which logins come back.",
         "It takes absolute addresses that begin with https:// or http:// alone.",
         "Correct the public address of this application in its configuration.",
-        Who.OPERATOR,
-        "invalid_setting",
+        *_SETTING_OF_OPERATOR,
     ),
     Code.SIGNATURE_METHOD_REJECTED: Row(
         "Bitbucket does not accept RSA-SHA1 for this consumer.",
@@ -82,22 +84,19 @@ PROBLEMS: dict[Code, Row] = {
         "The clocks differ too much.",
         "Bitbucket accepts signatures that are at most five minutes off its own clock.",
         "Synchronize both machines' clocks (NTP).",
-        Who.OPERATOR,
-        "invalid_setting",
+        *_SETTING_OF_OPERATOR,
     ),
     Code.CLOCK_TOO_FAR_OFF: Row(
         "The clocks differ by more than a day.",
         "Smaller differences are corrected by the server's own time; so large a one means that a clock was never set.",
         "Set both machines' clocks and synchronize them (NTP).",
-        Who.OPERATOR,
-        "invalid_setting",
+        *_SETTING_OF_OPERATOR,
     ),
     Code.NONCE_USED: Row(
         "Bitbucket saw the same request twice.",
         "A proxy or a network device between the two sent a request again.",
         START_AGAIN,
-        Who.PERSON,
-        "http_error",
+        *_ANSWER_OF_PERSON,
     ),
     Code.PERMISSION_DENIED: Row(
         "Bitbucket does not let this consumer ask people for access.",
@@ -109,23 +108,20 @@ PROBLEMS: dict[Code, Row] = {
         "Access was not confirmed in Bitbucket.",
         "The login came back before Allow was pressed on Bitbucket's page.",
         START_AGAIN,
-        Who.PERSON,
-        "http_error",
+        *_ANSWER_OF_PERSON,
     ),
     Code.TOKEN_REJECTED: Row(
         "Bitbucket does not accept the login's token.",
         "It was used before, was revoked, or is not the one that Bitbucket issued.",
         START_AGAIN,
-        Who.PERSON,
-        "http_error",
+        *_ANSWER_OF_PERSON,
     ),
     Code.TOKEN_EXPIRED: Row(
         "Bitbucket's token is too old.",
         "A login that was begun is forgotten after ten minutes; the permission to act for a person ends after the time "
         "that Bitbucket gave it, five years by default.",
         "Go back to the login page and log in with Bitbucket again.",
-        Who.PERSON,
-        "http_error",
+        *_ANSWER_OF_PERSON,
     ),
     Code.TOKEN_REVOKED: Row(
         "The permission to act for this person was taken back.",
@@ -147,8 +143,7 @@ PROBLEMS: dict[Code, Row] = {
         "It was stored with another key ring than the one configured now, or the stored record was changed or belongs "
         "to another person.",
         "Put the ring's missing key back. If it is lost, have the person log in with Bitbucket again.",
-        Who.OPERATOR,
-        "invalid_setting",
+        *_SETTING_OF_OPERATOR,
     ),
     Code.OAUTH_PROBLEM: Row(
         "Bitbucket refused the request.",

@@ -11,9 +11,13 @@ _UNREACHABLE = (
     ASK_SERVER,
     Who.ORGANIZATION_ADMIN,
 )
+# Who can mend them, and the code that social-core has for them.
 _TLS_OF_BITBUCKET = (Who.BITBUCKET_ADMIN, "tls_error")
 _ANSWER_OF_BITBUCKET = (Who.BITBUCKET_ADMIN, "http_error")
 _CONNECTION_OF_ADMIN = (Who.ORGANIZATION_ADMIN, "connection_failed")
+_TIMEOUT_OF_BITBUCKET = (Who.BITBUCKET_ADMIN, "timeout")
+_SETTING_OF_ADMIN = (Who.ORGANIZATION_ADMIN, "invalid_setting")
+_TLS_OF_ADMIN = (Who.ORGANIZATION_ADMIN, "tls_error")
 
 PROBLEMS: dict[Code, Row] = {
     # Reaching the server.
@@ -61,8 +65,7 @@ PROBLEMS: dict[Code, Row] = {
         "The port of the base URL does not answer; a firewall may be in between.",
         "Connections are neither accepted nor refused: something on the way swallows them, or the machine is off.",
         "Open the firewall in front of Bitbucket for connections from this application to that port.",
-        Who.BITBUCKET_ADMIN,
-        "timeout",
+        *_TIMEOUT_OF_BITBUCKET,
     ),
     # In the same words for addresses that this application may not reach.
     Code.CONNECT_TO_NOT_FOUND: Row(
@@ -85,8 +88,7 @@ PROBLEMS: dict[Code, Row] = {
         "The integration says that connections go to another port than the base URL's. They are neither accepted nor "
         "refused there.",
         "Open the firewall for connections from this application to that host and port.",
-        Who.BITBUCKET_ADMIN,
-        "timeout",
+        *_TIMEOUT_OF_BITBUCKET,
     ),
     Code.SERVER_OVERLOADED: Row(
         "The Bitbucket Server is not answering at the moment.",
@@ -115,8 +117,7 @@ PROBLEMS: dict[Code, Row] = {
         "This cannot be used as CA certificate.",
         "To trust a server's certificate, this application needs the certificate of the CA that issued it.",
         "Paste the CA's certificate, from BEGIN CERTIFICATE to END CERTIFICATE; several may follow each other.",
-        Who.ORGANIZATION_ADMIN,
-        "invalid_setting",
+        *_SETTING_OF_ADMIN,
     ),
     Code.TLS_ERROR: Row(
         "No secure connection to the Bitbucket Server could be made.",
@@ -128,15 +129,13 @@ PROBLEMS: dict[Code, Row] = {
         "The Bitbucket Server does not speak TLS on the port of the base URL.",
         "It answered the handshake with something else, as a port for http:// does.",
         "Use the port in the base URL on which Bitbucket, or the proxy in front of it, serves https.",
-        Who.ORGANIZATION_ADMIN,
-        "tls_error",
+        *_TLS_OF_ADMIN,
     ),
     Code.TLS_SILENT: Row(
         "The Bitbucket Server does not answer the TLS handshake.",
         "The connection was made and nothing came back: the port may be one for http://, or what listens there hangs.",
         "Check that https is served on the port in the base URL; then have the proxy in front of Bitbucket looked at.",
-        Who.BITBUCKET_ADMIN,
-        "timeout",
+        *_TIMEOUT_OF_BITBUCKET,
     ),
     Code.TLS_TOO_OLD: Row(
         "The Bitbucket Server speaks only versions of TLS that are too old.",
@@ -181,8 +180,7 @@ PROBLEMS: dict[Code, Row] = {
         "No CA vouches for it; the server made it itself.",
         "Compare its fingerprint with the Bitbucket admin, then give this application the certificate as CA "
         "certificate; better, install one that a CA issued.",
-        Who.ORGANIZATION_ADMIN,
-        "tls_error",
+        *_TLS_OF_ADMIN,
     ),
     Code.CERTIFICATE_CHAIN_INCOMPLETE: Row(
         "The Bitbucket Server shows its own certificate alone, and who issued it is not known here.",
@@ -195,16 +193,14 @@ PROBLEMS: dict[Code, Row] = {
         "It is probably your company's own CA, which machines outside of it do not know.",
         "Compare the CA certificate's fingerprint with the Bitbucket admin, then give this application the CA "
         "certificate.",
-        Who.ORGANIZATION_ADMIN,
-        "tls_error",
+        *_TLS_OF_ADMIN,
     ),
     Code.CLIENT_CERTIFICATE_MISSING: Row(
         "A gateway in front of Bitbucket wants a client certificate.",
         "It lets in only programs that show a certificate it knows, and this application showed none.",
         "Have a client certificate issued for this application by the people who run the gateway, and give it to this "
         "application together with its key.",
-        Who.ORGANIZATION_ADMIN,
-        "tls_error",
+        *_TLS_OF_ADMIN,
     ),
     Code.CLIENT_CERTIFICATE_REFUSED: Row(
         "A gateway in front of Bitbucket refused this application's client certificate.",
@@ -217,8 +213,7 @@ PROBLEMS: dict[Code, Row] = {
         "The Bitbucket Server did not answer in time.",
         "The connection was made, but the answer did not come, or not completely, within the time allowed.",
         "Try again in a few minutes; if it stays so, have the server's load looked at.",
-        Who.BITBUCKET_ADMIN,
-        "timeout",
+        *_TIMEOUT_OF_BITBUCKET,
     ),
     Code.NOT_HTTP: Row(
         "What listens on the port of the base URL does not answer as a web server does.",
@@ -348,8 +343,7 @@ PROBLEMS: dict[Code, Row] = {
         "Bitbucket is below another address.",
         "The base URL leads to the right machine, but Bitbucket answers below a context path there.",
         "Enter the base URL that the check-up proposes.",
-        Who.ORGANIZATION_ADMIN,
-        "invalid_setting",
+        *_SETTING_OF_ADMIN,
     ),
     Code.SECOND_FACTOR_PLUGIN: Row(
         "A two-factor plugin answers instead of Bitbucket's OAuth.",
@@ -368,15 +362,13 @@ PROBLEMS: dict[Code, Row] = {
         "Something else than Bitbucket answers at the base URL.",
         "The answer is not the one that every Bitbucket Server gives when it is asked for its version.",
         "Copy the base URL from Bitbucket's Administration → Server settings.",
-        Who.ORGANIZATION_ADMIN,
-        "invalid_setting",
+        *_SETTING_OF_ADMIN,
     ),
     Code.OAUTH_MISSING: Row(
         "Bitbucket has no OAuth at the base URL.",
         "Bitbucket answers there, but the address at which logins begin does not exist. The base URL may be the one of "
         "a mirror, which serves repositories alone.",
         "Enter the base URL of the primary server, where Bitbucket has its Administration → Application Links.",
-        Who.ORGANIZATION_ADMIN,
-        "invalid_setting",
+        *_SETTING_OF_ADMIN,
     ),
 }

@@ -7,6 +7,7 @@ from .problem import Row, Who
 
 _PASTE_AGAIN = "Paste the whole private key, from its BEGIN line to its END line."
 
+# Who can mend them, and the code that social-core has for them.
 _SETTING_OF_OPERATOR = (Who.OPERATOR, "invalid_setting")
 _SETTING_OF_ADMIN = (Who.ORGANIZATION_ADMIN, "invalid_setting")
 
