@@ -10,16 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from sqlalchemy import (
-    JSON,
-    Column,
-    DateTime,
-    Dialect,
-    ForeignKey,
-    String,
-    Text,
-    inspect,
-)
+from sqlalchemy import JSON, Column, DateTime, Dialect, ForeignKey, String, Text, inspect
 from sqlalchemy.orm import Mapped, backref, declared_attr, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
