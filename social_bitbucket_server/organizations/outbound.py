@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv6Address
 
 from ..crypto import Secret
 from ..integration import ORGANIZATION_RULES, BaseURLRules, ConnectTo, Server, ServerURL
@@ -83,7 +84,7 @@ class Outbound:
             ports=frozenset(ORGANIZATION_RULES.ports or ()) | ({80} if self.plain_http_hosts else set()),
             plain_http_hosts=self.plain_http_hosts,
             literal_hosts=frozenset(
-                f"[{address}]" if address.version == 6 else str(address) for address in self.test_addresses
+                f"[{address}]" if isinstance(address, IPv6Address) else str(address) for address in self.test_addresses
             ),
         )
 

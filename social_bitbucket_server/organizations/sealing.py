@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from ..crypto import KeyRing, PrivateKey, Secret, opaque
 from ..problems import BitbucketServerError
-from .stored import StoredClientCredentials, StoredIntegration, StoredKeyPair
+from .stored import StoredClientCredentials, StoredClientKey, StoredKeyPair
 
 _PRIVATE_KEY = "integration-private-key"
 _CLIENT_SECRET = "integration-client-secret"  # noqa: S105  # a purpose
@@ -75,14 +75,14 @@ class SealedKeys:
         return self._ring.seal(key.encode(), **_of_integration(integration_id))
 
     @opaque
-    def open_client_key(self, record: StoredIntegration) -> Secret:
+    def open_client_key(self, record: StoredClientKey) -> Secret:
         """Return the key of *record*'s client certificate, or an empty one if there is none. Raises
         ``sealed_key_unopenable``."""
         if not record.sealed_client_key:
             return Secret()
         return Secret(self._ring.open(record.sealed_client_key, **_of_integration(record.id)).decode())
 
-    def reseal_client_key(self, record: StoredIntegration) -> str:
+    def reseal_client_key(self, record: StoredClientKey) -> str:
         """Return the record of the key of *record*'s client certificate, sealed with the ring's newest key. Raises
         ``sealed_key_unopenable``."""
         return self._ring.reseal(record.sealed_client_key, **_of_integration(record.id))

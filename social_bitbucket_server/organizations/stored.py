@@ -43,7 +43,16 @@ class StoredClientCredentials(Protocol):
     def sealed_client_secret(self) -> str: ...
 
 
-class StoredIntegration(Protocol):
+class StoredClientKey(Protocol):
+    """An integration's row, of which only the key of its client certificate counts; empty if there is none."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def sealed_client_key(self) -> str: ...
+
+
+class StoredIntegration(StoredClientKey, Protocol):
     """An integration's row. Texts are empty if there is nothing to store; certificates are clean PEM.
 
     *login_revision*: any text that changes when logins under way have to end. *admission*: who of the server's people
@@ -51,8 +60,6 @@ class StoredIntegration(Protocol):
     share the limits on waiting threads; empty for this one alone.
     """
 
-    @property
-    def id(self) -> str: ...
     @property
     def name(self) -> str: ...
     @property
@@ -65,8 +72,6 @@ class StoredIntegration(Protocol):
     def ca_certificates(self) -> str: ...
     @property
     def client_certificate(self) -> str: ...
-    @property
-    def sealed_client_key(self) -> str: ...
     @property
     def login_revision(self) -> str: ...
     @property
