@@ -7,15 +7,7 @@ no page and sends nothing: that is left to the storage, the pages and the librar
 # What is imported under its own name is for the other rooms; ``__all__`` is for applications.
 from .application_links import link_name, link_path
 from .assembling import Assembler, Unopened
-from .conditions import (
-    TO_BE_MENDED,
-    Condition,
-    FailureEvent,
-    SetupStep,
-    State,
-    condition,
-    next_step,
-)
+from .conditions import TO_BE_MENDED, Condition, FailureEvent, SetupStep, State, condition, next_step
 from .conditions import sign_of as sign_of
 from .conditions import turn as turn
 from .configuration import ConfiguredIntegration as ConfiguredIntegration

@@ -15,21 +15,20 @@ from enum import StrEnum
 from ..problems import PROBLEMS, Code, Who
 from .events import EventCode
 
-_OF_ONE_PERSON = frozenset(
-    {
-        Code.ACCOUNT_INACTIVE,
-        Code.ACCOUNT_NOT_ADMITTED,
-        Code.PERSON_DISABLED,
-        Code.PERSON_INACTIVE,
-        Code.PERSON_NOT_ALLOWED,
-    }
-)
-_ON_PURPOSE = frozenset({Code.LOGIN_LINK_CLOSED, Code.ANOTHER_WAY_ONLY})
+_OF_ONE_PERSON_OR_ON_PURPOSE = {
+    Code.ACCOUNT_INACTIVE,
+    Code.ACCOUNT_NOT_ADMITTED,
+    Code.ANOTHER_WAY_ONLY,
+    Code.LOGIN_LINK_CLOSED,
+    Code.PERSON_DISABLED,
+    Code.PERSON_INACTIVE,
+    Code.PERSON_NOT_ALLOWED,
+}
 
 TO_BE_MENDED = tuple(
     code
     for code, problem in PROBLEMS.items()
-    if problem.who is not Who.PERSON and code not in _OF_ONE_PERSON | _ON_PURPOSE
+    if problem.who is not Who.PERSON and code not in _OF_ONE_PERSON_OR_ON_PURPOSE
 )
 """Problems of logins that keep everybody out until somebody mends them, unlike one person's own, and unlike what the
 organization's admin wants."""
@@ -118,18 +117,15 @@ def condition(
     *failure* is the first event since the last such one that says that it fails; an integration that never worked does
     not count as failing.
     """
-    state = _state(is_enabled=is_enabled, has_worked=has_worked or is_used, is_used=is_used, fails=failure is not None)
-    return Condition(state, failure if state is State.FAILING else None, waits_for_key, is_upgrade_begun)
-
-
-def _state(*, is_enabled: bool, has_worked: bool, is_used: bool, fails: bool) -> State:
     if not is_enabled:
-        return State.DISABLED
-    if not has_worked:
-        return State.DRAFT
-    if fails:
-        return State.FAILING
-    return State.WORKING if is_used else State.NEVER_USED
+        state = State.DISABLED
+    elif not (has_worked or is_used):
+        state = State.DRAFT
+    elif failure is not None:
+        state = State.FAILING
+    else:
+        state = State.WORKING if is_used else State.NEVER_USED
+    return Condition(state, failure if state is State.FAILING else None, waits_for_key, is_upgrade_begun)
 
 
 def sign_of(event: str, *, has_passed: bool | None, problem: str | None) -> bool | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -68,7 +68,7 @@ class ConfiguredIntegration:
 
 def write_configuration(integrations: Iterable[ConfiguredIntegration], head: str) -> str:
     """Return *integrations* as TOML below the comment *head*. Key pairs, client secrets and people are not in it."""
-    return "\n".join([f"# {_one_line(head)}\n", *map(_table, integrations)])
+    return "\n".join([f"# {''.join(filter(str.isprintable, head))}\n", *map(_table, integrations)])
 
 
 def read_configuration(
@@ -106,15 +106,12 @@ def read_configuration(
         if identifier in wanted:
             raise _unusable(number, f"Another one before it has the same {key}.")
         wanted[identifier] = one
-        _refuse_changes_that_ask(number, one, known.get(identifier))
+        there = known.get(identifier, one)
+        if there.oauth is not one.oauth:
+            raise _unusable(number, f"“{one.name}” has another OAuth here. Its own page has the upgrade.")
+        if there.base_url != one.base_url:
+            raise _unusable(number, f"“{one.name}” has another base URL here. Change it under Edit, which asks first.")
     return list(wanted.values())
-
-
-def _refuse_changes_that_ask(number: int, one: ConfiguredIntegration, known: ConfiguredIntegration | None) -> None:
-    if known is not None and known.oauth is not one.oauth:
-        raise _unusable(number, f"“{one.name}” has another OAuth here. Its own page has the upgrade.")
-    if known is not None and known.base_url != one.base_url:
-        raise _unusable(number, f"“{one.name}” has another base URL here. Change it under Edit, which asks first.")
 
 
 def _integration(
@@ -138,8 +135,8 @@ def _integration(
         raise _unusable(number, "enabled is true or false.")
     there = known.get(slug if key == "slug" else name)
     try:
-        admission = Admission.read(*(_list(table, there, field) for field in _LISTS))
-        roles = Roles.read(table.get("roles", there.roles if there is not None else None))
+        admission = Admission.read(*(table.get(field, getattr(there, field, None)) for field in _LISTS))
+        roles = Roles.read(table.get("roles", getattr(there, "roles", None)))
         refuse_other_roles(roles, role_names)
         refuse_too_many(roles, admission)
         certificates = _text(number, table, "ca_certificates")
@@ -160,10 +157,6 @@ def _integration(
         )
     except BitbucketServerError as error:
         raise _unusable(number, str(error)) from error
-
-
-def _list(table: Mapping[str, Any], known: ConfiguredIntegration | None, field: str) -> Any:
-    return table.get(field, getattr(known, field, None))
 
 
 def _line(number: int, table: Mapping[str, Any], field: str) -> str:
@@ -204,22 +197,16 @@ def _table(one: ConfiguredIntegration) -> str:
         **{field: list(getattr(one, field)) for field in _LISTS},
     }
     lines = (f"{name} = {_value(value)}" for name, value in values.items() if value not in ("", []))
-    return "\n".join(["[[integrations]]", *lines, *_role_tables(one.roles), ""])
-
-
-def _role_tables(roles: Roles) -> Iterator[str]:
-    for role, lists in roles.fields.items():
-        yield f"[integrations.roles.{_value(role)}]"
-        yield from (f"{field} = {_value(names)}" for field, names in lists.items())
+    roles: list[str] = []
+    for role, lists in one.roles.fields.items():
+        roles.append(f"[integrations.roles.{_value(role)}]")
+        roles += [f"{field} = {_value(names)}" for field, names in lists.items()]
+    return "\n".join(["[[integrations]]", *lines, *roles, ""])
 
 
 def _value(value: str | int | bool | list[str]) -> str:
     """Return *value* in TOML. JSON's texts, numbers and lists are TOML's, too, but for one control character."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _one_line(text: str) -> str:
-    return "".join(character for character in text if character.isprintable())
 
 
 def is_one_line(text: str) -> bool:

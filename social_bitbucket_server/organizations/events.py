@@ -5,7 +5,6 @@ Storage keeps the codes. They stay as they are, so that old events can be read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -24,7 +23,16 @@ class EventKind(StrEnum):
     @property
     def label(self) -> str:
         """The kind in words, for a list of kinds."""
-        return _LABELS[self]
+        return {
+            EventKind.LOGIN: "Logins",
+            EventKind.PERSON: "People",
+            EventKind.INTEGRATION: "Integrations",
+            EventKind.KEY: "Keys and application links",
+            EventKind.OAUTH2: "OAuth 2",
+            EventKind.SETUP_LINK: "Set-up links",
+            EventKind.LOGIN_LINK: "Login link",
+            EventKind.ORGANIZATION: "Organization",
+        }[self]
 
     @property
     def codes(self) -> tuple[EventCode, ...]:
@@ -101,140 +109,107 @@ class EventCode(StrEnum):
     @property
     def kind(self) -> EventKind:
         """The kind of the event."""
-        return _ABOUT[self].kind
+        return _KINDS[self]
 
     @property
     def sentence(self) -> str:
         """A sentence for the organization's admin."""
-        return _ABOUT[self].sentence
+        return _SENTENCES[self.kind][self]
 
     @property
     def is_shown(self) -> bool:
         """Whether the organization's admin sees the event. The operator sees all of them in the log."""
-        return _ABOUT[self].is_shown
+        return self is not EventCode.OUTBOUND_BLOCKED
 
 
-@dataclass(frozen=True, slots=True)
-class _About:
-    """Facts about one event: its kind, its sentence, and whether the organization's admin sees it."""
-
-    kind: EventKind
-    sentence: str
-    is_shown: bool = True
-
-
-_LABELS = {
-    EventKind.LOGIN: "Logins",
-    EventKind.PERSON: "People",
-    EventKind.INTEGRATION: "Integrations",
-    EventKind.KEY: "Keys and application links",
-    EventKind.OAUTH2: "OAuth 2",
-    EventKind.SETUP_LINK: "Set-up links",
-    EventKind.LOGIN_LINK: "Login link",
-    EventKind.ORGANIZATION: "Organization",
+_SENTENCES = {
+    EventKind.LOGIN: {
+        EventCode.LOGIN_BEGIN: "A login began.",
+        EventCode.LOGIN_FAILURE: "A login failed.",
+        EventCode.LOGIN_MIXUP: "The answer to another login was refused.",
+        EventCode.LOGIN_REPLAY: "A finished login was sent again, and refused.",
+        EventCode.LOGIN_SUCCESS: "A person logged in.",
+        EventCode.REQUEST_FAILURE: "A request was refused.",
+    },
+    EventKind.PERSON: {
+        EventCode.IDENTITY_CARRIED_BACK: "A person's identity was given back to the backend that it came from.",
+        EventCode.IDENTITY_CARRIED_OVER: "A person's account was carried over from another backend or configuration.",
+        EventCode.IDENTITY_CONNECTED: "A person connected another Bitbucket account.",
+        EventCode.IDENTITY_DISCONNECTED: "A person disconnected a Bitbucket account.",
+        EventCode.IDENTITY_NOT_CARRIED_OVER: (
+            "A person's older account was not carried over, because it may be another person's."
+        ),
+        EventCode.RECHECK_REFUSED: "Bitbucket no longer lets a person log in.",
+        EventCode.RECHECK_UNANSWERED: (
+            "Bitbucket could not be asked whether a person may still log in. Nothing was changed."
+        ),
+        EventCode.SESSION_REVOKED: "A person was logged out.",
+        EventCode.USER_CREATED: "A person was added.",
+        EventCode.USER_DISABLED: "A person was disabled.",
+        EventCode.USER_ENABLED: "A person was enabled.",
+        EventCode.USER_RENAMED: "A person has a new name in Bitbucket.",
+    },
+    EventKind.INTEGRATION: {
+        EventCode.CA_CERTIFICATE_ENDING: "A CA certificate ends within 30 days, or has ended.",
+        EventCode.CLIENT_CERTIFICATE_ENDING: "A client certificate ends within 30 days, or has ended.",
+        EventCode.INTEGRATION_BEGAN_ANEW: "An integration got another server, where every person begins anew.",
+        EventCode.INTEGRATION_CREATED: "An integration was added.",
+        EventCode.INTEGRATION_DELETED: "An integration was deleted.",
+        EventCode.INTEGRATION_DISABLED: "An integration was disabled.",
+        EventCode.INTEGRATION_ENABLED: "An integration was enabled.",
+        EventCode.INTEGRATION_FAILING: "An integration that worked began to fail.",
+        EventCode.INTEGRATION_MOVE_BEGUN: "A server's new address waits for a trial login.",
+        EventCode.INTEGRATION_MOVE_GIVEN_UP: "A server's new address was given up. People go on at the old one.",
+        EventCode.INTEGRATION_MOVED: "A trial login at a server's new address came back.",
+        EventCode.INTEGRATION_STILL_FAILING: "An integration has been failing for more than a day.",
+        EventCode.INTEGRATION_TESTED: "An integration's connection was tested.",
+        EventCode.INTEGRATION_UPDATED: "An integration was changed.",
+        EventCode.INTEGRATION_WORKING: "An integration that failed works again.",
+        EventCode.OUTBOUND_BLOCKED: "The application refused to connect to an address of a private network.",
+        EventCode.SERVER_LOOKED_AT: "A server was looked at before it was added.",
+    },
+    EventKind.KEY: {
+        EventCode.CONSUMER_KEY_CREATED: "A new application link was prepared, with a consumer key of its own.",
+        EventCode.CONSUMER_KEY_REPLACED: (
+            "Logins go through a new application link. The old one can be removed in Bitbucket."
+        ),
+        EventCode.KEY_CREATED: "A key pair was made.",
+        EventCode.KEY_DECRYPT_FAILED: "A private key could not be opened.",
+        EventCode.KEY_PROMOTED: "A new key pair is in use.",
+        EventCode.KEY_REFUSED: "Bitbucket did not accept a new key pair.",
+        EventCode.KEY_RETIRED: "A key pair was retired, and its private key erased.",
+    },
+    EventKind.OAUTH2: {
+        EventCode.UPGRADE_ABANDONED: "People log in by OAuth 1 alone again. The client secret was erased.",
+        EventCode.UPGRADE_FINISHED: "A person logged in by OAuth 2, and OAuth 1 was switched off.",
+        EventCode.UPGRADE_NOT_ABANDONED: "Bitbucket did not accept OAuth 1 any more, so people go on with OAuth 2.",
+        EventCode.UPGRADE_PREPARED: "Client ID and client secret for OAuth 2 were entered.",
+        EventCode.UPGRADE_TESTED: "The connection by OAuth 2 was tested.",
+    },
+    EventKind.SETUP_LINK: {
+        EventCode.SETUP_LINK_CREATED: "A set-up link was made.",
+        EventCode.SETUP_LINK_OPENED: "A set-up link was opened.",
+        EventCode.SETUP_LINK_REVOKED: "A set-up link was revoked.",
+    },
+    EventKind.LOGIN_LINK: {
+        EventCode.INTEGRATION_ENFORCED: "An integration was made the only way in.",
+        EventCode.INTEGRATION_NOT_ENFORCED: "All ways in were opened again.",
+        EventCode.LOGIN_LINK_CLOSED: "The login link was closed.",
+        EventCode.LOGIN_LINK_OPENED: "The login link was opened.",
+        EventCode.LOGIN_LINK_REPLACED: "The login link was replaced.",
+    },
+    EventKind.ORGANIZATION: {
+        EventCode.ADMIN_DENIED: "A person who does not own this organization tried to open its settings.",
+        EventCode.AUDIT_PRUNED: "Old events were deleted.",
+        EventCode.ORGANIZATION_DISABLED: "The operator disabled the organization, and everybody was logged out.",
+        EventCode.ORGANIZATION_ENABLED: "The operator enabled the organization.",
+        EventCode.OWNER_PASSWORD_CHANGED: (
+            "The owner's password was changed, and the owner's other sessions were ended."
+        ),
+        EventCode.OWNER_PASSWORD_NOT_CHANGED: (
+            "The owner's password was not changed, because the present one was wrong."
+        ),
+        EventCode.OWNER_PASSWORD_REPLACED: "The operator set a new password for the owner, whose sessions were ended.",
+    },
 }
-
-_ABOUT = {
-    EventCode.ADMIN_DENIED: _About(
-        EventKind.ORGANIZATION, "A person who does not own this organization tried to open its settings."
-    ),
-    EventCode.AUDIT_PRUNED: _About(EventKind.ORGANIZATION, "Old events were deleted."),
-    EventCode.CA_CERTIFICATE_ENDING: _About(
-        EventKind.INTEGRATION, "A CA certificate ends within 30 days, or has ended."
-    ),
-    EventCode.CLIENT_CERTIFICATE_ENDING: _About(
-        EventKind.INTEGRATION, "A client certificate ends within 30 days, or has ended."
-    ),
-    EventCode.CONSUMER_KEY_CREATED: _About(
-        EventKind.KEY, "A new application link was prepared, with a consumer key of its own."
-    ),
-    EventCode.CONSUMER_KEY_REPLACED: _About(
-        EventKind.KEY, "Logins go through a new application link. The old one can be removed in Bitbucket."
-    ),
-    EventCode.IDENTITY_CARRIED_BACK: _About(
-        EventKind.PERSON, "A person's identity was given back to the backend that it came from."
-    ),
-    EventCode.IDENTITY_CARRIED_OVER: _About(
-        EventKind.PERSON, "A person's account was carried over from another backend or configuration."
-    ),
-    EventCode.IDENTITY_CONNECTED: _About(EventKind.PERSON, "A person connected another Bitbucket account."),
-    EventCode.IDENTITY_DISCONNECTED: _About(EventKind.PERSON, "A person disconnected a Bitbucket account."),
-    EventCode.IDENTITY_NOT_CARRIED_OVER: _About(
-        EventKind.PERSON, "A person's older account was not carried over, because it may be another person's."
-    ),
-    EventCode.INTEGRATION_BEGAN_ANEW: _About(
-        EventKind.INTEGRATION, "An integration got another server, where every person begins anew."
-    ),
-    EventCode.INTEGRATION_CREATED: _About(EventKind.INTEGRATION, "An integration was added."),
-    EventCode.INTEGRATION_DELETED: _About(EventKind.INTEGRATION, "An integration was deleted."),
-    EventCode.INTEGRATION_DISABLED: _About(EventKind.INTEGRATION, "An integration was disabled."),
-    EventCode.INTEGRATION_ENABLED: _About(EventKind.INTEGRATION, "An integration was enabled."),
-    EventCode.INTEGRATION_ENFORCED: _About(EventKind.LOGIN_LINK, "An integration was made the only way in."),
-    EventCode.INTEGRATION_FAILING: _About(EventKind.INTEGRATION, "An integration that worked began to fail."),
-    EventCode.INTEGRATION_MOVE_BEGUN: _About(EventKind.INTEGRATION, "A server's new address waits for a trial login."),
-    EventCode.INTEGRATION_MOVE_GIVEN_UP: _About(
-        EventKind.INTEGRATION, "A server's new address was given up. People go on at the old one."
-    ),
-    EventCode.INTEGRATION_MOVED: _About(EventKind.INTEGRATION, "A trial login at a server's new address came back."),
-    EventCode.INTEGRATION_NOT_ENFORCED: _About(EventKind.LOGIN_LINK, "All ways in were opened again."),
-    EventCode.INTEGRATION_STILL_FAILING: _About(
-        EventKind.INTEGRATION, "An integration has been failing for more than a day."
-    ),
-    EventCode.INTEGRATION_TESTED: _About(EventKind.INTEGRATION, "An integration's connection was tested."),
-    EventCode.INTEGRATION_UPDATED: _About(EventKind.INTEGRATION, "An integration was changed."),
-    EventCode.INTEGRATION_WORKING: _About(EventKind.INTEGRATION, "An integration that failed works again."),
-    EventCode.KEY_CREATED: _About(EventKind.KEY, "A key pair was made."),
-    EventCode.KEY_DECRYPT_FAILED: _About(EventKind.KEY, "A private key could not be opened."),
-    EventCode.KEY_PROMOTED: _About(EventKind.KEY, "A new key pair is in use."),
-    EventCode.KEY_REFUSED: _About(EventKind.KEY, "Bitbucket did not accept a new key pair."),
-    EventCode.KEY_RETIRED: _About(EventKind.KEY, "A key pair was retired, and its private key erased."),
-    EventCode.LOGIN_BEGIN: _About(EventKind.LOGIN, "A login began."),
-    EventCode.LOGIN_FAILURE: _About(EventKind.LOGIN, "A login failed."),
-    EventCode.LOGIN_MIXUP: _About(EventKind.LOGIN, "The answer to another login was refused."),
-    EventCode.LOGIN_REPLAY: _About(EventKind.LOGIN, "A finished login was sent again, and refused."),
-    EventCode.LOGIN_SUCCESS: _About(EventKind.LOGIN, "A person logged in."),
-    EventCode.LOGIN_LINK_CLOSED: _About(EventKind.LOGIN_LINK, "The login link was closed."),
-    EventCode.LOGIN_LINK_OPENED: _About(EventKind.LOGIN_LINK, "The login link was opened."),
-    EventCode.LOGIN_LINK_REPLACED: _About(EventKind.LOGIN_LINK, "The login link was replaced."),
-    EventCode.ORGANIZATION_DISABLED: _About(
-        EventKind.ORGANIZATION, "The operator disabled the organization, and everybody was logged out."
-    ),
-    EventCode.ORGANIZATION_ENABLED: _About(EventKind.ORGANIZATION, "The operator enabled the organization."),
-    EventCode.OUTBOUND_BLOCKED: _About(
-        EventKind.INTEGRATION, "The application refused to connect to an address of a private network.", is_shown=False
-    ),
-    EventCode.OWNER_PASSWORD_CHANGED: _About(
-        EventKind.ORGANIZATION, "The owner's password was changed, and the owner's other sessions were ended."
-    ),
-    EventCode.OWNER_PASSWORD_NOT_CHANGED: _About(
-        EventKind.ORGANIZATION, "The owner's password was not changed, because the present one was wrong."
-    ),
-    EventCode.OWNER_PASSWORD_REPLACED: _About(
-        EventKind.ORGANIZATION, "The operator set a new password for the owner, whose sessions were ended."
-    ),
-    EventCode.RECHECK_REFUSED: _About(EventKind.PERSON, "Bitbucket no longer lets a person log in."),
-    EventCode.RECHECK_UNANSWERED: _About(
-        EventKind.PERSON, "Bitbucket could not be asked whether a person may still log in. Nothing was changed."
-    ),
-    EventCode.REQUEST_FAILURE: _About(EventKind.LOGIN, "A request was refused."),
-    EventCode.SERVER_LOOKED_AT: _About(EventKind.INTEGRATION, "A server was looked at before it was added."),
-    EventCode.SESSION_REVOKED: _About(EventKind.PERSON, "A person was logged out."),
-    EventCode.SETUP_LINK_CREATED: _About(EventKind.SETUP_LINK, "A set-up link was made."),
-    EventCode.SETUP_LINK_OPENED: _About(EventKind.SETUP_LINK, "A set-up link was opened."),
-    EventCode.SETUP_LINK_REVOKED: _About(EventKind.SETUP_LINK, "A set-up link was revoked."),
-    EventCode.UPGRADE_ABANDONED: _About(
-        EventKind.OAUTH2, "People log in by OAuth 1 alone again. The client secret was erased."
-    ),
-    EventCode.UPGRADE_FINISHED: _About(
-        EventKind.OAUTH2, "A person logged in by OAuth 2, and OAuth 1 was switched off."
-    ),
-    EventCode.UPGRADE_NOT_ABANDONED: _About(
-        EventKind.OAUTH2, "Bitbucket did not accept OAuth 1 any more, so people go on with OAuth 2."
-    ),
-    EventCode.UPGRADE_PREPARED: _About(EventKind.OAUTH2, "Client ID and client secret for OAuth 2 were entered."),
-    EventCode.UPGRADE_TESTED: _About(EventKind.OAUTH2, "The connection by OAuth 2 was tested."),
-    EventCode.USER_CREATED: _About(EventKind.PERSON, "A person was added."),
-    EventCode.USER_DISABLED: _About(EventKind.PERSON, "A person was disabled."),
-    EventCode.USER_ENABLED: _About(EventKind.PERSON, "A person was enabled."),
-    EventCode.USER_RENAMED: _About(EventKind.PERSON, "A person has a new name in Bitbucket."),
-}
+_KINDS = {code: kind for kind, sentences in _SENTENCES.items() for code in sentences}

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from ..integration import Credentials, Integration
 from ..problems import Code
@@ -32,15 +32,12 @@ class KeyState(StrEnum):
     @property
     def meaning(self) -> str:
         """The use of a key pair in this state, in words."""
-        return _MEANINGS[self]
-
-
-_MEANINGS = {
-    KeyState.PENDING: "waits for Bitbucket to have its public key",
-    KeyState.ACTIVE: "logins are signed with it",
-    KeyState.REPLACED: "its application link can be removed; logins that began with it are finished with it",
-    KeyState.RETIRED: "not used any more; its private key is erased",
-}
+        return {
+            KeyState.PENDING: "waits for Bitbucket to have its public key",
+            KeyState.ACTIVE: "logins are signed with it",
+            KeyState.REPLACED: "its application link can be removed; logins that began with it are finished with it",
+            KeyState.RETIRED: "not used any more; its private key is erased",
+        }[self]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,8 @@ class KeyPairs(Generic[_Pair]):
     @property
     def pending_for_new_link(self) -> _Pair | None:
         """The key pair that waits for an application link of its own; ``None`` if it is for the link in use."""
-        active, pending = _stored(self.active), _stored(self.pending)
+        active: Any = self.active
+        pending: Any = self.pending
         if active is None or pending is None or pending.consumer_key == active.consumer_key:
             return None
         return self.pending
@@ -87,14 +85,10 @@ class KeyPairs(Generic[_Pair]):
     def finishing_logins(self, *, now: datetime, lifetime: timedelta) -> _Pair | None:
         """Return the replaced key pair if a login that began with it may still be under way. *lifetime*: how long a
         login may take."""
-        pair = _stored(self.replaced)
+        pair: Any = self.replaced
         if pair is None or pair.replaced_at is None or not pair.sealed_private_key:
             return None
         return None if pair.replaced_at < oldest_login_began(now=now, lifetime=lifetime) else self.replaced
-
-
-def _stored(pair: object | None) -> StoredKeyPair | None:
-    return cast("StoredKeyPair | None", pair)
 
 
 def oldest_login_began(*, now: datetime, lifetime: timedelta) -> datetime:

@@ -8,10 +8,8 @@ from collections import OrderedDict
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
 
-_IPV6_NETWORK = 64  # what one customer has, at the least
 _SECONDS = 60
 _MOST = 10_000
-_MOST_OF_A_SESSION = 10
 
 
 class Limited(StrEnum):
@@ -47,7 +45,7 @@ def counted_address(address: str) -> str:
         return address
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
-    return str(ip_network((parsed, _IPV6_NETWORK), strict=False))
+    return str(ip_network((parsed, 64), strict=False))  # what one customer has, at the least
 
 
 class News:
@@ -72,5 +70,4 @@ class News:
     def is_repeated_failure(self, *what: str, is_stranger: bool) -> bool:
         """Return whether *what* failed so often within a minute that another event says nothing new. *is_stranger*: the
         browser has no session, and may be anybody's program. One session may send any number of callbacks, too."""
-        most = 1 if is_stranger else _MOST_OF_A_SESSION
-        return not any(self.is_new(*what, str(turn)) for turn in range(most))
+        return not any(self.is_new(*what, str(turn)) for turn in range(1 if is_stranger else 10))

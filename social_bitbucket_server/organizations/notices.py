@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from ..transport import ends_of
 from .conditions import Condition
 from .events import EventCode
-from .stored import StoredCertificates
+from .stored import StoredIntegration
 
 SOON = timedelta(days=30)
 """How long before a certificate's end there is a notice of it."""
@@ -48,7 +48,7 @@ class Notice:
         return self.event is EventCode.INTEGRATION_STILL_FAILING and recorded_at < self.at
 
 
-def ending_certificates(record: StoredCertificates, now: datetime) -> tuple[Notice, ...]:
+def ending_certificates(record: StoredIntegration, now: datetime) -> tuple[Notice, ...]:
     """Return the notices of the certificates of *record* that end soon or have ended.
 
     Of several CA certificates, the first one to end counts. The CA certificates that come with a client certificate do
@@ -63,7 +63,7 @@ def ending_certificates(record: StoredCertificates, now: datetime) -> tuple[Noti
     )
 
 
-def notices(record: StoredCertificates, condition: Condition, now: datetime) -> tuple[Notice, ...]:
+def notices(record: StoredIntegration, condition: Condition, now: datetime) -> tuple[Notice, ...]:
     """Return all notices of *record*, which is in this *condition*."""
     ending = ending_certificates(record, now)
     if condition.since is None or now - condition.since < LONG:

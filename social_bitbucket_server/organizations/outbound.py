@@ -16,9 +16,6 @@ from ..transport import Address, AddressPolicy, Network
 EVERYBODY = "*"
 """Stands for all organizations in place of an id."""
 
-_PLAIN_HTTP = 80
-_PORTS = frozenset(ORGANIZATION_RULES.ports or ())
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WayOut:
@@ -84,9 +81,11 @@ class Outbound:
         """The rules for base URLs that organizations enter."""
         return replace(
             ORGANIZATION_RULES,
-            ports=_PORTS | {_PLAIN_HTTP} if self.plain_http_hosts else _PORTS,
+            ports=frozenset(ORGANIZATION_RULES.ports or ()) | ({80} if self.plain_http_hosts else set()),
             plain_http_hosts=self.plain_http_hosts,
-            literal_hosts=frozenset(map(_as_host, self.test_addresses)),
+            literal_hosts=frozenset(
+                f"[{address}]" if isinstance(address, IPv6Address) else str(address) for address in self.test_addresses
+            ),
         )
 
     def address_policy(self, organization: str) -> AddressPolicy:
@@ -112,8 +111,3 @@ class Outbound:
             proxies=self.proxies_of(organization),
             timeout=self.timeout,
         )
-
-
-def _as_host(address: Address) -> str:
-    """Return *address* as it stands in a base URL."""
-    return f"[{address}]" if isinstance(address, IPv6Address) else str(address)

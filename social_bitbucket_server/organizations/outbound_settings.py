@@ -60,10 +60,7 @@ def read_private_networks(
     networks. *setting*: its full name, for errors. Raises ``setting_invalid`` with a reason that names what is wrong.
     """
     if isinstance(given, str):
-        return {
-            organization: _networks(organization, listed.split(","), setting)
-            for organization, listed in _entries(given, setting, ids)
-        }
+        given = {organization: listed.split(",") for organization, listed in _entries(given, setting, ids).items()}
     if not isinstance(given, Mapping):
         raise _invalid(setting, "It does not map ids to lists of networks.")
     for organization in given:
@@ -82,12 +79,11 @@ def read_proxies(given: str | Mapping[str, str], *, setting: str, ids: Ids) -> d
     if not isinstance(given, str):
         return {EVERYBODY: given}
     proxies: dict[str, Mapping[str, str]] = {}
-    for organization, address in _entries(given, setting, ids):
+    for organization, address in _entries(given, setting, ids).items():
         if not _PROXY.fullmatch(address):
+            example = "http://proxy.example.com:3128"
             raise _invalid(
-                setting,
-                f"The one for {organization} is not a scheme, a host and a port, such as "
-                "http://proxy.example.com:3128.",
+                setting, f"The one for {organization} is not a scheme, a host and a port, such as {example}."
             )
         proxies[organization] = {"all": address}
     return proxies
@@ -113,7 +109,7 @@ def read_test_addresses(given: Iterable[str], *, setting: str) -> frozenset[Addr
     return frozenset(addresses)
 
 
-def _entries(text: str, setting: str, ids: Ids) -> list[tuple[str, str]]:
+def _entries(text: str, setting: str, ids: Ids) -> dict[str, str]:
     """Return the pairs in ``17=value; 18=value``. A wrong id is not shown, because it may be a proxy with its
     password."""
     entries: dict[str, str] = {}
@@ -127,7 +123,7 @@ def _entries(text: str, setting: str, ids: Ids) -> list[tuple[str, str]]:
         if organization in entries:
             raise _invalid(setting, f"It has two entries for {organization}; put them together.")
         entries[organization] = value.strip()
-    return list(entries.items())
+    return entries
 
 
 def _networks(organization: str, listed: Iterable[str], setting: str) -> tuple[Network, ...]:

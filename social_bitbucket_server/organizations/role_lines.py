@@ -31,7 +31,11 @@ def read_role_lines(text: str, offered: Collection[str]) -> Roles:
         if not line.strip():
             continue
         try:
-            conditions.append(_condition(line, offered))
+            role, _, condition = line.partition("=")
+            kind, name = condition.split(maxsplit=1)
+            found = role.strip(), Kind(kind.lower()), name.strip()
+            refuse_other_roles(Roles.of([found]), offered)
+            conditions.append(found)
         except BitbucketServerError as error:
             messages.append(f"Line {number}: {error.reason}")
         except ValueError:
@@ -42,12 +46,3 @@ def read_role_lines(text: str, offered: Collection[str]) -> Roles:
         return Roles.of(conditions)
     except BitbucketServerError as error:
         raise UnusableRolesError([error.reason]) from error
-
-
-def _condition(line: str, offered: Collection[str]) -> tuple[str, Kind, str]:
-    """Return role, kind and name in *line*. Raises ``setting_invalid``, and ValueError if it has not all of them."""
-    role, _, condition = line.partition("=")
-    kind, name = condition.split(maxsplit=1)
-    found = role.strip(), Kind(kind.lower()), name.strip()
-    refuse_other_roles(Roles.of([found]), offered)
-    return found

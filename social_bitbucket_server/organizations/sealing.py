@@ -8,9 +8,6 @@ from ..crypto import KeyRing, PrivateKey, Secret, opaque
 from ..problems import BitbucketServerError
 from .stored import StoredClientCredentials, StoredClientKey, StoredKeyPair
 
-KEYS_KEPT = 1024
-"""Number of private keys that each process keeps opened."""
-
 _PRIVATE_KEY = "integration-private-key"
 _CLIENT_SECRET = "integration-client-secret"  # noqa: S105  # a purpose
 _CLIENT_KEY = "integration-client-key"
@@ -19,35 +16,32 @@ _CLIENT_KEY = "integration-client-key"
 class SealedKeys:
     """Private keys, client secrets and the keys of client certificates, sealed with *ring*.
 
-    *kept*: how many private keys stay opened, those that were used last. They are known by the sealed record and its
-    row, so a record that changes in the database is opened anew.
+    *kept*: how many private keys each process keeps opened, those that were used last. They are known by the sealed
+    record and its row, so a record that changes in the database is opened anew.
     """
 
-    def __init__(self, ring: KeyRing, *, kept: int = KEYS_KEPT) -> None:
+    def __init__(self, ring: KeyRing, *, kept: int = 1024) -> None:
         self._ring = ring
+        # The row is a part of the cache's key, because a record that was copied to another row must not open there.
         self._opened = lru_cache(maxsize=kept)(self._open)
 
     @opaque
     def seal_private_key(self, key: PrivateKey, *, integration_id: str, key_id: str, state: str) -> str:
         """Return *key* as a record that opens only for this integration, this key id and this *state* of the row."""
-        return self._ring.seal(
-            key.pem().encode(), purpose=_purpose(state), integration_id=integration_id, key_id=key_id
-        )
+        return self._ring.seal(key.pem().encode(), **_of_pair(integration_id, key_id, state))
 
     @opaque
     def open_private_key(self, pair: StoredKeyPair) -> PrivateKey:
         """Return the private key of *pair*, as its row is now. Raises ``sealed_key_unopenable``."""
         return self._opened(pair.sealed_private_key or "", pair.integration_id, pair.id, pair.state)
 
+    def _open(self, sealed: str, integration_id: str, key_id: str, state: str) -> PrivateKey:
+        return PrivateKey.read(self._ring.open(sealed, **_of_pair(integration_id, key_id, state)))
+
     def reseal_private_key(self, pair: StoredKeyPair) -> str:
         """Return the record of *pair*'s private key, sealed with the ring's newest key. Raises
         ``sealed_key_unopenable``."""
-        return self._ring.reseal(
-            pair.sealed_private_key or "",
-            purpose=_purpose(pair.state),
-            integration_id=pair.integration_id,
-            key_id=pair.id,
-        )
+        return self._ring.reseal(pair.sealed_private_key or "", **_of_pair(pair.integration_id, pair.id, pair.state))
 
     def private_key_sealed_for(self, state: str, pair: StoredKeyPair) -> str:
         """Return the record of *pair*'s private key for a row in another *state*. A record that does not open stays as
@@ -93,17 +87,11 @@ class SealedKeys:
         ``sealed_key_unopenable``."""
         return self._ring.reseal(record.sealed_client_key, **_of_integration(record.id))
 
-    def _open(self, sealed: str, integration_id: str, key_id: str, state: str) -> PrivateKey:
-        """Return the private key in *sealed*. The row is a part of the cache's key, because a record that was copied to
-        another row must not open there."""
-        place = {"purpose": _purpose(state), "integration_id": integration_id, "key_id": key_id}
-        return PrivateKey.read(self._ring.open(sealed, **place))
 
-
-def _purpose(state: str) -> str:
-    """Return the purpose that a private key is sealed for. A record does not open after its row's state was changed by
+def _of_pair(integration_id: str, key_id: str, state: str) -> dict[str, str]:
+    """Return the place that a private key is sealed for. A record does not open after its row's state was changed by
     hand."""
-    return f"{_PRIVATE_KEY}:{state}"
+    return {"purpose": f"{_PRIVATE_KEY}:{state}", "integration_id": integration_id, "key_id": key_id}
 
 
 def _of_credentials(credentials: StoredClientCredentials) -> dict[str, str]:

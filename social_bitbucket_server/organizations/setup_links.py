@@ -27,20 +27,12 @@ class SetupLinkLife(StrEnum):
     @property
     def length(self) -> timedelta:
         """The time from making the link to its end."""
-        return _LENGTHS[self]
+        return {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}[self]
 
     @property
     def words(self) -> str:
         """The length in words: "one hour"."""
-        return _WORDS[self]
-
-
-_LENGTHS = {
-    SetupLinkLife.HOUR: timedelta(hours=1),
-    SetupLinkLife.DAY: timedelta(days=1),
-    SetupLinkLife.WEEK: timedelta(days=7),
-}
-_WORDS = {SetupLinkLife.HOUR: "one hour", SetupLinkLife.DAY: "one day", SetupLinkLife.WEEK: "seven days"}
+        return {"hour": "one hour", "day": "one day", "week": "seven days"}[self]
 
 
 class SetupLinkCondition(StrEnum):

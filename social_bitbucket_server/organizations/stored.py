@@ -18,19 +18,14 @@ class StoredKeyPair(Protocol):
 
     @property
     def id(self) -> str: ...
-
     @property
     def integration_id(self) -> str: ...
-
     @property
     def state(self) -> str: ...
-
     @property
     def consumer_key(self) -> str: ...
-
     @property
     def sealed_private_key(self) -> str | None: ...
-
     @property
     def replaced_at(self) -> datetime | None: ...
 
@@ -40,13 +35,10 @@ class StoredClientCredentials(Protocol):
 
     @property
     def id(self) -> str: ...
-
     @property
     def integration_id(self) -> str: ...
-
     @property
     def client_id(self) -> str: ...
-
     @property
     def sealed_client_secret(self) -> str: ...
 
@@ -56,23 +48,12 @@ class StoredClientKey(Protocol):
 
     @property
     def id(self) -> str: ...
-
     @property
     def sealed_client_key(self) -> str: ...
 
 
-class StoredCertificates(Protocol):
-    """An integration's row, of which only the certificates count, as clean PEM; empty if there are none."""
-
-    @property
-    def ca_certificates(self) -> str: ...
-
-    @property
-    def client_certificate(self) -> str: ...
-
-
-class StoredIntegration(StoredClientKey, StoredCertificates, Protocol):
-    """An integration's row. Texts are empty if there is nothing to store.
+class StoredIntegration(StoredClientKey, Protocol):
+    """An integration's row. Texts are empty if there is nothing to store; certificates are clean PEM.
 
     *login_revision*: any text that changes when logins under way have to end. *admission*: who of the server's people
     may log in. *roles*: the roles that its people have. *shares_limits_of*: returns the organization whose integrations
@@ -81,23 +62,20 @@ class StoredIntegration(StoredClientKey, StoredCertificates, Protocol):
 
     @property
     def name(self) -> str: ...
-
     @property
     def namespace(self) -> str: ...
-
     @property
     def base_url(self) -> str: ...
-
     @property
     def connect_to(self) -> str: ...
-
+    @property
+    def ca_certificates(self) -> str: ...
+    @property
+    def client_certificate(self) -> str: ...
     @property
     def login_revision(self) -> str: ...
-
     @property
     def admission(self) -> Admission: ...
-
     @property
     def roles(self) -> Roles: ...
-
     def shares_limits_of(self) -> str: ...

@@ -28,18 +28,12 @@ def read(text: str, *, most_bytes: int) -> dict[str, Any]:
         raise UnreadableError(f"It has a key of more than {MOST_PARTS} parts.")
     if _LONG_NUMBER.search(text):
         raise UnreadableError(f"It has a number of more than {MOST_DIGITS} digits.")
-    if _levels(text) > MOST_LEVELS:
-        raise UnreadableError(f"It has more than {MOST_LEVELS} brackets inside each other.")
+    level = 0
+    for bracket in re.findall(r"[\[\]{}]", text):  # those inside strings count, too
+        level = level + 1 if bracket in "[{" else max(level - 1, 0)
+        if level > MOST_LEVELS:
+            raise UnreadableError(f"It has more than {MOST_LEVELS} brackets inside each other.")
     try:
         return tomllib.loads(text)
     except ValueError as error:  # also what is no date
         raise UnreadableError(f"This is not TOML: {error}.") from error
-
-
-def _levels(text: str) -> int:
-    """Return how many brackets are open at once. Brackets inside strings count, too."""
-    deepest = level = 0
-    for bracket in re.findall(r"[\[\]{}]", text):
-        level = level + 1 if bracket in "[{" else max(level - 1, 0)
-        deepest = max(deepest, level)
-    return deepest

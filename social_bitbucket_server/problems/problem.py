@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from social_core.exceptions import (
     AuthAssociationError,
@@ -71,3 +72,13 @@ class Problem:
     def documentation(self) -> str:
         """Path and anchor of the problem's explanation in this project's documentation."""
         return f"docs/problems.md#{self.code}"
+
+
+class Row(NamedTuple):
+    """A problem of the tables, which have it by its code."""
+
+    title: str
+    meaning: str
+    remedy: str
+    who: Who
+    social_code: str

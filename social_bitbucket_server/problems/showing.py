@@ -22,8 +22,6 @@ from .problem import Problem
 from .table import PROBLEMS
 
 _LOG = logging.getLogger(__name__)
-_SECONDS_TO_WAIT = 60
-_SECONDS_IN_TURN = 5
 _PROBLEMS_OF_CORE = {
     "authentication_disallowed": Code.PERSON_REFUSED,
     "membership_required": Code.PERSON_REFUSED,
@@ -39,7 +37,6 @@ _PROBLEMS_OF_CORE = {
     "invalid_parameter": Code.CALLBACK_PARAMETER_INVALID,
 }
 """Our codes for the problems that social-core and its pipelines raise themselves, by core's code."""
-_STATUS_BY_PROBLEM = {Code.INTEGRATION_UNKNOWN.value: 404, Code.TOO_OFTEN.value: 429}
 _STATUS_BY_FAMILY: dict[type[SocialAuthBaseException], int] = {
     AuthInputError: 400,
     AuthSessionError: 400,
@@ -52,17 +49,14 @@ _STATUS_BY_FAMILY: dict[type[SocialAuthBaseException], int] = {
 def http_status(error: SocialAuthBaseException) -> int:
     """Return the HTTP status with which an application answers *error* to a browser. An integration that was deleted
     gives 404, like one that never was."""
-    status = _STATUS_BY_PROBLEM.get(error.context.get("problem", ""))
-    if status is not None:
-        return status
+    problem = error.context.get("problem")
+    if problem in {Code.INTEGRATION_UNKNOWN, Code.TOO_OFTEN}:
+        return 429 if problem == Code.TOO_OFTEN else 404
     if isinstance(error, AuthConfigurationError):
         return 502 if error.parameter == "base_url" else 503
     if isinstance(error, AuthProviderError):
         return {"timeout": 504, "rate_limited": 503}.get(error.code, 502)
-    for family, status in _STATUS_BY_FAMILY.items():
-        if isinstance(error, family):
-            return status
-    return 400
+    return next((status for family, status in _STATUS_BY_FAMILY.items() if isinstance(error, family)), 400)
 
 
 def when_to_try_again(error: SocialAuthBaseException) -> dict[str, str]:
@@ -76,10 +70,9 @@ def when_to_try_again(error: SocialAuthBaseException) -> dict[str, str]:
         return {"Retry-After": wait}
     if http_status(error) != HTTPStatus.SERVICE_UNAVAILABLE:
         return {}
-    seconds = str(_SECONDS_IN_TURN)
     if may_come_back(error):
-        return {"Retry-After": seconds, "Refresh": seconds}
-    return {"Retry-After": seconds if error.context.get("problem") == Code.SERVER_BUSY else str(_SECONDS_TO_WAIT)}
+        return {"Retry-After": "5", "Refresh": "5"}
+    return {"Retry-After": "5" if error.context.get("problem") == Code.SERVER_BUSY else "60"}
 
 
 def may_come_back(error: SocialAuthBaseException) -> bool:

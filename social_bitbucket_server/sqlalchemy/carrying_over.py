@@ -10,15 +10,7 @@ from typing import Any, cast
 from sqlalchemy import select, update
 from sqlalchemy.orm import lazyload
 
-from ..account import (
-    ID_KEY,
-    Evidence,
-    Move,
-    Place,
-    carry_over_identities,
-    give_back_identities,
-    waiting_identities,
-)
+from ..account import ID_KEY, Evidence, Move, Place, carry_over_identities, give_back_identities, waiting_identities
 from ..integration import CarryOver, base_url
 from .models import IdentityMixin
 from .sessions import commit, holding_commits

@@ -11,12 +11,10 @@ from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, Synonym
 
 from ..integration import UnsafeConfigurationError
 
-_GIVEN = ("username", "email")
-
 
 def refuse_incomplete_users(
     user_class: type[Any],
-    given: Collection[str] = _GIVEN,
+    given: Collection[str] = ("username", "email"),
     remedy: str = "Call make_storage with new_user, a function that makes a {user} of the fields that it is given",
 ) -> None:
     """Check that *user_class* makes a user of the *given* attributes alone. Raises
@@ -52,27 +50,17 @@ def _required_columns(user_class: type[Any], given: Collection[str]) -> Iterator
     """Yield the attributes whose columns must not be empty and that nothing fills; none where the class has a
     constructor of its own, which may."""
     mapper = cast("Any", inspect(user_class))
-    if _constructor(user_class) is not mapper.registry.constructor:
+    constructor: Any = user_class.__init__
+    while hasattr(constructor, "_sa_original_init"):  # SQLAlchemy wrapped it once for each class that is mapped
+        constructor = constructor._sa_original_init
+    if constructor is not mapper.registry.constructor:
         return
-    filled = {_behind_synonym(mapper, name) for name in given}
+    behind = (getattr(mapper.all_orm_descriptors.get(name), "original_property", None) for name in given)
+    filled = {*given, *(attribute.name for attribute in behind if isinstance(attribute, Synonym))}
     inherited = {column for table in mapper.tables for column in table.primary_key if column.foreign_keys}
     for name, column in mapper.columns.items():  # not column_attrs, which would have all classes be there already
         if name not in filled and column not in inherited and not _is_filled(mapper, column):
             yield name
-
-
-def _behind_synonym(mapper: Any, name: str) -> str:
-    """Return the attribute that *name* is a synonym of, or *name*."""
-    attribute = getattr(mapper.all_orm_descriptors.get(name), "original_property", None)
-    return attribute.name if isinstance(attribute, Synonym) else name
-
-
-def _constructor(user_class: type[Any]) -> Any:
-    """Return the constructor as it was before SQLAlchemy wrapped it, once for each class that is mapped."""
-    constructor: Any = user_class.__init__
-    while hasattr(constructor, "_sa_original_init"):
-        constructor = constructor._sa_original_init
-    return constructor
 
 
 def _is_filled(mapper: Any, column: Any) -> bool:

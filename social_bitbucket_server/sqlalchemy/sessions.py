@@ -11,8 +11,6 @@ from sqlalchemy.orm import Mapper, Session
 
 _HOLDS_COMMITS = "social_bitbucket_server holds commits"
 _LOCKED = "social_bitbucket_server has locked"
-_READ_SNAPSHOTS = frozenset({"mariadb", "mysql"})
-"""Dialects whose transactions see nothing that others commit meanwhile, unless they are told to."""
 
 
 class StoredMixin:
@@ -68,7 +66,12 @@ def holding_commits(session: Session, stored: type[StoredMixin], *, and_commit: 
     transaction has the isolation level READ COMMITTED for that. *and_commit*: false if the caller commits afterwards.
     """
     session.commit()  # a transaction that began before Bitbucket was asked may not see what changed since
-    _begin(session, stored)
+    bind = session.get_bind(stored)
+    # These two see nothing that others commit meanwhile, unless they are told to. The application began the transaction
+    # of a connection that it bound the session to.
+    if isinstance(bind, Engine) and bind.dialect.name in {"mariadb", "mysql"}:
+        options = {"isolation_level": "READ COMMITTED"}
+        session.connection(bind_arguments={"mapper": stored}, execution_options=options)
     session.info[_HOLDS_COMMITS] = True
     try:
         yield
@@ -94,11 +97,3 @@ def has_locked(session: Session, key: str) -> bool:
     """Return whether the row *key* is locked since :func:`note_lock`: no commit has ended that transaction."""
     transaction, locked = session.info.get(_LOCKED, (None, None))
     return transaction is not None and transaction is session.get_transaction() and locked == key
-
-
-def _begin(session: Session, stored: type[StoredMixin]) -> None:
-    bind = session.get_bind(stored)
-    # The application began the transaction of a connection that it bound the session to.
-    if isinstance(bind, Engine) and bind.dialect.name in _READ_SNAPSHOTS:
-        options = {"isolation_level": "READ COMMITTED"}
-        session.connection(bind_arguments={"mapper": stored}, execution_options=options)

@@ -19,35 +19,27 @@ from .models import AssociationMixin, CodeMixin, IdentityMixin, NonceMixin, Part
 from .new_users import plain_base, refuse_incomplete_users
 from .sessions import holding_commits
 
-_NO_ASSOCIATIONS = (
-    "This storage keeps no associations of OpenID. Call make_storage with openid_associations=True, or give the "
-    "storage a class with AssociationMixin."
-)
-_NO_CODES = (
-    "This storage keeps no codes for e-mail addresses. Call make_storage with mail_codes=True, or give the storage a "
-    "class with CodeMixin."
-)
-
 
 class _NoAssociations(core.AssociationMixin):
-    """Says how to have a table of associations."""
-
     @classmethod
     def store(cls, *_args: object, **_kwargs: object) -> NoReturn:
-        raise NotImplementedError(_NO_ASSOCIATIONS)
+        raise NotImplementedError(
+            "This storage keeps no associations of OpenID. Call make_storage with openid_associations=True, or give "
+            "the storage a class with AssociationMixin."
+        )
 
     get = remove = store
 
 
 class _NoCodes(core.CodeMixin):
-    """Says how to have a table of codes."""
-
-    def save(self) -> NoReturn:
-        raise NotImplementedError(_NO_CODES)
-
     @classmethod
-    def get_code(cls, _code: str) -> NoReturn:
-        raise NotImplementedError(_NO_CODES)
+    def get_code(cls, *_args: object) -> NoReturn:
+        raise NotImplementedError(
+            "This storage keeps no codes for e-mail addresses. Call make_storage with mail_codes=True, or give the "
+            "storage a class with CodeMixin."
+        )
+
+    save = get_code
 
 
 class SQLAlchemyStorage(CarryingOver, core.BaseStorage):

@@ -43,38 +43,37 @@ def _changed_columns(row: Any) -> set[str]:
 
 @event.listens_for(IntegrationMixin, "after_mapper_constructed", propagate=True)
 def _constrain_integrations(mapper: Mapper[Any], _mapped: Any) -> None:
-    columns = _table(mapper).c
-    _constrain(mapper, UniqueConstraint(columns.organization_id, columns.number))
-    _one_where(mapper, "enforced", columns.organization_id, columns.enforced_at.is_not(None))
+    table = _table(mapper)
+    table.append_constraint(UniqueConstraint(table.c.organization_id, table.c.number))
+    _one_where(table, "enforced", table.c.organization_id, table.c.enforced_at.is_not(None))
 
 
 @event.listens_for(ApplicationLinkMixin, "after_mapper_constructed", propagate=True)
 def _constrain_links(mapper: Mapper[Any], _mapped: Any) -> None:
-    columns = _table(mapper).c
-    _constrain(mapper, UniqueConstraint(columns.integration_id, columns.number))
-    _constrain(mapper, UniqueConstraint(columns.consumer_key, columns.integration_id))
+    table = _table(mapper)
+    table.append_constraint(UniqueConstraint(table.c.integration_id, table.c.number))
+    table.append_constraint(UniqueConstraint(table.c.consumer_key, table.c.integration_id))
 
 
 @event.listens_for(ClientCredentialsMixin, "after_mapper_constructed", propagate=True)
 def _constrain_credentials(mapper: Mapper[Any], _mapped: Any) -> None:
-    _constrain(mapper, UniqueConstraint(_table(mapper).c.integration_id))
+    table = _table(mapper)
+    table.append_constraint(UniqueConstraint(table.c.integration_id))
 
 
 @event.listens_for(KeyPairMixin, "after_mapper_constructed", propagate=True)
 def _constrain_key_pairs(mapper: Mapper[Any], mapped: type[KeyPairMixin]) -> None:
-    columns, link = _table(mapper).c, _table(inspect(mapped.application_link_class)).c
-    of_own_integration = ForeignKeyConstraint(
-        (columns.consumer_key, columns.integration_id), (link.consumer_key, link.integration_id), ondelete="CASCADE"
-    )
-    _constrain(mapper, of_own_integration)
+    table, link = _table(mapper), _table(inspect(mapped.application_link_class)).c
+    own, others = (table.c.consumer_key, table.c.integration_id), (link.consumer_key, link.integration_id)
+    table.append_constraint(ForeignKeyConstraint(own, others, ondelete="CASCADE"))
     for state in (KeyState.ACTIVE, KeyState.PENDING, KeyState.REPLACED):
-        _one_where(mapper, state.value, columns.integration_id, columns.state == state.value)
+        _one_where(table, state.value, table.c.integration_id, table.c.state == state.value)
 
 
 @event.listens_for(SetupLinkMixin, "after_mapper_constructed", propagate=True)
 def _constrain_setup_links(mapper: Mapper[Any], _mapped: Any) -> None:
-    columns = _table(mapper).c
-    _one_where(mapper, "live", columns.integration_id, columns.revoked_at.is_(None))
+    table = _table(mapper)
+    _one_where(table, "live", table.c.integration_id, table.c.revoked_at.is_(None))
 
 
 @event.listens_for(EventMixin, "after_mapper_constructed", propagate=True)
@@ -94,11 +93,7 @@ def _table(mapper: Mapper[Any]) -> Table:
     return cast("Table", mapper.local_table)
 
 
-def _constrain(mapper: Mapper[Any], constraint: UniqueConstraint | ForeignKeyConstraint) -> None:
-    _table(mapper).append_constraint(constraint)
-
-
-def _one_where(mapper: Mapper[Any], what: str, column: Any, condition: Any) -> None:
+def _one_where(table: Table, what: str, column: Any, condition: Any) -> None:
     """Let no two rows with the same value of *column* meet *condition*, which is about *what*."""
-    name = f"one_{what}_{_table(mapper).name}"
+    name = f"one_{what}_{table.name}"
     Index(name, column, unique=True, sqlite_where=condition, postgresql_where=condition)

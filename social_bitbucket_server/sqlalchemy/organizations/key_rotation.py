@@ -1,8 +1,7 @@
 """A new key pair in place of an integration's old one: it waits beside it until Bitbucket accepts it.
 
-It is for the application link that is there, or for a new one with a new consumer key. Logins are signed with the old
-key until then. A login that Bitbucket refuses with it tries the one that waits. No private key is erased before its
-successor was accepted.
+A login that Bitbucket refuses with the old one tries the one that waits. No private key is erased before its successor
+was accepted.
 """
 
 from __future__ import annotations

@@ -10,16 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from sqlalchemy import (
-    JSON,
-    Column,
-    DateTime,
-    Dialect,
-    ForeignKey,
-    String,
-    Text,
-    inspect,
-)
+from sqlalchemy import JSON, Column, DateTime, Dialect, ForeignKey, String, Text, inspect
 from sqlalchemy.orm import Mapped, backref, declared_attr, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -381,7 +372,7 @@ class EventMixin(_Row):
         return mapped_column(primary_key_of(cls.user_class).type, nullable=True)
 
 
-class OrganizationIdentityMixin:
+class OrganizationIdentityMixin(_OfAnIntegration):
     """Columns of an identity besides social-core's.
 
     They say through which integration it logs in, the user name that Bitbucket gave last, when it was used last, when
@@ -389,21 +380,12 @@ class OrganizationIdentityMixin:
     often the sessions that began with it were ended, the last time at *sessions_ended_at*.
     """
 
-    integration_class: ClassVar[type[IntegrationMixin]]
-
     name: Mapped[str] = mapped_column(String(255))
     last_login_at: Mapped[datetime | None] = mapped_column(Moment)
     rechecked_at: Mapped[datetime | None] = mapped_column(Moment)
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
     sessions_ended: Mapped[int] = mapped_column(default=0)
     sessions_ended_at: Mapped[datetime | None] = mapped_column(Moment)
-
-    @declared_attr
-    @classmethod
-    def integration_id(cls) -> Mapped[str]:
-        """Return the column with the integration's id."""
-        key = primary_key_of(cls.integration_class)
-        return mapped_column(String(32), ForeignKey(key, ondelete="CASCADE"), index=True)
 
     @declared_attr
     @classmethod

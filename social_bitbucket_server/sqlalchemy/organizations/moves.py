@@ -1,7 +1,4 @@
-"""A new base URL: the same server that moved, as a trial login shows, or another one, where everybody begins anew.
-
-People are recognized by their number on the server. On another one somebody else has it.
-"""
+"""A new base URL: the same server that moved, as a trial login shows, or another one, where everybody begins anew."""
 
 from __future__ import annotations
 

@@ -17,8 +17,6 @@ from .ready_made import OrganizationModels
 
 _ROOM_FOR_A_NUMBER = 10
 _NAMES = ("display_name", "fullname", "name", "username", "email")
-_FILLED = ("username", "email", "first_name", "last_name", "display_name", "fullname", "name")
-_REMEDY = "Give new_person, a function that makes a {user} of an organization and the details of a login"
 
 
 class NewPeople:
@@ -32,11 +30,12 @@ class NewPeople:
         :class:`~social_bitbucket_server.integration.UnsafeConfigurationError`."""
         user_class = self._models.user
         mapper: Any = inspect(user_class)
-        given = [*_FILLED, "organization"]
+        given = ["username", "email", "first_name", "last_name", "display_name", "fullname", "name", "organization"]
         if "organization" in mapper.relationships:
             columns = mapper.relationships["organization"].local_columns
             given += [mapper.get_property_by_column(column).key for column in columns]
-        refuse_incomplete_users(user_class, given, _REMEDY)
+        remedy = "Give new_person, a function that makes a {user} of an organization and the details of a login"
+        refuse_incomplete_users(user_class, given, remedy)
 
     def new_person(self, organization: Any, details: Mapping[str, Any]) -> Any:
         """Return a new user of *organization* with these *details* of a login; it is not saved yet.

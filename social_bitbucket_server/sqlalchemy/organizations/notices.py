@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from sqlalchemy import func, select
 
@@ -19,23 +18,18 @@ class Notices(Part):
     def record_new(self) -> Iterator[tuple[IntegrationMixin, Notice]]:
         """Yield each notice with its integration, and record an event if it is new. Organizations where nobody may log
         in now have none."""
-        integration, now = self._models.integration, clock.now()
+        integration, event, now = self._models.integration, self._models.event, clock.now()
         enabled = select(integration).where(integration.disabled_at.is_(None))
         records = self._session.scalars(enabled.order_by(integration.organization_id, integration.number)).all()
         conditions = self._store.events.conditions_of(records)
         for record in records:
             if not self._store.may_log_in(record.organization):
                 continue
-            recorded = self._recorded(record)
+            last = select(event.event, func.max(event.at)).where(
+                event.integration_id == record.id, event.event.in_(NOTICES)
+            )
+            recorded = {row[0]: row[1] for row in self._session.execute(last.group_by(event.event))}
             for notice in notices(record, conditions[record.id], now):
                 if notice.is_new(recorded.get(notice.event), now):
                     self._note(notice.event, record, outcome="failure", problem=notice.problem)
                 yield record, notice
-
-    def _recorded(self, record: IntegrationMixin) -> dict[str, datetime]:
-        """Return when each event of a notice was recorded last."""
-        event = self._models.event
-        last = select(event.event, func.max(event.at)).where(
-            event.integration_id == record.id, event.event.in_(NOTICES)
-        )
-        return {row[0]: row[1] for row in self._session.execute(last.group_by(event.event))}

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy.orm import Session
 
 from ...organizations import EventCode, SealedKeys
 from .models import IntegrationMixin
-from .ready_made import OrganizationModels
-from .recorder import Recorder
 
 if TYPE_CHECKING:
     from .store import Store
+
+
+class Recorder(Protocol):
+    """Writes an event down, after what it is about is committed or at once."""
+
+    def __call__(self, event: EventCode, *, outcome: str = "success", **details: object) -> None:
+        """Write *event* down with the *details* that are not ``None``: numbers and identifiers, no names or secrets.
+
+        ``organization_id`` says whose event it is; without it, it is the one whose page was asked for.
+        """
 
 
 class Part:
@@ -20,10 +28,7 @@ class Part:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-
-    @property
-    def _models(self) -> OrganizationModels:
-        return self._store.models
+        self._models = store.models
 
     @property
     def _session(self) -> Session:

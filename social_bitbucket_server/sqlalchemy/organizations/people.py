@@ -47,7 +47,19 @@ class People(Part):
 
     def of(self, organization: Any) -> list[Person]:
         """Return everybody who logs in to *organization*, by name."""
-        return sorted(self._read(self._models.integration.organization == organization), key=_by_name)
+        identity = self._models.identity
+        found = self._session.scalars(
+            select(identity)
+            .join(identity.integration)
+            .options(contains_eager(identity.integration))
+            .where(self._models.integration.organization == organization)
+            .order_by(identity.user_id, identity.id)
+        ).unique()
+        people = [
+            Person(user, str(self._store.key_of(user)), self._store.name_of(user), tuple(theirs))
+            for user, theirs in groupby(found, key=lambda each: each.user)
+        ]
+        return sorted(people, key=lambda person: (person.name.lower(), person.key))
 
     def find(self, organization: Any, key: str) -> Person | None:
         """Return the person with this *key* if they log in to *organization*, or ``None``."""
@@ -108,20 +120,6 @@ class People(Part):
         if only_here:
             self._store.forget(only_here)
 
-    def _read(self, which: ColumnElement[bool]) -> list[Person]:
-        identity = self._models.identity
-        found = self._session.scalars(
-            select(identity)
-            .join(identity.integration)
-            .options(contains_eager(identity.integration))
-            .where(which)
-            .order_by(identity.user_id, identity.id)
-        ).unique()
-        return [
-            Person(user, str(self._store.key_of(user)), self._store.name_of(user), tuple(theirs))
-            for user, theirs in groupby(found, key=lambda each: each.user)
-        ]
-
     def _set_disabled(self, organization: Any, user: Any, disabled_at: datetime | None) -> None:
         self._session.execute(
             update(self._models.identity)
@@ -145,7 +143,3 @@ class People(Part):
     def _tell(self, event: EventCode, organization: Any, user: Any) -> None:
         key_of = self._store.key_of
         self._record(event, organization_id=key_of(organization), user_id=key_of(user))
-
-
-def _by_name(person: Person) -> tuple[str, str]:
-    return person.name.lower(), person.key

@@ -75,15 +75,12 @@ class Rechecks(Part):
         self._session.rollback()  # what was read before the server was asked may have changed, or be gone
         self._session.execute(update(table).where(table.id == identity_id).values(rechecked_at=clock.now()))
         if found.standing is Standing.REFUSED:
-            self._end_sessions(organization_id, user_id)
+            organization = self._session.get(self._models.organization, organization_id)
+            user = self._session.get(self._models.user, user_id)
+            if organization is not None and user is not None:
+                self._store.people.end_sessions(organization, user)
             self._record(EventCode.RECHECK_REFUSED, outcome="failure", problem=found.problem, **about)
         elif found.standing is Standing.UNANSWERED:
             self._record(EventCode.RECHECK_UNANSWERED, outcome="failure", problem=found.problem, **about)
         self._session.commit()
         return Found(user_id, integration_id, found)
-
-    def _end_sessions(self, organization_id: Any, user_id: Any) -> None:
-        organization = self._session.get(self._models.organization, organization_id)
-        user = self._session.get(self._models.user, user_id)
-        if organization is not None and user is not None:
-            self._store.people.end_sessions(organization, user)

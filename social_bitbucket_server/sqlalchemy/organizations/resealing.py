@@ -22,18 +22,22 @@ class Resealing(Part):
         not be opened and stay as they are.
         """
         done = failed = 0
-        models, keys = self._models, self._keys
-        sealed_columns: tuple[tuple[Any, Any, Callable[[Any], str]], ...] = (
-            (models.key_pair, models.key_pair.sealed_private_key, keys.reseal_private_key),
-            (models.client_credentials, models.client_credentials.sealed_client_secret, keys.reseal_client_secret),
-            (models.integration, models.integration.sealed_client_key, keys.reseal_client_key),
-        )
-        for table, column, reseal in sealed_columns:
+        for table, column, _open_it, reseal in self._sealed():
             for row_id in self._session.scalars(select(table.id).where(column != "")).all():
+                row = self._session.get(table, row_id)
+                sealed = getattr(row, column.key, None)
+                if not sealed:
+                    continue
                 try:
-                    done += self._reseal(table, column, row_id, reseal)
+                    values = {column: reseal(row)}
                 except BitbucketServerError:
                     failed += 1
+                    continue
+                # What was changed meanwhile is left to the next run.
+                resealed = update(table).where(table.id == row_id, column == sealed).values(values)
+                self._session.execute(resealed)
+                self._session.commit()
+                done += 1
         return done, failed
 
     def reseal_tokens(self, reseal: Callable[[Any], object]) -> tuple[int, int]:
@@ -62,37 +66,25 @@ class Resealing(Part):
 
         A ring is lost at one moment: of what was sealed before it, the oldest does not open.
         """
-        models, keys = self._models, self._keys
-        sealed: tuple[tuple[Any, Any, Callable[[Any], object]], ...] = (
-            (models.key_pair, models.key_pair.sealed_private_key, keys.open_private_key),
-            (models.client_credentials, models.client_credentials.sealed_client_secret, keys.open_client_secret),
-            (models.integration, models.integration.sealed_client_key, keys.open_client_key),
-        )
         try:
-            for table, column, open_it in sealed:
-                for row in self._oldest_and_newest(table, column):
-                    open_it(row)
+            for table, column, open_it, _reseal in self._sealed():
+                rows = select(table).where(column != "").limit(1)
+                oldest = self._session.scalar(rows.order_by(table.created_at, table.id))
+                newest = self._session.scalar(rows.order_by(table.created_at.desc(), table.id.desc()))
+                for row in (oldest, newest):
+                    if row is not None:
+                        open_it(row)
         except BitbucketServerError:
             return False
         return True
 
-    def _reseal(self, table: Any, column: Any, row_id: str, reseal: Callable[[Any], str]) -> bool:
-        """Return whether the row still had something in *column*. What was changed meanwhile is left to the next
-        run."""
-        row = self._session.get(table, row_id)
-        sealed = getattr(row, column.key, None)
-        if not sealed:
-            return False
-        resealed = update(table).where(table.id == row_id, column == sealed).values({column: reseal(row)})
-        self._session.execute(resealed)
-        self._session.commit()
-        return True
-
-    def _oldest_and_newest(self, table: Any, column: Any) -> list[Any]:
-        rows = select(table).where(column != "")
-        oldest = rows.order_by(table.created_at, table.id).limit(1)
-        newest = rows.order_by(table.created_at.desc(), table.id.desc()).limit(1)
-        return [row for row in map(self._session.scalar, (oldest, newest)) if row is not None]
+    def _sealed(self) -> Iterator[tuple[Any, Any, Callable[[Any], object], Callable[[Any], str]]]:
+        """Yield each table with a sealed column, that column, and what opens and reseals it in a row."""
+        models, keys = self._models, self._keys
+        pair, credentials, integration = models.key_pair, models.client_credentials, models.integration
+        yield pair, pair.sealed_private_key, keys.open_private_key, keys.reseal_private_key
+        yield credentials, credentials.sealed_client_secret, keys.open_client_secret, keys.reseal_client_secret
+        yield integration, integration.sealed_client_key, keys.open_client_key, keys.reseal_client_key
 
     def _with_tokens(self) -> Iterator[Any]:
         """Yield each identity with an access token that is kept, locked. What the caller did to it is committed."""

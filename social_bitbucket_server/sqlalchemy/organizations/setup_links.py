@@ -1,7 +1,6 @@
 """Set-up links: anyone who has one can set one integration up in Bitbucket, without an account, until it ends.
 
-The database holds the SHA-256 of the token in the link, and nothing that would open it. Links whose integration was
-deleted or got another server are kept apart for a while, so that their page can say so without the integration.
+Links whose integration was deleted or got another server are kept apart for a while, so that their page can say so.
 """
 
 from __future__ import annotations

@@ -19,11 +19,11 @@ from .models import primary_key_of
 from .moves import Moves
 from .new_people import NewPeople
 from .notices import Notices
+from .part import Recorder
 from .people import People
 from .pruning import Pruning
 from .ready_made import OrganizationModels
 from .rechecks import Rechecks
-from .recorder import Recorder
 from .resealing import Resealing
 from .setup_links import SetupLinks
 from .upgrade import Upgrade
@@ -76,13 +76,13 @@ class Store:
         self.record = record
         self.limits = limits
         self.role_names = role_names
-        self.may_log_in = may_log_in or _yes
-        self.belongs_to = belongs_to or self._logs_in_already
+        self.may_log_in = may_log_in or (lambda _organization: True)
+        self.belongs_to = belongs_to or (lambda user, organization: bool(self.identities.of(organization, user)))
         self.may_connect = may_connect or self.belongs_to
         self.new_person = new_person or people.new_person
         self.update_person = update_person or people.update_person
         self.name_of = name_of or people.name_of
-        self.forget = forget or _nothing
+        self.forget = forget or (lambda _users: None)
         self.integrations = Integrations(self)
         self.key_rotation = KeyRotation(self)
         self.upgrade = Upgrade(self)
@@ -120,14 +120,3 @@ class Store:
         """The attribute of the application's users that is their primary key."""
         mapper: Any = inspect(self.models.user)
         return getattr(self.models.user, mapper.get_property_by_column(primary_key_of(self.models.user)).key)
-
-    def _logs_in_already(self, user: Any, organization: Any) -> bool:
-        return bool(self.identities.of(organization, user))
-
-
-def _yes(_organization: Any) -> bool:
-    return True
-
-
-def _nothing(_users: Sequence[Any]) -> None:
-    pass

@@ -1,8 +1,4 @@
-"""From OAuth 1 to OAuth 2 within one integration, and back.
-
-Both work side by side from the moment the client credentials are there until the first login by OAuth 2. People are the
-same either way: an identity is the integration's namespace and the numeric user id.
-"""
+"""From OAuth 1 to OAuth 2 within one integration, and back."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from .part import Part
 
 
 class Upgrade(Part):
-    """The way from OAuth 1 to OAuth 2, and back."""
+    """Both work side by side from the moment the client credentials are there until the first login by OAuth 2."""
 
     def keep_credentials(self, record: IntegrationMixin, client_id: str, client_secret: str) -> None:
         """Let people log in by OAuth 2 with these client credentials, in place of those that were there."""
