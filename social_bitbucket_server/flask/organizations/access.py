@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any
 
 from flask import abort, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -60,10 +60,22 @@ def for_admins(view: View) -> View:
         if not current_user.is_authenticated:
             return _to_login(slug)
         if not extension().may_administer(organization):
-            _deny()
+            note_denial()
+            abort(404)
         if request.method == "POST":
             limits.count(Limited.ADMIN_REQUESTS, store.key_of(organization))
         return view(organization=organization, **arguments)
+
+    return checked
+
+
+def for_admins_of_integration(view: View) -> View:
+    """Make *view* a page about one of the organization's integrations, its *record*, for the organization's admins."""
+
+    @for_admins
+    @wraps(view)
+    def checked(organization: Any, integration: str, **arguments: Any) -> ResponseReturnValue:
+        return view(record=integration_or_404(organization, integration), **arguments)
 
     return checked
 
@@ -93,11 +105,6 @@ def note_denial(**whose: Any) -> None:
 def _to_login(slug: str) -> ResponseReturnValue:
     wanted = request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("bitbucket.organization.login", slug=slug, next=wanted), 303)
-
-
-def _deny() -> NoReturn:
-    note_denial()
-    abort(404)
 
 
 def _organization_or_404(slug: str) -> Any:

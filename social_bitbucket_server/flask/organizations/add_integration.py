@@ -8,7 +8,6 @@ from flask import Blueprint, redirect
 from flask.typing import ResponseReturnValue
 
 from ...crypto import Secret
-from ...integration import ServerURL
 from ...onboarding import Result, is_oauth2_better, look_at_server
 from ...organizations import EventCode, Limited, OAuth
 from ...sqlalchemy.organizations import NameTakenError
@@ -25,16 +24,17 @@ blueprint = Blueprint("add_integration", __name__)
 @access.for_admins
 def page(organization: Any) -> ResponseReturnValue:
     """The form for a new integration. The first one is called Bitbucket if the admin types no other name."""
-    return _page(organization, _form(name="" if store.integrations.of(organization) else "Bitbucket"))
+    name = "" if store.integrations.of(organization) else "Bitbucket"
+    return _page(NewIntegrationForm(store.outbound.base_url_rules, name=name))
 
 
 @blueprint.post("")
 @access.for_admins
 def create(organization: Any) -> ResponseReturnValue:
     """Make the integration and show its worksheet."""
-    form = _form()
+    form = NewIntegrationForm(store.outbound.base_url_rules)
     if not form.validate() or form.server_url is None:
-        return _page(organization, form), 422
+        return _page(form), 422
     limits.count(Limited.KEY_PAIRS, store.key_of(organization))
     try:
         record = store.integrations.make(
@@ -43,12 +43,12 @@ def create(organization: Any) -> ResponseReturnValue:
             form.server_url,
             ca_certificates=form.ca_certificates.data,
             connect_to=form.connects_to,
-            oauth=form.oauth,
+            oauth=OAuth(form.oauth_version.data),
         )
     except NameTakenError as error:
         session.rollback()
         form.name.errors = [str(error)]
-        return _page(organization, form), 422
+        return _page(form), 422
     store.integrations.change_client_certificate(record, form.shown_certificate)
     return redirect(address_of("onboarding.bitbucket", record), 303)
 
@@ -57,27 +57,17 @@ def create(organization: Any) -> ResponseReturnValue:
 @access.for_admins
 def look(organization: Any) -> ResponseReturnValue:
     """Ask the server for its version, choose the OAuth that is better there, and show the form again."""
-    form = _form()
+    form = NewIntegrationForm(store.outbound.base_url_rules)
     form.name.validators = ()
     if not form.validate() or form.server_url is None:
-        return _page(organization, form), 422
-    limits.count(Limited.TESTS, f"organization {store.key_of(organization)}")
-    found = _look_at(organization, form, form.server_url)
-    if found.problem is None:
-        better = OAuth.TWO if is_oauth2_better(found.facts.get("version", "")) else OAuth.ONE
-        form.oauth_version.data = better.value
-    else:
-        form.base_url.errors = [found.problem.title]
-    return _page(organization, form, found)
-
-
-def _look_at(organization: Any, form: NewIntegrationForm, server_url: ServerURL) -> Result:
+        return _page(form), 422
     organization_id = store.key_of(organization)
+    limits.count(Limited.TESTS, f"organization {organization_id}")
     way_out = store.integrations.way_out(organization)
     session.commit()  # nobody waits for this request's connection while the server is asked
     certificate, key = form.shown_certificate or ("", Secret())
     server = way_out.server(
-        str(server_url),
+        str(form.server_url),
         ca_certificates=form.ca_certificates.data,
         client_certificate=certificate,
         client_key=key,
@@ -94,17 +84,17 @@ def _look_at(organization: Any, form: NewIntegrationForm, server_url: ServerURL)
         recording.record(
             EventCode.OUTBOUND_BLOCKED, outcome="failure", organization_id=organization_id, **found.blocked
         )
-    return found
+    if found.problem is None:
+        better = OAuth.TWO if is_oauth2_better(found.facts.get("version", "")) else OAuth.ONE
+        form.oauth_version.data = better.value
+    else:
+        form.base_url.errors = [found.problem.title]
+    return _page(form, found)
 
 
-def _form(**shown: str) -> NewIntegrationForm:
-    return NewIntegrationForm(store.outbound.base_url_rules, **shown)
-
-
-def _page(organization: Any, form: NewIntegrationForm, found: Result | None = None) -> str:
+def _page(form: NewIntegrationForm, found: Result | None = None) -> str:
     return render(
         "add.html",
-        organization=organization,
         form=form,
         found=found,
         way_names=onboarding.NAMES,

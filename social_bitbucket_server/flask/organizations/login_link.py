@@ -8,7 +8,6 @@ from typing import Any
 import segno
 from flask import Blueprint, abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.wrappers import Response
 
 from . import access, ways_in
 from .current import store
@@ -21,7 +20,13 @@ blueprint = Blueprint("login_link", __name__)
 @access.for_admins
 def page(organization: Any) -> ResponseReturnValue:
     """The login link, and which integration is the only way in."""
-    return _page(organization)
+    return render(
+        "login_link.html",
+        login_link=ways_in.login_link(organization),
+        records=store.integrations.enabled_of(organization),
+        only=store.ways_in.enforced(organization),
+        closed_since=store.ways_in.closed_since(organization),
+    )
 
 
 @blueprint.get("/qr.svg")
@@ -49,11 +54,11 @@ def change_link(organization: Any) -> ResponseReturnValue:
         abort(400)
     if action == "replace" and not request.form.get("confirmed"):
         flash("Confirm that the present login link ends. It still counts.", "refusal")
-        return _to_page(organization)
-    change, words = actions[action]
-    change(organization)
-    flash(words)
-    return _to_page(organization)
+    else:
+        change, words = actions[action]
+        change(organization)
+        flash(words)
+    return redirect(url_for("bitbucket.login_link.page", slug=organization.slug), 303)
 
 
 @blueprint.post("/only")
@@ -61,32 +66,15 @@ def change_link(organization: Any) -> ResponseReturnValue:
 def choose_only_way(organization: Any) -> ResponseReturnValue:
     """Make one integration the only way in for everybody but the owner, or open all ways."""
     wanted = request.form.get("integration")
+    record = access.integration_or_404(organization, wanted) if wanted else None
     if wanted is None:
         flash("Nothing was chosen, and nothing has changed.", "refusal")
-        return _to_page(organization)
-    if not wanted:
+    elif record is None:
         store.ways_in.lift(organization)
         flash("All integrations are open.")
-        return _to_page(organization)
-    record = access.integration_or_404(organization, wanted)
-    if record.disabled_at is not None or record.last_login_at is None:
+    elif record.disabled_at is not None or record.last_login_at is None:
         flash("Choose an integration through which somebody has logged in already, and which is enabled.", "refusal")
-        return _to_page(organization)
-    store.ways_in.enforce(record)
-    flash(f"{record.name} is the only way in. You still log in with your password.")
-    return _to_page(organization)
-
-
-def _page(organization: Any) -> str:
-    return render(
-        "login_link.html",
-        organization=organization,
-        login_link=ways_in.login_link(organization),
-        records=store.integrations.enabled_of(organization),
-        only=store.ways_in.enforced(organization),
-        closed_since=store.ways_in.closed_since(organization),
-    )
-
-
-def _to_page(organization: Any) -> Response:
+    else:
+        store.ways_in.enforce(record)
+        flash(f"{record.name} is the only way in. You still log in with your password.")
     return redirect(url_for("bitbucket.login_link.page", slug=organization.slug), 303)

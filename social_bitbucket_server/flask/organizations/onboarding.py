@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, redirect, request
@@ -33,55 +32,42 @@ _PAGES = {
 _TRIAL = "You log in with your own Bitbucket account. That creates no account here"
 
 
-@dataclass(frozen=True)
-class Way:
-    """The steps by name, the number of the *current* one from 1, and the addresses of those that are done."""
-
-    names: tuple[str, ...]
-    current: int
-    done: dict[str, str]
-
-
-def way_of(record: IntegrationMixin, current: SetupStep) -> Way | None:
-    """Return the way of *record* as the page of its step *current* shows it; ``None`` after somebody has logged in."""
+def way_of(record: IntegrationMixin, current: SetupStep) -> dict[str, Any] | None:
+    """Return the way of *record* as the page of its step *current* shows it: the steps by name, the number of the
+    current one from 1, and the addresses of those that are done. ``None`` after somebody has logged in."""
     state = store.events.condition_of(record).state
     if state not in {State.DRAFT, State.NEVER_USED}:
         return None
     finished = SetupStep.SHARE.finished if state is State.NEVER_USED else current.finished
     addresses = {step.label: address_of(_PAGES[step], record) for step in finished}
-    return Way(NAMES, current.number, addresses)
+    return {"names": NAMES, "current": current.number, "done": addresses}
 
 
-def next_page_of(record: IntegrationMixin) -> str:
-    """Return the address at which the set-up of *record* goes on, or that of its own page if it is set up."""
+@blueprint.get("/continue")
+@access.for_admins_of_integration
+def go_on(record: IntegrationMixin) -> ResponseReturnValue:
+    """Go to the step at which the set-up was left, or to the integration's own page if it is set up."""
     step = next_step(
         store.events.condition_of(record).state,
         has_credentials=bool(record.ways),
         is_tested=record.is_for_oauth2 or store.events.was_tested(record),
     )
-    return address_of(_PAGES[step] if step is not None else "integrations.integration", record)
-
-
-@blueprint.get("/continue")
-@access.for_admins
-def go_on(organization: Any, integration: str) -> ResponseReturnValue:
-    """Go to the step at which the set-up was left."""
-    return redirect(next_page_of(access.integration_or_404(organization, integration)), 303)
+    page = _PAGES[step] if step is not None else "integrations.integration"
+    return redirect(address_of(page, record), 303)
 
 
 @blueprint.get("/bitbucket")
-@access.for_admins
-def bitbucket(organization: Any, integration: str) -> ResponseReturnValue:
+@access.for_admins_of_integration
+def bitbucket(record: IntegrationMixin) -> ResponseReturnValue:
     """Show what to do in Bitbucket, and for OAuth 2 the form for what it shows then."""
-    record = access.integration_or_404(organization, integration)
     return bitbucket_page(record, ClientCredentialsForm() if record.is_for_oauth2 else None)
 
 
 @blueprint.post("/bitbucket")
-@access.for_admins
-def keep_credentials(organization: Any, integration: str) -> ResponseReturnValue:
+@access.for_admins_of_integration
+def keep_credentials(record: IntegrationMixin) -> ResponseReturnValue:
     """Keep the client credentials, and test the connection with them."""
-    record, form = access.integration_or_404(organization, integration), ClientCredentialsForm()
+    form = ClientCredentialsForm()
     if not form.validate():
         return bitbucket_page(record, form), 422
     limits.count(Limited.TESTS, record.id)
@@ -90,28 +76,25 @@ def keep_credentials(organization: Any, integration: str) -> ResponseReturnValue
 
 
 @blueprint.get("/test")
-@access.for_admins
-def test(organization: Any, integration: str) -> ResponseReturnValue:
+@access.for_admins_of_integration
+def test(record: IntegrationMixin) -> ResponseReturnValue:
     """Show how to start the test."""
-    record = access.integration_or_404(organization, integration)
     if not record.ways:
         return redirect(address_of("onboarding.bitbucket", record), 303)
     return render("test.html", **_about_the_test(record, record.ways[0]))
 
 
 @blueprint.get("/share")
-@access.for_admins
-def share(organization: Any, integration: str) -> ResponseReturnValue:
+@access.for_admins_of_integration
+def share(record: IntegrationMixin) -> ResponseReturnValue:
     """Show the login link, unless no test has passed yet."""
-    record = access.integration_or_404(organization, integration)
     if not store.events.condition_of(record).is_ready:
         return redirect(address_of("integrations.integration", record), 303)
     return render(
         "share.html",
-        organization=organization,
         record=record,
         server_url=server_url(record),
-        login_link=ways_in.login_link(organization),
+        login_link=ways_in.login_link(record.organization),
         would_like_to=permission.asked_for(record.ways[0], record),
         way=way_of(record, SetupStep.SHARE),
     )
@@ -135,7 +118,6 @@ def tested(record: IntegrationMixin, oauth: OAuth) -> Response:
 def _about_the_test(record: IntegrationMixin, oauth: OAuth) -> dict[str, Any]:
     """Return what the page of the test shows. After a person has logged in, a trial login would show nothing new."""
     return {
-        "organization": record.organization,
         "record": record,
         "oauth": oauth,
         "way": way_of(record, SetupStep.TEST),
@@ -148,7 +130,6 @@ def bitbucket_page(record: IntegrationMixin, form: ClientCredentialsForm | None)
     dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
     return render(
         "bitbucket.html",
-        organization=record.organization,
         record=record,
         form=form,
         server_url=server_url(record),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint, abort, flash, make_response, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
@@ -24,10 +22,6 @@ of_an_integration = Blueprint("setup_link", __name__)
 """Pages of admins who make set-up links."""
 
 _OPENED = "bitbucket_setup_link"
-_SCRIPT_HEADERS = {
-    "Content-Type": "text/plain; charset=utf-8",
-    "Content-Disposition": 'attachment; filename="link.sh"',
-}
 
 
 @blueprint.after_request
@@ -38,58 +32,41 @@ def keep_out_of_search_engines(response: Response) -> Response:
 
 
 @of_an_integration.get("/setup-link")
-@access.for_admins
-def link(organization: Any, integration: str) -> ResponseReturnValue:
+@access.for_admins_of_integration
+def link(record: IntegrationMixin) -> ResponseReturnValue:
     """Show the integration's set-up link without its token, and the form for a new one."""
-    record = access.integration_or_404(organization, integration)
-    return render(
-        "setup_link.html",
-        organization=organization,
-        record=record,
-        link=store.setup_links.live(record),
-        lives=list(SetupLinkLife),
-    )
+    return render("setup_link.html", record=record, link=store.setup_links.live(record), lives=list(SetupLinkLife))
 
 
 @of_an_integration.post("/setup-link")
-@access.for_admins
-def make(organization: Any, integration: str) -> ResponseReturnValue:
+@access.for_admins_of_integration
+def make(record: IntegrationMixin) -> ResponseReturnValue:
     """Make the integration's set-up link, and show it this once."""
-    record = access.integration_or_404(organization, integration)
     life = request.form.get("life", SetupLinkLife.WEEK.value)
     if life not in set(SetupLinkLife):
         abort(400)
     if record.disabled_at is not None:
         flash("The set-up link of a disabled integration would open nothing. Enable it first.", "refusal")
-        return _to_the_link(record)
+        return redirect(address_of("setup_link.link", record), 303)
     limits.count(Limited.SETUP_LINKS_MADE, record.id)
-    address = navigation.absolute(
-        url_for("bitbucket.setup.page", token=store.setup_links.make(record, SetupLinkLife(life)))
-    )
-    return render(
-        "setup_link.html",
-        organization=organization,
-        record=record,
-        address=address,
-        link=store.setup_links.live(record),
-    )
+    token = store.setup_links.make(record, SetupLinkLife(life))
+    address = navigation.absolute(url_for("bitbucket.setup.page", token=token))
+    return render("setup_link.html", record=record, address=address, link=store.setup_links.live(record))
 
 
 @of_an_integration.post("/setup-link/revoke")
-@access.for_admins
-def revoke(organization: Any, integration: str) -> ResponseReturnValue:
+@access.for_admins_of_integration
+def revoke(record: IntegrationMixin) -> ResponseReturnValue:
     """End the integration's set-up link."""
-    record = access.integration_or_404(organization, integration)
     was_live = store.setup_links.revoke(record)
     flash("The set-up link has ended." if was_live else "There is no set-up link to end.")
-    return _to_the_link(record)
+    return redirect(address_of("setup_link.link", record), 303)
 
 
 @of_an_integration.get("/link.sh")
-@access.for_admins
-def script_for_admin(organization: Any, integration: str) -> ResponseReturnValue:
+@access.for_admins_of_integration
+def script_for_admin(record: IntegrationMixin) -> ResponseReturnValue:
     """The script, to be sent to whoever administers Bitbucket."""
-    record = access.integration_or_404(organization, integration)
     return _script(worksheets.script_of_new_link(record) if "new" in request.args else worksheets.script(record))
 
 
@@ -135,16 +112,14 @@ def correct_server(token: str) -> ResponseReturnValue:
 @blueprint.get("/link.sh")
 def script(token: str) -> ResponseReturnValue:
     """The script as a file."""
-    link = _live_link(token)
-    return _script(worksheets.script_to_set_up(link.integration))
+    return _script(worksheets.script_to_set_up(_live_link(token).integration))
 
 
 @blueprint.post("/test")
 def test_connection(token: str) -> ResponseReturnValue:
     """Test the connection of the one integration, with the key pair that waits where there is one, and show what each
     stage found."""
-    link = _live_link(token)
-    record = link.integration
+    record = _live_link(token).integration
     if not record.ways:
         abort(404)
     limits.count(Limited.SETUP_TESTS, record.id)
@@ -172,7 +147,11 @@ def _page(
     """*credentials* and *server*: forms that were sent with something wrong in them; ``None`` for fresh ones."""
     record = link.integration
     dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
-    steps = worksheets.steps_to_set_up(record, dialog)
+    pair, pending = record.key_pair_to_set_up, record.pending_key_pair
+    # The OAuth version was chosen before, if a key pair waits.
+    advise = oauth2_advice_for if record.is_for_oauth2 else advice_for
+    # Without a new link, the key pair that waits takes another one's place in the application link that is there.
+    pasted = pair if pair is pending and not record.has_new_link else None
     if credentials is None and store.setup_links.takes_credentials(record):
         credentials = ClientCredentialsForm(formdata=None)
     if server is None and store.setup_links.takes_corrections(record):
@@ -183,11 +162,11 @@ def _page(
         link=link,
         record=record,
         token=token,
-        advice=_advice(record),
+        advice=advise(record.server_version) if pending is None else "",
         server_url=server_url(record),
-        steps=steps,
+        steps=worksheets.steps_to_set_up(record, dialog),
         script=worksheets.script_to_set_up(record),
-        new_public_key=_public_key_to_paste(record),
+        new_public_key=PublicKey.read(pasted.public_key) if pasted is not None else None,
         is_new_link=record.has_new_link and not record.is_for_oauth2,
         credentials_form=credentials,
         server_form=server,
@@ -195,24 +174,13 @@ def _page(
     )
 
 
-def _advice(record: IntegrationMixin) -> str:
-    """Return the advice on the OAuth version; empty while a key pair waits, as the version was chosen before."""
-    if record.pending_key_pair is not None:
-        return ""
-    return (oauth2_advice_for if record.is_for_oauth2 else advice_for)(record.server_version)
-
-
-def _public_key_to_paste(record: IntegrationMixin) -> PublicKey | None:
-    """The public key that takes another one's place in the application link that is there, if one waits."""
-    pair = record.key_pair_to_set_up
-    is_new = pair is not None and pair is record.pending_key_pair and not record.has_new_link
-    return PublicKey.read(pair.public_key) if pair is not None and is_new else None
-
-
 def _script(text: str) -> ResponseReturnValue:
     if not text:
         abort(404)
-    return text, _SCRIPT_HEADERS
+    return text, {
+        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Disposition": 'attachment; filename="link.sh"',
+    }
 
 
 def _live_link(token: str, *, is_locked: bool = False) -> SetupLinkMixin:
@@ -234,7 +202,3 @@ def _live_link(token: str, *, is_locked: bool = False) -> SetupLinkMixin:
     if link is None or condition is not SetupLinkCondition.LIVE:
         abort(make_response(render("setup_over.html", why=condition.value), 410))
     return link
-
-
-def _to_the_link(record: IntegrationMixin) -> Response:
-    return redirect(address_of("setup_link.link", record), 303)
