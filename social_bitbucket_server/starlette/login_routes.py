@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from social_core.storage import BaseStorage
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -15,12 +16,29 @@ from ..any_framework import Logins, Visit
 from ..login import HEADERS_OF_LOGIN_PAGE, button_label, login_page
 from . import people
 from .addresses import route_path
-from .buttons import button
-from .forms import read_checked_form
+from .forms import button, read_checked_form
 from .session_middleware import cookie_domain
-from .threads import Threads
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Threads:
+    """Runs work that waits for a database or a server in threads, so that the event loop goes on. After each piece of
+    it *teardown* is called in its thread, if there is one."""
+
+    def __init__(self, teardown: Callable[[], object] | None) -> None:
+        self._teardown = teardown
+
+    async def run(self, work: Callable[[], Any]) -> Any:
+        """Return what *work* returns."""
+        return await run_in_threadpool(self._run, work)
+
+    def _run(self, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        finally:
+            if self._teardown is not None:
+                self._teardown()
 
 
 class LoginRoutes:
