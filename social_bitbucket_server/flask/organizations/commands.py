@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 import click
 from click.exceptions import Exit
-from flask import Flask, current_app, g
+from flask import current_app, g
 from flask.cli import AppGroup
 from sqlalchemy import select
 
@@ -20,11 +20,6 @@ from . import configuration, worksheets
 from .current import extension, session, store
 
 group = AppGroup("bitbucket-server", help="Organizations' integrations with Bitbucket Server.")
-
-
-def add_to(app: Flask) -> None:
-    """Give *app* the commands."""
-    app.cli.add_command(group)
 
 
 @group.command("list")

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, Flask
 from social_core.exceptions import SocialAuthBaseException
 from social_core.utils import setting_name
+from werkzeug.routing import IntegerConverter, Map
 
 from ...backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ...integration import BACKENDS, SettingsOf, UnsafeConfigurationError, configured_backend
@@ -42,7 +43,6 @@ from . import (
 from .app_settings import AppSettings
 from .current import EXTENSION
 from .requests import keep_private, refuse_foreign_forms
-from .routing import RowNumber
 
 _BELOW_THE_PREFIX = (
     (organization, ""),
@@ -59,6 +59,13 @@ _BELOW_THE_PREFIX = (
     (oauth2, "/settings/integrations/<integration>/oauth2"),
     (who, "/settings/integrations/<integration>"),
 )
+
+
+class RowNumber(IntegerConverter):
+    """A number that a row can have. No page is at a larger one: databases refuse to be asked for it."""
+
+    def __init__(self, url_map: Map, **options: Any) -> None:
+        super().__init__(url_map, max=2**31 - 1, **options)
 
 
 class Organizations:
@@ -133,7 +140,7 @@ class Organizations:
             forget=forget,
         )
         self.may_administer = may_administer
-        self.limit = limit or _no_limit
+        self.limit = limit or (lambda _what, _key: None)
         self.next_page = next_page or navigation.local_page
         self.admin_login = admin_login
         self.start_page = start_page
@@ -147,7 +154,7 @@ class Organizations:
         app.register_blueprint(_pages(url_prefix))
         app.before_request(browser_session.end_if_over)
         templating.set_up(app)
-        commands.add_to(app)
+        app.cli.add_command(commands.group)
         with app.app_context():
             self.store.refuse_unsafe_database()
             models.session().close()
@@ -173,13 +180,11 @@ class Organizations:
 def _refuse_missing_backend(app: Flask) -> None:
     """Check that people can log in by both OAuth versions, because each organization chooses one."""
     setting = setting_name("AUTHENTICATION_BACKENDS")
-    for backend in (BitbucketServerOAuth1.name, BitbucketServerOAuth2.name):
+    for backend, path in BACKENDS.items():
         try:
             configured_backend(app.config[setting], backend)
         except SocialAuthBaseException:
-            raise UnsafeConfigurationError(
-                f"Add {BACKENDS[backend]} to {setting}, or leave that setting out."
-            ) from None
+            raise UnsafeConfigurationError(f"Add {path} to {setting}, or leave that setting out.") from None
 
 
 def _pages(url_prefix: str) -> Blueprint:
@@ -196,7 +201,3 @@ def _pages(url_prefix: str) -> Blueprint:
     pages.after_request(keep_private)
     errors.handle_errors(pages)
     return pages
-
-
-def _no_limit(_what: Limited, _key: str) -> None:
-    pass
