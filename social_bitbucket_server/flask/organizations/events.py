@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from itertools import groupby
 from typing import Any, cast
@@ -32,6 +32,7 @@ _FAILED_LOGINS = "failed-logins"
 """Value of the choice among the kinds that shows logins that failed."""
 
 _COLUMNS = ("time", "event", "title", "detail", "integration", "person", "address", "reference", "problem")
+"""Of an export. All but the first two are an event's attributes of the same name."""
 
 
 @blueprint.get("")
@@ -42,10 +43,16 @@ def page(organization: Any) -> ResponseReturnValue:
     before = request.args.get("before", type=_event_id)
     rows, has_older = store.events.page(organization, wanted, before, PAGE_LENGTH)
     found = in_words(organization, rows)
-    query = _query(wanted)
+    parameters = {
+        "kind": _FAILED_LOGINS if wanted.failed_logins else wanted.kind,
+        "integration": wanted.integration_id,
+        "reference": wanted.reference,
+        "from": wanted.first_day and wanted.first_day.isoformat(),
+        "to": wanted.last_day and wanted.last_day.isoformat(),
+    }
+    query = {name: str(value) for name, value in parameters.items() if value}
     return render(
         "events.html",
-        organization=organization,
         days=[(day, list(of_day)) for day, of_day in groupby(found, key=lambda event: event.at.date())],
         found=found,
         count=store.events.count(organization, wanted),
@@ -67,8 +74,7 @@ def page(organization: Any) -> ResponseReturnValue:
 def one(organization: Any, event_id: int) -> ResponseReturnValue:
     """Show one event with its details."""
     row = store.events.find(organization, event_id) or abort(404)
-    event = in_words(organization, [row])[0]
-    return render("event.html", organization=organization, event=event)
+    return render("event.html", event=in_words(organization, [row])[0])
 
 
 @blueprint.get("/events.csv")
@@ -107,15 +113,11 @@ def _lines_of_csv(exported: Iterator[Event]) -> Iterator[str]:
         yield _line_of_csv(_values(event).values())
 
 
-def _line_of_csv(cells: Any) -> str:
+def _line_of_csv(cells: Iterable[str]) -> str:
+    """Return *cells* so that a spreadsheet shows each as text (OWASP, "CSV Injection")."""
     line = io.StringIO()
-    csv.writer(line, quoting=csv.QUOTE_ALL).writerow([_as_text(cell) for cell in cells])
+    csv.writer(line, quoting=csv.QUOTE_ALL).writerow(f"'{cell}" if _FORMULA.match(cell) else cell for cell in cells)
     return line.getvalue()
-
-
-def _as_text(cell: str) -> str:
-    """Return *cell* so that a spreadsheet shows it as text (OWASP, "CSV Injection")."""
-    return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def _lines_of_json(exported: Iterator[Event]) -> Iterator[str]:
@@ -125,18 +127,8 @@ def _lines_of_json(exported: Iterator[Event]) -> Iterator[str]:
 
 def _values(event: Event) -> dict[str, str]:
     """Return what an export says about *event*, by column."""
-    values = (
-        event.at.isoformat(timespec="seconds"),
-        event.code,
-        event.title,
-        event.detail,
-        event.integration,
-        event.person,
-        event.address,
-        event.reference,
-        event.problem,
-    )
-    return dict(zip(_COLUMNS, values, strict=True))
+    texts = {column: getattr(event, column) for column in _COLUMNS[2:]}
+    return {"time": event.at.isoformat(timespec="seconds"), "event": event.code, **texts}
 
 
 def _filter(organization: Any) -> EventFilter:
@@ -151,18 +143,6 @@ def _filter(organization: Any) -> EventFilter:
         first_day=request.args.get("from", type=date.fromisoformat),
         last_day=request.args.get("to", type=date.fromisoformat),
     )
-
-
-def _query(wanted: EventFilter) -> dict[str, str]:
-    """Return the parameters of an address with this filter."""
-    query = {
-        "kind": _FAILED_LOGINS if wanted.failed_logins else wanted.kind,
-        "integration": wanted.integration_id,
-        "reference": wanted.reference,
-        "from": wanted.first_day and wanted.first_day.isoformat(),
-        "to": wanted.last_day and wanted.last_day.isoformat(),
-    }
-    return {name: str(value) for name, value in query.items() if value}
 
 
 def _event_id(text: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...login import LIFETIME
 from ...organizations import ENDED_ATTEMPTS, EventCode, LoginOutcome, login_outcome
-from ...problems import PROBLEMS
+from ...problems import PROBLEMS, Problem
 from ...sqlalchemy.organizations import EventMixin, clock
 from .current import store
 from .errors import Words, words_of
@@ -65,7 +65,7 @@ class Event:
     address: str
     reference: str
     problem: str
-    words: Words | None = None
+    words: Words | Problem | None
 
     @property
     def is_of_a_login(self) -> bool:
