@@ -22,8 +22,6 @@ _PAGE = re.compile(
     r"(?=/|\Z)"
 )
 """The part of a page's address in Bitbucket that follows the base URL."""
-_CREDENTIAL = re.compile(r"[!-~]{1,255}\Z")
-_NO_CREDENTIAL = "Copy it once more: it has no spaces, and 255 characters at most."
 
 
 def strip(text: str | None) -> str:
@@ -142,22 +140,16 @@ class ServerCorrectionForm(IntegrationForm):
     name = client_certificate = client_key = connect_to = None
 
 
+def _credential(kind: type[StringField], label: str) -> Any:
+    is_one = Regexp(r"[!-~]{1,255}\Z", message="Copy it once more: it has no spaces, and 255 characters at most.")
+    return kind(label, filters=[strip], validators=[InputRequired(f"Copy the {label} from Bitbucket."), is_one])
+
+
 class ClientCredentialsForm(TextForm):
     """Form for what Bitbucket shows after *Save* for an external application. The secret is never shown again."""
 
-    client_id = StringField(
-        "Client ID",
-        filters=[strip],
-        validators=[InputRequired("Copy the Client ID from Bitbucket."), Regexp(_CREDENTIAL, message=_NO_CREDENTIAL)],
-    )
-    client_secret = PasswordField(
-        "Client secret",
-        filters=[strip],
-        validators=[
-            InputRequired("Copy the Client secret from Bitbucket."),
-            Regexp(_CREDENTIAL, message=_NO_CREDENTIAL),
-        ],
-    )
+    client_id = _credential(StringField, "Client ID")
+    client_secret = _credential(PasswordField, "Client secret")
 
 
 class EditIntegrationForm(IntegrationForm):
