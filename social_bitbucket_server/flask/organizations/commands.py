@@ -77,7 +77,7 @@ def rotate(integration_id: str, new_consumer_key: bool) -> None:
     session.refresh(record)
     if new_consumer_key:
         with current_app.test_request_context(base_url=extension().settings.origin):  # a worksheet has addresses
-            steps = worksheets.steps_of_new_link(record, worksheets.dialog(record, ""))
+            steps = worksheets.steps_of_new_link(record)
         click.echo(render_text(steps), nl=False)
         return
     pair = record.pending_key_pair

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flask import Blueprint, flash, redirect, url_for
+from flask import flash, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from ...integration import ConnectTo, ServerURL
@@ -18,27 +18,25 @@ from ...organizations import (
     write_configuration,
 )
 from ...sqlalchemy.organizations import IntegrationMixin, NameTakenError
-from . import access, limits
+from . import limits
+from .access import AdminPages
 from .current import session, store
 from .forms import ConfigurationForm
 from .templating import render
 
-blueprint = Blueprint("configuration", __name__)
+blueprint = AdminPages("configuration", __name__)
 
 _MOST_SENTENCES = 3  # in the session, which is a cookie and has little room
 
 
 @blueprint.get("")
-@access.for_admins
 def page(organization: Any) -> ResponseReturnValue:
     """Show the text, and a form to take one over."""
     return _page(organization, ConfigurationForm())
 
 
 @blueprint.get("/integrations.toml")
-@access.for_admins
 def download(organization: Any) -> ResponseReturnValue:
-    """Send the text as a file."""
     return written(organization), {
         "Content-Type": "application/toml; charset=utf-8",
         "Content-Disposition": f'attachment; filename="{organization.slug}.toml"',
@@ -46,7 +44,6 @@ def download(organization: Any) -> ResponseReturnValue:
 
 
 @blueprint.post("")
-@access.for_admins
 def take(organization: Any) -> ResponseReturnValue:
     """Take a text over; all of it is checked before anything is changed."""
     form = ConfigurationForm()

@@ -137,7 +137,6 @@ def not_found(_error: Exception) -> ResponseReturnValue:
 
 
 def wrong_method(_error: Exception) -> ResponseReturnValue:
-    """A page opened where a form was expected."""
     make_reference()
     words = Words(
         "This address cannot be opened directly.",

@@ -19,7 +19,6 @@ from ...sqlalchemy.organizations import OrganizationModels, Store
 from ..extension import configure
 from . import (
     account,
-    add_integration,
     browser_session,
     commands,
     configuration,
@@ -45,19 +44,20 @@ from .current import EXTENSION
 from .requests import keep_private, refuse_foreign_forms
 
 _BELOW_THE_PREFIX = (
-    (organization, ""),
-    (login, "/login"),
-    (account, "/account"),
-    (integrations, "/settings"),
-    (people, "/settings/people"),
-    (events, "/settings/events"),
-    (login_link, "/settings/login"),
-    (configuration, "/settings/configuration"),
-    (add_integration, "/settings/integrations/add"),
-    (onboarding, "/settings/integrations/<integration>"),
-    (key_pair, "/settings/integrations/<integration>/key-pair"),
-    (oauth2, "/settings/integrations/<integration>/oauth2"),
-    (who, "/settings/integrations/<integration>"),
+    (organization.blueprint, ""),
+    (login.blueprint, "/login"),
+    (account.blueprint, "/account"),
+    (integrations.blueprint, "/settings"),
+    (people.blueprint, "/settings/people"),
+    (events.blueprint, "/settings/events"),
+    (login_link.blueprint, "/settings/login"),
+    (configuration.blueprint, "/settings/configuration"),
+    (onboarding.adding, "/settings/integrations/add"),
+    (onboarding.blueprint, "/settings/integrations/<integration>"),
+    (key_pair.blueprint, "/settings/integrations/<integration>/key-pair"),
+    (oauth2.blueprint, "/settings/integrations/<integration>/oauth2"),
+    (setup.of_an_integration, "/settings/integrations/<integration>"),
+    (who.blueprint, "/settings/integrations/<integration>"),
 )
 
 
@@ -173,18 +173,13 @@ class Organizations:
         app.config[accepted] = self.store.key_rotation.promote_after_a_login
         app.config.setdefault(setting_name("LOGIN_REDIRECT_URL"), "/")
         configure(app, self.store.models.storage)
-        _refuse_missing_backend(app)
+        setting = setting_name("AUTHENTICATION_BACKENDS")
+        for backend, path in BACKENDS.items():  # people can log in by both, because each organization chooses one
+            try:
+                configured_backend(app.config[setting], backend)
+            except SocialAuthBaseException:
+                raise UnsafeConfigurationError(f"Add {path} to {setting}, or leave that setting out.") from None
         app.wsgi_app = HostCheck(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
-
-
-def _refuse_missing_backend(app: Flask) -> None:
-    """Check that people can log in by both OAuth versions, because each organization chooses one."""
-    setting = setting_name("AUTHENTICATION_BACKENDS")
-    for backend, path in BACKENDS.items():
-        try:
-            configured_backend(app.config[setting], backend)
-        except SocialAuthBaseException:
-            raise UnsafeConfigurationError(f"Add {path} to {setting}, or leave that setting out.") from None
 
 
 def _pages(url_prefix: str) -> Blueprint:
@@ -192,9 +187,8 @@ def _pages(url_prefix: str) -> Blueprint:
     pages = Blueprint(
         "bitbucket", __name__, template_folder="templates", static_folder="static", static_url_path="/bitbucket-server"
     )
-    for module, path in _BELOW_THE_PREFIX:
-        pages.register_blueprint(module.blueprint, url_prefix=url_prefix + path)
-    pages.register_blueprint(setup.of_an_integration, url_prefix=f"{url_prefix}/settings/integrations/<integration>")
+    for blueprint, path in _BELOW_THE_PREFIX:
+        pages.register_blueprint(blueprint, url_prefix=url_prefix + path)
     pages.register_blueprint(setup.blueprint, url_prefix="/setup/<token>")
     pages.register_blueprint(login.callbacks)
     pages.before_request(refuse_foreign_forms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, request, url_for
+from flask import abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from ...crypto import PublicKey
@@ -12,7 +12,8 @@ from ...onboarding import is_oauth2_better, render_text
 from ...organizations import Limited, OAuth, ServerChange, SetupStep, server_change
 from ...problems import Who
 from ...sqlalchemy.organizations import DAYS_KEPT, IntegrationMixin, NameTakenError, new_server_url, server_url
-from . import access, errors, limits, login, onboarding, overview, trials, ways_in, words, worksheets
+from . import errors, limits, login, onboarding, overview, trials, ways_in, words, worksheets
+from .access import AdminPages
 from .current import extension, session, store
 from .events_in_words import in_words
 from .forms import DeleteForm, EditIntegrationForm
@@ -20,18 +21,16 @@ from .navigation import address_of
 from .requests import allow_forms_to_reach
 from .templating import render
 
-blueprint = Blueprint("integrations", __name__)
+blueprint = AdminPages("integrations", __name__)
 
 
 @blueprint.get("/")
-@access.for_admins
 def index(organization: Any) -> ResponseReturnValue:
     """Settings begin with the integrations."""
     return redirect(url_for("bitbucket.integrations.integrations_list", slug=organization.slug), 303)
 
 
 @blueprint.get("/integrations")
-@access.for_admins
 def integrations_list(organization: Any) -> ResponseReturnValue:
     """Show all integrations, those that need an admin first."""
     return render(
@@ -42,10 +41,9 @@ def integrations_list(organization: Any) -> ResponseReturnValue:
 
 
 @blueprint.get("/integrations/<integration>")
-@access.for_admins_of_integration
 def integration(record: IntegrationMixin) -> ResponseReturnValue:
     """The state of one integration, and what to type into Bitbucket."""
-    summary = overview.of_one(record)
+    summary = overview.summaries([record])[0]
     new_url = new_server_url(record)
     if new_url is not None:
         allow_forms_to_reach({new_url.origin})
@@ -68,23 +66,19 @@ def integration(record: IntegrationMixin) -> ResponseReturnValue:
 
 
 @blueprint.get("/integrations/<integration>/worksheet.txt")
-@access.for_admins_of_integration
 def plain_worksheet(record: IntegrationMixin) -> ResponseReturnValue:
     """The worksheet as text, to be sent to whoever administers Bitbucket."""
-    dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
     if request.args.get("oauth") == OAuth.TWO.value:
-        steps = worksheets.oauth2_steps(record, dialog)
+        steps = worksheets.oauth2_steps(record, worksheets.dialog(record))
     elif "new" in request.args:
-        steps = worksheets.steps_of_new_link(record, dialog) or abort(404)
+        steps = worksheets.steps_of_new_link(record) or abort(404)
     else:
-        steps = worksheets.steps(record, dialog)
+        steps = worksheets.steps(record)
     return render_text(steps), {"Content-Type": "text/plain; charset=utf-8"}
 
 
 @blueprint.get("/integrations/<integration>/edit")
-@access.for_admins_of_integration
 def edit(record: IntegrationMixin) -> ResponseReturnValue:
-    """The form for changes."""
     form = EditIntegrationForm(
         store.outbound.base_url_rules,
         name=record.name,
@@ -97,9 +91,7 @@ def edit(record: IntegrationMixin) -> ResponseReturnValue:
 
 
 @blueprint.post("/integrations/<integration>/edit")
-@access.for_admins_of_integration
 def change(record: IntegrationMixin) -> ResponseReturnValue:
-    """Keep the changes."""
     form = EditIntegrationForm(store.outbound.base_url_rules, store.integrations.kept_client_key(record))
     if not form.validate() or form.server_url is None:
         return _edit_page(record, form), 422
@@ -145,7 +137,6 @@ def change(record: IntegrationMixin) -> ResponseReturnValue:
 
 
 @blueprint.post("/integrations/<integration>/move/try")
-@access.for_admins_of_integration
 def try_move(record: IntegrationMixin) -> ResponseReturnValue:
     """Send the owner to the server's new address and back, as a trial that decides."""
     if record.moving_to is not None and record.disabled_at is None:
@@ -156,16 +147,13 @@ def try_move(record: IntegrationMixin) -> ResponseReturnValue:
 
 
 @blueprint.post("/integrations/<integration>/move/give-up")
-@access.for_admins_of_integration
 def give_up_move(record: IntegrationMixin) -> ResponseReturnValue:
-    """Stay at the old address."""
     store.moves.give_up(record)
     flash("The base URL stays as it was.")
     return redirect(address_of("integrations.integration", record), 303)
 
 
 @blueprint.post("/integrations/<integration>/test")
-@access.for_admins_of_integration
 def test_connection(record: IntegrationMixin) -> ResponseReturnValue:
     """Test the connection by the wanted OAuth, and show what each stage found."""
     oauth = record.oauth_versions.choose(request.form.get("oauth"))
@@ -176,9 +164,7 @@ def test_connection(record: IntegrationMixin) -> ResponseReturnValue:
 
 
 @blueprint.post("/integrations/<integration>/try")
-@access.for_admins_of_integration
 def try_login(record: IntegrationMixin) -> ResponseReturnValue:
-    """Send the owner to Bitbucket and back, as a trial."""
     if record.disabled_at is not None:
         flash("A disabled integration cannot be tried. Enable it first.", "refusal")
         return redirect(address_of("integrations.integration", record), 303)
@@ -186,7 +172,6 @@ def try_login(record: IntegrationMixin) -> ResponseReturnValue:
 
 
 @blueprint.get("/integrations/<integration>/trial")
-@access.for_admins_of_integration
 def trial(record: IntegrationMixin) -> ResponseReturnValue:
     """Show the result of the trial."""
     result = trials.result_of(record)
@@ -206,14 +191,12 @@ def trial(record: IntegrationMixin) -> ResponseReturnValue:
 
 
 @blueprint.get("/integrations/<integration>/disable")
-@access.for_admins_of_integration
 def confirm_disabling(record: IntegrationMixin) -> ResponseReturnValue:
     """Show what disabling does, or enabling where the integration is disabled."""
     return render("disable.html", record=record, people_count=store.identities.count(record))
 
 
 @blueprint.post("/integrations/<integration>/disable")
-@access.for_admins_of_integration
 def disable(record: IntegrationMixin) -> ResponseReturnValue:
     """Let nobody log in through the integration."""
     store.integrations.set_enabled(record, enabled=False)
@@ -222,7 +205,6 @@ def disable(record: IntegrationMixin) -> ResponseReturnValue:
 
 
 @blueprint.post("/integrations/<integration>/enable")
-@access.for_admins_of_integration
 def enable(record: IntegrationMixin) -> ResponseReturnValue:
     """Let people log in through the integration again."""
     store.integrations.set_enabled(record, enabled=True)
@@ -231,16 +213,13 @@ def enable(record: IntegrationMixin) -> ResponseReturnValue:
 
 
 @blueprint.get("/integrations/<integration>/delete")
-@access.for_admins_of_integration
 def confirm_deletion(record: IntegrationMixin) -> ResponseReturnValue:
     """Show what would be lost, and ask for confirmation."""
     return _delete_page(record, DeleteForm(record.name))
 
 
 @blueprint.post("/integrations/<integration>/delete")
-@access.for_admins_of_integration
 def delete(record: IntegrationMixin) -> ResponseReturnValue:
-    """Delete the integration with its people."""
     form = DeleteForm(record.name)
     if not form.validate():
         return _delete_page(record, form), 422

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, abort, flash, redirect, request
+from flask import abort, flash, redirect, request
 from flask.typing import ResponseReturnValue
 
 from ...crypto import PublicKey
 from ...organizations import EventCode, Limited
 from ...problems import BitbucketServerError, Problem
 from ...sqlalchemy.organizations import IntegrationMixin, link_number, server_url
-from . import access, limits, onboarding, recording, worksheets
+from . import limits, onboarding, recording, worksheets
+from .access import AdminPages
 from .current import session, store
 from .navigation import address_of, callback_of
 from .templating import render
 
-blueprint = Blueprint("key_pair", __name__)
+blueprint = AdminPages("key_pair", __name__)
 
 
 @blueprint.get("")
-@access.for_admins_of_integration
 def page(record: IntegrationMixin) -> ResponseReturnValue:
     """Show the key pair, and the one that waits for Bitbucket."""
     return _page(record)
 
 
 @blueprint.post("")
-@access.for_admins_of_integration
 def make(record: IntegrationMixin) -> ResponseReturnValue:
     """Make a key pair that waits until Bitbucket has its public key; the old one stays in use. It is for the old
     application link, or for a new one."""
@@ -41,7 +40,6 @@ def make(record: IntegrationMixin) -> ResponseReturnValue:
 
 
 @blueprint.post("/<any(verify,give_up):action>")
-@access.for_admins_of_integration
 def decide(record: IntegrationMixin, action: str) -> ResponseReturnValue:
     """Use the new key pair from now on, or keep the old one, if Bitbucket accepts it."""
     limits.count(Limited.TESTS, record.id)
@@ -64,7 +62,6 @@ def decide(record: IntegrationMixin, action: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/old-link-removed")
-@access.for_admins_of_integration
 def note_removal(record: IntegrationMixin) -> ResponseReturnValue:
     """Erase the private key of the old application link, which is gone."""
     store.key_rotation.note_removal(record)
@@ -77,7 +74,6 @@ def _page(record: IntegrationMixin, refusal: Problem | None = None, refused: str
     active, pending = record.active_key_pair, record.pending_key_pair
     if active is None:
         abort(404)
-    dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
     return render(
         "key_pair.html",
         record=record,
@@ -89,6 +85,6 @@ def _page(record: IntegrationMixin, refusal: Problem | None = None, refused: str
         refused=refused,
         old_link=worksheets.old_link(record),
         setup_link=store.setup_links.live(record),
-        steps=worksheets.steps_of_new_link(record, dialog),
-        **onboarding.dialogs_of(record, dialog, address_of("key_pair.page", record)),
+        steps=worksheets.steps_of_new_link(record),
+        **onboarding.dialogs_of(record, address_of("key_pair.page", record)),
     )

@@ -6,18 +6,18 @@ import io
 from typing import Any
 
 import segno
-from flask import Blueprint, abort, flash, redirect, request, url_for
+from flask import abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from . import access, ways_in
+from .access import AdminPages
 from .current import store
 from .templating import render
 
-blueprint = Blueprint("login_link", __name__)
+blueprint = AdminPages("login_link", __name__)
 
 
 @blueprint.get("")
-@access.for_admins
 def page(organization: Any) -> ResponseReturnValue:
     """The login link, and which integration is the only way in."""
     return render(
@@ -30,7 +30,6 @@ def page(organization: Any) -> ResponseReturnValue:
 
 
 @blueprint.get("/qr.svg")
-@access.for_admins
 def qr_code(organization: Any) -> ResponseReturnValue:
     """The login link to be scanned; black on white, so that every camera reads it."""
     picture = io.BytesIO()
@@ -41,7 +40,6 @@ def qr_code(organization: Any) -> ResponseReturnValue:
 
 
 @blueprint.post("/link")
-@access.for_admins
 def change_link(organization: Any) -> ResponseReturnValue:
     """Replace the login link, or close or open it."""
     actions = {
@@ -62,7 +60,6 @@ def change_link(organization: Any) -> ResponseReturnValue:
 
 
 @blueprint.post("/only")
-@access.for_admins
 def choose_only_way(organization: Any) -> ResponseReturnValue:
     """Make one integration the only way in for everybody but the owner, or open all ways."""
     wanted = request.form.get("integration")

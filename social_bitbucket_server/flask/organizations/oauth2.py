@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, redirect
+from flask import flash, redirect
 from flask.typing import ResponseReturnValue
 
 from ...onboarding import oauth2_advice_for
 from ...organizations import EventCode, Limited
 from ...problems import BitbucketServerError, Problem
 from ...sqlalchemy.organizations import IntegrationMixin, server_url
-from . import access, limits, recording, worksheets
+from . import limits, recording, worksheets
+from .access import AdminPages
 from .current import session, store
 from .forms import ClientCredentialsForm
 from .navigation import address_of, callback_of
 from .requests import allow_forms_to_reach
 from .templating import render
 
-blueprint = Blueprint("oauth2", __name__)
+blueprint = AdminPages("oauth2", __name__)
 
 
 @blueprint.get("")
-@access.for_admins_of_integration
 def page(record: IntegrationMixin) -> ResponseReturnValue:
     """The worksheet for OAuth 2, and the form for the client credentials."""
     return _page(record, ClientCredentialsForm())
 
 
 @blueprint.post("")
-@access.for_admins_of_integration
 def keep(record: IntegrationMixin) -> ResponseReturnValue:
     """Let people log in by OAuth 2 with these client credentials."""
     form = ClientCredentialsForm()
@@ -39,7 +38,6 @@ def keep(record: IntegrationMixin) -> ResponseReturnValue:
 
 
 @blueprint.post("/go-back")
-@access.for_admins_of_integration
 def go_back(record: IntegrationMixin) -> ResponseReturnValue:
     """Let people log in by OAuth 1 alone, if Bitbucket still accepts it."""
     if not store.upgrade.can_go_back(record):

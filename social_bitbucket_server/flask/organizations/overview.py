@@ -101,14 +101,9 @@ def key_pair_of(record: IntegrationMixin) -> str:
 def of(organization: Any) -> list[Summary]:
     """Return all integrations, those that need an admin first. It takes a fixed number of statements."""
     return sorted(
-        _summaries(store.integrations.of(organization)),
+        summaries(store.integrations.of(organization)),
         key=lambda summary: (not summary.needs_an_admin, _ORDER.index(summary.state), summary.record.number),
     )
-
-
-def of_one(record: IntegrationMixin) -> Summary:
-    """Return one integration."""
-    return _summaries([record])[0]
 
 
 def trouble_of(summary: Summary, application: str) -> dict[str, Any] | None:
@@ -144,7 +139,8 @@ def trouble_of(summary: Summary, application: str) -> dict[str, Any] | None:
     return trouble
 
 
-def _summaries(records: Sequence[IntegrationMixin]) -> list[Summary]:
+def summaries(records: Sequence[IntegrationMixin]) -> list[Summary]:
+    """Return *records* at a glance."""
     ids = [record.id for record in records]
     conditions = store.events.conditions_of(records)
     people, last = store.identities.counts(ids), store.identities.last_persons(ids)

@@ -10,7 +10,8 @@ from ...crypto import PublicKey
 from ...onboarding import advice_for, oauth2_advice_for
 from ...organizations import Limited, SetupLinkCondition, SetupLinkLife
 from ...sqlalchemy.organizations import IntegrationMixin, SetupLinkMixin, condition_of_link, server_url
-from . import access, connection, limits, navigation, onboarding, worksheets
+from . import connection, limits, navigation, onboarding, worksheets
+from .access import AdminPages
 from .current import store
 from .forms import ClientCredentialsForm, ServerCorrectionForm
 from .navigation import address_of
@@ -18,7 +19,7 @@ from .templating import render
 
 blueprint = Blueprint("setup", __name__)
 """Pages of everybody who has a set-up link, below its token."""
-of_an_integration = Blueprint("setup_link", __name__)
+of_an_integration = AdminPages("setup_link", __name__)
 """Pages of admins who make set-up links."""
 
 _OPENED = "bitbucket_setup_link"
@@ -32,14 +33,12 @@ def keep_out_of_search_engines(response: Response) -> Response:
 
 
 @of_an_integration.get("/setup-link")
-@access.for_admins_of_integration
 def link(record: IntegrationMixin) -> ResponseReturnValue:
     """Show the integration's set-up link without its token, and the form for a new one."""
     return render("setup_link.html", record=record, link=store.setup_links.live(record), lives=list(SetupLinkLife))
 
 
 @of_an_integration.post("/setup-link")
-@access.for_admins_of_integration
 def make(record: IntegrationMixin) -> ResponseReturnValue:
     """Make the integration's set-up link, and show it this once."""
     life = request.form.get("life", SetupLinkLife.WEEK.value)
@@ -55,16 +54,13 @@ def make(record: IntegrationMixin) -> ResponseReturnValue:
 
 
 @of_an_integration.post("/setup-link/revoke")
-@access.for_admins_of_integration
 def revoke(record: IntegrationMixin) -> ResponseReturnValue:
-    """End the integration's set-up link."""
     was_live = store.setup_links.revoke(record)
     flash("The set-up link has ended." if was_live else "There is no set-up link to end.")
     return redirect(address_of("setup_link.link", record), 303)
 
 
 @of_an_integration.get("/link.sh")
-@access.for_admins_of_integration
 def script_for_admin(record: IntegrationMixin) -> ResponseReturnValue:
     """The script, to be sent to whoever administers Bitbucket."""
     return _script(worksheets.script_of_new_link(record) if "new" in request.args else worksheets.script(record))
@@ -111,7 +107,6 @@ def correct_server(token: str) -> ResponseReturnValue:
 
 @blueprint.get("/link.sh")
 def script(token: str) -> ResponseReturnValue:
-    """The script as a file."""
     return _script(worksheets.script_to_set_up(_live_link(token).integration))
 
 
@@ -146,7 +141,6 @@ def _page(
 ) -> str:
     """*credentials* and *server*: forms that were sent with something wrong in them; ``None`` for fresh ones."""
     record = link.integration
-    dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
     pair, pending = record.key_pair_to_set_up, record.pending_key_pair
     # The OAuth version was chosen before, if a key pair waits.
     advise = oauth2_advice_for if record.is_for_oauth2 else advice_for
@@ -164,13 +158,13 @@ def _page(
         token=token,
         advice=advise(record.server_version) if pending is None else "",
         server_url=server_url(record),
-        steps=worksheets.steps_to_set_up(record, dialog),
+        steps=worksheets.steps_to_set_up(record),
         script=worksheets.script_to_set_up(record),
         new_public_key=PublicKey.read(pasted.public_key) if pasted is not None else None,
         is_new_link=record.has_new_link and not record.is_for_oauth2,
         credentials_form=credentials,
         server_form=server,
-        **onboarding.dialogs_of(record, dialog, url_for("bitbucket.setup.page", token=token)),
+        **onboarding.dialogs_of(record, url_for("bitbucket.setup.page", token=token)),
     )
 
 

@@ -9,18 +9,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import repeat
 
-from flask import Blueprint, abort, flash, redirect, request
+from flask import abort, flash, redirect, request
 from flask.typing import ResponseReturnValue
 
 from ...integration import Admission, Kind, Roles, refuse_other_roles
 from ...problems import BitbucketServerError
 from ...sqlalchemy.organizations import IntegrationMixin
-from . import access, trials
+from . import trials
+from .access import AdminPages
 from .current import store
 from .navigation import address_of
 from .templating import render
 
-blueprint = Blueprint("who", __name__)
+blueprint = AdminPages("who", __name__)
 
 _LONGEST = 512
 _MOST = 50
@@ -39,21 +40,18 @@ class Row:
 
 
 @blueprint.get("/who")
-@access.for_admins_of_integration
 def who(record: IntegrationMixin) -> ResponseReturnValue:
     """Show who of the server's people may log in."""
     return _page("who.html", record, _numbered(("", kind, name) for kind, name in record.admission.conditions))
 
 
 @blueprint.post("/who")
-@access.for_admins_of_integration
 def change_who(record: IntegrationMixin) -> ResponseReturnValue:
     """Keep the conditions, which count from the next login on; or show them with one more or one fewer."""
     return _change("who.html", record)
 
 
 @blueprint.get("/roles")
-@access.for_admins_of_integration
 def roles(record: IntegrationMixin) -> ResponseReturnValue:
     """Show which roles the server's people have. Only an application that offers roles has this page."""
     if not store.role_names:
@@ -62,7 +60,6 @@ def roles(record: IntegrationMixin) -> ResponseReturnValue:
 
 
 @blueprint.post("/roles")
-@access.for_admins_of_integration
 def change_roles(record: IntegrationMixin) -> ResponseReturnValue:
     """Keep the roles, which count from the next login on; or show them with one more or one fewer condition."""
     if not store.role_names:
@@ -72,8 +69,14 @@ def change_roles(record: IntegrationMixin) -> ResponseReturnValue:
 
 def _change(template: str, record: IntegrationMixin, role: str = "") -> ResponseReturnValue:
     """*role*: that of an added row; empty if the form's conditions let people log in."""
-    rows = _rows_sent(role)
-    if "add" in request.form or "remove" in request.form:
+    form = request.form
+    roles_sent = form.getlist("role") if role else repeat("")
+    typed = list(zip(roles_sent, form.getlist("kind"), form.getlist("name"), strict=False))[:_MOST]
+    kept = [row for number, row in enumerate(typed, start=1) if str(number) != form.get("remove", "")]
+    if "add" in form:
+        kept.append((role, Kind.GROUP.value, ""))
+    rows = _numbered(kept)
+    if "add" in form or "remove" in form:
         return _page(template, record, rows)
     rows = [replace(row, error=_error_of(row) if row.name else "") for row in rows]
     store.integrations.lock(record)  # the other half may have been changed meanwhile, and both have five names together
@@ -101,18 +104,6 @@ def _page(template: str, record: IntegrationMixin, rows: list[Row], error: str =
         error=error,
         trial=trials.result_of(record) or {},
     )
-
-
-def _rows_sent(role: str) -> list[Row]:
-    """Return the rows of the form, without the one to ``remove``, and with an empty one to ``add``, of *role*."""
-    form = request.form
-    roles = form.getlist("role") if role else repeat("")
-    typed = list(zip(roles, form.getlist("kind"), form.getlist("name"), strict=False))[:_MOST]
-    removed = form.get("remove", "")
-    kept = [row for number, row in enumerate(typed, start=1) if str(number) != removed]
-    if "add" in form:
-        kept.append((role, Kind.GROUP.value, ""))
-    return _numbered(kept)
 
 
 def _numbered(typed: Iterable[tuple[str, str, str]]) -> list[Row]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import request
+
 from ...crypto import PublicKey
 from ...onboarding import Dialog, Step, dialog_of, link_script, oauth2_worksheet, worksheet
 from ...organizations import OAuth, link_name
@@ -12,29 +14,30 @@ from . import navigation
 from .current import extension
 
 
-def dialog(record: IntegrationMixin, wanted: str) -> Dialog:
-    """Return which of Bitbucket's dialogs the worksheet is about: the *wanted* one, or that of the server's version."""
+def dialog(record: IntegrationMixin) -> Dialog:
+    """Return which of Bitbucket's dialogs the worksheet is about: the wanted one, or that of the server's version."""
+    wanted = request.args.get("bitbucket", "")
     return Dialog(wanted) if wanted in set(Dialog) else dialog_of(record.server_version)
 
 
-def steps(record: IntegrationMixin, dialog: Dialog) -> tuple[Step, ...]:
+def steps(record: IntegrationMixin) -> tuple[Step, ...]:
     """Return the worksheet of *record*, for OAuth 2 if that is its only way."""
     if record.is_for_oauth2:
-        return oauth2_steps(record, dialog)
-    return worksheet(**_values(record, record.active_key_pair), dialog=dialog)
+        return oauth2_steps(record, dialog(record))
+    return worksheet(**_values(record, record.active_key_pair), dialog=dialog(record))
 
 
-def steps_of_new_link(record: IntegrationMixin, dialog: Dialog) -> tuple[Step, ...]:
+def steps_of_new_link(record: IntegrationMixin) -> tuple[Step, ...]:
     """Return the worksheet of the application link that *record*'s waiting key pair is for; empty if that is the old
     one."""
-    return worksheet(**_values(record, record.pending_key_pair), dialog=dialog) if record.has_new_link else ()
+    return worksheet(**_values(record, record.pending_key_pair), dialog=dialog(record)) if record.has_new_link else ()
 
 
-def steps_to_set_up(record: IntegrationMixin, dialog: Dialog) -> tuple[Step, ...]:
+def steps_to_set_up(record: IntegrationMixin) -> tuple[Step, ...]:
     """Return the worksheet of what *record*'s Bitbucket admin has to do now: of the application link that the waiting
     key pair is for, if there is a new one."""
     pair = record.key_pair_to_set_up
-    return steps(record, dialog) if pair is None else worksheet(**_values(record, pair), dialog=dialog)
+    return steps(record) if pair is None else worksheet(**_values(record, pair), dialog=dialog(record))
 
 
 def script_to_set_up(record: IntegrationMixin) -> str:
