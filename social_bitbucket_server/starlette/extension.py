@@ -18,11 +18,10 @@ from starlette.routing import BaseRoute, Route
 
 from ..integration import BACKENDS, OAUTH1, SettingsOf, refuse_unsafe_settings, refuse_unusable_settings
 from ..login import HEADERS_OF_INVALID_HOST, INVALID_HOST, error_page, has_server, is_declined_login, is_host
-from . import people
+from . import sessions
 from .addresses import application_root, page_to_come_back_to, route_path
 from .forms import button, read_checked_form
 from .login_routes import Endpoint, LoginRoutes, Threads
-from .session_middleware import refuse_lost_sessions
 
 _LOG_OUT = "bitbucket_server_log_out"
 
@@ -102,9 +101,9 @@ class BitbucketServer:
         are not loaded cannot.
         """
         self._check(request)
-        if not people.is_logged_in(request.session):
+        if not sessions.is_logged_in(request.session):
             return None
-        return await self._threads.run(lambda: people.find(request.session, self._storage))
+        return await self._threads.run(lambda: sessions.find_user(request.session, self._storage))
 
     async def user_or_401(self, request: HTTPConnection) -> Any:
         """Return the user who is logged in. Raises ``HTTPException`` with status 401 if nobody is: a program gets an
@@ -128,7 +127,7 @@ class BitbucketServer:
 
     def log_in(self, request: HTTPConnection, user: Any) -> None:
         """Make this browser's session that of *user*, and forget what it held before."""
-        people.log_in(request.session, self._storage, user)
+        sessions.log_in(request.session, self._storage, user)
 
     def log_out(self, request: HTTPConnection) -> None:
         """Empty this browser's session. Call it for a POST whose form token was checked."""
@@ -163,7 +162,7 @@ class BitbucketServer:
         refuse_unsafe_settings(self._settings)
         refuse_unusable_settings(self._settings, self._paths)
         origins = (SettingsOf(name, self._settings).get("CALLBACK_ORIGIN") for name in self._logins)
-        refuse_lost_sessions(connection, map(str, origins))
+        sessions.refuse_lost_sessions(connection, map(str, origins))
         self._is_checked = True
 
     def _guarded(self, answer: Endpoint) -> Endpoint:

@@ -14,10 +14,9 @@ from starlette.routing import Route
 
 from ..any_framework import Logins, Visit
 from ..login import HEADERS_OF_LOGIN_PAGE, button_label, login_page
-from . import people
+from . import sessions
 from .addresses import route_path
 from .forms import button, read_checked_form
-from .session_middleware import cookie_domain
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -82,12 +81,12 @@ class LoginRoutes:
         is logged in, and who asked for it. Raises ``SocialAuthBaseException``."""
         form = await read_checked_form(request)
         chosen = integration or dict(form).get("integration", "")
-        host = "" if cookie_domain(request) else request.headers.get("host", "")
+        host = "" if sessions.cookie_domain(request) else request.headers.get("host", "")
         visit = Visit(request.session, form, chosen, host)
         path = self._callback_path(request, chosen)
 
         def work() -> str:
-            person = people.find(request.session, self._storage)
+            person = sessions.find_user(request.session, self._storage)
             begin = self._logins.connect if connects else self._logins.begin
             return begin(visit, path, person)
 
@@ -109,7 +108,7 @@ class LoginRoutes:
         visit = Visit(request.session, request.query_params.multi_items(), integration)
 
         def work() -> str:
-            person = people.find(request.session, self._storage)
+            person = sessions.find_user(request.session, self._storage)
             return self._logins.complete(visit, path, lambda user: self._log_in(request, user), person)
 
         return RedirectResponse(await self._threads.run(work), HTTPStatus.SEE_OTHER)
