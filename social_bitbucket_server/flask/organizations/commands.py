@@ -75,12 +75,12 @@ def rotate(integration_id: str, new_consumer_key: bool) -> None:
             "An old application link waits for its removal: an admin of the organization has to confirm that first."
         )
     session.refresh(record)
+    pair = record.pending_key_pair
     if new_consumer_key:
         with current_app.test_request_context(base_url=extension().settings.origin):  # a worksheet has addresses
-            steps = worksheets.steps_of_new_link(record)
+            steps = worksheets.steps(record, pair) if record.has_new_link else ()
         click.echo(render_text(steps), nl=False)
         return
-    pair = record.pending_key_pair
     click.echo(pair.public_key if pair is not None else "", nl=False)
 
 

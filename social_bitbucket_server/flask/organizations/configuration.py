@@ -31,7 +31,6 @@ _MOST_SENTENCES = 3  # in the session, which is a cookie and has little room
 
 @blueprint.get("")
 def page(organization: Any) -> ResponseReturnValue:
-    """Show the text, and a form to take one over."""
     return _page(organization, ConfigurationForm())
 
 

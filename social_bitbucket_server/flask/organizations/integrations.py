@@ -32,17 +32,11 @@ def index(organization: Any) -> ResponseReturnValue:
 
 @blueprint.get("/integrations")
 def integrations_list(organization: Any) -> ResponseReturnValue:
-    """Show all integrations, those that need an admin first."""
-    return render(
-        "integrations.html",
-        summaries=overview.of(organization),
-        login_link=ways_in.login_link(organization),
-    )
+    return render("integrations.html", summaries=overview.of(organization), login_link=ways_in.login_link(organization))
 
 
 @blueprint.get("/integrations/<integration>")
 def integration(record: IntegrationMixin) -> ResponseReturnValue:
-    """The state of one integration, and what to type into Bitbucket."""
     summary = overview.summaries([record])[0]
     new_url = new_server_url(record)
     if new_url is not None:
@@ -71,9 +65,9 @@ def plain_worksheet(record: IntegrationMixin) -> ResponseReturnValue:
     if request.args.get("oauth") == OAuth.TWO.value:
         steps = worksheets.oauth2_steps(record, worksheets.dialog(record))
     elif "new" in request.args:
-        steps = worksheets.steps_of_new_link(record) or abort(404)
+        steps = worksheets.steps(record, record.pairs_in_use.pending_for_new_link or abort(404))
     else:
-        steps = worksheets.steps(record)
+        steps = worksheets.steps(record, worksheets.pair_in_use(record))
     return render_text(steps), {"Content-Type": "text/plain; charset=utf-8"}
 
 
@@ -155,7 +149,6 @@ def give_up_move(record: IntegrationMixin) -> ResponseReturnValue:
 
 @blueprint.post("/integrations/<integration>/test")
 def test_connection(record: IntegrationMixin) -> ResponseReturnValue:
-    """Test the connection by the wanted OAuth, and show what each stage found."""
     oauth = record.oauth_versions.choose(request.form.get("oauth"))
     if oauth is None:
         abort(404)
@@ -173,7 +166,6 @@ def try_login(record: IntegrationMixin) -> ResponseReturnValue:
 
 @blueprint.get("/integrations/<integration>/trial")
 def trial(record: IntegrationMixin) -> ResponseReturnValue:
-    """Show the result of the trial."""
     result = trials.result_of(record)
     if result is None:
         return redirect(address_of("integrations.integration", record), 303)
@@ -181,13 +173,8 @@ def trial(record: IntegrationMixin) -> ResponseReturnValue:
     tried = new_server_url(record) if result.get("tried") else server_url(record)
     if result.get("problem") and about_it.who == Who.PERSON and tried is not None:
         allow_forms_to_reach({tried.origin})  # for another trial login
-    return render(
-        "trial.html",
-        record=record,
-        trial=result,
-        words=about_it,
-        way=onboarding.way_of(record, SetupStep.TEST),
-    )
+    way = onboarding.way_of(record, SetupStep.TEST)
+    return render("trial.html", record=record, trial=result, words=about_it, way=way)
 
 
 @blueprint.get("/integrations/<integration>/disable")
@@ -198,7 +185,6 @@ def confirm_disabling(record: IntegrationMixin) -> ResponseReturnValue:
 
 @blueprint.post("/integrations/<integration>/disable")
 def disable(record: IntegrationMixin) -> ResponseReturnValue:
-    """Let nobody log in through the integration."""
     store.integrations.set_enabled(record, enabled=False)
     flash(f"{record.name} is disabled. Everybody who came through it is logged out.")
     return redirect(address_of("integrations.integration", record), 303)
@@ -206,7 +192,6 @@ def disable(record: IntegrationMixin) -> ResponseReturnValue:
 
 @blueprint.post("/integrations/<integration>/enable")
 def enable(record: IntegrationMixin) -> ResponseReturnValue:
-    """Let people log in through the integration again."""
     store.integrations.set_enabled(record, enabled=True)
     flash(f"{record.name} is enabled. People can log in through it again.")
     return redirect(address_of("integrations.integration", record), 303)
@@ -214,7 +199,6 @@ def enable(record: IntegrationMixin) -> ResponseReturnValue:
 
 @blueprint.get("/integrations/<integration>/delete")
 def confirm_deletion(record: IntegrationMixin) -> ResponseReturnValue:
-    """Show what would be lost, and ask for confirmation."""
     return _delete_page(record, DeleteForm(record.name))
 
 

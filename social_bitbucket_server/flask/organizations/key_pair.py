@@ -20,7 +20,6 @@ blueprint = AdminPages("key_pair", __name__)
 
 @blueprint.get("")
 def page(record: IntegrationMixin) -> ResponseReturnValue:
-    """Show the key pair, and the one that waits for Bitbucket."""
     return _page(record)
 
 
@@ -85,6 +84,6 @@ def _page(record: IntegrationMixin, refusal: Problem | None = None, refused: str
         refused=refused,
         old_link=worksheets.old_link(record),
         setup_link=store.setup_links.live(record),
-        steps=worksheets.steps_of_new_link(record),
+        steps=worksheets.steps(record, pending) if record.has_new_link else (),
         **onboarding.dialogs_of(record, address_of("key_pair.page", record)),
     )

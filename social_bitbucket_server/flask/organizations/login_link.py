@@ -19,7 +19,6 @@ blueprint = AdminPages("login_link", __name__)
 
 @blueprint.get("")
 def page(organization: Any) -> ResponseReturnValue:
-    """The login link, and which integration is the only way in."""
     return render(
         "login_link.html",
         login_link=ways_in.login_link(organization),
@@ -41,7 +40,6 @@ def qr_code(organization: Any) -> ResponseReturnValue:
 
 @blueprint.post("/link")
 def change_link(organization: Any) -> ResponseReturnValue:
-    """Replace the login link, or close or open it."""
     actions = {
         "replace": (store.ways_in.replace_link, "The login link is replaced. The old one lets nobody in."),
         "close": (store.ways_in.close_link, "The login link is closed. Nobody can log in until you open it again."),

@@ -22,7 +22,6 @@ blueprint = AdminPages("oauth2", __name__)
 
 @blueprint.get("")
 def page(record: IntegrationMixin) -> ResponseReturnValue:
-    """The worksheet for OAuth 2, and the form for the client credentials."""
     return _page(record, ClientCredentialsForm())
 
 

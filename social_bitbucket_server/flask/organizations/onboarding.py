@@ -54,7 +54,6 @@ def page(organization: Any) -> ResponseReturnValue:
 
 @adding.post("")
 def create(organization: Any) -> ResponseReturnValue:
-    """Make the integration and show its worksheet."""
     form = NewIntegrationForm(store.outbound.base_url_rules)
     if not form.validate() or form.server_url is None:
         return _page_to_add(form), 422
@@ -134,7 +133,6 @@ def bitbucket(record: IntegrationMixin) -> ResponseReturnValue:
 
 @blueprint.post("/bitbucket")
 def keep_credentials(record: IntegrationMixin) -> ResponseReturnValue:
-    """Keep the client credentials, and test the connection with them."""
     form = ClientCredentialsForm()
     if not form.validate():
         return _bitbucket_page(record, form), 422
@@ -145,7 +143,6 @@ def keep_credentials(record: IntegrationMixin) -> ResponseReturnValue:
 
 @blueprint.get("/test")
 def test(record: IntegrationMixin) -> ResponseReturnValue:
-    """Show how to start the test."""
     if not record.ways:
         return redirect(address_of("onboarding.bitbucket", record), 303)
     return render("test.html", **_about_the_test(record, record.ways[0]))
@@ -167,13 +164,8 @@ def share(record: IntegrationMixin) -> ResponseReturnValue:
 
 
 def _page_to_add(form: NewIntegrationForm, found: Result | None = None) -> str:
-    return render(
-        "add.html",
-        form=form,
-        found=found,
-        way_names=_NAMES,
-        permission_of_oauth2=permission.asked_for(OAuth.TWO),
-    )
+    would_like_to = permission.asked_for(OAuth.TWO)
+    return render("add.html", form=form, found=found, way_names=_NAMES, permission_of_oauth2=would_like_to)
 
 
 def tested(record: IntegrationMixin, oauth: OAuth) -> Response:
@@ -204,13 +196,14 @@ def _about_the_test(record: IntegrationMixin, oauth: OAuth) -> dict[str, Any]:
 
 def _bitbucket_page(record: IntegrationMixin, form: ClientCredentialsForm | None) -> str:
     """Return the worksheet's page. *form*: for client credentials; ``None`` for OAuth 1."""
+    pair = worksheets.pair_in_use(record)
     return render(
         "bitbucket.html",
         record=record,
         form=form,
         server_url=server_url(record),
-        steps=worksheets.steps(record),
-        script=worksheets.script(record),
+        steps=worksheets.steps(record, pair),
+        script=worksheets.script(record, pair),
         advice=(oauth2_advice_for if record.is_for_oauth2 else advice_for)(record.server_version),
         setup_link=store.setup_links.live(record),
         way=way_of(record, SetupStep.BITBUCKET),

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 from ...crypto import PublicKey
 from ...onboarding import advice_for, oauth2_advice_for
 from ...organizations import Limited, SetupLinkCondition, SetupLinkLife
-from ...sqlalchemy.organizations import IntegrationMixin, SetupLinkMixin, condition_of_link, server_url
+from ...sqlalchemy.organizations import IntegrationMixin, KeyPairMixin, SetupLinkMixin, condition_of_link, server_url
 from . import connection, limits, navigation, onboarding, worksheets
 from .access import AdminPages
 from .current import store
@@ -63,7 +63,8 @@ def revoke(record: IntegrationMixin) -> ResponseReturnValue:
 @of_an_integration.get("/link.sh")
 def script_for_admin(record: IntegrationMixin) -> ResponseReturnValue:
     """The script, to be sent to whoever administers Bitbucket."""
-    return _script(worksheets.script_of_new_link(record) if "new" in request.args else worksheets.script(record))
+    is_new = "new" in request.args
+    return _script(record, record.pairs_in_use.pending_for_new_link if is_new else worksheets.pair_in_use(record))
 
 
 @blueprint.get("")
@@ -79,7 +80,6 @@ def page(token: str) -> ResponseReturnValue:
 
 @blueprint.post("/credentials")
 def keep_credentials(token: str) -> ResponseReturnValue:
-    """Keep client ID and client secret, and test the connection with them."""
     link, form = _live_link(token, is_locked=True), ClientCredentialsForm()
     record = link.integration
     if not store.setup_links.takes_credentials(record):
@@ -107,7 +107,8 @@ def correct_server(token: str) -> ResponseReturnValue:
 
 @blueprint.get("/link.sh")
 def script(token: str) -> ResponseReturnValue:
-    return _script(worksheets.script_to_set_up(_live_link(token).integration))
+    record = _live_link(token).integration
+    return _script(record, record.key_pair_to_set_up)
 
 
 @blueprint.post("/test")
@@ -158,8 +159,8 @@ def _page(
         token=token,
         advice=advise(record.server_version) if pending is None else "",
         server_url=server_url(record),
-        steps=worksheets.steps_to_set_up(record),
-        script=worksheets.script_to_set_up(record),
+        steps=worksheets.steps(record, pair),
+        script=worksheets.script(record, pair),
         new_public_key=PublicKey.read(pasted.public_key) if pasted is not None else None,
         is_new_link=record.has_new_link and not record.is_for_oauth2,
         credentials_form=credentials,
@@ -168,10 +169,10 @@ def _page(
     )
 
 
-def _script(text: str) -> ResponseReturnValue:
-    if not text:
+def _script(record: IntegrationMixin, pair: KeyPairMixin | None) -> ResponseReturnValue:
+    if pair is None:
         abort(404)
-    return text, {
+    return worksheets.script(record, pair), {
         "Content-Type": "text/plain; charset=utf-8",
         "Content-Disposition": 'attachment; filename="link.sh"',
     }

@@ -41,7 +41,6 @@ class Row:
 
 @blueprint.get("/who")
 def who(record: IntegrationMixin) -> ResponseReturnValue:
-    """Show who of the server's people may log in."""
     return _page("who.html", record, _numbered(("", kind, name) for kind, name in record.admission.conditions))
 
 
