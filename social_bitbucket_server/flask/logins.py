@@ -29,7 +29,7 @@ def begin(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Resp
     *callback_path* is where this application calls :func:`complete` with the same *backend*. Which integration is read
     from the route variable, form field or query field ``integration``. Raises ``SocialAuthBaseException``.
     """
-    return _begun(_backend(callback_path, backend))
+    return _begun(callback_path, backend)
 
 
 def connect(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Response:
@@ -39,9 +39,7 @@ def connect(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> Re
     It comes back to *callback_path* like any login. The account is connected if the same person is still logged in
     then, and if it belongs to no other person. Raises ``SocialAuthBaseException``.
     """
-    connecting = _backend(callback_path, backend)
-    connecting.set_purpose(Purpose.CONNECT, _person())
-    return _begun(connecting)
+    return _begun(callback_path, backend, Purpose.CONNECT)
 
 
 def log_in(backend: LoginBackend[Response, Any], user: Any, identity: Any) -> None:  # noqa: ARG001  # core's call
@@ -86,9 +84,7 @@ def try_login(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> 
     Call it for a POST whose CSRF token was checked. The trial comes back to *callback_path* like any login, where
     :func:`is_trial` tells it from others. Raises ``SocialAuthBaseException``.
     """
-    trying = _backend(callback_path, backend)
-    trying.set_purpose(Purpose.TRY, _person())
-    return _begun(trying)
+    return _begun(callback_path, backend, Purpose.TRY)
 
 
 def is_trial(callback_path: str, backend: str = BitbucketServerOAuth1.name) -> bool:
@@ -131,8 +127,11 @@ def recheck(identity: UserMixin, *, sleep: Callable[[float], None] = time.sleep)
     return backend_of(identity.provider).recheck(identity, sleep=sleep)
 
 
-def _begun(backend: LoginBackend[Response, Any]) -> Response:
+def _begun(callback_path: str, name: str, purpose: Purpose | None = None) -> Response:
     """Begin a login. Forget the ``next`` page of an earlier, unfinished one."""
+    backend = _backend(callback_path, name)
+    if purpose is not None:
+        backend.set_purpose(purpose, _person())
     session.pop("next", None)
     return do_auth(backend, user=_person() if backend.setting("CONNECT_LOGGED_IN", False) else None)
 

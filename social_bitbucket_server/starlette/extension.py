@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from inspect import isawaitable
 from typing import Any
@@ -16,22 +16,12 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ..integration import BACKENDS, OAUTH1
-from ..login import (
-    HEADERS_OF_INVALID_HOST,
-    INVALID_HOST,
-    error_page,
-    has_server,
-    is_declined_login,
-    is_host,
-)
-from . import people
+from ..integration import BACKENDS, OAUTH1, SettingsOf, refuse_unsafe_settings, refuse_unusable_settings
+from ..login import HEADERS_OF_INVALID_HOST, INVALID_HOST, error_page, has_server, is_declined_login, is_host
+from . import sessions
 from .addresses import application_root, page_to_come_back_to, route_path
-from .buttons import button
-from .checks import Check
-from .forms import read_checked_form
-from .login_routes import Endpoint, LoginRoutes
-from .threads import Threads
+from .forms import button, read_checked_form
+from .login_routes import Endpoint, LoginRoutes, Threads
 
 _LOG_OUT = "bitbucket_server_log_out"
 
@@ -74,12 +64,13 @@ class BitbucketServer:
         self._settings, self._storage, self._own_page = settings, storage, show_error
         self._threads = Threads(teardown)
         names = [name for name in BACKENDS if has_server(name, settings)] or [OAUTH1]
-        paths = settings.get(setting_name("AUTHENTICATION_BACKENDS")) or list(map(BACKENDS.__getitem__, names))
-        self._check = Check(settings, names, paths)
+        self._paths = settings.get(setting_name("AUTHENTICATION_BACKENDS")) or [BACKENDS[name] for name in names]
+        self._is_checked = False
         self._logins = {
             name: LoginRoutes(name, settings, storage, self._threads, log_in or self.log_in) for name in names
         }
-        self.routes = list(self._all_routes())
+        self.routes = [route for logins in self._logins.values() for route in logins.routes(self._guarded)]
+        self.routes.append(Route("/logout/", self._guarded(self._log_out), name=_LOG_OUT, methods=["POST"]))
 
     def button(
         self,
@@ -110,9 +101,9 @@ class BitbucketServer:
         are not loaded cannot.
         """
         self._check(request)
-        if not people.is_logged_in(request.session):
+        if not sessions.is_logged_in(request.session):
             return None
-        return await self._threads.run(lambda: people.find(request.session, self._storage))
+        return await self._threads.run(lambda: sessions.find_user(request.session, self._storage))
 
     async def user_or_401(self, request: HTTPConnection) -> Any:
         """Return the user who is logged in. Raises ``HTTPException`` with status 401 if nobody is: a program gets an
@@ -127,12 +118,16 @@ class BitbucketServer:
         page ``SOCIAL_AUTH_LOGIN_URL`` or the page with the button, and comes back after the login."""
         user = await self.current_user(request)
         if user is None:
-            raise HTTPException(HTTPStatus.SEE_OTHER, headers={"Location": self._login_address(request)})
+            page = str(self._settings.get(setting_name("LOGIN_URL")) or self._logins_with(None).page_path(request))
+            path = page_to_come_back_to(request)
+            separator = "&" if "?" in page else "?"
+            address = f"{page}{separator}{urlencode({'next': path})}" if path else page
+            raise HTTPException(HTTPStatus.SEE_OTHER, headers={"Location": address})
         return user
 
     def log_in(self, request: HTTPConnection, user: Any) -> None:
         """Make this browser's session that of *user*, and forget what it held before."""
-        people.log_in(request.session, self._storage, user)
+        sessions.log_in(request.session, self._storage, user)
 
     def log_out(self, request: HTTPConnection) -> None:
         """Empty this browser's session. Call it for a POST whose form token was checked."""
@@ -159,10 +154,16 @@ class BitbucketServer:
         page = error_page(error, login_page or f"{application_root(request)}/")
         return Response(page.body, page.status, page.headers)
 
-    def _all_routes(self) -> Iterator[BaseRoute]:
-        for logins in self._logins.values():
-            yield from logins.routes(self._guarded)
-        yield Route("/logout/", self._guarded(self._log_out), name=_LOG_OUT, methods=["POST"])
+    def _check(self, connection: HTTPConnection) -> None:
+        """Check the application once, at its first request: by then its settings and middleware are complete. If the
+        check fails, fail every request. Raises UnsafeConfigurationError."""
+        if self._is_checked:
+            return
+        refuse_unsafe_settings(self._settings)
+        refuse_unusable_settings(self._settings, self._paths)
+        origins = (SettingsOf(name, self._settings).get("CALLBACK_ORIGIN") for name in self._logins)
+        sessions.refuse_lost_sessions(connection, map(str, origins))
+        self._is_checked = True
 
     def _guarded(self, answer: Endpoint) -> Endpoint:
         """Return *answer* with its errors as pages, behind the checks of the application and of the request's host."""
@@ -187,9 +188,3 @@ class BitbucketServer:
 
     def _logins_with(self, backend: str | None) -> LoginRoutes:
         return self._logins[backend or next(iter(self._logins))]
-
-    def _login_address(self, request: Request) -> str:
-        page = str(self._settings.get(setting_name("LOGIN_URL")) or self._logins_with(None).page_path(request))
-        path = page_to_come_back_to(request)
-        separator = "&" if "?" in page else "?"
-        return f"{page}{separator}{urlencode({'next': path})}" if path else page

@@ -7,20 +7,37 @@ from http import HTTPStatus
 from typing import Any
 
 from social_core.storage import BaseStorage
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from ..any_framework import Logins, Visit
 from ..login import HEADERS_OF_LOGIN_PAGE, button_label, login_page
-from . import people
+from . import sessions
 from .addresses import route_path
-from .buttons import button
-from .forms import read_checked_form
-from .session_middleware import cookie_domain
-from .threads import Threads
+from .forms import button, read_checked_form
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Threads:
+    """Runs work that waits for a database or a server in threads, so that the event loop goes on. After each piece of
+    it *teardown* is called in its thread, if there is one."""
+
+    def __init__(self, teardown: Callable[[], object] | None) -> None:
+        self._teardown = teardown
+
+    async def run(self, work: Callable[[], Any]) -> Any:
+        """Return what *work* returns."""
+        return await run_in_threadpool(self._run, work)
+
+    def _run(self, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        finally:
+            if self._teardown is not None:
+                self._teardown()
 
 
 class LoginRoutes:
@@ -64,12 +81,12 @@ class LoginRoutes:
         is logged in, and who asked for it. Raises ``SocialAuthBaseException``."""
         form = await read_checked_form(request)
         chosen = integration or dict(form).get("integration", "")
-        host = "" if cookie_domain(request) else request.headers.get("host", "")
+        host = "" if sessions.cookie_domain(request) else request.headers.get("host", "")
         visit = Visit(request.session, form, chosen, host)
         path = self._callback_path(request, chosen)
 
         def work() -> str:
-            person = people.find(request.session, self._storage)
+            person = sessions.find_user(request.session, self._storage)
             begin = self._logins.connect if connects else self._logins.begin
             return begin(visit, path, person)
 
@@ -91,7 +108,7 @@ class LoginRoutes:
         visit = Visit(request.session, request.query_params.multi_items(), integration)
 
         def work() -> str:
-            person = people.find(request.session, self._storage)
+            person = sessions.find_user(request.session, self._storage)
             return self._logins.complete(visit, path, lambda user: self._log_in(request, user), person)
 
         return RedirectResponse(await self._threads.run(work), HTTPStatus.SEE_OTHER)

@@ -169,7 +169,7 @@ _MUTANTS = (
     Mutant(
         "a copy of the cookie goes on after a log-out",
         _ORGANIZATIONS,
-        " or _is_used_up(kept):",
+        ' or nonce.get(_ENDED, kept["id"]) is not None:',
         ":",
     ),
     Mutant(

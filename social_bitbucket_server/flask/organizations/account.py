@@ -6,7 +6,6 @@ from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.wrappers import Response
 
 from ...sqlalchemy.organizations import server_url
 from .. import logins
@@ -62,22 +61,18 @@ def disconnect(organization: Any, identity_id: int) -> ResponseReturnValue:
     name, is_of_this_session = identity.integration.name, identity_id == browser_session.identity_id()
     if not store.identities.disconnect(user, identity):
         flash(f"{name} stays connected: it is your only way to log in.", "refusal")
-        return _to_account(organization)
-    if is_of_this_session:
+    elif is_of_this_session:
         browser_session.log_out()
         flash(f"Your account at {name} is disconnected. Log in with the one that you kept.")
         return redirect(url_for("bitbucket.organization.login", slug=organization.slug), 303)
-    kept = store.identities.find(user, browser_session.identity_id() or 0)
-    if kept is not None:
-        browser_session.go_on_with(kept)
-    flash(f"Your account at {name} is disconnected. You are logged out in your other browsers.")
-    return _to_account(organization)
+    else:
+        kept = store.identities.find(user, browser_session.identity_id() or 0)
+        if kept is not None:
+            browser_session.go_on_with(kept)
+        flash(f"Your account at {name} is disconnected. You are logged out in your other browsers.")
+    return redirect(url_for("bitbucket.account.account", slug=organization.slug), 303)
 
 
 def _to_connect(organization: Any) -> Any:
     user = access.person()
     return store.identities.to_connect(organization, user) if store.may_connect(user, organization) else ()
-
-
-def _to_account(organization: Any) -> Response:
-    return redirect(url_for("bitbucket.account.account", slug=organization.slug), 303)

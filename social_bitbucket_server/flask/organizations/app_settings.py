@@ -67,6 +67,7 @@ class AppSettings:
                 raise UnsafeConfigurationError(f"Set {settings.name(name)} to {what}.")
         _share_with_oauth2(app, settings)
         _hide_secrets(app)
+        listener, setting = settings["ON_EVENT"], settings.name("ON_EVENT")
         try:
             origin = callback_origin(settings["CALLBACK_ORIGIN"])
             return cls(
@@ -75,7 +76,8 @@ class AppSettings:
                 keys=SealedKeys(KeyRing.parse(settings["KEY_RING"])),
                 outbound=read_outbound(settings, _IDS),
                 keeps_tokens=bool(settings["STORE_ACCESS_TOKEN"]),
-                on_event=_listener(settings),
+                # A dotted path is followed later: its module may be loading now.
+                on_event=listener_of(listener, setting) if listener and not isinstance(listener, str) else listener,
                 limits=default_transport().limits.with_settings(settings.__getitem__),
                 role_names=read_role_names(settings["ORGANIZATION_ROLES"]),
             )
@@ -100,9 +102,3 @@ def _hide_secrets(app: Flask) -> None:
         app.config[settings.name("KEY_RING")] = Secret(settings["KEY_RING"])
         if isinstance(settings["PROXIES"], str):
             app.config[settings.name("PROXIES")] = Secret(settings["PROXIES"])
-
-
-def _listener(settings: SettingsOf) -> Any:
-    """Return what the setting names. A dotted path is followed later: its module may be loading now."""
-    given, name = settings["ON_EVENT"], settings.name("ON_EVENT")
-    return given if not given or isinstance(given, str) else listener_of(given, name)

@@ -48,7 +48,8 @@ def log_in(user: Any, identity: Any = None) -> None:
     _use_up(session.get(_LOGIN))
     logins.log_in(None, user, identity)  # type: ignore[arg-type]  # it needs no backend
     session[_LOGIN] = began
-    _forget_once_a_minute()
+    if extension().news.is_new("forget"):  # once a minute, so that logins need not wait for it
+        store.pruning.forget()
 
 
 def log_out() -> None:
@@ -69,7 +70,12 @@ def end_if_over() -> None:
         return
     now = int(clock.now().timestamp())
     if _is_over(kept, now):
-        _end_here()
+        going_on = under_way(session, BACKENDS)  # logins in other tabs
+        if _OPEN_FORMS in session:  # they still get an answer
+            going_on[_OPEN_FORMS] = session[_OPEN_FORMS]
+        session.clear()
+        session.update(going_on)
+        flask_login.logout_user()  # afterwards, as above
     elif now - kept["seen"] > _SECONDS_BETWEEN_NOTES:
         session[_LOGIN] = {**kept, "seen": now}
 
@@ -95,25 +101,13 @@ def go_on_with(identity: Any) -> None:
     session[_LOGIN] = {**session[_LOGIN], "revision": identity.session_revision}
 
 
-def _end_here() -> None:
-    """Log this browser out. Its open forms still get an answer, and logins under way in other tabs go on."""
-    kept = under_way(session, BACKENDS)
-    if _OPEN_FORMS in session:
-        kept[_OPEN_FORMS] = session[_OPEN_FORMS]
-    session.clear()
-    session.update(kept)
-    flask_login.logout_user()  # afterwards, as above
-
-
 def _is_over(kept: dict[str, Any], now: int) -> bool:
-    application = extension()
+    application, nonce = extension(), store.models.storage.nonce
     if now - kept["seen"] > application.longest_pause.total_seconds():
         return True
-    if now - kept["began"] > application.longest_login.total_seconds() or _is_used_up(kept):
+    if now - kept["began"] > application.longest_login.total_seconds() or nonce.get(_ENDED, kept["id"]) is not None:
         return True
-    if kept["identity"] is None:
-        return False
-    return store.identities.of_session(kept["identity"], kept["revision"]) is None
+    return kept["identity"] is not None and store.identities.of_session(kept["identity"], kept["revision"]) is None
 
 
 def _use_up(kept: dict[str, Any] | None) -> None:
@@ -121,13 +115,3 @@ def _use_up(kept: dict[str, Any] | None) -> None:
     if kept is not None:
         over = kept["began"] + int(extension().longest_login.total_seconds())
         store.models.storage.nonce.use(_ENDED, over, kept["id"])
-
-
-def _is_used_up(kept: dict[str, Any]) -> bool:
-    return store.models.storage.nonce.get(_ENDED, kept["id"]) is not None
-
-
-def _forget_once_a_minute() -> None:
-    """Forget what is over, so that logins need not wait for it."""
-    if extension().news.is_new("forget"):
-        store.pruning.forget()

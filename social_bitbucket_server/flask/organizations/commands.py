@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 import click
 from click.exceptions import Exit
-from flask import Flask, current_app, g
+from flask import current_app, g
 from flask.cli import AppGroup
 from sqlalchemy import select
 
@@ -20,11 +20,6 @@ from . import configuration, worksheets
 from .current import extension, session, store
 
 group = AppGroup("bitbucket-server", help="Organizations' integrations with Bitbucket Server.")
-
-
-def add_to(app: Flask) -> None:
-    """Give *app* the commands."""
-    app.cli.add_command(group)
 
 
 @group.command("list")
@@ -80,12 +75,12 @@ def rotate(integration_id: str, new_consumer_key: bool) -> None:
             "An old application link waits for its removal: an admin of the organization has to confirm that first."
         )
     session.refresh(record)
+    pair = record.pending_key_pair
     if new_consumer_key:
         with current_app.test_request_context(base_url=extension().settings.origin):  # a worksheet has addresses
-            steps = worksheets.steps_of_new_link(record, worksheets.dialog(record, ""))
+            steps = worksheets.steps(record, pair) if record.has_new_link else ()
         click.echo(render_text(steps), nl=False)
         return
-    pair = record.pending_key_pair
     click.echo(pair.public_key if pair is not None else "", nl=False)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from flask import Blueprint, flash, redirect, url_for
+from flask import flash, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from ...integration import ConnectTo, ServerURL
@@ -18,27 +18,24 @@ from ...organizations import (
     write_configuration,
 )
 from ...sqlalchemy.organizations import IntegrationMixin, NameTakenError
-from . import access, limits
+from . import limits
+from .access import AdminPages
 from .current import session, store
 from .forms import ConfigurationForm
 from .templating import render
 
-blueprint = Blueprint("configuration", __name__)
+blueprint = AdminPages("configuration", __name__)
 
 _MOST_SENTENCES = 3  # in the session, which is a cookie and has little room
 
 
 @blueprint.get("")
-@access.for_admins
 def page(organization: Any) -> ResponseReturnValue:
-    """Show the text, and a form to take one over."""
     return _page(organization, ConfigurationForm())
 
 
 @blueprint.get("/integrations.toml")
-@access.for_admins
 def download(organization: Any) -> ResponseReturnValue:
-    """Send the text as a file."""
     return written(organization), {
         "Content-Type": "application/toml; charset=utf-8",
         "Content-Disposition": f'attachment; filename="{organization.slug}.toml"',
@@ -46,7 +43,6 @@ def download(organization: Any) -> ResponseReturnValue:
 
 
 @blueprint.post("")
-@access.for_admins
 def take(organization: Any) -> ResponseReturnValue:
     """Take a text over; all of it is checked before anything is changed."""
     form = ConfigurationForm()
@@ -89,29 +85,29 @@ def read(text: str, organization: Any) -> list[ConfiguredIntegration]:
 def take_over(organization: Any, wanted: Iterable[ConfiguredIntegration]) -> list[str]:
     """Make the integrations that *organization* does not have, by name, and change those that it has. None is deleted,
     and keys and people stay. Return a sentence about each. Raises NameTakenError if one of them was made meanwhile."""
-    return [_take_over(organization, one) for one in wanted]
-
-
-def _take_over(organization: Any, wanted: ConfiguredIntegration) -> str:
+    sentences = []
     rules = store.outbound.base_url_rules
-    server_url = ServerURL.parse(wanted.base_url, rules)
-    records = store.integrations.of(organization)
-    record, verb = next((record for record in records if record.name == wanted.name), None), "is changed"
-    if record is None:
-        verb = "is added, and waits for Bitbucket to know it"
-        record = store.integrations.make(organization, wanted.name, server_url, oauth=wanted.oauth)
-    elif _configured(record) == wanted:
-        return f"“{wanted.name}” stays as it is."
-    store.integrations.change(
-        record,
-        name=wanted.name,
-        server_url=server_url,
-        ca_certificates=wanted.ca_certificates,
-        connect_to=ConnectTo.parse(wanted.connect_to, rules) if wanted.connect_to else None,
-    )
-    store.integrations.set_enabled(record, enabled=wanted.enabled)
-    store.integrations.change_admission(record, wanted.admission, wanted.roles)
-    return f"“{wanted.name}” {verb}."
+    for one in wanted:
+        server_url = ServerURL.parse(one.base_url, rules)
+        records = store.integrations.of(organization)
+        record, verb = next((record for record in records if record.name == one.name), None), "is changed"
+        if record is None:
+            verb = "is added, and waits for Bitbucket to know it"
+            record = store.integrations.make(organization, one.name, server_url, oauth=one.oauth)
+        elif _configured(record) == one:
+            sentences.append(f"“{one.name}” stays as it is.")
+            continue
+        store.integrations.change(
+            record,
+            name=one.name,
+            server_url=server_url,
+            ca_certificates=one.ca_certificates,
+            connect_to=ConnectTo.parse(one.connect_to, rules) if one.connect_to else None,
+        )
+        store.integrations.set_enabled(record, enabled=one.enabled)
+        store.integrations.change_admission(record, one.admission, one.roles)
+        sentences.append(f"“{one.name}” {verb}.")
+    return sentences
 
 
 def _configured(record: IntegrationMixin) -> ConfiguredIntegration:
@@ -130,4 +126,4 @@ def _configured(record: IntegrationMixin) -> ConfiguredIntegration:
 
 
 def _page(organization: Any, form: ConfigurationForm) -> str:
-    return render("configuration.html", organization=organization, form=form, text=written(organization))
+    return render("configuration.html", form=form, text=written(organization))

@@ -49,7 +49,9 @@ class ConnectionTest:
         try:
             for result in check_up(self._integration, self._callback, limits=self._limits):
                 self.results.append(result)
-                self._note_version(result)
+                if result.stage is Stage.BITBUCKET and "version" in result.facts:
+                    with self._app.app_context():
+                        store.integrations.note_version(self._integration_id, result.facts["version"])
                 yield result
             outcome = Outcome.PASSED if self.has_passed else Outcome.FAILED
         except Exception as error:  # noqa: BLE001  # half of the page is sent already
@@ -60,8 +62,8 @@ class ConnectionTest:
 
     @property
     def has_passed(self) -> bool:
-        """Whether no stage failed, and all were reached."""
-        return all(result.outcome.lets_logins_work for result in self.results)
+        """Whether no stage failed, all were reached, and no mistake of ours ended the test."""
+        return not self.crash and all(result.outcome.lets_logins_work for result in self.results)
 
     def _integration(self) -> Integration | OAuth2Integration:
         with self._app.app_context():
@@ -75,17 +77,19 @@ class ConnectionTest:
         pair = session.get(store.models.key_pair, self._key_id) if self._key_id is not None else None
         return pair if pair is not None and pair.sealed_private_key is not None else None
 
-    def _note_version(self, result: Result) -> None:
-        if result.stage is not Stage.BITBUCKET or "version" not in result.facts:
-            return
-        with self._app.app_context():
-            store.integrations.note_version(self._integration_id, result.facts["version"])
-
     def _write_down(self, outcome: str) -> None:
         failed = first_failure(self.results)
         with self._app.app_context():
+            # People go on logging in whatever comes of OAuth 2 before its first login, or of a key pair that waits.
+            if self._is_of_an_upgrade:
+                event = EventCode.UPGRADE_TESTED
+            else:
+                pair = self._pair()
+                waits = pair is not None and pair.state is KeyState.PENDING
+                is_refused = waits and outcome == Outcome.FAILED
+                event = EventCode.KEY_REFUSED if is_refused else EventCode.INTEGRATION_TESTED
             recording.record(
-                self._event(outcome),
+                event,
                 outcome=outcome,
                 organization_id=self._organization_id,
                 integration_id=self._integration_id,
@@ -103,14 +107,6 @@ class ConnectionTest:
                     **failed.blocked,
                 )
 
-    def _event(self, outcome: str) -> EventCode:
-        """People go on logging in whatever comes of a key pair that waits, or of OAuth 2 before its first login."""
-        if self._is_of_an_upgrade:
-            return EventCode.UPGRADE_TESTED
-        pair = self._pair()
-        waits = pair is not None and pair.state is KeyState.PENDING
-        return EventCode.KEY_REFUSED if waits and outcome == Outcome.FAILED else EventCode.INTEGRATION_TESTED
-
 
 def test_connection(record: IntegrationMixin) -> bool:
     """Test the connection of *record* by the OAuth version that people log in by, and write down how it came out.
@@ -120,7 +116,7 @@ def test_connection(record: IntegrationMixin) -> bool:
     test = ConnectionTest(record, record.ways[0])
     for _result in test:
         pass
-    return test.has_passed and not test.crash
+    return test.has_passed
 
 
 def shown(
@@ -141,10 +137,9 @@ def shown(
             yield parts.stage(result, edit_page, public_key)
         if test.crash:
             yield parts.crash(test.crash)
-        has_passed = test.has_passed and not test.crash
         if then:
-            yield parts.stage_to_come(then, has_passed)
-        yield parts.end() + Markup(afterwards if has_passed else parts.summary(test.results)) + end  # noqa: S704
+            yield parts.stage_to_come(then, test.has_passed)
+        yield parts.end() + Markup(afterwards if test.has_passed else parts.summary(test.results)) + end  # noqa: S704
 
     # A proxy in front must not wait for the end either.
     return Response(pieces(), headers={"X-Accel-Buffering": "no"})

@@ -9,11 +9,7 @@ from dataclasses import dataclass, replace
 from flask import Blueprint, Flask, g, redirect, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
-from social_core.exceptions import (
-    AuthCanceled,
-    AuthPolicyError,
-    SocialAuthBaseException,
-)
+from social_core.exceptions import AuthCanceled, AuthPolicyError, SocialAuthBaseException
 from sqlalchemy.exc import NoResultFound
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
@@ -33,7 +29,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Words:
-    """Words about a failure: what happened (*title*, *meaning*), what to do (*remedy*) and *who* can do it."""
+    """Words about a failure that is none of :data:`PROBLEMS`, with the same attributes."""
 
     title: str
     meaning: str
@@ -52,26 +48,12 @@ _FORM_TOO_OLD = Words(
     "The page was open for more than an hour, the browser keeps no cookies, or another site opened the form.",
     "Go back, reload the page, and send the form again.",
 )
-_WRONG_METHOD = Words(
-    "This address cannot be opened directly.",
-    "It belongs to a button on another page.",
-    "Go back and use the button.",
-)
-_CRASH = Words(
-    "This page could not be made.",
-    "The mistake is the application's, not yours. It is written down with the reference number.",
-    "Look the reference number up in the log.",
-    Who.OPERATOR,
-)
-
-_WORDS = {"form_refused": _FORM_TOO_OLD}
-"""For the problems that only this application has."""
 
 
-def words_of(problem: str) -> Words:
+def words_of(problem: str) -> Words | Problem:
     """Return the words about *problem* for the person who can fix it. *problem* is the code of one of the library's
     problems or of this application's own."""
-    return _WORDS.get(problem) or _words(PROBLEMS.get(problem))
+    return _FORM_TOO_OLD if problem == "form_refused" else PROBLEMS.get(problem) or _UNKNOWN
 
 
 def handle_errors(app: Flask | Blueprint) -> None:
@@ -119,10 +101,10 @@ def login_failed(error: SocialAuthBaseException) -> ResponseReturnValue:
     if isinstance(error, AuthCanceled) and organization is not None:
         page = "account.connect_page" if facts.get("purpose") == "connect" else "organization.login"
         return redirect(url_for(f"bitbucket.{page}", slug=organization.slug, e="declined"), 303)
-    status, words = http_status(error), _words(problem_to_show(error))
+    words = problem_to_show(error) or _UNKNOWN
     return _page(
         words,
-        status,
+        http_status(error),
         when_to_try_again(error),
         # What keeps everybody out is told in words of its own; one person's account is that person's matter.
         needs_mending=words.who != Who.PERSON and not isinstance(error, AuthPolicyError),
@@ -155,9 +137,13 @@ def not_found(_error: Exception) -> ResponseReturnValue:
 
 
 def wrong_method(_error: Exception) -> ResponseReturnValue:
-    """A page opened where a form was expected."""
     make_reference()
-    return _page(_WRONG_METHOD, 405)
+    words = Words(
+        "This address cannot be opened directly.",
+        "It belongs to a button on another page.",
+        "Go back and use the button.",
+    )
+    return _page(words, 405)
 
 
 def refused(error: HTTPException) -> ResponseReturnValue:
@@ -177,7 +163,13 @@ def crashed(error: Exception) -> ResponseReturnValue:
     database.rollback()
     make_reference()
     _LOG.error("Reference %s: %s", g.bitbucket_reference, type(error).__name__, exc_info=error)
-    return _page(_CRASH, 500)
+    words = Words(
+        "This page could not be made.",
+        "The mistake is the application's, not yours. It is written down with the reference number.",
+        "Look the reference number up in the log.",
+        Who.OPERATOR,
+    )
+    return _page(words, 500)
 
 
 def _note_refusal(code: str, *, limit: str | None = None, integration_id: str | None = None) -> None:
@@ -200,12 +192,6 @@ def _is_repeated(error: SocialAuthBaseException) -> bool:
     return extension().news.is_repeated_failure(*what, is_stranger=is_stranger)
 
 
-def _words(problem: Problem | None) -> Words:
-    if problem is None:
-        return _UNKNOWN
-    return Words(problem.title, problem.meaning, problem.remedy, problem.who)
-
-
 def _event(problem: str) -> EventCode:
     if g.get("bitbucket_is_at_new_address"):
         return EventCode.INTEGRATION_MOVED  # which says nothing about the old address
@@ -221,18 +207,7 @@ def make_reference(number: str = "") -> str:
 
 
 def _page(
-    words: Words,
-    status: int,
-    headers: dict[str, str] | None = None,
-    *,
-    needs_mending: bool = False,
+    words: Words | Problem, status: int, headers: dict[str, str] | None = None, *, needs_mending: bool = False
 ) -> ResponseReturnValue:
-    page = render(
-        "error.html",
-        words=words,
-        needs_mending=needs_mending,
-        organization=g.get("bitbucket_organization"),
-        reference=g.bitbucket_reference,
-        at=clock.now(),
-    )
-    return page, status, headers or {}
+    facts = {"needs_mending": needs_mending, "reference": g.bitbucket_reference, "at": clock.now()}
+    return render("error.html", words=words, **facts), status, headers or {}

@@ -6,22 +6,22 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from itertools import groupby
 from typing import Any, cast
 
-from flask import Blueprint, Flask, Response, abort, current_app, request
+from flask import Flask, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
 
 from ...organizations import EventKind
 from ...sqlalchemy.organizations import DAYS_KEPT, MOST_EXPORTED, EventFilter
-from . import access
+from .access import AdminPages
 from .current import session, store
 from .events_in_words import Event, in_words
 from .templating import render
 
-blueprint = Blueprint("events", __name__)
+blueprint = AdminPages("events", __name__)
 
 PAGE_LENGTH = 50
 """How many events one page of the list holds."""
@@ -32,20 +32,26 @@ _FAILED_LOGINS = "failed-logins"
 """Value of the choice among the kinds that shows logins that failed."""
 
 _COLUMNS = ("time", "event", "title", "detail", "integration", "person", "address", "reference", "problem")
+"""Of an export. All but the first two are an event's attributes of the same name."""
 
 
 @blueprint.get("")
-@access.for_admins
 def page(organization: Any) -> ResponseReturnValue:
     """Show the events that the filter lets through, newest first, day by day."""
     wanted = _filter(organization)
     before = request.args.get("before", type=_event_id)
     rows, has_older = store.events.page(organization, wanted, before, PAGE_LENGTH)
     found = in_words(organization, rows)
-    query = _query(wanted)
+    parameters = {
+        "kind": _FAILED_LOGINS if wanted.failed_logins else wanted.kind,
+        "integration": wanted.integration_id,
+        "reference": wanted.reference,
+        "from": wanted.first_day and wanted.first_day.isoformat(),
+        "to": wanted.last_day and wanted.last_day.isoformat(),
+    }
+    query = {name: str(value) for name, value in parameters.items() if value}
     return render(
         "events.html",
-        organization=organization,
         days=[(day, list(of_day)) for day, of_day in groupby(found, key=lambda event: event.at.date())],
         found=found,
         count=store.events.count(organization, wanted),
@@ -63,80 +69,57 @@ def page(organization: Any) -> ResponseReturnValue:
 
 
 @blueprint.get("/<bitbucket_row:event_id>")
-@access.for_admins
 def one(organization: Any, event_id: int) -> ResponseReturnValue:
-    """Show one event with its details."""
     row = store.events.find(organization, event_id) or abort(404)
-    event = in_words(organization, [row])[0]
-    return render("event.html", organization=organization, event=event)
+    return render("event.html", event=in_words(organization, [row])[0])
 
 
 @blueprint.get("/events.csv")
-@access.for_admins
 def as_csv(organization: Any) -> ResponseReturnValue:
     """Send the events as CSV. A spreadsheet takes no cell for a formula."""
-    return _download(organization, _lines_of_csv, "csv", "text/csv; charset=utf-8; header=present")
+    content_type, head = "text/csv; charset=utf-8; header=present", _line_of_csv(_COLUMNS)
+    return _download(organization, "csv", content_type, lambda values: _line_of_csv(values.values()), head)
 
 
 @blueprint.get("/events.jsonl")
-@access.for_admins
 def as_json_lines(organization: Any) -> ResponseReturnValue:
-    """Send the events as lines of JSON."""
-    return _download(organization, _lines_of_json, "jsonl", "application/jsonl; charset=utf-8")
+    content_type = "application/jsonl; charset=utf-8"
+    return _download(organization, "jsonl", content_type, lambda values: json.dumps(values, ensure_ascii=False) + "\n")
 
 
-def _download(organization: Any, lines: Any, ending: str, content_type: str) -> Response:
+def _download(
+    organization: Any, ending: str, content_type: str, line: Callable[[dict[str, str]], str], head: str = ""
+) -> Response:
+    """Return a file with the *head* and a *line* for each of the newest events."""
     app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]  # a proxy's method
-    exported = _exported(app, store.key_of(organization), _filter(organization))
+    key, wanted = store.key_of(organization), _filter(organization)
+
+    def lines() -> Iterator[str]:
+        """Yield the lines, also when the request is over: this has a context of its own."""
+        if head:
+            yield head
+        with app.app_context():
+            exported = session.get_one(store.models.organization, key)
+            for rows in store.events.to_export(exported, wanted):
+                for event in in_words(exported, rows):
+                    yield line(_values(event))
+
     name = f"{organization.slug}-events.{ending}"
     headers = {"Content-Type": content_type, "Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(lines(exported), headers=headers)
+    return Response(lines(), headers=headers)
 
 
-def _exported(app: Flask, key: Any, wanted: EventFilter) -> Iterator[Event]:
-    """Yield the newest events in words, also when the request is over: this has a context of *app* of its own."""
-    with app.app_context():
-        organization = session.get_one(store.models.organization, key)
-        for rows in store.events.to_export(organization, wanted):
-            yield from in_words(organization, rows)
-
-
-def _lines_of_csv(exported: Iterator[Event]) -> Iterator[str]:
-    yield _line_of_csv(_COLUMNS)
-    for event in exported:
-        yield _line_of_csv(_values(event).values())
-
-
-def _line_of_csv(cells: Any) -> str:
+def _line_of_csv(cells: Iterable[str]) -> str:
+    """Return *cells* so that a spreadsheet shows each as text (OWASP, "CSV Injection")."""
     line = io.StringIO()
-    csv.writer(line, quoting=csv.QUOTE_ALL).writerow([_as_text(cell) for cell in cells])
+    csv.writer(line, quoting=csv.QUOTE_ALL).writerow(f"'{cell}" if _FORMULA.match(cell) else cell for cell in cells)
     return line.getvalue()
-
-
-def _as_text(cell: str) -> str:
-    """Return *cell* so that a spreadsheet shows it as text (OWASP, "CSV Injection")."""
-    return f"'{cell}" if _FORMULA.match(cell) else cell
-
-
-def _lines_of_json(exported: Iterator[Event]) -> Iterator[str]:
-    for event in exported:
-        yield json.dumps(_values(event), ensure_ascii=False) + "\n"
 
 
 def _values(event: Event) -> dict[str, str]:
     """Return what an export says about *event*, by column."""
-    values = (
-        event.at.isoformat(timespec="seconds"),
-        event.code,
-        event.title,
-        event.detail,
-        event.integration,
-        event.person,
-        event.address,
-        event.reference,
-        event.problem,
-    )
-    return dict(zip(_COLUMNS, values, strict=True))
+    texts = {column: getattr(event, column) for column in _COLUMNS[2:]}
+    return {"time": event.at.isoformat(timespec="seconds"), "event": event.code, **texts}
 
 
 def _filter(organization: Any) -> EventFilter:
@@ -151,18 +134,6 @@ def _filter(organization: Any) -> EventFilter:
         first_day=request.args.get("from", type=date.fromisoformat),
         last_day=request.args.get("to", type=date.fromisoformat),
     )
-
-
-def _query(wanted: EventFilter) -> dict[str, str]:
-    """Return the parameters of an address with this filter."""
-    query = {
-        "kind": _FAILED_LOGINS if wanted.failed_logins else wanted.kind,
-        "integration": wanted.integration_id,
-        "reference": wanted.reference,
-        "from": wanted.first_day and wanted.first_day.isoformat(),
-        "to": wanted.last_day and wanted.last_day.isoformat(),
-    }
-    return {name: str(value) for name, value in query.items() if value}
 
 
 def _event_id(text: str) -> int:

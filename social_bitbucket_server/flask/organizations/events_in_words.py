@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,13 +10,11 @@ from typing import Any
 
 from ...login import LIFETIME
 from ...organizations import ENDED_ATTEMPTS, EventCode, LoginOutcome, login_outcome
-from ...problems import PROBLEMS
+from ...problems import PROBLEMS, Problem
 from ...sqlalchemy.organizations import EventMixin, clock
 from .current import store
 from .errors import Words, words_of
 
-_TESTS = (EventCode.INTEGRATION_TESTED, EventCode.UPGRADE_TESTED)
-_ATTEMPTS = (EventCode.LOGIN_BEGIN, *ENDED_ATTEMPTS)
 _REASONS = {
     "form_refused": "Its form was too old, or another site sent it.",
     "password_wrong": "The e-mail address or password was wrong.",
@@ -65,7 +63,7 @@ class Event:
     address: str
     reference: str
     problem: str
-    words: Words | None = None
+    words: Words | Problem | None
 
     @property
     def is_of_a_login(self) -> bool:
@@ -77,46 +75,42 @@ def in_words(organization: Any, rows: Sequence[EventMixin]) -> list[Event]:
     """Return these events of *organization* in words."""
     persons = store.people.names(organization, (row.user_id for row in rows))
     names = {record.id: record.name for record in store.integrations.of(organization)}
-    return [_event(row, persons, names) for row in rows]
-
-
-def _event(row: EventMixin, persons: Mapping[Any, str], names: Mapping[str, str]) -> Event:
-    title, detail, tone = _title(row)
-    problem = row.problem or str(row.details.get("code") or "")
-    return Event(
-        id=row.id,
-        at=row.at,
-        code=row.event,
-        title=title,
-        detail=detail or _reason(row).rstrip("."),
-        tone=tone,
-        integration_id=row.integration_id or "",
-        integration=names.get(row.integration_id or "", ""),
-        person=persons.get(row.user_id, ""),
-        address=row.address or "",
-        reference=row.reference or "",
-        problem=problem,
-        words=words_of(problem) if tone is Tone.FAILED and problem else None,
-    )
+    events = []
+    for row in rows:
+        title, detail, tone = _title(row)
+        problem = row.problem or str(row.details.get("code") or "")
+        event = Event(
+            id=row.id,
+            at=row.at,
+            code=row.event,
+            title=title,
+            detail=detail,
+            tone=tone,
+            integration_id=row.integration_id or "",
+            integration=names.get(row.integration_id or "", ""),
+            person=persons.get(row.user_id, ""),
+            address=row.address or "",
+            reference=row.reference or "",
+            problem=problem,
+            words=words_of(problem) if tone is Tone.FAILED and problem else None,
+        )
+        events.append(event)
+    return events
 
 
 def _title(row: EventMixin) -> tuple[str, str, Tone]:
-    """Return title, detail and tone. An empty detail leaves the word to the event's reason."""
-    if row.event in _ATTEMPTS:
+    """Return title, detail and tone. The detail is why it failed, for the admin; empty if there is nothing to say."""
+    reason = _REASONS.get(row.problem or row.details.get("code", ""), "")
+    reason = (PROBLEMS[row.problem].title if row.problem in PROBLEMS else reason).rstrip(".")
+    if row.event in {EventCode.LOGIN_BEGIN, *ENDED_ATTEMPTS}:
         is_recent = clock.now() - row.at < timedelta(seconds=LIFETIME)
         outcome = login_outcome(row.event, problem=row.problem, may_come_back=is_recent)
         if outcome in _OF_AN_ATTEMPT:
-            return _OF_AN_ATTEMPT[outcome]
+            title, detail, tone = _OF_AN_ATTEMPT[outcome]
+            return title, detail or reason, tone
     title = EventCode(row.event).sentence.rstrip(".") if row.event != EventCode.LOGIN_FAILURE else "Login failed"
     if row.outcome in {"failure", "failed"}:
-        return title, "", Tone.FAILED
-    if row.event in _TESTS and row.outcome == "passed":
+        return title, reason, Tone.FAILED
+    if row.event in {EventCode.INTEGRATION_TESTED, EventCode.UPGRADE_TESTED} and row.outcome == "passed":
         return title, "All stages passed", Tone.DONE
-    return title, "", Tone.ENDED if row.outcome == "interrupted" else Tone.DONE
-
-
-def _reason(row: EventMixin) -> str:
-    """Return why it failed, in a sentence for the admin; empty if there is nothing to say."""
-    if row.problem in PROBLEMS:
-        return PROBLEMS[row.problem].title
-    return _REASONS.get(row.problem or row.details.get("code", ""), "")
+    return title, reason, Tone.ENDED if row.outcome == "interrupted" else Tone.DONE

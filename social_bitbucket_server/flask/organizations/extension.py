@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, Flask
 from social_core.exceptions import SocialAuthBaseException
 from social_core.utils import setting_name
+from werkzeug.routing import IntegerConverter, Map
 
 from ...backends import BitbucketServerOAuth1, BitbucketServerOAuth2
 from ...integration import BACKENDS, SettingsOf, UnsafeConfigurationError, configured_backend
@@ -18,7 +19,6 @@ from ...sqlalchemy.organizations import OrganizationModels, Store
 from ..extension import configure
 from . import (
     account,
-    add_integration,
     browser_session,
     commands,
     configuration,
@@ -42,23 +42,30 @@ from . import (
 from .app_settings import AppSettings
 from .current import EXTENSION
 from .requests import keep_private, refuse_foreign_forms
-from .routing import RowNumber
 
 _BELOW_THE_PREFIX = (
-    (organization, ""),
-    (login, "/login"),
-    (account, "/account"),
-    (integrations, "/settings"),
-    (people, "/settings/people"),
-    (events, "/settings/events"),
-    (login_link, "/settings/login"),
-    (configuration, "/settings/configuration"),
-    (add_integration, "/settings/integrations/add"),
-    (onboarding, "/settings/integrations/<integration>"),
-    (key_pair, "/settings/integrations/<integration>/key-pair"),
-    (oauth2, "/settings/integrations/<integration>/oauth2"),
-    (who, "/settings/integrations/<integration>"),
+    (organization.blueprint, ""),
+    (login.blueprint, "/login"),
+    (account.blueprint, "/account"),
+    (integrations.blueprint, "/settings"),
+    (people.blueprint, "/settings/people"),
+    (events.blueprint, "/settings/events"),
+    (login_link.blueprint, "/settings/login"),
+    (configuration.blueprint, "/settings/configuration"),
+    (onboarding.adding, "/settings/integrations/add"),
+    (onboarding.blueprint, "/settings/integrations/<integration>"),
+    (key_pair.blueprint, "/settings/integrations/<integration>/key-pair"),
+    (oauth2.blueprint, "/settings/integrations/<integration>/oauth2"),
+    (setup.of_an_integration, "/settings/integrations/<integration>"),
+    (who.blueprint, "/settings/integrations/<integration>"),
 )
+
+
+class RowNumber(IntegerConverter):
+    """A number that a row can have. No page is at a larger one: databases refuse to be asked for it."""
+
+    def __init__(self, url_map: Map, **options: Any) -> None:
+        super().__init__(url_map, max=2**31 - 1, **options)
 
 
 class Organizations:
@@ -133,7 +140,7 @@ class Organizations:
             forget=forget,
         )
         self.may_administer = may_administer
-        self.limit = limit or _no_limit
+        self.limit = limit or (lambda _what, _key: None)
         self.next_page = next_page or navigation.local_page
         self.admin_login = admin_login
         self.start_page = start_page
@@ -147,7 +154,7 @@ class Organizations:
         app.register_blueprint(_pages(url_prefix))
         app.before_request(browser_session.end_if_over)
         templating.set_up(app)
-        commands.add_to(app)
+        app.cli.add_command(commands.group)
         with app.app_context():
             self.store.refuse_unsafe_database()
             models.session().close()
@@ -166,20 +173,13 @@ class Organizations:
         app.config[accepted] = self.store.key_rotation.promote_after_a_login
         app.config.setdefault(setting_name("LOGIN_REDIRECT_URL"), "/")
         configure(app, self.store.models.storage)
-        _refuse_missing_backend(app)
+        setting = setting_name("AUTHENTICATION_BACKENDS")
+        for backend, path in BACKENDS.items():  # people can log in by both, because each organization chooses one
+            try:
+                configured_backend(app.config[setting], backend)
+            except SocialAuthBaseException:
+                raise UnsafeConfigurationError(f"Add {path} to {setting}, or leave that setting out.") from None
         app.wsgi_app = HostCheck(app.wsgi_app)  # type: ignore[method-assign]  # as Flask documents it
-
-
-def _refuse_missing_backend(app: Flask) -> None:
-    """Check that people can log in by both OAuth versions, because each organization chooses one."""
-    setting = setting_name("AUTHENTICATION_BACKENDS")
-    for backend in (BitbucketServerOAuth1.name, BitbucketServerOAuth2.name):
-        try:
-            configured_backend(app.config[setting], backend)
-        except SocialAuthBaseException:
-            raise UnsafeConfigurationError(
-                f"Add {BACKENDS[backend]} to {setting}, or leave that setting out."
-            ) from None
 
 
 def _pages(url_prefix: str) -> Blueprint:
@@ -187,16 +187,11 @@ def _pages(url_prefix: str) -> Blueprint:
     pages = Blueprint(
         "bitbucket", __name__, template_folder="templates", static_folder="static", static_url_path="/bitbucket-server"
     )
-    for module, path in _BELOW_THE_PREFIX:
-        pages.register_blueprint(module.blueprint, url_prefix=url_prefix + path)
-    pages.register_blueprint(setup.of_an_integration, url_prefix=f"{url_prefix}/settings/integrations/<integration>")
+    for blueprint, path in _BELOW_THE_PREFIX:
+        pages.register_blueprint(blueprint, url_prefix=url_prefix + path)
     pages.register_blueprint(setup.blueprint, url_prefix="/setup/<token>")
     pages.register_blueprint(login.callbacks)
     pages.before_request(refuse_foreign_forms)
     pages.after_request(keep_private)
     errors.handle_errors(pages)
     return pages
-
-
-def _no_limit(_what: Limited, _key: str) -> None:
-    pass

@@ -23,7 +23,7 @@ _CONNECT_TO = Field("Connect to")
 _CONSUMER_KEY = Field("Consumer Key", _INCOMING)
 _PUBLIC_KEY = Field("Public Key", _INCOMING)
 
-_FIELDS = {
+_FIELDS: dict[str, Field] = {
     Code.INVALID_BASE_URL: _BASE_URL,
     Code.CONNECTION_FAILED: _BASE_URL,
     Code.ADDRESS_BLOCKED: _BASE_URL,
@@ -55,4 +55,4 @@ _FIELDS = {
 
 def field_to_mend(code: str) -> Field | None:
     """Return the field that the problem with this *code* is about; ``None`` if it is about no single one."""
-    return _FIELDS.get(Code(code)) if code in set(Code) else None
+    return _FIELDS.get(code)

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import request
 from flask_wtf import FlaskForm
-from wtforms import (
-    PasswordField,
-    RadioField,
-    StringField,
-    TextAreaField,
-    URLField,
-)
+from wtforms import PasswordField, RadioField, StringField, TextAreaField, URLField
 from wtforms.validators import AnyOf, DataRequired, InputRequired, Length, Optional, Regexp, ValidationError
 
 from ...crypto import Secret
@@ -21,10 +16,12 @@ from ...integration import BaseURLRules, ConnectTo, ServerURL
 from ...organizations import OAuth, is_one_line
 from ...problems import BitbucketServerError
 from ...transport import ClientCertificate, read_ca_certificates, read_client_certificate
-from .page_addresses import base_url_of_page
 
-_CREDENTIAL = re.compile(r"[!-~]{1,255}\Z")
-_NO_CREDENTIAL = "Copy it once more: it has no spaces, and 255 characters at most."
+_PAGE = re.compile(
+    r"/(?:projects|users|repos|dashboard|admin|login|logout|account|profile|scm|rest|plugins|plugin|mvc|status|about)"
+    r"(?=/|\Z)"
+)
+"""The part of a page's address in Bitbucket that follows the base URL."""
 
 
 def strip(text: str | None) -> str:
@@ -73,7 +70,7 @@ class IntegrationForm(TextForm):
 
     def validate_base_url(self, field: URLField) -> None:
         """Reads the address; says what is wrong with it, and recognizes the address of one of Bitbucket's pages."""
-        base_url = base_url_of_page(field.data or "")
+        base_url = _base_url_of_page(field.data or "")
         if base_url is not None:
             raise ValidationError(f"This is the address of a page. Enter the part before it: {base_url}")
         try:
@@ -136,11 +133,6 @@ class NewIntegrationForm(IntegrationForm):
         validators=[AnyOf([way.value for way in OAuth], message="Choose OAuth 1 or OAuth 2.")],
     )
 
-    @property
-    def oauth(self) -> OAuth:
-        """The chosen one."""
-        return OAuth(self.oauth_version.data)
-
 
 class ServerCorrectionForm(IntegrationForm):
     """Base URL and CA certificate, as a Bitbucket admin corrects them."""
@@ -148,22 +140,16 @@ class ServerCorrectionForm(IntegrationForm):
     name = client_certificate = client_key = connect_to = None
 
 
+def _credential(kind: type[StringField], label: str) -> Any:
+    is_one = Regexp(r"[!-~]{1,255}\Z", message="Copy it once more: it has no spaces, and 255 characters at most.")
+    return kind(label, filters=[strip], validators=[InputRequired(f"Copy the {label} from Bitbucket."), is_one])
+
+
 class ClientCredentialsForm(TextForm):
     """Form for what Bitbucket shows after *Save* for an external application. The secret is never shown again."""
 
-    client_id = StringField(
-        "Client ID",
-        filters=[strip],
-        validators=[InputRequired("Copy the Client ID from Bitbucket."), Regexp(_CREDENTIAL, message=_NO_CREDENTIAL)],
-    )
-    client_secret = PasswordField(
-        "Client secret",
-        filters=[strip],
-        validators=[
-            InputRequired("Copy the Client secret from Bitbucket."),
-            Regexp(_CREDENTIAL, message=_NO_CREDENTIAL),
-        ],
-    )
+    client_id = _credential(StringField, "Client ID")
+    client_secret = _credential(PasswordField, "Client secret")
 
 
 class EditIntegrationForm(IntegrationForm):
@@ -191,3 +177,15 @@ class DeleteForm(TextForm):
         """The name must be typed exactly."""
         if field.data != self._expected:
             raise ValidationError(f"Type the name exactly as it is: {self._expected}")
+
+
+def _base_url_of_page(address: str) -> str | None:
+    """Return the base URL of the Bitbucket page with this *address*; ``None`` if *address* is not known as a page's."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return None
+    page = _PAGE.search(parts.path)
+    if page is None or not parts.netloc:
+        return None
+    return f"{parts.scheme}://{parts.netloc}{parts.path[: page.start()]}"

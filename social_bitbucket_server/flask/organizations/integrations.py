@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, request, url_for
+from flask import abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from ...crypto import PublicKey
@@ -12,7 +12,8 @@ from ...onboarding import is_oauth2_better, render_text
 from ...organizations import Limited, OAuth, ServerChange, SetupStep, server_change
 from ...problems import Who
 from ...sqlalchemy.organizations import DAYS_KEPT, IntegrationMixin, NameTakenError, new_server_url, server_url
-from . import access, errors, limits, login, onboarding, overview, trials, ways_in, words, worksheets
+from . import errors, limits, login, onboarding, overview, trials, ways_in, words, worksheets
+from .access import AdminPages
 from .current import extension, session, store
 from .events_in_words import in_words
 from .forms import DeleteForm, EditIntegrationForm
@@ -20,55 +21,58 @@ from .navigation import address_of
 from .requests import allow_forms_to_reach
 from .templating import render
 
-blueprint = Blueprint("integrations", __name__)
+blueprint = AdminPages("integrations", __name__)
 
 
 @blueprint.get("/")
-@access.for_admins
 def index(organization: Any) -> ResponseReturnValue:
     """Settings begin with the integrations."""
     return redirect(url_for("bitbucket.integrations.integrations_list", slug=organization.slug), 303)
 
 
 @blueprint.get("/integrations")
-@access.for_admins
 def integrations_list(organization: Any) -> ResponseReturnValue:
-    """Show all integrations, those that need an admin first."""
-    return render(
-        "integrations.html",
-        organization=organization,
-        summaries=overview.of(organization),
-        login_link=ways_in.login_link(organization),
-    )
+    return render("integrations.html", summaries=overview.of(organization), login_link=ways_in.login_link(organization))
 
 
 @blueprint.get("/integrations/<integration>")
-@access.for_admins
-def integration(organization: Any, integration: str) -> ResponseReturnValue:
-    """The state of one integration, and what to type into Bitbucket."""
-    return _integration_page(organization, access.integration_or_404(organization, integration))
+def integration(record: IntegrationMixin) -> ResponseReturnValue:
+    summary = overview.summaries([record])[0]
+    new_url = new_server_url(record)
+    if new_url is not None:
+        allow_forms_to_reach({new_url.origin})
+    return render(
+        "integration.html",
+        record=record,
+        summary=summary,
+        trouble=overview.trouble_of(summary, extension().settings.application_name),
+        recent=in_words(record.organization, store.events.recent(record)),
+        admission=overview.admission_of(record),
+        offers_roles=bool(store.role_names),
+        roles=store.integrations.roles_of(record),
+        key_pair=overview.key_pair_of(record),
+        public_key=PublicKey.read(record.active_key_pair.public_key) if record.active_key_pair else None,
+        login_link=ways_in.login_link(record.organization),
+        server_url=server_url(record),
+        setup_link=store.setup_links.live(record),
+        is_oauth2_better=is_oauth2_better(record.server_version),
+    )
 
 
 @blueprint.get("/integrations/<integration>/worksheet.txt")
-@access.for_admins
-def plain_worksheet(organization: Any, integration: str) -> ResponseReturnValue:
+def plain_worksheet(record: IntegrationMixin) -> ResponseReturnValue:
     """The worksheet as text, to be sent to whoever administers Bitbucket."""
-    record = access.integration_or_404(organization, integration)
-    dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
     if request.args.get("oauth") == OAuth.TWO.value:
-        steps = worksheets.oauth2_steps(record, dialog)
+        steps = worksheets.oauth2_steps(record, worksheets.dialog(record))
     elif "new" in request.args:
-        steps = worksheets.steps_of_new_link(record, dialog) or abort(404)
+        steps = worksheets.steps(record, record.pairs_in_use.pending_for_new_link or abort(404))
     else:
-        steps = worksheets.steps(record, dialog)
+        steps = worksheets.steps(record, worksheets.pair_in_use(record))
     return render_text(steps), {"Content-Type": "text/plain; charset=utf-8"}
 
 
 @blueprint.get("/integrations/<integration>/edit")
-@access.for_admins
-def edit(organization: Any, integration: str) -> ResponseReturnValue:
-    """The form for changes."""
-    record = access.integration_or_404(organization, integration)
+def edit(record: IntegrationMixin) -> ResponseReturnValue:
     form = EditIntegrationForm(
         store.outbound.base_url_rules,
         name=record.name,
@@ -77,17 +81,14 @@ def edit(organization: Any, integration: str) -> ResponseReturnValue:
         client_certificate=record.client_certificate,
         connect_to=record.connect_to,
     )
-    return _edit_page(organization, record, form)
+    return _edit_page(record, form)
 
 
 @blueprint.post("/integrations/<integration>/edit")
-@access.for_admins
-def change(organization: Any, integration: str) -> ResponseReturnValue:
-    """Keep the changes."""
-    record = access.integration_or_404(organization, integration)
+def change(record: IntegrationMixin) -> ResponseReturnValue:
     form = EditIntegrationForm(store.outbound.base_url_rules, store.integrations.kept_client_key(record))
     if not form.validate() or form.server_url is None:
-        return _edit_page(organization, record, form), 422
+        return _edit_page(record, form), 422
     concerned = store.identities.count(record) if str(form.server_url) != record.base_url else 0
     meaning = server_change(
         record.base_url,
@@ -99,7 +100,7 @@ def change(organization: Any, integration: str) -> ResponseReturnValue:
     if meaning is ServerChange.ASK:
         people = words.count(concerned, "person logs in", "people log in")
         form.server.errors = [f"{people} through it. Say whether their server moved, or this is another one."]
-        return _edit_page(organization, record, form), 422
+        return _edit_page(record, form), 422
     try:
         store.integrations.change(
             record,
@@ -111,7 +112,7 @@ def change(organization: Any, integration: str) -> ResponseReturnValue:
     except NameTakenError as error:
         session.rollback()
         form.name.errors = [str(error)]
-        return _edit_page(organization, record, form), 422
+        return _edit_page(record, form), 422
     store.integrations.change_client_certificate(record, form.shown_certificate)
     had_secret = record.client_credentials is not None
     if meaning is ServerChange.NONE:
@@ -130,10 +131,8 @@ def change(organization: Any, integration: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/integrations/<integration>/move/try")
-@access.for_admins
-def try_move(organization: Any, integration: str) -> ResponseReturnValue:
+def try_move(record: IntegrationMixin) -> ResponseReturnValue:
     """Send the owner to the server's new address and back, as a trial that decides."""
-    record = access.integration_or_404(organization, integration)
     if record.moving_to is not None and record.disabled_at is None:
         return login.begin_trial_of_move(record)
     if record.moving_to is not None:
@@ -142,20 +141,14 @@ def try_move(organization: Any, integration: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/integrations/<integration>/move/give-up")
-@access.for_admins
-def give_up_move(organization: Any, integration: str) -> ResponseReturnValue:
-    """Stay at the old address."""
-    record = access.integration_or_404(organization, integration)
+def give_up_move(record: IntegrationMixin) -> ResponseReturnValue:
     store.moves.give_up(record)
     flash("The base URL stays as it was.")
     return redirect(address_of("integrations.integration", record), 303)
 
 
 @blueprint.post("/integrations/<integration>/test")
-@access.for_admins
-def test_connection(organization: Any, integration: str) -> ResponseReturnValue:
-    """Test the connection by the wanted OAuth, and show what each stage found."""
-    record = access.integration_or_404(organization, integration)
+def test_connection(record: IntegrationMixin) -> ResponseReturnValue:
     oauth = record.oauth_versions.choose(request.form.get("oauth"))
     if oauth is None:
         abort(404)
@@ -164,10 +157,7 @@ def test_connection(organization: Any, integration: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/integrations/<integration>/try")
-@access.for_admins
-def try_login(organization: Any, integration: str) -> ResponseReturnValue:
-    """Send the owner to Bitbucket and back, as a trial."""
-    record = access.integration_or_404(organization, integration)
+def try_login(record: IntegrationMixin) -> ResponseReturnValue:
     if record.disabled_at is not None:
         flash("A disabled integration cannot be tried. Enable it first.", "refusal")
         return redirect(address_of("integrations.integration", record), 303)
@@ -175,10 +165,7 @@ def try_login(organization: Any, integration: str) -> ResponseReturnValue:
 
 
 @blueprint.get("/integrations/<integration>/trial")
-@access.for_admins
-def trial(organization: Any, integration: str) -> ResponseReturnValue:
-    """Show the result of the trial."""
-    record = access.integration_or_404(organization, integration)
+def trial(record: IntegrationMixin) -> ResponseReturnValue:
     result = trials.result_of(record)
     if result is None:
         return redirect(address_of("integrations.integration", record), 303)
@@ -186,66 +173,41 @@ def trial(organization: Any, integration: str) -> ResponseReturnValue:
     tried = new_server_url(record) if result.get("tried") else server_url(record)
     if result.get("problem") and about_it.who == Who.PERSON and tried is not None:
         allow_forms_to_reach({tried.origin})  # for another trial login
-    return render(
-        "trial.html",
-        organization=organization,
-        record=record,
-        trial=result,
-        words=about_it,
-        way=onboarding.way_of(record, SetupStep.TEST),
-    )
+    way = onboarding.way_of(record, SetupStep.TEST)
+    return render("trial.html", record=record, trial=result, words=about_it, way=way)
 
 
 @blueprint.get("/integrations/<integration>/disable")
-@access.for_admins
-def confirm_disabling(organization: Any, integration: str) -> ResponseReturnValue:
+def confirm_disabling(record: IntegrationMixin) -> ResponseReturnValue:
     """Show what disabling does, or enabling where the integration is disabled."""
-    record = access.integration_or_404(organization, integration)
-    return render(
-        "disable.html",
-        organization=organization,
-        record=record,
-        people_count=store.identities.count(record),
-    )
+    return render("disable.html", record=record, people_count=store.identities.count(record))
 
 
 @blueprint.post("/integrations/<integration>/disable")
-@access.for_admins
-def disable(organization: Any, integration: str) -> ResponseReturnValue:
-    """Let nobody log in through the integration."""
-    record = access.integration_or_404(organization, integration)
+def disable(record: IntegrationMixin) -> ResponseReturnValue:
     store.integrations.set_enabled(record, enabled=False)
     flash(f"{record.name} is disabled. Everybody who came through it is logged out.")
     return redirect(address_of("integrations.integration", record), 303)
 
 
 @blueprint.post("/integrations/<integration>/enable")
-@access.for_admins
-def enable(organization: Any, integration: str) -> ResponseReturnValue:
-    """Let people log in through the integration again."""
-    record = access.integration_or_404(organization, integration)
+def enable(record: IntegrationMixin) -> ResponseReturnValue:
     store.integrations.set_enabled(record, enabled=True)
     flash(f"{record.name} is enabled. People can log in through it again.")
     return redirect(address_of("integrations.integration", record), 303)
 
 
 @blueprint.get("/integrations/<integration>/delete")
-@access.for_admins
-def confirm_deletion(organization: Any, integration: str) -> ResponseReturnValue:
-    """Show what would be lost, and ask for confirmation."""
-    record = access.integration_or_404(organization, integration)
-    return _delete_page(organization, record, DeleteForm(record.name))
+def confirm_deletion(record: IntegrationMixin) -> ResponseReturnValue:
+    return _delete_page(record, DeleteForm(record.name))
 
 
 @blueprint.post("/integrations/<integration>/delete")
-@access.for_admins
-def delete(organization: Any, integration: str) -> ResponseReturnValue:
-    """Delete the integration with its people."""
-    record = access.integration_or_404(organization, integration)
+def delete(record: IntegrationMixin) -> ResponseReturnValue:
     form = DeleteForm(record.name)
     if not form.validate():
-        return _delete_page(organization, record, form), 422
-    name, was_only_way = record.name, record.enforced_at is not None
+        return _delete_page(record, form), 422
+    organization, name, was_only_way = record.organization, record.name, record.enforced_at is not None
     store.integrations.delete(record)
     flash(f"The integration “{name}” is deleted. Delete its application link in Bitbucket, too.")
     if was_only_way:
@@ -253,46 +215,15 @@ def delete(organization: Any, integration: str) -> ResponseReturnValue:
     return redirect(url_for("bitbucket.integrations.integrations_list", slug=organization.slug), 303)
 
 
-def _integration_page(organization: Any, record: IntegrationMixin) -> str:
-    summary = overview.of_one(record)
-    new_url = new_server_url(record)
-    if new_url is not None:
-        allow_forms_to_reach({new_url.origin})
-    return render(
-        "integration.html",
-        organization=organization,
-        record=record,
-        summary=summary,
-        trouble=overview.trouble_of(summary, extension().settings.application_name),
-        recent=in_words(organization, store.events.recent(record)),
-        admission=overview.admission_of(record),
-        offers_roles=bool(store.role_names),
-        roles=store.integrations.roles_of(record),
-        key_pair=overview.key_pair_of(record),
-        public_key=PublicKey.read(record.active_key_pair.public_key) if record.active_key_pair else None,
-        login_link=ways_in.login_link(organization),
-        server_url=server_url(record),
-        setup_link=store.setup_links.live(record),
-        is_oauth2_better=is_oauth2_better(record.server_version),
-    )
+def _edit_page(record: IntegrationMixin, form: EditIntegrationForm) -> str:
+    return render("edit.html", record=record, form=form, people_count=store.identities.count(record))
 
 
-def _edit_page(organization: Any, record: IntegrationMixin, form: EditIntegrationForm) -> str:
-    return render(
-        "edit.html",
-        organization=organization,
-        record=record,
-        form=form,
-        people_count=store.identities.count(record),
-    )
-
-
-def _delete_page(organization: Any, record: IntegrationMixin, form: DeleteForm) -> str:
-    return render(
-        "delete.html",
-        organization=organization,
-        record=record,
-        form=form,
-        losses=overview.losses_of(record),
-        days_kept=DAYS_KEPT,
-    )
+def _delete_page(record: IntegrationMixin, form: DeleteForm) -> str:
+    losses = {
+        "people": store.people.count_only_through(record),
+        "identities": store.identities.count(record),
+        "key_pairs": sum(pair.sealed_private_key is not None for pair in record.key_pairs),
+        "conditions": len(record.admission.conditions),
+    }
+    return render("delete.html", record=record, form=form, losses=losses, days_kept=DAYS_KEPT)

@@ -2,53 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from flask import Blueprint, abort, flash, redirect, request
+from flask import abort, flash, redirect, request
 from flask.typing import ResponseReturnValue
-from werkzeug.wrappers import Response
 
 from ...crypto import PublicKey
 from ...organizations import EventCode, Limited
 from ...problems import BitbucketServerError, Problem
 from ...sqlalchemy.organizations import IntegrationMixin, link_number, server_url
-from . import access, limits, onboarding, recording, worksheets
+from . import limits, onboarding, recording, worksheets
+from .access import AdminPages
 from .current import session, store
 from .navigation import address_of, callback_of
 from .templating import render
 
-blueprint = Blueprint("key_pair", __name__)
+blueprint = AdminPages("key_pair", __name__)
 
 
 @blueprint.get("")
-@access.for_admins
-def page(organization: Any, integration: str) -> ResponseReturnValue:
-    """Show the key pair, and the one that waits for Bitbucket."""
-    return _page(access.integration_or_404(organization, integration))
+def page(record: IntegrationMixin) -> ResponseReturnValue:
+    return _page(record)
 
 
 @blueprint.post("")
-@access.for_admins
-def make(organization: Any, integration: str) -> ResponseReturnValue:
+def make(record: IntegrationMixin) -> ResponseReturnValue:
     """Make a key pair that waits until Bitbucket has its public key; the old one stays in use. It is for the old
     application link, or for a new one."""
-    record = access.integration_or_404(organization, integration)
     if record.is_for_oauth2:
         abort(404)
-    limits.count(Limited.KEY_PAIRS, store.key_of(organization))
+    limits.count(Limited.KEY_PAIRS, record.organization_id)
     if not store.key_rotation.begin(record, with_new_link=request.form.get("link") == "new"):
         flash(
             "An old application link waits for its removal. Say that it is removed first; there would be three.",
             "refusal",
         )
-    return _to_page(record)
+    return redirect(address_of("key_pair.page", record), 303)
 
 
 @blueprint.post("/<any(verify,give_up):action>")
-@access.for_admins
-def decide(organization: Any, integration: str, action: str) -> ResponseReturnValue:
+def decide(record: IntegrationMixin, action: str) -> ResponseReturnValue:
     """Use the new key pair from now on, or keep the old one, if Bitbucket accepts it."""
-    record = access.integration_or_404(organization, integration)
     limits.count(Limited.TESTS, record.id)
     try:
         decided = store.key_rotation.verify if action == "verify" else store.key_rotation.give_up
@@ -65,17 +57,15 @@ def decide(organization: Any, integration: str, action: str) -> ResponseReturnVa
         flash("Bitbucket accepts the new link. Logins go through it, and the old link can be removed.")
     else:
         flash("Bitbucket accepts the new key pair. Logins are signed with it, and the old private key is erased.")
-    return _to_page(record)
+    return redirect(address_of("key_pair.page", record), 303)
 
 
 @blueprint.post("/old-link-removed")
-@access.for_admins
-def note_removal(organization: Any, integration: str) -> ResponseReturnValue:
+def note_removal(record: IntegrationMixin) -> ResponseReturnValue:
     """Erase the private key of the old application link, which is gone."""
-    record = access.integration_or_404(organization, integration)
     store.key_rotation.note_removal(record)
     flash("The old link is removed, and its private key is erased.")
-    return _to_page(record)
+    return redirect(address_of("key_pair.page", record), 303)
 
 
 def _page(record: IntegrationMixin, refusal: Problem | None = None, refused: str = "") -> str:
@@ -83,11 +73,8 @@ def _page(record: IntegrationMixin, refusal: Problem | None = None, refused: str
     active, pending = record.active_key_pair, record.pending_key_pair
     if active is None:
         abort(404)
-    dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
-    address = address_of("key_pair.page", record)
     return render(
         "key_pair.html",
-        organization=record.organization,
         record=record,
         server_url=server_url(record),
         public_key=PublicKey.read(active.public_key),
@@ -97,10 +84,6 @@ def _page(record: IntegrationMixin, refusal: Problem | None = None, refused: str
         refused=refused,
         old_link=worksheets.old_link(record),
         setup_link=store.setup_links.live(record),
-        steps=worksheets.steps_of_new_link(record, dialog),
-        **onboarding.dialogs_of(record, dialog, address),
+        steps=worksheets.steps(record, pending) if record.has_new_link else (),
+        **onboarding.dialogs_of(record, address_of("key_pair.page", record)),
     )
-
-
-def _to_page(record: IntegrationMixin) -> Response:
-    return redirect(address_of("key_pair.page", record), 303)

@@ -6,26 +6,31 @@ import io
 from typing import Any
 
 import segno
-from flask import Blueprint, abort, flash, redirect, request, url_for
+from flask import abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.wrappers import Response
 
 from . import access, ways_in
+from .access import AdminPages
 from .current import store
 from .templating import render
 
-blueprint = Blueprint("login_link", __name__)
+blueprint = AdminPages("login_link", __name__)
 
 
 @blueprint.get("")
-@access.for_admins
 def page(organization: Any) -> ResponseReturnValue:
-    """The login link, and which integration is the only way in."""
-    return _page(organization)
+    integrations = store.integrations.of(organization)
+    return render(
+        "login_link.html",
+        login_link=ways_in.login_link(organization),
+        has_integrations=bool(integrations),
+        records=[record for record in integrations if record.disabled_at is None],
+        only=store.ways_in.enforced(organization),
+        closed_since=store.ways_in.closed_since(organization),
+    )
 
 
 @blueprint.get("/qr.svg")
-@access.for_admins
 def qr_code(organization: Any) -> ResponseReturnValue:
     """The login link to be scanned; black on white, so that every camera reads it."""
     picture = io.BytesIO()
@@ -36,9 +41,7 @@ def qr_code(organization: Any) -> ResponseReturnValue:
 
 
 @blueprint.post("/link")
-@access.for_admins
 def change_link(organization: Any) -> ResponseReturnValue:
-    """Replace the login link, or close or open it."""
     actions = {
         "replace": (store.ways_in.replace_link, "The login link is replaced. The old one lets nobody in."),
         "close": (store.ways_in.close_link, "The login link is closed. Nobody can log in until you open it again."),
@@ -49,46 +52,26 @@ def change_link(organization: Any) -> ResponseReturnValue:
         abort(400)
     if action == "replace" and not request.form.get("confirmed"):
         flash("Confirm that the present login link ends. It still counts.", "refusal")
-        return _to_page(organization)
-    change, words = actions[action]
-    change(organization)
-    flash(words)
-    return _to_page(organization)
+    else:
+        change, words = actions[action]
+        change(organization)
+        flash(words)
+    return redirect(url_for("bitbucket.login_link.page", slug=organization.slug), 303)
 
 
 @blueprint.post("/only")
-@access.for_admins
 def choose_only_way(organization: Any) -> ResponseReturnValue:
     """Make one integration the only way in for everybody but the owner, or open all ways."""
     wanted = request.form.get("integration")
+    record = access.integration_or_404(organization, wanted) if wanted else None
     if wanted is None:
         flash("Nothing was chosen, and nothing has changed.", "refusal")
-        return _to_page(organization)
-    if not wanted:
+    elif record is None:
         store.ways_in.lift(organization)
         flash("All integrations are open.")
-        return _to_page(organization)
-    record = access.integration_or_404(organization, wanted)
-    if record.disabled_at is not None or record.last_login_at is None:
+    elif record.disabled_at is not None or record.last_login_at is None:
         flash("Choose an integration through which somebody has logged in already, and which is enabled.", "refusal")
-        return _to_page(organization)
-    store.ways_in.enforce(record)
-    flash(f"{record.name} is the only way in. You still log in with your password.")
-    return _to_page(organization)
-
-
-def _page(organization: Any) -> str:
-    integrations = store.integrations.of(organization)
-    return render(
-        "login_link.html",
-        organization=organization,
-        login_link=ways_in.login_link(organization),
-        has_integrations=bool(integrations),
-        records=[record for record in integrations if record.disabled_at is None],
-        only=store.ways_in.enforced(organization),
-        closed_since=store.ways_in.closed_since(organization),
-    )
-
-
-def _to_page(organization: Any) -> Response:
+    else:
+        store.ways_in.enforce(record)
+        flash(f"{record.name} is the only way in. You still log in with your password.")
     return redirect(url_for("bitbucket.login_link.page", slug=organization.slug), 303)

@@ -23,9 +23,9 @@ def absolute(path: str) -> str:
     return extension().settings.origin + path
 
 
-def address_of(endpoint: str, record: IntegrationMixin, **values: Any) -> str:
+def address_of(endpoint: str, record: IntegrationMixin) -> str:
     """Return the path of one of the pages of *record*. *endpoint* is without the blueprint's name."""
-    return url_for(f"bitbucket.{endpoint}", slug=record.organization.slug, integration=record.id, **values)
+    return url_for(f"bitbucket.{endpoint}", slug=record.organization.slug, integration=record.id)
 
 
 def callback_path(record: IntegrationMixin, oauth: OAuth) -> str:

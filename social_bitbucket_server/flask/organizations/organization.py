@@ -56,6 +56,8 @@ def login(organization: Any) -> ResponseReturnValue:
         for oauth in record.ways
     ]
     allow_forms_to_reach({server.origin for _record, server, _oauth in enabled})
+    admin_login, wanted = extension().admin_login, request.args.get("next", "")
+    query = f"?{urlencode({'next': wanted})}" if wanted else ""
     return render(
         "login.html",
         logged_in=logged_in,
@@ -68,8 +70,8 @@ def login(organization: Any) -> ResponseReturnValue:
         is_current=is_current,
         only=next((record for record in records if record.id == ways.enforced), None),
         declined=declined,
-        next=request.args.get("next", ""),
-        admin_login=_admin_login(organization),
+        next=wanted,
+        admin_login=admin_login(organization) + query if admin_login is not None else "",
     )
 
 
@@ -85,14 +87,6 @@ def logout(organization: Any) -> ResponseReturnValue:
         ways_in.remember(organization, store.ways_in.of(organization))
         flash("You are logged out.")
     return redirect(url_for("bitbucket.organization.login", slug=organization.slug), 303)
-
-
-def _admin_login(organization: Any) -> str:
-    """Return the address at which admins log in without Bitbucket, with the page that is wanted afterwards."""
-    admin_login, wanted = extension().admin_login, request.args.get("next")
-    if admin_login is None:
-        return ""
-    return admin_login(organization) + (f"?{urlencode({'next': wanted})}" if wanted else "")
 
 
 def _page(organization: Any) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +12,7 @@ from ...problems import PROBLEMS, Who
 from ...sqlalchemy.organizations import IntegrationMixin, clock
 from . import words
 from .current import store
-from .events_in_words import Event, in_words
+from .events_in_words import in_words
 
 _KINDS = {State.FAILING: "bad", State.WORKING: "good", State.DISABLED: ""}
 _ORDER = (State.FAILING, State.DRAFT, State.NEVER_USED, State.WORKING, State.DISABLED)
@@ -79,54 +78,6 @@ class Summary:
         return self.record.base_url.partition("://")[2]
 
 
-@dataclass(frozen=True)
-class Trouble:
-    """Why an integration fails: what, since when, who can mend it, what to do, and a message to pass on.
-
-    *message* is empty where the organization's own admin can mend it.
-    """
-
-    title: str
-    meaning: str
-    since: datetime
-    who: str
-    remedy: str
-    message: tuple[str, ...]
-    failures: int
-    first: Event | None
-    last: Event | None
-
-    @property
-    def is_for_bitbucket_admin(self) -> bool:
-        """Whether a Bitbucket admin can mend it."""
-        return self.who == Who.BITBUCKET_ADMIN
-
-    @property
-    def is_for_operator(self) -> bool:
-        """Whether the operator of the application can mend it."""
-        return self.who == Who.OPERATOR
-
-
-@dataclass(frozen=True)
-class Losses:
-    """Losses with an integration that is deleted. *people* have no other way in; *identities* counts all who log in."""
-
-    people: int
-    identities: int
-    key_pairs: int
-    conditions: int
-
-
-def losses_of(record: IntegrationMixin) -> Losses:
-    """Return what is deleted with *record*."""
-    return Losses(
-        people=store.people.count_only_through(record),
-        identities=store.identities.count(record),
-        key_pairs=sum(pair.sealed_private_key is not None for pair in record.key_pairs),
-        conditions=len(record.admission.conditions),
-    )
-
-
 def admission_of(record: IntegrationMixin) -> str:
     """Return who may log in, in numbers: "Everybody", or "2 groups, 1 project"."""
     numbers = (
@@ -150,45 +101,46 @@ def key_pair_of(record: IntegrationMixin) -> str:
 def of(organization: Any) -> list[Summary]:
     """Return all integrations, those that need an admin first. It takes a fixed number of statements."""
     return sorted(
-        _summaries(store.integrations.of(organization)),
+        summaries(store.integrations.of(organization)),
         key=lambda summary: (not summary.needs_an_admin, _ORDER.index(summary.state), summary.record.number),
     )
 
 
-def of_one(record: IntegrationMixin) -> Summary:
-    """Return one integration."""
-    return _summaries([record])[0]
+def trouble_of(summary: Summary, application: str) -> dict[str, Any] | None:
+    """Return why an integration fails, or ``None`` if it does not: what, since when, who can mend it, what to do, and
+    the first and last event.
 
-
-def trouble_of(summary: Summary, application: str) -> Trouble | None:
-    """Return why an integration fails, or ``None`` if it does not. *application* is the name for the message."""
+    *message* has paragraphs to pass on. It is empty where the organization's own admin can mend it. *application* is
+    the name for it.
+    """
     condition, record = summary.condition, summary.record
     if condition.since is None:
         return None
     problem = PROBLEMS.get(condition.problem or "")
     number, first, last = store.events.failures_since(record, condition.since)
     both = in_words(record.organization, [row for row in (first, last) if row is not None])
-    trouble = Trouble(
-        title=problem.title if problem else "The last test failed.",
-        meaning=problem.meaning if problem else "",
-        since=condition.since,
-        who=problem.who if problem else Who.ORGANIZATION_ADMIN,
-        remedy=problem.remedy if problem else "Test the connection. It says what is wrong.",
-        message=(),
-        failures=number,
-        first=both[0] if both else None,
-        last=both[-1] if both else None,
-    )
-    if trouble.who not in {Who.BITBUCKET_ADMIN, Who.OPERATOR}:
-        return trouble
-    reference = f" Reference number {both[-1].reference}." if both and both[-1].reference else ""
-    since = words.in_full(trouble.since)
-    what = f"Since {since}, people cannot log in to {application} with an account of {summary.address}."
-    return replace(trouble, message=(f"{what} {trouble.title} {trouble.meaning}", f"{trouble.remedy}{reference}"))
+    trouble = {
+        "title": problem.title if problem else "The last test failed.",
+        "meaning": problem.meaning if problem else "",
+        "since": condition.since,
+        "is_for_bitbucket_admin": problem is not None and problem.who is Who.BITBUCKET_ADMIN,
+        "is_for_operator": problem is not None and problem.who is Who.OPERATOR,
+        "remedy": problem.remedy if problem else "Test the connection. It says what is wrong.",
+        "message": (),
+        "failures": number,
+        "first": both[0] if both else None,
+        "last": both[-1] if both else None,
+    }
+    if trouble["is_for_bitbucket_admin"] or trouble["is_for_operator"]:
+        reference = f" Reference number {both[-1].reference}." if both and both[-1].reference else ""
+        since = words.in_full(condition.since)
+        what = f"Since {since}, people cannot log in to {application} with an account of {summary.address}."
+        trouble["message"] = (f"{what} {trouble['title']} {trouble['meaning']}", f"{trouble['remedy']}{reference}")
+    return trouble
 
 
-def _summaries(records: Iterable[IntegrationMixin]) -> list[Summary]:
-    records = list(records)
+def summaries(records: Sequence[IntegrationMixin]) -> list[Summary]:
+    """Return *records* at a glance."""
     ids = [record.id for record in records]
     conditions = store.events.conditions_of(records)
     people, last = store.identities.counts(ids), store.identities.last_persons(ids)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, url_for
+from flask import abort, flash, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from ...account import roles_of
-from . import access
+from .access import AdminPages
 from .current import store
 from .templating import render
 
-blueprint = Blueprint("people", __name__)
+blueprint = AdminPages("people", __name__)
 
 
 @blueprint.get("")
-@access.for_admins
 def people_list(organization: Any) -> ResponseReturnValue:
     """Show everybody who ever logged in."""
     people = store.people.of(organization)
@@ -25,7 +24,6 @@ def people_list(organization: Any) -> ResponseReturnValue:
 
 
 @blueprint.post("/<person>/<any(disable, enable, logout):action>")
-@access.for_admins
 def let_in_or_not(organization: Any, person: str, action: str) -> ResponseReturnValue:
     """Disable or enable one person, or end their sessions."""
     found = store.people.find(organization, person) or abort(404)

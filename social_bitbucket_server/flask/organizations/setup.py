@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint, abort, flash, make_response, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
@@ -11,8 +9,9 @@ from werkzeug.wrappers import Response
 from ...crypto import PublicKey
 from ...onboarding import advice_for, oauth2_advice_for
 from ...organizations import Limited, SetupLinkCondition, SetupLinkLife
-from ...sqlalchemy.organizations import IntegrationMixin, SetupLinkMixin, condition_of_link, server_url
-from . import access, connection, limits, navigation, onboarding, worksheets
+from ...sqlalchemy.organizations import IntegrationMixin, KeyPairMixin, SetupLinkMixin, condition_of_link, server_url
+from . import connection, limits, navigation, onboarding, worksheets
+from .access import AdminPages
 from .current import store
 from .forms import ClientCredentialsForm, ServerCorrectionForm
 from .navigation import address_of
@@ -20,14 +19,10 @@ from .templating import render
 
 blueprint = Blueprint("setup", __name__)
 """Pages of everybody who has a set-up link, below its token."""
-of_an_integration = Blueprint("setup_link", __name__)
+of_an_integration = AdminPages("setup_link", __name__)
 """Pages of admins who make set-up links."""
 
 _OPENED = "bitbucket_setup_link"
-_SCRIPT_HEADERS = {
-    "Content-Type": "text/plain; charset=utf-8",
-    "Content-Disposition": 'attachment; filename="link.sh"',
-}
 
 
 @blueprint.after_request
@@ -38,59 +33,38 @@ def keep_out_of_search_engines(response: Response) -> Response:
 
 
 @of_an_integration.get("/setup-link")
-@access.for_admins
-def link(organization: Any, integration: str) -> ResponseReturnValue:
+def link(record: IntegrationMixin) -> ResponseReturnValue:
     """Show the integration's set-up link without its token, and the form for a new one."""
-    record = access.integration_or_404(organization, integration)
-    return render(
-        "setup_link.html",
-        organization=organization,
-        record=record,
-        link=store.setup_links.live(record),
-        lives=list(SetupLinkLife),
-    )
+    return render("setup_link.html", record=record, link=store.setup_links.live(record), lives=list(SetupLinkLife))
 
 
 @of_an_integration.post("/setup-link")
-@access.for_admins
-def make(organization: Any, integration: str) -> ResponseReturnValue:
+def make(record: IntegrationMixin) -> ResponseReturnValue:
     """Make the integration's set-up link, and show it this once."""
-    record = access.integration_or_404(organization, integration)
     life = request.form.get("life", SetupLinkLife.WEEK.value)
     if life not in set(SetupLinkLife):
         abort(400)
     if record.disabled_at is not None:
         flash("The set-up link of a disabled integration would open nothing. Enable it first.", "refusal")
-        return _to_the_link(record)
+        return redirect(address_of("setup_link.link", record), 303)
     limits.count(Limited.SETUP_LINKS_MADE, record.id)
-    address = navigation.absolute(
-        url_for("bitbucket.setup.page", token=store.setup_links.make(record, SetupLinkLife(life)))
-    )
-    return render(
-        "setup_link.html",
-        organization=organization,
-        record=record,
-        address=address,
-        link=store.setup_links.live(record),
-    )
+    token = store.setup_links.make(record, SetupLinkLife(life))
+    address = navigation.absolute(url_for("bitbucket.setup.page", token=token))
+    return render("setup_link.html", record=record, address=address, link=store.setup_links.live(record))
 
 
 @of_an_integration.post("/setup-link/revoke")
-@access.for_admins
-def revoke(organization: Any, integration: str) -> ResponseReturnValue:
-    """End the integration's set-up link."""
-    record = access.integration_or_404(organization, integration)
+def revoke(record: IntegrationMixin) -> ResponseReturnValue:
     was_live = store.setup_links.revoke(record)
     flash("The set-up link has ended." if was_live else "There is no set-up link to end.")
-    return _to_the_link(record)
+    return redirect(address_of("setup_link.link", record), 303)
 
 
 @of_an_integration.get("/link.sh")
-@access.for_admins
-def script_for_admin(organization: Any, integration: str) -> ResponseReturnValue:
+def script_for_admin(record: IntegrationMixin) -> ResponseReturnValue:
     """The script, to be sent to whoever administers Bitbucket."""
-    record = access.integration_or_404(organization, integration)
-    return _script(worksheets.script_of_new_link(record) if "new" in request.args else worksheets.script(record))
+    is_new = "new" in request.args
+    return _script(record, record.pairs_in_use.pending_for_new_link if is_new else worksheets.pair_in_use(record))
 
 
 @blueprint.get("")
@@ -106,7 +80,6 @@ def page(token: str) -> ResponseReturnValue:
 
 @blueprint.post("/credentials")
 def keep_credentials(token: str) -> ResponseReturnValue:
-    """Keep client ID and client secret, and test the connection with them."""
     link, form = _live_link(token, is_locked=True), ClientCredentialsForm()
     record = link.integration
     if not store.setup_links.takes_credentials(record):
@@ -134,17 +107,15 @@ def correct_server(token: str) -> ResponseReturnValue:
 
 @blueprint.get("/link.sh")
 def script(token: str) -> ResponseReturnValue:
-    """The script as a file."""
-    link = _live_link(token)
-    return _script(worksheets.script_to_set_up(link.integration))
+    record = _live_link(token).integration
+    return _script(record, record.key_pair_to_set_up)
 
 
 @blueprint.post("/test")
 def test_connection(token: str) -> ResponseReturnValue:
     """Test the connection of the one integration, with the key pair that waits where there is one, and show what each
     stage found."""
-    link = _live_link(token)
-    record = link.integration
+    record = _live_link(token).integration
     if not record.ways:
         abort(404)
     limits.count(Limited.SETUP_TESTS, record.id)
@@ -171,8 +142,11 @@ def _page(
 ) -> str:
     """*credentials* and *server*: forms that were sent with something wrong in them; ``None`` for fresh ones."""
     record = link.integration
-    dialog = worksheets.dialog(record, request.args.get("bitbucket", ""))
-    steps = worksheets.steps_to_set_up(record, dialog)
+    pair, pending = record.key_pair_to_set_up, record.pending_key_pair
+    # The OAuth version was chosen before, if a key pair waits.
+    advise = oauth2_advice_for if record.is_for_oauth2 else advice_for
+    # Without a new link, the key pair that waits takes another one's place in the application link that is there.
+    pasted = pair if pair is pending and not record.has_new_link else None
     if credentials is None and store.setup_links.takes_credentials(record):
         credentials = ClientCredentialsForm(formdata=None)
     if server is None and store.setup_links.takes_corrections(record):
@@ -183,36 +157,25 @@ def _page(
         link=link,
         record=record,
         token=token,
-        advice=_advice(record),
+        advice=advise(record.server_version) if pending is None else "",
         server_url=server_url(record),
-        steps=steps,
-        script=worksheets.script_to_set_up(record),
-        new_public_key=_public_key_to_paste(record),
+        steps=worksheets.steps(record, pair),
+        script=worksheets.script(record, pair),
+        new_public_key=PublicKey.read(pasted.public_key) if pasted is not None else None,
         is_new_link=record.has_new_link and not record.is_for_oauth2,
         credentials_form=credentials,
         server_form=server,
-        **onboarding.dialogs_of(record, dialog, url_for("bitbucket.setup.page", token=token)),
+        **onboarding.dialogs_of(record, url_for("bitbucket.setup.page", token=token)),
     )
 
 
-def _advice(record: IntegrationMixin) -> str:
-    """Return the advice on the OAuth version; empty while a key pair waits, as the version was chosen before."""
-    if record.pending_key_pair is not None:
-        return ""
-    return (oauth2_advice_for if record.is_for_oauth2 else advice_for)(record.server_version)
-
-
-def _public_key_to_paste(record: IntegrationMixin) -> PublicKey | None:
-    """The public key that takes another one's place in the application link that is there, if one waits."""
-    pair = record.key_pair_to_set_up
-    is_new = pair is not None and pair is record.pending_key_pair and not record.has_new_link
-    return PublicKey.read(pair.public_key) if pair is not None and is_new else None
-
-
-def _script(text: str) -> ResponseReturnValue:
-    if not text:
+def _script(record: IntegrationMixin, pair: KeyPairMixin | None) -> ResponseReturnValue:
+    if pair is None:
         abort(404)
-    return text, _SCRIPT_HEADERS
+    return worksheets.script(record, pair), {
+        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Disposition": 'attachment; filename="link.sh"',
+    }
 
 
 def _live_link(token: str, *, is_locked: bool = False) -> SetupLinkMixin:
@@ -234,7 +197,3 @@ def _live_link(token: str, *, is_locked: bool = False) -> SetupLinkMixin:
     if link is None or condition is not SetupLinkCondition.LIVE:
         abort(make_response(render("setup_over.html", why=condition.value), 410))
     return link
-
-
-def _to_the_link(record: IntegrationMixin) -> Response:
-    return redirect(address_of("setup_link.link", record), 303)

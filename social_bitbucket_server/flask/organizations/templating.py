@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from flask import Flask, g, render_template
 from flask_wtf.csrf import generate_csrf
 from wtforms import Field
 
+from ...onboarding import Action, Entry, Step
 from . import words
 from .current import extension
 from .field_to_mend import field_to_mend
-from .tasks import runs, tasks
+
+
+@dataclass(frozen=True)
+class Run:
+    """Entries of a worksheet that follow one another and ask for the same *action*; *position* counts runs."""
+
+    position: int
+    action: Action
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One step of a worksheet: the pages to open, what to press *before* a dialog asks for a *choice*, and the *rows*
+    after it.
+
+    *choice* is ``None`` if no dialog with known choices is shown.
+    """
+
+    title: str
+    note: str
+    opened: tuple[Entry, ...]
+    before: tuple[Entry, ...]
+    choice: Entry | None
+    rows: tuple[Run, ...]
 
 
 def render(template: str, **context: Any) -> str:
@@ -38,6 +66,23 @@ def described(field: Field, hint: str | None, attributes: dict[str, str | bool |
     if ids:
         chosen["aria-describedby"] = " ".join(ids)
     return chosen
+
+
+def tasks(steps: Iterable[Step]) -> Iterator[Task]:
+    """Yield the task of each of *steps*."""
+    for step in steps:
+        opened = tuple(entry for entry in step.entries if entry.action is Action.OPEN)
+        others = [entry for entry in step.entries if entry.action is not Action.OPEN]
+        place = next((place for place, entry in enumerate(others) if entry.choices), None)
+        before, choice = ((), None) if place is None else (tuple(others[:place]), others[place])
+        rows = others if place is None else others[place + 1 :]
+        yield Task(step.title, step.note, opened, before, choice, tuple(runs(rows)))
+
+
+def runs(entries: Iterable[Entry]) -> Iterator[Run]:
+    """Yield *entries* in runs of the same action."""
+    for position, (action, run) in enumerate(groupby(entries, key=lambda entry: entry.action)):
+        yield Run(position, action, tuple(run))
 
 
 def set_up(app: Flask) -> None:

@@ -11,7 +11,6 @@ from flask import redirect, session
 from social_core.exceptions import AuthSessionError, SocialAuthBaseException
 from werkzeug.wrappers import Response
 
-from ...integration import Kind
 from ...login import reference
 from ...organizations import TO_BE_MENDED, EventCode, OAuth
 from ...problems import may_come_back
@@ -64,10 +63,12 @@ def complete(record: IntegrationMixin, callback_path: str, oauth: OAuth) -> Resp
     else:
         profile = trial.profile
         result |= {"id": str(profile.id), "name": _short(profile.name), "display_name": _short(profile.display_name)}
-        result["findings"] = [
-            [finding.kind.value, _short_condition(finding.kind, finding.name), finding.holds]
-            for finding in trial.findings
-        ]
+        result["findings"] = []
+        for finding in trial.findings:
+            # Without its permission, a condition means that people can see it.
+            about, permission = finding.kind.parts(finding.name)
+            name = f"{_short(about)}:{permission}" if permission else _short(about)
+            result["findings"].append([finding.kind.value, name, finding.holds])
         result["roles"] = [_short(role) for role in trial.roles] if trial.roles is not None else None
         problem, outcome = "", "passed"
         if is_of_a_move:
@@ -88,9 +89,3 @@ def result_of(record: IntegrationMixin) -> dict[str, Any] | None:
 
 def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-
-
-def _short_condition(kind: Kind, name: str) -> str:
-    """Return the *name* of a condition with its whole permission, without which it means that people can see it."""
-    about, permission = kind.parts(name)
-    return f"{_short(about)}:{permission}" if permission else _short(about)

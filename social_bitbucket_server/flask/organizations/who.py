@@ -1,79 +1,90 @@
-"""Who of a server's people may log in, and who has which role, for the admin: groups, projects and repositories."""
+"""Who of a server's people may log in, and who has which role, for the admin: groups, projects and repositories.
+
+The form has a row for each condition.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import repeat
 
-from flask import Blueprint, abort, flash, redirect, request
+from flask import abort, flash, redirect, request
 from flask.typing import ResponseReturnValue
 
-from ...integration import Kind
+from ...integration import Admission, Kind, Roles, refuse_other_roles
 from ...problems import BitbucketServerError
 from ...sqlalchemy.organizations import IntegrationMixin
-from . import access, trials
-from .conditions import Row, admission_of, checked, roles_of, rows_of, rows_of_roles, rows_sent
+from . import trials
+from .access import AdminPages
 from .current import store
 from .navigation import address_of
 from .templating import render
 
-blueprint = Blueprint("who", __name__)
+blueprint = AdminPages("who", __name__)
+
+_LONGEST = 512
+_MOST = 50
+
+
+@dataclass(frozen=True)
+class Row:
+    """A condition as it was typed. *number* counts from 1. *role*: the one that it gives; empty if it lets people log
+    in. *error*: what is wrong with it; empty if nothing is known to be."""
+
+    number: int
+    kind: Kind
+    name: str
+    role: str = ""
+    error: str = ""
 
 
 @blueprint.get("/who")
-@access.for_admins
-def who(organization: Any, integration: str) -> ResponseReturnValue:
-    """Show who of the server's people may log in."""
-    record = access.integration_or_404(organization, integration)
-    return _page("who.html", record, rows_of(record.admission))
+def who(record: IntegrationMixin) -> ResponseReturnValue:
+    return _page("who.html", record, _numbered(("", kind, name) for kind, name in record.admission.conditions))
 
 
 @blueprint.post("/who")
-@access.for_admins
-def change_who(organization: Any, integration: str) -> ResponseReturnValue:
+def change_who(record: IntegrationMixin) -> ResponseReturnValue:
     """Keep the conditions, which count from the next login on; or show them with one more or one fewer."""
-    record = access.integration_or_404(organization, integration)
-    return _change("who.html", record, rows_sent(request.form), _keep_admission)
+    return _change("who.html", record)
 
 
 @blueprint.get("/roles")
-@access.for_admins
-def roles(organization: Any, integration: str) -> ResponseReturnValue:
+def roles(record: IntegrationMixin) -> ResponseReturnValue:
     """Show which roles the server's people have. Only an application that offers roles has this page."""
-    record = _with_roles(organization, integration)
-    return _page("roles.html", record, rows_of_roles(store.integrations.roles_of(record)))
+    if not store.role_names:
+        abort(404)
+    return _page("roles.html", record, _numbered(store.integrations.roles_of(record).each))
 
 
 @blueprint.post("/roles")
-@access.for_admins
-def change_roles(organization: Any, integration: str) -> ResponseReturnValue:
+def change_roles(record: IntegrationMixin) -> ResponseReturnValue:
     """Keep the roles, which count from the next login on; or show them with one more or one fewer condition."""
-    record = _with_roles(organization, integration)
-    return _change("roles.html", record, rows_sent(request.form, store.role_names[0]), _keep_roles)
+    if not store.role_names:
+        abort(404)
+    return _change("roles.html", record, store.role_names[0])
 
 
-def _with_roles(organization: Any, integration: str) -> IntegrationMixin:
-    record = access.integration_or_404(organization, integration)
-    return record if store.role_names else abort(404)
-
-
-def _keep_admission(record: IntegrationMixin, rows: list[Row]) -> None:
-    store.integrations.change_admission(record, admission_of(rows), store.integrations.roles_of(record))
-
-
-def _keep_roles(record: IntegrationMixin, rows: list[Row]) -> None:
-    store.integrations.change_admission(record, record.admission, roles_of(rows))
-
-
-def _change(
-    template: str, record: IntegrationMixin, rows: list[Row], keep: Callable[[IntegrationMixin, list[Row]], None]
-) -> ResponseReturnValue:
-    if "add" in request.form or "remove" in request.form:
+def _change(template: str, record: IntegrationMixin, role: str = "") -> ResponseReturnValue:
+    """*role*: that of an added row; empty if the form's conditions let people log in."""
+    form = request.form
+    roles_sent = form.getlist("role") if role else repeat("")
+    typed = list(zip(roles_sent, form.getlist("kind"), form.getlist("name"), strict=False))[:_MOST]
+    kept = [row for number, row in enumerate(typed, start=1) if str(number) != form.get("remove", "")]
+    if "add" in form:
+        kept.append((role, Kind.GROUP.value, ""))
+    rows = _numbered(kept)
+    if "add" in form or "remove" in form:
         return _page(template, record, rows)
-    rows = checked(rows)
+    rows = [replace(row, error=_error_of(row) if row.name else "") for row in rows]
     store.integrations.lock(record)  # the other half may have been changed meanwhile, and both have five names together
     try:
-        keep(record, rows)
+        if role:
+            admission, roles = record.admission, _roles_of(rows)
+        else:
+            admission, roles = _admission_of(rows), store.integrations.roles_of(record)
+        store.integrations.change_admission(record, admission, roles)
     except BitbucketServerError as error:
         is_of_one = any(row.error for row in rows)
         return _page(template, record, rows, "" if is_of_one else error.reason), 422
@@ -85,7 +96,6 @@ def _page(template: str, record: IntegrationMixin, rows: list[Row], error: str =
     """*error*: what is wrong with all *rows* together."""
     return render(
         template,
-        organization=record.organization,
         record=record,
         rows=rows,
         kinds=list(Kind),
@@ -93,3 +103,34 @@ def _page(template: str, record: IntegrationMixin, rows: list[Row], error: str =
         error=error,
         trial=trials.result_of(record) or {},
     )
+
+
+def _numbered(typed: Iterable[tuple[str, str, str]]) -> list[Row]:
+    return [
+        Row(number, Kind(kind) if kind in set(Kind) else Kind.GROUP, name.strip()[:_LONGEST], role)
+        for number, (role, kind, name) in enumerate(typed, start=1)
+    ]
+
+
+def _admission_of(rows: list[Row]) -> Admission:
+    """Return the admission that *rows* name; empty names are left out. Raises ``setting_invalid``."""
+    names = {kind: tuple(dict.fromkeys(row.name for row in rows if row.name and row.kind is kind)) for kind in Kind}
+    return Admission(names[Kind.GROUP], names[Kind.PROJECT], names[Kind.REPOSITORY])
+
+
+def _roles_of(rows: list[Row]) -> Roles:
+    """Return the roles that *rows* give; empty names are left out. Raises ``setting_invalid``."""
+    roles = Roles.of((row.role, row.kind, row.name) for row in rows if row.name)
+    refuse_other_roles(roles, store.role_names)
+    return roles
+
+
+def _error_of(row: Row) -> str:
+    try:
+        if row.role:
+            _roles_of([row])
+        else:
+            _admission_of([row])
+    except BitbucketServerError as error:
+        return error.reason
+    return ""

@@ -11,20 +11,19 @@ _UNITS = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "
 
 def ago(moment: datetime) -> str:
     """Return how long *moment* is past, in words: "3 minutes ago"."""
-    seconds = int((clock.now() - moment).total_seconds())
-    for length, unit in _UNITS:
-        if seconds >= length:
-            return f"{count(seconds // length, unit)} ago"
-    return "just now"
+    span = _span(clock.now() - moment)
+    return f"{span} ago" if span else "just now"
 
 
 def ahead(moment: datetime) -> str:
     """Return how far *moment* is in the future, in words, and never more than it is: "in 6 days"."""
-    seconds = int((moment - clock.now()).total_seconds())
-    for length, unit in _UNITS:
-        if seconds >= length:
-            return f"in {count(seconds // length, unit)}"
-    return "within a minute"
+    span = _span(moment - clock.now())
+    return f"in {span}" if span else "within a minute"
+
+
+def _span(difference: timedelta) -> str:
+    seconds = int(difference.total_seconds())
+    return next((count(seconds // length, unit) for length, unit in _UNITS if seconds >= length), "")
 
 
 def duration(seconds: int) -> str:

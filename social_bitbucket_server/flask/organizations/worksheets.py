@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import request
+
 from ...crypto import PublicKey
 from ...onboarding import Dialog, Step, dialog_of, link_script, oauth2_worksheet, worksheet
 from ...organizations import OAuth, link_name
@@ -12,34 +14,27 @@ from . import navigation
 from .current import extension
 
 
-def dialog(record: IntegrationMixin, wanted: str) -> Dialog:
-    """Return which of Bitbucket's dialogs the worksheet is about: the *wanted* one, or that of the server's version."""
+def dialog(record: IntegrationMixin) -> Dialog:
+    """Return which of Bitbucket's dialogs the worksheet is about: the wanted one, or that of the server's version."""
+    wanted = request.args.get("bitbucket", "")
     return Dialog(wanted) if wanted in set(Dialog) else dialog_of(record.server_version)
 
 
-def steps(record: IntegrationMixin, dialog: Dialog) -> tuple[Step, ...]:
-    """Return the worksheet of *record*, for OAuth 2 if that is its only way."""
-    if record.is_for_oauth2:
-        return oauth2_steps(record, dialog)
-    return worksheet(**_values(record, record.active_key_pair), dialog=dialog)
+def pair_in_use(record: IntegrationMixin) -> KeyPairMixin | None:
+    """Return the key pair that *record*'s logins are signed with; ``None`` if they are by OAuth 2 alone."""
+    return None if record.is_for_oauth2 else record.active_key_pair
 
 
-def steps_of_new_link(record: IntegrationMixin, dialog: Dialog) -> tuple[Step, ...]:
-    """Return the worksheet of the application link that *record*'s waiting key pair is for; empty if that is the old
-    one."""
-    return worksheet(**_values(record, record.pending_key_pair), dialog=dialog) if record.has_new_link else ()
+def steps(record: IntegrationMixin, pair: KeyPairMixin | None) -> tuple[Step, ...]:
+    """Return the worksheet of the application link that *pair* is for; ``None`` for the one of OAuth 2."""
+    if pair is None:
+        return oauth2_steps(record, dialog(record))
+    return worksheet(**_values(record, pair), dialog=dialog(record))
 
 
-def steps_to_set_up(record: IntegrationMixin, dialog: Dialog) -> tuple[Step, ...]:
-    """Return the worksheet of what *record*'s Bitbucket admin has to do now: of the application link that the waiting
-    key pair is for, if there is a new one."""
-    pair = record.key_pair_to_set_up
-    return steps(record, dialog) if pair is None else worksheet(**_values(record, pair), dialog=dialog)
-
-
-def script_to_set_up(record: IntegrationMixin) -> str:
-    """Return the script that does the same."""
-    pair = record.key_pair_to_set_up
+def script(record: IntegrationMixin, pair: KeyPairMixin | None) -> str:
+    """Return the script by which the Bitbucket admin makes the application link that *pair* is for. It holds no secret.
+    Empty if *pair* is ``None``: for OAuth 2 Bitbucket has no REST that is documented."""
     return "" if pair is None else link_script(**_values(record, pair))
 
 
@@ -58,21 +53,13 @@ def redirect_url(record: IntegrationMixin) -> str:
     return navigation.absolute(navigation.callback_path(record, OAuth.TWO))
 
 
-def script(record: IntegrationMixin) -> str:
-    """Return the script by which the Bitbucket admin makes the application link of *record* for OAuth 1. It holds no
-    secret. Empty if people log in by OAuth 2 alone: for that Bitbucket has no REST that is documented."""
-    return "" if record.is_for_oauth2 else link_script(**_values(record, record.active_key_pair))
-
-
-def script_of_new_link(record: IntegrationMixin) -> str:
-    """Return the script for the waiting key pair's application link. Empty if that is not a new link."""
-    return link_script(**_values(record, record.pending_key_pair)) if record.has_new_link else ""
-
-
 def link_values(record: IntegrationMixin) -> dict[str, str]:
     """Return what Bitbucket keeps of *record*'s application link for OAuth 1: *name*, *application_url*, *consumer_key*
     and *public_key* (PEM). Raises ValueError if *record* has no key pair."""
-    values = _values(record, record.active_key_pair)
+    pair = record.active_key_pair
+    if pair is None:
+        raise ValueError(record.id)
+    values = _values(record, pair)
     return {
         "name": values["application_name"],
         "application_url": values["application_url"],
@@ -106,10 +93,7 @@ def application_name(record: IntegrationMixin, link: int = 1, *, is_upgrade: boo
     )
 
 
-def _values(record: IntegrationMixin, pair: KeyPairMixin | None) -> dict[str, Any]:
-    """Raises ValueError where *record* has no such key pair, because OAuth 2 was chosen from the beginning."""
-    if pair is None:
-        raise ValueError(record.id)
+def _values(record: IntegrationMixin, pair: KeyPairMixin) -> dict[str, Any]:
     link = link_number(record, pair)
     return {
         "server_url": server_url(record),

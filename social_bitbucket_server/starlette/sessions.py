@@ -1,17 +1,23 @@
-"""The application's SessionMiddleware: it is there, and its cookie comes back with a login."""
+"""The session of a browser, which names the user who is logged in.
+
+The application's SessionMiddleware keeps it: it is there, and its cookie comes back with a login.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
+from social_core.storage import BaseStorage
+from social_core.utils import user_is_active
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import HTTPConnection
 
-from ..integration import UnsafeConfigurationError
-from ..login import CookieSettings, lost_sessions
+from ..integration import BACKENDS, UnsafeConfigurationError
+from ..login import CookieSettings, lost_sessions, primary_key_of, under_way
 
+_USER = "bitbucket_server_user"
 _NAMES = CookieSettings(
     same_site="same_site of SessionMiddleware",
     domain="domain of SessionMiddleware",
@@ -19,6 +25,27 @@ _NAMES = CookieSettings(
     lax="lax",
     strict="strict",
 )
+
+
+def log_in(session: MutableMapping[str, Any], storage: type[BaseStorage], user: Any) -> None:
+    """Make *session* that of *user*. Of what it held before, only logins that are under way in other tabs stay."""
+    kept = under_way(session, BACKENDS)
+    session.clear()
+    session.update(kept)
+    session[_USER] = primary_key_of(storage.user, user)
+
+
+def is_logged_in(session: Mapping[str, Any]) -> bool:
+    """Return whether *session* names a user."""
+    return _USER in session
+
+
+def find_user(session: Mapping[str, Any], storage: type[BaseStorage]) -> Any:
+    """Return the user of *session*, or ``None``. A user who was deleted or disabled is not logged in."""
+    if not is_logged_in(session):
+        return None
+    user = storage.user.get_user(session[_USER])
+    return user if user is not None and user_is_active(user) else None
 
 
 def refuse_lost_sessions(connection: HTTPConnection, origins: Iterable[str]) -> None:
@@ -32,7 +59,7 @@ def refuse_lost_sessions(connection: HTTPConnection, origins: Iterable[str]) -> 
             "Add SessionMiddleware to the application, such as by app.add_middleware(SessionMiddleware, "
             "secret_key=…, https_only=True), because a login is kept in the browser's session until it comes back."
         )
-    cookie = session_cookie(connection)
+    cookie = _session_cookie(connection)
     for origin in origins if cookie else ():
         for sentence in lost_sessions(cookie, origin, _NAMES):
             raise UnsafeConfigurationError(sentence)
@@ -44,10 +71,10 @@ def refuse_lost_sessions(connection: HTTPConnection, origins: Iterable[str]) -> 
 
 def cookie_domain(connection: HTTPConnection) -> str:
     """Return the domain of the session's cookie; empty if it is the host alone, or not known."""
-    return str(session_cookie(connection).get(_NAMES.domain) or "")
+    return str(_session_cookie(connection).get(_NAMES.domain) or "")
 
 
-def session_cookie(connection: HTTPConnection) -> dict[str, Any]:
+def _session_cookie(connection: HTTPConnection) -> dict[str, Any]:
     """Return the settings of the session's cookie; empty if the application's own middleware does not keep it."""
     application = connection.scope.get("app")
     for middleware in getattr(application, "user_middleware", ()):
